@@ -1,0 +1,14 @@
+//! relaybox: a self-contained instant-message server.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! socket → tls → websocket frames → client frame → command → committer → committed messages → hub → outbox → socket
+//!                                                               │
+//!                                                               └→ store (journal, tail, sled) ← history, catch-up
+//! ```
+//!
+//! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
+
+pub mod clock;
+pub mod model;

@@ -1,0 +1,3 @@
+//! The `relaybox` binary.
+
+fn main() {}

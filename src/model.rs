@@ -1,0 +1,287 @@
+//! The nouns of the protocol, parsed once at the edge and trusted from then on.
+//!
+//! Holds only types and the rules of PROTOCOL.md section 1; it knows neither
+//! sockets nor storage. Names are cheap to clone (`Arc<str>`), because a message
+//! meets many hands between its sender's socket and its recipients'.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not a valid name. `Display` completes the sentence "`field` …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The text has no bytes.
+    #[error("must not be empty")]
+    Empty,
+    /// The text is longer than the given number of bytes of UTF-8.
+    #[error("must be at most {max_bytes} bytes of UTF-8")]
+    TooLong {
+        /// The longest text allowed, in bytes.
+        max_bytes: usize,
+    },
+    /// The text holds a control character (U+0000–1F, 7F–9F).
+    #[error("must not contain control characters")]
+    ControlCharacter,
+}
+
+fn check(text: &str, max_bytes: usize) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > max_bytes {
+        return Err(NameError::TooLong { max_bytes });
+    }
+    // `char::is_control` is the general category Cc: exactly U+0000–1F and U+007F–9F.
+    if text.chars().any(char::is_control) {
+        return Err(NameError::ControlCharacter);
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $max_bytes:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// The longest name allowed, in bytes of UTF-8.
+            pub const MAX_BYTES: usize = $max_bytes;
+
+            /// Checks the rules of PROTOCOL.md section 1.
+            ///
+            /// # Errors
+            /// The rule that `text` breaks.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                check(text, Self::MAX_BYTES)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// A tenant: one project with its own users and tokens. Nothing crosses domains.
+    Domain,
+    253
+);
+name!(
+    /// A user's id within its domain.
+    UserId,
+    128
+);
+name!(
+    /// The display name of a user, as its session gave it.
+    UserName,
+    256
+);
+name!(
+    /// One device or tab of a user (phone, web, …), as in XMPP.
+    Resource,
+    64
+);
+name!(
+    /// The sender's own id of a send: asks for an acknowledgement and makes it idempotent.
+    ClientMsgId,
+    64
+);
+
+impl UserId {
+    /// The reserved id that the server itself speaks as.
+    pub const SYSTEM: &'static str = "system";
+
+    /// Whether this is the reserved id `system`.
+    pub fn is_system(&self) -> bool {
+        self.as_str() == Self::SYSTEM
+    }
+}
+
+/// A message's timestamp key: microseconds since the Unix epoch, strictly
+/// increasing over the whole server and never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct MsgId(pub u64);
+
+impl MsgId {
+    /// Below every message.
+    pub const ZERO: Self = Self(0);
+    /// The largest id that a JSON number carries exactly: 2^53 − 1.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// `sendAt` of the message: milliseconds since the Unix epoch.
+    pub fn send_at_ms(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+impl fmt::Display for MsgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number in a message's `type` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageType(pub u32);
+
+impl MessageType {
+    /// `type` 100: reserved to holders of a project token or of the capability `system`.
+    pub const SYSTEM: Self = Self(100);
+    /// The types every server knows: text, image, voice, audio/video, system.
+    pub const BASE: [Self; 5] = [Self(10), Self(20), Self(30), Self(40), Self::SYSTEM];
+}
+
+/// A user of a domain, and with it the mailbox of all messages addressed to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mailbox {
+    /// The tenant.
+    pub domain: Domain,
+    /// The user (`toId`).
+    pub user: UserId,
+}
+
+/// One resource of a user: what a session logs in as and what a receipt cursor belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Device {
+    /// The user, whose mailbox it reads.
+    pub mailbox: Mailbox,
+    /// The device or tab.
+    pub resource: Resource,
+}
+
+/// One recipient of a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// `toId`.
+    pub user: UserId,
+    /// Whether the user had no session at all when the message was sent.
+    pub offline: bool,
+}
+
+/// A message that has been checked but not yet accepted: it has no `msgId`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The tenant of sender and recipients.
+    pub domain: Domain,
+    /// Who gets a copy; at least one.
+    pub recipients: Vec<Recipient>,
+    /// Only this resource of each recipient gets it.
+    pub to_resource: Option<Resource>,
+    /// The sender.
+    pub from_id: UserId,
+    /// The sender's display name.
+    pub from_name: UserName,
+    /// The sender's device.
+    pub from_resource: Resource,
+    /// The `type` field.
+    pub kind: MessageType,
+    /// The JSON text of the `content` field, byte for byte as it was sent.
+    pub content: Arc<str>,
+    /// Set where the sender asked for an acknowledgement.
+    pub client_msg_id: Option<ClientMsgId>,
+}
+
+/// An accepted message: durable, and never changed again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Identity, order and time.
+    pub id: MsgId,
+    /// The recipient.
+    pub mailbox: Mailbox,
+    /// Only this resource of the recipient gets it.
+    pub to_resource: Option<Resource>,
+    /// The sender.
+    pub from_id: UserId,
+    /// The sender's display name at the time.
+    pub from_name: UserName,
+    /// The sender's device.
+    pub from_resource: Resource,
+    /// The `type` field.
+    pub kind: MessageType,
+    /// The JSON text of the `content` field, byte for byte as it was sent.
+    pub content: Arc<str>,
+    /// Whether the recipient had no session at all when it was sent.
+    pub recipient_offline: bool,
+}
+
+/// A project token as it is kept: never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectToken {
+    /// SHA-256 of the token's bytes.
+    pub sha256: [u8; 32],
+    /// Milliseconds since the Unix epoch from which it is refused; `None`: never.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// A key that signs a domain's user tokens (HS256).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// The secret; in no log line and no error.
+    pub secret: [u8; 32],
+    /// Milliseconds since the Unix epoch from which its tokens are refused; `None`: never.
+    pub expires_at_ms: Option<u64>,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("expires_at_ms", &self.expires_at_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A domain as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainRecord {
+    /// The tenant's name.
+    pub domain: Domain,
+    /// Milliseconds since the Unix epoch at which it was added.
+    pub created_at_ms: u64,
+    /// Project tokens, the current one first.
+    pub tokens: Vec<ProjectToken>,
+    /// Signing keys, the current one first; at least one.
+    pub signing_keys: Vec<SigningKey>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_in_bytes_and_without_control_characters() {
+        assert_eq!(UserId::parse(""), Err(NameError::Empty));
+        assert!(UserId::parse(&"é".repeat(64)).is_ok());
+        assert_eq!(
+            UserId::parse(&"é".repeat(65)),
+            Err(NameError::TooLong { max_bytes: 128 })
+        );
+        for control in ['\0', '\u{1f}', '\u{7f}', '\u{9f}'] {
+            assert_eq!(
+                Domain::parse(&format!("a{control}b")),
+                Err(NameError::ControlCharacter)
+            );
+        }
+        assert!(Domain::parse("a/b:c%中文🙂\u{a0}").is_ok());
+    }
+
+    #[test]
+    fn send_at_is_the_floor_in_milliseconds() {
+        assert_eq!(MsgId(1_764_000_000_123_999).send_at_ms(), 1_764_000_000_123);
+    }
+}
