@@ -12,3 +12,4 @@
 
 pub mod clock;
 pub mod model;
+pub mod store;

@@ -1,0 +1,112 @@
+//! What the store takes and answers: its words, without its workings.
+
+use std::path::PathBuf;
+
+use crate::model::{Message, MsgId};
+
+/// Where the store lives and what it may use.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// Size of a journal segment in bytes, preallocated.
+    pub segment_bytes: u64,
+    /// Most bytes of messages in memory that are not yet in the index; above it appends are refused.
+    pub tail_bytes_max: usize,
+    /// Bytes of the index kept in memory.
+    pub cache_bytes: u64,
+    /// Most appends waiting for the committer.
+    pub queue_max: usize,
+}
+
+impl StoreOptions {
+    /// The defaults for a directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            segment_bytes: 32 << 20,
+            tail_bytes_max: 64 << 20,
+            cache_bytes: 32 << 20,
+            queue_max: 16_384,
+        }
+    }
+}
+
+/// Receives every committed message once, in the order of `msgId`, from one thread.
+pub trait CommitSink: Send + Sync {
+    /// Called when the messages are durable and readable. Must not block.
+    fn committed(&self, messages: &[Message]);
+}
+
+/// Tells the sender of a draft what became of it.
+pub type Done = Box<dyn FnOnce(Result<Accepted, AppendError>) + Send>;
+
+/// A draft that has been accepted, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// One id for each recipient, in their order.
+    pub ids: Vec<MsgId>,
+    /// Whether the same `clientMsgId` had been accepted before; the ids are then that one's.
+    pub duplicate: bool,
+}
+
+/// Why something was not accepted; nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The journal or the index cannot be written; tried again when there is reason to.
+    #[error("the storage cannot be written: {0}")]
+    Unavailable(String),
+    /// More appends are waiting than may.
+    #[error("the storage has too many messages waiting")]
+    Overloaded,
+    /// The store has been closed.
+    #[error("the server is shutting down")]
+    Closed,
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The index could not be read.
+    #[error("the index cannot be read: {0}")]
+    Index(String),
+    /// A stored value does not parse: damage.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why a data directory could not be opened. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the data directory {0} is in use by another process")]
+    InUse(PathBuf),
+    /// A file operation failed.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried: "cannot create", "cannot read", …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file of it is damaged where it must not be.
+    #[error("{path} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What was found.
+        what: String,
+    },
+    /// It was written by a newer relaybox.
+    #[error("the data directory has version {found}, and this relaybox knows only up to {known}")]
+    TooNew {
+        /// The directory's version.
+        found: u32,
+        /// The newest version this program reads.
+        known: u32,
+    },
+}
