@@ -10,7 +10,9 @@
 //!
 //! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
 
+pub mod auth;
 pub mod clock;
 pub mod model;
 pub mod protocol;
 pub mod store;
+pub mod websocket;
