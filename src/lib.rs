@@ -12,7 +12,11 @@
 
 pub mod auth;
 pub mod clock;
+pub mod command;
+pub mod http;
+pub mod hub;
 pub mod model;
 pub mod protocol;
+pub mod session;
 pub mod store;
 pub mod websocket;

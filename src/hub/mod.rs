@@ -76,7 +76,9 @@ impl Hub {
 
     fn shard(&self, mailbox: &Mailbox) -> MutexGuard<'_, Shard> {
         let at = self.hasher.hash_one(mailbox) as usize % SHARDS;
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a session in its place. An older session of the same device is replaced: it is
@@ -91,8 +93,14 @@ impl Hub {
     ) -> Result<Registration, CloseReason> {
         let mut shard = self.shard(&device.mailbox);
         let entries = shard.entry(device.mailbox.clone()).or_default();
-        let entry = Entry { resource: device.resource.clone(), outbox: Arc::clone(&outbox) };
-        if let Some(older) = entries.iter_mut().find(|entry| entry.resource == device.resource) {
+        let entry = Entry {
+            resource: device.resource.clone(),
+            outbox: Arc::clone(&outbox),
+        };
+        if let Some(older) = entries
+            .iter_mut()
+            .find(|entry| entry.resource == device.resource)
+        {
             let older = std::mem::replace(older, entry);
             older.outbox.close(CloseReason::Replaced);
         } else {
@@ -107,13 +115,22 @@ impl Hub {
             self.sessions.fetch_add(1, Ordering::Relaxed);
         }
         drop(shard);
-        Ok(Registration { hub: Arc::clone(self), device, outbox })
+        Ok(Registration {
+            hub: Arc::clone(self),
+            device,
+            outbox,
+        })
     }
 
     fn refusal(&self, sessions_of_user: usize) -> Option<CloseReason> {
-        let HubLimits { sessions_max, sessions_per_user_max } = self.limits;
+        let HubLimits {
+            sessions_max,
+            sessions_per_user_max,
+        } = self.limits;
         if sessions_of_user >= sessions_per_user_max {
-            return Some(CloseReason::TooManySessions { max: sessions_per_user_max });
+            return Some(CloseReason::TooManySessions {
+                max: sessions_per_user_max,
+            });
         }
         // Logins of other shards may pass at the same moment: the limit is kept to within a few.
         (self.sessions.load(Ordering::Relaxed) >= sessions_max).then_some(CloseReason::AtCapacity)
@@ -164,7 +181,10 @@ impl Hub {
         // `offline` is false: every session that takes this frame logged in before the message.
         server_frame::message(&mut scratch.json, message, false);
         writer::text(&mut scratch.frame, &scratch.json);
-        for entry in entries.iter().filter(|entry| is_for(message, &entry.resource)) {
+        for entry in entries
+            .iter()
+            .filter(|entry| is_for(message, &entry.resource))
+        {
             entry.outbox.deliver(message.id, &scratch.frame);
         }
     }
@@ -172,7 +192,10 @@ impl Hub {
 
 /// Whether a device gets this message of its user's mailbox.
 pub fn is_for(message: &Message, resource: &Resource) -> bool {
-    message.to_resource.as_ref().is_none_or(|only| only == resource)
+    message
+        .to_resource
+        .as_ref()
+        .is_none_or(|only| only == resource)
 }
 
 impl CommitSink for Hub {
@@ -219,7 +242,10 @@ mod tests {
     }
 
     fn hub() -> Arc<Hub> {
-        Arc::new(Hub::new(HubLimits { sessions_max: 3, sessions_per_user_max: 2 }))
+        Arc::new(Hub::new(HubLimits {
+            sessions_max: 3,
+            sessions_per_user_max: 2,
+        }))
     }
 
     fn login(hub: &Arc<Hub>, user: &str, resource: &str) -> Result<Registration, CloseReason> {

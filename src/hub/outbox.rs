@@ -64,7 +64,10 @@ pub struct Output {
 impl Outbox {
     /// An empty outbox that holds at most `bytes_max` bytes of deliveries; it is not live.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default() }
+        Self {
+            bytes_max,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,7 +146,11 @@ impl Outbox {
         let behind = live && !state.live;
         let output = !state.frames.is_empty() || !state.errors.is_empty() || behind;
         if !(urgent || frames && output) {
-            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            if !state
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
                 state.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
@@ -155,7 +162,11 @@ impl Outbox {
             behind,
         });
         let recheck = std::mem::take(&mut state.recheck);
-        Poll::Ready(Taken { output, recheck, close: state.close.take() })
+        Poll::Ready(Taken {
+            output,
+            recheck,
+            close: state.close.take(),
+        })
     }
 }
 
@@ -191,7 +202,10 @@ mod tests {
         assert_eq!(take(&outbox), None, "five came from the store");
         outbox.deliver(MsgId(6), b"six");
         let taken = take(&outbox).expect("live");
-        assert_eq!((taken.frames.as_slice(), taken.passed, taken.behind), (&b"six"[..], MsgId(6), false));
+        assert_eq!(
+            (taken.frames.as_slice(), taken.passed, taken.behind),
+            (&b"six"[..], MsgId(6), false)
+        );
     }
 
     #[test]
@@ -202,7 +216,10 @@ mod tests {
         outbox.deliver(MsgId(2), b"12345678");
         outbox.deliver(MsgId(3), b"1");
         let taken = take(&outbox).expect("frames");
-        assert_eq!((taken.frames.as_slice(), taken.passed, taken.behind), (&b"12345678"[..], MsgId(1), true));
+        assert_eq!(
+            (taken.frames.as_slice(), taken.passed, taken.behind),
+            (&b"12345678"[..], MsgId(1), true)
+        );
         assert!(!outbox.try_go_live(MsgId(2)));
         assert!(outbox.try_go_live(MsgId(3)));
     }
@@ -216,7 +233,9 @@ mod tests {
         assert!(outbox.poll_take(&mut cx, false, true).is_pending());
         outbox.close(CloseReason::Replaced);
         outbox.close(CloseReason::ShuttingDown);
-        let Poll::Ready(taken) = outbox.poll_take(&mut cx, false, true) else { panic!("must be told") };
+        let Poll::Ready(taken) = outbox.poll_take(&mut cx, false, true) else {
+            panic!("must be told")
+        };
         assert_eq!(taken.close, Some(CloseReason::Replaced));
         assert_eq!(taken.output, None);
         assert_eq!(take(&outbox).expect("still there").frames, b"1");

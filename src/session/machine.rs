@@ -182,7 +182,13 @@ impl Machine {
             Input::Pong => self.heard(now),
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
             Input::Violation(Violation { code, reason }) => {
-                self.close(CloseReason::Violation { code, reason: reason.into() }, actions);
+                self.close(
+                    CloseReason::Violation {
+                        code,
+                        reason: reason.into(),
+                    },
+                    actions,
+                );
             }
             Input::Ended => self.end(Action::End, actions),
             Input::Flushed => self.flushed(actions),
@@ -231,13 +237,7 @@ impl Machine {
         writer::text(queue, &json);
     }
 
-    fn taken(
-        &mut self,
-        taken: Taken,
-        now: Now,
-        queue: &mut Vec<u8>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn taken(&mut self, taken: Taken, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         if let Some(output) = taken.output {
             self.writing |= !output.frames.is_empty();
             if queue.is_empty() {
@@ -306,7 +306,11 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        if self.start.token_expires_at_ms.is_some_and(|at_ms| at_ms <= now.wall_ms) {
+        if self
+            .start
+            .token_expires_at_ms
+            .is_some_and(|at_ms| at_ms <= now.wall_ms)
+        {
             return self.close(CloseReason::TokenExpired, actions);
         }
         let silent = now.elapsed.saturating_sub(self.heard_at);

@@ -10,8 +10,8 @@ use super::frame::CONTROL_BYTES_MAX;
 const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
 /// Appends a text message.
-pub fn text(out: &mut Vec<u8>, text: &str) {
-    append(out, OpCode::Text, text.as_bytes());
+pub fn text(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
+    append(out, OpCode::Text, text.as_ref());
 }
 
 /// Appends a binary message.
