@@ -11,6 +11,8 @@
 //! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
 
 pub mod clock;
+pub mod http;
 pub mod model;
+pub mod net;
 pub mod store;
 pub mod websocket;

@@ -1,0 +1,3 @@
+//! HTTP: what a request becomes. Thin handlers, no logic.
+
+pub mod upgrade;
