@@ -16,6 +16,7 @@ pub mod command;
 pub mod http;
 pub mod hub;
 pub mod model;
+pub mod net;
 pub mod protocol;
 pub mod session;
 pub mod store;
