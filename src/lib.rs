@@ -12,5 +12,6 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod store;
