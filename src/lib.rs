@@ -12,6 +12,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod model;
 pub mod store;
