@@ -2,5 +2,6 @@
 //!
 //! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
 
+pub mod domains;
 pub mod history;
 pub mod send;
