@@ -19,6 +19,7 @@ pub mod hub;
 pub mod model;
 pub mod net;
 pub mod protocol;
+pub mod server;
 pub mod session;
 pub mod store;
 pub mod websocket;
