@@ -333,3 +333,6 @@ impl Machine {
         actions.push(action);
     }
 }
+
+#[cfg(test)]
+mod tests;
