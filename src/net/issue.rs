@@ -141,9 +141,14 @@ fn make_authority(files: &Files, now_s: i64) -> Result<Authority, CertificateErr
     let key = KeyPair::generate().map_err(issue_error)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
+    // Some clients mix up two CAs of the same name.
+    let mark: String = key.public_key_raw()[1..5]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     params
         .distinguished_name
-        .push(DnType::CommonName, "relaybox local CA");
+        .push(DnType::CommonName, format!("relaybox local CA {mark}"));
     (params.not_before, params.not_after) = validity(now_s, CA_DAYS)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -309,3 +309,6 @@ fn with_read_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
     READ_BUFFER.set(Some(buffer));
     result
 }
+
+#[cfg(test)]
+mod tests;

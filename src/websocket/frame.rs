@@ -174,3 +174,123 @@ pub(super) fn is_control(opcode: OpCode) -> bool {
 pub(super) fn close_code_is_valid(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const RULES: Rules = Rules {
+        message_open: false,
+        message_bytes: 0,
+        message_bytes_max: 100_000,
+        binary: false,
+    };
+
+    const OPEN: Rules = Rules {
+        message_open: true,
+        message_bytes: 99_990,
+        ..RULES
+    };
+
+    /// The head alone, its mask excepted, must be enough for the verdict.
+    #[test]
+    fn each_rule_has_its_verdict() {
+        let cases: &[(&str, Rules, &[u8], u16)] = &[
+            ("reserved bit 1", RULES, &[0xc1], 1002),
+            ("reserved bit 2", RULES, &[0xa1], 1002),
+            ("reserved bit 3", RULES, &[0x91], 1002),
+            ("reserved opcode 3", RULES, &[0x83], 1002),
+            ("reserved opcode 7", RULES, &[0x87], 1002),
+            ("reserved opcode 11", RULES, &[0x8b], 1002),
+            ("reserved opcode 15", RULES, &[0x8f], 1002),
+            ("fragmented ping", RULES, &[0x09], 1002),
+            ("fragmented pong", RULES, &[0x0a], 1002),
+            ("fragmented close", RULES, &[0x08], 1002),
+            ("continuation of nothing", RULES, &[0x80], 1002),
+            ("text in a message", OPEN, &[0x81], 1002),
+            ("binary in a message", OPEN, &[0x02], 1002),
+            ("binary", RULES, &[0x82], 1003),
+            ("no mask", RULES, &[0x81, 0x05], 1002),
+            ("ping of 126 bytes", RULES, &[0x89, 0xfe], 1002),
+            ("close of 2^16 bytes", RULES, &[0x88, 0xff], 1002),
+            ("125 in 16 bits", RULES, &[0x81, 0xfe, 0, 125], 1002),
+            (
+                "65535 in 64 bits",
+                RULES,
+                &[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
+                1002,
+            ),
+            (
+                "64 bits",
+                RULES,
+                &[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0],
+                1002,
+            ),
+            (
+                "one byte too many",
+                RULES,
+                &[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa1],
+                1009,
+            ),
+            (
+                "2^63 - 1 bytes",
+                RULES,
+                &[0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+                1009,
+            ),
+            ("one too many in the sum", OPEN, &[0x80, 0x80 | 11], 1009),
+        ];
+        for (name, rules, bytes, code) in cases {
+            let violation = judge(bytes, *rules).unwrap_err();
+            assert_eq!(violation.code, *code, "{name}: {violation:?}");
+            for end in 0..bytes.len() {
+                if let Err(earlier) = judge(&bytes[..end], *rules) {
+                    assert_eq!(earlier, violation, "{name} at byte {end}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_permitted_passes() {
+        let cases: &[(&str, Rules, &[u8], usize)] = &[
+            (
+                "the limit",
+                RULES,
+                &[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0],
+                100_000,
+            ),
+            ("the limit in the sum", OPEN, &[0x80, 0x80 | 10], 10),
+            ("a ping in a message", OPEN, &[0x89, 0xfd], 125),
+            ("126 bytes", RULES, &[0x01, 0xfe, 0, 126], 126),
+            ("nothing", RULES, &[0x81, 0x80], 0),
+        ];
+        for (name, rules, bytes, payload_bytes) in cases {
+            assert_eq!(
+                judge(bytes, *rules),
+                Ok(Progress::Needs(bytes.len() + 4)),
+                "{name}"
+            );
+            let masked = [bytes, &[1, 2, 3, 4][..]].concat();
+            match judge(&masked, *rules) {
+                Ok(Progress::Complete(head)) => {
+                    assert_eq!(head.payload_bytes, *payload_bytes, "{name}");
+                    assert_eq!(head.mask, [1, 2, 3, 4], "{name}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn close_codes() {
+        for code in [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999] {
+            assert!(close_code_is_valid(code), "{code}");
+        }
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
+            assert!(!close_code_is_valid(code), "{code}");
+        }
+    }
+}

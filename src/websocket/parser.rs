@@ -223,3 +223,6 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

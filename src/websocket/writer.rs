@@ -51,3 +51,46 @@ fn append(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
     out.extend_from_slice(&head[..head_bytes]);
     out.extend_from_slice(payload);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head_of(length: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        binary(&mut out, &vec![0; length]);
+        out.truncate(out.len() - length);
+        out
+    }
+
+    #[test]
+    fn lengths_take_the_fewest_bytes() {
+        assert_eq!(head_of(0), [0x82, 0]);
+        assert_eq!(head_of(125), [0x82, 125]);
+        assert_eq!(head_of(126), [0x82, 126, 0, 126]);
+        assert_eq!(head_of(65_535), [0x82, 126, 0xff, 0xff]);
+        assert_eq!(head_of(65_536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn frames_follow_one_another() {
+        let mut out = Vec::new();
+        text(&mut out, "hi");
+        ping(&mut out, b"17");
+        pong(&mut out, &[7; 200]);
+        close(&mut out, 4401, "token unknown");
+        let mut expected = b"\x81\x02hi\x89\x0217\x8a\x7d".to_vec();
+        expected.extend([7; 125]);
+        expected.extend(b"\x88\x0f\x11\x31token unknown");
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let mut out = Vec::new();
+        close(&mut out, 1002, &"\u{4f60}".repeat(50));
+        assert_eq!(out.len(), 2 + 2 + 123);
+        close(&mut out, 1002, &format!("x{}", "\u{4f60}".repeat(50)));
+        assert_eq!(out[127..129], [0x88, 2 + 1 + 120]);
+    }
+}
