@@ -10,6 +10,7 @@
 //!
 //! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
 
+pub mod admin;
 pub mod auth;
 pub mod clock;
 pub mod command;

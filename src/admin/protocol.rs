@@ -1,0 +1,183 @@
+//! Orders and their answers, as JSON, and what carries an order out.
+//!
+//! The command line uses [`execute`] too where no server runs, so that both ways do the same.
+//! No `Debug` on what holds a token.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::USER_TOKEN_TTL_S_MAX;
+use crate::command::domains::{DomainError, Domains, GRACE_S_MAX};
+use crate::model::{Domain, NameError, UserId, UserName};
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Add a domain.
+    DomainAdd {
+        /// Its name.
+        domain: String,
+    },
+    /// List all domains.
+    DomainList {},
+    /// Remove a domain and its messages.
+    DomainRemove {
+        /// Its name.
+        domain: String,
+    },
+    /// Replace a domain's project token and signing key.
+    DomainRotate {
+        /// Its name.
+        domain: String,
+        /// How long the old ones stay good, in milliseconds.
+        grace_ms: u64,
+    },
+    /// Mint a user token.
+    Token {
+        /// The user's domain.
+        domain: String,
+        /// The user.
+        id: String,
+        /// Overrides the login's `name`.
+        name: Option<String>,
+        /// How long it is good, in seconds.
+        ttl_s: u64,
+        /// Whether it may send messages of type 100.
+        system: bool,
+    },
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    /// The new project or user token.
+    Token {
+        /// The secret itself.
+        token: String,
+        /// A rotation only: declared tokens were ended that the settings will declare again.
+        declared: bool,
+    },
+    /// All domains, by name.
+    Domains {
+        /// One entry each.
+        list: Vec<DomainLine>,
+    },
+    /// The domain is gone.
+    Removed {
+        /// The settings declare a token for it, which brings it back at the next start.
+        declared: bool,
+    },
+    /// Nothing was done.
+    Refused {
+        /// Why: one sentence.
+        sentence: String,
+    },
+}
+
+/// A domain in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainLine {
+    /// Its name.
+    pub domain: String,
+    /// Milliseconds since the Unix epoch at which it was added.
+    pub created_at_ms: u64,
+    /// Stored project tokens that are good now.
+    pub tokens: usize,
+    /// Whether the settings declare a token for it, too.
+    pub declared: bool,
+}
+
+/// Why an order is refused; `Display` is the sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{0} {1}")]
+    Name(&'static str, NameError),
+    #[error("grace must be at most {} days", GRACE_S_MAX / 86_400)]
+    Grace,
+    #[error("ttl must be from 1 second to {} days", USER_TOKEN_TTL_S_MAX / 86_400)]
+    Ttl,
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+}
+
+/// Carries an order out. Blocks on the disk. `changed` is told of a domain whose old tokens
+/// may have ended.
+pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) -> Response {
+    let response = try_execute(domains, request, changed);
+    response.unwrap_or_else(|refusal| Response::Refused {
+        sentence: refusal.to_string(),
+    })
+}
+
+fn try_execute(
+    domains: &Domains,
+    request: &Request,
+    changed: &dyn Fn(&Domain),
+) -> Result<Response, Refusal> {
+    Ok(match request {
+        Request::DomainAdd { domain } => Response::Token {
+            token: domains.add(&parse_domain(domain)?)?,
+            declared: false,
+        },
+        Request::DomainList {} => Response::Domains {
+            list: list(domains),
+        },
+        Request::DomainRemove { domain } => {
+            let domain = parse_domain(domain)?;
+            let declared = domains.remove(&domain)?;
+            changed(&domain);
+            Response::Removed { declared }
+        }
+        Request::DomainRotate { domain, grace_ms } => {
+            let domain = parse_domain(domain)?;
+            if *grace_ms > GRACE_S_MAX * 1000 {
+                return Err(Refusal::Grace);
+            }
+            let rotated = domains.rotate(&domain, Duration::from_millis(*grace_ms))?;
+            changed(&domain);
+            Response::Token {
+                token: rotated.token,
+                declared: rotated.declared,
+            }
+        }
+        Request::Token {
+            domain,
+            id,
+            name,
+            ttl_s,
+            system,
+        } => {
+            let domain = parse_domain(domain)?;
+            let id = UserId::parse(id).map_err(|e| Refusal::Name("id", e))?;
+            let name = name.as_deref().map(UserName::parse).transpose();
+            let name = name.map_err(|e| Refusal::Name("name", e))?;
+            if !(1..=USER_TOKEN_TTL_S_MAX).contains(ttl_s) {
+                return Err(Refusal::Ttl);
+            }
+            let ttl = Duration::from_secs(*ttl_s);
+            let (token, _) = domains.mint(&domain, &id, name.as_ref(), ttl, *system)?;
+            Response::Token {
+                token,
+                declared: false,
+            }
+        }
+    })
+}
+
+fn parse_domain(text: &str) -> Result<Domain, Refusal> {
+    Domain::parse(text).map_err(|e| Refusal::Name("domain", e))
+}
+
+fn list(domains: &Domains) -> Vec<DomainLine> {
+    let list = domains.list().into_iter();
+    list.map(|summary| DomainLine {
+        domain: summary.domain.as_str().to_owned(),
+        created_at_ms: summary.created_at_ms,
+        tokens: summary.tokens,
+        declared: summary.declared,
+    })
+    .collect()
+}
