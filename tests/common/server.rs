@@ -201,7 +201,7 @@ impl Server {
         self.spawn().await;
     }
 
-    /// Further options for the next start.
+    /// The options of the next start.
     pub fn change(&mut self, options: Options) {
         self.options = options;
     }
