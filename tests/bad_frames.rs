@@ -25,7 +25,11 @@ fn with(field: &str, text: Option<&str>) -> String {
     ];
     let mut fields = Vec::new();
     for (name, value) in good {
-        let value = if name == field { text.unwrap_or("") } else { value };
+        let value = if name == field {
+            text.unwrap_or("")
+        } else {
+            value
+        };
         if !value.is_empty() {
             fields.push(format!(r#""{name}":{value}"#));
         }
@@ -41,7 +45,10 @@ fn assert_error(error: &Value, code: &[&str], field: Option<&str>, case: &str) {
     assert_eq!(error["toId"], "u1", "{case}");
     assert_eq!(error["domain"], DEMO, "{case}");
     assert_eq!(error["type"], 100, "{case}");
-    assert!(error["sendAt"].as_u64().unwrap() > 1_600_000_000_000, "{case}");
+    assert!(
+        error["sendAt"].as_u64().unwrap() > 1_600_000_000_000,
+        "{case}"
+    );
     assert!(error.get("msgId").is_none(), "{case}: {error}");
     let sentence = error["content"].as_str().unwrap();
     let found = error["error"]["code"].as_str().unwrap();
@@ -60,7 +67,18 @@ async fn every_kind_of_bad_frame_is_answered_and_stores_nothing() {
     let mut client = server.user("u1").await;
 
     let not_objects = [
-        "hello", "", " ", "{", "}", "[]", "1", "null", "true", "\"ping\"", "Ping", " ping",
+        "hello",
+        "",
+        " ",
+        "{",
+        "}",
+        "[]",
+        "1",
+        "null",
+        "true",
+        "\"ping\"",
+        "Ping",
+        " ping",
         r#"{"toId":"victim","type":10,"content":"x""#,
         r#"{"toId":"victim","type":10,"content":"x"} x"#,
         r#"{"toId":"victim","type":10,"content":"x"}{}"#,
@@ -86,10 +104,25 @@ async fn every_kind_of_bad_frame_is_answered_and_stores_nothing() {
     let kinds: &[&str] = &["type_not_allowed", "invalid_field"];
     let mut cases: Vec<(&str, Option<String>, &[&str])> = Vec::new();
     for text in [
-        "null", "true", "1.5", "{}", "\"\"", "[]", "[[\"victim\"]]", "[null]", "[1.5]",
-        "[\"victim\",\"\"]", "[\"victim\",\"victim\"]", "[1,\"1\"]", "[\"victim\",\"a\\u0000b\"]",
-        "\"a\\nb\"", "\"\\u009f\"", "\"\\u007f\"",
-        &long(129), &wide, &too_many,
+        "null",
+        "true",
+        "1.5",
+        "{}",
+        "\"\"",
+        "[]",
+        "[[\"victim\"]]",
+        "[null]",
+        "[1.5]",
+        "[\"victim\",\"\"]",
+        "[\"victim\",\"victim\"]",
+        "[1,\"1\"]",
+        "[\"victim\",\"a\\u0000b\"]",
+        "\"a\\nb\"",
+        "\"\\u009f\"",
+        "\"\\u007f\"",
+        &long(129),
+        &wide,
+        &too_many,
     ] {
         cases.push(("toId", Some(text.into()), invalid));
     }
@@ -97,7 +130,14 @@ async fn every_kind_of_bad_frame_is_answered_and_stores_nothing() {
     for text in ["null", "\"10\"", "\"text\"", "true", "[10]", "{}", "10.5"] {
         cases.push(("type", Some(text.into()), invalid));
     }
-    for text in ["0", "11", "-10", "1000", "4294967306", "18446744073709551626"] {
+    for text in [
+        "0",
+        "11",
+        "-10",
+        "1000",
+        "4294967306",
+        "18446744073709551626",
+    ] {
         cases.push(("type", Some(text.into()), kinds));
     }
     cases.push(("type", Some("11".into()), &["type_not_allowed"]));
@@ -132,15 +172,27 @@ async fn every_kind_of_bad_frame_is_answered_and_stores_nothing() {
 async fn an_error_carries_the_client_msg_id() {
     let server = Server::start().await;
     let mut client = server.user("u1").await;
-    client.send_text(r#"{"toId":"","type":10,"content":"x","clientMsgId":"c-1"}"#).await;
+    client
+        .send_text(r#"{"toId":"","type":10,"content":"x","clientMsgId":"c-1"}"#)
+        .await;
     let error = client.error().await;
     assert_eq!(error["error"]["clientMsgId"], "c-1");
-    client.send_text(r#"{"toId":"u2","type":77,"content":"x","clientMsgId":"c-2"}"#).await;
+    client
+        .send_text(r#"{"toId":"u2","type":77,"content":"x","clientMsgId":"c-2"}"#)
+        .await;
     assert_eq!(client.error().await["error"]["clientMsgId"], "c-2");
-    client.send_text(r#"{"toId":"","type":10,"content":"x"}"#).await;
-    assert!(client.error().await["error"].get("clientMsgId").is_none_or(Value::is_null));
+    client
+        .send_text(r#"{"toId":"","type":10,"content":"x"}"#)
+        .await;
+    assert!(
+        client.error().await["error"]
+            .get("clientMsgId")
+            .is_none_or(Value::is_null)
+    );
     // An id whose send was refused is still free.
-    client.send_text(r#"{"toId":"u2","type":10,"content":"x","clientMsgId":"c-1"}"#).await;
+    client
+        .send_text(r#"{"toId":"u2","type":10,"content":"x","clientMsgId":"c-1"}"#)
+        .await;
     assert_eq!(client.ack("c-1").await["duplicate"], false);
 }
 
@@ -157,13 +209,25 @@ async fn content_up_to_the_limit_is_delivered_and_above_it_refused() {
     let content = recipient.message().await["content"].take();
     assert_eq!(content.as_str().unwrap().len(), CONTENT_BYTES_MAX - 2);
     client.send_text(frame(CONTENT_BYTES_MAX + 1)).await;
-    assert_error(&client.error().await, &["too_large"], Some("content"), "one more");
+    assert_error(
+        &client.error().await,
+        &["too_large"],
+        Some("content"),
+        "one more",
+    );
 
     // The longest frame that is still read, and one byte more.
     let envelope = frame(2).len() - 2;
     client.send_text(frame(FRAME_BYTES_MAX - envelope)).await;
-    assert_error(&client.error().await, &["too_large"], Some("content"), "the longest frame");
-    client.send_text(frame(FRAME_BYTES_MAX - envelope + 1)).await;
+    assert_error(
+        &client.error().await,
+        &["too_large"],
+        Some("content"),
+        "the longest frame",
+    );
+    client
+        .send_text(frame(FRAME_BYTES_MAX - envelope + 1))
+        .await;
     client.closed(1009).await;
     recipient.nothing().await;
 }
@@ -175,7 +239,12 @@ async fn the_limit_can_be_set() {
     client.say("u1", &"x".repeat(1998)).await;
     client.message().await;
     client.say("u1", &"x".repeat(1999)).await;
-    assert_error(&client.error().await, &["too_large"], Some("content"), "2001");
+    assert_error(
+        &client.error().await,
+        &["too_large"],
+        Some("content"),
+        "2001",
+    );
     client.try_send_text(&"x".repeat(2 * 2000 + 4097)).await;
     client.closed(1009).await;
 }
@@ -186,13 +255,23 @@ async fn deeply_nested_content_ends_nothing() {
     let mut client = server.user("u1").await;
     for depth in [100, 10_000, 120_000] {
         let content = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        let frame = format!(r#"{{"toId":"u2","type":10,"content":{content},"clientMsgId":"d{depth}"}}"#);
+        let frame =
+            format!(r#"{{"toId":"u2","type":10,"content":{content},"clientMsgId":"d{depth}"}}"#);
         client.send_text(frame).await;
         // Refusing it is as good as taking it, as long as it is said.
-        client.find("an answer", |v| v["error"].is_object() || v["ack"].is_string()).await;
+        client
+            .find("an answer", |v| {
+                v["error"].is_object() || v["ack"].is_string()
+            })
+            .await;
     }
     client.send_text("[".repeat(200_000)).await;
-    assert_error(&client.error().await, &["invalid_json"], None, "only opening brackets");
+    assert_error(
+        &client.error().await,
+        &["invalid_json"],
+        None,
+        "only opening brackets",
+    );
     client.nothing().await;
 }
 
@@ -206,7 +285,8 @@ async fn closed_by(server: &Server, message: Message, code: u16) {
 #[tokio::test]
 async fn frames_that_break_the_websocket_protocol_close_it() {
     let server = Server::start().await;
-    let text = |payload: &'static [u8], last| Frame::message(payload, OpCode::Data(Data::Text), last);
+    let text =
+        |payload: &'static [u8], last| Frame::message(payload, OpCode::Data(Data::Text), last);
     closed_by(&server, Message::binary(&b"{}"[..]), 1003).await;
     closed_by(&server, Message::Frame(text(b"\xff\xfe", true)), 1007).await;
     closed_by(&server, Message::Frame(text(b"\"\xe4\xbd", true)), 1007).await;

@@ -11,14 +11,17 @@ use rustix::process::Signal;
 
 /// The domains that `list` shows: the first word of each line.
 fn listed(text: &str, name: &str) -> bool {
-    text.lines().any(|line| line.split_whitespace().next() == Some(name))
+    text.lines()
+        .any(|line| line.split_whitespace().next() == Some(name))
 }
 
 #[tokio::test]
 async fn a_first_start_gives_a_login_url_once() {
     let mut server = Server::with(Options::new().undeclared()).await;
     let stdout = server.stdout();
-    let url = stdout.split_whitespace().find(|word| word.starts_with("wss://"));
+    let url = stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("wss://"));
     let url = url.unwrap_or_else(|| panic!("no login URL: {stdout}"));
     let (_, query) = url.split_once("/ws?").unwrap();
     let (_, token) = query.split_once("token=").unwrap();
@@ -58,24 +61,41 @@ async fn a_declared_domain_makes_no_other() {
 async fn domains_are_managed_while_the_server_runs() {
     let mut server = Server::start().await;
     let token = server.add_domain("acme").await;
-    server.login(&Login::new("u1").domain("acme").token(&token)).await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&token))
+        .await;
     let list = server.cli(&["domain", "list"]).await;
     assert!(listed(&list, "acme") && listed(&list, "demo"), "{list}");
     assert!(!list.contains(&token), "{list}");
 
     let again = server.home.cli(&["domain", "add", "acme"]).await;
     again.failure(1, &["acme"]);
-    server.login(&Login::new("u1").domain("acme").token(&token)).await;
-    server.home.cli(&["domain", "remove", "nowhere", "--yes"]).await.failure(1, &["nowhere"]);
-    server.home.cli(&["domain", "rotate", "nowhere"]).await.failure(1, &["nowhere"]);
-    let minted = server.home.cli(&["token", "--domain", "nowhere", "--id", "u1"]).await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&token))
+        .await;
+    server
+        .home
+        .cli(&["domain", "remove", "nowhere", "--yes"])
+        .await
+        .failure(1, &["nowhere"]);
+    server
+        .home
+        .cli(&["domain", "rotate", "nowhere"])
+        .await
+        .failure(1, &["nowhere"]);
+    let minted = server
+        .home
+        .cli(&["token", "--domain", "nowhere", "--id", "u1"])
+        .await;
     minted.failure(1, &["nowhere"]);
 
     // Without a terminal to ask on, nothing is removed that was not said twice.
     let unasked = server.home.cli(&["domain", "remove", "acme"]).await;
     assert_ne!(unasked.code, Some(0), "{unasked:?}");
     assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
-    server.login(&Login::new("u1").domain("acme").token(&token)).await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&token))
+        .await;
     server.cli(&["domain", "remove", "acme", "--yes"]).await;
     assert!(!listed(&server.cli(&["domain", "list"]).await, "acme"));
 }
@@ -98,7 +118,9 @@ async fn domains_are_managed_while_the_server_is_stopped() {
     server.spawn().await;
     let login = |domain: &str, token: &str| Login::new("u1").domain(domain).token(token);
     server.login(&login("added", &added)).await;
-    server.login(&login("added", &user).resource("by-user-token")).await;
+    server
+        .login(&login("added", &user).resource("by-user-token"))
+        .await;
     server.login(&login("rotated", &renewed)).await;
     server.refused(&login("rotated", &rotated), 4401).await;
     server.refused(&login("removed", &removed), 4401).await;
@@ -111,8 +133,12 @@ async fn domains_outlive_a_kill() {
     let user = server.mint_for("acme", "u1", &[]).await;
     server.kill9().await;
     server.spawn().await;
-    server.login(&Login::new("u1").domain("acme").token(&token)).await;
-    server.login(&Login::new("u1").domain("acme").token(&user).resource("x")).await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&token))
+        .await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&user).resource("x"))
+        .await;
 }
 
 #[tokio::test]
@@ -122,7 +148,9 @@ async fn a_stopped_server_is_managed_before_its_first_start() {
     let server = Server::at(home, Options::new().undeclared()).await;
     // There is a domain already: no `demo` is made.
     assert_eq!(server.stdout().lines().count(), 1, "{}", server.stdout());
-    server.login(&Login::new("u1").domain("acme").token(&token)).await;
+    server
+        .login(&Login::new("u1").domain("acme").token(&token))
+        .await;
     server.refused(&Login::new("u1"), 4401).await;
 }
 
@@ -163,7 +191,12 @@ async fn a_signal_closes_sessions_and_ends_it_well() {
         server.signal(signal);
         one.closed(1001).await;
         two.closed(1001).await;
-        assert_eq!(server.ended().await, Some(0), "{signal:?}: {}", server.stderr());
+        assert_eq!(
+            server.ended().await,
+            Some(0),
+            "{signal:?}: {}",
+            server.stderr()
+        );
         drop((one, two));
         server.spawn().await;
         assert_eq!(server.history("u3", "").await["total"], 1);
@@ -174,7 +207,9 @@ async fn a_signal_closes_sessions_and_ends_it_well() {
 async fn it_ends_also_with_clients_that_do_not_answer() {
     let mut server = Server::start().await;
     // Connections in every state; none of them reads or writes any more.
-    let raw = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+    let raw = tokio::net::TcpStream::connect(&server.address)
+        .await
+        .unwrap();
     let encrypted = server.stream().await;
     let session = server.user("u1").await;
     server.stop().await;
@@ -188,14 +223,26 @@ async fn help_tells_the_commands_and_flags() {
     for word in ["serve", "domain", "token"] {
         assert!(help.contains(word), "{word}: {help}");
     }
-    let help = home.run(home.bare_command(["serve", "--help"])).await.success();
-    for flag in ["--listen", "--plain", "--data", "--certs", "--host", "--token", "--config"] {
+    let help = home
+        .run(home.bare_command(["serve", "--help"]))
+        .await
+        .success();
+    for flag in [
+        "--listen", "--plain", "--data", "--certs", "--host", "--token", "--config",
+    ] {
         assert!(help.contains(flag), "{flag}: {help}");
     }
-    for args in [&["domain", "--help"][..], &["token", "--help"], &["domain", "add", "--help"]] {
+    for args in [
+        &["domain", "--help"][..],
+        &["token", "--help"],
+        &["domain", "add", "--help"],
+    ] {
         home.run(home.bare_command(args)).await.success();
     }
-    assert!(!home.data().exists(), "asking for help made a data directory");
+    assert!(
+        !home.data().exists(),
+        "asking for help made a data directory"
+    );
 }
 
 #[tokio::test]

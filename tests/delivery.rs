@@ -74,12 +74,16 @@ async fn messages_that_arrive_during_catch_up_come_after_it() {
     let mut sender = server.user("u1").await;
     let count = 600;
     for n in 0..count {
-        sender.send(&json!({"toId": "u2", "type": 10, "content": n})).await;
+        sender
+            .send(&json!({"toId": "u2", "type": 10, "content": n}))
+            .await;
     }
     sender.say_acked("u2", "half").await;
     let mut client = server.connect(&Login::new("u2")).await;
     for n in count..2 * count {
-        sender.send(&json!({"toId": "u2", "type": 10, "content": n})).await;
+        sender
+            .send(&json!({"toId": "u2", "type": 10, "content": n}))
+            .await;
     }
     let mut expected: Vec<Value> = (0..2 * count).map(|n| json!(n)).collect();
     expected.insert(count, json!("half"));
@@ -98,14 +102,19 @@ async fn messages_that_arrive_during_catch_up_come_after_it() {
 async fn large_messages_that_waited_all_come() {
     let server = Server::start().await;
     let mut sender = server.user("u1").await;
-    let contents: Vec<String> = (0..20).map(|n| format!("{n}{}", "x".repeat(200_000))).collect();
+    let contents: Vec<String> = (0..20)
+        .map(|n| format!("{n}{}", "x".repeat(200_000)))
+        .collect();
     for content in &contents {
         sender.say_acked("u2", content).await;
     }
     let mut client = server.user("u2").await;
     for content in &contents {
         let message = client.message().await;
-        assert!(message["content"] == content.as_str(), "not the one expected");
+        assert!(
+            message["content"] == content.as_str(),
+            "not the one expected"
+        );
     }
     client.nothing().await;
 }
@@ -169,10 +178,15 @@ async fn domains_know_nothing_of_one_another() {
     assert_eq!(other_sender.ack("same").await["duplicate"], false);
     expect(&mut here, false, &["here"]).await;
     let message = other.message().await;
-    assert_eq!((&message["content"], &message["domain"]), (&json!("there"), &json!("other")));
+    assert_eq!(
+        (&message["content"], &message["domain"]),
+        (&json!("there"), &json!("other"))
+    );
     here.nothing().await;
     other.nothing().await;
-    let answer = server.get("/message-log?domain=other&toId=u2", Some(&token)).await;
+    let answer = server
+        .get("/message-log?domain=other&toId=u2", Some(&token))
+        .await;
     assert_eq!(answer.json()["total"], 1);
     assert_eq!(server.history("u2", "").await["total"], 1);
 
@@ -180,9 +194,13 @@ async fn domains_know_nothing_of_one_another() {
     other_sender.say_acked("u9", "left behind").await;
     server.cli(&["domain", "remove", "other", "--yes"]).await;
     let token = server.add_domain("other").await;
-    let mut again = server.login(&Login::new("u9").domain("other").token(&token)).await;
+    let mut again = server
+        .login(&Login::new("u9").domain("other").token(&token))
+        .await;
     again.nothing().await;
-    let answer = server.get("/message-log?domain=other&toId=u2", Some(&token)).await;
+    let answer = server
+        .get("/message-log?domain=other&toId=u2", Some(&token))
+        .await;
     assert_eq!(answer.json()["total"], 0);
 }
 
@@ -224,8 +242,14 @@ async fn history_says_whether_the_recipient_was_there() {
     expect(&mut client, true, &["to nobody"]).await;
     expect(&mut client, false, &["to somebody"]).await;
     let list = server.history("u2", "").await["list"].take();
-    assert_eq!((&list[0]["content"], &list[0]["offline"]), (&json!("to somebody"), &json!(false)));
-    assert_eq!((&list[1]["content"], &list[1]["offline"]), (&json!("to nobody"), &json!(true)));
+    assert_eq!(
+        (&list[0]["content"], &list[0]["offline"]),
+        (&json!("to somebody"), &json!(false))
+    );
+    assert_eq!(
+        (&list[1]["content"], &list[1]["offline"]),
+        (&json!("to nobody"), &json!(true))
+    );
 }
 
 #[tokio::test]

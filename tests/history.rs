@@ -59,7 +59,10 @@ async fn pages_are_counted_and_newest_first() {
         });
         assert_eq!(found, contents, "{query}");
         let ids: Vec<_> = list.iter().map(|m| m["msgId"].as_u64().unwrap()).collect();
-        assert!(ids.windows(2).all(|two| two[0] > two[1]), "{query}: {ids:?}");
+        assert!(
+            ids.windows(2).all(|two| two[0] > two[1]),
+            "{query}: {ids:?}"
+        );
     }
     let message = server.history("box", "&fromId=rare").await["list"][0].clone();
     let id = message["msgId"].as_u64().unwrap();
@@ -113,17 +116,31 @@ async fn a_bad_parameter_is_named() {
         ("toId", "domain=demo&toId=%ff".to_owned()),
         ("fromId", "domain=demo&toId=box&fromId=".to_owned()),
         ("fromId", format!("domain=demo&toId=box&fromId={long}")),
-        ("fromId", "domain=demo&toId=box&fromId=a&fromId=a".to_owned()),
+        (
+            "fromId",
+            "domain=demo&toId=box&fromId=a&fromId=a".to_owned(),
+        ),
         ("page", "domain=demo&toId=box&page=1&page=1".to_owned()),
         ("size", "domain=demo&toId=box&size=1&size=1".to_owned()),
     ];
-    let numbers = ["", "0", "-1", "1.5", "x", "1x", "%201", "99999999999999999999999999"];
+    let numbers = [
+        "",
+        "0",
+        "-1",
+        "1.5",
+        "x",
+        "1x",
+        "%201",
+        "99999999999999999999999999",
+    ];
     let numbers = numbers.iter().flat_map(|n| {
         ["page", "size"].map(|name| (name, format!("domain=demo&toId=box&{name}={n}")))
     });
     let sizes = ["101", "1000"].map(|n| ("size", format!("domain=demo&toId=box&size={n}")));
     for (name, query) in cases.into_iter().chain(numbers).chain(sizes) {
-        let answer = server.get(&format!("/message-log?{query}"), Some(PROJECT_TOKEN)).await;
+        let answer = server
+            .get(&format!("/message-log?{query}"), Some(PROJECT_TOKEN))
+            .await;
         let detail = answer.problem(400);
         assert!(detail.contains(name), "{query}: {detail}");
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{query}");
@@ -146,14 +163,32 @@ async fn only_those_who_may_read_a_mailbox_can() {
         ("project", LOG.to_owned(), PROJECT_TOKEN, 200, 25),
         ("the recipient", LOG.to_owned(), &reader, 200, 25),
         ("the recipient, by sender", from("rare"), &reader, 200, 5),
-        ("the sender of what is listed", from("rare"), &writer, 200, 5),
+        (
+            "the sender of what is listed",
+            from("rare"),
+            &writer,
+            200,
+            5,
+        ),
         ("its own mailbox", own, &writer, 200, 0),
         ("a sender, but all senders", LOG.to_owned(), &writer, 403, 0),
         ("a sender, but another's", from("often"), &writer, 403, 0),
         ("a stranger", LOG.to_owned(), &stranger, 403, 0),
         ("a stranger, by sender", from("rare"), &stranger, 403, 0),
-        ("the same id of another domain", LOG.to_owned(), &foreign, 403, 0),
-        ("another domain's project", LOG.to_owned(), &elsewhere, 401, 0),
+        (
+            "the same id of another domain",
+            LOG.to_owned(),
+            &foreign,
+            403,
+            0,
+        ),
+        (
+            "another domain's project",
+            LOG.to_owned(),
+            &elsewhere,
+            401,
+            0,
+        ),
         ("an unknown domain", unknown, PROJECT_TOKEN, 401, 0),
         ("an unknown token", LOG.to_owned(), "unknown", 401, 0),
     ];
@@ -171,14 +206,19 @@ async fn only_those_who_may_read_a_mailbox_can() {
             answer.problem(status);
             assert!(!answer.body.contains(token), "{case}: {}", answer.body);
             if status == 401 {
-                assert!(answer.header("www-authenticate").starts_with("Bearer"), "{case}");
+                assert!(
+                    answer.header("www-authenticate").starts_with("Bearer"),
+                    "{case}"
+                );
             }
         }
     }
     let none = server.get(LOG, None).await;
     none.problem(401);
     assert!(none.header("www-authenticate").starts_with("Bearer"));
-    let basic = server.request("GET", LOG, &[("authorization", "Basic dTpw")]).await;
+    let basic = server
+        .request("GET", LOG, &[("authorization", "Basic dTpw")])
+        .await;
     basic.problem(401);
 }
 
@@ -229,10 +269,21 @@ async fn other_methods_and_paths_are_refused_in_the_same_form() {
         assert_eq!(head.status, 405);
         assert!(head.header("allow").contains("GET"));
     }
-    for target in ["/nothing-here", "/message-log/", "/message-log/x", "/ws/x", "//", "/%00"] {
+    for target in [
+        "/nothing-here",
+        "/message-log/",
+        "/message-log/x",
+        "/ws/x",
+        "//",
+        "/%00",
+    ] {
         let answer = server.get(target, None).await;
         answer.problem(404);
-        assert_eq!(answer.header("access-control-allow-origin"), "*", "{target}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            "*",
+            "{target}"
+        );
     }
 }
 
@@ -255,9 +306,15 @@ async fn a_page_of_another_origin_may_read_answers() {
     let answer = server.request("OPTIONS", LOG, &preflight).await;
     assert!((200..300).contains(&answer.status), "{}", answer.status);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert!(answer.header("access-control-allow-methods").contains("GET"));
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("GET")
+    );
     // A wildcard does not cover this header (Fetch standard).
-    let allowed = answer.header("access-control-allow-headers").to_ascii_lowercase();
+    let allowed = answer
+        .header("access-control-allow-headers")
+        .to_ascii_lowercase();
     assert!(allowed.contains("authorization"), "{allowed}");
 }
 
@@ -265,6 +322,10 @@ async fn a_page_of_another_origin_may_read_answers() {
 async fn answers_are_json_and_the_connection_is_kept() {
     let server = filled().await;
     let answer = server.get(LOG, Some(PROJECT_TOKEN)).await;
-    assert!(answer.header("content-type").starts_with("application/json"));
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/json")
+    );
     assert_ne!(answer.header("connection").to_ascii_lowercase(), "close");
 }

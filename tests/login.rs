@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{Client, DEADLINE, DEMO, Login, Options, PROJECT_TOKEN, Server, Way, encode};
 use common::upgrade_request;
+use common::{Client, DEADLINE, DEMO, Login, Options, PROJECT_TOKEN, Server, Way, encode};
 
 const PARAMETERS: [&str; 5] = ["id", "name", "domain", "resource", "token"];
 
@@ -16,14 +16,22 @@ fn query(change: impl Fn(&str, String) -> Vec<String>) -> String {
         .into_iter()
         .flat_map(|(name, value)| {
             let values = change(name, value);
-            values.into_iter().map(move |value| format!("{name}={value}"))
+            values
+                .into_iter()
+                .map(move |value| format!("{name}={value}"))
         })
         .collect();
     pairs.join("&")
 }
 
 fn with(parameter: &str, value: &str) -> String {
-    query(|name, given| vec![if name == parameter { value.into() } else { given }])
+    query(|name, given| {
+        vec![if name == parameter {
+            value.into()
+        } else {
+            given
+        }]
+    })
 }
 
 async fn open(server: &Server, query: &str) -> Client {
@@ -66,8 +74,14 @@ async fn a_bad_parameter_is_named() {
         };
         let too_long_in_bytes = encode(&"é".repeat(longest / 2 + 1));
         let mut queries = vec![
-            ("missing", query(|n, v| if n == parameter { vec![] } else { vec![v] })),
-            ("repeated", query(|n, v| vec![v; 1 + usize::from(n == parameter)])),
+            (
+                "missing",
+                query(|n, v| if n == parameter { vec![] } else { vec![v] }),
+            ),
+            (
+                "repeated",
+                query(|n, v| vec![v; 1 + usize::from(n == parameter)]),
+            ),
             ("empty", with(parameter, "")),
             ("too long", with(parameter, &"x".repeat(longest + 1))),
             ("too long in bytes", with(parameter, &too_long_in_bytes)),
@@ -109,8 +123,12 @@ async fn a_login_without_any_token_is_refused_in_every_way() {
 async fn the_longest_and_strangest_names_are_taken_as_they_are() {
     let server = Server::start().await;
     let cases = [
-        Login::new(&"i".repeat(128)).name(&"n".repeat(256)).resource(&"r".repeat(64)),
-        Login::new("a/b:c%41&d=e#f?g").name("100% + \"quoted\" \\ <b>").resource("; , '"),
+        Login::new(&"i".repeat(128))
+            .name(&"n".repeat(256))
+            .resource(&"r".repeat(64)),
+        Login::new("a/b:c%41&d=e#f?g")
+            .name("100% + \"quoted\" \\ <b>")
+            .resource("; , '"),
         Login::new("用户").name("爱丽丝 🙂").resource("电话"),
         Login::new(" ").name("\u{a0}").resource("\u{2028}"),
     ];
@@ -150,10 +168,16 @@ async fn unknown_domains_tokens_and_reserved_ids_are_refused() {
         ("longest domain", login.clone().domain(&"d".repeat(253))),
         ("unknown token", login.clone().token("unknown")),
         ("longest token", login.clone().token(&"t".repeat(4096))),
-        ("token with a tail", login.clone().token(&format!("{PROJECT_TOKEN}x"))),
+        (
+            "token with a tail",
+            login.clone().token(&format!("{PROJECT_TOKEN}x")),
+        ),
         ("another domain's token", login.clone().token(&other)),
         ("token for another domain", login.clone().domain("other")),
-        ("no signature", login.clone().token("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1MSJ9.")),
+        (
+            "no signature",
+            login.clone().token("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1MSJ9."),
+        ),
     ] {
         let reason = server.refused(&login, 4401).await;
         assert!(!reason.is_empty(), "{case}");
@@ -180,9 +204,13 @@ async fn a_user_token_logs_in_its_user_only() {
     assert_eq!(client.message().await["fromName"], "Alice from the Token");
 
     server.refused(&Login::new("u2").token(&token), 4403).await;
-    server.refused(&Login::new("u1").token(&token).domain("other"), 4403).await;
+    server
+        .refused(&Login::new("u1").token(&token).domain("other"), 4403)
+        .await;
     // The same name in another domain, where it was not minted.
-    server.login(&Login::new("u1").token(&other).domain("other")).await;
+    server
+        .login(&Login::new("u1").token(&other).domain("other"))
+        .await;
 
     let mut bytes = token.clone().into_bytes();
     let middle = bytes.len() / 2;
@@ -209,7 +237,9 @@ async fn a_removed_domain_ends_its_sessions() {
     let user_token = server.mint_for("other", "u2", &[]).await;
     let login = Login::new("u1").domain("other").token(&token);
     let mut by_project = server.login(&login).await;
-    let mut by_user = server.login(&Login::new("u2").domain("other").token(&user_token)).await;
+    let mut by_user = server
+        .login(&Login::new("u2").domain("other").token(&user_token))
+        .await;
     let mut bystander = server.user("u1").await;
 
     server.cli(&["domain", "remove", "other", "--yes"]).await;
@@ -227,12 +257,20 @@ async fn a_rotated_token_ends_its_sessions_unless_it_has_grace() {
     let login = Login::new("u1").domain("other");
     let mut by_first = server.login(&login.clone().token(&first)).await;
 
-    let second = server.cli(&["domain", "rotate", "other", "--grace", "1h"]).await;
+    let second = server
+        .cli(&["domain", "rotate", "other", "--grace", "1h"])
+        .await;
     server.secret(&second);
     by_first.nothing().await;
-    server.login(&login.clone().token(&first).resource("phone")).await;
-    let mut by_second = server.login(&login.clone().token(&second).resource("desk")).await;
-    let mut by_user = server.login(&Login::new("u2").domain("other").token(&user_token)).await;
+    server
+        .login(&login.clone().token(&first).resource("phone"))
+        .await;
+    let mut by_second = server
+        .login(&login.clone().token(&second).resource("desk"))
+        .await;
+    let mut by_user = server
+        .login(&Login::new("u2").domain("other").token(&user_token))
+        .await;
 
     let third = server.cli(&["domain", "rotate", "other"]).await;
     server.secret(&third);
@@ -299,7 +337,9 @@ async fn nothing_is_delivered_or_accepted_before_the_token_is_verified() {
     sender.say_acked("u2", "for u2 only").await;
     let intruder = Login::new("u2").token("guessed");
     let mut client = server.connect(&intruder).await;
-    client.try_send_text(r#"{"toId":"u3","type":10,"content":"x","clientMsgId":"1"}"#).await;
+    client
+        .try_send_text(r#"{"toId":"u3","type":10,"content":"x","clientMsgId":"1"}"#)
+        .await;
     client.try_send_text("ping").await;
     client.closed(4401).await;
     assert!(client.held().is_empty(), "{:?}", client.held());

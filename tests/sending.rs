@@ -8,7 +8,12 @@ use common::{DEMO, Login, PROJECT_TOKEN, Server, encode};
 use serde_json::{Value, json};
 
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut keys: Vec<_> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -22,7 +27,9 @@ fn now_ms() -> u64 {
 async fn base_fields_reach_the_recipient_exactly() {
     let server = Server::start().await;
     let mut recipient = server.user("u2").await;
-    let mut sender = server.login(&Login::new("u1").name("Alice").resource("desk")).await;
+    let mut sender = server
+        .login(&Login::new("u1").name("Alice").resource("desk"))
+        .await;
     let before_ms = now_ms();
     sender.say("u2", "hello").await;
     let mut message = recipient.message().await;
@@ -68,7 +75,13 @@ async fn a_sender_cannot_speak_for_another() {
 async fn an_integer_recipient_is_its_decimal_text() {
     let server = Server::start().await;
     let mut sender = server.user("u1").await;
-    for text in ["42", "0", "-7", "9007199254740993", "123456789012345678901234567890"] {
+    for text in [
+        "42",
+        "0",
+        "-7",
+        "9007199254740993",
+        "123456789012345678901234567890",
+    ] {
         let mut recipient = server.user(text).await;
         let frame = format!(r#"{{"toId":{text},"type":10,"content":"n"}}"#);
         sender.send_text(frame).await;
@@ -92,7 +105,10 @@ async fn several_recipients_get_a_copy_each() {
     assert_eq!(keys(&ack), ["ack", "duplicate", "msgIds", "sendAt"]);
     let ids = ack["msgIds"].as_array().unwrap();
     assert_eq!(ids.len(), 4);
-    assert!(ids.windows(2).all(|two| two[0].as_u64() < two[1].as_u64()), "{ids:?}");
+    assert!(
+        ids.windows(2).all(|two| two[0].as_u64() < two[1].as_u64()),
+        "{ids:?}"
+    );
     assert_eq!(ack["sendAt"], ids[0].as_u64().unwrap() / 1000);
     for (client, at, name) in [(&mut a, 0, "a"), (&mut b, 1, "7"), (&mut sender, 2, "u1")] {
         let message = client.message().await;
@@ -103,11 +119,21 @@ async fn several_recipients_get_a_copy_each() {
     }
     assert_eq!(server.history("away", "").await["list"][0]["msgId"], ids[3]);
     // One recipient in an array is still an array; a hundred are the most.
-    sender.send(&json!({"toId": ["a"], "type": 10, "content": 1, "clientMsgId": "one"})).await;
-    assert_eq!(sender.ack("one").await["msgIds"].as_array().unwrap().len(), 1);
+    sender
+        .send(&json!({"toId": ["a"], "type": 10, "content": 1, "clientMsgId": "one"}))
+        .await;
+    assert_eq!(
+        sender.ack("one").await["msgIds"].as_array().unwrap().len(),
+        1
+    );
     let hundred: Vec<_> = (0..100).map(|n| format!("many-{n}")).collect();
-    sender.send(&json!({"toId": hundred, "type": 10, "content": 1, "clientMsgId": "all"})).await;
-    assert_eq!(sender.ack("all").await["msgIds"].as_array().unwrap().len(), 100);
+    sender
+        .send(&json!({"toId": hundred, "type": 10, "content": 1, "clientMsgId": "all"}))
+        .await;
+    assert_eq!(
+        sender.ack("all").await["msgIds"].as_array().unwrap().len(),
+        100
+    );
 }
 
 #[tokio::test]
@@ -163,10 +189,17 @@ async fn content_is_kept_byte_for_byte() {
         let frame = format!("{{ \"content\" :\n {content}  , \"type\": 30 ,\"toId\" : \"u2\" }}");
         sender.send_text(frame).await;
         let text = recipient.text().await;
-        assert!(text.contains(&format!("\"content\":{content}")), "{content}: {text}");
+        assert!(
+            text.contains(&format!("\"content\":{content}")),
+            "{content}: {text}"
+        );
         let target = format!("/message-log?domain={DEMO}&toId=u2&size=1");
         let answer = server.get(&target, Some(PROJECT_TOKEN)).await;
-        assert!(answer.body.contains(&format!("\"content\":{content}")), "{}", answer.body);
+        assert!(
+            answer.body.contains(&format!("\"content\":{content}")),
+            "{}",
+            answer.body
+        );
     }
     sender.nothing().await;
 }
@@ -197,14 +230,19 @@ async fn every_known_type_is_delivered() {
     assert_eq!(recipient.message().await["type"], 40);
     by_capable.send(&frame(100)).await;
     let message = recipient.message().await;
-    assert_eq!((&message["type"], &message["fromId"]), (&json!(100), &json!("u4")));
+    assert_eq!(
+        (&message["type"], &message["fromId"]),
+        (&json!(100), &json!("u4"))
+    );
 }
 
 #[tokio::test]
 async fn an_acknowledgement_names_the_stored_message() {
     let server = Server::start().await;
     let mut sender = server.user("u1").await;
-    sender.send(&json!({"toId": "u2", "type": 10, "content": "x", "clientMsgId": "c-17"})).await;
+    sender
+        .send(&json!({"toId": "u2", "type": 10, "content": "x", "clientMsgId": "c-17"}))
+        .await;
     let ack = sender.ack("c-17").await;
     assert_eq!(keys(&ack), ["ack", "duplicate", "msgId", "sendAt"]);
     assert_eq!(ack["duplicate"], false);
@@ -218,9 +256,7 @@ async fn an_acknowledgement_names_the_stored_message() {
 #[tokio::test]
 async fn a_repeat_is_stored_and_delivered_once() {
     let mut server = Server::start().await;
-    let frame = |content: &str| {
-        json!({"toId": "u2", "type": 10, "content": content, "clientMsgId": "same"})
-    };
+    let frame = |content: &str| json!({"toId": "u2", "type": 10, "content": content, "clientMsgId": "same"});
     let mut recipient = server.user("u2").await;
     let mut sender = server.user("u1").await;
     sender.send(&frame("first")).await;
@@ -243,7 +279,10 @@ async fn a_repeat_is_stored_and_delivered_once() {
     let ids = sender.ack("arr").await["msgIds"].clone();
     sender.send(&many).await;
     let again = sender.ack("arr").await;
-    assert_eq!((&again["msgIds"], &again["duplicate"]), (&ids, &json!(true)));
+    assert_eq!(
+        (&again["msgIds"], &again["duplicate"]),
+        (&ids, &json!(true))
+    );
     recipient.contents(1).await;
     recipient.nothing().await;
 
@@ -296,7 +335,10 @@ async fn a_sender_may_write_to_itself() {
     web.say("u1", "note").await;
     for client in [&mut web, &mut phone] {
         let message = client.message().await;
-        assert_eq!((&message["fromId"], &message["toId"]), (&json!("u1"), &json!("u1")));
+        assert_eq!(
+            (&message["fromId"], &message["toId"]),
+            (&json!("u1"), &json!("u1"))
+        );
         assert_eq!(message["fromResource"], "web");
         client.nothing().await;
     }
@@ -309,7 +351,9 @@ async fn messages_keep_the_order_in_which_they_were_sent() {
     let mut sender = server.user("u1").await;
     let expected: Vec<Value> = (0..500).map(|n| json!(n)).collect();
     for n in &expected {
-        sender.send(&json!({"toId": "u2", "type": 10, "content": n})).await;
+        sender
+            .send(&json!({"toId": "u2", "type": 10, "content": n}))
+            .await;
     }
     let mut contents = Vec::new();
     let mut last = 0;
@@ -341,7 +385,9 @@ async fn mailboxes_of_similar_names_never_mix() {
         let mut client = server.login(&Login::new(name)).await;
         assert_eq!(client.contents(1).await, [name]);
         client.nothing().await;
-        let from = server.history(name, &format!("&fromId={}", encode("u1"))).await;
+        let from = server
+            .history(name, &format!("&fromId={}", encode("u1")))
+            .await;
         assert_eq!(from["total"], 1, "{name}");
         assert_eq!(server.history(name, "&fromId=u").await["total"], 0);
     }

@@ -39,14 +39,21 @@ async fn everything_can_come_from_the_environment() {
         .env("RELAYBOX_DATA", home.data().to_str().unwrap())
         .env("RELAYBOX_CERTS", home.certs().to_str().unwrap())
         .env("RELAYBOX_HOST", "one.example,two.example")
-        .env("RELAYBOX_TOKEN", "demo=demo-project-token-5f0c1d,acme=acme-token-77b1");
+        .env(
+            "RELAYBOX_TOKEN",
+            "demo=demo-project-token-5f0c1d,acme=acme-token-77b1",
+        );
     let mut server = Server::at(home, options).await;
     server.secret("acme-token-77b1");
     server.user("u1").await;
-    server.login(&Login::new("u1").domain("acme").token("acme-token-77b1")).await;
+    server
+        .login(&Login::new("u1").domain("acme").token("acme-token-77b1"))
+        .await;
     let roots = common::tls::roots(&server.home.ca());
     for name in ["one.example", "two.example"] {
-        common::tls::connect(&server.address, name, &roots, None).await.unwrap();
+        common::tls::connect(&server.address, name, &roots, None)
+            .await
+            .unwrap();
     }
 }
 
@@ -67,13 +74,17 @@ async fn everything_can_come_from_a_named_file() {
     let mut server = Server::at(home, options).await;
     server.secret("acme-token-77b1");
     server.user("u1").await;
-    server.login(&Login::new("u1").domain("acme").token("acme-token-77b1")).await;
+    server
+        .login(&Login::new("u1").domain("acme").token("acme-token-77b1"))
+        .await;
 }
 
 #[tokio::test]
 async fn relative_defaults_are_below_the_working_directory() {
     let home = Arc::new(Home::new());
-    let options = Options::new().without_defaults().args(&["--listen", "127.0.0.1:0"]);
+    let options = Options::new()
+        .without_defaults()
+        .args(&["--listen", "127.0.0.1:0"]);
     let server = Server::at(home, options).await;
     assert!(server.home.data().is_dir() && server.home.certs().is_dir());
     server.user("u1").await;
@@ -105,21 +116,48 @@ async fn a_bad_setting_is_named() {
         ("content-bytes-max", flag("--content-bytes-max", "0")),
         ("ping-interval", flag("--ping-interval", "0s")),
         ("bogus", flag("--bogus", "1")),
-        ("RELAYBOX_LISTEN", Options::new().env("RELAYBOX_LISTEN", "x")),
-        ("RELAYBOX_CONTENT_BYTES_MAX", Options::new().env("RELAYBOX_CONTENT_BYTES_MAX", "x")),
-        ("RELAYBOX_TOKEN", Options::new().undeclared().env("RELAYBOX_TOKEN", "secret-5512")),
-        ("content_bytes_max", Options::new().file("content_bytes_max = \"x\"\n")),
-        ("history_open", Options::new().file("history_open = \"perhaps\"\n")),
+        (
+            "RELAYBOX_LISTEN",
+            Options::new().env("RELAYBOX_LISTEN", "x"),
+        ),
+        (
+            "RELAYBOX_CONTENT_BYTES_MAX",
+            Options::new().env("RELAYBOX_CONTENT_BYTES_MAX", "x"),
+        ),
+        (
+            "RELAYBOX_TOKEN",
+            Options::new()
+                .undeclared()
+                .env("RELAYBOX_TOKEN", "secret-5512"),
+        ),
+        (
+            "content_bytes_max",
+            Options::new().file("content_bytes_max = \"x\"\n"),
+        ),
+        (
+            "history_open",
+            Options::new().file("history_open = \"perhaps\"\n"),
+        ),
         ("plain", Options::new().file("plain = 7\n")),
-        ("relaybox.toml", Options::new().file("this is = not = toml\n")),
+        (
+            "relaybox.toml",
+            Options::new().file("this is = not = toml\n"),
+        ),
         ("missing.toml", flag("--config", "missing.toml")),
     ];
     for (name, options) in cases {
         // `--listen` of the harness would hide a bad one from elsewhere.
         let home = Home::new();
         let by_flag = options.args.iter().any(|arg| arg == "--listen");
-        let by_environment = options.env.iter().any(|(name, _)| name == "RELAYBOX_LISTEN");
-        let options = if by_flag || by_environment { options.without_defaults() } else { options };
+        let by_environment = options
+            .env
+            .iter()
+            .any(|(name, _)| name == "RELAYBOX_LISTEN");
+        let options = if by_flag || by_environment {
+            options.without_defaults()
+        } else {
+            options
+        };
         let outcome = home.serve_fails(&options).await;
         outcome.failure(2, &[]);
         let message = outcome.stderr.replace('_', "-").to_lowercase();
@@ -136,7 +174,10 @@ async fn bad_usage_is_told_with_code_2() {
     for args in [&["fly"][..], &[], &["serve", "extra"], &["domain", "fly"]] {
         let outcome = home.run(home.bare_command(args)).await;
         assert_eq!(outcome.code, Some(2), "{args:?}: {outcome:?}");
-        assert!(!outcome.stderr.is_empty() || !outcome.stdout.is_empty(), "{args:?}");
+        assert!(
+            !outcome.stderr.is_empty() || !outcome.stdout.is_empty(),
+            "{args:?}"
+        );
     }
 }
 
@@ -145,7 +186,9 @@ async fn a_taken_port_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = Home::new();
-    let options = Options::new().without_defaults().args(&["--listen", &address]);
+    let options = Options::new()
+        .without_defaults()
+        .args(&["--listen", &address]);
     home.serve_fails(&options).await.failure(1, &[&address]);
     let options = Options::new().args(&["--plain", &address]);
     home.serve_fails(&options).await.failure(1, &[&address]);
@@ -158,7 +201,10 @@ async fn a_data_directory_serves_one_process() {
     let data = server.home.data();
     outcome.failure(1, &["in use", data.to_str().unwrap()]);
     server.user("u1").await;
-    assert!(server.cli(&["domain", "list"]).await.contains("demo"), "its socket is gone");
+    assert!(
+        server.cli(&["domain", "list"]).await.contains("demo"),
+        "its socket is gone"
+    );
 }
 
 #[tokio::test]
@@ -168,14 +214,22 @@ async fn an_unusable_data_or_certificate_directory_is_told() {
         let path = home.write(name, "a file, no directory");
         let outcome = home.serve_fails(&Options::new()).await;
         outcome.failure(1, &[path.to_str().unwrap()]);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "a file, no directory");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            "a file, no directory"
+        );
     }
     let home = Home::new();
     let above = home.write("file", "x").join("data");
-    let options = Options::new()
-        .without_defaults()
-        .args(&["--listen", "127.0.0.1:0", "--data", above.to_str().unwrap()]);
-    home.serve_fails(&options).await.failure(1, &[above.to_str().unwrap()]);
+    let options = Options::new().without_defaults().args(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        above.to_str().unwrap(),
+    ]);
+    home.serve_fails(&options)
+        .await
+        .failure(1, &[above.to_str().unwrap()]);
 }
 
 #[tokio::test]
@@ -207,7 +261,10 @@ async fn a_damaged_journal_is_told_and_never_skipped() {
     for entry in std::fs::read_dir(server.home.data().join("journal")).unwrap() {
         let path = entry.unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();
-        if let Some(at) = bytes.windows(marker.len()).position(|window| window == marker) {
+        if let Some(at) = bytes
+            .windows(marker.len())
+            .position(|window| window == marker)
+        {
             bytes[at] ^= 0xff;
             std::fs::write(&path, bytes).unwrap();
             damaged = Some(path);

@@ -17,7 +17,9 @@ const HOST: &str = "chat.example.org";
 /// Whether a client that trusts the server's own CA accepts it under this name.
 async fn known_as(server: &Server, name: &str) -> bool {
     let roots = tls::roots(&server.home.ca());
-    tls::connect(&server.address, name, &roots, None).await.is_ok()
+    tls::connect(&server.address, name, &roots, None)
+        .await
+        .is_ok()
 }
 
 /// A self-signed certificate for `localhost` and its key, as PEM.
@@ -40,7 +42,9 @@ fn home_with(cert: Option<&str>, key: Option<&str>) -> Arc<Home> {
 /// The certificate that the server shows to one who trusts this PEM file.
 async fn shown(server: &Server, trusted: &std::path::Path) -> Option<Vec<u8>> {
     let roots = tls::roots(trusted);
-    let stream = tls::connect(&server.address, "localhost", &roots, None).await.ok()?;
+    let stream = tls::connect(&server.address, "localhost", &roots, None)
+        .await
+        .ok()?;
     let chain = stream.get_ref().1.peer_certificates()?;
     Some(chain.first()?.to_vec())
 }
@@ -111,7 +115,9 @@ async fn own_files_are_used_and_left_as_they_are() {
     let home = home_with(Some(&cert), Some(&key));
     let server = Server::at(home.clone(), Options::new().args(&["--host", HOST])).await;
     let expected = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
-    let found = shown(&server, &home.certs().join("cert.pem")).await.unwrap();
+    let found = shown(&server, &home.certs().join("cert.pem"))
+        .await
+        .unwrap();
     assert!(found == expected.as_ref(), "another certificate is shown");
     for (name, text) in [("cert.pem", &cert), ("key.pem", &key)] {
         let now = std::fs::read_to_string(home.certs().join(name)).unwrap();
@@ -129,19 +135,64 @@ async fn broken_files_are_named_and_nothing_is_started_or_changed() {
     let empty_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     // case, certificate, key, the file to be named
     let cases = [
-        ("another's key", Some(cert.clone()), Some(other_key), "key.pem"),
-        ("no PEM at all", Some("hello".into()), Some(key.clone()), "cert.pem"),
+        (
+            "another's key",
+            Some(cert.clone()),
+            Some(other_key),
+            "key.pem",
+        ),
+        (
+            "no PEM at all",
+            Some("hello".into()),
+            Some(key.clone()),
+            "cert.pem",
+        ),
         ("empty", Some(String::new()), Some(key.clone()), "cert.pem"),
         ("cut short", Some(cut(&cert)), Some(key.clone()), "cert.pem"),
         ("garbled", Some(garbled), Some(key.clone()), "cert.pem"),
-        ("not DER", Some(empty_certificate.into()), Some(key.clone()), "cert.pem"),
-        ("a key as certificate", Some(key.clone()), Some(key.clone()), "cert.pem"),
-        ("no PEM key", Some(cert.clone()), Some("hello".into()), "key.pem"),
-        ("empty key", Some(cert.clone()), Some(String::new()), "key.pem"),
-        ("key cut short", Some(cert.clone()), Some(cut(&key)), "key.pem"),
-        ("a certificate as key", Some(cert.clone()), Some(cert.clone()), "key.pem"),
+        (
+            "not DER",
+            Some(empty_certificate.into()),
+            Some(key.clone()),
+            "cert.pem",
+        ),
+        (
+            "a key as certificate",
+            Some(key.clone()),
+            Some(key.clone()),
+            "cert.pem",
+        ),
+        (
+            "no PEM key",
+            Some(cert.clone()),
+            Some("hello".into()),
+            "key.pem",
+        ),
+        (
+            "empty key",
+            Some(cert.clone()),
+            Some(String::new()),
+            "key.pem",
+        ),
+        (
+            "key cut short",
+            Some(cert.clone()),
+            Some(cut(&key)),
+            "key.pem",
+        ),
+        (
+            "a certificate as key",
+            Some(cert.clone()),
+            Some(cert.clone()),
+            "key.pem",
+        ),
         ("the key is missing", Some(cert.clone()), None, "key.pem"),
-        ("the certificate is missing", None, Some(key.clone()), "cert.pem"),
+        (
+            "the certificate is missing",
+            None,
+            Some(key.clone()),
+            "cert.pem",
+        ),
     ];
     for (case, cert, key, named) in cases {
         let home = home_with(cert.as_deref(), key.as_deref());
@@ -151,7 +202,10 @@ async fn broken_files_are_named_and_nothing_is_started_or_changed() {
         outcome.failure(1, &[]);
         if let Some(key) = &key {
             let line = key.lines().nth(1).unwrap_or("PRIVATE KEY");
-            assert!(!outcome.stderr.contains(line), "{case}: a key's bytes are logged");
+            assert!(
+                !outcome.stderr.contains(line),
+                "{case}: a key's bytes are logged"
+            );
         }
         let now = std::fs::read_to_string(home.certs().join("cert.pem")).ok();
         assert!(now == cert, "{case}: cert.pem was changed");
@@ -171,8 +225,10 @@ async fn sighup_takes_new_files_and_keeps_sessions() {
     // Broken files are refused, and the good ones stay in use.
     home.write("certs/cert.pem", "broken");
     server.signal(Signal::HUP);
-    until("the reload to be refused", async || server.stderr().contains("cert.pem").then_some(()))
-        .await;
+    until("the reload to be refused", async || {
+        server.stderr().contains("cert.pem").then_some(())
+    })
+    .await;
     let trusted = home.write("old.pem", &cert);
     assert!(shown(&server, &trusted).await.unwrap() == old);
 

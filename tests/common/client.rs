@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::stream::{SplitSink, StreamExt};
 use futures_util::SinkExt;
+use futures_util::stream::{SplitSink, StreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -106,7 +106,10 @@ impl Login {
         let (name, value) = match self.way {
             Way::Query => return request,
             Way::Header => ("authorization", format!("Bearer {}", self.token)),
-            Way::Subprotocol => ("sec-websocket-protocol", format!("relaybox, {}", self.token)),
+            Way::Subprotocol => (
+                "sec-websocket-protocol",
+                format!("relaybox, {}", self.token),
+            ),
         };
         request.headers_mut().insert(name, value.parse().unwrap());
         request
@@ -196,7 +199,9 @@ impl Client {
 
     /// Sends where the server may have closed already.
     pub async fn try_send_text(&mut self, text: &str) -> bool {
-        soon("room to send", self.sink.send(Message::text(text))).await.is_ok()
+        soon("room to send", self.sink.send(Message::text(text)))
+            .await
+            .is_ok()
     }
 
     pub async fn send(&mut self, frame: &Value) {
@@ -205,7 +210,8 @@ impl Client {
 
     /// A plain text message, without an acknowledgement.
     pub async fn say(&mut self, to: &str, content: &str) {
-        self.send(&json!({"toId": to, "type": 10, "content": content})).await;
+        self.send(&json!({"toId": to, "type": 10, "content": content}))
+            .await;
     }
 
     /// A text message that is durable when this returns; its `msgId`.
@@ -245,7 +251,10 @@ impl Client {
 
     /// The next delivered message.
     pub async fn message(&mut self) -> Value {
-        self.find("a message", |v| v["msgId"].is_u64() && v["fromId"].is_string()).await
+        self.find("a message", |v| {
+            v["msgId"].is_u64() && v["fromId"].is_string()
+        })
+        .await
     }
 
     /// The contents of the next `count` delivered messages.
@@ -259,7 +268,8 @@ impl Client {
 
     /// The acknowledgement of `client_msg_id`.
     pub async fn ack(&mut self, client_msg_id: &str) -> Value {
-        self.find("an acknowledgement", |v| v["ack"] == client_msg_id).await
+        self.find("an acknowledgement", |v| v["ack"] == client_msg_id)
+            .await
     }
 
     /// The next error message.

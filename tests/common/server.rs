@@ -72,7 +72,9 @@ impl Captured {
             let mut from = BufReader::new(from);
             let mut line = Vec::new();
             while matches!(from.read_until(b'\n', &mut line), Ok(n) if n > 0) {
-                text.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                text.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&line));
                 line.clear();
             }
         })
@@ -231,7 +233,10 @@ impl Server {
     /// Adds a domain and gives its project token.
     pub async fn add_domain(&mut self, name: &str) -> String {
         let token = self.cli(&["domain", "add", name]).await;
-        assert!(!token.is_empty() && !token.contains(char::is_whitespace), "{token:?}");
+        assert!(
+            !token.is_empty() && !token.contains(char::is_whitespace),
+            "{token:?}"
+        );
         self.secret(&token);
         token
     }
@@ -281,7 +286,10 @@ impl Server {
 
     pub async fn get(&self, target: &str, token: Option<&str>) -> Answer {
         let bearer = token.map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|b| ("authorization", b.as_str()))
+            .collect();
         self.request("GET", target, &headers).await
     }
 
@@ -291,7 +299,10 @@ impl Server {
 
     /// A page of the mailbox `to` in the domain `demo`, read by project token.
     pub async fn history(&self, to: &str, more: &str) -> Value {
-        let target = format!("/message-log?domain={DEMO}&toId={}{more}", super::encode(to));
+        let target = format!(
+            "/message-log?domain={DEMO}&toId={}{more}",
+            super::encode(to)
+        );
         let answer = self.get(&target, Some(PROJECT_TOKEN)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
@@ -334,7 +345,10 @@ impl Drop for Server {
         assert!(exited.is_none(), "it ended by itself, {exited:?}: {log}");
         assert!(!log.contains("panicked at"), "{log}");
         for secret in &self.secrets {
-            assert!(!log.contains(secret.as_str()), "a token is in the log:\n{log}");
+            assert!(
+                !log.contains(secret.as_str()),
+                "a token is in the log:\n{log}"
+            );
         }
     }
 }

@@ -47,5 +47,7 @@ pub async fn connect(
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
 }
