@@ -10,6 +10,16 @@
 //!
 //! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
 
+pub mod auth;
 pub mod clock;
+pub mod command;
+pub mod config;
+pub mod http;
+pub mod hub;
 pub mod model;
+pub mod net;
+pub mod protocol;
+pub mod server;
+pub mod session;
 pub mod store;
+pub mod websocket;

@@ -1,0 +1,365 @@
+//! Who may act in which domain: project tokens and user tokens.
+//!
+//! [`Auth`] is the in-memory view of all domains' hashes and signing keys. It stores
+//! nothing, speaks no HTTP and closes no session; whoever changes a domain tells it.
+//!
+//! Invariants: no token and no key is in any `Debug`, `Display` or log line; hashes
+//! and signatures are compared in constant time; there is no leeway on expiry.
+
+mod jwt;
+mod secret;
+
+pub use secret::{project_token, random_key, sha256};
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::model::{Domain, DomainRecord, ProjectToken, UserId, UserName};
+use jwt::{CAP_SYSTEM, Claims, NumericDate};
+
+/// The longest token, in bytes of UTF-8.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// The longest a user token lives, in seconds: 30 days.
+pub const USER_TOKEN_TTL_S_MAX: u64 = 30 * 24 * 3600;
+
+/// What a token allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// A project token: acts as any user of its domain.
+    Project,
+    /// A user token: acts as one user.
+    User(UserGrant),
+}
+
+/// What a user token allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserGrant {
+    /// The user it acts as; never the reserved id `system`.
+    pub id: UserId,
+    /// Overrides the login's `name`.
+    pub name: Option<UserName>,
+    /// Whether it may send messages of type 100.
+    pub system: bool,
+}
+
+/// What a session keeps of its token: enough to ask [`Auth::validity`] later, nothing to log in with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Project { sha256: [u8; 32] },
+    // The key is known by its hash, the token by its own expiry.
+    User { key: [u8; 32], expires_at_ms: u64 },
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Project { .. } => "Credential(project token)",
+            Kind::User { .. } => "Credential(user token)",
+        })
+    }
+}
+
+/// A token that has been found good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What it allows.
+    pub grant: Grant,
+    /// What to keep of it.
+    pub credential: Credential,
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// Token or domain unknown, token malformed, revoked, or its signature wrong.
+    #[error("the token or the domain is unknown")]
+    Unknown,
+    /// It was good once.
+    #[error("the token has expired")]
+    Expired,
+    /// A valid user token, but of another domain.
+    #[error("the token belongs to another domain")]
+    OtherDomain,
+}
+
+/// Why a user token cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// There is no such domain, or it has no signing key yet.
+    #[error("the domain is unknown")]
+    UnknownDomain,
+    /// Nobody acts as the server itself.
+    #[error("the id \"system\" is reserved")]
+    ReservedId,
+    /// The lifetime is out of range.
+    #[error("ttl must be from 1 second to 30 days")]
+    Ttl,
+}
+
+#[derive(Default)]
+struct Entry {
+    record: Option<DomainRecord>,
+    declared: Vec<ProjectToken>,
+}
+
+impl Entry {
+    fn project_tokens(&self) -> impl Iterator<Item = &ProjectToken> {
+        let stored = self.record.iter().flat_map(|record| &record.tokens);
+        self.declared.iter().chain(stored)
+    }
+
+    /// The token of this hash that lives longest, if there is one.
+    fn project_token(&self, sha256: &[u8; 32]) -> Option<&ProjectToken> {
+        self.project_tokens()
+            .filter(|token| secret::same(&token.sha256, sha256))
+            .max_by_key(|token| token.expires_at_ms.unwrap_or(u64::MAX))
+    }
+}
+
+/// Verifies and mints tokens. Clones share one view.
+#[derive(Clone)]
+pub struct Auth {
+    domains: Arc<RwLock<HashMap<Domain, Entry>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").finish_non_exhaustive()
+    }
+}
+
+impl Auth {
+    /// Knows no domain yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            domains: Arc::default(),
+            clock,
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Domain, Entry>> {
+        self.domains.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Domain, Entry>> {
+        self.domains.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a project token that the settings declare; only its hash is kept.
+    pub fn declare(&self, domain: &Domain, token: &str) {
+        let sha256 = secret::sha256(token.as_bytes());
+        let mut domains = self.write();
+        let entry = domains.entry(domain.clone()).or_default();
+        entry.declared.retain(|known| known.sha256 != sha256);
+        entry.declared.push(ProjectToken {
+            sha256,
+            expires_at_ms: None,
+        });
+    }
+
+    /// Replaces all declared tokens by these, and says which domains' declarations changed.
+    pub fn redeclare<'a>(
+        &self,
+        tokens: impl IntoIterator<Item = (&'a Domain, &'a str)>,
+    ) -> Vec<Domain> {
+        let mut wanted: HashMap<Domain, Vec<ProjectToken>> = HashMap::new();
+        for (domain, token) in tokens {
+            wanted
+                .entry(domain.clone())
+                .or_default()
+                .push(ProjectToken {
+                    sha256: secret::sha256(token.as_bytes()),
+                    expires_at_ms: None,
+                });
+        }
+        let mut changed = Vec::new();
+        let mut domains = self.write();
+        for domain in wanted.keys() {
+            domains.entry(domain.clone()).or_default();
+        }
+        for (domain, entry) in domains.iter_mut() {
+            let declared = wanted.remove(domain).unwrap_or_default();
+            if entry.declared != declared {
+                entry.declared = declared;
+                changed.push(domain.clone());
+            }
+        }
+        domains.retain(|_, entry| entry.record.is_some() || !entry.declared.is_empty());
+        changed
+    }
+
+    /// Lets the declared tokens of a domain end at `at_ms` (now or in the past: at once),
+    /// until the settings are read again. Says whether there were any.
+    pub fn expire_declared(&self, domain: &Domain, at_ms: u64) -> bool {
+        let mut domains = self.write();
+        let Some(entry) = domains.get_mut(domain) else {
+            return false;
+        };
+        for token in &mut entry.declared {
+            token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(at_ms));
+        }
+        !entry.declared.is_empty()
+    }
+
+    /// The domains that the settings declare a token for, in order of their names.
+    pub fn declared(&self) -> Vec<Domain> {
+        let domains = self.read();
+        let mut names: Vec<_> = domains
+            .iter()
+            .filter(|(_, entry)| !entry.declared.is_empty())
+            .map(|(domain, _)| domain.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Adds a stored domain, or replaces what is known of it; declared tokens stay.
+    pub fn put(&self, record: DomainRecord) {
+        let mut domains = self.write();
+        let entry = domains.entry(record.domain.clone()).or_default();
+        entry.record = Some(record);
+    }
+
+    /// Forgets a domain, its declared tokens included.
+    pub fn remove(&self, domain: &Domain) {
+        self.write().remove(domain);
+    }
+
+    /// Whether this token may act in this domain, and as whom.
+    ///
+    /// # Errors
+    /// [`AuthError::Unknown`] for a project token of another domain too: nothing tells the
+    /// difference. A user token is judged by the keys of its own domain first.
+    pub fn verify(&self, domain: &Domain, token: &str) -> Result<Verified, AuthError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AuthError::Unknown);
+        }
+        let now_ms = self.clock.now_ms();
+        let sha256 = secret::sha256(token.as_bytes());
+        let domains = self.read();
+        // A declared token may look like anything, also like a JWT: its hash goes first.
+        if let Some(known) = domains.get(domain).and_then(|e| e.project_token(&sha256)) {
+            if is_past(known.expires_at_ms, now_ms) {
+                return Err(AuthError::Expired);
+            }
+            return Ok(Verified {
+                grant: Grant::Project,
+                credential: Credential(Kind::Project { sha256 }),
+            });
+        }
+
+        let claimed = jwt::unverified(token).ok_or(AuthError::Unknown)?;
+        let owner = Domain::parse(&claimed.dom).map_err(|_| AuthError::Unknown)?;
+        let record = domains.get(&owner).and_then(|e| e.record.as_ref());
+        let (claims, key) = record
+            .into_iter()
+            .flat_map(|record| &record.signing_keys)
+            .filter(|key| !is_past(key.expires_at_ms, now_ms))
+            .find_map(|key| Some((jwt::verify(token, &key.secret)?, key)))
+            .ok_or(AuthError::Unknown)?;
+        let grant = user_grant(&claims).ok_or(AuthError::Unknown)?;
+        let expires_at_ms = claims.exp.ms();
+        if is_past(Some(expires_at_ms), now_ms) {
+            return Err(AuthError::Expired);
+        }
+        if claims.nbf.is_some_and(|nbf| nbf.ms() > now_ms) {
+            return Err(AuthError::Unknown);
+        }
+        if owner != *domain {
+            return Err(AuthError::OtherDomain);
+        }
+        Ok(Verified {
+            grant: Grant::User(grant),
+            credential: Credential(Kind::User {
+                key: secret::sha256(&key.secret),
+                expires_at_ms,
+            }),
+        })
+    }
+
+    /// Whether a session's token is still good: `None`: revoked or expired, `Some(None)`:
+    /// good without end, `Some(Some(ms))`: good until then (milliseconds since the Unix epoch).
+    pub fn validity(&self, domain: &Domain, credential: &Credential) -> Option<Option<u64>> {
+        let domains = self.read();
+        let entry = domains.get(domain)?;
+        let until_ms = match &credential.0 {
+            Kind::Project { sha256 } => entry.project_token(sha256)?.expires_at_ms,
+            Kind::User { key, expires_at_ms } => {
+                let known = entry
+                    .record
+                    .as_ref()?
+                    .signing_keys
+                    .iter()
+                    .find(|known| secret::same(&secret::sha256(&known.secret), key))?;
+                Some(known.expires_at_ms.unwrap_or(u64::MAX).min(*expires_at_ms))
+            }
+        };
+        (!is_past(until_ms, self.clock.now_ms())).then_some(until_ms)
+    }
+
+    /// Makes a user token and says when it ends (milliseconds since the Unix epoch).
+    ///
+    /// # Errors
+    /// See [`MintError`]; `ttl` counts in whole seconds.
+    pub fn mint(
+        &self,
+        domain: &Domain,
+        id: &UserId,
+        name: Option<&UserName>,
+        ttl: Duration,
+        system: bool,
+    ) -> Result<(String, u64), MintError> {
+        if id.is_system() {
+            return Err(MintError::ReservedId);
+        }
+        if !(1..=USER_TOKEN_TTL_S_MAX).contains(&ttl.as_secs()) {
+            return Err(MintError::Ttl);
+        }
+        let now_s = self.clock.now_ms() / 1000;
+        let expires_at_s = now_s.saturating_add(ttl.as_secs());
+        let claims = Claims {
+            sub: id.as_str().to_owned(),
+            dom: domain.as_str().to_owned(),
+            exp: NumericDate::Whole(expires_at_s),
+            iat: Some(NumericDate::Whole(now_s)),
+            nbf: None,
+            name: name.map(|name| name.as_str().to_owned()),
+            caps: system.then(|| CAP_SYSTEM.to_owned()).into_iter().collect(),
+        };
+        let domains = self.read();
+        let key = domains
+            .get(domain)
+            .and_then(|entry| entry.record.as_ref()?.signing_keys.first())
+            .ok_or(MintError::UnknownDomain)?;
+        let token = jwt::sign(&claims, &key.secret).expect("claims of text and numbers are JSON");
+        Ok((token, NumericDate::Whole(expires_at_s).ms()))
+    }
+}
+
+/// Whether `expires_at_ms` has come. On the very millisecond it has (RFC 7519, 4.1.4).
+fn is_past(expires_at_ms: Option<u64>, now_ms: u64) -> bool {
+    expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+}
+
+fn user_grant(claims: &Claims) -> Option<UserGrant> {
+    let id = UserId::parse(&claims.sub).ok()?;
+    let name = match &claims.name {
+        Some(name) => Some(UserName::parse(name).ok()?),
+        None => None,
+    };
+    (!id.is_system()).then(|| UserGrant {
+        id,
+        name,
+        system: claims.caps.iter().any(|cap| cap == CAP_SYSTEM),
+    })
+}
+
+#[cfg(test)]
+mod tests;

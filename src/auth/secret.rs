@@ -1,0 +1,57 @@
+//! Secrets as bytes: making them, and comparing them without telling how much matched.
+//!
+//! A project token exists in clear only in the hands of whoever asked for it;
+//! everything kept is its SHA-256.
+
+use aws_lc_rs::{constant_time, digest, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// What every made project token begins with, so that secret scanners can find one.
+const PREFIX: &str = "rb_";
+
+/// 32 random bytes.
+pub fn random_key() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).expect("the system's random number generator answers");
+    bytes
+}
+
+/// A new project token: `rb_` and 256 random bits in base64url.
+pub fn project_token() -> String {
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random_key()))
+}
+
+/// SHA-256 of a token or key.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// Whether two hashes are the same, in a time that does not depend on where they differ.
+pub(super) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn project_tokens_have_their_prefix_and_never_repeat() {
+        let (a, b) = (project_token(), project_token());
+        assert_ne!(a, b);
+        let bytes = a.strip_prefix(PREFIX).map(|t| URL_SAFE_NO_PAD.decode(t));
+        assert!(matches!(bytes, Some(Ok(bytes)) if bytes.len() == 32));
+    }
+
+    #[test]
+    fn sha256_is_sha256() {
+        let hex: String = sha256(b"abc").iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,434 @@
+//! Domains: add, list, remove, rotate, and minting user tokens.
+//!
+//! The same operations serve the running server and the command line on a stopped one.
+//! They block on the disk. Invariants: the store is written before [`Auth`] learns of it,
+//! so that nothing is ever allowed or refused that a restart would judge otherwise; a token
+//! leaves this module once, as the answer to whoever asked for it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::auth::{self, Auth, MintError};
+use crate::clock::Clock;
+use crate::model::{Domain, DomainRecord, ProjectToken, SigningKey, UserId, UserName};
+use crate::store::{AppendError, Store};
+
+/// The longest that a rotated token may live on, in seconds: as long as a user token.
+pub const GRACE_S_MAX: u64 = auth::USER_TOKEN_TTL_S_MAX;
+/// Tokens, and keys, that a domain keeps in their grace; the oldest beyond it end at once.
+const IN_GRACE_MAX: usize = 15;
+/// The domain that the first start makes.
+const FIRST_DOMAIN: &str = "demo";
+
+/// Why an operation was refused. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DomainError {
+    /// It is there already.
+    #[error("the domain {0:?} exists already")]
+    Exists(Domain),
+    /// It is not there.
+    #[error("there is no domain {0:?}")]
+    Unknown(Domain),
+    /// The user token cannot be made.
+    #[error(transparent)]
+    Mint(MintError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] AppendError),
+}
+
+/// One line of the list of domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainSummary {
+    /// Its name.
+    pub domain: Domain,
+    /// Milliseconds since the Unix epoch at which it was added.
+    pub created_at_ms: u64,
+    /// Stored project tokens that are good now, those in their grace included.
+    pub tokens: usize,
+    /// Whether the settings declare a token for it, too.
+    pub declared: bool,
+}
+
+/// What a rotation made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// The new project token.
+    pub token: String,
+    /// Whether declared tokens were ended, which the settings declare again at the next start.
+    pub declared: bool,
+}
+
+impl fmt::Debug for Rotated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rotated")
+            .field("declared", &self.declared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The domains of one store and what [`Auth`] knows of them. Clones share both.
+#[derive(Clone)]
+pub struct Domains {
+    store: Store,
+    auth: Auth,
+    clock: Arc<dyn Clock>,
+    // Operations read, change and write a record: one at a time.
+    one_at_a_time: Arc<Mutex<()>>,
+}
+
+impl Domains {
+    /// Tells `auth` of every stored domain.
+    pub fn new(store: Store, auth: Auth, clock: Arc<dyn Clock>) -> Self {
+        for record in store.domains() {
+            auth.put(record);
+        }
+        Self {
+            store,
+            auth,
+            clock,
+            one_at_a_time: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.one_at_a_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, domain: &Domain) -> Option<DomainRecord> {
+        let mut records = self.store.domains().into_iter();
+        records.find(|record| record.domain == *domain)
+    }
+
+    fn put(&self, record: DomainRecord) -> Result<(), DomainError> {
+        self.store.put_domain(record.clone())?;
+        self.auth.put(record);
+        Ok(())
+    }
+
+    /// Adds a domain and returns its project token.
+    ///
+    /// # Errors
+    /// [`DomainError::Exists`], [`DomainError::Store`].
+    pub fn add(&self, domain: &Domain) -> Result<String, DomainError> {
+        let _one = self.lock();
+        if self.record(domain).is_some() {
+            return Err(DomainError::Exists(domain.clone()));
+        }
+        let token = auth::project_token();
+        self.put(DomainRecord {
+            domain: domain.clone(),
+            created_at_ms: self.clock.now_ms(),
+            tokens: vec![stored(&token)],
+            signing_keys: vec![new_key()],
+        })?;
+        Ok(token)
+    }
+
+    /// All stored domains, by name.
+    pub fn list(&self) -> Vec<DomainSummary> {
+        let now_ms = self.clock.now_ms();
+        let declared: HashSet<Domain> = self.auth.declared().into_iter().collect();
+        let mut list: Vec<_> = self
+            .store
+            .domains()
+            .into_iter()
+            .map(|record| DomainSummary {
+                created_at_ms: record.created_at_ms,
+                tokens: record
+                    .tokens
+                    .iter()
+                    .filter(|token| is_live(token.expires_at_ms, now_ms))
+                    .count(),
+                declared: declared.contains(&record.domain),
+                domain: record.domain,
+            })
+            .collect();
+        list.sort_by(|a, b| a.domain.cmp(&b.domain));
+        list
+    }
+
+    /// Removes a domain with its messages, and ends all its tokens. Says whether the settings
+    /// declare a token for it, which brings it back, empty, at the next start.
+    ///
+    /// # Errors
+    /// [`DomainError::Unknown`], [`DomainError::Store`].
+    pub fn remove(&self, domain: &Domain) -> Result<bool, DomainError> {
+        let _one = self.lock();
+        if !self.store.remove_domain(domain)? {
+            return Err(DomainError::Unknown(domain.clone()));
+        }
+        let declared = self.auth.declared().contains(domain);
+        self.auth.remove(domain);
+        Ok(declared)
+    }
+
+    /// Gives a domain a new project token and a new signing key; all old ones, declared ones
+    /// included, end at once or, with a `grace`, after it (never later than they would have).
+    ///
+    /// # Errors
+    /// [`DomainError::Unknown`], [`DomainError::Store`].
+    pub fn rotate(&self, domain: &Domain, grace: Duration) -> Result<Rotated, DomainError> {
+        let _one = self.lock();
+        let mut record = self
+            .record(domain)
+            .ok_or_else(|| DomainError::Unknown(domain.clone()))?;
+        let now_ms = self.clock.now_ms();
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let until_ms = now_ms.saturating_add(grace_ms.min(GRACE_S_MAX * 1000));
+
+        for token in &mut record.tokens {
+            token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(until_ms));
+        }
+        record.tokens.retain(|t| is_live(t.expires_at_ms, now_ms));
+        record.tokens.truncate(IN_GRACE_MAX);
+        for key in &mut record.signing_keys {
+            key.expires_at_ms = Some(key.expires_at_ms.unwrap_or(u64::MAX).min(until_ms));
+        }
+        let live_key = |key: &SigningKey| is_live(key.expires_at_ms, now_ms);
+        record.signing_keys.retain(live_key);
+        record.signing_keys.truncate(IN_GRACE_MAX);
+
+        let token = auth::project_token();
+        record.tokens.insert(0, stored(&token));
+        record.signing_keys.insert(0, new_key());
+        self.put(record)?;
+        let declared = self.auth.expire_declared(domain, until_ms);
+        Ok(Rotated { token, declared })
+    }
+
+    /// Makes a user token and says when it ends (milliseconds since the Unix epoch).
+    ///
+    /// # Errors
+    /// [`DomainError::Unknown`], [`DomainError::Mint`].
+    pub fn mint(
+        &self,
+        domain: &Domain,
+        id: &UserId,
+        name: Option<&UserName>,
+        ttl: Duration,
+        system: bool,
+    ) -> Result<(String, u64), DomainError> {
+        let minted = self.auth.mint(domain, id, name, ttl, system);
+        minted.map_err(|error| match error {
+            MintError::UnknownDomain => DomainError::Unknown(domain.clone()),
+            MintError::ReservedId | MintError::Ttl => DomainError::Mint(error),
+        })
+    }
+
+    /// Gives every declared domain a stored record with a signing key and no token, so that
+    /// user tokens can be made for it.
+    ///
+    /// # Errors
+    /// [`DomainError::Store`].
+    pub fn ensure_declared(&self) -> Result<(), DomainError> {
+        let _one = self.lock();
+        for domain in self.auth.declared() {
+            if self.record(&domain).is_none() {
+                self.put(DomainRecord {
+                    domain,
+                    created_at_ms: self.clock.now_ms(),
+                    tokens: Vec::new(),
+                    signing_keys: vec![new_key()],
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where there is no domain at all: adds the first one and returns it with its token.
+    ///
+    /// # Errors
+    /// [`DomainError::Store`].
+    pub fn first_start(&self) -> Result<Option<(Domain, String)>, DomainError> {
+        if !self.store.domains().is_empty() {
+            return Ok(None);
+        }
+        let domain = Domain::parse(FIRST_DOMAIN).expect("the name is a valid one");
+        let token = self.add(&domain)?;
+        Ok(Some((domain, token)))
+    }
+}
+
+fn stored(token: &str) -> ProjectToken {
+    ProjectToken {
+        sha256: auth::sha256(token.as_bytes()),
+        expires_at_ms: None,
+    }
+}
+
+fn new_key() -> SigningKey {
+    SigningKey {
+        secret: auth::random_key(),
+        expires_at_ms: None,
+    }
+}
+
+fn is_live(expires_at_ms: Option<u64>, now_ms: u64) -> bool {
+    expires_at_ms.is_none_or(|at_ms| at_ms > now_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::auth::AuthError;
+    use crate::clock::ManualClock;
+    use crate::model::Message;
+    use crate::store::{CommitSink, StoreOptions};
+
+    struct Nobody;
+    impl CommitSink for Nobody {
+        fn committed(&self, _messages: &[Message]) {}
+    }
+
+    const TTL: Duration = Duration::from_secs(3600);
+
+    struct Fixture {
+        domains: Domains,
+        auth: Auth,
+        clock: Arc<ManualClock>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn fixture() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(1_764_000_000_000_000));
+        let options = StoreOptions::new(dir.path());
+        let store = Store::open(options, clock.clone(), Arc::new(Nobody)).unwrap();
+        let auth = Auth::new(clock.clone());
+        Fixture {
+            domains: Domains::new(store, auth.clone(), clock.clone()),
+            auth,
+            clock,
+            _dir: dir,
+        }
+    }
+
+    fn domain(name: &str) -> Domain {
+        Domain::parse(name).unwrap()
+    }
+
+    fn user() -> UserId {
+        UserId::parse("u1").unwrap()
+    }
+
+    #[test]
+    fn a_domain_is_added_once_listed_and_removed_once() {
+        let f = fixture();
+        let (a, b) = (domain("a"), domain("b"));
+        let token = f.domains.add(&b).unwrap();
+        f.domains.add(&a).unwrap();
+        assert_eq!(f.domains.add(&b), Err(DomainError::Exists(b.clone())));
+        let names: Vec<_> = f.domains.list().into_iter().map(|s| s.domain).collect();
+        assert_eq!(names, [a.clone(), b.clone()]);
+        assert!(f.auth.verify(&b, &token).is_ok());
+
+        assert_eq!(f.domains.remove(&b), Ok(false));
+        assert_eq!(f.auth.verify(&b, &token), Err(AuthError::Unknown));
+        let unknown = Err(DomainError::Unknown(b.clone()));
+        assert_eq!(f.domains.remove(&b), unknown);
+        assert_eq!(f.domains.rotate(&b, TTL).err(), unknown.clone().err());
+        assert_eq!(
+            f.domains.mint(&b, &user(), None, TTL, false).err(),
+            unknown.err()
+        );
+        assert_eq!(f.domains.list().len(), 1);
+        assert_ne!(
+            f.domains.add(&b).unwrap(),
+            token,
+            "a new one, not the old one again"
+        );
+    }
+
+    #[test]
+    fn a_reopened_store_knows_its_tokens() {
+        let f = fixture();
+        let demo = domain("demo");
+        let token = f.domains.add(&demo).unwrap();
+        let auth = Auth::new(f.clock.clone());
+        assert_eq!(auth.verify(&demo, &token), Err(AuthError::Unknown));
+        Domains::new(f.domains.store.clone(), auth.clone(), f.clock.clone());
+        assert!(auth.verify(&demo, &token).is_ok());
+    }
+
+    #[test]
+    fn rotating_ends_old_tokens_at_once_or_after_the_grace() {
+        let f = fixture();
+        let demo = domain("demo");
+        let first = f.domains.add(&demo).unwrap();
+        let (by_key, _) = f.domains.mint(&demo, &user(), None, TTL, false).unwrap();
+        let grace = Duration::from_secs(10);
+        let second = f.domains.rotate(&demo, grace).unwrap();
+        assert!(!second.declared);
+        for token in [&first, &second.token, &by_key] {
+            assert!(f.auth.verify(&demo, token).is_ok());
+        }
+        assert_eq!(f.domains.list()[0].tokens, 2);
+
+        f.clock.advance_us(10_000_000);
+        assert_eq!(f.auth.verify(&demo, &first), Err(AuthError::Expired));
+        assert_eq!(f.auth.verify(&demo, &by_key), Err(AuthError::Unknown));
+        assert_eq!(f.domains.list()[0].tokens, 1);
+
+        let third = f.domains.rotate(&demo, Duration::ZERO).unwrap();
+        assert_eq!(f.auth.verify(&demo, &second.token), Err(AuthError::Unknown));
+        assert!(f.auth.verify(&demo, &third.token).is_ok());
+        let record = f.domains.record(&demo).unwrap();
+        assert_eq!((record.tokens.len(), record.signing_keys.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_later_rotation_prolongs_no_grace_and_tokens_stay_bounded() {
+        let f = fixture();
+        let demo = domain("demo");
+        let first = f.domains.add(&demo).unwrap();
+        f.domains.rotate(&demo, Duration::from_secs(1)).unwrap();
+        f.domains.rotate(&demo, Duration::MAX).unwrap();
+        f.clock.advance_us(1_000_000);
+        assert_eq!(f.auth.verify(&demo, &first), Err(AuthError::Expired));
+        for _ in 0..40 {
+            f.domains.rotate(&demo, TTL).unwrap();
+        }
+        let record = f.domains.record(&demo).unwrap();
+        assert_eq!(record.tokens.len(), IN_GRACE_MAX + 1);
+        assert_eq!(record.signing_keys.len(), IN_GRACE_MAX + 1);
+    }
+
+    #[test]
+    fn declared_domains_get_a_key_and_rotating_ends_their_tokens() {
+        let f = fixture();
+        let demo = domain("demo");
+        f.auth.declare(&demo, "declared");
+        f.domains.ensure_declared().unwrap();
+        assert_eq!(f.domains.first_start(), Ok(None));
+        let summary = f.domains.list().remove(0);
+        assert_eq!((summary.tokens, summary.declared), (0, true));
+        let (token, _) = f.domains.mint(&demo, &user(), None, TTL, true).unwrap();
+        f.domains.ensure_declared().unwrap();
+        assert!(
+            f.auth.verify(&demo, &token).is_ok(),
+            "the key stays the same"
+        );
+
+        assert!(f.domains.rotate(&demo, Duration::ZERO).unwrap().declared);
+        assert_eq!(f.auth.verify(&demo, "declared"), Err(AuthError::Expired));
+        assert_eq!(f.auth.verify(&demo, &token), Err(AuthError::Unknown));
+        assert_eq!(f.domains.remove(&demo), Ok(true));
+        assert_eq!(f.auth.verify(&demo, "declared"), Err(AuthError::Unknown));
+    }
+
+    #[test]
+    fn the_first_start_makes_demo_once() {
+        let f = fixture();
+        let (name, token) = f.domains.first_start().unwrap().unwrap();
+        assert_eq!(name, domain("demo"));
+        assert!(f.auth.verify(&name, &token).is_ok());
+        assert_eq!(f.domains.first_start(), Ok(None));
+    }
+}

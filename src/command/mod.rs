@@ -1,0 +1,7 @@
+//! One operation a file: what a session, a request or the command line may ask for.
+//!
+//! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
+
+pub mod domains;
+pub mod history;
+pub mod send;

@@ -1,0 +1,336 @@
+//! Settings: default < `relaybox.toml` < environment `RELAYBOX_*` < flags → one validated
+//! [`Config`].
+//!
+//! Reads the settings file and nothing else: flags, environment and the open-file limit are
+//! handed in, so that every rule can be tested as a function. A higher source replaces a
+//! lower one's list as a whole. Invariants: a `Config` is valid as it is; no error, warning
+//! or `Debug` holds a token.
+
+pub mod limits;
+mod parse;
+mod settings;
+mod source;
+
+pub use settings::{CONFIG_ENV, Setting, settings};
+pub use source::Origin;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::model::{Domain, MessageType};
+use limits::Bound;
+use parse::Parsed;
+use source::Raw;
+
+/// The texts of the flags that were given, by the setting's name.
+pub type Flags = BTreeMap<&'static str, Vec<String>>;
+/// The environment; only `RELAYBOX_*` matters.
+pub type Env = BTreeMap<String, String>;
+
+/// A settings file that has been read.
+#[derive(Clone)]
+pub struct FileText {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds.
+    pub text: String,
+}
+
+/// A project token that the settings declare.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeclaredToken {
+    /// Whose it is.
+    pub domain: Domain,
+    token: String,
+}
+
+impl DeclaredToken {
+    /// The secret itself; for hashing only.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl fmt::Debug for DeclaredToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeclaredToken")
+            .field("domain", &self.domain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that can be set, valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Address of the TLS service; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address of the same service without TLS.
+    pub plain: Option<SocketAddr>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The directory of `cert.pem` and `key.pem`.
+    pub certs: PathBuf,
+    /// Names and addresses in the made certificate, beside the loopback ones.
+    pub host: Vec<String>,
+    /// Declared project tokens.
+    pub token: Vec<DeclaredToken>,
+    /// Whether the history is open to callers without a token.
+    pub history_open: bool,
+    /// Message types beside [`MessageType::BASE`], ascending.
+    pub types: Vec<MessageType>,
+    /// Largest JSON text of a message's content.
+    pub content_bytes_max: usize,
+    /// Most sessions; never more than `connections_max`.
+    pub sessions_max: usize,
+    /// Most sessions of one user.
+    pub sessions_per_user_max: usize,
+    /// Most connections; within the open-file limit.
+    pub connections_max: usize,
+    /// Between two pings of an idle session.
+    pub ping_interval: Duration,
+    /// Most bytes that wait for one slow reader.
+    pub outbox_bytes_max: usize,
+    /// Most bytes of messages that are not yet in the index.
+    pub tail_bytes_max: usize,
+    /// Bytes of the index kept in memory.
+    pub cache_bytes: u64,
+    /// The log filter, in a form that was checked.
+    pub log: String,
+}
+
+/// Settings and what the operator should be told about them.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// One sentence each: unknown names, values cut to what the system allows.
+    pub warnings: Vec<String>,
+}
+
+/// Why there are no settings. Each is one sentence that names the setting or the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value does not do.
+    #[error("setting {setting} ({origin}): expected {expected}")]
+    Invalid {
+        /// The setting's name.
+        setting: &'static str,
+        /// Where the value was written.
+        origin: Origin,
+        /// What would have been right.
+        expected: String,
+    },
+    /// The file is not TOML.
+    #[error("{path}:{line}: {message}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The file cannot be read.
+    #[error("the settings file {path} cannot be read: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data
+/// directory, which need not) and resolves all settings. Blocks on the file.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+    open_files_max: Option<u64>,
+) -> Result<Loaded, ConfigError> {
+    let (path, required) = source::file_path(flags, env, named);
+    let file = match read(&path) {
+        Ok(text) => Some(FileText { path, text }),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound && !required => None,
+        Err(source) => return Err(ConfigError::Read { path, source }),
+    };
+    resolve(flags, env, file.as_ref(), open_files_max)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    let mut bounded = file.take(limits::FILE_BYTES_MAX + 1);
+    bounded.read_to_string(&mut text)?;
+    if text.len() as u64 > limits::FILE_BYTES_MAX {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// Resolves all settings from their sources. `open_files_max` is the process' open-file limit.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] and [`ConfigError::Syntax`].
+pub fn resolve(
+    flags: &Flags,
+    env: &Env,
+    file: Option<&FileText>,
+    open_files_max: Option<u64>,
+) -> Result<Loaded, ConfigError> {
+    let (raws, warnings) = source::collect(flags, env, file)?;
+    let values = Values(&raws);
+    let config = Config {
+        listen: values.one("listen", parse::address)?,
+        plain: values.one("plain", parse::optional_address)?,
+        data: values.one("data", directory)?,
+        certs: values.one("certs", directory)?,
+        host: values.list("host", parse::host)?,
+        token: values.list("token", parse::declared_token)?,
+        history_open: values.one("history_open", parse::switch)?,
+        types: sorted(values.list("types", parse::message_type)?),
+        content_bytes_max: values.size("content_bytes_max", &limits::CONTENT_BYTES)?,
+        sessions_max: values.count("sessions_max", &limits::SESSIONS)?,
+        sessions_per_user_max: values.count("sessions_per_user_max", &limits::SESSIONS_PER_USER)?,
+        connections_max: values.count("connections_max", &limits::CONNECTIONS)?,
+        ping_interval: values.one("ping_interval", |text| {
+            parse::duration(text, &limits::PING_INTERVAL_MS)
+        })?,
+        outbox_bytes_max: values.size("outbox_bytes_max", &limits::OUTBOX_BYTES)?,
+        tail_bytes_max: values.size("tail_bytes_max", &limits::TAIL_BYTES)?,
+        cache_bytes: values.one("cache_bytes", |text| {
+            parse::size(text, &limits::CACHE_BYTES)
+        })?,
+        log: values.one("log", parse::log_filter)?,
+    };
+    let mut loaded = Loaded { config, warnings };
+    check_together(&loaded.config, &values)?;
+    fit_open_files(&mut loaded, &values, open_files_max);
+    Ok(loaded)
+}
+
+/// All settings' texts; every known name is in it.
+struct Values<'a>(&'a BTreeMap<&'static str, Raw>);
+
+impl Values<'_> {
+    fn raw(&self, name: &'static str) -> &Raw {
+        self.0
+            .get(name)
+            .expect("every setting has at least its default")
+    }
+
+    fn invalid(&self, setting: &'static str, expected: String) -> ConfigError {
+        ConfigError::Invalid {
+            setting,
+            origin: self.raw(setting).origin.clone(),
+            expected,
+        }
+    }
+
+    fn one<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Result<T, ConfigError> {
+        let text = self.raw(name).values.last().map_or("", String::as_str);
+        parse(text).map_err(|expected| self.invalid(name, expected))
+    }
+
+    fn list<T: PartialEq>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let texts = &self.raw(name).values;
+        if texts.len() > limits::LIST_ENTRIES_MAX {
+            let expected = format!("at most {} entries", limits::LIST_ENTRIES_MAX);
+            return Err(self.invalid(name, expected));
+        }
+        let mut list = Vec::new();
+        for text in texts {
+            let value = parse(text).map_err(|expected| self.invalid(name, expected))?;
+            if !list.contains(&value) {
+                list.push(value);
+            }
+        }
+        Ok(list)
+    }
+
+    fn size(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
+        self.one(name, |text| parse::size(text, bound).and_then(to_usize))
+    }
+
+    fn count(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
+        self.one(name, |text| parse::count(text, bound).and_then(to_usize))
+    }
+}
+
+fn to_usize(number: u64) -> Parsed<usize> {
+    usize::try_from(number).map_err(|_| "a number that this machine can count to".to_owned())
+}
+
+fn directory(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("a directory".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list
+}
+
+fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    if config
+        .plain
+        .is_some_and(|plain| plain.port() != 0 && plain == config.listen)
+    {
+        let expected = "another address than that of the setting listen".to_owned();
+        return Err(values.invalid("plain", expected));
+    }
+    let tail_bytes_min = config.content_bytes_max.saturating_mul(4);
+    if config.tail_bytes_max < tail_bytes_min {
+        let expected = format!("at least 4 times content_bytes_max ({tail_bytes_min} bytes)");
+        return Err(values.invalid("tail_bytes_max", expected));
+    }
+    Ok(())
+}
+
+/// Cuts connections and sessions to what the open-file limit leaves room for, and says so.
+fn fit_open_files(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Option<u64>) {
+    let Loaded { config, warnings } = loaded;
+    if let Some(open_files_max) = open_files_max {
+        let reserved = limits::RESERVED_FILES.min(open_files_max / 2);
+        let room = usize::try_from(open_files_max - reserved)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        if config.connections_max > room {
+            warnings.push(format!(
+                "setting connections_max ({}) is cut from {} to {room}: the open-file limit is {open_files_max}",
+                values.raw("connections_max").origin, config.connections_max,
+            ));
+            config.connections_max = room;
+        }
+    }
+    if config.sessions_max > config.connections_max {
+        let origin = &values.raw("sessions_max").origin;
+        if *origin != Origin::Default {
+            warnings.push(format!(
+                "setting sessions_max ({origin}) is cut from {} to {}: more than connections_max",
+                config.sessions_max, config.connections_max,
+            ));
+        }
+        config.sessions_max = config.connections_max;
+    }
+}
+
+#[cfg(test)]
+mod tests;

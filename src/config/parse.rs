@@ -1,0 +1,282 @@
+//! One setting's text → its value. Each function answers, on failure, what was expected.
+//!
+//! Never repeats the text that it was given: it may hold a token.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::DeclaredToken;
+use super::limits::{self, Bound};
+use crate::model::{Domain, MessageType};
+
+/// The longest project token, in bytes of UTF-8 (PROTOCOL.md section 1).
+const TOKEN_BYTES_MAX: usize = 4096;
+
+/// What would have been right, as the end of the sentence "expected …".
+pub(super) type Parsed<T> = Result<T, String>;
+
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    let local = text.strip_prefix("localhost:").map(str::parse);
+    if let Some(Ok(port)) = local {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse()
+        .map_err(|_| "ADDR:PORT such as 0.0.0.0:8443 or [::1]:8443".to_owned())
+}
+
+pub(super) fn optional_address(text: &str) -> Parsed<Option<SocketAddr>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|e| format!("{e}, or off"))
+}
+
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+/// A whole number within its bound.
+pub(super) fn count(text: &str, bound: &Bound) -> Parsed<u64> {
+    let number = text.replace('_', "").parse().ok();
+    within(number, bound, &|n| n.to_string())
+}
+
+/// Bytes, plain or with a unit (`KiB` and its like are 1024s, `kB` and its like 1000s).
+pub(super) fn size(text: &str, bound: &Bound) -> Parsed<u64> {
+    let text = text.replace('_', "");
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor: Option<u64> = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kib" => Some(1 << 10),
+        "m" | "mib" => Some(1 << 20),
+        "g" | "gib" => Some(1 << 30),
+        "kb" => Some(1_000),
+        "mb" => Some(1_000_000),
+        "gb" => Some(1_000_000_000),
+        _ => None,
+    };
+    let bytes = factor
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(factor, number)| number.checked_mul(factor));
+    within(bytes, bound, &bytes_text)
+}
+
+/// A duration as humantime reads it (`25s`, `1m 30s`), bounded in milliseconds.
+pub(super) fn duration(text: &str, bound_ms: &Bound) -> Parsed<Duration> {
+    let parsed = humantime::parse_duration(text).ok();
+    let ms = parsed.and_then(|duration| u64::try_from(duration.as_millis()).ok());
+    let shown = |ms| humantime::format_duration(Duration::from_millis(ms)).to_string();
+    within(ms, bound_ms, &shown)
+        .map(Duration::from_millis)
+        .map_err(|expected| format!("a duration such as 25s, {expected}"))
+}
+
+fn within(number: Option<u64>, bound: &Bound, shown: &dyn Fn(u64) -> String) -> Parsed<u64> {
+    number
+        .filter(|n| (bound.min..=bound.max).contains(n))
+        .ok_or_else(|| format!("from {} to {}", shown(bound.min), shown(bound.max)))
+}
+
+fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}GiB", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
+/// A name or address that a certificate can hold (ASCII, as in DNS; internationalised
+/// names in their `xn--` form).
+pub(super) fn host(text: &str) -> Parsed<String> {
+    let bare = text.strip_prefix("*.").unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_name = bare.len() <= 253 && bare.split('.').all(is_label);
+    if is_name || text.parse::<IpAddr>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("a host name such as chat.example.com or an IP address, without port".to_owned())
+    }
+}
+
+pub(super) fn message_type(text: &str) -> Parsed<MessageType> {
+    let number = count(text, &limits::MESSAGE_TYPE)?;
+    let number = u32::try_from(number).map_err(|_| "a 32-bit number".to_owned())?;
+    Ok(MessageType(number))
+}
+
+pub(super) fn declared_token(text: &str) -> Parsed<DeclaredToken> {
+    let (domain, token) = text
+        .split_once('=')
+        .ok_or_else(|| "DOMAIN=TOKEN".to_owned())?;
+    let domain = Domain::parse(domain).map_err(|e| format!("DOMAIN=TOKEN: the domain {e}"))?;
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || token.chars().any(char::is_control) {
+        return Err(format!(
+            "DOMAIN=TOKEN: the token must be 1 to {TOKEN_BYTES_MAX} bytes without control characters"
+        ));
+    }
+    Ok(DeclaredToken {
+        domain,
+        token: token.to_owned(),
+    })
+}
+
+/// A log filter: levels for all (`info`) and for parts (`relaybox::net=debug`), by commas.
+pub(super) fn log_filter(text: &str) -> Parsed<String> {
+    let is_level = |level: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(level))
+    };
+    let is_target = |target: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'-';
+        !target.is_empty() && target.bytes().all(allowed)
+    };
+    let is_part = |part: &str| match part.split_once('=') {
+        Some((target, level)) => is_target(target) && is_level(level),
+        None => is_level(part),
+    };
+    if text.split(',').all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "levels (off, error, warn, info, debug, trace) such as info or info,relaybox::net=debug"
+                .to_owned(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: Bound = Bound {
+        unit: "bytes",
+        default: 1,
+        min: 1,
+        max: 4 << 30,
+        reason: "for the test",
+    };
+
+    #[test]
+    fn sizes_take_units() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("262144", 262_144),
+            ("256KiB", 262_144),
+            ("256 kib", 262_144),
+            ("256K", 262_144),
+            ("1_000", 1000),
+            ("2kB", 2000),
+            ("3MiB", 3 << 20),
+            ("4GiB", 4 << 30),
+        ] {
+            assert_eq!(size(text, &BYTES), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "-1",
+            "KiB",
+            "1.5MiB",
+            "5GiB",
+            "1x",
+            "99999999999GiB",
+        ] {
+            assert_eq!(
+                size(text, &BYTES),
+                Err("from 1 to 4GiB".to_owned()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn durations_are_bounded() {
+        let bound = &limits::PING_INTERVAL_MS;
+        assert_eq!(duration("1m 30s", bound), Ok(Duration::from_secs(90)));
+        for text in ["0s", "25", "2h", "99ms", "soon"] {
+            let expected = duration(text, bound).err();
+            assert!(
+                expected.is_some_and(|e| e.ends_with("from 100ms to 1h")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_hosts_and_filters() {
+        assert!(address("localhost:1").is_ok_and(|a| a.ip().is_loopback()));
+        assert!(address("[::]:0").is_ok());
+        for text in [
+            "8443",
+            ":8443",
+            "localhost",
+            "0.0.0.0:99999",
+            "example.com:1",
+        ] {
+            assert!(address(text).is_err(), "{text}");
+        }
+        assert_eq!(optional_address("off"), Ok(None));
+        for text in [
+            "a",
+            "chat.example.com",
+            "*.example.com",
+            "10.0.0.1",
+            "::1",
+            "xn--a_b-c",
+        ] {
+            assert_eq!(host(text), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "a..b",
+            "a.",
+            "-a",
+            "a:1",
+            "https://a",
+            "ü.de",
+            "a b",
+            "*",
+            "[::1]",
+        ] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        for text in ["info", "OFF", "warn,relaybox::net=debug,hyper=off"] {
+            assert!(log_filter(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "verbose",
+            "relaybox",
+            "relaybox=loud",
+            "info,",
+            "=info",
+            "a[b]=info",
+        ] {
+            assert!(log_filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_declared_token_is_never_repeated() {
+        let declared = declared_token("a/b=x=y").ok();
+        assert!(declared.is_some_and(|d| d.domain.as_str() == "a/b" && d.token() == "x=y"));
+        for text in ["hush", "=hush", "demo=", "de\tmo=hush", "demo=hu\nsh"] {
+            let expected = declared_token(text).err();
+            assert!(expected.is_some_and(|e| !e.contains("hush")), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The table of all settings: what `--help` and the README say, and what the file and the
+//! environment are checked against.
+
+/// One setting, as an operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The key in `relaybox.toml`.
+    pub name: &'static str,
+    /// The flag of `relaybox serve`.
+    pub flag: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// What stands for the value in help texts.
+    pub value: &'static str,
+    /// The built-in default, in the form that the setting is written in; empty: no entries.
+    pub default: &'static str,
+    /// Whether it is a list: flags repeat, environment variables separate by commas.
+    pub list: bool,
+    /// One line for the operator.
+    pub meaning: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:ident $flag:literal $env:literal $value:literal $default:literal $list:literal $meaning:literal;)*) => {
+        &[$(Setting {
+            name: stringify!($name),
+            flag: $flag,
+            env: $env,
+            value: $value,
+            default: $default,
+            list: $list,
+            meaning: $meaning,
+        }),*]
+    };
+}
+
+const SETTINGS: &[Setting] = settings! {
+    listen "--listen" "RELAYBOX_LISTEN" "ADDR:PORT" "0.0.0.0:8443" false
+        "Address of the TLS service (https, wss); port 0 takes a free one";
+    plain "--plain" "RELAYBOX_PLAIN" "ADDR:PORT" "off" false
+        "The same service without TLS, for a reverse proxy or a benchmark; `off` for none";
+    data "--data" "RELAYBOX_DATA" "DIR" "./data" false
+        "Data directory: everything but the certificates";
+    certs "--certs" "RELAYBOX_CERTS" "DIR" "./certs" false
+        "Directory of cert.pem and key.pem; missing ones are made on first start";
+    host "--host" "RELAYBOX_HOST" "NAME" "" true
+        "Name or address in the made certificate, beside localhost and the loopback addresses";
+    token "--token" "RELAYBOX_TOKEN" "DOMAIN=TOKEN" "" true
+        "Declares a project token, for containers and tests";
+    history_open "--history-open" "RELAYBOX_HISTORY_OPEN" "BOOL" "false" false
+        "Opens GET /message-log to callers without a token, for a network that is trusted";
+    types "--types" "RELAYBOX_TYPES" "NUMBER" "" true
+        "Message types beside 10, 20, 30, 40 and 100";
+    content_bytes_max "--content-bytes-max" "RELAYBOX_CONTENT_BYTES_MAX" "SIZE" "256KiB" false
+        "Largest JSON text of a message's content";
+    sessions_max "--sessions-max" "RELAYBOX_SESSIONS_MAX" "N" "50000" false
+        "Most sessions on the server; never more than the open-file limit allows";
+    sessions_per_user_max "--sessions-per-user-max" "RELAYBOX_SESSIONS_PER_USER_MAX" "N" "32" false
+        "Most sessions of one user";
+    connections_max "--connections-max" "RELAYBOX_CONNECTIONS_MAX" "N" "51000" false
+        "Most connections of every kind; never more than the open-file limit allows";
+    ping_interval "--ping-interval" "RELAYBOX_PING_INTERVAL" "DURATION" "25s" false
+        "Between two pings of an idle session; a peer that answers none for two is closed";
+    outbox_bytes_max "--outbox-bytes-max" "RELAYBOX_OUTBOX_BYTES_MAX" "SIZE" "256KiB" false
+        "Most bytes that wait for one slow reader; beyond it is served from the store";
+    tail_bytes_max "--tail-bytes-max" "RELAYBOX_TAIL_BYTES_MAX" "SIZE" "64MiB" false
+        "Most bytes of messages in memory that are not yet in the index";
+    cache_bytes "--cache-bytes" "RELAYBOX_CACHE_BYTES" "SIZE" "32MiB" false
+        "Memory for the index's cache";
+    log "--log" "RELAYBOX_LOG" "FILTER" "info" false
+        "What is logged to standard error, such as `info` or `info,relaybox::net=debug`";
+};
+
+/// The environment variable that names the settings file, as `--config` does.
+pub const CONFIG_ENV: &str = "RELAYBOX_CONFIG";
+
+/// What every environment variable of relaybox begins with.
+pub(super) const ENV_PREFIX: &str = "RELAYBOX_";
+
+/// All settings, in the order in which they are told.
+pub fn settings() -> &'static [Setting] {
+    SETTINGS
+}
+
+/// The known name closest to a misspelled one, if any is close.
+pub(super) fn nearest<'a>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let close = (unknown.len() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|name| (distance(unknown, name), name))
+        .filter(|(distance, _)| *distance <= close)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance. Names are short; a long unknown one is cut, which only adds distance.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_flags_and_variables_are_one_word_in_three_spellings() {
+        for setting in settings() {
+            assert_eq!(
+                setting.flag,
+                format!("--{}", setting.name.replace('_', "-"))
+            );
+            let env = format!("{ENV_PREFIX}{}", setting.name.to_uppercase());
+            assert_eq!(setting.env, env);
+            assert!(!setting.meaning.is_empty());
+        }
+    }
+
+    #[test]
+    fn nearest_finds_slips_and_nothing_else() {
+        let names = || settings().iter().map(|setting| setting.name);
+        assert_eq!(nearest("lissten", names()), Some("listen"));
+        assert_eq!(nearest("histroy_open", names()), Some("history_open"));
+        assert_eq!(nearest("hosts", names()), Some("host"));
+        assert_eq!(nearest("retention", names()), None);
+        assert_eq!(nearest("", names()), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

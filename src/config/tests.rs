@@ -1,0 +1,281 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn flags(list: &[(&'static str, &[&str])]) -> Flags {
+    list.iter()
+        .map(|(name, values)| (*name, values.iter().map(|v| (*v).to_owned()).collect()))
+        .collect()
+}
+
+fn env(list: &[(&str, &str)]) -> Env {
+    list.iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn file(text: &str) -> FileText {
+    FileText {
+        path: PathBuf::from("relaybox.toml"),
+        text: text.to_owned(),
+    }
+}
+
+fn defaults() -> Config {
+    resolve(&Flags::new(), &Env::new(), None, None)
+        .unwrap()
+        .config
+}
+
+fn from_file(text: &str) -> Result<Loaded, ConfigError> {
+    resolve(&Flags::new(), &Env::new(), Some(&file(text)), None)
+}
+
+#[test]
+fn defaults_are_those_of_the_limits() {
+    let config = defaults();
+    assert_eq!(config.listen, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!(config.plain, None);
+    assert_eq!(config.data, Path::new("./data"));
+    assert_eq!(config.certs, Path::new("./certs"));
+    assert!(config.host.is_empty() && config.token.is_empty() && config.types.is_empty());
+    assert!(!config.history_open);
+    assert_eq!(config.log, "info");
+    let ping_ms = u64::try_from(config.ping_interval.as_millis()).unwrap();
+    for (value, bound) in [
+        (config.content_bytes_max as u64, &limits::CONTENT_BYTES),
+        (config.sessions_max as u64, &limits::SESSIONS),
+        (
+            config.sessions_per_user_max as u64,
+            &limits::SESSIONS_PER_USER,
+        ),
+        (config.connections_max as u64, &limits::CONNECTIONS),
+        (ping_ms, &limits::PING_INTERVAL_MS),
+        (config.outbox_bytes_max as u64, &limits::OUTBOX_BYTES),
+        (config.tail_bytes_max as u64, &limits::TAIL_BYTES),
+        (config.cache_bytes, &limits::CACHE_BYTES),
+    ] {
+        assert_eq!(value, bound.default, "{}", bound.reason);
+        assert!((bound.min..=bound.max).contains(&bound.default));
+    }
+}
+
+/// For every setting three different values, written in the file, the environment and a flag:
+/// the highest source that has one wins, and nothing else changes.
+#[test]
+fn the_highest_source_wins_for_every_setting() {
+    let samples: &[(&str, [&str; 3])] = &[
+        ("listen", ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]),
+        ("plain", ["127.0.0.1:1", "127.0.0.1:2", "off"]),
+        ("data", ["a", "b", "c"]),
+        ("certs", ["a", "b", "c"]),
+        ("host", ["a", "b", "c"]),
+        ("token", ["demo=a", "demo=b", "demo=c"]),
+        ("history_open", ["true", "false", "true"]),
+        ("types", ["1", "2", "3"]),
+        ("content_bytes_max", ["1KiB", "2KiB", "3KiB"]),
+        ("sessions_max", ["1", "2", "3"]),
+        ("sessions_per_user_max", ["1", "2", "3"]),
+        ("connections_max", ["60_000", "60_001", "60_002"]),
+        ("ping_interval", ["1s", "2s", "3s"]),
+        ("outbox_bytes_max", ["5KiB", "6KiB", "7KiB"]),
+        ("tail_bytes_max", ["5MiB", "6MiB", "7MiB"]),
+        ("cache_bytes", ["5MiB", "6MiB", "7MiB"]),
+        ("log", ["warn", "error", "debug"]),
+    ];
+    assert_eq!(samples.len(), settings().len());
+    for setting in settings() {
+        let (_, [low, middle, high]) = samples.iter().find(|s| s.0 == setting.name).unwrap();
+        let alone = |text: &str| {
+            let config = resolve(&flags(&[(setting.name, &[text])]), &Env::new(), None, None);
+            config.unwrap().config
+        };
+        let in_file = file(&format!("{} = {low:?}", setting.name));
+        let in_env = env(&[(setting.env, middle)]);
+        let in_flag = flags(&[(setting.name, &[high])]);
+        let no_flags = Flags::new();
+        for (flags, env, expected) in [
+            (&no_flags, &Env::new(), low),
+            (&no_flags, &in_env, middle),
+            (&in_flag, &in_env, high),
+            (&in_flag, &Env::new(), high),
+        ] {
+            let loaded = resolve(flags, env, Some(&in_file), None).unwrap();
+            assert_eq!(loaded.config, alone(expected), "{}", setting.name);
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        }
+        assert_ne!(alone(low), alone(middle), "{}", setting.name);
+    }
+}
+
+#[test]
+fn a_file_may_hold_numbers_switches_and_lists() {
+    let loaded = from_file(
+        "# comment\n\
+         types = [60, 50, 60]\n\
+         history_open = true\n\
+         content_bytes_max = 2048\n\
+         token = [\"demo=a,b\", \"other=c\"]\n\
+         host = \"one.example.com\"\n",
+    )
+    .unwrap();
+    let config = loaded.config;
+    assert_eq!(config.types, [MessageType(50), MessageType(60)]);
+    assert!(config.history_open);
+    assert_eq!(config.content_bytes_max, 2048);
+    let tokens: Vec<_> = config
+        .token
+        .iter()
+        .map(|t| (t.domain.as_str(), t.token()))
+        .collect();
+    assert_eq!(tokens, [("demo", "a,b"), ("other", "c")]);
+    assert_eq!(config.host, ["one.example.com"]);
+}
+
+#[test]
+fn environment_lists_are_separated_by_commas_and_empty_means_not_set() {
+    let env = env(&[
+        ("RELAYBOX_TOKEN", "demo=a, other=b,"),
+        ("RELAYBOX_PLAIN", ""),
+        ("RELAYBOX_LISTEN", ""),
+        ("OTHER", "x"),
+    ]);
+    let in_file = file("plain = \"127.0.0.1:1\"");
+    let loaded = resolve(&Flags::new(), &env, Some(&in_file), None).unwrap();
+    assert_eq!(loaded.config.token.len(), 2);
+    assert_eq!(loaded.config.plain, Some("127.0.0.1:1".parse().unwrap()));
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn errors_name_the_setting_its_source_and_what_was_expected() {
+    let no_env = Env::new();
+    let cases: Vec<(Result<Loaded, ConfigError>, &str)> = vec![
+        (
+            resolve(&flags(&[("listen", &["8443"])]), &no_env, None, None),
+            "setting listen (--listen): expected ADDR:PORT such as 0.0.0.0:8443 or [::1]:8443",
+        ),
+        (
+            resolve(
+                &Flags::new(),
+                &env(&[("RELAYBOX_PING_INTERVAL", "1ms")]),
+                None,
+                None,
+            ),
+            "setting ping_interval (RELAYBOX_PING_INTERVAL): expected a duration such as 25s, from 100ms to 1h",
+        ),
+        (
+            from_file("\n\ncontent_bytes_max = 5"),
+            "setting content_bytes_max (relaybox.toml:3): expected from 1KiB to 8MiB",
+        ),
+        (
+            from_file("listen = [\"127.0.0.1:1\"]"),
+            "setting listen (relaybox.toml:1): expected one text, number or true/false",
+        ),
+        (
+            from_file("types = [1.5]"),
+            "setting types (relaybox.toml:1): expected a list of texts or numbers",
+        ),
+        (
+            from_file("plain = \"0.0.0.0:8443\""),
+            "setting plain (relaybox.toml:1): expected another address than that of the setting listen",
+        ),
+        (
+            from_file("tail_bytes_max = \"1MiB\"\ncontent_bytes_max = \"1MiB\""),
+            "setting tail_bytes_max (relaybox.toml:1): expected at least 4 times content_bytes_max (4194304 bytes)",
+        ),
+    ];
+    for (result, sentence) in cases {
+        assert_eq!(result.unwrap_err().to_string(), sentence);
+    }
+    let syntax = from_file("listen = \"0.0.0.0:1\"\ntoken = [\"demo=hush\n").unwrap_err();
+    let sentence = syntax.to_string();
+    assert!(sentence.starts_with("relaybox.toml:2: "), "{sentence}");
+    assert!(
+        !sentence.contains("hush") && !sentence.contains('\n'),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn unknown_names_are_pointed_out() {
+    let in_file = file("[server]\nx = 1\n[hosts]\ny = 2");
+    let env = env(&[("RELAYBOX_LISTEM", "x"), ("RELAYBOX_CONFIG", "y")]);
+    let loaded = resolve(&Flags::new(), &env, Some(&in_file), None).unwrap();
+    let mut warnings = loaded.warnings;
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            "relaybox.toml:1: the key \"server\" is unknown and ignored",
+            "relaybox.toml:3: the key \"hosts\" is unknown and ignored; did you mean host?",
+            "the environment variable \"RELAYBOX_LISTEM\" is unknown and ignored; did you mean RELAYBOX_LISTEN?",
+        ]
+    );
+}
+
+#[test]
+fn connections_fit_the_open_file_limit() {
+    let loaded = resolve(&Flags::new(), &Env::new(), None, Some(1024)).unwrap();
+    assert_eq!(loaded.config.connections_max, 768);
+    assert_eq!(loaded.config.sessions_max, 768);
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+
+    let asked = flags(&[("sessions_max", &["900"]), ("connections_max", &["800"])]);
+    let loaded = resolve(&asked, &Env::new(), None, Some(1 << 20)).unwrap();
+    assert_eq!(loaded.config.sessions_max, 800);
+    assert!(
+        loaded.warnings[0].contains("--sessions-max"),
+        "{:?}",
+        loaded.warnings
+    );
+
+    for tiny in [0, 1, 2] {
+        let loaded = resolve(&Flags::new(), &Env::new(), None, Some(tiny)).unwrap();
+        assert_eq!(loaded.config.connections_max, 1);
+    }
+}
+
+#[test]
+fn debug_shows_no_token() {
+    let given = flags(&[("token", &["demo=hush"])]);
+    let loaded = resolve(&given, &Env::new(), None, None).unwrap();
+    assert_eq!(loaded.config.token[0].token(), "hush");
+    assert!(!format!("{loaded:?}").contains("hush"));
+    let wrong = resolve(&flags(&[("token", &["hush"])]), &Env::new(), None, None);
+    assert!(!format!("{:?}", wrong.unwrap_err()).contains("hush"));
+}
+
+#[test]
+fn the_file_is_the_named_one_or_that_of_the_data_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let at_data = flags(&[("data", &[data])]);
+    let no_env = Env::new();
+    let log = |flags: &Flags, env: &Env, named: Option<&Path>| {
+        load(flags, env, named, None).map(|loaded| loaded.config.log)
+    };
+    assert_eq!(
+        log(&at_data, &no_env, None).unwrap(),
+        "info",
+        "optional there"
+    );
+    let missing = dir.path().join("other.toml");
+    let error = log(&at_data, &no_env, Some(&missing)).unwrap_err();
+    assert!(error.to_string().contains("other.toml"), "{error}");
+
+    std::fs::write(dir.path().join("relaybox.toml"), "log = \"warn\"").unwrap();
+    std::fs::write(&missing, "log = \"error\"").unwrap();
+    assert_eq!(log(&at_data, &no_env, None).unwrap(), "warn");
+    let by_env = env(&[("RELAYBOX_DATA", data)]);
+    assert_eq!(log(&Flags::new(), &by_env, None).unwrap(), "warn");
+    assert_eq!(log(&at_data, &no_env, Some(&missing)).unwrap(), "error");
+    let named_by_env = env(&[(CONFIG_ENV, missing.to_str().unwrap())]);
+    assert_eq!(log(&at_data, &named_by_env, None).unwrap(), "error");
+
+    std::fs::write(&missing, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert!(matches!(
+        log(&at_data, &no_env, Some(&missing)),
+        Err(ConfigError::Read { .. })
+    ));
+}
