@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::admin::{self, AdminSocket};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
@@ -168,6 +169,7 @@ async fn connect(
         addresses.push(format!("http://{}", local_address(&plain, asked)));
         listen(plain, None);
     }
+    take_orders(config, &sessions, &domains, &tracker);
     Ok(Running {
         first_start,
         addresses,
@@ -176,6 +178,29 @@ async fn connect(
         tls,
         tracker,
     })
+}
+
+/// Listens on the admin socket. Without it the server still serves, but its command line
+/// cannot reach it.
+fn take_orders(
+    config: &Config,
+    sessions: &Arc<session::Context>,
+    domains: &Domains,
+    tracker: &TaskTracker,
+) {
+    let socket = match AdminSocket::bind(&config.data) {
+        Ok(socket) => socket,
+        Err(error) => {
+            return warn!(%error, "the admin socket cannot be made: stop the server to change domains");
+        }
+    };
+    let hub = Arc::clone(&sessions.hub);
+    let context = admin::Context {
+        domains: domains.clone(),
+        changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
+    };
+    let stop = sessions.stop.clone();
+    tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
 }
 
 impl Running {

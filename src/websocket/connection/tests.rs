@@ -198,7 +198,7 @@ async fn a_violation_is_told_before_the_end() {
     let mut seen = Vec::new();
     client.read_to_end(&mut seen).await.unwrap();
     assert_eq!(seen[..4], [0x88, 22, 0x03, 0xea]);
-    assert_eq!(&seen[4..], b"frame without a mask"[..].as_ref());
+    assert_eq!(&seen[4..], b"frame without a mask");
     drop(client);
     closing.await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
