@@ -63,7 +63,9 @@ pub(super) async fn answer<S>(
         // The deadlines of this module stand in for it; it would also time connections that rest.
         .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        // A head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.
+        .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
