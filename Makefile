@@ -41,8 +41,7 @@ bench-store: ## Measure the store against the floor of its disk
 	cargo bench --locked --bench store
 
 bench-idle: ## Measure the memory of 5,000 idle TLS sessions
-	cargo build --release --locked
-	cargo run --release --locked --example idle_sessions
+	cargo bench --locked --bench sessions
 
 clean: ## Remove what was built
 	cargo clean

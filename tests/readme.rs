@@ -22,5 +22,9 @@ fn table() -> String {
 fn every_setting_stands_in_the_readme() {
     let root = env!("CARGO_MANIFEST_DIR");
     let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
-    assert!(readme.contains(&table()), "the table of settings should be:\n{}", table());
+    assert!(
+        readme.contains(&table()),
+        "the table of settings should be:\n{}",
+        table()
+    );
 }

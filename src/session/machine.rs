@@ -30,8 +30,8 @@ const UNANSWERED_PINGS_MAX: u32 = 2;
 pub enum Input {
     /// A text message came from the client.
     Text(String),
-    /// A Pong came; here only a sign of life, as any input is.
-    Pong,
+    /// Something came in: a sign of life.
+    Heard,
     /// The client closed, with this code.
     PeerClosed(Option<u16>),
     /// The client broke the rules of RFC 6455.
@@ -175,11 +175,11 @@ impl Machine {
         }
         let queued_before = queue.len();
         match input {
-            Input::Text(text) => {
-                self.heard(now);
-                self.text(&text, now, rules, queue, actions);
+            Input::Text(text) => self.text(&text, now, rules, queue, actions),
+            Input::Heard => {
+                self.heard_at = now.elapsed;
+                self.pings_unanswered = 0;
             }
-            Input::Pong => self.heard(now),
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
             Input::Violation(Violation { code, reason }) => {
                 self.close(
@@ -208,11 +208,6 @@ impl Machine {
             Input::Tick => self.tick(now, queue, actions),
         }
         self.writing |= queue.len() > queued_before;
-    }
-
-    fn heard(&mut self, now: Now) {
-        self.heard_at = now.elapsed;
-        self.pings_unanswered = 0;
     }
 
     fn text(

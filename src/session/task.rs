@@ -95,6 +95,9 @@ impl Session {
             let input =
                 poll_fn(|cx| self.poll_input(cx, &machine, connection, &mut read, timer.as_mut()))
                     .await;
+            if connection.take_heard() {
+                self.handle(Input::Heard, &mut machine, connection, &mut actions);
+            }
             self.handle(input, &mut machine, connection, &mut actions);
             let wake_at = tokio::time::Instant::now() + machine.wake_in(self.now());
             // Moving a timer costs; input only ever moves it later, so it may fire early instead.
@@ -234,8 +237,8 @@ impl Session {
 fn input(event: Event) -> Input {
     match event {
         Event::Text(text) => Input::Text(text),
-        // Binary messages are violations on this connection; none arrives here.
-        Event::Binary(_) | Event::Pong(_) => Input::Pong,
+        // A Pong is a sign of life only; binary messages are violations here, so none arrives.
+        Event::Binary(_) | Event::Pong(_) => Input::Heard,
         Event::Close { code } => Input::PeerClosed(code),
         Event::Violation(violation) => Input::Violation(violation),
         Event::Ended => Input::Ended,

@@ -86,6 +86,7 @@ pub struct Connection {
     /// Whether the batch holds queued frames, so that its end is worth an event.
     batch_queued: bool,
     ended: bool,
+    heard: bool,
 }
 
 impl Connection {
@@ -105,6 +106,7 @@ impl Connection {
             batch_written: 0,
             batch_queued: false,
             ended: false,
+            heard: false,
         }
     }
 
@@ -117,6 +119,11 @@ impl Connection {
     /// Queued bytes that the stream has not taken yet.
     pub fn queued_bytes(&self) -> usize {
         self.queue.len() + self.batch.len() - self.batch_written
+    }
+
+    /// Whether anything at all has come in since this was asked last: also a Ping, or a part of a message.
+    pub fn take_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
     }
 
     /// Makes progress with writing and, if `read`, with reading, and returns what happened.
@@ -235,6 +242,7 @@ impl Connection {
             if rest.is_empty() {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
+            self.heard = true;
             let event = self.parse(&mut rest);
             self.input.extend_from_slice(rest);
             Poll::Ready(Ok(event))

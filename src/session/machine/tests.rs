@@ -191,7 +191,7 @@ fn silence_is_pinged_twice_and_then_ends_the_session() {
     assert_eq!(session.machine.wake_in(session.now), INTERVAL);
     assert_eq!(session.wait(INTERVAL).0, PING);
     assert_eq!(session.machine.wake_in(session.now), INTERVAL);
-    session.put(Input::Pong);
+    session.put(Input::Heard);
     assert_eq!(session.wait(INTERVAL).0, PING, "it lives: from the start");
     assert_eq!(session.wait(INTERVAL).0, PING);
     assert_eq!(
