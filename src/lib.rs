@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -190,7 +190,7 @@ async fn only_those_who_may_read_a_mailbox_can() {
             0,
         ),
         ("an unknown domain", unknown, PROJECT_TOKEN, 401, 0),
-        ("an unknown token", LOG.to_owned(), "unknown", 401, 0),
+        ("a token of nobody", LOG.to_owned(), "rb-of-nobody", 401, 0),
     ];
     for (case, target, token, status, total) in cases {
         let with_token = format!("{target}&token={}", encode(token));

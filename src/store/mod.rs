@@ -30,8 +30,6 @@ mod read;
 mod record;
 mod shared;
 mod tail;
-#[cfg(test)]
-mod tests;
 mod threads;
 
 pub use api::{
