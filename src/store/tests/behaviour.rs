@@ -58,7 +58,12 @@ fn a_repeat_gets_the_first_ids_for_a_day_also_over_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let clock = clock();
     let start = || {
-        Store::open(options(dir.path()), clock.clone(), Arc::new(Seen::default())).unwrap()
+        Store::open(
+            options(dir.path()),
+            clock.clone(),
+            Arc::new(Seen::default()),
+        )
+        .unwrap()
     };
     let mut store = start();
     let first = send(&store, with_id(draft("a", &["u", "v"], "1"), "c")).unwrap();
@@ -81,7 +86,11 @@ fn a_repeat_gets_the_first_ids_for_a_day_also_over_reopen() {
         let again = send(&store, with_id(draft("a", &["u"], "2"), "c")).unwrap();
         assert!(again.duplicate, "{way}");
         assert_eq!(again.ids, first.ids, "{way}");
-        assert!(!send(&store, with_id(draft("b", &["x"], "1"), way)).unwrap().duplicate);
+        assert!(
+            !send(&store, with_id(draft("b", &["x"], "1"), way))
+                .unwrap()
+                .duplicate
+        );
     }
     clock.advance_us(10);
     let later = send(&store, with_id(draft("a", &["u"], "3"), "c")).unwrap();
@@ -94,9 +103,17 @@ fn repeats_in_one_batch_are_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let waiting: Vec<_> = (0..100)
-        .map(|n| send_later(&store, with_id(draft("a", &["u"], "1"), &format!("{}", n % 10))))
+        .map(|n| {
+            send_later(
+                &store,
+                with_id(draft("a", &["u"], "1"), &format!("{}", n % 10)),
+            )
+        })
         .collect();
-    let answers: Vec<_> = waiting.iter().map(|w| w.recv_timeout(WAIT).unwrap().unwrap()).collect();
+    let answers: Vec<_> = waiting
+        .iter()
+        .map(|w| w.recv_timeout(WAIT).unwrap().unwrap())
+        .collect();
     for (n, answer) in answers.iter().enumerate() {
         assert_eq!(answer.duplicate, n >= 10);
         assert_eq!(answer.ids, answers[n % 10].ids);
@@ -147,16 +164,24 @@ fn big_contents_come_back_whole() {
     }
     send(&store, draft("a", &["x", "y", "z"], &sent[5])).unwrap();
     for _ in 0..2 {
-        assert_eq!(contents(&check_consistent(&store, &mailbox("d", "u"))), sent);
+        assert_eq!(
+            contents(&check_consistent(&store, &mailbox("d", "u"))),
+            sent
+        );
         assert_eq!(contents(&all(&store, &mailbox("d", "y"))), [&sent[5]]);
-        let some = store.messages_after(&mailbox("d", "u"), MsgId::ZERO, 9, 10_000).unwrap();
+        let some = store
+            .messages_after(&mailbox("d", "u"), MsgId::ZERO, 9, 10_000)
+            .unwrap();
         assert_eq!(some.len(), 3);
         store.checkpoint();
     }
     drop(store);
     std::fs::remove_dir_all(dir.path().join("db")).unwrap();
     let store = open(dir.path());
-    assert_eq!(contents(&check_consistent(&store, &mailbox("d", "u"))), sent);
+    assert_eq!(
+        contents(&check_consistent(&store, &mailbox("d", "u"))),
+        sent
+    );
 }
 
 #[test]
@@ -176,7 +201,10 @@ fn cursors_rise_and_survive() {
         match way {
             "clean" => store.close(),
             "checkpoint" => store.checkpoint(),
-            "crash" => drop(std::mem::replace(&mut store, open(&dir.path().join("other")))),
+            "crash" => drop(std::mem::replace(
+                &mut store,
+                open(&dir.path().join("other")),
+            )),
             _ => {}
         }
         if way == "clean" || way == "crash" {
@@ -184,7 +212,11 @@ fn cursors_rise_and_survive() {
         }
         assert_eq!(store.cursor(&web).unwrap(), Some(ids[2]), "{way}");
         assert_eq!(store.cursor(&phone).unwrap(), Some(ids[3]), "{way}");
-        assert_eq!(store.highest_cursor(&web.mailbox).unwrap(), Some(ids[3]), "{way}");
+        assert_eq!(
+            store.highest_cursor(&web.mailbox).unwrap(),
+            Some(ids[3]),
+            "{way}"
+        );
         assert_eq!(store.highest_cursor(&mailbox("d", "u2")).unwrap(), None);
     }
     store.confirm(&web, MsgId::MAX);
@@ -213,14 +245,23 @@ fn writing_to_a_resource_makes_it_known() {
     let mut to = draft("a", &["u", "v"], "2");
     to.to_resource = Some(Resource::parse("phone").unwrap());
     send(&store, to.clone()).unwrap();
-    assert_eq!(store.cursor(&device("d", "u", "phone")).unwrap(), Some(first));
-    assert_eq!(store.cursor(&device("d", "v", "phone")).unwrap(), Some(MsgId::ZERO));
+    assert_eq!(
+        store.cursor(&device("d", "u", "phone")).unwrap(),
+        Some(first)
+    );
+    assert_eq!(
+        store.cursor(&device("d", "v", "phone")).unwrap(),
+        Some(MsgId::ZERO)
+    );
     to.to_resource = Some(Resource::parse("web").unwrap());
     send(&store, to).unwrap();
     assert_eq!(store.cursor(&device("d", "u", "web")).unwrap(), Some(first));
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.cursor(&device("d", "u", "phone")).unwrap(), Some(first));
+    assert_eq!(
+        store.cursor(&device("d", "u", "phone")).unwrap(),
+        Some(first)
+    );
 }
 
 #[test]
@@ -248,7 +289,11 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     to_phone.to_resource = Some(Resource::parse("phone").unwrap());
     send(&store, to_phone).unwrap();
     assert!(store.cursor(&device("d", "u", "phone")).unwrap().is_some());
-    assert!(!send(&store, with_id(draft("a", &["u"], "new 2"), "1")).unwrap().duplicate);
+    assert!(
+        !send(&store, with_id(draft("a", &["u"], "new 2"), "1"))
+            .unwrap()
+            .duplicate
+    );
     for way in ["memory", "index", "crash", "rebuild"] {
         match way {
             "index" => store.checkpoint(),
@@ -280,7 +325,12 @@ fn the_sink_hears_of_everything_once_in_order_before_the_answers() {
         let (seen, sender) = (seen.clone(), sender.clone());
         let done = move |outcome: Result<Accepted, AppendError>| {
             let id = outcome.unwrap().ids[0];
-            let known = seen.0.lock().unwrap().iter().any(|message| message.id == id);
+            let known = seen
+                .0
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|message| message.id == id);
             sender.send(known).unwrap();
         };
         let to = format!("u{}", n % 7);
@@ -301,7 +351,10 @@ fn a_closed_store_refuses_and_a_second_owner_is_told() {
     assert!(matches!(second.err(), Some(OpenError::InUse(_))));
     store.close();
     store.close();
-    assert_eq!(send(&store, draft("a", &["u"], "1")), Err(AppendError::Closed));
+    assert_eq!(
+        send(&store, draft("a", &["u"], "1")),
+        Err(AppendError::Closed)
+    );
     assert_eq!(store.writable(), Err(AppendError::Closed));
     assert_eq!(store.put_domain(record("d")), Err(AppendError::Closed));
     drop(open(dir.path()));

@@ -154,7 +154,12 @@ fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
         let one = store.slice(mailbox, None, position..position + 1).unwrap();
         assert_eq!(one, [message.clone()]);
         let rest = store.messages_after(mailbox, message.id, 3, usize::MAX);
-        let expected: Vec<_> = all.iter().skip(position as usize + 1).take(3).cloned().collect();
+        let expected: Vec<_> = all
+            .iter()
+            .skip(position as usize + 1)
+            .take(3)
+            .cloned()
+            .collect();
         assert_eq!(rest.unwrap(), expected);
     }
     let mut senders: Vec<_> = all.iter().map(|message| &message.from_id).collect();
@@ -164,9 +169,14 @@ fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
         let theirs: Vec<_> = all.iter().filter(|m| m.from_id == *from).cloned().collect();
         let count = theirs.len() as u64;
         assert_eq!(store.rank(mailbox, Some(from), MsgId::MAX).unwrap(), count);
-        assert_eq!(store.slice(mailbox, Some(from), 0..count + 1).unwrap(), theirs);
+        assert_eq!(
+            store.slice(mailbox, Some(from), 0..count + 1).unwrap(),
+            theirs
+        );
         let middle = count / 2;
-        let one = store.slice(mailbox, Some(from), middle..middle + 1).unwrap();
+        let one = store
+            .slice(mailbox, Some(from), middle..middle + 1)
+            .unwrap();
         assert_eq!(one, theirs[middle as usize..][..1]);
         let rank = store.rank(mailbox, Some(from), one[0].id).unwrap();
         assert_eq!(rank, middle + 1);
