@@ -30,7 +30,7 @@ fmt: ## Format the code
 	cargo fmt
 
 autobahn: ## Run the Autobahn WebSocket conformance cases against the connection code
-	tests/autobahn/run target/autobahn
+	tests/autobahn/run
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	for target in frame_parser client_frame; do \

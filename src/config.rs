@@ -158,10 +158,16 @@ pub fn load(
     let (path, required) = source::file_path(flags, env, named);
     let file = match read(&path) {
         Ok(text) => Some(FileText { path, text }),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound && !required => None,
+        // A data directory that is no directory is the store's to complain of.
+        Err(source) if is_absent(&source) && !required => None,
         Err(source) => return Err(ConfigError::Read { path, source }),
     };
     resolve(flags, env, file.as_ref(), open_files_max)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
