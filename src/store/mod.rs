@@ -30,6 +30,8 @@ mod read;
 mod record;
 mod shared;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 pub use api::{
