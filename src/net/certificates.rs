@@ -1,6 +1,6 @@
 //! The server's certificate: `cert.pem` and `key.pem` in one directory, read and judged.
 //!
-//! Never changes a file that relaybox has not made. Invariant: what [`load`] returns can be served, that is, the key
+//! Never changes a file that relaybox has not made. Invariant: what is returned can be served, that is, the key
 //! belongs to the first certificate.
 
 use std::fs;

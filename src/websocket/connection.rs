@@ -116,7 +116,7 @@ impl Connection {
         &mut self.queue
     }
 
-    /// Queued bytes that the stream has not taken yet.
+    /// Bytes that the stream has not taken yet; besides what was queued, up to 2 KiB of Pongs on their way.
     pub fn queued_bytes(&self) -> usize {
         self.queue.len() + self.batch.len() - self.batch_written
     }
@@ -161,19 +161,22 @@ impl Connection {
     /// Sends what is queued and a Close, waits for the peer's, and shuts the stream down, all within 2 s.
     ///
     /// Input is discarded meanwhile, and until the peer ends the stream too: closing a socket with unread input would
-    /// reset it, and the peer might never see the code (RFC 6455, 7.1.1; RFC 9112, 9.6).
-    pub async fn close(mut self, code: u16, reason: &str) {
-        if self.ended {
-            return;
-        }
+    /// reset it, and the peer might never see the code (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
+    /// may have to close one day does not carry the room for it all its life.
+    pub fn close(mut self, code: u16, reason: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         writer::close(&mut self.queue, code, reason);
-        // An error or the deadline ends the connection just the same.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-            std::future::poll_fn(|cx| self.poll_closing(cx)).await?;
-            std::future::poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
-            std::future::poll_fn(|cx| self.poll_discard(cx)).await
+        Box::pin(async move {
+            if self.ended {
+                return;
+            }
+            // An error or the deadline ends the connection just the same.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
+                std::future::poll_fn(|cx| self.poll_closing(cx)).await?;
+                std::future::poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
+                std::future::poll_fn(|cx| self.poll_discard(cx)).await
+            })
+            .await;
         })
-        .await;
     }
 
     fn end(&mut self) -> Poll<Event> {
