@@ -31,6 +31,8 @@ const CURSORS_ALONG: Duration = Duration::from_millis(50);
 const CURSORS_MAX: usize = 8192;
 /// How often a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// How long a batch is held up when the tail is all but full.
+const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long a batch waits for a checkpoint to make room in the tail.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -290,6 +292,13 @@ impl Committer {
     fn wait_for_room(&self) -> Result<(), AppendError> {
         let deadline = Instant::now() + ROOM_WAIT_MAX;
         let max = self.shared.options.tail_bytes_max;
+        // Above the half, batches are held up a little, and more the fuller it is: many
+        // short pauses until the checkpoint keeps up, rather than one long one.
+        let crowd =
+            (self.shared.tail().bytes().saturating_sub(max / 2) as f64) / (max as f64 / 2.0);
+        if crowd > 0.0 {
+            std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
+        }
         while self.shared.tail().bytes() >= max {
             let reason = self.shared.health().index.clone();
             let late = Instant::now() >= deadline;
