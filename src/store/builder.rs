@@ -17,7 +17,7 @@ use crate::model::MsgId;
 
 /// The index is made durable after so many bytes, as much written and not synced is
 /// what a crash tears.
-const SYNC_BYTES: usize = 256 << 10;
+const SYNC_BYTES: usize = 1 << 20;
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 

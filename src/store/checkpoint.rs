@@ -59,7 +59,8 @@ impl Checkpointer {
                 }
                 let asked = signal.asked;
                 let wanted = signal.finish || asked > signal.done;
-                if !wanted && !(retry_at.is_none() && self.due()) {
+                let due = wanted || (retry_at.is_none() && self.due());
+                if !due {
                     drop(self.shared.changed.wait_timeout(signal, TICK));
                     if retry_at.is_some_and(|at| Instant::now() >= at) {
                         retry_at = None;

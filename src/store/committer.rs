@@ -14,7 +14,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::api::{Accepted, AppendError, Done};
-use super::index::{IndexError, day, guarded};
+use super::index::IndexError;
 use super::journal::{FrameBuffer, Writer};
 use super::publisher::{Answer, Publication};
 use super::queue::{Job, Taken};
@@ -31,10 +31,10 @@ const CURSORS_ALONG: Duration = Duration::from_millis(50);
 const CURSORS_MAX: usize = 8192;
 /// How often a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// How long a batch is held up when the tail is all but full.
+const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long a batch waits for a checkpoint to make room in the tail.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
-/// For how long a repeated send is known.
-const SEND_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
 
 /// The committer's own things.
 pub(super) struct Committer {
@@ -199,7 +199,10 @@ impl Committer {
         if let Some(key) = &key {
             let known = match batch.repeats.get(key) {
                 Some(ids) => Some(*ids),
-                None => self.known_send(key).map_err(unavailable)?,
+                None => self
+                    .shared
+                    .known_send(key, self.last_id)
+                    .map_err(unavailable)?,
             };
             if let Some(known) = known {
                 return Ok(Accepted {
@@ -208,7 +211,10 @@ impl Committer {
                 });
             }
         }
-        let made_known = self.unknown_devices(batch, &draft).map_err(unavailable)?;
+        let made_known = self
+            .shared
+            .unknown_devices(&batch.made_known, &draft)
+            .map_err(unavailable)?;
         let count = draft.recipients.len();
         let first = self.next_ids(count as u64).ok_or_else(|| {
             AppendError::Unavailable("no message id is left at this time".to_owned())
@@ -251,55 +257,6 @@ impl Committer {
         })
     }
 
-    /// The ids of a send that was accepted in the last 24 hours.
-    fn known_send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
-        let now_us = self.shared.now_us(self.last_id);
-        let floor = self.shared.domains().floor(&key.domain);
-        let in_tail = self.shared.tail().send(key);
-        let found = match in_tail {
-            Some(ids) => Some(ids),
-            None => {
-                let days = [day(now_us), day(now_us).saturating_sub(1)];
-                let index = self.shared.index()?;
-                guarded(|| index.send(key, days))?
-            }
-        };
-        let counts = |ids: &SendIds| ids.first > floor && ids.first.0 + SEND_AGE_US > now_us;
-        Ok(found.filter(counts))
-    }
-
-    /// The devices that this draft makes known, with their cursors.
-    fn unknown_devices(
-        &self,
-        batch: &Batch,
-        draft: &Draft,
-    ) -> Result<Vec<(Device, CursorValue)>, IndexError> {
-        let Some(resource) = &draft.to_resource else {
-            return Ok(Vec::new());
-        };
-        let mut unknown = Vec::new();
-        for recipient in &draft.recipients {
-            let device = Device {
-                mailbox: Mailbox {
-                    domain: draft.domain.clone(),
-                    user: recipient.user.clone(),
-                },
-                resource: resource.clone(),
-            };
-            if batch.made_known.contains(&device) || self.shared.cursor(&device)?.is_some() {
-                continue;
-            }
-            let floor = self.shared.domains().floor(&draft.domain);
-            let highest = self.shared.highest_cursor(&device.mailbox)?;
-            let value = CursorValue {
-                id: highest.unwrap_or_default().max(floor),
-                at_ms: self.shared.clock.now_ms(),
-            };
-            unknown.push((device, value));
-        }
-        Ok(unknown)
-    }
-
     fn stage_cursor(&mut self, batch: &mut Batch, device: Device, value: CursorValue) {
         self.frame
             .push(|out| record::encode_cursor(&device, value.id, value.at_ms, out));
@@ -335,6 +292,13 @@ impl Committer {
     fn wait_for_room(&self) -> Result<(), AppendError> {
         let deadline = Instant::now() + ROOM_WAIT_MAX;
         let max = self.shared.options.tail_bytes_max;
+        // Above the half, batches are held up a little, and more the fuller it is: many
+        // short pauses until the checkpoint keeps up, rather than one long one.
+        let crowd =
+            (self.shared.tail().bytes().saturating_sub(max / 2) as f64) / (max as f64 / 2.0);
+        if crowd > 0.0 {
+            std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
+        }
         while self.shared.tail().bytes() >= max {
             let reason = self.shared.health().index.clone();
             let late = Instant::now() >= deadline;

@@ -23,6 +23,7 @@ mod domains;
 mod files;
 mod index;
 mod journal;
+mod lookup;
 mod open;
 mod publisher;
 mod queue;

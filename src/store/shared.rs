@@ -124,7 +124,8 @@ impl Shared {
     }
 }
 
-/// An eighth of what the tail may hold, and at most 8 MiB.
+/// A quarter of what the tail may hold: the more of a mailbox goes into the index at
+/// once, the less often its last chunk is written again.
 pub(super) fn checkpoint_bytes(options: &StoreOptions) -> usize {
-    (options.tail_bytes_max / 8).clamp(1, 8 << 20)
+    (options.tail_bytes_max / 4).max(1)
 }

@@ -79,7 +79,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct TailMailbox {
     pub(super) entries: Vec<Entry>,
-    by_sender: Option<Box<HashMap<UserId, Vec<u32>>>>,
+    by_sender: Option<HashMap<UserId, Vec<u32>>>,
 }
 
 impl TailMailbox {
@@ -95,7 +95,7 @@ impl TailMailbox {
                 let from = entry.message().from_id.clone();
                 by_sender.entry(from).or_default().push(index);
             }
-            self.by_sender = Some(Box::new(by_sender));
+            self.by_sender = Some(by_sender);
         }
     }
 

@@ -23,7 +23,7 @@ impl Index {
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
-        mailboxes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, part) in mailboxes {
             self.apply_mailbox(mailbox, &part.entries, pace)?;
             self.apply_senders(mailbox, &part.entries, pace)?;

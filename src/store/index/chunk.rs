@@ -287,3 +287,76 @@ pub(super) fn decode_ids(head: &Head, raw: &[u8]) -> Result<Vec<u64>, String> {
     check_ids(head, ids.iter().copied())?;
     Ok(ids)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn no_parts(_: usize) -> Result<Vec<u8>, String> {
+        Err("none".to_owned())
+    }
+
+    #[test]
+    fn golden_chunk_of_ids() {
+        let raw = encode_ids(&[3, 300]);
+        assert_eq!(raw, [3, 0xa9, 2]);
+        let packed = pack(2, 258, 300, &raw);
+        let mut golden = vec![
+            1, 0, 2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0,
+        ];
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&golden), &raw);
+        golden.extend_from_slice(&crc.to_le_bytes());
+        golden.extend_from_slice(&raw);
+        assert_eq!(packed.value, golden);
+        assert!(packed.in_parts.is_empty());
+        let (head, raw) = unpack(&golden, no_parts).unwrap();
+        assert_eq!((head.position, head.end(), head.last_id), (258, 260, 300));
+        assert_eq!(decode_ids(&head, &raw).unwrap(), [3, 300]);
+        for at in 0..golden.len() {
+            let mut bad = golden.clone();
+            bad[at] ^= 1;
+            assert!(unpack(&bad, no_parts).is_err(), "byte {at}");
+            assert!(unpack(&golden[..at], no_parts).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn golden_payload_of_a_message() {
+        let mailbox = Mailbox {
+            domain: crate::model::Domain::parse("d").unwrap(),
+            user: UserId::parse("u").unwrap(),
+        };
+        let message = Message {
+            id: MsgId(258),
+            mailbox: mailbox.clone(),
+            to_resource: Some(Resource::parse("p").unwrap()),
+            from_id: UserId::parse("a").unwrap(),
+            from_name: UserName::parse("A").unwrap(),
+            from_resource: Resource::parse("web").unwrap(),
+            kind: MessageType(10),
+            content: "{}".into(),
+            recipient_offline: true,
+        };
+        let mut raw = Vec::new();
+        encode_message(&message, &mut raw);
+        assert_eq!(raw, b"\xfb\x02\x01\x01a\x01A\x03web\x01\x01p\x0a\x01\x02{}");
+        let packed = pack(1, 0, 258, &raw);
+        let (head, raw) = unpack(&packed.value, no_parts).unwrap();
+        assert_eq!(decode_messages(&mailbox, &head, &raw).unwrap(), [message]);
+        assert_eq!(decode_message_ids(&head, &raw).unwrap(), [258]);
+    }
+
+    #[test]
+    fn a_long_payload_goes_in_parts() {
+        let raw: Vec<u8> = (0..40_000_u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let packed = pack(1, 0, 1, &raw);
+        assert!(packed.value.len() < 64 && packed.in_parts.len() > PAYLOAD_BYTES_MAX);
+        let parts = |bytes| Ok(packed.in_parts[..bytes].to_vec());
+        assert_eq!(unpack(&packed.value, parts).unwrap().1, raw);
+        let wrong = |bytes| Ok(vec![0; bytes]);
+        assert!(unpack(&packed.value, wrong).is_err());
+    }
+}

@@ -152,7 +152,7 @@ fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
     for (position, message) in (0..).zip(&all).step_by(1 + all.len() / 20) {
         assert_eq!(store.rank(mailbox, None, message.id).unwrap(), position + 1);
         let one = store.slice(mailbox, None, position..position + 1).unwrap();
-        assert_eq!(one, [message.clone()]);
+        assert_eq!(one, std::slice::from_ref(message));
         let rest = store.messages_after(mailbox, message.id, 3, usize::MAX);
         let expected: Vec<_> = all
             .iter()

@@ -4,6 +4,7 @@
 //! happened; ids rise strictly; what was refused is not there, unless a crash came
 //! before its fate was settled; a repeat gets the first ids.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -146,10 +147,10 @@ impl World {
             for message in found {
                 let known = self.model.mailboxes.entry(to.to_owned()).or_default();
                 let content = message.content.to_string();
-                if !known.contains_key(&message.id) {
+                if let Entry::Vacant(place) = known.entry(message.id) {
                     let key = (to.to_owned(), content.clone());
                     assert!(self.model.doubtful.remove(&key), "{to} has {}", message.id);
-                    known.insert(message.id, content);
+                    place.insert(content);
                 }
                 self.model.last = self.model.last.max(message.id);
             }
