@@ -319,11 +319,19 @@ fn fit_open_files(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Opti
             .unwrap_or(usize::MAX)
             .max(1);
         if config.connections_max > room {
-            warnings.push(format!(
-                "setting connections_max ({}) is cut from {} to {room}: the open-file limit is {open_files_max}",
-                values.raw("connections_max").origin, config.connections_max,
-            ));
+            let origin = &values.raw("connections_max").origin;
+            if *origin != Origin::Default {
+                warnings.push(format!(
+                    "setting connections_max ({origin}) is cut from {} to {room}: the open-file limit is {open_files_max}",
+                    config.connections_max,
+                ));
+            }
             config.connections_max = room;
+        }
+        // Some connections are left over, so that a login too many can be told so.
+        if values.raw("sessions_max").origin == Origin::Default {
+            let sessions_max = config.connections_max - config.connections_max / 50;
+            config.sessions_max = config.sessions_max.min(sessions_max);
         }
     }
     if config.sessions_max > config.connections_max {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::api::{AppendError, Done};
 use crate::model::{Domain, DomainRecord, Draft};
 
+/// Most bytes of content that wait, so that a disk that stalls costs no more memory.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// A batch takes no further job once it has these bytes of content.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most jobs in a batch.
@@ -54,6 +56,7 @@ enum Phase {
 
 struct State {
     jobs: VecDeque<Job>,
+    bytes: usize,
     phase: Phase,
     waiting: bool,
 }
@@ -81,6 +84,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
+                bytes: 0,
                 phase: Phase::Open,
                 waiting: false,
             }),
@@ -98,9 +102,10 @@ impl Queue {
         let mut state = self.state();
         let refused = if state.phase != Phase::Open {
             AppendError::Closed
-        } else if state.jobs.len() >= self.max {
+        } else if state.jobs.len() >= self.max || state.bytes >= QUEUE_BYTES_MAX {
             AppendError::Overloaded
         } else {
+            state.bytes += job.bytes();
             state.jobs.push_back(job);
             if state.waiting {
                 self.ready.notify_one();
@@ -139,6 +144,7 @@ impl Queue {
                 break;
             }
         }
+        state.bytes -= bytes;
         Taken::Jobs(state.jobs.drain(..count).collect())
     }
 
@@ -165,5 +171,60 @@ impl Queue {
     /// Whether jobs are taken.
     pub(super) fn is_open(&self) -> bool {
         self.state().phase == Phase::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::model::{MessageType, Recipient, Resource, UserId, UserName};
+
+    fn draft(content_bytes: usize) -> Box<Draft> {
+        let user = UserId::parse("u").expect("valid");
+        Box::new(Draft {
+            domain: Domain::parse("d").expect("valid"),
+            recipients: vec![Recipient {
+                user: user.clone(),
+                offline: true,
+            }],
+            to_resource: None,
+            from_id: user,
+            from_name: UserName::parse("n").expect("valid"),
+            from_resource: Resource::parse("r").expect("valid"),
+            kind: MessageType(10),
+            content: "0".repeat(content_bytes).into(),
+            client_msg_id: None,
+        })
+    }
+
+    #[test]
+    fn jobs_and_their_bytes_are_bounded_and_room_comes_back() {
+        let (refused, refusals) = channel();
+        let push = |queue: &Queue, content_bytes: usize| {
+            let refused = refused.clone();
+            let done: Done = Box::new(move |outcome| refused.send(outcome).expect("it is open"));
+            queue.push(Job::Append {
+                draft: draft(content_bytes),
+                done,
+            });
+        };
+        for (max, content_bytes, fit) in [(3, 1, 3), (100, QUEUE_BYTES_MAX / 4, 4)] {
+            let queue = Queue::new(max);
+            for _ in 0..=fit {
+                push(&queue, content_bytes);
+            }
+            assert_eq!(
+                refusals.try_iter().collect::<Vec<_>>(),
+                [Err(AppendError::Overloaded)]
+            );
+            let Taken::Jobs(jobs) = queue.take(Duration::ZERO) else {
+                panic!("it is open")
+            };
+            assert!(!jobs.is_empty());
+            push(&queue, content_bytes);
+            assert_eq!(refusals.try_iter().count(), 0, "there is room again");
+        }
     }
 }

@@ -201,7 +201,11 @@ pub(super) fn set_aside(dir: &Path) -> io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if let Some(Ok(number)) = name.strip_prefix(BROKEN).map(str::parse::<u64>) {
             newest = newest.max(number);
-            std::fs::remove_dir_all(entry.path())?;
+            // What stood in the index's place need not be a directory.
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
+            }
         }
     }
     match std::fs::rename(path(dir), dir.join(format!("{BROKEN}{}", newest + 1))) {
