@@ -103,6 +103,7 @@ impl Index {
             let db = sled::Config::new()
                 .path(&path)
                 .cache_capacity(cache_bytes)
+                .mode(sled::Mode::HighThroughput)
                 .flush_every_ms(None)
                 .open()?;
             let mut sends = BTreeMap::new();

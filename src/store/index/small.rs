@@ -28,7 +28,10 @@ impl Index {
         state: &mut IndexState,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        for (mailbox, devices) in &generation.cursors {
+        // In the order of the trees, so that neighbours are written together.
+        let mut cursors: Vec<_> = generation.cursors.iter().collect();
+        cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        for (mailbox, devices) in cursors {
             let prefix = key::prefix(mailbox, None);
             for (resource, value) in devices {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
@@ -41,7 +44,9 @@ impl Index {
                 }
             }
         }
-        for (key, ids) in &generation.sends {
+        let mut sends: Vec<_> = generation.sends.iter().collect();
+        sends.sort_unstable_by_key(|(key, _)| *key);
+        for (key, ids) in sends {
             let day = day(ids.first.0);
             if day < day_min {
                 continue;

@@ -329,7 +329,7 @@ impl Model {
 
 fn cases() -> u32 {
     let cases = std::env::var("RELAYBOX_TEST_CASES").ok();
-    cases.and_then(|cases| cases.parse().ok()).unwrap_or(60)
+    cases.and_then(|cases| cases.parse().ok()).unwrap_or(120)
 }
 
 proptest! {
