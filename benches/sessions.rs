@@ -57,7 +57,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_relaybox"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--token", &format!("demo={TOKEN}")])
-            .args(["--connections-max", &(sessions + 100).to_string()])
+            .args(["--sessions-max", &(sessions + 100).to_string()])
             .arg("--data")
             .arg(&data)
             .arg("--certs")
