@@ -140,13 +140,13 @@ async fn connect(
         rules: rules(config),
         outbox_bytes_max: config.outbox_bytes_max,
         ping_interval: config.ping_interval,
+        tracker: tracker.clone(),
         stop: CancellationToken::new(),
     });
     let mut addresses = vec![format!("https://{address}")];
     let app = Arc::new(App {
         sessions: Arc::clone(&sessions),
         history_open: config.history_open,
-        tracker: tracker.clone(),
     });
     let options = NetOptions {
         connections_max: config.connections_max,

@@ -14,7 +14,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderMap, Method, header};
 use axum::routing::get;
-use tokio_util::task::TaskTracker;
 use tower_http::cors::{Any as AnyOrigin, CorsLayer};
 
 use crate::session;
@@ -29,8 +28,6 @@ pub struct App {
     pub sessions: Arc<session::Context>,
     /// Whether `GET /message-log` needs no token.
     pub history_open: bool,
-    /// Where session tasks are spawned.
-    pub tracker: TaskTracker,
 }
 
 /// All paths of the server.

@@ -29,9 +29,9 @@ pub async fn ws(State(app): State<Arc<App>>, mut request: Request) -> Result<Res
         error => Problem::parameter(error.to_string()),
     })?;
     let sessions = Arc::clone(&app.sessions);
-    app.tracker.spawn(async move {
+    app.sessions.tracker.spawn(async move {
         match connection.await {
-            Ok(connection) => session::serve(sessions, connection, login).await,
+            Ok(connection) => session::open(sessions, connection, login).await,
             Err(error) => debug!(%error, "a connection ended before its upgrade"),
         }
     });

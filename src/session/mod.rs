@@ -9,14 +9,15 @@ pub mod machine;
 pub mod task;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::hub::{Hub, Outbox};
+use crate::hub::{Hub, Outbox, Registration};
 use crate::model::MsgId;
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
@@ -25,6 +26,7 @@ use crate::store::{ReadError, Store};
 use crate::websocket::Connection;
 use identity::Identity;
 use machine::Start;
+use task::Session;
 
 /// What all sessions share.
 pub struct Context {
@@ -42,25 +44,23 @@ pub struct Context {
     pub outbox_bytes_max: usize,
     /// Time without any input after which a Ping is sent.
     pub ping_interval: Duration,
+    /// Where session tasks are spawned.
+    pub tracker: TaskTracker,
     /// Set when the server stops.
     pub stop: CancellationToken,
 }
 
-/// Serves one connection from its login to its end. `login` is what its request held, or
-/// the sentence that says which parameter is wrong.
-pub async fn serve(context: Arc<Context>, connection: Connection, login: Result<Login, String>) {
-    let began = Instant::now();
+/// Admits a login or refuses it; who is admitted gets a task of its own. `login` is what the
+/// request held, or the sentence that says which parameter is wrong.
+///
+/// The session is spawned rather than awaited, so that what admission needed is freed.
+pub async fn open(context: Arc<Context>, connection: Connection, login: Result<Login, String>) {
     match admit(&context, login).await {
         Ok((identity, registration, outbox, start)) => {
             debug!(domain = %identity.sender.device.mailbox.domain, "a session begins");
-            let session = task::Session {
-                context,
-                identity,
-                registration,
-                outbox,
-                began,
-            };
-            Box::pin(session.run(connection, start)).await;
+            let tracker = context.tracker.clone();
+            let session = Session::new(context, identity, registration, outbox, start);
+            tracker.spawn(session.run(connection));
         }
         Err(reason) => {
             debug!(code = reason.code(), "a login is refused");
@@ -69,7 +69,7 @@ pub async fn serve(context: Arc<Context>, connection: Connection, login: Result<
     }
 }
 
-type Admitted = (Identity, crate::hub::Registration, Arc<Outbox>, Start);
+type Admitted = (Identity, Registration, Arc<Outbox>, Start);
 
 async fn admit(
     context: &Arc<Context>,

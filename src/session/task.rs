@@ -41,16 +41,16 @@ type Read = JoinHandle<Result<Vec<Message>, ReadError>>;
 
 /// A session that has been admitted.
 pub struct Session {
-    /// What all sessions share.
-    pub context: Arc<Context>,
-    /// Who it is.
-    pub identity: Identity,
-    /// Its place in the hub.
-    pub registration: Registration,
-    /// What is to be written to it.
-    pub outbox: Arc<Outbox>,
-    /// When it began.
-    pub began: Instant,
+    context: Arc<Context>,
+    identity: Identity,
+    registration: Registration,
+    outbox: Arc<Outbox>,
+    began: Instant,
+    machine: Machine,
+    /// What the machine wants done next.
+    actions: Vec<Action>,
+    /// A read of the store that is under way.
+    read: Option<Read>,
 }
 
 /// How a session ends on its socket.
@@ -60,9 +60,32 @@ enum End {
 }
 
 impl Session {
+    /// A session of `identity`, which has its place in the hub.
+    pub fn new(
+        context: Arc<Context>,
+        identity: Identity,
+        registration: Registration,
+        outbox: Arc<Outbox>,
+        start: Start,
+    ) -> Self {
+        let mut actions = Vec::new();
+        let machine = Machine::new(start, &mut actions);
+        let (began, read) = (Instant::now(), None);
+        Self {
+            context,
+            identity,
+            registration,
+            outbox,
+            began,
+            machine,
+            actions,
+            read,
+        }
+    }
+
     /// Runs until the session ends, and closes the socket.
-    pub async fn run(self, mut connection: Connection, start: Start) {
-        let end = self.converse(&mut connection, start).await;
+    pub async fn run(mut self, mut connection: Connection) {
+        let end = self.converse(&mut connection).await;
         // The user is offline from now on, however long the peer takes to close.
         drop(self.registration);
         if let End::Close(code, reason) = end {
@@ -71,35 +94,23 @@ impl Session {
         }
     }
 
-    async fn converse(&self, connection: &mut Connection, start: Start) -> End {
-        let mut actions = Vec::new();
-        let mut machine = Machine::new(start, &mut actions);
-        let mut read: Option<Read> = None;
-        let mut timer = pin!(sleep(machine.wake_in(self.now())));
+    async fn converse(&mut self, connection: &mut Connection) -> End {
+        let mut timer = pin!(sleep(self.machine.wake_in(self.now())));
         let mut turn = 0;
         loop {
-            for action in std::mem::take(&mut actions) {
-                if let Some(end) =
-                    self.carry_out(action, &mut machine, connection, &mut read, &mut actions)
-                {
-                    return end;
-                }
-            }
-            if !actions.is_empty() {
-                continue;
+            if let Some(end) = self.carry_out_all(connection) {
+                return end;
             }
             turn += 1;
             if turn % INPUTS_A_TURN_MAX == 0 {
                 tokio::task::yield_now().await;
             }
-            let input =
-                poll_fn(|cx| self.poll_input(cx, &machine, connection, &mut read, timer.as_mut()))
-                    .await;
+            let input = poll_fn(|cx| self.poll_input(cx, connection, timer.as_mut())).await;
             if connection.take_heard() {
-                self.handle(Input::Heard, &mut machine, connection, &mut actions);
+                self.handle(Input::Heard, connection);
             }
-            self.handle(input, &mut machine, connection, &mut actions);
-            let wake_at = tokio::time::Instant::now() + machine.wake_in(self.now());
+            self.handle(input, connection);
+            let wake_at = tokio::time::Instant::now() + self.machine.wake_in(self.now());
             // Moving a timer costs; input only ever moves it later, so it may fire early instead.
             if timer.is_elapsed() || wake_at < timer.deadline() {
                 timer.as_mut().reset(wake_at);
@@ -114,30 +125,19 @@ impl Session {
         }
     }
 
-    fn handle(
-        &self,
-        input: Input,
-        machine: &mut Machine,
-        connection: &mut Connection,
-        actions: &mut Vec<Action>,
-    ) {
-        machine.handle(
-            input,
-            self.now(),
-            &self.context.rules,
-            connection.queue(),
-            actions,
-        );
+    fn handle(&mut self, input: Input, connection: &mut Connection) {
+        let (now, rules) = (self.now(), &self.context.rules);
+        self.machine
+            .handle(input, now, rules, connection.queue(), &mut self.actions);
     }
 
     fn poll_input(
-        &self,
+        &mut self,
         cx: &mut TaskContext<'_>,
-        machine: &Machine,
         connection: &mut Connection,
-        read: &mut Option<Read>,
         timer: Pin<&mut Sleep>,
     ) -> Poll<Input> {
+        let machine = &self.machine;
         if let Poll::Ready(taken) =
             self.outbox
                 .poll_take(cx, !machine.is_writing(), machine.is_live())
@@ -149,10 +149,10 @@ impl Session {
         if let Poll::Ready(event) = connection.poll_event(cx, room && self.outbox.may_send()) {
             return Poll::Ready(input(event));
         }
-        if let Some(handle) = read
-            && let Poll::Ready(outcome) = Pin::new(handle).poll(cx)
+        if let Some(read) = &mut self.read
+            && let Poll::Ready(outcome) = Pin::new(read).poll(cx)
         {
-            *read = None;
+            self.read = None;
             return Poll::Ready(match outcome {
                 Ok(Ok(messages)) => Input::Messages(messages),
                 Ok(Err(error)) => {
@@ -166,19 +166,24 @@ impl Session {
         Poll::Ready(Input::Tick)
     }
 
-    fn carry_out(
-        &self,
-        action: Action,
-        machine: &mut Machine,
-        connection: &mut Connection,
-        read: &mut Option<Read>,
-        actions: &mut Vec<Action>,
-    ) -> Option<End> {
+    /// Carries out what the machine wants, also what it wants in answer to that.
+    fn carry_out_all(&mut self, connection: &mut Connection) -> Option<End> {
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                if let Some(end) = self.carry_out(action, connection) {
+                    return Some(end);
+                }
+            }
+        }
+        None
+    }
+
+    fn carry_out(&mut self, action: Action, connection: &mut Connection) -> Option<End> {
         match action {
-            Action::Read(after) => *read = Some(self.read(after)),
+            Action::Read(after) => self.read = Some(self.read(after)),
             Action::GoLive(position) => {
                 let live = self.outbox.try_go_live(position);
-                self.handle(Input::Live(live), machine, connection, actions);
+                self.handle(Input::Live(live), connection);
             }
             Action::Confirm(id) => self.context.store.confirm(&self.identity.sender.device, id),
             Action::Send(send) => self.send(send),
@@ -188,7 +193,7 @@ impl Session {
                     .context
                     .auth
                     .validity(domain, &self.identity.credential);
-                self.handle(Input::Token(validity), machine, connection, actions);
+                self.handle(Input::Token(validity), connection);
             }
             Action::Close(reason) => {
                 return Some(End::Close(reason.code(), reason.text().into_owned()));
