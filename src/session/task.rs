@@ -84,13 +84,17 @@ impl Session {
     }
 
     /// Runs until the session ends, and closes the socket.
-    pub async fn run(mut self, mut connection: Connection) {
-        let end = self.converse(&mut connection).await;
-        // The user is offline from now on, however long the peer takes to close.
-        drop(self.registration);
-        if let End::Close(code, reason) = end {
-            debug!(code, "a session ends");
-            connection.close(code, &reason).await;
+    ///
+    /// No `async fn`: that would keep room for its arguments twice, in every session.
+    pub fn run(mut self, mut connection: Connection) -> impl Future<Output = ()> + Send {
+        async move {
+            let end = self.converse(&mut connection).await;
+            // The user is offline from now on, however long the peer takes to close.
+            drop(self.registration);
+            if let End::Close(code, reason) = end {
+                debug!(code, "a session ends");
+                connection.close(code, &reason).await;
+            }
         }
     }
 
