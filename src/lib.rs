@@ -12,8 +12,10 @@
 
 pub mod admin;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
 pub mod model;
+pub mod server;
 pub mod store;

@@ -1,3 +1,7 @@
 //! The `relaybox` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    relaybox::cli::run()
+}

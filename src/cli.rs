@@ -1,0 +1,116 @@
+//! The command line: reads it, runs one subcommand, and turns what came of it into an exit
+//! code and at most one sentence on standard error.
+//!
+//! Exit codes: 0 ended as asked, 2 bad usage or settings, 1 anything else. A broken standard
+//! output or error is an error, or nothing, but never a panic.
+
+mod domain;
+mod operate;
+mod output;
+mod serve;
+mod setting_args;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+/// A self-contained instant-message server.
+#[derive(Parser)]
+#[command(
+    name = "relaybox",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = EXAMPLES
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox serve                                 run the server; the first start prints a login URL
+  relaybox serve --host chat.example.com         with a name in the certificate that it makes
+  relaybox domain add shop                       a domain for a project; prints its token
+  relaybox token --domain shop --id alice        a token for one user, good for an hour
+
+Settings come from flags, RELAYBOX_* variables and relaybox.toml, in this order.";
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Domain(domain::DomainArgs),
+    Token(token::TokenArgs),
+}
+
+/// Why a command did not end as asked.
+#[derive(Debug)]
+enum Failure {
+    /// The caller's doing: usage or settings. Exit code 2.
+    Usage(String),
+    /// Anything else. Exit code 1.
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        if error.is::<ConfigError>() {
+            return Self::Usage(error.to_string());
+        }
+        Self::Other(error)
+    }
+}
+
+/// Runs the command that the process was called with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Domain(args) => domain::run(&args),
+        Command::Token(args) => token::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(sentence)) => {
+            output::complain(&sentence);
+            ExitCode::from(2)
+        }
+        Err(Failure::Other(error)) => {
+            // With its causes, on one line.
+            output::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody reads on (`relaybox --help | head`): not an error.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let sentence = text.strip_prefix("error: ").unwrap_or(&text);
+            output::complain(sentence.trim_end());
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

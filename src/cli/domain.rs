@@ -1,0 +1,221 @@
+//! `relaybox domain`: adds, lists, removes and rotates domains.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, operate, output};
+use crate::admin::{DomainLine, Request, Response};
+use crate::command::domains::GRACE_S_MAX;
+use crate::model::Domain;
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox domain add shop
+  relaybox domain list
+  relaybox domain rotate shop --grace 1h
+  relaybox domain remove shop --yes";
+
+/// Domains (tenants): each has its own users, messages and tokens
+#[derive(Args)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct DomainArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Adds a domain and prints its project token, once
+    #[command(after_help = "Example:\n  TOKEN=$(relaybox domain add shop)")]
+    Add {
+        /// The domain's name
+        #[arg(value_parser = domain_name)]
+        name: String,
+        #[command(flatten)]
+        settings: SettingArgs<DataOnly>,
+    },
+    /// Lists all domains
+    List {
+        #[command(flatten)]
+        settings: SettingArgs<DataOnly>,
+    },
+    /// Removes a domain with all its messages, and ends its sessions
+    #[command(after_help = "Example:\n  relaybox domain remove shop --yes")]
+    Remove {
+        /// The domain's name
+        #[arg(value_parser = domain_name)]
+        name: String,
+        /// Does not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        settings: SettingArgs<DataOnly>,
+    },
+    /// Replaces a domain's project token and the key of its user tokens; prints the new token
+    #[command(after_help = "Example:\n  relaybox domain rotate shop --grace 1h")]
+    Rotate {
+        /// The domain's name
+        #[arg(value_parser = domain_name)]
+        name: String,
+        /// How long the old tokens stay good [default: they end at once]
+        #[arg(long, value_name = "DURATION", value_parser = grace)]
+        grace: Option<Duration>,
+        #[command(flatten)]
+        settings: SettingArgs<DataOnly>,
+    },
+}
+
+/// A domain's name, checked before anything is asked of anyone.
+pub(super) fn domain_name(text: &str) -> Result<String, String> {
+    let domain = Domain::parse(text).map_err(|e| format!("a domain's name {e}"))?;
+    Ok(domain.as_str().to_owned())
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|grace| *grace <= Duration::from_secs(GRACE_S_MAX))
+        .ok_or_else(|| "expected a duration such as 1h, at most 30days".to_owned())
+}
+
+/// Runs the command.
+pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
+    match &args.action {
+        Action::Add { name, settings } => {
+            let domain = name.clone();
+            let response = operate::carry_out(settings, &Request::DomainAdd { domain })?;
+            print_token(&response)?;
+            output::hint("This project token is kept only as a hash: store it now.");
+        }
+        Action::List { settings } => {
+            let response = operate::carry_out(settings, &Request::DomainList {})?;
+            let Response::Domains { list } = &response else {
+                return Err(unexpected());
+            };
+            output::print(&table(list))?;
+        }
+        Action::Remove {
+            name,
+            yes,
+            settings,
+        } => {
+            if !yes && !confirmed(name)? {
+                output::hint("Nothing was removed.");
+                return Ok(());
+            }
+            let domain = name.clone();
+            let response = operate::carry_out(settings, &Request::DomainRemove { domain })?;
+            let Response::Removed { declared } = response else {
+                return Err(unexpected());
+            };
+            output::hint(&format!("The domain {name:?} was removed."));
+            if declared {
+                output::hint(
+                    "The settings declare a token for it: it is there again, empty, after the next start.",
+                );
+            }
+        }
+        Action::Rotate {
+            name,
+            grace,
+            settings,
+        } => {
+            let grace = grace.unwrap_or_default();
+            let request = Request::DomainRotate {
+                domain: name.clone(),
+                grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            };
+            let response = operate::carry_out(settings, &request)?;
+            print_token(&response)?;
+            output::hint("This project token is kept only as a hash: store it now.");
+            if let Response::Token { declared: true, .. } = response {
+                output::hint(
+                    "The settings declare a token for this domain: take it out there, or it is good again after the next start.",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_token(response: &Response) -> Result<(), Failure> {
+    match response {
+        Response::Token { token, .. } => Ok(output::print(token)?),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> Failure {
+    Failure::Other(anyhow::Error::msg(
+        "the server gave an answer to another order",
+    ))
+}
+
+/// Asks on the terminal; without one, the answer must have come as `--yes`.
+fn confirmed(name: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "removing a domain erases its messages: say --yes where nobody can be asked".to_owned(),
+        ));
+    }
+    output::hint(&format!(
+        "Remove the domain {name:?} with all its messages? Type its name to go on:"
+    ));
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.context("the answer cannot be read")?;
+    Ok(answer.trim_end_matches(['\r', '\n']) == name)
+}
+
+/// Name, time of making and tokens, in columns.
+fn table(list: &[DomainLine]) -> String {
+    let name = |line: &DomainLine| output::plain(&line.domain);
+    let widths = list.iter().map(|line| name(line).chars().count());
+    let width = widths.max().unwrap_or(0).max("NAME".len());
+    let mut text = format!("{:width$}  {:20}  TOKENS", "NAME", "CREATED");
+    for line in list {
+        let created = humantime::format_rfc3339_seconds(
+            std::time::UNIX_EPOCH + Duration::from_millis(line.created_at_ms),
+        );
+        let declared = if line.declared { " + declared" } else { "" };
+        let name = name(line);
+        text.push_str(&format!(
+            "\n{name:width$}  {created}  {}{declared}",
+            line.tokens
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_columns() {
+        let line = |domain: &str, tokens, declared| DomainLine {
+            domain: domain.to_owned(),
+            created_at_ms: 1_764_000_000_000,
+            tokens,
+            declared,
+        };
+        assert_eq!(
+            table(&[line("demo", 1, false), line("中文.example", 0, true)]),
+            "NAME        CREATED               TOKENS\n\
+             demo        2025-11-24T16:00:00Z  1\n\
+             中文.example  2025-11-24T16:00:00Z  0 + declared"
+        );
+        assert_eq!(table(&[]), "NAME  CREATED               TOKENS");
+    }
+
+    #[test]
+    fn grace_is_bounded() {
+        assert_eq!(grace("1h"), Ok(Duration::from_secs(3600)));
+        assert!(grace("0s").is_ok() && grace("30days").is_ok());
+        assert!(grace("31days").is_err() && grace("soon").is_err());
+    }
+}

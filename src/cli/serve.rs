@@ -1,0 +1,171 @@
+//! `relaybox serve`: runs the server until a signal ends it.
+
+use std::io;
+
+use anyhow::Context as _;
+use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::setting_args::{All, SettingArgs};
+use super::{Failure, output};
+use crate::config::Loaded;
+use crate::server::{self, FirstStart, Running};
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox serve
+  relaybox serve --listen 0.0.0.0:443 --host chat.example.com
+  relaybox serve --plain 127.0.0.1:8080 --log info,relaybox::net=debug
+  RELAYBOX_TOKEN=demo=secret relaybox serve --data /var/lib/relaybox
+
+Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
+relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads
+certificates and settings.";
+
+/// SIGXFSZ (signal(7)): a write went beyond the file-size limit.
+const SIGXFSZ: SignalKind = SignalKind::from_raw(25);
+
+/// Runs the server
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingArgs<All>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let open_files_max = raise_open_files_max();
+    let loaded = args.settings.load(open_files_max)?;
+    log_to_stderr(&loaded.config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("relaybox-worker")
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(serve(args, open_files_max, loaded))
+}
+
+async fn serve(
+    args: &ServeArgs,
+    open_files_max: Option<u64>,
+    loaded: Loaded,
+) -> Result<(), Failure> {
+    // Before anything is written: a signal must find its handler.
+    let mut signals = Signals::register().context("signals cannot be handled")?;
+    warn(&loaded);
+    let running = server::start(loaded.config).await?;
+    announce(&running);
+    loop {
+        match signals.next().await {
+            Order::End => break,
+            Order::Reload => reload(args, open_files_max, &running).await,
+        }
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+fn warn(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn reload(args: &ServeArgs, open_files_max: Option<u64>, running: &Running) {
+    let loaded = match args.settings.load(open_files_max) {
+        Ok(loaded) => loaded,
+        Err(Failure::Usage(sentence)) => {
+            tracing::error!("the settings stay as they are: {sentence}");
+            return;
+        }
+        Err(Failure::Other(error)) => {
+            tracing::error!("the settings stay as they are: {error:#}");
+            return;
+        }
+    };
+    warn(&loaded);
+    running.reload(loaded.config).await;
+}
+
+/// What the operator, and scripts, wait for on standard output. A server whose output nobody
+/// reads serves all the same.
+fn announce(running: &Running) {
+    let mut lines = Vec::new();
+    if let Some(FirstStart { token, login_url }) = &running.first_start {
+        lines.push("The domain demo was made. Its project token, shown only this once:".to_owned());
+        lines.push(format!("  {token}"));
+        lines.push("Log in with any WebSocket client:".to_owned());
+        lines.push(format!("  {login_url}"));
+    }
+    let ready = running.addresses.iter();
+    lines.extend(ready.map(|address| format!("ready {address}")));
+    for line in lines {
+        if let Err(error) = output::print(&line) {
+            tracing::warn!("{error:#}");
+            return;
+        }
+    }
+}
+
+enum Order {
+    End,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    // Handled by being there: its default would kill the process. The write fails then (EFBIG).
+    _file_size: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SIGXFSZ)?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        // Cancel-safe: `recv` keeps a signal that it has not handed out.
+        tokio::select! {
+            _ = self.terminate.recv() => Order::End,
+            _ = self.interrupt.recv() => Order::End,
+            _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+}
+
+/// Takes as many open files as the system lets this process have; `None`: no limit.
+fn raise_open_files_max() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it cannot be raised, what there is has to do: connections are cut to it.
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+    let filter: Targets = filter.parse().context("setting log")?;
+    let format = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        // A closed standard error must not end the server.
+        .log_internal_errors(false);
+    let subscriber = tracing_subscriber::registry().with(format).with(filter);
+    subscriber.try_init().context("logging cannot be set up")
+}

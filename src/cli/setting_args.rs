@@ -1,0 +1,150 @@
+//! Settings as flags: made from the table in `config`, so that flags, help and file never
+//! say different things. All are taken as text; `config` judges them.
+
+use std::ffi::OsString;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use super::Failure;
+use crate::config::{self, CONFIG_ENV, Env, Flags, Loaded, Setting, settings};
+
+/// Which settings a command takes.
+pub(super) trait Which {
+    /// Whether it takes this one.
+    fn takes(setting: &Setting) -> bool;
+}
+
+/// Every setting: `serve`.
+pub(super) struct All;
+
+impl Which for All {
+    fn takes(_setting: &Setting) -> bool {
+        true
+    }
+}
+
+/// The data directory only: commands that work on it or on its server.
+pub(super) struct DataOnly;
+
+impl Which for DataOnly {
+    fn takes(setting: &Setting) -> bool {
+        setting.name == "data"
+    }
+}
+
+/// The flags `--config` and those of `W`, as they were given.
+pub(super) struct SettingArgs<W> {
+    config: Option<PathBuf>,
+    flags: Flags,
+    which: PhantomData<W>,
+}
+
+impl<W: Which> SettingArgs<W> {
+    /// All settings, from all sources. The process' open-file limit bounds some.
+    pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
+        let env = environment(std::env::vars_os())?;
+        let named = self.config.as_deref();
+        Ok(config::load(&self.flags, &env, named, open_files_max)?)
+    }
+}
+
+/// The variables that matter, as text.
+fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, Failure> {
+    let mut env = Env::new();
+    for (name, text) in vars {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        if !name.starts_with("RELAYBOX_") {
+            continue;
+        }
+        let text = text
+            .into_string()
+            .map_err(|_| Failure::Usage(format!("the value of {name} is not UTF-8")))?;
+        env.insert(name, text);
+    }
+    Ok(env)
+}
+
+impl<W: Which> Args for SettingArgs<W> {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(format!(
+                "Settings file [default: relaybox.toml in the data directory] [env: {CONFIG_ENV}]"
+            ));
+        let taken = settings().iter().filter(|setting| W::takes(setting));
+        taken.map(arg).fold(command.arg(config), Command::arg)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn arg(setting: &Setting) -> Arg {
+    let default = match setting.default {
+        "" => String::new(),
+        default => format!(" [default: {default}]"),
+    };
+    let help = format!("{}{default} [env: {}]", setting.meaning, setting.env);
+    let arg = Arg::new(setting.name)
+        .long(setting.flag.trim_start_matches('-'))
+        .value_name(setting.value)
+        .allow_hyphen_values(false)
+        .help(help);
+    if setting.list {
+        return arg.action(ArgAction::Append);
+    }
+    if setting.value == "BOOL" {
+        // `--history-open` alone switches it on.
+        return arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true");
+    }
+    arg
+}
+
+impl<W: Which> FromArgMatches for SettingArgs<W> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Flags::new();
+        for setting in settings().iter().filter(|setting| W::takes(setting)) {
+            if let Some(values) = matches.get_many::<String>(setting.name) {
+                flags.insert(setting.name, values.cloned().collect());
+            }
+        }
+        Ok(Self {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            flags,
+            which: PhantomData,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_our_variables_count_and_they_must_be_text() {
+        let bad = OsString::from_vec(vec![0xff]);
+        let vars = |name: &str| [(OsString::from(name), bad.clone())].into_iter();
+        assert!(environment(vars("PATH")).is_ok_and(|env| env.is_empty()));
+        let Err(Failure::Usage(sentence)) = environment(vars("RELAYBOX_LOG")) else {
+            panic!("that is no text");
+        };
+        assert_eq!(sentence, "the value of RELAYBOX_LOG is not UTF-8");
+    }
+}
