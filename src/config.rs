@@ -158,10 +158,16 @@ pub fn load(
     let (path, required) = source::file_path(flags, env, named);
     let file = match read(&path) {
         Ok(text) => Some(FileText { path, text }),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound && !required => None,
+        // A data directory that is no directory is the store's to complain of.
+        Err(source) if is_absent(&source) && !required => None,
         Err(source) => return Err(ConfigError::Read { path, source }),
     };
     resolve(flags, env, file.as_ref(), open_files_max)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -313,11 +319,19 @@ fn fit_open_files(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Opti
             .unwrap_or(usize::MAX)
             .max(1);
         if config.connections_max > room {
-            warnings.push(format!(
-                "setting connections_max ({}) is cut from {} to {room}: the open-file limit is {open_files_max}",
-                values.raw("connections_max").origin, config.connections_max,
-            ));
+            let origin = &values.raw("connections_max").origin;
+            if *origin != Origin::Default {
+                warnings.push(format!(
+                    "setting connections_max ({origin}) is cut from {} to {room}: the open-file limit is {open_files_max}",
+                    config.connections_max,
+                ));
+            }
             config.connections_max = room;
+        }
+        // Some connections are left over, so that a login too many can be told so.
+        if values.raw("sessions_max").origin == Origin::Default {
+            let sessions_max = config.connections_max - config.connections_max / 50;
+            config.sessions_max = config.sessions_max.min(sessions_max);
         }
     }
     if config.sessions_max > config.connections_max {

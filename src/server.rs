@@ -1,49 +1,298 @@
-//! Creates and connects everything.
+//! Creates everything and connects it: the one place that knows all rooms.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, AdminSocket};
+use crate::auth::Auth;
+use crate::clock::{Clock, SystemClock};
+use crate::command::domains::{DomainError, Domains};
 use crate::config::Config;
+use crate::http::{self, App};
+use crate::hub::{Hub, HubLimits};
+use crate::model::{Domain, MessageType};
+use crate::net::{self, CertificateError, NetOptions, Tls};
+use crate::protocol::client_frame::FrameRules;
+use crate::protocol::close::CloseReason;
+use crate::session;
+use crate::store::{OpenError, Store, StoreOptions};
 
-/// A server that accepts connections.
-#[derive(Debug)]
-pub struct Running {
-    /// Set where this start made the first domain.
-    pub first_start: Option<FirstStart>,
-    /// What it listens on, such as `https://127.0.0.1:8443`.
-    pub addresses: Vec<String>,
+/// How long a stop waits for sessions and requests to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the server could not be started. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The certificates cannot be read or made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Listen {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The domains cannot be made.
+    #[error(transparent)]
+    Domains(#[from] DomainError),
+    /// A thread of the start panicked.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
 }
 
-/// What the first start tells, once.
+/// A server that accepts connections.
+pub struct Running {
+    /// Set at the first start with no domain.
+    pub first_start: Option<FirstStart>,
+    /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
+    pub addresses: Vec<String>,
+    sessions: Arc<session::Context>,
+    domains: Domains,
+    tls: Tls,
+    tracker: TaskTracker,
+}
+
+/// What the first start made; told once and never again.
 pub struct FirstStart {
     /// The project token of the domain `demo`.
     pub token: String,
-    /// A complete login URL.
+    /// A complete login.
     pub login_url: String,
 }
 
-impl std::fmt::Debug for FirstStart {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FirstStart").finish_non_exhaustive()
+/// Starts a server.
+///
+/// # Errors
+/// Why there is none; nothing is left running.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let hub = Arc::new(Hub::new(HubLimits {
+        sessions_max: config.sessions_max,
+        sessions_per_user_max: config.sessions_per_user_max,
+    }));
+    let options = StoreOptions {
+        tail_bytes_max: config.tail_bytes_max,
+        cache_bytes: config.cache_bytes,
+        ..StoreOptions::new(&config.data)
+    };
+    let store = {
+        let (clock, hub) = (Arc::clone(&clock), Arc::clone(&hub));
+        tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??
+    };
+    match connect(&config, clock, hub, store.clone()).await {
+        Ok(running) => Ok(running),
+        Err(error) => {
+            tokio::task::spawn_blocking(move || store.close()).await?;
+            Err(error)
+        }
     }
 }
 
-/// Why the server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {}
+async fn connect(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    hub: Arc<Hub>,
+    store: Store,
+) -> Result<Running, StartError> {
+    let tls = Tls::open(&config.certs, &config.host)?;
+    let listener = bind("listen", config.listen).await?;
+    let plain = match config.plain {
+        Some(address) => Some(bind("plain", address).await?),
+        None => None,
+    };
+    let address = local_address(&listener, config.listen);
 
-/// Starts the server.
-///
-/// # Errors
-/// See [`StartError`].
-pub async fn start(_config: Config) -> Result<Running, StartError> {
+    // Only now that nothing else can fail: a token that is made is told.
+    let auth = Auth::new(Arc::clone(&clock));
+    for declared in &config.token {
+        auth.declare(&declared.domain, declared.token());
+    }
+    let domains = Domains::new(store.clone(), auth.clone(), Arc::clone(&clock));
+    let made = {
+        let domains = domains.clone();
+        tokio::task::spawn_blocking(move || {
+            domains.ensure_declared()?;
+            domains.first_start()
+        })
+        .await??
+    };
+    let first_start = made.map(|(domain, token)| first_start(&domain, token, address));
+
+    let tracker = TaskTracker::new();
+    let sessions = Arc::new(session::Context {
+        store,
+        hub,
+        auth,
+        clock,
+        rules: rules(config),
+        outbox_bytes_max: config.outbox_bytes_max,
+        ping_interval: config.ping_interval,
+        tracker: tracker.clone(),
+        stop: CancellationToken::new(),
+    });
+    let mut addresses = vec![format!("https://{address}")];
+    let app = Arc::new(App {
+        sessions: Arc::clone(&sessions),
+        history_open: config.history_open,
+    });
+    let options = NetOptions {
+        connections_max: config.connections_max,
+        ..NetOptions::default()
+    };
+    let listen = |listener, tls| {
+        let stop = sessions.stop.clone();
+        let router = http::router(Arc::clone(&app));
+        tracker.spawn(net::serve(
+            listener,
+            tls,
+            router,
+            options,
+            tracker.clone(),
+            stop,
+        ));
+    };
+    listen(listener, Some(tls.clone()));
+    if let (Some(plain), Some(asked)) = (plain, config.plain) {
+        addresses.push(format!("http://{}", local_address(&plain, asked)));
+        listen(plain, None);
+    }
+    take_orders(config, &sessions, &domains, &tracker);
     Ok(Running {
-        first_start: None,
-        addresses: Vec::new(),
+        first_start,
+        addresses,
+        sessions,
+        domains,
+        tls,
+        tracker,
     })
 }
 
-impl Running {
-    /// Takes over what can change while it runs.
-    pub async fn reload(&self, _config: Config) {}
+/// Listens on the admin socket. Without it the server still serves, but its command line
+/// cannot reach it.
+fn take_orders(
+    config: &Config,
+    sessions: &Arc<session::Context>,
+    domains: &Domains,
+    tracker: &TaskTracker,
+) {
+    let socket = match AdminSocket::bind(&config.data) {
+        Ok(socket) => socket,
+        Err(error) => {
+            return warn!(%error, "the admin socket cannot be made: stop the server to change domains");
+        }
+    };
+    let hub = Arc::clone(&sessions.hub);
+    let context = admin::Context {
+        domains: domains.clone(),
+        changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
+    };
+    let stop = sessions.stop.clone();
+    tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
+}
 
-    /// Stops accepting, ends the sessions, makes everything durable.
-    pub async fn shutdown(self) {}
+impl Running {
+    /// Reads the certificates again and declares the tokens of new settings. What of the
+    /// settings cannot change while running is left as it is.
+    pub async fn reload(&self, config: &Config) {
+        match self.tls.reload() {
+            Ok(()) => info!("the certificates have been read again"),
+            Err(error) => error!(%error, "the certificates stay as they were"),
+        }
+        let declared = config
+            .token
+            .iter()
+            .map(|declared| (&declared.domain, declared.token()));
+        let changed = self.sessions.auth.redeclare(declared);
+        let domains = self.domains.clone();
+        match tokio::task::spawn_blocking(move || domains.ensure_declared()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "a declared domain cannot be stored"),
+            Err(error) => error!(%error, "declaring domains was interrupted"),
+        }
+        for domain in &changed {
+            self.sessions.hub.recheck(domain);
+        }
+    }
+
+    /// Stops accepting, closes the sessions with 1001, makes everything durable.
+    pub async fn shutdown(self) {
+        self.sessions.stop.cancel();
+        self.sessions.hub.close_all(&CloseReason::ShuttingDown);
+        self.tracker.close();
+        if tokio::time::timeout(STOP_TIMEOUT, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            warn!(
+                left = self.tracker.len(),
+                "some connections did not end in time"
+            );
+        }
+        let store = self.sessions.store.clone();
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            error!("closing the store was interrupted");
+        }
+    }
+}
+
+fn rules(config: &Config) -> FrameRules {
+    let types = MessageType::BASE
+        .iter()
+        .chain(&config.types)
+        .copied()
+        .collect();
+    FrameRules {
+        content_bytes_max: config.content_bytes_max,
+        types,
+    }
+}
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            setting,
+            address,
+            source,
+        })
+}
+
+fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn first_start(domain: &Domain, token: String, address: SocketAddr) -> FirstStart {
+    let host = if address.ip().is_unspecified() {
+        "localhost".into()
+    } else {
+        url_host(address)
+    };
+    let port = address.port();
+    let login_url = format!(
+        "wss://{host}:{port}/ws?id=u1&name=Alice&domain={domain}&resource=web&token={token}"
+    );
+    FirstStart { token, login_url }
+}
+
+fn url_host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
 }

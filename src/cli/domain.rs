@@ -159,7 +159,8 @@ fn unexpected() -> Failure {
 fn confirmed(name: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(
-            "removing a domain erases its messages: say --yes where nobody can be asked".to_owned(),
+            "removing a domain ends its messages, too: say --yes where nobody can be asked"
+                .to_owned(),
         ));
     }
     output::hint(&format!(

@@ -26,6 +26,9 @@ Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a k
 relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads
 certificates and settings.";
 
+/// Threads that read the store; more would only wait for the same disk, and each costs memory.
+const BLOCKING_THREADS_MAX: usize = 8;
+
 /// SIGXFSZ (signal(7)): a write went beyond the file-size limit.
 const SIGXFSZ: SignalKind = SignalKind::from_raw(25);
 
@@ -45,6 +48,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("relaybox-worker")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("the runtime cannot be started")?;
     runtime.block_on(serve(args, open_files_max, loaded))
@@ -89,7 +93,7 @@ async fn reload(args: &ServeArgs, open_files_max: Option<u64>, running: &Running
         }
     };
     warn(&loaded);
-    running.reload(loaded.config).await;
+    running.reload(&loaded.config).await;
 }
 
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody

@@ -1,5 +1,7 @@
-//! What can be done to the server, one operation a file: pure logic on store, hub and auth.
+//! One operation a file: what a session, a request or the command line may ask for.
 //!
-//! Knows no socket, no HTTP and no close code.
+//! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
 
 pub mod domains;
+pub mod history;
+pub mod send;

@@ -218,8 +218,15 @@ fn unknown_names_are_pointed_out() {
 fn connections_fit_the_open_file_limit() {
     let loaded = resolve(&Flags::new(), &Env::new(), None, Some(1024)).unwrap();
     assert_eq!(loaded.config.connections_max, 768);
-    assert_eq!(loaded.config.sessions_max, 768);
-    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert_eq!(
+        loaded.config.sessions_max, 753,
+        "some are left over for refusals"
+    );
+    assert_eq!(loaded.warnings, [""; 0], "nobody asked for more");
+    let asked = flags(&[("connections_max", &["800"])]);
+    let loaded = resolve(&asked, &Env::new(), None, Some(1024)).unwrap();
+    assert_eq!(loaded.config.connections_max, 768);
+    assert!(loaded.warnings[0].contains("1024"), "{:?}", loaded.warnings);
 
     let asked = flags(&[("sessions_max", &["900"]), ("connections_max", &["800"])]);
     let loaded = resolve(&asked, &Env::new(), None, Some(1 << 20)).unwrap();

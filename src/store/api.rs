@@ -32,6 +32,17 @@ impl StoreOptions {
     }
 }
 
+/// How much is where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Bytes in memory that are not in the index yet, about.
+    pub tail_bytes: usize,
+    /// The number of the journal segment that is written on.
+    pub segment: u64,
+    /// Group commits since the directory was made.
+    pub frames: u64,
+}
+
 /// Receives every committed message once, in the order of `msgId`, from one thread.
 pub trait CommitSink: Send + Sync {
     /// Called when the messages are durable and readable. Must not block.

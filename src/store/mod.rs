@@ -2,224 +2,281 @@
 //!
 //! Knows nothing of sockets, HTTP or sessions. Everything that must survive is
 //! written to the journal and synced before anyone is told of it.
+//!
+//! ```text
+//! append → queue → committer ─ frame, sync → journal ┄┄ rebuild ┄┄┐
+//!                      │                                          ↓
+//!                      ├→ tail (memory) ─ checkpoint ──────────→ index (sled)
+//!                      └→ publisher → sink, then the senders' answers
+//! reads: tail first, then index
+//! ```
+//!
+//! A data directory holds `VERSION`, `LOCK`, `journal/` (the truth), `db/` (the index,
+//! made anew from the journal whenever it is missing, torn or short) and `db.state`
+//! (how far the index is). Other files in it are left alone.
 
 mod api;
+mod builder;
+mod checkpoint;
+mod committer;
+mod domains;
+mod files;
+mod index;
+mod journal;
+mod lookup;
+mod open;
+mod publisher;
+mod queue;
+mod read;
+mod record;
+mod shared;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod threads;
 
-pub use api::{Accepted, AppendError, CommitSink, Done, OpenError, ReadError, StoreOptions};
+pub use api::{
+    Accepted, AppendError, CommitSink, Done, OpenError, ReadError, StoreOptions, StoreStats,
+};
 
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, UserId};
-
-#[derive(Default)]
-struct State {
-    last: MsgId,
-    mailboxes: HashMap<Mailbox, Vec<Message>>,
-    cursors: BTreeMap<Device, MsgId>,
-    sends: HashMap<(Domain, UserId, String), Vec<MsgId>>,
-    domains: BTreeMap<Domain, DomainRecord>,
-}
+use files::{FileSystem, RealFileSystem};
+use queue::{DomainReply, Job};
+use shared::Shared;
+use threads::Threads;
 
 /// The messages, cursors, idempotency keys and domains of one data directory.
+///
+/// Dropping the last clone without [`Store::close`] is like a crash: nothing that was
+/// accepted is lost, but the next open has to verify the index.
 #[derive(Clone)]
 pub struct Store {
-    state: Arc<Mutex<State>>,
-    clock: Arc<dyn Clock>,
-    sink: Arc<dyn CommitSink>,
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let threads = self.threads.get_mut();
+        if let Some(threads) = threads.unwrap_or_else(PoisonError::into_inner).take() {
+            threads.abort();
+        }
+    }
 }
 
 impl Store {
     /// Opens (or makes) the data directory, takes its lock, recovers, and starts the threads.
+    ///
+    /// # Errors
+    /// The directory is in use, damaged, of a newer version, or cannot be read or written.
     pub fn open(
-        _options: StoreOptions,
+        options: StoreOptions,
         clock: Arc<dyn Clock>,
         sink: Arc<dyn CommitSink>,
     ) -> Result<Self, OpenError> {
+        Self::open_with(options, clock, sink, Arc::new(RealFileSystem))
+    }
+
+    fn open_with(
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+        sink: Arc<dyn CommitSink>,
+        files: Arc<dyn FileSystem>,
+    ) -> Result<Self, OpenError> {
+        let threads = Threads::start(options, clock, sink, files)?;
         Ok(Self {
-            state: Arc::default(),
-            clock,
-            sink,
+            handle: Arc::new(Handle {
+                shared: threads.shared().clone(),
+                threads: Mutex::new(Some(threads)),
+            }),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
     }
 
     /// Hands a draft to the committer. Never blocks. `done` is called once, from another
-    /// thread, after the messages have been handed to the sink (or with the error).
+    /// thread, after the messages have been handed to the sink (or with the error); where
+    /// the draft is refused at once (overloaded, closed), from this one.
     pub fn append(&self, draft: Draft, done: Done) {
-        let mut state = self.state();
-        let key = draft.client_msg_id.as_ref().map(|id| {
-            (
-                draft.domain.clone(),
-                draft.from_id.clone(),
-                id.as_str().to_owned(),
-            )
-        });
-        if let Some(ids) = key.as_ref().and_then(|key| state.sends.get(key)) {
-            return done(Ok(Accepted {
-                ids: ids.clone(),
-                duplicate: true,
-            }));
-        }
-        let mut messages = Vec::new();
-        for recipient in &draft.recipients {
-            state.last = MsgId(self.clock.now_us().max(state.last.0 + 1));
-            messages.push(Message {
-                id: state.last,
-                mailbox: Mailbox {
-                    domain: draft.domain.clone(),
-                    user: recipient.user.clone(),
-                },
-                to_resource: draft.to_resource.clone(),
-                from_id: draft.from_id.clone(),
-                from_name: draft.from_name.clone(),
-                from_resource: draft.from_resource.clone(),
-                kind: draft.kind,
-                content: draft.content.clone(),
-                recipient_offline: recipient.offline,
-            });
-        }
-        for message in &messages {
-            state
-                .mailboxes
-                .entry(message.mailbox.clone())
-                .or_default()
-                .push(message.clone());
-        }
-        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-        if let Some(key) = key {
-            state.sends.insert(key, ids.clone());
-        }
-        drop(state);
-        self.sink.committed(&messages);
-        done(Ok(Accepted {
-            ids,
-            duplicate: false,
-        }));
+        let draft = Box::new(draft);
+        self.shared().queue.push(Job::Append { draft, done });
     }
 
-    /// Moves a device's receipt cursor up to `id` (never down). Stored with a later commit.
+    /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
+    /// message). Stored with a later commit.
     pub fn confirm(&self, device: &Device, id: MsgId) {
-        let mut state = self.state();
-        let cursor = state.cursors.entry(device.clone()).or_default();
-        *cursor = id.max(*cursor);
+        self.shared().confirm(device, id);
     }
 
     /// The device's receipt cursor; `None` where the device was never seen. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn cursor(&self, device: &Device) -> Result<Option<MsgId>, ReadError> {
-        Ok(self.state().cursors.get(device).copied())
+        Ok(self.shared().cursor(device)?)
     }
 
     /// The highest cursor of the user's devices. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn highest_cursor(&self, mailbox: &Mailbox) -> Result<Option<MsgId>, ReadError> {
-        let state = self.state();
-        Ok(state
-            .cursors
-            .iter()
-            .filter(|(d, _)| d.mailbox == *mailbox)
-            .map(|(_, id)| *id)
-            .max())
+        Ok(self.shared().highest_cursor(mailbox)?)
     }
 
     /// Messages above `after`, oldest first: at most `count_max`, and at most about
     /// `bytes_max` bytes of content, but at least one where there is one. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn messages_after(
         &self,
         mailbox: &Mailbox,
         after: MsgId,
         count_max: usize,
-        _bytes_max: usize,
+        bytes_max: usize,
     ) -> Result<Vec<Message>, ReadError> {
-        let state = self.state();
-        let all = state
-            .mailboxes
-            .get(mailbox)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        Ok(all
-            .iter()
-            .filter(|m| m.id > after)
-            .take(count_max)
-            .cloned()
-            .collect())
+        self.shared()
+            .messages_after(mailbox, after, count_max, bytes_max)
     }
 
     /// How many messages of the mailbox (from `from` only, if given) have an id of at most
     /// `upto`; with [`MsgId::MAX`], all of them. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn rank(
         &self,
         mailbox: &Mailbox,
         from: Option<&UserId>,
         upto: MsgId,
     ) -> Result<u64, ReadError> {
-        let state = self.state();
-        let all = state
-            .mailboxes
-            .get(mailbox)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        Ok(all
-            .iter()
-            .filter(|m| m.id <= upto && from.is_none_or(|f| m.from_id == *f))
-            .count() as u64)
+        self.shared().rank(mailbox, from, upto)
     }
 
     /// The messages at these positions (0 is the oldest) of the mailbox, or of those from
     /// `from` in it, oldest first. Positions beyond the end are left out. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
     pub fn slice(
         &self,
         mailbox: &Mailbox,
         from: Option<&UserId>,
         positions: Range<u64>,
     ) -> Result<Vec<Message>, ReadError> {
-        let state = self.state();
-        let all = state
-            .mailboxes
-            .get(mailbox)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        Ok(all
-            .iter()
-            .filter(|m| from.is_none_or(|f| m.from_id == *f))
-            .skip(positions.start as usize)
-            .take((positions.end - positions.start) as usize)
-            .cloned()
-            .collect())
+        self.shared().slice(mailbox, from, positions)
     }
 
     /// The newest id that has been handed to the sink (or was in the store when it opened).
     pub fn last_id(&self) -> MsgId {
-        self.state().last
+        MsgId(self.shared().published.load(Ordering::Acquire))
     }
 
     /// All domains.
     pub fn domains(&self) -> Vec<DomainRecord> {
-        self.state().domains.values().cloned().collect()
+        self.shared().domains().records()
     }
 
     /// Adds a domain or replaces its record; returns when it is on disk. Blocks.
+    ///
+    /// # Errors
+    /// It was not stored.
     pub fn put_domain(&self, record: DomainRecord) -> Result<(), AppendError> {
-        self.state().domains.insert(record.domain.clone(), record);
+        self.change(|reply| Job::PutDomain(record, reply))?;
         Ok(())
     }
 
     /// Removes a domain: its messages, cursors and idempotency keys are never served again,
     /// also if a domain of that name is added later. `false` where there is none. Blocks.
+    ///
+    /// # Errors
+    /// It was not removed.
     pub fn remove_domain(&self, domain: &Domain) -> Result<bool, AppendError> {
-        Ok(self.state().domains.remove(domain).is_some())
+        self.change(|reply| Job::RemoveDomain(domain.clone(), reply))
+    }
+
+    fn change(&self, job: impl FnOnce(DomainReply) -> Job) -> Result<bool, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.shared().queue.push(job(reply));
+        answer.recv().unwrap_or(Err(AppendError::Closed))
     }
 
     /// Whether appends are accepted, or the reason why not.
+    ///
+    /// # Errors
+    /// The reason.
     pub fn writable(&self) -> Result<(), AppendError> {
-        Ok(())
+        let shared = self.shared();
+        if !shared.queue.is_open() {
+            return Err(AppendError::Closed);
+        }
+        let health = shared.health();
+        let full = || shared.tail().bytes() >= shared.options.tail_bytes_max;
+        let index = health.index.as_ref().filter(|_| full());
+        match health.journal.as_ref().or(index) {
+            Some(reason) => Err(AppendError::Unavailable(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is in memory into the index now, if that can be done. Blocks.
+    pub fn checkpoint(&self) {
+        let shared = self.shared();
+        let asked = {
+            let mut signal = shared.signal();
+            signal.asked += 1;
+            signal.asked
+        };
+        loop {
+            let signal = shared.signal();
+            if signal.done >= asked || signal.ended {
+                return;
+            }
+            drop(signal);
+            shared.wait_for_checkpoint(Duration::from_millis(20));
+        }
+    }
+
+    /// How much is where.
+    pub fn stats(&self) -> StoreStats {
+        let tail = self.shared().tail();
+        StoreStats {
+            tail_bytes: tail.bytes(),
+            segment: tail.active.end.segment,
+            frames: tail.active.end.sequence - 1,
+        }
     }
 
     /// Refuses further appends, makes everything durable, stops the threads, marks the
-    /// directory as cleanly closed and gives up its lock. Blocks. Idempotent.
-    pub fn close(&self) {}
+    /// directory as cleanly closed and gives up its lock. Blocks, unless called from
+    /// within an answer or the sink, where it only begins. Idempotent.
+    pub fn close(&self) {
+        // Before the lock, which another who closes may hold while we are waited for.
+        self.shared().queue.close();
+        if threads::is_own() {
+            return;
+        }
+        let mut threads = self
+            .handle
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = threads.take() {
+            threads.close();
+        }
+    }
 }

@@ -1,0 +1,47 @@
+.DEFAULT_GOAL := help
+.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-idle clean
+
+# Seconds for each fuzz target of `make fuzz`.
+FUZZ_SECONDS ?= 60
+
+help: ## Say what each command does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and run the server: data in ./data, certificates in ./certs, wss://localhost:8443
+	cargo run --release -- serve
+
+build: ## Build target/release/relaybox
+	cargo build --release --locked
+
+test: ## Run all tests (with cargo-nextest where it is installed)
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+check: ## Formatting, lints, documentation, dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	@cargo deny --version >/dev/null 2>&1 || { echo "make check needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny --offline check bans licenses sources
+
+audit: ## Known vulnerabilities of the dependencies (fetches the advisory database)
+	cargo deny check advisories
+
+fmt: ## Format the code
+	cargo fmt
+
+autobahn: ## Run the Autobahn WebSocket conformance cases against the connection code
+	tests/autobahn/run
+
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
+	for target in frame_parser client_frame; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+bench-store: ## Measure the store against the floor of its disk
+	cargo bench --locked --bench store
+
+bench-idle: ## Measure the memory of 5,000 idle TLS sessions
+	cargo bench --locked --bench sessions
+
+clean: ## Remove what was built
+	cargo clean

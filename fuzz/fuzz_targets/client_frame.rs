@@ -1,0 +1,33 @@
+//! Any text as a client frame, with small limits: it is understood or refused, never a panic;
+//! what is understood keeps the rules of the contract; a refusal names what was wrong.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use relaybox::model::MessageType;
+use relaybox::protocol::client_frame::{ClientFrame, FrameRules, RECIPIENTS_MAX, parse};
+
+const CONTENT_BYTES_MAX: usize = 64;
+
+fuzz_target!(|text: &str| {
+    let rules = FrameRules {
+        content_bytes_max: CONTENT_BYTES_MAX,
+        types: MessageType::BASE.into(),
+    };
+    match parse(text, &rules) {
+        Ok(ClientFrame::Ping) => assert_eq!(text, "ping"),
+        Ok(ClientFrame::Send(send)) => {
+            assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()));
+            assert!(send.to_array || send.to.len() == 1);
+            assert!(rules.types.contains(&send.kind));
+            assert!(send.content.len() <= CONTENT_BYTES_MAX && *send.content != *"null");
+            // Byte for byte as it stands in the frame, and JSON by itself.
+            assert!(text.contains(&*send.content));
+            assert!(serde_json::from_str::<serde::de::IgnoredAny>(&send.content).is_ok());
+        }
+        Err(error) => {
+            assert!(!error.message.is_empty());
+            assert!(error.field.is_none_or(|field| error.message.contains(field)));
+        }
+    }
+});

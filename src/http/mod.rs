@@ -1,0 +1,57 @@
+//! HTTP: thin handlers that parse a request, call a command, and encode its answer.
+//!
+//! Holds no logic of messages and no state of its own.
+
+pub mod health;
+pub mod history;
+pub mod problem;
+pub mod upgrade;
+pub mod ws;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, Method, header};
+use axum::routing::get;
+use tower_http::cors::{Any as AnyOrigin, CorsLayer};
+
+use crate::session;
+use problem::Problem;
+
+/// How long a browser may remember the answer to a preflight.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// What the handlers share.
+pub struct App {
+    /// What sessions share; requests use the same store and tokens.
+    pub sessions: Arc<session::Context>,
+    /// Whether `GET /message-log` needs no token.
+    pub history_open: bool,
+}
+
+/// All paths of the server.
+pub fn router(app: Arc<App>) -> Router {
+    // Tokens are explicit and there are no cookies, so any origin may ask.
+    let cors = CorsLayer::new()
+        .allow_origin(AnyOrigin)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::LINK, header::WWW_AUTHENTICATE, header::RETRY_AFTER])
+        .max_age(PREFLIGHT_MAX_AGE);
+    Router::new()
+        .route("/ws", get(ws::ws))
+        .route("/message-log", get(history::message_log))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .fallback(async || Problem::not_found())
+        .layer(cors)
+        .with_state(app)
+}
+
+/// The `Authorization` header, where it is text.
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    std::str::from_utf8(value.as_bytes()).ok()
+}

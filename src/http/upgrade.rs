@@ -1,0 +1,191 @@
+//! From an HTTP request to a WebSocket connection (RFC 6455, 4.2).
+//!
+//! Never looks at who asks. Invariant: a request that is refused here has not been consumed.
+
+use std::future::Future;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
+use axum::http::{HeaderValue, Method, Version};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::websocket::{Connection, ConnectionOptions};
+
+/// Why a request does not become a WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// Not a GET of HTTP/1.1, or without `Connection: upgrade` and `Upgrade: websocket`: answer 426 with both.
+    #[error(
+        "this address speaks WebSocket: send GET with Connection: upgrade and Upgrade: websocket"
+    )]
+    NotWebSocket,
+    /// Another version of the protocol: answer 426 with `Sec-WebSocket-Version: 13` (RFC 6455, 4.4).
+    #[error("Sec-WebSocket-Version must be 13")]
+    Version,
+    /// The key is missing, repeated, or not 16 bytes in base64: answer 400.
+    #[error("Sec-WebSocket-Key must be one value of 16 bytes in base64")]
+    Key,
+    /// The subprotocol chosen cannot stand in a header: answer 400.
+    #[error("the subprotocol cannot be sent in a header")]
+    Subprotocol,
+    /// The connection broke before the upgrade was complete; nobody is left to be answered.
+    #[error("the connection ended during the upgrade: {0}")]
+    Broken(String),
+}
+
+/// Answers an upgrade request with 101, choosing `subprotocol`, and promises the connection.
+///
+/// The promise resolves once the answer has been sent; it must run in a task of its own.
+///
+/// # Errors
+/// What in the request is not as RFC 6455, 4.2.1 wants it.
+pub fn upgrade(
+    request: &mut Request,
+    subprotocol: Option<&str>,
+    options: ConnectionOptions,
+) -> Result<
+    (
+        Response,
+        impl Future<Output = Result<Connection, UpgradeError>> + Send + use<>,
+    ),
+    UpgradeError,
+> {
+    judge(request)?;
+    let subprotocol = subprotocol
+        .map(HeaderValue::from_str)
+        .transpose()
+        .map_err(|_| UpgradeError::Subprotocol)?;
+    let (response, upgraded) =
+        fastwebsockets::upgrade::upgrade(request).map_err(|_| UpgradeError::Key)?;
+    let mut response = response.map(|_| Body::empty());
+    if let Some(subprotocol) = subprotocol {
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let connection = async move {
+        let websocket = upgraded
+            .await
+            .map_err(|error| UpgradeError::Broken(error.to_string()))?;
+        Ok(Connection::new(websocket.into_inner(), options))
+    };
+    Ok((response, connection))
+}
+
+fn judge(request: &Request) -> Result<(), UpgradeError> {
+    if request.method() != Method::GET
+        || request.version() != Version::HTTP_11
+        || !fastwebsockets::upgrade::is_upgrade_request(request)
+    {
+        return Err(UpgradeError::NotWebSocket);
+    }
+    let headers = request.headers();
+    if headers.get(SEC_WEBSOCKET_VERSION) != Some(&HeaderValue::from_static("13")) {
+        return Err(UpgradeError::Version);
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None)
+            if STANDARD
+                .decode(key.as_bytes())
+                .is_ok_and(|key| key.len() == 16) =>
+        {
+            Ok(())
+        }
+        _ => Err(UpgradeError::Key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn options() -> ConnectionOptions {
+        ConnectionOptions {
+            message_bytes_max: 1024,
+            binary: false,
+        }
+    }
+
+    /// The good request with one header left out, replaced or repeated.
+    fn request(method: Method, without: &str, extra: Option<(&str, &str)>) -> Request {
+        let mut builder = Request::builder().method(method).uri("/ws");
+        for (name, value) in GOOD.iter().filter(|(name, _)| *name != without) {
+            builder = builder.header(*name, *value);
+        }
+        if let Some((name, value)) = extra {
+            builder = builder.header(name, value);
+        }
+        builder.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_good_request_is_answered_with_the_key_of_the_rfc() {
+        let mut request = request(Method::GET, "", None);
+        let (response, _connection) = upgrade(&mut request, Some("relaybox"), options()).unwrap();
+        assert_eq!(response.status(), 101);
+        let headers = response.headers();
+        // RFC 6455, 1.3.
+        assert_eq!(
+            headers.get("sec-websocket-accept").unwrap(),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+        assert_eq!(headers.get("sec-websocket-protocol").unwrap(), "relaybox");
+    }
+
+    #[test]
+    fn every_flaw_is_named() {
+        type Extra = Option<(&'static str, &'static str)>;
+        let cases: &[(Method, &str, Extra, &str)] = &[
+            (Method::POST, "", None, "speaks WebSocket"),
+            (Method::GET, "connection", None, "speaks WebSocket"),
+            (Method::GET, "upgrade", None, "speaks WebSocket"),
+            (
+                Method::GET,
+                "upgrade",
+                Some(("upgrade", "h2c")),
+                "speaks WebSocket",
+            ),
+            (Method::GET, "sec-websocket-version", None, "Version"),
+            (
+                Method::GET,
+                "sec-websocket-version",
+                Some(("sec-websocket-version", "8")),
+                "Version",
+            ),
+            (Method::GET, "sec-websocket-key", None, "Key"),
+            (
+                Method::GET,
+                "sec-websocket-key",
+                Some(("sec-websocket-key", "c2hvcnQ=")),
+                "Key",
+            ),
+            (
+                Method::GET,
+                "",
+                Some(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")),
+                "Key",
+            ),
+        ];
+        for (method, without, extra, expected) in cases {
+            let mut request = request(method.clone(), without, *extra);
+            let error = upgrade(&mut request, None, options()).err().unwrap();
+            let error = error.to_string();
+            assert!(error.contains(expected), "{without} {extra:?}: {error}");
+        }
+        let mut request = request(Method::GET, "", None);
+        assert!(upgrade(&mut request, Some("a\nb"), options()).is_err());
+    }
+}

@@ -1,0 +1,253 @@
+//! What is waiting to be written to one session, bounded in bytes.
+//!
+//! The hub and the committer's answers append encoded frames; the session's task takes
+//! them all at once, so that many frames leave in one write. Nobody waits here.
+//!
+//! Invariants:
+//! - deliveries leave in the order of `msgId`, none twice: `passed` is the highest id that
+//!   has left through here or through catch-up, and nothing at or below it is appended;
+//! - a delivery that finds no room is not appended, and none after it is, until the session
+//!   has caught up from the store and says so with [`Outbox::try_go_live`];
+//! - control frames (acknowledgements, errors) are bounded by the window of sends.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::model::MsgId;
+use crate::protocol::close::CloseReason;
+use crate::protocol::error_code::FrameError;
+
+/// The outbox of one session.
+#[derive(Debug)]
+pub struct Outbox {
+    bytes_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: Vec<u8>,
+    errors: Vec<FrameError>,
+    live: bool,
+    passed: MsgId,
+    missed: MsgId,
+    sending_bytes: usize,
+    recheck: bool,
+    close: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+/// What the session's task found in its outbox.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What is to be written; `None` where it was not asked for.
+    pub output: Option<Output>,
+    /// The session's token must be looked at again.
+    pub recheck: bool,
+    /// The session must end.
+    pub close: Option<CloseReason>,
+}
+
+/// What waits for the socket.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Encoded frames, to be written before anything that comes later.
+    pub frames: Vec<u8>,
+    /// Refused sends, to be answered.
+    pub errors: Vec<FrameError>,
+    /// The highest `msgId` that is in `frames` or went out before them.
+    pub passed: MsgId,
+    /// Whether messages wait in the store that did not come through here.
+    pub behind: bool,
+}
+
+impl Outbox {
+    /// An empty outbox that holds at most `bytes_max` bytes of deliveries; it is not live.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends the encoded frame of message `id`, or remembers that the session is behind.
+    pub fn deliver(&self, id: MsgId, frame: &[u8]) {
+        let mut state = self.state();
+        if id <= state.passed {
+            return;
+        }
+        if state.live && state.frames.len() + frame.len() <= self.bytes_max {
+            state.frames.extend_from_slice(frame);
+            state.passed = id;
+        } else {
+            state.live = false;
+            state.missed = id;
+        }
+        state.wake();
+    }
+
+    /// Counts the bytes of a send whose outcome is not known yet.
+    pub fn send_started(&self, bytes: usize) {
+        self.state().sending_bytes += bytes;
+    }
+
+    /// Reports the outcome of a send: an encoded acknowledgement, nothing, or a refusal.
+    pub fn send_finished(&self, bytes: usize, outcome: Result<Option<&[u8]>, FrameError>) {
+        let mut state = self.state();
+        let window_was = state.sending_bytes;
+        state.sending_bytes = window_was.saturating_sub(bytes);
+        match outcome {
+            Ok(None) if window_was < self.bytes_max => return,
+            Ok(None) => {}
+            Ok(Some(ack)) => state.frames.extend_from_slice(ack),
+            Err(error) => state.errors.push(error),
+        }
+        state.wake();
+    }
+
+    /// Whether further sends may be read from the socket.
+    pub fn may_send(&self) -> bool {
+        self.state().sending_bytes < self.bytes_max
+    }
+
+    /// Ends the session; the first reason stands.
+    pub fn close(&self, reason: CloseReason) {
+        let mut state = self.state();
+        state.close.get_or_insert(reason);
+        state.wake();
+    }
+
+    /// Has the session look at its token again.
+    pub fn recheck(&self) {
+        let mut state = self.state();
+        state.recheck = true;
+        state.wake();
+    }
+
+    /// From now on takes deliveries above `position`, up to which the session has read the
+    /// store. `false` where it has missed one above: it must read on.
+    pub fn try_go_live(&self, position: MsgId) -> bool {
+        let mut state = self.state();
+        state.passed = state.passed.max(position);
+        state.live = state.missed <= state.passed;
+        state.live
+    }
+
+    /// Takes what there is; pending while there is nothing. With `frames` false, frames,
+    /// errors and the news of being behind stay (the socket is busy). `live` is what the
+    /// session believes: only then is falling behind news. Cancel-safe.
+    pub fn poll_take(&self, cx: &mut Context<'_>, frames: bool, live: bool) -> Poll<Taken> {
+        let mut state = self.state();
+        let urgent = state.close.is_some() || state.recheck;
+        let behind = live && !state.live;
+        let output = !state.frames.is_empty() || !state.errors.is_empty() || behind;
+        if !(urgent || frames && output) {
+            if !state
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                state.waker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let output = frames.then(|| Output {
+            frames: std::mem::take(&mut state.frames),
+            errors: std::mem::take(&mut state.errors),
+            passed: state.passed,
+            behind,
+        });
+        let recheck = std::mem::take(&mut state.recheck);
+        Poll::Ready(Taken {
+            output,
+            recheck,
+            close: state.close.take(),
+        })
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(outbox: &Outbox) -> Option<Output> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match outbox.poll_take(&mut cx, true, true) {
+            Poll::Ready(taken) => taken.output,
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn deliveries_wait_for_catch_up_and_come_once() {
+        let outbox = Outbox::new(100);
+        outbox.deliver(MsgId(5), b"five");
+        let taken = take(&outbox).expect("behind");
+        assert!(taken.behind && taken.frames.is_empty());
+        assert!(!outbox.try_go_live(MsgId(4)), "five was missed");
+        assert!(outbox.try_go_live(MsgId(5)));
+        outbox.deliver(MsgId(5), b"five");
+        assert_eq!(take(&outbox), None, "five came from the store");
+        outbox.deliver(MsgId(6), b"six");
+        let taken = take(&outbox).expect("live");
+        assert_eq!(
+            (taken.frames.as_slice(), taken.passed, taken.behind),
+            (&b"six"[..], MsgId(6), false)
+        );
+    }
+
+    #[test]
+    fn a_full_outbox_falls_behind_instead_of_growing() {
+        let outbox = Outbox::new(10);
+        assert!(outbox.try_go_live(MsgId::ZERO));
+        outbox.deliver(MsgId(1), b"12345678");
+        outbox.deliver(MsgId(2), b"12345678");
+        outbox.deliver(MsgId(3), b"1");
+        let taken = take(&outbox).expect("frames");
+        assert_eq!(
+            (taken.frames.as_slice(), taken.passed, taken.behind),
+            (&b"12345678"[..], MsgId(1), true)
+        );
+        assert!(!outbox.try_go_live(MsgId(2)));
+        assert!(outbox.try_go_live(MsgId(3)));
+    }
+
+    #[test]
+    fn a_busy_socket_leaves_frames_but_hears_of_the_end() {
+        let outbox = Outbox::new(10);
+        assert!(outbox.try_go_live(MsgId::ZERO));
+        outbox.deliver(MsgId(1), b"1");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(outbox.poll_take(&mut cx, false, true).is_pending());
+        outbox.close(CloseReason::Replaced);
+        outbox.close(CloseReason::ShuttingDown);
+        let Poll::Ready(taken) = outbox.poll_take(&mut cx, false, true) else {
+            panic!("must be told")
+        };
+        assert_eq!(taken.close, Some(CloseReason::Replaced));
+        assert_eq!(taken.output, None);
+        assert_eq!(take(&outbox).expect("still there").frames, b"1");
+    }
+
+    #[test]
+    fn the_window_of_sends_closes_and_opens() {
+        let outbox = Outbox::new(10);
+        outbox.send_started(10);
+        assert!(!outbox.may_send());
+        outbox.send_finished(10, Ok(Some(b"ack")));
+        assert!(outbox.may_send());
+        assert_eq!(take(&outbox).expect("ack").frames, b"ack");
+    }
+}

@@ -1,0 +1,288 @@
+//! The server's certificate: `cert.pem` and `key.pem` in one directory, read and judged.
+//!
+//! Never changes a file that relaybox has not made. Invariant: what is returned can be served, that is, the key
+//! belongs to the first certificate.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error as TlsError, InconsistentKeys};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::issue;
+
+/// A certificate that relaybox made is made anew this long before its end.
+const RENEW_BEFORE_END_S: i64 = 30 * 24 * 3600;
+
+/// Why the server has no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One file of a pair is there, the other is not.
+    #[error(
+        "{present} is there but {missing} is not: put the other one beside it, or remove it to have both made",
+        present = .present.display(), missing = .missing.display()
+    )]
+    Alone {
+        /// The file that is there.
+        present: PathBuf,
+        /// The file that is not.
+        missing: PathBuf,
+    },
+    /// A file or the directory cannot be read.
+    #[error("{file} cannot be read: {error}", file = .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file or the directory cannot be written.
+    #[error("{file} cannot be written: {error}", file = .file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file is not PEM, or what it holds cannot be used.
+    #[error("{file} {flaw}", file = .file.display())]
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, as the rest of a sentence.
+        flaw: String,
+    },
+    /// The key is not that of the certificate.
+    #[error("{key} is not the key of the certificate in {certificate}", key = .key.display(), certificate = .certificate.display())]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+    /// A host name cannot stand in a certificate.
+    #[error("the host {0:?} is neither a DNS name nor an IP address")]
+    Host(String),
+    /// A certificate could not be made.
+    #[error("a certificate could not be made: {0}")]
+    Issue(String),
+}
+
+/// The files of a certificate directory.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) dir: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) ca: PathBuf,
+    pub(super) ca_key: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            certificate: dir.join("cert.pem"),
+            key: dir.join("key.pem"),
+            ca: dir.join("ca.pem"),
+            ca_key: dir.join("ca-key.pem"),
+        }
+    }
+}
+
+/// Sees to it that `dir` holds a certificate, and reads it.
+///
+/// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
+/// made. One that was made here is made anew when it ends within 30 days or lacks one of `hosts`. Files of other
+/// origin are only read.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn ensure(
+    dir: &Path,
+    hosts: &[String],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, CertificateError> {
+    let files = Files::of(dir);
+    let now_s = unix_seconds();
+    if !pair_exists(&files.certificate, &files.key)? {
+        issue::make(&files, hosts, now_s)?;
+    }
+    let certified = load(&files, provider)?;
+    let leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+    if !made_here(&files, &certified.cert) {
+        leaf.warn_of_dates(&files.certificate, now_s);
+        return Ok(certified);
+    }
+    if leaf.not_after_s - now_s > RENEW_BEFORE_END_S && leaf.names_all(hosts) {
+        return Ok(certified);
+    }
+    issue::renew(&files, hosts, now_s)?;
+    load(&files, provider)
+}
+
+/// Whether both files are there; an error if only one is.
+pub(super) fn pair_exists(first: &Path, second: &Path) -> Result<bool, CertificateError> {
+    let alone = |present: &Path, missing: &Path| CertificateError::Alone {
+        present: present.to_owned(),
+        missing: missing.to_owned(),
+    };
+    match (exists(first)?, exists(second)?) {
+        (true, true) => Ok(true),
+        (false, false) => Ok(false),
+        (true, false) => Err(alone(first, second)),
+        (false, true) => Err(alone(second, first)),
+    }
+}
+
+fn exists(file: &Path) -> Result<bool, CertificateError> {
+    file.try_exists().map_err(|error| unreadable(file, error))
+}
+
+fn load(files: &Files, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+    let chain = read_chain(&files.certificate)?;
+    let key = read_key(&files.key)?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| {
+            broken(
+                &files.key,
+                format!("holds a key that cannot be used: {error}"),
+            )
+        })?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(TlsError::InconsistentKeys(_)) => Err(CertificateError::Mismatch {
+            key: files.key.clone(),
+            certificate: files.certificate.clone(),
+        }),
+        Err(error) => Err(broken(
+            &files.certificate,
+            format!("holds a certificate that cannot be used: {error}"),
+        )),
+    }
+}
+
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(file).map_err(|error| unreadable(file, error))
+}
+
+/// The certificates of a PEM file, at least one.
+pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let chain = CertificateDer::pem_slice_iter(&read(file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| broken(file, format!("is not PEM: {error}")))?;
+    if chain.is_empty() {
+        return Err(broken(file, "holds no certificate".to_owned()));
+    }
+    Ok(chain)
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => broken(file, "holds no private key".to_owned()),
+        error => broken(file, format!("is not PEM: {error}")),
+    })
+}
+
+/// Whether the certificate was made by the CA beside it, whose key is there to make the next.
+fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
+    match (read_chain(&files.ca), files.ca_key.try_exists(), chain) {
+        (Ok(ca), Ok(true), [_, issuer]) => ca.first() == Some(issuer),
+        _ => false,
+    }
+}
+
+/// What decides whether a certificate still serves.
+pub(super) struct Leaf {
+    not_before_s: i64,
+    pub(super) not_after_s: i64,
+    dns_names: Vec<String>,
+    addresses: Vec<IpAddr>,
+}
+
+impl Leaf {
+    pub(super) fn parse(file: &Path, der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| {
+            broken(
+                file,
+                format!("holds a certificate that cannot be read: {error}"),
+            )
+        })?;
+        let mut leaf = Self {
+            not_before_s: certificate.validity().not_before.timestamp(),
+            not_after_s: certificate.validity().not_after.timestamp(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+        };
+        let names = certificate.subject_alternative_name().ok().flatten();
+        for name in names.iter().flat_map(|names| &names.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => leaf.dns_names.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => leaf.addresses.extend(address(bytes)),
+                _ => {}
+            }
+        }
+        Ok(leaf)
+    }
+
+    fn names_all(&self, hosts: &[String]) -> bool {
+        hosts.iter().all(|host| match host.parse::<IpAddr>() {
+            Ok(address) => self.addresses.contains(&address),
+            Err(_) => self
+                .dns_names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(host)),
+        })
+    }
+
+    fn warn_of_dates(&self, file: &Path, now_s: i64) {
+        let file = file.display();
+        let days_left = (self.not_after_s - now_s) / (24 * 3600);
+        if self.not_after_s <= now_s {
+            tracing::warn!(%file, "the certificate has expired: clients will refuse it");
+        } else if self.not_before_s > now_s {
+            tracing::warn!(%file, "the certificate is not valid yet: clients will refuse it");
+        } else if self.not_after_s - now_s < RENEW_BEFORE_END_S {
+            tracing::warn!(%file, days_left, "the certificate ends soon");
+        }
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn unreadable(file: &Path, error: io::Error) -> CertificateError {
+    CertificateError::Unreadable {
+        file: file.to_owned(),
+        error,
+    }
+}
+
+pub(super) fn broken(file: &Path, flaw: String) -> CertificateError {
+    CertificateError::Broken {
+        file: file.to_owned(),
+        flaw,
+    }
+}

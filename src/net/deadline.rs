@@ -1,0 +1,151 @@
+//! What a connection is doing, as far as deadlines care, seen from its bytes and its requests.
+//!
+//! hyper's own timer cannot tell a head that trickles in from a connection that rests between requests, so this can.
+//! Never closes anything itself. Invariant: at any time before an upgrade there is a deadline.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// A request's head is awaited or coming in.
+    Head { since: Instant },
+    /// A request is being carried out.
+    Busy { since: Instant },
+    /// An answer is going out, or nothing is going on.
+    Resting { since: Instant },
+    /// The socket is no longer HTTP's.
+    Upgraded,
+}
+
+/// The activity of one connection, shared by its stream, its requests and its driver.
+#[derive(Debug, Clone)]
+pub(super) struct Activity(Arc<Mutex<Phase>>);
+
+impl Activity {
+    /// A new connection: its first head is due.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Phase::Head {
+            since: Instant::now(),
+        })))
+    }
+
+    pub(super) fn request_started(&self) {
+        *self.phase() = Phase::Busy {
+            since: Instant::now(),
+        };
+    }
+
+    pub(super) fn answer_started(&self) {
+        *self.phase() = Phase::Resting {
+            since: Instant::now(),
+        };
+    }
+
+    pub(super) fn upgraded(&self) {
+        *self.phase() = Phase::Upgraded;
+    }
+
+    /// When to give up on the connection as it is now.
+    pub(super) fn deadline(&self, head: Duration, idle: Duration) -> Option<Instant> {
+        match *self.phase() {
+            Phase::Head { since } => Some(since + head),
+            Phase::Busy { since } | Phase::Resting { since } => Some(since + idle),
+            Phase::Upgraded => None,
+        }
+    }
+
+    fn bytes_read(&self) {
+        let mut phase = self.phase();
+        if let Phase::Resting { .. } = *phase {
+            *phase = Phase::Head {
+                since: Instant::now(),
+            };
+        }
+    }
+
+    /// A slow reader of an answer is not idle as long as it reads.
+    fn bytes_written(&self) {
+        if let Phase::Head { since } | Phase::Resting { since } = &mut *self.phase() {
+            *since = Instant::now();
+        }
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that reports its bytes and holds its connection's permit, also after an upgrade.
+pub(super) struct Observed<S> {
+    stream: Box<S>,
+    activity: Activity,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<S> Observed<S> {
+    /// Boxes the stream: those of TLS are large, and every future they pass through would copy them.
+    pub(super) fn new(stream: S, activity: Activity, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream: Box::new(stream),
+            activity,
+            _permit: permit,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.bytes_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        self.activity.bytes_written();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, slices))?;
+        self.activity.bytes_written();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,208 @@
+//! Makes a local certificate authority and certificates signed by it.
+//!
+//! Never overwrites a private key. Invariants: key files are readable by their owner alone from the moment they exist,
+//! and a file is either whole or absent.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use time::OffsetDateTime;
+
+use super::certificates::{self, CertificateError, Files, Leaf, broken, pair_exists};
+
+const DAY_S: i64 = 24 * 3600;
+
+/// Ten years: who trusts the CA does so once.
+const CA_DAYS: i64 = 3650;
+
+/// A CA with less than this left signs nothing more.
+const CA_DAYS_LEFT_MIN: i64 = 31;
+
+/// With the day before its making, less than the 398 days beyond which clients refuse a certificate.
+const LEAF_DAYS: i64 = 395;
+
+/// Names that every certificate made here has.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Makes a key and a certificate, and the CA where there is none yet.
+pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
+    fs::create_dir_all(&files.dir).map_err(|error| unwritable(&files.dir, error))?;
+    let key = KeyPair::generate().map_err(issue_error)?;
+    let chain = certify(files, &key, hosts, now_s)?;
+    write_whole(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
+    write_whole(&files.certificate, chain.as_bytes(), 0o644)?;
+    tracing::info!(
+        certificate = %files.certificate.display(), ca = %files.ca.display(),
+        "made a certificate; clients that trust the CA accept it"
+    );
+    Ok(())
+}
+
+/// Makes the certificate anew for the same key, so that replacing one file does it.
+pub(super) fn renew(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
+    let key = read_key_pair(&files.key)?;
+    let chain = certify(files, &key, hosts, now_s)?;
+    write_whole(&files.certificate, chain.as_bytes(), 0o644)?;
+    tracing::info!(certificate = %files.certificate.display(), "made the certificate anew");
+    Ok(())
+}
+
+/// The certificate of a key and its CA's, in PEM.
+fn certify(
+    files: &Files,
+    key: &KeyPair,
+    hosts: &[String],
+    now_s: i64,
+) -> Result<String, CertificateError> {
+    let mut params = leaf_params(hosts, now_s)?;
+    let (ca_pem, issuer, ca_end) = authority(files, now_s)?;
+    params.not_after = params.not_after.min(ca_end);
+    let leaf = params.signed_by(key, &issuer).map_err(issue_error)?;
+    Ok(leaf.pem() + &ca_pem)
+}
+
+fn leaf_params(hosts: &[String], now_s: i64) -> Result<CertificateParams, CertificateError> {
+    let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
+    for host in hosts {
+        if !host_is_valid(host) {
+            return Err(CertificateError::Host(host.clone()));
+        }
+        if !names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+            names.push(host.clone());
+        }
+    }
+    let common_name = hosts.first().map_or("localhost", String::as_str);
+    let mut params = CertificateParams::new(names).map_err(issue_error)?;
+    params.distinguished_name = DistinguishedName::new();
+    // RFC 5280, A.1: a common name has at most 64 characters; clients look at the alternative names anyway.
+    if common_name.len() <= 64 {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+    }
+    (params.not_before, params.not_after) = validity(now_s, LEAF_DAYS)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+/// A DNS name (RFC 1123, 2.1), also with one `*` in front, or an IP address.
+fn host_is_valid(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let label_is_valid = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    host.parse::<std::net::IpAddr>().is_ok()
+        || (name.len() <= 253 && name.split('.').all(label_is_valid))
+}
+
+/// A CA's certificate in PEM, what signs with it, and its end.
+type Authority = (String, Issuer<'static, KeyPair>, OffsetDateTime);
+
+/// The CA of the directory, made if there is none.
+fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
+    if !pair_exists(&files.ca, &files.ca_key)? {
+        return make_authority(files, now_s);
+    }
+    let chain = certificates::read_chain(&files.ca)?;
+    let end_s = Leaf::parse(&files.ca, &chain[0])?.not_after_s;
+    if end_s - now_s < CA_DAYS_LEFT_MIN * DAY_S {
+        return Err(broken(
+            &files.ca,
+            "is at its end: remove it and ca-key.pem to have a new one made".to_owned(),
+        ));
+    }
+    let key = read_key_pair(&files.ca_key)?;
+    let issuer = Issuer::from_ca_cert_der(&chain[0], key).map_err(|error| {
+        broken(
+            &files.ca,
+            format!("holds a certificate that cannot sign: {error}"),
+        )
+    })?;
+    let pem = String::from_utf8(certificates::read(&files.ca)?)
+        .map_err(|_| broken(&files.ca, "is not text".to_owned()))?;
+    Ok((pem, issuer, timestamp(end_s)?))
+}
+
+fn make_authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
+    let key = KeyPair::generate().map_err(issue_error)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    // Some clients mix up two CAs of the same name.
+    let mark: String = key.public_key_raw()[1..5]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("relaybox local CA {mark}"));
+    (params.not_before, params.not_after) = validity(now_s, CA_DAYS)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let pem = params.self_signed(&key).map_err(issue_error)?.pem();
+    write_whole(&files.ca_key, key.serialize_pem().as_bytes(), 0o600)?;
+    write_whole(&files.ca, pem.as_bytes(), 0o644)?;
+    let end = params.not_after;
+    Ok((pem, Issuer::new(params, key), end))
+}
+
+/// From a day ago, for clients whose clock is behind.
+fn validity(now_s: i64, days: i64) -> Result<(OffsetDateTime, OffsetDateTime), CertificateError> {
+    Ok((timestamp(now_s - DAY_S)?, timestamp(now_s + days * DAY_S)?))
+}
+
+fn timestamp(seconds: i64) -> Result<OffsetDateTime, CertificateError> {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_err(|error| CertificateError::Issue(error.to_string()))
+}
+
+fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
+    let pem = String::from_utf8(certificates::read(file)?)
+        .map_err(|_| broken(file, "is not text".to_owned()))?;
+    KeyPair::from_pem(&pem)
+        .map_err(|error| broken(file, format!("holds a key that cannot be used: {error}")))
+}
+
+/// Writes beside the file and renames, so that a crash leaves the old one or the new one.
+fn write_whole(file: &Path, content: &[u8], mode: u32) -> Result<(), CertificateError> {
+    let temporary = file.with_extension("pem.new");
+    let write = || -> io::Result<()> {
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
+        out.write_all(content)?;
+        out.sync_all()?;
+        fs::rename(&temporary, file)
+    };
+    write().map_err(|error| unwritable(file, error))
+}
+
+fn unwritable(file: &Path, error: io::Error) -> CertificateError {
+    CertificateError::Unwritable {
+        file: file.to_owned(),
+        error,
+    }
+}
+
+fn issue_error(error: rcgen::Error) -> CertificateError {
+    CertificateError::Issue(error.to_string())
+}

@@ -1,0 +1,241 @@
+//! Accepts connections and takes each through TLS to HTTP, in a task of its own.
+//!
+//! Never waits for one client on behalf of another. Invariants: at most `connections_max` sockets of a listener are
+//! open, upgraded ones included; one more is closed at once, so that the backlog never fills with them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::deadline::{Activity, Observed};
+use super::requests;
+use super::tls::Tls;
+
+/// Pause after an accept that failed for want of something: it would fail again at once.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Between two log lines about the same trouble.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// TCP looks after a silent peer from here on, and gives up on one that does not answer.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The bounds of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct NetOptions {
+    /// Most open connections of this listener, upgraded ones included.
+    pub connections_max: usize,
+    /// From the first byte of TCP to the last of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For a request's head: from the start of the connection, or from its first byte.
+    pub head_timeout: Duration,
+    /// Between requests; for carrying one out; and between two bytes of an answer that go out.
+    pub idle_timeout: Duration,
+}
+
+impl Default for NetOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds its client's [`SocketAddr`]
+/// among its extensions.
+///
+/// Returns when it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 5 s of
+/// `stop`, upgraded ones are the business of who asked for the upgrade.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    options: NetOptions,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+) {
+    let permits_max = options.connections_max.min(Semaphore::MAX_PERMITS);
+    let permits = Arc::new(Semaphore::new(permits_max));
+    let mut full = Throttle::default();
+    let mut failing = Throttle::default();
+    loop {
+        // Both are cancel-safe.
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // The client went before it was accepted.
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                if let Some(times) = failing.due() {
+                    tracing::error!(%error, times, "connections cannot be accepted");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(ACCEPT_BACKOFF) => continue,
+                }
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            if let Some(times) = full.due() {
+                tracing::warn!(
+                    times,
+                    connections_max = options.connections_max,
+                    "the connection limit is reached: new connections are closed"
+                );
+            }
+            continue;
+        };
+        set_socket_options(&stream);
+        let visit = Visit {
+            peer,
+            permit,
+            router: router.clone(),
+            options,
+            stop: stop.clone(),
+        };
+        match &tls {
+            Some(tls) => tracker.spawn(visit.over_tls(stream, tls.clone())),
+            None => tracker.spawn(visit.plain(stream)),
+        };
+    }
+}
+
+/// One connection, from its accept to its end or upgrade.
+struct Visit {
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    router: Router,
+    options: NetOptions,
+    stop: CancellationToken,
+}
+
+impl Visit {
+    async fn plain(self, stream: TcpStream) {
+        self.answer(stream).await;
+    }
+
+    async fn over_tls(self, stream: TcpStream, tls: Tls) {
+        let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
+            if speaks_plain_http(&stream).await? {
+                send_elsewhere(stream).await?;
+                return Ok(None);
+            }
+            tls.acceptor().accept(stream).await.map(Some)
+        });
+        // A handshake that is given up leaves nothing behind.
+        let stream = tokio::select! {
+            () = self.stop.cancelled() => return,
+            stream = handshake => stream,
+        };
+        match stream {
+            Ok(Ok(Some(stream))) => self.answer(stream).await,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed");
+            }
+            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
+        }
+    }
+
+    async fn answer<S>(self, stream: S)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let activity = Activity::new();
+        let stream = Observed::new(stream, activity.clone(), self.permit);
+        requests::answer(
+            stream,
+            activity,
+            self.peer,
+            self.router,
+            self.options,
+            self.stop,
+        )
+        .await;
+    }
+}
+
+/// TLS starts with the byte 22 (RFC 8446, 5.1), a request's head with a letter of its method.
+async fn speaks_plain_http(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    Ok(first[0].is_ascii_uppercase())
+}
+
+/// Tells who speaks HTTP to the TLS port what is wrong; reads on a little, lest a reset swallow the answer.
+async fn send_elsewhere(mut stream: TcpStream) -> io::Result<()> {
+    const TEXT: &str = "This port speaks https (and wss) only.\n";
+    const READS_MAX: usize = 16;
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{TEXT}",
+        TEXT.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut discarded = [0; 1024];
+    for _ in 0..READS_MAX {
+        if stream.read(&mut discarded).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What fails here fails only this optimisation, so it is not an error.
+fn set_socket_options(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // Without it a small write waits for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL);
+    let user_timeout_ms = u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    let _ = sockopt::set_tcp_user_timeout(stream, user_timeout_ms);
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Lets one log line through in an interval and counts the rest.
+#[derive(Debug, Default)]
+struct Throttle {
+    quiet_until: Option<Instant>,
+    times: u64,
+}
+
+impl Throttle {
+    /// How often it has happened since the last line, if a line is due.
+    fn due(&mut self) -> Option<u64> {
+        self.times += 1;
+        let now = Instant::now();
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.quiet_until = Some(now + LOG_INTERVAL);
+        Some(std::mem::take(&mut self.times))
+    }
+}

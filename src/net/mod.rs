@@ -1,0 +1,19 @@
+//! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
+//!
+//! - [`listener`]: the accept loop and what one connection goes through.
+//! - [`tls`]: rustls' settings and the exchange of certificates while running.
+//! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
+//!
+//! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
+//! as its socket is open, upgraded or not, and every task is known to the tracker.
+
+pub mod certificates;
+mod deadline;
+mod issue;
+pub mod listener;
+mod requests;
+pub mod tls;
+
+pub use certificates::CertificateError;
+pub use listener::{NetOptions, serve};
+pub use tls::Tls;

@@ -1,0 +1,143 @@
+//! HTTP/1.1 on one stream: hyper, the router, deadlines and the end.
+//!
+//! Never outlives its stop by more than a bound. Invariant: what hyper hands over at an upgrade is no longer touched.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::deadline::{Activity, Observed};
+use super::listener::NetOptions;
+
+/// Most header fields of a request; more are answered 431.
+const HEADERS_MAX: usize = 64;
+
+/// Most bytes of a request's head, a login URL with every parameter percent-encoded included; more are answered 431.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// How long requests that are being carried out may go on after the stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection past its deadline has for an orderly end.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Answers requests until the client goes, upgrades or is too slow, or the server stops.
+pub(super) async fn answer<S>(
+    stream: Observed<S>,
+    activity: Activity,
+    peer: SocketAddr,
+    router: Router,
+    options: NetOptions,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let router = TowerToHyperService::new(router);
+    let requests = activity.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        requests.request_started();
+        request.extensions_mut().insert(peer);
+        let response = router.call(request);
+        let requests = requests.clone();
+        async move {
+            let response = response.await;
+            requests.answer_started();
+            response
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The deadlines of this module stand in for it; it would also time connections that rest.
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        // A head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.
+        .max_buf_size(2 * HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+
+    let mut in_time = InTime::new(connection.as_mut(), activity.clone(), options);
+    let rest = tokio::select! {
+        // Both are cancel-safe: the connection stays pinned here, the token keeps its state.
+        ended = &mut in_time => match ended {
+            Ended::ByItself => {
+                activity.upgraded();
+                return;
+            }
+            Ended::Late => LAST_WORDS_TIMEOUT,
+        },
+        () = stop.cancelled() => STOP_TIMEOUT,
+    };
+    connection.as_mut().graceful_shutdown();
+    // Whatever comes of it, the connection ends here.
+    let _ = tokio::time::timeout(rest, connection).await;
+    activity.upgraded();
+}
+
+enum Ended {
+    ByItself,
+    Late,
+}
+
+/// Drives a connection until it ends or its activity's deadline passes.
+struct InTime<F> {
+    connection: F,
+    activity: Activity,
+    options: NetOptions,
+    deadline: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<F> InTime<F> {
+    fn new(connection: F, activity: Activity, options: NetOptions) -> Self {
+        let deadline = activity.deadline(options.head_timeout, options.idle_timeout);
+        Self {
+            connection,
+            activity,
+            options,
+            deadline,
+            timer: Box::pin(tokio::time::sleep_until(
+                deadline.unwrap_or_else(Instant::now),
+            )),
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for InTime<F> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        if Pin::new(&mut self.connection).poll(cx).is_ready() {
+            // An error is the client's: a head that is no HTTP was answered, a broken stream cannot be.
+            return Poll::Ready(Ended::ByItself);
+        }
+        // The connection was polled just now, in this task, so its deadline changes at no other time.
+        let deadline = self
+            .activity
+            .deadline(self.options.head_timeout, self.options.idle_timeout);
+        if let Some(at) = deadline
+            && deadline != self.deadline
+        {
+            self.deadline = deadline;
+            self.timer.as_mut().reset(at);
+        }
+        if self.deadline.is_some() && self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ended::Late);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,180 @@
+use super::*;
+
+fn rules() -> FrameRules {
+    FrameRules {
+        content_bytes_max: 64,
+        types: MessageType::BASE.into(),
+    }
+}
+
+fn accepted(text: &str) -> Send {
+    match parse(text, &rules()) {
+        Ok(ClientFrame::Send(send)) => send,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn reads_base_frames_and_keeps_the_content_to_the_byte() {
+    for content in [
+        r#""hello""#,
+        "0",
+        "1.0e5",
+        "true",
+        r#"{ "a" : [1,  2.50], "a":"\u00e9" }"#,
+        "[]",
+        r#""\ud800""#,
+    ] {
+        let send = accepted(&format!(
+            r#"{{"x":[1,{{}}], "toId":"u2","type":10,"content": {content} ,"fromId":"spoof"}}"#
+        ));
+        assert_eq!(&*send.content, content);
+        assert!(!send.to_array);
+    }
+}
+
+#[test]
+fn recipients_are_strings_integers_or_arrays_of_different_ones() {
+    let frame = |to: &str| format!(r#"{{"toId":{to},"type":10,"content":1}}"#);
+    let ids = |to: &str| {
+        accepted(&frame(to))
+            .to
+            .iter()
+            .map(|id| id.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("42"), ["42"]);
+    assert_eq!(ids("-7"), ["-7"]);
+    assert_eq!(ids("-0"), ["0"]);
+    assert_eq!(
+        ids("123456789012345678901234567890"),
+        ["123456789012345678901234567890"]
+    );
+    assert_eq!(ids(r#"["a", 1, "中"]"#), ["a", "1", "中"]);
+    assert!(accepted(&frame(r#"["a"]"#)).to_array);
+    for to in [
+        "1.5",
+        "1e3",
+        "true",
+        "{}",
+        "[]",
+        r#""""#,
+        r#"["a","a"]"#,
+        r#"[1,"1"]"#,
+        r#"[["a"]]"#,
+        r#""a\u0000""#,
+        r#""\ud800""#,
+        "null",
+    ] {
+        let error = parse(&frame(to), &rules()).expect_err(to);
+        assert_eq!(
+            (error.code, error.field),
+            (ErrorCode::InvalidField, Some("toId")),
+            "{to}"
+        );
+    }
+    let many = |count: usize| {
+        frame(&format!(
+            "[{}]",
+            (0..count)
+                .map(|n| n.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        ))
+    };
+    assert_eq!(accepted(&many(100)).to.len(), 100);
+    assert!(parse(&many(101), &rules()).is_err());
+}
+
+#[test]
+fn refusals_name_code_field_and_client_msg_id() {
+    use ErrorCode::{InvalidField, InvalidJson, TooLarge, TypeNotAllowed};
+    let long = format!(r#"{{"toId":"a","type":10,"content":"{}"}}"#, "x".repeat(63));
+    for (text, code, field) in [
+        ("", InvalidJson, None),
+        ("hello", InvalidJson, None),
+        ("[]", InvalidJson, None),
+        ("1", InvalidJson, None),
+        (r#""ping""#, InvalidJson, None),
+        ("{}{}", InvalidJson, None),
+        (r#"{"toId":"a""#, InvalidJson, None),
+        ("{}", InvalidField, Some("toId")),
+        (r#"{"toId":"a","content":1}"#, InvalidField, Some("type")),
+        (
+            r#"{"toId":"a","type":"10","content":1}"#,
+            InvalidField,
+            Some("type"),
+        ),
+        (
+            r#"{"toId":"a","type":10.0,"content":1}"#,
+            InvalidField,
+            Some("type"),
+        ),
+        (
+            r#"{"toId":"a","type":11,"content":1}"#,
+            TypeNotAllowed,
+            Some("type"),
+        ),
+        (
+            r#"{"toId":"a","type":-10,"content":1}"#,
+            TypeNotAllowed,
+            Some("type"),
+        ),
+        (
+            r#"{"toId":"a","type":99999999999,"content":1}"#,
+            TypeNotAllowed,
+            Some("type"),
+        ),
+        (r#"{"toId":"a","type":10}"#, InvalidField, Some("content")),
+        (
+            r#"{"toId":"a","type":10,"content":null}"#,
+            InvalidField,
+            Some("content"),
+        ),
+        (
+            r#"{"toId":"a","toId":"b","type":10,"content":1}"#,
+            InvalidField,
+            Some("toId"),
+        ),
+        (
+            r#"{"toId":"a","type":10,"content":1,"toResource":""}"#,
+            InvalidField,
+            Some("toResource"),
+        ),
+        (
+            r#"{"toId":"a","type":10,"content":1,"clientMsgId":7}"#,
+            InvalidField,
+            Some("clientMsgId"),
+        ),
+        (&long, TooLarge, Some("content")),
+    ] {
+        let error = parse(text, &rules()).expect_err(text);
+        assert_eq!((error.code, error.field), (code, field), "{text}");
+        assert!(
+            field.is_none_or(|field| error.message.contains(field)),
+            "{text}"
+        );
+    }
+    let error = parse(r#"{"clientMsgId":"c-1","toId":7.5}"#, &rules()).expect_err("bad toId");
+    assert_eq!(
+        error.client_msg_id.as_ref().map(ClientMsgId::as_str),
+        Some("c-1")
+    );
+}
+
+#[test]
+fn deep_nesting_is_no_recursion() {
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let rules = FrameRules {
+        content_bytes_max: 1 << 20,
+        ..rules()
+    };
+    let frame = format!(r#"{{"y":{deep},"toId":"a","type":10,"content":{deep}}}"#);
+    assert!(parse(&frame, &rules).is_ok());
+}
+
+#[test]
+fn ping_is_four_letters() {
+    assert_eq!(parse("ping", &rules()), Ok(ClientFrame::Ping));
+    assert!(parse("ping ", &rules()).is_err());
+}

@@ -1,0 +1,80 @@
+//! Close codes (PROTOCOL.md section 2): the one table from reasons to codes and texts.
+
+use std::borrow::Cow;
+
+/// Why the server ends a session or refuses a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// A login parameter is missing, empty, too long, repeated or malformed; the sentence names it.
+    BadLogin(String),
+    /// Token or domain unknown.
+    Unauthorized,
+    /// The token's time is over.
+    TokenExpired,
+    /// The token was rotated away or its domain removed, during a session.
+    TokenRevoked,
+    /// A valid user token, but for another user or domain.
+    Forbidden(&'static str),
+    /// A newer login of the same resource.
+    Replaced,
+    /// The user has as many sessions as it may.
+    TooManySessions {
+        /// The limit.
+        max: usize,
+    },
+    /// The server stops.
+    ShuttingDown,
+    /// The server has as many sessions as it may.
+    AtCapacity,
+    /// The store accepts nothing at the moment.
+    StorageUnavailable,
+    /// The client broke RFC 6455 or a limit; its code and sentence.
+    Violation {
+        /// 1002, 1003, 1007 or 1009.
+        code: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The peer answered no ping for too long.
+    PingTimeout,
+    /// A fault of the server.
+    Internal,
+}
+
+impl CloseReason {
+    /// The code of the Close frame.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::BadLogin(_) => 4400,
+            Self::Unauthorized | Self::TokenExpired | Self::TokenRevoked => 4401,
+            Self::Forbidden(_) => 4403,
+            Self::Replaced => 4409,
+            Self::TooManySessions { .. } => 4529,
+            Self::ShuttingDown => 1001,
+            Self::AtCapacity | Self::StorageUnavailable => 1013,
+            Self::Violation { code, .. } => *code,
+            Self::PingTimeout | Self::Internal => 1011,
+        }
+    }
+
+    /// The reason text of the Close frame.
+    pub fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::BadLogin(sentence) => sentence.clone().into(),
+            Self::Unauthorized => "the token or the domain is unknown".into(),
+            Self::TokenExpired => "the token has expired".into(),
+            Self::TokenRevoked => "the token has been revoked".into(),
+            Self::Forbidden(sentence) => (*sentence).into(),
+            Self::Replaced => "replaced by a newer login of the same resource".into(),
+            Self::TooManySessions { max } => {
+                format!("this user has {max} sessions already, the most it may have").into()
+            }
+            Self::ShuttingDown => "the server is shutting down".into(),
+            Self::AtCapacity => "the server is at its limit of sessions".into(),
+            Self::StorageUnavailable => "the server's storage cannot be written".into(),
+            Self::Violation { reason, .. } => reason.clone().into(),
+            Self::PingTimeout => "no answer to a ping".into(),
+            Self::Internal => "internal error".into(),
+        }
+    }
+}

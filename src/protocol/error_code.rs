@@ -1,0 +1,45 @@
+//! The codes of refused frames and requests (PROTOCOL.md sections 3 and 7).
+
+use crate::model::ClientMsgId;
+
+/// The `code` of an error, on the socket and over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// Not JSON, or JSON that is no object.
+    InvalidJson,
+    /// A field or parameter is missing or wrong.
+    InvalidField,
+    /// The message type is unknown here, or the sender may not use it.
+    TypeNotAllowed,
+    /// The content is over the limit.
+    TooLarge,
+    /// The store accepts nothing at the moment.
+    StorageUnavailable,
+}
+
+impl ErrorCode {
+    /// The code as it stands in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidField => "invalid_field",
+            Self::TypeNotAllowed => "type_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::StorageUnavailable => "storage_unavailable",
+        }
+    }
+}
+
+/// Why a client frame was refused; nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FrameError {
+    /// What kind of refusal it is.
+    pub code: ErrorCode,
+    /// The field that is to blame, where one is.
+    pub field: Option<&'static str>,
+    /// A sentence for the client that names the field and what was expected.
+    pub message: String,
+    /// The frame's `clientMsgId`, where it had a valid one.
+    pub client_msg_id: Option<ClientMsgId>,
+}

@@ -1,0 +1,160 @@
+//! The parameters of a login (PROTOCOL.md section 2), from query string and headers.
+
+use crate::model::{Domain, NameError, Resource, UserId, UserName};
+use crate::protocol::query::Query;
+
+/// The longest token accepted, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+/// The subprotocol that relaybox speaks; a second one behind it is the token.
+pub const SUBPROTOCOL: &str = "relaybox";
+
+/// A login whose parameters are well formed; whether its token is good is not known yet.
+pub struct Login {
+    /// Who logs in.
+    pub id: UserId,
+    /// Under which display name.
+    pub name: UserName,
+    /// In which domain.
+    pub domain: Domain,
+    /// With which device.
+    pub resource: Resource,
+    /// The secret.
+    pub token: String,
+}
+
+impl Login {
+    /// Reads a login from its query string, its `Authorization` header and the subprotocols
+    /// that it offers.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter and what was expected.
+    pub fn parse(
+        query: &str,
+        authorization: Option<&str>,
+        subprotocols: &[&str],
+    ) -> Result<Self, String> {
+        let query = Query::parse(query).map_err(|error| error.to_string())?;
+        let id = required(&query, "id", UserId::parse)?;
+        if id.is_system() {
+            return Err("`id` must not be `system`, which is reserved".into());
+        }
+        let name = required(&query, "name", UserName::parse)?;
+        let domain = required(&query, "domain", Domain::parse)?;
+        let resource = required(&query, "resource", Resource::parse)?;
+        let token = token(&query, authorization, subprotocols)?;
+        Ok(Self {
+            id,
+            name,
+            domain,
+            resource,
+            token,
+        })
+    }
+}
+
+fn required<T>(
+    query: &Query,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, NameError>,
+) -> Result<T, String> {
+    match query.value(name).map_err(|error| error.to_string())? {
+        None => Err(format!("`{name}` is missing")),
+        Some(value) => parse(value).map_err(|error| format!("`{name}` {error}")),
+    }
+}
+
+fn token(
+    query: &Query,
+    authorization: Option<&str>,
+    subprotocols: &[&str],
+) -> Result<String, String> {
+    let in_query = query.value("token").map_err(|error| error.to_string())?;
+    let in_header = authorization.and_then(bearer);
+    let in_subprotocol = match subprotocols {
+        [first, token, ..] if *first == SUBPROTOCOL => Some(*token),
+        _ => None,
+    };
+    let mut given = [in_query, in_header, in_subprotocol].into_iter().flatten();
+    let token = given.next().ok_or("`token` is missing")?;
+    if given.any(|other| other != token) {
+        return Err("`token` is given more than once, and differently".into());
+    }
+    check_token(token)?;
+    Ok(token.to_owned())
+}
+
+/// Checks a token's length and characters.
+///
+/// # Errors
+/// A sentence that names the parameter and never holds the token.
+pub fn check_token(token: &str) -> Result<(), String> {
+    if token.is_empty() {
+        return Err("`token` must not be empty".into());
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(format!(
+            "`token` must be at most {TOKEN_BYTES_MAX} bytes of UTF-8"
+        ));
+    }
+    if token.chars().any(char::is_control) {
+        return Err("`token` must not contain control characters".into());
+    }
+    Ok(())
+}
+
+/// The token of an `Authorization: Bearer …` header (RFC 6750, 2.1; the scheme's case does not matter).
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "id=u1&name=Alice&domain=demo&resource=web";
+
+    fn refusal(query: &str, authorization: Option<&str>, subprotocols: &[&str]) -> String {
+        Login::parse(query, authorization, subprotocols)
+            .err()
+            .expect("refused")
+    }
+
+    #[test]
+    fn the_token_comes_in_three_ways() {
+        for (query, authorization, subprotocols) in [
+            (format!("{GOOD}&token=t"), None, &[][..]),
+            (GOOD.into(), Some("Bearer t"), &[]),
+            (GOOD.into(), Some("bearer  t"), &[]),
+            (GOOD.into(), None, &["relaybox", "t"]),
+            (format!("{GOOD}&token=t"), Some("Bearer t"), &["relaybox"]),
+        ] {
+            let login = Login::parse(&query, authorization, subprotocols).expect("accepted");
+            assert_eq!(login.token, "t");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_parameter() {
+        for name in ["id", "name", "domain", "resource"] {
+            let missing = format!("{GOOD}&token=t").replace(&format!("{name}="), "other=");
+            assert_eq!(refusal(&missing, None, &[]), format!("`{name}` is missing"));
+            let twice = format!("{GOOD}&token=t&{name}=x");
+            assert!(refusal(&twice, None, &[]).starts_with(&format!("`{name}` is given more")));
+        }
+        assert_eq!(refusal(GOOD, None, &[]), "`token` is missing");
+        assert_eq!(refusal(GOOD, Some("Basic abc"), &[]), "`token` is missing");
+        assert_eq!(
+            refusal(GOOD, Some("Bearer"), &[]),
+            "`token` must not be empty"
+        );
+        assert!(refusal(&format!("{GOOD}&token=a"), Some("Bearer b"), &[]).contains("differently"));
+        assert!(refusal(&format!("{GOOD}&token={}", "a".repeat(4097)), None, &[]).contains("4096"));
+        assert!(refusal(&GOOD.replace("u1", "system"), None, &[]).contains("reserved"));
+        assert_eq!(
+            refusal(&GOOD.replace("u1", ""), None, &[]),
+            "`id` must not be empty"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The wire forms of PROTOCOL.md: pure text ↔ types, no I/O and no decisions.
+
+pub mod client_frame;
+pub mod close;
+pub mod error_code;
+pub mod login;
+pub mod query;
+pub mod server_frame;

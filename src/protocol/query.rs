@@ -1,0 +1,97 @@
+//! Query strings, strictly: form-encoded, UTF-8, no parameter twice.
+
+use percent_encoding::percent_decode_str;
+
+/// Why a query string or a parameter of it is refused. Each names the parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// A `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
+    #[error("`{0}` is malformed: it must be percent-encoded UTF-8")]
+    Malformed(String),
+    /// The parameter stands more than once.
+    #[error("`{0}` is given more than once")]
+    Repeated(&'static str),
+}
+
+/// The decoded parameters of a query string, in their order.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes `key=value&…` with `+` as a space.
+    ///
+    /// # Errors
+    /// [`QueryError::Malformed`] with the parameter's name.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut pairs = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let key = decode(key).ok_or_else(|| QueryError::Malformed(printable(key)))?;
+            let value = decode(value).ok_or_else(|| QueryError::Malformed(printable(&key)))?;
+            pairs.push((key, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The parameter's value; `None` where it is absent.
+    ///
+    /// # Errors
+    /// [`QueryError::Repeated`].
+    pub fn value(&self, name: &'static str) -> Result<Option<&str>, QueryError> {
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(QueryError::Repeated(name));
+        }
+        Ok(first.map(String::as_str))
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let escapes_are_whole = bytes.iter().enumerate().filter(|(_, b)| **b == b'%').all(|(at, _)| {
+        matches!(bytes.get(at + 1..at + 3), Some([a, b]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+    });
+    if !escapes_are_whole {
+        return None;
+    }
+    let spaced = text.replace('+', " ");
+    Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
+}
+
+/// A parameter's name cut to what fits into a reason text.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_forms() {
+        let query = Query::parse("name=Al+ice%20%E4%B8%AD&id=a%2Bb&flag&&x=").expect("well formed");
+        assert_eq!(query.value("name"), Ok(Some("Al ice 中")));
+        assert_eq!(query.value("id"), Ok(Some("a+b")));
+        assert_eq!(query.value("flag"), Ok(Some("")));
+        assert_eq!(query.value("x"), Ok(Some("")));
+        assert_eq!(query.value("absent"), Ok(None));
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        for text in ["id=%", "id=%4", "id=%zz", "id=%ff", "id=%c3%28"] {
+            assert_eq!(
+                Query::parse(text).err(),
+                Some(QueryError::Malformed("id".into())),
+                "{text}"
+            );
+        }
+        let query = Query::parse("id=a&id=a").expect("well formed");
+        assert_eq!(query.value("id"), Err(QueryError::Repeated("id")));
+    }
+}

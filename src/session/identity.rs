@@ -1,0 +1,56 @@
+//! Who a login is: its parameters held against its token.
+
+use crate::auth::{Auth, AuthError, Credential, Grant};
+use crate::command::send::Sender;
+use crate::model::{Device, Mailbox};
+use crate::protocol::close::CloseReason;
+use crate::protocol::login::Login;
+
+/// A login whose token is good.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// What its messages are sent as.
+    pub sender: Sender,
+    /// What to ask again when tokens change.
+    pub credential: Credential,
+}
+
+impl Identity {
+    /// Holds a login against its token.
+    ///
+    /// # Errors
+    /// The reason to close with: 4401 or 4403.
+    pub fn verify(login: Login, auth: &Auth) -> Result<Self, CloseReason> {
+        let Login {
+            id,
+            name,
+            domain,
+            resource,
+            token,
+        } = login;
+        let verified = auth.verify(&domain, &token).map_err(|error| match error {
+            AuthError::Unknown => CloseReason::Unauthorized,
+            AuthError::Expired => CloseReason::TokenExpired,
+            AuthError::OtherDomain => CloseReason::Forbidden("the token is for another domain"),
+        })?;
+        let (name, may_system) = match verified.grant {
+            Grant::Project => (name, true),
+            Grant::User(user) if user.id != id => {
+                return Err(CloseReason::Forbidden("the token is for another user"));
+            }
+            Grant::User(user) => (user.name.unwrap_or(name), user.system),
+        };
+        let device = Device {
+            mailbox: Mailbox { domain, user: id },
+            resource,
+        };
+        Ok(Self {
+            sender: Sender {
+                device,
+                name,
+                may_system,
+            },
+            credential: verified.credential,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Brings an index up to the journal: at opening, and when it must be made anew.
+//!
+//! Needs memory for one generation of the tail, however long the journal is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::api::OpenError;
+use super::domains::Domains;
+use super::files::{self, FileSystem};
+use super::index::{Index, IndexError, IndexState, set_aside};
+use super::journal::{Outcome, Position, list, replay};
+use super::record::Record;
+use super::tail::{CursorValue, Generation, SendIds, SendKey, Tail};
+use crate::model::MsgId;
+
+/// The index is made durable after so many bytes, as much written and not synced is
+/// what a crash tears.
+const SYNC_BYTES: usize = 1 << 20;
+/// A line of progress is logged so often.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an index was not brought up to the journal.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuildError {
+    /// The journal cannot be read, or is damaged.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The index cannot be written: make a new one.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The index's state cannot be written; the index itself is fine.
+    #[error("db.state cannot be written: {0}")]
+    State(#[from] std::io::Error),
+}
+
+/// Writes a generation into the index and makes it durable. `between` is called after
+/// each write with its bytes and may pause or stop the work.
+pub(super) fn apply(
+    index: &Index,
+    generation: &Generation,
+    state: &IndexState,
+    day_min: u64,
+    between: &mut dyn FnMut(usize) -> Result<(), IndexError>,
+) -> Result<IndexState, IndexError> {
+    let mut state = state.clone();
+    let mut unsynced = 0;
+    let mut pace = |index: &Index, bytes: usize| {
+        unsynced += bytes;
+        if unsynced >= SYNC_BYTES {
+            index.sync()?;
+            unsynced = 0;
+        }
+        between(bytes)
+    };
+    index.apply_messages(generation, &mut pace)?;
+    index.apply_small(generation, day_min, &mut state, &mut pace)?;
+    index.sync()?;
+    state.messages += generation.messages;
+    state.position = generation.end;
+    state.last_id = generation.last_id.0;
+    Ok(state)
+}
+
+/// Writes the index's state.
+pub(super) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> std::io::Result<()> {
+    files::replace(files, dir, IndexState::FILE, &state.encode())
+}
+
+/// An index on its way up the journal.
+pub(super) struct Builder {
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) dir: PathBuf,
+    pub(super) index: Index,
+    pub(super) state: IndexState,
+    pub(super) domains: Domains,
+    pub(super) tail: Tail,
+    /// Bytes of the tail at which it goes into the index.
+    pub(super) checkpoint_bytes: usize,
+    /// Sends of days before are not kept.
+    pub(super) day_min: u64,
+}
+
+/// What a builder needs to know of its surroundings.
+pub(super) struct Site {
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) dir: PathBuf,
+    pub(super) cache_bytes: u64,
+    pub(super) checkpoint_bytes: usize,
+    pub(super) day_min: u64,
+}
+
+impl Builder {
+    /// Takes up an index where its state says it is.
+    pub(super) fn resume(site: Site, index: Index, state: IndexState) -> Result<Self, IndexError> {
+        Ok(Self {
+            domains: index.domains()?,
+            tail: Tail::new(MsgId(state.last_id), state.position),
+            files: site.files,
+            dir: site.dir,
+            index,
+            state,
+            checkpoint_bytes: site.checkpoint_bytes,
+            day_min: site.day_min,
+        })
+    }
+
+    /// Begins a new index, beside which the old one is kept for a while.
+    pub(super) fn anew(site: Site) -> Result<Self, BuildError> {
+        // Without its state, whatever stands in `db` counts for nothing.
+        site.files.remove(&site.dir.join(IndexState::FILE))?;
+        site.files.sync_dir(&site.dir)?;
+        set_aside(&site.dir)?;
+        let index = Index::open(&site.dir, site.cache_bytes)?;
+        Ok(Self::resume(site, index, IndexState::empty())?)
+    }
+
+    /// Replays the journal from the index's place on, up to the frame `until`. What is
+    /// short of a generation stays in the tail. `stop` is asked at every frame.
+    pub(super) fn replay(
+        &mut self,
+        until: Option<u64>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Outcome, BuildError> {
+        let files = self.files.clone();
+        let journal = self.dir.join("journal");
+        let segments = list(files.as_ref(), &journal)?;
+        let last = segments.last().map_or(0, |segment| segment.number);
+        let mut progress = Instant::now();
+        let from = self.state.position;
+        let mut visit = |records: Vec<Record>, behind: Position| {
+            if stop() {
+                return Err(IndexError::Sled("the store is closing".to_owned()).into());
+            }
+            if progress.elapsed() >= PROGRESS_PAUSE {
+                progress = Instant::now();
+                let messages = self.state.messages;
+                tracing::info!(
+                    segment = behind.segment,
+                    segments = last,
+                    messages,
+                    "bringing the index up to the journal"
+                );
+            }
+            self.take(records, behind)
+        };
+        replay(files.as_ref(), &journal, &segments, from, until, &mut visit)
+    }
+
+    fn take(&mut self, records: Vec<Record>, behind: Position) -> Result<(), BuildError> {
+        let mut last_id = MsgId::ZERO;
+        for record in records {
+            if let Some((domain, state)) = self.domains.apply(&record) {
+                last_id = last_id.max(state.floor);
+                self.tail.push_domain(domain, state);
+            }
+            match record {
+                Record::Send {
+                    messages,
+                    client_msg_id,
+                } => {
+                    let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+                        continue;
+                    };
+                    last_id = last_id.max(last.id);
+                    if let Some(client_msg_id) = client_msg_id {
+                        let key = SendKey {
+                            domain: first.mailbox.domain.clone(),
+                            from_id: first.from_id.clone(),
+                            client_msg_id,
+                        };
+                        let ids = SendIds {
+                            first: first.id,
+                            count: messages.len() as u32,
+                        };
+                        self.tail.push_send(key, ids);
+                    }
+                    self.tail.push_messages(&Arc::new(messages));
+                }
+                Record::Cursor { device, id, at_ms } => {
+                    self.tail.push_cursor(&device, CursorValue { id, at_ms });
+                }
+                Record::Domain(_) | Record::DomainRemoved { .. } => {}
+            }
+        }
+        self.tail.advance(last_id, behind);
+        if self.tail.active.bytes >= self.checkpoint_bytes {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is in the tail into the index.
+    pub(super) fn flush(&mut self) -> Result<(), BuildError> {
+        let frozen = self.tail.freeze();
+        self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
+            Ok(())
+        })?;
+        self.tail.frozen = None;
+        save(self.files.as_ref(), &self.dir, &self.state)?;
+        Ok(())
+    }
+}

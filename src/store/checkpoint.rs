@@ -1,0 +1,191 @@
+//! The thread that moves the tail into the index, and mends the index if need be.
+//!
+//! Commits never wait for it while the tail has room: it holds no lock while it works
+//! on a frozen generation, and pauses between its writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::builder::{self, BuildError, Builder, Site};
+use super::index::{Index, IndexError, IndexState, guarded};
+use super::shared::Shared;
+use super::tail::Generation;
+
+/// What is in the tail goes into the index after this at the latest.
+const AGE_MAX: Duration = Duration::from_secs(30);
+/// How often the age is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// The pause after a checkpoint that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// It pauses after each of these, for as long as `PACE_PAUSE`.
+const PACE_BYTES: usize = 64 << 10;
+const PACE_PAUSE: Duration = Duration::from_millis(1);
+/// Space that a checkpoint leaves free beside what it may write itself.
+const FREE_BYTES_MARGIN: u64 = 8 << 20;
+/// How long readers may keep an old index before a new one is made.
+const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The thread's own things.
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    state: IndexState,
+}
+
+impl Shared {
+    /// Waits until a checkpoint was made or something else changed.
+    pub(super) fn wait_for_checkpoint(&self, max: Duration) {
+        let signal = self.signal();
+        self.changed.notify_all();
+        // The condition is looked at again by the caller, whoever wakes it.
+        drop(self.changed.wait_timeout(signal, max));
+    }
+}
+
+impl Checkpointer {
+    /// A thread that goes on with this state.
+    pub(super) fn new(shared: Arc<Shared>, state: IndexState) -> Self {
+        Self { shared, state }
+    }
+
+    /// Works until it is told to finish or to abort; answers the last state.
+    pub(super) fn run(mut self) -> IndexState {
+        let mut retry_at: Option<Instant> = None;
+        loop {
+            let (finish, asked) = {
+                let signal = self.shared.signal();
+                if signal.abort {
+                    break;
+                }
+                let asked = signal.asked;
+                let wanted = signal.finish || asked > signal.done;
+                let due = wanted || (retry_at.is_none() && self.due());
+                if !due {
+                    drop(self.shared.changed.wait_timeout(signal, TICK));
+                    if retry_at.is_some_and(|at| Instant::now() >= at) {
+                        retry_at = None;
+                    }
+                    continue;
+                }
+                (signal.finish, asked)
+            };
+            let made = guarded(|| self.checkpoint(finish));
+            let failed = made.as_ref().err().map(ToString::to_string);
+            if let Some(reason) = &failed {
+                retry_at = Some(Instant::now() + RETRY_PAUSE);
+                tracing::warn!(reason, "a checkpoint was put off");
+            }
+            self.shared.health().index = failed;
+            self.shared.signal().done = asked;
+            self.shared.changed.notify_all();
+            if finish {
+                break;
+            }
+        }
+        self.shared.signal().ended = true;
+        self.shared.changed.notify_all();
+        self.state
+    }
+
+    fn due(&self) -> bool {
+        let tail = self.shared.tail();
+        let old = |since: Instant| since.elapsed() >= AGE_MAX;
+        tail.frozen.is_some()
+            || tail.active.bytes >= self.shared.checkpoint_bytes()
+            || tail.active.since.is_some_and(old)
+    }
+
+    fn checkpoint(&mut self, finish: bool) -> Result<(), BuildError> {
+        let frozen = {
+            let mut tail = self.shared.tail_mut();
+            match &tail.frozen {
+                Some(frozen) => frozen.clone(),
+                None if tail.active.is_empty() => return Ok(()),
+                None => tail.freeze(),
+            }
+        };
+        let dir = &self.shared.options.dir;
+        let free = self.shared.files.free_bytes(dir)?;
+        if free < FREE_BYTES_MARGIN + 2 * frozen.bytes as u64 {
+            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
+        }
+        self.state = match self.apply(&frozen, finish) {
+            Ok(state) => state,
+            Err(error) if self.shared.queue.aborted() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the index is broken and is made anew from the journal");
+                self.rebuild(&frozen)?
+            }
+        };
+        builder::save(self.shared.files.as_ref(), dir, &self.state)?;
+        let done = self.shared.tail_mut().frozen.take();
+        // Freeing a generation takes a while; nobody waits for it here.
+        drop(done);
+        Ok(())
+    }
+
+    fn apply(&self, frozen: &Generation, finish: bool) -> Result<IndexState, IndexError> {
+        let index = self.shared.index()?;
+        let last_id = self.shared.tail().active.last_id;
+        let day_min = self.shared.day_min(last_id);
+        let written = AtomicUsize::new(0);
+        let mut between = |bytes: usize| {
+            if written.fetch_add(bytes, Ordering::Relaxed) + bytes < PACE_BYTES {
+                return Ok(());
+            }
+            written.store(0, Ordering::Relaxed);
+            if self.shared.queue.aborted() {
+                return Err(IndexError::Sled("the store is closing".to_owned()));
+            }
+            let crowded = self.shared.tail().bytes() > self.shared.options.tail_bytes_max / 2;
+            if !finish && !crowded {
+                std::thread::sleep(PACE_PAUSE);
+            }
+            Ok(())
+        };
+        guarded(|| builder::apply(&index, frozen, &self.state, day_min, &mut between))
+    }
+
+    /// Makes the index anew from the journal, `frozen` included.
+    fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
+        if let Some(old) = self.shared.set_index(None) {
+            retire(old)?;
+        }
+        let site = Site {
+            files: self.shared.files.clone(),
+            dir: self.shared.options.dir.clone(),
+            cache_bytes: self.shared.options.cache_bytes,
+            checkpoint_bytes: self.shared.checkpoint_bytes(),
+            day_min: self.shared.day_min(frozen.last_id),
+        };
+        let mut builder = Builder::anew(site)?;
+        builder.replay(Some(frozen.end.sequence), &|| self.shared.queue.aborted())?;
+        builder.flush()?;
+        self.shared.set_index(Some(Arc::new(builder.index)));
+        tracing::info!(
+            messages = builder.state.messages,
+            "the index is whole again"
+        );
+        Ok(builder.state)
+    }
+}
+
+/// Closes an index once its last reader has left.
+pub(super) fn retire(mut index: Arc<Index>) -> Result<(), IndexError> {
+    let deadline = Instant::now() + READERS_WAIT_MAX;
+    loop {
+        match Arc::try_unwrap(index) {
+            Ok(index) => {
+                return guarded(|| {
+                    drop(index);
+                    Ok(())
+                });
+            }
+            Err(still_read) if Instant::now() < deadline => {
+                index = still_read;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(_) => return Err(IndexError::Sled("it is still being read".to_owned())),
+        }
+    }
+}

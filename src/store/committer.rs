@@ -1,0 +1,372 @@
+//! The one writer: gives ids, makes durable, then lets the world know.
+//!
+//! A thread that takes all that waits as one batch, writes it as one journal frame,
+//! syncs, puts it into the tail and hands it to the publisher. Order needs no lock
+//! because nobody else gives ids.
+//!
+//! Invariants: ids rise strictly; nothing is answered or published before its frame is
+//! synced, also no repeat of a send whose original is in the same batch; of a frame that
+//! failed, nothing is in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use super::api::{Accepted, AppendError, Done};
+use super::index::IndexError;
+use super::journal::{FrameBuffer, Writer};
+use super::publisher::{Answer, Publication};
+use super::queue::{Job, Taken};
+use super::record::{self, Record};
+use super::shared::Shared;
+use super::tail::{CursorValue, SendIds, SendKey};
+use crate::model::{Device, Draft, Mailbox, Message, MsgId};
+
+/// Cursors that nothing else takes along are written after this.
+const CURSORS_ALONE: Duration = Duration::from_millis(500);
+/// With a commit, cursors go along at most this often, so that they coalesce.
+const CURSORS_ALONG: Duration = Duration::from_millis(50);
+/// Most cursors in a frame.
+const CURSORS_MAX: usize = 8192;
+/// How often a journal that cannot be written is tried again while nobody sends.
+const PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// How long a batch is held up when the tail is all but full.
+const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
+/// How long a batch waits for a checkpoint to make room in the tail.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The committer's own things.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    writer: Writer,
+    last_id: MsgId,
+    frame: FrameBuffer,
+    publications: SyncSender<Publication>,
+    cursors_written: Instant,
+}
+
+/// What a batch will be once its frame is durable.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    sends: Vec<(SendKey, SendIds)>,
+    repeats: HashMap<SendKey, SendIds>,
+    cursors: Vec<(Device, CursorValue)>,
+    made_known: HashSet<Device>,
+    domain: Option<Record>,
+    appends: Vec<(Done, Result<Accepted, AppendError>)>,
+}
+
+impl Committer {
+    /// A committer that goes on behind `last_id`.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        writer: Writer,
+        last_id: MsgId,
+        publications: SyncSender<Publication>,
+    ) -> Self {
+        Self {
+            shared,
+            writer,
+            last_id,
+            frame: FrameBuffer::default(),
+            publications,
+            cursors_written: Instant::now(),
+        }
+    }
+
+    /// Works until the queue is closed or aborted.
+    pub(super) fn run(mut self) {
+        loop {
+            let broken = self.shared.health().journal.is_some();
+            let pause = if broken { PROBE_PAUSE } else { CURSORS_ALONE };
+            match self.shared.queue.take(pause) {
+                Taken::Jobs(jobs) if jobs.is_empty() => {
+                    self.probe();
+                    self.commit_cursors(CURSORS_ALONE);
+                }
+                Taken::Jobs(jobs) => self.commit(jobs),
+                Taken::Finished => {
+                    self.commit_cursors(Duration::ZERO);
+                    return;
+                }
+                Taken::Aborted(jobs) => {
+                    for job in jobs {
+                        job.refuse(AppendError::Closed);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Finds out whether a journal that could not be written can be again.
+    fn probe(&mut self) {
+        if self.shared.health().journal.is_some() {
+            let before = self.shared.tail().active.last_id;
+            let ready = self.writer.ready(before.0);
+            self.note_journal(ready.err().map(|error| error.to_string()));
+        }
+    }
+
+    fn note_journal(&self, reason: Option<String>) {
+        let mut health = self.shared.health();
+        match (&health.journal, &reason) {
+            (None, Some(reason)) => tracing::error!(reason, "the journal cannot be written"),
+            (Some(_), None) => tracing::info!("the journal can be written again"),
+            // The first reason says more than "failed a moment ago".
+            (Some(_), Some(_)) => return,
+            (None, None) => {}
+        }
+        health.journal = reason;
+    }
+
+    fn commit_cursors(&mut self, age: Duration) {
+        self.frame.clear();
+        let mut batch = Batch::default();
+        self.stage_pending_cursors(&mut batch, age);
+        if !self.frame.is_empty() && self.write().is_ok() {
+            self.publish(batch, Vec::new());
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) {
+        if let Err(error) = self.wait_for_room() {
+            let refused = jobs.into_iter();
+            let answers = refused.map(|job| Answer::Refused(job, error.clone()));
+            return self.answer(answers.collect());
+        }
+        self.frame.clear();
+        let mut batch = Batch::default();
+        let mut answers = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Append { draft, done } => {
+                    let outcome = self.stage_append(&mut batch, *draft);
+                    batch.appends.push((done, outcome));
+                }
+                Job::PutDomain(record, reply) => {
+                    self.frame.push(|out| record::encode_domain(&record, out));
+                    batch.domain = Some(Record::Domain(record));
+                    answers.push(Answer::Domain(reply, Ok(true)));
+                }
+                Job::RemoveDomain(domain, reply) => {
+                    let known = self.shared.domains().contains(&domain);
+                    answers.push(match self.next_ids(1).filter(|_| known) {
+                        Some(floor) => {
+                            let encode = |out: &mut Vec<u8>| {
+                                record::encode_domain_removed(&domain, floor, out);
+                            };
+                            self.frame.push(encode);
+                            batch.domain = Some(Record::DomainRemoved { domain, floor });
+                            Answer::Domain(reply, Ok(true))
+                        }
+                        None => Answer::Domain(reply, Ok(false)),
+                    });
+                }
+            }
+        }
+        if !self.frame.is_empty() {
+            self.stage_pending_cursors(&mut batch, CURSORS_ALONG);
+            if let Err(error) = self.write() {
+                let appends = batch.appends.into_iter();
+                let failed = appends.map(|(done, _)| Answer::Append(done, Err(error.clone())));
+                let answers = answers.into_iter().map(|answer| answer.failed(&error));
+                return self.answer(failed.chain(answers).collect());
+            }
+        }
+        self.publish(batch, answers);
+    }
+
+    /// The first of `count` ids that follow one another and on the last one given.
+    fn next_ids(&mut self, count: u64) -> Option<MsgId> {
+        let first = self.shared.clock.now_us().max(self.last_id.0 + 1);
+        let last = first.checked_add(count.checked_sub(1)?)?;
+        if last > MsgId::MAX.0 {
+            return None;
+        }
+        self.last_id = MsgId(last);
+        Some(MsgId(first))
+    }
+
+    fn stage_append(&mut self, batch: &mut Batch, draft: Draft) -> Result<Accepted, AppendError> {
+        let key = draft.client_msg_id.clone().map(|client_msg_id| SendKey {
+            domain: draft.domain.clone(),
+            from_id: draft.from_id.clone(),
+            client_msg_id,
+        });
+        if let Some(key) = &key {
+            let known = match batch.repeats.get(key) {
+                Some(ids) => Some(*ids),
+                None => self
+                    .shared
+                    .known_send(key, self.last_id)
+                    .map_err(unavailable)?,
+            };
+            if let Some(known) = known {
+                return Ok(Accepted {
+                    ids: known.ids(),
+                    duplicate: true,
+                });
+            }
+        }
+        let made_known = self
+            .shared
+            .unknown_devices(&batch.made_known, &draft)
+            .map_err(unavailable)?;
+        let count = draft.recipients.len();
+        let first = self.next_ids(count as u64).ok_or_else(|| {
+            AppendError::Unavailable("no message id is left at this time".to_owned())
+        })?;
+        let from = batch.messages.len();
+        for (id, recipient) in (first.0..).zip(draft.recipients) {
+            batch.messages.push(Message {
+                id: MsgId(id),
+                mailbox: Mailbox {
+                    domain: draft.domain.clone(),
+                    user: recipient.user,
+                },
+                to_resource: draft.to_resource.clone(),
+                from_id: draft.from_id.clone(),
+                from_name: draft.from_name.clone(),
+                from_resource: draft.from_resource.clone(),
+                kind: draft.kind,
+                content: draft.content.clone(),
+                recipient_offline: recipient.offline,
+            });
+        }
+        let messages = &batch.messages[from..];
+        let client_msg_id = draft.client_msg_id.as_ref();
+        self.frame
+            .push(|out| record::encode_send(messages, client_msg_id, out));
+        for (device, value) in made_known {
+            self.stage_cursor(batch, device, value);
+        }
+        let ids = SendIds {
+            first,
+            count: count as u32,
+        };
+        if let Some(key) = key {
+            batch.repeats.insert(key.clone(), ids);
+            batch.sends.push((key, ids));
+        }
+        Ok(Accepted {
+            ids: ids.ids(),
+            duplicate: false,
+        })
+    }
+
+    fn stage_cursor(&mut self, batch: &mut Batch, device: Device, value: CursorValue) {
+        self.frame
+            .push(|out| record::encode_cursor(&device, value.id, value.at_ms, out));
+        batch.made_known.insert(device.clone());
+        batch.cursors.push((device, value));
+    }
+
+    /// Takes pending cursors along, if the last time is at least `age` ago.
+    fn stage_pending_cursors(&mut self, batch: &mut Batch, age: Duration) {
+        if self.cursors_written.elapsed() < age {
+            return;
+        }
+        let mut taken = Vec::new();
+        for (mailbox, devices) in self.shared.pending().iter() {
+            for (resource, value) in devices {
+                let device = Device {
+                    mailbox: mailbox.clone(),
+                    resource: resource.clone(),
+                };
+                taken.push((device, *value));
+            }
+            if taken.len() >= CURSORS_MAX {
+                break;
+            }
+        }
+        for (device, value) in taken {
+            self.stage_cursor(batch, device, value);
+        }
+        self.cursors_written = Instant::now();
+    }
+
+    /// Waits until the tail has room, as long as there is reason to hope for it.
+    fn wait_for_room(&self) -> Result<(), AppendError> {
+        let deadline = Instant::now() + ROOM_WAIT_MAX;
+        let max = self.shared.options.tail_bytes_max;
+        // Above the half, batches are held up a little, and more the fuller it is: many
+        // short pauses until the checkpoint keeps up, rather than one long one.
+        let crowd =
+            (self.shared.tail().bytes().saturating_sub(max / 2) as f64) / (max as f64 / 2.0);
+        if crowd > 0.0 {
+            std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
+        }
+        while self.shared.tail().bytes() >= max {
+            let reason = self.shared.health().index.clone();
+            let late = Instant::now() >= deadline;
+            if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
+                return Err(AppendError::Unavailable(reason));
+            }
+            if self.shared.queue.aborted() {
+                return Err(AppendError::Closed);
+            }
+            self.shared.wait_for_checkpoint(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), AppendError> {
+        let before = self.shared.tail().active.last_id;
+        let written = self.writer.append(&mut self.frame, before.0);
+        self.note_journal(written.as_ref().err().map(ToString::to_string));
+        written.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Makes a durable batch readable and hands it on.
+    fn publish(&mut self, batch: Batch, mut answers: Vec<Answer>) {
+        let messages = Arc::new(batch.messages);
+        let domain = batch.domain.and_then(|record| {
+            let mut domains = self.shared.domains_mut();
+            domains.apply(&record)
+        });
+        let full = {
+            let mut tail = self.shared.tail_mut();
+            tail.push_messages(&messages);
+            for (key, ids) in batch.sends {
+                tail.push_send(key, ids);
+            }
+            for (device, value) in &batch.cursors {
+                tail.push_cursor(device, *value);
+            }
+            if let Some((domain, state)) = domain {
+                tail.push_domain(domain, state);
+            }
+            tail.advance(self.last_id, self.writer.end());
+            tail.active.bytes >= self.shared.checkpoint_bytes() && tail.frozen.is_none()
+        };
+        if full {
+            self.shared.changed.notify_all();
+        }
+        self.shared.forget_pending(&batch.cursors);
+        let appends = batch.appends.into_iter();
+        answers.extend(appends.map(|(done, outcome)| Answer::Append(done, outcome)));
+        self.send(Publication { messages, answers });
+    }
+
+    fn answer(&self, answers: Vec<Answer>) {
+        self.send(Publication {
+            messages: Arc::default(),
+            answers,
+        });
+    }
+
+    fn send(&self, publication: Publication) {
+        // The publisher ends after the committer, so the channel is open.
+        if self.publications.send(publication).is_err() {
+            tracing::error!("the publisher has ended before the committer");
+        }
+    }
+}
+
+fn unavailable(error: IndexError) -> AppendError {
+    AppendError::Unavailable(error.to_string())
+}

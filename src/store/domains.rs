@@ -1,0 +1,77 @@
+//! The domains and their floors, whole in memory: there are few of them.
+//!
+//! A floor is an id issued for the removal of a domain: no message has it, all older
+//! messages of the domain are below it and are never served again. A cursor is from
+//! after the removal exactly if it is at the floor or above.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::record::Record;
+use crate::model::{Domain, DomainRecord, MsgId};
+
+/// What is kept of a domain, also after its removal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DomainState {
+    /// `None` after a removal.
+    pub(super) record: Option<DomainRecord>,
+    /// Zero where it was never removed.
+    pub(super) floor: MsgId,
+}
+
+/// All domains.
+#[derive(Debug, Default)]
+pub(super) struct Domains {
+    records: BTreeMap<Domain, DomainRecord>,
+    floors: HashMap<Domain, MsgId>,
+}
+
+impl Domains {
+    /// Sets what is known of a domain.
+    pub(super) fn set(&mut self, domain: &Domain, state: DomainState) {
+        match state.record {
+            Some(record) => self.records.insert(domain.clone(), record),
+            None => self.records.remove(domain),
+        };
+        if state.floor > MsgId::ZERO {
+            self.floors.insert(domain.clone(), state.floor);
+        }
+    }
+
+    /// Applies a record of the journal; `None` where it is not about a domain.
+    pub(super) fn apply(&mut self, record: &Record) -> Option<(Domain, DomainState)> {
+        let (domain, state) = match record {
+            Record::Domain(record) => {
+                let state = DomainState {
+                    record: Some(record.clone()),
+                    floor: self.floor(&record.domain),
+                };
+                (record.domain.clone(), state)
+            }
+            Record::DomainRemoved { domain, floor } => {
+                let state = DomainState {
+                    record: None,
+                    floor: *floor,
+                };
+                (domain.clone(), state)
+            }
+            Record::Send { .. } | Record::Cursor { .. } => return None,
+        };
+        self.set(&domain, state.clone());
+        Some((domain, state))
+    }
+
+    /// The floor of a domain.
+    pub(super) fn floor(&self, domain: &Domain) -> MsgId {
+        self.floors.get(domain).copied().unwrap_or_default()
+    }
+
+    /// Whether there is such a domain.
+    pub(super) fn contains(&self, domain: &Domain) -> bool {
+        self.records.contains_key(domain)
+    }
+
+    /// All records, by name.
+    pub(super) fn records(&self) -> Vec<DomainRecord> {
+        self.records.values().cloned().collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! The file operations that durability rests on, behind one small trait.
+//!
+//! Tests put a simulated file system here that cuts writes short, fails syncs,
+//! fills up or stops the world. The index (`db/`) does not go through it: sled
+//! opens its own files, and whatever becomes of them is mended from the journal.
+//!
+//! Invariants: what is made is private (directories 0700, files 0600); nothing
+//! here is durable before `sync_data` of the file and `sync_dir` of its directory.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Keeps a lock file locked while it lives.
+pub(super) type LockGuard = Box<dyn Any + Send + Sync>;
+
+/// Operations on names. Paths are absolute or relative to the process.
+pub(super) trait FileSystem: Debug + Send + Sync {
+    /// Makes a directory with its parents; one that exists is fine.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes an empty file, or empties the one that is there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+    /// Opens a file that exists, for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+    /// The names in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Renames a file, over another one if it is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; one that is not there is fine.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The whole of a file; `None` where there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// Bytes that this user may still write to the file system of `dir`.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Takes an exclusive lock on a file, made if need be; `None` where another holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
+}
+
+/// Operations on one open file.
+pub(super) trait JournalFile: Send {
+    /// Writes all bytes at an offset.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Returns when what was written, and the file's length, is durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Cuts the file (and what was reserved beyond) or lengthens it with zeros.
+    fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+    /// Reserves space without changing the length: the length always tells how
+    /// much was appended, so that a reader who copies the file while it grows
+    /// gets a clean beginning of it and never a hole.
+    fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
+    /// Fills `bytes` from the beginning of the file as far as it goes; answers how far.
+    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
+}
+
+/// Writes a small file whole: either the old or the new one is there after a crash.
+pub(super) fn replace(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let temporary = dir.join(format!("{name}.new"));
+    let file = files.create(&temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()?;
+    drop(file);
+    files.rename(&temporary, &dir.join(name))?;
+    files.sync_dir(dir)
+}
+
+/// The machine's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RealFileSystem;
+
+impl FileSystem for RealFileSystem {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(true);
+        Ok(Box::new(how.mode(0o600).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let status = rustix::fs::statvfs(dir)?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(false);
+        let file = how.mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl JournalFile for File {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        File::set_len(self, len_bytes)
+    }
+
+    fn preallocate(&self, len_bytes: u64) -> io::Result<()> {
+        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
+        Ok(rustix::fs::fallocate(self, flags, 0, len_bytes)?)
+    }
+
+    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read_at(&mut bytes[filled..], filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}

@@ -1,0 +1,115 @@
+//! The index's keys: names with their length before them, then a number in big endian.
+//!
+//! A length says where a name ends, so names that begin alike or hold any character
+//! never mix, and all keys of one mailbox stand together in the order of ids.
+
+use crate::model::{Domain, Mailbox, UserId};
+
+/// Bytes of the number that ends a key.
+const NUMBER_BYTES: usize = 8;
+
+fn push(key: &mut Vec<u8>, name: &str) {
+    // No name of the model is longer than 253 bytes.
+    key.push(name.len() as u8);
+    key.extend_from_slice(name.as_bytes());
+}
+
+/// What all keys of a mailbox begin with or, with `from`, those of one sender in it.
+pub(super) fn prefix(mailbox: &Mailbox, from: Option<&UserId>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    push(&mut key, mailbox.domain.as_str());
+    push(&mut key, mailbox.user.as_str());
+    if let Some(from) = from {
+        push(&mut key, from.as_str());
+    }
+    key
+}
+
+/// The key of a send: domain and sender, then the sender's own id of it.
+pub(super) fn send(domain: &Domain, from_id: &UserId, client_msg_id: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    push(&mut key, domain.as_str());
+    push(&mut key, from_id.as_str());
+    key.extend_from_slice(client_msg_id.as_bytes());
+    key
+}
+
+/// The key of the chunk whose first message has this id.
+pub(super) fn with_id(prefix: &[u8], id: u64) -> Vec<u8> {
+    [prefix, &id.to_be_bytes()].concat()
+}
+
+/// The key of one part of a chunk.
+pub(super) fn part(chunk_key: &[u8], number: u32) -> Vec<u8> {
+    [chunk_key, &number.to_be_bytes()].concat()
+}
+
+/// Splits a chunk's key into prefix and id.
+pub(super) fn split(key: &[u8]) -> Option<(&[u8], u64)> {
+    let at = key.len().checked_sub(NUMBER_BYTES)?;
+    let (prefix, id) = key.split_at(at);
+    Some((prefix, u64::from_be_bytes(id.try_into().ok()?)))
+}
+
+/// Reads the names at the beginning of a key: domain and user.
+pub(super) fn mailbox(prefix: &[u8]) -> Option<Mailbox> {
+    let (domain, rest) = name(prefix)?;
+    let (user, _) = name(rest)?;
+    Some(Mailbox {
+        domain: Domain::parse(domain).ok()?,
+        user: UserId::parse(user).ok()?,
+    })
+}
+
+fn name(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    Some((std::str::from_utf8(name).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keys_of_similar_names_never_mix() {
+        let names = [
+            "u", "u1", "u12", "u/1", "u:1", "u%31", "用户", "用", "🙂", "🙂u", "1u",
+        ];
+        let mut prefixes = Vec::new();
+        for domain in names {
+            for user in names {
+                let mailbox = Mailbox {
+                    domain: Domain::parse(domain).unwrap(),
+                    user: UserId::parse(user).unwrap(),
+                };
+                let prefix = prefix(&mailbox, None);
+                assert_eq!(super::mailbox(&prefix).unwrap(), mailbox);
+                prefixes.push(prefix);
+            }
+        }
+        for (i, one) in prefixes.iter().enumerate() {
+            for (j, other) in prefixes.iter().enumerate() {
+                assert_eq!(i == j, one.starts_with(other));
+                let key = with_id(other, u64::MAX);
+                let inside = with_id(one, 0) <= key && key <= with_id(one, u64::MAX);
+                assert_eq!(i == j, inside);
+            }
+        }
+    }
+
+    #[test]
+    fn golden_keys() {
+        let mailbox = Mailbox {
+            domain: Domain::parse("de").unwrap(),
+            user: UserId::parse("é").unwrap(),
+        };
+        let from = UserId::parse("a").unwrap();
+        let key = with_id(&prefix(&mailbox, Some(&from)), 258);
+        let golden = b"\x02de\x02\xc3\xa9\x01a\0\0\0\0\0\0\x01\x02";
+        assert_eq!(key, golden);
+        assert_eq!(split(&key).unwrap(), (&golden[..8], 258));
+        assert_eq!(send(&mailbox.domain, &from, "c-1"), b"\x02de\x01ac-1");
+    }
+}

@@ -1,0 +1,129 @@
+//! Finds the chunk that holds a position, by interpolation over ids and positions.
+//!
+//! Ids are times and positions counts, so a guess is mostly near; every second step
+//! halves the range of ids instead, so that a lopsided mailbox costs a logarithm too.
+
+use sled::{IVec, Tree};
+
+use super::IndexError;
+use super::chunk::Head;
+use super::key;
+
+/// Chunks looked at one after the other when a guess came out just before its goal.
+const WALK_CHUNKS_MAX: usize = 4;
+
+/// A chunk as it stands in the tree.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) key: IVec,
+    pub(super) first_id: u64,
+    pub(super) head: Head,
+    pub(super) value: IVec,
+}
+
+impl Found {
+    /// Takes a tree's entry for a chunk.
+    pub(super) fn parse((key, value): (IVec, IVec)) -> Result<Self, IndexError> {
+        let split = key::split(&key);
+        let (_, first_id) = split.ok_or_else(|| IndexError::damaged("a key is cut short"))?;
+        let head = Head::decode(&value).map_err(IndexError::Damaged)?;
+        Ok(Self {
+            first_id,
+            head,
+            value,
+            key,
+        })
+    }
+}
+
+/// The last chunk under `prefix` whose first id is at most `id`.
+pub(super) fn at_or_below(
+    tree: &Tree,
+    prefix: &[u8],
+    id: u64,
+) -> Result<Option<Found>, IndexError> {
+    let range = key::with_id(prefix, 0)..=key::with_id(prefix, id);
+    let entry = tree.range(range).next_back().transpose()?;
+    entry.map(Found::parse).transpose()
+}
+
+/// The chunks under `prefix` whose first id is at least `id`, upwards.
+pub(super) fn upwards(
+    tree: &Tree,
+    prefix: &[u8],
+    id: u64,
+) -> impl Iterator<Item = Result<Found, IndexError>> {
+    let range = key::with_id(prefix, id)..=key::with_id(prefix, u64::MAX);
+    tree.range(range).map(|entry| Found::parse(entry?))
+}
+
+/// The chunk under `prefix` that holds this position; `None` beyond the end.
+pub(super) fn holding(
+    tree: &Tree,
+    prefix: &[u8],
+    position: u64,
+) -> Result<Option<Found>, IndexError> {
+    let Some(last) = at_or_below(tree, prefix, u64::MAX)? else {
+        return Ok(None);
+    };
+    if position >= last.head.end() {
+        return Ok(None);
+    }
+    if position >= last.head.position {
+        return Ok(Some(last));
+    }
+    let Some(first) = upwards(tree, prefix, 0).next().transpose()? else {
+        return Ok(None);
+    };
+    if position < first.head.end() {
+        return Ok(Some(first));
+    }
+    // The chunk begins above `low` and below `high.first_id`; `low` is at least
+    // `below.first_id`, and no chunk begins between the two.
+    let mut below = first;
+    let mut low = below.first_id;
+    let mut high = last;
+    let mut interpolate = true;
+    while high.first_id.saturating_sub(low) > 1 {
+        let guess = if interpolate {
+            guess(&below, &high, position)
+        } else {
+            low + (high.first_id - low) / 2
+        };
+        interpolate = !interpolate;
+        let guess = guess.clamp(low + 1, high.first_id - 1);
+        let Some(found) = at_or_below(tree, prefix, guess)? else {
+            break;
+        };
+        if found.head.position > position {
+            high = found;
+            continue;
+        }
+        low = guess;
+        below = found;
+        let next = key::with_id(prefix, below.first_id);
+        for walked in tree
+            .range(next..=key::with_id(prefix, u64::MAX))
+            .take(WALK_CHUNKS_MAX)
+        {
+            let walked = Found::parse(walked?)?;
+            if walked.head.position > position {
+                break;
+            }
+            if position < walked.head.end() {
+                return Ok(Some(walked));
+            }
+            low = low.max(walked.first_id);
+            below = walked;
+        }
+    }
+    Err(IndexError::damaged("the positions of a mailbox have a gap"))
+}
+
+fn guess(below: &Found, high: &Found, position: u64) -> u64 {
+    let ids = u128::from(high.first_id.saturating_sub(below.head.last_id));
+    let positions = u128::from(high.head.position.saturating_sub(below.head.end())).max(1);
+    let wanted = u128::from(position.saturating_sub(below.head.end()));
+    let ahead = (ids * wanted / positions).min(u128::from(u64::MAX));
+    below.head.last_id.saturating_add(ahead as u64)
+}

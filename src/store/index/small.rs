@@ -1,0 +1,262 @@
+//! The small trees: cursors, sends, domains.
+
+use std::sync::PoisonError;
+
+use super::super::domains::{DomainState, Domains};
+use super::super::record::{self, Record};
+use super::super::tail::{CursorValue, Generation, SendIds, SendKey};
+use super::apply::Pace;
+use super::{Index, IndexError, IndexState, SENDS_PREFIX, key};
+use crate::model::{Device, Domain, Mailbox, MsgId};
+
+/// The version byte of the values of the small trees.
+const VERSION: u8 = 1;
+const US_PER_DAY: u64 = 24 * 60 * 60 * 1_000_000;
+
+/// The UTC day of an id.
+pub(in crate::store) fn day(id: u64) -> u64 {
+    id / US_PER_DAY
+}
+
+impl Index {
+    /// Writes the cursors, sends and domains of a generation, counts what is new in
+    /// `state`, and drops the sends of days before `day_min`.
+    pub(in crate::store) fn apply_small(
+        &self,
+        generation: &Generation,
+        day_min: u64,
+        state: &mut IndexState,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
+        // In the order of the trees, so that neighbours are written together.
+        let mut cursors: Vec<_> = generation.cursors.iter().collect();
+        cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        for (mailbox, devices) in cursors {
+            let prefix = key::prefix(mailbox, None);
+            for (resource, value) in devices {
+                let key = [&prefix, resource.as_str().as_bytes()].concat();
+                let old = self.cursors.get(&key)?;
+                let higher = old.as_ref().and_then(|old| decode_cursor(old));
+                if higher.is_none_or(|old| old.id < value.id) {
+                    self.cursors.insert(&key, encode_cursor(*value))?;
+                    state.cursors += u64::from(old.is_none());
+                    pace(self, key.len())?;
+                }
+            }
+        }
+        let mut sends: Vec<_> = generation.sends.iter().collect();
+        sends.sort_unstable_by_key(|(key, _)| *key);
+        for (key, ids) in sends {
+            let day = day(ids.first.0);
+            if day < day_min {
+                continue;
+            }
+            let tree = match self.sends_tree(day) {
+                Some(tree) => tree,
+                None => self.make_sends_tree(day)?,
+            };
+            let key = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
+            let old = tree.insert(&key, encode_send(*ids))?;
+            *state.sends.entry(day).or_default() += u64::from(old.is_none());
+            pace(self, key.len())?;
+        }
+        for (domain, domain_state) in &generation.domains {
+            let value = encode_domain(domain_state);
+            let old = self.domains.insert(domain.as_str(), value)?;
+            state.domains += u64::from(old.is_none());
+        }
+        self.drop_sends_before(day_min, state)
+    }
+
+    fn make_sends_tree(&self, day: u64) -> Result<sled::Tree, IndexError> {
+        let tree = self.db.open_tree(format!("{SENDS_PREFIX}{day}"))?;
+        let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        sends.insert(day, tree.clone());
+        Ok(tree)
+    }
+
+    fn drop_sends_before(&self, day_min: u64, state: &mut IndexState) -> Result<(), IndexError> {
+        let old: Vec<u64> = {
+            let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = sends.split_off(&day_min);
+            std::mem::replace(&mut *sends, kept).into_keys().collect()
+        };
+        for day in old {
+            self.db.drop_tree(format!("{SENDS_PREFIX}{day}"))?;
+        }
+        state.sends = state.sends.split_off(&day_min);
+        Ok(())
+    }
+
+    /// The ids of a send that was accepted on one of these days.
+    pub(in crate::store) fn send(
+        &self,
+        key: &SendKey,
+        days: [u64; 2],
+    ) -> Result<Option<SendIds>, IndexError> {
+        let mut bytes = None;
+        for day in days {
+            let Some(tree) = self.sends_tree(day) else {
+                continue;
+            };
+            let bytes = bytes.get_or_insert_with(|| {
+                key::send(&key.domain, &key.from_id, key.client_msg_id.as_str())
+            });
+            if let Some(value) = tree.get(bytes)? {
+                let ids = decode_send(&value);
+                let ids = ids.ok_or_else(|| IndexError::damaged("the ids of a send"))?;
+                return Ok(Some(ids));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A device's cursor.
+    pub(in crate::store) fn cursor(
+        &self,
+        device: &Device,
+    ) -> Result<Option<CursorValue>, IndexError> {
+        let prefix = key::prefix(&device.mailbox, None);
+        let key = [&prefix, device.resource.as_str().as_bytes()].concat();
+        let Some(value) = self.cursors.get(key)? else {
+            return Ok(None);
+        };
+        let cursor = decode_cursor(&value).ok_or_else(|| IndexError::damaged("a cursor"))?;
+        Ok(Some(cursor))
+    }
+
+    /// The highest cursor of a user's devices.
+    pub(in crate::store) fn highest_cursor(
+        &self,
+        mailbox: &Mailbox,
+    ) -> Result<Option<MsgId>, IndexError> {
+        let mut highest = None;
+        for entry in self.cursors.scan_prefix(key::prefix(mailbox, None)) {
+            let (_, value) = entry?;
+            let cursor = decode_cursor(&value).ok_or_else(|| IndexError::damaged("a cursor"))?;
+            highest = highest.max(Some(cursor.id));
+        }
+        Ok(highest)
+    }
+
+    /// All domains.
+    pub(in crate::store) fn domains(&self) -> Result<Domains, IndexError> {
+        let mut domains = Domains::default();
+        for entry in &self.domains {
+            let (key, value) = entry?;
+            let name = std::str::from_utf8(&key).ok().map(Domain::parse);
+            let decoded = name.and_then(Result::ok).zip(decode_domain(&value));
+            let (name, state) = decoded.ok_or_else(|| IndexError::damaged("a domain"))?;
+            domains.set(&name, state);
+        }
+        Ok(domains)
+    }
+
+    /// Whether the small trees hold as much as `state` says, and all of it reads.
+    pub(super) fn verify_small(&self, state: &IndexState) -> Result<(), IndexError> {
+        let mut cursors = 0;
+        for entry in &self.cursors {
+            decode_cursor(&entry?.1).ok_or_else(|| IndexError::damaged("a cursor"))?;
+            cursors += 1;
+        }
+        self.domains()?;
+        let mut short = cursors < state.cursors || (self.domains.len() as u64) < state.domains;
+        for (day, expected) in &state.sends {
+            let mut count = 0;
+            if let Some(tree) = self.sends_tree(*day) {
+                for entry in &tree {
+                    decode_send(&entry?.1).ok_or_else(|| IndexError::damaged("a send"))?;
+                    count += 1;
+                }
+            }
+            short |= count < *expected;
+        }
+        if short {
+            return Err(IndexError::damaged("cursors, sends or domains are missing"));
+        }
+        Ok(())
+    }
+}
+
+fn encode_cursor(value: CursorValue) -> Vec<u8> {
+    let numbers = [value.id.0.to_le_bytes(), value.at_ms.to_le_bytes()].concat();
+    [[VERSION].as_slice(), &numbers].concat()
+}
+
+fn decode_cursor(value: &[u8]) -> Option<CursorValue> {
+    let (id, at_ms) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    Some(CursorValue {
+        id: MsgId(u64::from_le_bytes(*id)),
+        at_ms: u64::from_le_bytes(at_ms.try_into().ok()?),
+    })
+}
+
+fn encode_send(ids: SendIds) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    value.extend_from_slice(&ids.first.0.to_le_bytes());
+    value.extend_from_slice(&ids.count.to_le_bytes());
+    value
+}
+
+fn decode_send(value: &[u8]) -> Option<SendIds> {
+    let (first, count) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    Some(SendIds {
+        first: MsgId(u64::from_le_bytes(*first)),
+        count: u32::from_le_bytes(count.try_into().ok()?),
+    })
+}
+
+fn encode_domain(state: &DomainState) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    value.extend_from_slice(&state.floor.0.to_le_bytes());
+    if let Some(record) = &state.record {
+        record::encode_domain(record, &mut value);
+    }
+    value
+}
+
+fn decode_domain(value: &[u8]) -> Option<DomainState> {
+    let (floor, stored) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    let record = match stored {
+        [] => None,
+        stored => match record::decode(stored).ok()? {
+            Record::Domain(record) => Some(record),
+            _ => return None,
+        },
+    };
+    Some(DomainState {
+        record,
+        floor: MsgId(u64::from_le_bytes(*floor)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn golden_values() {
+        let cursor = CursorValue {
+            id: MsgId(258),
+            at_ms: 3,
+        };
+        let golden = [1, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(encode_cursor(cursor), golden);
+        assert_eq!(decode_cursor(&golden), Some(cursor));
+        let ids = SendIds {
+            first: MsgId(258),
+            count: 2,
+        };
+        let golden = [1, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
+        assert_eq!(encode_send(ids), golden);
+        assert_eq!(decode_send(&golden), Some(ids));
+        let removed = DomainState {
+            record: None,
+            floor: MsgId(7),
+        };
+        assert_eq!(encode_domain(&removed), [1, 7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decode_domain(&encode_domain(&removed)), Some(removed));
+        assert_eq!(decode_domain(b"\x02"), None);
+    }
+}

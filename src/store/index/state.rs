@@ -1,0 +1,101 @@
+//! `db.state`: how far the index is, in a small file beside it.
+//!
+//! Written after the index is durable, so the index has at least what it says.
+//! Missing or unreadable, it says that the index holds nothing to be relied upon.
+
+use std::collections::BTreeMap;
+
+use bincode::config::{Configuration, standard};
+use bincode::{Decode, Encode};
+
+use super::super::journal::Position;
+
+const MAGIC: [u8; 8] = *b"rbxSTAT1";
+const CODING: Configuration = standard();
+
+/// What the index holds.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(in crate::store) struct IndexState {
+    /// The journal's place up to which the index has everything.
+    pub(in crate::store) position: Position,
+    /// The last id issued before it.
+    pub(in crate::store) last_id: u64,
+    /// Messages up to that id.
+    pub(in crate::store) messages: u64,
+    /// Cursors, at least.
+    pub(in crate::store) cursors: u64,
+    /// Domains with a record or a floor, at least.
+    pub(in crate::store) domains: u64,
+    /// Sends of each day, at least.
+    pub(in crate::store) sends: BTreeMap<u64, u64>,
+    /// After a clean close: the fingerprint of the index's files.
+    pub(in crate::store) clean: Option<u64>,
+}
+
+impl IndexState {
+    /// The name of the file.
+    pub(in crate::store) const FILE: &'static str = "db.state";
+
+    /// The state of an empty index.
+    pub(in crate::store) fn empty() -> Self {
+        Self {
+            position: Position::START,
+            last_id: 0,
+            messages: 0,
+            cursors: 0,
+            domains: 0,
+            sends: BTreeMap::new(),
+            clean: None,
+        }
+    }
+
+    /// The bytes of the file: magic, CRC32C of the rest, bincode.
+    pub(in crate::store) fn encode(&self) -> Vec<u8> {
+        let body = bincode::encode_to_vec(self, CODING)
+            .expect("a vector takes all bytes and the types have no failing encoder");
+        let crc = crc32c::crc32c(&body).to_le_bytes();
+        [MAGIC.as_slice(), &crc, &body].concat()
+    }
+
+    /// Reads the file; `None` where it is not right.
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (crc, body) = bytes.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
+        if crc32c::crc32c(body).to_le_bytes() != *crc {
+            return None;
+        }
+        let (state, used) = bincode::decode_from_slice(body, CODING).ok()?;
+        (used == body.len()).then_some(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        let state = IndexState {
+            position: Position {
+                segment: 3,
+                offset: 64,
+                sequence: 9,
+            },
+            last_id: 5,
+            messages: 4,
+            cursors: 2,
+            domains: 1,
+            sends: BTreeMap::from([(20_000, 7)]),
+            clean: Some(6),
+        };
+        let body = [3, 64, 9, 5, 4, 2, 1, 1, 251, 0x20, 0x4e, 7, 1, 6];
+        let crc = crc32c::crc32c(&body).to_le_bytes();
+        let golden = [b"rbxSTAT1".as_slice(), &crc, &body].concat();
+        assert_eq!(state.encode(), golden);
+        assert_eq!(IndexState::decode(&golden), Some(state));
+        for at in 0..golden.len() {
+            let mut bad = golden.clone();
+            bad[at] ^= 1;
+            assert_eq!(IndexState::decode(&bad), None, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Appends frames: one write and one sync each, in segments that it begins and seals.
+//!
+//! Invariant: after a failed write or sync the file is never written again (a failed
+//! sync may have dropped its pages). It is cut to its last good length if it lets itself
+//! be cut; the next segment's header declares whatever is left behind void.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::super::files::{FileSystem, JournalFile};
+use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
+use super::{FrameBuffer, Position};
+
+/// The pause between two tries to begin a segment after a failure.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Reserving less than this on a full disk is a failure: better no segment than many tiny ones.
+const PREALLOCATE_BYTES_MIN: u64 = 64 << 10;
+
+/// Where recovery found the journal's end.
+#[derive(Debug)]
+pub(crate) struct WriterStart {
+    /// The journal's directory.
+    pub(crate) dir: PathBuf,
+    /// Size at which a segment is sealed.
+    pub(crate) segment_bytes: u64,
+    /// The end of the last good frame.
+    pub(crate) end: Position,
+    /// The last segment, if it can be written on; its bytes behind the end are rubbish.
+    pub(crate) open: Option<(SegmentName, u64)>,
+    /// The last id issued.
+    pub(crate) last_id: u64,
+}
+
+struct Current {
+    file: Box<dyn JournalFile>,
+    name: SegmentName,
+    generation: u64,
+    frames: u64,
+}
+
+/// The one who appends.
+pub(crate) struct Writer {
+    files: Arc<dyn FileSystem>,
+    dir: PathBuf,
+    segment_bytes: u64,
+    current: Option<Current>,
+    end: Position,
+    /// The name of the segment to be begun; kept over failures, so that a file whose
+    /// making failed half-way is replaced and never stands beside another of its number.
+    planned: Option<SegmentName>,
+    retry_at: Option<Instant>,
+    sealed: Sender<SegmentName>,
+}
+
+impl Writer {
+    /// Takes up the journal at its end: cuts the torn tail off and makes durable what
+    /// recovery has read (it may have been written but not synced before a crash).
+    pub(crate) fn resume(
+        files: Arc<dyn FileSystem>,
+        start: WriterStart,
+        sealed: Sender<SegmentName>,
+    ) -> io::Result<Self> {
+        let mut writer = Self {
+            files,
+            dir: start.dir,
+            segment_bytes: start.segment_bytes,
+            current: None,
+            end: start.end,
+            planned: None,
+            retry_at: None,
+            sealed,
+        };
+        if let Some((name, generation)) = start.open {
+            let file = writer.files.open(&name.path(&writer.dir))?;
+            file.set_len(start.end.offset)?;
+            file.sync_data()?;
+            writer
+                .reserve(file.as_ref())
+                .or_else(out_of_space_is_fine)?;
+            writer.current = Some(Current {
+                file,
+                name,
+                generation,
+                frames: u64::from(start.end.offset > HEADER_BYTES as u64),
+            });
+        } else if start.end == Position::START {
+            writer.begin_segment(start.last_id)?;
+        }
+        Ok(writer)
+    }
+
+    /// The end of the last good frame.
+    pub(crate) fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Whether a segment is open; without one, tries to begin it, but not too often.
+    /// `last_id` is the last id issued.
+    pub(crate) fn ready(&mut self, last_id: u64) -> io::Result<()> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return Err(io::Error::other("the last write failed a moment ago"));
+        }
+        self.begin_segment(last_id).inspect_err(|_| {
+            self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+        })
+    }
+
+    /// Writes a frame and makes it durable. On an error nothing of it is in the journal,
+    /// except that a crash right now may still find it. `last_id` is the last id issued
+    /// before the frame's.
+    pub(crate) fn append(&mut self, frame: &mut FrameBuffer, last_id: u64) -> io::Result<Position> {
+        let begun = self.end.offset > HEADER_BYTES as u64;
+        if begun && self.end.offset + frame.len() as u64 > self.segment_bytes {
+            self.seal_current();
+        }
+        self.ready(last_id)?;
+        let Some(current) = self.current.as_mut() else {
+            return Err(io::Error::other("no segment is open"));
+        };
+        let bytes = frame.seal(current.generation, self.end.sequence);
+        let written = current
+            .file
+            .write_all_at(bytes, self.end.offset)
+            .and_then(|()| current.file.sync_data());
+        if let Err(error) = written {
+            self.give_up_current();
+            // Now rather than later: its header makes the leftovers void for good.
+            if self.begin_segment(last_id).is_err() {
+                self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+            }
+            return Err(error);
+        }
+        current.frames += 1;
+        self.end.offset += bytes.len() as u64;
+        self.end.sequence += 1;
+        Ok(self.end)
+    }
+
+    fn seal_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            // Only gives back what was reserved beyond the end.
+            if let Err(error) = current.file.set_len(self.end.offset) {
+                tracing::debug!(%error, "a sealed segment keeps its reserved space");
+            }
+            // Nobody listening means that the store is closing.
+            let _ = self.sealed.send(current.name);
+        }
+    }
+
+    fn give_up_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            let cut = current
+                .file
+                .set_len(self.end.offset)
+                .and_then(|()| current.file.sync_data());
+            if let Err(error) = cut {
+                tracing::debug!(%error, "a failed segment could not be cut");
+            }
+            if current.frames == 0 {
+                // Nothing of it was ever told of: its number is used again, so that a
+                // disk that stays full does not make segment after segment.
+                self.planned = Some(current.name);
+            }
+        }
+    }
+
+    fn begin_segment(&mut self, last_id: u64) -> io::Result<()> {
+        let name = *self.planned.get_or_insert(SegmentName {
+            number: if self.end == Position::START {
+                1
+            } else {
+                self.end.segment + 1
+            },
+            first_id: last_id + 1,
+        });
+        let header = SegmentHeader {
+            number: name.number,
+            generation: SegmentHeader::random_generation(),
+            first_sequence: self.end.sequence,
+            last_id,
+        };
+        let temporary = self.dir.join(format!("{}{TEMPORARY}", name.file_name()));
+        let file = self.files.create(&temporary)?;
+        let made = self
+            .reserve(file.as_ref())
+            .and_then(|()| file.write_all_at(&header.encode(), 0))
+            .and_then(|()| file.sync_data())
+            .and_then(|()| self.files.rename(&temporary, &name.path(&self.dir)))
+            .and_then(|()| self.files.sync_dir(&self.dir));
+        if let Err(error) = made {
+            if let Err(error) = self.files.remove(&temporary) {
+                tracing::debug!(%error, "a temporary segment could not be removed");
+            }
+            return Err(error);
+        }
+        self.current = Some(Current {
+            file,
+            name,
+            generation: header.generation,
+            frames: 0,
+        });
+        self.planned = None;
+        self.retry_at = None;
+        self.end.segment = name.number;
+        self.end.offset = HEADER_BYTES as u64;
+        Ok(())
+    }
+
+    /// Reserves the segment's space, or as much as there is.
+    fn reserve(&self, file: &dyn JournalFile) -> io::Result<()> {
+        let mut bytes = self.segment_bytes;
+        loop {
+            match file.preallocate(bytes) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    if bytes <= PREALLOCATE_BYTES_MIN {
+                        return Err(error);
+                    }
+                    bytes = (bytes / 8).max(PREALLOCATE_BYTES_MIN);
+                }
+                // File systems without the operation, or with a limit on a file's size.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+fn out_of_space_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Ok(());
+    }
+    Err(error)
+}

@@ -1,0 +1,200 @@
+//! Opens a data directory: takes its lock, recovers what is in it, makes it ready.
+//!
+//! The index is taken as it is after a clean close; else it is verified, and made anew
+//! from the journal if anything is wrong with it. The journal is never mended beyond
+//! cutting off a torn tail.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::api::{OpenError, StoreOptions};
+use super::builder::{self, BuildError, Builder, Site};
+use super::files::{self, FileSystem, LockGuard};
+use super::index::{self, Index, IndexError, IndexState};
+use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, list};
+use super::shared::checkpoint_bytes;
+use crate::clock::Clock;
+use crate::model::MsgId;
+
+/// The version of the data directory's layout.
+const VERSION: u32 = 1;
+
+/// A data directory that is ready.
+pub(super) struct Opened {
+    pub(super) lock: LockGuard,
+    pub(super) builder: Builder,
+    pub(super) writer: Writer,
+    pub(super) last_id: MsgId,
+    /// All segments but the one that is written on.
+    pub(super) sealed: Vec<SegmentName>,
+}
+
+/// Opens or makes the data directory. `sealed` is told of segments sealed later.
+pub(super) fn open(
+    options: &StoreOptions,
+    clock: &dyn Clock,
+    files: &Arc<dyn FileSystem>,
+    sealed: Sender<SegmentName>,
+) -> Result<Opened, OpenError> {
+    let dir = options.dir.as_path();
+    let journal = dir.join("journal");
+    files
+        .create_dir(dir)
+        .map_err(io_error("cannot create", dir))?;
+    let lock_path = dir.join("LOCK");
+    let lock = files
+        .lock(&lock_path)
+        .map_err(io_error("cannot lock", &lock_path))?
+        .ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
+    check_version(files.as_ref(), dir)?;
+    files
+        .create_dir(&journal)
+        .and_then(|()| files.sync_dir(dir))
+        .map_err(io_error("cannot create", &journal))?;
+
+    let site = || Site {
+        files: files.clone(),
+        dir: dir.to_owned(),
+        cache_bytes: options.cache_bytes,
+        checkpoint_bytes: checkpoint_bytes(options),
+        day_min: index::day(clock.now_us()).saturating_sub(1),
+    };
+    let segments = list(files.as_ref(), &journal)?;
+    let state = load_state(files.as_ref(), dir)?;
+    if segments.is_empty() && state.is_some() {
+        return Err(OpenError::Damaged {
+            path: journal,
+            offset: 0,
+            what: "its segments are missing".to_owned(),
+        });
+    }
+    let existing = match state {
+        Some(state) => existing(site(), state).map(Some),
+        None if segments.is_empty() => Ok(None),
+        None => Err(BuildError::Index(IndexError::Damaged(
+            "its state is missing or damaged".to_owned(),
+        ))),
+    };
+    let (builder, end) = match existing {
+        Ok(Some(found)) => found,
+        Ok(None) => anew(site())?,
+        Err(BuildError::Journal(error)) => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "the index is not fit and is made anew from the journal");
+            let found = anew(site())?;
+            let messages = found.0.state.messages + found.0.tail.active.messages;
+            tracing::warn!(messages, "the index was made anew");
+            found
+        }
+    };
+    if end.torn_bytes > 0 {
+        let (segment, bytes) = (end.position.segment, end.torn_bytes);
+        tracing::warn!(segment, bytes, "the journal's torn end was cut off");
+    }
+    let last_id = builder.tail.active.last_id.max(MsgId(end.last_id));
+    let start = WriterStart {
+        dir: journal.clone(),
+        segment_bytes: options.segment_bytes,
+        end: end.position,
+        open: end.open,
+        last_id: last_id.0,
+    };
+    let sealed_now = segments.into_iter();
+    let open_name = end.open.map(|(name, _)| name);
+    let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
+    let writer = Writer::resume(files.clone(), start, sealed)
+        .map_err(io_error("cannot write in", &journal))?;
+    let mut builder = builder;
+    builder.state.clean = None;
+    builder::save(files.as_ref(), dir, &builder.state)
+        .map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
+    Ok(Opened {
+        lock,
+        builder,
+        writer,
+        last_id,
+        sealed: sealed_now,
+    })
+}
+
+/// Takes the index as it is, if it is fit, and brings it up to the journal.
+fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError> {
+    let clean = state.clean.is_some() && state.clean == index::fingerprint(&site.dir).ok();
+    let index = Index::open(&site.dir, site.cache_bytes)?;
+    let highest = if clean { 0 } else { index.verify(&state)? };
+    let resumed = index::guarded(|| Builder::resume(site, index, state));
+    let mut builder = resumed?;
+    let outcome = index::guarded(|| builder.replay(None, &|| false))?;
+    let Outcome::Reached(end) = outcome else {
+        return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
+    };
+    if highest > builder.tail.active.last_id.0 {
+        return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
+    }
+    Ok((builder, end))
+}
+
+/// Makes the index anew.
+fn anew(site: Site) -> Result<(Builder, End), OpenError> {
+    let dir = site.dir.clone();
+    let made = index::guarded(|| {
+        let mut builder = Builder::anew(site)?;
+        let outcome = builder.replay(None, &|| false)?;
+        Ok::<_, BuildError>((builder, outcome))
+    });
+    let broken = |source: io::Error| OpenError::Io {
+        action: "cannot make the index in",
+        path: dir.join("db"),
+        source,
+    };
+    match made {
+        Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
+        Ok((_, Outcome::Ahead)) => Err(OpenError::Damaged {
+            path: dir.join("journal"),
+            offset: 0,
+            what: format!("it does not begin with frame {}", Position::START.sequence),
+        }),
+        Err(BuildError::Journal(error)) => Err(error),
+        Err(BuildError::State(error)) => Err(broken(error)),
+        Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
+    }
+}
+
+fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join("VERSION");
+    let found = files.read(&path).map_err(io_error("cannot read", &path))?;
+    let Some(found) = found else {
+        return files::replace(files, dir, "VERSION", format!("{VERSION}\n").as_bytes())
+            .map_err(io_error("cannot write", &path));
+    };
+    let number = std::str::from_utf8(&found).ok().map(str::trim);
+    match number.and_then(|number| number.parse().ok()) {
+        Some(VERSION) => Ok(()),
+        Some(found) if found > VERSION => Err(OpenError::TooNew {
+            found,
+            known: VERSION,
+        }),
+        _ => Err(OpenError::Damaged {
+            path,
+            offset: 0,
+            what: "it does not hold a version".to_owned(),
+        }),
+    }
+}
+
+fn load_state(files: &dyn FileSystem, dir: &Path) -> Result<Option<IndexState>, OpenError> {
+    let path = dir.join(IndexState::FILE);
+    let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
+    Ok(bytes.and_then(|bytes| IndexState::decode(&bytes)))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        action,
+        path,
+        source,
+    }
+}

@@ -1,0 +1,59 @@
+//! Hands on what is durable: first the messages to the sink, then the answers to
+//! their senders, batch by batch in the order of the journal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+use super::api::{Accepted, AppendError, CommitSink, Done};
+use super::queue::{DomainReply, Job};
+use super::shared::Shared;
+use crate::model::Message;
+
+/// An answer that waits for its batch to be published.
+pub(super) enum Answer {
+    Append(Done, Result<Accepted, AppendError>),
+    Domain(DomainReply, Result<bool, AppendError>),
+    Refused(Job, AppendError),
+}
+
+impl Answer {
+    /// The same, after its frame could not be written.
+    pub(super) fn failed(self, error: &AppendError) -> Self {
+        match self {
+            Self::Append(done, _) => Self::Append(done, Err(error.clone())),
+            Self::Domain(reply, _) => Self::Domain(reply, Err(error.clone())),
+            Self::Refused(job, error) => Self::Refused(job, error),
+        }
+    }
+
+    fn give(self) {
+        match self {
+            Self::Append(done, outcome) => done(outcome),
+            // Who no longer waits needs no answer.
+            Self::Domain(reply, outcome) => {
+                let _ = reply.send(outcome);
+            }
+            Self::Refused(job, error) => job.refuse(error),
+        }
+    }
+}
+
+/// A durable batch on its way out.
+pub(super) struct Publication {
+    pub(super) messages: Arc<Vec<Message>>,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// Works until the committer has ended.
+pub(super) fn run(shared: &Shared, sink: &dyn CommitSink, publications: &Receiver<Publication>) {
+    while let Ok(publication) = publications.recv() {
+        if let Some(last) = publication.messages.last() {
+            sink.committed(&publication.messages);
+            shared.published.store(last.id.0, Ordering::Release);
+        }
+        for answer in publication.answers {
+            answer.give();
+        }
+    }
+}

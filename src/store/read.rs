@@ -1,0 +1,215 @@
+//! Reads over the tail and the index together.
+//!
+//! The tail is looked at first and the index second, and from the index only what is
+//! not in what the tail showed: whatever a checkpoint moves meanwhile, nothing is missed
+//! and nothing comes twice. Positions that a removed domain left behind are not counted.
+
+use std::ops::Range;
+
+use super::api::ReadError;
+use super::index::{IndexError, guarded};
+use super::shared::Shared;
+use super::tail::{CursorValue, Entry};
+use crate::model::{Device, Mailbox, Message, MsgId, UserId};
+
+/// How often a page is looked up again because a checkpoint ended in the middle of it.
+const TRIES_MAX: usize = 16;
+
+impl Shared {
+    /// As [`super::Store::cursor`], `IndexError` for those inside.
+    pub(super) fn cursor(&self, device: &Device) -> Result<Option<MsgId>, IndexError> {
+        let floor = self.domains().floor(&device.mailbox.domain);
+        let theirs = |(resource, value): &(_, CursorValue)| {
+            (*resource == device.resource).then_some(value.id)
+        };
+        let mut highest = {
+            let pending = self.pending();
+            let devices = pending.get(&device.mailbox);
+            devices.and_then(|devices| devices.iter().find_map(theirs))
+        };
+        let in_tail = self
+            .tail()
+            .cursors(&device.mailbox)
+            .filter_map(theirs)
+            .max();
+        highest = highest.max(in_tail);
+        if highest.is_none() {
+            let index = self.index()?;
+            let found = guarded(|| index.cursor(device))?;
+            highest = found.map(|value| value.id);
+        }
+        Ok(highest.filter(|id| *id >= floor))
+    }
+
+    /// As [`super::Store::highest_cursor`].
+    pub(super) fn highest_cursor(&self, mailbox: &Mailbox) -> Result<Option<MsgId>, IndexError> {
+        let floor = self.domains().floor(&mailbox.domain);
+        let mut highest = {
+            let pending = self.pending();
+            let devices = pending.get(mailbox);
+            devices.and_then(|devices| devices.iter().map(|(_, value)| value.id).max())
+        };
+        let in_tail = self
+            .tail()
+            .cursors(mailbox)
+            .map(|(_, value)| value.id)
+            .max();
+        highest = highest.max(in_tail);
+        let index = self.index()?;
+        highest = highest.max(guarded(|| index.highest_cursor(mailbox))?);
+        Ok(highest.filter(|id| *id >= floor))
+    }
+
+    /// Notes a cursor that is to be written with a later commit.
+    pub(super) fn confirm(&self, device: &Device, id: MsgId) {
+        let value = {
+            let tail = self.tail();
+            let known = tail.cursors(&device.mailbox);
+            let mut known = known.filter(|(resource, _)| *resource == device.resource);
+            // Nothing above the newest message can have been received.
+            let id = id.min(tail.active.last_id);
+            if known.any(|(_, value)| value.id >= id) {
+                return;
+            }
+            CursorValue {
+                id,
+                at_ms: self.clock.now_ms(),
+            }
+        };
+        super::tail::raise(&mut self.pending(), device, value);
+    }
+
+    /// Drops pending cursors that are durable now.
+    pub(super) fn forget_pending(&self, durable: &[(Device, CursorValue)]) {
+        if durable.is_empty() {
+            return;
+        }
+        let mut pending = self.pending();
+        for (device, written) in durable {
+            if let Some(devices) = pending.get_mut(&device.mailbox) {
+                devices.retain(|(r, v)| *r != device.resource || v.id > written.id);
+                if devices.is_empty() {
+                    pending.remove(&device.mailbox);
+                }
+            }
+        }
+    }
+
+    /// As [`super::Store::messages_after`].
+    pub(super) fn messages_after(
+        &self,
+        mailbox: &Mailbox,
+        after: MsgId,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Message>, ReadError> {
+        let after = after.max(self.domains().floor(&mailbox.domain));
+        let (bound, entries, tail_alone) = {
+            let tail = self.tail();
+            let skip = tail.rank(mailbox, None, after);
+            let entries = tail.slice(mailbox, None, skip, count_max);
+            (tail.index_bound(mailbox), entries, after >= tail.start())
+        };
+        let mut messages = Vec::new();
+        if !tail_alone {
+            let index = self.index()?;
+            messages =
+                guarded(|| index.messages_between(mailbox, after, bound, count_max, bytes_max))?;
+        }
+        let mut bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        for message in entries.iter().map(Entry::message) {
+            let full = messages.len() >= count_max || bytes >= bytes_max;
+            if full && !(messages.is_empty() && count_max > 0) {
+                break;
+            }
+            bytes += message.content.len();
+            messages.push(message.clone());
+        }
+        Ok(messages)
+    }
+
+    /// As [`super::Store::rank`].
+    pub(super) fn rank(
+        &self,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        upto: MsgId,
+    ) -> Result<u64, ReadError> {
+        let floor = self.domains().floor(&mailbox.domain);
+        if upto <= floor {
+            return Ok(0);
+        }
+        let (bound, in_tail, below) = {
+            let tail = self.tail();
+            let below = tail.rank(mailbox, from, floor);
+            let in_tail = tail.rank(mailbox, from, upto);
+            (tail.index_bound(mailbox), in_tail, below)
+        };
+        let index = self.index()?;
+        Ok(guarded(|| {
+            let all = index.rank(mailbox, from, upto.min(bound))? + in_tail;
+            let hidden = match floor {
+                MsgId::ZERO => 0,
+                floor => index.rank(mailbox, from, floor.min(bound))? + below,
+            };
+            Ok::<_, IndexError>(all.saturating_sub(hidden))
+        })?)
+    }
+
+    /// As [`super::Store::slice`].
+    pub(super) fn slice(
+        &self,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        positions: Range<u64>,
+    ) -> Result<Vec<Message>, ReadError> {
+        for _ in 0..TRIES_MAX {
+            if let Some(messages) = self.try_slice(mailbox, from, positions.clone())? {
+                return Ok(messages);
+            }
+        }
+        Err(ReadError::Index("it changes too fast".to_owned()))
+    }
+
+    /// `None` where a checkpoint ended between the looks at index and tail.
+    fn try_slice(
+        &self,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        positions: Range<u64>,
+    ) -> Result<Option<Vec<Message>>, ReadError> {
+        let floor = self.domains().floor(&mailbox.domain);
+        let (start, bound, hidden_in_tail) = {
+            let tail = self.tail();
+            let hidden = tail.rank(mailbox, from, floor);
+            (tail.start(), tail.index_bound(mailbox), hidden)
+        };
+        let index = self.index()?;
+        let (in_index, hidden) = guarded(|| {
+            let hidden = match floor {
+                MsgId::ZERO => 0,
+                floor => index.rank(mailbox, from, floor.min(bound))? + hidden_in_tail,
+            };
+            Ok::<_, IndexError>((index.rank(mailbox, from, bound)?, hidden))
+        })?;
+        let begin = positions.start.saturating_add(hidden);
+        let end = positions.end.saturating_add(hidden);
+        let mut messages = Vec::new();
+        if begin < in_index {
+            messages = guarded(|| index.slice(mailbox, from, begin..end.min(in_index)))?;
+        }
+        if end > in_index && begin < end {
+            let skip = begin.saturating_sub(in_index);
+            let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);
+            let tail = self.tail();
+            // As long as it begins at the same id, a tail is only ever added to.
+            if tail.start() != start {
+                return Ok(None);
+            }
+            let entries = tail.slice(mailbox, from, skip, count);
+            drop(tail);
+            messages.extend(entries.iter().map(|entry| entry.message().clone()));
+        }
+        Ok(Some(messages))
+    }
+}

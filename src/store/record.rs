@@ -1,0 +1,373 @@
+//! The stored form of everything that must survive: what is in a journal frame.
+//!
+//! A record is a version byte and then bincode; the variants' numbers are part of
+//! the format and are only ever added to. The types of the model are parsed again
+//! on reading, so that nothing gets in that could not have been written.
+
+use bincode::config::{Configuration, standard};
+use bincode::{BorrowDecode, Encode};
+
+use crate::model::{
+    ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MessageType, MsgId, NameError,
+    ProjectToken, Resource, SigningKey, UserId, UserName,
+};
+
+/// The version byte of records written today.
+const VERSION: u8 = 1;
+const CODING: Configuration = standard();
+
+/// Why bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    /// It holds no bytes.
+    #[error("a record is empty")]
+    Empty,
+    /// Its version byte is not known.
+    #[error("a record has version {0}, which this relaybox does not know")]
+    Version(u8),
+    /// It is not what its version promises.
+    #[error("a record does not decode: {0}")]
+    Coding(String),
+    /// A name in it breaks the rules.
+    #[error("a record holds a name that {0}")]
+    Name(#[from] NameError),
+}
+
+/// One thing that happened, in the order in which it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Record {
+    /// A send was accepted: its messages, one for each recipient, with ids that follow
+    /// one another, and the sender's own id of it.
+    Send {
+        messages: Vec<Message>,
+        client_msg_id: Option<ClientMsgId>,
+    },
+    /// A device is known and has everything up to `id`.
+    Cursor {
+        device: Device,
+        id: MsgId,
+        at_ms: u64,
+    },
+    /// A domain was added, or its record replaced.
+    Domain(DomainRecord),
+    /// A domain was removed with everything at or below `floor`.
+    DomainRemoved { domain: Domain, floor: MsgId },
+}
+
+#[derive(Encode, BorrowDecode)]
+enum Stored<'a> {
+    Send(StoredSend<'a>),
+    Cursor {
+        domain: &'a str,
+        user: &'a str,
+        resource: &'a str,
+        id: u64,
+        at_ms: u64,
+    },
+    Domain(StoredDomain<'a>),
+    DomainRemoved {
+        domain: &'a str,
+        floor: u64,
+    },
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredSend<'a> {
+    domain: &'a str,
+    from_id: &'a str,
+    from_name: &'a str,
+    from_resource: &'a str,
+    to_resource: Option<&'a str>,
+    kind: u32,
+    content: &'a str,
+    client_msg_id: Option<&'a str>,
+    first_id: u64,
+    recipients: Vec<(&'a str, bool)>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredDomain<'a> {
+    domain: &'a str,
+    created_at_ms: u64,
+    tokens: Vec<([u8; 32], Option<u64>)>,
+    signing_keys: Vec<([u8; 32], Option<u64>)>,
+}
+
+/// Appends the record of a send. `messages` are those of one draft, in order.
+pub(super) fn encode_send(
+    messages: &[Message],
+    client_msg_id: Option<&ClientMsgId>,
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = messages.first() else {
+        return;
+    };
+    let recipients = messages
+        .iter()
+        .map(|message| (message.mailbox.user.as_str(), message.recipient_offline));
+    let stored = Stored::Send(StoredSend {
+        domain: first.mailbox.domain.as_str(),
+        from_id: first.from_id.as_str(),
+        from_name: first.from_name.as_str(),
+        from_resource: first.from_resource.as_str(),
+        to_resource: first.to_resource.as_ref().map(Resource::as_str),
+        kind: first.kind.0,
+        content: &first.content,
+        client_msg_id: client_msg_id.map(ClientMsgId::as_str),
+        first_id: first.id.0,
+        recipients: recipients.collect(),
+    });
+    encode(&stored, out);
+}
+
+/// Appends the record of a cursor.
+pub(super) fn encode_cursor(device: &Device, id: MsgId, at_ms: u64, out: &mut Vec<u8>) {
+    let stored = Stored::Cursor {
+        domain: device.mailbox.domain.as_str(),
+        user: device.mailbox.user.as_str(),
+        resource: device.resource.as_str(),
+        id: id.0,
+        at_ms,
+    };
+    encode(&stored, out);
+}
+
+/// Appends the record of a domain.
+pub(super) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
+    let tokens = record.tokens.iter().map(|t| (t.sha256, t.expires_at_ms));
+    let keys = record
+        .signing_keys
+        .iter()
+        .map(|k| (k.secret, k.expires_at_ms));
+    let stored = Stored::Domain(StoredDomain {
+        domain: record.domain.as_str(),
+        created_at_ms: record.created_at_ms,
+        tokens: tokens.collect(),
+        signing_keys: keys.collect(),
+    });
+    encode(&stored, out);
+}
+
+/// Appends the record of a domain's removal.
+pub(super) fn encode_domain_removed(domain: &Domain, floor: MsgId, out: &mut Vec<u8>) {
+    let stored = Stored::DomainRemoved {
+        domain: domain.as_str(),
+        floor: floor.0,
+    };
+    encode(&stored, out);
+}
+
+fn encode(stored: &Stored<'_>, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    bincode::encode_into_std_write(stored, out, CODING)
+        .expect("a vector takes all bytes and the types have no failing encoder");
+}
+
+/// Reads one record, which must take all of `bytes`.
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+    let (version, rest) = bytes.split_first().ok_or(RecordError::Empty)?;
+    if *version != VERSION {
+        return Err(RecordError::Version(*version));
+    }
+    let (stored, used) = bincode::borrow_decode_from_slice::<Stored<'_>, _>(rest, CODING)
+        .map_err(|error| RecordError::Coding(error.to_string()))?;
+    if used != rest.len() {
+        return Err(RecordError::Coding("bytes are left over".to_owned()));
+    }
+    match stored {
+        Stored::Send(send) => send.into_record(),
+        Stored::Cursor {
+            domain,
+            user,
+            resource,
+            id,
+            at_ms,
+        } => Ok(Record::Cursor {
+            device: Device {
+                mailbox: Mailbox {
+                    domain: Domain::parse(domain)?,
+                    user: UserId::parse(user)?,
+                },
+                resource: Resource::parse(resource)?,
+            },
+            id: MsgId(id),
+            at_ms,
+        }),
+        Stored::Domain(domain) => domain.into_record(),
+        Stored::DomainRemoved { domain, floor } => Ok(Record::DomainRemoved {
+            domain: Domain::parse(domain)?,
+            floor: MsgId(floor),
+        }),
+    }
+}
+
+impl StoredSend<'_> {
+    fn into_record(self) -> Result<Record, RecordError> {
+        let domain = Domain::parse(self.domain)?;
+        let from_id = UserId::parse(self.from_id)?;
+        let from_name = UserName::parse(self.from_name)?;
+        let from_resource = Resource::parse(self.from_resource)?;
+        let to_resource = self.to_resource.map(Resource::parse).transpose()?;
+        let content: std::sync::Arc<str> = self.content.into();
+        let last = self.first_id.checked_add(self.recipients.len() as u64);
+        if last.is_none_or(|last| last > MsgId::MAX.0 + 1) {
+            return Err(RecordError::Coding("an id is out of range".to_owned()));
+        }
+        let mut messages = Vec::with_capacity(self.recipients.len());
+        for (id, (user, recipient_offline)) in (self.first_id..).zip(self.recipients) {
+            messages.push(Message {
+                id: MsgId(id),
+                mailbox: Mailbox {
+                    domain: domain.clone(),
+                    user: UserId::parse(user)?,
+                },
+                to_resource: to_resource.clone(),
+                from_id: from_id.clone(),
+                from_name: from_name.clone(),
+                from_resource: from_resource.clone(),
+                kind: MessageType(self.kind),
+                content: content.clone(),
+                recipient_offline,
+            });
+        }
+        Ok(Record::Send {
+            messages,
+            client_msg_id: self.client_msg_id.map(ClientMsgId::parse).transpose()?,
+        })
+    }
+}
+
+impl StoredDomain<'_> {
+    fn into_record(self) -> Result<Record, RecordError> {
+        let tokens = self.tokens.into_iter();
+        let keys = self.signing_keys.into_iter();
+        Ok(Record::Domain(DomainRecord {
+            domain: Domain::parse(self.domain)?,
+            created_at_ms: self.created_at_ms,
+            tokens: tokens
+                .map(|(sha256, expires_at_ms)| ProjectToken {
+                    sha256,
+                    expires_at_ms,
+                })
+                .collect(),
+            signing_keys: keys
+                .map(|(secret, expires_at_ms)| SigningKey {
+                    secret,
+                    expires_at_ms,
+                })
+                .collect(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn send() -> Record {
+        let message = |id, user, recipient_offline| Message {
+            id: MsgId(id),
+            mailbox: Mailbox {
+                domain: Domain::parse("d").unwrap(),
+                user: UserId::parse(user).unwrap(),
+            },
+            to_resource: None,
+            from_id: UserId::parse("a").unwrap(),
+            from_name: UserName::parse("A").unwrap(),
+            from_resource: Resource::parse("web").unwrap(),
+            kind: MessageType(10),
+            content: "1".into(),
+            recipient_offline,
+        };
+        Record::Send {
+            messages: vec![message(258, "u", true), message(259, "é", false)],
+            client_msg_id: Some(ClientMsgId::parse("c").unwrap()),
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let device = Device {
+            mailbox: Mailbox {
+                domain: Domain::parse("d").unwrap(),
+                user: UserId::parse("u").unwrap(),
+            },
+            resource: Resource::parse("web").unwrap(),
+        };
+        let domain = DomainRecord {
+            domain: Domain::parse("d").unwrap(),
+            created_at_ms: 5,
+            tokens: vec![ProjectToken {
+                sha256: [7; 32],
+                expires_at_ms: Some(6),
+            }],
+            signing_keys: vec![SigningKey {
+                secret: [8; 32],
+                expires_at_ms: None,
+            }],
+        };
+        let domain_bytes = [
+            &b"\x01\x02\x01d\x05\x01"[..],
+            &[7; 32],
+            b"\x01\x06\x01",
+            &[8; 32],
+            b"\0",
+        ];
+        let table = [
+            (
+                send(),
+                b"\x01\0\x01d\x01a\x01A\x03web\0\x0a\x011\x01\x01c\xfb\x02\x01\x02\x01u\x01\x02\xc3\xa9\0"
+                    .to_vec(),
+            ),
+            (
+                Record::Cursor {
+                    device,
+                    id: MsgId(258),
+                    at_ms: 3,
+                },
+                b"\x01\x01\x01d\x01u\x03web\xfb\x02\x01\x03".to_vec(),
+            ),
+            (Record::Domain(domain), domain_bytes.concat()),
+            (
+                Record::DomainRemoved {
+                    domain: Domain::parse("d").unwrap(),
+                    floor: MsgId(4),
+                },
+                b"\x01\x03\x01d\x04".to_vec(),
+            ),
+        ];
+        for (record, golden) in table {
+            let mut bytes = Vec::new();
+            match &record {
+                Record::Send {
+                    messages,
+                    client_msg_id,
+                } => encode_send(messages, client_msg_id.as_ref(), &mut bytes),
+                Record::Cursor { device, id, at_ms } => {
+                    encode_cursor(device, *id, *at_ms, &mut bytes);
+                }
+                Record::Domain(domain) => encode_domain(domain, &mut bytes),
+                Record::DomainRemoved { domain, floor } => {
+                    encode_domain_removed(domain, *floor, &mut bytes);
+                }
+            }
+            assert_eq!(bytes, golden, "{record:?}");
+            assert_eq!(decode(&golden).unwrap(), record);
+            for cut in 0..golden.len() {
+                assert!(decode(&golden[..cut]).is_err());
+            }
+            assert!(decode(&[golden.as_slice(), b"x"].concat()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_could_not_have_been_written_is_refused() {
+        assert!(matches!(decode(b"\x02\0"), Err(RecordError::Version(2))));
+        assert!(matches!(decode(b"\x01\x04"), Err(RecordError::Coding(_))));
+        assert!(matches!(
+            decode(b"\x01\x03\0\x04"),
+            Err(RecordError::Name(_))
+        ));
+    }
+}

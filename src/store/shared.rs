@@ -1,0 +1,131 @@
+//! What the store's threads and its readers share, each part behind its own lock.
+//!
+//! Locks are held for memory operations only, never over a disk's. Where two are held
+//! at once the order is: pending, domains, tail, index.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+
+use super::api::StoreOptions;
+use super::domains::Domains;
+use super::files::FileSystem;
+use super::index::{Index, IndexError, day};
+use super::queue::Queue;
+use super::tail::{Cursors, Tail};
+use crate::clock::Clock;
+use crate::model::MsgId;
+
+/// Why nothing can be written at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// The journal's reason.
+    pub(super) journal: Option<String>,
+    /// Why checkpoints are put off.
+    pub(super) index: Option<String>,
+}
+
+/// What the checkpoint thread is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    /// How often a checkpoint was asked for, and up to which of these it is done.
+    pub(super) asked: u64,
+    pub(super) done: u64,
+    /// Make a last checkpoint and end.
+    pub(super) finish: bool,
+    /// End at once.
+    pub(super) abort: bool,
+    /// The thread has ended.
+    pub(super) ended: bool,
+}
+
+/// The store's memory.
+pub(super) struct Shared {
+    pub(super) options: StoreOptions,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) queue: Queue,
+    /// Cursors that are not in the journal yet.
+    pub(super) pending: Mutex<Cursors>,
+    pub(super) domains: RwLock<Domains>,
+    pub(super) tail: RwLock<Tail>,
+    /// `None` while it is being rebuilt, and after closing.
+    pub(super) index: RwLock<Option<Arc<Index>>>,
+    pub(super) health: Mutex<Health>,
+    pub(super) signal: Mutex<Signal>,
+    /// Something in `signal` changed, or a checkpoint made room in the tail.
+    pub(super) changed: Condvar,
+    /// The newest id handed to the sink.
+    pub(super) published: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Cursors> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn domains(&self) -> RwLockReadGuard<'_, Domains> {
+        self.domains.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn domains_mut(&self) -> RwLockWriteGuard<'_, Domains> {
+        self.domains.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        self.tail.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn signal(&self) -> MutexGuard<'_, Signal> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index, unless it is away.
+    pub(super) fn index(&self) -> Result<Arc<Index>, IndexError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let away = || IndexError::Sled("it is being rebuilt or closed".to_owned());
+        index.clone().ok_or_else(away)
+    }
+
+    /// Puts an index in place, or takes it away.
+    pub(super) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
+        let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut place, index)
+    }
+
+    /// The journal's directory.
+    pub(super) fn journal_dir(&self) -> PathBuf {
+        self.options.dir.join("journal")
+    }
+
+    /// The time by which the age of sends is told: never before the last id.
+    pub(super) fn now_us(&self, last_id: MsgId) -> u64 {
+        self.clock.now_us().max(last_id.0)
+    }
+
+    /// The days whose sends may still be asked for: yesterday at the earliest.
+    pub(super) fn day_min(&self, last_id: MsgId) -> u64 {
+        day(self.now_us(last_id)).saturating_sub(1)
+    }
+
+    /// Bytes in the active tail at which a checkpoint is due.
+    pub(super) fn checkpoint_bytes(&self) -> usize {
+        checkpoint_bytes(&self.options)
+    }
+}
+
+/// A quarter of what the tail may hold: the more of a mailbox goes into the index at
+/// once, the less often its last chunk is written again.
+pub(super) fn checkpoint_bytes(options: &StoreOptions) -> usize {
+    (options.tail_bytes_max / 4).max(1)
+}

@@ -1,0 +1,371 @@
+//! What the store promises while nothing goes wrong.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::clock::Clock;
+
+#[test]
+fn messages_are_there_before_and_after_checkpoint_and_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in 0..500 {
+        let from = if n % 50 == 7 { "rare" } else { "often" };
+        send_one(&store, from, "u", &format!("\"{n}\""));
+        if n == 200 || n == 390 {
+            store.checkpoint();
+        }
+    }
+    let mailbox = mailbox("d", "u");
+    let before = check_consistent(&store, &mailbox);
+    assert_eq!(before.len(), 500);
+    store.checkpoint();
+    assert_eq!(store.stats().tail_bytes, 0);
+    assert_eq!(check_consistent(&store, &mailbox), before);
+    store.close();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(check_consistent(&store, &mailbox), before);
+    assert_eq!(store.last_id(), before[499].id);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(check_consistent(&store, &mailbox), before);
+}
+
+#[test]
+fn similar_names_never_mix() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let names = ["u", "u1", "u/1", "u:1", "u%31", "用户", "用", "🙂", "🙂u"];
+    for (n, to) in names.iter().enumerate() {
+        for from in names {
+            send_one(&store, from, to, &format!("{n}"));
+        }
+    }
+    for round in 0..2 {
+        for (n, to) in names.iter().enumerate() {
+            let found = check_consistent(&store, &mailbox("d", to));
+            assert_eq!(found.len(), names.len(), "{to} in round {round}");
+            assert!(found.iter().all(|m| *m.content == n.to_string()));
+        }
+        store.checkpoint();
+    }
+    assert!(all(&store, &mailbox("d2", "u")).is_empty());
+}
+
+#[test]
+fn a_repeat_gets_the_first_ids_for_a_day_also_over_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let start = || {
+        Store::open(
+            options(dir.path()),
+            clock.clone(),
+            Arc::new(Seen::default()),
+        )
+        .unwrap()
+    };
+    let mut store = start();
+    let first = send(&store, with_id(draft("a", &["u", "v"], "1"), "c")).unwrap();
+    assert!(!first.duplicate && first.ids.len() == 2);
+    for way in ["memory", "index", "replay", "clean", "late"] {
+        match way {
+            "index" => store.checkpoint(),
+            "replay" => {
+                drop(store);
+                store = start();
+            }
+            "clean" => {
+                store.close();
+                drop(store);
+                store = start();
+            }
+            "late" => clock.advance_us(24 * 3_600_000_000 - 10),
+            _ => {}
+        }
+        let again = send(&store, with_id(draft("a", &["u"], "2"), "c")).unwrap();
+        assert!(again.duplicate, "{way}");
+        assert_eq!(again.ids, first.ids, "{way}");
+        assert!(
+            !send(&store, with_id(draft("b", &["x"], "1"), way))
+                .unwrap()
+                .duplicate
+        );
+    }
+    clock.advance_us(10);
+    let later = send(&store, with_id(draft("a", &["u"], "3"), "c")).unwrap();
+    assert!(!later.duplicate && later.ids[0] > first.ids[1]);
+    assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["1", "3"]);
+}
+
+#[test]
+fn repeats_in_one_batch_are_one_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let waiting: Vec<_> = (0..100)
+        .map(|n| {
+            send_later(
+                &store,
+                with_id(draft("a", &["u"], "1"), &format!("{}", n % 10)),
+            )
+        })
+        .collect();
+    let answers: Vec<_> = waiting
+        .iter()
+        .map(|w| w.recv_timeout(WAIT).unwrap().unwrap())
+        .collect();
+    for (n, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.duplicate, n >= 10);
+        assert_eq!(answer.ids, answers[n % 10].ids);
+    }
+    assert_eq!(all(&store, &mailbox("d", "u")).len(), 10);
+}
+
+#[test]
+fn ids_rise_over_clock_steps_and_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut last = MsgId::ZERO;
+    for now_us in [NOW_US, NOW_US - 5_000_000, 1, NOW_US + 7_000_000, 2] {
+        let clock = Arc::new(ManualClock::new(now_us));
+        let seen = Arc::new(Seen::default());
+        let store = Store::open(options(dir.path()), clock.clone(), seen.clone()).unwrap();
+        assert_eq!(store.last_id(), last);
+        for step in [0, 1, 1_000] {
+            clock.set_us(clock.now_us().saturating_sub(step));
+            let id = send_one(&store, "a", "u", "1");
+            assert!(id > last && id.0 >= clock.now_us());
+            last = id;
+        }
+        if now_us % 2 == 0 {
+            store.close();
+        }
+        assert_eq!(seen.0.lock().unwrap().last().unwrap().id, last);
+    }
+}
+
+#[test]
+fn big_contents_come_back_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // Hard to compress, so that it is stored in many parts.
+    let mut seed = 1_u64;
+    let mut noise = |bytes: usize| -> String {
+        (0..bytes)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                char::from(b'!' + (seed >> 58) as u8)
+            })
+            .collect()
+    };
+    let sizes = [1, 5_000, 5_200, 6_500, 20_000, 262_144, 1, 900_000, 3];
+    let sent: Vec<String> = sizes.iter().map(|bytes| noise(*bytes)).collect();
+    for content in &sent {
+        send_one(&store, "a", "u", content);
+    }
+    send(&store, draft("a", &["x", "y", "z"], &sent[5])).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            contents(&check_consistent(&store, &mailbox("d", "u"))),
+            sent
+        );
+        assert_eq!(contents(&all(&store, &mailbox("d", "y"))), [&sent[5]]);
+        let some = store
+            .messages_after(&mailbox("d", "u"), MsgId::ZERO, 9, 10_000)
+            .unwrap();
+        assert_eq!(some.len(), 3);
+        store.checkpoint();
+    }
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let store = open(dir.path());
+    assert_eq!(
+        contents(&check_consistent(&store, &mailbox("d", "u"))),
+        sent
+    );
+}
+
+#[test]
+fn cursors_rise_and_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let ids: Vec<_> = (0..5).map(|_| send_one(&store, "a", "u", "1")).collect();
+    let (web, phone) = (device("d", "u", "web"), device("d", "u", "phone"));
+    assert_eq!(store.cursor(&web).unwrap(), None);
+    assert_eq!(store.highest_cursor(&web.mailbox).unwrap(), None);
+    store.confirm(&web, MsgId::ZERO);
+    assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO));
+    store.confirm(&web, ids[2]);
+    store.confirm(&web, ids[1]);
+    store.confirm(&phone, ids[3]);
+    for way in ["pending", "clean", "checkpoint", "crash"] {
+        match way {
+            "clean" => store.close(),
+            "checkpoint" => store.checkpoint(),
+            "crash" => drop(std::mem::replace(
+                &mut store,
+                open(&dir.path().join("other")),
+            )),
+            _ => {}
+        }
+        if way == "clean" || way == "crash" {
+            store = open(&dir.path().join("."));
+        }
+        assert_eq!(store.cursor(&web).unwrap(), Some(ids[2]), "{way}");
+        assert_eq!(store.cursor(&phone).unwrap(), Some(ids[3]), "{way}");
+        assert_eq!(
+            store.highest_cursor(&web.mailbox).unwrap(),
+            Some(ids[3]),
+            "{way}"
+        );
+        assert_eq!(store.highest_cursor(&mailbox("d", "u2")).unwrap(), None);
+    }
+    store.confirm(&web, MsgId::MAX);
+    assert_eq!(store.cursor(&web).unwrap(), Some(ids[4]));
+}
+
+#[test]
+fn pending_cursors_are_written_without_a_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = send_one(&store, "a", "u", "1");
+    let frames = store.stats().frames;
+    store.confirm(&device("d", "u", "web"), id);
+    eventually("the cursor's frame", || store.stats().frames > frames);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.cursor(&device("d", "u", "web")).unwrap(), Some(id));
+}
+
+#[test]
+fn writing_to_a_resource_makes_it_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let first = send_one(&store, "a", "u", "1");
+    store.confirm(&device("d", "u", "web"), first);
+    let mut to = draft("a", &["u", "v"], "2");
+    to.to_resource = Some(Resource::parse("phone").unwrap());
+    send(&store, to.clone()).unwrap();
+    assert_eq!(
+        store.cursor(&device("d", "u", "phone")).unwrap(),
+        Some(first)
+    );
+    assert_eq!(
+        store.cursor(&device("d", "v", "phone")).unwrap(),
+        Some(MsgId::ZERO)
+    );
+    to.to_resource = Some(Resource::parse("web").unwrap());
+    send(&store, to).unwrap();
+    assert_eq!(store.cursor(&device("d", "u", "web")).unwrap(), Some(first));
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(
+        store.cursor(&device("d", "u", "phone")).unwrap(),
+        Some(first)
+    );
+}
+
+#[test]
+fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    store.put_domain(record("d")).unwrap();
+    store.put_domain(record("e")).unwrap();
+    let (web, u) = (device("d", "u", "web"), mailbox("d", "u"));
+    for n in 0..40 {
+        send(&store, with_id(draft("a", &["u"], "old"), &format!("{n}"))).unwrap();
+        if n == 20 {
+            store.checkpoint();
+        }
+    }
+    store.confirm(&web, store.last_id());
+    assert!(store.remove_domain(&domain("d")).unwrap());
+    assert!(!store.remove_domain(&domain("d")).unwrap());
+    assert_eq!(store.domains(), [record("e")]);
+    assert!(all(&store, &u).is_empty());
+    store.put_domain(record("d")).unwrap();
+    assert_eq!(store.cursor(&web).unwrap(), None);
+    assert_eq!(store.highest_cursor(&u).unwrap(), None);
+    let mut to_phone = draft("b", &["u"], "new 1");
+    to_phone.to_resource = Some(Resource::parse("phone").unwrap());
+    send(&store, to_phone).unwrap();
+    assert!(store.cursor(&device("d", "u", "phone")).unwrap().is_some());
+    assert!(
+        !send(&store, with_id(draft("a", &["u"], "new 2"), "1"))
+            .unwrap()
+            .duplicate
+    );
+    for way in ["memory", "index", "crash", "rebuild"] {
+        match way {
+            "index" => store.checkpoint(),
+            "crash" | "rebuild" => {
+                drop(store);
+                if way == "rebuild" {
+                    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+                }
+                store = open(dir.path());
+            }
+            _ => {}
+        }
+        let found = check_consistent(&store, &u);
+        assert_eq!(contents(&found), ["new 1", "new 2"], "{way}");
+        assert_eq!(store.rank(&u, Some(&user("a")), MsgId::MAX).unwrap(), 1);
+        assert_eq!(store.cursor(&web).unwrap(), None);
+        assert!(store.cursor(&device("d", "u", "phone")).unwrap().is_some());
+        assert_eq!(store.domains(), [record("d"), record("e")]);
+    }
+}
+
+#[test]
+fn the_sink_hears_of_everything_once_in_order_before_the_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = Arc::new(Seen::default());
+    let store = Store::open(options(dir.path()), clock(), seen.clone()).unwrap();
+    let (sender, receiver) = channel();
+    for n in 0..1_000 {
+        let (seen, sender) = (seen.clone(), sender.clone());
+        let done = move |outcome: Result<Accepted, AppendError>| {
+            let id = outcome.unwrap().ids[0];
+            let known = seen
+                .0
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|message| message.id == id);
+            sender.send(known).unwrap();
+        };
+        let to = format!("u{}", n % 7);
+        store.append(draft("a", &[&to], &n.to_string()), Box::new(done));
+    }
+    assert!((0..1_000).all(|_| receiver.recv_timeout(WAIT).unwrap()));
+    let seen = seen.0.lock().unwrap();
+    assert!(seen.is_sorted_by(|one, other| one.id < other.id));
+    let numbers: Vec<usize> = seen.iter().map(|m| m.content.parse().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(0..1_000));
+}
+
+#[test]
+fn a_closed_store_refuses_and_a_second_owner_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let second = Store::open(options(dir.path()), clock(), Arc::new(Seen::default()));
+    assert!(matches!(second.err(), Some(OpenError::InUse(_))));
+    store.close();
+    store.close();
+    assert_eq!(
+        send(&store, draft("a", &["u"], "1")),
+        Err(AppendError::Closed)
+    );
+    assert_eq!(store.writable(), Err(AppendError::Closed));
+    assert_eq!(store.put_domain(record("d")), Err(AppendError::Closed));
+    drop(open(dir.path()));
+}
+
+#[test]
+fn a_newer_directory_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close();
+    std::fs::write(dir.path().join("VERSION"), "2\n").unwrap();
+    let opened = Store::open(options(dir.path()), clock(), Arc::new(Seen::default()));
+    let error = opened.err().unwrap();
+    assert!(matches!(error, OpenError::TooNew { found: 2, known: 1 }));
+}

@@ -1,0 +1,185 @@
+//! The store as a whole: helpers for its tests.
+#![allow(clippy::unwrap_used)]
+
+mod behaviour;
+mod model;
+mod recovery;
+mod simulated;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::files::FileSystem;
+use super::{Accepted, AppendError, CommitSink, OpenError, Store, StoreOptions};
+use crate::clock::ManualClock;
+use crate::model::{
+    ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
+    Recipient, Resource, UserId, UserName,
+};
+
+/// A time in 2025.
+const NOW_US: u64 = 1_764_000_000_000_000;
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Remembers what was published.
+#[derive(Default)]
+struct Seen(Mutex<Vec<Message>>);
+
+impl CommitSink for Seen {
+    fn committed(&self, messages: &[Message]) {
+        self.0.lock().unwrap().extend_from_slice(messages);
+    }
+}
+
+fn options(dir: &Path) -> StoreOptions {
+    let mut options = StoreOptions::new(dir);
+    options.segment_bytes = 64 << 10;
+    options.cache_bytes = 4 << 20;
+    options.tail_bytes_max = 8 << 20;
+    options
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(NOW_US))
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(options(dir), clock(), Arc::new(Seen::default())).unwrap()
+}
+
+fn open_sim(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Store, OpenError> {
+    Store::open_with(options(dir), clock(), Arc::new(Seen::default()), files)
+}
+
+fn domain(name: &str) -> Domain {
+    Domain::parse(name).unwrap()
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn mailbox(domain_name: &str, id: &str) -> Mailbox {
+    Mailbox {
+        domain: domain(domain_name),
+        user: user(id),
+    }
+}
+
+fn device(domain_name: &str, id: &str, resource: &str) -> Device {
+    Device {
+        mailbox: mailbox(domain_name, id),
+        resource: Resource::parse(resource).unwrap(),
+    }
+}
+
+fn draft(from: &str, to: &[&str], content: &str) -> Draft {
+    let recipient = |id: &&str| Recipient {
+        user: user(id),
+        offline: true,
+    };
+    Draft {
+        domain: domain("d"),
+        recipients: to.iter().map(recipient).collect(),
+        to_resource: None,
+        from_id: user(from),
+        from_name: UserName::parse("Name").unwrap(),
+        from_resource: Resource::parse("web").unwrap(),
+        kind: MessageType(10),
+        content: content.into(),
+        client_msg_id: None,
+    }
+}
+
+fn with_id(mut draft: Draft, id: &str) -> Draft {
+    draft.client_msg_id = Some(ClientMsgId::parse(id).unwrap());
+    draft
+}
+
+fn send_later(store: &Store, draft: Draft) -> Receiver<Result<Accepted, AppendError>> {
+    let (sender, receiver) = channel();
+    let done = move |outcome| {
+        let _ = sender.send(outcome);
+    };
+    store.append(draft, Box::new(done));
+    receiver
+}
+
+fn send(store: &Store, draft: Draft) -> Result<Accepted, AppendError> {
+    send_later(store, draft).recv_timeout(WAIT).unwrap()
+}
+
+fn send_one(store: &Store, from: &str, to: &str, content: &str) -> MsgId {
+    send(store, draft(from, &[to], content)).unwrap().ids[0]
+}
+
+fn all(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
+    store
+        .messages_after(mailbox, MsgId::ZERO, usize::MAX, usize::MAX)
+        .unwrap()
+}
+
+fn contents(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| &*message.content).collect()
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + WAIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        std::thread::yield_now();
+    }
+}
+
+fn record(name: &str) -> DomainRecord {
+    DomainRecord {
+        domain: domain(name),
+        created_at_ms: 5,
+        tokens: Vec::new(),
+        signing_keys: Vec::new(),
+    }
+}
+
+/// Every way to read a mailbox says the same.
+fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
+    let all = all(store, mailbox);
+    let total = all.len() as u64;
+    assert_eq!(store.rank(mailbox, None, MsgId::MAX).unwrap(), total);
+    assert_eq!(store.slice(mailbox, None, 0..u64::MAX).unwrap(), all);
+    assert!(all.is_sorted_by(|one, other| one.id < other.id));
+    for (position, message) in (0..).zip(&all).step_by(1 + all.len() / 20) {
+        assert_eq!(store.rank(mailbox, None, message.id).unwrap(), position + 1);
+        let one = store.slice(mailbox, None, position..position + 1).unwrap();
+        assert_eq!(one, std::slice::from_ref(message));
+        let rest = store.messages_after(mailbox, message.id, 3, usize::MAX);
+        let expected: Vec<_> = all
+            .iter()
+            .skip(position as usize + 1)
+            .take(3)
+            .cloned()
+            .collect();
+        assert_eq!(rest.unwrap(), expected);
+    }
+    let mut senders: Vec<_> = all.iter().map(|message| &message.from_id).collect();
+    senders.sort_unstable();
+    senders.dedup();
+    for from in senders {
+        let theirs: Vec<_> = all.iter().filter(|m| m.from_id == *from).cloned().collect();
+        let count = theirs.len() as u64;
+        assert_eq!(store.rank(mailbox, Some(from), MsgId::MAX).unwrap(), count);
+        assert_eq!(
+            store.slice(mailbox, Some(from), 0..count + 1).unwrap(),
+            theirs
+        );
+        let middle = count / 2;
+        let one = store
+            .slice(mailbox, Some(from), middle..middle + 1)
+            .unwrap();
+        assert_eq!(one, theirs[middle as usize..][..1]);
+        let rank = store.rank(mailbox, Some(from), one[0].id).unwrap();
+        assert_eq!(rank, middle + 1);
+    }
+    all
+}

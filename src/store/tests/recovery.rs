@@ -1,0 +1,228 @@
+//! What is found again after things went wrong, and what is reported instead.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::simulated::{Fault, SimulatedFileSystem};
+use super::*;
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("journal")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn fill(dir: &Path, count: usize) {
+    let store = open(dir);
+    for n in 0..count {
+        send_one(&store, "a", "u", &format!("{n} {}", "x".repeat(1_000)));
+    }
+}
+
+fn reopened(dir: &Path) -> Result<usize, OpenError> {
+    let store = Store::open(options(dir), clock(), Arc::new(Seen::default()))?;
+    Ok(check_consistent(&store, &mailbox("d", "u")).len())
+}
+
+fn damage_of(dir: &Path) -> (PathBuf, u64) {
+    match reopened(dir).unwrap_err() {
+        OpenError::Damaged { path, offset, .. } => (path, offset),
+        other => panic!("{other}"),
+    }
+}
+
+fn edit(path: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    edit(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_torn_end_is_cut_off() {
+    for (cut, found) in [(1, 9), (500, 9), (1_100, 8)] {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), 10);
+        let path = segments(dir.path()).pop().unwrap();
+        edit(&path, |bytes| bytes.truncate(bytes.len() - cut));
+        assert_eq!(reopened(dir.path()).unwrap(), found, "cut by {cut}");
+        assert_eq!(reopened(dir.path()).unwrap(), found);
+        edit(&path, |bytes| bytes.extend_from_slice(&[0; 5_000]));
+        edit(&path, |bytes| bytes.extend_from_slice(b"rbF1 rubbish"));
+        assert_eq!(reopened(dir.path()).unwrap(), found);
+        fill(dir.path(), 3);
+        assert_eq!(reopened(dir.path()).unwrap(), found + 3);
+    }
+}
+
+#[test]
+fn damage_is_reported_and_never_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 10);
+    let path = segments(dir.path()).pop().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let frame = (whole.len() - 64) / 10;
+    edit(&path, |bytes| bytes[64 + 5 * frame + 200] ^= 1);
+    let (at, offset) = damage_of(dir.path());
+    assert_eq!(at, path);
+    assert!(offset.abs_diff((64 + 5 * frame) as u64) < 10);
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(reopened(dir.path()).unwrap(), 10);
+    edit(&path, |bytes| bytes[20] ^= 1);
+    assert_eq!(damage_of(dir.path()), (path.clone(), 0));
+    std::fs::remove_file(&path).unwrap();
+    damage_of(dir.path());
+}
+
+#[test]
+fn damage_in_a_sealed_segment_and_a_missing_one_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 300);
+    let paths = segments(dir.path());
+    assert!(paths.len() >= 4);
+    // Everything has to be read again.
+    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    let whole = std::fs::read(&paths[1]).unwrap();
+    edit(&paths[1], |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    });
+    assert_eq!(damage_of(dir.path()).0, paths[1]);
+    edit(&paths[1], |bytes| bytes.truncate(bytes.len() / 2));
+    assert_eq!(damage_of(dir.path()).0, paths[1]);
+    std::fs::remove_file(&paths[1]).unwrap();
+    assert_eq!(damage_of(dir.path()).0, paths[2]);
+    std::fs::write(&paths[1], whole).unwrap();
+    assert_eq!(reopened(dir.path()).unwrap(), 300);
+}
+
+#[test]
+fn sealed_segments_are_compressed_and_read_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 300);
+    let small = |path: &PathBuf| std::fs::metadata(path).unwrap().len() < 32 << 10;
+    let store = open(dir.path());
+    let paths = segments(dir.path());
+    let sealed = &paths[..paths.len() - 1];
+    eventually("compression", || sealed.iter().all(small));
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    assert_eq!(reopened(dir.path()).unwrap(), 300);
+    edit(&paths[0], |bytes| bytes[100] ^= 1);
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    assert_eq!(damage_of(dir.path()).0, paths[0]);
+}
+
+#[test]
+fn a_lost_or_overwritten_index_comes_back_whole() {
+    let ways: [fn(&Path); 5] = [
+        |dir| std::fs::remove_dir_all(dir.join("db")).unwrap(),
+        |dir| std::fs::write(dir.join("db/db"), vec![0x5a; 100_000]).unwrap(),
+        |dir| std::fs::write(dir.join("db/db"), b"").unwrap(),
+        |dir| std::fs::write(dir.join("db/conf"), b"nonsense").unwrap(),
+        |dir| std::fs::write(dir.join("db.state"), b"nonsense").unwrap(),
+    ];
+    for (way, harm) in ways.iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), 150);
+        open(dir.path()).close();
+        harm(dir.path());
+        assert_eq!(reopened(dir.path()).unwrap(), 150, "way {way}");
+        assert_eq!(reopened(dir.path()).unwrap(), 150, "way {way}");
+    }
+}
+
+#[test]
+fn an_index_that_breaks_while_running_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 100);
+    let store = open(dir.path());
+    store.checkpoint();
+    send_one(&store, "a", "u", "1");
+    drop(store.shared().set_index(None));
+    let newest = store.last_id();
+    let reading = store.messages_after(&mailbox("d", "u"), MsgId(newest.0 - 1), 9, 99);
+    assert_eq!(reading.unwrap().len(), 1, "the tail alone answers");
+    assert!(store.rank(&mailbox("d", "u"), None, newest).is_err());
+    store.checkpoint();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 101);
+    assert!(dir.path().join("db.broken-1").exists());
+}
+
+#[test]
+fn a_copy_of_a_running_store_has_all_that_was_accepted_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                send_one(&store, "a", "u", &"x".repeat(700));
+            }
+        });
+        for round in 0..6 {
+            eventually("some more", || store.stats().frames > round * 60);
+            let before = all(&store, &mailbox("d", "u"));
+            let copy = tempfile::tempdir().unwrap();
+            let copied = std::process::Command::new("cp")
+                .arg("-a")
+                .arg(dir.path().join("."))
+                .arg(copy.path())
+                .output()
+                .unwrap();
+            // A temporary file that went away meanwhile is no matter.
+            let said = String::from_utf8_lossy(&copied.stderr);
+            assert!(said.lines().all(|line| line.contains(".new")), "{said}");
+            let copy = open(copy.path());
+            let after = check_consistent(&copy, &mailbox("d", "u"));
+            assert!(after.starts_with(&before));
+            store.checkpoint();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_failed_sync_refuses_its_batch_for_good_and_the_next_one_goes_through() {
+    for fault in [Fault::FailSync, Fault::ShortWrite] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = SimulatedFileSystem::default();
+        let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+        send_one(&store, "a", "u", "1");
+        files.arm(fault, 0);
+        let refused = send(&store, with_id(draft("a", &["u"], "2"), "c"));
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))));
+        eventually("writable again", || store.writable().is_ok());
+        let again = send(&store, with_id(draft("a", &["u"], "3"), "c")).unwrap();
+        assert!(!again.duplicate);
+        drop(store);
+        files.lose_power(1);
+        let store = open_sim(dir.path(), Arc::new(files)).unwrap();
+        let found = check_consistent(&store, &mailbox("d", "u"));
+        assert_eq!(contents(&found), ["1", "3"], "{fault:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_space_brings_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    send_one(&store, "a", "u", "1");
+    files.arm(Fault::Full(u32::MAX), 0);
+    for _ in 0..200 {
+        let refused = send(&store, draft("a", &["u"], "2"));
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))));
+        assert!(store.writable().is_err());
+    }
+    assert_eq!(all(&store, &mailbox("d", "u")).len(), 1);
+    files.disarm();
+    eventually("writable again", || store.writable().is_ok());
+    send_one(&store, "a", "u", "3");
+    let names = files.list(&dir.path().join("journal")).unwrap();
+    assert!(names.len() <= 3, "{names:?}");
+    store.close();
+    drop(store);
+    let store = open_sim(dir.path(), Arc::new(files)).unwrap();
+    assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["1", "3"]);
+}

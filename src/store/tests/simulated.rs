@@ -1,0 +1,371 @@
+//! A file system in memory that fails on demand and forgets what was not synced.
+//!
+//! A restart after a crash keeps of unsynced names a beginning, in their order, and of
+//! unsynced bytes any blocks, by a seed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::super::files::{FileSystem, JournalFile, LockGuard};
+
+const BLOCK_BYTES: usize = 512;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The world stops; a write in progress gets half-way.
+    Crash,
+    /// The next sync fails; what it should have kept is kept or not.
+    FailSync,
+    /// The next write stops half-way.
+    ShortWrite,
+    /// The disk is full for so many operations.
+    Full(u32),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Inode {
+    current: Vec<u8>,
+    synced: Vec<u8>,
+    /// A sync has failed: later ones do not bring back what it lost.
+    poisoned: bool,
+}
+
+#[derive(Debug, Clone)]
+enum NameChange {
+    Set(PathBuf, u64),
+    Remove(PathBuf),
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    names: BTreeMap<PathBuf, u64>,
+    synced_names: BTreeMap<PathBuf, u64>,
+    unsynced_changes: Vec<NameChange>,
+    inodes: HashMap<u64, Inode>,
+    next_inode: u64,
+    armed: Option<(Fault, u32)>,
+    crashed: bool,
+    full_for: u32,
+    seed: u64,
+}
+
+/// The file system.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SimulatedFileSystem(Arc<Mutex<Disk>>);
+
+struct SimulatedFile {
+    disk: Arc<Mutex<Disk>>,
+    inode: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Write,
+    Sync,
+    Reserve,
+    Other,
+}
+
+fn crashed() -> io::Error {
+    io::Error::other("the world has stopped")
+}
+
+impl Disk {
+    fn random(&mut self, below: usize) -> usize {
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.seed >> 33) as usize % below.max(1)
+    }
+
+    /// Counts an operation; `Ok(Some)` where it is to go wrong.
+    fn step(&mut self, operation: Operation) -> io::Result<Option<Fault>> {
+        if self.crashed {
+            return Err(crashed());
+        }
+        self.full_for = self.full_for.saturating_sub(1);
+        let fits = |fault| match fault {
+            Fault::Crash | Fault::Full(_) => true,
+            Fault::FailSync => operation == Operation::Sync,
+            Fault::ShortWrite => operation == Operation::Write,
+        };
+        match &mut self.armed {
+            Some((_, after)) if *after > 0 => *after -= 1,
+            Some((fault, _)) if fits(*fault) => {
+                let fault = *fault;
+                self.armed = None;
+                match fault {
+                    Fault::Crash => self.crashed = true,
+                    Fault::Full(operations) => self.full_for = operations,
+                    Fault::FailSync | Fault::ShortWrite => {}
+                }
+                if fault == Fault::Crash && operation != Operation::Write {
+                    return Err(crashed());
+                }
+                if !matches!(fault, Fault::Full(_)) {
+                    return Ok(Some(fault));
+                }
+            }
+            _ => {}
+        }
+        let needs_space = matches!(operation, Operation::Write | Operation::Reserve);
+        if self.full_for > 0 && needs_space {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(None)
+    }
+
+    /// Some blocks of what is unsynced, the others as they were.
+    fn torn(&mut self, inode: &Inode) -> Vec<u8> {
+        let mut torn = inode.synced.clone();
+        let whole = self.random(3);
+        let blocks = inode.current.len().div_ceil(BLOCK_BYTES);
+        if whole == 0 {
+            return torn;
+        }
+        if whole == 1 {
+            return inode.current.clone();
+        }
+        if self.random(2) == 0 {
+            torn.truncate(inode.current.len());
+        }
+        for block in 0..blocks {
+            if self.random(2) == 0 {
+                continue;
+            }
+            let from = block * BLOCK_BYTES;
+            let to = inode.current.len().min(from + BLOCK_BYTES);
+            if torn.len() < to {
+                torn.resize(to, 0);
+            }
+            torn[from..to].copy_from_slice(&inode.current[from..to]);
+        }
+        torn
+    }
+
+    fn change(&mut self, change: NameChange) {
+        apply(&mut self.names, &change);
+        self.unsynced_changes.push(change);
+    }
+}
+
+fn apply(names: &mut BTreeMap<PathBuf, u64>, change: &NameChange) {
+    match change {
+        NameChange::Set(path, inode) => names.insert(path.clone(), *inode),
+        NameChange::Remove(path) => names.remove(path),
+    };
+}
+
+impl SimulatedFileSystem {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap()
+    }
+
+    /// Lets something go wrong after so many operations.
+    pub(super) fn arm(&self, fault: Fault, after_operations: u32) {
+        self.disk().armed = Some((fault, after_operations));
+    }
+
+    /// Lets nothing go wrong any more.
+    pub(super) fn disarm(&self) {
+        let mut disk = self.disk();
+        disk.armed = None;
+        disk.full_for = 0;
+    }
+
+    /// Whether the world has stopped.
+    pub(super) fn is_crashed(&self) -> bool {
+        self.disk().crashed
+    }
+
+    /// The disk as a new machine finds it after the power went.
+    pub(super) fn lose_power(&self, seed: u64) {
+        let mut disk = self.disk();
+        disk.seed ^= seed;
+        disk.crashed = false;
+        disk.armed = None;
+        disk.full_for = 0;
+        let changes = std::mem::take(&mut disk.unsynced_changes);
+        let kept = disk.random(changes.len() + 1);
+        let mut names = disk.synced_names.clone();
+        for change in &changes[..kept] {
+            apply(&mut names, change);
+        }
+        disk.names = names.clone();
+        disk.synced_names = names;
+        let inodes = std::mem::take(&mut disk.inodes);
+        for (number, inode) in inodes {
+            let bytes = if inode.current == inode.synced {
+                inode.current
+            } else if inode.poisoned {
+                inode.synced
+            } else {
+                disk.torn(&inode)
+            };
+            let inode = Inode {
+                current: bytes.clone(),
+                synced: bytes,
+                poisoned: false,
+            };
+            disk.inodes.insert(number, inode);
+        }
+    }
+}
+
+impl FileSystem for SimulatedFileSystem {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        // Directories are not simulated; the real one is for the index.
+        std::fs::create_dir_all(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        let inode = disk.next_inode;
+        disk.next_inode += 1;
+        disk.inodes.insert(inode, Inode::default());
+        disk.change(NameChange::Set(path.to_owned(), inode));
+        Ok(self.file(inode))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        let inode = *disk.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.file(inode))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
+        let names = inside.filter_map(|path| path.file_name());
+        Ok(names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        let inode = *disk.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        disk.change(NameChange::Set(to.to_owned(), inode));
+        disk.change(NameChange::Remove(from.to_owned()));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        disk.change(NameChange::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        if disk.step(Operation::Sync)?.is_some() {
+            return Err(io::Error::other("the sync failed"));
+        }
+        disk.unsynced_changes.clear();
+        disk.synced_names = disk.names.clone();
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let mut disk = self.disk();
+        disk.step(Operation::Other)?;
+        let inode = disk.names.get(path).copied();
+        Ok(inode.map(|inode| disk.inodes[&inode].current.clone()))
+    }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(if self.disk().full_for > 0 {
+            0
+        } else {
+            u64::MAX
+        })
+    }
+
+    fn lock(&self, _path: &Path) -> io::Result<Option<LockGuard>> {
+        Ok(Some(Box::new(())))
+    }
+}
+
+impl SimulatedFileSystem {
+    fn file(&self, inode: u64) -> Box<dyn JournalFile> {
+        Box::new(SimulatedFile {
+            disk: self.0.clone(),
+            inode,
+        })
+    }
+}
+
+impl SimulatedFile {
+    fn with<T>(&self, work: impl FnOnce(&mut Disk, &mut Inode) -> T) -> T {
+        let mut disk = self.disk.lock().unwrap();
+        let mut inode = disk.inodes.remove(&self.inode).unwrap();
+        let answer = work(&mut disk, &mut inode);
+        disk.inodes.insert(self.inode, inode);
+        answer
+    }
+}
+
+impl JournalFile for SimulatedFile {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.with(|disk, inode| {
+            let fault = disk.step(Operation::Write)?;
+            let written = match fault {
+                Some(_) => &bytes[..disk.random(bytes.len() + 1)],
+                None => bytes,
+            };
+            let from = offset as usize;
+            let to = from + written.len();
+            if inode.current.len() < to {
+                inode.current.resize(to, 0);
+            }
+            inode.current[from..to].copy_from_slice(written);
+            fault.map_or(Ok(()), |_| Err(io::Error::other("the write was cut short")))
+        })
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.with(|disk, inode| {
+            if disk.step(Operation::Sync)?.is_some() {
+                inode.synced = disk.torn(inode);
+                inode.poisoned = true;
+                return Err(io::Error::other("the sync failed"));
+            }
+            if inode.poisoned {
+                inode.synced.truncate(inode.current.len());
+            } else {
+                inode.synced = inode.current.clone();
+            }
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.with(|disk, inode| {
+            disk.step(Operation::Other)?;
+            inode.current.resize(len_bytes as usize, 0);
+            Ok(())
+        })
+    }
+
+    fn preallocate(&self, _len_bytes: u64) -> io::Result<()> {
+        self.with(|disk, _| disk.step(Operation::Reserve).map(|_| ()))
+    }
+
+    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.with(|disk, inode| {
+            disk.step(Operation::Other)?;
+            let count = bytes.len().min(inode.current.len());
+            bytes[..count].copy_from_slice(&inode.current[..count]);
+            Ok(count)
+        })
+    }
+}

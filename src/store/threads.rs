@@ -1,0 +1,196 @@
+//! Starts the store's threads and ends them in order: committer, publisher,
+//! checkpoint, compression.
+//!
+//! Invariant: when they have ended, nothing of the data directory is open any more but
+//! its lock, which is given up last.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::thread::{Builder as ThreadBuilder, JoinHandle};
+
+use super::api::{CommitSink, OpenError, StoreOptions};
+use super::builder;
+use super::checkpoint::{Checkpointer, retire};
+use super::committer::Committer;
+use super::files::{FileSystem, LockGuard};
+use super::index::{self, IndexState};
+use super::journal::{SegmentName, compress, is_compressed};
+use super::open::{Opened, open};
+use super::publisher;
+use super::queue::Queue;
+use super::shared::{Health, Shared, Signal};
+use crate::clock::Clock;
+
+/// Batches on their way to the sink.
+const PUBLICATIONS_MAX: usize = 4;
+
+/// The running threads.
+pub(super) struct Threads {
+    shared: Arc<Shared>,
+    committer: JoinHandle<()>,
+    publisher: JoinHandle<()>,
+    checkpointer: JoinHandle<IndexState>,
+    compressor: JoinHandle<()>,
+    lock: LockGuard,
+}
+
+impl Threads {
+    /// Opens the data directory and starts the threads.
+    pub(super) fn start(
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+        sink: Arc<dyn CommitSink>,
+        files: Arc<dyn FileSystem>,
+    ) -> Result<Self, OpenError> {
+        let (sealed_sender, sealed) = channel();
+        let opened = open(&options, clock.as_ref(), &files, sealed_sender)?;
+        let Opened {
+            lock,
+            builder,
+            writer,
+            last_id,
+            sealed: sealed_before,
+        } = opened;
+        let mut tail = builder.tail;
+        tail.active.last_id = last_id;
+        let dir = options.dir.clone();
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue_max),
+            options,
+            clock,
+            files,
+            pending: Default::default(),
+            domains: builder.domains.into(),
+            tail: tail.into(),
+            index: Some(Arc::new(builder.index)).into(),
+            health: Health::default().into(),
+            signal: Signal::default().into(),
+            changed: Default::default(),
+            published: last_id.0.into(),
+        });
+        let (publications, published) = sync_channel(PUBLICATIONS_MAX);
+        let committer = Committer::new(shared.clone(), writer, last_id, publications);
+        let checkpointer = Checkpointer::new(shared.clone(), builder.state);
+        let for_publisher = shared.clone();
+        let for_compressor = shared.clone();
+        let started = || -> io::Result<Self> {
+            Ok(Self {
+                committer: spawn("committer", move || committer.run())?,
+                publisher: spawn("publisher", move || {
+                    publisher::run(&for_publisher, sink.as_ref(), &published);
+                })?,
+                checkpointer: spawn("checkpoint", move || checkpointer.run())?,
+                compressor: spawn("compression", move || {
+                    compress_sealed(&for_compressor, sealed_before, &sealed);
+                })?,
+                shared,
+                lock,
+            })
+        };
+        started().map_err(|source| OpenError::Io {
+            action: "cannot start a thread for",
+            path: dir,
+            source,
+        })
+    }
+
+    /// What the threads work on.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Ends all in order and marks the directory as cleanly closed.
+    pub(super) fn close(self) {
+        self.shared.queue.close();
+        join(self.committer);
+        join(self.publisher);
+        self.shared.signal().finish = true;
+        self.shared.changed.notify_all();
+        let state = join(self.checkpointer);
+        join(self.compressor);
+        let index = self.shared.set_index(None);
+        let retired = index.map_or(Ok(()), retire);
+        let whole = self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
+        if let (Some(mut state), Ok(()), true) = (state, retired, whole) {
+            let dir = &self.shared.options.dir;
+            let sealed = index::seal(dir).and_then(|fingerprint| {
+                state.clean = Some(fingerprint);
+                builder::save(self.shared.files.as_ref(), dir, &state)
+            });
+            if let Err(error) = sealed {
+                tracing::warn!(%error, "the next start will verify the index");
+            }
+        }
+        drop(self.lock);
+    }
+
+    /// Ends all at once, as a crash would.
+    pub(super) fn abort(self) {
+        self.shared.queue.abort();
+        self.shared.signal().abort = true;
+        self.shared.changed.notify_all();
+        if is_own() {
+            return;
+        }
+        join(self.committer);
+        join(self.publisher);
+        join(self.checkpointer);
+        join(self.compressor);
+        if let Some(Err(error)) = self.shared.set_index(None).map(retire) {
+            tracing::debug!(%error, "the index stays open for a while");
+        }
+        drop(self.lock);
+    }
+}
+
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the caller is a thread of a store, which cannot wait for itself.
+pub(super) fn is_own() -> bool {
+    OWN.get()
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    ThreadBuilder::new().name(name.to_owned()).spawn(|| {
+        OWN.set(true);
+        work()
+    })
+}
+
+fn join<T>(thread: JoinHandle<T>) -> Option<T> {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    thread
+        .join()
+        .inspect_err(|_| tracing::error!(thread = name, "a thread of the store panicked"))
+        .ok()
+}
+
+/// Compresses what was sealed before and what is sealed while the store is open.
+fn compress_sealed(shared: &Shared, before: Vec<SegmentName>, sealed: &Receiver<SegmentName>) {
+    let dir = shared.journal_dir();
+    for name in before.into_iter().chain(sealed.iter()) {
+        // What is left uncompressed now is found again at the next start.
+        if !shared.queue.is_open() {
+            return;
+        }
+        let files = shared.files.as_ref();
+        let path = name.path(&dir);
+        let done = files.open(&path).and_then(|file| {
+            if is_compressed(file.as_ref())? {
+                return Ok(());
+            }
+            compress(files, &dir, name)
+        });
+        if let Err(error) = done {
+            let path = path.display();
+            tracing::warn!(%path, %error, "a journal segment stays uncompressed for now");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! A WebSocket over a stream, driven by polling, so that one small task can wait for it and for other things at once.
+//!
+//! Never spawns, never decides what a message means. Invariants: dropping a pending poll loses nothing; reading goes on
+//! while writing is blocked; at most one read buffer's worth of input waits behind an event; Pings are answered here,
+//! all of them while output flows, the latest ones when it is blocked; a connection with nothing to say or to finish
+//! keeps no buffer.
+
+use std::cell::Cell;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frame::Violation;
+use super::parser::{Incoming, Parser};
+use super::writer;
+
+/// Bytes of one read; one such buffer a thread.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Reads of one poll before other tasks get their turn.
+const READS_A_POLL_MAX: usize = 4;
+
+/// Encoded Pongs that wait for output; beyond it only the latest Ping is answered, as RFC 6455, 5.5.3 permits.
+const PONGS_BYTES_MAX: usize = 2 * 1024;
+
+/// How long an orderly close may take, from Close frame to end of stream.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static READ_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// What a connection accepts.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionOptions {
+    /// Most payload bytes of a message, over all its frames; above it: violation 1009.
+    pub message_bytes_max: usize,
+    /// Whether binary messages are accepted; else: violation 1003.
+    pub binary: bool,
+}
+
+/// What happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A Pong, with its payload, at most 125 bytes.
+    Pong(Vec<u8>),
+    /// The peer's Close; [`Connection::close`] answers it. Input after it is discarded.
+    Close {
+        /// The peer's status code, where it gave one.
+        code: Option<u16>,
+    },
+    /// The peer broke the protocol; [`Connection::close`] with this code and reason tells it. Input after it is
+    /// discarded.
+    Violation(Violation),
+    /// The stream ended or failed, without a Close. Comes again on every further poll.
+    Ended,
+    /// Everything that was queued has been written and flushed. Comes once for each time the queue ran empty.
+    Flushed,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// A WebSocket after its upgrade, server side.
+pub struct Connection {
+    io: Pin<Box<dyn Stream>>,
+    parser: Parser,
+    /// Input behind the event that was returned last, and how much of it is done.
+    input: Vec<u8>,
+    input_done: usize,
+    /// Frames appended by the owner since the last batch set out.
+    queue: Vec<u8>,
+    /// Encoded Pongs, bounded by `PONGS_BYTES_MAX`.
+    pongs: Vec<u8>,
+    /// The batch on its way, and how much of it is written.
+    batch: Vec<u8>,
+    batch_written: usize,
+    /// Whether the batch holds queued frames, so that its end is worth an event.
+    batch_queued: bool,
+    ended: bool,
+    heard: bool,
+}
+
+impl Connection {
+    /// Takes over a stream on which the upgrade is complete.
+    pub fn new(
+        io: impl AsyncRead + AsyncWrite + Send + 'static,
+        options: ConnectionOptions,
+    ) -> Self {
+        Self {
+            io: Box::pin(io),
+            parser: Parser::new(options.message_bytes_max, options.binary),
+            input: Vec::new(),
+            input_done: 0,
+            queue: Vec::new(),
+            pongs: Vec::new(),
+            batch: Vec::new(),
+            batch_written: 0,
+            batch_queued: false,
+            ended: false,
+            heard: false,
+        }
+    }
+
+    /// Where to append encoded frames (see [`writer`]). They go out as one batch, one write and one flush, from the
+    /// next poll on; the owner bounds what it appends by [`Connection::queued_bytes`].
+    pub fn queue(&mut self) -> &mut Vec<u8> {
+        &mut self.queue
+    }
+
+    /// Bytes that the stream has not taken yet; besides what was queued, up to 2 KiB of Pongs on their way.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.len() + self.batch.len() - self.batch_written
+    }
+
+    /// Whether anything at all has come in since this was asked last: also a Ping, or a part of a message.
+    pub fn take_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
+    }
+
+    /// Makes progress with writing and, if `read`, with reading, and returns what happened.
+    ///
+    /// Cancel-safe: whatever was not returned is kept. The task is woken when there may be more progress; a frame
+    /// queued after a pending poll needs another poll. With `read` off nothing is read, so back pressure reaches the
+    /// peer, and the end of the stream shows only once writing fails.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Event> {
+        if self.ended {
+            return Poll::Ready(Event::Ended);
+        }
+        // Reading may produce Pongs, which then want to be written in the same poll.
+        for _ in 0..READS_A_POLL_MAX {
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Event::Flushed),
+                Poll::Ready(Err(_)) => return self.end(),
+                Poll::Ready(Ok(false)) | Poll::Pending => {}
+            }
+            if !read {
+                return Poll::Pending;
+            }
+            if let Some(event) = self.parse_input() {
+                return Poll::Ready(event);
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(Some(event)) => return Poll::Ready(event),
+                Ok(None) => {}
+                Err(_) => return self.end(),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what is queued and a Close, waits for the peer's, and shuts the stream down, all within 2 s.
+    ///
+    /// Input is discarded meanwhile, and until the peer ends the stream too: closing a socket with unread input would
+    /// reset it, and the peer might never see the code (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
+    /// may have to close one day does not carry the room for it all its life.
+    pub fn close(mut self, code: u16, reason: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        writer::close(&mut self.queue, code, reason);
+        Box::pin(async move {
+            if self.ended {
+                return;
+            }
+            // An error or the deadline ends the connection just the same.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
+                std::future::poll_fn(|cx| self.poll_closing(cx)).await?;
+                std::future::poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
+                std::future::poll_fn(|cx| self.poll_discard(cx)).await
+            })
+            .await;
+        })
+    }
+
+    fn end(&mut self) -> Poll<Event> {
+        self.ended = true;
+        self.input = Vec::new();
+        self.batch = Vec::new();
+        self.batch_written = 0;
+        self.queue = Vec::new();
+        self.pongs = Vec::new();
+        Poll::Ready(Event::Ended)
+    }
+
+    /// Ready once nothing waits; true if queued frames were among what went out since the last time.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.batch.is_empty() {
+            if self.queue.is_empty() && self.pongs.is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            self.batch_queued |= !self.queue.is_empty();
+            self.batch = mem::take(&mut self.pongs);
+            if self.batch.is_empty() {
+                self.batch = mem::take(&mut self.queue);
+            } else {
+                self.batch.append(&mut self.queue);
+                self.queue = Vec::new();
+            }
+        }
+        while self.batch_written < self.batch.len() {
+            let rest = &self.batch[self.batch_written..];
+            match ready!(self.io.as_mut().poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.batch_written += written,
+            }
+        }
+        ready!(self.io.as_mut().poll_flush(cx))?;
+        self.batch = Vec::new();
+        self.batch_written = 0;
+        if self.queue.is_empty() && self.pongs.is_empty() {
+            return Poll::Ready(Ok(mem::take(&mut self.batch_queued)));
+        }
+        // What was queued meanwhile is the next batch; it goes out in the next turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Parses what an earlier read left behind, up to the next event.
+    fn parse_input(&mut self) -> Option<Event> {
+        let input = mem::take(&mut self.input);
+        let mut rest = &input[self.input_done..];
+        let event = self.parse(&mut rest);
+        self.input_done = input.len() - rest.len();
+        if self.input_done < input.len() {
+            self.input = input;
+        } else {
+            self.input_done = 0;
+        }
+        event
+    }
+
+    /// Reads once and parses up to the first event; what is behind it is kept.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
+        with_read_buffer(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(self.io.as_mut().poll_read(cx, &mut buffer))?;
+            let mut rest = buffer.filled();
+            if rest.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.heard = true;
+            let event = self.parse(&mut rest);
+            self.input.extend_from_slice(rest);
+            Poll::Ready(Ok(event))
+        })
+    }
+
+    fn parse(&mut self, input: &mut &[u8]) -> Option<Event> {
+        loop {
+            match self.parser.next(input) {
+                Ok(None) => return None,
+                Ok(Some(Incoming::Ping(payload))) => self.answer(&payload),
+                Ok(Some(Incoming::Text(text))) => return Some(Event::Text(text)),
+                Ok(Some(Incoming::Binary(payload))) => return Some(Event::Binary(payload)),
+                Ok(Some(Incoming::Pong(payload))) => return Some(Event::Pong(payload)),
+                Ok(Some(Incoming::Close { code })) => return Some(Event::Close { code }),
+                Err(violation) => return Some(Event::Violation(violation)),
+            }
+        }
+    }
+
+    fn answer(&mut self, ping: &[u8]) {
+        if self.pongs.len() + ping.len() > PONGS_BYTES_MAX {
+            self.pongs.clear();
+        }
+        writer::pong(&mut self.pongs, ping);
+    }
+
+    /// Writes all that is queued while discarding input; ready once that is flushed and the peer has closed too.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let event = ready!(self.poll_event(cx, true));
+            if event == Event::Ended {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if self.parser.is_closed() && self.queued_bytes() == 0 && self.batch.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with_read_buffer(|buffer| {
+            for _ in 0..READS_A_POLL_MAX {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(self.io.as_mut().poll_read(cx, &mut buffer))?;
+                if buffer.filled().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("queued_bytes", &self.queued_bytes())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lends the thread's read buffer, so that a connection that waits needs none of its own.
+fn with_read_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut buffer = READ_BUFFER
+        .take()
+        .unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice());
+    let result = read(&mut buffer);
+    READ_BUFFER.set(Some(buffer));
+    result
+}
+
+#[cfg(test)]
+mod tests;

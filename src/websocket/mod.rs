@@ -1,0 +1,16 @@
+//! WebSocket (RFC 6455), server side, after the upgrade.
+//!
+//! - [`parser`]: bytes in, messages out; pure, every rule of the RFC in one place.
+//! - [`writer`]: frames appended to a byte buffer, so that many go out in one write.
+//! - [`connection`]: the two bound to a stream, driven by polling from one task.
+//!
+//! It never knows what a message means, who is logged in or how the stream came to be. Invariants: memory of a
+//! connection is bounded by the message limit plus one read buffer, and an idle one keeps no buffer at all.
+
+pub mod connection;
+mod frame;
+pub mod parser;
+pub mod writer;
+
+pub use connection::{Connection, ConnectionOptions, Event};
+pub use frame::Violation;

@@ -1,0 +1,228 @@
+//! Bytes from a client in, messages and control frames out. No I/O, no clock.
+//!
+//! Never buffers more than a message of the permitted size plus one control frame; between messages it owns no heap
+//! memory. Invariants: cutting the input differently changes nothing in what comes out, and after a Close frame or a
+//! violation it swallows everything.
+
+use std::mem;
+
+use fastwebsockets::{OpCode, unmask};
+
+use super::frame::{self, HEAD_BYTES_MAX, Head, Progress, Rules, Violation};
+
+/// What a client sent, complete and valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A Ping; to be answered with a Pong of the same payload (RFC 6455, 5.5.2).
+    Ping(Vec<u8>),
+    /// A Pong.
+    Pong(Vec<u8>),
+    /// The client's Close; nothing comes after it.
+    Close {
+        /// The status code, where the frame had one.
+        code: Option<u16>,
+    },
+}
+
+/// The state of one client's byte stream.
+#[derive(Debug)]
+pub struct Parser {
+    message_bytes_max: usize,
+    binary: bool,
+    closed: bool,
+    head: [u8; HEAD_BYTES_MAX],
+    head_bytes: usize,
+    /// The frame whose payload is being taken, and how much of it was.
+    frame: Option<(Head, usize)>,
+    /// Text or Binary while a message is open.
+    message_kind: Option<OpCode>,
+    message: Vec<u8>,
+    /// How much of `message` is known to be UTF-8.
+    message_utf8: usize,
+    control: Vec<u8>,
+}
+
+impl Parser {
+    /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames.
+    pub fn new(message_bytes_max: usize, binary: bool) -> Self {
+        Self {
+            message_bytes_max,
+            binary,
+            closed: false,
+            head: [0; HEAD_BYTES_MAX],
+            head_bytes: 0,
+            frame: None,
+            message_kind: None,
+            message: Vec::new(),
+            message_utf8: 0,
+            control: Vec::new(),
+        }
+    }
+
+    /// Takes input up to the end of the next message or control frame; `None` once all of it is taken.
+    ///
+    /// # Errors
+    /// The rule of RFC 6455 that the client broke; from then on input is swallowed.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
+        if self.closed {
+            *input = &[];
+            return Ok(None);
+        }
+        let result = self.advance(input);
+        if matches!(result, Err(_) | Ok(Some(Incoming::Close { .. }))) {
+            *self = Self {
+                closed: true,
+                ..Self::new(self.message_bytes_max, self.binary)
+            };
+        }
+        result
+    }
+
+    /// Bytes of an incomplete message that are held.
+    pub fn buffered_bytes(&self) -> usize {
+        self.message.len() + self.control.len()
+    }
+
+    /// Whether the client's Close or a violation ended the stream.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
+        loop {
+            let Some((head, taken)) = self.frame else {
+                match self.take_head(input)? {
+                    Some(head) => self.frame = Some((head, 0)),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let taken = taken + self.take_payload(input, head, taken)?;
+            if taken < head.payload_bytes {
+                self.frame = Some((head, taken));
+                return Ok(None);
+            }
+            self.frame = None;
+            if let Some(incoming) = self.complete(head)? {
+                return Ok(Some(incoming));
+            }
+        }
+    }
+
+    fn take_head(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
+        let rules = Rules {
+            message_open: self.message_kind.is_some(),
+            message_bytes: self.message.len(),
+            message_bytes_max: self.message_bytes_max,
+            binary: self.binary,
+        };
+        loop {
+            match frame::judge(&self.head[..self.head_bytes], rules)? {
+                Progress::Complete(head) => {
+                    self.head_bytes = 0;
+                    if matches!(head.opcode, OpCode::Text | OpCode::Binary) {
+                        self.message_kind = Some(head.opcode);
+                    }
+                    return Ok(Some(head));
+                }
+                Progress::Needs(_) if input.is_empty() => return Ok(None),
+                Progress::Needs(bytes) => {
+                    let step = input.len().min(bytes - self.head_bytes);
+                    let (head, rest) = input.split_at(step);
+                    self.head[self.head_bytes..self.head_bytes + step].copy_from_slice(head);
+                    self.head_bytes += step;
+                    *input = rest;
+                }
+            }
+        }
+    }
+
+    /// Takes what there is of a frame's payload, unmasked (RFC 6455, 5.3), and returns how much that was.
+    fn take_payload(
+        &mut self,
+        input: &mut &[u8],
+        head: Head,
+        taken: usize,
+    ) -> Result<usize, Violation> {
+        let step = input.len().min(head.payload_bytes - taken);
+        let (payload, rest) = input.split_at(step);
+        *input = rest;
+        let control = frame::is_control(head.opcode);
+        let buffer = if control {
+            &mut self.control
+        } else {
+            &mut self.message
+        };
+        let start = buffer.len();
+        buffer.extend_from_slice(payload);
+        let mut mask = head.mask;
+        mask.rotate_left(taken & 3);
+        unmask(&mut buffer[start..], mask);
+
+        // The whole of a message in one piece is checked once, when it becomes a string.
+        let whole = head.fin && start == 0 && step == head.payload_bytes;
+        if !control && self.message_kind == Some(OpCode::Text) && !whole {
+            self.check_utf8()?;
+        }
+        Ok(step)
+    }
+
+    /// RFC 6455, 8.1: fails at the first byte that no continuation can mend; a cut code point waits for its rest.
+    fn check_utf8(&mut self) -> Result<(), Violation> {
+        match str::from_utf8(&self.message[self.message_utf8..]) {
+            Ok(_) => self.message_utf8 = self.message.len(),
+            Err(error) if error.error_len().is_some() => return Err(Violation::not_utf8()),
+            Err(error) => self.message_utf8 += error.valid_up_to(),
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, head: Head) -> Result<Option<Incoming>, Violation> {
+        match head.opcode {
+            OpCode::Ping => Ok(Some(Incoming::Ping(mem::take(&mut self.control)))),
+            OpCode::Pong => Ok(Some(Incoming::Pong(mem::take(&mut self.control)))),
+            OpCode::Close => {
+                let payload = mem::take(&mut self.control);
+                close_code(&payload).map(|code| Some(Incoming::Close { code }))
+            }
+            _ if !head.fin => Ok(None),
+            _ => self.complete_message().map(Some),
+        }
+    }
+
+    fn complete_message(&mut self) -> Result<Incoming, Violation> {
+        let payload = mem::take(&mut self.message);
+        self.message_utf8 = 0;
+        match self.message_kind.take() {
+            Some(OpCode::Binary) => Ok(Incoming::Binary(payload)),
+            _ => String::from_utf8(payload)
+                .map(Incoming::Text)
+                .map_err(|_| Violation::not_utf8()),
+        }
+    }
+}
+
+/// RFC 6455, 5.5.1: empty, or a code of two bytes and a reason in UTF-8.
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
+    match payload {
+        [] => Ok(None),
+        [_] => Err(Violation::protocol("close frame of one byte")),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !frame::close_code_is_valid(code) {
+                return Err(Violation::protocol("close code that may not be sent"));
+            }
+            if str::from_utf8(reason).is_err() {
+                return Err(Violation::not_utf8());
+            }
+            Ok(Some(code))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

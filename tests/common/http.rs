@@ -1,0 +1,69 @@
+//! One HTTP/1.1 request on a connection of its own.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use super::soon;
+use super::tls::Stream;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub async fn of(io: Stream, method: &str, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = Request::builder().method(method).uri(target);
+        request = request.header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        soon("an HTTP answer", async {
+            let io = TokioIo::new(io);
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let answer = sender.send_request(request).await.unwrap();
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            connection.abort();
+            Self {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body: String::from_utf8(body.to_vec()).unwrap(),
+            }
+        })
+        .await
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let parsed = serde_json::from_str(&self.body);
+        parsed.unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.body))
+    }
+
+    /// Asserts an RFC 9457 answer and gives its `detail`.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        for field in ["type", "title", "detail", "code"] {
+            let text = problem[field].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "no {field}: {problem}");
+        }
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,120 @@
+//! Too many, too large, and the stop.
+
+use tokio::time::Instant;
+
+use super::*;
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
+    let bounds = NetOptions {
+        connections_max: 2,
+        ..options()
+    };
+    let server = Server::start(None, bounds).await;
+    let (mut upgraded, mut resting) = (server.connect().await, server.connect().await);
+    ask(&mut upgraded, UPGRADE, "\r\n\r\n").await;
+    ask(&mut resting, GET, "hello").await;
+    assert!(until_closed(&mut server.connect().await).await.is_empty());
+    ask(&mut resting, GET, "hello").await;
+
+    drop(upgraded);
+    let retried = async {
+        loop {
+            let mut next = server.connect().await;
+            let sent = next.write_all(GET.as_bytes()).await.is_ok();
+            if sent && next.read_u8().await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, retried)
+        .await
+        .expect("the place of a connection that went stays taken");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn heads_of_too_many_or_too_large_fields_are_431() {
+    let server = Server::start(None, options()).await;
+    let many = "x: y\r\n".repeat(65);
+    let large = format!("x: {}\r\n", "y".repeat(32 * 1024));
+    let endless = format!("x: {}", "y".repeat(200 * 1024));
+    for fields in [many, large, endless] {
+        let mut stream = server.connect().await;
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
+        // The answer may come, and the connection end, before all is sent.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let answer = until_closed(&mut stream).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_login_url_fits() {
+    let server = Server::start(None, options()).await;
+    let mut stream = server.connect().await;
+    let request = format!(
+        "GET /?token={} HTTP/1.1\r\nhost: x\r\n\r\n",
+        "a".repeat(16 << 10)
+    );
+    ask(&mut stream, &request, "hello").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_stop_ends_resting_connections_and_lets_a_request_finish() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(None, options()).await;
+    let tls = Server::start(Some(open_tls(dir.path())), options()).await;
+    let mut half_shaken = tls.connect().await;
+    half_shaken.write_all(&[0x16]).await.unwrap();
+    let mut fresh = server.connect().await;
+    let mut resting = server.connect().await;
+    ask(&mut resting, GET, "hello").await;
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::timeout(PATIENCE, async {
+        while server.tracker.len() < 4 || tls.tracker.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+
+    let started = Instant::now();
+    server.token.cancel();
+    tls.token.cancel();
+    until_closed(&mut half_shaken).await;
+    until_closed(&mut fresh).await;
+    until_closed(&mut resting).await;
+    assert!(TcpStream::connect(server.address).await.is_err());
+    server.release.notify_one();
+    let answer = String::from_utf8(until_closed(&mut busy).await).unwrap();
+    assert!(answer.ends_with("slow"), "{answer}");
+    tls.stop().await;
+    server.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn the_stop_does_not_wait_for_ever_for_a_request() {
+    let server = Server::start(None, options()).await;
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::timeout(PATIENCE, async {
+        while server.tracker.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    server.stop().await;
+}

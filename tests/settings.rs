@@ -1,0 +1,280 @@
+//! Where settings come from, and what is said about bad ones and bad
+//! surroundings at the start: PROTOCOL section 8.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Home, Login, Options, Server};
+
+/// Whether the server takes a content of this many bytes.
+async fn takes(server: &Server, bytes: usize) -> bool {
+    let mut client = server.user("u1").await;
+    client.say("u1", &"x".repeat(bytes - 2)).await;
+    let answer = client.find("an answer", |v| v["fromId"].is_string()).await;
+    answer.get("error").is_none()
+}
+
+#[tokio::test]
+async fn flags_win_over_environment_over_file() {
+    let file = || Options::new().file("content_bytes_max = 2000\n");
+    let environment = || file().env("RELAYBOX_CONTENT_BYTES_MAX", "3000");
+    let flag = environment().args(&["--content-bytes-max", "4000"]);
+    for (options, limit) in [(file(), 2000), (environment(), 3000), (flag, 4000)] {
+        let server = Server::with(options).await;
+        assert!(takes(&server, limit).await, "{limit}");
+        assert!(!takes(&server, limit + 1).await, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn everything_can_come_from_the_environment() {
+    let home = Arc::new(Home::new());
+    let options = Options::new()
+        .without_defaults()
+        .undeclared()
+        .env("RELAYBOX_LISTEN", "127.0.0.1:0")
+        .env("RELAYBOX_DATA", home.data().to_str().unwrap())
+        .env("RELAYBOX_CERTS", home.certs().to_str().unwrap())
+        .env("RELAYBOX_HOST", "one.example,two.example")
+        .env(
+            "RELAYBOX_TOKEN",
+            "demo=demo-project-token-5f0c1d,acme=acme-token-77b1",
+        );
+    let mut server = Server::at(home, options).await;
+    server.secret("acme-token-77b1");
+    server.user("u1").await;
+    server
+        .login(&Login::new("u1").domain("acme").token("acme-token-77b1"))
+        .await;
+    let roots = common::tls::roots(&server.home.ca());
+    for name in ["one.example", "two.example"] {
+        common::tls::connect(&server.address, name, &roots, None)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn everything_can_come_from_a_named_file() {
+    let home = Arc::new(Home::new());
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\ndata = {:?}\ncerts = {:?}\nhost = [\"one.example\"]\n\
+         token = [\"demo=demo-project-token-5f0c1d\", \"acme=acme-token-77b1\"]\n",
+        home.data(),
+        home.certs(),
+    );
+    let path = home.write("settings.toml", text);
+    let options = Options::new()
+        .without_defaults()
+        .undeclared()
+        .args(&["--config", path.to_str().unwrap()]);
+    let mut server = Server::at(home, options).await;
+    server.secret("acme-token-77b1");
+    server.user("u1").await;
+    server
+        .login(&Login::new("u1").domain("acme").token("acme-token-77b1"))
+        .await;
+}
+
+#[tokio::test]
+async fn relative_defaults_are_below_the_working_directory() {
+    let home = Arc::new(Home::new());
+    let options = Options::new()
+        .without_defaults()
+        .args(&["--listen", "127.0.0.1:0"]);
+    let server = Server::at(home, options).await;
+    assert!(server.home.data().is_dir() && server.home.certs().is_dir());
+    server.user("u1").await;
+}
+
+#[tokio::test]
+async fn unknown_settings_are_reported() {
+    let options = Options::new()
+        .file("bogus_key = 1\nhistory_opne = true\n")
+        .env("RELAYBOX_BOGUS_NAME", "1");
+    let server = Server::with(options).await;
+    for name in ["bogus_key", "history_opne", "RELAYBOX_BOGUS_NAME"] {
+        common::until(name, async || server.stderr().contains(name).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_setting_is_named() {
+    let flag = |name: &str, value: &str| Options::new().args(&[name, value]);
+    let cases = [
+        ("listen", flag("--listen", "nonsense")),
+        ("listen", flag("--listen", "127.0.0.1:99999")),
+        ("plain", flag("--plain", "127.0.0.1")),
+        ("token", flag("--token", "no-equals-sign")),
+        ("token", flag("--token", "demo=")),
+        ("token", flag("--token", "=secret-5512")),
+        ("host", flag("--host", "")),
+        ("content-bytes-max", flag("--content-bytes-max", "many")),
+        ("content-bytes-max", flag("--content-bytes-max", "0")),
+        ("ping-interval", flag("--ping-interval", "0s")),
+        ("bogus", flag("--bogus", "1")),
+        (
+            "RELAYBOX_LISTEN",
+            Options::new().env("RELAYBOX_LISTEN", "x"),
+        ),
+        (
+            "RELAYBOX_CONTENT_BYTES_MAX",
+            Options::new().env("RELAYBOX_CONTENT_BYTES_MAX", "x"),
+        ),
+        (
+            "RELAYBOX_TOKEN",
+            Options::new()
+                .undeclared()
+                .env("RELAYBOX_TOKEN", "secret-5512"),
+        ),
+        (
+            "content_bytes_max",
+            Options::new().file("content_bytes_max = \"x\"\n"),
+        ),
+        (
+            "history_open",
+            Options::new().file("history_open = \"perhaps\"\n"),
+        ),
+        ("plain", Options::new().file("plain = 7\n")),
+        (
+            "relaybox.toml",
+            Options::new().file("this is = not = toml\n"),
+        ),
+        ("missing.toml", flag("--config", "missing.toml")),
+    ];
+    for (name, options) in cases {
+        // `--listen` of the harness would hide a bad one from elsewhere.
+        let home = Home::new();
+        let by_flag = options.args.iter().any(|arg| arg == "--listen");
+        let by_environment = options
+            .env
+            .iter()
+            .any(|(name, _)| name == "RELAYBOX_LISTEN");
+        let options = if by_flag || by_environment {
+            options.without_defaults()
+        } else {
+            options
+        };
+        let outcome = home.serve_fails(&options).await;
+        outcome.failure(2, &[]);
+        let message = outcome.stderr.replace('_', "-").to_lowercase();
+        let name = name.replace('_', "-").to_lowercase();
+        assert!(message.contains(&name), "{name}: {outcome:?}");
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
+        assert!(!outcome.stderr.contains("secret-5512"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn bad_usage_is_told_with_code_2() {
+    let home = Home::new();
+    for args in [&["fly"][..], &[], &["serve", "extra"], &["domain", "fly"]] {
+        let outcome = home.run(home.bare_command(args)).await;
+        assert_eq!(outcome.code, Some(2), "{args:?}: {outcome:?}");
+        assert!(
+            !outcome.stderr.is_empty() || !outcome.stdout.is_empty(),
+            "{args:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let home = Home::new();
+    let options = Options::new()
+        .without_defaults()
+        .args(&["--listen", &address]);
+    home.serve_fails(&options).await.failure(1, &[&address]);
+    let options = Options::new().args(&["--plain", &address]);
+    home.serve_fails(&options).await.failure(1, &[&address]);
+}
+
+#[tokio::test]
+async fn a_data_directory_serves_one_process() {
+    let server = Server::start().await;
+    let outcome = server.home.serve_fails(&Options::new()).await;
+    let data = server.home.data();
+    outcome.failure(1, &["in use", data.to_str().unwrap()]);
+    server.user("u1").await;
+    assert!(
+        server.cli(&["domain", "list"]).await.contains("demo"),
+        "its socket is gone"
+    );
+}
+
+#[tokio::test]
+async fn an_unusable_data_or_certificate_directory_is_told() {
+    for name in ["data", "certs"] {
+        let home = Home::new();
+        let path = home.write(name, "a file, no directory");
+        let outcome = home.serve_fails(&Options::new()).await;
+        outcome.failure(1, &[path.to_str().unwrap()]);
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            "a file, no directory"
+        );
+    }
+    let home = Home::new();
+    let above = home.write("file", "x").join("data");
+    let options = Options::new().without_defaults().args(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        above.to_str().unwrap(),
+    ]);
+    home.serve_fails(&options)
+        .await
+        .failure(1, &[above.to_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_very_long_data_path_works() {
+    let home = Arc::new(Home::new());
+    // Longer than the address of a Unix socket may be.
+    let data = home.path("d".repeat(100)).join("e".repeat(100));
+    let options = Options::new().without_defaults().args(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    let server = Server::at(home, options).await;
+    server.user("u1").await;
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_told_and_never_skipped() {
+    let mut server = Server::start().await;
+    let mut sender = server.user("u1").await;
+    for n in 0..10 {
+        sender.say_acked("u2", &format!("MARKER-{n}-END")).await;
+    }
+    drop(sender);
+    server.stop().await;
+    let marker = b"MARKER-4-END";
+    let mut damaged = None;
+    for entry in std::fs::read_dir(server.home.data().join("journal")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes
+            .windows(marker.len())
+            .position(|window| window == marker)
+        {
+            bytes[at] ^= 0xff;
+            std::fs::write(&path, bytes).unwrap();
+            damaged = Some(path);
+        }
+    }
+    let damaged = damaged.expect("messages are in the journal in plain");
+    // A clean stop has left an index that would do without the journal.
+    std::fs::remove_dir_all(server.home.data().join("db")).unwrap();
+    let outcome = server.home.serve_fails(&Options::new()).await;
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    outcome.failure(1, &[name, "damaged"]);
+    assert!(!outcome.stdout.contains("ready"), "{outcome:?}");
+}

@@ -1,0 +1,207 @@
+//! A full disk, and what must never be logged: PROTOCOL sections 3 and 7.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::{Client, DEADLINE, Home, Login, Options, PROJECT_TOKEN, Server, Way};
+use serde_json::{Value, json};
+
+/// A small file system in memory, unmounted on drop.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, with the reason printed, where this user may not mount.
+    fn mount(at: &Path, megabytes: usize) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let size = format!("size={megabytes}m,mode=700");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(at)
+            .output();
+        match mount {
+            Ok(output) if output.status.success() => Some(Self(at.to_owned())),
+            Ok(output) => {
+                eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                eprintln!("skipped: cannot run mount: {error}");
+                None
+            }
+        }
+    }
+
+    /// Takes all the room there is.
+    fn fill(&self) {
+        let mut filler = std::fs::File::create(self.0.join("filler")).unwrap();
+        let mut bytes = vec![0x5a; 1 << 20];
+        while !bytes.is_empty() {
+            if filler.write_all(&bytes).is_err() {
+                bytes.truncate(bytes.len() / 2);
+            }
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+/// Sends the number `n` with 100 KiB around it; the acknowledged msgId, or the error.
+async fn send(client: &mut Client, n: u64) -> Result<u64, Value> {
+    let id = format!("full-{n}");
+    let content = json!({"n": n, "padding": "p".repeat(100 * 1024)});
+    client
+        .send(&json!({"toId": "box", "type": 10, "content": content, "clientMsgId": id}))
+        .await;
+    let answer = client.answer(&id).await;
+    answer["msgId"].as_u64().ok_or(answer)
+}
+
+/// Exactly the acknowledged ones are in the history, under their ids.
+async fn assert_kept(server: &Server, acked: &BTreeMap<u64, u64>) {
+    let mut found = BTreeMap::new();
+    for message in server.mailbox("box").await {
+        let n = message["content"]["n"].as_u64().unwrap();
+        let id = message["msgId"].as_u64().unwrap();
+        assert!(found.insert(n, id).is_none(), "{n} is there twice");
+    }
+    assert!(
+        found == *acked,
+        "stored: {found:?}\nacknowledged: {acked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
+    let home = Arc::new(Home::new());
+    let Some(disk) = SmallDisk::mount(&home.data(), 48) else {
+        return;
+    };
+    // The server goes before the disk that it stands on, and that before the home.
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    let mut client = server.user("u1").await;
+    let mut acked = BTreeMap::new();
+    for n in 0..10 {
+        acked.insert(n, send(&mut client, n).await.unwrap());
+    }
+    disk.fill();
+    let mut n = 10;
+    let error = loop {
+        match send(&mut client, n).await {
+            Ok(id) => acked.insert(n, id),
+            Err(error) => break error,
+        };
+        n += 1;
+        assert!(n < 1000, "100 MB went onto a disk of 48 MB");
+    };
+    assert_eq!(error["error"]["code"], "storage_unavailable", "{error}");
+    assert_eq!(error["fromId"], "system");
+    // It lives on, and tells what it has.
+    client.ready().await;
+    assert_kept(&server, &acked).await;
+
+    disk.free();
+    let end = Instant::now() + DEADLINE;
+    // Each attempt is a new send: those that were refused must stay away.
+    loop {
+        n += 1;
+        match send(&mut client, n).await {
+            Ok(id) => {
+                acked.insert(n, id);
+                break;
+            }
+            Err(error) => {
+                assert_eq!(error["error"]["code"], "storage_unavailable", "{error}");
+                assert!(Instant::now() < end, "not taken up again: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+    assert_kept(&server, &acked).await;
+    drop(client);
+    server.restart().await;
+    assert_kept(&server, &acked).await;
+    let mut recipient = server.user("box").await;
+    for id in acked.values() {
+        assert_eq!(recipient.message().await["msgId"], *id);
+    }
+    drop(recipient);
+    server.kill9().await;
+    server.spawn().await;
+    assert_kept(&server, &acked).await;
+    drop(server);
+    drop(disk);
+}
+
+#[tokio::test]
+async fn no_token_and_no_content_is_logged() {
+    let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let project = server.add_domain("acme").await;
+    let user = server.mint("u1", &[]).await;
+    for text in [
+        "wrong-token-1177",
+        "private words 2288",
+        "Private Name 3399",
+    ] {
+        server.secret(text);
+    }
+    for way in [Way::Query, Way::Header, Way::Subprotocol] {
+        for token in [PROJECT_TOKEN, user.as_str()] {
+            let login = Login::new("u1")
+                .name("Private Name 3399")
+                .token(token)
+                .way(way);
+            let mut client = server.login(&login).await;
+            client.say("u1", "private words 2288").await;
+            client.message().await;
+            // Bad frames are answered, not quoted in the log.
+            client.send_text("private words 2288").await;
+            client.error().await;
+            client
+                .send(&json!({"toId": "", "content": "private words 2288"}))
+                .await;
+            client.error().await;
+        }
+        server
+            .refused(&Login::new("u1").token("wrong-token-1177").way(way), 4401)
+            .await;
+        server
+            .refused(&Login::new("u1").domain("acme").token(&user).way(way), 4403)
+            .await;
+        server
+            .refused(&Login::new("").token(&project).way(way), 4400)
+            .await;
+    }
+    for token in [
+        PROJECT_TOKEN,
+        user.as_str(),
+        project.as_str(),
+        "wrong-token-1177",
+    ] {
+        for target in [
+            "/message-log?domain=demo&toId=u1",
+            "/message-log?size=x",
+            "/nowhere?x=1",
+        ] {
+            server.get(target, Some(token)).await;
+            server.get(&format!("{target}&token={token}"), None).await;
+        }
+    }
+    // The harness reads the log, at level debug, when the server is gone.
+    server.stop().await;
+}
