@@ -95,9 +95,10 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 let context = context.clone();
-                let orders = tracker.clone();
+                let (orders, stop) = (tracker.clone(), stop.clone());
                 tracker.spawn(async move {
-                    let order = timeout(ORDER_DEADLINE, order(stream, context, &orders));
+                    let order = order(stream, context, &orders, &stop);
+                    let order = timeout(ORDER_DEADLINE, order);
                     match order.await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {
@@ -117,7 +118,12 @@ pub async fn serve(
 }
 
 /// One connection: reads one line, answers one line.
-async fn order(stream: UnixStream, context: Context, orders: &TaskTracker) -> io::Result<()> {
+async fn order(
+    stream: UnixStream,
+    context: Context,
+    orders: &TaskTracker,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let peer_uid = stream.peer_cred()?.uid();
     if peer_uid != 0 && peer_uid != rustix::process::geteuid().as_raw() {
         tracing::warn!(
@@ -129,7 +135,11 @@ async fn order(stream: UnixStream, context: Context, orders: &TaskTracker) -> io
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     let mut bounded = BufReader::new(reader.take(REQUEST_BYTES_MAX + 1));
-    bounded.read_until(b'\n', &mut line).await?;
+    // A half-read order need not survive the end: nothing has been done for it.
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        read = bounded.read_until(b'\n', &mut line) => read?,
+    };
     if line.is_empty() {
         return Ok(());
     }

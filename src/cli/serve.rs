@@ -4,11 +4,12 @@ use std::io;
 
 use anyhow::Context as _;
 use clap::Args;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal as Raw, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use super::setting_args::{All, SettingArgs};
 use super::{Failure, output};
@@ -29,8 +30,11 @@ certificates and settings.";
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
 
-/// SIGXFSZ (signal(7)): a write went beyond the file-size limit.
-const SIGXFSZ: SignalKind = SignalKind::from_raw(25);
+/// A write went beyond the file-size limit.
+const SIGXFSZ: SignalKind = SignalKind::from_raw(Raw::XFSZ.as_raw());
+
+/// What changes the log filter while the server runs.
+type LogFilter = reload::Handle<Targets, Registry>;
 
 /// Runs the server
 #[derive(Args)]
@@ -44,20 +48,21 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
-    log_to_stderr(&loaded.config.log)?;
+    let log_filter = log_to_stderr(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("relaybox-worker")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(serve(args, open_files_max, loaded))
+    runtime.block_on(serve(args, open_files_max, loaded, &log_filter))
 }
 
 async fn serve(
     args: &ServeArgs,
     open_files_max: Option<u64>,
     loaded: Loaded,
+    log_filter: &LogFilter,
 ) -> Result<(), Failure> {
     // Before anything is written: a signal must find its handler.
     let mut signals = Signals::register().context("signals cannot be handled")?;
@@ -67,7 +72,12 @@ async fn serve(
     loop {
         match signals.next().await {
             Order::End => break,
-            Order::Reload => reload(args, open_files_max, &running).await,
+            Order::Reload => {
+                if let Some(loaded) = load_again(args, open_files_max) {
+                    change_log_filter(log_filter, &loaded.config.log);
+                    running.reload(&loaded.config).await;
+                }
+            }
         }
     }
     running.shutdown().await;
@@ -80,20 +90,29 @@ fn warn(loaded: &Loaded) {
     }
 }
 
-async fn reload(args: &ServeArgs, open_files_max: Option<u64>, running: &Running) {
-    let loaded = match args.settings.load(open_files_max) {
-        Ok(loaded) => loaded,
+/// The settings as they are now; `None`, and a line in the log, where they are no good.
+fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
+    match args.settings.load(open_files_max) {
+        Ok(loaded) => {
+            warn(&loaded);
+            return Some(loaded);
+        }
         Err(Failure::Usage(sentence)) => {
-            tracing::error!("the settings stay as they are: {sentence}");
-            return;
+            tracing::error!("settings and certificates stay as they are: {sentence}");
         }
         Err(Failure::Other(error)) => {
-            tracing::error!("the settings stay as they are: {error:#}");
-            return;
+            tracing::error!("settings and certificates stay as they are: {error:#}");
         }
-    };
-    warn(&loaded);
-    running.reload(&loaded.config).await;
+    }
+    None
+}
+
+fn change_log_filter(log_filter: &LogFilter, text: &str) {
+    let parsed = text.parse::<Targets>().context("setting log");
+    let changed = parsed.and_then(|filter| Ok(log_filter.reload(filter)?));
+    if let Err(error) = changed {
+        tracing::error!("the log filter stays as it was: {error:#}");
+    }
 }
 
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody
@@ -163,13 +182,15 @@ fn raise_open_files_max() -> Option<u64> {
     }
 }
 
-fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+fn log_to_stderr(filter: &str) -> anyhow::Result<LogFilter> {
     let filter: Targets = filter.parse().context("setting log")?;
+    let (filter, handle) = reload::Layer::new(filter);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         // A closed standard error must not end the server.
         .log_internal_errors(false);
-    let subscriber = tracing_subscriber::registry().with(format).with(filter);
-    subscriber.try_init().context("logging cannot be set up")
+    let subscriber = tracing_subscriber::registry().with(filter).with(format);
+    subscriber.try_init().context("logging cannot be set up")?;
+    Ok(handle)
 }

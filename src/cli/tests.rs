@@ -1,1 +1,80 @@
+#![allow(clippy::unwrap_used)]
 
+use clap::CommandFactory as _;
+
+use super::*;
+use crate::config::{self, Env, settings};
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("relaybox").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_setting_is_a_flag_of_serve_and_in_its_help() {
+    let mut command = Cli::command();
+    let serve = command.find_subcommand_mut("serve").unwrap();
+    let help = serve.render_long_help().to_string();
+    for setting in settings() {
+        assert!(help.contains(setting.flag), "{}", setting.flag);
+        assert!(help.contains(setting.env), "{}", setting.env);
+    }
+    for name in ["serve", "domain", "token"] {
+        let help = command.find_subcommand_mut(name).unwrap();
+        let help = help.render_help().to_string();
+        assert!(help.contains("Examples:"), "{name}");
+    }
+}
+
+#[test]
+fn lines_are_taken_or_refused() {
+    for line in [
+        "serve",
+        "serve --config f --data d --listen 1 --token a=b --token c=d --types 1 --types 2",
+        "serve --history-open",
+        "serve --history-open=false --log info",
+        "domain add shop --data d --config f",
+        "domain list --data d",
+        "domain remove shop",
+        "domain remove shop --yes",
+        "domain rotate shop --grace 1h",
+        "token --domain d --id u",
+        "token --domain d --id u --ttl 30days --name N --cap system --data d",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+    for line in [
+        "",
+        "fly",
+        "serve now",
+        "serve --data",
+        "serve --data a --data b",
+        "serve --history-open maybe",
+        "domain",
+        "domain add",
+        "domain add a b",
+        "domain add shop --listen 1",
+        "domain rotate shop --grace 31days",
+        "token --domain d",
+        "token --id u",
+        "token --domain d --id system",
+        "token --domain d --id u --ttl 31days",
+        "token --domain d --id u --cap fly",
+    ] {
+        let error = parse(line).err();
+        assert_eq!(error.map(|e| e.exit_code()), Some(2), "{line}");
+    }
+}
+
+#[test]
+fn settings_are_usage_and_everything_else_is_not() {
+    let flags = [("listen", vec!["x".to_owned()])].into();
+    let wrong = config::resolve(&flags, &Env::new(), None, None).unwrap_err();
+    assert!(matches!(Failure::from(wrong), Failure::Usage(_)));
+    let other = std::io::Error::other("x");
+    assert!(matches!(Failure::from(other), Failure::Other(_)));
+}
