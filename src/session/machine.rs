@@ -182,13 +182,7 @@ impl Machine {
             }
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
             Input::Violation(Violation { code, reason }) => {
-                self.close(
-                    CloseReason::Violation {
-                        code,
-                        reason: reason.into(),
-                    },
-                    actions,
-                );
+                self.close(CloseReason::Violation { code, reason }, actions);
             }
             Input::Ended => self.end(Action::End, actions),
             Input::Flushed => self.flushed(actions),

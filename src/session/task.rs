@@ -86,6 +86,7 @@ impl Session {
     /// Runs until the session ends, and closes the socket.
     ///
     /// No `async fn`: that would keep room for its arguments twice, in every session.
+    #[allow(clippy::manual_async_fn)]
     pub fn run(mut self, mut connection: Connection) -> impl Future<Output = ()> + Send {
         async move {
             let end = self.converse(&mut connection).await;

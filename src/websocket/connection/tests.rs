@@ -113,7 +113,7 @@ async fn every_ping_is_answered_while_output_flows() {
 async fn blocked_output_neither_stops_reading_nor_piles_up_pongs() {
     let (client, mut connection) = connection(256);
     let (mut from_server, mut to_server) = tokio::io::split(client);
-    writer::text(connection.queue(), &"x".repeat(600));
+    writer::text(connection.queue(), "x".repeat(600));
     let flood = tokio::spawn(async move {
         for n in 0..2_000u16 {
             let ping = frame(0x89, &n.to_be_bytes());
