@@ -16,7 +16,7 @@ use crate::command::domains::{DomainError, Domains};
 use crate::config::Config;
 use crate::http::{self, App};
 use crate::hub::{Hub, HubLimits};
-use crate::model::{Domain, MessageType};
+use crate::model::{Domain, MessageType, MsgId};
 use crate::net::{self, CertificateError, NetOptions, Tls};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
@@ -25,6 +25,10 @@ use crate::store::{OpenError, Store, StoreOptions};
 
 /// How long a stop waits for sessions and requests to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A clock this far behind the newest message is worth a warning: until it has caught up,
+/// messages carry times in its future.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 
 /// Why the server could not be started. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +96,23 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let (clock, hub) = (Arc::clone(&clock), Arc::clone(&hub));
         tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??
     };
+    warn_of_clock(store.last_id(), clock.as_ref());
     match connect(&config, clock, hub, store.clone()).await {
         Ok(running) => Ok(running),
         Err(error) => {
             tokio::task::spawn_blocking(move || store.close()).await?;
             Err(error)
         }
+    }
+}
+
+fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {
+    let behind = Duration::from_micros(newest.0.saturating_sub(clock.now_us()));
+    if behind > CLOCK_BEHIND_MAX {
+        warn!(
+            behind_s = behind.as_secs(),
+            "the clock is behind the newest message: it ran ahead once, or is wrong now"
+        );
     }
 }
 
