@@ -76,3 +76,64 @@ async fn a_flood_does_not_outlive_its_token() {
         );
     }
 }
+
+/// Reads `count` answers to sends; those that are no acknowledgement.
+fn refusals(mut stream: TcpStream, count: usize) -> Vec<String> {
+    let mut read = Vec::new();
+    let mut answers = 0;
+    let mut refusals = Vec::new();
+    while answers < count {
+        let mut buffer = [0; 1 << 16];
+        let got = stream.read(&mut buffer).unwrap();
+        assert!(got > 0, "the session ended after {answers} of {count}");
+        read.extend_from_slice(&buffer[..got]);
+        // Every answer is an object, and ends with its last brace.
+        while let Some(end) = read.windows(2).position(|two| two == b"}\x81") {
+            refusals.extend(refusal(&read[..=end]));
+            read.drain(..=end);
+            answers += 1;
+        }
+        if answers + 1 == count && read.ends_with(b"}") {
+            refusals.extend(refusal(&read));
+            answers += 1;
+        }
+    }
+    refusals
+}
+
+fn refusal(answer: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    (!text.contains("{\"ack\":")).then(|| text.into_owned())
+}
+
+#[tokio::test]
+async fn senders_that_outrun_the_disk_are_slowed_down_and_not_refused() {
+    const SENDERS: usize = 8;
+    const SENDS: usize = 6000;
+    // So much is in flight from each that together it is more than may wait for the disk.
+    let options = ["--plain", "127.0.0.1:0", "--outbox-bytes-max", "8MiB"];
+    let server = Server::with(Options::new().args(&options)).await;
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| {
+            let mut stream = raw_session(&server, &Login::new(&format!("sender-{n}")));
+            thread::spawn(move || {
+                let reading = stream.try_clone().unwrap();
+                let reader = thread::spawn(move || refusals(reading, SENDS));
+                let mut frames = Vec::new();
+                for n in 0..SENDS {
+                    let text =
+                        format!(r#"{{"toId":"u","type":10,"content":1,"clientMsgId":"{n}"}}"#);
+                    frames.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
+                    frames.extend_from_slice(text.as_bytes());
+                }
+                stream.write_all(&frames).unwrap();
+                reader.join().unwrap()
+            })
+        })
+        .collect();
+    for sender in senders {
+        let refused = sender.join().unwrap();
+        assert!(refused.is_empty(), "{} times {}", refused.len(), refused[0]);
+    }
+    assert_eq!(server.history("u", "").await["total"], SENDERS * SENDS);
+}
