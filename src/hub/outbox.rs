@@ -90,8 +90,11 @@ impl Outbox {
             state.frames.extend_from_slice(frame);
             state.passed = id;
         } else {
-            state.live = false;
             state.missed = id;
+            // Who is behind already asks with `try_go_live` once it has caught up.
+            if !std::mem::take(&mut state.live) {
+                return;
+            }
         }
         state.wake();
     }
@@ -241,6 +244,29 @@ mod tests {
         );
         assert!(!outbox.try_go_live(MsgId(2)));
         assert!(outbox.try_go_live(MsgId(3)));
+    }
+
+    #[test]
+    fn who_is_behind_is_not_woken_for_each_delivery() {
+        struct Wakes(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Wakes {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let wakes = std::sync::Arc::new(Wakes(0.into()));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let outbox = Outbox::new(10);
+        assert!(outbox.try_go_live(MsgId::ZERO));
+        for id in 1..100 {
+            // The socket is busy all the time.
+            assert!(outbox.poll_take(&mut cx, false, true).is_pending());
+            outbox.deliver(MsgId(id), b"123456");
+        }
+        let wakes = wakes.0.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(wakes, 2, "one frame, and the news of being behind");
+        assert!(take(&outbox).expect("frames").behind);
     }
 
     #[test]
