@@ -8,7 +8,8 @@
 //!   has left through here or through catch-up, and nothing at or below it is appended;
 //! - a delivery that finds no room is not appended, and none after it is, until the session
 //!   has caught up from the store and says so with [`Outbox::try_go_live`];
-//! - control frames (acknowledgements, errors) are bounded by the window of sends.
+//! - answers to sends (acknowledgements, refusals) are bounded: while they wait, or their sends
+//!   are under way, for `bytes_max` bytes, no further send is to be read.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -16,6 +17,9 @@ use std::task::{Context, Poll, Waker};
 use crate::model::MsgId;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::FrameError;
+
+/// What a refusal weighs until it is taken: about its frame.
+const REFUSAL_BYTES: usize = 512;
 
 /// The outbox of one session.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ struct State {
     passed: MsgId,
     missed: MsgId,
     sending_bytes: usize,
+    /// What of `frames` and `errors` answers sends.
+    answer_bytes: usize,
     recheck: bool,
     close: Option<CloseReason>,
     waker: Option<Waker>,
@@ -84,8 +90,11 @@ impl Outbox {
             state.frames.extend_from_slice(frame);
             state.passed = id;
         } else {
-            state.live = false;
             state.missed = id;
+            // Who is behind already asks with `try_go_live` once it has caught up.
+            if !std::mem::take(&mut state.live) {
+                return;
+            }
         }
         state.wake();
     }
@@ -98,20 +107,26 @@ impl Outbox {
     /// Reports the outcome of a send: an encoded acknowledgement, nothing, or a refusal.
     pub fn send_finished(&self, bytes: usize, outcome: Result<Option<&[u8]>, FrameError>) {
         let mut state = self.state();
-        let window_was = state.sending_bytes;
-        state.sending_bytes = window_was.saturating_sub(bytes);
+        let could_send = state.may_send(self.bytes_max);
+        state.sending_bytes = state.sending_bytes.saturating_sub(bytes);
         match outcome {
-            Ok(None) if window_was < self.bytes_max => return,
+            Ok(None) if could_send => return,
             Ok(None) => {}
-            Ok(Some(ack)) => state.frames.extend_from_slice(ack),
-            Err(error) => state.errors.push(error),
+            Ok(Some(ack)) => {
+                state.answer_bytes += ack.len();
+                state.frames.extend_from_slice(ack);
+            }
+            Err(error) => {
+                state.answer_bytes += REFUSAL_BYTES;
+                state.errors.push(error);
+            }
         }
         state.wake();
     }
 
     /// Whether further sends may be read from the socket.
     pub fn may_send(&self) -> bool {
-        self.state().sending_bytes < self.bytes_max
+        self.state().may_send(self.bytes_max)
     }
 
     /// Ends the session; the first reason stands.
@@ -155,11 +170,14 @@ impl Outbox {
             }
             return Poll::Pending;
         }
-        let output = frames.then(|| Output {
-            frames: std::mem::take(&mut state.frames),
-            errors: std::mem::take(&mut state.errors),
-            passed: state.passed,
-            behind,
+        let output = frames.then(|| {
+            state.answer_bytes = 0;
+            Output {
+                frames: std::mem::take(&mut state.frames),
+                errors: std::mem::take(&mut state.errors),
+                passed: state.passed,
+                behind,
+            }
         });
         let recheck = std::mem::take(&mut state.recheck);
         Poll::Ready(Taken {
@@ -171,6 +189,10 @@ impl Outbox {
 }
 
 impl State {
+    fn may_send(&self, bytes_max: usize) -> bool {
+        self.sending_bytes + self.answer_bytes < bytes_max
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -225,6 +247,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_behind_is_not_woken_for_each_delivery() {
+        struct Wakes(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Wakes {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let wakes = std::sync::Arc::new(Wakes(0.into()));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let outbox = Outbox::new(10);
+        assert!(outbox.try_go_live(MsgId::ZERO));
+        for id in 1..100 {
+            // The socket is busy all the time.
+            assert!(outbox.poll_take(&mut cx, false, true).is_pending());
+            outbox.deliver(MsgId(id), b"123456");
+        }
+        let wakes = wakes.0.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(wakes, 2, "one frame, and the news of being behind");
+        assert!(take(&outbox).expect("frames").behind);
+    }
+
+    #[test]
     fn a_busy_socket_leaves_frames_but_hears_of_the_end() {
         let outbox = Outbox::new(10);
         assert!(outbox.try_go_live(MsgId::ZERO));
@@ -249,5 +294,31 @@ mod tests {
         outbox.send_finished(10, Ok(Some(b"ack")));
         assert!(outbox.may_send());
         assert_eq!(take(&outbox).expect("ack").frames, b"ack");
+    }
+
+    #[test]
+    fn answers_that_nobody_takes_close_the_window_of_sends() {
+        let refusal = || FrameError {
+            code: crate::protocol::error_code::ErrorCode::TypeNotAllowed,
+            field: None,
+            message: String::new(),
+            client_msg_id: None,
+        };
+        let answers: [&dyn Fn(&Outbox); 2] = [
+            &|outbox| outbox.send_finished(1, Ok(Some(b"0123456789"))),
+            &|outbox| outbox.send_finished(1, Err(refusal())),
+        ];
+        for answer in answers {
+            let outbox = Outbox::new(1024);
+            let mut answered = 0;
+            while outbox.may_send() {
+                assert!(answered < 1024, "answers pile up");
+                outbox.send_started(1);
+                answer(&outbox);
+                answered += 1;
+            }
+            assert!(take(&outbox).is_some());
+            assert!(outbox.may_send(), "what was taken makes room");
+        }
     }
 }

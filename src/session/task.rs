@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
@@ -37,6 +37,9 @@ const INPUTS_A_TURN_MAX: usize = 64;
 /// What a send weighs in the window of sends, beside its content: about its bookkeeping.
 const SEND_OVERHEAD_BYTES: usize = 512;
 
+/// How long a session reads no more sends before it looks again whether the store keeps up.
+const STORE_PAUSE: Duration = Duration::from_millis(10);
+
 type Read = JoinHandle<Result<Vec<Message>, ReadError>>;
 
 /// A session that has been admitted.
@@ -51,6 +54,8 @@ pub struct Session {
     actions: Vec<Action>,
     /// A read of the store that is under way.
     read: Option<Read>,
+    /// The pause of a session whose sends the store cannot keep up with.
+    store_pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// How a session ends on its socket.
@@ -70,16 +75,16 @@ impl Session {
     ) -> Self {
         let mut actions = Vec::new();
         let machine = Machine::new(start, &mut actions);
-        let (began, read) = (Instant::now(), None);
         Self {
             context,
             identity,
             registration,
             outbox,
-            began,
+            began: Instant::now(),
             machine,
             actions,
-            read,
+            read: None,
+            store_pause: None,
         }
     }
 
@@ -107,10 +112,13 @@ impl Session {
                 return end;
             }
             turn += 1;
-            if turn % INPUTS_A_TURN_MAX == 0 {
+            let input = if turn % INPUTS_A_TURN_MAX == 0 {
                 tokio::task::yield_now().await;
-            }
-            let input = poll_fn(|cx| self.poll_input(cx, connection, timer.as_mut())).await;
+                // A client that floods always has the next input ready: the timer comes last.
+                Input::Tick
+            } else {
+                poll_fn(|cx| self.poll_input(cx, connection, timer.as_mut())).await
+            };
             if connection.take_heard() {
                 self.handle(Input::Heard, connection);
             }
@@ -150,8 +158,10 @@ impl Session {
             return Poll::Ready(Input::Taken(taken));
         }
         // Only now: the outbox knows whom to wake when the window of sends opens.
-        let room = connection.queued_bytes() < self.context.outbox_bytes_max;
-        if let Poll::Ready(event) = connection.poll_event(cx, room && self.outbox.may_send()) {
+        let room = connection.queued_bytes() < self.context.outbox_bytes_max
+            && self.outbox.may_send()
+            && self.poll_store(cx).is_ready();
+        if let Poll::Ready(event) = connection.poll_event(cx, room) {
             return Poll::Ready(input(event));
         }
         if let Some(read) = &mut self.read
@@ -169,6 +179,19 @@ impl Session {
         }
         ready!(timer.poll(cx));
         Poll::Ready(Input::Tick)
+    }
+
+    /// Ready while the store keeps up: senders that are faster are slowed down, not refused.
+    fn poll_store(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        while !self.context.store.has_room() {
+            let pause = self
+                .store_pause
+                .get_or_insert_with(|| Box::pin(sleep(STORE_PAUSE)));
+            ready!(pause.as_mut().poll(cx));
+            self.store_pause = None;
+        }
+        self.store_pause = None;
+        Poll::Ready(())
     }
 
     /// Carries out what the machine wants, also what it wants in answer to that.

@@ -115,6 +115,12 @@ impl Store {
         self.shared().queue.push(Job::Append { draft, done });
     }
 
+    /// Whether the committer keeps up. Who takes no more from its clients while it does not
+    /// is not refused as [`AppendError::Overloaded`].
+    pub fn has_room(&self) -> bool {
+        self.shared().queue.has_room()
+    }
+
     /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
     /// message). Stored with a later commit.
     pub fn confirm(&self, device: &Device, id: MsgId) {

@@ -116,6 +116,12 @@ impl Queue {
         job.refuse(refused);
     }
 
+    /// Whether less than half of what may wait does.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state();
+        state.jobs.len() < self.max.div_ceil(2) && state.bytes < QUEUE_BYTES_MAX / 2
+    }
+
     /// Takes what waits, or waits for `pause` at most.
     pub(super) fn take(&self, pause: Duration) -> Taken {
         let mut state = self.state();

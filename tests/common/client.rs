@@ -330,6 +330,18 @@ impl Client {
         &self.held
     }
 
+    /// Closes; the texts that came up to the end and were not asked for.
+    pub async fn rest(mut self) -> Vec<String> {
+        self.send_raw(Message::Close(None)).await;
+        loop {
+            match self.event("the end").await {
+                Event::Text(text) => self.held.push_back(text),
+                Event::Close(..) => {}
+                Event::Ended(_) => return std::mem::take(&mut self.held).into(),
+            }
+        }
+    }
+
     /// Closes as a browser does, and waits for the server's side.
     pub async fn close(mut self) {
         let frame = CloseFrame {

@@ -282,6 +282,8 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     assert!(!store.remove_domain(&domain("d")).unwrap());
     assert_eq!(store.domains(), [record("e")]);
     assert!(all(&store, &u).is_empty());
+    let late = send(&store, draft("a", &["u"], "late"));
+    assert_eq!(late, Err(AppendError::DomainRemoved));
     store.put_domain(record("d")).unwrap();
     assert_eq!(store.cursor(&web).unwrap(), None);
     assert_eq!(store.highest_cursor(&u).unwrap(), None);

@@ -1,0 +1,139 @@
+//! Clients that send as fast as they can what nobody asked for.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+
+use common::{DEADLINE, Login, Options, Server};
+
+/// A session on the plain port, whose frames are written by hand. Blocking, and so faster than
+/// the server.
+fn raw_session(server: &Server, login: &Login) -> TcpStream {
+    let mut stream = TcpStream::connect(server.plain.as_ref().unwrap()).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    let head = format!(
+        "GET /ws?{} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        login.query()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    stream
+}
+
+/// Repeats `flood` until the server ends the session; the last bytes that it said.
+fn drown(mut stream: TcpStream, flood: &[u8]) -> Vec<u8> {
+    let mut reading = stream.try_clone().unwrap();
+    let reader = thread::spawn(move || {
+        let mut last = Vec::new();
+        let mut buffer = vec![0; 1 << 20];
+        // A reset may follow what the server said last.
+        while let Ok(read @ 1..) = reading.read(&mut buffer) {
+            last.extend_from_slice(&buffer[..read]);
+            last.drain(..last.len().saturating_sub(100));
+        }
+        let _ = reading.shutdown(Shutdown::Both);
+        last
+    });
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while stream.write_all(flood).is_ok() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the session never ends"
+        );
+    }
+    reader.join().unwrap()
+}
+
+#[tokio::test]
+async fn a_flood_does_not_outlive_its_token() {
+    let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    // Masked with zeros: a Pong that nobody asked for, a `ping`, a text that is no JSON.
+    for frame in [
+        &b"\x8a\x80\0\0\0\0"[..],
+        b"\x81\x84\0\0\0\0ping",
+        b"\x81\x81\0\0\0\0x",
+    ] {
+        let token = server.mint("u1", &["--ttl", "2s"]).await;
+        let stream = raw_session(&server, &Login::new("u1").token(&token));
+        let flood = frame.repeat(100_000);
+        let last = thread::spawn(move || drown(stream, &flood)).join().unwrap();
+        assert!(
+            last.ends_with(b"\x88\x17\x11\x31the token has expired"),
+            "{}",
+            last.escape_ascii()
+        );
+    }
+}
+
+/// Reads `count` answers to sends; those that are no acknowledgement.
+fn refusals(mut stream: TcpStream, count: usize) -> Vec<String> {
+    let mut read = Vec::new();
+    let mut answers = 0;
+    let mut refusals = Vec::new();
+    while answers < count {
+        let mut buffer = [0; 1 << 16];
+        let got = stream.read(&mut buffer).unwrap();
+        assert!(got > 0, "the session ended after {answers} of {count}");
+        read.extend_from_slice(&buffer[..got]);
+        // Every answer is an object, and ends with its last brace.
+        while let Some(end) = read.windows(2).position(|two| two == b"}\x81") {
+            refusals.extend(refusal(&read[..=end]));
+            read.drain(..=end);
+            answers += 1;
+        }
+        if answers + 1 == count && read.ends_with(b"}") {
+            refusals.extend(refusal(&read));
+            answers += 1;
+        }
+    }
+    refusals
+}
+
+fn refusal(answer: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    (!text.contains("{\"ack\":")).then(|| text.into_owned())
+}
+
+#[tokio::test]
+async fn senders_that_outrun_the_disk_are_slowed_down_and_not_refused() {
+    const SENDERS: usize = 8;
+    const SENDS: usize = 6000;
+    // So much is in flight from each that together it is more than may wait for the disk.
+    let options = ["--plain", "127.0.0.1:0", "--outbox-bytes-max", "8MiB"];
+    let server = Server::with(Options::new().args(&options)).await;
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| {
+            let mut stream = raw_session(&server, &Login::new(&format!("sender-{n}")));
+            thread::spawn(move || {
+                let reading = stream.try_clone().unwrap();
+                let reader = thread::spawn(move || refusals(reading, SENDS));
+                let mut frames = Vec::new();
+                for n in 0..SENDS {
+                    let text =
+                        format!(r#"{{"toId":"u","type":10,"content":1,"clientMsgId":"{n}"}}"#);
+                    frames.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
+                    frames.extend_from_slice(text.as_bytes());
+                }
+                stream.write_all(&frames).unwrap();
+                reader.join().unwrap()
+            })
+        })
+        .collect();
+    for sender in senders {
+        let refused = sender.join().unwrap();
+        assert!(refused.is_empty(), "{} times {}", refused.len(), refused[0]);
+    }
+    assert_eq!(server.history("u", "").await["total"], SENDERS * SENDS);
+}
