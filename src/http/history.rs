@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::error;
 
 use crate::auth::{AuthError, Grant};
-use crate::command::history::{HistoryPage, HistoryQuery, history};
+use crate::command::history::{self, HistoryPage, HistoryQuery};
 use crate::http::problem::Problem;
 use crate::http::{App, authorization};
-use crate::model::{Domain, Mailbox, MsgId, NameError, UserId};
+use crate::model::{Domain, Mailbox, Message, MsgId, NameError, UserId};
 use crate::protocol::login::{bearer, check_token};
 use crate::protocol::query::Query;
 use crate::protocol::server_frame;
+use crate::store::{ReadError, Store};
 
 const SIZE_MAX: u64 = 100;
 const SIZE_DEFAULT: u64 = 10;
@@ -36,20 +39,95 @@ pub async fn message_log(
         authorize(&app, &parameters, &headers, &query)?;
     }
     let store = app.sessions.store.clone();
-    let (page, query) = tokio::task::spawn_blocking(move || (history(&store, &query), query))
-        .await
-        .map_err(|_| Problem::internal())?;
-    let page = page.map_err(|error| {
-        error!(%error, "a page of history cannot be read");
-        Problem::storage_unavailable()
-    })?;
+    let page = blocking(move || {
+        let page = history::find(&store, &query)?;
+        Reader { store, query, page }.read_on()
+    });
+    let (piece, reader) = page.await?;
+    let links = links(&reader.query, &reader.page);
+    let mut response = body(piece, reader).into_response();
     let json = HeaderValue::from_static("application/json");
-    let mut response = body(&query, &page).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    if let Some(links) = links(&query, &page) {
+    if let Some(links) = links {
         response.headers_mut().insert(header::LINK, links);
     }
     Ok(response)
+}
+
+/// A page on its way to a client.
+struct Reader {
+    store: Store,
+    query: HistoryQuery,
+    page: HistoryPage,
+}
+
+type Piece = (Vec<Message>, Reader);
+
+impl Reader {
+    fn read_on(mut self) -> Result<Piece, ReadError> {
+        let piece = history::read_on(&self.store, &self.query, &mut self.page)?;
+        Ok((piece, self))
+    }
+}
+
+async fn blocking(
+    read: impl FnOnce() -> Result<Piece, ReadError> + Send + 'static,
+) -> Result<Piece, Problem> {
+    let read = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|_| Problem::internal())?;
+    read.map_err(|error| {
+        error!(%error, "a page of history cannot be read");
+        Problem::storage_unavailable()
+    })
+}
+
+/// The answer's text: at once where the first piece is all, else piece by piece as the client
+/// takes them, so that many large pages cost little memory.
+fn body(first: Vec<Message>, reader: Reader) -> Body {
+    let HistoryPage {
+        total,
+        pages,
+        as_of,
+        ..
+    } = reader.page;
+    let HistoryQuery { page, size, .. } = reader.query;
+    let mut out = format!(
+        r#"{{"total":{total},"page":{page},"size":{size},"pages":{pages},"asOf":{as_of},"list":["#
+    )
+    .into_bytes();
+    append(&mut out, &first, true);
+    if reader.page.is_read() {
+        out.extend_from_slice(b"]}");
+        return Body::from(out);
+    }
+    let rest = stream::try_unfold(Some(reader), |reader| async move {
+        let Some(reader) = reader else {
+            return Ok::<_, axum::Error>(None);
+        };
+        // A page that breaks off cannot be taken for a whole one: its JSON does not end.
+        let piece = blocking(|| reader.read_on()).await;
+        let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
+        let mut out = Vec::new();
+        append(&mut out, &piece, false);
+        let reader = if reader.page.is_read() {
+            out.extend_from_slice(b"]}");
+            None
+        } else {
+            Some(reader)
+        };
+        Ok(Some((out, reader)))
+    });
+    Body::from_stream(stream::once(async { Ok(out) }).chain(rest))
+}
+
+fn append(out: &mut Vec<u8>, messages: &[Message], first: bool) {
+    for (at, message) in messages.iter().enumerate() {
+        if at > 0 || !first {
+            out.push(b',');
+        }
+        server_frame::message(out, message, message.recipient_offline);
+    }
 }
 
 fn bad_parameter(error: impl std::fmt::Display) -> Problem {
@@ -140,28 +218,6 @@ fn authorize(
             "a user token reads only where its user is `toId` or `fromId`",
         )),
     }
-}
-
-fn body(query: &HistoryQuery, page: &HistoryPage) -> Vec<u8> {
-    let HistoryPage {
-        total,
-        pages,
-        as_of,
-        list,
-    } = page;
-    let HistoryQuery { page, size, .. } = query;
-    let mut out = format!(
-        r#"{{"total":{total},"page":{page},"size":{size},"pages":{pages},"asOf":{as_of},"list":["#
-    )
-    .into_bytes();
-    for (at, message) in list.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        server_frame::message(&mut out, message, message.recipient_offline);
-    }
-    out.extend_from_slice(b"]}");
-    out
 }
 
 /// The `Link` header (RFC 8288) that walks the pages, pinned by `asOf`; none where there are none.
