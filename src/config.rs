@@ -6,6 +6,7 @@
 //! lower one's list as a whole. Invariants: a `Config` is valid as it is; no error, warning
 //! or `Debug` holds a token.
 
+mod changes;
 pub mod limits;
 mod parse;
 mod settings;
