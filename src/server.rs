@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::http::{self, App};
 use crate::hub::{Hub, HubLimits};
 use crate::model::{Domain, MessageType};
-use crate::net::{self, CertificateError, NetOptions, Tls};
+use crate::net::{self, CertificateError, NetOptions, Places, Tls};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
 use crate::session;
@@ -148,10 +148,8 @@ async fn connect(
         sessions: Arc::clone(&sessions),
         history_open: config.history_open,
     });
-    let options = NetOptions {
-        connections_max: config.connections_max,
-        ..NetOptions::default()
-    };
+    // One for all listeners: each connection costs an open file, whichever port it came to.
+    let places = Places::new(config.connections_max);
     let listen = |listener, tls| {
         let stop = sessions.stop.clone();
         let router = http::router(Arc::clone(&app));
@@ -159,7 +157,8 @@ async fn connect(
             listener,
             tls,
             router,
-            options,
+            NetOptions::default(),
+            places.clone(),
             tracker.clone(),
             stop,
         ));
