@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use clap::Parser;
 use relaybox::http::upgrade::upgrade;
-use relaybox::net::{NetOptions, Tls, serve};
+use relaybox::net::{NetOptions, Places, Tls, serve};
 use relaybox::websocket::{Connection, ConnectionOptions, Event, writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ struct Arguments {
     #[arg(long, default_value_t = 32 << 20)]
     message_bytes_max: usize,
 }
+
+/// Connections at a time.
+const CONNECTIONS_MAX: usize = 100_000;
 
 /// Input waits while more than this is on its way out.
 const QUEUED_BYTES_MAX: usize = 64 << 10;
@@ -76,6 +79,7 @@ async fn main() -> anyhow::Result<()> {
         Some(tls),
         router,
         NetOptions::default(),
+        Places::new(CONNECTIONS_MAX),
         tracker.clone(),
         stop.clone(),
     );

@@ -6,6 +6,7 @@
 //! lower one's list as a whole. Invariants: a `Config` is valid as it is; no error, warning
 //! or `Debug` holds a token.
 
+mod changes;
 pub mod limits;
 mod parse;
 mod settings;
@@ -330,7 +331,9 @@ fn fit_open_files(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Opti
         }
         // Some connections are left over, so that a login too many can be told so.
         if values.raw("sessions_max").origin == Origin::Default {
-            let sessions_max = config.connections_max - config.connections_max / 50;
+            let spare = (config.connections_max / 50).max(limits::SPARE_CONNECTIONS_MIN);
+            let spare = spare.min(config.connections_max / 2);
+            let sessions_max = config.connections_max - spare;
             config.sessions_max = config.sessions_max.min(sessions_max);
         }
     }

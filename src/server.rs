@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::http::{self, App};
 use crate::hub::{Hub, HubLimits};
 use crate::model::{Domain, MessageType, MsgId};
-use crate::net::{self, CertificateError, NetOptions, Tls};
+use crate::net::{self, CertificateError, NetOptions, Places, Tls};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
 use crate::session;
@@ -163,10 +163,8 @@ async fn connect(
         sessions: Arc::clone(&sessions),
         history_open: config.history_open,
     });
-    let options = NetOptions {
-        connections_max: config.connections_max,
-        ..NetOptions::default()
-    };
+    // One for all listeners: each connection costs an open file, whichever port it came to.
+    let places = Places::new(config.connections_max);
     let listen = |listener, tls| {
         let stop = sessions.stop.clone();
         let router = http::router(Arc::clone(&app));
@@ -174,7 +172,8 @@ async fn connect(
             listener,
             tls,
             router,
-            options,
+            NetOptions::default(),
+            places.clone(),
             tracker.clone(),
             stop,
         ));

@@ -127,6 +127,20 @@ async fn domains_are_managed_while_the_server_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_stopped_server_s_declared_tokens_are_told() {
+    let home = Home::new();
+    home.cli(&["domain", "add", "shop"]).await.success();
+    home.write("data/relaybox.toml", "token = [\"shop=declared-4b1d\"]\n");
+    let list = home.cli(&["domain", "list"]).await.success();
+    assert!(list.contains("declared"), "{list}");
+    for args in [["rotate", "shop"].as_slice(), &["remove", "shop", "--yes"]] {
+        let outcome = home.cli(&[&["domain"], args].concat()).await;
+        assert!(outcome.stderr.contains("next start"), "{outcome:?}");
+        assert!(!outcome.stderr.contains("declared-4b1d"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn domains_outlive_a_kill() {
     let mut server = Server::start().await;
     let token = server.add_domain("acme").await;

@@ -223,6 +223,22 @@ async fn only_those_who_may_read_a_mailbox_can() {
 }
 
 #[tokio::test]
+async fn a_token_that_came_twice_is_no_guess() {
+    let server = Server::start().await;
+    let good = format!("Bearer {PROJECT_TOKEN}");
+    let bad = format!("{LOG}&token=another");
+    let one = [("authorization", good.as_str())];
+    let two = [one[0], ("authorization", "Bearer another")];
+    for (target, headers) in [(LOG, &two[..]), (&bad, &one[..])] {
+        let answer = server.request("GET", target, headers).await;
+        let detail = answer.problem(400);
+        assert!(detail.contains("`token`"), "{detail}");
+    }
+    let same = format!("{LOG}&token={PROJECT_TOKEN}");
+    assert_eq!(server.request("GET", &same, &one).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_expired_token_reads_nothing() {
     let mut server = Server::start().await;
     let token = server.mint("box", &["--ttl", "3s"]).await;

@@ -149,6 +149,20 @@ async fn the_longest_and_strangest_names_are_taken_as_they_are() {
 }
 
 #[tokio::test]
+async fn several_authorization_headers_are_refused() {
+    let server = Server::start().await;
+    let without = query(|n, v| if n == "token" { vec![] } else { vec![v] });
+    let mut request = upgrade_request(&without);
+    for token in [PROJECT_TOKEN, "another"] {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().append("authorization", value);
+    }
+    let mut refused = Client::open(server.stream().await, request).await;
+    let reason = refused.closed(4400).await;
+    assert!(reason.contains("`token`"), "{reason}");
+}
+
+#[tokio::test]
 async fn plus_is_a_space_and_unknown_parameters_are_ignored() {
     let server = Server::start().await;
     let query = format!("{}&further=1&empty=&&x", with("name", "A+B%2BC%20D"));

@@ -8,6 +8,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Home, Login, Options, Server};
+use rustix::process::Signal;
 
 /// Whether the server takes a content of this many bytes.
 async fn takes(server: &Server, bytes: usize) -> bool {
@@ -99,6 +100,24 @@ async fn unknown_settings_are_reported() {
     for name in ["bogus_key", "history_opne", "RELAYBOX_BOGUS_NAME"] {
         common::until(name, async || server.stderr().contains(name).then_some(())).await;
     }
+}
+
+#[tokio::test]
+async fn sighup_names_the_settings_that_wait_for_a_restart() {
+    let server = Server::with(Options::new().file("history_open = true\n")).await;
+    server
+        .home
+        .write("data/relaybox.toml", "types = [7]\nlog = \"debug\"\n");
+    server.signal(Signal::HUP);
+    for name in ["history_open", "types"] {
+        let sentence = format!("setting {name} has changed");
+        common::until(&sentence, async || {
+            server.stderr().contains(&sentence).then_some(())
+        })
+        .await;
+    }
+    let told = server.stderr().matches("has changed").count();
+    assert_eq!(told, 2, "{}", server.stderr());
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
             bail!("there is no data directory {}", config.data.display());
         }
         match open(config) {
-            Ok(store) => return Ok(on_store(store, request)),
+            Ok(store) => return Ok(on_store(config, store, request)),
             // A server that starts or ends: it has the directory, but not (or no longer) the socket.
             Err(OpenError::InUse(_)) if started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
@@ -77,9 +77,14 @@ fn open(config: &Config) -> Result<Store, OpenError> {
     Store::open(options, Arc::new(SystemClock), Arc::new(NoSessions))
 }
 
-fn on_store(store: Store, request: &Request) -> Response {
+fn on_store(config: &Config, store: Store, request: &Request) -> Response {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let domains = Domains::new(store.clone(), Auth::new(clock.clone()), clock);
+    let auth = Auth::new(clock.clone());
+    // So that the answer tells what these will do at the next start.
+    for declared in &config.token {
+        auth.declare(&declared.domain, declared.token());
+    }
+    let domains = Domains::new(store.clone(), auth, clock);
     let nobody_to_tell = |_: &Domain| {};
     let response = admin::execute(&domains, request, &nobody_to_tell);
     store.close();

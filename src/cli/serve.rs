@@ -24,8 +24,8 @@ Examples:
   RELAYBOX_TOKEN=demo=secret relaybox serve --data /var/lib/relaybox
 
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
-relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads
-certificates and settings.";
+relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads the
+certificates, declared tokens and the log filter, and names what waits for a restart.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
@@ -67,6 +67,7 @@ async fn serve(
     // Before anything is written: a signal must find its handler.
     let mut signals = Signals::register().context("signals cannot be handled")?;
     warn(&loaded);
+    let config = loaded.config.clone();
     let running = server::start(loaded.config).await?;
     announce(&running);
     loop {
@@ -75,6 +76,9 @@ async fn serve(
             Order::Reload => {
                 if let Some(loaded) = load_again(args, open_files_max) {
                     change_log_filter(log_filter, &loaded.config.log);
+                    for name in config.fixed_changes(&loaded.config) {
+                        tracing::warn!("setting {name} has changed: it counts from the next start");
+                    }
                     running.reload(&loaded.config).await;
                 }
             }

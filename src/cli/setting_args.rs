@@ -102,10 +102,7 @@ fn arg(setting: &Setting) -> Arg {
     }
     if setting.value == "BOOL" {
         // `--history-open` alone switches it on.
-        return arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true");
+        return arg.num_args(0..=1).default_missing_value("true");
     }
     arg
 }

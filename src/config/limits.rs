@@ -103,6 +103,9 @@ pub const MESSAGE_TYPE: Bound = Bound {
     reason: "it is kept as 32 bits",
 };
 
+/// Connections beyond the sessions that a small limit of connections leaves, at least.
+pub const SPARE_CONNECTIONS_MIN: usize = 8;
+
 /// Values in one list setting.
 pub const LIST_ENTRIES_MAX: usize = 1000;
 

@@ -237,6 +237,12 @@ fn connections_fit_the_open_file_limit() {
         loaded.warnings
     );
 
+    for (few, sessions_max) in [("100", 92), ("10", 5), ("1", 1)] {
+        let asked = flags(&[("connections_max", &[few])]);
+        let loaded = resolve(&asked, &Env::new(), None, Some(1 << 20)).unwrap();
+        assert_eq!(loaded.config.sessions_max, sessions_max, "{few}");
+    }
+
     for tiny in [0, 1, 2] {
         let loaded = resolve(&Flags::new(), &Env::new(), None, Some(tiny)).unwrap();
         assert_eq!(loaded.config.connections_max, 1);

@@ -15,7 +15,7 @@ use crate::command::history::{self, HistoryPage, HistoryQuery};
 use crate::http::problem::Problem;
 use crate::http::{App, authorization};
 use crate::model::{Domain, Mailbox, Message, MsgId, NameError, UserId};
-use crate::protocol::login::{bearer, check_token};
+use crate::protocol::login::{check_token, given_token};
 use crate::protocol::query::Query;
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
@@ -35,8 +35,10 @@ pub async fn message_log(
 ) -> Result<Response, Problem> {
     let parameters = Query::parse(uri.query().unwrap_or_default()).map_err(bad_parameter)?;
     let query = parse(&parameters)?;
+    let authorization = authorization(&headers).map_err(bad_parameter)?;
+    let token = given_token(&parameters, authorization, &[]).map_err(bad_parameter)?;
     if !app.history_open {
-        authorize(&app, &parameters, &headers, &query)?;
+        authorize(&app, token, &query)?;
     }
     let store = app.sessions.store.clone();
     let page = blocking(move || {
@@ -186,14 +188,7 @@ fn number(
 }
 
 /// A project token reads any mailbox of its domain, a user token where its user takes part.
-fn authorize(
-    app: &App,
-    parameters: &Query,
-    headers: &HeaderMap,
-    query: &HistoryQuery,
-) -> Result<(), Problem> {
-    let in_query = parameters.value("token").map_err(bad_parameter)?;
-    let token = authorization(headers).and_then(bearer).or(in_query);
+fn authorize(app: &App, token: Option<&str>, query: &HistoryQuery) -> Result<(), Problem> {
     let token = token.ok_or_else(|| {
         Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
     })?;

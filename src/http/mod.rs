@@ -51,7 +51,16 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// The `Authorization` header, where it is text.
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?;
-    std::str::from_utf8(value.as_bytes()).ok()
+///
+/// # Errors
+/// A sentence where there are several: a proxy may have gone by another one than we would.
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(
+            "`token` is given more than once: there are several `Authorization` headers".into(),
+        );
+    }
+    Ok(value.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()))
 }

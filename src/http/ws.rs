@@ -42,7 +42,7 @@ fn login(request: &Request) -> Result<Login, String> {
     let query = request.uri().query().unwrap_or_default();
     Login::parse(
         query,
-        authorization(request.headers()),
+        authorization(request.headers())?,
         &offers(request.headers()),
     )
 }

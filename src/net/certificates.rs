@@ -35,6 +35,14 @@ pub enum CertificateError {
         /// The file that is not.
         missing: PathBuf,
     },
+    /// A running server's certificate has gone.
+    #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
+    Gone {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
     /// A file or the directory cannot be read.
     #[error("{file} cannot be read: {error}", file = .file.display())]
     Unreadable {
@@ -126,6 +134,25 @@ pub fn ensure(
     }
     issue::renew(&files, hosts, now_s)?;
     load(&files, provider)
+}
+
+/// As [`ensure`], for a server that runs with the certificate of `dir`: where its files have gone, nothing is made in
+/// their place, since that is a slip, or a moment of their exchange.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn ensure_again(
+    dir: &Path,
+    hosts: &[String],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, CertificateError> {
+    let Files {
+        certificate, key, ..
+    } = Files::of(dir);
+    if !pair_exists(&certificate, &key)? {
+        return Err(CertificateError::Gone { certificate, key });
+    }
+    ensure(dir, hosts, provider)
 }
 
 /// Whether both files are there; an error if only one is.

@@ -1,7 +1,7 @@
 //! Accepts connections and takes each through TLS to HTTP, in a task of its own.
 //!
-//! Never waits for one client on behalf of another. Invariants: at most `connections_max` sockets of a listener are
-//! open, upgraded ones included; one more is closed at once, so that the backlog never fills with them.
+//! Never waits for one client on behalf of another. Invariants: at most as many sockets as there are
+//! [`Places`] are open, upgraded ones included; one more is closed at once, so that the backlog never fills with them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,8 +34,6 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct NetOptions {
-    /// Most open connections of this listener, upgraded ones included.
-    pub connections_max: usize,
     /// From the first byte of TCP to the last of the TLS handshake.
     pub handshake_timeout: Duration,
     /// For a request's head: from the start of the connection, or from its first byte.
@@ -47,10 +45,27 @@ pub struct NetOptions {
 impl Default for NetOptions {
     fn default() -> Self {
         Self {
-            connections_max: 100_000,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
+#[derive(Debug, Clone)]
+pub struct Places {
+    permits: Arc<Semaphore>,
+    max: usize,
+}
+
+impl Places {
+    /// Room for so many connections, upgraded ones included.
+    pub fn new(connections_max: usize) -> Self {
+        let max = connections_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            max,
         }
     }
 }
@@ -65,11 +80,10 @@ pub async fn serve(
     tls: Option<Tls>,
     router: Router,
     options: NetOptions,
+    places: Places,
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
-    let permits_max = options.connections_max.min(Semaphore::MAX_PERMITS);
-    let permits = Arc::new(Semaphore::new(permits_max));
     let mut full = Throttle::default();
     let mut failing = Throttle::default();
     loop {
@@ -92,11 +106,11 @@ pub async fn serve(
                 }
             }
         };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&places.permits).try_acquire_owned() else {
             if let Some(times) = full.due() {
                 tracing::warn!(
                     times,
-                    connections_max = options.connections_max,
+                    connections_max = places.max,
                     "the connection limit is reached: new connections are closed"
                 );
             }

@@ -15,5 +15,5 @@ mod requests;
 pub mod tls;
 
 pub use certificates::CertificateError;
-pub use listener::{NetOptions, serve};
+pub use listener::{NetOptions, Places, serve};
 pub use tls::Tls;

@@ -58,7 +58,7 @@ impl Tls {
     /// A sentence that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
         let shared = &self.shared;
-        let certified = certificates::ensure(&shared.dir, &shared.hosts, &shared.provider)?;
+        let certified = certificates::ensure_again(&shared.dir, &shared.hosts, &shared.provider)?;
         *shared
             .current
             .0

@@ -69,6 +69,20 @@ fn token(
     authorization: Option<&str>,
     subprotocols: &[&str],
 ) -> Result<String, String> {
+    let token = given_token(query, authorization, subprotocols)?.ok_or("`token` is missing")?;
+    check_token(token)?;
+    Ok(token.to_owned())
+}
+
+/// The token of a request, wherever it came; `None` where it has none.
+///
+/// # Errors
+/// A sentence where it came twice, and differently: which one counts must not be a guess.
+pub fn given_token<'a>(
+    query: &'a Query,
+    authorization: Option<&'a str>,
+    subprotocols: &[&'a str],
+) -> Result<Option<&'a str>, String> {
     let in_query = query.value("token").map_err(|error| error.to_string())?;
     let in_header = authorization.and_then(bearer);
     let in_subprotocol = match subprotocols {
@@ -76,12 +90,11 @@ fn token(
         _ => None,
     };
     let mut given = [in_query, in_header, in_subprotocol].into_iter().flatten();
-    let token = given.next().ok_or("`token` is missing")?;
-    if given.any(|other| other != token) {
+    let token = given.next();
+    if given.any(|other| Some(other) != token) {
         return Err("`token` is given more than once, and differently".into());
     }
-    check_token(token)?;
-    Ok(token.to_owned())
+    Ok(token)
 }
 
 /// Checks a token's length and characters.

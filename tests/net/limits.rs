@@ -8,11 +8,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
-    let bounds = NetOptions {
-        connections_max: 2,
-        ..options()
-    };
-    let server = Server::start(None, bounds).await;
+    let server = Server::within(Places::new(2), None, options()).await;
     let (mut upgraded, mut resting) = (server.connect().await, server.connect().await);
     ask(&mut upgraded, UPGRADE, "\r\n\r\n").await;
     ask(&mut resting, GET, "hello").await;
@@ -33,6 +29,21 @@ async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
         .await
         .expect("the place of a connection that went stays taken");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn listeners_share_their_places() {
+    let places = Places::new(2);
+    let one = Server::within(places.clone(), None, options()).await;
+    let other = Server::within(places, None, options()).await;
+    let (mut first, mut second) = (one.connect().await, other.connect().await);
+    ask(&mut first, GET, "hello").await;
+    ask(&mut second, GET, "hello").await;
+    for server in [&one, &other] {
+        assert!(until_closed(&mut server.connect().await).await.is_empty());
+    }
+    one.stop().await;
+    other.stop().await;
 }
 
 #[tokio::test]

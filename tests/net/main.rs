@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use relaybox::http::upgrade::upgrade;
-use relaybox::net::{NetOptions, Tls, serve};
+use relaybox::net::{NetOptions, Places, Tls, serve};
 use relaybox::websocket::ConnectionOptions;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -45,6 +45,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(tls: Option<Tls>, options: NetOptions) -> Self {
+        Self::within(Places::new(100), tls, options).await
+    }
+
+    pub(crate) async fn within(places: Places, tls: Option<Tls>, options: NetOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
@@ -77,6 +81,7 @@ impl Server {
             tls,
             router,
             options,
+            places,
             server.tracker.clone(),
             server.token.clone(),
         ));
@@ -121,10 +126,7 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upg
 
 /// The bounds of the contract, as far as a test does not shorten them.
 pub(crate) fn options() -> NetOptions {
-    NetOptions {
-        connections_max: 100,
-        ..NetOptions::default()
-    }
+    NetOptions::default()
 }
 
 pub(crate) fn open_tls(dir: &Path) -> Tls {

@@ -114,7 +114,17 @@ async fn a_reload_serves_the_new_certificate_and_a_failed_one_keeps_the_old() {
     assert!(error.contains("is not the key of"), "{error}");
     assert!(trusts(&old).await);
 
-    copy(&new, "key.pem");
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::remove_file(ours.path().join(file)).unwrap();
+    }
+    let error = tls.reload().unwrap_err().to_string();
+    assert!(error.contains("cert.pem"), "{error}");
+    assert!(!ours.path().join("cert.pem").exists(), "none is made");
+    assert!(trusts(&old).await);
+
+    for file in ["cert.pem", "key.pem"] {
+        copy(&new, file);
+    }
     let mut before = connect_tls(&server, client(old.path(), &[&TLS13]), "localhost")
         .await
         .unwrap();

@@ -1,0 +1,59 @@
+//! What of new settings a running server cannot take over.
+//!
+//! Only compares; the settings that it does take over are named here by being left out.
+
+use super::Config;
+
+impl Config {
+    /// The names of the settings in which `new` differs and which a running server cannot
+    /// change: all but the declared tokens and the log filter.
+    pub fn fixed_changes(&self, new: &Self) -> Vec<&'static str> {
+        let Self {
+            listen,
+            plain,
+            data,
+            certs,
+            host,
+            token: _,
+            history_open,
+            types,
+            content_bytes_max,
+            sessions_max,
+            sessions_per_user_max,
+            connections_max,
+            ping_interval,
+            outbox_bytes_max,
+            tail_bytes_max,
+            cache_bytes,
+            log: _,
+        } = self;
+        let same = [
+            ("listen", *listen == new.listen),
+            ("plain", *plain == new.plain),
+            ("data", *data == new.data),
+            ("certs", *certs == new.certs),
+            ("host", *host == new.host),
+            ("history_open", *history_open == new.history_open),
+            ("types", *types == new.types),
+            (
+                "content_bytes_max",
+                *content_bytes_max == new.content_bytes_max,
+            ),
+            ("sessions_max", *sessions_max == new.sessions_max),
+            (
+                "sessions_per_user_max",
+                *sessions_per_user_max == new.sessions_per_user_max,
+            ),
+            ("connections_max", *connections_max == new.connections_max),
+            ("ping_interval", *ping_interval == new.ping_interval),
+            (
+                "outbox_bytes_max",
+                *outbox_bytes_max == new.outbox_bytes_max,
+            ),
+            ("tail_bytes_max", *tail_bytes_max == new.tail_bytes_max),
+            ("cache_bytes", *cache_bytes == new.cache_bytes),
+        ];
+        let changed = same.into_iter().filter(|(_, same)| !same);
+        changed.map(|(name, _)| name).collect()
+    }
+}
