@@ -109,7 +109,7 @@ impl Checkpointer {
         if free < FREE_BYTES_MARGIN + 2 * frozen.bytes as u64 {
             return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
         }
-        self.state = match self.apply(&frozen, finish) {
+        let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
             Err(error) => {
@@ -117,7 +117,9 @@ impl Checkpointer {
                 self.rebuild(&frozen)?
             }
         };
-        builder::save(self.shared.files.as_ref(), dir, &self.state)?;
+        builder::save(self.shared.files.as_ref(), dir, &state)?;
+        // Not before: what is frozen is counted once, however often it has to be written.
+        self.state = state;
         let done = self.shared.tail_mut().frozen.take();
         // Freeing a generation takes a while; nobody waits for it here.
         drop(done);

@@ -226,3 +226,21 @@ fn a_full_disk_refuses_and_space_brings_it_back() {
     let store = open_sim(dir.path(), Arc::new(files)).unwrap();
     assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["1", "3"]);
 }
+
+#[test]
+fn a_checkpoint_that_is_repeated_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    send_one(&store, "a", "u", "1");
+    // The state's temporary file is not made durable.
+    files.arm(Fault::FailSync, 0);
+    store.checkpoint();
+    assert!(store.stats().tail_bytes > 0, "it was put off");
+    store.checkpoint();
+    assert_eq!(store.stats().tail_bytes, 0);
+    drop(store);
+    let store = open_sim(dir.path(), Arc::new(files)).unwrap();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
+    assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
+}
