@@ -13,7 +13,7 @@ use super::api::{OpenError, StoreOptions};
 use super::builder::{self, BuildError, Builder, Site};
 use super::files::{self, FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState};
-use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, list};
+use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, clear, list};
 use super::shared::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
@@ -61,6 +61,7 @@ pub(super) fn open(
         checkpoint_bytes: checkpoint_bytes(options),
         day_min: index::day(clock.now_us()).saturating_sub(1),
     };
+    clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
     let state = load_state(files.as_ref(), dir)?;
     if segments.is_empty() && state.is_some() {

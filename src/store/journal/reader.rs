@@ -37,19 +37,22 @@ pub(crate) struct End {
     pub(crate) torn_bytes: u64,
 }
 
-/// The segments, by number. Removes the temporary files of an interrupted work.
+/// Removes the temporary files of an interrupted work. Only before any work begins.
+pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
+    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+        let path = dir.join(name);
+        files
+            .remove(&path)
+            .map_err(|e| io("cannot remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// The segments, by number.
 pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
     let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
-    let mut segments = Vec::new();
-    for name in names {
-        if name.ends_with(TEMPORARY) {
-            let path = dir.join(&name);
-            files
-                .remove(&path)
-                .map_err(|e| io("cannot remove", &path, e))?;
-        }
-        segments.extend(SegmentName::parse(&name));
-    }
+    let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
     segments.sort_unstable();
     for (expected, segment) in (1..).zip(&segments) {
         if segment.number != expected {

@@ -244,3 +244,19 @@ fn a_checkpoint_that_is_repeated_counts_once() {
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
     assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
 }
+
+#[test]
+fn making_the_index_anew_leaves_the_segment_that_is_being_begun_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    send_one(&store, "a", "u", "1");
+    let begun = dir.path().join("journal/00000002-7.log.new");
+    std::fs::write(&begun, b"").unwrap();
+    drop(store.shared().set_index(None));
+    store.checkpoint();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
+    assert!(begun.exists());
+    drop(store);
+    drop(open(dir.path()));
+    assert!(!begun.exists(), "an interrupted work's is removed");
+}
