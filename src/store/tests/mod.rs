@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod cursors;
 mod model;
 mod recovery;
 mod simulated;
