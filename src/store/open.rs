@@ -129,7 +129,7 @@ fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError>
     let mut builder = resumed?;
     let outcome = index::guarded(|| builder.replay(None, &|| false))?;
     let Outcome::Reached(end) = outcome else {
-        return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
+        return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
     };
     if highest > builder.tail.active.last_id.0 {
         return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
@@ -152,7 +152,7 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
     };
     match made {
         Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
-        Ok((_, Outcome::Ahead)) => Err(OpenError::Damaged {
+        Ok((_, Outcome::Astray)) => Err(OpenError::Damaged {
             path: dir.join("journal"),
             offset: 0,
             what: format!("it does not begin with frame {}", Position::START.sequence),

@@ -260,3 +260,26 @@ fn making_the_index_anew_leaves_the_segment_that_is_being_begun_alone() {
     drop(open(dir.path()));
     assert!(!begun.exists(), "an interrupted work's is removed");
 }
+
+#[test]
+fn an_index_of_another_journal_cuts_nothing_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fill(dir.path(), 40);
+    let store = open(other.path());
+    for _ in 0..45 {
+        send_one(&store, "a", "u", &"y".repeat(700));
+    }
+    store.close();
+    for name in ["db", "db.state"] {
+        let into = dir.path().join(name);
+        let copied = std::process::Command::new("cp")
+            .arg("-a")
+            .arg("-T")
+            .arg(other.path().join(name))
+            .arg(into)
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    assert_eq!(reopened(dir.path()).unwrap(), 40);
+}
