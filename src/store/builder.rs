@@ -20,6 +20,8 @@ use crate::model::MsgId;
 const SYNC_BYTES: usize = 1 << 20;
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+/// Space that writing a generation leaves free beside what it may take itself.
+const FREE_BYTES_MARGIN: u64 = 8 << 20;
 
 /// Why an index was not brought up to the journal.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +32,10 @@ pub(super) enum BuildError {
     /// The index cannot be written: make a new one.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The index's state cannot be written; the index itself is fine.
-    #[error("db.state cannot be written: {0}")]
-    State(#[from] std::io::Error),
+    /// What stands beside the index cannot be written, or there is no space for more; the
+    /// index itself is fine.
+    #[error("the index cannot be brought up to the journal: {0}")]
+    Surroundings(#[from] std::io::Error),
 }
 
 /// Writes a generation into the index and makes it durable. `between` is called after
@@ -61,6 +64,18 @@ pub(super) fn apply(
     state.position = generation.end;
     state.last_id = generation.last_id.0;
     Ok(state)
+}
+
+/// Refuses what might fill the disk in the midst of it, and leave the index broken.
+pub(super) fn check_space(
+    files: &dyn FileSystem,
+    dir: &Path,
+    generation: &Generation,
+) -> std::io::Result<()> {
+    if files.free_bytes(dir)? < FREE_BYTES_MARGIN + 2 * generation.bytes as u64 {
+        return Err(std::io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 /// Writes the index's state.
@@ -193,6 +208,7 @@ impl Builder {
 
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
+        check_space(self.files.as_ref(), &self.dir, &self.tail.active)?;
         let frozen = self.tail.freeze();
         self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
             Ok(())

@@ -21,8 +21,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
-/// Space that a checkpoint leaves free beside what it may write itself.
-const FREE_BYTES_MARGIN: u64 = 8 << 20;
 /// How long readers may keep an old index before a new one is made.
 const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -105,10 +103,7 @@ impl Checkpointer {
             }
         };
         let dir = &self.shared.options.dir;
-        let free = self.shared.files.free_bytes(dir)?;
-        if free < FREE_BYTES_MARGIN + 2 * frozen.bytes as u64 {
-            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
-        }
+        builder::check_space(self.shared.files.as_ref(), dir, &frozen)?;
         let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),

@@ -82,6 +82,13 @@ pub(super) fn open(
         Ok(Some(found)) => found,
         Ok(None) => anew(site())?,
         Err(BuildError::Journal(error)) => return Err(error),
+        Err(BuildError::Surroundings(source)) => {
+            return Err(OpenError::Io {
+                action: "cannot bring the index up to the journal in",
+                path: dir.to_owned(),
+                source,
+            });
+        }
         Err(error) => {
             tracing::warn!(%error, "the index is not fit and is made anew from the journal");
             let found = anew(site())?;
@@ -158,7 +165,7 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
             what: format!("it does not begin with frame {}", Position::START.sequence),
         }),
         Err(BuildError::Journal(error)) => Err(error),
-        Err(BuildError::State(error)) => Err(broken(error)),
+        Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
     }
 }

@@ -283,3 +283,29 @@ fn an_index_of_another_journal_cuts_nothing_off() {
     }
     assert_eq!(reopened(dir.path()).unwrap(), 40);
 }
+
+#[test]
+fn a_start_on_a_full_disk_keeps_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let mut few = options(dir.path());
+    let open = |options: &StoreOptions| {
+        let (clock, files) = (clock(), Arc::new(files.clone()));
+        Store::open_with(options.clone(), clock, Arc::new(Seen::default()), files)
+    };
+    let store = open(&few).unwrap();
+    send_one(&store, "a", "u", "1");
+    store.checkpoint();
+    send_one(&store, "a", "u", "2");
+    drop(store);
+    // What the journal has more is a generation of its own now.
+    few.tail_bytes_max = 1;
+    files.arm(Fault::Full(u32::MAX), 0);
+    let error = open(&few).err().unwrap();
+    assert!(matches!(&error, OpenError::Io { source, .. }
+        if source.kind() == std::io::ErrorKind::StorageFull));
+    assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
+    files.disarm();
+    let store = open(&few).unwrap();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 2);
+}
