@@ -57,6 +57,7 @@ pub(super) fn apply(
         }
         between(bytes)
     };
+    generation.begin_writing();
     index.apply_messages(generation, &mut pace)?;
     index.apply_small(generation, day_min, &mut state, &mut pace)?;
     index.sync()?;

@@ -134,7 +134,8 @@ impl Checkpointer {
             if self.shared.queue.aborted() {
                 return Err(IndexError::Sled("the store is closing".to_owned()));
             }
-            let crowded = self.shared.tail().bytes() > self.shared.options.tail_bytes_max / 2;
+            let waiting_bytes = self.shared.tail().unwritten_bytes();
+            let crowded = waiting_bytes > self.shared.room_bytes() / 2;
             if !finish && !crowded {
                 std::thread::sleep(PACE_PAUSE);
             }

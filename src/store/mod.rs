@@ -225,7 +225,7 @@ impl Store {
             return Err(AppendError::Closed);
         }
         let health = shared.health();
-        let full = || shared.tail().bytes() >= shared.options.tail_bytes_max;
+        let full = || shared.tail().unwritten_bytes() >= shared.room_bytes();
         let index = health.index.as_ref().filter(|_| full());
         match health.journal.as_ref().or(index) {
             Some(reason) => Err(AppendError::Unavailable(reason.clone())),

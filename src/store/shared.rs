@@ -118,6 +118,12 @@ impl Shared {
         day(self.now_us(last_id)).saturating_sub(1)
     }
 
+    /// Most bytes of the tail that may wait to be written into the index. Neither
+    /// generation outgrows it, and so the two together stay within `tail_bytes_max`.
+    pub(super) fn room_bytes(&self) -> usize {
+        (self.options.tail_bytes_max / 2).max(1)
+    }
+
     /// Bytes in the active tail at which a checkpoint is due.
     pub(super) fn checkpoint_bytes(&self) -> usize {
         checkpoint_bytes(&self.options)

@@ -4,6 +4,7 @@
 mod behaviour;
 mod cursors;
 mod model;
+mod pacing;
 mod recovery;
 mod simulated;
 
