@@ -72,6 +72,7 @@ fn refusal(error: &AppendError, client_msg_id: Option<crate::model::ClientMsgId>
         AppendError::Overloaded => {
             "the server has too much to store: nothing was stored, try again"
         }
+        AppendError::DomainRemoved => "the domain has been removed: nothing was stored",
         AppendError::Closed => "the server is shutting down: nothing was stored",
     };
     FrameError {

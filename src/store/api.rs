@@ -70,6 +70,10 @@ pub enum AppendError {
     /// More appends are waiting than may.
     #[error("the storage has too many messages waiting")]
     Overloaded,
+    /// The domain has been removed; what its last sessions still sent must not be there
+    /// if it is added again.
+    #[error("the domain has been removed")]
+    DomainRemoved,
     /// The store has been closed.
     #[error("the server is shutting down")]
     Closed,

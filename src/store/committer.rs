@@ -193,6 +193,9 @@ impl Committer {
     }
 
     fn stage_append(&mut self, batch: &mut Batch, draft: Draft) -> Result<Accepted, AppendError> {
+        if self.shared.domains().is_removed(&draft.domain) {
+            return Err(AppendError::DomainRemoved);
+        }
         let key = draft.client_msg_id.clone().map(|client_msg_id| SendKey {
             domain: draft.domain.clone(),
             from_id: draft.from_id.clone(),

@@ -70,6 +70,11 @@ impl Domains {
         self.records.contains_key(domain)
     }
 
+    /// Whether it was removed and not added again.
+    pub(super) fn is_removed(&self, domain: &Domain) -> bool {
+        self.floors.contains_key(domain) && !self.contains(domain)
+    }
+
     /// All records, by name.
     pub(super) fn records(&self) -> Vec<DomainRecord> {
         self.records.values().cloned().collect()

@@ -359,6 +359,8 @@ proptest! {
         world.files.disarm();
         world.reopen(Ending::Power(3, Harm::None));
         world.reopen(Ending::CloseAnd(Harm::Delete));
+        // A domain that was removed takes nothing.
+        world.store().put_domain(record("d")).unwrap();
         world.send(&[(0, 0, 10, true)]);
         prop_assert!(world.model.doubtful.is_empty(), "the store is writable again");
         world.check();
