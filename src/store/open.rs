@@ -64,7 +64,8 @@ pub(super) fn open(
     clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
     let state = load_state(files.as_ref(), dir)?;
-    if segments.is_empty() && state.is_some() {
+    let had = state.as_ref().map_or(0, |state| state.messages);
+    if segments.is_empty() && (state.is_some() || holds_something(&site())) {
         return Err(OpenError::Damaged {
             path: journal,
             offset: 0,
@@ -94,6 +95,14 @@ pub(super) fn open(
             let found = anew(site())?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
+            if messages < had {
+                let missing = had - messages;
+                tracing::error!(
+                    missing,
+                    "messages that the index had are not in the journal: they are gone, but for \
+                     the old index, which is kept as db.broken-<n>"
+                );
+            }
             found
         }
     };
@@ -125,6 +134,13 @@ pub(super) fn open(
         last_id,
         sealed: sealed_now,
     })
+}
+
+/// Whether there is an index with something in it. One that a first start had just begun
+/// to make when it was interrupted is empty, and perhaps cannot be opened.
+fn holds_something(site: &Site) -> bool {
+    site.dir.join("db").exists()
+        && Index::open(&site.dir, site.cache_bytes).is_ok_and(|index| !index.is_empty())
 }
 
 /// Takes the index as it is, if it is fit, and brings it up to the journal.

@@ -75,6 +75,20 @@ fn damage_is_reported_and_never_skipped() {
 }
 
 #[test]
+fn an_index_without_its_journal_is_no_new_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close();
+    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert_eq!(reopened(dir.path()).unwrap(), 0, "nothing was ever written");
+    fill(dir.path(), 10);
+    open(dir.path()).close();
+    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert_eq!(damage_of(dir.path()).0, dir.path().join("journal"));
+}
+
+#[test]
 fn damage_in_a_sealed_segment_and_a_missing_one_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), 300);
