@@ -299,12 +299,12 @@ impl Committer {
     fn wait_for_room(&self) -> Result<(), AppendError> {
         let deadline = Instant::now() + ROOM_WAIT_MAX;
         let room = self.shared.room_bytes();
-        let waiting_bytes = || self.shared.tail().unwritten_bytes();
-        let crowd = waiting_bytes().saturating_sub(room / 2) as f64 / (room as f64 / 2.0);
+        let waiting_bytes = self.shared.tail().unwritten_bytes();
+        let crowd = waiting_bytes.saturating_sub(room / 2) as f64 / (room as f64 / 2.0);
         if crowd > 0.0 {
             std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
         }
-        while waiting_bytes() >= room {
+        while !self.shared.has_room() {
             let reason = self.shared.health().index.clone();
             let late = Instant::now() >= deadline;
             if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
