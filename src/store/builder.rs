@@ -94,6 +94,8 @@ pub(super) struct Builder {
     pub(super) tail: Tail,
     /// Bytes of the tail at which it goes into the index.
     pub(super) checkpoint_bytes: usize,
+    /// Most bytes of the tail.
+    pub(super) tail_bytes_max: usize,
     /// Sends of days before are not kept.
     pub(super) day_min: u64,
 }
@@ -104,6 +106,7 @@ pub(super) struct Site {
     pub(super) dir: PathBuf,
     pub(super) cache_bytes: u64,
     pub(super) checkpoint_bytes: usize,
+    pub(super) tail_bytes_max: usize,
     pub(super) day_min: u64,
 }
 
@@ -118,6 +121,7 @@ impl Builder {
             index,
             state,
             checkpoint_bytes: site.checkpoint_bytes,
+            tail_bytes_max: site.tail_bytes_max,
             day_min: site.day_min,
         })
     }
@@ -201,15 +205,19 @@ impl Builder {
             }
         }
         self.tail.advance(last_id, behind);
-        if self.tail.active.bytes >= self.checkpoint_bytes {
-            self.flush()?;
+        if self.tail.active.bytes < self.checkpoint_bytes {
+            return Ok(());
         }
-        Ok(())
+        match check_space(self.files.as_ref(), &self.dir, &self.tail.active) {
+            Ok(()) => self.flush(),
+            // It can wait in memory until a checkpoint finds space.
+            Err(_) if self.tail.bytes() < self.tail_bytes_max => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
-        check_space(self.files.as_ref(), &self.dir, &self.tail.active)?;
         let frozen = self.tail.freeze();
         self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
             Ok(())

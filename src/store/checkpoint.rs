@@ -154,6 +154,7 @@ impl Checkpointer {
             dir: self.shared.options.dir.clone(),
             cache_bytes: self.shared.options.cache_bytes,
             checkpoint_bytes: self.shared.checkpoint_bytes(),
+            tail_bytes_max: self.shared.options.tail_bytes_max,
             day_min: self.shared.day_min(frozen.last_id),
         };
         let mut builder = Builder::anew(site)?;

@@ -59,6 +59,7 @@ pub(super) fn open(
         dir: dir.to_owned(),
         cache_bytes: options.cache_bytes,
         checkpoint_bytes: checkpoint_bytes(options),
+        tail_bytes_max: options.tail_bytes_max,
         day_min: index::day(clock.now_us()).saturating_sub(1),
     };
     clear(files.as_ref(), &journal)?;
