@@ -25,6 +25,8 @@ use crate::store::{OpenError, Store, StoreOptions};
 
 /// How long a stop waits for sessions and requests to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A clock that is so far behind the newest message is warned of.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 
 /// Why the server could not be started. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +94,26 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let (clock, hub) = (Arc::clone(&clock), Arc::clone(&hub));
         tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??
     };
+    warn_of_clock(clock.as_ref(), &store);
     match connect(&config, clock, hub, store.clone()).await {
         Ok(running) => Ok(running),
         Err(error) => {
             tokio::task::spawn_blocking(move || store.close()).await?;
             Err(error)
         }
+    }
+}
+
+/// Once the clock ran ahead, ids go on from there, and with them the time of each message.
+fn warn_of_clock(clock: &dyn Clock, store: &Store) {
+    let newest_ms = store.last_id().send_at_ms();
+    let behind = Duration::from_millis(newest_ms.saturating_sub(clock.now_ms()));
+    if behind > CLOCK_BEHIND_MAX {
+        warn!(
+            behind_s = behind.as_secs(),
+            "the clock is behind the newest message, or ran ahead before: until it has \
+             caught up, messages bear a time that is ahead of it"
+        );
     }
 }
 

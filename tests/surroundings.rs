@@ -12,6 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::{Client, DEADLINE, Home, Login, Options, PROJECT_TOKEN, Server, Way};
+use relaybox::clock::{Clock, ManualClock, SystemClock};
+use relaybox::hub::{Hub, HubLimits};
+use relaybox::model::{Domain, DomainRecord, SigningKey};
+use relaybox::store::{Store, StoreOptions};
 use serde_json::{Value, json};
 
 /// A small file system in memory, unmounted on drop.
@@ -146,6 +150,43 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
     assert_kept(&server, &acked).await;
     drop(server);
     drop(disk);
+}
+
+#[tokio::test]
+async fn a_clock_that_ran_ahead_is_warned_of() {
+    const WARNING: &str = "the clock is behind the newest message";
+    let home = Arc::new(Home::new());
+    let at = home.data();
+    let now_us = SystemClock.now_us();
+    for (ahead_s, warned) in [(0, false), (3_600, true)] {
+        let at = at.clone();
+        let stored = tokio::task::spawn_blocking(move || {
+            let clock = Arc::new(ManualClock::new(now_us + ahead_s * 1_000_000));
+            let hub = Hub::new(HubLimits {
+                sessions_max: 1,
+                sessions_per_user_max: 1,
+            });
+            let store = Store::open(StoreOptions::new(at), clock, Arc::new(hub)).unwrap();
+            let (domain, key) = (Domain::parse("old").unwrap(), [7; 32]);
+            let record = DomainRecord {
+                domain: domain.clone(),
+                created_at_ms: 0,
+                tokens: Vec::new(),
+                signing_keys: vec![SigningKey {
+                    secret: key,
+                    expires_at_ms: None,
+                }],
+            };
+            store.put_domain(record).unwrap();
+            // The removal takes an id, as a message does.
+            store.remove_domain(&domain).unwrap();
+            store.close();
+        });
+        stored.await.unwrap();
+        let mut server = Server::at(home.clone(), Options::new()).await;
+        assert_eq!(server.stderr().contains(WARNING), warned, "{ahead_s}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
