@@ -86,10 +86,23 @@ pub fn run() -> ExitCode {
         }
         Err(Failure::Other(error)) => {
             // With its causes, on one line.
-            output::complain(&format!("{error:#}"));
+            output::complain(&sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, but none that its own words end with already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

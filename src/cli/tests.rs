@@ -4,6 +4,7 @@ use clap::CommandFactory as _;
 
 use super::*;
 use crate::config::{self, Env, settings};
+use crate::server::StartError;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("relaybox").chain(line.split_whitespace()))
@@ -79,4 +80,20 @@ fn settings_are_usage_and_everything_else_is_not() {
     assert!(matches!(Failure::from(wrong), Failure::Usage(_)));
     let other = std::io::Error::other("x");
     assert!(matches!(Failure::from(other), Failure::Other(_)));
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let cause = || std::io::Error::other("no space");
+    let told = StartError::Listen {
+        setting: "listen",
+        address: "127.0.0.1:1".parse().unwrap(),
+        source: cause(),
+    };
+    assert_eq!(
+        sentence(&told.into()),
+        "cannot listen on 127.0.0.1:1 (listen): no space"
+    );
+    let error = anyhow::Error::new(cause()).context("signals cannot be handled");
+    assert_eq!(sentence(&error), "signals cannot be handled: no space");
 }

@@ -20,6 +20,8 @@ use crate::model::MsgId;
 const SYNC_BYTES: usize = 1 << 20;
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+/// Space that writing a generation leaves free beside what it may take itself.
+const FREE_BYTES_MARGIN: u64 = 8 << 20;
 
 /// Why an index was not brought up to the journal.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +32,10 @@ pub(super) enum BuildError {
     /// The index cannot be written: make a new one.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The index's state cannot be written; the index itself is fine.
-    #[error("db.state cannot be written: {0}")]
-    State(#[from] std::io::Error),
+    /// What stands beside the index cannot be written, or there is no space for more; the
+    /// index itself is fine.
+    #[error("the index cannot be brought up to the journal: {0}")]
+    Surroundings(#[from] std::io::Error),
 }
 
 /// Writes a generation into the index and makes it durable. `between` is called after
@@ -54,6 +57,7 @@ pub(super) fn apply(
         }
         between(bytes)
     };
+    generation.begin_writing();
     index.apply_messages(generation, &mut pace)?;
     index.apply_small(generation, day_min, &mut state, &mut pace)?;
     index.sync()?;
@@ -61,6 +65,18 @@ pub(super) fn apply(
     state.position = generation.end;
     state.last_id = generation.last_id.0;
     Ok(state)
+}
+
+/// Refuses what might fill the disk in the midst of it, and leave the index broken.
+pub(super) fn check_space(
+    files: &dyn FileSystem,
+    dir: &Path,
+    generation: &Generation,
+) -> std::io::Result<()> {
+    if files.free_bytes(dir)? < FREE_BYTES_MARGIN + 2 * generation.bytes as u64 {
+        return Err(std::io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 /// Writes the index's state.
@@ -78,6 +94,8 @@ pub(super) struct Builder {
     pub(super) tail: Tail,
     /// Bytes of the tail at which it goes into the index.
     pub(super) checkpoint_bytes: usize,
+    /// Most bytes of the tail.
+    pub(super) tail_bytes_max: usize,
     /// Sends of days before are not kept.
     pub(super) day_min: u64,
 }
@@ -88,6 +106,7 @@ pub(super) struct Site {
     pub(super) dir: PathBuf,
     pub(super) cache_bytes: u64,
     pub(super) checkpoint_bytes: usize,
+    pub(super) tail_bytes_max: usize,
     pub(super) day_min: u64,
 }
 
@@ -102,6 +121,7 @@ impl Builder {
             index,
             state,
             checkpoint_bytes: site.checkpoint_bytes,
+            tail_bytes_max: site.tail_bytes_max,
             day_min: site.day_min,
         })
     }
@@ -185,10 +205,15 @@ impl Builder {
             }
         }
         self.tail.advance(last_id, behind);
-        if self.tail.active.bytes >= self.checkpoint_bytes {
-            self.flush()?;
+        if self.tail.active.bytes < self.checkpoint_bytes {
+            return Ok(());
         }
-        Ok(())
+        match check_space(self.files.as_ref(), &self.dir, &self.tail.active) {
+            Ok(()) => self.flush(),
+            // It can wait in memory until a checkpoint finds space.
+            Err(_) if self.tail.bytes() < self.tail_bytes_max => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes what is in the tail into the index.

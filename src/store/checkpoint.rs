@@ -21,8 +21,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
-/// Space that a checkpoint leaves free beside what it may write itself.
-const FREE_BYTES_MARGIN: u64 = 8 << 20;
 /// How long readers may keep an old index before a new one is made.
 const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -105,11 +103,8 @@ impl Checkpointer {
             }
         };
         let dir = &self.shared.options.dir;
-        let free = self.shared.files.free_bytes(dir)?;
-        if free < FREE_BYTES_MARGIN + 2 * frozen.bytes as u64 {
-            return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
-        }
-        self.state = match self.apply(&frozen, finish) {
+        builder::check_space(self.shared.files.as_ref(), dir, &frozen)?;
+        let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
             Err(error) => {
@@ -117,7 +112,9 @@ impl Checkpointer {
                 self.rebuild(&frozen)?
             }
         };
-        builder::save(self.shared.files.as_ref(), dir, &self.state)?;
+        builder::save(self.shared.files.as_ref(), dir, &state)?;
+        // Not before: what is frozen is counted once, however often it has to be written.
+        self.state = state;
         let done = self.shared.tail_mut().frozen.take();
         // Freeing a generation takes a while; nobody waits for it here.
         drop(done);
@@ -137,7 +134,8 @@ impl Checkpointer {
             if self.shared.queue.aborted() {
                 return Err(IndexError::Sled("the store is closing".to_owned()));
             }
-            let crowded = self.shared.tail().bytes() > self.shared.options.tail_bytes_max / 2;
+            let waiting_bytes = self.shared.tail().unwritten_bytes();
+            let crowded = waiting_bytes > self.shared.room_bytes() / 2;
             if !finish && !crowded {
                 std::thread::sleep(PACE_PAUSE);
             }
@@ -156,6 +154,7 @@ impl Checkpointer {
             dir: self.shared.options.dir.clone(),
             cache_bytes: self.shared.options.cache_bytes,
             checkpoint_bytes: self.shared.checkpoint_bytes(),
+            tail_bytes_max: self.shared.options.tail_bytes_max,
             day_min: self.shared.day_min(frozen.last_id),
         };
         let mut builder = Builder::anew(site)?;

@@ -35,6 +35,8 @@ const PROBE_PAUSE: Duration = Duration::from_millis(250);
 const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long a batch waits for a checkpoint to make room in the tail.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often it looks whether there is.
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// The committer's own things.
 pub(super) struct Committer {
@@ -292,18 +294,18 @@ impl Committer {
         self.cursors_written = Instant::now();
     }
 
-    /// Waits until the tail has room, as long as there is reason to hope for it.
+    /// Waits until the tail has room, as long as there is reason to hope for it. Room is
+    /// made by everything that a checkpoint writes, not only by its end: a load that the
+    /// index cannot keep up with is slowed down to its pace, and never stands still.
     fn wait_for_room(&self) -> Result<(), AppendError> {
         let deadline = Instant::now() + ROOM_WAIT_MAX;
-        let max = self.shared.options.tail_bytes_max;
-        // Above the half, batches are held up a little, and more the fuller it is: many
-        // short pauses until the checkpoint keeps up, rather than one long one.
-        let crowd =
-            (self.shared.tail().bytes().saturating_sub(max / 2) as f64) / (max as f64 / 2.0);
+        let room = self.shared.room_bytes();
+        let waiting_bytes = self.shared.tail().unwritten_bytes();
+        let crowd = waiting_bytes.saturating_sub(room / 2) as f64 / (room as f64 / 2.0);
         if crowd > 0.0 {
             std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
         }
-        while self.shared.tail().bytes() >= max {
+        while !self.shared.has_room() {
             let reason = self.shared.health().index.clone();
             let late = Instant::now() >= deadline;
             if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
@@ -312,7 +314,7 @@ impl Committer {
             if self.shared.queue.aborted() {
                 return Err(AppendError::Closed);
             }
-            self.shared.wait_for_checkpoint(Duration::from_millis(20));
+            self.shared.wait_for_checkpoint(ROOM_PAUSE);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Domains {
         self.records.contains_key(domain)
     }
 
-    /// Whether there was such a domain and is no more.
+    /// Whether it was removed and not added again.
     pub(super) fn is_removed(&self, domain: &Domain) -> bool {
         self.floors.contains_key(domain) && !self.contains(domain)
     }

@@ -230,9 +230,9 @@ impl Store {
         if !shared.queue.is_open() {
             return Err(AppendError::Closed);
         }
+        let full = !shared.has_room();
         let health = shared.health();
-        let full = || shared.tail().bytes() >= shared.options.tail_bytes_max;
-        let index = health.index.as_ref().filter(|_| full());
+        let index = health.index.as_ref().filter(|_| full);
         match health.journal.as_ref().or(index) {
             Some(reason) => Err(AppendError::Unavailable(reason.clone())),
             None => Ok(()),

@@ -13,7 +13,7 @@ use super::api::{OpenError, StoreOptions};
 use super::builder::{self, BuildError, Builder, Site};
 use super::files::{self, FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState};
-use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, list};
+use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, clear, list};
 use super::shared::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
@@ -59,11 +59,14 @@ pub(super) fn open(
         dir: dir.to_owned(),
         cache_bytes: options.cache_bytes,
         checkpoint_bytes: checkpoint_bytes(options),
+        tail_bytes_max: options.tail_bytes_max,
         day_min: index::day(clock.now_us()).saturating_sub(1),
     };
+    clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
     let state = load_state(files.as_ref(), dir)?;
-    if segments.is_empty() && state.is_some() {
+    let had = state.as_ref().map_or(0, |state| state.messages);
+    if segments.is_empty() && (state.is_some() || holds_something(&site())) {
         return Err(OpenError::Damaged {
             path: journal,
             offset: 0,
@@ -81,11 +84,26 @@ pub(super) fn open(
         Ok(Some(found)) => found,
         Ok(None) => anew(site())?,
         Err(BuildError::Journal(error)) => return Err(error),
+        Err(BuildError::Surroundings(source)) => {
+            return Err(OpenError::Io {
+                action: "cannot bring the index up to the journal in",
+                path: dir.to_owned(),
+                source,
+            });
+        }
         Err(error) => {
             tracing::warn!(%error, "the index is not fit and is made anew from the journal");
             let found = anew(site())?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
+            if messages < had {
+                let missing = had - messages;
+                tracing::error!(
+                    missing,
+                    "messages that the index had are not in the journal: they are gone, but for \
+                     the old index, which is kept as db.broken-<n>"
+                );
+            }
             found
         }
     };
@@ -119,6 +137,13 @@ pub(super) fn open(
     })
 }
 
+/// Whether there is an index with something in it. One that a first start had just begun
+/// to make when it was interrupted is empty, and perhaps cannot be opened.
+fn holds_something(site: &Site) -> bool {
+    site.dir.join("db").exists()
+        && Index::open(&site.dir, site.cache_bytes).is_ok_and(|index| !index.is_empty())
+}
+
 /// Takes the index as it is, if it is fit, and brings it up to the journal.
 fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError> {
     let clean = state.clean.is_some() && state.clean == index::fingerprint(&site.dir).ok();
@@ -128,7 +153,7 @@ fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError>
     let mut builder = resumed?;
     let outcome = index::guarded(|| builder.replay(None, &|| false))?;
     let Outcome::Reached(end) = outcome else {
-        return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
+        return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
     };
     if highest > builder.tail.active.last_id.0 {
         return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
@@ -151,13 +176,13 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
     };
     match made {
         Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
-        Ok((_, Outcome::Ahead)) => Err(OpenError::Damaged {
+        Ok((_, Outcome::Astray)) => Err(OpenError::Damaged {
             path: dir.join("journal"),
             offset: 0,
             what: format!("it does not begin with frame {}", Position::START.sequence),
         }),
         Err(BuildError::Journal(error)) => Err(error),
-        Err(BuildError::State(error)) => Err(broken(error)),
+        Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
     }
 }

@@ -33,11 +33,10 @@ impl Shared {
             .filter_map(theirs)
             .max();
         highest = highest.max(in_tail);
-        if highest.is_none() {
-            let index = self.index()?;
-            let found = guarded(|| index.cursor(device))?;
-            highest = found.map(|value| value.id);
-        }
+        // What was confirmed late may be lower than what the index has.
+        let index = self.index()?;
+        let found = guarded(|| index.cursor(device))?;
+        highest = highest.max(found.map(|value| value.id));
         Ok(highest.filter(|id| *id >= floor))
     }
 
@@ -62,6 +61,14 @@ impl Shared {
 
     /// Notes a cursor that is to be written with a later commit.
     pub(super) fn confirm(&self, device: &Device, id: MsgId) {
+        let floor = self.domains().floor(&device.mailbox.domain);
+        let id = match id {
+            // From the beginning, which is the floor: below it, it would not be known.
+            MsgId::ZERO => floor,
+            // From before the domain's removal.
+            id if id < floor => return,
+            id => id,
+        };
         let value = {
             let tail = self.tail();
             let known = tail.cursors(&device.mailbox);

@@ -118,6 +118,20 @@ impl Shared {
         day(self.now_us(last_id)).saturating_sub(1)
     }
 
+    /// Most bytes of the tail that may wait to be written into the index: half of the
+    /// tail, as a generation is in memory until all of it is written.
+    pub(super) fn room_bytes(&self) -> usize {
+        (self.options.tail_bytes_max / 2).max(1)
+    }
+
+    /// Whether the tail takes more. While checkpoints are put off, all of it may be filled.
+    pub(super) fn has_room(&self) -> bool {
+        let put_off = self.health().index.is_some();
+        let tail = self.tail();
+        let waiting_bytes = if put_off { 0 } else { tail.unwritten_bytes() };
+        tail.bytes() < self.options.tail_bytes_max && waiting_bytes < self.room_bytes()
+    }
+
     /// Bytes in the active tail at which a checkpoint is due.
     pub(super) fn checkpoint_bytes(&self) -> usize {
         checkpoint_bytes(&self.options)

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::domains::DomainState;
@@ -18,9 +19,9 @@ use super::journal::Position;
 use crate::model::{ClientMsgId, Device, Domain, Mailbox, Message, MsgId, Resource, UserId};
 
 /// What a message costs beside its content: names, entries, keys, as measured.
-const MESSAGE_OVERHEAD_BYTES: usize = 400;
+pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 400;
 /// What a cursor or a send costs.
-const SMALL_BYTES: usize = 200;
+pub(super) const SMALL_BYTES: usize = 200;
 /// From this many messages on, a mailbox keeps its senders apart.
 const SENDERS_APART_MIN: usize = 128;
 
@@ -170,6 +171,8 @@ pub(super) struct Generation {
     pub(super) bytes: usize,
     /// When its first thing came.
     pub(super) since: Option<Instant>,
+    /// About how much of `bytes` a checkpoint has written by now.
+    written_bytes: AtomicUsize,
 }
 
 impl Generation {
@@ -185,7 +188,23 @@ impl Generation {
             messages: 0,
             bytes: 0,
             since: None,
+            written_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// A checkpoint begins to write it, perhaps once more.
+    pub(super) fn begin_writing(&self) {
+        self.written_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// A checkpoint has written something of it.
+    pub(super) fn note_written(&self, bytes: usize) {
+        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn unwritten_bytes(&self) -> usize {
+        let written = self.written_bytes.load(Ordering::Relaxed);
+        self.bytes.saturating_sub(written)
     }
 
     /// Whether there is nothing to be written into the index.
@@ -234,6 +253,12 @@ impl Tail {
     /// Bytes in memory, about.
     pub(super) fn bytes(&self) -> usize {
         self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
+    }
+
+    /// Those of them that are still to be written into the index, about.
+    pub(super) fn unwritten_bytes(&self) -> usize {
+        let frozen = self.frozen.as_ref();
+        self.active.bytes + frozen.map_or(0, |frozen| frozen.unwritten_bytes())
     }
 
     /// Makes what is active frozen; nothing may be frozen.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sled::Tree;
 
-use super::super::tail::{Entry, Generation};
+use super::super::tail::{Entry, Generation, MESSAGE_OVERHEAD_BYTES};
 use super::chunk::{self, IDS_MAX, MESSAGES_MAX, PAYLOAD_BYTES_MAX, Packed, RAW_BYTES_MAX};
 use super::{Index, IndexError, key, search};
 use crate::model::{Mailbox, UserId};
@@ -25,8 +25,8 @@ impl Index {
         let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
         mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, part) in mailboxes {
-            self.apply_mailbox(mailbox, &part.entries, pace)?;
-            self.apply_senders(mailbox, &part.entries, pace)?;
+            self.apply_mailbox(mailbox, generation, &part.entries, pace)?;
+            self.apply_senders(mailbox, generation, &part.entries, pace)?;
         }
         Ok(())
     }
@@ -34,6 +34,7 @@ impl Index {
     fn apply_mailbox(
         &self,
         mailbox: &Mailbox,
+        generation: &Generation,
         entries: &[Entry],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
@@ -57,6 +58,7 @@ impl Index {
         let mut encoded = Vec::new();
         for entry in entries {
             let message = entry.message();
+            generation.note_written(message.content.len() + MESSAGE_OVERHEAD_BYTES / 2);
             if message.id.0 <= above {
                 continue;
             }
@@ -117,6 +119,7 @@ impl Index {
     fn apply_senders(
         &self,
         mailbox: &Mailbox,
+        generation: &Generation,
         entries: &[Entry],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
@@ -127,6 +130,7 @@ impl Index {
             ids.push(message.id.0);
         }
         for (from, ids) in senders {
+            generation.note_written(ids.len() * MESSAGE_OVERHEAD_BYTES / 2);
             let prefix = key::prefix(mailbox, Some(from));
             let mut open: Vec<u64> = Vec::new();
             let mut position = 0;

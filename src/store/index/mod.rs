@@ -135,6 +135,11 @@ impl Index {
         Ok(self.file.sync_data()?)
     }
 
+    /// Whether nothing was ever written into it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.cursors.is_empty() && self.domains.is_empty()
+    }
+
     fn sends_tree(&self, day: u64) -> Option<Tree> {
         let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         sends.get(&day).cloned()

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::super::domains::{DomainState, Domains};
 use super::super::record::{self, Record};
-use super::super::tail::{CursorValue, Generation, SendIds, SendKey};
+use super::super::tail::{CursorValue, Generation, SMALL_BYTES, SendIds, SendKey};
 use super::apply::Pace;
 use super::{Index, IndexError, IndexState, SENDS_PREFIX, key};
 use crate::model::{Device, Domain, Mailbox, MsgId};
@@ -33,6 +33,7 @@ impl Index {
         cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, devices) in cursors {
             let prefix = key::prefix(mailbox, None);
+            generation.note_written(devices.len() * SMALL_BYTES);
             for (resource, value) in devices {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
                 let old = self.cursors.get(&key)?;
@@ -47,6 +48,7 @@ impl Index {
         let mut sends: Vec<_> = generation.sends.iter().collect();
         sends.sort_unstable_by_key(|(key, _)| *key);
         for (key, ids) in sends {
+            generation.note_written(SMALL_BYTES);
             let day = day(ids.first.0);
             if day < day_min {
                 continue;

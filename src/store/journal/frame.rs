@@ -79,20 +79,27 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame at the beginning of `bytes`, if a whole and right one is there.
-    pub(crate) fn parse(bytes: &'a [u8], generation: u64) -> Option<Self> {
+    /// The sequence and the bytes of the frame that `bytes` begin with, by its header alone.
+    pub(crate) fn measure(bytes: &[u8], generation: u64) -> Option<(u64, usize)> {
         let header = bytes.get(..HEADER_BYTES)?;
         if header[..4] != MAGIC || header[4..12] != generation.to_le_bytes() {
             return None;
         }
+        let sequence = u64::from_le_bytes(header[12..20].try_into().ok()?);
         let length = u32::from_le_bytes(header[20..24].try_into().ok()?) as usize;
-        let whole = bytes.get(..HEADER_BYTES.checked_add(length)?)?;
-        if checksum(whole).to_le_bytes() != header[CRC_AT..] {
+        Some((sequence, HEADER_BYTES.checked_add(length)?))
+    }
+
+    /// The frame at the beginning of `bytes`, if a whole and right one is there.
+    pub(crate) fn parse(bytes: &'a [u8], generation: u64) -> Option<Self> {
+        let (sequence, length) = Self::measure(bytes, generation)?;
+        let whole = bytes.get(..length)?;
+        if checksum(whole).to_le_bytes() != whole[CRC_AT..HEADER_BYTES] {
             return None;
         }
         Some(Self {
-            sequence: u64::from_le_bytes(header[12..20].try_into().ok()?),
-            count: u32::from_le_bytes(header[24..28].try_into().ok()?),
+            sequence,
+            count: u32::from_le_bytes(whole[24..28].try_into().ok()?),
             bytes: whole,
         })
     }

@@ -13,7 +13,7 @@ mod segment;
 mod writer;
 
 pub(super) use frame::FrameBuffer;
-pub(super) use reader::{End, Outcome, list, replay};
+pub(super) use reader::{End, Outcome, clear, list, replay};
 pub(super) use segment::{SegmentName, compress, is_compressed};
 pub(super) use writer::{Writer, WriterStart};
 

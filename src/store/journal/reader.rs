@@ -19,9 +19,10 @@ use super::segment::{HEADER_BYTES, SegmentBytes, SegmentHeader, SegmentName, TEM
 pub(crate) enum Outcome {
     /// All frames were read.
     Reached(End),
-    /// The place to begin at is beyond the journal's end: what was kept beside the
-    /// journal is newer than it (a copy made file by file), and is not to be used.
-    Ahead,
+    /// The place to begin at is not one of this journal, or beyond its end: what was kept
+    /// beside the journal is another's or newer (a copy made file by file), and is not to
+    /// be used.
+    Astray,
 }
 
 /// The end of the journal.
@@ -37,19 +38,22 @@ pub(crate) struct End {
     pub(crate) torn_bytes: u64,
 }
 
-/// The segments, by number. Removes the temporary files of an interrupted work.
+/// Removes the temporary files of an interrupted work. Only before any work begins.
+pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
+    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+        let path = dir.join(name);
+        files
+            .remove(&path)
+            .map_err(|e| io("cannot remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// The segments, by number.
 pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
     let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
-    let mut segments = Vec::new();
-    for name in names {
-        if name.ends_with(TEMPORARY) {
-            let path = dir.join(&name);
-            files
-                .remove(&path)
-                .map_err(|e| io("cannot remove", &path, e))?;
-        }
-        segments.extend(SegmentName::parse(&name));
-    }
+    let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
     segments.sort_unstable();
     for (expected, segment) in (1..).zip(&segments) {
         if segment.number != expected {
@@ -86,7 +90,7 @@ pub(crate) fn replay<E: From<OpenError>>(
         return Ok(if fresh {
             Outcome::Reached(end)
         } else {
-            Outcome::Ahead
+            Outcome::Astray
         });
     };
     let mut loaded = Some((*name, open_segment(files, dir, *name)?));
@@ -98,9 +102,8 @@ pub(crate) fn replay<E: From<OpenError>>(
             None => None,
         };
         let begin = if index == first + 1 {
-            let short = segment.bytes.len() < from.offset as usize;
-            if short || header.first_sequence > from.sequence {
-                return Ok(Outcome::Ahead);
+            if !is_between_frames(&segment.bytes, &header, from) {
+                return Ok(Outcome::Astray);
             }
             from.offset
         } else {
@@ -131,6 +134,21 @@ pub(crate) fn replay<E: From<OpenError>>(
         end.open = writable.then_some((name, header.generation));
     }
     Ok(Outcome::Reached(end))
+}
+
+/// Whether a frame of the segment ends at this place, or its header.
+fn is_between_frames(bytes: &[u8], header: &SegmentHeader, place: Position) -> bool {
+    let mut at = HEADER_BYTES as u64;
+    let mut next = header.first_sequence;
+    while at < place.offset {
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        match Frame::measure(rest, header.generation) {
+            Some((sequence, length)) if sequence == next => at += length as u64,
+            _ => return false,
+        }
+        next += 1;
+    }
+    at == place.offset && at <= bytes.len() as u64 && next == place.sequence
 }
 
 /// One segment on its way through the reader.

@@ -318,6 +318,19 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
 }
 
 #[test]
+fn what_comes_after_a_removal_is_not_there_when_the_domain_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.put_domain(record("d")).unwrap();
+    store.remove_domain(&domain("d")).unwrap();
+    let late = send(&store, draft("a", &["u"], "late"));
+    assert_eq!(late, Err(AppendError::DomainRemoved));
+    store.put_domain(record("d")).unwrap();
+    send_one(&store, "a", "u", "new");
+    assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["new"]);
+}
+
+#[test]
 fn the_sink_hears_of_everything_once_in_order_before_the_answers() {
     let dir = tempfile::tempdir().unwrap();
     let seen = Arc::new(Seen::default());

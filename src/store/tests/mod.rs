@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod cursors;
 mod model;
+mod pacing;
 mod recovery;
 mod simulated;
 

@@ -75,6 +75,20 @@ fn damage_is_reported_and_never_skipped() {
 }
 
 #[test]
+fn an_index_without_its_journal_is_no_new_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close();
+    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert_eq!(reopened(dir.path()).unwrap(), 0, "nothing was ever written");
+    fill(dir.path(), 10);
+    open(dir.path()).close();
+    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert_eq!(damage_of(dir.path()).0, dir.path().join("journal"));
+}
+
+#[test]
 fn damage_in_a_sealed_segment_and_a_missing_one_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), 300);
@@ -225,4 +239,87 @@ fn a_full_disk_refuses_and_space_brings_it_back() {
     drop(store);
     let store = open_sim(dir.path(), Arc::new(files)).unwrap();
     assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["1", "3"]);
+}
+
+#[test]
+fn a_checkpoint_that_is_repeated_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    send_one(&store, "a", "u", "1");
+    // The state's temporary file is not made durable.
+    files.arm(Fault::FailSync, 0);
+    store.checkpoint();
+    assert!(store.stats().tail_bytes > 0, "it was put off");
+    store.checkpoint();
+    assert_eq!(store.stats().tail_bytes, 0);
+    drop(store);
+    let store = open_sim(dir.path(), Arc::new(files)).unwrap();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
+    assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
+}
+
+#[test]
+fn making_the_index_anew_leaves_the_segment_that_is_being_begun_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    send_one(&store, "a", "u", "1");
+    let begun = dir.path().join("journal/00000002-7.log.new");
+    std::fs::write(&begun, b"").unwrap();
+    drop(store.shared().set_index(None));
+    store.checkpoint();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
+    assert!(begun.exists());
+    drop(store);
+    drop(open(dir.path()));
+    assert!(!begun.exists(), "an interrupted work's is removed");
+}
+
+#[test]
+fn an_index_of_another_journal_cuts_nothing_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    fill(dir.path(), 40);
+    let store = open(other.path());
+    for _ in 0..45 {
+        send_one(&store, "a", "u", &"y".repeat(700));
+    }
+    store.close();
+    for name in ["db", "db.state"] {
+        let into = dir.path().join(name);
+        let copied = std::process::Command::new("cp")
+            .arg("-a")
+            .arg("-T")
+            .arg(other.path().join(name))
+            .arg(into)
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    assert_eq!(reopened(dir.path()).unwrap(), 40);
+}
+
+#[test]
+fn a_start_on_a_full_disk_keeps_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let mut few = options(dir.path());
+    let open = |options: &StoreOptions| {
+        let (clock, files) = (clock(), Arc::new(files.clone()));
+        Store::open_with(options.clone(), clock, Arc::new(Seen::default()), files)
+    };
+    let store = open(&few).unwrap();
+    send_one(&store, "a", "u", "1");
+    store.checkpoint();
+    send_one(&store, "a", "u", "2");
+    drop(store);
+    // What the journal has more is a generation of its own now.
+    few.tail_bytes_max = 1;
+    files.arm(Fault::Full(u32::MAX), 0);
+    let error = open(&few).err().unwrap();
+    assert!(matches!(&error, OpenError::Io { source, .. }
+        if source.kind() == std::io::ErrorKind::StorageFull));
+    assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
+    files.disarm();
+    let store = open(&few).unwrap();
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 2);
 }

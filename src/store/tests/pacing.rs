@@ -1,0 +1,63 @@
+//! A checkpoint makes room with everything that it writes.
+
+use super::super::builder;
+use super::super::index::{Index, IndexState};
+use super::super::journal::Position;
+use super::super::tail::{CursorValue, SendIds, SendKey, Tail};
+use super::*;
+
+fn message(id: u64) -> Message {
+    Message {
+        id: MsgId(id),
+        mailbox: mailbox("d", &format!("u{}", id % 100)),
+        to_resource: None,
+        from_id: user(&format!("s{}", id % 7)),
+        from_name: UserName::parse("Name").unwrap(),
+        from_resource: Resource::parse("web").unwrap(),
+        kind: MessageType(10),
+        content: "x".repeat(1 + id as usize % 900).into(),
+        recipient_offline: false,
+    }
+}
+
+#[test]
+fn what_waits_for_the_index_becomes_less_step_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(dir.path(), 4 << 20).unwrap();
+    let mut tail = Tail::new(MsgId::ZERO, Position::START);
+    tail.push_messages(&Arc::new((1..=2_000).map(message).collect()));
+    for n in 0..50 {
+        let key = SendKey {
+            domain: domain("d"),
+            from_id: user("s1"),
+            client_msg_id: ClientMsgId::parse(&n.to_string()).unwrap(),
+        };
+        let ids = SendIds {
+            first: MsgId(n + 1),
+            count: 1,
+        };
+        tail.push_send(key, ids);
+        let value = CursorValue {
+            id: MsgId(n),
+            at_ms: n,
+        };
+        tail.push_cursor(&device("d", "u1", &n.to_string()), value);
+    }
+    let frozen = tail.freeze();
+    let bytes = tail.bytes();
+    assert_eq!(tail.unwritten_bytes(), bytes);
+    // A checkpoint that failed is made once more, from its beginning.
+    for again in [false, true] {
+        let mut left = bytes;
+        let mut between = |_| {
+            let now = tail.unwritten_bytes();
+            let small = again || left - now < bytes / 20;
+            assert!(now <= left && small, "{left} {now}");
+            left = now;
+            Ok(())
+        };
+        builder::apply(&index, &frozen, &IndexState::empty(), 0, &mut between).unwrap();
+        assert_eq!(tail.unwritten_bytes(), 0);
+        assert_eq!(tail.bytes(), bytes, "they are in memory until the end");
+    }
+}
