@@ -20,6 +20,8 @@ use crate::model::Domain;
 
 /// Orders at a time; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 8;
+/// For the line of an order to come, so that idle callers do not hold up others.
+const LINE_DEADLINE: Duration = Duration::from_secs(3);
 /// For one order to come, be carried out and be answered.
 const ORDER_DEADLINE: Duration = Duration::from_secs(30);
 /// After an accept that failed (out of files, say) before the next one.
@@ -138,7 +140,7 @@ async fn order(
     // A half-read order need not survive the end: nothing has been done for it.
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        read = bounded.read_until(b'\n', &mut line) => read?,
+        read = timeout(LINE_DEADLINE, bounded.read_until(b'\n', &mut line)) => read??,
     };
     if line.is_empty() {
         return Ok(());

@@ -54,6 +54,8 @@ pub struct Session {
     actions: Vec<Action>,
     /// A read of the store that is under way.
     read: Option<Read>,
+    /// Nothing was read because the store is behind: what the peer said is not known.
+    deaf: bool,
     /// The pause of a session whose sends the store cannot keep up with.
     store_pause: Option<Pin<Box<Sleep>>>,
 }
@@ -84,6 +86,7 @@ impl Session {
             machine,
             actions,
             read: None,
+            deaf: false,
             store_pause: None,
         }
     }
@@ -119,7 +122,7 @@ impl Session {
             } else {
                 poll_fn(|cx| self.poll_input(cx, connection, timer.as_mut())).await
             };
-            if connection.take_heard() {
+            if connection.take_heard() | std::mem::take(&mut self.deaf) {
                 self.handle(Input::Heard, connection);
             }
             self.handle(input, connection);
@@ -158,9 +161,8 @@ impl Session {
             return Poll::Ready(Input::Taken(taken));
         }
         // Only now: the outbox knows whom to wake when the window of sends opens.
-        let room = connection.queued_bytes() < self.context.outbox_bytes_max
-            && self.outbox.may_send()
-            && self.poll_store(cx).is_ready();
+        self.deaf = !(self.outbox.may_send() && self.poll_store(cx).is_ready());
+        let room = connection.queued_bytes() < self.context.outbox_bytes_max && !self.deaf;
         if let Poll::Ready(event) = connection.poll_event(cx, room) {
             return Poll::Ready(input(event));
         }

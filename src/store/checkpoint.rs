@@ -71,7 +71,10 @@ impl Checkpointer {
             let failed = made.as_ref().err().map(ToString::to_string);
             if let Some(reason) = &failed {
                 retry_at = Some(Instant::now() + RETRY_PAUSE);
-                tracing::warn!(reason, "a checkpoint was put off");
+                // Tried again every second; said again only when the reason is another one.
+                if self.shared.health().index.as_ref() != Some(reason) {
+                    tracing::warn!(reason, "a checkpoint was put off");
+                }
             }
             self.shared.health().index = failed;
             self.shared.signal().done = asked;

@@ -79,7 +79,12 @@ pub(super) struct RealFileSystem;
 
 impl FileSystem for RealFileSystem {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
+        let is_new = !path.try_exists()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        match std::path::absolute(path)?.parent() {
+            Some(parent) if is_new => File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {

@@ -87,6 +87,8 @@ pub struct Connection {
     batch_queued: bool,
     ended: bool,
     heard: bool,
+    /// The stream has taken nothing for a while.
+    blocked: bool,
 }
 
 impl Connection {
@@ -107,6 +109,7 @@ impl Connection {
             batch_queued: false,
             ended: false,
             heard: false,
+            blocked: false,
         }
     }
 
@@ -121,7 +124,9 @@ impl Connection {
         self.queue.len() + self.batch.len() - self.batch_written
     }
 
-    /// Whether anything at all has come in since this was asked last: also a Ping, or a part of a message.
+    /// Whether there was a sign of life since this was asked last: anything that came in, also a Ping or a part of a
+    /// message, or room in a stream that was full, which only a peer that takes something makes. (Its Pong may have
+    /// to wait behind all that it has yet to take.)
     pub fn take_heard(&mut self) -> bool {
         mem::take(&mut self.heard)
     }
@@ -206,12 +211,14 @@ impl Connection {
         }
         while self.batch_written < self.batch.len() {
             let rest = &self.batch[self.batch_written..];
-            match ready!(self.io.as_mut().poll_write(cx, rest))? {
+            let written = self.io.as_mut().poll_write(cx, rest);
+            match ready!(self.unless_blocked(written))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.batch_written += written,
             }
         }
-        ready!(self.io.as_mut().poll_flush(cx))?;
+        let flushed = self.io.as_mut().poll_flush(cx);
+        ready!(self.unless_blocked(flushed))?;
         self.batch = Vec::new();
         self.batch_written = 0;
         if self.queue.is_empty() && self.pongs.is_empty() {
@@ -220,6 +227,12 @@ impl Connection {
         // What was queued meanwhile is the next batch; it goes out in the next turn.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn unless_blocked<T>(&mut self, output: Poll<T>) -> Poll<T> {
+        self.heard |= self.blocked && output.is_ready();
+        self.blocked = output.is_pending();
+        output
     }
 
     /// Parses what an earlier read left behind, up to the next event.

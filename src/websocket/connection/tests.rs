@@ -279,3 +279,20 @@ fn a_flood_gets_a_bounded_turn_and_a_batch_is_one_write() {
     let written = writes.lock().unwrap().clone();
     assert!(written.iter().all(|bytes| *bytes <= PONGS_BYTES_MAX + 127));
 }
+
+#[tokio::test]
+async fn a_peer_that_takes_output_slowly_shows_that_it_lives() {
+    let (mut client, mut connection) = connection(64);
+    writer::text(connection.queue(), "x".repeat(600));
+    assert!(is_pending(&mut connection, true));
+    assert!(is_pending(&mut connection, true));
+    assert!(
+        !connection.take_heard(),
+        "a full stream that nobody empties says nothing"
+    );
+    let mut taken = [0; 10];
+    client.read_exact(&mut taken).await.unwrap();
+    assert!(is_pending(&mut connection, true));
+    assert!(connection.take_heard());
+    assert!(!connection.take_heard(), "once for each time");
+}
