@@ -18,10 +18,9 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, ProjectToken, UserId, UserName};
+use crate::protocol::login::TOKEN_BYTES_MAX;
 use jwt::{CAP_SYSTEM, Claims, NumericDate};
 
-/// The longest token, in bytes of UTF-8.
-pub const TOKEN_BYTES_MAX: usize = 4096;
 /// The longest a user token lives, in seconds: 30 days.
 pub const USER_TOKEN_TTL_S_MAX: u64 = 30 * 24 * 3600;
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 use super::DeclaredToken;
 use super::limits::{self, Bound};
 use crate::model::{Domain, MessageType};
-
-/// The longest project token, in bytes of UTF-8 (PROTOCOL.md section 1).
-const TOKEN_BYTES_MAX: usize = 4096;
+use crate::protocol::login::TOKEN_BYTES_MAX;
 
 /// What would have been right, as the end of the sentence "expected …".
 pub(super) type Parsed<T> = Result<T, String>;
