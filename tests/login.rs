@@ -338,6 +338,25 @@ async fn sessions_of_one_user_are_limited() {
 }
 
 #[tokio::test]
+async fn sessions_of_the_server_are_limited() {
+    let server = Server::with(Options::new().args(&["--sessions-max", "2"])).await;
+    let _first = server.user("u1").await;
+    let second = server.user("u2").await;
+    let reason = server.refused(&Login::new("u3"), 1013).await;
+    assert!(reason.contains("limit of sessions"), "{reason}");
+    // Who replaces its own session needs no place.
+    let replacing = server.user("u2").await;
+    drop((second, replacing));
+    common::until("a place that has become free", async || {
+        let mut client = server.connect(&Login::new("u3")).await;
+        client.try_send_text("ping").await;
+        let answer = tokio::time::timeout(DEADLINE, client.text_or_close()).await;
+        (answer.unwrap().as_deref() == Some("pong")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn plain_http_gets_426() {
     let server = Server::start().await;
     let target = format!("/ws?{}", Login::new("u1").query());

@@ -114,6 +114,10 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
     // It lives on, and tells what it has.
     client.ready().await;
     assert_kept(&server, &acked).await;
+    server.get("/readyz", None).await.problem(503);
+    assert_eq!(server.get("/healthz", None).await.status, 200);
+    let reason = server.refused(&Login::new("u2"), 1013).await;
+    assert!(reason.contains("storage"), "{reason}");
 
     disk.free();
     let end = Instant::now() + DEADLINE;
@@ -133,6 +137,7 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
         }
     }
     assert_kept(&server, &acked).await;
+    assert_eq!(server.get("/readyz", None).await.status, 200);
     drop(client);
     server.restart().await;
     assert_kept(&server, &acked).await;
