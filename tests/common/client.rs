@@ -299,9 +299,15 @@ impl Client {
 
     /// The next text frame, or nothing where the server closes instead.
     pub async fn text_or_close(&mut self) -> Option<String> {
+        self.text_or_code().await.ok()
+    }
+
+    /// The next text frame, or the code with which the server closes instead.
+    pub async fn text_or_code(&mut self) -> Result<String, Option<u16>> {
         match self.event("a text or Close frame").await {
-            Event::Text(text) => Some(text),
-            Event::Close(..) | Event::Ended(_) => None,
+            Event::Text(text) => Ok(text),
+            Event::Close(code, _) => Err(Some(code)),
+            Event::Ended(_) => Err(None),
         }
     }
 

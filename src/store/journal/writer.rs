@@ -16,8 +16,9 @@ use super::{FrameBuffer, Position};
 
 /// The pause between two tries to begin a segment after a failure.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// Reserving less than this on a full disk is a failure: better no segment than many tiny ones.
-const PREALLOCATE_BYTES_MIN: u64 = 64 << 10;
+/// Reserving less than this on a full disk is a failure: better no segment than many tiny
+/// ones, each of which says that there is room again until the next larger message.
+const PREALLOCATE_BYTES_MIN: u64 = 1 << 20;
 
 /// Where recovery found the journal's end.
 #[derive(Debug)]
