@@ -41,6 +41,7 @@ pub struct Login {
     resource: String,
     token: String,
     way: Way,
+    more: Vec<(&'static str, String)>,
 }
 
 impl Login {
@@ -53,6 +54,7 @@ impl Login {
             resource: "web".into(),
             token: PROJECT_TOKEN.into(),
             way: Way::Query,
+            more: Vec::new(),
         }
     }
 
@@ -81,6 +83,22 @@ impl Login {
         self
     }
 
+    /// Another parameter of the query.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    /// `receipts=…`
+    pub fn receipts(self, mode: &str) -> Self {
+        self.with("receipts", mode)
+    }
+
+    /// `after=…`
+    pub fn after(self, id: u64) -> Self {
+        self.with("after", &id.to_string())
+    }
+
     /// The parameters, encoded.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
@@ -92,6 +110,7 @@ impl Login {
         if self.way == Way::Query {
             pairs.push(("token", encode(&self.token)));
         }
+        pairs.extend(self.more.iter().map(|(name, value)| (*name, encode(value))));
         pairs
     }
 
