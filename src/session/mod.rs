@@ -99,7 +99,7 @@ async fn admit(
         .validity(&device.mailbox.domain, &identity.credential);
     let token_expires_at_ms = validity.ok_or(CloseReason::TokenRevoked)?;
 
-    let cursor = enter(&context.store, &device).await?;
+    let cursor = enter(&context.store, &device, after).await?;
     let start = Start {
         mailbox: device.mailbox,
         resource: device.resource,
@@ -114,15 +114,15 @@ async fn admit(
     Ok((identity, registration, outbox, start))
 }
 
-/// The device's cursor; the device is known from now on.
-async fn enter(store: &Store, device: &Device) -> Result<MsgId, CloseReason> {
+/// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
+async fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
     let (answer, answered) = oneshot::channel();
     let (store, device) = (store.clone(), device.clone());
     let done = move |outcome| {
         // Who has left meanwhile needs no answer.
         let _ = answer.send(outcome);
     };
-    tokio::task::spawn_blocking(move || store.enter(&device, None, Box::new(done)))
+    tokio::task::spawn_blocking(move || store.enter(&device, after, Box::new(done)))
         .await
         .map_err(|_| CloseReason::Internal)?;
     let outcome = answered.await.map_err(|_| CloseReason::Internal)?;
