@@ -16,14 +16,16 @@ pub mod chromium;
 pub mod client;
 pub mod home;
 pub mod http;
+pub mod login;
 pub mod server;
 pub mod tls;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Login, Way, encode, upgrade_request};
+pub use client::Client;
 pub use home::{Home, Outcome};
+pub use login::{Login, Way, encode, upgrade_request};
 pub use server::{Options, Server};
 
 /// The domain that the harness declares.
