@@ -107,7 +107,7 @@ impl Scene {
         self.author.send(&frame).await;
         self.author.ack(&format!("marker-{resource}")).await;
         let first = probe.message().await["content"].take();
-        probe.close().await;
+        probe.rest().await;
         first == "marker"
     }
 
