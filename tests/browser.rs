@@ -48,8 +48,8 @@ impl Scene {
         })
     }
 
-    /// A page that reports as this run, and the ones after it where it is loaded again.
-    fn page(&self, run: u64, login: Login, more: Value) -> Browser {
+    /// A page that reports as this run, and the ones after it where it is loaded again; logged in.
+    async fn page(&self, run: u64, login: Login, more: Value) -> Browser {
         let query = login.way(Way::Subprotocol).query();
         let mut config = json!({
             "run": run,
@@ -59,7 +59,9 @@ impl Scene {
         let more = more.as_object().unwrap().clone();
         config.as_object_mut().unwrap().extend(more);
         let page = PAGE.replace("{/* CONFIG */}", &config.to_string());
-        Browser::open(&self.program, &page)
+        let browser = Browser::open(&self.program, &page);
+        browser.says(&format!("run {run} is open")).await;
+        browser
     }
 
     /// The next `count` numbers, stored when this returns.
@@ -173,7 +175,7 @@ async fn with_manual_receipts_a_frozen_page_that_is_killed_loses_nothing() {
     };
     let manual = || tab().receipts("manual");
     let more = json!({"manual": true, "freezeAt": 100, "freezeMs": 3_600_000});
-    let page = scene.page(1, manual(), more);
+    let page = scene.page(1, manual(), more).await;
     scene.write(50).await;
     scene.processed(1).await;
     scene.write(150).await;
@@ -181,7 +183,7 @@ async fn with_manual_receipts_a_frozen_page_that_is_killed_loses_nothing() {
     scene.write(100).await;
     page.kill();
 
-    let _page = scene.page(2, manual(), json!({"manual": true}));
+    let _page = scene.page(2, manual(), json!({"manual": true})).await;
     scene.processed(2).await;
     let ledger = scene.ledger().await;
     let (first, second) = ledger.hand_over(&scene.ids);
@@ -198,7 +200,7 @@ async fn pongs_confirm_what_a_frozen_page_has_not_seen_and_after_brings_it_back(
         return;
     };
     let more = json!({"freezeAt": 100, "freezeMs": 3_600_000});
-    let page = scene.page(1, tab(), more);
+    let page = scene.page(1, tab(), more).await;
     scene.write(50).await;
     scene.processed(1).await;
     scene.write(150).await;
@@ -219,7 +221,7 @@ async fn pongs_confirm_what_a_frozen_page_has_not_seen_and_after_brings_it_back(
     assert!((50..100).contains(&seen), "it was frozen at 100: {seen}");
 
     let after = tab().after(scene.ids[seen - 1]);
-    let _page = scene.page(2, after, json!({}));
+    let _page = scene.page(2, after, json!({})).await;
     scene.write(1).await;
     scene.processed(2).await;
     let (first, second) = scene.ledger().await.hand_over(&scene.ids);
@@ -233,7 +235,9 @@ async fn with_manual_receipts_a_page_killed_at_work_loses_nothing() {
         return;
     };
     let manual = || tab().receipts("manual");
-    let page = scene.page(1, manual(), json!({"manual": true, "workMs": 2}));
+    let page = scene
+        .page(1, manual(), json!({"manual": true, "workMs": 2}))
+        .await;
     scene.write(50).await;
     scene.processed(1).await;
     scene.write(400).await;
@@ -241,7 +245,7 @@ async fn with_manual_receipts_a_page_killed_at_work_loses_nothing() {
     page.kill();
     scene.write(50).await;
 
-    let _page = scene.page(2, manual(), json!({"manual": true}));
+    let _page = scene.page(2, manual(), json!({"manual": true})).await;
     scene.processed(2).await;
     let ledger = scene.ledger().await;
     let (first, second) = ledger.hand_over(&scene.ids);
@@ -258,7 +262,7 @@ async fn a_page_that_was_frozen_for_long_goes_on_where_it_was() {
         return;
     };
     let more = json!({"manual": true, "freezeAt": 100, "freezeMs": 6_000});
-    let page = scene.page(1, tab().receipts("manual"), more);
+    let page = scene.page(1, tab().receipts("manual"), more).await;
     scene.write(200).await;
     scene.report(|r| r["frozen"] == 100).await;
     scene.write(100).await;
@@ -274,7 +278,9 @@ async fn a_page_reloaded_at_work_asks_for_what_it_has_not_processed() {
     let Some(mut scene) = Scene::new(Options::new()).await else {
         return;
     };
-    let _page = scene.page(1, tab(), json!({"resume": true, "reloadAt": 100}));
+    let _page = scene
+        .page(1, tab(), json!({"resume": true, "reloadAt": 100}))
+        .await;
     scene.write(50).await;
     scene.processed(1).await;
     scene.write(250).await;

@@ -31,6 +31,9 @@ const FLAGS: [&str; 12] = [
     "--remote-debugging-pipe",
 ];
 
+/// How long a browser may take to start, on a machine that does much else.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// How long a killed browser may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -87,6 +90,19 @@ impl Browser {
             child,
             group,
             profile,
+        }
+    }
+
+    /// Waits until the page has written these words to its console.
+    pub async fn says(&self, words: &str) {
+        let end = Instant::now() + OPEN_WITHIN;
+        while !self.console().contains(words) {
+            let log = fs::read_to_string(self.profile.path().join("log"));
+            assert!(
+                Instant::now() < end,
+                "the page does not say {words:?}: {log:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
