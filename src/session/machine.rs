@@ -17,7 +17,7 @@ mod interface;
 mod pings;
 mod receipts;
 
-pub use interface::{Action, Input, Now, Start};
+pub use interface::{Action, Input, Now, Start, Window};
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl Machine {
         let mut machine = Self {
             state: State::CatchingUp,
             position: start.after,
-            receipts: Receipts::new(start.receipts, start.cursor, start.after),
+            receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
             held: None,
             asked: false,

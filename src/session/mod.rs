@@ -25,7 +25,7 @@ use crate::protocol::login::Login;
 use crate::store::{ReadError, Store};
 use crate::websocket::Connection;
 use identity::Identity;
-use machine::Start;
+use machine::{Start, Window};
 use task::Session;
 
 /// What all sessions share.
@@ -117,6 +117,7 @@ async fn admit(
         newest_at_login,
         token_expires_at_ms,
         ping_interval: context.ping_interval,
+        window: Window::DEFAULT,
     };
     Ok((identity, registration, outbox, start))
 }

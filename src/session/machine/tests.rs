@@ -73,6 +73,7 @@ impl Harness {
             newest_at_login: MsgId(20),
             token_expires_at_ms: None,
             ping_interval: INTERVAL,
+            window: Window::DEFAULT,
         };
         change(&mut start);
         let machine = Machine::new(start, &mut actions);
