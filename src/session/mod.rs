@@ -2,8 +2,10 @@
 //!
 //! - [`identity`]: who logs in, and whether the token says so;
 //! - [`machine`]: what a session does, as a pure state machine;
-//! - [`task`]: the one task that owns the socket and carries out what the machine says.
+//! - [`conversation`]: what happens, in its order, to the machine, and its actions carried out;
+//! - [`task`]: the one task that owns the socket and waits.
 
+mod conversation;
 pub mod identity;
 pub mod machine;
 pub mod task;

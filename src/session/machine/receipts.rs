@@ -251,8 +251,7 @@ mod tests {
 
     #[test]
     fn what_a_later_start_leaves_out_is_confirmed_by_receipts_alone() {
-        let mut receipts =
-            Receipts::new(ReceiptMode::Manual, Window::DEFAULT, MsgId(5), MsgId(8));
+        let mut receipts = Receipts::new(ReceiptMode::Manual, Window::DEFAULT, MsgId(5), MsgId(8));
         assert_eq!(receipts.moved(MsgId(9)), None);
         assert_eq!(
             receipts.received(MsgId(7)),
