@@ -46,6 +46,12 @@ pub(super) trait Services {
     fn validity(&self) -> Option<Option<u64>>;
 }
 
+/// Wakes a session when time alone makes something happen. May be ready too early.
+pub(super) trait Timer: Future<Output = ()> {
+    /// From now on is ready once `time` has passed.
+    fn wake_in(self: Pin<&mut Self>, time: Duration);
+}
+
 /// How a session ends on its socket.
 #[derive(Debug)]
 pub(super) enum End {
@@ -86,19 +92,16 @@ impl<S: Services> Conversation<S> {
         }
     }
 
-    /// How long until [`Input::Tick`] is due.
-    pub(super) fn wake_in(&self) -> Duration {
-        self.machine.wake_in(self.services.now())
-    }
-
-    /// The next input. `timer` is ready when [`Conversation::wake_in`] is over.
+    /// The next input.
     pub(super) fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-        timer: Pin<&mut impl Future<Output = ()>>,
+        mut timer: Pin<&mut impl Timer>,
     ) -> Poll<Input> {
         let machine = &self.machine;
+        // Here, as it is not only inputs that may have made it earlier: their actions may, too.
+        timer.as_mut().wake_in(machine.wake_in(self.services.now()));
         if let Poll::Ready(taken) =
             self.outbox
                 .poll_take(cx, !machine.is_writing(), machine.is_live())
@@ -107,8 +110,16 @@ impl<S: Services> Conversation<S> {
         }
         // Only now: the outbox knows whom to wake when the window of sends opens.
         self.deaf = !(self.outbox.may_send() && self.services.poll_keeps_up(cx).is_ready());
-        let room = connection.queued_bytes() < self.services.output_bytes_max() && !self.deaf;
-        if let Poll::Ready(event) = connection.poll_event(cx, room) {
+        let queued_bytes_max = self.services.output_bytes_max();
+        let reads =
+            |connection: &Connection| !self.deaf && connection.queued_bytes() < queued_bytes_max;
+        let read_before = reads(connection);
+        let mut event = connection.poll_event(cx, read_before);
+        if event.is_pending() && !read_before && reads(connection) {
+            // Some was written, not all: nothing else would say that there is room for input now.
+            event = connection.poll_event(cx, true);
+        }
+        if let Poll::Ready(event) = event {
             return Poll::Ready(input(event));
         }
         if let Poll::Ready(messages) = self.services.poll_read(cx) {

@@ -20,7 +20,7 @@ use crate::model::{Message, MsgId};
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::server_frame;
 use crate::session::Context;
-use crate::session::conversation::{Conversation, End, Services};
+use crate::session::conversation::{Conversation, End, Services, Timer};
 use crate::session::identity::Identity;
 use crate::session::machine::{Input, Now, Start};
 use crate::store::ReadError;
@@ -98,7 +98,8 @@ impl Session {
 
     async fn converse(&mut self, connection: &mut Connection) -> End {
         let conversation = &mut self.conversation;
-        let mut timer = pin!(sleep(conversation.wake_in()));
+        // The conversation says when.
+        let mut timer = pin!(sleep(Duration::MAX));
         let mut turn = 0;
         loop {
             if let Some(end) = conversation.carry_out_all(connection) {
@@ -113,11 +114,16 @@ impl Session {
                 poll_fn(|cx| conversation.poll_input(cx, connection, timer.as_mut())).await
             };
             conversation.take(input, connection);
-            let wake_at = tokio::time::Instant::now() + conversation.wake_in();
-            // Moving a timer costs; input only ever moves it later, so it may fire early instead.
-            if timer.is_elapsed() || wake_at < timer.deadline() {
-                timer.as_mut().reset(wake_at);
-            }
+        }
+    }
+}
+
+impl Timer for Sleep {
+    fn wake_in(self: Pin<&mut Self>, time: Duration) {
+        let wake_at = tokio::time::Instant::now() + time;
+        // Moving a timer costs; input only ever moves it later, so it may fire early instead.
+        if wake_at < self.deadline() || self.is_elapsed() && !time.is_zero() {
+            self.reset(wake_at);
         }
     }
 }
