@@ -339,4 +339,6 @@ impl Machine {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
