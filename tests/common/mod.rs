@@ -15,7 +15,9 @@
 pub mod client;
 pub mod home;
 pub mod http;
+pub mod raw;
 pub mod server;
+pub mod stage;
 pub mod tls;
 
 use std::future::Future;
@@ -23,7 +25,9 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Login, Way, encode, upgrade_request};
 pub use home::{Home, Outcome};
+pub use raw::Raw;
 pub use server::{Options, Server};
+pub use stage::Stage;
 
 /// The domain that the harness declares.
 pub const DEMO: &str = "demo";
