@@ -15,6 +15,7 @@
 pub mod client;
 pub mod home;
 pub mod http;
+pub mod login;
 pub mod raw;
 pub mod server;
 pub mod stage;
@@ -23,8 +24,9 @@ pub mod tls;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Login, Way, encode, upgrade_request};
+pub use client::Client;
 pub use home::{Home, Outcome};
+pub use login::{Login, Way, encode, upgrade_request};
 pub use raw::Raw;
 pub use server::{Options, Server};
 pub use stage::Stage;
