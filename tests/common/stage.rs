@@ -164,12 +164,22 @@ static FLOODS: AtomicUsize = AtomicUsize::new(0);
 /// Sends the contents `range` to a user from a session of its own, as fast as the server takes
 /// them; all are durable when this returns.
 pub async fn flood(server: &Server, to: &str, range: std::ops::Range<usize>) {
+    flood_with(server, to, range, |n| json!(n)).await;
+}
+
+/// As [`flood`], with the contents that `content` makes of the numbers.
+pub async fn flood_with(
+    server: &Server,
+    to: &str,
+    range: std::ops::Range<usize>,
+    content: impl Fn(usize) -> Value,
+) {
     let id = format!("flood-{}", FLOODS.fetch_add(1, Ordering::Relaxed));
     let login = Login::new(SENDER).resource(&id);
     let mut raw = Raw::login(server, &login).await;
     let mut bytes = Vec::new();
     for n in range {
-        let frame = json!({"toId": to, "type": 10, "content": n});
+        let frame = json!({"toId": to, "type": 10, "content": content(n)});
         bytes.extend(text_frame(&frame.to_string()));
         if bytes.len() >= FLOOD_BYTES {
             raw.write(&bytes).await;
