@@ -17,7 +17,9 @@ pub mod client;
 pub mod home;
 pub mod http;
 pub mod login;
+pub mod raw;
 pub mod server;
+pub mod stage;
 pub mod tls;
 
 use std::future::Future;
@@ -26,7 +28,9 @@ use std::time::{Duration, Instant};
 pub use client::Client;
 pub use home::{Home, Outcome};
 pub use login::{Login, Way, encode, upgrade_request};
+pub use raw::Raw;
 pub use server::{Options, Server};
+pub use stage::Stage;
 
 /// The domain that the harness declares.
 pub const DEMO: &str = "demo";
