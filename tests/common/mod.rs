@@ -12,11 +12,19 @@
     clippy::unwrap_used
 )]
 
+pub mod checker;
 pub mod client;
+pub mod device;
+pub mod fleet;
 pub mod home;
 pub mod http;
+pub mod link;
+pub mod proxy;
+pub mod random;
+pub mod sender;
 pub mod server;
 pub mod tls;
+pub mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,0 +1,43 @@
+//! Clients that reconnect for ever behind a network that cuts, stalls and forgets, while others
+//! send: nothing is lost, nothing comes out of order, nothing that was confirmed comes again.
+//!
+//! `RELAYBOX_TEST_SEED=` replays what befalls the connections; `RELAYBOX_TEST_ROUNDS=` runs longer.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::fleet::{self, Fleet, Plan};
+use common::random::{self, Random};
+use common::{Options, Server};
+
+const PLAN: Plan = Plan {
+    users: 15,
+    devices: 42,
+    late: 8,
+    senders: 8,
+    sends: 350,
+    pace_ms_max: 30,
+};
+
+async fn run(args: &[&str]) {
+    let seed = random::seed();
+    for round in 0..random::rounds(1) {
+        let options = Options::new().args(&["--plain", "127.0.0.1:0"]).args(args);
+        let server = Server::with(options).await;
+        let fleet = Fleet::start(&server, &PLAN, Random::new(seed + round)).await;
+        let story = fleet.finish(&server).await;
+        fleet::assert_good(&story);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_with_small_limits() {
+    let small = ["--outbox-bytes-max", "8KiB", "--tail-bytes-max", "1MiB"];
+    run(&[&small[..], &["--ping-interval", "1s"]].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_with_the_limits_as_they_come() {
+    run(&[]).await;
+}
