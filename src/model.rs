@@ -124,6 +124,13 @@ impl MsgId {
     /// The largest id that a JSON number carries exactly: 2^53 − 1.
     pub const MAX: Self = Self((1 << 53) - 1);
 
+    /// Reads decimal digits, at most [`MsgId::MAX`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let id = text.parse().ok().filter(|_| digits).map(Self)?;
+        (id <= Self::MAX).then_some(id)
+    }
+
     /// `sendAt` of the message: milliseconds since the Unix epoch.
     pub fn send_at_ms(self) -> u64 {
         self.0 / 1000

@@ -5,7 +5,7 @@
 
 mod outbox;
 
-pub use outbox::{Outbox, Output, Taken};
+pub use outbox::{Delivery, Outbox, Output, Taken};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -209,6 +209,19 @@ impl CommitSink for Hub {
     }
 }
 
+impl Registration {
+    /// Carries something out unless the session has been replaced, and before it can be. `act` is
+    /// short: the hub's shard is locked meanwhile.
+    pub fn if_current(&self, act: impl FnOnce()) {
+        let shard = self.hub.shard(&self.device.mailbox);
+        let entries = shard.get(&self.device.mailbox);
+        let mut entries = entries.into_iter().flatten();
+        if entries.any(|entry| Arc::ptr_eq(&entry.outbox, &self.outbox)) {
+            act();
+        }
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut shard = self.hub.shard(&self.device.mailbox);
@@ -259,6 +272,13 @@ mod tests {
         let first = login(&hub, "u", "web").expect("room");
         let second = login(&hub, "u", "web").expect("replaces");
         assert_eq!(hub.sessions(), 1);
+        let acts = |registration: &Registration| {
+            let mut acted = false;
+            registration.if_current(|| acted = true);
+            acted
+        };
+        assert!(!acts(&first), "it was replaced");
+        assert!(acts(&second));
         drop(first);
         assert!(hub.is_online(&mailbox));
         drop(second);

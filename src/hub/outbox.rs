@@ -31,6 +31,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     frames: Vec<u8>,
+    deliveries: Vec<Delivery>,
     errors: Vec<FrameError>,
     live: bool,
     passed: MsgId,
@@ -41,6 +42,15 @@ struct State {
     recheck: bool,
     close: Option<CloseReason>,
     waker: Option<Waker>,
+}
+
+/// A delivery among the frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message.
+    pub id: MsgId,
+    /// Bytes of its frame.
+    pub bytes: u32,
 }
 
 /// What the session's task found in its outbox.
@@ -59,6 +69,8 @@ pub struct Taken {
 pub struct Output {
     /// Encoded frames, to be written before anything that comes later.
     pub frames: Vec<u8>,
+    /// The deliveries among them, in their order.
+    pub deliveries: Vec<Delivery>,
     /// Refused sends, to be answered.
     pub errors: Vec<FrameError>,
     /// The highest `msgId` that is in `frames` or went out before them.
@@ -88,6 +100,8 @@ impl Outbox {
         }
         if state.live && state.frames.len() + frame.len() <= self.bytes_max {
             state.frames.extend_from_slice(frame);
+            let bytes = frame.len() as u32;
+            state.deliveries.push(Delivery { id, bytes });
             state.passed = id;
         } else {
             state.missed = id;
@@ -152,6 +166,13 @@ impl Outbox {
         state.live
     }
 
+    /// From now on takes no more deliveries; [`Output::behind`] comes with the last ones.
+    pub fn fall_behind(&self) {
+        let mut state = self.state();
+        state.live = false;
+        state.wake();
+    }
+
     /// Takes what there is; pending while there is nothing. With `frames` false, frames,
     /// errors and the news of being behind stay (the socket is busy). `live` is what the
     /// session believes: only then is falling behind news. Cancel-safe.
@@ -174,6 +195,7 @@ impl Outbox {
             state.answer_bytes = 0;
             Output {
                 frames: std::mem::take(&mut state.frames),
+                deliveries: std::mem::take(&mut state.deliveries),
                 errors: std::mem::take(&mut state.errors),
                 passed: state.passed,
                 behind,

@@ -10,7 +10,7 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::model::{ClientMsgId, MessageType, NameError, Resource, UserId};
+use crate::model::{ClientMsgId, MessageType, MsgId, NameError, Resource, UserId};
 use crate::protocol::error_code::{ErrorCode, FrameError};
 
 /// Most recipients of one send.
@@ -37,6 +37,8 @@ impl FrameRules {
 pub enum ClientFrame {
     /// The four letters `ping`: answered `pong`.
     Ping,
+    /// The application's receipt: it has processed everything up to this message.
+    Received(MsgId),
     /// A message to send.
     Send(Send),
 }
@@ -69,12 +71,29 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
     let fields = Fields::parse(text)?;
     let client_msg_id = fields.client_msg_id.map(client_msg_id).transpose();
     let known_id = client_msg_id.as_ref().ok().cloned().flatten();
-    send(&fields, client_msg_id, rules)
-        .map(ClientFrame::Send)
-        .map_err(|error| FrameError {
-            client_msg_id: known_id,
-            ..error
-        })
+    let frame = match fields.received {
+        Some(json) => received(json, &fields).map(ClientFrame::Received),
+        None => send(&fields, client_msg_id, rules).map(ClientFrame::Send),
+    };
+    frame.map_err(|error| FrameError {
+        client_msg_id: known_id,
+        ..error
+    })
+}
+
+fn received(json: &str, fields: &Fields<'_>) -> Result<MsgId, FrameError> {
+    let others = [
+        fields.to_id,
+        fields.to_resource,
+        fields.kind,
+        fields.content,
+    ];
+    if others.iter().any(Option::is_some) {
+        let expected = "must stand in a frame of its own, without a message to send";
+        return Err(invalid("received", expected));
+    }
+    let id = MsgId::parse(json);
+    id.ok_or_else(|| invalid("received", "must be a msgId: an integer from 0 to 2^53 - 1"))
 }
 
 fn send(
@@ -204,6 +223,7 @@ struct Fields<'a> {
     kind: Option<&'a str>,
     content: Option<&'a str>,
     client_msg_id: Option<&'a str>,
+    received: Option<&'a str>,
     repeated: Option<&'static str>,
 }
 
@@ -250,6 +270,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "type" => ("type", &mut fields.kind),
                 "content" => ("content", &mut fields.content),
                 "clientMsgId" => ("clientMsgId", &mut fields.client_msg_id),
+                "received" => ("received", &mut fields.received),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

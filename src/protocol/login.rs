@@ -1,6 +1,6 @@
 //! The parameters of a login (PROTOCOL.md section 2), from query string and headers.
 
-use crate::model::{Domain, NameError, Resource, UserId, UserName};
+use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName};
 use crate::protocol::query::Query;
 
 /// The longest token accepted, in bytes.
@@ -8,6 +8,15 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// The subprotocol that relaybox speaks; a second one behind it is the token.
 pub const SUBPROTOCOL: &str = "relaybox";
+
+/// Who confirms what is delivered to a session (PROTOCOL.md section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptMode {
+    /// The client's WebSocket library, by its Pongs.
+    Auto,
+    /// The application, by `{"received":…}`.
+    Manual,
+}
 
 /// A login whose parameters are well formed; whether its token is good is not known yet.
 pub struct Login {
@@ -21,6 +30,10 @@ pub struct Login {
     pub resource: Resource,
     /// The secret.
     pub token: String,
+    /// Who confirms deliveries.
+    pub receipts: ReceiptMode,
+    /// The last message that the client has processed, where it says so.
+    pub after: Option<MsgId>,
 }
 
 impl Login {
@@ -43,14 +56,41 @@ impl Login {
         let domain = required(&query, "domain", Domain::parse)?;
         let resource = required(&query, "resource", Resource::parse)?;
         let token = token(&query, authorization, subprotocols)?;
+        let receipts = optional(&query, "receipts", receipt_mode)?.unwrap_or(ReceiptMode::Auto);
+        let after = optional(&query, "after", msg_id)?;
         Ok(Self {
             id,
             name,
             domain,
             resource,
             token,
+            receipts,
+            after,
         })
     }
+}
+
+fn optional<T>(
+    query: &Query,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    let value = query.value(name).map_err(|error| error.to_string())?;
+    let parsed = value.map(parse).transpose();
+    parsed.map_err(|expected| format!("`{name}` {expected}"))
+}
+
+fn receipt_mode(text: &str) -> Result<ReceiptMode, String> {
+    match text {
+        "auto" => Ok(ReceiptMode::Auto),
+        "manual" => Ok(ReceiptMode::Manual),
+        _ => Err("must be `auto` or `manual`".into()),
+    }
+}
+
+fn msg_id(text: &str) -> Result<MsgId, String> {
+    let id = MsgId::parse(text);
+    id.ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
 }
 
 fn required<T>(
@@ -146,6 +186,48 @@ mod tests {
             let login = Login::parse(&query, authorization, subprotocols).expect("accepted");
             assert_eq!(login.token, "t");
         }
+    }
+
+    #[test]
+    fn receipts_and_the_start_are_told_where_they_are_given() {
+        let login = |more: &str| Login::parse(&format!("{GOOD}&token=t{more}"), None, &[]);
+        let table = [
+            ("", ReceiptMode::Auto, None),
+            ("&receipts=auto&after=0", ReceiptMode::Auto, Some(0)),
+            ("&receipts=manual", ReceiptMode::Manual, None),
+            (
+                "&after=9007199254740991",
+                ReceiptMode::Auto,
+                Some((1 << 53) - 1),
+            ),
+        ];
+        for (more, receipts, after) in table {
+            let login = login(more).unwrap_or_else(|refusal| panic!("{refusal}"));
+            assert_eq!((login.receipts, login.after), (receipts, after.map(MsgId)));
+        }
+        for wrong in ["", "Auto", "none"] {
+            let refusal = login(&format!("&receipts={wrong}")).err().expect(wrong);
+            assert_eq!(refusal, "`receipts` must be `auto` or `manual`");
+        }
+        for wrong in [
+            "",
+            "-1",
+            "+1",
+            "%201",
+            "1.0",
+            "1e3",
+            "9007199254740992",
+            "x",
+        ] {
+            let refusal = login(&format!("&after={wrong}")).err().expect(wrong);
+            assert!(refusal.starts_with("`after` must be a msgId"), "{refusal}");
+        }
+        assert!(
+            login("&after=1&after=1")
+                .err()
+                .expect("twice")
+                .starts_with("`after` is given")
+        );
     }
 
     #[test]

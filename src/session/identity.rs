@@ -27,6 +27,7 @@ impl Identity {
             domain,
             resource,
             token,
+            ..
         } = login;
         let verified = auth.verify(&domain, &token).map_err(|error| match error {
             AuthError::Unknown => CloseReason::Unauthorized,

@@ -8,98 +8,31 @@
 //!
 //! Invariants:
 //! - within the session, deliveries are written in strictly increasing `msgId`;
-//! - the receipt cursor never moves above what has left through the socket;
-//! - while output is being written, nothing more is taken or read from the store, so a slow
-//!   reader costs one chunk and one outbox, whatever its backlog.
+//! - the receipt cursor moves by receipts alone, never because something was written;
+//! - while output is being written, nothing more is taken or read from the store, and while the
+//!   window of unconfirmed deliveries is full, nothing more is delivered: a slow reader costs one
+//!   chunk and one outbox, whatever its backlog.
+
+mod interface;
+mod pings;
+mod receipts;
+
+pub use interface::{Action, Input, Now, Start};
 
 use std::time::Duration;
 
 use crate::hub::{self, Taken};
-use crate::model::{Mailbox, Message, MsgId, Resource};
+use crate::model::{Mailbox, Message, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error_code::FrameError;
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
 use crate::websocket::{Violation, writer};
+use pings::Pings;
+use receipts::Receipts;
 
-/// Pings without any sign of life after which the peer counts as dead.
-const UNANSWERED_PINGS_MAX: u32 = 2;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// A text message came from the client.
-    Text(String),
-    /// Something came in: a sign of life.
-    Heard,
-    /// The client closed, with this code.
-    PeerClosed(Option<u16>),
-    /// The client broke the rules of RFC 6455.
-    Violation(Violation),
-    /// The stream ended without a Close.
-    Ended,
-    /// Everything queued has left through the socket.
-    Flushed,
-    /// The outbox had something.
-    Taken(Taken),
-    /// The store answered [`Action::Read`].
-    Messages(Vec<Message>),
-    /// The store could not.
-    ReadFailed,
-    /// The outbox answered [`Action::GoLive`].
-    Live(bool),
-    /// The token was looked at again: revoked, or valid until then (ms since the epoch).
-    Token(Option<Option<u64>>),
-    /// The deadline of [`Machine::wake_in`] has come, or time passed otherwise.
-    Tick,
-}
-
-/// What is to be done, in this order. Output is appended to the queue directly.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Read messages above this id from the store; answered by [`Input::Messages`].
-    Read(MsgId),
-    /// Ask the outbox to take deliveries above this id; answered by [`Input::Live`].
-    GoLive(MsgId),
-    /// Move the receipt cursor.
-    Confirm(MsgId),
-    /// Carry out a send.
-    Send(client_frame::Send),
-    /// Look at the token again; answered by [`Input::Token`].
-    CheckToken,
-    /// Send a Close with this reason, and end.
-    Close(CloseReason),
-    /// Answer the client's Close with this code, and end.
-    AnswerClose(u16),
-    /// End at once: there is nobody to talk to.
-    End,
-}
-
-/// What the clocks show at an input.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// Since the session began; never goes back.
-    pub elapsed: Duration,
-    /// The time of day, in milliseconds since the Unix epoch.
-    pub wall_ms: u64,
-}
-
-/// What a session starts from.
-#[derive(Debug)]
-pub struct Start {
-    /// The user.
-    pub mailbox: Mailbox,
-    /// Its device.
-    pub resource: Resource,
-    /// The device's receipt cursor: everything above it is delivered.
-    pub cursor: MsgId,
-    /// The newest message at the login: what is above it is not `offline`.
-    pub newest_at_login: MsgId,
-    /// When the token ends, in milliseconds since the Unix epoch.
-    pub token_expires_at_ms: Option<u64>,
-    /// Time without any input after which a Ping is sent.
-    pub ping_interval: Duration,
-}
+/// How often a session says that its cursor is in use.
+const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -115,13 +48,17 @@ pub struct Machine {
     state: State,
     /// The highest id that was queued for the socket, or passed over as another device's.
     position: MsgId,
-    confirmed: MsgId,
+    receipts: Receipts,
+    pings: Pings,
+    /// The application's receipt for something that has yet to be delivered again.
+    held: Option<MsgId>,
     /// A read or a go-live is under way.
     asked: bool,
+    /// The outbox is to take no more.
+    falling: bool,
     /// Output is queued that has not left yet.
     writing: bool,
-    heard_at: Duration,
-    pings_unanswered: u32,
+    used_at: Duration,
 }
 
 impl Machine {
@@ -129,12 +66,14 @@ impl Machine {
     pub fn new(start: Start, actions: &mut Vec<Action>) -> Self {
         let mut machine = Self {
             state: State::CatchingUp,
-            position: start.cursor,
-            confirmed: start.cursor,
+            position: start.after,
+            receipts: Receipts::new(start.receipts, start.cursor, start.after),
+            pings: Pings::new(start.ping_interval),
+            held: None,
             asked: false,
+            falling: false,
             writing: false,
-            heard_at: Duration::ZERO,
-            pings_unanswered: 0,
+            used_at: Duration::ZERO,
             start,
         };
         machine.read_on(actions);
@@ -153,8 +92,7 @@ impl Machine {
 
     /// How long until [`Input::Tick`] is due.
     pub fn wake_in(&self, now: Now) -> Duration {
-        let ping_at = self.heard_at + self.start.ping_interval * (self.pings_unanswered + 1);
-        let until_ping = ping_at.saturating_sub(now.elapsed);
+        let until_ping = self.pings.wake_at().saturating_sub(now.elapsed);
         match self.start.token_expires_at_ms {
             None => until_ping,
             Some(at_ms) => until_ping.min(Duration::from_millis(at_ms.saturating_sub(now.wall_ms))),
@@ -176,32 +114,28 @@ impl Machine {
         let queued_before = queue.len();
         match input {
             Input::Text(text) => self.text(&text, now, rules, queue, actions),
-            Input::Heard => {
-                self.heard_at = now.elapsed;
-                self.pings_unanswered = 0;
-            }
+            Input::Heard => self.pings.heard(now.elapsed),
+            Input::Pong(payload) => self.receipts.pong(&payload),
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
             Input::Violation(Violation { code, reason }) => {
                 self.close(CloseReason::Violation { code, reason }, actions);
             }
             Input::Ended => self.end(Action::End, actions),
-            Input::Flushed => self.flushed(actions),
+            Input::Flushed => self.writing = false,
             Input::Taken(taken) => self.taken(taken, now, queue, actions),
             Input::Messages(messages) => self.messages(&messages, queue, actions),
             Input::ReadFailed => self.close(CloseReason::Internal, actions),
-            Input::Live(true) => {
-                self.asked = false;
-                self.state = State::Live;
-            }
-            Input::Live(false) => {
-                self.asked = false;
-                self.read_on(actions);
-            }
+            Input::Live(live) => self.live(live),
             Input::Token(None) => self.close(CloseReason::TokenRevoked, actions),
             Input::Token(Some(expires_at_ms)) => self.start.token_expires_at_ms = expires_at_ms,
             Input::Tick => self.tick(now, queue, actions),
         }
+        if self.state == State::Closed {
+            return;
+        }
+        self.settle(now, queue, actions);
         self.writing |= queue.len() > queued_before;
+        self.read_on(actions);
     }
 
     fn text(
@@ -214,8 +148,34 @@ impl Machine {
     ) {
         match client_frame::parse(text, rules) {
             Ok(ClientFrame::Ping) => writer::text(queue, b"pong"),
+            Ok(ClientFrame::Received(id)) => self.received(id, now, queue),
             Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
             Err(error) => self.refuse(&error, now, queue),
+        }
+    }
+
+    fn received(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>) {
+        // An earlier session of the device may have delivered it: this one is about to.
+        let comes_again = self.state == State::CatchingUp
+            && self.position < id
+            && id <= self.start.newest_at_login;
+        if comes_again && id > self.receipts.cursor() {
+            self.held = self.held.max(Some(id));
+        } else {
+            self.judge(id, now, queue);
+        }
+    }
+
+    fn judge(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>) {
+        if self.receipts.received(id).is_err() {
+            let what = "must be the msgId of a message that was delivered to this resource";
+            let error = FrameError {
+                code: ErrorCode::InvalidField,
+                field: Some("received"),
+                message: format!("`received` {what}"),
+                client_msg_id: None,
+            };
+            self.refuse(&error, now, queue);
         }
     }
 
@@ -238,10 +198,13 @@ impl Machine {
                 self.refuse(error, now, queue);
                 self.writing = true;
             }
+            for delivery in &output.deliveries {
+                self.receipts.delivered(delivery.id, delivery.bytes);
+            }
             self.position = self.position.max(output.passed);
             if output.behind {
                 self.state = State::CatchingUp;
-                self.read_on(actions);
+                self.falling = false;
             }
         }
         if taken.recheck {
@@ -264,34 +227,67 @@ impl Machine {
                 json.clear();
                 let offline = message.id <= self.start.newest_at_login;
                 server_frame::message(&mut json, message, offline);
+                let queued_before = queue.len();
                 writer::text(queue, &json);
-                self.writing = true;
+                let bytes = queue.len() - queued_before;
+                self.receipts.delivered(message.id, bytes as u32);
             }
         }
         self.position = last.id;
-        self.read_on(actions);
+    }
+
+    fn live(&mut self, live: bool) {
+        self.asked = false;
+        if live {
+            self.state = State::Live;
+        }
+    }
+
+    /// What follows from any input: receipts that can be judged now, the cursor, Pings, the window.
+    fn settle(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+        let judged = |id: &MsgId| {
+            self.position >= *id || self.state == State::Live || !self.receipts.has_room(true)
+        };
+        if let Some(id) = self.held.take_if(|id| judged(id)) {
+            self.judge(id, now, queue);
+        }
+        if let Some(cursor) = self.receipts.moved(self.position) {
+            self.confirm(cursor, now, actions);
+        }
+        let unpinged = self.receipts.unpinged();
+        let full = unpinged > 0 && !self.has_room();
+        if self.pings.receipts_due(unpinged, now.elapsed) || full {
+            self.ping(now, queue);
+        }
+        if self.state == State::Live && !self.falling && !self.has_room() {
+            self.falling = true;
+            actions.push(Action::FallBehind);
+        }
+    }
+
+    /// Whether the window takes more deliveries. A receipt that is held must be able to come true:
+    /// the session before this one may have gone a little further.
+    fn has_room(&self) -> bool {
+        self.receipts.has_room(self.held.is_some())
     }
 
     /// The next step of catching up, once all output has left.
     fn read_on(&mut self, actions: &mut Vec<Action>) {
-        if self.state == State::CatchingUp && !self.asked && !self.writing {
-            self.confirm(actions);
+        let free = !self.asked && !self.writing && self.has_room();
+        if self.state == State::CatchingUp && free {
             self.asked = true;
             actions.push(Action::Read(self.position));
         }
     }
 
-    fn flushed(&mut self, actions: &mut Vec<Action>) {
-        self.writing = false;
-        self.confirm(actions);
-        self.read_on(actions);
+    fn confirm(&mut self, cursor: MsgId, now: Now, actions: &mut Vec<Action>) {
+        self.used_at = now.elapsed;
+        actions.push(Action::Confirm(cursor));
     }
 
-    fn confirm(&mut self, actions: &mut Vec<Action>) {
-        if self.position > self.confirmed {
-            self.confirmed = self.position;
-            actions.push(Action::Confirm(self.position));
-        }
+    fn ping(&mut self, now: Now, queue: &mut Vec<u8>) {
+        writer::ping(queue, &self.receipts.ping());
+        self.pings.sent(now.elapsed);
     }
 
     fn tick(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
@@ -302,15 +298,15 @@ impl Machine {
         {
             return self.close(CloseReason::TokenExpired, actions);
         }
-        let silent = now.elapsed.saturating_sub(self.heard_at);
-        if silent < self.start.ping_interval * (self.pings_unanswered + 1) {
-            return;
-        }
-        if self.pings_unanswered >= UNANSWERED_PINGS_MAX {
+        if self.pings.is_dead(now.elapsed) {
             return self.close(CloseReason::PingTimeout, actions);
         }
-        self.pings_unanswered += 1;
-        writer::ping(queue, b"");
+        if now.elapsed >= self.used_at + USE_PAUSE {
+            self.confirm(self.receipts.cursor(), now, actions);
+        }
+        if self.pings.life_due(now.elapsed) {
+            self.ping(now, queue);
+        }
     }
 
     fn close(&mut self, reason: CloseReason, actions: &mut Vec<Action>) {

@@ -76,6 +76,7 @@ async fn admit(
     login: Result<Login, String>,
 ) -> Result<Admitted, CloseReason> {
     let login = login.map_err(CloseReason::BadLogin)?;
+    let (receipts, after) = (login.receipts, login.after);
     let identity = Identity::verify(login, &context.auth)?;
     context
         .store
@@ -109,7 +110,10 @@ async fn admit(
     let start = Start {
         mailbox: device.mailbox,
         resource: device.resource,
+        receipts,
         cursor,
+        // Nobody can have processed what was not there yet.
+        after: after.map_or(cursor, |after| after.min(newest_at_login)),
         newest_at_login,
         token_expires_at_ms,
         ping_interval: context.ping_interval,

@@ -215,7 +215,13 @@ impl Session {
                 let live = self.outbox.try_go_live(position);
                 self.handle(Input::Live(live), connection);
             }
-            Action::Confirm(id) => self.context.store.confirm(&self.identity.sender.device, id),
+            Action::FallBehind => self.outbox.fall_behind(),
+            // A session that was replaced confirms nothing any more: its successor may have gone back.
+            Action::Confirm(id) => {
+                let Context { store, .. } = &*self.context;
+                let device = &self.identity.sender.device;
+                self.registration.if_current(|| store.confirm(device, id));
+            }
             Action::Send(send) => self.send(send),
             Action::CheckToken => {
                 let domain = &self.identity.sender.device.mailbox.domain;
@@ -272,8 +278,9 @@ impl Session {
 fn input(event: Event) -> Input {
     match event {
         Event::Text(text) => Input::Text(text),
-        // A Pong is a sign of life only; binary messages are violations here, so none arrives.
-        Event::Binary(_) | Event::Pong(_) => Input::Heard,
+        Event::Pong(payload) => Input::Pong(payload),
+        // Binary messages are violations here, so none arrives.
+        Event::Binary(_) => Input::Heard,
         Event::Close { code } => Input::PeerClosed(code),
         Event::Violation(violation) => Input::Violation(violation),
         Event::Ended => Input::Ended,

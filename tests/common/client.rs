@@ -1,145 +1,22 @@
 //! A WebSocket client that reads all the time and remembers what came.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::SinkExt;
 use futures_util::stream::{SplitSink, StreamExt};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::soon;
 use super::tls::Stream;
-use super::{DEMO, PROJECT_TOKEN, soon};
-
-/// Percent-encodes all but ASCII letters and digits.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
-/// How the token travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    Query,
-    Header,
-    Subprotocol,
-}
-
-/// The parameters of a login.
-#[derive(Debug, Clone)]
-pub struct Login {
-    id: String,
-    name: String,
-    domain: String,
-    resource: String,
-    token: String,
-    way: Way,
-    more: Vec<(&'static str, String)>,
-}
-
-impl Login {
-    /// User `id` of the domain `demo`, on the resource `web`, by project token in the query.
-    pub fn new(id: &str) -> Self {
-        Self {
-            id: id.into(),
-            name: format!("Name of {id}"),
-            domain: DEMO.into(),
-            resource: "web".into(),
-            token: PROJECT_TOKEN.into(),
-            way: Way::Query,
-            more: Vec::new(),
-        }
-    }
-
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    pub fn domain(mut self, domain: &str) -> Self {
-        self.domain = domain.into();
-        self
-    }
-
-    pub fn resource(mut self, resource: &str) -> Self {
-        self.resource = resource.into();
-        self
-    }
-
-    pub fn token(mut self, token: &str) -> Self {
-        self.token = token.into();
-        self
-    }
-
-    pub fn way(mut self, way: Way) -> Self {
-        self.way = way;
-        self
-    }
-
-    /// Another parameter of the query.
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.more.push((name, value.into()));
-        self
-    }
-
-    /// `receipts=…`
-    pub fn receipts(self, mode: &str) -> Self {
-        self.with("receipts", mode)
-    }
-
-    /// `after=…`
-    pub fn after(self, id: u64) -> Self {
-        self.with("after", &id.to_string())
-    }
-
-    /// The parameters, encoded.
-    pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = vec![
-            ("id", encode(&self.id)),
-            ("name", encode(&self.name)),
-            ("domain", encode(&self.domain)),
-            ("resource", encode(&self.resource)),
-        ];
-        if self.way == Way::Query {
-            pairs.push(("token", encode(&self.token)));
-        }
-        pairs.extend(self.more.iter().map(|(name, value)| (*name, encode(value))));
-        pairs
-    }
-
-    pub fn query(&self) -> String {
-        let pairs = self.pairs();
-        let pairs: Vec<_> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        pairs.join("&")
-    }
-
-    pub fn request(&self) -> Request {
-        let mut request = upgrade_request(&self.query());
-        let (name, value) = match self.way {
-            Way::Query => return request,
-            Way::Header => ("authorization", format!("Bearer {}", self.token)),
-            Way::Subprotocol => (
-                "sec-websocket-protocol",
-                format!("relaybox, {}", self.token),
-            ),
-        };
-        request.headers_mut().insert(name, value.parse().unwrap());
-        request
-    }
-}
-
-/// An upgrade of `/ws` with this query, encoded already.
-pub fn upgrade_request(query: &str) -> Request {
-    let url = format!("wss://localhost/ws?{query}");
-    url.into_client_request().unwrap()
-}
 
 #[derive(Debug)]
 enum Event {
@@ -154,6 +31,9 @@ pub struct Client {
     events: mpsc::UnboundedReceiver<Event>,
     held: VecDeque<String>,
     reader: JoinHandle<()>,
+    /// The last message that came, and the last that a Ping has named.
+    delivered: u64,
+    pinged: Arc<AtomicU64>,
     /// Headers of the answer to the upgrade.
     pub headers: HeaderMap,
 }
@@ -162,6 +42,19 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.reader.abort();
     }
+}
+
+/// The `msgId` of a message, or zero.
+fn id_of(text: &str) -> u64 {
+    let message: Value = serde_json::from_str(text).unwrap_or_default();
+    let id = message["fromId"].as_str().and(message["msgId"].as_u64());
+    id.unwrap_or_default()
+}
+
+/// The `msgId` that a Ping carries, or zero.
+fn id_of_ping(payload: &[u8]) -> u64 {
+    let text = std::str::from_utf8(payload).unwrap_or_default();
+    text.parse().unwrap_or_default()
 }
 
 static SENDS: AtomicU64 = AtomicU64::new(1);
@@ -173,6 +66,8 @@ impl Client {
         let (socket, answer) = soon("a WebSocket handshake", opening).await.unwrap();
         let (sink, mut source) = socket.split();
         let (events_in, events) = mpsc::unbounded_channel();
+        let pinged = Arc::new(AtomicU64::new(0));
+        let pings_in = pinged.clone();
         let reader = tokio::spawn(async move {
             loop {
                 let event = match source.next().await {
@@ -181,6 +76,11 @@ impl Client {
                         let frame = frame.map(|f| (f.code.into(), f.reason.to_string()));
                         let (code, reason) = frame.unwrap_or((1005, String::new()));
                         Event::Close(code, reason)
+                    }
+                    Some(Ok(Message::Ping(payload))) => {
+                        // The library answers it.
+                        pings_in.fetch_max(id_of_ping(&payload), Ordering::Relaxed);
+                        continue;
                     }
                     Some(Ok(Message::Binary(_))) => Event::Ended("a binary frame came".into()),
                     Some(Ok(_)) => continue,
@@ -198,13 +98,30 @@ impl Client {
             events,
             held: VecDeque::new(),
             reader,
+            delivered: 0,
+            pinged,
             headers: answer.headers().clone(),
         }
     }
 
     async fn event(&mut self, what: &str) -> Event {
         let event = soon(what, self.events.recv()).await;
-        event.unwrap_or_else(|| Event::Ended("ended before".into()))
+        let event = event.unwrap_or_else(|| Event::Ended("ended before".into()));
+        if let Event::Text(text) = &event {
+            self.delivered = self.delivered.max(id_of(text));
+        }
+        event
+    }
+
+    /// Waits until the server has the receipts of everything that was delivered so far.
+    pub async fn confirmed(&mut self) {
+        self.ready().await;
+        while self.pinged.load(Ordering::Relaxed) < self.delivered {
+            self.ready().await;
+        }
+        // The library sends its Pong at the latest with what is sent next.
+        self.ready().await;
+        self.ready().await;
     }
 
     pub async fn send_raw(&mut self, message: Message) {
@@ -367,8 +284,9 @@ impl Client {
         }
     }
 
-    /// Closes as a browser does, and waits for the server's side.
+    /// Closes as a browser does once all that came is confirmed, and waits for the server's side.
     pub async fn close(mut self) {
+        self.confirmed().await;
         let frame = CloseFrame {
             code: 1000.into(),
             reason: "".into(),

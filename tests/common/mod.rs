@@ -19,6 +19,7 @@ pub mod fleet;
 pub mod home;
 pub mod http;
 pub mod link;
+pub mod login;
 pub mod proxy;
 pub mod random;
 pub mod sender;
@@ -29,8 +30,9 @@ pub mod wire;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Login, Way, encode, upgrade_request};
+pub use client::Client;
 pub use home::{Home, Outcome};
+pub use login::{Login, Way, encode, upgrade_request};
 pub use server::{Options, Server};
 
 /// The domain that the harness declares.

@@ -178,3 +178,35 @@ fn ping_is_four_letters() {
     assert_eq!(parse("ping", &rules()), Ok(ClientFrame::Ping));
     assert!(parse("ping ", &rules()).is_err());
 }
+
+#[test]
+fn a_receipt_is_a_frame_of_its_own_with_a_msg_id() {
+    for (text, id) in [
+        (r#"{"received":0}"#, 0),
+        (
+            r#"{"other":1,"received" : 9007199254740991 }"#,
+            (1 << 53) - 1,
+        ),
+        (r#"{"received":7,"toId":null,"clientMsgId":"c"}"#, 7),
+    ] {
+        let parsed = parse(text, &rules());
+        assert_eq!(parsed, Ok(ClientFrame::Received(MsgId(id))), "{text}");
+    }
+    for wrong in [
+        r#"{"received":"7"}"#,
+        r#"{"received":7.0}"#,
+        r#"{"received":7e0}"#,
+        r#"{"received":-1}"#,
+        r#"{"received":9007199254740992}"#,
+        r#"{"received":[7]}"#,
+        r#"{"received":true}"#,
+        r#"{"received":7,"received":8}"#,
+        r#"{"received":7,"toId":"u2","type":10,"content":1}"#,
+    ] {
+        let error = parse(wrong, &rules()).expect_err(wrong);
+        assert_eq!(error.code, ErrorCode::InvalidField, "{wrong}");
+        assert_eq!(error.field, Some("received"), "{wrong}");
+    }
+    let absent = parse(r#"{"received":null}"#, &rules()).expect_err("nothing is left");
+    assert_eq!(absent.field, Some("toId"));
+}

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::hub::Output;
-use crate::model::{Domain, MessageType, UserId, UserName};
+use crate::hub::{Delivery, Output};
+use crate::model::{Domain, MessageType, Resource, UserId, UserName};
+use crate::protocol::login::ReceiptMode;
 
 const INTERVAL: Duration = Duration::from_secs(25);
 
@@ -36,10 +37,16 @@ fn message(id: u64) -> Message {
     }
 }
 
-fn output(frames: &[u8], passed: u64, behind: bool) -> Input {
+/// Output of the outbox: these deliveries in one frame each, and the news of being behind.
+fn output(ids: &[u64], behind: bool) -> Input {
+    let delivery = |id: &u64| Delivery {
+        id: MsgId(*id),
+        bytes: 1,
+    };
     let output = Output {
-        frames: frames.into(),
-        passed: MsgId(passed),
+        frames: vec![b'.'; ids.len()],
+        deliveries: ids.iter().map(delivery).collect(),
+        passed: MsgId(ids.last().copied().unwrap_or_default()),
         behind,
         ..Output::default()
     };
@@ -52,15 +59,22 @@ fn output(frames: &[u8], passed: u64, behind: bool) -> Input {
 impl Harness {
     /// A session whose cursor is 10 and before whose login message 20 was the newest.
     fn new(token_expires_at_ms: Option<u64>) -> (Self, Vec<Action>) {
+        Self::with(|start| start.token_expires_at_ms = token_expires_at_ms)
+    }
+
+    fn with(change: impl FnOnce(&mut Start)) -> (Self, Vec<Action>) {
         let mut actions = Vec::new();
-        let start = Start {
+        let mut start = Start {
             mailbox: mailbox(),
             resource: Resource::parse("web").expect("valid"),
+            receipts: ReceiptMode::Auto,
             cursor: MsgId(10),
+            after: MsgId(10),
             newest_at_login: MsgId(20),
-            token_expires_at_ms,
+            token_expires_at_ms: None,
             ping_interval: INTERVAL,
         };
+        change(&mut start);
         let machine = Machine::new(start, &mut actions);
         let rules = FrameRules {
             content_bytes_max: 100,
@@ -81,7 +95,11 @@ impl Harness {
     }
 
     fn live() -> Self {
-        let (mut session, actions) = Self::new(None);
+        Self::live_with(ReceiptMode::Auto)
+    }
+
+    fn live_with(mode: ReceiptMode) -> Self {
+        let (mut session, actions) = Self::with(|start| start.receipts = mode);
         assert_eq!(actions, [Action::Read(MsgId(10))]);
         assert_eq!(
             session.put(Input::Messages(vec![])).1,
@@ -99,6 +117,14 @@ impl Harness {
         (String::from_utf8_lossy(&queue).into_owned(), actions)
     }
 
+    fn pong(&mut self, payload: &str) -> Vec<Action> {
+        self.put(Input::Pong(payload.into())).1
+    }
+
+    fn received(&mut self, id: u64) -> (String, Vec<Action>) {
+        self.put(Input::Text(format!("{{\"received\":{id}}}")))
+    }
+
     fn wait(&mut self, time: Duration) -> (String, Vec<Action>) {
         self.now.elapsed += time;
         self.now.wall_ms += time.as_millis() as u64;
@@ -107,17 +133,15 @@ impl Harness {
 }
 
 #[test]
-fn catching_up_reads_on_only_when_the_last_chunk_has_left() {
+fn catching_up_reads_on_when_the_last_chunk_has_left() {
     let (mut session, _) = Harness::new(None);
     let (queue, actions) = session.put(Input::Messages(vec![message(15), message(25)]));
     assert!(queue.contains(r#""offline":true,"msgId":15"#), "{queue}");
     assert!(queue.contains(r#""offline":false,"msgId":25"#), "{queue}");
+    assert!(queue.ends_with("\u{2}25"), "a Ping behind them: {queue}");
     assert_eq!(actions, [], "a slow reader costs one chunk");
     assert!(session.machine.is_writing());
-    assert_eq!(
-        session.put(Input::Flushed).1,
-        [Action::Confirm(MsgId(25)), Action::Read(MsgId(25))]
-    );
+    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(25))]);
     assert_eq!(
         session.put(Input::Messages(vec![])).1,
         [Action::GoLive(MsgId(25))]
@@ -131,48 +155,145 @@ fn catching_up_reads_on_only_when_the_last_chunk_has_left() {
 }
 
 #[test]
-fn another_devices_messages_are_passed_over_and_confirmed() {
-    let (mut session, _) = Harness::new(None);
-    let other = Message {
+fn another_devices_messages_are_passed_over_and_confirmed_with_what_is_below() {
+    let other = |id| Message {
         to_resource: Resource::parse("phone").ok(),
-        ..message(15)
+        ..message(id)
     };
-    let (queue, actions) = session.put(Input::Messages(vec![other]));
+    let (mut session, _) = Harness::new(None);
+    let (queue, actions) = session.put(Input::Messages(vec![other(15)]));
     assert_eq!(queue, "");
     assert_eq!(
         actions,
         [Action::Confirm(MsgId(15)), Action::Read(MsgId(15))]
     );
+    session.put(Input::Messages(vec![message(16), other(17)]));
+    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(17))]);
+    assert_eq!(session.pong("16"), [Action::Confirm(MsgId(17))]);
 }
 
 #[test]
-fn a_live_delivery_is_confirmed_only_when_it_has_left() {
+fn only_a_receipt_moves_the_cursor() {
     let mut session = Harness::live();
-    assert_eq!(
-        session.put(output(b"frame", 30, false)),
-        ("frame".into(), vec![])
-    );
-    assert_eq!(session.put(Input::Flushed).1, [Action::Confirm(MsgId(30))]);
+    let (queue, actions) = session.put(output(&[30], false));
+    assert_eq!((queue.as_str(), actions), (".\u{fffd}\u{2}30", vec![]));
     assert_eq!(session.put(Input::Flushed).1, []);
+    assert_eq!(session.pong("31"), []);
+    assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
+    assert_eq!(session.pong("30"), []);
+}
+
+#[test]
+fn pings_for_receipts_are_few() {
+    let mut session = Harness::live();
+    assert!(session.put(output(&[30], false)).0.ends_with("30"));
+    session.put(Input::Flushed);
+    assert_eq!(session.put(output(&[31, 32], false)).0, "..");
+    session.put(Input::Flushed);
+    assert_eq!(
+        session.machine.wake_in(session.now),
+        Duration::from_millis(100)
+    );
+    assert_eq!(session.pong("32"), [], "it was not asked for");
+    let (queue, _) = session.wait(Duration::from_millis(100));
+    assert!(queue.ends_with("32"), "{queue}");
+    session.put(Input::Flushed);
+    let many: Vec<u64> = (40..72).collect();
+    assert!(session.put(output(&many, false)).0.ends_with("71"));
+    session.put(Input::Flushed);
+    // Who answers only the latest Ping confirms everything before it.
+    assert_eq!(session.pong("71"), [Action::Confirm(MsgId(71))]);
+    session.put(Input::Heard);
+    assert!(
+        session.wait(INTERVAL).0.ends_with("71"),
+        "a later Ping must not take the place of an earlier one"
+    );
+}
+
+#[test]
+fn the_applications_receipts_count_and_wrong_ones_are_refused() {
+    let mut session = Harness::live_with(ReceiptMode::Manual);
+    assert_eq!(session.put(output(&[30, 31, 32], false)).0, "...");
+    session.put(Input::Flushed);
+    for wrong in [29, 33] {
+        let (queue, actions) = session.received(wrong);
+        assert!(queue.contains("\"field\":\"received\""), "{queue}");
+        assert_eq!(actions, []);
+    }
+    session.put(Input::Flushed);
+    assert_eq!(
+        session.received(31),
+        (String::new(), vec![Action::Confirm(MsgId(31))])
+    );
+    assert_eq!(session.received(30), (String::new(), vec![]));
+    assert!(session.wait(INTERVAL).0.ends_with("32"));
+    assert_eq!(session.pong("32"), [], "a sign of life only");
+}
+
+#[test]
+fn a_receipt_for_what_comes_again_waits_for_it() {
+    for (claimed, counts) in [(15, true), (14, false)] {
+        let (mut session, _) = Harness::with(|start| start.receipts = ReceiptMode::Manual);
+        assert_eq!(session.received(claimed), (String::new(), vec![]));
+        let (queue, actions) = session.put(Input::Messages(vec![message(15), message(16)]));
+        assert_eq!(queue.contains("invalid_field"), !counts, "{queue}");
+        assert_eq!(actions.contains(&Action::Confirm(MsgId(15))), counts);
+    }
+    let (mut session, _) = Harness::with(|start| start.receipts = ReceiptMode::Manual);
+    session.received(20);
+    session.put(Input::Messages(vec![]));
+    let (queue, actions) = session.put(Input::Live(true));
+    assert!(queue.contains("invalid_field"), "{queue}");
+    assert_eq!(actions, []);
+}
+
+#[test]
+fn a_full_window_stops_deliveries_until_half_of_it_is_confirmed() {
+    let mut session = Harness::live_with(ReceiptMode::Manual);
+    let ids: Vec<u64> = (101..=8292).collect();
+    let actions = session.put(output(&ids, false)).1;
+    assert_eq!(actions, [Action::FallBehind]);
+    session.put(Input::Flushed);
+    assert_eq!(session.put(output(&[8300], true)).1, []);
+    assert_eq!(session.put(Input::Flushed).1, []);
+    assert_eq!(session.received(4000).1, [Action::Confirm(MsgId(4000))]);
+    assert_eq!(
+        session.received(4500).1,
+        [Action::Confirm(MsgId(4500)), Action::Read(MsgId(8300))]
+    );
+}
+
+#[test]
+fn a_client_starts_where_it_says() {
+    let (mut session, actions) = Harness::with(|start| start.after = MsgId(14));
+    assert_eq!(actions, [Action::Read(MsgId(14))]);
+    session.put(Input::Messages(vec![]));
+    session.put(Input::Live(true));
+    // Nothing was confirmed: the cursor stays.
+    assert!(session.put(output(&[30], false)).1.is_empty());
+    assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
+}
+
+#[test]
+fn a_session_says_every_day_that_its_cursor_is_in_use() {
+    let mut session = Harness::live();
+    let day = Duration::from_secs(24 * 60 * 60);
+    session.now.elapsed = day - INTERVAL;
+    session.put(Input::Heard);
+    assert_eq!(session.wait(INTERVAL).1, [Action::Confirm(MsgId(10))]);
+    session.put(Input::Heard);
+    assert_eq!(session.wait(INTERVAL).1, []);
 }
 
 #[test]
 fn a_session_that_fell_behind_writes_what_it_has_and_then_reads_the_store() {
     let mut session = Harness::live();
-    assert_eq!(
-        session.put(output(b"frame", 30, true)),
-        ("frame".into(), vec![])
-    );
+    let (queue, actions) = session.put(output(&[30], true));
+    assert!(queue.starts_with('.') && actions.is_empty());
     assert!(!session.machine.is_live());
-    assert_eq!(
-        session.put(Input::Flushed).1,
-        [Action::Confirm(MsgId(30)), Action::Read(MsgId(30))]
-    );
+    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(30))]);
     let mut session = Harness::live();
-    assert_eq!(
-        session.put(output(b"", 10, true)).1,
-        [Action::Read(MsgId(10))]
-    );
+    assert_eq!(session.put(output(&[], true)).1, [Action::Read(MsgId(10))]);
 }
 
 #[test]
@@ -230,9 +351,20 @@ fn a_token_ends_at_its_time_or_when_it_is_revoked() {
 }
 
 #[test]
-fn a_close_that_comes_while_the_socket_is_busy_confirms_nothing_that_has_not_left() {
+fn a_peer_that_answers_no_ping_for_receipts_is_dead_as_well() {
     let mut session = Harness::live();
-    session.put(output(b"frame", 30, false));
+    session.put(output(&[30], false));
+    assert!(session.wait(INTERVAL).0.ends_with("30"));
+    assert_eq!(
+        session.wait(INTERVAL).1,
+        [Action::Close(CloseReason::PingTimeout)]
+    );
+}
+
+#[test]
+fn nothing_moves_after_the_end() {
+    let mut session = Harness::live();
+    session.put(output(&[30], false));
     let close = Taken {
         close: Some(CloseReason::Replaced),
         ..Taken::default()
@@ -241,4 +373,5 @@ fn a_close_that_comes_while_the_socket_is_busy_confirms_nothing_that_has_not_lef
         session.put(Input::Taken(close)).1,
         [Action::Close(CloseReason::Replaced)]
     );
+    assert_eq!(session.pong("30"), []);
 }

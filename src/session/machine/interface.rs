@@ -1,0 +1,94 @@
+//! What goes into the machine, and what comes out of it.
+
+use std::time::Duration;
+
+use crate::hub::Taken;
+use crate::model::{Mailbox, Message, MsgId, Resource};
+use crate::protocol::client_frame;
+use crate::protocol::close::CloseReason;
+use crate::protocol::login::ReceiptMode;
+use crate::websocket::Violation;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A text message came from the client.
+    Text(String),
+    /// Something came in: a sign of life.
+    Heard,
+    /// A Pong came, with this payload.
+    Pong(Vec<u8>),
+    /// The client closed, with this code.
+    PeerClosed(Option<u16>),
+    /// The client broke the rules of RFC 6455.
+    Violation(Violation),
+    /// The stream ended without a Close.
+    Ended,
+    /// Everything queued has left through the socket.
+    Flushed,
+    /// The outbox had something.
+    Taken(Taken),
+    /// The store answered [`Action::Read`].
+    Messages(Vec<Message>),
+    /// The store could not.
+    ReadFailed,
+    /// The outbox answered [`Action::GoLive`].
+    Live(bool),
+    /// The token was looked at again: revoked, or valid until then (ms since the epoch).
+    Token(Option<Option<u64>>),
+    /// The deadline of [`super::Machine::wake_in`] has come, or time passed otherwise.
+    Tick,
+}
+
+/// What is to be done, in this order. Output is appended to the queue directly.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read messages above this id from the store; answered by [`Input::Messages`].
+    Read(MsgId),
+    /// Ask the outbox to take deliveries above this id; answered by [`Input::Live`].
+    GoLive(MsgId),
+    /// Have the outbox take no more deliveries; it says so with the last ones that it took.
+    FallBehind,
+    /// Move the receipt cursor up to here, or say again that it is in use.
+    Confirm(MsgId),
+    /// Carry out a send.
+    Send(client_frame::Send),
+    /// Look at the token again; answered by [`Input::Token`].
+    CheckToken,
+    /// Send a Close with this reason, and end.
+    Close(CloseReason),
+    /// Answer the client's Close with this code, and end.
+    AnswerClose(u16),
+    /// End at once: there is nobody to talk to.
+    End,
+}
+
+/// What the clocks show at an input.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Since the session began; never goes back.
+    pub elapsed: Duration,
+    /// The time of day, in milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+}
+
+/// What a session starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The user.
+    pub mailbox: Mailbox,
+    /// Its device.
+    pub resource: Resource,
+    /// Who confirms deliveries.
+    pub receipts: ReceiptMode,
+    /// The device's receipt cursor.
+    pub cursor: MsgId,
+    /// Everything above this is delivered: the cursor, or what the client has asked for.
+    pub after: MsgId,
+    /// The newest message at the login: what is above it is not `offline`.
+    pub newest_at_login: MsgId,
+    /// When the token ends, in milliseconds since the Unix epoch.
+    pub token_expires_at_ms: Option<u64>,
+    /// Time without any input after which a Ping is sent.
+    pub ping_interval: Duration,
+}

@@ -1,0 +1,280 @@
+//! What was delivered in this session and is not confirmed yet, and the cursor that receipts move.
+//!
+//! Invariants:
+//! - the cursor moves up only, and only by a receipt for something that was delivered here, or over
+//!   messages that are not for this device while nothing below them waits for its receipt;
+//! - what waits is bounded: beyond the window nothing more is to be delivered.
+
+use std::collections::VecDeque;
+
+use crate::model::MsgId;
+use crate::protocol::login::ReceiptMode;
+
+/// Most unconfirmed deliveries before further ones wait; what is under way then still comes.
+const WINDOW_MESSAGES: usize = 8192;
+
+/// Most bytes of them: what a peer that stopped reading may cost the kernel.
+const WINDOW_BYTES: usize = 2 << 20;
+
+/// Digits of the largest `msgId`.
+const DIGITS_MAX: usize = 16;
+
+#[derive(Debug)]
+struct Delivery {
+    id: MsgId,
+    bytes: u32,
+    /// Whether a Ping has carried this id.
+    pinged: bool,
+}
+
+/// A receipt for something that was not delivered here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotDelivered;
+
+/// The receipts of one session.
+#[derive(Debug)]
+pub(super) struct Receipts {
+    mode: ReceiptMode,
+    cursor: MsgId,
+    /// The cursor as it was reported last.
+    reported: MsgId,
+    /// Deliveries begin above this.
+    start: MsgId,
+    /// The last delivery.
+    delivered: MsgId,
+    unconfirmed: VecDeque<Delivery>,
+    bytes: usize,
+    paused: bool,
+    unpinged: usize,
+}
+
+impl Receipts {
+    /// A session whose device's cursor is `cursor`, and that delivers what is above `start`.
+    pub(super) fn new(mode: ReceiptMode, cursor: MsgId, start: MsgId) -> Self {
+        Self {
+            mode,
+            cursor,
+            reported: cursor,
+            start,
+            delivered: MsgId::ZERO,
+            unconfirmed: VecDeque::new(),
+            bytes: 0,
+            paused: false,
+            unpinged: 0,
+        }
+    }
+
+    /// The cursor.
+    pub(super) fn cursor(&self) -> MsgId {
+        self.cursor
+    }
+
+    /// Notes a delivery, whose frame has so many bytes.
+    pub(super) fn delivered(&mut self, id: MsgId, bytes: u32) {
+        self.delivered = id;
+        self.bytes += bytes as usize;
+        self.unpinged += 1;
+        self.unconfirmed.push_back(Delivery {
+            id,
+            bytes,
+            pinged: false,
+        });
+        self.paused |= self.fills(WINDOW_MESSAGES, WINDOW_BYTES);
+    }
+
+    /// Whether more may be delivered: what is not confirmed fills the window no longer, and once it
+    /// did, no more than half of it. `stretched` doubles the window.
+    pub(super) fn has_room(&self, stretched: bool) -> bool {
+        !self.paused || stretched && !self.fills(2 * WINDOW_MESSAGES, 2 * WINDOW_BYTES)
+    }
+
+    fn fills(&self, messages: usize, bytes: usize) -> bool {
+        self.unconfirmed.len() >= messages || self.bytes >= bytes
+    }
+
+    /// How many deliveries wait for a Ping that asks for their receipt.
+    pub(super) fn unpinged(&self) -> usize {
+        match self.mode {
+            ReceiptMode::Auto => self.unpinged,
+            ReceiptMode::Manual => 0,
+        }
+    }
+
+    /// The payload of a Ping that leaves now: the last delivered `msgId`, or nothing where none was.
+    pub(super) fn ping(&mut self) -> Vec<u8> {
+        self.unpinged = 0;
+        if let Some(last) = self.unconfirmed.back_mut() {
+            last.pinged = true;
+        }
+        match self.delivered {
+            MsgId::ZERO => Vec::new(),
+            id => id.to_string().into_bytes(),
+        }
+    }
+
+    /// Takes a Pong. Only an answer to a Ping that was sent counts.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        let asked = |delivery: &Delivery| delivery.pinged;
+        if let (ReceiptMode::Auto, Some(id)) = (self.mode, decimal(payload))
+            && let Ok(at) = self.position(id)
+            && self.unconfirmed.get(at).is_some_and(asked)
+        {
+            self.confirm_through(at);
+        }
+    }
+
+    /// Takes the application's receipt. What is at or below the cursor is known already.
+    pub(super) fn received(&mut self, id: MsgId) -> Result<(), NotDelivered> {
+        if id <= self.start {
+            // The client has said at its login that it has processed everything up to there.
+            self.cursor = self.cursor.max(id);
+        } else if id > self.cursor {
+            let at = self.position(id).map_err(|_| NotDelivered)?;
+            self.confirm_through(at);
+        }
+        Ok(())
+    }
+
+    /// Everything up to `position` was delivered, or is not for this device. Answers the cursor if it
+    /// has moved since it was asked for last.
+    pub(super) fn moved(&mut self, position: MsgId) -> Option<MsgId> {
+        // What lies between the cursor and a later start was neither delivered nor confirmed here.
+        if self.unconfirmed.is_empty() && self.cursor >= self.start {
+            self.cursor = self.cursor.max(position);
+        }
+        let moved = self.cursor > self.reported;
+        self.reported = self.cursor;
+        moved.then_some(self.cursor)
+    }
+
+    fn position(&self, id: MsgId) -> Result<usize, usize> {
+        self.unconfirmed
+            .binary_search_by_key(&id, |delivery| delivery.id)
+    }
+
+    fn confirm_through(&mut self, at: usize) {
+        for delivery in self.unconfirmed.drain(..=at) {
+            self.bytes -= delivery.bytes as usize;
+            self.cursor = delivery.id;
+        }
+        self.unpinged = self.unpinged.min(self.unconfirmed.len());
+        self.paused &= self.fills(WINDOW_MESSAGES / 2, WINDOW_BYTES / 2);
+        if self.unconfirmed.is_empty() {
+            // A session that is level keeps nothing.
+            self.unconfirmed = VecDeque::new();
+        }
+    }
+}
+
+/// A `msgId` as a Ping carries it.
+fn decimal(payload: &[u8]) -> Option<MsgId> {
+    let digits = payload.len() <= DIGITS_MAX && payload.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(payload).ok().filter(|_| digits)?;
+    let canonical = !text.starts_with('0');
+    text.parse().ok().filter(|_| canonical).map(MsgId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipts(mode: ReceiptMode, ids: &[u64]) -> Receipts {
+        let mut receipts = Receipts::new(mode, MsgId(5), MsgId(5));
+        for id in ids {
+            receipts.delivered(MsgId(*id), 100);
+        }
+        receipts
+    }
+
+    #[test]
+    fn a_pong_counts_for_what_a_ping_has_asked() {
+        let mut receipts = receipts(ReceiptMode::Auto, &[10, 20]);
+        receipts.pong(b"20");
+        assert_eq!(receipts.cursor(), MsgId(5), "nobody has asked");
+        assert_eq!(receipts.ping(), b"20");
+        receipts.delivered(MsgId(30), 100);
+        for junk in [
+            &b""[..],
+            b"10",
+            b"30",
+            b"020",
+            b"+20",
+            b"20 ",
+            b"99999999999999999999",
+        ] {
+            receipts.pong(junk);
+            assert_eq!(receipts.moved(MsgId(30)), None, "{junk:?}");
+        }
+        receipts.pong(b"20");
+        assert_eq!(receipts.moved(MsgId(30)), Some(MsgId(20)));
+        assert_eq!(receipts.moved(MsgId(30)), None);
+        assert_eq!(receipts.unpinged(), 1);
+        assert_eq!(receipts.ping(), b"30");
+        receipts.pong(b"30");
+        assert_eq!(
+            receipts.moved(MsgId(35)),
+            Some(MsgId(35)),
+            "31 to 35 are not for this device"
+        );
+    }
+
+    #[test]
+    fn with_manual_receipts_a_pong_moves_nothing() {
+        let mut receipts = receipts(ReceiptMode::Manual, &[10, 20]);
+        assert_eq!(receipts.unpinged(), 0);
+        assert_eq!(receipts.ping(), b"20");
+        receipts.pong(b"20");
+        assert_eq!(receipts.cursor(), MsgId(5));
+    }
+
+    #[test]
+    fn the_applications_receipts_are_cumulative_and_name_deliveries() {
+        for mode in [ReceiptMode::Auto, ReceiptMode::Manual] {
+            let mut receipts = receipts(mode, &[10, 20, 30]);
+            let table = [
+                (31, Err(NotDelivered), 5),
+                (15, Err(NotDelivered), 5),
+                (20, Ok(()), 20),
+                (20, Ok(()), 20),
+                (7, Ok(()), 20),
+                (30, Ok(()), 30),
+            ];
+            for (id, outcome, cursor) in table {
+                assert_eq!(receipts.received(MsgId(id)), outcome, "{id}");
+                assert_eq!(receipts.cursor(), MsgId(cursor), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_later_start_leaves_out_is_confirmed_by_receipts_alone() {
+        let mut receipts = Receipts::new(ReceiptMode::Manual, MsgId(5), MsgId(8));
+        assert_eq!(receipts.moved(MsgId(9)), None);
+        assert_eq!(
+            receipts.received(MsgId(7)),
+            Ok(()),
+            "the client says so itself"
+        );
+        assert_eq!(receipts.moved(MsgId(9)), Some(MsgId(7)));
+        receipts.delivered(MsgId(10), 1);
+        assert_eq!(receipts.received(MsgId(10)), Ok(()));
+        assert_eq!(receipts.moved(MsgId(11)), Some(MsgId(11)));
+    }
+
+    #[test]
+    fn the_window_closes_when_full_and_opens_when_half_of_it_is_confirmed() {
+        let table = [(WINDOW_MESSAGES as u64, 1), (4, WINDOW_BYTES as u32 / 4)];
+        for (count, bytes) in table {
+            let mut receipts = Receipts::new(ReceiptMode::Manual, MsgId(0), MsgId(0));
+            for id in 1..=count {
+                assert!(receipts.has_room(false));
+                receipts.delivered(MsgId(id), bytes);
+            }
+            assert!(!receipts.has_room(false) && receipts.has_room(true));
+            assert_eq!(receipts.received(MsgId(count / 2 - 1)), Ok(()));
+            assert!(!receipts.has_room(false));
+            assert_eq!(receipts.received(MsgId(count / 2 + 1)), Ok(()));
+            assert!(receipts.has_room(false));
+        }
+    }
+}
