@@ -15,9 +15,9 @@ const PLAN: Plan = Plan {
     users: 15,
     devices: 42,
     late: 8,
-    senders: 8,
-    sends: 350,
-    pace_ms_max: 30,
+    senders: 14,
+    sends: 180,
+    pace_ms_max: 80,
 };
 
 async fn run(args: &[&str]) {
@@ -33,7 +33,7 @@ async fn run(args: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_small_limits() {
-    let small = ["--outbox-bytes-max", "8KiB", "--tail-bytes-max", "1MiB"];
+    let small = ["--outbox-bytes-max", "4KiB", "--tail-bytes-max", "1MiB"];
     run(&[&small[..], &["--ping-interval", "1s"]].concat()).await;
 }
 

@@ -19,9 +19,9 @@ const PLAN: Plan = Plan {
     users: 8,
     devices: 24,
     late: 6,
-    senders: 5,
+    senders: 8,
     sends: usize::MAX,
-    pace_ms_max: 50,
+    pace_ms_max: 40,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ use super::wire;
 /// How long a question may wait for its answer, and a login for its handshake.
 const PATIENCE_MS: u64 = 1500;
 const PATIENCE: Duration = Duration::from_millis(PATIENCE_MS);
-const LIFE_MS_MAX: usize = 5000;
+const LIFE_MS_MAX: usize = 2500;
 const QUESTION_MS_MAX: usize = 300;
 /// How long a device that is told to finish goes on.
 const FINISH_WITHIN: Duration = Duration::from_secs(30);

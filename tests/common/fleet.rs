@@ -199,7 +199,10 @@ impl Fleet {
         let all_sent = timeout(SENDERS_WITHIN, all_sent).await;
         all_sent.expect("every send is acknowledged in the end");
         let tally: Vec<_> = self.proxies.iter().map(Proxy::tally).collect();
-        eprintln!("befell: {tally:?}");
+        eprintln!(
+            "all sent after {:?}; befell: {tally:?}",
+            self.shared.began.elapsed()
+        );
         for fate in [
             Fate::Cut,
             Fate::HalfOpen,
@@ -217,6 +220,7 @@ impl Fleet {
             self.story.devices.push(diary);
             self.story.wrong.extend(wrong);
         }
+        eprintln!("finished after {:?}", self.shared.began.elapsed());
         let users: Vec<String> = self.shared.offered.keys().cloned().collect();
         for user in users {
             let history = soon("the history", history(server, &user)).await;

@@ -153,7 +153,9 @@ impl Link {
 fn heard_error(error: &Error) -> Heard {
     match error {
         Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => Heard::Ended,
-        Error::ConnectionClosed
+        // Single bytes look like an attack to this client while it waits for the upgrade.
+        Error::AttackAttempt
+        | Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::Protocol(ProtocolError::HandshakeIncomplete)

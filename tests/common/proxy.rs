@@ -17,11 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::random::Random;
 
-/// The most bytes that a connection passes before its end comes, as a power of two.
-const CUT_BYTES_BITS: usize = 17;
-/// The most bytes one way between two stalls or drips, as a power of two.
-const EVENT_BYTES_BITS: usize = 16;
-const STALL_MS_MAX: usize = 1200;
+const STALL_MS_MAX: usize = 900;
 const DRIP_BYTES_MAX: usize = 200;
 /// A receive buffer so small that the sender feels a stall at once.
 const NARROW_BYTES: u32 = 8 * 1024;
@@ -153,7 +149,7 @@ async fn suffer(
         10 => Fate::ClientDropped,
         _ => Fate::ServerDropped,
     };
-    let bytes = random.magnitude(CUT_BYTES_BITS);
+    let bytes = random.magnitude(6, 17);
     let (up_bytes, down_bytes) = match (fate, random.once_in(3)) {
         (Fate::Spared, _) => (usize::MAX, usize::MAX),
         (_, true) => (bytes, usize::MAX),
@@ -209,7 +205,7 @@ async fn pump(
     mut random: Random,
 ) -> bool {
     let mut bytes = vec![0; 16 * 1024];
-    let mut until_event = random.magnitude(EVENT_BYTES_BITS);
+    let mut until_event = random.magnitude(9, 17);
     let mut drips = 0;
     loop {
         let most = match drips {
@@ -234,7 +230,7 @@ async fn pump(
         }
         until_event -= n;
         if until_event == 0 {
-            until_event = random.magnitude(EVENT_BYTES_BITS);
+            until_event = random.magnitude(9, 17);
             match random.below(3) {
                 0 => drips = 1 + random.below(DRIP_BYTES_MAX),
                 1 => tokio::time::sleep(random.millis(STALL_MS_MAX)).await,

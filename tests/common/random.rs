@@ -58,9 +58,9 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// Between 1 and 2^`bits`, each magnitude as likely as any other.
-    pub fn magnitude(&mut self, bits: usize) -> usize {
-        let bits = self.below(bits);
+    /// Between 2^`low` and 2^`high`, each magnitude as likely as any other.
+    pub fn magnitude(&mut self, low: usize, high: usize) -> usize {
+        let bits = low + self.below(high - low);
         (1 << bits) + self.below(1 << bits)
     }
 

@@ -16,8 +16,8 @@ use super::random::Random;
 use super::wire::{self, Ack};
 
 const WINDOW_MAX: usize = 12;
-const PATIENCE: Duration = Duration::from_secs(3);
-const LIFE_MS_MAX: usize = 4000;
+const PATIENCE: Duration = Duration::from_millis(1500);
+const LIFE_MS_MAX: usize = 3000;
 
 /// To whom and how much a sender sends.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ impl Sender {
                 Ok(link) => self.connection(link).await,
                 Err(heard) => self.note(heard),
             }
-            sleep(self.random.millis(100)).await;
+            sleep(self.random.millis(50)).await;
         }
         (self.sent, self.wrong)
     }

@@ -20,8 +20,8 @@ pub fn hash(text: &str) -> u64 {
 pub fn content(key: &str, random: &mut Random) -> String {
     let bytes = match random.below(100) {
         0 => 30_000,
-        1..6 => 5_000,
-        6..30 => 700,
+        1..10 => 8_000,
+        10..30 => 700,
         _ => 40,
     };
     let padding = "x".repeat(random.below(bytes));
