@@ -214,6 +214,26 @@ fn after_is_where_a_connection_begins() {
 }
 
 #[test]
+fn after_lowers_the_cursor_for_good() {
+    let then = |first: usize, heard: bool| {
+        faults(|_, c| {
+            let mut lowering = connection(5, &IDS[1..2], 0);
+            lowering.after = Some(IDS[0]);
+            if !heard {
+                lowering.got.clear();
+            }
+            c.insert(1, lowering);
+            c[2].got = IDS[first..].iter().map(|id| message(*id)).collect();
+        })
+    };
+    assert_eq!(then(1, true), []);
+    assert!(matches!(then(2, true)[..], [Fault::Gap { .. }]));
+    assert!(matches!(then(0, true)[..], [Fault::Repeated { .. }]));
+    // Nobody knows whether that login arrived.
+    assert_eq!((then(1, false), then(2, false)), (vec![], vec![]));
+}
+
+#[test]
 fn a_foreign_message_is_found() {
     let (id, other) = (12_500, IDS[4]);
     let unknown = faults(|_, c| c[1].got.insert(3, message(id)));

@@ -263,18 +263,26 @@ fn check_device(
     let mut met = false;
     let mut offered = 0;
     let mut sure: Vec<Receipt> = Vec::new();
+    // Also a login that came late, or never, may have lowered the cursor.
+    let mut lowest_after = u64::MAX;
     let mut seen = BTreeSet::new();
     for (number, connection) in device.connections.iter().enumerate() {
         let at = format!("{}/{} #{number}", device.user, device.resource);
-        let floor = connection
-            .after
-            .unwrap_or_else(|| surely_confirmed(&sure, &story.kills, connection.opened));
+        let floor = connection.after.unwrap_or_else(|| {
+            surely_confirmed(&sure, &story.kills, connection.opened).min(lowest_after)
+        });
+        lowest_after = lowest_after.min(connection.after.unwrap_or(u64::MAX));
         let start = due.above(connection.after.unwrap_or(lower.max(offered)));
         check_connection(&due, connection, start, floor, &seen, &at, faults);
         if let Some(first) = connection.got.first().filter(|_| !met) {
             // Its cursor is known from then on, wherever it began.
             met = true;
             lower = lower.min(first.id - 1);
+        }
+        if let Some(after) = connection.after.filter(|_| !connection.got.is_empty()) {
+            // The login was handled: it lowered the cursor.
+            lower = lower.min(after);
+            offered = offered.min(after);
         }
         seen.extend(connection.got.iter().map(|message| message.id));
         offered = offered.max(connection.offered);

@@ -34,7 +34,7 @@ pub enum Mode {
     Auto,
     /// By `received`, now and then.
     Manual,
-    /// Says at each login what it has processed; confirms in the one or the other way.
+    /// Says at most logins what it has processed; confirms in the one or the other way.
     After,
 }
 
@@ -145,7 +145,8 @@ impl Device {
             Mode::Manual => true,
             Mode::After => self.random.once_in(2),
         };
-        let after = (self.mode == Mode::After).then(|| self.processed());
+        let says = self.mode == Mode::After && !self.random.once_in(3);
+        let after = says.then(|| self.processed());
         let mut login = Login::new(&self.diary.user).resource(&self.diary.resource);
         if manual {
             login = login.receipts("manual");
@@ -156,11 +157,7 @@ impl Device {
             login = login.after(after);
         }
         let encrypted = self.random.once_in(2);
-        let link = match self.dialer.dial(&login, encrypted, PATIENCE).await {
-            Ok(link) => link,
-            Err(Heard::Wrong(what)) => return self.note(what),
-            Err(_) => return,
-        };
+        let dialed = self.dialer.dial(&login, encrypted, PATIENCE).await;
         let mut here = Here {
             connection: Connection {
                 opened: self.now(),
@@ -171,7 +168,12 @@ impl Device {
             receipts: Vec::new(),
             question: None,
         };
-        self.live(link, &mut here, finish).await;
+        match dialed {
+            Ok(link) => self.live(link, &mut here, finish).await,
+            Err(Heard::Wrong(what)) => return self.note(what),
+            // Its login may arrive yet.
+            Err(_) => {}
+        }
         self.diary.connections.push(here.connection);
     }
 
