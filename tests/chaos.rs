@@ -20,12 +20,16 @@ const PLAN: Plan = Plan {
     pace_ms_max: 80,
 };
 
+/// Most of them come while messages are sent.
+const LATE_MS_MAX: usize = 5000;
+
 async fn run(args: &[&str]) {
     let seed = random::seed();
     for round in 0..random::rounds(1) {
         let options = Options::new().args(&["--plain", "127.0.0.1:0"]).args(args);
         let server = Server::with(options).await;
-        let fleet = Fleet::start(&server, &PLAN, Random::new(seed + round)).await;
+        let mut fleet = Fleet::start(&server, &PLAN, Random::new(seed + round)).await;
+        fleet.join(PLAN.late, LATE_MS_MAX);
         let story = fleet.finish(&server).await;
         fleet::assert_good(&story);
     }

@@ -14,11 +14,13 @@ use common::{Options, Server};
 /// So that the default rounds fit into the patience of whoever runs all tests.
 const ROUNDS: u64 = 5;
 const UP_MS_MAX: usize = 3000;
+const SOON_MS_MAX: usize = 400;
+const LATE_A_ROUND: usize = 6;
 
 const PLAN: Plan = Plan {
     users: 8,
     devices: 24,
-    late: 6,
+    late: 30,
     senders: 8,
     sends: usize::MAX,
     pace_ms_max: 40,
@@ -38,9 +40,11 @@ async fn a_fleet_survives_kills_and_restarts() {
     let mut server = Server::with(Options::new().args(&options)).await;
     let mut fleet = Fleet::start(&server, &PLAN, random.fork(0)).await;
     for round in 0..random::rounds(ROUNDS) {
-        // At times before anybody is back.
-        let up_ms_max = if random.once_in(4) { 100 } else { UP_MS_MAX };
-        tokio::time::sleep(random.millis(up_ms_max)).await;
+        let soon = random.once_in(2);
+        tokio::time::sleep(random.millis(if soon { SOON_MS_MAX } else { UP_MS_MAX })).await;
+        // New devices are there for a moment only before they have to be remembered.
+        fleet.join(LATE_A_ROUND, SOON_MS_MAX);
+        tokio::time::sleep(random.millis(SOON_MS_MAX)).await;
         if round % 4 == 3 {
             fleet.restart(&mut server).await;
         } else {

@@ -22,6 +22,8 @@ const PATIENCE_MS: u64 = 1500;
 const PATIENCE: Duration = Duration::from_millis(PATIENCE_MS);
 const LIFE_MS_MAX: usize = 2500;
 const QUESTION_MS_MAX: usize = 300;
+/// Where a device is quiet for so long that the server asks whether it lives.
+const QUIET_MS_MAX: usize = 2500;
 /// How long a device that is told to finish goes on.
 const FINISH_WITHIN: Duration = Duration::from_secs(30);
 /// How far behind the last delivery an application may be when it crashes.
@@ -199,7 +201,11 @@ impl Device {
     ) {
         let opened = Instant::now();
         let life = self.random.millis(LIFE_MS_MAX);
-        let mut ask_at = opened + self.random.millis(QUESTION_MS_MAX);
+        let question_ms_max = match self.random.below(4) {
+            0 => QUIET_MS_MAX,
+            _ => QUESTION_MS_MAX,
+        };
+        let mut ask_at = opened + self.random.millis(question_ms_max);
         // Confirms at once what an earlier connection got: it counts once it has come again.
         if here.manual && self.last > 0 && self.random.once_in(3) {
             let last = self.last;
@@ -222,7 +228,7 @@ impl Device {
                     if here.question.is_some() || !self.ask(&mut link, here).await {
                         return;
                     }
-                    ask_at = Instant::now() + self.random.millis(QUESTION_MS_MAX);
+                    ask_at = Instant::now() + self.random.millis(question_ms_max);
                 }
                 () = sleep_until(leave_at), if !finishing => break,
                 _ = finish.changed(), if !finishing => {}

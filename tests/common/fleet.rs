@@ -20,7 +20,6 @@ use super::sender::{Sender, Task};
 use super::{DEMO, PROJECT_TOKEN, Server, encode, soon, tls, until, wire};
 
 const MODES: [Mode; 3] = [Mode::Auto, Mode::Manual, Mode::After];
-const LATE_MS_MAX: usize = 5000;
 /// How long senders may take to have all acknowledged, once they have sent all.
 const SENDERS_WITHIN: Duration = Duration::from_secs(120);
 
@@ -30,7 +29,7 @@ pub struct Plan {
     pub users: usize,
     /// Devices that are there before the first message.
     pub devices: usize,
-    /// Devices that come later.
+    /// Devices that may come later.
     pub late: usize,
     pub senders: usize,
     /// Of each sender, at most.
@@ -43,7 +42,11 @@ pub struct Fleet {
     proxies: [Proxy; 2],
     random: Random,
     shared: Arc<Shared>,
+    dialer: Dialer,
     stop: Arc<AtomicBool>,
+    /// User, resource and mode of all devices there are to be, and how many of them run.
+    planned: Vec<(String, String, Mode)>,
+    running: usize,
     devices: JoinSet<(checker::Device, Vec<String>)>,
     senders: JoinSet<(Vec<Sent>, Vec<String>)>,
     story: Story,
@@ -66,11 +69,25 @@ impl Fleet {
             present: AtomicU64::new(0),
             met: AtomicU64::new(0),
         });
+        let planned: Vec<_> = (0..plan.devices + plan.late)
+            .map(|n| {
+                let mode = MODES[random.fork(5000 + n as u64).below(MODES.len())];
+                (
+                    users[n % users.len()].clone(),
+                    format!("{mode:?}-{n}"),
+                    mode,
+                )
+            })
+            .collect();
+        let roots = tls::roots(&server.home.ca());
         let mut fleet = Self {
+            dialer: Dialer::new(roots, &proxies[0].address, &proxies[1].address),
             proxies,
             random,
             shared,
             stop: Arc::default(),
+            planned,
+            running: 0,
             devices: JoinSet::new(),
             senders: JoinSet::new(),
             story: Story::default(),
@@ -80,44 +97,49 @@ impl Fleet {
     }
 
     async fn launch(&mut self, server: &Server, plan: &Plan, users: &[String]) {
-        let roots = tls::roots(&server.home.ca());
-        let dialer = Dialer::new(roots, &self.proxies[0].address, &self.proxies[1].address);
-        let resources: Vec<_> = (0..plan.devices + plan.late)
-            .map(|n| (users[n % users.len()].clone(), format!("device-{n}")))
-            .collect();
+        // All that are early are known before anything is sent, and get that first.
         let early = plan.devices as u64;
-        for (n, (user, resource)) in resources.iter().enumerate() {
-            if n == plan.devices {
-                // All that are early are known before anything is sent, and get that first.
-                self.counted("logins", |shared| &shared.present, early)
-                    .await;
-                self.announce(server, "hello").await;
-                self.counted("first deliveries", |shared| &shared.met, early)
-                    .await;
-            }
-            let is_early = n < plan.devices;
-            let mut random = self.random.fork(1000 + n as u64);
-            let pause = random.millis(if is_early { 0 } else { LATE_MS_MAX });
-            let mode = MODES[random.below(MODES.len())];
-            let name = (user.as_str(), resource.as_str());
-            let shared = self.shared.clone();
-            let device = Device::new(name, mode, is_early, dialer.clone(), random, shared);
-            self.devices.spawn(device.run(pause));
-        }
+        (0..early).for_each(|_| self.run_next(true, 0));
+        self.counted("logins", |shared| &shared.present, early)
+            .await;
+        self.announce(server, "hello").await;
+        self.counted("first deliveries", |shared| &shared.met, early)
+            .await;
+        self.set_calm(false);
+        // Of those that are late, half are written to before they come.
+        let targets = self.planned.iter().take(plan.devices + plan.late / 2);
+        let targets: Vec<_> = targets
+            .map(|(user, resource, _)| (user.clone(), resource.clone()))
+            .collect();
         for n in 0..plan.senders {
             let task = Task {
                 name: format!("sender-{n}"),
                 users: users.to_vec(),
-                resources: resources.clone(),
+                resources: targets.clone(),
                 sends: plan.sends,
                 pace_ms_max: plan.pace_ms_max,
                 stop: self.stop.clone(),
             };
             let random = self.random.fork(2000 + n as u64);
-            let sender = Sender::new(task, dialer.clone(), random);
+            let sender = Sender::new(task, self.dialer.clone(), random);
             self.senders.spawn(sender.run());
         }
-        self.set_calm(false);
+    }
+
+    /// Lets up to `count` more devices come, within so many milliseconds.
+    pub fn join(&mut self, count: usize, within_ms: usize) {
+        let left = self.planned.len() - self.running;
+        (0..count.min(left)).for_each(|_| self.run_next(false, within_ms));
+    }
+
+    fn run_next(&mut self, early: bool, within_ms: usize) {
+        let (user, resource, mode) = &self.planned[self.running];
+        let mut random = self.random.fork(10_000 + self.running as u64);
+        let pause = random.millis(within_ms);
+        let (dialer, shared) = (self.dialer.clone(), self.shared.clone());
+        let device = Device::new((user, resource), *mode, early, dialer, random, shared);
+        self.devices.spawn(device.run(pause));
+        self.running += 1;
     }
 
     fn set_calm(&self, calm: bool) {
