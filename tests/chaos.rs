@@ -8,6 +8,7 @@
 mod common;
 
 use common::fleet::{self, Fleet, Plan};
+use common::proxy::FATES;
 use common::random::{self, Random};
 use common::{Options, Server};
 
@@ -30,7 +31,9 @@ async fn run(args: &[&str]) {
         let server = Server::with(options).await;
         let mut fleet = Fleet::start(&server, &PLAN, Random::new(seed + round)).await;
         fleet.join(PLAN.late, LATE_MS_MAX);
-        let story = fleet.finish(&server).await;
+        let (story, befell) = fleet.finish(&server).await;
+        // Else nothing was tried.
+        assert_eq!(befell.len(), FATES, "{befell:?}");
         fleet::assert_good(&story);
     }
 }

@@ -52,6 +52,6 @@ async fn a_fleet_survives_kills_and_restarts() {
         }
     }
     fleet.stop_sending();
-    let story = fleet.finish(&server).await;
+    let (story, _) = fleet.finish(&server).await;
     fleet::assert_good(&story);
 }

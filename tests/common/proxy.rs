@@ -37,6 +37,9 @@ pub enum Fate {
     ServerDropped,
 }
 
+/// How many there are.
+pub const FATES: usize = 5;
+
 /// A proxy on a free port of the loopback.
 pub struct Proxy {
     pub address: String,
