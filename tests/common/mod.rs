@@ -13,6 +13,7 @@
 )]
 
 pub mod checker;
+pub mod chromium;
 pub mod client;
 pub mod device;
 pub mod fleet;
