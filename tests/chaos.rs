@@ -17,8 +17,8 @@ const PLAN: Plan = Plan {
     devices: 42,
     late: 8,
     senders: 14,
-    sends: 180,
-    pace_ms_max: 80,
+    sends: 150,
+    pace_ms_max: 70,
 };
 
 /// Most of them come while messages are sent.
