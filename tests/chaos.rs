@@ -19,6 +19,7 @@ const PLAN: Plan = Plan {
     senders: 14,
     sends: 150,
     pace_ms_max: 70,
+    large: 1,
 };
 
 /// Most of them come while messages are sent.

@@ -21,9 +21,11 @@ const PLAN: Plan = Plan {
     users: 8,
     devices: 24,
     late: 30,
-    senders: 8,
+    senders: 14,
     sends: usize::MAX,
     pace_ms_max: 40,
+    // So that the tail overflows and checkpoints are killed, too.
+    large: 10,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

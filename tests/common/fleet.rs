@@ -35,6 +35,8 @@ pub struct Plan {
     /// Of each sender, at most.
     pub sends: usize,
     pub pace_ms_max: usize,
+    /// Large messages of a hundred.
+    pub large: usize,
 }
 
 /// A fleet under way.
@@ -118,6 +120,7 @@ impl Fleet {
                 resources: targets.clone(),
                 sends: plan.sends,
                 pace_ms_max: plan.pace_ms_max,
+                large: plan.large,
                 stop: self.stop.clone(),
             };
             let random = self.random.fork(2000 + n as u64);

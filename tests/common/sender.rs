@@ -30,6 +30,8 @@ pub struct Task {
     pub sends: usize,
     /// so long after one another at most,
     pub pace_ms_max: usize,
+    /// of a hundred so many large ones,
+    pub large: usize,
     /// and no new ones once this is set.
     pub stop: Arc<AtomicBool>,
 }
@@ -130,7 +132,7 @@ impl Sender {
     async fn send_next(&mut self, link: &mut Link) -> bool {
         let number = self.sent.len();
         let key = format!("{}-{number}", self.task.name);
-        let content = wire::content(&key, &mut self.random);
+        let content = wire::content(&key, self.task.large, &mut self.random);
         let (to, to_resource) = self.recipients();
         let named = match &to[..] {
             // An array of one is answered as an array, too.

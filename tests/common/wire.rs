@@ -16,11 +16,12 @@ pub fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// A content of some size, in a spelling that only survives if nobody rewrites it.
-pub fn content(key: &str, random: &mut Random) -> String {
+/// A content of some size, in a spelling that only survives if nobody rewrites it. Of a hundred,
+/// `large` are large.
+pub fn content(key: &str, large: usize, random: &mut Random) -> String {
     let bytes = match random.below(100) {
-        0 => 30_000,
-        1..10 => 8_000,
+        n if n < large => 30_000,
+        0..10 => 8_000,
         10..30 => 700,
         _ => 40,
     };
