@@ -7,14 +7,17 @@
 
 mod common;
 
+use std::time::Duration;
+
+use common::checker::STORED_WITHIN;
 use common::fleet::{self, Fleet, Plan};
 use common::random::{self, Random};
 use common::{Options, Server};
 
 /// So that the default rounds fit into the patience of whoever runs all tests.
 const ROUNDS: u64 = 5;
-const UP_MS_MAX: usize = 3000;
 const SOON_MS_MAX: usize = 400;
+const LONG_MS_MAX: usize = 2000;
 const LATE_A_ROUND: usize = 6;
 
 const PLAN: Plan = Plan {
@@ -42,12 +45,15 @@ async fn a_fleet_survives_kills_and_restarts() {
     let mut server = Server::with(Options::new().args(&options)).await;
     let mut fleet = Fleet::start(&server, &PLAN, random.fork(0)).await;
     for round in 0..random::rounds(ROUNDS) {
-        let soon = random.once_in(2);
-        tokio::time::sleep(random.millis(if soon { SOON_MS_MAX } else { UP_MS_MAX })).await;
+        // In turn: before anybody has settled, and when receipts are long stored.
+        let soon = round.is_multiple_of(2);
+        let settled = if soon { Duration::ZERO } else { STORED_WITHIN };
+        let up = settled + random.millis(if soon { SOON_MS_MAX } else { LONG_MS_MAX });
+        tokio::time::sleep(up).await;
         // New devices are there for a moment only before they have to be remembered.
         fleet.join(LATE_A_ROUND, SOON_MS_MAX);
         tokio::time::sleep(random.millis(SOON_MS_MAX)).await;
-        if round % 4 == 3 {
+        if round % 4 == 2 {
             fleet.restart(&mut server).await;
         } else {
             fleet.kill(&mut server, random.millis(200)).await;
