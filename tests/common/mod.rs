@@ -16,6 +16,7 @@ pub mod client;
 pub mod home;
 pub mod http;
 pub mod login;
+pub mod raw;
 pub mod server;
 pub mod tls;
 
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 pub use client::Client;
 pub use home::{Home, Outcome};
 pub use login::{Login, Way, encode, upgrade_request};
+pub use raw::Raw;
 pub use server::{Options, Server};
 
 /// The domain that the harness declares.

@@ -1,0 +1,1 @@
+//! The model itself: hand-made deliveries, each wrong in one way that it must find.
