@@ -33,7 +33,7 @@ use crate::step::Case;
 use crate::world::{Host, World};
 
 /// How long to wait for what must come while a case that failed is made smaller.
-const PATIENCE_SHRINKING: Duration = Duration::from_secs(5);
+const PATIENCE_SHRINKING: Duration = Duration::from_secs(3);
 
 /// Smaller cases tried, and time spent on that: each takes real time.
 const SHRINKS_MAX: u32 = 300;

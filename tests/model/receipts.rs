@@ -112,7 +112,7 @@ impl World<'_> {
 
     /// `received` with an id that is perhaps none of this session.
     async fn received(&mut self, device: Device, id: Id, wanted: Wanted) -> Outcome {
-        let story = format!("  {device:?} sends received {id}: {wanted:?}");
+        self.tell(format!("  {device:?} sends received {id}: {wanted:?}"));
         self.confirmed_at = Instant::now();
         let (session, model) = self.parts(device);
         let counts = model.is_for(device, id)
@@ -121,6 +121,10 @@ impl World<'_> {
                 .as_ref()
                 .is_some_and(|track| track.is_after_start(id));
         session.received(id).await?;
+        // A receipt for what a session has yet to catch up with is answered when it has.
+        self.send_meanwhile(device.user, 1).await?;
+        self.read_due(device).await?;
+        let (session, model) = self.parts(device);
         if let Err(end) = session.admitted().await? {
             fail!("the session of {device:?} ended: {end:?}");
         }
@@ -138,7 +142,6 @@ impl World<'_> {
             }
             None => session.was_received(model, id, counts),
         }
-        self.tell(story);
-        Ok(())
+        session.barrier(model).await
     }
 }

@@ -132,6 +132,8 @@ impl<'a> World<'a> {
             Step::Retry(pick, altered) => self.retry(*pick, *altered).await,
             Step::Read(pick, count) => {
                 let device = self.pick(*pick).await?;
+                // What the login has brought is not due any more.
+                self.digest()?;
                 let due = self.due(device).len();
                 let count = due.min(usize::from(*count));
                 self.session(device).read_deliveries(count).await
@@ -203,11 +205,16 @@ impl<'a> World<'a> {
 
     /// Reads everything that is due.
     pub async fn settle(&mut self, device: Device) -> Outcome {
-        let due = self.due(device);
-        if let Some(newest) = due.last() {
-            self.session(device).read_up_to(*newest).await?;
-        }
+        self.read_due(device).await?;
         self.digest()
+    }
+
+    /// The same, but the model does not look at it yet.
+    pub async fn read_due(&mut self, device: Device) -> Outcome {
+        match self.due(device).last() {
+            Some(newest) => self.session(device).read_up_to(*newest).await,
+            None => Ok(()),
+        }
     }
 
     pub fn login(&self, device: Device, token: &str) -> Login {
