@@ -47,8 +47,8 @@ impl World<'_> {
             Receipt::Earlier(pick) => return self.forge(device, Forged::Given(pick)).await,
             Receipt::Forged(forged) => return self.forge(device, forged).await,
             Receipt::Received(pick) => nth(&session.given, pick).map(|id| (id, false)),
-            Receipt::Stray(pick) => return self.stray(device, device.user, pick).await,
-            Receipt::Foreign(pick) => return self.stray(device, 1 - device.user, pick).await,
+            Receipt::Stray(pick) => return self.stray(device, device.user, pick, wait).await,
+            Receipt::Foreign(pick) => return self.stray(device, 1 - device.user, pick, wait).await,
             Receipt::Ahead => {
                 let ahead = self.model.newest(device.user) + FAR_AHEAD;
                 return self.received(device, ahead, Wanted::Refused).await;
@@ -90,7 +90,7 @@ impl World<'_> {
     }
 
     /// `received` of any message of this mailbox, the session's own or another.
-    async fn stray(&mut self, device: Device, mailbox: usize, pick: Pick) -> Outcome {
+    async fn stray(&mut self, device: Device, mailbox: usize, pick: Pick, wait: bool) -> Outcome {
         let all: Vec<_> = self.model.mailbox(mailbox).iter().map(|m| m.id).collect();
         let Some(id) = nth(&all, pick) else {
             return Ok(());
@@ -107,6 +107,12 @@ impl World<'_> {
             }
             _ => Wanted::Either,
         };
+        if wanted == Wanted::Taken && !wait {
+            self.tell(format!("  {device:?} sends received {id}"));
+            self.confirmed_at = Instant::now();
+            let (session, model) = self.parts(device);
+            return session.confirm(model, id, false).await;
+        }
         self.received(device, id, wanted).await
     }
 
@@ -125,9 +131,7 @@ impl World<'_> {
         self.send_meanwhile(device.user, 1).await?;
         self.read_due(device).await?;
         let (session, model) = self.parts(device);
-        if let Err(end) = session.admitted().await? {
-            fail!("the session of {device:?} ended: {end:?}");
-        }
+        session.handled().await?;
         match session.take_error()? {
             Some(error) => {
                 let fields = (&error["error"]["code"], &error["error"]["field"]);

@@ -111,17 +111,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Upgrades; what the server says to the login is not read yet.
+    /// Logs in; whether the login is accepted, or how the session ended.
     pub async fn open(
-        door: &Door,
+        stream: Stream,
         device: Device,
         login: &Login,
-        (receipts, narrow, patience): (Receipts, bool, Duration),
-    ) -> Self {
-        Self {
+        (receipts, patience): (Receipts, Duration),
+    ) -> Outcome<(Self, Result<(), End>)> {
+        let mut session = Self {
             device,
             receipts,
-            raw: Some(Raw::open(door.stream(narrow).await, login).await),
+            raw: Some(Raw::open(stream, login).await),
             opened: Instant::now(),
             patience,
             track: None,
@@ -134,7 +134,9 @@ impl Session {
             acks: HashMap::new(),
             errors: Vec::new(),
             pongs: 0,
-        }
+        };
+        let admitted = session.admitted().await?;
+        Ok((session, admitted))
     }
 
     fn raw(&mut self) -> &mut Raw {
@@ -214,7 +216,7 @@ impl Session {
     }
 
     /// Waits until the server has handled all that was written; or how it ended the session.
-    pub async fn admitted(&mut self) -> Outcome<Result<(), End>> {
+    async fn admitted(&mut self) -> Outcome<Result<(), End>> {
         self.write_texts(&["ping".into()]).await?;
         let wanted = self.pongs + 1;
         while self.pongs < wanted {
@@ -228,11 +230,17 @@ impl Session {
     /// Waits until the server has handled all that was written, and tells the model which receipts
     /// it has taken.
     pub async fn barrier(&mut self, model: &mut Model) -> Outcome {
-        if let Err(end) = self.admitted().await? {
-            fail!("the session of {:?} ended: {end:?}", self.device);
-        }
+        self.handled().await?;
         self.taken(model);
         Ok(())
+    }
+
+    /// Waits until the server has handled all that was written.
+    pub async fn handled(&mut self) -> Outcome {
+        match self.admitted().await? {
+            Ok(()) => Ok(()),
+            Err(end) => fail!("the session of {:?} ended: {end:?}", self.device),
+        }
     }
 
     /// All that was written has been handled. A receipt for what was not delivered here yet counts
@@ -323,11 +331,27 @@ impl Session {
             .await
     }
 
-    /// Sends receipts where the session may be over: nobody must care.
-    pub async fn confirm_too_late(&mut self, id: Id) -> bool {
-        let pong = raw::frame(PONG, id.to_string().as_bytes());
+    /// The frames of a receipt for the last that was asked for or given; whether it is taken is
+    /// not known.
+    pub fn latest_receipt(&mut self, model: &mut Model) -> Option<Vec<u8>> {
+        let last = match self.receipts {
+            Receipts::Auto => self.pings.last(),
+            Receipts::Manual => self.given.last(),
+        };
+        let id = *last?;
+        self.was_received(model, id, true);
+        Some(Self::receipts_of(id))
+    }
+
+    /// A Pong and a `received` of this id.
+    pub fn receipts_of(id: Id) -> Vec<u8> {
         let received = text_frame(&json!({ "received": id }).to_string());
-        self.raw().try_write(&[pong, received].concat()).await
+        [raw::frame(PONG, id.to_string().as_bytes()), received].concat()
+    }
+
+    /// Writes where the session may be over: then nobody cares.
+    pub async fn write_too_late(&mut self, frames: &[u8]) {
+        let _ = self.raw().try_write(frames).await;
     }
 
     /// The error message that came, if one did; there must be no second one.

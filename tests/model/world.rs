@@ -252,28 +252,35 @@ impl<'a> World<'a> {
             login = login.after(after);
         }
         let before = self.model.newest(user);
-        if !self.sessions.contains_key(&device) {
-            self.model.set_presence(device, Presence::Unclear);
+        let mut older = self.sessions.remove(&device);
+        let mut receipt = None;
+        match &mut older {
+            Some(older) if opening.late => receipt = older.latest_receipt(&mut self.model),
+            Some(_) => {}
+            None => self.model.set_presence(device, Presence::Unclear),
         }
-        let (door, patience) = (self.door.clone(), self.patience);
-        let opened = async {
-            let how = (opening.receipts, opening.narrow, patience);
-            let mut session = Session::open(&door, device, &login, how).await;
-            let admitted = session.admitted().await?;
-            Outcome::Ok((session, admitted))
-        };
-        let (opened, meanwhile) = tokio::join!(
-            opened,
-            self.send_meanwhile(user, usize::from(opening.meanwhile))
+        let how = (opening.receipts, self.patience);
+        let stream = self.door.stream(opening.narrow).await;
+        // All at once: the login, messages, and a receipt of the session that it replaces.
+        let (opened, meanwhile, ()) = tokio::join!(
+            Session::open(stream, device, &login, how),
+            self.send_meanwhile(user, usize::from(opening.meanwhile)),
+            async {
+                if let (Some(older), Some(receipt)) = (&mut older, &receipt) {
+                    older.write_too_late(receipt).await;
+                }
+            },
         );
         meanwhile?;
         let (mut session, admitted) = opened?;
         if let Err(end) = admitted {
+            self.sessions.extend(older.map(|older| (device, older)));
             return Ok(Err(end));
         }
         session.track = Some(self.model.logged_in(device, before, after));
         self.model.set_presence(device, Presence::Online);
-        if let Some(older) = self.sessions.insert(device, session) {
+        self.sessions.insert(device, session);
+        if let Some(older) = older {
             self.replaced(older, opening.late).await?;
         }
         let newest = self.model.newest(user);
@@ -303,11 +310,13 @@ impl<'a> World<'a> {
         older.hides_cursor();
         // What it says from now on comes too late, whatever it was given.
         let newest = self.model.newest(older.device.user);
-        let spoke = late && older.confirm_too_late(newest).await;
+        if late {
+            older.write_too_late(&Session::receipts_of(newest)).await;
+        }
         match older.read_out().await? {
             End::Close(4409) => {}
             // Who writes to a connection that is over may lose what it has not read of it.
-            End::Broken if spoke => {}
+            End::Broken if late => {}
             end => fail!("a replaced session ended with {end:?}"),
         }
         older.digest(&mut self.model)
