@@ -217,9 +217,11 @@ fn sizes() -> impl Strategy<Value = Vec<u16>> {
     // Some messages are larger than the whole outbox; bursts of them make a session fall behind.
     let size = prop_oneof![6 => 0..40u16, 2 => 500..1500u16, 1 => 4000..9000u16];
     prop_oneof![
-        3 => prop::collection::vec(size.clone(), 1),
-        2 => prop::collection::vec(size, 1..8),
-        1 => prop::collection::vec(200..900u16, 10..40),
+        30 => prop::collection::vec(size.clone(), 1),
+        20 => prop::collection::vec(size, 1..8),
+        10 => prop::collection::vec(200..900u16, 10..40),
+        // More than a session that catches up reads at once.
+        1 => prop::collection::vec(0..40u16, 130..200),
     ]
 }
 
