@@ -165,7 +165,9 @@ impl Sender {
             return true;
         }
         let (to, key) = (json!(sent.to), &sent.key);
-        let frame = format!(r#"{{"toId":{to},"type":10,"content":"again","clientMsgId":"{key}"}}"#);
+        let content = json!({"key": key, "again": true});
+        let frame =
+            format!(r#"{{"toId":{to},"type":10,"content":{content},"clientMsgId":"{key}"}}"#);
         link.send(&frame).await
     }
 

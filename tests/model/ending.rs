@@ -58,6 +58,8 @@ impl World<'_> {
         };
         match self.connect_with(device, PLAIN, &token).await? {
             Ok(()) => {
+                // From here on it may end at any time.
+                self.model.set_presence(device, Presence::Unclear);
                 self.send_meanwhile(device.user, 1).await?;
                 let mut ended = self.read_out(device, End::Close(4401)).await?;
                 ended.digest(&mut self.model)?;

@@ -119,16 +119,17 @@ fn hold(
     }
 }
 
-/// A server whose sessions fall behind early.
+/// A server whose sessions fall behind early, and that writes its index often.
 async fn server() -> Server {
-    Server::with(Options::new().args(&["--outbox-bytes-max", "4KiB"])).await
+    let small = ["--outbox-bytes-max", "4KiB", "--tail-bytes-max", "1MiB"];
+    Server::with(Options::new().args(&small)).await
 }
 
 #[tokio::test]
 async fn sessions_get_what_the_model_says() {
     let hosts = [Host::new(server().await)];
     let strategy = || step::peaceful().boxed();
-    hold("sessions_get", 320, &hosts, strategy, 12);
+    hold("sessions_get", 400, &hosts, strategy, 12);
 }
 
 #[tokio::test]
