@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+pub mod chromium;
 pub mod client;
 pub mod home;
 pub mod http;
