@@ -18,7 +18,6 @@ const FLOOD_BYTES: usize = 64 << 10;
 pub struct Stage {
     pub server: Server,
     sender: Option<Client>,
-    markers: usize,
 }
 
 impl Stage {
@@ -35,7 +34,6 @@ impl Stage {
         Self {
             server,
             sender: Some(sender),
-            markers: 0,
         }
     }
 
@@ -67,8 +65,7 @@ impl Stage {
 
     /// A durable message for one resource; its `msgId`.
     pub async fn send_to(&mut self, to: &str, resource: &str, content: &str) -> u64 {
-        self.markers += 1;
-        let id = format!("to-{}", self.markers);
+        let id = format!("to-{}", number());
         let sender = self.sender();
         sender
             .send(
@@ -88,8 +85,7 @@ impl Stage {
     /// so that the next one gets the same.
     pub async fn lacking(&mut self, user: &str, resource: &str, login: &Login) -> Vec<Value> {
         let mut raw = Raw::login(&self.server, login).await;
-        self.markers += 1;
-        let marker = format!("marker {}", self.markers);
+        let marker = format!("marker {}", number());
         self.send_to(user, resource, &marker).await;
         let mut lacking = Vec::new();
         let mut last = 0;
@@ -159,7 +155,11 @@ impl Stage {
     }
 }
 
-static FLOODS: AtomicUsize = AtomicUsize::new(0);
+/// A number of its own for each message and session that needs one.
+fn number() -> usize {
+    static NUMBERS: AtomicUsize = AtomicUsize::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Sends the contents `range` to a user from a session of its own, as fast as the server takes
 /// them; all are durable when this returns.
@@ -174,7 +174,7 @@ pub async fn flood_with(
     range: std::ops::Range<usize>,
     content: impl Fn(usize) -> Value,
 ) {
-    let id = format!("flood-{}", FLOODS.fetch_add(1, Ordering::Relaxed));
+    let id = format!("flood-{}", number());
     let login = Login::new(SENDER).resource(&id);
     let mut raw = Raw::login(server, &login).await;
     let mut bytes = Vec::new();

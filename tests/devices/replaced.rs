@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::common::raw::{Frame, is_message};
+use crate::common::raw::{Frame, frame, is_message, text_frame};
 use crate::common::{Client, Login, Options, Raw, Server, Stage};
 
 fn u2() -> Login {
@@ -27,8 +27,8 @@ async fn a_late_receipt_of_a_replaced_session_confirms_nothing() {
         }
         let receipt = json!({ "received": id }).to_string();
         let late = match case / 2 {
-            0 => crate::common::raw::frame(10, asked.as_bytes()),
-            _ => crate::common::raw::text_frame(&receipt),
+            0 => frame(10, asked.as_bytes()),
+            _ => text_frame(&receipt),
         };
         // The server may have gone already; what matters is what it does not do.
         old.try_write(&late).await;
@@ -39,6 +39,28 @@ async fn a_late_receipt_of_a_replaced_session_confirms_nothing() {
     // The one that replaced it confirms as any other.
     stage.catch_up("u2", "web").await;
     stage.lacks("u2", &[]).await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_races_with_the_login_that_takes_it_back_loses() {
+    const ROUNDS: usize = 100;
+    let options = Options::new().args(&["--plain", "127.0.0.1:0"]);
+    let mut stage = Stage::with(options).await;
+    let id = stage.send("u2", "one").await;
+    for round in 0..ROUNDS {
+        let mut old = Raw::plain(&stage.server, &u2().after(0)).await;
+        let asked = old.asked().await;
+        // It has much to say before, so that it is busy when it is replaced.
+        let mut late = text_frame("ping").repeat(round * 10);
+        late.extend(frame(10, asked.as_bytes()));
+        let again = u2().after(0);
+        let (_, mut new) = tokio::join!(old.try_write(&late), Raw::plain(&stage.server, &again));
+        new.settle().await;
+        // Whichever came first: `after` was the last word, or the receipt was not heard.
+        drop(new);
+        let mut next = Raw::plain(&stage.server, &u2()).await;
+        assert_eq!(next.message().await["msgId"], id, "round {round}");
+    }
 }
 
 #[tokio::test]
