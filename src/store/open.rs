@@ -148,7 +148,8 @@ fn holds_something(site: &Site) -> bool {
 fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError> {
     let clean = state.clean.is_some() && state.clean == index::fingerprint(&site.dir).ok();
     let index = Index::open(&site.dir, site.cache_bytes)?;
-    let highest = if clean { 0 } else { index.verify(&state)? };
+    let mut state = state;
+    let highest = if clean { 0 } else { index.verify(&mut state)? };
     let resumed = index::guarded(|| Builder::resume(site, index, state));
     let mut builder = resumed?;
     let outcome = index::guarded(|| builder.replay(None, &|| false))?;

@@ -1,5 +1,6 @@
 //! The small trees: cursors, sends, domains.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::super::cursors::CursorValue;
@@ -168,28 +169,31 @@ impl Index {
         Ok(domains)
     }
 
-    /// Whether the small trees hold as much as `state` says, and all of it reads.
-    pub(super) fn verify_small(&self, state: &IndexState) -> Result<(), IndexError> {
+    /// Whether the small trees hold as much as `state` says, and all of it reads; then sets
+    /// it to how much that is.
+    pub(super) fn verify_small(&self, state: &mut IndexState) -> Result<(), IndexError> {
         let mut cursors = 0;
         for entry in &self.cursors {
             cursor_value(&entry?.1)?;
             cursors += 1;
         }
         self.domains()?;
-        let mut short = cursors < state.cursors || (self.domains.len() as u64) < state.domains;
-        for (day, expected) in &state.sends {
+        let domains = self.domains.len() as u64;
+        let trees = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sends = BTreeMap::new();
+        for (day, tree) in trees.iter() {
             let mut count = 0;
-            if let Some(tree) = self.sends_tree(*day) {
-                for entry in &tree {
-                    decode_send(&entry?.1).ok_or_else(|| IndexError::damaged("a send"))?;
-                    count += 1;
-                }
+            for entry in tree {
+                decode_send(&entry?.1).ok_or_else(|| IndexError::damaged("a send"))?;
+                count += 1;
             }
-            short |= count < *expected;
+            sends.insert(*day, count);
         }
-        if short {
+        let short_of = |(day, expected)| sends.get(day).is_none_or(|count| count < expected);
+        if cursors < state.cursors || domains < state.domains || state.sends.iter().any(short_of) {
             return Err(IndexError::damaged("cursors, sends or domains are missing"));
         }
+        (state.cursors, state.domains, state.sends) = (cursors, domains, sends);
         Ok(())
     }
 }

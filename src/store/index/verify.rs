@@ -8,7 +8,9 @@ use super::{Index, IndexError, IndexState, guarded, key};
 
 impl Index {
     /// Checks every chunk, all positions and all counts; answers the highest id found.
-    pub(in crate::store) fn verify(&self, state: &IndexState) -> Result<u64, IndexError> {
+    /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
+    /// on it says so, or their loss would go unnoticed.
+    pub(in crate::store) fn verify(&self, state: &mut IndexState) -> Result<u64, IndexError> {
         guarded(|| {
             let highest = self.verify_tree(&self.messages, false, state)?;
             self.verify_tree(&self.senders, true, state)?;

@@ -282,3 +282,24 @@ fn a_checkpoint_that_is_repeated_counts_what_it_removed_once() {
         assert!(!broken, "it was whole, {round}");
     }
 }
+
+#[test]
+fn what_an_interrupted_checkpoint_wrote_is_missed_when_the_index_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    let web = device("d", "u", "web");
+    enter(&store, &web, None).unwrap();
+    store.put_domain(record("d")).unwrap();
+    files.arm(Fault::Crash, 0);
+    store.checkpoint();
+    drop(store);
+    files.lose_power(0);
+    open_sim(dir.path(), Arc::new(files.clone()))
+        .unwrap()
+        .close();
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let store = open_sim(dir.path(), Arc::new(files)).unwrap();
+    assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO));
+    assert_eq!(store.domains(), [record("d")]);
+}
