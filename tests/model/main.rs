@@ -127,12 +127,12 @@ async fn server() -> Server {
 async fn beside_one_another() {
     let hosts = [Host::new(server().await)];
     let strategy = || step::peaceful().boxed();
-    hold("beside_one_another", 400, &hosts, strategy, 12);
+    hold("beside_one_another", 320, &hosts, strategy, 12);
 }
 
 #[tokio::test]
 async fn over_restarts() {
     let hosts = [Host::new(server().await), Host::new(server().await)];
     let strategy = || step::with_restarts().boxed();
-    hold("over_restarts", 16, &hosts, strategy, 1);
+    hold("over_restarts", 12, &hosts, strategy, 1);
 }
