@@ -2,17 +2,17 @@
 //! comes of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::TestCaseError;
 use tokio::sync::Mutex;
 
-use crate::common::{DEMO, Home, Login, PROJECT_TOKEN, Server};
+use crate::common::{DEMO, Login, PROJECT_TOKEN, Server};
+use crate::door::Door;
 use crate::model::{Id, Model, Names, Presence};
 use crate::sending::Sent;
-use crate::session::{Door, End, Outcome, Session, fail};
+use crate::session::{End, Outcome, Session, fail};
 use crate::step::{After, Case, Device, Opening, Pick, Receipts, STRANGER, Step};
 
 /// Numbers cases, so that each has users of its own, also when it is run again.
@@ -21,14 +21,12 @@ static CASES: AtomicU64 = AtomicU64::new(1);
 /// A server that cases run on, and the way to it.
 pub struct Host {
     pub server: Mutex<Server>,
-    pub home: Arc<Home>,
     pub door: std::sync::Mutex<Door>,
 }
 
 impl Host {
     pub fn new(server: Server) -> Self {
         Self {
-            home: Arc::clone(&server.home),
             door: Door::of(&server).into(),
             server: Mutex::new(server),
         }
