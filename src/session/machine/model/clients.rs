@@ -76,7 +76,6 @@ impl World {
 
     pub(super) fn pong(&mut self, device: usize, which: Pong) {
         let future = FUTURE.to_string();
-        let last = self.shared.borrow().store.last;
         let Some(session) = self.session(device) else {
             return;
         };
@@ -107,8 +106,7 @@ impl World {
                     &plus,
                     &future,
                 ];
-                let newest = last.to_string();
-                client.pong(junk.get(which).copied().unwrap_or(&newest).as_bytes());
+                client.pong(junk[which].as_bytes());
             }
         }
     }

@@ -72,6 +72,11 @@ impl Desk {
         }
     }
 
+    /// Whether a read waits for its answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.read.borrow().asked.is_some()
+    }
+
     /// Carries out the read that was asked for, and keeps its answer back.
     pub(super) fn look(&self) {
         let mut read = self.read.borrow_mut();

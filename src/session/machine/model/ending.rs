@@ -29,7 +29,7 @@ impl World {
                 })?;
                 session.client.answer(session.watch.facts.manual);
             }
-            if self.sessions.iter().any(Session::is_woken) {
+            if self.sessions.iter().any(Session::is_busy) {
                 continue;
             }
             if self.sessions.iter().all(Session::is_level) {

@@ -15,7 +15,7 @@ use super::desk::{Desk, ManualTimer};
 use super::frames::check_message;
 use super::watch::Watch;
 use super::{Checked, Facts, Settings, WALL_MS};
-use crate::hub::{Outbox, Registration};
+use crate::hub::{Outbox, Registration, Taken};
 use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
 use crate::session::conversation::{Conversation, End};
@@ -166,6 +166,11 @@ impl Session {
         }
     }
 
+    /// Whether it will do something without any time passing.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_woken() || self.desk.is_asked()
+    }
+
     /// Whether it has been told that it has something to do.
     pub(super) fn is_woken(&self) -> bool {
         let due = self
@@ -217,6 +222,13 @@ impl Session {
         // As a busy runtime would: the next poll comes without a wake.
         self.woken.0.store(true, Ordering::Relaxed);
         match &input {
+            Input::Taken(Taken {
+                output: Some(output),
+                ..
+            }) => prop_assert!(
+                output.frames.is_empty() || connection.queued_bytes() == 0,
+                "frames are taken from the outbox while others wait for the stream"
+            ),
             Input::Pong(payload) => self.watch.pong(payload),
             Input::Text(text) if text != "ping" => {
                 let id = text

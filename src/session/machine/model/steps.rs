@@ -110,6 +110,7 @@ pub(super) enum Pong {
     All,
     /// A delivery, whether or not a Ping has asked for it.
     Delivery(usize),
+    /// What no Ping has asked for; which of it.
     Junk(usize),
 }
 
@@ -255,7 +256,7 @@ fn lifetime(bits: &mut Bits, revoked: u64) -> Option<u64> {
 }
 
 fn pong(bits: &mut Bits) -> Pong {
-    let (back, junk) = (bits.size(4), bits.size(8));
+    let (back, junk) = (bits.size(4), bits.size(7));
     let (delivery, junk) = (Pong::Delivery(back), Pong::Junk(junk));
     bits.pick(&[
         Pong::Latest,
