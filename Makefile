@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-idle clean
+.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-idle bench-delivery clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -42,6 +42,9 @@ bench-store: ## Measure the store against the floor of its disk
 
 bench-idle: ## Measure the memory of 5,000 idle TLS sessions
 	cargo bench --locked --bench sessions
+
+bench-delivery: ## Measure what receipts cost
+	cargo bench --locked --bench delivery
 
 clean: ## Remove what was built
 	cargo clean

@@ -3,7 +3,7 @@
 //! ```text
 //! CatchingUp ──(store read to its end, nothing missed)──→ Live
 //!     ↑                                                    │
-//!     └────────────(outbox overflowed: behind)─────────────┘      any ──→ Closed
+//!     └───────(outbox overflowed or window full: behind)───┘      any ──→ Closed
 //! ```
 //!
 //! Invariants:

@@ -13,6 +13,7 @@ pub mod task;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
@@ -20,11 +21,11 @@ use tracing::{debug, error};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::hub::{Hub, Outbox, Registration};
-use crate::model::MsgId;
+use crate::model::{Device, MsgId};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::Login;
-use crate::store::{ReadError, Store};
+use crate::store::{AppendError, Store};
 use crate::websocket::Connection;
 use identity::Identity;
 use machine::{Start, Window};
@@ -100,15 +101,7 @@ async fn admit(
         .validity(&device.mailbox.domain, &identity.credential);
     let token_expires_at_ms = validity.ok_or(CloseReason::TokenRevoked)?;
 
-    let store = context.store.clone();
-    let reader = device.clone();
-    let cursor = tokio::task::spawn_blocking(move || first_cursor(&store, &reader))
-        .await
-        .map_err(|_| CloseReason::Internal)?
-        .map_err(|error| {
-            error!(%error, "a session's cursor cannot be read");
-            CloseReason::Internal
-        })?;
+    let cursor = enter(&context.store, &device, after).await?;
     let start = Start {
         mailbox: device.mailbox,
         resource: device.resource,
@@ -124,14 +117,24 @@ async fn admit(
     Ok((identity, registration, outbox, start))
 }
 
-/// The device's cursor; a device never seen before starts at the highest of its user's.
-fn first_cursor(store: &Store, device: &crate::model::Device) -> Result<MsgId, ReadError> {
-    if let Some(cursor) = store.cursor(device)? {
-        return Ok(cursor);
-    }
-    let cursor = store
-        .highest_cursor(&device.mailbox)?
-        .unwrap_or(MsgId::ZERO);
-    store.confirm(device, cursor);
-    Ok(cursor)
+/// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
+async fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
+    let (answer, answered) = oneshot::channel();
+    let (store, device) = (store.clone(), device.clone());
+    let done = move |outcome| {
+        // Who has left meanwhile needs no answer.
+        let _ = answer.send(outcome);
+    };
+    tokio::task::spawn_blocking(move || store.enter(&device, after, Box::new(done)))
+        .await
+        .map_err(|_| CloseReason::Internal)?;
+    let outcome = answered.await.map_err(|_| CloseReason::Internal)?;
+    outcome.map_err(|error| match error {
+        AppendError::Closed => CloseReason::ShuttingDown,
+        AppendError::DomainRemoved => CloseReason::TokenRevoked,
+        AppendError::Unavailable(_) | AppendError::Overloaded => {
+            error!(%error, "a login is refused: its cursor cannot be read or stored");
+            CloseReason::StorageUnavailable
+        }
+    })
 }

@@ -52,6 +52,9 @@ pub trait CommitSink: Send + Sync {
 /// Tells the sender of a draft what became of it.
 pub type Done = Box<dyn FnOnce(Result<Accepted, AppendError>) + Send>;
 
+/// Tells a device that logs in its receipt cursor.
+pub type EnterDone = Box<dyn FnOnce(Result<MsgId, AppendError>) + Send>;
+
 /// A draft that has been accepted, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {

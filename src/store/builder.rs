@@ -12,7 +12,7 @@ use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, set_aside};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
-use super::tail::{CursorValue, Generation, SendIds, SendKey, Tail};
+use super::tail::{Generation, SendIds, SendKey, Tail};
 use crate::model::MsgId;
 
 /// The index is made durable after so many bytes, as much written and not synced is
@@ -77,6 +77,23 @@ pub(super) fn check_space(
         return Err(std::io::ErrorKind::StorageFull.into());
     }
     Ok(())
+}
+
+/// Before a generation goes into the index: from then on the index may hold fewer cursors
+/// than its state says, as it does after a crash in the midst of it.
+pub(super) fn expect_fewer_cursors(
+    files: &dyn FileSystem,
+    dir: &Path,
+    generation: &Generation,
+    state: &IndexState,
+) -> std::io::Result<()> {
+    let dropped = generation.dropped_cursors();
+    if dropped == 0 {
+        return Ok(());
+    }
+    let mut fewer = state.clone();
+    fewer.cursors = fewer.cursors.saturating_sub(dropped);
+    save(files, dir, &fewer)
 }
 
 /// Writes the index's state.
@@ -198,9 +215,7 @@ impl Builder {
                     }
                     self.tail.push_messages(&Arc::new(messages));
                 }
-                Record::Cursor { device, id, at_ms } => {
-                    self.tail.push_cursor(&device, CursorValue { id, at_ms });
-                }
+                Record::Cursor { device, change } => self.tail.push_cursor(&device, change),
                 Record::Domain(_) | Record::DomainRemoved { .. } => {}
             }
         }
@@ -219,6 +234,7 @@ impl Builder {
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
         let frozen = self.tail.freeze();
+        expect_fewer_cursors(self.files.as_ref(), &self.dir, &frozen, &self.state)?;
         self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
             Ok(())
         })?;

@@ -106,7 +106,9 @@ impl Checkpointer {
             }
         };
         let dir = &self.shared.options.dir;
-        builder::check_space(self.shared.files.as_ref(), dir, &frozen)?;
+        let files = self.shared.files.as_ref();
+        builder::check_space(files, dir, &frozen)?;
+        builder::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
         let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
@@ -115,7 +117,10 @@ impl Checkpointer {
                 self.rebuild(&frozen)?
             }
         };
-        builder::save(self.shared.files.as_ref(), dir, &state)?;
+        // The index has them, whether its state can be saved or not: what is removed from it
+        // once more finds nothing, and is not counted again.
+        self.state.cursors = state.cursors;
+        builder::save(files, dir, &state)?;
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;
         let done = self.shared.tail_mut().frozen.take();

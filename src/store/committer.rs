@@ -8,27 +8,25 @@
 //! synced, also no repeat of a send whose original is in the same batch; of a frame that
 //! failed, nothing is in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::api::{Accepted, AppendError, Done};
-use super::index::IndexError;
+use super::cursors::StagedCursors;
 use super::journal::{FrameBuffer, Writer};
 use super::publisher::{Answer, Publication};
 use super::queue::{Job, Taken};
 use super::record::{self, Record};
 use super::shared::Shared;
-use super::tail::{CursorValue, SendIds, SendKey};
-use crate::model::{Device, Draft, Mailbox, Message, MsgId};
+use super::tail::{SendIds, SendKey};
+use crate::model::{Draft, Mailbox, Message, MsgId};
 
 /// Cursors that nothing else takes along are written after this.
 const CURSORS_ALONE: Duration = Duration::from_millis(500);
 /// With a commit, cursors go along at most this often, so that they coalesce.
 const CURSORS_ALONG: Duration = Duration::from_millis(50);
-/// Most cursors in a frame.
-const CURSORS_MAX: usize = 8192;
 /// How often a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
 /// How long a batch is held up when the tail is all but full.
@@ -54,8 +52,7 @@ struct Batch {
     messages: Vec<Message>,
     sends: Vec<(SendKey, SendIds)>,
     repeats: HashMap<SendKey, SendIds>,
-    cursors: Vec<(Device, CursorValue)>,
-    made_known: HashSet<Device>,
+    cursors: StagedCursors,
     domain: Option<Record>,
     appends: Vec<(Done, Result<Accepted, AppendError>)>,
 }
@@ -148,6 +145,16 @@ impl Committer {
                     let outcome = self.stage_append(&mut batch, *draft);
                     batch.appends.push((done, outcome));
                 }
+                Job::Enter {
+                    device,
+                    after,
+                    done,
+                } => {
+                    let (shared, frame) = (&self.shared, &mut self.frame);
+                    let cursors = &mut batch.cursors;
+                    let outcome = cursors.enter(shared, frame, &device, after, self.last_id);
+                    answers.push(Answer::Enter(done, outcome));
+                }
                 Job::PutDomain(record, reply) => {
                     self.frame.push(|out| record::encode_domain(&record, out));
                     batch.domain = Some(Record::Domain(record));
@@ -205,10 +212,7 @@ impl Committer {
         if let Some(key) = &key {
             let known = match batch.repeats.get(key) {
                 Some(ids) => Some(*ids),
-                None => self
-                    .shared
-                    .known_send(key, self.last_id)
-                    .map_err(unavailable)?,
+                None => self.shared.known_send(key, self.last_id)?,
             };
             if let Some(known) = known {
                 return Ok(Accepted {
@@ -217,10 +221,7 @@ impl Committer {
                 });
             }
         }
-        let made_known = self
-            .shared
-            .unknown_devices(&batch.made_known, &draft)
-            .map_err(unavailable)?;
+        let unknown = batch.cursors.unknown(&self.shared, &draft, self.last_id)?;
         let count = draft.recipients.len();
         let first = self.next_ids(count as u64).ok_or_else(|| {
             AppendError::Unavailable("no message id is left at this time".to_owned())
@@ -246,9 +247,10 @@ impl Committer {
         let client_msg_id = draft.client_msg_id.as_ref();
         self.frame
             .push(|out| record::encode_send(messages, client_msg_id, out));
-        for (device, value) in made_known {
-            self.stage_cursor(batch, device, value);
-        }
+        let (shared, frame) = (&self.shared, &mut self.frame);
+        batch
+            .cursors
+            .make_known(shared, frame, &unknown, self.last_id);
         let ids = SendIds {
             first,
             count: count as u32,
@@ -263,34 +265,12 @@ impl Committer {
         })
     }
 
-    fn stage_cursor(&mut self, batch: &mut Batch, device: Device, value: CursorValue) {
-        self.frame
-            .push(|out| record::encode_cursor(&device, value.id, value.at_ms, out));
-        batch.made_known.insert(device.clone());
-        batch.cursors.push((device, value));
-    }
-
     /// Takes pending cursors along, if the last time is at least `age` ago.
     fn stage_pending_cursors(&mut self, batch: &mut Batch, age: Duration) {
         if self.cursors_written.elapsed() < age {
             return;
         }
-        let mut taken = Vec::new();
-        for (mailbox, devices) in self.shared.pending().iter() {
-            for (resource, value) in devices {
-                let device = Device {
-                    mailbox: mailbox.clone(),
-                    resource: resource.clone(),
-                };
-                taken.push((device, *value));
-            }
-            if taken.len() >= CURSORS_MAX {
-                break;
-            }
-        }
-        for (device, value) in taken {
-            self.stage_cursor(batch, device, value);
-        }
+        batch.cursors.take_pending(&self.shared, &mut self.frame);
         self.cursors_written = Instant::now();
     }
 
@@ -340,8 +320,8 @@ impl Committer {
             for (key, ids) in batch.sends {
                 tail.push_send(key, ids);
             }
-            for (device, value) in &batch.cursors {
-                tail.push_cursor(device, *value);
+            for (device, change) in batch.cursors.changes() {
+                tail.push_cursor(device, *change);
             }
             if let Some((domain, state)) = domain {
                 tail.push_domain(domain, state);
@@ -352,7 +332,7 @@ impl Committer {
         if full {
             self.shared.changed.notify_all();
         }
-        self.shared.forget_pending(&batch.cursors);
+        self.shared.forget_pending(batch.cursors.changes());
         let appends = batch.appends.into_iter();
         answers.extend(appends.map(|(done, outcome)| Answer::Append(done, outcome)));
         self.send(Publication { messages, answers });
@@ -371,8 +351,4 @@ impl Committer {
             tracing::error!("the publisher has ended before the committer");
         }
     }
-}
-
-fn unavailable(error: IndexError) -> AppendError {
-    AppendError::Unavailable(error.to_string())
 }

@@ -19,6 +19,7 @@ mod api;
 mod builder;
 mod checkpoint;
 mod committer;
+mod cursors;
 mod domains;
 mod files;
 mod index;
@@ -36,7 +37,8 @@ mod tests;
 mod threads;
 
 pub use api::{
-    Accepted, AppendError, CommitSink, Done, OpenError, ReadError, StoreOptions, StoreStats,
+    Accepted, AppendError, CommitSink, Done, EnterDone, OpenError, ReadError, StoreOptions,
+    StoreStats,
 };
 
 use std::ops::Range;
@@ -121,26 +123,32 @@ impl Store {
         self.shared().queue.has_room()
     }
 
+    /// A device logs in: `done` gets its receipt cursor, and the device is then known
+    /// durably. One that is not known starts at the highest cursor of the user's other
+    /// devices, and where there is none, from the beginning. `after` lowers the cursor,
+    /// durably, and never raises it. A device is not known any more after 30 days without
+    /// use, and where the user has 32 others, the one that was unused for longest makes room.
+    ///
+    /// Blocks on disk reads, but not for a commit: where nothing has to be written, `done`
+    /// is called from this thread, otherwise later from another.
+    pub fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
+        self.shared().enter(device, after, done);
+    }
+
     /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
-    /// message). Stored with a later commit.
+    /// message), and notes that the device is in use: a session says so once a day, also if
+    /// nothing is new. Stored with a later commit; never blocks on disk.
     pub fn confirm(&self, device: &Device, id: MsgId) {
         self.shared().confirm(device, id);
     }
 
-    /// The device's receipt cursor; `None` where the device was never seen. Blocks on disk.
+    /// The device's receipt cursor; `None` where the device is not known: it was never seen,
+    /// was dropped, or was not used for 30 days. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn cursor(&self, device: &Device) -> Result<Option<MsgId>, ReadError> {
         Ok(self.shared().cursor(device)?)
-    }
-
-    /// The highest cursor of the user's devices. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn highest_cursor(&self, mailbox: &Mailbox) -> Result<Option<MsgId>, ReadError> {
-        Ok(self.shared().highest_cursor(mailbox)?)
     }
 
     /// Messages above `after`, oldest first: at most `count_max`, and at most about

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
-use super::api::{Accepted, AppendError, CommitSink, Done};
+use super::api::{Accepted, AppendError, CommitSink, Done, EnterDone};
 use super::queue::{DomainReply, Job};
 use super::shared::Shared;
-use crate::model::Message;
+use crate::model::{Message, MsgId};
 
 /// An answer that waits for its batch to be published.
 pub(super) enum Answer {
     Append(Done, Result<Accepted, AppendError>),
+    Enter(EnterDone, Result<MsgId, AppendError>),
     Domain(DomainReply, Result<bool, AppendError>),
     Refused(Job, AppendError),
 }
@@ -22,6 +23,7 @@ impl Answer {
     pub(super) fn failed(self, error: &AppendError) -> Self {
         match self {
             Self::Append(done, _) => Self::Append(done, Err(error.clone())),
+            Self::Enter(done, _) => Self::Enter(done, Err(error.clone())),
             Self::Domain(reply, _) => Self::Domain(reply, Err(error.clone())),
             Self::Refused(job, error) => Self::Refused(job, error),
         }
@@ -30,6 +32,7 @@ impl Answer {
     fn give(self) {
         match self {
             Self::Append(done, outcome) => done(outcome),
+            Self::Enter(done, outcome) => done(outcome),
             // Who no longer waits needs no answer.
             Self::Domain(reply, outcome) => {
                 let _ = reply.send(outcome);

@@ -5,8 +5,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::api::{AppendError, Done};
-use crate::model::{Domain, DomainRecord, Draft};
+use super::api::{AppendError, Done, EnterDone};
+use crate::model::{Device, Domain, DomainRecord, Draft, MsgId};
 
 /// Most bytes of content that wait, so that a disk that stalls costs no more memory.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -20,7 +20,15 @@ pub(super) type DomainReply = SyncSender<Result<bool, AppendError>>;
 
 /// Something to be committed.
 pub(super) enum Job {
-    Append { draft: Box<Draft>, done: Done },
+    Append {
+        draft: Box<Draft>,
+        done: Done,
+    },
+    Enter {
+        device: Box<Device>,
+        after: Option<MsgId>,
+        done: EnterDone,
+    },
     PutDomain(DomainRecord, DomainReply),
     RemoveDomain(Domain, DomainReply),
 }
@@ -30,6 +38,7 @@ impl Job {
     pub(super) fn refuse(self, error: AppendError) {
         match self {
             Self::Append { done, .. } => done(Err(error)),
+            Self::Enter { done, .. } => done(Err(error)),
             // Who no longer waits needs no answer.
             Self::PutDomain(_, reply) | Self::RemoveDomain(_, reply) => {
                 let _ = reply.send(Err(error));
@@ -40,7 +49,7 @@ impl Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Append { draft, .. } => draft.content.len() + 64 * draft.recipients.len(),
-            Self::PutDomain(..) | Self::RemoveDomain(..) => 0,
+            Self::Enter { .. } | Self::PutDomain(..) | Self::RemoveDomain(..) => 0,
         }
     }
 }
@@ -140,7 +149,7 @@ impl Queue {
         let mut bytes = 0;
         let mut count = 0;
         for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
-            let alone = !matches!(job, Job::Append { .. });
+            let alone = matches!(job, Job::PutDomain(..) | Job::RemoveDomain(..));
             if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
                 break;
             }

@@ -9,99 +9,13 @@ use std::ops::Range;
 use super::api::ReadError;
 use super::index::{IndexError, guarded};
 use super::shared::Shared;
-use super::tail::{CursorValue, Entry};
-use crate::model::{Device, Mailbox, Message, MsgId, UserId};
+use super::tail::Entry;
+use crate::model::{Mailbox, Message, MsgId, UserId};
 
 /// How often a page is looked up again because a checkpoint ended in the middle of it.
 const TRIES_MAX: usize = 16;
 
 impl Shared {
-    /// As [`super::Store::cursor`], `IndexError` for those inside.
-    pub(super) fn cursor(&self, device: &Device) -> Result<Option<MsgId>, IndexError> {
-        let floor = self.domains().floor(&device.mailbox.domain);
-        let theirs = |(resource, value): &(_, CursorValue)| {
-            (*resource == device.resource).then_some(value.id)
-        };
-        let mut highest = {
-            let pending = self.pending();
-            let devices = pending.get(&device.mailbox);
-            devices.and_then(|devices| devices.iter().find_map(theirs))
-        };
-        let in_tail = self
-            .tail()
-            .cursors(&device.mailbox)
-            .filter_map(theirs)
-            .max();
-        highest = highest.max(in_tail);
-        // What was confirmed late may be lower than what the index has.
-        let index = self.index()?;
-        let found = guarded(|| index.cursor(device))?;
-        highest = highest.max(found.map(|value| value.id));
-        Ok(highest.filter(|id| *id >= floor))
-    }
-
-    /// As [`super::Store::highest_cursor`].
-    pub(super) fn highest_cursor(&self, mailbox: &Mailbox) -> Result<Option<MsgId>, IndexError> {
-        let floor = self.domains().floor(&mailbox.domain);
-        let mut highest = {
-            let pending = self.pending();
-            let devices = pending.get(mailbox);
-            devices.and_then(|devices| devices.iter().map(|(_, value)| value.id).max())
-        };
-        let in_tail = self
-            .tail()
-            .cursors(mailbox)
-            .map(|(_, value)| value.id)
-            .max();
-        highest = highest.max(in_tail);
-        let index = self.index()?;
-        highest = highest.max(guarded(|| index.highest_cursor(mailbox))?);
-        Ok(highest.filter(|id| *id >= floor))
-    }
-
-    /// Notes a cursor that is to be written with a later commit.
-    pub(super) fn confirm(&self, device: &Device, id: MsgId) {
-        let floor = self.domains().floor(&device.mailbox.domain);
-        let id = match id {
-            // From the beginning, which is the floor: below it, it would not be known.
-            MsgId::ZERO => floor,
-            // From before the domain's removal.
-            id if id < floor => return,
-            id => id,
-        };
-        let value = {
-            let tail = self.tail();
-            let known = tail.cursors(&device.mailbox);
-            let mut known = known.filter(|(resource, _)| *resource == device.resource);
-            // Nothing above the newest message can have been received.
-            let id = id.min(tail.active.last_id);
-            if known.any(|(_, value)| value.id >= id) {
-                return;
-            }
-            CursorValue {
-                id,
-                at_ms: self.clock.now_ms(),
-            }
-        };
-        super::tail::raise(&mut self.pending(), device, value);
-    }
-
-    /// Drops pending cursors that are durable now.
-    pub(super) fn forget_pending(&self, durable: &[(Device, CursorValue)]) {
-        if durable.is_empty() {
-            return;
-        }
-        let mut pending = self.pending();
-        for (device, written) in durable {
-            if let Some(devices) = pending.get_mut(&device.mailbox) {
-                devices.retain(|(r, v)| *r != device.resource || v.id > written.id);
-                if devices.is_empty() {
-                    pending.remove(&device.mailbox);
-                }
-            }
-        }
-    }
-
     /// As [`super::Store::messages_after`].
     pub(super) fn messages_after(
         &self,

@@ -7,6 +7,7 @@
 use bincode::config::{Configuration, standard};
 use bincode::{BorrowDecode, Encode};
 
+use super::cursors::{CursorChange, CursorValue};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MessageType, MsgId, NameError,
     ProjectToken, Resource, SigningKey, UserId, UserName,
@@ -42,11 +43,10 @@ pub(super) enum Record {
         messages: Vec<Message>,
         client_msg_id: Option<ClientMsgId>,
     },
-    /// A device is known and has everything up to `id`.
+    /// Something happened to a device's receipt cursor.
     Cursor {
         device: Device,
-        id: MsgId,
-        at_ms: u64,
+        change: CursorChange,
     },
     /// A domain was added, or its record replaced.
     Domain(DomainRecord),
@@ -57,10 +57,9 @@ pub(super) enum Record {
 #[derive(Encode, BorrowDecode)]
 enum Stored<'a> {
     Send(StoredSend<'a>),
+    /// A raise.
     Cursor {
-        domain: &'a str,
-        user: &'a str,
-        resource: &'a str,
+        device: StoredDevice<'a>,
         id: u64,
         at_ms: u64,
     },
@@ -69,6 +68,26 @@ enum Stored<'a> {
         domain: &'a str,
         floor: u64,
     },
+    CursorSet {
+        device: StoredDevice<'a>,
+        id: u64,
+        at_ms: u64,
+        used: bool,
+    },
+    CursorUsed {
+        device: StoredDevice<'a>,
+        at_ms: u64,
+    },
+    CursorDropped {
+        device: StoredDevice<'a>,
+    },
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredDevice<'a> {
+    domain: &'a str,
+    user: &'a str,
+    resource: &'a str,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -120,14 +139,27 @@ pub(super) fn encode_send(
     encode(&stored, out);
 }
 
-/// Appends the record of a cursor.
-pub(super) fn encode_cursor(device: &Device, id: MsgId, at_ms: u64, out: &mut Vec<u8>) {
-    let stored = Stored::Cursor {
+/// Appends the record of what happened to a cursor.
+pub(super) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec<u8>) {
+    let device = StoredDevice {
         domain: device.mailbox.domain.as_str(),
         user: device.mailbox.user.as_str(),
         resource: device.resource.as_str(),
-        id: id.0,
-        at_ms,
+    };
+    let stored = match change {
+        CursorChange::Raise { id, at_ms } => Stored::Cursor {
+            device,
+            id: id.0,
+            at_ms,
+        },
+        CursorChange::Set(value) => Stored::CursorSet {
+            device,
+            id: value.id.0,
+            at_ms: value.at_ms,
+            used: value.used,
+        },
+        CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
+        CursorChange::Drop => Stored::CursorDropped { device },
     };
     encode(&stored, out);
 }
@@ -176,28 +208,38 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     }
     match stored {
         Stored::Send(send) => send.into_record(),
-        Stored::Cursor {
-            domain,
-            user,
-            resource,
+        Stored::Cursor { device, id, at_ms } => {
+            let id = MsgId(id);
+            device.into_record(CursorChange::Raise { id, at_ms })
+        }
+        Stored::CursorSet {
+            device,
             id,
             at_ms,
-        } => Ok(Record::Cursor {
-            device: Device {
-                mailbox: Mailbox {
-                    domain: Domain::parse(domain)?,
-                    user: UserId::parse(user)?,
-                },
-                resource: Resource::parse(resource)?,
-            },
-            id: MsgId(id),
-            at_ms,
-        }),
+            used,
+        } => {
+            let id = MsgId(id);
+            device.into_record(CursorChange::Set(CursorValue { id, at_ms, used }))
+        }
+        Stored::CursorUsed { device, at_ms } => device.into_record(CursorChange::Use { at_ms }),
+        Stored::CursorDropped { device } => device.into_record(CursorChange::Drop),
         Stored::Domain(domain) => domain.into_record(),
         Stored::DomainRemoved { domain, floor } => Ok(Record::DomainRemoved {
             domain: Domain::parse(domain)?,
             floor: MsgId(floor),
         }),
+    }
+}
+
+impl StoredDevice<'_> {
+    fn into_record(self, change: CursorChange) -> Result<Record, RecordError> {
+        let mailbox = Mailbox {
+            domain: Domain::parse(self.domain)?,
+            user: UserId::parse(self.user)?,
+        };
+        let resource = Resource::parse(self.resource)?;
+        let device = Device { mailbox, resource };
+        Ok(Record::Cursor { device, change })
     }
 }
 
@@ -261,113 +303,4 @@ impl StoredDomain<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn send() -> Record {
-        let message = |id, user, recipient_offline| Message {
-            id: MsgId(id),
-            mailbox: Mailbox {
-                domain: Domain::parse("d").unwrap(),
-                user: UserId::parse(user).unwrap(),
-            },
-            to_resource: None,
-            from_id: UserId::parse("a").unwrap(),
-            from_name: UserName::parse("A").unwrap(),
-            from_resource: Resource::parse("web").unwrap(),
-            kind: MessageType(10),
-            content: "1".into(),
-            recipient_offline,
-        };
-        Record::Send {
-            messages: vec![message(258, "u", true), message(259, "é", false)],
-            client_msg_id: Some(ClientMsgId::parse("c").unwrap()),
-        }
-    }
-
-    #[test]
-    fn golden_bytes() {
-        let device = Device {
-            mailbox: Mailbox {
-                domain: Domain::parse("d").unwrap(),
-                user: UserId::parse("u").unwrap(),
-            },
-            resource: Resource::parse("web").unwrap(),
-        };
-        let domain = DomainRecord {
-            domain: Domain::parse("d").unwrap(),
-            created_at_ms: 5,
-            tokens: vec![ProjectToken {
-                sha256: [7; 32],
-                expires_at_ms: Some(6),
-            }],
-            signing_keys: vec![SigningKey {
-                secret: [8; 32],
-                expires_at_ms: None,
-            }],
-        };
-        let domain_bytes = [
-            &b"\x01\x02\x01d\x05\x01"[..],
-            &[7; 32],
-            b"\x01\x06\x01",
-            &[8; 32],
-            b"\0",
-        ];
-        let table = [
-            (
-                send(),
-                b"\x01\0\x01d\x01a\x01A\x03web\0\x0a\x011\x01\x01c\xfb\x02\x01\x02\x01u\x01\x02\xc3\xa9\0"
-                    .to_vec(),
-            ),
-            (
-                Record::Cursor {
-                    device,
-                    id: MsgId(258),
-                    at_ms: 3,
-                },
-                b"\x01\x01\x01d\x01u\x03web\xfb\x02\x01\x03".to_vec(),
-            ),
-            (Record::Domain(domain), domain_bytes.concat()),
-            (
-                Record::DomainRemoved {
-                    domain: Domain::parse("d").unwrap(),
-                    floor: MsgId(4),
-                },
-                b"\x01\x03\x01d\x04".to_vec(),
-            ),
-        ];
-        for (record, golden) in table {
-            let mut bytes = Vec::new();
-            match &record {
-                Record::Send {
-                    messages,
-                    client_msg_id,
-                } => encode_send(messages, client_msg_id.as_ref(), &mut bytes),
-                Record::Cursor { device, id, at_ms } => {
-                    encode_cursor(device, *id, *at_ms, &mut bytes);
-                }
-                Record::Domain(domain) => encode_domain(domain, &mut bytes),
-                Record::DomainRemoved { domain, floor } => {
-                    encode_domain_removed(domain, *floor, &mut bytes);
-                }
-            }
-            assert_eq!(bytes, golden, "{record:?}");
-            assert_eq!(decode(&golden).unwrap(), record);
-            for cut in 0..golden.len() {
-                assert!(decode(&golden[..cut]).is_err());
-            }
-            assert!(decode(&[golden.as_slice(), b"x"].concat()).is_err());
-        }
-    }
-
-    #[test]
-    fn what_could_not_have_been_written_is_refused() {
-        assert!(matches!(decode(b"\x02\0"), Err(RecordError::Version(2))));
-        assert!(matches!(decode(b"\x01\x04"), Err(RecordError::Coding(_))));
-        assert!(matches!(
-            decode(b"\x01\x03\0\x04"),
-            Err(RecordError::Name(_))
-        ));
-    }
-}
+mod tests;

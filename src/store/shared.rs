@@ -10,11 +10,12 @@ use std::sync::{
 };
 
 use super::api::StoreOptions;
+use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
 use super::index::{Index, IndexError, day};
 use super::queue::Queue;
-use super::tail::{Cursors, Tail};
+use super::tail::Tail;
 use crate::clock::Clock;
 use crate::model::MsgId;
 
@@ -47,8 +48,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) queue: Queue,
-    /// Cursors that are not in the journal yet.
-    pub(super) pending: Mutex<Cursors>,
+    /// What happened to cursors and is not in the journal yet.
+    pub(super) pending: Mutex<Changes>,
     pub(super) domains: RwLock<Domains>,
     pub(super) tail: RwLock<Tail>,
     /// `None` while it is being rebuilt, and after closing.
@@ -62,7 +63,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn pending(&self) -> MutexGuard<'_, Cursors> {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Changes> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,7 +109,7 @@ impl Shared {
         self.options.dir.join("journal")
     }
 
-    /// The time by which the age of sends is told: never before the last id.
+    /// The time by which the age of sends and cursors is told: never before the last id.
     pub(super) fn now_us(&self, last_id: MsgId) -> u64 {
         self.clock.now_us().max(last_id.0)
     }

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::cursors::{self, Changes, CursorChange};
 use super::domains::DomainState;
 use super::journal::Position;
-use crate::model::{ClientMsgId, Device, Domain, Mailbox, Message, MsgId, Resource, UserId};
+use crate::model::{ClientMsgId, Device, Domain, Mailbox, Message, MsgId, UserId};
 
 /// What a message costs beside its content: names, entries, keys, as measured.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 400;
@@ -47,16 +48,6 @@ impl SendIds {
         ids.map(MsgId).collect()
     }
 }
-
-/// A receipt cursor and when it was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CursorValue {
-    pub(super) id: MsgId,
-    pub(super) at_ms: u64,
-}
-
-/// Cursors by user and device; a few devices a user, so a list will do.
-pub(super) type Cursors = HashMap<Mailbox, Vec<(Resource, CursorValue)>>;
 
 /// One message in a batch of the committer, which owns it.
 #[derive(Debug, Clone)]
@@ -164,7 +155,7 @@ pub(super) struct Generation {
     /// The journal's place behind all of it.
     pub(super) end: Position,
     pub(super) mailboxes: HashMap<Mailbox, TailMailbox>,
-    pub(super) cursors: Cursors,
+    pub(super) cursors: Changes,
     pub(super) sends: HashMap<SendKey, SendIds>,
     pub(super) domains: BTreeMap<Domain, DomainState>,
     pub(super) messages: u64,
@@ -182,7 +173,7 @@ impl Generation {
             last_id: start,
             end,
             mailboxes: HashMap::new(),
-            cursors: HashMap::new(),
+            cursors: Changes::new(),
             sends: HashMap::new(),
             domains: BTreeMap::new(),
             messages: 0,
@@ -207,6 +198,12 @@ impl Generation {
         self.bytes.saturating_sub(written)
     }
 
+    /// How many cursors it may remove from the index.
+    pub(super) fn dropped_cursors(&self) -> u64 {
+        let users = self.cursors.values();
+        users.map(|user| user.dropped().len() as u64).sum()
+    }
+
     /// Whether there is nothing to be written into the index.
     pub(super) fn is_empty(&self) -> bool {
         self.since.is_none()
@@ -218,27 +215,13 @@ impl Generation {
     }
 }
 
-/// Sets a cursor unless it is higher already.
-pub(super) fn raise(cursors: &mut Cursors, device: &Device, value: CursorValue) -> bool {
-    let devices = cursors.entry(device.mailbox.clone()).or_default();
-    match devices.iter_mut().find(|(r, _)| *r == device.resource) {
-        Some((_, old)) if old.id >= value.id => false,
-        Some((_, old)) => {
-            *old = value;
-            false
-        }
-        None => {
-            devices.push((device.resource.clone(), value));
-            true
-        }
-    }
-}
-
 /// Both generations.
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) active: Generation,
     pub(super) frozen: Option<Arc<Generation>>,
+    /// How often something became frozen.
+    pub(super) freezes: u64,
 }
 
 impl Tail {
@@ -247,6 +230,7 @@ impl Tail {
         Self {
             active: Generation::new(start, end),
             frozen: None,
+            freezes: 0,
         }
     }
 
@@ -266,6 +250,7 @@ impl Tail {
         let next = Generation::new(self.active.last_id, self.active.end);
         let frozen = Arc::new(std::mem::replace(&mut self.active, next));
         self.frozen = Some(frozen.clone());
+        self.freezes += 1;
         frozen
     }
 
@@ -303,9 +288,10 @@ impl Tail {
         self.active.touched(SMALL_BYTES);
     }
 
-    /// Raises a cursor.
-    pub(super) fn push_cursor(&mut self, device: &Device, value: CursorValue) {
-        let bytes = usize::from(raise(&mut self.active.cursors, device, value)) * SMALL_BYTES;
+    /// Adds what happened to a cursor.
+    pub(super) fn push_cursor(&mut self, device: &Device, change: CursorChange) {
+        let is_new = cursors::push(&mut self.active.cursors, device, change);
+        let bytes = usize::from(is_new) * SMALL_BYTES;
         self.active.touched(bytes);
     }
 
@@ -375,13 +361,12 @@ impl Tail {
         Some(*found.last().unwrap_or(first))
     }
 
-    /// The devices of a user whose cursors are here, each perhaps twice.
-    pub(super) fn cursors<'a>(
-        &'a self,
-        mailbox: &'a Mailbox,
-    ) -> impl Iterator<Item = &'a (Resource, CursorValue)> {
-        self.generations()
-            .filter_map(move |generation| generation.cursors.get(mailbox))
-            .flatten()
+    /// What happened to a device's cursor.
+    pub(super) fn cursor(&self, device: &Device) -> Option<CursorChange> {
+        let users = self
+            .generations()
+            .filter_map(|g| g.cursors.get(&device.mailbox));
+        let changes = users.filter_map(|user| user.get(&device.resource));
+        changes.reduce(|older, newer| newer.after(older))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::SinkExt;
 use futures_util::stream::{SplitSink, StreamExt};
@@ -15,8 +16,8 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderMap;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::soon;
 use super::tls::Stream;
+use super::{DEADLINE, soon};
 
 #[derive(Debug)]
 enum Event {
@@ -115,8 +116,13 @@ impl Client {
 
     /// Waits until the server has the receipts of everything that was delivered so far.
     pub async fn confirmed(&mut self) {
+        let end = Instant::now() + DEADLINE;
         self.ready().await;
         while self.pinged.load(Ordering::Relaxed) < self.delivered {
+            assert!(
+                Instant::now() < end,
+                "no Ping for what came: manual receipts?"
+            );
             self.ready().await;
         }
         // The library sends its Pong at the latest with what is sent next.

@@ -32,7 +32,7 @@ use sled::{Db, Tree};
 pub(super) use small::day;
 pub(super) use state::IndexState;
 
-use super::api::ReadError;
+use super::api::{AppendError, ReadError};
 
 /// Why the index did not do what it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -72,6 +72,12 @@ impl From<IndexError> for ReadError {
             IndexError::Damaged(what) => Self::Damaged(what),
             IndexError::Sled(_) | IndexError::Panicked => Self::Index(error.to_string()),
         }
+    }
+}
+
+impl From<IndexError> for AppendError {
+    fn from(error: IndexError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

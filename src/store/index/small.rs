@@ -2,15 +2,18 @@
 
 use std::sync::PoisonError;
 
+use super::super::cursors::CursorValue;
 use super::super::domains::{DomainState, Domains};
 use super::super::record::{self, Record};
-use super::super::tail::{CursorValue, Generation, SMALL_BYTES, SendIds, SendKey};
+use super::super::tail::{Generation, SMALL_BYTES, SendIds, SendKey};
 use super::apply::Pace;
 use super::{Index, IndexError, IndexState, SENDS_PREFIX, key};
-use crate::model::{Device, Domain, Mailbox, MsgId};
+use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
 
 /// The version byte of the values of the small trees.
 const VERSION: u8 = 1;
+/// That of cursors.
+const CURSOR_VERSION: u8 = 2;
 const US_PER_DAY: u64 = 24 * 60 * 60 * 1_000_000;
 
 /// The UTC day of an id.
@@ -34,15 +37,25 @@ impl Index {
         for (mailbox, devices) in cursors {
             let prefix = key::prefix(mailbox, None);
             generation.note_written(devices.len() * SMALL_BYTES);
-            for (resource, value) in devices {
+            for (resource, change) in devices.iter() {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
-                let old = self.cursors.get(&key)?;
-                let higher = old.as_ref().and_then(|old| decode_cursor(old));
-                if higher.is_none_or(|old| old.id < value.id) {
-                    self.cursors.insert(&key, encode_cursor(*value))?;
-                    state.cursors += u64::from(old.is_none());
-                    pace(self, key.len())?;
+                let stored = self.cursors.get(&key)?;
+                let old = stored.map(|stored| cursor_value(&stored)).transpose()?;
+                let new = change.apply(old);
+                if new == old {
+                    continue;
                 }
+                match new {
+                    Some(value) => {
+                        self.cursors.insert(&key, encode_cursor(value))?;
+                        state.cursors += u64::from(old.is_none());
+                    }
+                    None => {
+                        self.cursors.remove(&key)?;
+                        state.cursors = state.cursors.saturating_sub(1);
+                    }
+                }
+                pace(self, key.len())?;
             }
         }
         let mut sends: Vec<_> = generation.sends.iter().collect();
@@ -120,25 +133,26 @@ impl Index {
     ) -> Result<Option<CursorValue>, IndexError> {
         let prefix = key::prefix(&device.mailbox, None);
         let key = [&prefix, device.resource.as_str().as_bytes()].concat();
-        let Some(value) = self.cursors.get(key)? else {
-            return Ok(None);
-        };
-        let cursor = decode_cursor(&value).ok_or_else(|| IndexError::damaged("a cursor"))?;
-        Ok(Some(cursor))
+        let stored = self.cursors.get(key)?;
+        stored.map(|stored| cursor_value(&stored)).transpose()
     }
 
-    /// The highest cursor of a user's devices.
-    pub(in crate::store) fn highest_cursor(
+    /// The cursors of a user's devices.
+    pub(in crate::store) fn cursors(
         &self,
         mailbox: &Mailbox,
-    ) -> Result<Option<MsgId>, IndexError> {
-        let mut highest = None;
-        for entry in self.cursors.scan_prefix(key::prefix(mailbox, None)) {
-            let (_, value) = entry?;
-            let cursor = decode_cursor(&value).ok_or_else(|| IndexError::damaged("a cursor"))?;
-            highest = highest.max(Some(cursor.id));
+    ) -> Result<Vec<(Resource, CursorValue)>, IndexError> {
+        let prefix = key::prefix(mailbox, None);
+        let mut cursors = Vec::new();
+        for entry in self.cursors.scan_prefix(&prefix) {
+            let (key, value) = entry?;
+            let name = key.get(prefix.len()..).map(std::str::from_utf8);
+            let name = name.and_then(Result::ok).map(Resource::parse);
+            let resource = name.and_then(Result::ok);
+            let resource = resource.ok_or_else(|| IndexError::damaged("a cursor's key"))?;
+            cursors.push((resource, cursor_value(&value)?));
         }
-        Ok(highest)
+        Ok(cursors)
     }
 
     /// All domains.
@@ -158,7 +172,7 @@ impl Index {
     pub(super) fn verify_small(&self, state: &IndexState) -> Result<(), IndexError> {
         let mut cursors = 0;
         for entry in &self.cursors {
-            decode_cursor(&entry?.1).ok_or_else(|| IndexError::damaged("a cursor"))?;
+            cursor_value(&entry?.1)?;
             cursors += 1;
         }
         self.domains()?;
@@ -182,15 +196,32 @@ impl Index {
 
 fn encode_cursor(value: CursorValue) -> Vec<u8> {
     let numbers = [value.id.0.to_le_bytes(), value.at_ms.to_le_bytes()].concat();
-    [[VERSION].as_slice(), &numbers].concat()
+    [
+        &[CURSOR_VERSION],
+        numbers.as_slice(),
+        &[u8::from(value.used)],
+    ]
+    .concat()
 }
 
 fn decode_cursor(value: &[u8]) -> Option<CursorValue> {
-    let (id, at_ms) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    let (version, rest) = value.split_first()?;
+    let (id, rest) = rest.split_first_chunk::<8>()?;
+    let (at_ms, used) = rest.split_first_chunk::<8>()?;
     Some(CursorValue {
         id: MsgId(u64::from_le_bytes(*id)),
-        at_ms: u64::from_le_bytes(at_ms.try_into().ok()?),
+        at_ms: u64::from_le_bytes(*at_ms),
+        used: match (*version, used) {
+            // It did not tell them apart.
+            (1, []) | (CURSOR_VERSION, [1]) => true,
+            (CURSOR_VERSION, [0]) => false,
+            _ => return None,
+        },
     })
+}
+
+fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
+    decode_cursor(stored).ok_or_else(|| IndexError::damaged("a cursor"))
 }
 
 fn encode_send(ids: SendIds) -> Vec<u8> {
@@ -239,13 +270,29 @@ mod tests {
 
     #[test]
     fn golden_values() {
-        let cursor = CursorValue {
-            id: MsgId(258),
-            at_ms: 3,
-        };
-        let golden = [1, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(encode_cursor(cursor), golden);
-        assert_eq!(decode_cursor(&golden), Some(cursor));
+        for used in [true, false] {
+            let cursor = CursorValue {
+                id: MsgId(258),
+                at_ms: 3,
+                used,
+            };
+            let numbers = [2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+            let golden = [&[2], numbers.as_slice(), &[u8::from(used)]].concat();
+            assert_eq!(encode_cursor(cursor), golden);
+            assert_eq!(decode_cursor(&golden), Some(cursor));
+            let first_version = [&[1], numbers.as_slice()].concat();
+            let decoded = decode_cursor(&first_version);
+            assert_eq!(
+                decoded,
+                Some(CursorValue {
+                    used: true,
+                    ..cursor
+                })
+            );
+            for bad in [&golden[..17], &[golden.as_slice(), &[0]].concat(), b"\x03"] {
+                assert_eq!(decode_cursor(bad), None);
+            }
+        }
         let ids = SendIds {
             first: MsgId(258),
             count: 2,

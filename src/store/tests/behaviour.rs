@@ -185,86 +185,6 @@ fn big_contents_come_back_whole() {
 }
 
 #[test]
-fn cursors_rise_and_survive() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path());
-    let ids: Vec<_> = (0..5).map(|_| send_one(&store, "a", "u", "1")).collect();
-    let (web, phone) = (device("d", "u", "web"), device("d", "u", "phone"));
-    assert_eq!(store.cursor(&web).unwrap(), None);
-    assert_eq!(store.highest_cursor(&web.mailbox).unwrap(), None);
-    store.confirm(&web, MsgId::ZERO);
-    assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO));
-    store.confirm(&web, ids[2]);
-    store.confirm(&web, ids[1]);
-    store.confirm(&phone, ids[3]);
-    for way in ["pending", "clean", "checkpoint", "crash"] {
-        match way {
-            "clean" => store.close(),
-            "checkpoint" => store.checkpoint(),
-            "crash" => drop(std::mem::replace(
-                &mut store,
-                open(&dir.path().join("other")),
-            )),
-            _ => {}
-        }
-        if way == "clean" || way == "crash" {
-            store = open(&dir.path().join("."));
-        }
-        assert_eq!(store.cursor(&web).unwrap(), Some(ids[2]), "{way}");
-        assert_eq!(store.cursor(&phone).unwrap(), Some(ids[3]), "{way}");
-        assert_eq!(
-            store.highest_cursor(&web.mailbox).unwrap(),
-            Some(ids[3]),
-            "{way}"
-        );
-        assert_eq!(store.highest_cursor(&mailbox("d", "u2")).unwrap(), None);
-    }
-    store.confirm(&web, MsgId::MAX);
-    assert_eq!(store.cursor(&web).unwrap(), Some(ids[4]));
-}
-
-#[test]
-fn pending_cursors_are_written_without_a_commit() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let id = send_one(&store, "a", "u", "1");
-    let frames = store.stats().frames;
-    store.confirm(&device("d", "u", "web"), id);
-    eventually("the cursor's frame", || store.stats().frames > frames);
-    drop(store);
-    let store = open(dir.path());
-    assert_eq!(store.cursor(&device("d", "u", "web")).unwrap(), Some(id));
-}
-
-#[test]
-fn writing_to_a_resource_makes_it_known() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let first = send_one(&store, "a", "u", "1");
-    store.confirm(&device("d", "u", "web"), first);
-    let mut to = draft("a", &["u", "v"], "2");
-    to.to_resource = Some(Resource::parse("phone").unwrap());
-    send(&store, to.clone()).unwrap();
-    assert_eq!(
-        store.cursor(&device("d", "u", "phone")).unwrap(),
-        Some(first)
-    );
-    assert_eq!(
-        store.cursor(&device("d", "v", "phone")).unwrap(),
-        Some(MsgId::ZERO)
-    );
-    to.to_resource = Some(Resource::parse("web").unwrap());
-    send(&store, to).unwrap();
-    assert_eq!(store.cursor(&device("d", "u", "web")).unwrap(), Some(first));
-    drop(store);
-    let store = open(dir.path());
-    assert_eq!(
-        store.cursor(&device("d", "u", "phone")).unwrap(),
-        Some(first)
-    );
-}
-
-#[test]
 fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
@@ -286,7 +206,6 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     assert_eq!(late, Err(AppendError::DomainRemoved));
     store.put_domain(record("d")).unwrap();
     assert_eq!(store.cursor(&web).unwrap(), None);
-    assert_eq!(store.highest_cursor(&u).unwrap(), None);
     let mut to_phone = draft("b", &["u"], "new 1");
     to_phone.to_resource = Some(Resource::parse("phone").unwrap());
     send(&store, to_phone).unwrap();

@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod cursors;
+mod devices;
 mod model;
 mod pacing;
 mod recovery;
@@ -111,6 +112,24 @@ fn send_later(store: &Store, draft: Draft) -> Receiver<Result<Accepted, AppendEr
 
 fn send(store: &Store, draft: Draft) -> Result<Accepted, AppendError> {
     send_later(store, draft).recv_timeout(WAIT).unwrap()
+}
+
+fn enter_later(
+    store: &Store,
+    device: &Device,
+    after: Option<MsgId>,
+) -> Receiver<Result<MsgId, AppendError>> {
+    let (sender, receiver) = channel();
+    let done = move |outcome| {
+        let _ = sender.send(outcome);
+    };
+    store.enter(device, after, Box::new(done));
+    receiver
+}
+
+fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> Result<MsgId, AppendError> {
+    let answer = enter_later(store, device, after);
+    answer.recv_timeout(WAIT).unwrap()
 }
 
 fn send_one(store: &Store, from: &str, to: &str, content: &str) -> MsgId {

@@ -1,9 +1,10 @@
 //! A checkpoint makes room with everything that it writes.
 
 use super::super::builder;
+use super::super::cursors::CursorChange;
 use super::super::index::{Index, IndexState};
 use super::super::journal::Position;
-use super::super::tail::{CursorValue, SendIds, SendKey, Tail};
+use super::super::tail::{SendIds, SendKey, Tail};
 use super::*;
 
 fn message(id: u64) -> Message {
@@ -37,11 +38,11 @@ fn what_waits_for_the_index_becomes_less_step_by_step() {
             count: 1,
         };
         tail.push_send(key, ids);
-        let value = CursorValue {
+        let change = CursorChange::Raise {
             id: MsgId(n),
             at_ms: n,
         };
-        tail.push_cursor(&device("d", "u1", &n.to_string()), value);
+        tail.push_cursor(&device("d", "u1", &n.to_string()), change);
     }
     let frozen = tail.freeze();
     let bytes = tail.bytes();

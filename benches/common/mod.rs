@@ -1,0 +1,146 @@
+//! The server as a child process, so that only it is measured, and sessions of it.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// Handshakes under way at once.
+const OPENING_MAX: usize = 32;
+/// For opening one session, and for the server to start.
+const DEADLINE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "bench-token";
+
+pub type Session = WebSocketStream<TlsStream<TcpStream>>;
+
+/// The server; killed on drop.
+pub struct Server {
+    child: Child,
+    address: String,
+    connector: TlsConnector,
+    _home: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// A server for so many sessions.
+    pub fn start(sessions: usize) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (data, certs) = (home.path().join("data"), home.path().join("certs"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relaybox"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["--token", &format!("demo={TOKEN}")])
+            .args(["--sessions-max", &(sessions + 100).to_string()])
+            .arg("--data")
+            .arg(&data)
+            .arg("--certs")
+            .arg(&certs)
+            .env("RELAYBOX_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ready https://").map(str::to_owned))
+            .expect("the server says that it is ready");
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(certs.join("ca.pem")).unwrap();
+        roots.add(ca).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            child,
+            address,
+            connector: TlsConnector::from(Arc::new(config)),
+            _home: home,
+        }
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// A login of `user-n` with further parameters, such as `&receipts=manual`.
+    pub async fn connect(&self, n: usize, more: &str) -> Session {
+        let url = format!(
+            "wss://localhost/ws?id=user-{n}&name=User+{n}&domain=demo&resource=web&token={TOKEN}{more}"
+        );
+        let opening = async {
+            let tcp = TcpStream::connect(&self.address).await.unwrap();
+            tcp.set_nodelay(true).unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let tls = self.connector.connect(name, tcp).await.unwrap();
+            // Small buffers on this side: a machine has to carry both.
+            let config = WebSocketConfig::default().read_buffer_size(1024);
+            let config = Some(config.write_buffer_size(0));
+            let opened = tokio_tungstenite::client_async_with_config(url, tls, config).await;
+            opened.unwrap().0
+        };
+        tokio::time::timeout(DEADLINE, opening).await.unwrap()
+    }
+
+    /// A session, logged in, of a user for whom nothing waits.
+    pub async fn open(&self, n: usize, more: &str) -> Session {
+        let mut session = self.connect(n, more).await;
+        session.send(Message::text("ping")).await.unwrap();
+        let answer = tokio::time::timeout(DEADLINE, session.next()).await;
+        let answer = answer.unwrap().unwrap().unwrap();
+        assert_eq!(answer, Message::text("pong"), "session {n}");
+        session
+    }
+
+    /// Sessions of these users.
+    pub async fn open_all(&self, range: std::ops::Range<usize>, more: &str) -> Vec<Session> {
+        let opening = futures_util::stream::iter(range).map(|n| self.open(n, more));
+        opening.buffer_unordered(OPENING_MAX).collect().await
+    }
+
+    /// Processor time that the server has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        // utime and stime, in ticks of 10 ms (proc_pid_stat(5)).
+        let ticks: u64 = [11, 12]
+            .iter()
+            .map(|at| fields[*at].parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(10 * ticks)
+    }
+}

@@ -1,0 +1,197 @@
+//! The devices of one user, and what a login or a message to one of them changes.
+//!
+//! Decides; never reads or writes anything itself. Only the committer asks it to decide,
+//! so that nothing comes between what it sees and what it changes.
+//!
+//! Invariants: a decision leaves at most [`DEVICES_MAX`] devices known, the one that it is
+//! about always among them; a decision never raises the cursor of a known device.
+
+use super::change::{CursorChange, CursorValue, UserChanges};
+use crate::model::{MsgId, Resource};
+
+const MS_PER_DAY: u64 = 24 * 60 * 60 * 1_000;
+/// A cursor that was not used for so long is gone. A device that was away for longer gets
+/// what none of the user's devices has confirmed, and finds the rest in the history.
+const UNUSED_MAX_MS: u64 = 30 * MS_PER_DAY;
+/// Use is noted again after this: often enough to tell months, rarely enough to cost nothing.
+const USE_NOTED_MS: u64 = MS_PER_DAY;
+/// Most devices of a user. More than anybody has; what takes a new name for each tab costs
+/// no more than this.
+pub(super) const DEVICES_MAX: usize = 32;
+
+/// When a device is looked at, and from where on its domain's messages count.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Moment {
+    pub(in crate::store) at_ms: u64,
+    pub(in crate::store) floor: MsgId,
+}
+
+impl Moment {
+    fn unused_ms(&self, value: &CursorValue) -> u64 {
+        self.at_ms.saturating_sub(value.at_ms)
+    }
+
+    /// Whether a cursor counts: it is neither from before the removal of its domain, nor
+    /// was it unused for too long.
+    pub(in crate::store) fn counts(&self, value: &CursorValue) -> bool {
+        value.id >= self.floor && self.unused_ms(value) < UNUSED_MAX_MS
+    }
+
+    /// Whether it should be noted that the device is used now.
+    pub(in crate::store) fn is_news(&self, value: &CursorValue) -> bool {
+        !value.used || self.unused_ms(value) >= USE_NOTED_MS
+    }
+
+    /// The cursor that a login with this `after` finds.
+    pub(in crate::store) fn lowered(&self, id: MsgId, after: Option<MsgId>) -> MsgId {
+        after.map_or(id, |after| id.min(after.max(self.floor)))
+    }
+}
+
+/// A device's cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Known {
+    /// With what waits to be written.
+    pub(in crate::store) value: CursorValue,
+    /// As a restart would find it.
+    pub(in crate::store) durable: Option<CursorValue>,
+}
+
+impl Known {
+    /// Whether the device is known now and would be after a restart.
+    pub(in crate::store) fn counts(&self, moment: Moment) -> bool {
+        let durable = self.durable.as_ref();
+        moment.counts(&self.value) && durable.is_some_and(|value| moment.counts(value))
+    }
+}
+
+/// All devices of one user.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Devices(Vec<(Resource, Known)>);
+
+/// What a decision changes.
+pub(in crate::store) type Decision = Vec<(Resource, CursorChange)>;
+
+impl Devices {
+    /// Those that the index knows.
+    pub(in crate::store) fn new(stored: Vec<(Resource, CursorValue)>) -> Self {
+        let known = stored.into_iter().map(|(resource, value)| {
+            let durable = Some(value);
+            (resource, Known { value, durable })
+        });
+        Self(known.collect())
+    }
+
+    /// Adds what happened later, and whether that is durable.
+    pub(in crate::store) fn overlay(&mut self, changes: &UserChanges, durable: bool) {
+        let dropped = changes.dropped();
+        self.0.retain(|(resource, _)| !dropped.contains(resource));
+        for (resource, change) in changes.kept() {
+            let old = self.take(resource);
+            if let Some(value) = change.apply(old.map(|known| known.value)) {
+                let durable = match durable {
+                    true => Some(value),
+                    false => old.and_then(|known| known.durable),
+                };
+                self.0.push((resource.clone(), Known { value, durable }));
+            }
+        }
+    }
+
+    fn take(&mut self, resource: &Resource) -> Option<Known> {
+        let at = self.0.iter().position(|(theirs, _)| theirs == resource)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// Whether the device is known.
+    pub(in crate::store) fn counts(&self, resource: &Resource, moment: Moment) -> bool {
+        let mut devices = self.0.iter();
+        devices.any(|(theirs, known)| theirs == resource && known.counts(moment))
+    }
+
+    /// A device logs in; the answer is its cursor, too.
+    pub(in crate::store) fn enter(
+        &mut self,
+        resource: &Resource,
+        after: Option<MsgId>,
+        moment: Moment,
+    ) -> (MsgId, Decision) {
+        self.decide(resource, true, after, moment)
+    }
+
+    /// A device is written to.
+    pub(in crate::store) fn make_known(&mut self, resource: &Resource, moment: Moment) -> Decision {
+        self.decide(resource, false, None, moment).1
+    }
+
+    fn decide(
+        &mut self,
+        resource: &Resource,
+        login: bool,
+        after: Option<MsgId>,
+        moment: Moment,
+    ) -> (MsgId, Decision) {
+        let own = self.take(resource);
+        let own = own.filter(|known| moment.counts(&known.value));
+        let mut decision = self.drop_gone(moment);
+        let highest = self.0.iter().map(|(_, known)| known.value.id).max();
+        let start = own.map(|known| known.value.id).or(highest);
+        let start = start.unwrap_or_default().max(moment.floor);
+        let id = moment.lowered(start, after);
+        let value = CursorValue {
+            id,
+            at_ms: moment.at_ms,
+            used: login || own.is_some_and(|known| known.value.used),
+        };
+        let known = match own {
+            Some(known) if known.counts(moment) && id == start => {
+                if login && moment.is_news(&known.value) {
+                    let at_ms = moment.at_ms;
+                    let change = CursorChange::Use { at_ms };
+                    decision.push((resource.clone(), change));
+                    let durable = change.apply(known.durable);
+                    Known { value, durable }
+                } else {
+                    known
+                }
+            }
+            _ => {
+                decision.push((resource.clone(), CursorChange::Set(value)));
+                Known {
+                    value,
+                    durable: Some(value),
+                }
+            }
+        };
+        self.drop_longest_unused(&mut decision);
+        self.0.push((resource.clone(), known));
+        (id, decision)
+    }
+
+    fn drop_gone(&mut self, moment: Moment) -> Decision {
+        let mut decision = Decision::new();
+        self.0.retain(|(resource, known)| {
+            let counts = moment.counts(&known.value);
+            if !counts {
+                decision.push((resource.clone(), CursorChange::Drop));
+            }
+            counts
+        });
+        decision
+    }
+
+    /// Makes room for one device. Those that were only written to go first: whoever writes
+    /// to ever new resources of a user must not push out the devices that the user has.
+    fn drop_longest_unused(&mut self, decision: &mut Decision) {
+        let excess = (self.0.len() + 1).saturating_sub(DEVICES_MAX);
+        if excess == 0 {
+            return;
+        }
+        self.0.sort_unstable_by_key(|(_, known)| {
+            let value = known.value;
+            (value.used, value.at_ms, value.id)
+        });
+        let dropped = self.0.drain(..excess);
+        decision.extend(dropped.map(|(resource, _)| (resource, CursorChange::Drop)));
+    }
+}

@@ -1,0 +1,165 @@
+//! The receipt cursors of devices: reading them, raising them, and a device's login.
+//!
+//! A cursor is what the index has, then what the tail has on top of it, then what waits
+//! to be written. Raises wait for a later commit; that a device is known, or lowered, is
+//! decided by the committer alone and durable before anyone is told.
+//!
+//! - [`change`]: what can happen to a cursor, and how that adds up;
+//! - [`devices`]: what a login or a message to a device changes among a user's devices;
+//! - [`staged`]: the cursors of a batch of the committer.
+
+mod change;
+mod devices;
+mod staged;
+#[cfg(test)]
+mod tests;
+
+pub(super) use change::{Changes, CursorChange, CursorValue, push};
+pub(super) use staged::StagedCursors;
+
+use super::api::{AppendError, EnterDone};
+use super::index::{IndexError, guarded};
+use super::queue::Job;
+use super::shared::Shared;
+use crate::model::{Device, Domain, Mailbox, MsgId};
+use devices::{Devices, Known, Moment};
+
+/// How often a user's devices are read again because a checkpoint began meanwhile.
+const TRIES_MAX: usize = 16;
+
+impl Shared {
+    /// Now, never before the last id.
+    fn moment(&self, domain: &Domain, last_id: MsgId) -> Moment {
+        Moment {
+            at_ms: self.now_us(last_id) / 1000,
+            floor: self.domains().floor(domain),
+        }
+    }
+
+    /// Now, for those who give no ids.
+    fn moment_of_reader(&self, domain: &Domain) -> Moment {
+        let last_id = self.tail().active.last_id;
+        self.moment(domain, last_id)
+    }
+
+    /// As [`super::Store::cursor`], `IndexError` for those inside.
+    pub(super) fn cursor(&self, device: &Device) -> Result<Option<MsgId>, IndexError> {
+        let known = self.known(device)?;
+        let moment = self.moment_of_reader(&device.mailbox.domain);
+        let value = known.map(|known| known.value);
+        Ok(value.filter(|value| moment.counts(value)).map(|v| v.id))
+    }
+
+    /// A device's cursor, whether it counts or not.
+    fn known(&self, device: &Device) -> Result<Option<Known>, IndexError> {
+        let (waiting, committed) = {
+            let pending = self.pending();
+            let user = pending.get(&device.mailbox);
+            let waiting = user.and_then(|user| user.get(&device.resource));
+            (waiting, self.tail().cursor(device))
+        };
+        let index = self.index()?;
+        let stored = guarded(|| index.cursor(device))?;
+        let durable = committed.map_or(stored, |change| change.apply(stored));
+        let value = waiting.map_or(durable, |change| change.apply(durable));
+        Ok(value.map(|value| Known { value, durable }))
+    }
+
+    /// All devices of a user, whether they count or not. For the committer: while it asks,
+    /// nothing is committed.
+    fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
+        for _ in 0..TRIES_MAX {
+            let (frozen, freezes) = {
+                let tail = self.tail();
+                (tail.frozen.clone(), tail.freezes)
+            };
+            let index = self.index()?;
+            let mut devices = Devices::new(guarded(|| index.cursors(mailbox))?);
+            let pending = self.pending();
+            let tail = self.tail();
+            // What became frozen meanwhile may be in the index, or not.
+            if tail.freezes != freezes {
+                continue;
+            }
+            let frozen = frozen.as_deref().map(|frozen| &frozen.cursors);
+            let committed = frozen.into_iter().chain([&tail.active.cursors]);
+            for changes in committed.filter_map(|changes| changes.get(mailbox)) {
+                devices.overlay(changes, true);
+            }
+            if let Some(changes) = pending.get(mailbox) {
+                devices.overlay(changes, false);
+            }
+            return Ok(devices);
+        }
+        Err(IndexError::Sled("it changes too fast".to_owned()))
+    }
+
+    /// As [`super::Store::enter`].
+    pub(super) fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
+        let domain = &device.mailbox.domain;
+        if !self.queue.is_open() {
+            return done(Err(AppendError::Closed));
+        }
+        if self.domains().is_removed(domain) {
+            return done(Err(AppendError::DomainRemoved));
+        }
+        let known = match self.known(device) {
+            Ok(known) => known,
+            Err(error) => return done(Err(error.into())),
+        };
+        let moment = self.moment_of_reader(domain);
+        let fit = known.filter(|known| {
+            let id = known.value.id;
+            known.counts(moment) && moment.lowered(id, after) == id
+        });
+        let Some(known) = fit else {
+            let device = Box::new(device.clone());
+            return self.queue.push(Job::Enter {
+                device,
+                after,
+                done,
+            });
+        };
+        if moment.is_news(&known.value) {
+            // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
+            let at_ms = moment.at_ms;
+            push(&mut self.pending(), device, CursorChange::Use { at_ms });
+        }
+        done(Ok(known.value.id));
+    }
+
+    /// Notes a cursor that is to be written with a later commit.
+    pub(super) fn confirm(&self, device: &Device, id: MsgId) {
+        let (id, in_tail) = {
+            let tail = self.tail();
+            // Nothing above the newest message can have been received.
+            (id.min(tail.active.last_id), tail.cursor(device))
+        };
+        let moment = self.moment_of_reader(&device.mailbox.domain);
+        // From before the domain's removal.
+        if id < moment.floor {
+            return;
+        }
+        let known = in_tail.and_then(|change| change.apply(None));
+        if known.is_some_and(|value| value.id >= id && !moment.is_news(&value)) {
+            return;
+        }
+        let at_ms = moment.at_ms;
+        push(
+            &mut self.pending(),
+            device,
+            CursorChange::Raise { id, at_ms },
+        );
+    }
+
+    /// Drops what waited and is durable now.
+    pub(super) fn forget_pending(&self, durable: &[(Device, CursorChange)]) {
+        if durable.is_empty() {
+            return;
+        }
+        let mut pending = self.pending();
+        for (device, written) in durable {
+            change::forget(&mut pending, device, *written);
+        }
+    }
+}

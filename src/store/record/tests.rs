@@ -1,0 +1,126 @@
+//! Golden bytes of every record, and what is refused.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn send() -> Record {
+    let message = |id, user, recipient_offline| Message {
+        id: MsgId(id),
+        mailbox: Mailbox {
+            domain: Domain::parse("d").unwrap(),
+            user: UserId::parse(user).unwrap(),
+        },
+        to_resource: None,
+        from_id: UserId::parse("a").unwrap(),
+        from_name: UserName::parse("A").unwrap(),
+        from_resource: Resource::parse("web").unwrap(),
+        kind: MessageType(10),
+        content: "1".into(),
+        recipient_offline,
+    };
+    Record::Send {
+        messages: vec![message(258, "u", true), message(259, "é", false)],
+        client_msg_id: Some(ClientMsgId::parse("c").unwrap()),
+    }
+}
+
+#[test]
+fn golden_bytes() {
+    let device = Device {
+        mailbox: Mailbox {
+            domain: Domain::parse("d").unwrap(),
+            user: UserId::parse("u").unwrap(),
+        },
+        resource: Resource::parse("web").unwrap(),
+    };
+    let cursor = |change| Record::Cursor {
+        device: device.clone(),
+        change,
+    };
+    let domain = DomainRecord {
+        domain: Domain::parse("d").unwrap(),
+        created_at_ms: 5,
+        tokens: vec![ProjectToken {
+            sha256: [7; 32],
+            expires_at_ms: Some(6),
+        }],
+        signing_keys: vec![SigningKey {
+            secret: [8; 32],
+            expires_at_ms: None,
+        }],
+    };
+    let domain_bytes = [
+        &b"\x01\x02\x01d\x05\x01"[..],
+        &[7; 32],
+        b"\x01\x06\x01",
+        &[8; 32],
+        b"\0",
+    ];
+    let table = [
+        (
+            send(),
+            b"\x01\0\x01d\x01a\x01A\x03web\0\x0a\x011\x01\x01c\xfb\x02\x01\x02\x01u\x01\x02\xc3\xa9\0"
+                .to_vec(),
+        ),
+        (
+            cursor(CursorChange::Raise {
+                id: MsgId(258),
+                at_ms: 3,
+            }),
+            b"\x01\x01\x01d\x01u\x03web\xfb\x02\x01\x03".to_vec(),
+        ),
+        (
+            cursor(CursorChange::Set(CursorValue {
+                id: MsgId(258),
+                at_ms: 3,
+                used: true,
+            })),
+            b"\x01\x04\x01d\x01u\x03web\xfb\x02\x01\x03\x01".to_vec(),
+        ),
+        (
+            cursor(CursorChange::Use { at_ms: 3 }),
+            b"\x01\x05\x01d\x01u\x03web\x03".to_vec(),
+        ),
+        (
+            cursor(CursorChange::Drop),
+            b"\x01\x06\x01d\x01u\x03web".to_vec(),
+        ),
+        (Record::Domain(domain), domain_bytes.concat()),
+        (
+            Record::DomainRemoved {
+                domain: Domain::parse("d").unwrap(),
+                floor: MsgId(4),
+            },
+            b"\x01\x03\x01d\x04".to_vec(),
+        ),
+    ];
+    for (record, golden) in table {
+        let mut bytes = Vec::new();
+        match &record {
+            Record::Send {
+                messages,
+                client_msg_id,
+            } => encode_send(messages, client_msg_id.as_ref(), &mut bytes),
+            Record::Cursor { device, change } => encode_cursor(device, *change, &mut bytes),
+            Record::Domain(domain) => encode_domain(domain, &mut bytes),
+            Record::DomainRemoved { domain, floor } => {
+                encode_domain_removed(domain, *floor, &mut bytes);
+            }
+        }
+        assert_eq!(bytes, golden, "{record:?}");
+        assert_eq!(decode(&golden).unwrap(), record);
+        for cut in 0..golden.len() {
+            assert!(decode(&golden[..cut]).is_err());
+        }
+        assert!(decode(&[golden.as_slice(), b"x"].concat()).is_err());
+    }
+}
+
+#[test]
+fn what_could_not_have_been_written_is_refused() {
+    assert!(matches!(decode(b"\x02\0"), Err(RecordError::Version(2))));
+    assert!(matches!(decode(b"\x01\x07"), Err(RecordError::Coding(_))));
+    assert!(matches!(
+        decode(b"\x01\x03\0\x04"),
+        Err(RecordError::Name(_))
+    ));
+}

@@ -1,0 +1,156 @@
+//! The Pings that ask for receipts, and those that ask whether a peer lives.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::raw::Frame;
+use crate::common::{Login, Options, Raw, Stage};
+
+/// Within this time of a delivery it is asked about.
+const PING_TIME_MAX: Duration = Duration::from_secs(1);
+
+fn u2() -> Login {
+    Login::new("u2")
+}
+
+fn frequent() -> Options {
+    Options::new().args(&["--ping-interval", "1s"])
+}
+
+#[tokio::test]
+async fn a_ping_tells_the_last_message_within_a_second() {
+    let mut stage = Stage::start().await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    // Whether the client answers or not, and whether it is asked often or not.
+    for answers in [false, true] {
+        raw.answers = answers;
+        for burst in [1, 1, 1, 5, 40, 1] {
+            let mut last = 0;
+            for n in 0..burst {
+                last = stage.send("u2", &format!("{n}")).await;
+            }
+            raw.messages(burst).await;
+            let delivered = Instant::now();
+            raw.pinged(&last.to_string()).await;
+            let waited = delivered.elapsed();
+            assert!(waited < PING_TIME_MAX, "{waited:?}, a burst of {burst}");
+        }
+    }
+    // Ascii decimal, in the order of the messages.
+    let ids: Vec<u64> = raw.pings.iter().map(|p| p.parse().unwrap()).collect();
+    let texts: Vec<String> = ids.iter().map(u64::to_string).collect();
+    assert_eq!(texts, raw.pings);
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_ping_comes_behind_the_message_that_it_asks_about() {
+    let stage = Stage::start().await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    stage.flood("u2", 0..300).await;
+    let mut delivered = 0;
+    let mut messages = 0;
+    let mut asked = 0;
+    while asked == 0 || asked < delivered || messages < 300 {
+        match raw.frame().await {
+            Frame::Text(text) => {
+                let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+                delivered = message["msgId"].as_u64().unwrap();
+                messages += 1;
+            }
+            Frame::Ping(payload) => {
+                asked = String::from_utf8(payload).unwrap().parse().unwrap();
+                assert_eq!(asked, delivered, "the last message before it");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_burst_has_far_fewer_pings_than_messages_and_waits_for_none() {
+    const BURST: usize = 1000;
+    for answers in [false, true] {
+        let stage = Stage::start().await;
+        let mut live = Raw::login(&stage.server, &u2()).await;
+        live.answers = answers;
+        stage.flood("u2", 0..BURST).await;
+        let mut behind = Raw::login(&stage.server, &u2().resource("phone").after(0)).await;
+        behind.answers = answers;
+        for raw in [&mut live, &mut behind] {
+            let messages = raw.messages(BURST).await;
+            let last = messages[BURST - 1]["msgId"].to_string();
+            for (n, message) in messages.iter().enumerate() {
+                assert_eq!(message["content"], json!(n));
+            }
+            raw.pinged(&last).await;
+            assert!(raw.pings.len() <= BURST / 10, "{} Pings", raw.pings.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_got_nothing_is_pinged_with_nothing() {
+    let stage = Stage::with(frequent()).await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    raw.answers = true;
+    for _ in 0..3 {
+        assert_eq!(raw.frame().await, Frame::Ping(Vec::new()));
+    }
+    raw.settle().await;
+}
+
+#[tokio::test]
+async fn an_idle_session_is_asked_again_and_lives_while_it_answers() {
+    let mut stage = Stage::with(frequent()).await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    let id = stage.send("u2", "one").await;
+    raw.pinged(&id.to_string()).await;
+    // More than the two intervals after which a silent peer is dead.
+    for _ in 0..4 {
+        raw.pings.clear();
+        // A keep-alive asks about the last message, too.
+        assert_eq!(raw.asked().await, id.to_string());
+        raw.text("ping").await;
+    }
+    raw.pong(id.to_string()).await;
+    raw.settle().await;
+    drop(raw);
+    stage.lacks("u2", &[]).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_nothing_is_closed_as_dead() {
+    let mut stage = Stage::with(frequent()).await;
+    for login in [u2(), Login::new("u3").receipts("manual")] {
+        let mut raw = Raw::login(&stage.server, &login).await;
+        let (code, waited) = raw.closed().await;
+        assert_eq!(code, 1011);
+        // A Ping after one interval, and two to answer it.
+        assert!(waited > Duration::from_secs(2), "{waited:?}");
+        assert!(waited < Duration::from_secs(8), "{waited:?}");
+    }
+    // Its user is offline: the history tells.
+    stage.send("u2", "one").await;
+    let list = stage.server.history("u2", "").await["list"].take();
+    assert_eq!(list[0]["offline"], true);
+    stage.lacks("u2", &["one"]).await;
+}
+
+#[tokio::test]
+async fn a_peer_lives_by_whatever_it_sends() {
+    let stage = Stage::with(frequent()).await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    let began = Instant::now();
+    // Any Pong, and a Ping of its own, which is answered with the same payload.
+    while began.elapsed() < Duration::from_secs(4) {
+        match raw.frame().await {
+            Frame::Ping(_) if raw.pings.len() % 2 == 0 => raw.ping("lives").await,
+            Frame::Ping(_) => raw.pong("whatever").await,
+            Frame::Pong(payload) => assert_eq!(payload, b"lives"),
+            other => panic!("{other:?}"),
+        }
+    }
+    raw.settle().await;
+}
