@@ -107,8 +107,8 @@ async fn admit(
         resource: device.resource,
         receipts,
         cursor,
-        // Nobody can have processed what was not there yet.
-        after: after.map_or(cursor, |after| after.min(newest_at_login)),
+        // Nobody can have processed what was not there yet; what is confirmed was there.
+        after: after.map_or(cursor, |after| after.min(newest_at_login.max(cursor))),
         newest_at_login,
         token_expires_at_ms,
         ping_interval: context.ping_interval,

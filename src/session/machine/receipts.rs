@@ -126,15 +126,15 @@ impl Receipts {
         }
     }
 
-    /// Takes the application's receipt. What is at or below the cursor is known already.
+    /// Takes the application's receipt. What is at or below the cursor is known already, and of what
+    /// is at or below the start the client has said at its login that it has processed it.
     pub(super) fn received(&mut self, id: MsgId) -> Result<(), NotDelivered> {
-        if id <= self.start {
-            // The client has said at its login that it has processed everything up to there.
-            self.cursor = self.cursor.max(id);
-        } else if id > self.cursor {
-            let at = self.position(id).map_err(|_| NotDelivered)?;
+        if let Ok(at) = self.position(id) {
             self.confirm_through(at);
+        } else if id > self.cursor.max(self.start) {
+            return Err(NotDelivered);
         }
+        self.cursor = self.cursor.max(id);
         Ok(())
     }
 
@@ -158,7 +158,8 @@ impl Receipts {
     fn confirm_through(&mut self, at: usize) {
         for delivery in self.unconfirmed.drain(..=at) {
             self.bytes -= delivery.bytes as usize;
-            self.cursor = delivery.id;
+            // A login may begin below its cursor.
+            self.cursor = self.cursor.max(delivery.id);
         }
         self.unpinged = self.unpinged.min(self.unconfirmed.len());
         self.paused &= self.fills(1, 2);
@@ -262,6 +263,25 @@ mod tests {
         receipts.delivered(MsgId(10), 1);
         assert_eq!(receipts.received(MsgId(10)), Ok(()));
         assert_eq!(receipts.moved(MsgId(11)), Some(MsgId(11)));
+    }
+
+    #[test]
+    fn what_is_delivered_below_the_cursor_is_confirmed_as_well() {
+        for mode in [ReceiptMode::Auto, ReceiptMode::Manual] {
+            let mut receipts = Receipts::new(mode, Window::DEFAULT, MsgId(20), MsgId(5));
+            for id in [10, 20] {
+                receipts.delivered(MsgId(id), 100);
+                match mode {
+                    ReceiptMode::Auto => {
+                        let ping = receipts.ping();
+                        receipts.pong(&ping);
+                    }
+                    ReceiptMode::Manual => assert_eq!(receipts.received(MsgId(id)), Ok(())),
+                }
+                assert!(receipts.unconfirmed.is_empty());
+                assert_eq!(receipts.cursor(), MsgId(20));
+            }
+        }
     }
 
     #[test]

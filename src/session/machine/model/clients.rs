@@ -14,6 +14,9 @@ use crate::model::MsgId;
 /// Above every id of a case, and even.
 pub(super) const FUTURE: u64 = 1 << 40;
 
+/// Reads of a client that is honest for a while.
+const HONEST_ROUNDS: usize = 8;
+
 /// What a client knows of itself, over all its sessions.
 #[derive(Default)]
 pub(super) struct Known {
@@ -72,6 +75,19 @@ impl World {
                 received.insert(id);
             })
         })
+    }
+
+    /// For a while the client reads and confirms all, and the store answers.
+    pub(super) fn honest(&mut self, device: usize) -> Checked {
+        for _ in 0..HONEST_ROUNDS {
+            self.store_answers()?;
+            self.run()?;
+            self.read(device, usize::MAX)?;
+            if let Some(session) = self.session(device) {
+                session.client.answer(session.watch.facts.manual);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn pong(&mut self, device: usize, which: Pong) {

@@ -129,7 +129,9 @@ impl Session {
             facts.cursor = shared.store.enter(facts.device, after);
             shared.now_ms
         };
-        facts.after = after.map_or(facts.cursor, |after| after.min(facts.published));
+        facts.after = after.map_or(facts.cursor, |after| {
+            after.min(facts.published.max(facts.cursor))
+        });
         facts.began_ms = now_ms;
         self.desk.began_ms = now_ms;
         let device = super::store::device(facts.device);

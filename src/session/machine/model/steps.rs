@@ -82,6 +82,10 @@ pub(super) enum Step {
     },
     /// All sessions are told to end.
     Stop,
+    /// For a while the client reads and confirms all, and the store answers.
+    Honest {
+        device: usize,
+    },
 }
 
 /// Where a login has its deliveries begin.
@@ -158,10 +162,11 @@ pub(super) fn step(random: u64) -> (Step, bool) {
     let device = bits.pick(&[0, 0, 0, 0, 1, 1, 2, 3, 4]);
     let step = match kind {
         0..16 => commit(&mut bits),
-        16..34 => Step::Read {
+        16..30 => Step::Read {
             device,
             bytes: bits.pick(&[1, 30, 200, 1000, 1_000_000]),
         },
+        30..34 => Step::Honest { device },
         34..46 => Step::Pong {
             device,
             which: pong(&mut bits),

@@ -126,9 +126,10 @@ impl Watch {
             return;
         }
         let is_due = store.is_due(device, id);
-        if id <= store.cursor(device) || id <= self.receipt {
-        } else if id <= after || self.has_delivered(id) {
+        if id <= after || self.has_delivered(id) {
             self.confirm(id);
+        } else if id <= store.cursor(device) {
+            // Known already: nothing moves.
         } else if id < self.position() {
             self.errors_now += 1;
         } else if id > published {

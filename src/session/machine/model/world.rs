@@ -90,6 +90,7 @@ impl World {
             }
             Step::Publish => self.publish(),
             Step::Read { device, bytes } => self.read(device, bytes)?,
+            Step::Honest { device } => self.honest(device)?,
             Step::Pong { device, which } => self.pong(device, which),
             Step::Received { device, which } => self.received(device, which),
             Step::Pass { ms } => self.pass(ms)?,
