@@ -15,6 +15,8 @@ async fn takes(server: &Server, bytes: usize) -> bool {
     let mut client = server.user("u1").await;
     client.say("u1", &"x".repeat(bytes - 2)).await;
     let answer = client.find("an answer", |v| v["fromId"].is_string()).await;
+    // So that the next session of the user does not get it again.
+    client.close().await;
     answer.get("error").is_none()
 }
 

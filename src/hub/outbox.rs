@@ -173,6 +173,12 @@ impl Outbox {
         state.wake();
     }
 
+    /// Bytes that wait to be taken.
+    #[cfg(test)]
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.state().frames.len()
+    }
+
     /// Takes what there is; pending while there is nothing. With `frames` false, frames,
     /// errors and the news of being behind stay (the socket is busy). `live` is what the
     /// session believes: only then is falling behind news. Cancel-safe.

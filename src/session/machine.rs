@@ -17,7 +17,7 @@ mod interface;
 mod pings;
 mod receipts;
 
-pub use interface::{Action, Input, Now, Start};
+pub use interface::{Action, Input, Now, Start, Window};
 
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ use receipts::Receipts;
 
 /// How often a session says that its cursor is in use.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Receipts that may wait for their message; of more, a higher one covers the lowest.
+const HELD_MAX: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -50,8 +53,8 @@ pub struct Machine {
     position: MsgId,
     receipts: Receipts,
     pings: Pings,
-    /// The application's receipt for something that has yet to be delivered again.
-    held: Option<MsgId>,
+    /// The application's receipts for something that has yet to be delivered again, lowest first.
+    held: Vec<MsgId>,
     /// A read or a go-live is under way.
     asked: bool,
     /// The outbox is to take no more.
@@ -67,9 +70,9 @@ impl Machine {
         let mut machine = Self {
             state: State::CatchingUp,
             position: start.after,
-            receipts: Receipts::new(start.receipts, start.cursor, start.after),
+            receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
-            held: None,
+            held: Vec::new(),
             asked: false,
             falling: false,
             writing: false,
@@ -160,9 +163,30 @@ impl Machine {
             && self.position < id
             && id <= self.start.newest_at_login;
         if comes_again && id > self.receipts.cursor() {
-            self.held = self.held.max(Some(id));
+            self.hold(id);
         } else {
             self.judge(id, now, queue);
+        }
+    }
+
+    /// Each waits by itself: a wrong one must not take a right one with it.
+    fn hold(&mut self, id: MsgId) {
+        let at = self.held.partition_point(|held| *held <= id);
+        self.held.insert(at, id);
+        if self.held.len() > HELD_MAX {
+            self.held.remove(0);
+        }
+    }
+
+    fn judge_held(&mut self, now: Now, queue: &mut Vec<u8>) {
+        let all = self.state == State::Live || !self.receipts.has_room(true);
+        let upto = if all { MsgId::MAX } else { self.position };
+        let later = self.held.partition_point(|id| *id <= upto);
+        if later > 0 {
+            let later = self.held.split_off(later);
+            for id in std::mem::replace(&mut self.held, later) {
+                self.judge(id, now, queue);
+            }
         }
     }
 
@@ -245,12 +269,7 @@ impl Machine {
 
     /// What follows from any input: receipts that can be judged now, the cursor, Pings, the window.
     fn settle(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        let judged = |id: &MsgId| {
-            self.position >= *id || self.state == State::Live || !self.receipts.has_room(true)
-        };
-        if let Some(id) = self.held.take_if(|id| judged(id)) {
-            self.judge(id, now, queue);
-        }
+        self.judge_held(now, queue);
         if let Some(cursor) = self.receipts.moved(self.position) {
             self.confirm(cursor, now, actions);
         }
@@ -265,10 +284,10 @@ impl Machine {
         }
     }
 
-    /// Whether the window takes more deliveries. A receipt that is held must be able to come true:
+    /// Whether the window takes more deliveries. A receipt that waits must be able to come true:
     /// the session before this one may have gone a little further.
     fn has_room(&self) -> bool {
-        self.receipts.has_room(self.held.is_some())
+        self.receipts.has_room(!self.held.is_empty())
     }
 
     /// The next step of catching up, once all output has left.
@@ -319,5 +338,7 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,10 @@
 //!
 //! - [`identity`]: who logs in, and whether the token says so;
 //! - [`machine`]: what a session does, as a pure state machine;
-//! - [`task`]: the one task that owns the socket and carries out what the machine says.
+//! - [`conversation`]: what happens, in its order, to the machine, and its actions carried out;
+//! - [`task`]: the one task that owns the socket and waits.
 
+mod conversation;
 pub mod identity;
 pub mod machine;
 pub mod task;
@@ -26,7 +28,7 @@ use crate::protocol::login::Login;
 use crate::store::{AppendError, Store};
 use crate::websocket::Connection;
 use identity::Identity;
-use machine::Start;
+use machine::{Start, Window};
 use task::Session;
 
 /// What all sessions share.
@@ -110,6 +112,7 @@ async fn admit(
         newest_at_login,
         token_expires_at_ms,
         ping_interval: context.ping_interval,
+        window: Window::DEFAULT,
     };
     Ok((identity, registration, outbox, start))
 }

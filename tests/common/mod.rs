@@ -12,15 +12,23 @@
     clippy::unwrap_used
 )]
 
+pub mod checker;
 pub mod chromium;
 pub mod client;
+pub mod device;
+pub mod fleet;
 pub mod home;
 pub mod http;
+pub mod link;
 pub mod login;
+pub mod proxy;
+pub mod random;
 pub mod raw;
+pub mod sender;
 pub mod server;
 pub mod stage;
 pub mod tls;
+pub mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -91,4 +91,24 @@ pub struct Start {
     pub token_expires_at_ms: Option<u64>,
     /// Time without any input after which a Ping is sent.
     pub ping_interval: Duration,
+    /// How much is delivered ahead of its receipts.
+    pub window: Window,
+}
+
+/// Most unconfirmed deliveries of a session before further ones wait; what is under way then still
+/// comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Most messages.
+    pub messages_max: usize,
+    /// Most bytes of their frames: what a peer that stopped reading may cost the kernel.
+    pub bytes_max: usize,
+}
+
+impl Window {
+    /// What every session of a server has.
+    pub const DEFAULT: Self = Self {
+        messages_max: 8192,
+        bytes_max: 2 << 20,
+    };
 }

@@ -7,14 +7,9 @@
 
 use std::collections::VecDeque;
 
+use super::Window;
 use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
-
-/// Most unconfirmed deliveries before further ones wait; what is under way then still comes.
-const WINDOW_MESSAGES: usize = 8192;
-
-/// Most bytes of them: what a peer that stopped reading may cost the kernel.
-const WINDOW_BYTES: usize = 2 << 20;
 
 /// Digits of the largest `msgId`.
 const DIGITS_MAX: usize = 16;
@@ -35,6 +30,7 @@ pub(super) struct NotDelivered;
 #[derive(Debug)]
 pub(super) struct Receipts {
     mode: ReceiptMode,
+    window: Window,
     cursor: MsgId,
     /// The cursor as it was reported last.
     reported: MsgId,
@@ -50,9 +46,10 @@ pub(super) struct Receipts {
 
 impl Receipts {
     /// A session whose device's cursor is `cursor`, and that delivers what is above `start`.
-    pub(super) fn new(mode: ReceiptMode, cursor: MsgId, start: MsgId) -> Self {
+    pub(super) fn new(mode: ReceiptMode, window: Window, cursor: MsgId, start: MsgId) -> Self {
         Self {
             mode,
+            window,
             cursor,
             reported: cursor,
             start,
@@ -79,17 +76,23 @@ impl Receipts {
             bytes,
             pinged: false,
         });
-        self.paused |= self.fills(WINDOW_MESSAGES, WINDOW_BYTES);
+        self.paused |= self.fills(1, 1);
     }
 
     /// Whether more may be delivered: what is not confirmed fills the window no longer, and once it
     /// did, no more than half of it. `stretched` doubles the window.
     pub(super) fn has_room(&self, stretched: bool) -> bool {
-        !self.paused || stretched && !self.fills(2 * WINDOW_MESSAGES, 2 * WINDOW_BYTES)
+        !self.paused || stretched && !self.fills(2, 1)
     }
 
-    fn fills(&self, messages: usize, bytes: usize) -> bool {
-        self.unconfirmed.len() >= messages || self.bytes >= bytes
+    /// Whether what is not confirmed fills `times / parts` of the window.
+    fn fills(&self, times: usize, parts: usize) -> bool {
+        let Window {
+            messages_max,
+            bytes_max,
+        } = self.window;
+        self.unconfirmed.len() >= messages_max * times / parts
+            || self.bytes >= bytes_max * times / parts
     }
 
     /// How many deliveries wait for a Ping that asks for their receipt.
@@ -158,7 +161,7 @@ impl Receipts {
             self.cursor = delivery.id;
         }
         self.unpinged = self.unpinged.min(self.unconfirmed.len());
-        self.paused &= self.fills(WINDOW_MESSAGES / 2, WINDOW_BYTES / 2);
+        self.paused &= self.fills(1, 2);
         if self.unconfirmed.is_empty() {
             // A session that is level keeps nothing.
             self.unconfirmed = VecDeque::new();
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
 
     fn receipts(mode: ReceiptMode, ids: &[u64]) -> Receipts {
-        let mut receipts = Receipts::new(mode, MsgId(5), MsgId(5));
+        let mut receipts = Receipts::new(mode, Window::DEFAULT, MsgId(5), MsgId(5));
         for id in ids {
             receipts.delivered(MsgId(*id), 100);
         }
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_a_later_start_leaves_out_is_confirmed_by_receipts_alone() {
-        let mut receipts = Receipts::new(ReceiptMode::Manual, MsgId(5), MsgId(8));
+        let mut receipts = Receipts::new(ReceiptMode::Manual, Window::DEFAULT, MsgId(5), MsgId(8));
         assert_eq!(receipts.moved(MsgId(9)), None);
         assert_eq!(
             receipts.received(MsgId(7)),
@@ -263,9 +266,12 @@ mod tests {
 
     #[test]
     fn the_window_closes_when_full_and_opens_when_half_of_it_is_confirmed() {
-        let table = [(WINDOW_MESSAGES as u64, 1), (4, WINDOW_BYTES as u32 / 4)];
-        for (count, bytes) in table {
-            let mut receipts = Receipts::new(ReceiptMode::Manual, MsgId(0), MsgId(0));
+        let window = Window {
+            messages_max: 10,
+            bytes_max: 1000,
+        };
+        for (count, bytes) in [(10, 1), (4, 250)] {
+            let mut receipts = Receipts::new(ReceiptMode::Manual, window, MsgId(0), MsgId(0));
             for id in 1..=count {
                 assert!(receipts.has_room(false));
                 receipts.delivered(MsgId(id), bytes);

@@ -73,6 +73,7 @@ impl Harness {
             newest_at_login: MsgId(20),
             token_expires_at_ms: None,
             ping_interval: INTERVAL,
+            window: Window::DEFAULT,
         };
         change(&mut start);
         let machine = Machine::new(start, &mut actions);
@@ -245,6 +246,22 @@ fn a_receipt_for_what_comes_again_waits_for_it() {
     let (queue, actions) = session.put(Input::Live(true));
     assert!(queue.contains("invalid_field"), "{queue}");
     assert_eq!(actions, []);
+}
+
+#[test]
+fn a_wrong_receipt_takes_no_right_one_with_it() {
+    for order in [[15, 16, 14], [16, 14, 15], [14, 15, 16]] {
+        let (mut session, _) = Harness::with(|start| start.receipts = ReceiptMode::Manual);
+        for id in order {
+            assert_eq!(session.received(id), (String::new(), vec![]));
+        }
+        let (queue, actions) = session.put(Input::Messages(vec![message(15), message(17)]));
+        assert_eq!(queue.matches("invalid_field").count(), 2, "{queue}");
+        assert_eq!(actions, [Action::Confirm(MsgId(15))]);
+    }
+    let (mut session, _) = Harness::new(None);
+    (0..100).for_each(|_| drop(session.received(14)));
+    assert_eq!(session.machine.held.len(), HELD_MAX);
 }
 
 #[test]

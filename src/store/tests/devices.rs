@@ -199,6 +199,10 @@ fn the_thirty_third_device_pushes_out_the_longest_unused() {
     let id = send_one(&world.store, "a", "u", "1");
     world.confirm("d0", id);
     assert_eq!(world.cursor("d0"), Some(id));
+    // Nor is its next login told so before it is durable.
+    assert_eq!(world.enter("d0"), id);
+    let world = world.reopen(false);
+    assert_eq!(world.cursor("d0"), Some(id));
 }
 
 #[test]

@@ -2,82 +2,21 @@
 //!
 //! Held: what was acknowledged is there exactly once, in the order of ids, whatever
 //! happened; ids rise strictly; what was refused is not there, unless a crash came
-//! before its fate was settled; a repeat gets the first ids.
+//! before its fate was settled; a repeat gets the first ids; a device that was told its
+//! cursor is known and has not more; one that was not used for a month is gone.
+
+mod cursors;
+mod steps;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::simulated::{Fault, SimulatedFileSystem};
+use self::cursors::{Cursors, RESOURCES, USERS};
+use self::steps::{Ending, Harm, Step, steps};
+use super::simulated::SimulatedFileSystem;
 use super::*;
-
-#[derive(Debug, Clone)]
-enum Step {
-    /// So many sends at once: sender, recipient, bytes, and whether with an own id.
-    Send(Vec<(u8, u8, u16, bool)>),
-    /// The last own id once more.
-    Repeat,
-    Confirm(u8),
-    PutDomain,
-    RemoveDomain,
-    Checkpoint,
-    MoveClock(i32),
-    Arm(Fault, u32),
-    Reopen(Ending),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Close,
-    Kill,
-    Power(u64, Harm),
-    CloseAnd(Harm),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Harm {
-    None,
-    Truncate(u16),
-    Overwrite(u16),
-    Delete,
-    DeleteState,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let fault = prop_oneof![
-        3 => Just(Fault::Crash),
-        2 => Just(Fault::FailSync),
-        2 => Just(Fault::ShortWrite),
-        1 => (1..60_u32).prop_map(Fault::Full),
-    ];
-    let harm = prop_oneof![
-        2 => Just(Harm::None),
-        1 => any::<u16>().prop_map(Harm::Truncate),
-        1 => any::<u16>().prop_map(Harm::Overwrite),
-        1 => Just(Harm::Delete),
-        1 => Just(Harm::DeleteState),
-    ];
-    let ending = prop_oneof![
-        1 => Just(Ending::Close),
-        1 => Just(Ending::Kill),
-        3 => (any::<u64>(), harm.clone()).prop_map(|(seed, harm)| Ending::Power(seed, harm)),
-        1 => harm.prop_map(Ending::CloseAnd),
-    ];
-    let send = (0..4_u8, 0..3_u8, 0..3_000_u16, any::<bool>());
-    let step = prop_oneof![
-        12 => prop::collection::vec(send, 1..30).prop_map(Step::Send),
-        2 => Just(Step::Repeat),
-        2 => (0..3_u8).prop_map(Step::Confirm),
-        1 => Just(Step::PutDomain),
-        1 => Just(Step::RemoveDomain),
-        3 => Just(Step::Checkpoint),
-        1 => (-1_000_000..1_000_000_i32).prop_map(Step::MoveClock),
-        5 => (fault, 0..40_u32).prop_map(|(fault, after)| Step::Arm(fault, after)),
-        3 => ending.prop_map(Step::Reopen),
-    ];
-    prop::collection::vec(step, 1..30)
-}
 
 /// What the store must hold.
 #[derive(Default)]
@@ -88,7 +27,7 @@ struct Model {
     doubtful: BTreeSet<(String, String)>,
     /// Own ids of acknowledged sends.
     own_ids: BTreeMap<String, (String, Vec<MsgId>)>,
-    cursors: BTreeMap<String, (MsgId, MsgId)>,
+    cursors: Cursors,
     domain: bool,
     domain_doubtful: bool,
     last: MsgId,
@@ -101,6 +40,7 @@ struct World {
     clock: Arc<ManualClock>,
     store: Option<Store>,
     model: Model,
+    months_us: u64,
 }
 
 impl World {
@@ -142,7 +82,7 @@ impl World {
             self.model.domain_doubtful = false;
         }
         assert_eq!(present, self.model.domain);
-        for to in ["u0", "u1", "u2"] {
+        for to in USERS {
             let found = check_consistent(self.store(), &mailbox("d", to));
             for message in found {
                 let known = self.model.mailboxes.entry(to.to_owned()).or_default();
@@ -157,11 +97,14 @@ impl World {
         }
         self.model.doubtful.clear();
         self.check();
+        let store = self.store.as_ref().unwrap();
+        self.model.cursors.settle(store);
     }
 
     fn check(&self) {
         let store = self.store();
-        for to in ["u0", "u1", "u2"] {
+        self.model.cursors.check(store);
+        for to in USERS {
             let found = check_consistent(store, &mailbox("d", to));
             let found: Vec<_> = found
                 .iter()
@@ -169,10 +112,6 @@ impl World {
                 .collect();
             let known = self.model.mailboxes.get(to).cloned().unwrap_or_default();
             assert_eq!(found, known.into_iter().collect::<Vec<_>>(), "{to}");
-            let (least, most) = self.model.cursors.get(to).copied().unwrap_or_default();
-            let cursor = store.cursor(&device("d", to, "web")).unwrap();
-            let cursor = cursor.unwrap_or_default();
-            assert!(least <= cursor && cursor <= most, "{least} {cursor} {most}");
         }
     }
 
@@ -193,11 +132,7 @@ impl World {
         for (to, content, own_id, answer) in waiting {
             match answer.recv_timeout(WAIT).unwrap() {
                 Ok(accepted) => {
-                    assert!(!accepted.duplicate);
-                    assert!(accepted.ids[0] > self.model.last);
-                    self.model.last = accepted.ids[0];
-                    let known = self.model.mailboxes.entry(to).or_default();
-                    known.insert(accepted.ids[0], content);
+                    self.model.accepted(to, content, &accepted);
                     if let Some((from, own_id)) = own_id {
                         self.model.own_ids.insert(own_id, (from, accepted.ids));
                     }
@@ -206,6 +141,40 @@ impl World {
                     self.model.doubtful.insert((to, content));
                 }
             }
+        }
+    }
+
+    fn send_to(&mut self, to: u8, resource: u8) {
+        let (to, resource) = names(to, resource);
+        self.model.sent += 1;
+        let content = self.model.sent.to_string();
+        let mut draft = draft("s0", &[to], &content);
+        draft.to_resource = Some(Resource::parse(resource).unwrap());
+        let accepted = send(self.store(), draft);
+        let refused = matches!(accepted, Err(AppendError::DomainRemoved));
+        if !refused {
+            let cursors = &mut self.model.cursors;
+            cursors.touched(to, resource, None, accepted.is_ok());
+        }
+        match accepted {
+            Ok(accepted) => self.model.accepted(to.to_owned(), content, &accepted),
+            Err(_) => drop(self.model.doubtful.insert((to.to_owned(), content))),
+        }
+    }
+
+    fn enter(&mut self, to: u8, resource: u8, after: Option<u8>) {
+        let (to, resource) = names(to, resource);
+        let ids = self.model.mailboxes.get(to);
+        let after = after.map(|at| {
+            let id = ids.and_then(|ids| ids.keys().nth(usize::from(at)));
+            id.copied().unwrap_or_default()
+        });
+        let entered = enter(self.store(), &device("d", to, resource), after);
+        let cursors = &mut self.model.cursors;
+        match entered {
+            Ok(id) => cursors.entered(to, resource, after, id),
+            Err(AppendError::DomainRemoved) => {}
+            Err(_) => cursors.touched(to, resource, after, false),
         }
     }
 
@@ -223,19 +192,21 @@ impl World {
         match step {
             Step::Send(sends) => self.send(sends),
             Step::Repeat => self.repeat(),
-            Step::Confirm(to) => {
-                let to = format!("u{to}");
-                let newest = self
-                    .model
-                    .mailboxes
-                    .get(&to)
-                    .and_then(BTreeMap::last_key_value);
-                let newest = newest.map(|(id, _)| *id);
-                let confirmed = newest.unwrap_or_default();
-                self.store().confirm(&device("d", &to, "web"), confirmed);
-                // From the beginning: that is where a removal of the domain has put it.
-                let most = newest.unwrap_or(MsgId::MAX);
-                self.model.cursors.entry(to).or_default().1 = most;
+            Step::Confirm(to, resource) => {
+                let (to, resource) = names(*to, *resource);
+                let newest = self.model.mailboxes.get(to);
+                let newest = newest.and_then(BTreeMap::last_key_value);
+                let newest = newest.map_or(MsgId::ZERO, |(id, _)| *id);
+                self.store().confirm(&device("d", to, resource), newest);
+                self.model.cursors.confirmed(to, resource, newest);
+            }
+            Step::Enter(to, resource, after) => self.enter(*to, *resource, *after),
+            Step::SendTo(to, resource) => self.send_to(*to, *resource),
+            Step::Month => {
+                self.months_us += 31 * 24 * 60 * 60 * 1_000_000;
+                self.clock.set_us(NOW_US + self.months_us);
+                self.model.cursors.forget();
+                self.model.own_ids.clear();
             }
             Step::PutDomain if !self.model.domain && !self.model.domain_doubtful => {
                 match self.store().put_domain(record("d")) {
@@ -249,14 +220,18 @@ impl World {
                         assert!(removed);
                         self.model.domain = false;
                         self.model.forget();
+                        self.model.cursors.removed(self.model.last, true);
                     }
-                    Err(_) => self.model.domain_doubtful = true,
+                    Err(_) => {
+                        self.model.domain_doubtful = true;
+                        self.model.cursors.removed(self.model.last, false);
+                    }
                 }
             }
             Step::PutDomain | Step::RemoveDomain => {}
             Step::Checkpoint => self.store().checkpoint(),
             Step::MoveClock(by_us) => {
-                let now_us = NOW_US.saturating_add_signed(i64::from(*by_us));
+                let now_us = (NOW_US + self.months_us).saturating_add_signed(i64::from(*by_us));
                 self.clock.set_us(now_us);
             }
             Step::Arm(fault, after) => self.files.arm(*fault, *after),
@@ -321,12 +296,26 @@ impl World {
     }
 }
 
+fn names(to: u8, resource: u8) -> (&'static str, &'static str) {
+    (USERS[usize::from(to)], RESOURCES[usize::from(resource)])
+}
+
 impl Model {
     /// What the removal of the domain does.
     fn forget(&mut self) {
         self.mailboxes.clear();
         self.own_ids.clear();
-        self.cursors.clear();
+        self.cursors.forget();
+    }
+
+    /// A send to one recipient was acknowledged.
+    fn accepted(&mut self, to: String, content: String, accepted: &Accepted) {
+        let id = accepted.ids[0];
+        assert!(!accepted.duplicate);
+        assert!(id > self.last);
+        self.last = id;
+        self.cursors.accepted(id);
+        self.mailboxes.entry(to).or_default().insert(id, content);
     }
 }
 
@@ -351,6 +340,7 @@ proptest! {
             clock: clock(),
             store: None,
             model: Model::default(),
+            months_us: 0,
         };
         world.open();
         for step in &steps {

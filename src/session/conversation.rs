@@ -1,0 +1,195 @@
+//! What a session's task does with its machine: polls in a fixed order for what may happen, tells the
+//! machine, and carries out its actions.
+//!
+//! Never waits itself, never spawns, and reaches the server only through [`Services`]. Invariant:
+//! dropping a pending poll loses nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use crate::hub::{Outbox, Registration};
+use crate::model::{Message, MsgId};
+use crate::protocol::client_frame::{self, FrameRules};
+use crate::session::machine::{Action, Input, Machine, Now, Start};
+use crate::websocket::{Connection, Event};
+
+/// What a session needs of its server.
+pub(super) trait Services {
+    /// What the clocks show.
+    fn now(&self) -> Now;
+
+    /// What frames may hold.
+    fn rules(&self) -> &FrameRules;
+
+    /// Most bytes waiting to be written; while there are more, nothing is read from the socket.
+    fn output_bytes_max(&self) -> usize;
+
+    /// Ready while the store keeps up: senders that are faster are slowed down, not refused.
+    fn poll_keeps_up(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Begins to read messages above `after` from the store, in place of any read before.
+    fn read(&mut self, after: MsgId);
+
+    /// The answer to the read that is under way, `None` where it failed. Pending where there is none.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<Message>>>;
+
+    /// Moves the device's receipt cursor.
+    fn confirm(&self, id: MsgId);
+
+    /// Carries out a send; `outbox` gets its outcome.
+    fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send);
+
+    /// As [`Input::Token`].
+    fn validity(&self) -> Option<Option<u64>>;
+}
+
+/// Wakes a session when time alone makes something happen. May be ready too early.
+pub(super) trait Timer: Future<Output = ()> {
+    /// From now on is ready once `time` has passed.
+    fn wake_in(self: Pin<&mut Self>, time: Duration);
+}
+
+/// How a session ends on its socket.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With this code and reason.
+    Close(u16, String),
+    /// There is nobody to talk to.
+    Gone,
+}
+
+/// A session that has been admitted; its place in the hub goes when this is dropped.
+pub(super) struct Conversation<S> {
+    services: S,
+    registration: Registration,
+    outbox: Arc<Outbox>,
+    machine: Machine,
+    /// What the machine wants done next.
+    actions: Vec<Action>,
+    /// Nothing was read because the store is behind: what the peer said is not known.
+    deaf: bool,
+}
+
+impl<S: Services> Conversation<S> {
+    pub(super) fn new(
+        services: S,
+        registration: Registration,
+        outbox: Arc<Outbox>,
+        start: Start,
+    ) -> Self {
+        let mut actions = Vec::new();
+        let machine = Machine::new(start, &mut actions);
+        Self {
+            services,
+            registration,
+            outbox,
+            machine,
+            actions,
+            deaf: false,
+        }
+    }
+
+    /// The next input.
+    pub(super) fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        mut timer: Pin<&mut impl Timer>,
+    ) -> Poll<Input> {
+        let machine = &self.machine;
+        // Here, as it is not only inputs that may have made it earlier: their actions may, too.
+        timer.as_mut().wake_in(machine.wake_in(self.services.now()));
+        if let Poll::Ready(taken) =
+            self.outbox
+                .poll_take(cx, !machine.is_writing(), machine.is_live())
+        {
+            return Poll::Ready(Input::Taken(taken));
+        }
+        // Only now: the outbox knows whom to wake when the window of sends opens.
+        self.deaf = !(self.outbox.may_send() && self.services.poll_keeps_up(cx).is_ready());
+        let queued_bytes_max = self.services.output_bytes_max();
+        let reads =
+            |connection: &Connection| !self.deaf && connection.queued_bytes() < queued_bytes_max;
+        let read_before = reads(connection);
+        let mut event = connection.poll_event(cx, read_before);
+        if event.is_pending() && !read_before && reads(connection) {
+            // Some was written, not all: nothing else would say that there is room for input now.
+            event = connection.poll_event(cx, true);
+        }
+        if let Poll::Ready(event) = event {
+            return Poll::Ready(input(event));
+        }
+        if let Poll::Ready(messages) = self.services.poll_read(cx) {
+            return Poll::Ready(messages.map_or(Input::ReadFailed, Input::Messages));
+        }
+        ready!(timer.poll(cx));
+        Poll::Ready(Input::Tick)
+    }
+
+    /// Tells the machine what has happened.
+    pub(super) fn take(&mut self, input: Input, connection: &mut Connection) {
+        if connection.take_heard() | std::mem::take(&mut self.deaf) {
+            self.handle(Input::Heard, connection);
+        }
+        self.handle(input, connection);
+    }
+
+    fn handle(&mut self, input: Input, connection: &mut Connection) {
+        let (now, rules) = (self.services.now(), self.services.rules());
+        self.machine
+            .handle(input, now, rules, connection.queue(), &mut self.actions);
+    }
+
+    /// Carries out what the machine wants, also what it wants in answer to that.
+    pub(super) fn carry_out_all(&mut self, connection: &mut Connection) -> Option<End> {
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                if let Some(end) = self.carry_out(action, connection) {
+                    return Some(end);
+                }
+            }
+        }
+        None
+    }
+
+    fn carry_out(&mut self, action: Action, connection: &mut Connection) -> Option<End> {
+        let services = &mut self.services;
+        match action {
+            Action::Read(after) => services.read(after),
+            Action::GoLive(position) => {
+                let live = self.outbox.try_go_live(position);
+                self.handle(Input::Live(live), connection);
+            }
+            Action::FallBehind => self.outbox.fall_behind(),
+            // A session that was replaced confirms nothing any more: its successor may have gone back.
+            Action::Confirm(id) => self.registration.if_current(|| services.confirm(id)),
+            Action::Send(send) => services.send(&self.outbox, send),
+            Action::CheckToken => {
+                let validity = services.validity();
+                self.handle(Input::Token(validity), connection);
+            }
+            Action::Close(reason) => {
+                return Some(End::Close(reason.code(), reason.text().into_owned()));
+            }
+            Action::AnswerClose(code) => return Some(End::Close(code, String::new())),
+            Action::End => return Some(End::Gone),
+        }
+        None
+    }
+}
+
+fn input(event: Event) -> Input {
+    match event {
+        Event::Text(text) => Input::Text(text),
+        Event::Pong(payload) => Input::Pong(payload),
+        // Binary messages are violations here, so none arrives.
+        Event::Binary(_) => Input::Heard,
+        Event::Close { code } => Input::PeerClosed(code),
+        Event::Violation(violation) => Input::Violation(violation),
+        Event::Ended => Input::Ended,
+        Event::Flushed => Input::Flushed,
+    }
+}

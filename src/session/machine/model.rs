@@ -1,0 +1,158 @@
+//! The session machine against a model: what a session does, through random logins, cuts, stalls,
+//! receipts, late answers of the store and restarts, in memory and on a clock that is moved by hand.
+//!
+//! Real are the machine, the conversation that drives it, the hub with its outboxes and the connection;
+//! in memory are the stream, the client and the store. Held, after each step and once every device has
+//! logged in again and drained:
+//! - a session delivers what its device is due, from where it began, without gap or repeat, and nothing
+//!   else; in the end nothing that was due is missing;
+//! - the cursor moves by receipts that count, over messages of other devices, and never else; receipts
+//!   that count move it, wrong ones are answered by an error;
+//! - unconfirmed deliveries and what waits for the socket are bounded, and go on once confirmed;
+//! - Pings come in time, with the right payload, and not too many; a dead peer's session ends, a live
+//!   one's never;
+//! - whoever has something to do has been woken.
+//!
+//! `RELAYBOX_TEST_CASES` sets the number of cases; a failure prints the seed of its case, and
+//! `RELAYBOX_TEST_SEED` runs that case again.
+
+mod client;
+mod clients;
+mod desk;
+mod ending;
+mod frames;
+mod session;
+mod steps;
+mod store;
+mod watch;
+mod wire;
+mod world;
+
+use std::hash::{BuildHasher, RandomState};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+
+use super::Window;
+use crate::model::MsgId;
+use steps::STEPS_MAX;
+use world::World;
+
+/// Cases of one run, where nothing else is asked for.
+const CASES: u64 = 4000;
+
+/// Tries to make a failing case smaller.
+const SHRINKS_MAX: u32 = 5000;
+
+/// The time of day when a case begins.
+const WALL_MS: u64 = 1_000_000;
+
+/// Most bytes of a message's frame beside its content.
+const FRAME_BYTES_MAX: usize = 180;
+
+/// Fewest bytes of a message's frame.
+const FRAME_BYTES_MIN: usize = 100;
+
+/// Most bytes of a content.
+const CONTENT_BYTES_MAX: usize = 250;
+
+type Failure = TestCaseError;
+type Checked = Result<(), Failure>;
+
+fn fail(what: String) -> Failure {
+    TestCaseError::fail(what)
+}
+
+/// The limits of a case.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    window: Window,
+    chunk_messages: usize,
+    chunk_bytes: usize,
+    outbox_bytes_max: usize,
+    to_client_bytes: usize,
+    to_server_bytes: usize,
+    interval_ms: u64,
+    /// Reads are answered at once.
+    store_at_once: bool,
+    /// Before the last logins the server is killed; else they replace the sessions that there are.
+    ends_with_restart: bool,
+    ends_manual: bool,
+}
+
+impl Settings {
+    /// Most messages of one read of the store, and most bytes of their frames.
+    fn chunk_max(&self) -> (usize, usize) {
+        let frames = self.chunk_bytes + CONTENT_BYTES_MAX + self.chunk_messages * FRAME_BYTES_MAX;
+        (self.chunk_messages, frames)
+    }
+}
+
+/// What is known of a session when it begins.
+#[derive(Debug, Clone)]
+struct Facts {
+    device: usize,
+    manual: bool,
+    began_ms: u64,
+    /// The device's cursor, and above what deliveries begin.
+    cursor: MsgId,
+    after: MsgId,
+    /// What was surely there before the login, and what may have been.
+    published: MsgId,
+    committed: MsgId,
+    settings: Settings,
+}
+
+fn run(settings: u64, steps: &[u64]) -> Checked {
+    let mut world = World::new(steps::settings(settings));
+    for random in steps {
+        let (step, runs) = steps::step(*random);
+        world.step(&step, runs)?;
+    }
+    world.finish()
+}
+
+/// Runs the case of this seed; where it fails, says how, as small as it can be made.
+fn run_case(seed: u64) {
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: SHRINKS_MAX,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
+    let random = || any::<u64>().no_shrink();
+    let case = (random(), vec(random(), 1..=STEPS_MAX));
+    let outcome = TestRunner::new(config).run(&case, |(settings, steps)| run(settings, &steps));
+    if let Err(TestError::Fail(why, (settings, steps))) = outcome {
+        let settings = steps::settings(settings);
+        let steps = steps.iter().map(|random| match steps::step(*random) {
+            (step, true) => format!("\n{step:?}"),
+            (step, false) => format!("\n{step:?}, and nothing runs"),
+        });
+        let steps: String = steps.collect();
+        panic!("RELAYBOX_TEST_SEED={seed}: {why}\n{settings:?}{steps}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn sessions_do_what_the_model_says() {
+    // An orderly close sets a deadline; it is the world that says when it is over.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.expect("a runtime without threads");
+    let _timers = runtime.enter();
+    if let Some(seed) = number("RELAYBOX_TEST_SEED") {
+        return run_case(seed);
+    }
+    let first = RandomState::new().hash_one("seed");
+    for case in 0..number("RELAYBOX_TEST_CASES").unwrap_or(CASES) {
+        run_case(first.wrapping_add(case));
+    }
+}

@@ -1,0 +1,135 @@
+//! The client's end of a session: what it has read, and what it answers when it is told to.
+
+use proptest::prop_assert;
+
+use super::Checked;
+use super::frames::{Frame, REFUSAL, message_id, parse};
+use super::wire::Wire;
+use crate::model::MsgId;
+
+const MASK: [u8; 4] = [0x5a, 0x11, 0xc3, 0x08];
+
+pub(super) struct Client {
+    pub(super) wire: Wire,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Deliveries, in the order in which they came.
+    pub(super) ids: Vec<MsgId>,
+    /// Payloads of Pings, in their order.
+    pub(super) pings: Vec<Vec<u8>>,
+    /// How many of them were answered or passed over.
+    answered: usize,
+    pub(super) errors: usize,
+    /// What [`Client::answer`] has confirmed.
+    said: Option<MsgId>,
+    /// The code that the server closed with.
+    pub(super) closed: Option<u16>,
+}
+
+impl Client {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            input: Vec::new(),
+            output: Vec::new(),
+            ids: Vec::new(),
+            pings: Vec::new(),
+            answered: 0,
+            errors: 0,
+            said: None,
+            closed: None,
+        }
+    }
+
+    /// Reads up to so many bytes; `check` is asked about each delivery.
+    pub(super) fn read(
+        &mut self,
+        bytes_max: usize,
+        mut check: impl FnMut(&str, MsgId) -> Checked,
+    ) -> Checked {
+        self.wire.write(&mut self.output);
+        self.input
+            .extend(self.wire.read(bytes_max).unwrap_or_default());
+        let input = std::mem::take(&mut self.input);
+        let mut rest = &input[..];
+        while let Some((frame, length)) = parse(rest).map_err(super::fail)? {
+            rest = &rest[length..];
+            match frame {
+                Frame::Ping(payload) => self.pings.push(payload.to_vec()),
+                Frame::Close(code) => self.closed = Some(code),
+                Frame::Text("pong") => {}
+                Frame::Text(text) => {
+                    if let Some(id) = message_id(text) {
+                        check(text, id)?;
+                        self.ids.push(id);
+                    } else {
+                        prop_assert!(text.ends_with(REFUSAL), "{text}");
+                        self.errors += 1;
+                    }
+                }
+            }
+        }
+        self.input = rest.to_vec();
+        if self.closed.is_some() && !self.wire.is_cut() {
+            self.send(0x88, &1000_u16.to_be_bytes());
+            self.wire.cut(usize::MAX, usize::MAX);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, first: u8, payload: &[u8]) {
+        let length = u8::try_from(payload.len()).expect("short");
+        self.output.extend([first, 0x80 | length]);
+        self.output.extend(MASK);
+        self.output
+            .extend(payload.iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b));
+        self.wire.write(&mut self.output);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.send(0x81, text.as_bytes());
+    }
+
+    pub(super) fn received(&mut self, id: MsgId) {
+        self.text(&format!("{{\"received\":{id}}}"));
+    }
+
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        self.send(0x8a, payload);
+    }
+
+    pub(super) fn close(&mut self, code: u16) {
+        self.send(0x88, &code.to_be_bytes());
+    }
+
+    /// Answers the latest Ping that was not answered, as a client may (RFC 6455, 5.5.3).
+    pub(super) fn pong_latest(&mut self) {
+        if self.answered < self.pings.len() {
+            self.answered = self.pings.len() - 1;
+            self.pong_next();
+        }
+    }
+
+    /// Answers the first Ping that was not answered.
+    pub(super) fn pong_next(&mut self) {
+        if let Some(payload) = self.pings.get(self.answered).cloned() {
+            self.answered += 1;
+            self.pong(&payload);
+        }
+    }
+
+    /// What an honest client does once it has read: it confirms what it got.
+    pub(super) fn answer(&mut self, manual: bool) {
+        self.pong_latest();
+        let last = self.ids.last().copied();
+        if manual && last > self.said {
+            self.said = last;
+            last.into_iter().for_each(|last| self.received(last));
+        }
+    }
+
+    /// Whether a Ping waits for its answer.
+    pub(super) fn owes_pong(&self) -> bool {
+        self.answered < self.pings.len()
+    }
+}

@@ -1,0 +1,182 @@
+//! What clients do, and what they know over all their sessions.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::Checked;
+use super::desk::Shared;
+use super::session::Session;
+use super::steps::{Pong, Receipt, Step};
+use super::world::World;
+use crate::model::MsgId;
+
+/// Above every id of a case, and even.
+pub(super) const FUTURE: u64 = 1 << 40;
+
+/// What a client knows of itself, over all its sessions.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) received: BTreeSet<MsgId>,
+    /// What it said that it had, without having received it.
+    waived: BTreeSet<MsgId>,
+    /// Everything above this is due.
+    pub(super) base: Option<MsgId>,
+}
+
+impl Known {
+    pub(super) fn has(&self, id: MsgId) -> bool {
+        self.received.contains(&id) || self.waived.contains(&id)
+    }
+
+    /// The client says that it has everything up to `upto`.
+    pub(super) fn waive(&mut self, device: usize, upto: MsgId, shared: &Rc<RefCell<Shared>>) {
+        let store = &shared.borrow().store;
+        let said = store
+            .due(device, store.cursor(device))
+            .take_while(|message| message.id <= upto);
+        self.waived.extend(said.map(|message| message.id));
+    }
+}
+
+impl World {
+    /// The session that is to be replaced gets a receipt, and has not yet carried out what follows.
+    pub(super) fn race(&mut self, device: usize) -> Checked {
+        self.run()?;
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .rev()
+            .find(|s| s.desk.device == device)
+        else {
+            return Ok(());
+        };
+        match session.client.ids.last().copied() {
+            Some(last) if session.watch.facts.manual => session.client.received(last),
+            _ => session.client.pong_latest(),
+        }
+        session
+            .next_input(&self.devices[device].received)
+            .map(|_| ())
+    }
+
+    pub(super) fn read(&mut self, device: usize, bytes: usize) -> Checked {
+        let found = self
+            .sessions
+            .iter_mut()
+            .rev()
+            .find(|session| session.desk.device == device);
+        let received = &mut self.devices[device].received;
+        found.map_or(Ok(()), |session| {
+            session.read(bytes, |id| {
+                received.insert(id);
+            })
+        })
+    }
+
+    pub(super) fn pong(&mut self, device: usize, which: Pong) {
+        let future = FUTURE.to_string();
+        let last = self.shared.borrow().store.last;
+        let Some(session) = self.session(device) else {
+            return;
+        };
+        let client = &mut session.client;
+        match which {
+            Pong::Latest => client.pong_latest(),
+            Pong::Next => client.pong_next(),
+            Pong::All => {
+                while client.owes_pong() {
+                    client.pong_next();
+                }
+            }
+            Pong::Delivery(back) => {
+                if let Some(id) = client.ids.iter().rev().nth(back) {
+                    client.pong(id.to_string().as_bytes());
+                }
+            }
+            Pong::Junk(which) => {
+                let newest = client.ids.last().copied().unwrap_or_default();
+                let (odd, zeros) = (format!("{}", newest.0 | 1), format!("0{newest}"));
+                let plus = format!("+{newest}");
+                let junk = [
+                    "",
+                    "x",
+                    "18446744073709551616",
+                    &odd,
+                    &zeros,
+                    &plus,
+                    &future,
+                ];
+                let newest = last.to_string();
+                client.pong(junk.get(which).copied().unwrap_or(&newest).as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn received(&mut self, device: usize, which: Receipt) {
+        let shared = Rc::clone(&self.shared);
+        let last_ever = self.devices[device].received.last().copied();
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .rev()
+            .find(|s| s.desk.device == device)
+        else {
+            return;
+        };
+        let client = &mut session.client;
+        let id = match which {
+            Receipt::Back(back) => client.ids.iter().rev().nth(back).copied(),
+            Receipt::LastEver => last_ever,
+            Receipt::Foreign(below) => {
+                let store = &shared.borrow().store;
+                let id = MsgId(store.last.0.saturating_sub(below));
+                let theirs = store.is_due(device, id);
+                Some(if theirs { MsgId(id.0 | 1) } else { id })
+            }
+            Receipt::Future => Some(MsgId(FUTURE)),
+            Receipt::Malformed(which) => {
+                let junk = [
+                    "-1",
+                    "1.5",
+                    "\"2\"",
+                    "[2]",
+                    "9007199254740992",
+                    "true",
+                    "2,\"toId\":1",
+                ];
+                let junk = junk.get(which).copied().unwrap_or("{}");
+                return client.text(&format!("{{\"received\":{junk}}}"));
+            }
+        };
+        let Some(id) = id else {
+            return;
+        };
+        client.received(id);
+        // A receipt is for everything before it, too.
+        if shared.borrow().store.is_due(device, id) {
+            self.devices[device].waive(device, id, &shared);
+        }
+    }
+}
+
+/// What befalls one session.
+pub(super) fn disturb(session: &mut Session, step: &Step) {
+    let client = &mut session.client;
+    match *step {
+        Step::Stall { on, .. } => client.wire.stall(on),
+        Step::Say { .. } => client.text("ping"),
+        Step::Cut {
+            to_server,
+            to_client,
+            ..
+        } => client.wire.cut(to_server, to_client),
+        Step::CutAfter { bytes, .. } => client.wire.cut_after(bytes),
+        Step::Close { code, .. } => {
+            client.close(code);
+            session.causes.closed_by_client.get_or_insert(code);
+        }
+        Step::StoreFails { .. } => session.causes.read_failed |= session.desk.fail(),
+        _ => {}
+    }
+}

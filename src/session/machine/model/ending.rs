@@ -1,0 +1,89 @@
+//! The end of a case: nothing that was due may be missing.
+
+use proptest::{prop_assert, prop_assert_eq};
+
+use super::session::Session;
+use super::steps::After;
+use super::store::DEVICES;
+use super::world::World;
+use super::{Checked, fail};
+
+impl World {
+    /// Every session goes on with an honest client until nothing is left to do.
+    fn drain(&mut self) -> Checked {
+        self.busy(false);
+        self.publish();
+        self.draining = true;
+        let left: usize = self.sessions.iter().map(Session::left).sum();
+        for session in &mut self.sessions {
+            session.client.wire.widen();
+        }
+        // Each round reads a chunk of the store at least.
+        for _ in 0..10 + 4 * left {
+            self.store_answers()?;
+            self.run()?;
+            for session in &mut self.sessions {
+                let received = &mut self.devices[session.desk.device].received;
+                session.read(usize::MAX, |id| {
+                    received.insert(id);
+                })?;
+                session.client.answer(session.watch.facts.manual);
+            }
+            if self.sessions.iter().any(Session::is_woken) {
+                continue;
+            }
+            if self.sessions.iter().all(Session::is_level) {
+                break;
+            }
+            self.pass(100)?;
+        }
+        self.draining = false;
+        self.run()?;
+        self.sessions.iter().try_for_each(Session::check_level)
+    }
+
+    /// The end of a case: what there is drains, then every device logs in once more, and drains.
+    pub(super) fn finish(&mut self) -> Checked {
+        self.run()?;
+        self.drain()?;
+        if self.settings.ends_with_restart {
+            self.restart(u64::MAX)?;
+        }
+        for device in 0..DEVICES.len() {
+            self.login(device, self.settings.ends_manual, After::Cursor, None);
+        }
+        self.begin()?;
+        self.drain()?;
+        for id in 0..DEVICES.len() {
+            let store = &self.shared.borrow().store;
+            let known = &self.devices[id];
+            let base = known
+                .base
+                .ok_or_else(|| fail("a device that never logged in".into()))?;
+            let missing = store.due(id, base).find(|message| !known.has(message.id));
+            prop_assert_eq!(
+                missing.map(|message| message.id),
+                None,
+                "device {} misses this",
+                id
+            );
+            let last = store
+                .due(id, base)
+                .last()
+                .map_or(base, |message| message.id);
+            prop_assert!(
+                store.cursor(id) >= last,
+                "device {}'s cursor stays behind",
+                id
+            );
+        }
+        let open = self
+            .sessions
+            .iter()
+            .filter(|session| session.is_open())
+            .count();
+        prop_assert_eq!(open, DEVICES.len(), "sessions that lived");
+        prop_assert_eq!(self.hub.sessions(), DEVICES.len());
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! A session under test: the code that its task runs, a connection over a stream in memory, and the
+//! client at the other end. It runs when it is told to, and only as far as it has been woken.
+
+use std::collections::BTreeSet;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use proptest::{prop_assert, prop_assert_eq};
+
+use super::client::Client;
+use super::desk::{Desk, ManualTimer};
+use super::frames::check_message;
+use super::watch::Watch;
+use super::{Checked, Facts, Settings, WALL_MS};
+use crate::hub::{Outbox, Registration};
+use crate::model::MsgId;
+use crate::protocol::login::ReceiptMode;
+use crate::session::conversation::{Conversation, End};
+use crate::session::machine::{Input, Start};
+use crate::websocket::Connection;
+
+/// Most inputs of one run; more is a session that never rests.
+const INPUTS_MAX: usize = 3000;
+
+/// How long an orderly close may take.
+const CLOSE_MS: u64 = 2000;
+
+/// Most bytes of an answer to a client's text.
+const ANSWER_BYTES_MAX: usize = 400;
+
+/// Most bytes of Pings that a blocked stream can leave behind: a session that gets none out ends.
+const PINGS_BYTES_MAX: usize = 1000;
+
+/// What the world has done that a session may, and must, end for.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    pub(super) replaced: bool,
+    pub(super) stopped: bool,
+    pub(super) revoked: bool,
+    pub(super) read_failed: bool,
+    pub(super) closed_by_client: Option<u16>,
+    pub(super) expires_ms: Option<u64>,
+}
+
+enum Stage {
+    Entering(Box<Login>),
+    Open(Box<Conversation<Desk>>, Box<Connection>),
+    Closing(Pin<Box<dyn Future<Output = ()>>>, u64),
+    Gone,
+}
+
+/// A login that has its place in the hub and waits for its cursor.
+pub(super) struct Login {
+    pub(super) connection: Connection,
+    pub(super) registration: Registration,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) after: Option<MsgId>,
+    pub(super) facts: Facts,
+}
+
+/// Set when the session's task is woken.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Session {
+    pub(super) desk: Desk,
+    pub(super) client: Client,
+    pub(super) watch: Watch,
+    pub(super) causes: Causes,
+    outbox: Arc<Outbox>,
+    stage: Stage,
+    timer_ms: u64,
+    woken: Arc<Woken>,
+    waker: Waker,
+    /// The store was behind: what the peer did may have counted as life.
+    deaf: bool,
+}
+
+impl Session {
+    pub(super) fn new(desk: Desk, client: Client, login: Login) -> Self {
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        Self {
+            desk,
+            client,
+            watch: Watch::new(login.facts.clone()),
+            causes: Causes::default(),
+            outbox: Arc::clone(&login.outbox),
+            stage: Stage::Entering(Box::new(login)),
+            timer_ms: 0,
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
+            deaf: false,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(..))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Gone)
+    }
+
+    /// The store has found the device's cursor: the conversation begins. Answers where.
+    pub(super) fn begin(&mut self) -> Option<Facts> {
+        if !matches!(self.stage, Stage::Entering(_)) {
+            return None;
+        }
+        let Stage::Entering(login) = std::mem::replace(&mut self.stage, Stage::Gone) else {
+            return None;
+        };
+        let Login {
+            connection,
+            registration,
+            outbox,
+            after,
+            mut facts,
+        } = *login;
+        let now_ms = {
+            let mut shared = self.desk.shared.borrow_mut();
+            facts.cursor = shared.store.enter(facts.device, after);
+            shared.now_ms
+        };
+        facts.after = after.map_or(facts.cursor, |after| after.min(facts.published));
+        facts.began_ms = now_ms;
+        self.desk.began_ms = now_ms;
+        let device = super::store::device(facts.device);
+        let expires_ms = *self.desk.validity.borrow();
+        let start = Start {
+            mailbox: device.mailbox,
+            resource: device.resource,
+            receipts: if facts.manual {
+                ReceiptMode::Manual
+            } else {
+                ReceiptMode::Auto
+            },
+            cursor: facts.cursor,
+            after: facts.after,
+            newest_at_login: facts.published,
+            token_expires_at_ms: expires_ms.flatten(),
+            ping_interval: Duration::from_millis(facts.settings.interval_ms),
+            window: facts.settings.window,
+        };
+        let conversation = Conversation::new(self.desk.clone(), registration, outbox, start);
+        self.timer_ms = u64::MAX;
+        self.watch = Watch::new(facts.clone());
+        self.woken.0.store(true, Ordering::Relaxed);
+        self.stage = Stage::Open(Box::new(conversation), Box::new(connection));
+        Some(facts)
+    }
+
+    /// When time alone makes something happen here.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Open(..) => Some(self.timer_ms),
+            Stage::Closing(_, until_ms) => Some(*until_ms),
+            Stage::Entering(_) | Stage::Gone => None,
+        }
+    }
+
+    /// Whether it has been told that it has something to do.
+    pub(super) fn is_woken(&self) -> bool {
+        let due = self
+            .due_ms()
+            .is_some_and(|at_ms| self.desk.shared.borrow().now_ms >= at_ms);
+        due || self.woken.0.load(Ordering::Relaxed)
+    }
+
+    /// Runs until nothing more happens, as the task does. Where it was not woken, nothing must happen.
+    pub(super) fn run(&mut self, known: &BTreeSet<MsgId>) -> Checked {
+        for _ in 0..INPUTS_MAX {
+            self.carry_out()?;
+            if !self.next_input(known)? {
+                return self.check_rest();
+            }
+        }
+        prop_assert!(false, "a session does not come to rest");
+        Ok(())
+    }
+
+    /// Takes one input and leaves what follows from it to be carried out.
+    pub(super) fn next_input(&mut self, known: &BTreeSet<MsgId>) -> Result<bool, super::Failure> {
+        let now_ms = self.desk.shared.borrow().now_ms;
+        let mut cx = Context::from_waker(&self.waker);
+        let woken = self.woken.0.swap(false, Ordering::Relaxed);
+        let (conversation, connection) = match &mut self.stage {
+            Stage::Open(conversation, connection) => (conversation, connection),
+            Stage::Closing(close, until_ms) => {
+                if close.as_mut().poll(&mut cx).is_ready() || now_ms >= *until_ms {
+                    self.stage = Stage::Gone;
+                }
+                return Ok(false);
+            }
+            Stage::Entering(_) | Stage::Gone => return Ok(false),
+        };
+        let due = now_ms >= self.timer_ms;
+        let timer_ms = &mut self.timer_ms;
+        let timer = pin!(ManualTimer { now_ms, timer_ms });
+        let polled = conversation.poll_input(&mut cx, connection, timer);
+        if self.client.wire.take_life() {
+            self.watch.alive(now_ms);
+            self.deaf = false;
+        }
+        self.deaf |= self.desk.shared.borrow().busy;
+        let Poll::Ready(input) = polled else {
+            return Ok(false);
+        };
+        prop_assert!(woken || due, "{input:?} is there, and nobody was woken");
+        // As a busy runtime would: the next poll comes without a wake.
+        self.woken.0.store(true, Ordering::Relaxed);
+        match &input {
+            Input::Pong(payload) => self.watch.pong(payload),
+            Input::Text(text) if text != "ping" => {
+                let id = text
+                    .strip_prefix("{\"received\":")
+                    .and_then(|id| id.strip_suffix('}'));
+                let id = id.and_then(MsgId::parse);
+                let current = !self.causes.replaced;
+                self.watch
+                    .received(id, current, &self.desk.shared.borrow().store, known);
+            }
+            _ => {}
+        }
+        let queued_before = connection.queue().len();
+        conversation.take(input, connection);
+        let store = &self.desk.shared.borrow().store;
+        self.watch
+            .queued(&connection.queue()[queued_before..], now_ms, store)?;
+        Ok(true)
+    }
+
+    /// Carries out what followed from the last input.
+    fn carry_out(&mut self) -> Checked {
+        let Stage::Open(conversation, connection) = &mut self.stage else {
+            return Ok(());
+        };
+        let queued_before = connection.queue().len();
+        let end = conversation.carry_out_all(connection);
+        let now_ms = self.desk.shared.borrow().now_ms;
+        let store = &self.desk.shared.borrow().store;
+        self.watch
+            .queued(&connection.queue()[queued_before..], now_ms, store)?;
+        let current = !self.causes.replaced;
+        for id in self.desk.confirmed.take() {
+            prop_assert!(current, "a session that was replaced confirms {id}");
+            self.watch.check_confirm(id, store)?;
+        }
+        if let Some(end) = end {
+            self.check_end(&end, now_ms)?;
+            let Stage::Open(conversation, connection) =
+                std::mem::replace(&mut self.stage, Stage::Gone)
+            else {
+                return Ok(());
+            };
+            drop(conversation);
+            if let End::Close(code, reason) = end {
+                let close = connection.close(code, &reason);
+                self.stage = Stage::Closing(close, now_ms + CLOSE_MS);
+            }
+            return Ok(());
+        }
+        self.watch.check_handled(current, store)
+    }
+
+    fn check_end(&self, end: &End, now_ms: u64) -> Checked {
+        let causes = &self.causes;
+        let expired = causes
+            .expires_ms
+            .is_some_and(|at_ms| WALL_MS + now_ms >= at_ms);
+        let fine = match end {
+            End::Gone => self.client.wire.is_cut(),
+            End::Close(code, _) if causes.closed_by_client == Some(*code) => true,
+            End::Close(4409, _) => causes.replaced,
+            End::Close(4401, _) => causes.revoked || expired,
+            End::Close(1001, _) => causes.stopped,
+            End::Close(1011, _) => causes.read_failed || self.watch.is_dead(now_ms),
+            End::Close(..) => false,
+        };
+        prop_assert!(fine, "it ends with {end:?}, for {causes:?}");
+        Ok(())
+    }
+
+    /// What holds whenever a session waits.
+    fn check_rest(&mut self) -> Checked {
+        let Stage::Open(_, connection) = &self.stage else {
+            return Ok(());
+        };
+        let shared = self.desk.shared.borrow();
+        self.watch.check_time(shared.now_ms, self.deaf)?;
+        let Settings {
+            outbox_bytes_max, ..
+        } = self.desk.settings;
+        let (_, chunk_bytes) = self.desk.settings.chunk_max();
+        let queue_max = outbox_bytes_max
+            + ANSWER_BYTES_MAX
+            + chunk_bytes.max(outbox_bytes_max)
+            + PINGS_BYTES_MAX;
+        let (queued, waiting) = (connection.queued_bytes(), self.outbox.waiting_bytes());
+        prop_assert!(
+            queued <= queue_max,
+            "{queued} bytes are queued, at most {queue_max}"
+        );
+        prop_assert!(
+            waiting <= outbox_bytes_max,
+            "{waiting} bytes are in the outbox"
+        );
+        let causes = &self.causes;
+        let expired = causes
+            .expires_ms
+            .is_some_and(|at_ms| WALL_MS + shared.now_ms >= at_ms);
+        let over = causes.replaced || causes.stopped || causes.revoked || expired;
+        prop_assert!(!over, "it goes on, in spite of {causes:?}");
+        Ok(())
+    }
+
+    /// The client reads; `got` is told of each delivery.
+    pub(super) fn read(&mut self, bytes_max: usize, mut got: impl FnMut(MsgId)) -> Checked {
+        let Self {
+            client,
+            watch,
+            desk,
+            ..
+        } = self;
+        let store = &desk.shared.borrow().store;
+        let mut at = client.ids.len();
+        client.read(bytes_max, |text, id| {
+            prop_assert_eq!(Some(id), watch.delivered(at), "the client's next delivery");
+            at += 1;
+            check_message(text, id, &watch.facts, store)?;
+            got(id);
+            Ok(())
+        })
+    }
+
+    /// Whether everything that is due has come, and is confirmed.
+    pub(super) fn is_level(&self) -> bool {
+        !self.is_open() || self.watch.is_level(&self.desk.shared.borrow().store)
+    }
+
+    /// As [`Watch::left`].
+    pub(super) fn left(&self) -> usize {
+        self.watch.left(&self.desk.shared.borrow().store)
+    }
+
+    /// The client has read all, and honestly confirmed it: nothing is left to do.
+    pub(super) fn check_level(&self) -> Checked {
+        if !self.is_open() {
+            return Ok(());
+        }
+        let store = &self.desk.shared.borrow().store;
+        self.watch.check_level(self.client.errors, store)
+    }
+
+    /// Ends the session as the death of its process does: what is on its way is lost.
+    pub(super) fn kill(&mut self) {
+        self.client.wire.cut(0, 0);
+        self.stage = Stage::Gone;
+    }
+}

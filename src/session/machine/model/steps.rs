@@ -1,0 +1,309 @@
+//! What may happen, and how often: each step is read from one random number.
+
+use super::Settings;
+use super::store::{DEVICES, RESOURCES};
+use crate::session::machine::Window;
+
+/// Most steps of a case.
+pub(super) const STEPS_MAX: usize = 120;
+
+/// What happens. A `device` means its newest session, and nothing happens where there is none.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Login {
+        device: usize,
+        manual: bool,
+        after: After,
+        lifetime_ms: Option<u64>,
+        racing: bool,
+        late: bool,
+    },
+    Commit {
+        mailbox: usize,
+        only: Option<usize>,
+        count: usize,
+        bytes: usize,
+        reach: Reach,
+    },
+    /// What was committed goes through the hub and counts as published.
+    Publish,
+    Read {
+        device: usize,
+        bytes: usize,
+    },
+    Stall {
+        device: usize,
+        on: bool,
+    },
+    Pong {
+        device: usize,
+        which: Pong,
+    },
+    Received {
+        device: usize,
+        which: Receipt,
+    },
+    Say {
+        device: usize,
+    },
+    Cut {
+        device: usize,
+        to_server: usize,
+        to_client: usize,
+    },
+    CutAfter {
+        device: usize,
+        bytes: usize,
+    },
+    Close {
+        device: usize,
+        code: u16,
+    },
+    Pass {
+        ms: u64,
+    },
+    /// The tokens of the device's domain changed.
+    Recheck {
+        device: usize,
+        lifetime_ms: Option<u64>,
+    },
+    /// The store carries out what was asked of it, and keeps the answers back.
+    StoreLooks,
+    StoreAnswers,
+    StoreFails {
+        device: usize,
+    },
+    Busy(bool),
+    /// Cursors become durable.
+    Persist,
+    /// A new process: sessions are gone, and what was not durable of the cursors in `lost`.
+    Restart {
+        lost: u64,
+    },
+    /// All sessions are told to end.
+    Stop,
+}
+
+/// Where a login has its deliveries begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum After {
+    Cursor,
+    LastReceived,
+    Beginning,
+    /// So many below the newest.
+    Below(u64),
+    Future,
+}
+
+/// How far a committed message gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Store,
+    Hub,
+    Published,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pong {
+    Latest,
+    Next,
+    All,
+    /// A delivery, whether or not a Ping has asked for it.
+    Delivery(usize),
+    Junk(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Receipt {
+    /// So many before the last one of this session.
+    Back(usize),
+    /// The last one that the device ever got.
+    LastEver,
+    /// An id that is none of the device's, so many below the newest.
+    Foreign(u64),
+    Future,
+    Malformed(usize),
+}
+
+/// Random bits that are used up from below.
+struct Bits(u64);
+
+impl Bits {
+    fn below(&mut self, bound: u64) -> u64 {
+        let value = self.0 % bound;
+        self.0 /= bound;
+        value
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn size(&mut self, bound: u64) -> usize {
+        self.below(bound) as usize
+    }
+}
+
+/// A step, and whether sessions run after it.
+pub(super) fn step(random: u64) -> (Step, bool) {
+    let mut bits = Bits(random);
+    let runs = !bits.one_in(6);
+    let kind = bits.below(100);
+    // The first device sees most.
+    let device = bits.pick(&[0, 0, 0, 0, 1, 1, 2, 3, 4]);
+    let step = match kind {
+        0..16 => commit(&mut bits),
+        16..34 => Step::Read {
+            device,
+            bytes: bits.pick(&[1, 30, 200, 1000, 1_000_000]),
+        },
+        34..46 => Step::Pong {
+            device,
+            which: pong(&mut bits),
+        },
+        46..56 => Step::Received {
+            device,
+            which: receipt(&mut bits),
+        },
+        56..63 => Step::Pass {
+            ms: bits.pick(&[1, 50, 100, 1000, 5_000, 25_000, 60_000]),
+        },
+        63..73 => login(&mut bits, device),
+        73..80 => Step::StoreAnswers,
+        80..82 => Step::StoreLooks,
+        82 => Step::StoreFails { device },
+        83..85 => Step::Publish,
+        85..88 => Step::Stall {
+            device,
+            on: bits.one_in(2),
+        },
+        88..90 => {
+            let (to_server, to_client) = (bits.size(100), bits.size(1000));
+            Step::Cut {
+                device,
+                to_server,
+                to_client,
+            }
+        }
+        90 => Step::CutAfter {
+            device,
+            bytes: bits.size(1000),
+        },
+        91 => Step::Close {
+            device,
+            code: bits.pick(&[1000, 1001, 4000]),
+        },
+        92 => Step::Recheck {
+            device,
+            lifetime_ms: lifetime(&mut bits, 3),
+        },
+        93 => Step::Busy(bits.one_in(2)),
+        94..96 => Step::Persist,
+        96 => Step::Restart {
+            lost: bits.below(1 << DEVICES.len()),
+        },
+        97 => Step::Stop,
+        _ => Step::Say { device },
+    };
+    (step, runs)
+}
+
+fn commit(bits: &mut Bits) -> Step {
+    Step::Commit {
+        mailbox: bits.pick(&[0, 0, 0, 0, 0, 0, 1, 2]),
+        only: bits.one_in(4).then(|| bits.size(RESOURCES.len() as u64)),
+        count: bits.pick(&[1, 1, 1, 2, 3, 5, 20]),
+        bytes: bits.size(200),
+        reach: bits.pick(&[
+            Reach::Published,
+            Reach::Published,
+            Reach::Published,
+            Reach::Hub,
+            Reach::Store,
+        ]),
+    }
+}
+
+fn login(bits: &mut Bits, device: usize) -> Step {
+    let below = After::Below(bits.below(30));
+    let afters = [After::LastReceived, After::Beginning, below, After::Future];
+    Step::Login {
+        device,
+        manual: bits.one_in(2),
+        after: if bits.one_in(3) {
+            bits.pick(&afters)
+        } else {
+            After::Cursor
+        },
+        lifetime_ms: if bits.one_in(6) {
+            lifetime(bits, 1)
+        } else {
+            None
+        },
+        racing: bits.one_in(3),
+        late: bits.one_in(4),
+    }
+}
+
+fn lifetime(bits: &mut Bits, revoked: u64) -> Option<u64> {
+    let lives = revoked == 1 || !bits.one_in(revoked);
+    lives.then(|| bits.pick(&[1, 1000, 30_000, 1_000_000]))
+}
+
+fn pong(bits: &mut Bits) -> Pong {
+    let (back, junk) = (bits.size(4), bits.size(8));
+    let (delivery, junk) = (Pong::Delivery(back), Pong::Junk(junk));
+    bits.pick(&[
+        Pong::Latest,
+        Pong::Latest,
+        Pong::Latest,
+        Pong::Next,
+        Pong::All,
+        delivery,
+        junk,
+    ])
+}
+
+fn receipt(bits: &mut Bits) -> Receipt {
+    let (back, foreign) = (
+        Receipt::Back(bits.size(6)),
+        Receipt::Foreign(bits.below(60)),
+    );
+    let malformed = Receipt::Malformed(bits.size(8));
+    let last = Receipt::Back(0);
+    bits.pick(&[
+        last,
+        last,
+        back,
+        back,
+        Receipt::LastEver,
+        foreign,
+        foreign,
+        Receipt::Future,
+        malformed,
+    ])
+}
+
+/// The limits of a case.
+pub(super) fn settings(random: u64) -> Settings {
+    let mut bits = Bits(random);
+    Settings {
+        window: Window {
+            messages_max: bits.pick(&[2, 3, 5, 12, 100]),
+            bytes_max: bits.pick(&[600, 2000, 10_000, 100_000]),
+        },
+        chunk_messages: bits.pick(&[1, 2, 5, 20]),
+        chunk_bytes: bits.pick(&[100, 500, 10_000]),
+        outbox_bytes_max: bits.pick(&[150, 500, 2000, 10_000]),
+        to_client_bytes: bits.pick(&[40, 300, 2000, 100_000]),
+        to_server_bytes: bits.pick(&[20, 1000]),
+        interval_ms: bits.pick(&[1000, 25_000, 25_000]),
+        store_at_once: bits.one_in(2),
+        ends_with_restart: bits.one_in(2),
+        ends_manual: bits.one_in(2),
+    }
+}

@@ -1,0 +1,178 @@
+//! A store in memory with the rules of the real one: messages by mailbox, a cursor for each device.
+
+use crate::model::{
+    Device, Domain, Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName,
+};
+
+/// Domain and user.
+const MAILBOXES: [(&str, &str); 3] = [("d", "u"), ("d", "v"), ("e", "u")];
+
+/// A user's devices are numbered alike, so that `toResource` names one.
+pub(super) const RESOURCES: [&str; 3] = ["a", "b", "c"];
+
+/// Mailbox and resource of each device that logs in.
+pub(super) const DEVICES: [(usize, usize); 5] = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)];
+
+pub(super) fn device(device: usize) -> Device {
+    let (mailbox, resource) = DEVICES[device];
+    Device {
+        mailbox: mailbox_of(mailbox),
+        resource: Resource::parse(RESOURCES[resource]).expect("valid"),
+    }
+}
+
+fn mailbox_of(mailbox: usize) -> Mailbox {
+    let (domain, user) = MAILBOXES[mailbox];
+    Mailbox {
+        domain: Domain::parse(domain).expect("valid"),
+        user: UserId::parse(user).expect("valid"),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    id: MsgId,
+    /// What a crash may bring back.
+    durable: MsgId,
+}
+
+#[derive(Default)]
+pub(super) struct Store {
+    mailboxes: [Vec<Message>; MAILBOXES.len()],
+    cursors: [Option<Cursor>; DEVICES.len()],
+    /// The newest message of all.
+    pub(super) last: MsgId,
+    /// The newest one that a login counts as older than itself.
+    pub(super) published: MsgId,
+}
+
+impl Store {
+    /// Makes a message durable and readable. Ids are even: an odd one never names a message.
+    pub(super) fn commit(&mut self, mailbox: usize, only: Option<usize>, bytes: usize) -> Message {
+        if let Some(known) =
+            only.and_then(|only| DEVICES.iter().position(|d| *d == (mailbox, only)))
+            && self.cursors[known].is_none()
+        {
+            self.set(known, self.highest(mailbox));
+        }
+        self.last = MsgId(self.last.0 + 2 + 2 * (bytes as u64 % 3));
+        let message = Message {
+            id: self.last,
+            mailbox: mailbox_of(mailbox),
+            to_resource: only.map(|only| Resource::parse(RESOURCES[only]).expect("valid")),
+            from_id: UserId::parse("s").expect("valid"),
+            from_name: UserName::parse("S").expect("valid"),
+            from_resource: Resource::parse("w").expect("valid"),
+            kind: MessageType(10),
+            content: format!("\"{}:{}\"", self.last, ".".repeat(bytes)).into(),
+            recipient_offline: false,
+        };
+        self.mailboxes[mailbox].push(message.clone());
+        message
+    }
+
+    /// As the real store reads a mailbox.
+    pub(super) fn messages_after(
+        &self,
+        device: usize,
+        after: MsgId,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Vec<Message> {
+        let mailbox = &self.mailboxes[DEVICES[device].0];
+        let from = mailbox.partition_point(|message| message.id <= after);
+        let mut bytes = 0;
+        let fits = |message: &&Message| {
+            let room = bytes < bytes_max;
+            bytes += message.content.len();
+            room
+        };
+        let chunk = mailbox[from..].iter().take(count_max).take_while(fits);
+        chunk.cloned().collect()
+    }
+
+    fn highest(&self, mailbox: usize) -> MsgId {
+        let of_user = (0..DEVICES.len()).filter(|device| DEVICES[*device].0 == mailbox);
+        of_user
+            .map(|device| self.cursor(device))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn set(&mut self, device: usize, id: MsgId) {
+        self.cursors[device] = Some(Cursor { id, durable: id });
+    }
+
+    /// The device's cursor; zero where it is not known.
+    pub(super) fn cursor(&self, device: usize) -> MsgId {
+        self.cursors[device].map_or(MsgId::ZERO, |cursor| cursor.id)
+    }
+
+    /// A login: `after` lowers the cursor and never raises it.
+    pub(super) fn enter(&mut self, device: usize, after: Option<MsgId>) -> MsgId {
+        if self.cursors[device].is_none() {
+            self.set(device, self.highest(DEVICES[device].0));
+        }
+        if let Some(after) = after.filter(|after| *after < self.cursor(device)) {
+            self.set(device, after);
+        }
+        self.cursor(device)
+    }
+
+    /// Raises a cursor, at most to the newest message; durable later.
+    pub(super) fn confirm(&mut self, device: usize, id: MsgId) {
+        let id = id.min(self.last);
+        if let Some(cursor) = &mut self.cursors[device] {
+            cursor.id = cursor.id.max(id);
+        }
+    }
+
+    /// Makes all cursors durable.
+    pub(super) fn persist(&mut self) {
+        for cursor in self.cursors.iter_mut().flatten() {
+            cursor.durable = cursor.id;
+        }
+    }
+
+    /// Loses what is not durable of the cursors in `lost`, a bit for each device.
+    pub(super) fn restart(&mut self, lost: u64) {
+        for (device, cursor) in self.cursors.iter_mut().enumerate() {
+            if let Some(cursor) = cursor.as_mut().filter(|_| lost >> device & 1 == 1) {
+                cursor.id = cursor.durable;
+            }
+        }
+        self.persist();
+        self.published = self.last;
+    }
+
+    /// How many messages the device's mailbox has above `above`.
+    pub(super) fn count(&self, device: usize, above: MsgId) -> usize {
+        let mailbox = &self.mailboxes[DEVICES[device].0];
+        mailbox.len() - mailbox.partition_point(|message| message.id <= above)
+    }
+
+    /// The messages above `above` that this device is to get, oldest first.
+    pub(super) fn due(&self, device: usize, above: MsgId) -> impl Iterator<Item = &Message> {
+        let (mailbox, resource) = DEVICES[device];
+        let mailbox = &self.mailboxes[mailbox];
+        let from = mailbox.partition_point(|message| message.id <= above);
+        let theirs = move |message: &&Message| match &message.to_resource {
+            None => true,
+            Some(only) => only.as_str() == RESOURCES[resource],
+        };
+        mailbox[from..].iter().filter(theirs)
+    }
+
+    /// The first of them.
+    pub(super) fn next_due(&self, device: usize, above: MsgId) -> Option<&Message> {
+        self.due(device, above).next()
+    }
+
+    /// Whether this is the id of a message that the device is to get.
+    pub(super) fn is_due(&self, device: usize, id: MsgId) -> bool {
+        id > MsgId::ZERO
+            && self
+                .next_due(device, MsgId(id.0 - 1))
+                .is_some_and(|message| message.id == id)
+    }
+}

@@ -1,0 +1,379 @@
+//! What one session owes its client, told from outside: from what went into it, what it queued for the
+//! socket, and what it had confirmed.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
+
+use super::frames::{Frame, message_id, parse};
+use super::store::Store;
+use super::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, Settings, fail};
+use crate::model::MsgId;
+
+/// A Ping follows a delivery within this time (PROTOCOL.md section 4).
+const PING_WITHIN_MS: u64 = 1000;
+
+/// Pings for receipts keep this distance, unless there are many receipts to ask for.
+const PING_PAUSE_MS: u64 = 100;
+const PING_AT_ONCE: usize = 32;
+
+struct Delivered {
+    id: MsgId,
+    bytes: usize,
+    at_ms: u64,
+}
+
+pub(super) struct Watch {
+    pub(super) facts: Facts,
+    delivered: Vec<Delivered>,
+    /// How many of them have a receipt, and the bytes of those that have none.
+    confirmed: usize,
+    unconfirmed_bytes: usize,
+    /// Up to here receipts that count have come.
+    receipt: MsgId,
+    /// Receipts that are to count once their message has been delivered again.
+    claims: Vec<MsgId>,
+    /// Those that may be refused before that.
+    doubtful: Vec<MsgId>,
+    /// A receipt came that may have to wait; the window may then be twice as large.
+    stretched: bool,
+    pinged: BTreeSet<MsgId>,
+    last_ping: Option<(u64, usize)>,
+    errors: usize,
+    /// Errors that are due at once, those that may take until the session is level, and those that
+    /// may or may not come.
+    errors_now: usize,
+    errors_later: usize,
+    errors_maybe: usize,
+    life_ms: u64,
+    /// The first Ping since the last sign of life.
+    unanswered_ms: Option<u64>,
+}
+
+impl Watch {
+    pub(super) fn new(facts: Facts) -> Self {
+        Self {
+            delivered: Vec::new(),
+            confirmed: 0,
+            unconfirmed_bytes: 0,
+            receipt: facts.cursor,
+            claims: Vec::new(),
+            doubtful: Vec::new(),
+            stretched: false,
+            pinged: BTreeSet::new(),
+            last_ping: None,
+            errors: 0,
+            errors_now: 0,
+            errors_later: 0,
+            errors_maybe: 0,
+            life_ms: facts.began_ms,
+            unanswered_ms: None,
+            facts,
+        }
+    }
+
+    pub(super) fn delivered(&self, at: usize) -> Option<MsgId> {
+        self.delivered.get(at).map(|delivered| delivered.id)
+    }
+
+    /// The last delivery, or where deliveries begin.
+    pub(super) fn position(&self) -> MsgId {
+        self.delivered
+            .last()
+            .map_or(self.facts.after, |delivered| delivered.id)
+    }
+
+    pub(super) fn alive(&mut self, now_ms: u64) {
+        self.life_ms = now_ms;
+        self.unanswered_ms = None;
+    }
+
+    /// A Pong counts if a Ping with its payload was sent.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        let id = std::str::from_utf8(payload)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map(MsgId);
+        let Some(id) = id.filter(|id| id.to_string().as_bytes() == payload) else {
+            return;
+        };
+        if !self.facts.manual && self.pinged.contains(&id) {
+            self.confirm(id);
+        }
+    }
+
+    /// The application's receipt; `known` are ids that were delivered to the device at any time.
+    pub(super) fn received(
+        &mut self,
+        id: Option<MsgId>,
+        current: bool,
+        store: &Store,
+        known: &BTreeSet<MsgId>,
+    ) {
+        let Facts {
+            device,
+            after,
+            published,
+            ..
+        } = self.facts;
+        let Some(id) = id else {
+            self.errors_now += 1;
+            return;
+        };
+        if !current {
+            self.errors_maybe += 1;
+            return;
+        }
+        let is_due = store.is_due(device, id);
+        if id <= store.cursor(device) || id <= self.receipt {
+        } else if id <= after || self.has_delivered(id) {
+            self.confirm(id);
+        } else if id < self.position() {
+            self.errors_now += 1;
+        } else if id > published {
+            // Whoever got it from an earlier session may be told that this one has not sent it yet.
+            if is_due && known.contains(&id) {
+                self.errors_maybe += 1;
+            } else {
+                self.errors_now += 1;
+            }
+        } else {
+            self.stretched = true;
+            if !is_due {
+                self.errors_later += 1;
+            } else if self.is_in_reach(id, store) {
+                self.claims.push(id);
+            } else {
+                self.doubtful.push(id);
+                self.errors_maybe += 1;
+            }
+        }
+    }
+
+    fn has_delivered(&self, id: MsgId) -> bool {
+        self.delivered
+            .binary_search_by_key(&id, |delivered| delivered.id)
+            .is_ok()
+    }
+
+    /// Whether a session delivers up to `id` while it waits for its receipt.
+    fn is_in_reach(&self, id: MsgId, store: &Store) -> bool {
+        let window = self.facts.settings.window;
+        let (mut count, mut bytes) = (
+            self.delivered.len() - self.confirmed,
+            self.unconfirmed_bytes,
+        );
+        let due = store.due(self.facts.device, self.position());
+        for message in due.take_while(|message| message.id <= id) {
+            count += 1;
+            bytes += message.content.len() + FRAME_BYTES_MAX;
+        }
+        count <= 2 * window.messages_max && bytes <= 2 * window.bytes_max
+    }
+
+    fn confirm(&mut self, id: MsgId) {
+        self.receipt = self.receipt.max(id);
+        while let Some(next) = self.delivered.get(self.confirmed) {
+            if next.id > self.receipt {
+                break;
+            }
+            self.unconfirmed_bytes -= next.bytes;
+            self.confirmed += 1;
+        }
+    }
+
+    /// What the session has queued for the socket since this was called last.
+    pub(super) fn queued(&mut self, mut bytes: &[u8], now_ms: u64, store: &Store) -> Checked {
+        while !bytes.is_empty() {
+            let Some((frame, length)) = parse(bytes).map_err(fail)? else {
+                return Err(fail("half a frame is queued".into()));
+            };
+            match frame {
+                Frame::Ping(payload) => self.ping(payload, now_ms)?,
+                Frame::Text("pong") => {}
+                Frame::Text(text) => match message_id(text) {
+                    Some(id) => self.deliver(id, length, now_ms, store)?,
+                    None => self.errors += 1,
+                },
+                Frame::Close(code) => prop_assert!(false, "a Close with {code} is queued"),
+            }
+            bytes = &bytes[length..];
+        }
+        self.check_window()
+    }
+
+    fn deliver(&mut self, id: MsgId, bytes: usize, at_ms: u64, store: &Store) -> Checked {
+        let next = store.next_due(self.facts.device, self.position());
+        prop_assert_eq!(
+            Some(id),
+            next.map(|message| message.id),
+            "the next delivery"
+        );
+        prop_assert!((FRAME_BYTES_MIN..FRAME_BYTES_MAX + CONTENT_BYTES_MAX).contains(&bytes));
+        self.delivered.push(Delivered { id, bytes, at_ms });
+        self.unconfirmed_bytes += bytes;
+        if self.claims.contains(&id) {
+            self.confirm(id);
+        }
+        self.claims.retain(|claim| *claim > id);
+        Ok(())
+    }
+
+    fn ping(&mut self, payload: &[u8], now_ms: u64) -> Checked {
+        let Settings {
+            window,
+            interval_ms,
+            ..
+        } = self.facts.settings;
+        let last = self.delivered.last().map(|delivered| delivered.id);
+        let expected = last.map_or_else(String::new, |id| id.to_string());
+        prop_assert_eq!(payload, expected.as_bytes(), "the payload of a Ping");
+        let (ago_ms, deliveries) = match self.last_ping {
+            None => (now_ms - self.facts.began_ms, self.delivered.len()),
+            Some((at_ms, delivered)) => (now_ms - at_ms, self.delivered.len() - delivered),
+        };
+        let unconfirmed = self.delivered.len() - self.confirmed;
+        let full = unconfirmed >= window.messages_max / 2
+            || self.unconfirmed_bytes >= window.bytes_max / 2;
+        let first = self.last_ping.is_none() && deliveries > 0;
+        let for_receipts = ago_ms >= PING_PAUSE_MS || deliveries >= PING_AT_ONCE || full || first;
+        let asked = !self.facts.manual && deliveries > 0 && for_receipts;
+        prop_assert!(
+            asked || ago_ms >= interval_ms,
+            "a Ping {ago_ms} ms and {deliveries} deliveries after the last"
+        );
+        self.pinged.extend(last);
+        self.last_ping = Some((now_ms, self.delivered.len()));
+        self.unanswered_ms.get_or_insert(now_ms);
+        Ok(())
+    }
+
+    /// Unconfirmed deliveries stay within the window and what was under way when it became full.
+    fn check_window(&self) -> Checked {
+        let Settings {
+            window,
+            outbox_bytes_max,
+            ..
+        } = self.facts.settings;
+        let times = if self.stretched { 2 } else { 1 };
+        let (chunk, chunk_bytes) = self.facts.settings.chunk_max();
+        let count_max =
+            times * window.messages_max - 1 + chunk.max(outbox_bytes_max / FRAME_BYTES_MIN);
+        let bytes_max = times * window.bytes_max + chunk_bytes.max(outbox_bytes_max);
+        let count = self.delivered.len() - self.confirmed;
+        prop_assert!(
+            count <= count_max && self.unconfirmed_bytes < bytes_max,
+            "{} messages of {} bytes wait for receipts: at most {} of {}",
+            count,
+            self.unconfirmed_bytes,
+            count_max,
+            bytes_max
+        );
+        Ok(())
+    }
+
+    /// The session has the cursor moved to `id`.
+    pub(super) fn check_confirm(&mut self, id: MsgId, store: &Store) -> Checked {
+        let counted = |doubtful: &MsgId| *doubtful <= id && *doubtful <= self.position();
+        if let Some(counted) = self.doubtful.iter().copied().filter(counted).max() {
+            self.confirm(counted);
+        }
+        let skipped = store.next_due(self.facts.device, self.receipt);
+        prop_assert!(
+            id <= self.receipt || skipped.is_none_or(|message| message.id > id),
+            "the cursor moves to {} past {:?}, with receipts up to {}",
+            id,
+            skipped.map(|message| message.id),
+            self.receipt
+        );
+        Ok(())
+    }
+
+    /// All that has been put in is handled.
+    pub(super) fn check_handled(&self, current: bool, store: &Store) -> Checked {
+        let cursor = store.cursor(self.facts.device);
+        prop_assert!(
+            !current || cursor >= self.receipt.min(store.last),
+            "the cursor is {}, with receipts up to {}",
+            cursor,
+            self.receipt
+        );
+        let most = self.errors_now + self.errors_later + self.errors_maybe;
+        prop_assert!(
+            self.errors_now <= self.errors && self.errors <= most,
+            "{} errors: {} to {} are due",
+            self.errors,
+            self.errors_now,
+            most
+        );
+        Ok(())
+    }
+
+    /// Nothing more happens before time passes. `deaf`: the session may have counted this as life.
+    pub(super) fn check_time(&self, now_ms: u64, deaf: bool) -> Checked {
+        let interval_ms = self.facts.settings.interval_ms;
+        let pinged = self.last_ping.map_or(0, |(_, delivered)| delivered);
+        let oldest = self.delivered.get(pinged.max(self.confirmed));
+        prop_assert!(
+            self.facts.manual
+                || oldest.is_none_or(|oldest| now_ms <= oldest.at_ms + PING_WITHIN_MS),
+            "no Ping for a delivery for a second"
+        );
+        let last_ping_ms = self.last_ping.map_or(0, |(at_ms, _)| at_ms);
+        // A part of a frame is taken for a sign of life when the next input comes.
+        let ping_ms = self.life_ms.max(last_ping_ms) + 2 * interval_ms;
+        prop_assert!(deaf || now_ms < ping_ms, "no Ping to a silent peer");
+        prop_assert!(
+            deaf || !self.is_dead(now_ms),
+            "a dead peer's session goes on"
+        );
+        Ok(())
+    }
+
+    /// Whether a Ping has had no answer for two intervals.
+    pub(super) fn is_dead(&self, now_ms: u64) -> bool {
+        let interval_ms = self.facts.settings.interval_ms;
+        self.unanswered_ms
+            .is_some_and(|at_ms| now_ms >= at_ms + 2 * interval_ms)
+    }
+
+    /// Whether everything that is due was delivered and is confirmed.
+    pub(super) fn is_level(&self, store: &Store) -> bool {
+        let all = self.confirmed == self.delivered.len();
+        all && store.next_due(self.facts.device, self.position()).is_none()
+    }
+
+    /// How much of its mailbox is still to be looked at, delivered or confirmed.
+    pub(super) fn left(&self, store: &Store) -> usize {
+        store.count(self.facts.device, self.facts.cursor.min(self.facts.after))
+    }
+
+    /// The session has nothing more to do, and its client has read all.
+    pub(super) fn check_level(
+        &self,
+        errors_read: usize,
+        store: &Store,
+    ) -> Result<(), TestCaseError> {
+        let next = store.next_due(self.facts.device, self.position());
+        prop_assert_eq!(
+            next.map(|message| message.id),
+            None,
+            "due, and not delivered"
+        );
+        prop_assert_eq!(
+            self.confirmed,
+            self.delivered.len(),
+            "of these are confirmed"
+        );
+        let least = self.errors_now + self.errors_later;
+        prop_assert!(
+            self.errors >= least,
+            "{} errors: {} are due",
+            self.errors,
+            least
+        );
+        prop_assert_eq!(errors_read, self.errors);
+        Ok(())
+    }
+}
