@@ -265,19 +265,19 @@ impl Raw {
         if let Some(at) = self.held.iter().position(&wanted) {
             return self.held.remove(at).unwrap();
         }
-        loop {
-            match self.frame().await {
-                Frame::Text(text) => {
-                    let value = value(text);
-                    if wanted(&value) {
-                        return value;
-                    }
-                    self.held.push_back(value);
+        soon(what, async {
+            loop {
+                match self.next_frame().await {
+                    Frame::Text(text) => match value(text) {
+                        value if wanted(&value) => return value,
+                        value => self.held.push_back(value),
+                    },
+                    Frame::Ping(_) | Frame::Pong(_) => {}
+                    end => panic!("instead of {what}: {end:?}"),
                 }
-                Frame::Ping(_) | Frame::Pong(_) => {}
-                end => panic!("instead of {what}: {end:?}"),
             }
-        }
+        })
+        .await
     }
 
     /// The next delivered message. Pings on the way to it are collected.
@@ -313,26 +313,32 @@ impl Raw {
 
     /// Reads up to a Ping with this payload, unless it has come already.
     pub async fn pinged(&mut self, payload: &str) {
-        while self.pings.last().is_none_or(|last| last != payload) {
-            self.hold(&format!("a Ping {payload:?}")).await;
-        }
-    }
-
-    /// Reads one frame and holds it, if it is a text.
-    async fn hold(&mut self, instead_of: &str) {
-        match self.frame().await {
-            Frame::Text(text) => self.held.push_back(value(text)),
-            Frame::Ping(_) | Frame::Pong(_) => {}
-            end => panic!("instead of {instead_of}: {end:?}"),
-        }
+        soon(&format!("a Ping {payload:?}"), async {
+            while self.pings.last().is_none_or(|last| last != payload) {
+                self.hold().await;
+            }
+        })
+        .await;
     }
 
     /// The payload of the newest Ping read so far; waits for one where there was none.
     pub async fn asked(&mut self) -> String {
-        while self.pings.is_empty() {
-            self.hold("a Ping").await;
-        }
+        soon("a Ping", async {
+            while self.pings.is_empty() {
+                self.hold().await;
+            }
+        })
+        .await;
         self.pings.last().unwrap().clone()
+    }
+
+    /// Reads one frame and holds it, if it is a text.
+    async fn hold(&mut self) {
+        match self.next_frame().await {
+            Frame::Text(text) => self.held.push_back(value(text)),
+            Frame::Ping(_) | Frame::Pong(_) => {}
+            end => panic!("the session ends: {end:?}"),
+        }
     }
 
     /// Reads up to the Ping of this message and answers it; the server has handled it then.
@@ -346,14 +352,17 @@ impl Raw {
     /// stay held.
     pub async fn closed(&mut self) -> (u16, Duration) {
         let began = Instant::now();
-        loop {
-            match self.frame().await {
-                Frame::Text(text) => self.held.push_back(value(text)),
-                Frame::Close(code, _) => return (code, began.elapsed()),
-                Frame::Ended => panic!("no Close frame"),
-                Frame::Ping(_) | Frame::Pong(_) => {}
+        soon("a Close frame", async {
+            loop {
+                match self.next_frame().await {
+                    Frame::Text(text) => self.held.push_back(value(text)),
+                    Frame::Close(code, _) => return (code, began.elapsed()),
+                    Frame::Ended => panic!("no Close frame"),
+                    Frame::Ping(_) | Frame::Pong(_) => {}
+                }
             }
-        }
+        })
+        .await
     }
 
     /// What came and was not asked for; held no longer.

@@ -91,6 +91,22 @@ async fn a_burst_has_far_fewer_pings_than_messages_and_waits_for_none() {
 }
 
 #[tokio::test]
+async fn messages_that_come_one_by_one_share_pings_too() {
+    const COUNT: usize = 300;
+    let mut stage = Stage::start().await;
+    let mut raw = Raw::login(&stage.server, &u2()).await;
+    raw.answers = true;
+    let began = Instant::now();
+    for n in 0..COUNT {
+        let id = stage.send("u2", &format!("{n}")).await;
+        assert_eq!(raw.message().await["msgId"], id);
+    }
+    // One for each 32 messages, or each tenth of a second.
+    let most = COUNT / 32 + usize::try_from(began.elapsed().as_millis() / 100).unwrap() + 3;
+    assert!(raw.pings.len() <= most, "{} of {most}", raw.pings.len());
+}
+
+#[tokio::test]
 async fn a_session_that_got_nothing_is_pinged_with_nothing() {
     let stage = Stage::with(frequent()).await;
     let mut raw = Raw::login(&stage.server, &u2()).await;
