@@ -253,3 +253,23 @@ impl Throttle {
         Some(std::mem::take(&mut self.times))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_gives_up_on_a_peer_that_acknowledges_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let stream = stream.unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 0);
+        set_socket_options(&stream);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEPALIVE_IDLE);
+        assert!(sockopt::socket_keepalive(&stream).unwrap() && stream.nodelay().unwrap());
+    }
+}
