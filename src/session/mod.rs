@@ -2,7 +2,7 @@
 //!
 //! - [`identity`]: who logs in, and whether the token says so;
 //! - [`machine`]: what a session does, as a pure state machine;
-//! - [`conversation`]: what happens, in its order, to the machine, and its actions carried out;
+//! - `conversation`: what happens, in its order, to the machine, and its actions carried out;
 //! - [`task`]: the one task that owns the socket and waits.
 
 mod conversation;

@@ -9,26 +9,26 @@ use super::world::World;
 use super::{Checked, fail};
 
 impl World {
-    /// Every session goes on with an honest client until nothing is left to do.
+    /// Every session goes on, first with a client that only reads, then with one that confirms what it
+    /// reads, until nothing is left to do.
     fn drain(&mut self) -> Checked {
         self.busy(false);
         self.publish();
         self.draining = true;
-        let left: usize = self.sessions.iter().map(Session::left).sum();
         for session in &mut self.sessions {
             session.client.wire.widen();
         }
         // Each round reads a chunk of the store at least.
-        for _ in 0..10 + 4 * left {
-            self.store_answers()?;
-            self.run()?;
-            for session in &mut self.sessions {
-                let received = &mut self.devices[session.desk.device].received;
-                session.read(usize::MAX, |id| {
-                    received.insert(id);
-                })?;
-                session.client.answer(session.watch.facts.manual);
+        let rounds = 10 + 4 * self.sessions.iter().map(Session::left).sum::<usize>();
+        for _ in 0..rounds {
+            self.read_all(false)?;
+            if !self.sessions.iter().any(Session::is_busy) {
+                break;
             }
+        }
+        self.sessions.iter().try_for_each(Session::check_quiet)?;
+        for _ in 0..rounds {
+            self.read_all(true)?;
             if self.sessions.iter().any(Session::is_busy) {
                 continue;
             }
@@ -40,6 +40,21 @@ impl World {
         self.draining = false;
         self.run()?;
         self.sessions.iter().try_for_each(Session::check_level)
+    }
+
+    fn read_all(&mut self, confirming: bool) -> Checked {
+        self.store_answers()?;
+        self.run()?;
+        for session in &mut self.sessions {
+            let received = &mut self.devices[session.desk.device].received;
+            session.read(usize::MAX, |id| {
+                received.insert(id);
+            })?;
+            if confirming {
+                session.client.answer(session.watch.facts.manual);
+            }
+        }
+        Ok(())
     }
 
     /// The end of a case: what there is drains, then every device logs in once more, and drains.

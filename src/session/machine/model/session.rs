@@ -354,6 +354,14 @@ impl Session {
         })
     }
 
+    /// As [`Watch::check_quiet`].
+    pub(super) fn check_quiet(&self) -> Checked {
+        if !self.is_open() {
+            return Ok(());
+        }
+        self.watch.check_quiet(&self.desk.shared.borrow().store)
+    }
+
     /// Whether everything that is due has come, and is confirmed.
     pub(super) fn is_level(&self) -> bool {
         !self.is_open() || self.watch.is_level(&self.desk.shared.borrow().store)

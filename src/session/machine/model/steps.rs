@@ -15,7 +15,11 @@ pub(super) enum Step {
         manual: bool,
         after: After,
         lifetime_ms: Option<u64>,
+        /// A receipt is under way to the session that is replaced.
         racing: bool,
+        /// The client begins with a receipt for the last that it ever got.
+        claiming: bool,
+        /// The store takes its time to find the cursor.
         late: bool,
     },
     Commit {
@@ -208,8 +212,8 @@ pub(super) fn step(random: u64) -> (Step, bool) {
             lifetime_ms: lifetime(&mut bits, 3),
         },
         93 => Step::Busy(bits.one_in(2)),
-        94..96 => Step::Persist,
-        96 => Step::Restart {
+        94 => Step::Persist,
+        95..97 => Step::Restart {
             lost: bits.below(1 << DEVICES.len()),
         },
         97 => Step::Stop,
@@ -251,6 +255,7 @@ fn login(bits: &mut Bits, device: usize) -> Step {
             None
         },
         racing: bits.one_in(3),
+        claiming: bits.one_in(4),
         late: bits.one_in(4),
     }
 }

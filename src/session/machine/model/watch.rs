@@ -8,7 +8,7 @@ use proptest::{prop_assert, prop_assert_eq};
 
 use super::frames::{Frame, message_id, parse};
 use super::store::Store;
-use super::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, Settings, fail};
+use super::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, fail};
 use crate::model::MsgId;
 
 /// A Ping follows a delivery within this time (PROTOCOL.md section 4).
@@ -186,6 +186,8 @@ impl Watch {
 
     /// What the session has queued for the socket since this was called last.
     pub(super) fn queued(&mut self, mut bytes: &[u8], now_ms: u64, store: &Store) -> Checked {
+        let times = if self.stretched { 2 } else { 1 };
+        let (had_room, delivered_before) = (!self.fills(times, 1), self.delivered.len());
         while !bytes.is_empty() {
             let Some((frame, length)) = parse(bytes).map_err(fail)? else {
                 return Err(fail("half a frame is queued".into()));
@@ -201,7 +203,9 @@ impl Watch {
             }
             bytes = &bytes[length..];
         }
-        self.check_window()
+        let batch = &self.delivered[delivered_before..];
+        prop_assert!(had_room || batch.is_empty(), "deliveries beyond the window");
+        self.check_batch(batch)
     }
 
     fn deliver(&mut self, id: MsgId, bytes: usize, at_ms: u64, store: &Store) -> Checked {
@@ -222,11 +226,7 @@ impl Watch {
     }
 
     fn ping(&mut self, payload: &[u8], now_ms: u64) -> Checked {
-        let Settings {
-            window,
-            interval_ms,
-            ..
-        } = self.facts.settings;
+        let interval_ms = self.facts.settings.interval_ms;
         let last = self.delivered.last().map(|delivered| delivered.id);
         let expected = last.map_or_else(String::new, |id| id.to_string());
         prop_assert_eq!(payload, expected.as_bytes(), "the payload of a Ping");
@@ -234,9 +234,7 @@ impl Watch {
             None => (now_ms - self.facts.began_ms, self.delivered.len()),
             Some((at_ms, delivered)) => (now_ms - at_ms, self.delivered.len() - delivered),
         };
-        let unconfirmed = self.delivered.len() - self.confirmed;
-        let full = unconfirmed >= window.messages_max / 2
-            || self.unconfirmed_bytes >= window.bytes_max / 2;
+        let full = self.fills(1, 2);
         let first = self.last_ping.is_none() && deliveries > 0;
         let for_receipts = ago_ms >= PING_PAUSE_MS || deliveries >= PING_AT_ONCE || full || first;
         let asked = !self.facts.manual && deliveries > 0 && for_receipts;
@@ -250,26 +248,24 @@ impl Watch {
         Ok(())
     }
 
-    /// Unconfirmed deliveries stay within the window and what was under way when it became full.
-    fn check_window(&self) -> Checked {
-        let Settings {
-            window,
-            outbox_bytes_max,
-            ..
-        } = self.facts.settings;
-        let times = if self.stretched { 2 } else { 1 };
-        let (chunk, chunk_bytes) = self.facts.settings.chunk_max();
-        let count_max =
-            times * window.messages_max - 1 + chunk.max(outbox_bytes_max / FRAME_BYTES_MIN);
-        let bytes_max = times * window.bytes_max + chunk_bytes.max(outbox_bytes_max);
+    /// Whether unconfirmed deliveries fill `times / parts` of the window.
+    fn fills(&self, times: usize, parts: usize) -> bool {
+        let window = self.facts.settings.window;
         let count = self.delivered.len() - self.confirmed;
+        count >= window.messages_max * times / parts
+            || self.unconfirmed_bytes >= window.bytes_max * times / parts
+    }
+
+    /// What comes at once is one chunk of the store or one outbox.
+    fn check_batch(&self, batch: &[Delivered]) -> Checked {
+        let outbox_bytes_max = self.facts.settings.outbox_bytes_max;
+        let (chunk, chunk_bytes) = self.facts.settings.chunk_max();
+        let bytes: usize = batch.iter().map(|delivered| delivered.bytes).sum();
+        let (count, bytes_max) = (batch.len(), chunk_bytes.max(outbox_bytes_max));
+        let count_max = chunk.max(outbox_bytes_max / FRAME_BYTES_MIN);
         prop_assert!(
-            count <= count_max && self.unconfirmed_bytes < bytes_max,
-            "{} messages of {} bytes wait for receipts: at most {} of {}",
-            count,
-            self.unconfirmed_bytes,
-            count_max,
-            bytes_max
+            count <= count_max && bytes <= bytes_max,
+            "{count} messages of {bytes} bytes at once"
         );
         Ok(())
     }
@@ -337,6 +333,18 @@ impl Watch {
         let interval_ms = self.facts.settings.interval_ms;
         self.unanswered_ms
             .is_some_and(|at_ms| now_ms >= at_ms + 2 * interval_ms)
+    }
+
+    /// The store has answered all, and the client has read all, but confirmed nothing more: the window
+    /// has been used, and receipts that waited for their message have counted.
+    pub(super) fn check_quiet(&self, store: &Store) -> Checked {
+        let all = store.next_due(self.facts.device, self.position()).is_none();
+        prop_assert!(
+            all || self.fills(1, 2),
+            "deliveries have stopped with room in the window"
+        );
+        prop_assert!(self.claims.is_empty(), "{:?} never counted", self.claims);
+        Ok(())
     }
 
     /// Whether everything that is due was delivered and is confirmed.

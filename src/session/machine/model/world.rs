@@ -10,7 +10,7 @@ use super::client::Client;
 use super::clients::{FUTURE, Known, disturb};
 use super::desk::{Desk, Shared};
 use super::session::{Login, Session};
-use super::steps::{After, Reach, Step};
+use super::steps::{After, Reach, Receipt, Step};
 use super::store::{DEVICES, device};
 use super::wire::Wire;
 use super::{Checked, Facts, Settings, WALL_MS};
@@ -69,12 +69,16 @@ impl World {
                 after,
                 lifetime_ms,
                 racing,
+                claiming,
                 late,
             } => {
                 if racing {
                     self.race(device)?;
                 }
                 self.login(device, manual, after, lifetime_ms);
+                if claiming {
+                    self.received(device, Receipt::LastEver);
+                }
                 if !late {
                     self.begin()?;
                 }
