@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
@@ -74,6 +74,66 @@ async fn a_flood_does_not_outlive_its_token() {
             "{}",
             last.escape_ascii()
         );
+    }
+}
+
+#[tokio::test]
+async fn a_flood_does_not_hold_up_what_its_session_is_to_get() {
+    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    server.user("sender").await.say("u1", "waiting").await;
+    let mut stream = raw_session(&server, &Login::new("u1"));
+    let mut reading = stream.try_clone().unwrap();
+    let flood = thread::spawn(move || {
+        let pings = b"\x81\x84\0\0\0\0ping".repeat(100_000);
+        while stream.write_all(&pings).is_ok() {}
+    });
+    let delivered = thread::spawn(move || {
+        let deadline = std::time::Instant::now() + DEADLINE;
+        let (mut buffer, mut last) = (vec![0; 1 << 16], Vec::new());
+        let found = loop {
+            let read = reading.read(&mut buffer).unwrap();
+            last.extend_from_slice(&buffer[..read]);
+            let text = b"waiting";
+            if last.windows(text.len()).any(|window| window == text) {
+                break true;
+            }
+            last.drain(..last.len().saturating_sub(100));
+            if std::time::Instant::now() >= deadline {
+                break false;
+            }
+        };
+        reading.shutdown(Shutdown::Both).unwrap();
+        found
+    });
+    assert!(delivered.join().unwrap(), "nothing is delivered");
+    flood.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_answers_is_closed_as_dead() {
+    let options = ["--plain", "127.0.0.1:0", "--ping-interval", "300ms"];
+    let mut server = Server::with(Options::new().args(&options)).await;
+    // Acknowledgements, and refusals.
+    for kind in [10, 100] {
+        let token = server.mint("u1", &[]).await;
+        let mut stream = raw_session(&server, &Login::new("u1").token(&token));
+        let ended = thread::spawn(move || {
+            for n in 0u64.. {
+                let text =
+                    format!(r#"{{"toId":"u2","type":{kind},"content":1,"clientMsgId":"{n:060}"}}"#);
+                let len = u8::try_from(text.len()).unwrap();
+                let mut frame = vec![0x81, 0x80 | len, 0, 0, 0, 0];
+                frame.extend_from_slice(text.as_bytes());
+                if let Err(error) = stream.write_all(&frame) {
+                    return error.kind();
+                }
+            }
+            unreachable!("it is written until the stream breaks")
+        });
+        let ended = ended.join().unwrap();
+        // Not the deadline of a write.
+        let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(broken.contains(&ended), "type {kind}: {ended:?}");
     }
 }
 

@@ -143,6 +143,11 @@ impl Outbox {
         self.state().may_send(self.bytes_max)
     }
 
+    /// Whether the store has yet to answer a send.
+    pub fn awaits_store(&self) -> bool {
+        self.state().sending_bytes > 0
+    }
+
     /// Ends the session; the first reason stands.
     pub fn close(&self, reason: CloseReason) {
         let mut state = self.state();

@@ -250,6 +250,19 @@ impl<'a> Fields<'a> {
             None => Ok(fields),
         }
     }
+
+    fn without_nulls(self) -> Self {
+        let value = |field: Option<&'a str>| field.filter(|json| *json != "null");
+        Self {
+            to_id: value(self.to_id),
+            to_resource: value(self.to_resource),
+            kind: value(self.kind),
+            content: value(self.content),
+            client_msg_id: value(self.client_msg_id),
+            received: value(self.received),
+            repeated: self.repeated,
+        }
+    }
 }
 
 struct FieldsVisitor;
@@ -277,13 +290,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 }
             };
             let value = map.next_value::<&'de RawValue>()?.get();
-            if slot.is_some() {
+            if slot.replace(value).is_some() {
                 fields.repeated = Some(name);
-            } else if value != "null" {
-                *slot = Some(value);
             }
         }
-        Ok(fields)
+        Ok(fields.without_nulls())
     }
 }
 

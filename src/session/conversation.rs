@@ -108,11 +108,18 @@ impl<S: Services> Conversation<S> {
         {
             return Poll::Ready(Input::Taken(taken));
         }
+        // Before the socket: a client that floods always has the next frame ready.
+        if let Poll::Ready(messages) = self.services.poll_read(cx) {
+            return Poll::Ready(messages.map_or(Input::ReadFailed, Input::Messages));
+        }
         // Only now: the outbox knows whom to wake when the window of sends opens.
-        self.deaf = !(self.outbox.may_send() && self.services.poll_keeps_up(cx).is_ready());
+        let may_send = self.outbox.may_send();
+        let keeps_up = may_send && self.services.poll_keeps_up(cx).is_ready();
+        // Answers that only wait for the peer to take them are no excuse for its silence.
+        self.deaf = !keeps_up && (may_send || self.outbox.awaits_store());
         let queued_bytes_max = self.services.output_bytes_max();
         let reads =
-            |connection: &Connection| !self.deaf && connection.queued_bytes() < queued_bytes_max;
+            |connection: &Connection| keeps_up && connection.queued_bytes() < queued_bytes_max;
         let read_before = reads(connection);
         let mut event = connection.poll_event(cx, read_before);
         if event.is_pending() && !read_before && reads(connection) {
@@ -121,9 +128,6 @@ impl<S: Services> Conversation<S> {
         }
         if let Poll::Ready(event) = event {
             return Poll::Ready(input(event));
-        }
-        if let Poll::Ready(messages) = self.services.poll_read(cx) {
-            return Poll::Ready(messages.map_or(Input::ReadFailed, Input::Messages));
         }
         ready!(timer.poll(cx));
         Poll::Ready(Input::Tick)

@@ -210,3 +210,19 @@ fn a_receipt_is_a_frame_of_its_own_with_a_msg_id() {
     let absent = parse(r#"{"received":null}"#, &rules()).expect_err("nothing is left");
     assert_eq!(absent.field, Some("toId"));
 }
+
+#[test]
+fn a_field_that_stands_twice_is_refused_also_where_one_is_null() {
+    for twice in [
+        r#""a","toId":"b""#,
+        r#"null,"toId":"b""#,
+        r#""a","toId":null"#,
+    ] {
+        let text = format!(r#"{{"toId":{twice},"type":10,"content":1}}"#);
+        let error = parse(&text, &rules()).expect_err(twice);
+        assert_eq!(error.field, Some("toId"), "{twice}");
+        assert!(error.message.ends_with("is given more than once"));
+    }
+    let nulls = r#"{"toId":"a","type":10,"content":1,"toResource":null,"received":null}"#;
+    assert_eq!(accepted(nulls).to_resource, None);
+}

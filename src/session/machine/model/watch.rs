@@ -347,9 +347,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether everything that is due was delivered and is confirmed.
+    /// Whether everything that is due was delivered and is confirmed, and every error has come. (One may
+    /// wait until the session has read past the messages of other devices.)
     pub(super) fn is_level(&self, store: &Store) -> bool {
-        let all = self.confirmed == self.delivered.len();
+        let errors = self.errors >= self.errors_now + self.errors_later;
+        let all = errors && self.confirmed == self.delivered.len();
         all && store.next_due(self.facts.device, self.position()).is_none()
     }
 
