@@ -85,9 +85,14 @@ impl Committer {
                     self.probe();
                     self.commit_cursors(CURSORS_ALONE);
                 }
-                Taken::Jobs(jobs) => self.commit(jobs),
+                Taken::Jobs(jobs) => {
+                    self.commit(jobs);
+                    // A batch that writes nothing, of repeats say, takes none along.
+                    self.commit_cursors(CURSORS_ALONE);
+                }
                 Taken::Finished => {
-                    self.commit_cursors(Duration::ZERO);
+                    // A frame takes a part of what waits.
+                    while self.commit_cursors(Duration::ZERO) {}
                     return;
                 }
                 Taken::Aborted(jobs) => {
@@ -121,13 +126,16 @@ impl Committer {
         health.journal = reason;
     }
 
-    fn commit_cursors(&mut self, age: Duration) {
+    /// Whether it has written some.
+    fn commit_cursors(&mut self, age: Duration) -> bool {
         self.frame.clear();
         let mut batch = Batch::default();
         self.stage_pending_cursors(&mut batch, age);
-        if !self.frame.is_empty() && self.write().is_ok() {
+        let written = !self.frame.is_empty() && self.write().is_ok();
+        if written {
             self.publish(batch, Vec::new());
         }
+        written
     }
 
     fn commit(&mut self, jobs: Vec<Job>) {

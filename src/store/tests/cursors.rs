@@ -294,3 +294,34 @@ fn while_the_journal_fails_known_devices_enter_and_no_other() {
     assert_eq!(cursor(&store, "phone"), None);
     assert_eq!(enter(&store, &phone, None), Ok(id));
 }
+
+#[test]
+fn cursors_are_written_also_while_nothing_but_repeats_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let draft = with_id(draft("a", &["u"], "1"), "c-1");
+    let id = send(&store, draft.clone()).unwrap().ids[0];
+    store.confirm(&device("d", "u", "web"), id);
+    eventually("the cursor's frame", || {
+        assert!(send(&store, draft.clone()).unwrap().duplicate);
+        store.shared().pending().is_empty()
+    });
+}
+
+#[test]
+fn a_clean_end_writes_all_cursors_that_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = send_one(&store, "a", "u", "1");
+    // More than one frame takes along.
+    let devices: Vec<_> = (0..20_000)
+        .map(|n| device("d", &format!("u{n}"), "web"))
+        .collect();
+    for device in &devices {
+        store.confirm(device, id);
+    }
+    store.close();
+    let store = open(dir.path());
+    let found = |device| store.cursor(device).unwrap() == Some(id);
+    assert_eq!(devices.iter().filter(|device| !found(device)).count(), 0);
+}
