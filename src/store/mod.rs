@@ -42,7 +42,6 @@ pub use api::{
 };
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -195,9 +194,9 @@ impl Store {
         self.shared().slice(mailbox, from, positions)
     }
 
-    /// The newest id that has been handed to the sink (or was in the store when it opened).
+    /// The newest id that is durable and readable: nobody has seen a message above it.
     pub fn last_id(&self) -> MsgId {
-        MsgId(self.shared().published.load(Ordering::Acquire))
+        self.shared().tail().active.last_id
     }
 
     /// All domains.

@@ -2,12 +2,10 @@
 //! their senders, batch by batch in the order of the journal.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use super::api::{Accepted, AppendError, CommitSink, Done, EnterDone};
 use super::queue::{DomainReply, Job};
-use super::shared::Shared;
 use crate::model::{Message, MsgId};
 
 /// An answer that waits for its batch to be published.
@@ -49,11 +47,10 @@ pub(super) struct Publication {
 }
 
 /// Works until the committer has ended.
-pub(super) fn run(shared: &Shared, sink: &dyn CommitSink, publications: &Receiver<Publication>) {
+pub(super) fn run(sink: &dyn CommitSink, publications: &Receiver<Publication>) {
     while let Ok(publication) = publications.recv() {
-        if let Some(last) = publication.messages.last() {
+        if !publication.messages.is_empty() {
             sink.committed(&publication.messages);
-            shared.published.store(last.id.0, Ordering::Release);
         }
         for answer in publication.answers {
             answer.give();

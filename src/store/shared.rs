@@ -4,7 +4,6 @@
 //! at once the order is: pending, domains, tail, index.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -58,8 +57,6 @@ pub(super) struct Shared {
     pub(super) signal: Mutex<Signal>,
     /// Something in `signal` changed, or a checkpoint made room in the tail.
     pub(super) changed: Condvar,
-    /// The newest id handed to the sink.
-    pub(super) published: AtomicU64,
 }
 
 impl Shared {

@@ -68,18 +68,16 @@ impl Threads {
             health: Health::default().into(),
             signal: Signal::default().into(),
             changed: Default::default(),
-            published: last_id.0.into(),
         });
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
         let checkpointer = Checkpointer::new(shared.clone(), builder.state);
-        let for_publisher = shared.clone();
         let for_compressor = shared.clone();
         let started = || -> io::Result<Self> {
             Ok(Self {
                 committer: spawn("committer", move || committer.run())?,
                 publisher: spawn("publisher", move || {
-                    publisher::run(&for_publisher, sink.as_ref(), &published);
+                    publisher::run(sink.as_ref(), &published);
                 })?,
                 checkpointer: spawn("checkpoint", move || checkpointer.run())?,
                 compressor: spawn("compression", move || {

@@ -121,6 +121,36 @@ fn repeats_in_one_batch_are_one_message() {
     assert_eq!(all(&store, &mailbox("d", "u")).len(), 10);
 }
 
+/// Asks the store for its last id while it hands on a batch.
+#[derive(Default)]
+struct Asks {
+    store: std::sync::OnceLock<Store>,
+    newer: Mutex<Vec<MsgId>>,
+}
+
+impl CommitSink for Asks {
+    fn committed(&self, messages: &[Message]) {
+        let store = self.store.get().expect("it is set before the first send");
+        let newer = messages.iter().map(|message| message.id);
+        let newer = newer.filter(|id| *id > store.last_id());
+        self.newer.lock().unwrap().extend(newer);
+    }
+}
+
+/// Who has just got a message may log in again with `after` at once.
+#[test]
+fn nobody_sees_a_message_above_the_last_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let asks = Arc::new(Asks::default());
+    let store = Store::open(options(dir.path()), clock(), asks.clone()).unwrap();
+    assert!(asks.store.set(store.clone()).is_ok());
+    for n in 0..10 {
+        send_one(&store, "a", "u", &format!("{n}"));
+    }
+    store.close();
+    assert_eq!(*asks.newer.lock().unwrap(), []);
+}
+
 #[test]
 fn ids_rise_over_clock_steps_and_reopen() {
     let dir = tempfile::tempdir().unwrap();
