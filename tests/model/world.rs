@@ -2,14 +2,13 @@
 //! comes of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::TestCaseError;
 use tokio::sync::Mutex;
 
-use crate::common::{DEMO, Home, Login, PROJECT_TOKEN, Server};
+use crate::common::{DEMO, Login, PROJECT_TOKEN, Server};
 use crate::model::{Id, Model, Names, Presence};
 use crate::sending::Sent;
 use crate::session::{Door, End, Outcome, Session, fail};
@@ -21,14 +20,12 @@ static CASES: AtomicU64 = AtomicU64::new(1);
 /// A server that cases run on, and the way to it.
 pub struct Host {
     pub server: Mutex<Server>,
-    pub home: Arc<Home>,
     pub door: std::sync::Mutex<Door>,
 }
 
 impl Host {
     pub fn new(server: Server) -> Self {
         Self {
-            home: Arc::clone(&server.home),
             door: Door::of(&server).into(),
             server: Mutex::new(server),
         }
