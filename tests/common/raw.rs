@@ -204,6 +204,20 @@ impl Raw {
         soon("a frame", self.next_frame()).await
     }
 
+    /// The next frame that is neither Ping nor Pong: a server that does nothing but keep the session
+    /// alive must not keep a test waiting for ever.
+    async fn news(&mut self) -> Frame {
+        soon("a frame that is no Ping", async {
+            loop {
+                match self.next_frame().await {
+                    Frame::Ping(_) | Frame::Pong(_) => {}
+                    news => return news,
+                }
+            }
+        })
+        .await
+    }
+
     /// The next frame, or nothing within this time.
     pub async fn frame_within(&mut self, time: Duration) -> Option<Frame> {
         tokio::time::timeout(time, self.next_frame()).await.ok()
@@ -266,7 +280,7 @@ impl Raw {
             return self.held.remove(at).unwrap();
         }
         loop {
-            match self.frame().await {
+            match self.news().await {
                 Frame::Text(text) => {
                     let value = value(text);
                     if wanted(&value) {
@@ -274,7 +288,6 @@ impl Raw {
                     }
                     self.held.push_back(value);
                 }
-                Frame::Ping(_) | Frame::Pong(_) => {}
                 end => panic!("instead of {what}: {end:?}"),
             }
         }
@@ -347,11 +360,10 @@ impl Raw {
     pub async fn closed(&mut self) -> (u16, Duration) {
         let began = Instant::now();
         loop {
-            match self.frame().await {
+            match self.news().await {
                 Frame::Text(text) => self.held.push_back(value(text)),
                 Frame::Close(code, _) => return (code, began.elapsed()),
-                Frame::Ended => panic!("no Close frame"),
-                Frame::Ping(_) | Frame::Pong(_) => {}
+                end => panic!("instead of a Close: {end:?}"),
             }
         }
     }
