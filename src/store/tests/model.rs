@@ -4,14 +4,18 @@
 //! happened; ids rise strictly; what was refused is not there, unless a crash came
 //! before its fate was settled; a repeat gets the first ids; a device that was told its
 //! cursor is known and has not more; one that was not used for a month is gone.
+//!
+//! `RELAYBOX_TEST_CASES` sets the number of cases, `RELAYBOX_TEST_SEED` repeats a run.
 
 mod cursors;
 mod steps;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use self::cursors::{Cursors, RESOURCES, USERS};
 use self::steps::{Ending, Harm, Step, steps};
@@ -324,9 +328,19 @@ fn cases() -> u32 {
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(120)
 }
 
+/// The seed of this run, printed.
+fn seed() -> u64 {
+    let given = std::env::var("RELAYBOX_TEST_SEED").ok();
+    let given = given.and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| RandomState::new().hash_one("seed"));
+    eprintln!("RELAYBOX_TEST_SEED={seed}");
+    seed
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: cases(),
+        rng_seed: RngSeed::Fixed(seed()),
         max_shrink_iters: 50,
         failure_persistence: None,
         ..ProptestConfig::default()
