@@ -21,6 +21,8 @@ check: ## Formatting, lints, documentation, dependencies
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@cargo deny --version >/dev/null 2>&1 || { echo "make check needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
+	@# Those of other platforms too: they are looked at without a network.
+	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
 
 audit: ## Known vulnerabilities of the dependencies (fetches the advisory database)
