@@ -130,6 +130,10 @@ impl Store {
     ///
     /// Blocks on disk reads, but not for a commit: where nothing has to be written, `done`
     /// is called from this thread, otherwise later from another.
+    ///
+    /// # Errors
+    /// `done` gets them: the domain has been removed, the index cannot be read, what had to be
+    /// written was not, or the store is overloaded or closed. The cursor is then as it was.
     pub fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
         self.shared().enter(device, after, done);
     }
