@@ -219,7 +219,7 @@ impl Builder {
                     last_id = last_id.max(ids.last());
                     self.tail.push_send(key, ids);
                 }
-                Record::Erased { mailbox, upto } => {
+                Record::Erased { mailbox, upto, .. } => {
                     self.domains.erase(&mailbox, upto);
                     self.tail.push_erased(mailbox, upto);
                 }

@@ -58,6 +58,7 @@ impl Threads {
         let dir = options.dir.clone();
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_max),
+            retention: options.retention.clone().into(),
             options,
             clock,
             files,
