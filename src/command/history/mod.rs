@@ -21,7 +21,7 @@ use crate::store::{ReadError, Store};
 use lists::{Lists, len};
 
 /// How often something is looked up again because messages vanished in the middle of it.
-const TRIES_MAX: usize = 16;
+const TRIES_MAX: usize = 64;
 
 /// What to list of which mailbox.
 #[derive(Debug, Clone)]
