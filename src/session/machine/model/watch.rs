@@ -220,12 +220,7 @@ impl Watch {
         let next = next.map(|message| message.id);
         // What was on its way when it was erased may still come.
         let erased = id > self.position() && store.is_erased(self.facts.device, id);
-        prop_assert!(
-            Some(id) == next || erased,
-            "{} is delivered, next is {:?}",
-            id,
-            next
-        );
+        prop_assert!(Some(id) == next || erased, "{id}, and not {next:?}");
         prop_assert!((FRAME_BYTES_MIN..FRAME_BYTES_MAX + CONTENT_BYTES_MAX).contains(&bytes));
         self.delivered.push(Delivered { id, bytes, at_ms });
         self.unconfirmed_bytes += bytes;
