@@ -54,6 +54,7 @@ fn defaults_are_those_of_the_limits() {
         (config.outbox_bytes_max as u64, &limits::OUTBOX_BYTES),
         (config.tail_bytes_max as u64, &limits::TAIL_BYTES),
         (config.cache_bytes, &limits::CACHE_BYTES),
+        (config.segment_bytes, &limits::SEGMENT_BYTES),
     ] {
         assert_eq!(value, bound.default, "{}", bound.reason);
         assert!((bound.min..=bound.max).contains(&bound.default));
@@ -81,6 +82,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("outbox_bytes_max", ["5KiB", "6KiB", "7KiB"]),
         ("tail_bytes_max", ["5MiB", "6MiB", "7MiB"]),
         ("cache_bytes", ["5MiB", "6MiB", "7MiB"]),
+        ("segment_bytes", ["5MiB", "6MiB", "7MiB"]),
         ("log", ["warn", "error", "debug"]),
     ];
     assert_eq!(samples.len(), settings().len());
