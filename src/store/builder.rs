@@ -215,6 +215,14 @@ impl Builder {
                     }
                     self.tail.push_messages(&Arc::new(messages));
                 }
+                Record::SendIds { key, ids } => {
+                    last_id = last_id.max(ids.last());
+                    self.tail.push_send(key, ids);
+                }
+                Record::Erased { mailbox, upto } => {
+                    self.domains.erase(&mailbox, upto);
+                    self.tail.push_erased(mailbox, upto);
+                }
                 Record::Cursor { device, change } => self.tail.push_cursor(&device, change),
                 Record::Domain(_) | Record::DomainRemoved { .. } => {}
             }

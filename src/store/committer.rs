@@ -54,6 +54,7 @@ struct Batch {
     repeats: HashMap<SendKey, SendIds>,
     cursors: StagedCursors,
     domain: Option<Record>,
+    erased: Option<(Mailbox, MsgId)>,
     appends: Vec<(Done, Result<Accepted, AppendError>)>,
 }
 
@@ -166,7 +167,7 @@ impl Committer {
                 Job::PutDomain(record, reply) => {
                     self.frame.push(|out| record::encode_domain(&record, out));
                     batch.domain = Some(Record::Domain(record));
-                    answers.push(Answer::Domain(reply, Ok(true)));
+                    answers.push(Answer::Change(reply, Ok(true)));
                 }
                 Job::RemoveDomain(domain, reply) => {
                     let known = self.shared.domains().contains(&domain);
@@ -177,10 +178,14 @@ impl Committer {
                             };
                             self.frame.push(encode);
                             batch.domain = Some(Record::DomainRemoved { domain, floor });
-                            Answer::Domain(reply, Ok(true))
+                            Answer::Change(reply, Ok(true))
                         }
-                        None => Answer::Domain(reply, Ok(false)),
+                        None => Answer::Change(reply, Ok(false)),
                     });
+                }
+                Job::Erase(mailbox, before, reply) => {
+                    let news = self.stage_erasure(&mut batch, mailbox, before);
+                    answers.push(Answer::Change(reply, Ok(news)));
                 }
             }
         }
@@ -194,6 +199,25 @@ impl Committer {
             }
         }
         self.publish(batch, answers);
+    }
+
+    /// Whether there is anything below that is not erased yet.
+    fn stage_erasure(
+        &mut self,
+        batch: &mut Batch,
+        mailbox: Mailbox,
+        before: Option<MsgId>,
+    ) -> bool {
+        let below = before.map_or(self.last_id, |before| MsgId(before.0.saturating_sub(1)));
+        // Nothing that is yet to come.
+        let upto = below.min(self.last_id);
+        let news = upto > self.shared.floor(&mailbox);
+        if news {
+            self.frame
+                .push(|out| record::encode_erased(&mailbox, upto, out));
+            batch.erased = Some((mailbox, upto));
+        }
+        news
     }
 
     /// The first of `count` ids that follow one another and on the last one given.
@@ -322,6 +346,9 @@ impl Committer {
             let mut domains = self.shared.domains_mut();
             domains.apply(&record)
         });
+        if let Some((mailbox, upto)) = &batch.erased {
+            self.shared.domains_mut().erase(mailbox, *upto);
+        }
         let full = {
             let mut tail = self.shared.tail_mut();
             tail.push_messages(&messages);
@@ -333,6 +360,9 @@ impl Committer {
             }
             if let Some((domain, state)) = domain {
                 tail.push_domain(domain, state);
+            }
+            if let Some((mailbox, upto)) = batch.erased {
+                tail.push_erased(mailbox, upto);
             }
             tail.advance(self.last_id, self.writer.end());
             tail.active.bytes >= self.shared.checkpoint_bytes() && tail.frozen.is_none()

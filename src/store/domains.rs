@@ -1,13 +1,14 @@
-//! The domains and their floors, whole in memory: there are few of them.
+//! The domains and all floors, whole in memory: there are few of them.
 //!
 //! A floor is an id issued for the removal of a domain: no message has it, all older
 //! messages of the domain are below it and are never served again. A cursor is from
 //! after the removal exactly if it is at the floor or above.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::floors::Floors;
 use super::record::Record;
-use crate::model::{Domain, DomainRecord, MsgId};
+use crate::model::{Domain, DomainRecord, Mailbox, MsgId};
 
 /// What is kept of a domain, also after its removal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) struct DomainState {
 #[derive(Debug, Default)]
 pub(super) struct Domains {
     records: BTreeMap<Domain, DomainRecord>,
-    floors: HashMap<Domain, MsgId>,
+    floors: Floors,
 }
 
 impl Domains {
@@ -33,7 +34,7 @@ impl Domains {
             None => self.records.remove(domain),
         };
         if state.floor > MsgId::ZERO {
-            self.floors.insert(domain.clone(), state.floor);
+            self.floors.raise_domain(domain, state.floor);
         }
     }
 
@@ -54,15 +55,28 @@ impl Domains {
                 };
                 (domain.clone(), state)
             }
-            Record::Send { .. } | Record::Cursor { .. } => return None,
+            Record::Send { .. }
+            | Record::SendIds { .. }
+            | Record::Cursor { .. }
+            | Record::Erased { .. } => return None,
         };
         self.set(&domain, state.clone());
         Some((domain, state))
     }
 
-    /// The floor of a domain.
+    /// The floor of a domain's removal.
     pub(super) fn floor(&self, domain: &Domain) -> MsgId {
-        self.floors.get(domain).copied().unwrap_or_default()
+        self.floors.of_domain(domain)
+    }
+
+    /// All floors.
+    pub(super) fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// Hides everything of a mailbox up to `upto`.
+    pub(super) fn erase(&mut self, mailbox: &Mailbox, upto: MsgId) {
+        self.floors.raise(mailbox, upto);
     }
 
     /// Whether there is such a domain.
@@ -72,7 +86,7 @@ impl Domains {
 
     /// Whether it was removed and not added again.
     pub(super) fn is_removed(&self, domain: &Domain) -> bool {
-        self.floors.contains_key(domain) && !self.contains(domain)
+        self.floors.has_domain(domain) && !self.contains(domain)
     }
 
     /// All records, by name.

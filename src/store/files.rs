@@ -10,7 +10,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -33,7 +33,10 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// The whole of a file; `None` where there is none.
+    /// Reads a file that exists from its beginning, piece by piece. What is put in its place
+    /// meanwhile does not change what is read.
+    fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
+    /// The whole of a small file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
     /// Bytes that this user may still write to the file system of `dir`.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
@@ -55,6 +58,36 @@ pub(super) trait JournalFile: Send {
     fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
     /// Fills `bytes` from the beginning of the file as far as it goes; answers how far.
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
+}
+
+/// Writes a file from its beginning on.
+pub(super) struct FileWriter {
+    file: Box<dyn JournalFile>,
+    offset: u64,
+}
+
+impl FileWriter {
+    /// Writes a new file.
+    pub(super) fn new(file: Box<dyn JournalFile>) -> Self {
+        Self { file, offset: 0 }
+    }
+
+    /// As [`JournalFile::sync_data`].
+    pub(super) fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+impl io::Write for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes a small file whole: either the old or the new one is there after a crash.
@@ -119,6 +152,10 @@ impl FileSystem for RealFileSystem {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -22,6 +22,7 @@ mod committer;
 mod cursors;
 mod domains;
 mod files;
+mod floors;
 mod index;
 mod journal;
 mod lookup;
@@ -49,7 +50,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, UserId};
 use files::{FileSystem, RealFileSystem};
-use queue::{DomainReply, Job};
+use queue::{ChangeReply, Job};
 use shared::Shared;
 use threads::Threads;
 
@@ -226,7 +227,18 @@ impl Store {
         self.change(|reply| Job::RemoveDomain(domain.clone(), reply))
     }
 
-    fn change(&self, job: impl FnOnce(DomainReply) -> Job) -> Result<bool, AppendError> {
+    /// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what
+    /// is not delivered yet. Gone for all who read when this returns, and durably so; the disk
+    /// space comes back in the background. Blocks.
+    ///
+    /// # Errors
+    /// It was not stored, and nothing is erased.
+    pub fn erase(&self, mailbox: &Mailbox, before: Option<MsgId>) -> Result<(), AppendError> {
+        self.change(|reply| Job::Erase(mailbox.clone(), before, reply))?;
+        Ok(())
+    }
+
+    fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
         let (reply, answer) = sync_channel(1);
         self.shared().queue.push(job(reply));
         answer.recv().unwrap_or(Err(AppendError::Closed))

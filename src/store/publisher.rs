@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::api::{Accepted, AppendError, CommitSink, Done, EnterDone};
-use super::queue::{DomainReply, Job};
+use super::queue::{ChangeReply, Job};
 use crate::model::{Message, MsgId};
 
 /// An answer that waits for its batch to be published.
 pub(super) enum Answer {
     Append(Done, Result<Accepted, AppendError>),
     Enter(EnterDone, Result<MsgId, AppendError>),
-    Domain(DomainReply, Result<bool, AppendError>),
+    Change(ChangeReply, Result<bool, AppendError>),
     Refused(Job, AppendError),
 }
 
@@ -22,7 +22,7 @@ impl Answer {
         match self {
             Self::Append(done, _) => Self::Append(done, Err(error.clone())),
             Self::Enter(done, _) => Self::Enter(done, Err(error.clone())),
-            Self::Domain(reply, _) => Self::Domain(reply, Err(error.clone())),
+            Self::Change(reply, _) => Self::Change(reply, Err(error.clone())),
             Self::Refused(job, error) => Self::Refused(job, error),
         }
     }
@@ -32,7 +32,7 @@ impl Answer {
             Self::Append(done, outcome) => done(outcome),
             Self::Enter(done, outcome) => done(outcome),
             // Who no longer waits needs no answer.
-            Self::Domain(reply, outcome) => {
+            Self::Change(reply, outcome) => {
                 let _ = reply.send(outcome);
             }
             Self::Refused(job, error) => job.refuse(error),

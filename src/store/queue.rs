@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::api::{AppendError, Done, EnterDone};
-use crate::model::{Device, Domain, DomainRecord, Draft, MsgId};
+use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 
 /// Most bytes of content that wait, so that a disk that stalls costs no more memory.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -15,8 +15,8 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most jobs in a batch.
 const BATCH_JOBS_MAX: usize = 4096;
 
-/// Answers a change of a domain: whether there was something to change.
-pub(super) type DomainReply = SyncSender<Result<bool, AppendError>>;
+/// Answers a change of a domain or a mailbox: whether there was something to change.
+pub(super) type ChangeReply = SyncSender<Result<bool, AppendError>>;
 
 /// Something to be committed.
 pub(super) enum Job {
@@ -29,8 +29,10 @@ pub(super) enum Job {
         after: Option<MsgId>,
         done: EnterDone,
     },
-    PutDomain(DomainRecord, DomainReply),
-    RemoveDomain(Domain, DomainReply),
+    PutDomain(DomainRecord, ChangeReply),
+    RemoveDomain(Domain, ChangeReply),
+    /// Erases what the mailbox has below an id; all, where none is given.
+    Erase(Mailbox, Option<MsgId>, ChangeReply),
 }
 
 impl Job {
@@ -40,7 +42,7 @@ impl Job {
             Self::Append { done, .. } => done(Err(error)),
             Self::Enter { done, .. } => done(Err(error)),
             // Who no longer waits needs no answer.
-            Self::PutDomain(_, reply) | Self::RemoveDomain(_, reply) => {
+            Self::PutDomain(_, reply) | Self::RemoveDomain(_, reply) | Self::Erase(_, _, reply) => {
                 let _ = reply.send(Err(error));
             }
         }
@@ -49,7 +51,9 @@ impl Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Append { draft, .. } => draft.content.len() + 64 * draft.recipients.len(),
-            Self::Enter { .. } | Self::PutDomain(..) | Self::RemoveDomain(..) => 0,
+            Self::Enter { .. } | Self::PutDomain(..) | Self::RemoveDomain(..) | Self::Erase(..) => {
+                0
+            }
         }
     }
 }
@@ -79,7 +83,7 @@ pub(super) struct Queue {
 
 /// What the committer is to do next.
 pub(super) enum Taken {
-    /// These jobs, perhaps none. A change of a domain comes alone.
+    /// These jobs, perhaps none. A change of a domain or an erasure comes alone.
     Jobs(Vec<Job>),
     /// All is done and no more comes.
     Finished,
@@ -149,7 +153,10 @@ impl Queue {
         let mut bytes = 0;
         let mut count = 0;
         for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
-            let alone = matches!(job, Job::PutDomain(..) | Job::RemoveDomain(..));
+            let alone = matches!(
+                job,
+                Job::PutDomain(..) | Job::RemoveDomain(..) | Job::Erase(..)
+            );
             if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
                 break;
             }

@@ -2,7 +2,7 @@
 //!
 //! The tail is looked at first and the index second, and from the index only what is
 //! not in what the tail showed: whatever a checkpoint moves meanwhile, nothing is missed
-//! and nothing comes twice. Positions that a removed domain left behind are not counted.
+//! and nothing comes twice. Positions at or below a floor are not counted.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ impl Shared {
         count_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Message>, ReadError> {
-        let after = after.max(self.domains().floor(&mailbox.domain));
+        let after = after.max(self.floor(mailbox));
         let (bound, entries, tail_alone) = {
             let tail = self.tail();
             let skip = tail.rank(mailbox, None, after);
@@ -56,7 +56,7 @@ impl Shared {
         from: Option<&UserId>,
         upto: MsgId,
     ) -> Result<u64, ReadError> {
-        let floor = self.domains().floor(&mailbox.domain);
+        let floor = self.floor(mailbox);
         if upto <= floor {
             return Ok(0);
         }
@@ -99,7 +99,7 @@ impl Shared {
         from: Option<&UserId>,
         positions: Range<u64>,
     ) -> Result<Option<Vec<Message>>, ReadError> {
-        let floor = self.domains().floor(&mailbox.domain);
+        let floor = self.floor(mailbox);
         let (start, bound, hidden_in_tail) = {
             let tail = self.tail();
             let hidden = tail.rank(mailbox, from, floor);

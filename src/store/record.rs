@@ -8,6 +8,7 @@ use bincode::config::{Configuration, standard};
 use bincode::{BorrowDecode, Encode};
 
 use super::cursors::{CursorChange, CursorValue};
+use super::tail::{SendIds, SendKey};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MessageType, MsgId, NameError,
     ProjectToken, Resource, SigningKey, UserId, UserName,
@@ -52,6 +53,10 @@ pub(super) enum Record {
     Domain(DomainRecord),
     /// A domain was removed with everything at or below `floor`.
     DomainRemoved { domain: Domain, floor: MsgId },
+    /// All messages of a mailbox up to `upto` were erased.
+    Erased { mailbox: Mailbox, upto: MsgId },
+    /// What is left of a send whose messages are gone: the ids that a repeat of it gets.
+    SendIds { key: SendKey, ids: SendIds },
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -80,6 +85,18 @@ enum Stored<'a> {
     },
     CursorDropped {
         device: StoredDevice<'a>,
+    },
+    Erased {
+        domain: &'a str,
+        user: &'a str,
+        upto: u64,
+    },
+    SendIds {
+        domain: &'a str,
+        from_id: &'a str,
+        client_msg_id: &'a str,
+        first_id: u64,
+        count: u32,
     },
 }
 
@@ -136,7 +153,7 @@ pub(super) fn encode_send(
         first_id: first.id.0,
         recipients: recipients.collect(),
     });
-    encode(&stored, out);
+    put(&stored, out);
 }
 
 /// Appends the record of what happened to a cursor.
@@ -161,7 +178,7 @@ pub(super) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec
         CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
         CursorChange::Drop => Stored::CursorDropped { device },
     };
-    encode(&stored, out);
+    put(&stored, out);
 }
 
 /// Appends the record of a domain.
@@ -177,7 +194,7 @@ pub(super) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
         tokens: tokens.collect(),
         signing_keys: keys.collect(),
     });
-    encode(&stored, out);
+    put(&stored, out);
 }
 
 /// Appends the record of a domain's removal.
@@ -186,10 +203,47 @@ pub(super) fn encode_domain_removed(domain: &Domain, floor: MsgId, out: &mut Vec
         domain: domain.as_str(),
         floor: floor.0,
     };
-    encode(&stored, out);
+    put(&stored, out);
 }
 
-fn encode(stored: &Stored<'_>, out: &mut Vec<u8>) {
+/// Appends the record of an erasure.
+pub(super) fn encode_erased(mailbox: &Mailbox, upto: MsgId, out: &mut Vec<u8>) {
+    let stored = Stored::Erased {
+        domain: mailbox.domain.as_str(),
+        user: mailbox.user.as_str(),
+        upto: upto.0,
+    };
+    put(&stored, out);
+}
+
+/// Appends the record of the ids of a send.
+pub(super) fn encode_send_ids(key: &SendKey, ids: SendIds, out: &mut Vec<u8>) {
+    let stored = Stored::SendIds {
+        domain: key.domain.as_str(),
+        from_id: key.from_id.as_str(),
+        client_msg_id: key.client_msg_id.as_str(),
+        first_id: ids.first.0,
+        count: ids.count,
+    };
+    put(&stored, out);
+}
+
+/// Appends any record.
+pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
+    match record {
+        Record::Send {
+            messages,
+            client_msg_id,
+        } => encode_send(messages, client_msg_id.as_ref(), out),
+        Record::SendIds { key, ids } => encode_send_ids(key, *ids, out),
+        Record::Cursor { device, change } => encode_cursor(device, *change, out),
+        Record::Domain(domain) => encode_domain(domain, out),
+        Record::DomainRemoved { domain, floor } => encode_domain_removed(domain, *floor, out),
+        Record::Erased { mailbox, upto } => encode_erased(mailbox, *upto, out),
+    }
+}
+
+fn put(stored: &Stored<'_>, out: &mut Vec<u8>) {
     out.push(VERSION);
     bincode::encode_into_std_write(stored, out, CODING)
         .expect("a vector takes all bytes and the types have no failing encoder");
@@ -227,6 +281,30 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         Stored::DomainRemoved { domain, floor } => Ok(Record::DomainRemoved {
             domain: Domain::parse(domain)?,
             floor: MsgId(floor),
+        }),
+        Stored::Erased { domain, user, upto } => Ok(Record::Erased {
+            mailbox: Mailbox {
+                domain: Domain::parse(domain)?,
+                user: UserId::parse(user)?,
+            },
+            upto: MsgId(upto),
+        }),
+        Stored::SendIds {
+            domain,
+            from_id,
+            client_msg_id,
+            first_id,
+            count,
+        } => Ok(Record::SendIds {
+            key: SendKey {
+                domain: Domain::parse(domain)?,
+                from_id: UserId::parse(from_id)?,
+                client_msg_id: ClientMsgId::parse(client_msg_id)?,
+            },
+            ids: SendIds {
+                first: MsgId(first_id),
+                count,
+            },
         }),
     }
 }

@@ -16,7 +16,7 @@ use super::index::{Index, IndexError, day};
 use super::queue::Queue;
 use super::tail::Tail;
 use crate::clock::Clock;
-use crate::model::MsgId;
+use crate::model::{Mailbox, MsgId};
 
 /// Why nothing can be written at the moment.
 #[derive(Debug, Default)]
@@ -99,6 +99,11 @@ impl Shared {
     pub(super) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
         let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut place, index)
+    }
+
+    /// Everything of the mailbox with an id of at most this is gone.
+    pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
+        self.domains().floors().of(mailbox)
     }
 
     /// The journal's directory.

@@ -47,6 +47,11 @@ impl SendIds {
         let ids = (self.first.0..).take(self.count as usize);
         ids.map(MsgId).collect()
     }
+
+    /// The last of them.
+    pub(super) fn last(self) -> MsgId {
+        MsgId((self.first.0 + u64::from(self.count)).saturating_sub(1))
+    }
 }
 
 /// One message in a batch of the committer, which owns it.
@@ -158,6 +163,8 @@ pub(super) struct Generation {
     pub(super) cursors: Changes,
     pub(super) sends: HashMap<SendKey, SendIds>,
     pub(super) domains: BTreeMap<Domain, DomainState>,
+    /// Up to which id mailboxes were erased.
+    pub(super) erased: HashMap<Mailbox, MsgId>,
     pub(super) messages: u64,
     pub(super) bytes: usize,
     /// When its first thing came.
@@ -176,6 +183,7 @@ impl Generation {
             cursors: Changes::new(),
             sends: HashMap::new(),
             domains: BTreeMap::new(),
+            erased: HashMap::new(),
             messages: 0,
             bytes: 0,
             since: None,
@@ -298,6 +306,13 @@ impl Tail {
     /// Sets what became of a domain.
     pub(super) fn push_domain(&mut self, domain: Domain, state: DomainState) {
         self.active.domains.insert(domain, state);
+        self.active.touched(SMALL_BYTES);
+    }
+
+    /// Notes that a mailbox was erased up to this id.
+    pub(super) fn push_erased(&mut self, mailbox: Mailbox, upto: MsgId) {
+        let place = self.active.erased.entry(mailbox).or_default();
+        *place = upto.max(*place);
         self.active.touched(SMALL_BYTES);
     }
 

@@ -5,7 +5,8 @@
 //!
 //! Trees: `messages` (mailbox, first id → chunk of messages), `parts` (pieces of chunks
 //! that are too long for one value), `senders` (mailbox, sender, first id → chunk of
-//! ids), `cursors`, `domains`, `sends-<day>` (the ids of sends, by UTC day of the id).
+//! ids), `cursors`, `domains`,
+//! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id).
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.
@@ -95,6 +96,7 @@ pub(super) struct Index {
     senders: Tree,
     cursors: Tree,
     domains: Tree,
+    erased: Tree,
     sends: Mutex<BTreeMap<u64, Tree>>,
     file: File,
 }
@@ -125,6 +127,7 @@ impl Index {
                 senders: db.open_tree("senders")?,
                 cursors: db.open_tree("cursors")?,
                 domains: db.open_tree("domains")?,
+                erased: db.open_tree("erased")?,
                 sends: Mutex::new(sends),
                 file: File::open(path.join("db"))?,
                 db,

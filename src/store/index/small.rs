@@ -1,4 +1,4 @@
-//! The small trees: cursors, sends, domains.
+//! The small trees: cursors, sends, domains, erasures.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -81,6 +81,11 @@ impl Index {
             let old = self.domains.insert(domain.as_str(), value)?;
             state.domains += u64::from(old.is_none());
         }
+        for (mailbox, upto) in &generation.erased {
+            let value = encode_erased(*upto);
+            let old = self.erased.insert(key::prefix(mailbox, None), value)?;
+            state.erased += u64::from(old.is_none());
+        }
         self.drop_sends_before(day_min, state)
     }
 
@@ -156,7 +161,7 @@ impl Index {
         Ok(cursors)
     }
 
-    /// All domains.
+    /// All domains, and all floors.
     pub(in crate::store) fn domains(&self) -> Result<Domains, IndexError> {
         let mut domains = Domains::default();
         for entry in &self.domains {
@@ -165,6 +170,12 @@ impl Index {
             let decoded = name.and_then(Result::ok).zip(decode_domain(&value));
             let (name, state) = decoded.ok_or_else(|| IndexError::damaged("a domain"))?;
             domains.set(&name, state);
+        }
+        for entry in &self.erased {
+            let (key, value) = entry?;
+            let decoded = key::mailbox(&key).zip(decode_erased(&value));
+            let (mailbox, upto) = decoded.ok_or_else(|| IndexError::damaged("an erasure"))?;
+            domains.erase(&mailbox, upto);
         }
         Ok(domains)
     }
@@ -179,6 +190,7 @@ impl Index {
         }
         self.domains()?;
         let domains = self.domains.len() as u64;
+        let erased = self.erased.len() as u64;
         let trees = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sends = BTreeMap::new();
         for (day, tree) in trees.iter() {
@@ -190,10 +202,14 @@ impl Index {
             sends.insert(*day, count);
         }
         let short_of = |(day, expected)| sends.get(day).is_none_or(|count| count < expected);
-        if cursors < state.cursors || domains < state.domains || state.sends.iter().any(short_of) {
-            return Err(IndexError::damaged("cursors, sends or domains are missing"));
+        let fewer = cursors < state.cursors || domains < state.domains || erased < state.erased;
+        if fewer || state.sends.iter().any(short_of) {
+            return Err(IndexError::damaged(
+                "cursors, sends, domains or erasures are missing",
+            ));
         }
         (state.cursors, state.domains, state.sends) = (cursors, domains, sends);
+        state.erased = erased;
         Ok(())
     }
 }
@@ -241,6 +257,15 @@ fn decode_send(value: &[u8]) -> Option<SendIds> {
         first: MsgId(u64::from_le_bytes(*first)),
         count: u32::from_le_bytes(count.try_into().ok()?),
     })
+}
+
+fn encode_erased(upto: MsgId) -> Vec<u8> {
+    [[VERSION].as_slice(), &upto.0.to_le_bytes()].concat()
+}
+
+fn decode_erased(value: &[u8]) -> Option<MsgId> {
+    let upto = value.strip_prefix(&[VERSION])?.try_into().ok()?;
+    Some(MsgId(u64::from_le_bytes(upto)))
 }
 
 fn encode_domain(state: &DomainState) -> Vec<u8> {
@@ -304,6 +329,10 @@ mod tests {
         let golden = [1, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
         assert_eq!(encode_send(ids), golden);
         assert_eq!(decode_send(&golden), Some(ids));
+        let golden = [1, 2, 1, 0, 0, 0, 0, 0, 0];
+        assert_eq!(encode_erased(MsgId(258)), golden);
+        assert_eq!(decode_erased(&golden), Some(MsgId(258)));
+        assert_eq!(decode_erased(&golden[..8]), None);
         let removed = DomainState {
             record: None,
             floor: MsgId(7),

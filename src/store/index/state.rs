@@ -26,6 +26,8 @@ pub(in crate::store) struct IndexState {
     pub(in crate::store) cursors: u64,
     /// Domains with a record or a floor, at least.
     pub(in crate::store) domains: u64,
+    /// Mailboxes with an erasure, at least.
+    pub(in crate::store) erased: u64,
     /// Sends of each day, at least.
     pub(in crate::store) sends: BTreeMap<u64, u64>,
     /// After a clean close: the fingerprint of the index's files.
@@ -44,6 +46,7 @@ impl IndexState {
             messages: 0,
             cursors: 0,
             domains: 0,
+            erased: 0,
             sends: BTreeMap::new(),
             clean: None,
         }
@@ -84,10 +87,11 @@ mod tests {
             messages: 4,
             cursors: 2,
             domains: 1,
+            erased: 3,
             sends: BTreeMap::from([(20_000, 7)]),
             clean: Some(6),
         };
-        let body = [3, 64, 9, 5, 4, 2, 1, 1, 251, 0x20, 0x4e, 7, 1, 6];
+        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
         let golden = [b"rbxSTAT1".as_slice(), &crc, &body].concat();
         assert_eq!(state.encode(), golden);

@@ -10,6 +10,7 @@
 mod frame;
 mod reader;
 mod segment;
+mod stream;
 mod writer;
 
 pub(super) use frame::FrameBuffer;

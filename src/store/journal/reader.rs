@@ -11,8 +11,9 @@ use super::super::api::OpenError;
 use super::super::files::FileSystem;
 use super::super::record::{self, Record};
 use super::Position;
-use super::frame::{Frame, find_valid};
-use super::segment::{HEADER_BYTES, SegmentBytes, SegmentHeader, SegmentName, TEMPORARY, load};
+use super::frame::Frame;
+use super::segment::{HEADER_BYTES, SegmentName, TEMPORARY};
+use super::stream::{SegmentStream, Step, unreadable};
 
 /// How a replay ended.
 #[derive(Debug)]
@@ -93,126 +94,143 @@ pub(crate) fn replay<E: From<OpenError>>(
             Outcome::Astray
         });
     };
-    let mut loaded = Some((*name, open_segment(files, dir, *name)?));
+    let mut opened = Some((*name, open_segment(files, dir, *name)?));
     let mut index = first;
-    while let Some((name, (header, segment))) = loaded {
+    while let Some((name, stream)) = opened {
         index += 1;
-        loaded = match segments.get(index) {
+        opened = match segments.get(index) {
             Some(next) => Some((*next, open_segment(files, dir, *next)?)),
             None => None,
         };
-        let begin = if index == first + 1 {
-            if !is_between_frames(&segment.bytes, &header, from) {
+        let header = *stream.header();
+        let path = name.path(dir);
+        let compressed = stream.is_compressed();
+        let mut scan = Scan {
+            path: &path,
+            stream,
+            next_sequence: opened
+                .as_ref()
+                .map(|(_, next)| next.header().first_sequence),
+            until,
+        };
+        if index == first + 1 {
+            if !scan.skip_to(from)? {
                 return Ok(Outcome::Astray);
             }
-            from.offset
-        } else {
-            HEADER_BYTES as u64
-        };
-        if index != first + 1 && header.first_sequence != end.position.sequence {
+        } else if header.first_sequence != end.position.sequence {
             let what = format!(
                 "it begins with frame {}, but frame {} comes next",
                 header.first_sequence, end.position.sequence
             );
-            return Err(damaged(&name.path(dir), 32, what).into());
+            return Err(damaged(&path, 32, what).into());
+        } else {
+            end.position.offset = HEADER_BYTES as u64;
         }
         end.position.segment = name.number;
-        end.position.offset = begin;
         end.last_id = end.last_id.max(header.last_id);
-        let scan = Scan {
-            path: &name.path(dir),
-            header,
-            segment: &segment,
-            next_sequence: loaded.as_ref().map(|(_, (next, _))| next.first_sequence),
-            until,
-        };
         end.torn_bytes = scan.run(&mut end.position, visit)?;
         if until.is_some_and(|until| end.position.sequence >= until) {
             return Ok(Outcome::Reached(end));
         }
-        let writable = loaded.is_none() && !segment.compressed;
+        let writable = opened.is_none() && !compressed;
         end.open = writable.then_some((name, header.generation));
     }
     Ok(Outcome::Reached(end))
 }
 
-/// Whether a frame of the segment ends at this place, or its header.
-fn is_between_frames(bytes: &[u8], header: &SegmentHeader, place: Position) -> bool {
-    let mut at = HEADER_BYTES as u64;
-    let mut next = header.first_sequence;
-    while at < place.offset {
-        let rest = bytes.get(at as usize..).unwrap_or_default();
-        match Frame::measure(rest, header.generation) {
-            Some((sequence, length)) if sequence == next => at += length as u64,
-            _ => return false,
-        }
-        next += 1;
-    }
-    at == place.offset && at <= bytes.len() as u64 && next == place.sequence
-}
-
 /// One segment on its way through the reader.
 struct Scan<'a> {
     path: &'a Path,
-    header: SegmentHeader,
-    segment: &'a SegmentBytes,
+    stream: SegmentStream,
     /// The sequence that the next segment begins with, if there is one.
     next_sequence: Option<u64>,
     until: Option<u64>,
 }
 
 impl Scan<'_> {
+    /// Goes to a place between two frames; `false` where it is none.
+    fn skip_to(&mut self, place: Position) -> Result<bool, OpenError> {
+        let mut sequence = self.stream.header().first_sequence;
+        while self.stream.offset() < place.offset {
+            let offset = self.stream.offset();
+            match self.stream.next() {
+                Ok(Step::Frame(frame)) if frame.sequence == sequence => sequence += 1,
+                Ok(Step::Frame(_) | Step::End) => return Ok(false),
+                Ok(Step::Bad) => {
+                    self.torn_or_damaged(sequence, offset)?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(unreadable(self.path, offset, error)),
+            }
+        }
+        let header = *self.stream.header();
+        if self.stream.offset() != place.offset {
+            return Ok(false);
+        }
+        match header.rewritten_to {
+            // Its frames are not those that the place was noted among.
+            Some(_) if sequence == header.first_sequence => Ok(place.sequence == sequence),
+            Some(next) => {
+                let read = self.stream.next();
+                let read = read.map_err(|e| unreadable(self.path, place.offset, e))?;
+                Ok(read == Step::End && place.sequence == next)
+            }
+            None => Ok(place.sequence == sequence),
+        }
+    }
+
     /// Visits its frames and moves `at` behind them; answers the bytes of a torn tail.
     fn run<E: From<OpenError>>(
-        &self,
+        &mut self,
         at: &mut Position,
         visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let bytes = &self.segment.bytes;
         loop {
             let stop = self.next_sequence.into_iter().chain(self.until).min();
             if stop.is_some_and(|stop| at.sequence >= stop) {
                 return Ok(0);
             }
-            let offset = at.offset as usize;
-            if offset == bytes.len() && self.next_sequence.is_none() {
-                return Ok(0);
+            let step = self.stream.next();
+            match step.map_err(|error| unreadable(self.path, at.offset, error))? {
+                Step::Frame(frame) if frame.sequence == at.sequence => {
+                    let records = decode(&frame);
+                    let records = records.map_err(|what| damaged(self.path, at.offset, what))?;
+                    at.offset += frame.bytes.len() as u64;
+                    at.sequence += 1;
+                    visit(records, *at)?;
+                }
+                Step::Frame(frame) => {
+                    let what = format!("frame {} instead of {}", frame.sequence, at.sequence);
+                    return Err(damaged(self.path, at.offset, what).into());
+                }
+                Step::End => match self.stream.header().rewritten_to {
+                    Some(next) if next >= at.sequence => {
+                        at.sequence = next;
+                        return Ok(0);
+                    }
+                    _ if self.next_sequence.is_none() => return Ok(0),
+                    _ => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
+                },
+                Step::Bad => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
             }
-            let Some(frame) = Frame::parse(&bytes[offset..], self.header.generation) else {
-                return Ok(self.torn_or_damaged(*at)?);
-            };
-            if frame.sequence != at.sequence {
-                let what = format!("frame {} instead of {}", frame.sequence, at.sequence);
-                return Err(damaged(self.path, at.offset, what).into());
-            }
-            let records = decode(&frame).map_err(|what| damaged(self.path, at.offset, what))?;
-            at.offset += frame.bytes.len() as u64;
-            at.sequence += 1;
-            visit(records, *at)?;
         }
     }
 
-    fn torn_or_damaged(&self, at: Position) -> Result<u64, OpenError> {
-        let bytes = &self.segment.bytes;
-        let offset = at.offset as usize;
+    fn torn_or_damaged(&mut self, sequence: u64, offset: u64) -> Result<u64, OpenError> {
         let what = if self.next_sequence.is_some() {
-            format!(
-                "frame {} is bad or missing, and later ones exist",
-                at.sequence
-            )
-        } else if self.segment.compressed {
-            format!("frame {} of a compressed segment is bad", at.sequence)
-        } else if let Some(found) =
-            find_valid(bytes, offset + 1, self.header.generation, at.sequence)
-        {
-            format!(
-                "frame {} is bad, and a good one follows at byte {found}",
-                at.sequence
-            )
+            format!("frame {sequence} is bad or missing, and later ones exist")
+        } else if self.stream.is_compressed() {
+            format!("frame {sequence} of a compressed segment is bad")
         } else {
-            return Ok((bytes.len() - offset) as u64);
+            let resumed = self.stream.resume(sequence);
+            match resumed.map_err(|error| unreadable(self.path, offset, error))? {
+                Ok(found) => {
+                    format!("frame {sequence} is bad, and a good one follows at byte {found}")
+                }
+                Err(torn_bytes) => return Ok(torn_bytes),
+            }
         };
-        Err(damaged(self.path, at.offset, what))
+        Err(damaged(self.path, offset, what))
     }
 }
 
@@ -228,18 +246,15 @@ fn open_segment(
     files: &dyn FileSystem,
     dir: &Path,
     name: SegmentName,
-) -> Result<(SegmentHeader, SegmentBytes), OpenError> {
+) -> Result<SegmentStream, OpenError> {
     let path = name.path(dir);
-    let segment = load(files, &path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => damaged(&path, 0, error.to_string()),
-        _ => io("cannot read", &path, error),
-    })?;
-    let header = SegmentHeader::decode(&segment.bytes).map_err(|what| damaged(&path, 0, what))?;
-    if header.number != name.number {
-        let what = format!("its header has the number {}", header.number);
+    let stream = SegmentStream::open(files, &path)?;
+    let number = stream.header().number;
+    if number != name.number {
+        let what = format!("its header has the number {number}");
         return Err(damaged(&path, 16, what));
     }
-    Ok((header, segment))
+    Ok(stream)
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> OpenError {

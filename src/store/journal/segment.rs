@@ -5,18 +5,22 @@
 //! uncompressed bytes are exactly those it had. Never changed after that.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
-use super::super::files::{FileSystem, JournalFile};
+use super::super::files::{FileSystem, FileWriter, JournalFile};
 
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"rbxJRNL\n";
 const FORMAT: u32 = 1;
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Fast enough to keep up with the committer on part of a core.
 const ZSTD_LEVEL: i32 = 1;
+/// Compared at once.
+const COMPARED_BYTES: u64 = 64 << 10;
+/// In a header's flags: see [`SegmentHeader::rewritten_to`].
+const REWRITTEN: u32 = 1;
 /// What a temporary file's name ends with.
 pub(crate) const TEMPORARY: &str = ".new";
 
@@ -52,7 +56,7 @@ impl SegmentName {
 }
 
 /// The first bytes of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     /// As in the name.
     pub(crate) number: u64,
@@ -63,6 +67,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_sequence: u64,
     /// The last id issued before it was made.
     pub(crate) last_id: u64,
+    /// Set in a segment that was made again without what is gone: its frames count from
+    /// `first_sequence` without gaps as ever, but behind its last one comes this sequence.
+    pub(crate) rewritten_to: Option<u64>,
 }
 
 impl SegmentHeader {
@@ -76,10 +83,13 @@ impl SegmentHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        let flags = self.rewritten_to.map_or(0, |_| REWRITTEN);
+        bytes[12..16].copy_from_slice(&flags.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.number.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.generation.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.first_sequence.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.last_id.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.rewritten_to.unwrap_or_default().to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -101,10 +111,13 @@ impl SegmentHeader {
         if bytes[60..] != crc32c::crc32c(&bytes[..60]).to_le_bytes() {
             return Err("the segment's header has a wrong checksum".to_owned());
         }
-        if bytes[8..12] != FORMAT.to_le_bytes() {
+        let flags = number_at(8) >> 32;
+        if bytes[8..12] != FORMAT.to_le_bytes() || flags & !u64::from(REWRITTEN) != 0 {
             return Err("the segment has a format that this relaybox does not know".to_owned());
         }
+        let rewritten = flags & u64::from(REWRITTEN) != 0;
         Ok(Self {
+            rewritten_to: rewritten.then(|| number_at(48)),
             number: number_at(16),
             generation: number_at(24),
             first_sequence: number_at(32),
@@ -113,69 +126,107 @@ impl SegmentHeader {
     }
 }
 
-/// A segment read into memory.
-#[derive(Debug)]
-pub(crate) struct SegmentBytes {
-    /// Its uncompressed bytes.
-    pub(crate) bytes: Vec<u8>,
-    /// Whether it was compressed, and with that sealed for good.
-    pub(crate) compressed: bool,
-}
-
-/// Reads a whole segment. A file that is not there is an error; a compressed one that
-/// does not decompress is `InvalidData`.
-pub(crate) fn load(files: &dyn FileSystem, path: &Path) -> io::Result<SegmentBytes> {
-    let bytes = files.read(path)?.ok_or(io::ErrorKind::NotFound)?;
-    if !bytes.starts_with(&ZSTD_MAGIC) {
-        return Ok(SegmentBytes {
-            bytes,
-            compressed: false,
-        });
-    }
-    let bytes = zstd::stream::decode_all(bytes.as_slice())
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(SegmentBytes {
-        bytes,
-        compressed: true,
-    })
-}
-
 /// Whether a segment is compressed already.
 pub(crate) fn is_compressed(file: &dyn JournalFile) -> io::Result<bool> {
     let mut magic = [0; 4];
     Ok(file.read_start(&mut magic)? == 4 && magic == ZSTD_MAGIC)
 }
 
-/// Puts the compressed form in the place of a sealed segment. At any moment the name
-/// leads to a whole file, compressed or not.
-pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
-    let path = name.path(dir);
-    let plain = load(files, &path)?;
-    if plain.compressed {
-        return Ok(());
-    }
-    let mut encoder = zstd::stream::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-    encoder.include_checksum(true)?;
-    io::Write::write_all(&mut encoder, &plain.bytes)?;
-    let packed = encoder.finish()?;
-    // The journal is the truth: it is not replaced by anything that was not read back.
-    let mut same = zstd::stream::Decoder::new(packed.as_slice())?;
-    if !reads_as(&mut same, &plain.bytes)? {
-        return Err(io::Error::other("the compressed segment reads differently"));
-    }
-    super::super::files::replace(files, dir, &name.file_name(), &packed)
+/// A compressed segment in the making, under a temporary name.
+pub(crate) struct Packer<'a> {
+    files: &'a dyn FileSystem,
+    temporary: PathBuf,
+    path: PathBuf,
+    encoder: zstd::stream::Encoder<'static, BufWriter<FileWriter>>,
 }
 
-fn reads_as(reader: &mut dyn io::Read, mut expected: &[u8]) -> io::Result<bool> {
-    let mut piece = vec![0; 64 << 10];
+impl<'a> Packer<'a> {
+    /// Begins the compressed form of a segment.
+    pub(crate) fn begin(
+        files: &'a dyn FileSystem,
+        dir: &Path,
+        name: SegmentName,
+    ) -> io::Result<Self> {
+        let path = name.path(dir);
+        let temporary = dir.join(format!("{}{TEMPORARY}", name.file_name()));
+        let file = FileWriter::new(files.create(&temporary)?);
+        let mut encoder = zstd::stream::Encoder::new(BufWriter::new(file), ZSTD_LEVEL)?;
+        encoder.include_checksum(true)?;
+        Ok(Self {
+            files,
+            temporary,
+            path,
+            encoder,
+        })
+    }
+
+    /// Makes it durable under its temporary name, whose path is the answer.
+    pub(crate) fn finish(self) -> io::Result<Packed<'a>> {
+        let file = self.encoder.finish()?.into_inner();
+        file.map_err(|error| error.into_error())?.sync_data()?;
+        Ok(Packed {
+            files: self.files,
+            temporary: self.temporary,
+            path: self.path,
+        })
+    }
+}
+
+impl io::Write for Packer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.encoder.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()
+    }
+}
+
+/// A compressed segment that is whole and durable, but not in its place.
+pub(crate) struct Packed<'a> {
+    files: &'a dyn FileSystem,
+    /// Where it is.
+    pub(crate) temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Packed<'_> {
+    /// Puts it in the place of the segment. At any moment the name leads to a whole file.
+    pub(crate) fn put_in_place(self, dir: &Path) -> io::Result<()> {
+        self.files.rename(&self.temporary, &self.path)?;
+        self.files.sync_dir(dir)
+    }
+}
+
+/// Puts the compressed form in the place of a sealed segment.
+pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
+    let path = name.path(dir);
+    if is_compressed(files.open(&path)?.as_ref())? {
+        return Ok(());
+    }
+    let mut packer = Packer::begin(files, dir, name)?;
+    io::copy(&mut files.read_on(&path)?, &mut packer)?;
+    let packed = packer.finish()?;
+    // The journal is the truth: it is not replaced by anything that was not read back.
+    let mut unpacked = zstd::stream::Decoder::new(files.read_on(&packed.temporary)?)?;
+    if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
+        return Err(io::Error::other("the compressed segment reads differently"));
+    }
+    packed.put_in_place(dir)
+}
+
+fn reads_alike(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
-        let count = reader.read(&mut piece)?;
-        if count == 0 {
-            return Ok(expected.is_empty());
+        left.clear();
+        right.clear();
+        one.take(COMPARED_BYTES).read_to_end(&mut left)?;
+        other.take(COMPARED_BYTES).read_to_end(&mut right)?;
+        if left != right {
+            return Ok(false);
         }
-        match expected.strip_prefix(&piece[..count]) {
-            Some(rest) => expected = rest,
-            None => return Ok(false),
+        if left.is_empty() {
+            return Ok(true);
         }
     }
 }
@@ -193,6 +244,7 @@ mod tests {
             generation: 7,
             first_sequence: 900,
             last_id: 1_764_000_000_000_000,
+            rewritten_to: None,
         };
         let mut golden = [0; HEADER_BYTES];
         golden[..8].copy_from_slice(b"rbxJRNL\n");
@@ -211,6 +263,16 @@ mod tests {
             assert!(SegmentHeader::decode(&bad).is_err(), "byte {at}");
         }
         assert!(SegmentHeader::decode(&golden[..63]).is_err());
+        let rewritten = SegmentHeader {
+            rewritten_to: Some(950),
+            ..header
+        };
+        golden[12] = 1;
+        golden[48..50].copy_from_slice(&950_u16.to_le_bytes());
+        let crc = crc32c::crc32c(&golden[..60]);
+        golden[60..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(rewritten.encode(), golden);
+        assert_eq!(SegmentHeader::decode(&golden), Ok(rewritten));
     }
 
     #[test]
@@ -238,9 +300,8 @@ mod tests {
         compress(&RealFileSystem, dir.path(), name).unwrap();
         let size = std::fs::metadata(name.path(dir.path())).unwrap().len();
         assert!(size < bytes.len() as u64 / 10);
-        let loaded = load(&RealFileSystem, &name.path(dir.path())).unwrap();
-        assert!(loaded.compressed);
-        assert_eq!(loaded.bytes, bytes);
+        let packed = std::fs::read(name.path(dir.path())).unwrap();
+        assert_eq!(zstd::stream::decode_all(packed.as_slice()).unwrap(), bytes);
         let file = RealFileSystem.open(&name.path(dir.path())).unwrap();
         assert!(is_compressed(file.as_ref()).unwrap());
     }

@@ -185,6 +185,7 @@ impl Writer {
             generation: SegmentHeader::random_generation(),
             first_sequence: self.end.sequence,
             last_id,
+            rewritten_to: None,
         };
         let temporary = self.dir.join(format!("{}{TEMPORARY}", name.file_name()));
         let file = self.files.create(&temporary)?;

@@ -4,6 +4,7 @@
 mod behaviour;
 mod cursors;
 mod devices;
+mod erasing;
 mod model;
 mod pacing;
 mod recovery;

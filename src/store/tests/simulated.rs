@@ -275,6 +275,11 @@ impl FileSystem for SimulatedFileSystem {
         Ok(())
     }
 
+    fn read_on(&self, path: &Path) -> io::Result<Box<dyn io::Read + Send>> {
+        let bytes = self.read(path)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(io::Cursor::new(bytes)))
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         let mut disk = self.disk();
         disk.step(Operation::Other)?;

@@ -1,0 +1,69 @@
+//! What erasing a mailbox hides, for how long, and what it leaves alone.
+
+use super::*;
+
+fn ids_of(store: &Store, mailbox: &Mailbox) -> Vec<MsgId> {
+    all(store, mailbox).iter().map(|m| m.id).collect()
+}
+
+#[test]
+fn what_is_erased_is_gone_at_once_and_for_good_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let (u, v) = (mailbox("d", "u"), mailbox("d", "v"));
+    for n in 0..300 {
+        send(&store, draft("a", &["u", "v"], &n.to_string())).unwrap();
+        if n == 150 {
+            store.checkpoint();
+        }
+    }
+    let before = ids_of(&store, &u);
+    store.erase(&u, Some(before[100])).unwrap();
+    for way in ["memory", "index", "crash", "rebuild"] {
+        match way {
+            "index" => store.checkpoint(),
+            "crash" | "rebuild" => {
+                drop(store);
+                if way == "rebuild" {
+                    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+                }
+                store = open(dir.path());
+            }
+            _ => {}
+        }
+        assert_eq!(check_consistent(&store, &v).len(), 300, "{way}");
+        let left = check_consistent(&store, &u);
+        assert_eq!(left.len(), 200, "{way}");
+        assert_eq!(left[0].id, before[100]);
+    }
+    // Less than what is gone already brings nothing back.
+    store.erase(&u, Some(before[50])).unwrap();
+    assert_eq!(ids_of(&store, &u), before[100..]);
+    store.erase(&u, None).unwrap();
+    assert!(ids_of(&store, &u).is_empty());
+    send_one(&store, "a", "u", "new");
+    store.erase(&u, Some(MsgId(1))).unwrap();
+    assert_eq!(contents(&all(&store, &u)), ["new"]);
+    assert_eq!(check_consistent(&store, &v).len(), 300);
+}
+
+#[test]
+fn an_erasure_ahead_of_time_does_not_reach_what_is_yet_to_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    send_one(&store, "a", "u", "1");
+    store.erase(&mailbox("d", "u"), Some(MsgId::MAX)).unwrap();
+    send_one(&store, "a", "u", "2");
+    assert_eq!(contents(&all(&store, &mailbox("d", "u"))), ["2"]);
+}
+
+#[test]
+fn a_repeat_of_an_erased_send_still_gets_its_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let first = send(&store, with_id(draft("a", &["u"], "1"), "c")).unwrap();
+    store.erase(&mailbox("d", "u"), None).unwrap();
+    let again = send(&store, with_id(draft("a", &["u"], "1"), "c")).unwrap();
+    assert!(again.duplicate && again.ids == first.ids);
+    assert!(all(&store, &mailbox("d", "u")).is_empty());
+}
