@@ -29,9 +29,6 @@ const UP_MS_MAX: usize = 3000;
 /// How long a cut may wait for its moment.
 const MOMENT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A torn index may panic; that is caught, and the index made anew.
-const INDEX: &str = "sled-0.34";
-
 /// So small that a second has several checkpoints, new segments and compressions.
 const OPTIONS: [&str; 8] = [
     "--plain",
@@ -104,7 +101,7 @@ async fn what_was_acknowledged_survives_power_cuts() {
     let options = Options::new().args(&OPTIONS).env("RELAYBOX_LOG", "info");
     // The server goes before the disk that it stands on.
     let mut server = Server::at(home.clone(), options).await;
-    server.excuse(INDEX);
+    server.excuse_index();
     let ledger = Ledger::new(SENDERS, MAILBOXES);
     let mut readers = Readers::new(READERS);
     let mut newest = 0;
@@ -169,7 +166,7 @@ async fn a_fleet_survives_power_cuts() {
         .args(&OPTIONS)
         .args(&["--ping-interval", "1s"]);
     let mut server = Server::at(home.clone(), options).await;
-    server.excuse(INDEX);
+    server.excuse_index();
     let mut fleet = Fleet::start(&server, &PLAN, random.fork(0)).await;
     for _ in 0..random::rounds(ROUNDS) {
         // In turn before and after receipts are long stored.
