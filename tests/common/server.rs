@@ -114,7 +114,26 @@ impl Server {
     }
 
     pub async fn at(home: Arc<Home>, options: Options) -> Self {
-        let mut server = Self {
+        let mut server = Self::down(home, options);
+        server.spawn().await;
+        server
+    }
+
+    /// One that may refuse to start: its exit code and what it said then.
+    pub async fn attempt(home: Arc<Home>, options: Options) -> Result<Self, (Option<i32>, String)> {
+        let mut server = Self::down(home, options);
+        match server.try_spawn().await {
+            Ok(()) => Ok(server),
+            Err(status) => {
+                server.child = None;
+                server.readers.drain(..).for_each(|r| r.join().unwrap());
+                Err((status.code(), server.stderr()))
+            }
+        }
+    }
+
+    fn down(home: Arc<Home>, options: Options) -> Self {
+        Self {
             home,
             options,
             child: None,
@@ -125,13 +144,17 @@ impl Server {
             excused: false,
             address: String::new(),
             plain: None,
-        };
-        server.spawn().await;
-        server
+        }
     }
 
     /// Starts the process again after it was stopped or killed.
     pub async fn spawn(&mut self) {
+        if let Err(status) = self.try_spawn().await {
+            panic!("ended at its start, {status}: {}", self.stderr.text());
+        }
+    }
+
+    async fn try_spawn(&mut self) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "the server still runs");
         let plain = self.options.args.iter().any(|arg| arg == "--plain");
         let wanted = 1 + usize::from(plain);
@@ -143,15 +166,18 @@ impl Server {
         ];
         self.child = Some(child);
         let ready = until("the ready line", || {
-            if let Some(status) = self.exited() {
-                panic!("ended at its start, {status}: {}", self.stderr.text());
-            }
+            let exited = self.exited();
             let out = self.stdout.text();
             let lines = out.lines().filter_map(|line| line.strip_prefix("ready "));
             let lines: Vec<_> = lines.map(|line| line.trim().to_owned()).collect();
-            async move { (lines.len() >= wanted).then_some(lines) }
+            async move {
+                match exited {
+                    Some(status) => Some(Err(status)),
+                    None => (lines.len() >= wanted).then_some(Ok(lines)),
+                }
+            }
         })
-        .await;
+        .await?;
         for url in ready {
             if let Some(address) = url.strip_prefix("https://") {
                 self.address = address.into();
@@ -159,6 +185,7 @@ impl Server {
                 self.plain = Some(address.into());
             }
         }
+        Ok(())
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {
