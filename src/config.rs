@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Domain, MessageType};
+use crate::model::{Domain, MessageType, Retention};
 use limits::Bound;
 use parse::Parsed;
 use source::Raw;
@@ -95,6 +95,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// Most bytes that wait for one slow reader.
     pub outbox_bytes_max: usize,
+    /// How long messages are kept.
+    pub retention: Retention,
     /// Most bytes of messages that are not yet in the index.
     pub tail_bytes_max: usize,
     /// Bytes of the index kept in memory.
@@ -213,6 +215,7 @@ pub fn resolve(
             parse::duration(text, &limits::PING_INTERVAL_MS)
         })?,
         outbox_bytes_max: values.size("outbox_bytes_max", &limits::OUTBOX_BYTES)?,
+        retention: retention(&values)?,
         tail_bytes_max: values.size("tail_bytes_max", &limits::TAIL_BYTES)?,
         cache_bytes: values.one("cache_bytes", |text| {
             parse::size(text, &limits::CACHE_BYTES)
@@ -282,6 +285,23 @@ impl Values<'_> {
     fn count(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
         self.one(name, |text| parse::count(text, bound).and_then(to_usize))
     }
+}
+
+fn retention(values: &Values<'_>) -> Result<Retention, ConfigError> {
+    let mut retention = Retention::default();
+    let mut named = Vec::new();
+    for (domain, kept) in values.list("retention", parse::retention)? {
+        if named.contains(&domain) {
+            let expected = "one duration for all and one for each domain".to_owned();
+            return Err(values.invalid("retention", expected));
+        }
+        match domain.clone() {
+            Some(domain) => _ = retention.domains.insert(domain, kept),
+            None => retention.all = kept,
+        }
+        named.push(domain);
+    }
+    Ok(retention)
 }
 
 fn to_usize(number: u64) -> Parsed<usize> {

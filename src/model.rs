@@ -4,6 +4,10 @@
 //! sockets nor storage. Names are cheap to clone (`Arc<str>`), because a message
 //! meets many hands between its sender's socket and its recipients'.
 
+mod retention;
+
+pub use retention::Retention;
+
 use std::fmt;
 use std::sync::Arc;
 

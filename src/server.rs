@@ -91,6 +91,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tail_bytes_max: config.tail_bytes_max,
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
+        retention: config.retention.clone(),
         ..StoreOptions::new(&config.data)
     };
     let store = {
@@ -219,7 +220,8 @@ fn take_orders(
 }
 
 impl Running {
-    /// Reads the certificates again and declares the tokens of new settings. What of the
+    /// Reads the certificates again, declares the tokens of new settings and takes over their
+    /// retention. What of the
     /// settings cannot change while running is left as it is.
     pub async fn reload(&self, config: &Config) {
         match self.tls.reload() {
@@ -231,6 +233,7 @@ impl Running {
             .iter()
             .map(|declared| (&declared.domain, declared.token()));
         let changed = self.sessions.auth.redeclare(declared);
+        self.sessions.store.set_retention(config.retention.clone());
         let domains = self.domains.clone();
         match tokio::task::spawn_blocking(move || domains.ensure_declared()).await {
             Ok(Ok(())) => {}

@@ -79,7 +79,11 @@ impl Moment {
         let modified = |path: PathBuf| Some((path.metadata().ok()?.modified().ok()?, path));
         match self {
             Self::Any => Some((SystemTime::now(), PathBuf::new())),
-            Self::Index => modified(data.join("db/db")),
+            Self::Index => {
+                let indexes = std::fs::read_dir(data.join("db")).ok()?;
+                let files = indexes.filter_map(|index| modified(index.ok()?.path().join("db")));
+                files.max()
+            }
             Self::State => modified(data.join("db.state.new")),
             Self::Segment => {
                 let files = std::fs::read_dir(data.join("journal")).ok()?;

@@ -25,7 +25,7 @@ Examples:
 
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
 relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads the
-certificates, declared tokens and the log filter, and names what waits for a restart.";
+certificates, declared tokens, retention and the log filter, and names what waits for a restart.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;

@@ -6,7 +6,7 @@ use super::Config;
 
 impl Config {
     /// The names of the settings in which `new` differs and which a running server cannot
-    /// change: all but the declared tokens and the log filter.
+    /// change: all but the declared tokens, the retention and the log filter.
     pub fn fixed_changes(&self, new: &Self) -> Vec<&'static str> {
         let Self {
             listen,
@@ -27,6 +27,7 @@ impl Config {
             cache_bytes,
             segment_bytes,
             log: _,
+            retention: _,
         } = self;
         let same = [
             ("listen", *listen == new.listen),

@@ -85,6 +85,15 @@ pub const TAIL_BYTES: Bound = Bound {
              times this",
 };
 
+/// How long messages are kept.
+pub const RETENTION_MS: Bound = Bound {
+    unit: "milliseconds",
+    default: 0,
+    min: 1_000,
+    max: 100 * 365 * 86_400_000,
+    reason: "what is gone after less than a second has never been there for who was away",
+};
+
 /// The index's cache.
 pub const CACHE_BYTES: Bound = Bound {
     unit: "bytes",

@@ -74,6 +74,25 @@ pub(super) fn duration(text: &str, bound_ms: &Bound) -> Parsed<Duration> {
         .map_err(|expected| format!("a duration such as 25s, {expected}"))
 }
 
+/// How long messages are kept, of one domain or (`None`) of all; `None` is for ever.
+pub(super) type Kept = (Option<Domain>, Option<Duration>);
+
+/// `30days`, `off`, or one of them for a domain: `shop=30days`.
+pub(super) fn retention(text: &str) -> Parsed<Kept> {
+    // A domain's name may hold the sign, a duration cannot.
+    let (domain, kept) = match text.rsplit_once('=') {
+        Some((domain, kept)) => (Some(domain), kept),
+        None => (None, text),
+    };
+    let domain = domain.map(Domain::parse).transpose();
+    let domain = domain.map_err(|e| format!("DOMAIN=DURATION: the domain {e}"))?;
+    let kept = match kept {
+        "off" => None,
+        kept => Some(duration(kept, &limits::RETENTION_MS).map_err(|e| format!("{e}, or off"))?),
+    };
+    Ok((domain, kept))
+}
+
 fn within(number: Option<u64>, bound: &Bound, shown: &dyn Fn(u64) -> String) -> Parsed<u64> {
     number
         .filter(|n| (bound.min..=bound.max).contains(n))
@@ -211,6 +230,18 @@ mod tests {
                 expected.is_some_and(|e| e.ends_with("from 100ms to 1h")),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_retention_is_of_all_or_of_one_domain() {
+        let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+        let domain = |name| Domain::parse(name).ok();
+        assert_eq!(retention("30days"), Ok((None, days(30))));
+        assert_eq!(retention("shop=1day"), Ok((domain("shop"), days(1))));
+        assert_eq!(retention("a=b=off"), Ok((domain("a=b"), None)));
+        for text in ["", "30", "shop=", "=1day", "1ms", "200years", "shop=ever"] {
+            assert!(retention(text).is_err(), "{text}");
         }
     }
 

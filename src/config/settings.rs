@@ -63,6 +63,8 @@ const SETTINGS: &[Setting] = settings! {
         "Between two pings of an idle session; a peer that answers none for two is closed";
     outbox_bytes_max "--outbox-bytes-max" "RELAYBOX_OUTBOX_BYTES_MAX" "SIZE" "256KiB" false
         "Most bytes that wait for one slow reader; beyond it is served from the store";
+    retention "--retention" "RELAYBOX_RETENTION" "[DOMAIN=]DURATION" "" true
+        "How long messages are kept: of all domains (`30days`), or of one (`shop=1year`, `shop=off`); for ever where none is given";
     tail_bytes_max "--tail-bytes-max" "RELAYBOX_TAIL_BYTES_MAX" "SIZE" "64MiB" false
         "Most bytes of messages in memory that are not yet in the index";
     cache_bytes "--cache-bytes" "RELAYBOX_CACHE_BYTES" "SIZE" "32MiB" false
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(nearest("lissten", names()), Some("listen"));
         assert_eq!(nearest("histroy_open", names()), Some("history_open"));
         assert_eq!(nearest("hosts", names()), Some("host"));
-        assert_eq!(nearest("retention", names()), None);
+        assert_eq!(nearest("password", names()), None);
         assert_eq!(nearest("", names()), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }

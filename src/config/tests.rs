@@ -80,6 +80,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("connections_max", ["60_000", "60_001", "60_002"]),
         ("ping_interval", ["1s", "2s", "3s"]),
         ("outbox_bytes_max", ["5KiB", "6KiB", "7KiB"]),
+        ("retention", ["1day", "2days", "shop=3days"]),
         ("tail_bytes_max", ["5MiB", "6MiB", "7MiB"]),
         ("cache_bytes", ["5MiB", "6MiB", "7MiB"]),
         ("segment_bytes", ["5MiB", "6MiB", "7MiB"]),

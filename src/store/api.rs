@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Message, MsgId};
+use crate::model::{Message, MsgId, Retention};
 
 /// Where the store lives and what it may use.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// Most appends waiting for the committer.
     pub queue_max: usize,
+    /// How long messages are kept.
+    pub retention: Retention,
 }
 
 impl StoreOptions {
@@ -28,6 +30,7 @@ impl StoreOptions {
             tail_bytes_max: 64 << 20,
             cache_bytes: 32 << 20,
             queue_max: 16_384,
+            retention: Retention::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::api::OpenError;
 use super::domains::Domains;
 use super::files::{self, FileSystem};
-use super::index::{Index, IndexError, IndexState, set_aside};
+use super::index::{Index, IndexError, IndexState, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
 use super::tail::{Generation, SendIds, SendKey, Tail};
@@ -143,14 +143,20 @@ impl Builder {
         })
     }
 
-    /// Begins a new index, beside which the old one is kept for a while.
+    /// Begins a new index in place of the old one, which is set aside.
     pub(super) fn anew(site: Site) -> Result<Self, BuildError> {
         // Without its state, whatever stands in `db` counts for nothing.
         site.files.remove(&site.dir.join(IndexState::FILE))?;
         site.files.sync_dir(&site.dir)?;
-        set_aside(&site.dir)?;
-        let index = Index::open(&site.dir, site.cache_bytes)?;
-        Ok(Self::resume(site, index, IndexState::empty())?)
+        place::set_aside(&site.dir)?;
+        Self::beside(site)
+    }
+
+    /// Begins a new index beside what there is. It counts once its state is saved.
+    pub(super) fn beside(site: Site) -> Result<Self, BuildError> {
+        let number = place::free_number(&site.dir)?;
+        let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
+        Ok(Self::resume(site, index, IndexState::empty(number))?)
     }
 
     /// Replays the journal from the index's place on, up to the frame `until`. What is
@@ -219,7 +225,7 @@ impl Builder {
                     last_id = last_id.max(ids.last());
                     self.tail.push_send(key, ids);
                 }
-                Record::Erased { mailbox, upto } => {
+                Record::Erased { mailbox, upto, .. } => {
                     self.domains.erase(&mailbox, upto);
                     self.tail.push_erased(mailbox, upto);
                 }

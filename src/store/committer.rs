@@ -213,8 +213,9 @@ impl Committer {
         let upto = below.min(self.last_id);
         let news = upto > self.shared.floor(&mailbox);
         if news {
+            let at_ms = self.shared.clock.now_us() / 1000;
             self.frame
-                .push(|out| record::encode_erased(&mailbox, upto, out));
+                .push(|out| record::encode_erased(&mailbox, upto, at_ms, out));
             batch.erased = Some((mailbox, upto));
         }
         news

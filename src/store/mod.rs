@@ -48,7 +48,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, UserId};
+use crate::model::{
+    Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
+};
 use files::{FileSystem, RealFileSystem};
 use queue::{ChangeReply, Job};
 use shared::Shared;
@@ -236,6 +238,13 @@ impl Store {
     pub fn erase(&self, mailbox: &Mailbox, before: Option<MsgId>) -> Result<(), AppendError> {
         self.change(|reply| Job::Erase(mailbox.clone(), before, reply))?;
         Ok(())
+    }
+
+    /// From now on messages are kept so long; what has expired by that is gone at once.
+    pub fn set_retention(&self, retention: Retention) {
+        let place = self.shared().retention.write();
+        *place.unwrap_or_else(PoisonError::into_inner) = retention;
+        self.shared().changed.notify_all();
     }
 
     fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {

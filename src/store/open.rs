@@ -12,7 +12,7 @@ use std::sync::mpsc::Sender;
 use super::api::{OpenError, StoreOptions};
 use super::builder::{self, BuildError, Builder, Site};
 use super::files::{self, FileSystem, LockGuard};
-use super::index::{self, Index, IndexError, IndexState};
+use super::index::{self, Index, IndexError, IndexState, place};
 use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, clear, list};
 use super::shared::checkpoint_bytes;
 use crate::clock::Clock;
@@ -125,6 +125,9 @@ pub(super) fn open(
     let writer = Writer::resume(files.clone(), start, sealed)
         .map_err(io_error("cannot write in", &journal))?;
     let mut builder = builder;
+    if let Err(error) = place::remove_all_but(dir, builder.state.number) {
+        tracing::warn!(%error, "an index that was left half made stays on disk");
+    }
     builder.state.clean = None;
     builder::save(files.as_ref(), dir, &builder.state)
         .map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
@@ -140,14 +143,18 @@ pub(super) fn open(
 /// Whether there is an index with something in it. One that a first start had just begun
 /// to make when it was interrupted is empty, and perhaps cannot be opened.
 fn holds_something(site: &Site) -> bool {
-    site.dir.join("db").exists()
-        && Index::open(&site.dir, site.cache_bytes).is_ok_and(|index| !index.is_empty())
+    let numbers = place::numbers(&site.dir).unwrap_or_default();
+    let mut opened = numbers
+        .iter()
+        .map(|number| Index::open(&place::path(&site.dir, *number), site.cache_bytes));
+    opened.any(|index| index.is_ok_and(|index| !index.is_empty()))
 }
 
 /// Takes the index as it is, if it is fit, and brings it up to the journal.
 fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError> {
-    let clean = state.clean.is_some() && state.clean == index::fingerprint(&site.dir).ok();
-    let index = Index::open(&site.dir, site.cache_bytes)?;
+    let path = place::path(&site.dir, state.number);
+    let clean = state.clean.is_some() && state.clean == place::fingerprint(&path).ok();
+    let index = Index::open(&path, site.cache_bytes)?;
     let mut state = state;
     let highest = if clean { 0 } else { index.verify(&mut state)? };
     let resumed = index::guarded(|| Builder::resume(site, index, state));

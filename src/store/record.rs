@@ -53,8 +53,12 @@ pub(super) enum Record {
     Domain(DomainRecord),
     /// A domain was removed with everything at or below `floor`.
     DomainRemoved { domain: Domain, floor: MsgId },
-    /// All messages of a mailbox up to `upto` were erased.
-    Erased { mailbox: Mailbox, upto: MsgId },
+    /// All messages of a mailbox up to `upto` were erased at that time.
+    Erased {
+        mailbox: Mailbox,
+        upto: MsgId,
+        at_ms: u64,
+    },
     /// What is left of a send whose messages are gone: the ids that a repeat of it gets.
     SendIds { key: SendKey, ids: SendIds },
 }
@@ -90,6 +94,7 @@ enum Stored<'a> {
         domain: &'a str,
         user: &'a str,
         upto: u64,
+        at_ms: u64,
     },
     SendIds {
         domain: &'a str,
@@ -207,11 +212,12 @@ pub(super) fn encode_domain_removed(domain: &Domain, floor: MsgId, out: &mut Vec
 }
 
 /// Appends the record of an erasure.
-pub(super) fn encode_erased(mailbox: &Mailbox, upto: MsgId, out: &mut Vec<u8>) {
+pub(super) fn encode_erased(mailbox: &Mailbox, upto: MsgId, at_ms: u64, out: &mut Vec<u8>) {
     let stored = Stored::Erased {
         domain: mailbox.domain.as_str(),
         user: mailbox.user.as_str(),
         upto: upto.0,
+        at_ms,
     };
     put(&stored, out);
 }
@@ -239,7 +245,11 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::Cursor { device, change } => encode_cursor(device, *change, out),
         Record::Domain(domain) => encode_domain(domain, out),
         Record::DomainRemoved { domain, floor } => encode_domain_removed(domain, *floor, out),
-        Record::Erased { mailbox, upto } => encode_erased(mailbox, *upto, out),
+        Record::Erased {
+            mailbox,
+            upto,
+            at_ms,
+        } => encode_erased(mailbox, *upto, *at_ms, out),
     }
 }
 
@@ -282,12 +292,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
             domain: Domain::parse(domain)?,
             floor: MsgId(floor),
         }),
-        Stored::Erased { domain, user, upto } => Ok(Record::Erased {
+        Stored::Erased {
+            domain,
+            user,
+            upto,
+            at_ms,
+        } => Ok(Record::Erased {
             mailbox: Mailbox {
                 domain: Domain::parse(domain)?,
                 user: UserId::parse(user)?,
             },
             upto: MsgId(upto),
+            at_ms,
         }),
         Stored::SendIds {
             domain,

@@ -16,7 +16,7 @@ use super::index::{Index, IndexError, day};
 use super::queue::Queue;
 use super::tail::Tail;
 use crate::clock::Clock;
-use crate::model::{Mailbox, MsgId};
+use crate::model::{Mailbox, MsgId, Retention};
 
 /// Why nothing can be written at the moment.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ pub(super) struct Shared {
     /// What happened to cursors and is not in the journal yet.
     pub(super) pending: Mutex<Changes>,
     pub(super) domains: RwLock<Domains>,
+    pub(super) retention: RwLock<Retention>,
     pub(super) tail: RwLock<Tail>,
     /// `None` while it is being rebuilt, and after closing.
     pub(super) index: RwLock<Option<Arc<Index>>>,
@@ -101,9 +102,19 @@ impl Shared {
         std::mem::replace(&mut place, index)
     }
 
-    /// Everything of the mailbox with an id of at most this is gone.
+    /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
+    /// domain, or expired by now.
     pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        self.domains().floors().of(mailbox)
+        let expired = self
+            .retention()
+            .expired(&mailbox.domain, self.clock.now_us());
+        self.domains().floors().of(mailbox).max(expired)
+    }
+
+    pub(super) fn retention(&self) -> RwLockReadGuard<'_, Retention> {
+        self.retention
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The journal's directory.

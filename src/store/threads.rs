@@ -15,7 +15,7 @@ use super::builder;
 use super::checkpoint::{Checkpointer, retire};
 use super::committer::Committer;
 use super::files::{FileSystem, LockGuard};
-use super::index::{self, IndexState};
+use super::index::{IndexState, place};
 use super::journal::{SegmentName, compress, is_compressed};
 use super::open::{Opened, open};
 use super::publisher;
@@ -58,6 +58,7 @@ impl Threads {
         let dir = options.dir.clone();
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_max),
+            retention: options.retention.clone().into(),
             options,
             clock,
             files,
@@ -113,7 +114,8 @@ impl Threads {
         let whole = self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
         if let (Some(mut state), Ok(()), true) = (state, retired, whole) {
             let dir = &self.shared.options.dir;
-            let sealed = index::seal(dir).and_then(|fingerprint| {
+            let path = place::path(dir, state.number);
+            let sealed = place::seal(&path).and_then(|fingerprint| {
                 state.clean = Some(fingerprint);
                 builder::save(self.shared.files.as_ref(), dir, &state)
             });

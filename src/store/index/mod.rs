@@ -14,6 +14,7 @@
 mod apply;
 mod chunk;
 mod key;
+pub(super) mod place;
 mod read;
 mod search;
 mod small;
@@ -24,9 +25,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use sled::{Db, Tree};
 
@@ -104,12 +104,12 @@ pub(super) struct Index {
 const SENDS_PREFIX: &str = "sends-";
 
 impl Index {
-    /// Opens or makes the index in `dir`, where its own directory `db` stands.
-    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+    /// Opens or makes the index that is (or is to be) at `path`.
+    pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
-            let path = path(dir);
+            place::make(path)?;
             let db = sled::Config::new()
-                .path(&path)
+                .path(path)
                 .cache_capacity(cache_bytes)
                 .mode(sled::Mode::HighThroughput)
                 .flush_every_ms(None)
@@ -132,7 +132,6 @@ impl Index {
                 file: File::open(path.join("db"))?,
                 db,
             };
-            make_private(&path)?;
             Ok(index)
         })
     }
@@ -152,79 +151,5 @@ impl Index {
     fn sends_tree(&self, day: u64) -> Option<Tree> {
         let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         sends.get(&day).cloned()
-    }
-}
-
-fn path(dir: &Path) -> PathBuf {
-    dir.join("db")
-}
-
-fn make_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-}
-
-/// Makes the files of a closed index durable, and answers a number that changes when
-/// one of them does: it tells at the next open whether they are still the same.
-pub(super) fn seal(dir: &Path) -> io::Result<u64> {
-    for file in files(&path(dir))? {
-        File::open(file)?.sync_all()?;
-    }
-    File::open(path(dir))?.sync_all()?;
-    File::open(dir)?.sync_all()?;
-    fingerprint(dir)
-}
-
-/// The number that `seal` answered, if nothing was changed since.
-pub(super) fn fingerprint(dir: &Path) -> io::Result<u64> {
-    let mut crc = 0;
-    let mut bytes_total = 0;
-    for file in files(&path(dir))? {
-        let metadata = std::fs::metadata(&file)?;
-        let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
-        let modified_ns = modified.map_or(0, |since| since.as_nanos());
-        let line = format!("{:?} {} {modified_ns}\n", file.file_name(), metadata.len());
-        crc = crc32c::crc32c_append(crc, line.as_bytes());
-        bytes_total += metadata.len();
-    }
-    Ok(u64::from(crc) << 32 | (bytes_total & 0xffff_ffff))
-}
-
-fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut dirs = vec![path.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                dirs.push(entry.path());
-            } else {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// Moves a broken index aside as `db.broken-<n>`; only the newest such one is kept.
-pub(super) fn set_aside(dir: &Path) -> io::Result<()> {
-    const BROKEN: &str = "db.broken-";
-    let mut newest = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(Ok(number)) = name.strip_prefix(BROKEN).map(str::parse::<u64>) {
-            newest = newest.max(number);
-            // What stood in the index's place need not be a directory.
-            match entry.file_type()?.is_dir() {
-                true => std::fs::remove_dir_all(entry.path())?,
-                false => std::fs::remove_file(entry.path())?,
-            }
-        }
-    }
-    match std::fs::rename(path(dir), dir.join(format!("{BROKEN}{}", newest + 1))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

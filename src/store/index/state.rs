@@ -30,6 +30,8 @@ pub(in crate::store) struct IndexState {
     pub(in crate::store) erased: u64,
     /// Sends of each day, at least.
     pub(in crate::store) sends: BTreeMap<u64, u64>,
+    /// The number of the index's directory: see [`super::place`].
+    pub(in crate::store) number: u64,
     /// After a clean close: the fingerprint of the index's files.
     pub(in crate::store) clean: Option<u64>,
 }
@@ -39,7 +41,7 @@ impl IndexState {
     pub(in crate::store) const FILE: &'static str = "db.state";
 
     /// The state of an empty index.
-    pub(in crate::store) fn empty() -> Self {
+    pub(in crate::store) fn empty(number: u64) -> Self {
         Self {
             position: Position::START,
             last_id: 0,
@@ -48,6 +50,7 @@ impl IndexState {
             domains: 0,
             erased: 0,
             sends: BTreeMap::new(),
+            number,
             clean: None,
         }
     }
@@ -89,9 +92,10 @@ mod tests {
             domains: 1,
             erased: 3,
             sends: BTreeMap::from([(20_000, 7)]),
+            number: 8,
             clean: Some(6),
         };
-        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 1, 6];
+        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 8, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
         let golden = [b"rbxSTAT1".as_slice(), &crc, &body].concat();
         assert_eq!(state.encode(), golden);

@@ -96,8 +96,9 @@ fn golden_bytes() {
             Record::Erased {
                 mailbox: device.mailbox.clone(),
                 upto: MsgId(258),
+                at_ms: 3,
             },
-            b"\x01\x07\x01d\x01u\xfb\x02\x01".to_vec(),
+            b"\x01\x07\x01d\x01u\xfb\x02\x01\x03".to_vec(),
         ),
         (
             Record::SendIds {

@@ -67,3 +67,40 @@ fn a_repeat_of_an_erased_send_still_gets_its_ids() {
     assert!(again.duplicate && again.ids == first.ids);
     assert!(all(&store, &mailbox("d", "u")).is_empty());
 }
+
+#[test]
+fn what_is_older_than_the_retention_is_gone_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut options = options(dir.path());
+    let seconds = Duration::from_secs;
+    options.retention = Retention {
+        all: Some(seconds(60)),
+        domains: [(domain("ever"), None)].into(),
+    };
+    let store = Store::open(options, clock.clone(), Arc::new(Seen::default())).unwrap();
+    let mut kept = draft("a", &["u"], "kept");
+    kept.domain = domain("ever");
+    send(&store, kept).unwrap();
+    for n in 0..10 {
+        send_one(&store, "a", "u", &n.to_string());
+        clock.set_us(NOW_US + (n + 1) * 10_000_000);
+        if n == 4 {
+            store.checkpoint();
+        }
+    }
+    let (u, ever) = (mailbox("d", "u"), mailbox("ever", "u"));
+    assert_eq!(
+        contents(&check_consistent(&store, &u)),
+        ["5", "6", "7", "8", "9"]
+    );
+    clock.set_us(NOW_US + 130_000_000);
+    assert_eq!(contents(&check_consistent(&store, &u)), ["8", "9"]);
+    assert_eq!(contents(&check_consistent(&store, &ever)), ["kept"]);
+    store.set_retention(Retention {
+        all: Some(seconds(20)),
+        ..Retention::default()
+    });
+    assert!(check_consistent(&store, &u).is_empty());
+    assert!(check_consistent(&store, &ever).is_empty());
+}

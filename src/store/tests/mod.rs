@@ -20,7 +20,7 @@ use super::{Accepted, AppendError, CommitSink, OpenError, Store, StoreOptions};
 use crate::clock::ManualClock;
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
-    Recipient, Resource, UserId, UserName,
+    Recipient, Resource, Retention, UserId, UserName,
 };
 
 /// A time in 2025.

@@ -272,10 +272,14 @@ impl World {
 
     fn harm(&self, harm: Harm) {
         let db = self.dir.path().join("db");
-        let file = db.join("db");
+        // The index that counts has the highest number, or the only one.
+        let numbers = crate::store::index::place::numbers(self.dir.path()).unwrap();
+        let number = numbers.into_iter().max();
+        let file = number.map_or(db.clone(), |number| db.join(number.to_string()).join("db"));
         let bytes = std::fs::read(&file).unwrap_or_default();
         match harm {
             Harm::None => {}
+            Harm::Truncate(_) | Harm::Overwrite(_) if bytes.is_empty() => {}
             Harm::Truncate(part) => {
                 let kept = bytes.len() * usize::from(part) / 65_536;
                 std::fs::write(&file, &bytes[..kept]).unwrap();

@@ -57,7 +57,7 @@ fn what_waits_for_the_index_becomes_less_step_by_step() {
             left = now;
             Ok(())
         };
-        builder::apply(&index, &frozen, &IndexState::empty(), 0, &mut between).unwrap();
+        builder::apply(&index, &frozen, &IndexState::empty(1), 0, &mut between).unwrap();
         assert_eq!(tail.unwritten_bytes(), 0);
         assert_eq!(tail.bytes(), bytes, "they are in memory until the end");
     }

@@ -131,9 +131,9 @@ fn sealed_segments_are_compressed_and_read_the_same() {
 fn a_lost_or_overwritten_index_comes_back_whole() {
     let ways: [fn(&Path); 5] = [
         |dir| std::fs::remove_dir_all(dir.join("db")).unwrap(),
-        |dir| std::fs::write(dir.join("db/db"), vec![0x5a; 100_000]).unwrap(),
-        |dir| std::fs::write(dir.join("db/db"), b"").unwrap(),
-        |dir| std::fs::write(dir.join("db/conf"), b"nonsense").unwrap(),
+        |dir| std::fs::write(dir.join("db/1/db"), vec![0x5a; 100_000]).unwrap(),
+        |dir| std::fs::write(dir.join("db/1/db"), b"").unwrap(),
+        |dir| std::fs::write(dir.join("db/1/conf"), b"nonsense").unwrap(),
         |dir| std::fs::write(dir.join("db.state"), b"nonsense").unwrap(),
     ];
     for (way, harm) in ways.iter().enumerate() {
