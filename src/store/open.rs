@@ -61,6 +61,7 @@ pub(super) fn open(
         checkpoint_bytes: checkpoint_bytes(options),
         tail_bytes_max: options.tail_bytes_max,
         day_min: index::day(clock.now_us()).saturating_sub(1),
+        counts: true,
     };
     clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;

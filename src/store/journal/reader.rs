@@ -234,7 +234,8 @@ impl Scan<'_> {
     }
 }
 
-fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
+/// The records of a right frame, or why they are not.
+pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
     let records = frame
         .records()
         .ok_or("the lengths of its records do not fit together")?;
