@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use common::brief::{self, Brief};
 use common::ledger::Ledger;
 use common::load::Load;
 use common::random::{self, Random};
@@ -34,7 +35,7 @@ const OPTIONS: [&str; 8] = [
 ];
 
 fn options() -> Options {
-    Options::new().args(&OPTIONS).env("RELAYBOX_LOG", "info")
+    brief::options(Options::new().args(&OPTIONS)).env("RELAYBOX_LOG", "info")
 }
 
 /// Copies a directory to one that does not exist.
@@ -65,7 +66,9 @@ async fn copies_are_whole(copy: Copy) {
     let mut random = Random::new(random::seed());
     let server = Server::with(options()).await;
     let ledger = Ledger::new(SENDERS, MAILBOXES);
+    let mut brief = Brief::new();
     for round in 0..random::rounds(ROUNDS) {
+        brief.start(&server, &random.fork(round));
         let load = Load::start(&server, &ledger, 0, &random.fork(round));
         load.acknowledged(1).await;
         tokio::time::sleep(random.millis(UP_MS_MAX)).await;
@@ -77,6 +80,7 @@ async fn copies_are_whole(copy: Copy) {
         assert!(succeeded(&output), "round {round}: {output:?}");
         // It has gone on at full speed all the time; from here on it would only take long.
         load.end().await;
+        brief.end().await;
         let mut copied = Server::at(home, options()).await;
         copied.excuse_index();
         let stored = ledger.audit(&copied, &acknowledged).await;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use common::brief::{self, Brief};
 use common::disk::{Fuse, LoopDisk};
 use common::fleet::{self, Fleet, Plan};
 use common::ledger::Ledger;
@@ -57,9 +58,17 @@ enum Moment {
     /// A file is about to take another's place: the index's state, a segment.
     State,
     Segment,
+    /// A sweep has begun, has an index beside the one that counts, or has ended.
+    Sweep,
 }
 
-const MOMENTS: [Moment; 4] = [Moment::Any, Moment::Index, Moment::State, Moment::Segment];
+const MOMENTS: [Moment; 5] = [
+    Moment::Any,
+    Moment::Index,
+    Moment::State,
+    Moment::Segment,
+    Moment::Sweep,
+];
 
 impl Moment {
     /// Waits for it, and cuts the power then or when it does not come.
@@ -84,6 +93,12 @@ impl Moment {
                 let files = indexes.filter_map(|index| modified(index.ok()?.path().join("db")));
                 files.max()
             }
+            Self::Sweep => {
+                let indexes = std::fs::read_dir(data.join("db")).ok()?.count();
+                let due = data.join("sweep.due").exists();
+                let sight = format!("{indexes} {due}");
+                Some((SystemTime::UNIX_EPOCH, sight.into()))
+            }
             Self::State => modified(data.join("db.state.new")),
             Self::Segment => {
                 let files = std::fs::read_dir(data.join("journal")).ok()?;
@@ -103,16 +118,19 @@ async fn what_was_acknowledged_survives_power_cuts() {
     };
     let mut random = Random::new(random::seed());
     let options = Options::new().args(&OPTIONS).env("RELAYBOX_LOG", "info");
+    let options = brief::options(options);
     // The server goes before the disk that it stands on.
     let mut server = Server::at(home.clone(), options).await;
     server.excuse_index();
     let ledger = Ledger::new(SENDERS, MAILBOXES);
     let mut readers = Readers::new(READERS);
+    let mut brief = Brief::new();
     let mut newest = 0;
     for round in 0..random::rounds(ROUNDS) {
         let began = Instant::now();
         let load = Load::start(&server, &ledger, newest, &random.fork(round));
         readers.start(&server);
+        brief.start(&server, &random.fork(round));
         load.acknowledged(1).await;
         tokio::time::sleep(random.millis(UP_MS_MAX)).await;
         let moment = MOMENTS[random.below(MOMENTS.len())];
@@ -120,26 +138,39 @@ async fn what_was_acknowledged_survives_power_cuts() {
         let cut = tokio::task::spawn_blocking(move || moment.cut(&data, pid, fuse));
         let cut = cut.await.unwrap();
         server.kill9().await;
-        let acknowledged = load.end().await;
-        readers.end(cut).await;
+        let ended = load.end().await;
+        // Receipts go with commits: one that came before the last of them is stored.
+        readers
+            .end(ended.last.map_or(cut, |last| last.min(cut)))
+            .await;
+        brief.end().await;
         let mount = MOUNTS[random.below(MOUNTS.len())];
         disk.power_up(mount);
         let back = Instant::now();
         server.spawn().await;
         let opened = back.elapsed();
+        brief.check(&server).await;
         let stored = ledger.audit(&server, &ledger.acknowledged()).await;
         let delivered = readers.check(&stored);
         newest = stored.iter().flatten().copied().max().unwrap_or(newest);
         eprintln!(
-            "round {round}: cut at {moment:?}, mounted {mount}: {acknowledged} acknowledged, \
+            "round {round}: cut at {moment:?}, mounted {mount}: {} acknowledged \
+             with a pause of {:?}, \
              {delivered} delivered, {} stored; open after {opened:?}, checked after {:?}, in all {:?}",
+            ended.count,
+            ended.pause,
             stored.iter().map(Vec::len).sum::<usize>(),
             back.elapsed(),
             began.elapsed(),
         );
     }
     let log = server.stderr();
-    for words in ["not fit", "torn end was cut off"] {
+    for words in [
+        "not fit",
+        "torn end was cut off",
+        "was removed from disk",
+        "stays on disk",
+    ] {
         eprintln!("{words}: {} times", log.matches(words).count());
     }
     drop(server);

@@ -2,9 +2,9 @@
 //! the server is gone. What it did is in a ledger.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -26,8 +26,36 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// Senders under way.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    acks: Arc<AtomicU64>,
+    acks: Arc<Acks>,
     senders: JoinSet<()>,
+}
+
+/// What came of a load.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// How many sends were acknowledged.
+    pub count: u64,
+    /// When the last one was.
+    pub last: Option<Instant>,
+    /// The longest time in which none was.
+    pub pause: Duration,
+}
+
+/// How many sends were acknowledged, when the last one, and the longest time without any.
+#[derive(Default)]
+struct Acks {
+    count: AtomicU64,
+    gap: Mutex<(Option<Instant>, Duration)>,
+}
+
+impl Acks {
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let mut gap = self.gap.lock().unwrap();
+        let since = gap.0.replace(Instant::now());
+        let since = since.map_or(Duration::ZERO, |at| at.elapsed());
+        gap.1 = gap.1.max(since);
+    }
 }
 
 impl Load {
@@ -59,19 +87,23 @@ impl Load {
     /// Waits until so many sends were acknowledged in all.
     pub async fn acknowledged(&self, count: u64) {
         until("acknowledgements", async || {
-            (self.acks.load(Ordering::SeqCst) >= count).then_some(())
+            (self.acks.count.load(Ordering::SeqCst) >= count).then_some(())
         })
         .await;
     }
 
-    /// No new sends; returns when all that was sent is acknowledged, or the server gone. How many
-    /// sends were acknowledged.
-    pub async fn end(mut self) -> u64 {
+    /// No new sends; returns when all that was sent is acknowledged, or the server gone.
+    pub async fn end(mut self) -> Ended {
         self.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = soon("the end of a sender", self.senders.join_next()).await {
             ended.unwrap();
         }
-        self.acks.load(Ordering::SeqCst)
+        let (last, pause) = *self.acks.gap.lock().unwrap();
+        Ended {
+            count: self.acks.count.load(Ordering::SeqCst),
+            last,
+            pause,
+        }
     }
 }
 
@@ -81,7 +113,7 @@ struct Sender {
     ledger: Arc<Ledger>,
     random: Random,
     stop: Arc<AtomicBool>,
-    acks: Arc<AtomicU64>,
+    acks: Arc<Acks>,
     /// The numbers of sends that wait for their acknowledgement here.
     waiting: VecDeque<usize>,
 }
@@ -204,7 +236,7 @@ impl Sender {
         }
         if sent.ids.is_none() {
             sent.ids = Some(ack.ids.clone());
-            self.acks.fetch_add(1, Ordering::SeqCst);
+            self.acks.add();
         }
     }
 }

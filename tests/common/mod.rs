@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+pub mod brief;
 pub mod checker;
 pub mod chromium;
 pub mod client;

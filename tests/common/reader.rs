@@ -147,7 +147,11 @@ impl Session {
         let due = stored.partition_point(|id| *id <= self.offered);
         let place = stored.partition_point(|id| id < first);
         assert!(place <= due, "{at}: a gap before {first}");
-        assert!(*first > self.sure, "{at}: {first} was confirmed");
+        let sure = self.sure;
+        assert!(
+            *first > sure,
+            "{at}: {first} was confirmed, as all up to {sure}"
+        );
         let expected = &stored[place..stored.len().min(place + self.got.len())];
         assert!(
             expected == self.got,
