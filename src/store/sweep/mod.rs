@@ -32,7 +32,7 @@ use sieve::{Sieve, SweepError};
 const MARK: &str = "sweep.due";
 /// How often it looks whether there is something to do.
 const TICK: Duration = Duration::from_millis(250);
-/// Erasures often come several at once: they are waited for so long.
+/// Erasures often come several at once: the others are waited for so long.
 const GATHER_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a sweep that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -112,6 +112,8 @@ pub(super) struct Sweeper {
     shared: Arc<Shared>,
     /// Up to where what was asked for is done.
     done: u64,
+    /// What was asked for has waited for more to come.
+    gathered: bool,
     /// An earlier sweep was interrupted: perhaps only its index is missing.
     interrupted: bool,
     not_before: Instant,
@@ -127,6 +129,7 @@ impl Sweeper {
         Ok(Self {
             shared,
             done: 0,
+            gathered: false,
             interrupted,
             not_before: Instant::now(),
             expired_at: Instant::now(),
@@ -165,8 +168,10 @@ impl Sweeper {
             return false;
         }
         let asked = self.shared.sweeping().asked != self.done;
-        if asked {
-            self.shared.wait_for_change(GATHER_PAUSE);
+        if asked && !self.gathered {
+            self.gathered = true;
+            self.not_before = now + GATHER_PAUSE;
+            return false;
         }
         asked || self.interrupted || self.may_have_expired(now)
     }
@@ -186,6 +191,7 @@ impl Sweeper {
 
     fn sweep(&mut self) -> Result<(), SweepError> {
         self.expired_at = Instant::now();
+        self.gathered = false;
         let asked = self.shared.sweeping().asked;
         let shared = self.shared.clone();
         let stop = || !shared.queue.is_open();
