@@ -9,6 +9,7 @@ mod model;
 mod pacing;
 mod recovery;
 mod simulated;
+mod sweeping;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
