@@ -247,6 +247,8 @@ impl Builder {
                     self.tail.push_send(key, ids);
                 }
                 Record::Erased { mailbox, upto, .. } => {
+                    // It may have been issued and never stored; what comes next is above it.
+                    last_id = last_id.max(upto);
                     self.domains.erase(&mailbox, upto);
                     self.tail.push_erased(mailbox, upto);
                 }

@@ -39,8 +39,8 @@ mod tests;
 mod threads;
 
 pub use api::{
-    Accepted, AppendError, CommitSink, Done, EnterDone, OpenError, ReadError, StoreOptions,
-    StoreStats,
+    Accepted, AppendError, Backlog, CommitSink, Done, EnterDone, OpenError, ReadError,
+    StoreOptions, StoreStats,
 };
 
 use std::ops::Range;
@@ -157,7 +157,8 @@ impl Store {
     }
 
     /// Messages above `after`, oldest first: at most `count_max`, and at most about
-    /// `bytes_max` bytes of content, but at least one where there is one. Blocks on disk.
+    /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
+    /// they are all, where they are. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -167,7 +168,7 @@ impl Store {
         after: MsgId,
         count_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<Message>, ReadError> {
+    ) -> Result<Backlog, ReadError> {
         self.shared()
             .messages_after(mailbox, after, count_max, bytes_max)
     }

@@ -93,6 +93,26 @@ impl Sealed {
         }
     }
 
+    /// Reads all of the segment, unless `stop` says so.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub(crate) fn verify(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), OpenError> {
+        let read = self.read(files, dir, &mut |_| match stop() {
+            true => Err(Interrupted(None)),
+            false => Ok(()),
+        });
+        match read {
+            Err(Interrupted(Some(error))) => Err(error),
+            Err(Interrupted(None)) | Ok(()) => Ok(()),
+        }
+    }
+
     /// Whether something of the segment is gone.
     ///
     /// # Errors
@@ -178,6 +198,15 @@ impl Sealed {
             return Err(io::Error::other(what).into());
         }
         Ok(packed.put_in_place(dir)?)
+    }
+}
+
+/// Why a segment was not read to its end; without an error, it was to stop.
+struct Interrupted(Option<OpenError>);
+
+impl From<OpenError> for Interrupted {
+    fn from(error: OpenError) -> Self {
+        Self(Some(error))
     }
 }
 

@@ -9,6 +9,7 @@
 //! `sweep.due` is there from before an erasure counts until nothing of it is on disk, so that
 //! a sweep that was interrupted is done again.
 
+mod scrub;
 mod sieve;
 
 use std::collections::HashSet;
@@ -24,6 +25,7 @@ use super::journal::{Sealed, last_id_before, list};
 use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Mailbox, MsgId};
+use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
 /// Says that something on disk is to go.
@@ -41,6 +43,8 @@ const PAUSE_FACTOR: u32 = 4;
 const RETENTION_PART: u32 = 10;
 const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much lower its priority is.
+const NICE: i32 = 10;
 /// Memory for an index in the making.
 const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 8 << 20;
@@ -112,6 +116,7 @@ pub(super) struct Sweeper {
     interrupted: bool,
     not_before: Instant,
     expired_at: Instant,
+    scrub: Scrub,
 }
 
 impl Sweeper {
@@ -125,13 +130,19 @@ impl Sweeper {
             interrupted,
             not_before: Instant::now(),
             expired_at: Instant::now(),
+            scrub: Scrub::new(),
         })
     }
 
     /// Works until the store closes.
     pub(super) fn run(mut self) {
+        // Whoever sends or reads comes first.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "sweeps have the same priority as all else");
+        }
         while self.shared.queue.is_open() {
             if !self.is_due() {
+                self.scrub.step(&self.shared);
                 self.shared.wait_for_change(TICK);
                 continue;
             }

@@ -105,11 +105,11 @@ fn erasing_the_older_half_gives_its_space_back_while_sends_go_on() {
         send_one(&store, "a", &format!("u{}", n % 20), &long(n));
     }
     store.checkpoint();
+    // The index of so few messages is mostly what sled takes for itself.
     let disk = || -> u64 {
-        let sizes = files_below(dir.path()).into_iter();
-        sizes
-            .map(|path| std::fs::metadata(path).map_or(0, |m| m.len()))
-            .sum()
+        let sizes = files_below(&dir.path().join("journal")).into_iter();
+        let sizes = sizes.map(|path| std::fs::metadata(path).map_or(0, |m| m.len()));
+        sizes.sum()
     };
     let compressed = |path: &PathBuf| std::fs::metadata(path).unwrap().len() < 50 << 10;
     eventually("compression", || {
