@@ -8,15 +8,14 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use common::ledger::{self, Ledger};
+use common::ledger::Ledger;
 use common::load::Load;
 use common::random::{self, Random};
-use common::{DEMO, Home, Options, PROJECT_TOKEN, Server};
+use common::{Home, Options, Server};
 
 const SENDERS: usize = 8;
 const MAILBOXES: usize = 12;
@@ -324,63 +323,4 @@ impl Sample {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_journal_is_named_and_nothing_wrong_is_served() {
     Sample::make().await.check(cases()).await;
-}
-
-const PAGES_PER_MAILBOX: usize = 5;
-
-/// Pages of all mailboxes: the status and the body of each.
-async fn pages(server: &Server) -> Vec<(u16, String)> {
-    let mut pages = Vec::new();
-    for mailbox in 0..MAILBOXES {
-        for page in 1..=PAGES_PER_MAILBOX {
-            let user = ledger::name(mailbox);
-            let target = format!("/message-log?domain={DEMO}&toId={user}&size=100&page={page}");
-            let answer = server.get(&target, Some(PROJECT_TOKEN)).await;
-            pages.push((answer.status, answer.body));
-        }
-    }
-    pages
-}
-
-/// Flips a bit in every so many bytes of all files below a directory.
-fn flip_all(dir: &Path, every: usize) {
-    for file in fs::read_dir(dir).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_dir() {
-            flip_all(&path, every);
-            continue;
-        }
-        let file = fs::OpenOptions::new().read(true).write(true).open(&path);
-        let file = file.unwrap();
-        let bytes = fs::read(&path).unwrap();
-        for (at, byte) in bytes.iter().enumerate().skip(every / 2).step_by(every) {
-            file.write_all_at(&[byte ^ 0x10], at as u64).unwrap();
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_index_that_is_damaged_while_it_is_read_comes_back_whole() {
-    let (mut server, ledger) = made(random::seed()).await;
-    server.excuse_index();
-    // So that all of it is in the index, and little of that in memory.
-    server.restart().await;
-    let right = pages(&server).await;
-    let mut sender = server.user("u1").await;
-    for every in [4096, 256] {
-        flip_all(&server.home.data().join("db"), every);
-        common::until("all pages", async || {
-            let got = pages(&server).await;
-            for (got, right) in got.iter().zip(&right) {
-                let fails = got.0 == 503 || got.0 == 500;
-                assert!(got == right || fails, "{got:?} instead of {right:?}");
-            }
-            (got == right).then_some(())
-        })
-        .await;
-        sender.say_acked("somebody", "x").await;
-    }
-    ledger.audit(&server, &ledger.acknowledged()).await;
-    let log = server.stderr();
-    assert!(log.contains("index"), "nobody was told: {log}");
 }
