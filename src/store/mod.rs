@@ -16,7 +16,9 @@
 //! (how far the index is). Other files in it are left alone.
 
 mod api;
+mod backup;
 mod builder;
+mod check;
 mod checkpoint;
 mod committer;
 mod cursors;
@@ -25,12 +27,14 @@ mod files;
 mod floors;
 mod index;
 mod journal;
+mod layout;
 mod lookup;
 mod open;
 mod publisher;
 mod queue;
 mod read;
 mod record;
+mod repair;
 mod shared;
 mod tail;
 #[cfg(test)]
@@ -41,6 +45,9 @@ pub use api::{
     Accepted, AppendError, CommitSink, Done, EnterDone, OpenError, ReadError, StoreOptions,
     StoreStats,
 };
+pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
+pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Progress, check};
+pub use repair::{Loss, Repaired, repair};
 
 use std::ops::Range;
 use std::sync::mpsc::sync_channel;
@@ -286,6 +293,16 @@ impl Store {
             }
             drop(signal);
             shared.wait_for_checkpoint(Duration::from_millis(20));
+        }
+    }
+
+    /// How far the journal is durable now: everything that was acknowledged is before it.
+    pub fn journal_end(&self) -> JournalEnd {
+        let end = self.shared().tail().active.end;
+        JournalEnd {
+            segment: end.segment,
+            offset: end.offset,
+            sequence: end.sequence,
         }
     }
 
