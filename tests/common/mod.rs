@@ -19,6 +19,7 @@ pub mod device;
 pub mod fleet;
 pub mod home;
 pub mod http;
+pub mod journal;
 pub mod link;
 pub mod login;
 pub mod proxy;

@@ -21,8 +21,20 @@ const SEGMENT_BYTES_MAX: u64 = 512 << 20;
 pub(in crate::store) enum Piece<'a> {
     /// A right frame, and where it begins.
     Frame(u64, Frame<'a>),
-    /// Bytes that are no right frame: where, how many, and why.
-    Bad(u64, u64, String),
+    /// Bytes that are no right frame.
+    Bad(Bad<'a>),
+}
+
+/// Bytes that are no right frame.
+#[derive(Debug)]
+pub(in crate::store) struct Bad<'a> {
+    /// Where they begin, and how many there are.
+    pub(in crate::store) offset: u64,
+    pub(in crate::store) bytes: u64,
+    /// What was found there.
+    pub(in crate::store) why: &'a str,
+    /// Whether they are the last that can be had of a file that does not end there.
+    pub(in crate::store) cut_short: bool,
 }
 
 /// Hands over the pieces of a segment, in order, until `visit` wants no more.
@@ -81,8 +93,13 @@ fn search(
         let to = found.unwrap_or(bytes.len());
         let ends_badly = found.is_none() && !(whole && at == to);
         if to > at || ends_badly {
-            let bad = Piece::Bad(offset + at as u64, (to - at) as u64, why.to_owned());
-            if !visit(bad) {
+            let bad = Bad {
+                offset: offset + at as u64,
+                bytes: (to - at) as u64,
+                why,
+                cut_short: found.is_none() && !whole,
+            };
+            if !visit(Piece::Bad(bad)) {
                 return;
             }
         }

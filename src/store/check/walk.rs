@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::files::FileSystem;
 use super::super::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
 use super::super::record::{self, Record};
-use super::segment::{self, FIRST_FRAME, Piece};
+use super::segment::{self, Bad, FIRST_FRAME, Piece};
 use super::{CheckReport, Damage, IndexCondition, JournalEnd};
 use crate::model::MsgId;
 
@@ -240,7 +240,7 @@ impl Scan {
         }
         match piece {
             Piece::Frame(offset, frame) => self.frame(offset, &frame),
-            Piece::Bad(offset, bytes, why) => self.bad(offset, bytes, &why),
+            Piece::Bad(bad) => self.bad(&bad),
         }
         true
     }
@@ -314,17 +314,18 @@ impl Scan {
         self.last_id = self.last_id.max(last);
     }
 
-    fn bad(&mut self, offset: u64, bytes: u64, why: &str) {
+    fn bad(&mut self, bad: &Bad<'_>) {
         self.behind_damage = true;
-        if self.past_stop() {
-            return;
+        let why = bad.why;
+        if !self.past_stop() {
+            // Of the last segment it may be only a torn end: that shows at its end.
+            self.torn_bytes = bad.bytes;
+            let what = format!("frame {} is bad or missing ({why})", self.at);
+            self.note(bad.offset, what);
+        } else if bad.cut_short {
+            // No leftover of a failed write, which is void: the file itself is not as it was.
+            self.note(bad.offset, format!("behind its last frame: {why}"));
         }
-        let what = format!("frame {} is bad or missing ({why})", self.at);
-        if self.may_be_torn {
-            // Damage only if something comes behind it.
-            self.torn_bytes = bytes;
-        }
-        self.note(offset, what);
     }
 
     /// The segment has ended.

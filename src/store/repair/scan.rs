@@ -55,7 +55,10 @@ impl Candidate {
         source.read(files, &name.path(journal), &mut |piece| {
             match piece {
                 Piece::Frame(_, frame) => candidate.frame(&frame),
-                Piece::Bad(..) => candidate.torn = true,
+                Piece::Bad(bad) => {
+                    candidate.torn = true;
+                    candidate.whole &= !bad.cut_short;
+                }
             }
             true
         });
