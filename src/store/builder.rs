@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::api::OpenError;
 use super::domains::Domains;
 use super::files::{self, FileSystem};
-use super::index::{Index, IndexError, IndexState, place};
+use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
 use super::tail::{Generation, SendIds, SendKey, Tail};
@@ -115,6 +115,7 @@ pub(super) struct Builder {
     pub(super) tail_bytes_max: usize,
     /// Sends of days before are not kept.
     pub(super) day_min: u64,
+    counts: bool,
 }
 
 /// What a builder needs to know of its surroundings.
@@ -125,6 +126,8 @@ pub(super) struct Site {
     pub(super) checkpoint_bytes: usize,
     pub(super) tail_bytes_max: usize,
     pub(super) day_min: u64,
+    /// Whether this is the index that counts: then its state is saved as it goes on.
+    pub(super) counts: bool,
 }
 
 impl Builder {
@@ -140,6 +143,7 @@ impl Builder {
             checkpoint_bytes: site.checkpoint_bytes,
             tail_bytes_max: site.tail_bytes_max,
             day_min: site.day_min,
+            counts: site.counts,
         })
     }
 
@@ -152,7 +156,7 @@ impl Builder {
         Self::beside(site)
     }
 
-    /// Begins a new index beside what there is. It counts once its state is saved.
+    /// Begins a new index beside what there is.
     pub(super) fn beside(site: Site) -> Result<Self, BuildError> {
         let number = place::free_number(&site.dir)?;
         let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
@@ -188,7 +192,24 @@ impl Builder {
             }
             self.take(records, behind)
         };
-        replay(files.as_ref(), &journal, &segments, from, until, &mut visit)
+        let outcome = replay(files.as_ref(), &journal, &segments, from, until, &mut visit)?;
+        if let Outcome::Reached(end) = &outcome {
+            // Behind the last frame, but perhaps not where the next one comes.
+            self.tail.advance(MsgId::ZERO, end.position);
+        }
+        Ok(outcome)
+    }
+
+    /// Opens the index again with another cache, all of which is then free.
+    pub(super) fn reopen(self, cache_bytes: u64) -> Result<Self, BuildError> {
+        let path = place::path(&self.dir, self.state.number);
+        let Self { index, .. } = self;
+        guarded(|| {
+            drop(index);
+            Ok::<_, IndexError>(())
+        })?;
+        let index = Index::open(&path, cache_bytes)?;
+        Ok(Self { index, ..self })
     }
 
     fn take(&mut self, records: Vec<Record>, behind: Position) -> Result<(), BuildError> {
@@ -226,6 +247,8 @@ impl Builder {
                     self.tail.push_send(key, ids);
                 }
                 Record::Erased { mailbox, upto, .. } => {
+                    // It may have been issued and never stored; what comes next is above it.
+                    last_id = last_id.max(upto);
                     self.domains.erase(&mailbox, upto);
                     self.tail.push_erased(mailbox, upto);
                 }
@@ -248,12 +271,16 @@ impl Builder {
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
         let frozen = self.tail.freeze();
-        expect_fewer_cursors(self.files.as_ref(), &self.dir, &frozen, &self.state)?;
+        if self.counts {
+            expect_fewer_cursors(self.files.as_ref(), &self.dir, &frozen, &self.state)?;
+        }
         self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
             Ok(())
         })?;
         self.tail.frozen = None;
-        save(self.files.as_ref(), &self.dir, &self.state)?;
+        if self.counts {
+            save(self.files.as_ref(), &self.dir, &self.state)?;
+        }
         Ok(())
     }
 }

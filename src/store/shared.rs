@@ -7,13 +7,17 @@ use std::path::PathBuf;
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
+use std::time::Duration;
 
 use super::api::StoreOptions;
+use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
 use super::index::{Index, IndexError, day};
+use super::journal::Position;
 use super::queue::Queue;
+use super::sweep::Sweeping;
 use super::tail::Tail;
 use crate::clock::Clock;
 use crate::model::{Mailbox, MsgId, Retention};
@@ -28,7 +32,7 @@ pub(super) struct Health {
 }
 
 /// What the checkpoint thread is asked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Signal {
     /// How often a checkpoint was asked for, and up to which of these it is done.
     pub(super) asked: u64,
@@ -39,6 +43,10 @@ pub(super) struct Signal {
     pub(super) abort: bool,
     /// The thread has ended.
     pub(super) ended: bool,
+    /// An index that is to take the place of the one that counts.
+    pub(super) successor: Option<Box<Builder>>,
+    /// What became of the last one.
+    pub(super) succeeded: Option<bool>,
 }
 
 /// The store's memory.
@@ -54,6 +62,11 @@ pub(super) struct Shared {
     pub(super) tail: RwLock<Tail>,
     /// `None` while it is being rebuilt, and after closing.
     pub(super) index: RwLock<Option<Arc<Index>>>,
+    /// Up to where the index that counts has the journal, durably.
+    pub(super) indexed: Mutex<Position>,
+    /// Held by whoever puts a segment's other form in its place.
+    pub(super) segments: Mutex<()>,
+    pub(super) sweeping: Mutex<Sweeping>,
     pub(super) health: Mutex<Health>,
     pub(super) signal: Mutex<Signal>,
     /// Something in `signal` changed, or a checkpoint made room in the tail.
@@ -83,6 +96,16 @@ impl Shared {
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to where the index has the journal.
+    pub(super) fn indexed(&self) -> MutexGuard<'_, Position> {
+        self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to put a segment's other form in its place.
+    pub(super) fn segments(&self) -> MutexGuard<'_, ()> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn signal(&self) -> MutexGuard<'_, Signal> {
@@ -144,6 +167,23 @@ impl Shared {
         let tail = self.tail();
         let waiting_bytes = if put_off { 0 } else { tail.unwritten_bytes() };
         tail.bytes() < self.options.tail_bytes_max && waiting_bytes < self.room_bytes()
+    }
+
+    /// As [`super::Store::checkpoint`].
+    pub(super) fn checkpoint(&self) {
+        let asked = {
+            let mut signal = self.signal();
+            signal.asked += 1;
+            signal.asked
+        };
+        loop {
+            let signal = self.signal();
+            if signal.done >= asked || signal.ended {
+                return;
+            }
+            drop(signal);
+            self.wait_for_checkpoint(Duration::from_millis(20));
+        }
     }
 
     /// Bytes in the active tail at which a checkpoint is due.
