@@ -37,9 +37,7 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     // Only a courtesy: it works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");
-    let in_use = |error: &BackupError| {
-        matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data)
-    };
+    let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
     let copied = operate::beside_server(&data, in_use, |end| {
         store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
     });

@@ -20,6 +20,8 @@ pub(super) const ID: &str = "ID";
 pub(super) const JOURNAL: &str = "journal";
 /// Settings, if the operator put them there.
 pub(super) const SETTINGS: &str = "relaybox.toml";
+/// Says that something on disk is to go.
+pub(super) const SWEEP_DUE: &str = "sweep.due";
 /// The journal of a restore that is not at its end: while it is there, nothing else counts.
 pub(super) const RESTORING: &str = "journal.restoring";
 

@@ -197,7 +197,10 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
     }
 }
 
-pub(super) fn load_state(files: &dyn FileSystem, dir: &Path) -> Result<Option<IndexState>, OpenError> {
+pub(super) fn load_state(
+    files: &dyn FileSystem,
+    dir: &Path,
+) -> Result<Option<IndexState>, OpenError> {
     let path = dir.join(IndexState::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
     Ok(bytes.and_then(|bytes| IndexState::decode(&bytes)))

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use relaybox::clock::SystemClock;
-use relaybox::model::{
-    Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName,
-};
+use relaybox::model::{Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName};
 use relaybox::store::{CommitSink, Store, StoreOptions};
 
 use super::{DEADLINE, DEMO};
 
-/// Small enough that a few hundred messages make several.
-const SEGMENT_BYTES: u64 = 64 << 10;
+/// Small enough that a few hundred messages make several, and of more than one block of the
+/// compression (128 KiB).
+const SEGMENT_BYTES: u64 = 192 << 10;
 
 struct Nobody;
 
@@ -72,7 +71,11 @@ pub fn make(dir: &Path, count: u64) {
     let store = open(dir);
     send(&store, 0..count);
     let end = std::time::Instant::now() + DEADLINE;
-    let plain = |path: &PathBuf| !fs::read(path).unwrap().starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let plain = |path: &PathBuf| {
+        !fs::read(path)
+            .unwrap()
+            .starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    };
     while segments(dir).iter().filter(|path| plain(path)).count() > 1 {
         assert!(std::time::Instant::now() < end, "they are not compressed");
         std::thread::yield_now();

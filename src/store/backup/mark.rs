@@ -32,7 +32,10 @@ impl Mark {
     }
 
     /// `None` where there is none; one that cannot be read says nothing.
-    pub(in crate::store) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, OpenError> {
+    pub(in crate::store) fn read(
+        files: &dyn FileSystem,
+        dir: &Path,
+    ) -> Result<Option<Self>, OpenError> {
         let bytes = layout::read(files, dir, BACKUP)?;
         Ok(bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default()))
     }

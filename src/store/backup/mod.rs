@@ -34,7 +34,7 @@ use place::Place;
 pub enum BackupError {
     /// The data directory, or the backup, cannot be read or written.
     #[error(transparent)]
-    Files(#[from] OpenError),
+    Files(OpenError),
     /// The backup's place is within what is backed up.
     #[error("the backup {dest} would be inside the data directory {dir}: choose another place")]
     Inside {
@@ -64,6 +64,17 @@ pub enum BackupError {
     /// The data directory is damaged, or the disk of the backup does not keep what it is given.
     #[error("the backup is not complete: {0}; relaybox check tells more")]
     Damaged(Damage),
+}
+
+impl From<OpenError> for BackupError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged { path, offset, what } => {
+                Self::Damaged(Damage { path, offset, what })
+            }
+            other => Self::Files(other),
+        }
+    }
 }
 
 /// What a backup did.
@@ -104,12 +115,17 @@ pub fn backup(
         Some(end) => end,
         None => copy::end(files, &journal)?,
     };
+    // What was erased before that is either gone from the segments, or still to be removed.
+    let due = layout::read(files, dir, layout::SWEEP_DUE)?;
     let mut names = list(files, &journal)?;
     names.retain(|name| name.number <= end.segment);
     let place = Place::judge(files, dir, dest, &names, end)?;
     let _dest_held = place.begin(files)?;
     for name in [layout::VERSION, layout::ID] {
         take_along(files, dir, dest, name)?;
+    }
+    if let Some(due) = &due {
+        layout::put(files, dest, layout::SWEEP_DUE, due)?;
     }
     let mut run = Run {
         files,
@@ -129,6 +145,9 @@ pub fn backup(
     };
     let walk = run.segments(&names)?;
     take_along(files, dir, dest, layout::SETTINGS)?;
+    if due.is_none() {
+        remove(files, dest, layout::SWEEP_DUE)?;
+    }
     Mark::complete(walk.report()).write(files, dest)?;
     run.copied.messages = walk.report().messages;
     run.copied.newest = walk.report().newest;
@@ -146,12 +165,14 @@ fn take_along(
     match layout::read(files, dir, name)? {
         bytes if bytes == there => Ok(()),
         Some(bytes) => layout::put(files, dest, name, &bytes),
-        None => {
-            let path = dest.join(name);
-            let removed = files.remove(&path).and_then(|()| files.sync_dir(dest));
-            removed.map_err(io_error("cannot remove", &path))
-        }
+        None => remove(files, dest, name),
     }
+}
+
+fn remove(files: &dyn FileSystem, dest: &Path, name: &str) -> Result<(), OpenError> {
+    let path = dest.join(name);
+    let removed = files.remove(&path).and_then(|()| files.sync_dir(dest));
+    removed.map_err(io_error("cannot remove", &path))
 }
 
 /// A backup on its way.

@@ -40,7 +40,13 @@ impl Place {
         }
         let mark = Mark::read(files, dest)?;
         for entry in entries(dest)? {
-            let known = [layout::VERSION, layout::ID, layout::SETTINGS, BACKUP];
+            let known = [
+                layout::VERSION,
+                layout::ID,
+                layout::SETTINGS,
+                layout::SWEEP_DUE,
+                BACKUP,
+            ];
             let known = known.contains(&entry.trim_end_matches(TEMPORARY))
                 || entry == layout::JOURNAL
                 || is_aside(&entry);

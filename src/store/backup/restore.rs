@@ -106,7 +106,12 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         .and_then(|()| files.sync_dir(dir))
         .map_err(io_error("cannot create", &restoring))?;
     copy_journal(files, src, &restoring, &report, progress)?;
-    for name in [layout::VERSION, layout::ID, layout::SETTINGS] {
+    for name in [
+        layout::VERSION,
+        layout::ID,
+        layout::SETTINGS,
+        layout::SWEEP_DUE,
+    ] {
         take_along(files, src, dir, name)?;
     }
     // From here on it is a data directory.
@@ -136,6 +141,7 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
         layout::VERSION,
         layout::ID,
         layout::SETTINGS,
+        layout::SWEEP_DUE,
     ];
     let fine = |entry: &str| {
         let name = entry.strip_suffix(".new").unwrap_or(entry);
@@ -205,7 +211,5 @@ fn copy_journal(
             progress(done.min(2 * all), 2 * all);
         })?;
     }
-    files
-        .sync_dir(to)
-        .map_err(io_error("cannot write in", to))
+    files.sync_dir(to).map_err(io_error("cannot write in", to))
 }

@@ -127,8 +127,12 @@ pub(in crate::store) struct Plain {
 }
 
 impl Plain {
-    /// What the header was, by the first right frame. `last_id` is what the file's name says.
+    /// The header, or what it was, by the first right frame. `last_id` is what the file's
+    /// name says.
     pub(in crate::store) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
+        if let Ok(header) = SegmentHeader::decode(&self.bytes) {
+            return Some(header);
+        }
         const MAGIC: &[u8] = b"rbF1";
         let starts = (0..self.bytes.len()).filter(|at| self.bytes[*at..].starts_with(MAGIC));
         starts.into_iter().find_map(|at| {

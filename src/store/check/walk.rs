@@ -350,7 +350,11 @@ impl Scan {
         if self.at < missing && !self.behind_damage {
             let what = match missing - self.at {
                 1 => format!("frame {} is missing behind it", self.at),
-                _ => format!("frames {} to {} are missing behind it", self.at, missing - 1),
+                _ => format!(
+                    "frames {} to {} are missing behind it",
+                    self.at,
+                    missing - 1
+                ),
             };
             self.note(self.offset, what);
         }

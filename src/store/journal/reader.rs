@@ -126,9 +126,7 @@ pub(crate) fn replay<E: From<OpenError>>(
         let mut scan = Scan {
             path: &path,
             stream,
-            next_sequence: opened
-                .as_ref()
-                .map(|(_, next)| next.header().first_sequence),
+            next: opened.as_ref().map(|(_, next)| *next.header()),
             until,
         };
         if index == first + 1 {
@@ -160,8 +158,8 @@ pub(crate) fn replay<E: From<OpenError>>(
 struct Scan<'a> {
     path: &'a Path,
     stream: SegmentStream,
-    /// The sequence that the next segment begins with, if there is one.
-    next_sequence: Option<u64>,
+    /// The header of the next segment, if there is one.
+    next: Option<SegmentHeader>,
     until: Option<u64>,
 }
 
@@ -204,7 +202,8 @@ impl Scan<'_> {
         visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
     ) -> Result<u64, E> {
         loop {
-            let stop = self.next_sequence.into_iter().chain(self.until).min();
+            let next = self.next.map(|next| next.first_sequence);
+            let stop = next.into_iter().chain(self.until).min();
             if stop.is_some_and(|stop| at.sequence >= stop) {
                 return Ok(0);
             }
@@ -213,6 +212,15 @@ impl Scan<'_> {
                 Step::Frame(frame) if frame.sequence == at.sequence => {
                     let records = decode(&frame);
                     let records = records.map_err(|what| damaged(self.path, at.offset, what))?;
+                    if let Some(next) = self.next
+                        && let Some(id) = last_id(&records).filter(|id| *id > next.last_id)
+                    {
+                        let limit = next.last_id;
+                        let what = format!(
+                            "the id {id} is above {limit}, the last one before the next segment"
+                        );
+                        return Err(damaged(self.path, at.offset, what).into());
+                    }
                     at.offset += frame.bytes.len() as u64;
                     at.sequence += 1;
                     visit(records, *at)?;
@@ -226,7 +234,7 @@ impl Scan<'_> {
                         at.sequence = next;
                         return Ok(0);
                     }
-                    _ if self.next_sequence.is_none() => return Ok(0),
+                    _ if self.next.is_none() => return Ok(0),
                     _ => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
                 },
                 Step::Bad => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
@@ -235,7 +243,7 @@ impl Scan<'_> {
     }
 
     fn torn_or_damaged(&mut self, sequence: u64, offset: u64) -> Result<u64, OpenError> {
-        let what = if self.next_sequence.is_some() {
+        let what = if self.next.is_some() {
             format!("frame {sequence} is bad or missing, and later ones exist")
         } else if self.stream.is_compressed() {
             format!("frame {sequence} of a compressed segment is bad")
@@ -259,6 +267,15 @@ pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
         .ok_or("the lengths of its records do not fit together")?;
     let decoded: Result<_, _> = records.into_iter().map(record::decode).collect();
     decoded.map_err(|error| error.to_string())
+}
+
+/// The highest id that a frame gave out.
+fn last_id(records: &[Record]) -> Option<u64> {
+    let ids = records.iter().filter_map(|record| match record {
+        Record::Send { messages, .. } => messages.last().map(|message| message.id.0),
+        _ => None,
+    });
+    ids.max()
 }
 
 fn open_segment(
