@@ -12,7 +12,7 @@ use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
-use super::tail::{Generation, SendIds, SendKey, Tail};
+use super::tail::{Batch, Generation, SendIds, SendKey, Tail};
 use crate::model::MsgId;
 
 /// The index is made durable after so many bytes, as much written and not synced is
@@ -193,6 +193,7 @@ impl Builder {
 
     fn take(&mut self, records: Vec<Record>, behind: Position) -> Result<(), BuildError> {
         let mut last_id = MsgId::ZERO;
+        let mut batch = Vec::new();
         for record in records {
             if let Some((domain, state)) = self.domains.apply(&record) {
                 last_id = last_id.max(state.floor);
@@ -219,7 +220,7 @@ impl Builder {
                         };
                         self.tail.push_send(key, ids);
                     }
-                    self.tail.push_messages(&Arc::new(messages));
+                    batch.extend(messages);
                 }
                 Record::SendIds { key, ids } => {
                     last_id = last_id.max(ids.last());
@@ -233,6 +234,7 @@ impl Builder {
                 Record::Domain(_) | Record::DomainRemoved { .. } => {}
             }
         }
+        self.tail.push_messages(Batch::new(&batch));
         self.tail.advance(last_id, behind);
         if self.tail.active.bytes < self.checkpoint_bytes {
             return Ok(());

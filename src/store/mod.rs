@@ -16,6 +16,7 @@
 //! (how far the index is). Other files in it are left alone.
 
 mod api;
+mod body;
 mod builder;
 mod checkpoint;
 mod committer;

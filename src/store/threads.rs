@@ -66,6 +66,7 @@ impl Threads {
             domains: builder.domains.into(),
             tail: tail.into(),
             index: Some(Arc::new(builder.index)).into(),
+            index_suspect: Default::default(),
             health: Health::default().into(),
             signal: Signal::default().into(),
             changed: Default::default(),
