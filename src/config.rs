@@ -101,6 +101,8 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Bytes of the index kept in memory.
     pub cache_bytes: u64,
+    /// Size of a journal segment in bytes.
+    pub segment_bytes: u64,
     /// The log filter, in a form that was checked.
     pub log: String,
 }
@@ -217,6 +219,9 @@ pub fn resolve(
         tail_bytes_max: values.size("tail_bytes_max", &limits::TAIL_BYTES)?,
         cache_bytes: values.one("cache_bytes", |text| {
             parse::size(text, &limits::CACHE_BYTES)
+        })?,
+        segment_bytes: values.one("segment_bytes", |text| {
+            parse::size(text, &limits::SEGMENT_BYTES)
         })?,
         log: values.one("log", parse::log_filter)?,
     };

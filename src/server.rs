@@ -90,6 +90,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let options = StoreOptions {
         tail_bytes_max: config.tail_bytes_max,
         cache_bytes: config.cache_bytes,
+        segment_bytes: config.segment_bytes,
         retention: config.retention.clone(),
         ..StoreOptions::new(&config.data)
     };

@@ -74,6 +74,7 @@ fn open(config: &Config) -> Result<Store, OpenError> {
     let mut options = StoreOptions::new(&config.data);
     options.tail_bytes_max = config.tail_bytes_max;
     options.cache_bytes = config.cache_bytes;
+    options.segment_bytes = config.segment_bytes;
     options.retention = config.retention.clone();
     Store::open(options, Arc::new(SystemClock), Arc::new(NoSessions))
 }

@@ -3,5 +3,6 @@
 //! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
 
 pub mod domains;
+pub mod erase;
 pub mod history;
 pub mod send;

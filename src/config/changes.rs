@@ -25,6 +25,7 @@ impl Config {
             outbox_bytes_max,
             tail_bytes_max,
             cache_bytes,
+            segment_bytes,
             log: _,
             retention: _,
         } = self;
@@ -53,6 +54,7 @@ impl Config {
             ),
             ("tail_bytes_max", *tail_bytes_max == new.tail_bytes_max),
             ("cache_bytes", *cache_bytes == new.cache_bytes),
+            ("segment_bytes", *segment_bytes == new.segment_bytes),
         ];
         let changed = same.into_iter().filter(|(_, same)| !same);
         changed.map(|(name, _)| name).collect()

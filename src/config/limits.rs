@@ -103,6 +103,16 @@ pub const CACHE_BYTES: Bound = Bound {
     reason: "memory for what history and catch-up read",
 };
 
+/// A journal segment.
+pub const SEGMENT_BYTES: Bound = Bound {
+    unit: "bytes",
+    default: 32 * MIB,
+    min: MIB,
+    max: 256 * MIB,
+    reason: "what is expired or erased is given back by rewriting whole segments; each is a file, \
+             and beginning one costs a few syncs",
+};
+
 /// A `type` number.
 pub const MESSAGE_TYPE: Bound = Bound {
     unit: "a type number",

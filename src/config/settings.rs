@@ -69,6 +69,8 @@ const SETTINGS: &[Setting] = settings! {
         "Most bytes of messages in memory that are not yet in the index";
     cache_bytes "--cache-bytes" "RELAYBOX_CACHE_BYTES" "SIZE" "32MiB" false
         "Memory for the index's cache";
+    segment_bytes "--segment-bytes" "RELAYBOX_SEGMENT_BYTES" "SIZE" "32MiB" false
+        "Size of a journal file; a smaller one gives space back in smaller pieces";
     log "--log" "RELAYBOX_LOG" "FILTER" "info" false
         "What is logged to standard error, such as `info` or `info,relaybox::net=debug`";
 };

@@ -54,6 +54,7 @@ fn defaults_are_those_of_the_limits() {
         (config.outbox_bytes_max as u64, &limits::OUTBOX_BYTES),
         (config.tail_bytes_max as u64, &limits::TAIL_BYTES),
         (config.cache_bytes, &limits::CACHE_BYTES),
+        (config.segment_bytes, &limits::SEGMENT_BYTES),
     ] {
         assert_eq!(value, bound.default, "{}", bound.reason);
         assert!((bound.min..=bound.max).contains(&bound.default));
@@ -82,6 +83,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("retention", ["1day", "2days", "shop=3days"]),
         ("tail_bytes_max", ["5MiB", "6MiB", "7MiB"]),
         ("cache_bytes", ["5MiB", "6MiB", "7MiB"]),
+        ("segment_bytes", ["5MiB", "6MiB", "7MiB"]),
         ("log", ["warn", "error", "debug"]),
     ];
     assert_eq!(samples.len(), settings().len());

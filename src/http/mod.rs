@@ -2,8 +2,11 @@
 //!
 //! Holds no logic of messages and no state of its own.
 
+mod access;
+pub mod erase;
 pub mod health;
 pub mod history;
+mod parameters;
 pub mod problem;
 pub mod upgrade;
 pub mod ws;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{Method, header};
 use axum::routing::get;
 use tower_http::cors::{Any as AnyOrigin, CorsLayer};
 
@@ -35,32 +38,20 @@ pub fn router(app: Arc<App>) -> Router {
     // Tokens are explicit and there are no cookies, so any origin may ask.
     let cors = CorsLayer::new()
         .allow_origin(AnyOrigin)
-        .allow_methods([Method::GET, Method::HEAD])
+        .allow_methods([Method::GET, Method::HEAD, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::LINK, header::WWW_AUTHENTICATE, header::RETRY_AFTER])
         .max_age(PREFLIGHT_MAX_AGE);
     Router::new()
         .route("/ws", get(ws::ws))
-        .route("/message-log", get(history::message_log))
+        .route(
+            "/message-log",
+            get(history::message_log).delete(erase::message_log),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(cors)
         .with_state(app)
-}
-
-/// The `Authorization` header, where it is text.
-///
-/// # Errors
-/// A sentence where there are several: a proxy may have gone by another one than we would.
-fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(
-            "`token` is given more than once: there are several `Authorization` headers".into(),
-        );
-    }
-    Ok(value.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()))
 }

@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
 
+use crate::http::App;
+use crate::http::access::authorization;
 use crate::http::problem::Problem;
 use crate::http::upgrade::{UpgradeError, upgrade};
-use crate::http::{App, authorization};
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::session;
 use crate::websocket::ConnectionOptions;

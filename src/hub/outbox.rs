@@ -4,8 +4,9 @@
 //! them all at once, so that many frames leave in one write. Nobody waits here.
 //!
 //! Invariants:
-//! - deliveries leave in the order of `msgId`, none twice: `passed` is the highest id that
-//!   has left through here or through catch-up, and nothing at or below it is appended;
+//! - deliveries leave in the order of `msgId`, none twice: `passed` is the highest id that has
+//!   left through here, or up to which catch-up has read everything that there is, and nothing at
+//!   or below it is appended;
 //! - a delivery that finds no room is not appended, and none after it is, until the session
 //!   has caught up from the store and says so with [`Outbox::try_go_live`];
 //! - answers to sends (acknowledgements, refusals) are bounded: while they wait, or their sends
@@ -73,8 +74,6 @@ pub struct Output {
     pub deliveries: Vec<Delivery>,
     /// Refused sends, to be answered.
     pub errors: Vec<FrameError>,
-    /// The highest `msgId` that is in `frames` or went out before them.
-    pub passed: MsgId,
     /// Whether messages wait in the store that did not come through here.
     pub behind: bool,
 }
@@ -162,11 +161,11 @@ impl Outbox {
         state.wake();
     }
 
-    /// From now on takes deliveries above `position`, up to which the session has read the
-    /// store. `false` where it has missed one above: it must read on.
-    pub fn try_go_live(&self, position: MsgId) -> bool {
+    /// From now on takes deliveries above `seen`: up to there the session has read everything that
+    /// the store has. `false` where it has missed one above: it must read on.
+    pub fn try_go_live(&self, seen: MsgId) -> bool {
         let mut state = self.state();
-        state.passed = state.passed.max(position);
+        state.passed = state.passed.max(seen);
         state.live = state.missed <= state.passed;
         state.live
     }
@@ -208,7 +207,6 @@ impl Outbox {
                 frames: std::mem::take(&mut state.frames),
                 deliveries: std::mem::take(&mut state.deliveries),
                 errors: std::mem::take(&mut state.errors),
-                passed: state.passed,
                 behind,
             }
         });
@@ -258,8 +256,8 @@ mod tests {
         outbox.deliver(MsgId(6), b"six");
         let taken = take(&outbox).expect("live");
         assert_eq!(
-            (taken.frames.as_slice(), taken.passed, taken.behind),
-            (&b"six"[..], MsgId(6), false)
+            (taken.frames.as_slice(), taken.behind),
+            (&b"six"[..], false)
         );
     }
 
@@ -272,8 +270,8 @@ mod tests {
         outbox.deliver(MsgId(3), b"1");
         let taken = take(&outbox).expect("frames");
         assert_eq!(
-            (taken.frames.as_slice(), taken.passed, taken.behind),
-            (&b"12345678"[..], MsgId(1), true)
+            (taken.frames.as_slice(), taken.behind),
+            (&b"12345678"[..], true)
         );
         assert!(!outbox.try_go_live(MsgId(2)));
         assert!(outbox.try_go_live(MsgId(3)));

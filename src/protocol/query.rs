@@ -49,6 +49,13 @@ impl Query {
         }
         Ok(first.map(String::as_str))
     }
+
+    /// A parameter that is none of these, cut to what fits into a sentence.
+    pub fn other_than(&self, known: &[&str]) -> Option<String> {
+        let mut names = self.0.iter().map(|(key, _)| key);
+        let other = names.find(|key| !known.contains(&key.as_str()))?;
+        Some(printable(other))
+    }
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -80,6 +87,8 @@ mod tests {
         assert_eq!(query.value("flag"), Ok(Some("")));
         assert_eq!(query.value("x"), Ok(Some("")));
         assert_eq!(query.value("absent"), Ok(None));
+        assert_eq!(query.other_than(&["name", "id", "flag", "x"]), None);
+        assert_eq!(query.other_than(&["name", "x"]), Some("id".into()));
     }
 
     #[test]

@@ -11,9 +11,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::hub::{Outbox, Registration};
-use crate::model::{Message, MsgId};
+use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::session::machine::{Action, Input, Machine, Now, Start};
+use crate::store::Backlog;
 use crate::websocket::{Connection, Event};
 
 /// What a session needs of its server.
@@ -34,7 +35,7 @@ pub(super) trait Services {
     fn read(&mut self, after: MsgId);
 
     /// The answer to the read that is under way, `None` where it failed. Pending where there is none.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<Message>>>;
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Backlog>>;
 
     /// Moves the device's receipt cursor.
     fn confirm(&self, id: MsgId);
@@ -163,8 +164,8 @@ impl<S: Services> Conversation<S> {
         let services = &mut self.services;
         match action {
             Action::Read(after) => services.read(after),
-            Action::GoLive(position) => {
-                let live = self.outbox.try_go_live(position);
+            Action::GoLive(seen) => {
+                let live = self.outbox.try_go_live(seen);
                 self.handle(Input::Live(live), connection);
             }
             Action::FallBehind => self.outbox.fall_behind(),

@@ -22,11 +22,12 @@ pub use interface::{Action, Input, Now, Start, Window};
 use std::time::Duration;
 
 use crate::hub::{self, Taken};
-use crate::model::{Mailbox, Message, MsgId};
+use crate::model::{Mailbox, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
+use crate::store::Backlog;
 use crate::websocket::{Violation, writer};
 use pings::Pings;
 use receipts::Receipts;
@@ -51,6 +52,9 @@ pub struct Machine {
     state: State,
     /// The highest id that was queued for the socket, or passed over as another device's.
     position: MsgId,
+    /// Up to here everything has been read; `None` while the store may have more. Not the position:
+    /// what was erased was never read, and is not to be waited for.
+    seen: Option<MsgId>,
     receipts: Receipts,
     pings: Pings,
     /// The application's receipts for something that has yet to be delivered again, lowest first.
@@ -70,6 +74,7 @@ impl Machine {
         let mut machine = Self {
             state: State::CatchingUp,
             position: start.after,
+            seen: None,
             receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
             held: Vec::new(),
@@ -126,7 +131,7 @@ impl Machine {
             Input::Ended => self.end(Action::End, actions),
             Input::Flushed => self.writing = false,
             Input::Taken(taken) => self.taken(taken, now, queue, actions),
-            Input::Messages(messages) => self.messages(&messages, queue, actions),
+            Input::Messages(messages) => self.messages(&messages, queue),
             Input::ReadFailed => self.close(CloseReason::Internal, actions),
             Input::Live(live) => self.live(live),
             Input::Token(None) => self.close(CloseReason::TokenRevoked, actions),
@@ -224,10 +229,11 @@ impl Machine {
             }
             for delivery in &output.deliveries {
                 self.receipts.delivered(delivery.id, delivery.bytes);
+                self.position = delivery.id;
             }
-            self.position = self.position.max(output.passed);
             if output.behind {
                 self.state = State::CatchingUp;
+                self.seen = None;
                 self.falling = false;
             }
         }
@@ -239,14 +245,12 @@ impl Machine {
         }
     }
 
-    fn messages(&mut self, messages: &[Message], queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn messages(&mut self, backlog: &Backlog, queue: &mut Vec<u8>) {
         self.asked = false;
-        let Some(last) = messages.last() else {
-            self.asked = true;
-            return actions.push(Action::GoLive(self.position));
-        };
+        self.seen = backlog.upto;
         let mut json = Vec::new();
-        for message in messages {
+        for message in &backlog.messages {
+            self.position = message.id;
             if hub::is_for(message, &self.start.resource) {
                 json.clear();
                 let offline = message.id <= self.start.newest_at_login;
@@ -257,7 +261,6 @@ impl Machine {
                 self.receipts.delivered(message.id, bytes as u32);
             }
         }
-        self.position = last.id;
     }
 
     fn live(&mut self, live: bool) {
@@ -295,7 +298,10 @@ impl Machine {
         let free = !self.asked && !self.writing && self.has_room();
         if self.state == State::CatchingUp && free {
             self.asked = true;
-            actions.push(Action::Read(self.position));
+            actions.push(match self.seen.take() {
+                Some(seen) => Action::GoLive(seen),
+                None => Action::Read(self.position),
+            });
         }
     }
 

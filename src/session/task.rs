@@ -16,14 +16,14 @@ use tracing::{debug, error};
 
 use crate::command;
 use crate::hub::{Outbox, Registration};
-use crate::model::{Message, MsgId};
+use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::server_frame;
 use crate::session::Context;
 use crate::session::conversation::{Conversation, End, Services, Timer};
 use crate::session::identity::Identity;
 use crate::session::machine::{Input, Now, Start};
-use crate::store::ReadError;
+use crate::store::{Backlog, ReadError};
 use crate::websocket::{Connection, writer};
 
 /// Most messages read from the store at once.
@@ -41,7 +41,7 @@ const SEND_OVERHEAD_BYTES: usize = 512;
 /// How long a session reads no more sends before it looks again whether the store keeps up.
 const STORE_PAUSE: Duration = Duration::from_millis(10);
 
-type Read = JoinHandle<Result<Vec<Message>, ReadError>>;
+type Read = JoinHandle<Result<Backlog, ReadError>>;
 
 /// A session that has been admitted.
 pub struct Session {
@@ -164,14 +164,14 @@ impl Services for Server {
         }));
     }
 
-    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Vec<Message>>> {
+    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Backlog>> {
         let Some(read) = &mut self.read else {
             return Poll::Pending;
         };
         let outcome = ready!(Pin::new(read).poll(cx));
         self.read = None;
         Poll::Ready(match outcome {
-            Ok(Ok(messages)) => Some(messages),
+            Ok(Ok(backlog)) => Some(backlog),
             Ok(Err(error)) => {
                 error!(%error, "a session's messages cannot be read");
                 None

@@ -46,6 +46,16 @@ pub struct StoreStats {
     pub frames: u64,
 }
 
+/// A part of what a mailbox has above an id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// The messages, oldest first.
+    pub messages: Vec<Message>,
+    /// Where they are all: up to this id there is nothing else, and nothing will ever come. `None`
+    /// where there may be more.
+    pub upto: Option<MsgId>,
+}
+
 /// Receives every committed message once, in the order of `msgId`, from one thread.
 pub trait CommitSink: Send + Sync {
     /// Called when the messages are durable and readable. Must not block.

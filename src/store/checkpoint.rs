@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::builder::{self, BuildError, Builder, Site};
-use super::index::{Index, IndexError, IndexState, guarded};
+use super::builder::{self, BuildError, Builder, SYNC_BYTES, Site};
+use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::shared::Shared;
 use super::tail::Generation;
 
@@ -33,6 +33,12 @@ pub(super) struct Checkpointer {
 }
 
 impl Shared {
+    /// Waits until something in `signal` changed, or for `max`.
+    pub(super) fn wait_for_change(&self, max: Duration) {
+        // The condition is looked at again by the caller, whoever wakes it.
+        drop(self.changed.wait_timeout(self.signal(), max));
+    }
+
     /// Waits until a checkpoint was made or something else changed.
     pub(super) fn wait_for_checkpoint(&self, max: Duration) {
         let signal = self.signal();
@@ -52,6 +58,7 @@ impl Checkpointer {
     pub(super) fn run(mut self) -> IndexState {
         let mut retry_at: Option<Instant> = None;
         loop {
+            self.take_successor();
             let (finish, asked) = {
                 let signal = self.shared.signal();
                 if signal.abort {
@@ -85,7 +92,11 @@ impl Checkpointer {
                 break;
             }
         }
-        self.shared.signal().ended = true;
+        let mut signal = self.shared.signal();
+        signal.ended = true;
+        let left = signal.successor.take();
+        drop(signal);
+        drop(left);
         self.shared.changed.notify_all();
         self.state
     }
@@ -125,6 +136,7 @@ impl Checkpointer {
         builder::save(files, dir, &state)?;
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;
+        *self.shared.indexed() = self.state.position;
         let done = self.shared.tail_mut().frozen.take();
         // Freeing a generation takes a while; nobody waits for it here.
         drop(done);
@@ -150,7 +162,53 @@ impl Checkpointer {
             }
             Ok(())
         };
-        guarded(|| builder::apply(&index, frozen, &self.state, day_min, &mut between))
+        guarded(|| {
+            let state = &self.state;
+            builder::apply(&index, frozen, state, day_min, SYNC_BYTES, &mut between)
+        })
+    }
+
+    /// Puts an index that was made anew beside this one in its place, if one waits.
+    fn take_successor(&mut self) {
+        let Some(builder) = self.shared.signal().successor.take() else {
+            return;
+        };
+        let taken = guarded(|| self.succeed(*builder));
+        if let Err(error) = &taken {
+            tracing::warn!(%error, "the index that was made anew is not taken");
+        }
+        self.shared.signal().succeeded = Some(taken.is_ok());
+        self.shared.changed.notify_all();
+    }
+
+    fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
+        let unfit = |what: &str| IndexError::Damaged(what.to_owned());
+        if self.shared.tail().frozen.is_some() {
+            return Err(unfit("a checkpoint is under way").into());
+        }
+        let dir = &self.shared.options.dir;
+        let position = self.state.position;
+        builder.replay(Some(position.sequence), &|| self.shared.queue.aborted())?;
+        builder.flush()?;
+        let path = place::path(dir, builder.state.number);
+        if builder.state.position.sequence != position.sequence || !path.is_dir() {
+            return Err(unfit("it does not fit the journal").into());
+        }
+        let state = IndexState {
+            position,
+            last_id: self.state.last_id,
+            ..builder.state
+        };
+        builder::save(self.shared.files.as_ref(), dir, &state)?;
+        self.state = state;
+        let old = self.shared.set_index(Some(Arc::new(builder.index)));
+        let closed = old.map_or(Ok(()), retire);
+        let removed = closed.and_then(|()| Ok(place::remove_all_but(dir, self.state.number)?));
+        // It is in place all the same; the next start removes what is left of the old one.
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the index that was replaced stays on disk for now");
+        }
+        Ok(())
     }
 
     /// Makes the index anew from the journal, `frozen` included.
@@ -165,6 +223,7 @@ impl Checkpointer {
             checkpoint_bytes: self.shared.checkpoint_bytes(),
             tail_bytes_max: self.shared.options.tail_bytes_max,
             day_min: self.shared.day_min(frozen.last_id),
+            counts: true,
         };
         let mut builder = Builder::anew(site)?;
         builder.replay(Some(frozen.end.sequence), &|| self.shared.queue.aborted())?;

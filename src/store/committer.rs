@@ -9,6 +9,7 @@
 //! failed, nothing is in memory.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -55,6 +56,7 @@ struct Batch {
     cursors: StagedCursors,
     domain: Option<Record>,
     erased: Option<(Mailbox, MsgId)>,
+    sealed: bool,
     appends: Vec<(Done, Result<Accepted, AppendError>)>,
 }
 
@@ -182,6 +184,13 @@ impl Committer {
                         }
                         None => Answer::Change(reply, Ok(false)),
                     });
+                }
+                Job::Seal(reply) => {
+                    let sealed = self.writer.seal(self.last_id.0);
+                    self.note_journal(sealed.as_ref().err().map(ToString::to_string));
+                    let failed = |error: io::Error| AppendError::Unavailable(error.to_string());
+                    batch.sealed = sealed.is_ok();
+                    answers.push(Answer::Change(reply, sealed.map(|_| true).map_err(failed)));
                 }
                 Job::Erase(mailbox, before, reply) => {
                     let news = self.stage_erasure(&mut batch, mailbox, before);
@@ -364,6 +373,9 @@ impl Committer {
                 tail.push_erased(mailbox, upto);
             }
             tail.advance(self.last_id, self.writer.end());
+            if batch.sealed {
+                tail.note_sealed();
+            }
             tail.active.bytes >= self.shared.checkpoint_bytes() && tail.frozen.is_none()
         };
         if full {

@@ -79,6 +79,13 @@ impl Domains {
         self.floors.raise(mailbox, upto);
     }
 
+    /// Nothing that these erasures hid is on disk any more.
+    pub(super) fn forget(&mut self, erasures: &[(Mailbox, MsgId)]) {
+        for (mailbox, upto) in erasures {
+            self.floors.forget(mailbox, *upto);
+        }
+    }
+
     /// Whether there is such a domain.
     pub(super) fn contains(&self, domain: &Domain) -> bool {
         self.records.contains_key(domain)

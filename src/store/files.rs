@@ -60,16 +60,25 @@ pub(super) trait JournalFile: Send {
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Writes a file from its beginning on.
+/// Writes a file from its beginning on. Syncs now and then: a commit on the same file system
+/// may have to wait for everything that was written and not synced.
 pub(super) struct FileWriter {
     file: Box<dyn JournalFile>,
     offset: u64,
+    synced: u64,
 }
+
+/// Most bytes that a [`FileWriter`] leaves unsynced.
+const UNSYNCED_BYTES_MAX: u64 = 1 << 20;
 
 impl FileWriter {
     /// Writes a new file.
     pub(super) fn new(file: Box<dyn JournalFile>) -> Self {
-        Self { file, offset: 0 }
+        Self {
+            file,
+            offset: 0,
+            synced: 0,
+        }
     }
 
     /// As [`JournalFile::sync_data`].
@@ -82,6 +91,10 @@ impl io::Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
+        if self.offset - self.synced >= UNSYNCED_BYTES_MAX {
+            self.file.sync_data()?;
+            self.synced = self.offset;
+        }
         Ok(bytes.len())
     }
 

@@ -44,6 +44,13 @@ impl Floors {
         *place = floor.max(*place);
     }
 
+    /// Takes a mailbox's away, unless it has been raised above `floor`.
+    pub(super) fn forget(&mut self, mailbox: &Mailbox, floor: MsgId) {
+        if self.mailboxes.get(mailbox).is_some_and(|own| *own <= floor) {
+            self.mailboxes.remove(mailbox);
+        }
+    }
+
     /// The highest of all.
     pub(super) fn highest(&self) -> MsgId {
         let all = self.domains.values().chain(self.mailboxes.values());
@@ -71,6 +78,8 @@ mod tests {
         assert_eq!(floors.of(&mailbox("u")), MsgId(5));
         assert_eq!(floors.of(&mailbox("v")), MsgId::ZERO);
         assert!(!floors.has_domain(&domain));
+        floors.forget(&mailbox("u"), MsgId(4));
+        assert_eq!(floors.of(&mailbox("u")), MsgId(5));
         floors.raise_domain(&domain, MsgId(4));
         assert_eq!(floors.of(&mailbox("v")), MsgId(4));
         assert_eq!(

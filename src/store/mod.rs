@@ -33,20 +33,19 @@ mod queue;
 mod read;
 mod record;
 mod shared;
+mod sweep;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
 
 pub use api::{
-    Accepted, AppendError, CommitSink, Done, EnterDone, OpenError, ReadError, StoreOptions,
-    StoreStats,
+    Accepted, AppendError, Backlog, CommitSink, Done, EnterDone, OpenError, ReadError,
+    StoreOptions, StoreStats,
 };
 
 use std::ops::Range;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::model::{
@@ -159,7 +158,8 @@ impl Store {
     }
 
     /// Messages above `after`, oldest first: at most `count_max`, and at most about
-    /// `bytes_max` bytes of content, but at least one where there is one. Blocks on disk.
+    /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
+    /// they are all, where they are. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -169,7 +169,7 @@ impl Store {
         after: MsgId,
         count_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<Message>, ReadError> {
+    ) -> Result<Backlog, ReadError> {
         self.shared()
             .messages_after(mailbox, after, count_max, bytes_max)
     }
@@ -227,7 +227,8 @@ impl Store {
     /// # Errors
     /// It was not removed.
     pub fn remove_domain(&self, domain: &Domain) -> Result<bool, AppendError> {
-        self.change(|reply| Job::RemoveDomain(domain.clone(), reply))
+        self.shared()
+            .with_sweep(|| self.change(|reply| Job::RemoveDomain(domain.clone(), reply)))
     }
 
     /// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what
@@ -237,7 +238,8 @@ impl Store {
     /// # Errors
     /// It was not stored, and nothing is erased.
     pub fn erase(&self, mailbox: &Mailbox, before: Option<MsgId>) -> Result<(), AppendError> {
-        self.change(|reply| Job::Erase(mailbox.clone(), before, reply))?;
+        let erase = |reply| Job::Erase(mailbox.clone(), before, reply);
+        self.shared().with_sweep(|| self.change(erase))?;
         Ok(())
     }
 
@@ -249,9 +251,7 @@ impl Store {
     }
 
     fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
-        let (reply, answer) = sync_channel(1);
-        self.shared().queue.push(job(reply));
-        answer.recv().unwrap_or(Err(AppendError::Closed))
+        self.shared().queue.change(job)
     }
 
     /// Whether appends are accepted, or the reason why not.
@@ -274,20 +274,7 @@ impl Store {
 
     /// Writes what is in memory into the index now, if that can be done. Blocks.
     pub fn checkpoint(&self) {
-        let shared = self.shared();
-        let asked = {
-            let mut signal = shared.signal();
-            signal.asked += 1;
-            signal.asked
-        };
-        loop {
-            let signal = shared.signal();
-            if signal.done >= asked || signal.ended {
-                return;
-            }
-            drop(signal);
-            shared.wait_for_checkpoint(Duration::from_millis(20));
-        }
+        self.shared().checkpoint();
     }
 
     /// How much is where.

@@ -13,7 +13,9 @@ use super::api::{OpenError, StoreOptions};
 use super::builder::{self, BuildError, Builder, Site};
 use super::files::{self, FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
-use super::journal::{End, Outcome, Position, SegmentName, Writer, WriterStart, clear, list};
+use super::journal::{
+    End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
+};
 use super::shared::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
@@ -61,9 +63,11 @@ pub(super) fn open(
         checkpoint_bytes: checkpoint_bytes(options),
         tail_bytes_max: options.tail_bytes_max,
         day_min: index::day(clock.now_us()).saturating_sub(1),
+        counts: true,
     };
     clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
+    check_headers(files.as_ref(), &journal, &segments)?;
     let state = load_state(files.as_ref(), dir)?;
     let had = state.as_ref().map_or(0, |state| state.messages);
     if segments.is_empty() && (state.is_some() || holds_something(&site())) {

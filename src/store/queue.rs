@@ -1,7 +1,7 @@
 //! What waits for the committer: a bounded queue, taken in batches.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(super) enum Job {
     RemoveDomain(Domain, ChangeReply),
     /// Erases what the mailbox has below an id; all, where none is given.
     Erase(Mailbox, Option<MsgId>, ChangeReply),
+    /// Seals the journal's segment, so that all until now is in segments that may be made anew.
+    Seal(ChangeReply),
 }
 
 impl Job {
@@ -42,7 +44,10 @@ impl Job {
             Self::Append { done, .. } => done(Err(error)),
             Self::Enter { done, .. } => done(Err(error)),
             // Who no longer waits needs no answer.
-            Self::PutDomain(_, reply) | Self::RemoveDomain(_, reply) | Self::Erase(_, _, reply) => {
+            Self::PutDomain(_, reply)
+            | Self::RemoveDomain(_, reply)
+            | Self::Erase(_, _, reply)
+            | Self::Seal(reply) => {
                 let _ = reply.send(Err(error));
             }
         }
@@ -51,9 +56,7 @@ impl Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Append { draft, .. } => draft.content.len() + 64 * draft.recipients.len(),
-            Self::Enter { .. } | Self::PutDomain(..) | Self::RemoveDomain(..) | Self::Erase(..) => {
-                0
-            }
+            _ => 0,
         }
     }
 }
@@ -83,7 +86,7 @@ pub(super) struct Queue {
 
 /// What the committer is to do next.
 pub(super) enum Taken {
-    /// These jobs, perhaps none. A change of a domain or an erasure comes alone.
+    /// These jobs, perhaps none. All but sends and logins come alone.
     Jobs(Vec<Job>),
     /// All is done and no more comes.
     Finished,
@@ -129,6 +132,13 @@ impl Queue {
         job.refuse(refused);
     }
 
+    /// Adds a job that is answered through a channel, and waits for its answer.
+    pub(super) fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.push(job(reply));
+        answer.recv().unwrap_or(Err(AppendError::Closed))
+    }
+
     /// Whether less than half of what may wait does.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state();
@@ -153,10 +163,7 @@ impl Queue {
         let mut bytes = 0;
         let mut count = 0;
         for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
-            let alone = matches!(
-                job,
-                Job::PutDomain(..) | Job::RemoveDomain(..) | Job::Erase(..)
-            );
+            let alone = !matches!(job, Job::Append { .. } | Job::Enter { .. });
             if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
                 break;
             }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::api::ReadError;
+use super::api::{Backlog, ReadError};
 use super::shared::Shared;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
@@ -21,13 +21,19 @@ impl Shared {
         after: MsgId,
         count_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<Message>, ReadError> {
+    ) -> Result<Backlog, ReadError> {
         let after = after.max(self.floor(mailbox));
-        let (bound, entries, tail_alone) = {
+        let (bound, entries, tail_alone, last_id) = {
             let tail = self.tail();
             let skip = tail.rank(mailbox, None, after);
             let entries = tail.slice(mailbox, None, skip, count_max);
-            (tail.index_bound(mailbox), entries, after >= tail.start())
+            let tail_alone = after >= tail.start();
+            (
+                tail.index_bound(mailbox),
+                entries,
+                tail_alone,
+                tail.active.last_id,
+            )
         };
         let mut messages = Vec::new();
         if !tail_alone {
@@ -36,15 +42,19 @@ impl Shared {
             })?;
         }
         let mut bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        let full = |messages: &Vec<Message>, bytes: usize| {
+            messages.len() >= count_max || bytes >= bytes_max && !messages.is_empty()
+        };
         for message in entries.iter().map(|taken| taken.message(mailbox)) {
-            let full = messages.len() >= count_max || bytes >= bytes_max;
-            if full && !(messages.is_empty() && count_max > 0) {
+            if full(&messages, bytes) {
                 break;
             }
             bytes += message.content.len();
             messages.push(message);
         }
-        Ok(messages)
+        // What is not full is all that there was when the tail was looked at.
+        let upto = (!full(&messages, bytes)).then_some(last_id);
+        Ok(Backlog { messages, upto })
     }
 
     /// As [`super::Store::rank`].

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
+use std::time::Duration;
 
 use super::api::StoreOptions;
+use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
 use super::index::{Index, IndexError, day, guarded};
+use super::journal::Position;
 use super::queue::Queue;
+use super::sweep::Sweeping;
 use super::tail::Tail;
 use crate::clock::Clock;
 use crate::model::{Mailbox, MsgId, Retention};
@@ -29,7 +33,7 @@ pub(super) struct Health {
 }
 
 /// What the checkpoint thread is asked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Signal {
     /// How often a checkpoint was asked for, and up to which of these it is done.
     pub(super) asked: u64,
@@ -40,6 +44,10 @@ pub(super) struct Signal {
     pub(super) abort: bool,
     /// The thread has ended.
     pub(super) ended: bool,
+    /// An index that is to take the place of the one that counts.
+    pub(super) successor: Option<Box<Builder>>,
+    /// What became of the last one.
+    pub(super) succeeded: Option<bool>,
 }
 
 /// The store's memory.
@@ -57,6 +65,11 @@ pub(super) struct Shared {
     pub(super) index: RwLock<Option<Arc<Index>>>,
     /// Who read the index found it damaged.
     pub(super) index_suspect: AtomicBool,
+    /// Up to where the index that counts has the journal, durably.
+    pub(super) indexed: Mutex<Position>,
+    /// Held by whoever puts a segment's other form in its place.
+    pub(super) segments: Mutex<()>,
+    pub(super) sweeping: Mutex<Sweeping>,
     pub(super) health: Mutex<Health>,
     pub(super) signal: Mutex<Signal>,
     /// Something in `signal` changed, or a checkpoint made room in the tail.
@@ -86,6 +99,16 @@ impl Shared {
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to where the index has the journal.
+    pub(super) fn indexed(&self) -> MutexGuard<'_, Position> {
+        self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to put a segment's other form in its place.
+    pub(super) fn segments(&self) -> MutexGuard<'_, ()> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn signal(&self) -> MutexGuard<'_, Signal> {
@@ -159,6 +182,23 @@ impl Shared {
             tracing::error!(%error, "the index is damaged");
         }
         done
+    }
+
+    /// As [`super::Store::checkpoint`].
+    pub(super) fn checkpoint(&self) {
+        let asked = {
+            let mut signal = self.signal();
+            signal.asked += 1;
+            signal.asked
+        };
+        loop {
+            let signal = self.signal();
+            if signal.done >= asked || signal.ended {
+                return;
+            }
+            drop(signal);
+            self.wait_for_checkpoint(Duration::from_millis(20));
+        }
     }
 
     /// Bytes in the active tail at which a checkpoint is due.

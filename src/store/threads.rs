@@ -21,6 +21,7 @@ use super::open::{Opened, open};
 use super::publisher;
 use super::queue::Queue;
 use super::shared::{Health, Shared, Signal};
+use super::sweep::Sweeper;
 use crate::clock::Clock;
 
 /// Batches on their way to the sink.
@@ -33,6 +34,7 @@ pub(super) struct Threads {
     publisher: JoinHandle<()>,
     checkpointer: JoinHandle<IndexState>,
     compressor: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
     lock: LockGuard,
 }
 
@@ -67,6 +69,9 @@ impl Threads {
             tail: tail.into(),
             index: Some(Arc::new(builder.index)).into(),
             index_suspect: Default::default(),
+            indexed: builder.state.position.into(),
+            segments: Default::default(),
+            sweeping: Default::default(),
             health: Health::default().into(),
             signal: Signal::default().into(),
             changed: Default::default(),
@@ -74,6 +79,11 @@ impl Threads {
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
         let checkpointer = Checkpointer::new(shared.clone(), builder.state);
+        let sweeper = Sweeper::new(shared.clone()).map_err(|source| OpenError::Io {
+            action: "cannot read",
+            path: dir.clone(),
+            source,
+        })?;
         let for_compressor = shared.clone();
         let started = || -> io::Result<Self> {
             Ok(Self {
@@ -85,6 +95,7 @@ impl Threads {
                 compressor: spawn("compression", move || {
                     compress_sealed(&for_compressor, sealed_before, &sealed);
                 })?,
+                sweeper: spawn("sweep", move || sweeper.run())?,
                 shared,
                 lock,
             })
@@ -104,8 +115,10 @@ impl Threads {
     /// Ends all in order and marks the directory as cleanly closed.
     pub(super) fn close(self) {
         self.shared.queue.close();
+        self.shared.changed.notify_all();
         join(self.committer);
         join(self.publisher);
+        join(self.sweeper);
         self.shared.signal().finish = true;
         self.shared.changed.notify_all();
         let state = join(self.checkpointer);
@@ -137,6 +150,7 @@ impl Threads {
         }
         join(self.committer);
         join(self.publisher);
+        join(self.sweeper);
         join(self.checkpointer);
         join(self.compressor);
         if let Some(Err(error)) = self.shared.set_index(None).map(retire) {
@@ -187,6 +201,7 @@ fn compress_sealed(shared: &Shared, before: Vec<SegmentName>, sealed: &Receiver<
             if is_compressed(file.as_ref())? {
                 return Ok(());
             }
+            let _alone = shared.segments();
             compress(files, &dir, name)
         });
         if let Err(error) = done {

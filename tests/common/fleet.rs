@@ -187,11 +187,19 @@ impl Fleet {
 
     /// Kills the server and starts it again, after `down`.
     pub async fn kill(&mut self, server: &mut Server, down: Duration) {
+        self.strike(server, async |server| {
+            server.kill9().await;
+            tokio::time::sleep(down).await;
+        })
+        .await;
+    }
+
+    /// Something befalls the server that leaves it dead; starts it again.
+    pub async fn strike(&mut self, server: &mut Server, blow: impl AsyncFnOnce(&mut Server)) {
         let began = self.shared.began.elapsed();
-        server.kill9().await;
+        blow(server).await;
         let ended = self.shared.began.elapsed();
         self.story.kills.push(Kill { began, ended });
-        tokio::time::sleep(down).await;
         server.spawn().await;
         self.moved(server);
     }

@@ -12,18 +12,23 @@
     clippy::unwrap_used
 )]
 
+pub mod brief;
 pub mod checker;
 pub mod chromium;
 pub mod client;
 pub mod device;
+pub mod disk;
 pub mod fleet;
 pub mod home;
 pub mod http;
+pub mod ledger;
 pub mod link;
+pub mod load;
 pub mod login;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod reader;
 pub mod sender;
 pub mod server;
 pub mod stage;

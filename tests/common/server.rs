@@ -12,6 +12,9 @@ use super::http::Answer;
 use super::tls::{self, Stream};
 use super::{Client, DEMO, Home, Login, PROJECT_TOKEN, soon, until};
 
+/// Where the index panics.
+const INDEX: &str = "sled-0.34";
+
 /// What a server is started with.
 #[derive(Clone)]
 pub struct Options {
@@ -94,6 +97,7 @@ pub struct Server {
     stdout: Captured,
     stderr: Captured,
     secrets: Vec<String>,
+    excused: bool,
     /// `127.0.0.1:PORT` of the TLS listener, and of the plain one.
     pub address: String,
     pub plain: Option<String>,
@@ -110,7 +114,26 @@ impl Server {
     }
 
     pub async fn at(home: Arc<Home>, options: Options) -> Self {
-        let mut server = Self {
+        let mut server = Self::down(home, options);
+        server.spawn().await;
+        server
+    }
+
+    /// One that may refuse to start: its exit code and what it said then.
+    pub async fn attempt(home: Arc<Home>, options: Options) -> Result<Self, (Option<i32>, String)> {
+        let mut server = Self::down(home, options);
+        match server.try_spawn().await {
+            Ok(()) => Ok(server),
+            Err(status) => {
+                server.child = None;
+                server.readers.drain(..).for_each(|r| r.join().unwrap());
+                Err((status.code(), server.stderr()))
+            }
+        }
+    }
+
+    fn down(home: Arc<Home>, options: Options) -> Self {
+        Self {
             home,
             options,
             child: None,
@@ -118,15 +141,20 @@ impl Server {
             stdout: Captured::default(),
             stderr: Captured::default(),
             secrets: vec![PROJECT_TOKEN.into()],
+            excused: false,
             address: String::new(),
             plain: None,
-        };
-        server.spawn().await;
-        server
+        }
     }
 
     /// Starts the process again after it was stopped or killed.
     pub async fn spawn(&mut self) {
+        if let Err(status) = self.try_spawn().await {
+            panic!("ended at its start, {status}: {}", self.stderr.text());
+        }
+    }
+
+    async fn try_spawn(&mut self) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "the server still runs");
         let plain = self.options.args.iter().any(|arg| arg == "--plain");
         let wanted = 1 + usize::from(plain);
@@ -138,15 +166,18 @@ impl Server {
         ];
         self.child = Some(child);
         let ready = until("the ready line", || {
-            if let Some(status) = self.exited() {
-                panic!("ended at its start, {status}: {}", self.stderr.text());
-            }
+            let exited = self.exited();
             let out = self.stdout.text();
             let lines = out.lines().filter_map(|line| line.strip_prefix("ready "));
             let lines: Vec<_> = lines.map(|line| line.trim().to_owned()).collect();
-            async move { (lines.len() >= wanted).then_some(lines) }
+            async move {
+                match exited {
+                    Some(status) => Some(Err(status)),
+                    None => (lines.len() >= wanted).then_some(Ok(lines)),
+                }
+            }
         })
-        .await;
+        .await?;
         for url in ready {
             if let Some(address) = url.strip_prefix("https://") {
                 self.address = address.into();
@@ -154,6 +185,7 @@ impl Server {
                 self.plain = Some(address.into());
             }
         }
+        Ok(())
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {
@@ -223,6 +255,11 @@ impl Server {
     /// A text that must never be logged.
     pub fn secret(&mut self, text: &str) {
         self.secrets.push(text.into());
+    }
+
+    /// A torn index may panic from now on: that is caught, and the index made anew.
+    pub fn excuse_index(&mut self) {
+        self.excused = true;
     }
 
     /// Runs a subcommand beside the server and gives its output.
@@ -343,7 +380,9 @@ impl Drop for Server {
             return;
         }
         assert!(exited.is_none(), "it ended by itself, {exited:?}: {log}");
-        assert!(!log.contains("panicked at"), "{log}");
+        let mut panics = log.lines().filter(|line| line.contains("panicked at"));
+        let excused = |line: &str| self.excused && line.contains(INDEX);
+        assert!(panics.all(excused), "{log}");
         for secret in &self.secrets {
             assert!(
                 !log.contains(secret.as_str()),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::hub::Taken;
-use crate::model::{Mailbox, Message, MsgId, Resource};
+use crate::model::{Mailbox, MsgId, Resource};
 use crate::protocol::client_frame;
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::ReceiptMode;
+use crate::store::Backlog;
 use crate::websocket::Violation;
 
 /// What happened.
@@ -29,7 +30,7 @@ pub enum Input {
     /// The outbox had something.
     Taken(Taken),
     /// The store answered [`Action::Read`].
-    Messages(Vec<Message>),
+    Messages(Backlog),
     /// The store could not.
     ReadFailed,
     /// The outbox answered [`Action::GoLive`].

@@ -5,7 +5,7 @@
 //! in memory are the stream, the client and the store. Held, after each step and once every device has
 //! logged in again and drained:
 //! - a session delivers what its device is due, from where it began, without gap or repeat, and nothing
-//!   else; in the end nothing that was due is missing;
+//!   else, but for what was on its way when it was erased; in the end nothing that was due is missing;
 //! - the cursor moves by receipts that count, over messages of other devices, and never else; receipts
 //!   that count move it, wrong ones are answered by an error;
 //! - unconfirmed deliveries and what waits for the socket are bounded, and go on once confirmed;

@@ -26,8 +26,9 @@ impl Index {
     ) -> Result<(), IndexError> {
         let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
         mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        let mut chunk = OpenChunk::default();
         for (mailbox, part) in mailboxes {
-            self.apply_mailbox(mailbox, generation, part, pace)?;
+            self.apply_mailbox(mailbox, generation, part, &mut chunk, pace)?;
         }
         Ok(())
     }
@@ -37,18 +38,18 @@ impl Index {
         mailbox: &Mailbox,
         generation: &Generation,
         part: &TailMailbox,
+        chunk: &mut OpenChunk,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let prefix = key::prefix(mailbox);
-        let mut chunk = OpenChunk::default();
+        chunk.begin(0);
         let mut above = 0;
         if let Some(last) = search::at_or_below(&self.messages, &prefix, u64::MAX)? {
             above = last.head.last_id;
             let checked = chunk::check(&last.value).map_err(IndexError::Damaged)?;
             let payload = || checked.payload(|bytes| self.parts_of(&last.key, bytes));
-            let reopened = OpenChunk::reopened(&checked, last.first_id, payload);
-            let reopened = reopened.map_err(IndexError::Damaged)?;
-            chunk = reopened.unwrap_or_else(|| OpenChunk::at(last.head.end()));
+            let taken = chunk.take_up(&checked, last.first_id, payload);
+            taken.map_err(IndexError::Damaged)?;
         }
         for entry in &part.entries {
             generation.note_written(1);
@@ -57,11 +58,11 @@ impl Index {
             }
             let body = generation.body(*entry);
             if !chunk.has_room(body) {
-                self.store_messages(&prefix, &mut chunk, pace)?;
+                self.store_messages(&prefix, chunk, pace)?;
             }
             chunk.push(entry.id, entry.offline(), body);
         }
-        self.store_messages(&prefix, &mut chunk, pace)?;
+        self.store_messages(&prefix, chunk, pace)?;
         self.summarise(&prefix, chunk.position, pace)
     }
 

@@ -33,34 +33,36 @@ pub(super) struct OpenChunk {
 }
 
 impl OpenChunk {
-    /// An empty one.
-    pub(super) fn at(position: u64) -> Self {
-        Self {
-            position,
-            ..Self::default()
-        }
+    /// Begins an empty one; its buffers are used again.
+    pub(super) fn begin(&mut self, position: u64) {
+        self.position = position;
+        (self.first_id, self.last_id, self.count, self.written) = (0, 0, 0, 0);
+        self.table.clear();
+        self.payload.clear();
     }
 
-    /// Takes up a chunk again, if there is so little in it that this is worth it.
-    pub(super) fn reopened(
+    /// Goes on behind a chunk of the tree, or takes it up again if there is so little in it
+    /// that this is worth it.
+    pub(super) fn take_up(
+        &mut self,
         checked: &Checked<'_>,
         first_id: u64,
         payload: impl FnOnce() -> Result<Vec<u8>, String>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<(), String> {
         let head = &checked.head;
         let enough = head.count >= MESSAGES_ENOUGH || head.raw_bytes >= BYTES_ENOUGH;
         if enough || head.in_parts() {
-            return Ok(None);
+            self.begin(head.end());
+            return Ok(());
         }
-        Ok(Some(Self {
-            position: head.position,
-            first_id,
-            last_id: head.last_id,
-            count: head.count as usize,
-            table: checked.table.to_vec(),
-            payload: payload()?,
-            written: head.count as usize,
-        }))
+        self.begin(head.position);
+        self.first_id = first_id;
+        self.last_id = head.last_id;
+        self.count = head.count as usize;
+        self.written = self.count;
+        self.table.extend_from_slice(checked.table);
+        self.payload.extend_from_slice(&payload()?);
+        Ok(())
     }
 
     /// Whether it has room for a message with this body.
@@ -103,10 +105,7 @@ impl OpenChunk {
 
     /// Begins the next one behind it.
     pub(super) fn next(&mut self) {
-        self.position += self.count as u64;
-        (self.first_id, self.last_id, self.count, self.written) = (0, 0, 0, 0);
-        self.table.clear();
-        self.payload.clear();
+        self.begin(self.position + self.count as u64);
     }
 }
 
@@ -185,7 +184,8 @@ mod tests {
 
     #[test]
     fn golden_messages() {
-        let mut chunk = OpenChunk::at(5);
+        let mut chunk = OpenChunk::default();
+        chunk.begin(5);
         chunk.push(258, true, BODY);
         chunk.push(259, false, BODY);
         assert_eq!(chunk.table, b"\x82\x02\x17\x01a\x01\x16\x01a");
@@ -205,8 +205,9 @@ mod tests {
             let expected = body::decode(b"a", &BODY[2..], id, &mailbox, offline);
             assert_eq!(message, expected.unwrap());
         }
-        let reopened = OpenChunk::reopened(&checked, 258, || checked.payload(no_parts));
-        let mut reopened = reopened.unwrap().unwrap();
+        let mut reopened = OpenChunk::default();
+        let payload = || checked.payload(no_parts);
+        reopened.take_up(&checked, 258, payload).unwrap();
         assert!(reopened.packed().is_none(), "there is nothing new in it");
         chunk.push(300, false, BODY);
         reopened.push(300, false, BODY);
@@ -220,15 +221,15 @@ mod tests {
     fn a_chunk_with_enough_in_it_is_left_alone() {
         let long = [b"\x01a", vec![b'x'; BYTES_ENOUGH].as_slice()].concat();
         for (body, count, enough) in [(BODY, 7, false), (BODY, 8, true), (&long, 1, true)] {
-            let mut chunk = OpenChunk::at(0);
+            let mut chunk = OpenChunk::default();
             for id in 1..=count {
                 chunk.push(id, false, body);
             }
             let value = chunk.packed().unwrap().value;
             let checked = check(&value).unwrap();
             let payload = || checked.payload(no_parts);
-            let reopened = OpenChunk::reopened(&checked, 1, payload).unwrap();
-            assert_eq!(reopened.is_none(), enough);
+            chunk.take_up(&checked, 1, payload).unwrap();
+            assert_eq!(chunk.position, if enough { count } else { 0 });
         }
     }
 

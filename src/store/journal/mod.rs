@@ -9,12 +9,14 @@
 
 mod frame;
 mod reader;
+mod rewrite;
 mod segment;
 mod stream;
 mod writer;
 
 pub(super) use frame::FrameBuffer;
-pub(super) use reader::{End, Outcome, clear, list, replay};
+pub(super) use reader::{End, Outcome, check_headers, clear, list, replay};
+pub(super) use rewrite::{Sealed, Sieve, last_id_before};
 pub(super) use segment::{SegmentName, compress, is_compressed};
 pub(super) use writer::{Writer, WriterStart};
 

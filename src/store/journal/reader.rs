@@ -12,7 +12,7 @@ use super::super::files::FileSystem;
 use super::super::record::{self, Record};
 use super::Position;
 use super::frame::Frame;
-use super::segment::{HEADER_BYTES, SegmentName, TEMPORARY};
+use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
 use super::stream::{SegmentStream, Step, unreadable};
 
 /// How a replay ended.
@@ -67,6 +67,24 @@ pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName
         }
     }
     Ok(segments)
+}
+
+/// Reads the headers of all segments: none is empty, another file, or in another's place.
+pub(crate) fn check_headers(
+    files: &dyn FileSystem,
+    dir: &Path,
+    segments: &[SegmentName],
+) -> Result<(), OpenError> {
+    let mut before = SegmentHeader::default();
+    for name in segments {
+        let header = *open_segment(files, dir, *name)?.header();
+        if header.first_sequence < before.first_sequence || header.last_id < before.last_id {
+            let what = "its header says that it is older than the segment before it".to_owned();
+            return Err(damaged(&name.path(dir), 32, what));
+        }
+        before = header;
+    }
+    Ok(())
 }
 
 /// Hands over the records of each frame, with the place behind it, from `from` on and,
@@ -234,7 +252,8 @@ impl Scan<'_> {
     }
 }
 
-fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
+/// The records of a right frame, or why they are not.
+pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
     let records = frame
         .records()
         .ok_or("the lengths of its records do not fit together")?;

@@ -53,6 +53,11 @@ impl SegmentName {
     pub(crate) fn path(self, dir: &Path) -> PathBuf {
         dir.join(self.file_name())
     }
+
+    /// Where it is while it is being made.
+    pub(crate) fn temporary(self, dir: &Path) -> PathBuf {
+        dir.join(format!("{}{TEMPORARY}", self.file_name()))
+    }
 }
 
 /// The first bytes of a segment.
@@ -148,7 +153,7 @@ impl<'a> Packer<'a> {
         name: SegmentName,
     ) -> io::Result<Self> {
         let path = name.path(dir);
-        let temporary = dir.join(format!("{}{TEMPORARY}", name.file_name()));
+        let temporary = name.temporary(dir);
         let file = FileWriter::new(files.create(&temporary)?);
         let mut encoder = zstd::stream::Encoder::new(BufWriter::new(file), ZSTD_LEVEL)?;
         encoder.include_checksum(true)?;

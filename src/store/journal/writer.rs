@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::super::files::{FileSystem, JournalFile};
-use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
+use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use super::{FrameBuffer, Position};
 
 /// The pause between two tries to begin a segment after a failure.
@@ -112,6 +112,20 @@ impl Writer {
         })
     }
 
+    /// Seals the segment that is written on, unless it holds nothing, and begins the next one;
+    /// answers the end.
+    pub(crate) fn seal(&mut self, last_id: u64) -> io::Result<Position> {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.frames > 0)
+        {
+            self.seal_current();
+        }
+        self.ready(last_id)?;
+        Ok(self.end)
+    }
+
     /// Writes a frame and makes it durable. On an error nothing of it is in the journal,
     /// except that a crash right now may still find it. `last_id` is the last id issued
     /// before the frame's.
@@ -187,7 +201,7 @@ impl Writer {
             last_id,
             rewritten_to: None,
         };
-        let temporary = self.dir.join(format!("{}{TEMPORARY}", name.file_name()));
+        let temporary = name.temporary(&self.dir);
         let file = self.files.create(&temporary)?;
         let made = self
             .reserve(file.as_ref())

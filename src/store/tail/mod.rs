@@ -251,6 +251,12 @@ impl Tail {
         self.active.touched(0, SMALL_BYTES);
     }
 
+    /// A segment was sealed: the next checkpoint says that the index is beyond it, also if
+    /// nothing else has come.
+    pub(super) fn note_sealed(&mut self) {
+        self.active.touched(0, 0);
+    }
+
     /// Says how far the journal is.
     pub(super) fn advance(&mut self, last_id: MsgId, end: Position) {
         self.active.last_id = self.active.last_id.max(last_id);

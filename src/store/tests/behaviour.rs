@@ -201,7 +201,8 @@ fn big_contents_come_back_whole() {
         assert_eq!(contents(&all(&store, &mailbox("d", "y"))), [&sent[5]]);
         let some = store
             .messages_after(&mailbox("d", "u"), MsgId::ZERO, 9, 10_000)
-            .unwrap();
+            .unwrap()
+            .messages;
         assert_eq!(some.len(), 3);
         store.checkpoint();
     }

@@ -9,6 +9,7 @@ mod model;
 mod pacing;
 mod recovery;
 mod simulated;
+mod sweeping;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
@@ -141,6 +142,7 @@ fn all(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
     store
         .messages_after(mailbox, MsgId::ZERO, usize::MAX, usize::MAX)
         .unwrap()
+        .messages
 }
 
 fn contents(messages: &[Message]) -> Vec<&str> {
@@ -182,7 +184,9 @@ fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
             .take(3)
             .cloned()
             .collect();
-        assert_eq!(rest.unwrap(), expected);
+        let rest = rest.unwrap();
+        let upto = (rest.messages.len() < 3).then(|| store.last_id());
+        assert_eq!((rest.messages, rest.upto), (expected, upto));
     }
     let mut senders: Vec<_> = all.iter().map(|message| &message.from_id).collect();
     senders.sort_unstable();

@@ -8,35 +8,24 @@
 //! `RELAYBOX_TEST_CASES` sets the number of cases, `RELAYBOX_TEST_SEED` repeats a run.
 
 mod cursors;
+mod expected;
 mod steps;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use self::cursors::{Cursors, RESOURCES, USERS};
+use self::cursors::{RESOURCES, USERS};
+use self::expected::Model;
 use self::steps::{Ending, Harm, Step, steps};
 use super::simulated::SimulatedFileSystem;
 use super::*;
+use crate::clock::Clock as _;
 
-/// What the store must hold.
-#[derive(Default)]
-struct Model {
-    /// By recipient: id → content.
-    mailboxes: BTreeMap<String, BTreeMap<MsgId, String>>,
-    /// Contents whose sends were not acknowledged since the last open, by recipient.
-    doubtful: BTreeSet<(String, String)>,
-    /// Own ids of acknowledged sends.
-    own_ids: BTreeMap<String, (String, Vec<MsgId>)>,
-    cursors: Cursors,
-    domain: bool,
-    domain_doubtful: bool,
-    last: MsgId,
-    sent: u32,
-}
+/// How long messages are kept: two of the months that pass, and not three.
+const KEPT_US: u64 = 80 * 24 * 60 * 60 * 1_000_000;
 
 struct World {
     dir: tempfile::TempDir,
@@ -53,6 +42,7 @@ impl World {
             let mut options = options(world.dir.path());
             options.segment_bytes = 16 << 10;
             options.tail_bytes_max = 512 << 10;
+            options.retention.all = Some(Duration::from_micros(KEPT_US));
             let files = Arc::new(world.files.clone());
             Store::open_with(
                 options,
@@ -86,8 +76,20 @@ impl World {
             self.model.domain_doubtful = false;
         }
         assert_eq!(present, self.model.domain);
+        self.expire();
         for to in USERS {
             let found = check_consistent(self.store(), &mailbox("d", to));
+            for (_, before) in self
+                .model
+                .doubtful_erasures
+                .iter()
+                .filter(|(of, _)| of == to)
+            {
+                if found.first().is_none_or(|first| first.id >= *before) {
+                    let known = self.model.mailboxes.entry(to.to_owned()).or_default();
+                    known.retain(|id, _| id >= before);
+                }
+            }
             for message in found {
                 let known = self.model.mailboxes.entry(to.to_owned()).or_default();
                 let content = message.content.to_string();
@@ -97,9 +99,12 @@ impl World {
                     place.insert(content);
                 }
                 self.model.last = self.model.last.max(message.id);
+                let newest = self.model.newest.entry(to.to_owned()).or_default();
+                *newest = message.id.max(*newest);
             }
         }
         self.model.doubtful.clear();
+        self.model.doubtful_erasures.clear();
         self.check();
         let store = self.store.as_ref().unwrap();
         self.model.cursors.settle(store);
@@ -116,6 +121,26 @@ impl World {
                 .collect();
             let known = self.model.mailboxes.get(to).cloned().unwrap_or_default();
             assert_eq!(found, known.into_iter().collect::<Vec<_>>(), "{to}");
+        }
+    }
+
+    /// What is older than the retention is gone.
+    fn expire(&mut self) {
+        let oldest = MsgId(self.clock.now_us() - KEPT_US);
+        for messages in self.model.mailboxes.values_mut() {
+            messages.retain(|id, _| *id > oldest);
+        }
+    }
+
+    fn erase(&mut self, to: u8, before: Option<u8>) {
+        let to = format!("u{to}");
+        let known = self.model.mailboxes.entry(to.clone()).or_default();
+        let at = before.and_then(|at| known.keys().nth(usize::from(at)).copied());
+        let erased = self.store.as_ref().unwrap().erase(&mailbox("d", &to), at);
+        let before = at.unwrap_or(MsgId::MAX);
+        match erased {
+            Ok(()) => known.retain(|id, _| *id >= before),
+            Err(_) => self.model.doubtful_erasures.push((to, before)),
         }
     }
 
@@ -198,9 +223,7 @@ impl World {
             Step::Repeat => self.repeat(),
             Step::Confirm(to, resource) => {
                 let (to, resource) = names(*to, *resource);
-                let newest = self.model.mailboxes.get(to);
-                let newest = newest.and_then(BTreeMap::last_key_value);
-                let newest = newest.map_or(MsgId::ZERO, |(id, _)| *id);
+                let newest = self.model.newest.get(to).copied().unwrap_or_default();
                 self.store().confirm(&device("d", to, resource), newest);
                 self.model.cursors.confirmed(to, resource, newest);
             }
@@ -233,6 +256,7 @@ impl World {
                 }
             }
             Step::PutDomain | Step::RemoveDomain => {}
+            Step::Erase(to, before) => self.erase(*to, *before),
             Step::Checkpoint => self.store().checkpoint(),
             Step::MoveClock(by_us) => {
                 let now_us = (NOW_US + self.months_us).saturating_add_signed(i64::from(*by_us));
@@ -244,6 +268,7 @@ impl World {
         if self.files.is_crashed() {
             self.reopen(Ending::Power(u64::from(self.model.sent), Harm::None));
         }
+        self.expire();
         self.check();
     }
 
@@ -306,25 +331,6 @@ impl World {
 
 fn names(to: u8, resource: u8) -> (&'static str, &'static str) {
     (USERS[usize::from(to)], RESOURCES[usize::from(resource)])
-}
-
-impl Model {
-    /// What the removal of the domain does.
-    fn forget(&mut self) {
-        self.mailboxes.clear();
-        self.own_ids.clear();
-        self.cursors.forget();
-    }
-
-    /// A send to one recipient was acknowledged.
-    fn accepted(&mut self, to: String, content: String, accepted: &Accepted) {
-        let id = accepted.ids[0];
-        assert!(!accepted.duplicate);
-        assert!(id > self.last);
-        self.last = id;
-        self.cursors.accepted(id);
-        self.mailboxes.entry(to).or_default().insert(id, content);
-    }
 }
 
 fn cases() -> u32 {

@@ -177,6 +177,11 @@ impl SimulatedFileSystem {
         disk.full_for = 0;
     }
 
+    /// Whether there is such a file; not an operation that counts.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.disk().names.contains_key(path)
+    }
+
     /// Whether the world has stopped.
     pub(super) fn is_crashed(&self) -> bool {
         self.disk().crashed

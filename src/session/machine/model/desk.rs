@@ -11,10 +11,11 @@ use std::time::Duration;
 use super::store::Store;
 use super::{Settings, WALL_MS};
 use crate::hub::Outbox;
-use crate::model::{Message, MessageType, MsgId};
+use crate::model::{MessageType, MsgId};
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::session::conversation::{Services, Timer};
 use crate::session::machine::Now;
+use crate::store::Backlog;
 
 /// What all sessions share.
 #[derive(Default)]
@@ -32,9 +33,9 @@ pub(super) struct Shared {
 struct Read {
     asked: Option<MsgId>,
     /// What was there when it was carried out.
-    found: Option<Vec<Message>>,
+    found: Option<Backlog>,
     /// Its answer; `None` inside where it failed.
-    answer: Option<Option<Vec<Message>>>,
+    answer: Option<Option<Backlog>>,
     waker: Option<Waker>,
 }
 
@@ -151,7 +152,7 @@ impl Services for Desk {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<Message>>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Backlog>> {
         let mut read = self.read.borrow_mut();
         match read.answer.take() {
             Some(answer) => Poll::Ready(answer),

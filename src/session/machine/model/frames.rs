@@ -52,8 +52,7 @@ pub(super) fn message_id(text: &str) -> Option<MsgId> {
 
 /// A message looks as PROTOCOL.md section 4 says.
 pub(super) fn check_message(text: &str, id: MsgId, facts: &Facts, store: &Store) -> Checked {
-    let message = store.next_due(facts.device, MsgId(id.0 - 1));
-    let Some(message) = message.filter(|message| message.id == id) else {
+    let Some(message) = store.find(facts.device, id) else {
         return Err(fail(format!("{text} is no message of the device's")));
     };
     let unsure = facts.published < id && id <= facts.committed;

@@ -31,6 +31,11 @@ pub(super) enum Step {
     },
     /// What was committed goes through the hub and counts as published.
     Publish,
+    /// A mailbox loses what it has, but for what is so little below the newest.
+    Erase {
+        mailbox: usize,
+        kept: u64,
+    },
     Read {
         device: usize,
         bytes: usize,
@@ -217,6 +222,10 @@ pub(super) fn step(random: u64) -> (Step, bool) {
             lost: bits.below(1 << DEVICES.len()),
         },
         97 => Step::Stop,
+        98 => Step::Erase {
+            mailbox: bits.pick(&[0, 0, 0, 0, 1, 2]),
+            kept: bits.pick(&[0, 0, 5, 30]),
+        },
         _ => Step::Say { device },
     };
     (step, runs)

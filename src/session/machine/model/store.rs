@@ -1,8 +1,10 @@
-//! A store in memory with the rules of the real one: messages by mailbox, a cursor for each device.
+//! A store in memory with the rules of the real one: messages by mailbox, which may be erased, and a
+//! cursor for each device.
 
 use crate::model::{
     Device, Domain, Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName,
 };
+use crate::store::Backlog;
 
 /// Domain and user.
 const MAILBOXES: [(&str, &str); 3] = [("d", "u"), ("d", "v"), ("e", "u")];
@@ -38,7 +40,10 @@ struct Cursor {
 
 #[derive(Default)]
 pub(super) struct Store {
+    /// All messages that there ever were.
     mailboxes: [Vec<Message>; MAILBOXES.len()],
+    /// Up to here they are erased.
+    floors: [MsgId; MAILBOXES.len()],
     cursors: [Option<Cursor>; DEVICES.len()],
     /// The newest message of all.
     pub(super) last: MsgId,
@@ -78,17 +83,32 @@ impl Store {
         after: MsgId,
         count_max: usize,
         bytes_max: usize,
-    ) -> Vec<Message> {
-        let mailbox = &self.mailboxes[DEVICES[device].0];
-        let from = mailbox.partition_point(|message| message.id <= after);
+    ) -> Backlog {
+        let mailbox = self.above(device, after);
         let mut bytes = 0;
         let fits = |message: &&Message| {
             let room = bytes < bytes_max;
             bytes += message.content.len();
             room
         };
-        let chunk = mailbox[from..].iter().take(count_max).take_while(fits);
-        chunk.cloned().collect()
+        let chunk = mailbox.iter().take(count_max).take_while(fits);
+        let messages: Vec<Message> = chunk.cloned().collect();
+        let full = messages.len() >= count_max || bytes >= bytes_max && !messages.is_empty();
+        let upto = (!full).then_some(self.last);
+        Backlog { messages, upto }
+    }
+
+    /// Erases what a mailbox has up to `upto`.
+    pub(super) fn erase(&mut self, mailbox: usize, upto: MsgId) {
+        self.floors[mailbox] = self.floors[mailbox].max(upto);
+    }
+
+    /// What the device's mailbox has above `above`.
+    fn above(&self, device: usize, above: MsgId) -> &[Message] {
+        let (mailbox, _) = DEVICES[device];
+        let above = above.max(self.floors[mailbox]);
+        let mailbox = &self.mailboxes[mailbox];
+        &mailbox[mailbox.partition_point(|message| message.id <= above)..]
     }
 
     fn highest(&self, mailbox: usize) -> MsgId {
@@ -145,7 +165,7 @@ impl Store {
         self.published = self.last;
     }
 
-    /// How many messages the device's mailbox has above `above`.
+    /// How many messages the device's mailbox has above `above`, erased ones too.
     pub(super) fn count(&self, device: usize, above: MsgId) -> usize {
         let mailbox = &self.mailboxes[DEVICES[device].0];
         mailbox.len() - mailbox.partition_point(|message| message.id <= above)
@@ -153,14 +173,29 @@ impl Store {
 
     /// The messages above `above` that this device is to get, oldest first.
     pub(super) fn due(&self, device: usize, above: MsgId) -> impl Iterator<Item = &Message> {
-        let (mailbox, resource) = DEVICES[device];
-        let mailbox = &self.mailboxes[mailbox];
+        let messages = self.above(device, above).iter();
+        messages.filter(move |message| is_for(message, device))
+    }
+
+    /// As [`Store::due`], with those that are erased.
+    pub(super) fn ever_due(&self, device: usize, above: MsgId) -> impl Iterator<Item = &Message> {
+        let mailbox = &self.mailboxes[DEVICES[device].0];
         let from = mailbox.partition_point(|message| message.id <= above);
-        let theirs = move |message: &&Message| match &message.to_resource {
-            None => true,
-            Some(only) => only.as_str() == RESOURCES[resource],
-        };
-        mailbox[from..].iter().filter(theirs)
+        let messages = mailbox[from..].iter();
+        messages.filter(move |message| is_for(message, device))
+    }
+
+    /// The message of this id, if the device is to get it, or was until it was erased.
+    pub(super) fn find(&self, device: usize, id: MsgId) -> Option<&Message> {
+        let mailbox = &self.mailboxes[DEVICES[device].0];
+        let at = mailbox.binary_search_by_key(&id, |message| message.id);
+        let message = mailbox.get(at.ok()?);
+        message.filter(|message| is_for(message, device))
+    }
+
+    /// Whether it was the device's, and is erased.
+    pub(super) fn is_erased(&self, device: usize, id: MsgId) -> bool {
+        id <= self.floors[DEVICES[device].0] && self.find(device, id).is_some()
     }
 
     /// The first of them.
@@ -170,9 +205,12 @@ impl Store {
 
     /// Whether this is the id of a message that the device is to get.
     pub(super) fn is_due(&self, device: usize, id: MsgId) -> bool {
-        id > MsgId::ZERO
-            && self
-                .next_due(device, MsgId(id.0 - 1))
-                .is_some_and(|message| message.id == id)
+        self.find(device, id).is_some() && !self.is_erased(device, id)
     }
+}
+
+fn is_for(message: &Message, device: usize) -> bool {
+    let resource = RESOURCES[DEVICES[device].1];
+    let only = message.to_resource.as_ref();
+    only.is_none_or(|only| only.as_str() == resource)
 }

@@ -93,6 +93,7 @@ impl World {
                 self.commit(mailbox, only, count, bytes, reach);
             }
             Step::Publish => self.publish(),
+            Step::Erase { mailbox, kept } => self.erase(mailbox, kept),
             Step::Read { device, bytes } => self.read(device, bytes)?,
             Step::Honest { device } => self.honest(device)?,
             Step::Pong { device, which } => self.pong(device, which),
@@ -178,6 +179,14 @@ impl World {
             Reach::Store => {}
             Reach::Hub => self.hand_on(),
             Reach::Published => self.publish(),
+        }
+    }
+
+    fn erase(&mut self, mailbox: usize, kept: u64) {
+        let store = &mut self.shared.borrow_mut().store;
+        store.erase(mailbox, MsgId(store.last.0.saturating_sub(kept)));
+        for session in &mut self.sessions {
+            session.watch.erased(store);
         }
     }
 

@@ -1,9 +1,14 @@
+//! What the machine does: helpers for its tests, and those that are about a session as a whole.
+
+mod catching_up;
+
 use std::time::Duration;
 
 use super::*;
 use crate::hub::{Delivery, Output};
-use crate::model::{Domain, MessageType, Resource, UserId, UserName};
+use crate::model::{Domain, Message, MessageType, Resource, UserId, UserName};
 use crate::protocol::login::ReceiptMode;
+use crate::store::Backlog;
 
 const INTERVAL: Duration = Duration::from_secs(25);
 
@@ -37,6 +42,22 @@ fn message(id: u64) -> Message {
     }
 }
 
+/// What the store has, where it may have more.
+fn read(messages: Vec<Message>) -> Input {
+    Input::Messages(Backlog {
+        messages,
+        upto: None,
+    })
+}
+
+/// The store has nothing, and nothing up to here will come.
+fn all_read(upto: u64) -> Input {
+    Input::Messages(Backlog {
+        messages: Vec::new(),
+        upto: Some(MsgId(upto)),
+    })
+}
+
 /// Output of the outbox: these deliveries in one frame each, and the news of being behind.
 fn output(ids: &[u64], behind: bool) -> Input {
     let delivery = |id: &u64| Delivery {
@@ -46,7 +67,6 @@ fn output(ids: &[u64], behind: bool) -> Input {
     let output = Output {
         frames: vec![b'.'; ids.len()],
         deliveries: ids.iter().map(delivery).collect(),
-        passed: MsgId(ids.last().copied().unwrap_or_default()),
         behind,
         ..Output::default()
     };
@@ -102,10 +122,7 @@ impl Harness {
     fn live_with(mode: ReceiptMode) -> Self {
         let (mut session, actions) = Self::with(|start| start.receipts = mode);
         assert_eq!(actions, [Action::Read(MsgId(10))]);
-        assert_eq!(
-            session.put(Input::Messages(vec![])).1,
-            [Action::GoLive(MsgId(10))]
-        );
+        assert_eq!(session.put(all_read(40)).1, [Action::GoLive(MsgId(40))]);
         assert_eq!(session.put(Input::Live(true)).1, []);
         assert!(session.machine.is_live());
         session
@@ -131,46 +148,6 @@ impl Harness {
         self.now.wall_ms += time.as_millis() as u64;
         self.put(Input::Tick)
     }
-}
-
-#[test]
-fn catching_up_reads_on_when_the_last_chunk_has_left() {
-    let (mut session, _) = Harness::new(None);
-    let (queue, actions) = session.put(Input::Messages(vec![message(15), message(25)]));
-    assert!(queue.contains(r#""offline":true,"msgId":15"#), "{queue}");
-    assert!(queue.contains(r#""offline":false,"msgId":25"#), "{queue}");
-    assert!(queue.ends_with("\u{2}25"), "a Ping behind them: {queue}");
-    assert_eq!(actions, [], "a slow reader costs one chunk");
-    assert!(session.machine.is_writing());
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(25))]);
-    assert_eq!(
-        session.put(Input::Messages(vec![])).1,
-        [Action::GoLive(MsgId(25))]
-    );
-    assert_eq!(
-        session.put(Input::Live(false)).1,
-        [Action::Read(MsgId(25))],
-        "one was missed"
-    );
-    assert!(!session.machine.is_live());
-}
-
-#[test]
-fn another_devices_messages_are_passed_over_and_confirmed_with_what_is_below() {
-    let other = |id| Message {
-        to_resource: Resource::parse("phone").ok(),
-        ..message(id)
-    };
-    let (mut session, _) = Harness::new(None);
-    let (queue, actions) = session.put(Input::Messages(vec![other(15)]));
-    assert_eq!(queue, "");
-    assert_eq!(
-        actions,
-        [Action::Confirm(MsgId(15)), Action::Read(MsgId(15))]
-    );
-    session.put(Input::Messages(vec![message(16), other(17)]));
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(17))]);
-    assert_eq!(session.pong("16"), [Action::Confirm(MsgId(17))]);
 }
 
 #[test]
@@ -236,13 +213,13 @@ fn a_receipt_for_what_comes_again_waits_for_it() {
     for (claimed, counts) in [(15, true), (14, false)] {
         let (mut session, _) = Harness::with(|start| start.receipts = ReceiptMode::Manual);
         assert_eq!(session.received(claimed), (String::new(), vec![]));
-        let (queue, actions) = session.put(Input::Messages(vec![message(15), message(16)]));
+        let (queue, actions) = session.put(read(vec![message(15), message(16)]));
         assert_eq!(queue.contains("invalid_field"), !counts, "{queue}");
         assert_eq!(actions.contains(&Action::Confirm(MsgId(15))), counts);
     }
     let (mut session, _) = Harness::with(|start| start.receipts = ReceiptMode::Manual);
     session.received(20);
-    session.put(Input::Messages(vec![]));
+    session.put(all_read(40));
     let (queue, actions) = session.put(Input::Live(true));
     assert!(queue.contains("invalid_field"), "{queue}");
     assert_eq!(actions, []);
@@ -255,7 +232,7 @@ fn a_wrong_receipt_takes_no_right_one_with_it() {
         for id in order {
             assert_eq!(session.received(id), (String::new(), vec![]));
         }
-        let (queue, actions) = session.put(Input::Messages(vec![message(15), message(17)]));
+        let (queue, actions) = session.put(read(vec![message(15), message(17)]));
         assert_eq!(queue.matches("invalid_field").count(), 2, "{queue}");
         assert_eq!(actions, [Action::Confirm(MsgId(15))]);
     }
@@ -281,17 +258,6 @@ fn a_full_window_stops_deliveries_until_half_of_it_is_confirmed() {
 }
 
 #[test]
-fn a_client_starts_where_it_says() {
-    let (mut session, actions) = Harness::with(|start| start.after = MsgId(14));
-    assert_eq!(actions, [Action::Read(MsgId(14))]);
-    session.put(Input::Messages(vec![]));
-    session.put(Input::Live(true));
-    // Nothing was confirmed: the cursor stays.
-    assert!(session.put(output(&[30], false)).1.is_empty());
-    assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
-}
-
-#[test]
 fn a_session_says_every_day_that_its_cursor_is_in_use() {
     let mut session = Harness::live();
     let day = Duration::from_secs(24 * 60 * 60);
@@ -300,17 +266,6 @@ fn a_session_says_every_day_that_its_cursor_is_in_use() {
     assert_eq!(session.wait(INTERVAL).1, [Action::Confirm(MsgId(10))]);
     session.put(Input::Heard);
     assert_eq!(session.wait(INTERVAL).1, []);
-}
-
-#[test]
-fn a_session_that_fell_behind_writes_what_it_has_and_then_reads_the_store() {
-    let mut session = Harness::live();
-    let (queue, actions) = session.put(output(&[30], true));
-    assert!(queue.starts_with('.') && actions.is_empty());
-    assert!(!session.machine.is_live());
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(30))]);
-    let mut session = Harness::live();
-    assert_eq!(session.put(output(&[], true)).1, [Action::Read(MsgId(10))]);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! The store's lists that a query goes through, each by its positions: a mailbox, a sender's messages
+//! in it, or the two directions of a conversation as one.
+//!
+//! Never holds a position itself; `spans` are positions of each list, and whoever holds them makes
+//! sure that they still count.
+
+use std::ops::Range;
+
+use super::{HistoryQuery, Order, Senders};
+use crate::model::{Mailbox, Message, MsgId, UserId};
+use crate::store::{ReadError, Store};
+
+/// Most bytes of content that a piece has before no more is added to it.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Messages read of a list at once.
+const READ_MESSAGES: u64 = 8;
+
+struct List {
+    mailbox: Mailbox,
+    from: Option<UserId>,
+}
+
+/// One list, or two.
+pub(super) struct Lists(Vec<List>);
+
+/// How many positions there are in all.
+pub(super) fn len(spans: &[Range<u64>]) -> u64 {
+    spans.iter().map(|span| span.end - span.start).sum()
+}
+
+impl Order {
+    /// Leaves out the first of a list.
+    pub(super) fn skip(self, span: &mut Range<u64>, count: u64) {
+        match self {
+            Self::Ascending => span.start = span.start.saturating_add(count).min(span.end),
+            Self::Descending => span.end = span.end.saturating_sub(count).max(span.start),
+        }
+    }
+
+    /// The first of a list.
+    fn first(self, span: &Range<u64>, count: u64) -> Range<u64> {
+        let mut rest = span.clone();
+        self.skip(&mut rest, count);
+        match self {
+            Self::Ascending => span.start..rest.start,
+            Self::Descending => rest.end..span.end,
+        }
+    }
+
+    fn is_before(self, one: MsgId, other: MsgId) -> bool {
+        match self {
+            Self::Ascending => one < other,
+            Self::Descending => one > other,
+        }
+    }
+}
+
+impl Lists {
+    pub(super) fn of(query: &HistoryQuery) -> Self {
+        let list = |mailbox: &Mailbox, from: Option<&UserId>| List {
+            mailbox: mailbox.clone(),
+            from: from.cloned(),
+        };
+        let Mailbox { domain, user } = &query.mailbox;
+        Self(match &query.senders {
+            Senders::All => vec![list(&query.mailbox, None)],
+            Senders::From(from) => vec![list(&query.mailbox, Some(from))],
+            // Notes to oneself are in one mailbox, not in two.
+            Senders::With(with) if with == user => vec![list(&query.mailbox, Some(user))],
+            Senders::With(with) => {
+                let theirs = Mailbox {
+                    domain: domain.clone(),
+                    user: with.clone(),
+                };
+                vec![list(&query.mailbox, Some(with)), list(&theirs, Some(user))]
+            }
+        })
+    }
+
+    /// How many messages of each have an id of at most `upto`.
+    pub(super) fn ranks(&self, store: &Store, upto: MsgId) -> Result<Vec<u64>, ReadError> {
+        let rank = |list: &List| store.rank(&list.mailbox, list.from.as_ref(), upto);
+        self.0.iter().map(rank).collect()
+    }
+
+    /// Reads the first of them, until there are `count_max` or they are many bytes; `spans` is then
+    /// what is left.
+    pub(super) fn take(
+        &self,
+        store: &Store,
+        spans: &mut [Range<u64>],
+        order: Order,
+        count_max: u64,
+    ) -> Result<Vec<Message>, ReadError> {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        while (piece.len() as u64) < count_max && bytes < PIECE_BYTES {
+            let count = READ_MESSAGES.min(count_max - piece.len() as u64);
+            let mut read = Vec::new();
+            for ((at, list), span) in self.0.iter().enumerate().zip(&*spans) {
+                let first = order.first(span, count);
+                let messages = store.slice(&list.mailbox, list.from.as_ref(), first)?;
+                read.extend(messages.into_iter().map(|message| (at, message)));
+            }
+            read.sort_unstable_by_key(|(_, message)| message.id);
+            if order == Order::Descending {
+                read.reverse();
+            }
+            read.truncate(count as usize);
+            if read.is_empty() {
+                break;
+            }
+            for (at, message) in read {
+                order.skip(&mut spans[at], 1);
+                bytes += message.content.len();
+                piece.push(message);
+            }
+        }
+        Ok(piece)
+    }
+
+    /// The id of the one before which there are `number` others; `None` where there is none.
+    pub(super) fn nth(
+        &self,
+        store: &Store,
+        spans: &[Range<u64>],
+        order: Order,
+        number: u64,
+    ) -> Result<Option<MsgId>, ReadError> {
+        let id = |list: usize, number: u64| self.id(store, list, &spans[list], order, number);
+        let [one, other] = spans else {
+            return id(0, number);
+        };
+        // How many of the first `count` are in the first list: fewer than half of the rest of it
+        // wherever one of it comes before the one that the other list would give in its place.
+        let count = number + 1;
+        let mut low = count.saturating_sub(len(std::slice::from_ref(other)));
+        let mut high = count.min(len(std::slice::from_ref(one)));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match (id(0, middle)?, id(1, count - middle - 1)?) {
+                (Some(one), Some(other)) if order.is_before(one, other) => low = middle + 1,
+                (Some(_), Some(_)) => high = middle,
+                _ => return Ok(None),
+            }
+        }
+        let last = |list: usize, count: u64| match count {
+            0 => Ok(None),
+            count => id(list, count - 1),
+        };
+        Ok(match (last(0, low)?, last(1, count - low)?) {
+            (Some(one), Some(other)) if order.is_before(one, other) => Some(other),
+            (one, other) => one.or(other),
+        })
+    }
+
+    fn id(
+        &self,
+        store: &Store,
+        list: usize,
+        span: &Range<u64>,
+        order: Order,
+        number: u64,
+    ) -> Result<Option<MsgId>, ReadError> {
+        let mut span = span.clone();
+        order.skip(&mut span, number);
+        let List { mailbox, from } = &self.0[list];
+        let read = store.slice(mailbox, from.as_ref(), order.first(&span, 1))?;
+        Ok(read.first().map(|message| message.id))
+    }
+}

@@ -1,0 +1,263 @@
+//! A mailbox's history: pages, cursors and conversations (PROTOCOL.md section 5).
+//!
+//! What is to be listed is found by positions, whose cost does not depend on how deep it lies. From
+//! then on only ids count: positions change when something is erased or expires.
+//!
+//! Invariants:
+//! - positions count only if `rank` says the same before and after they were used, for an id that was
+//!   given out already: what vanishes in between makes it fall;
+//! - an answer is bounded by ids before any of it is read: what is sent meanwhile is never in it, and
+//!   what vanishes meanwhile makes it shorter;
+//! - of a page of large messages only a piece is in memory.
+
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::model::{Mailbox, Message, MsgId, UserId};
+use crate::store::{ReadError, Store};
+use lists::{Lists, len};
+
+/// How often something is looked up again because messages vanished in the middle of it.
+const TRIES_MAX: usize = 64;
+
+/// What to list of which mailbox.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// The recipient.
+    pub mailbox: Mailbox,
+    /// Whose messages.
+    pub senders: Senders,
+    /// Only messages sent at this time or later, in milliseconds since the Unix epoch.
+    pub since_ms: Option<u64>,
+    /// Only messages sent at this time or earlier, in milliseconds since the Unix epoch.
+    pub until_ms: Option<u64>,
+    /// Only messages up to this one are counted and listed; the newest where not given.
+    pub as_of: Option<MsgId>,
+    /// Where among them.
+    pub place: Place,
+    /// Messages an answer, from 1.
+    pub size: u64,
+}
+
+/// Whose messages are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Senders {
+    /// Everybody's.
+    All,
+    /// This user's.
+    From(UserId),
+    /// Both directions of the conversation with this user.
+    With(UserId),
+}
+
+/// Where among all that matches the listed messages are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A page, counted from 1 in this order. Not with [`Senders::With`].
+    Page(u64, Order),
+    /// Between cursors, both exclusive.
+    Cursor {
+        /// The nearest below it, newest first.
+        before: Option<MsgId>,
+        /// The nearest above it, oldest first; with `before`, what lies between, newest first.
+        after: Option<MsgId>,
+    },
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+impl HistoryQuery {
+    /// The order in which messages are listed.
+    pub fn order(&self) -> Order {
+        match self.place {
+            Place::Page(_, order) => order,
+            Place::Cursor {
+                before: None,
+                after: Some(_),
+            } => Order::Ascending,
+            Place::Cursor { .. } => Order::Descending,
+        }
+    }
+
+    /// All ids from that of the first millisecond on are above this.
+    fn low(&self) -> MsgId {
+        let first = self.since_ms.unwrap_or(0).saturating_mul(1000);
+        MsgId(first.saturating_sub(1)).min(MsgId::MAX)
+    }
+
+    /// All ids up to the end of the last millisecond are at most this.
+    fn high(&self) -> MsgId {
+        let end = |ms: u64| MsgId(ms.saturating_mul(1000).saturating_add(999));
+        self.until_ms.map_or(MsgId::MAX, end).min(MsgId::MAX)
+    }
+}
+
+/// An answer that has been found.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// How many messages match in all, wherever cursors stand.
+    pub total: u64,
+    /// How many pages of the size asked for they fill.
+    pub pages: u64,
+    /// The newest message that was counted; give it with the next page, and pages do not shift.
+    pub as_of: MsgId,
+    /// The last message listed, where more lie behind it.
+    pub next: Option<MsgId>,
+    rest: Rest,
+}
+
+/// What of an answer is still to be read: above `low` and up to `high`, at most `left` messages.
+#[derive(Debug, Default)]
+struct Rest {
+    low: MsgId,
+    high: MsgId,
+    left: u64,
+}
+
+impl HistoryPage {
+    /// Whether all of it has been read.
+    pub fn is_read(&self) -> bool {
+        self.rest.left == 0
+    }
+}
+
+/// Finds an answer and reads its first piece; its cost does not depend on how deep it lies, nor on
+/// how rare its sender is. Blocks on disk.
+///
+/// # Errors
+/// The store's.
+pub fn find(store: &Store, query: &HistoryQuery) -> Result<(HistoryPage, Vec<Message>), ReadError> {
+    let lists = Lists::of(query);
+    repeat(|| try_find(store, query, &lists))
+}
+
+/// Reads the next piece; empty when all has been read. Blocks on disk.
+///
+/// # Errors
+/// The store's.
+pub fn read_on(
+    store: &Store,
+    query: &HistoryQuery,
+    page: &mut HistoryPage,
+) -> Result<Vec<Message>, ReadError> {
+    if page.is_read() {
+        return Ok(Vec::new());
+    }
+    let lists = Lists::of(query);
+    let piece = repeat(|| {
+        let Rest { low, high, left } = page.rest;
+        let ends = lists.ranks(store, high)?;
+        let mut spans = spans(&lists.ranks(store, low)?, &ends);
+        let piece = lists.take(store, &mut spans, query.order(), left)?;
+        Ok((lists.ranks(store, high)? == ends).then_some(piece))
+    })?;
+    page.rest.go_on(query.order(), &piece);
+    Ok(piece)
+}
+
+fn repeat<T>(look: impl Fn() -> Result<Option<T>, ReadError>) -> Result<T, ReadError> {
+    for _ in 0..TRIES_MAX {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+    }
+    Err(ReadError::Index("it changes too fast".to_owned()))
+}
+
+/// `None` where messages vanished meanwhile.
+fn try_find(
+    store: &Store,
+    query: &HistoryQuery,
+    lists: &Lists,
+) -> Result<Option<(HistoryPage, Vec<Message>)>, ReadError> {
+    let (order, last) = (query.order(), store.last_id());
+    // An id that the clock has not reached yet would not pin anything.
+    let as_of = query.as_of.filter(|as_of| *as_of <= last);
+    let high = as_of.unwrap_or(last).min(query.high());
+    let ends = lists.ranks(store, high)?;
+    let starts = lists.ranks(store, query.low())?;
+    let matching = spans(&starts, &ends);
+    let total = len(&matching);
+    let as_of = match as_of {
+        _ if total == 0 => Some(MsgId::ZERO),
+        None => lists.nth(store, &matching, Order::Descending, 0)?,
+        as_of => as_of,
+    };
+    let mut listed = matching;
+    match query.place {
+        Place::Page(number, _) => {
+            let skipped = number.saturating_sub(1).saturating_mul(query.size);
+            listed.iter_mut().for_each(|span| order.skip(span, skipped));
+        }
+        Place::Cursor { before, after } => {
+            if let Some(before) = before {
+                let below = MsgId(before.0.saturating_sub(1)).min(high);
+                listed = spans(&starts, &lists.ranks(store, below)?);
+            }
+            if let Some(after) = after {
+                let ends: Vec<u64> = listed.iter().map(|span| span.end).collect();
+                let above = lists.ranks(store, after.max(query.low()))?;
+                listed = spans(&above, &ends);
+            }
+        }
+    }
+    let count = len(&listed).min(query.size);
+    let piece = lists.take(store, &mut listed.clone(), order, count)?;
+    let end = match piece.last() {
+        None => Some(MsgId::ZERO),
+        Some(last) if piece.len() as u64 == count => Some(last.id),
+        Some(_) => lists.nth(store, &listed, order, count - 1)?,
+    };
+    let (Some(as_of), Some(end), true) = (as_of, end, lists.ranks(store, high)? == ends) else {
+        return Ok(None);
+    };
+    let mut rest = match order {
+        Order::Ascending => Rest::new(MsgId::ZERO, end, count),
+        Order::Descending => Rest::new(MsgId(end.0.saturating_sub(1)), high, count),
+    };
+    rest.go_on(order, &piece);
+    let page = HistoryPage {
+        total,
+        pages: total.div_ceil(query.size.max(1)),
+        as_of,
+        next: (len(&listed) > count).then_some(end),
+        rest,
+    };
+    Ok(Some((page, piece)))
+}
+
+/// From each start to its end; empty where they have crossed.
+fn spans(starts: &[u64], ends: &[u64]) -> Vec<Range<u64>> {
+    let pairs = starts.iter().zip(ends);
+    pairs.map(|(start, end)| *start.min(end)..*end).collect()
+}
+
+impl Rest {
+    fn new(low: MsgId, high: MsgId, left: u64) -> Self {
+        Self { low, high, left }
+    }
+
+    /// A piece has been read.
+    fn go_on(&mut self, order: Order, piece: &[Message]) {
+        let Some(last) = piece.last() else {
+            // What was left has vanished.
+            self.left = 0;
+            return;
+        };
+        match order {
+            Order::Ascending => self.low = last.id,
+            Order::Descending => self.high = MsgId(last.id.0 - 1),
+        }
+        self.left = self.left.saturating_sub(piece.len() as u64);
+    }
+}

@@ -1,0 +1,150 @@
+//! `GET /message-log` (PROTOCOL.md section 5).
+
+mod links;
+mod query;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
+use tracing::error;
+
+use crate::auth::Grant;
+use crate::command::history::{self, HistoryPage, HistoryQuery, Place, Senders};
+use crate::http::App;
+use crate::http::access;
+use crate::http::parameters::{self, bad_parameter};
+use crate::http::problem::Problem;
+use crate::model::Message;
+use crate::protocol::server_frame;
+use crate::store::{ReadError, Store};
+
+/// Answers one page of a mailbox, or what lies at a cursor.
+pub async fn message_log(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let parameters = parameters::of(&uri)?;
+    let query = query::parse(&parameters)?;
+    let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
+    if !app.history_open {
+        let grant = access::grant(&app, &query.mailbox.domain, token)?;
+        check_access(&grant, &query)?;
+    }
+    let store = app.sessions.store.clone();
+    let found = blocking(move || {
+        let (page, piece) = history::find(&store, &query)?;
+        Ok((piece, Reader { store, query, page }))
+    });
+    let (piece, reader) = found.await?;
+    let links = links::header(&reader.query, &reader.page);
+    let mut response = body(&piece, reader).into_response();
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    if let Some(links) = links {
+        response.headers_mut().insert(header::LINK, links);
+    }
+    Ok(response)
+}
+
+/// A project token reads any mailbox of its domain, a user token where its user takes part.
+fn check_access(grant: &Grant, query: &HistoryQuery) -> Result<(), Problem> {
+    let Grant::User(user) = grant else {
+        return Ok(());
+    };
+    let takes_part = match &query.senders {
+        Senders::All => false,
+        Senders::From(other) | Senders::With(other) => user.id == *other,
+    };
+    if takes_part || user.id == query.mailbox.user {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "a user token reads only where its user is `toId`, `fromId` or `with`",
+    ))
+}
+
+/// An answer on its way to a client.
+struct Reader {
+    store: Store,
+    query: HistoryQuery,
+    page: HistoryPage,
+}
+
+type Piece = (Vec<Message>, Reader);
+
+impl Reader {
+    fn read_on(mut self) -> Result<Piece, ReadError> {
+        let piece = history::read_on(&self.store, &self.query, &mut self.page)?;
+        Ok((piece, self))
+    }
+}
+
+async fn blocking(
+    read: impl FnOnce() -> Result<Piece, ReadError> + Send + 'static,
+) -> Result<Piece, Problem> {
+    let read = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|_| Problem::internal())?;
+    read.map_err(|error| {
+        error!(%error, "a page of history cannot be read");
+        Problem::storage_unavailable()
+    })
+}
+
+/// The answer's text: at once where the first piece is all, else piece by piece as the client
+/// takes them, so that many large pages cost little memory.
+fn body(first: &[Message], reader: Reader) -> Body {
+    let HistoryPage {
+        total,
+        pages,
+        as_of,
+        ..
+    } = reader.page;
+    let HistoryQuery { place, size, .. } = reader.query;
+    let page = match place {
+        Place::Page(number, _) => number,
+        // What lies at a cursor is no page.
+        Place::Cursor { .. } => 0,
+    };
+    let mut out = format!(
+        r#"{{"total":{total},"page":{page},"size":{size},"pages":{pages},"asOf":{as_of},"list":["#
+    )
+    .into_bytes();
+    append(&mut out, first, true);
+    if reader.page.is_read() {
+        out.extend_from_slice(b"]}");
+        return Body::from(out);
+    }
+    let rest = stream::try_unfold(Some(reader), |reader| async move {
+        let Some(reader) = reader else {
+            return Ok::<_, axum::Error>(None);
+        };
+        // A page that breaks off cannot be taken for a whole one: its JSON does not end.
+        let piece = blocking(|| reader.read_on()).await;
+        let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
+        let mut out = Vec::new();
+        append(&mut out, &piece, false);
+        let reader = if reader.page.is_read() {
+            out.extend_from_slice(b"]}");
+            None
+        } else {
+            Some(reader)
+        };
+        Ok(Some((out, reader)))
+    });
+    Body::from_stream(stream::once(async { Ok(out) }).chain(rest))
+}
+
+fn append(out: &mut Vec<u8>, messages: &[Message], first: bool) {
+    for (at, message) in messages.iter().enumerate() {
+        if at > 0 || !first {
+            out.push(b',');
+        }
+        server_frame::message(out, message, message.recipient_offline);
+    }
+}

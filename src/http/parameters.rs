@@ -1,0 +1,70 @@
+//! Parameters of requests: read from the query string, each refused by name where it is wrong.
+
+use axum::http::Uri;
+
+use crate::http::problem::Problem;
+use crate::model::{Domain, Mailbox, MsgId, NameError, UserId};
+use crate::protocol::query::Query;
+
+/// The parameters of a request.
+pub(super) fn of(uri: &Uri) -> Result<Query, Problem> {
+    Query::parse(uri.query().unwrap_or_default()).map_err(bad_parameter)
+}
+
+/// 400 with this sentence.
+pub(super) fn bad_parameter(error: impl std::fmt::Display) -> Problem {
+    Problem::parameter(error.to_string())
+}
+
+/// The mailbox that `domain` and `toId` name; both are required.
+pub(super) fn mailbox(parameters: &Query) -> Result<Mailbox, Problem> {
+    let domain = name(parameters, "domain", Domain::parse)?;
+    let domain = domain.ok_or_else(|| Problem::parameter("`domain` is missing"))?;
+    let user = user_id(parameters, "toId")?;
+    let user = user.ok_or_else(|| Problem::parameter("`toId` is missing"))?;
+    Ok(Mailbox { domain, user })
+}
+
+/// A user's id.
+pub(super) fn user_id(
+    parameters: &Query,
+    parameter: &'static str,
+) -> Result<Option<UserId>, Problem> {
+    name(parameters, parameter, UserId::parse)
+}
+
+fn name<T>(
+    parameters: &Query,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, NameError>,
+) -> Result<Option<T>, Problem> {
+    let value = parameters.value(name).map_err(bad_parameter)?;
+    let parsed = value.map(|value| parse(value).map_err(|error| format!("`{name}` {error}")));
+    parsed.transpose().map_err(Problem::parameter)
+}
+
+/// A `msgId`, or any id that lies between some.
+pub(super) fn msg_id(parameters: &Query, name: &'static str) -> Result<Option<MsgId>, Problem> {
+    Ok(number(parameters, name, 0, MsgId::MAX.0)?.map(MsgId))
+}
+
+/// An integer from `min` to `max`.
+pub(super) fn number(
+    parameters: &Query,
+    name: &'static str,
+    min: u64,
+    max: u64,
+) -> Result<Option<u64>, Problem> {
+    let Some(value) = parameters.value(name).map_err(bad_parameter)? else {
+        return Ok(None);
+    };
+    // `parse` alone would take a leading plus sign.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value
+        .parse()
+        .ok()
+        .filter(|number| digits && (min..=max).contains(number));
+    let expected =
+        || Problem::parameter(format!("`{name}` must be an integer from {min} to {max}"));
+    number.ok_or_else(expected).map(Some)
+}

@@ -1,0 +1,245 @@
+//! Makes a sealed segment anew without what is gone, in its own place and compressed.
+//!
+//! The new one has the name, the first sequence and the last id of the old one, but another
+//! generation; its frames count on from the first sequence, and its header says which one
+//! comes behind. It is read back before it takes the place: until then nothing has changed.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::super::api::OpenError;
+use super::super::files::FileSystem;
+use super::super::record::{self, Record};
+use super::reader::{decode, replay};
+use super::segment::{HEADER_BYTES, Packer, SegmentHeader, SegmentName};
+use super::stream::{SegmentStream, Step, unreadable};
+use super::{FrameBuffer, Outcome, Position};
+use crate::model::MsgId;
+
+/// A frame is ended, where an old one ends, once it has so many bytes.
+const FRAME_BYTES_MIN: usize = 64 << 10;
+
+/// What becomes of records.
+pub(crate) trait Sieve {
+    /// Why it cannot say.
+    type Error: From<OpenError> + From<io::Error>;
+
+    /// Whether something of the record is gone, so that its segment has to be made anew.
+    fn is_stale(&mut self, record: &Record) -> Result<bool, Self::Error>;
+
+    /// Appends what is left of the record.
+    fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), Self::Error>;
+}
+
+/// The last id issued before a segment was begun: all messages in it are above.
+pub(crate) fn last_id_before(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: SegmentName,
+) -> Result<MsgId, OpenError> {
+    let stream = SegmentStream::open(files, &name.path(dir))?;
+    Ok(MsgId(stream.header().last_id))
+}
+
+/// A sealed segment, and what comes behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sealed {
+    /// The segment.
+    pub(crate) name: SegmentName,
+    /// The one behind it.
+    pub(crate) next: SegmentName,
+}
+
+impl Sealed {
+    /// The headers of both.
+    fn headers(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+    ) -> Result<(SegmentHeader, SegmentHeader), OpenError> {
+        let header = |name: SegmentName| {
+            let stream = SegmentStream::open(files, &name.path(dir))?;
+            Ok::<_, OpenError>(*stream.header())
+        };
+        Ok((header(self.name)?, header(self.next)?))
+    }
+
+    /// Visits the records of each frame.
+    fn read<E: From<OpenError>>(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        visit: &mut dyn FnMut(Vec<Record>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (header, next) = self.headers(files, dir)?;
+        let from = Position {
+            segment: self.name.number,
+            offset: HEADER_BYTES as u64,
+            sequence: header.first_sequence,
+        };
+        let segments = [self.name, self.next];
+        let until = Some(next.first_sequence);
+        let outcome = replay(files, dir, &segments, from, until, &mut |records, _| {
+            visit(records)
+        })?;
+        match outcome {
+            Outcome::Reached(_) => Ok(()),
+            Outcome::Astray => Err(OpenError::Damaged {
+                path: self.name.path(dir),
+                offset: 0,
+                what: "it does not begin where its header says".to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    /// Reads all of the segment, unless `stop` says so.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub(crate) fn verify(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), OpenError> {
+        let read = self.read(files, dir, &mut |_| match stop() {
+            true => Err(Interrupted(None)),
+            false => Ok(()),
+        });
+        match read {
+            Err(Interrupted(Some(error))) => Err(error),
+            Err(Interrupted(None)) | Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether something of the segment is gone.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn is_stale<S: Sieve>(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        sieve: &mut S,
+    ) -> Result<bool, S::Error> {
+        let mut stale = false;
+        self.read(files, dir, &mut |records| {
+            for record in &records {
+                stale = stale || sieve.is_stale(record)?;
+            }
+            Ok::<_, S::Error>(())
+        })?;
+        Ok(stale)
+    }
+
+    /// Makes the segment anew.
+    ///
+    /// # Errors
+    /// The segment is as it was.
+    pub(crate) fn rewrite<S: Sieve>(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        sieve: &mut S,
+    ) -> Result<(), S::Error> {
+        let written = self.write_anew(files, dir, sieve);
+        if written.is_err() {
+            // Else the next start removes it.
+            if let Err(error) = files.remove(&self.name.temporary(dir)) {
+                tracing::debug!(%error, "a temporary segment could not be removed");
+            }
+        }
+        written
+    }
+
+    fn write_anew<S: Sieve>(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        sieve: &mut S,
+    ) -> Result<(), S::Error> {
+        let (old, next) = self.headers(files, dir)?;
+        let header = SegmentHeader {
+            generation: SegmentHeader::random_generation(),
+            rewritten_to: Some(next.first_sequence),
+            ..old
+        };
+        let mut packer = Packer::begin(files, dir, self.name)?;
+        packer.write_all(&header.encode())?;
+        let mut frame = FrameBuffer::default();
+        frame.clear();
+        let mut sequence = header.first_sequence;
+        let mut written = 0_u64;
+        let mut left = Vec::new();
+        self.read(files, dir, &mut |records| {
+            for record in records {
+                sieve.sift(record, &mut left)?;
+            }
+            for record in left.drain(..) {
+                frame.push(|out| record::encode(&record, out));
+                written += 1;
+            }
+            // Only here: so there are never more frames than there were.
+            if frame.len() >= FRAME_BYTES_MIN {
+                packer.write_all(frame.seal(header.generation, sequence))?;
+                sequence += 1;
+                frame.clear();
+            }
+            Ok::<_, S::Error>(())
+        })?;
+        if !frame.is_empty() {
+            packer.write_all(frame.seal(header.generation, sequence))?;
+        }
+        let packed = packer.finish()?;
+        let read = count_records(files, &packed.temporary, &header)?;
+        if read != written {
+            let what = format!("a segment made anew holds {read} records instead of {written}");
+            return Err(io::Error::other(what).into());
+        }
+        Ok(packed.put_in_place(dir)?)
+    }
+}
+
+/// Why a segment was not read to its end; without an error, it was to stop.
+struct Interrupted(Option<OpenError>);
+
+impl From<OpenError> for Interrupted {
+    fn from(error: OpenError) -> Self {
+        Self(Some(error))
+    }
+}
+
+/// How many records a segment holds, all of which decode.
+fn count_records(
+    files: &dyn FileSystem,
+    path: &Path,
+    header: &SegmentHeader,
+) -> Result<u64, OpenError> {
+    let damaged = |offset, what| OpenError::Damaged {
+        path: path.to_owned(),
+        offset,
+        what,
+    };
+    let mut stream = SegmentStream::open(files, path)?;
+    if stream.header() != header {
+        return Err(damaged(0, "its header reads differently".to_owned()));
+    }
+    let mut sequence = header.first_sequence;
+    let mut count = 0;
+    loop {
+        let offset = stream.offset();
+        match stream.next() {
+            Ok(Step::Frame(frame)) if frame.sequence == sequence => {
+                let records = decode(&frame).map_err(|what| damaged(offset, what))?;
+                count += records.len() as u64;
+                sequence += 1;
+            }
+            Ok(Step::End) => return Ok(count),
+            Ok(Step::Frame(_) | Step::Bad) => {
+                return Err(damaged(offset, "a frame reads differently".to_owned()));
+            }
+            Err(error) => return Err(unreadable(path, offset, error)),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The thread that gives back the space of what is gone: erased, expired, of removed domains.
+//!
+//! Floors hide what is gone at once. A sweep removes it: it makes the sealed segments that
+//! hold some of it anew, then makes the index anew from the journal beside the one that
+//! counts, and has the checkpoint put it in place. Readers and commits go on meanwhile.
+//!
+//! Invariants: a segment is made anew only when the index that counts is beyond it; segments
+//! are gone through upwards, so the record of an erasure outlives what it hides; the file
+//! `sweep.due` is there from before an erasure counts until nothing of it is on disk, so that
+//! a sweep that was interrupted is done again.
+
+mod scrub;
+mod sieve;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::api::AppendError;
+use super::builder::{BuildError, Builder, Site};
+use super::index::{IndexError, place};
+use super::journal::{Sealed, last_id_before, list};
+use super::queue::Job;
+use super::shared::Shared;
+use crate::model::{Mailbox, MsgId};
+use scrub::Scrub;
+use sieve::{Sieve, SweepError};
+
+/// Says that something on disk is to go.
+const MARK: &str = "sweep.due";
+/// How often it looks whether there is something to do.
+const TICK: Duration = Duration::from_millis(250);
+/// Erasures often come several at once: the others are waited for so long.
+const GATHER_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a sweep that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// After a sweep comes a pause of so many times its length: whoever erases all the time costs
+/// a bounded part of the machine.
+const PAUSE_FACTOR: u32 = 4;
+/// What has expired is looked for when this part of the retention has passed once more.
+const RETENTION_PART: u32 = 10;
+const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much lower its priority is.
+const NICE: i32 = 10;
+/// Memory for an index in the making.
+const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
+const BUILD_CACHE_BYTES: u64 = 8 << 20;
+/// An index in the making that is so many frames behind is handed over.
+const BEHIND_FRAMES_MAX: u64 = 2_000;
+/// How often it is brought up before it is handed over however far it is behind.
+const CATCH_UPS_MAX: u32 = 8;
+
+/// What waits for a sweep.
+#[derive(Debug, Default)]
+pub(super) struct Sweeping {
+    /// Counts up before and after everything that makes something go.
+    asked: u64,
+    /// Whether the mark is on disk.
+    marked: bool,
+}
+
+impl Shared {
+    fn sweeping(&self) -> MutexGuard<'_, Sweeping> {
+        self.sweeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark_path(&self) -> PathBuf {
+        self.options.dir.join(MARK)
+    }
+
+    /// Makes something go: a sweep comes behind it, also if the server dies meanwhile.
+    pub(super) fn with_sweep<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, AppendError>,
+    ) -> Result<T, AppendError> {
+        self.sweeping().asked += 1;
+        self.mark()
+            .map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        let done = work();
+        self.sweeping().asked += 1;
+        self.changed.notify_all();
+        done
+    }
+
+    fn mark(&self) -> io::Result<()> {
+        let mut sweeping = self.sweeping();
+        if !sweeping.marked {
+            self.files.create(&self.mark_path())?;
+            self.files.sync_dir(&self.options.dir)?;
+            sweeping.marked = true;
+        }
+        Ok(())
+    }
+
+    /// Takes the mark away, unless more was asked for.
+    fn unmark(&self, asked: u64) -> io::Result<()> {
+        let mut sweeping = self.sweeping();
+        if sweeping.asked == asked && sweeping.marked {
+            self.files.remove(&self.mark_path())?;
+            self.files.sync_dir(&self.options.dir)?;
+            sweeping.marked = false;
+        }
+        Ok(())
+    }
+}
+
+/// The thread's own things.
+pub(super) struct Sweeper {
+    shared: Arc<Shared>,
+    /// Up to where what was asked for is done.
+    done: u64,
+    /// What was asked for has waited for more to come.
+    gathered: bool,
+    /// An earlier sweep was interrupted: perhaps only its index is missing.
+    interrupted: bool,
+    not_before: Instant,
+    expired_at: Instant,
+    scrub: Scrub,
+}
+
+impl Sweeper {
+    /// A thread that takes up what an earlier one has left.
+    pub(super) fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let interrupted = shared.files.read(&shared.mark_path())?.is_some();
+        shared.sweeping().marked = interrupted;
+        Ok(Self {
+            shared,
+            done: 0,
+            gathered: false,
+            interrupted,
+            not_before: Instant::now(),
+            expired_at: Instant::now(),
+            scrub: Scrub::new(),
+        })
+    }
+
+    /// Works until the store closes.
+    pub(super) fn run(mut self) {
+        // Whoever sends or reads comes first.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "sweeps have the same priority as all else");
+        }
+        while self.shared.queue.is_open() {
+            if !self.is_due() {
+                self.scrub.step(&self.shared);
+                self.shared.wait_for_change(TICK);
+                continue;
+            }
+            let begun = Instant::now();
+            let pause = match self.sweep() {
+                Ok(()) => begun.elapsed() * PAUSE_FACTOR,
+                Err(SweepError::Stopped) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "what is gone stays on disk for now");
+                    RETRY_PAUSE
+                }
+            };
+            self.not_before = Instant::now() + pause;
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.not_before {
+            return false;
+        }
+        let asked = self.shared.sweeping().asked != self.done;
+        if asked && !self.gathered {
+            self.gathered = true;
+            self.not_before = now + GATHER_PAUSE;
+            return false;
+        }
+        asked || self.interrupted || self.may_have_expired(now)
+    }
+
+    fn may_have_expired(&self, now: Instant) -> bool {
+        let shortest = self.shared.retention().shortest();
+        shortest.is_some_and(|kept| {
+            let pause = kept / RETENTION_PART;
+            let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
+            now >= self.expired_at + pause
+        })
+    }
+
+    fn stops(&self) -> bool {
+        !self.shared.queue.is_open()
+    }
+
+    fn sweep(&mut self) -> Result<(), SweepError> {
+        self.expired_at = Instant::now();
+        self.gathered = false;
+        let asked = self.shared.sweeping().asked;
+        let shared = self.shared.clone();
+        let stop = || !shared.queue.is_open();
+        let sieve = Sieve {
+            floors: shared.domains().floors().clone(),
+            retention: shared.retention().clone(),
+            now_us: shared.clock.now_us(),
+            index: shared.index()?,
+            stop: &stop,
+            dropped: 0,
+            forgotten: Vec::new(),
+            devices: HashSet::new(),
+        };
+        let (dropped, forgotten) = self.sweep_journal(sieve)?;
+        if dropped > 0 || self.interrupted {
+            self.renew_index()?;
+            shared.domains_mut().forget(&forgotten);
+        }
+        if dropped > 0 {
+            tracing::info!(messages = dropped, "what was gone was removed from disk");
+        }
+        // What was set aside earlier may hold it, too.
+        place::remove_broken(&shared.options.dir)?;
+        self.interrupted = false;
+        self.done = asked;
+        Ok(shared.unmark(asked)?)
+    }
+
+    /// Answers how many messages went, and of which mailboxes no erasure is left.
+    fn sweep_journal(
+        &self,
+        mut sieve: Sieve<'_>,
+    ) -> Result<(u64, Vec<(Mailbox, MsgId)>), SweepError> {
+        let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
+        let highest = sieve.highest();
+        let open = list(files, &dir)?.last().copied();
+        let Some(open) = open else {
+            return Ok((0, Vec::new()));
+        };
+        if last_id_before(files, &dir, open)? < highest {
+            self.seal()?;
+        }
+        for pair in list(files, &dir)?.windows(2) {
+            let [name, next] = *pair else { continue };
+            let sealed = Sealed { name, next };
+            let behind = name.number >= self.shared.indexed().segment;
+            if behind || last_id_before(files, &dir, name)? >= highest {
+                break;
+            }
+            let _alone = self.shared.segments();
+            if sealed.is_stale(files, &dir, &mut sieve)? {
+                self.shared.mark()?;
+                sieve.devices.clear();
+                sealed.rewrite(files, &dir, &mut sieve)?;
+                tracing::debug!(segment = name.number, "a segment was made anew");
+            }
+        }
+        Ok((sieve.dropped, sieve.forgotten))
+    }
+
+    /// Seals the open segment and has the index go beyond it.
+    fn seal(&self) -> Result<(), SweepError> {
+        let sealed = self.shared.queue.change(Job::Seal);
+        match sealed {
+            Ok(_) => {}
+            Err(AppendError::Closed) => return Err(SweepError::Stopped),
+            Err(error) => return Err(io::Error::other(error).into()),
+        }
+        self.shared.checkpoint();
+        let last = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
+        let last = last.last().map_or(0, |name| name.number);
+        if self.shared.indexed().segment < last {
+            let what = "the index is not up to the journal";
+            return Err(io::Error::other(what).into());
+        }
+        Ok(())
+    }
+
+    /// Makes the index anew beside the one that counts, and has it put in its place.
+    fn renew_index(&self) -> Result<(), SweepError> {
+        let shared = &self.shared;
+        let site = Site {
+            files: shared.files.clone(),
+            dir: shared.options.dir.clone(),
+            cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
+            checkpoint_bytes: BUILD_TAIL_BYTES_MAX / 2,
+            tail_bytes_max: BUILD_TAIL_BYTES_MAX,
+            day_min: shared.day_min(shared.tail().active.last_id),
+            counts: false,
+        };
+        let mut builder = Builder::beside(site).map_err(SweepError::from)?;
+        for _ in 0..CATCH_UPS_MAX {
+            let until = shared.indexed().sequence;
+            builder.replay(Some(until), &|| self.stops())?;
+            builder.flush()?;
+            if shared.indexed().sequence - until < BEHIND_FRAMES_MAX {
+                break;
+            }
+        }
+        let builder = builder.reopen(shared.options.cache_bytes)?;
+        let mut signal = shared.signal();
+        signal.successor = Some(Box::new(builder));
+        signal.succeeded = None;
+        drop(signal);
+        loop {
+            let succeeded = shared.signal().succeeded.take();
+            match succeeded {
+                Some(true) => return Ok(()),
+                Some(false) => {
+                    let what = "the index that was made anew was not taken".to_owned();
+                    return Err(IndexError::Sled(what).into());
+                }
+                None if self.stops() => return Err(SweepError::Stopped),
+                None => shared.wait_for_checkpoint(TICK),
+            }
+        }
+    }
+}
+
+impl From<BuildError> for SweepError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Journal(error) => error.into(),
+            BuildError::Index(error) => error.into(),
+            BuildError::Surroundings(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What is gone by now, record by record.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use super::super::api::OpenError;
+use super::super::cursors::CursorChange;
+use super::super::floors::Floors;
+use super::super::index::{Index, IndexError, guarded};
+use super::super::journal;
+use super::super::record::Record;
+use super::super::tail::{SendIds, SendKey};
+use crate::model::{Device, Mailbox, Message, MsgId, Retention};
+
+/// For how long the ids of a send are known: see [`super::super::lookup`].
+const SEND_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
+/// For so long the record of an erasure stays although it was carried out: a copy of the
+/// directory that is made meanwhile may hold older forms of some segments.
+const ERASED_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Why a sweep did not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SweepError {
+    /// The journal cannot be read, or is damaged.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The index cannot be read or made.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The store closes.
+    #[error("the store is closing")]
+    Stopped,
+}
+
+/// The floors at the beginning of a sweep, and what it has met.
+pub(super) struct Sieve<'a> {
+    pub(super) floors: Floors,
+    pub(super) retention: Retention,
+    pub(super) now_us: u64,
+    /// Has everything that the segments have which are made anew.
+    pub(super) index: Arc<Index>,
+    /// Whether the store closes.
+    pub(super) stop: &'a dyn Fn() -> bool,
+    /// Messages that are gone from the journal.
+    pub(super) dropped: u64,
+    /// Mailboxes whose erasures the journal does not hold any more.
+    pub(super) forgotten: Vec<(Mailbox, MsgId)>,
+    /// The devices whose cursors have been met in this segment.
+    pub(super) devices: HashSet<Device>,
+}
+
+impl Sieve<'_> {
+    /// Nothing above it is gone.
+    pub(super) fn highest(&self) -> MsgId {
+        let expired = self.retention.expired_anywhere(self.now_us);
+        self.floors.highest().max(expired)
+    }
+
+    fn is_gone(&self, message: &Message) -> bool {
+        let mailbox = &message.mailbox;
+        let expired = self.retention.expired(&mailbox.domain, self.now_us);
+        message.id <= self.floors.of(mailbox).max(expired)
+    }
+
+    fn is_known_send(&self, key: &SendKey, ids: SendIds) -> bool {
+        let removed = ids.first <= self.floors.of_domain(&key.domain);
+        !removed && ids.first.0.saturating_add(SEND_AGE_US) > self.now_us
+    }
+
+    fn is_forgotten(&self, at_ms: u64) -> bool {
+        at_ms.saturating_add(ERASED_AGE_MS) < self.now_us / 1000
+    }
+
+    /// What is left of a send. Its messages have ids that follow one another; those that are
+    /// left of them are sends of their own, as far as they still do.
+    fn sift_send(&mut self, messages: Vec<Message>, key: Option<SendKey>, left: &mut Vec<Record>) {
+        let ids = messages.first().map(|first| SendIds {
+            first: first.id,
+            count: messages.len() as u32,
+        });
+        if let Some((key, ids)) = key.zip(ids) {
+            if self.is_known_send(&key, ids) {
+                left.push(Record::SendIds { key, ids });
+            }
+        }
+        let mut run: Vec<Message> = Vec::new();
+        let mut end = |run: &mut Vec<Message>| {
+            if !run.is_empty() {
+                left.push(Record::Send {
+                    messages: std::mem::take(run),
+                    client_msg_id: None,
+                });
+            }
+        };
+        for message in messages {
+            if self.is_gone(&message) {
+                self.dropped += 1;
+                end(&mut run);
+            } else {
+                run.push(message);
+            }
+        }
+        end(&mut run);
+    }
+}
+
+impl journal::Sieve for Sieve<'_> {
+    type Error = SweepError;
+
+    fn is_stale(&mut self, record: &Record) -> Result<bool, SweepError> {
+        if (self.stop)() {
+            return Err(SweepError::Stopped);
+        }
+        Ok(match record {
+            Record::Send { messages, .. } => messages.iter().any(|m| self.is_gone(m)),
+            // Only along with messages: it alone is not worth an index that is made anew.
+            Record::Erased { at_ms, .. } => self.dropped > 0 && self.is_forgotten(*at_ms),
+            _ => false,
+        })
+    }
+
+    fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), SweepError> {
+        if (self.stop)() {
+            return Err(SweepError::Stopped);
+        }
+        match record {
+            Record::Send {
+                messages,
+                client_msg_id,
+            } if messages.iter().any(|message| self.is_gone(message)) => {
+                let first = messages.first();
+                let key = first
+                    .zip(client_msg_id)
+                    .map(|(first, client_msg_id)| SendKey {
+                        domain: first.mailbox.domain.clone(),
+                        from_id: first.from_id.clone(),
+                        client_msg_id,
+                    });
+                self.sift_send(messages, key, left);
+            }
+            Record::SendIds { key, ids } if !self.is_known_send(&key, ids) => {}
+            Record::Erased {
+                mailbox,
+                upto,
+                at_ms,
+            } if self.is_forgotten(at_ms) => self.forgotten.push((mailbox, upto)),
+            // As it stands now: changes that come again behind that lead to the same end.
+            Record::Cursor { device, .. } => {
+                if self.devices.insert(device.clone()) {
+                    let value = guarded(|| self.index.cursor(&device))?;
+                    left.extend(value.map(|value| Record::Cursor {
+                        device,
+                        change: CursorChange::Set(value),
+                    }));
+                }
+            }
+            record => left.push(record),
+        }
+        Ok(())
+    }
+}

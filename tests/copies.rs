@@ -1,0 +1,111 @@
+//! A plain copy of a running server's data directory, made while it does all that it ever does,
+//! holds everything that was acknowledged before the copy began.
+//!
+//! `RELAYBOX_TEST_SEED=` replays, `RELAYBOX_TEST_ROUNDS=` is the number of copies.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use common::brief::{self, Brief};
+use common::ledger::Ledger;
+use common::load::Load;
+use common::random::{self, Random};
+use common::{Home, Options, Server};
+
+const ROUNDS: u64 = 10;
+const SENDERS: usize = 16;
+const MAILBOXES: usize = 24;
+const UP_MS_MAX: usize = 300;
+
+/// So small that during a copy there are checkpoints, new segments and compressions.
+const OPTIONS: [&str; 8] = [
+    "--plain",
+    "127.0.0.1:0",
+    "--tail-bytes-max",
+    "1MiB",
+    "--segment-bytes",
+    "1MiB",
+    "--cache-bytes",
+    "1MiB",
+];
+
+fn options() -> Options {
+    brief::options(Options::new().args(&OPTIONS)).env("RELAYBOX_LOG", "info")
+}
+
+/// Copies a directory to one that does not exist.
+type Copy = fn(&Path, &Path) -> Output;
+
+fn cp(from: &Path, to: &Path) -> Output {
+    let mut command = Command::new("cp");
+    command.arg("-a").arg(from).arg(to).output().unwrap()
+}
+
+/// Copies what is new into a mirror that is there from the last time, and that to its place.
+fn rsync(from: &Path, to: &Path) -> Output {
+    let mut command = Command::new("rsync");
+    let mirror = from.with_extension("mirror");
+    let output = command.arg("-a").arg(from.join("")).arg(&mirror).output();
+    assert!(cp(&mirror, to).status.success());
+    output.unwrap()
+}
+
+/// What it says where a file is gone that was there a moment before, and nothing else is wrong.
+fn succeeded(output: &Output) -> bool {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let gone = |line: &str| line.contains("No such file") || line.contains("vanished");
+    output.status.success() || said.lines().all(gone)
+}
+
+async fn copies_are_whole(copy: Copy) {
+    let mut random = Random::new(random::seed());
+    let server = Server::with(options()).await;
+    let ledger = Ledger::new(SENDERS, MAILBOXES);
+    let mut brief = Brief::new();
+    for round in 0..random::rounds(ROUNDS) {
+        brief.start(&server, &random.fork(round));
+        let load = Load::start(&server, &ledger, 0, &random.fork(round));
+        load.acknowledged(1).await;
+        tokio::time::sleep(random.millis(UP_MS_MAX)).await;
+        let home = Arc::new(Home::new());
+        let (from, to) = (server.home.data(), home.data());
+        let acknowledged = ledger.acknowledged();
+        let output = tokio::task::spawn_blocking(move || copy(&from, &to));
+        let output = output.await.unwrap();
+        assert!(succeeded(&output), "round {round}: {output:?}");
+        // It has gone on at full speed all the time; from here on it would only take long.
+        load.end().await;
+        brief.end().await;
+        let mut copied = Server::at(home, options()).await;
+        copied.excuse_index();
+        let stored = ledger.audit(&copied, &acknowledged).await;
+        eprintln!(
+            "round {round}: {} sends acknowledged before, {} messages in the copy",
+            acknowledged.iter().flatten().flatten().count(),
+            stored.iter().map(Vec::len).sum::<usize>(),
+        );
+    }
+    ledger.audit(&server, &ledger.acknowledged()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_by_cp_is_whole() {
+    copies_are_whole(cp).await;
+}
+
+/// Where there is no rsync the test is skipped, except in CI, where it fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_by_rsync_is_whole() {
+    if Command::new("rsync").arg("--version").output().is_err() {
+        let how = "there is no rsync in PATH: `apt-get install rsync`";
+        assert!(std::env::var_os("CI").is_none(), "{how}");
+        eprintln!("SKIPPED, nothing was tested: {how}");
+        return;
+    }
+    copies_are_whole(rsync).await;
+}

@@ -1,0 +1,226 @@
+//! The power is cut, again and again, while the server does all that it ever does: what was
+//! acknowledged is there when it is back, once, in order and under its id.
+//!
+//! The data directory is on a disk of its own that loses whatever was not made durable.
+//! `RELAYBOX_TEST_SEED=` replays, `RELAYBOX_TEST_ROUNDS=` is the number of power cuts.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use common::brief::{self, Brief};
+use common::disk::{Fuse, LoopDisk};
+use common::fleet::{self, Fleet, Plan};
+use common::ledger::Ledger;
+use common::load::Load;
+use common::random::{self, Random};
+use common::reader::Readers;
+use common::{Home, Options, Server};
+
+const ROUNDS: u64 = 4;
+const DISK_MEGABYTES: u64 = 4096;
+const SENDERS: usize = 24;
+const MAILBOXES: usize = 40;
+const READERS: usize = 6;
+const UP_MS_MAX: usize = 3000;
+/// How long a cut may wait for its moment.
+const MOMENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// So small that a second has several checkpoints, new segments and compressions.
+const OPTIONS: [&str; 8] = [
+    "--plain",
+    "127.0.0.1:0",
+    "--tail-bytes-max",
+    "1MiB",
+    "--segment-bytes",
+    "1MiB",
+    "--cache-bytes",
+    "1MiB",
+];
+
+/// With and without what a file system does for programs that forget to sync.
+const MOUNTS: [&str; 3] = [
+    "defaults",
+    "noauto_da_alloc",
+    "noauto_da_alloc,data=writeback",
+];
+
+/// When the power is cut.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Any,
+    /// The index has just been written to.
+    Index,
+    /// A file is about to take another's place: the index's state, a segment.
+    State,
+    Segment,
+    /// A sweep has begun, has an index beside the one that counts, or has ended.
+    Sweep,
+}
+
+const MOMENTS: [Moment; 5] = [
+    Moment::Any,
+    Moment::Index,
+    Moment::State,
+    Moment::Segment,
+    Moment::Sweep,
+];
+
+impl Moment {
+    /// Waits for it, and cuts the power then or when it does not come.
+    fn cut(self, data: &Path, server: u32, fuse: Fuse) -> Instant {
+        let before = self.sight(data);
+        let end = Instant::now() + MOMENT_WITHIN;
+        while self.sight(data) == before && Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        let now = Instant::now();
+        fuse.blow(server);
+        now
+    }
+
+    /// What changes when it comes.
+    fn sight(self, data: &Path) -> Option<(SystemTime, PathBuf)> {
+        let modified = |path: PathBuf| Some((path.metadata().ok()?.modified().ok()?, path));
+        match self {
+            Self::Any => Some((SystemTime::now(), PathBuf::new())),
+            Self::Index => {
+                let indexes = std::fs::read_dir(data.join("db")).ok()?;
+                let files = indexes.filter_map(|index| modified(index.ok()?.path().join("db")));
+                files.max()
+            }
+            Self::Sweep => {
+                let indexes = std::fs::read_dir(data.join("db")).ok()?.count();
+                let due = data.join("sweep.due").exists();
+                let sight = format!("{indexes} {due}");
+                Some((SystemTime::UNIX_EPOCH, sight.into()))
+            }
+            Self::State => modified(data.join("db.state.new")),
+            Self::Segment => {
+                let files = std::fs::read_dir(data.join("journal")).ok()?;
+                let paths = files.filter_map(|file| Some(file.ok()?.path()));
+                let mut new = paths.filter(|path| path.extension().is_some_and(|e| e == "new"));
+                new.next().map(|path| (SystemTime::UNIX_EPOCH, path))
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_power_cuts() {
+    let home = Arc::new(Home::new());
+    let Some(disk) = LoopDisk::make(&home.path("disk"), &home.data(), DISK_MEGABYTES) else {
+        return;
+    };
+    let mut random = Random::new(random::seed());
+    let options = Options::new().args(&OPTIONS).env("RELAYBOX_LOG", "info");
+    let options = brief::options(options);
+    // The server goes before the disk that it stands on.
+    let mut server = Server::at(home.clone(), options).await;
+    server.excuse_index();
+    let ledger = Ledger::new(SENDERS, MAILBOXES);
+    let mut readers = Readers::new(READERS);
+    let mut brief = Brief::new();
+    let mut newest = 0;
+    for round in 0..random::rounds(ROUNDS) {
+        let began = Instant::now();
+        let load = Load::start(&server, &ledger, newest, &random.fork(round));
+        readers.start(&server);
+        brief.start(&server, &random.fork(round));
+        load.acknowledged(1).await;
+        tokio::time::sleep(random.millis(UP_MS_MAX)).await;
+        let moment = MOMENTS[random.below(MOMENTS.len())];
+        let (data, pid, fuse) = (home.data(), server.pid(), disk.fuse());
+        let cut = tokio::task::spawn_blocking(move || moment.cut(&data, pid, fuse));
+        let cut = cut.await.unwrap();
+        server.kill9().await;
+        let ended = load.end().await;
+        // Receipts go with commits: one that came before the last of them is stored.
+        readers
+            .end(ended.last.map_or(cut, |last| last.min(cut)))
+            .await;
+        brief.end().await;
+        let mount = MOUNTS[random.below(MOUNTS.len())];
+        disk.power_up(mount);
+        let back = Instant::now();
+        server.spawn().await;
+        let opened = back.elapsed();
+        brief.check(&server).await;
+        let stored = ledger.audit(&server, &ledger.acknowledged()).await;
+        let delivered = readers.check(&stored);
+        newest = stored.iter().flatten().copied().max().unwrap_or(newest);
+        eprintln!(
+            "round {round}: cut at {moment:?}, mounted {mount}: {} acknowledged \
+             with a pause of {:?}, \
+             {delivered} delivered, {} stored; open after {opened:?}, checked after {:?}, in all {:?}",
+            ended.count,
+            ended.pause,
+            stored.iter().map(Vec::len).sum::<usize>(),
+            back.elapsed(),
+            began.elapsed(),
+        );
+    }
+    let log = server.stderr();
+    for words in [
+        "not fit",
+        "torn end was cut off",
+        "was removed from disk",
+        "stays on disk",
+    ] {
+        eprintln!("{words}: {} times", log.matches(words).count());
+    }
+    drop(server);
+    drop(disk);
+}
+
+const PLAN: Plan = Plan {
+    users: 6,
+    devices: 18,
+    late: 18,
+    senders: 12,
+    sends: usize::MAX,
+    pace_ms_max: 40,
+    large: 10,
+};
+const SETTLED_MS: usize = 2500;
+const LATE_A_ROUND: usize = 6;
+
+/// Devices of all kinds get all that is theirs, whatever the power does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_survives_power_cuts() {
+    let home = Arc::new(Home::new());
+    let Some(disk) = LoopDisk::make(&home.path("disk"), &home.data(), DISK_MEGABYTES) else {
+        return;
+    };
+    let mut random = Random::new(random::seed());
+    let options = Options::new()
+        .args(&OPTIONS)
+        .args(&["--ping-interval", "1s"]);
+    let mut server = Server::at(home.clone(), options).await;
+    server.excuse_index();
+    let mut fleet = Fleet::start(&server, &PLAN, random.fork(0)).await;
+    for _ in 0..random::rounds(ROUNDS) {
+        // In turn before and after receipts are long stored.
+        tokio::time::sleep(random.millis(2 * SETTLED_MS)).await;
+        fleet.join(LATE_A_ROUND, SETTLED_MS / 2);
+        tokio::time::sleep(random.millis(SETTLED_MS / 2)).await;
+        let fuse = disk.fuse();
+        let mount = MOUNTS[random.below(MOUNTS.len())];
+        fleet
+            .strike(&mut server, async |server| {
+                fuse.blow(server.pid());
+                server.kill9().await;
+                disk.power_up(mount);
+            })
+            .await;
+    }
+    fleet.stop_sending();
+    let (story, _) = fleet.finish(&server).await;
+    fleet::assert_good(&story);
+    drop(server);
+    drop(disk);
+}
