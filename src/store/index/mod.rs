@@ -167,6 +167,14 @@ impl Index {
         self.messages.is_empty() && self.cursors.is_empty() && self.domains.is_empty()
     }
 
+    /// Removes the first entry of a tree, as damage would.
+    #[cfg(test)]
+    pub(super) fn lose_first_of(&self, tree: &str) {
+        let tree = self.db.open_tree(tree).expect("sled is whole");
+        let lost = tree.pop_min().expect("sled is whole");
+        assert!(lost.is_some(), "the tree is not empty");
+    }
+
     fn sends_tree(&self, day: u64) -> Option<Tree> {
         let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         sends.get(&day).cloned()
