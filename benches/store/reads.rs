@@ -108,7 +108,7 @@ pub fn run() {
     let mut drained = 0;
     loop {
         let messages = store.messages_after(&mailbox, after, QUEUE_CHUNK, QUEUE_BYTES);
-        let messages = messages.unwrap();
+        let messages = messages.unwrap().messages;
         let Some(last) = messages.last() else { break };
         after = last.id;
         drained += messages.len() as u64;
