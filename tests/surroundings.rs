@@ -129,7 +129,13 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
         let mut login = server.connect(&Login::new("u2")).await;
         login.try_send_text("ping").await;
         let refused = login.text_or_code().await == Err(Some(1013));
-        if refused && server.get("/readyz", None).await.status == 503 {
+        let bearer = format!("Bearer {PROJECT_TOKEN}");
+        let headers = [("authorization", bearer.as_str())];
+        let empty = "/message-log?domain=demo&toId=nobody";
+        let erasing = server.request("DELETE", empty, &headers).await;
+        let unerased = erasing.status == 503;
+        if refused && unerased && server.get("/readyz", None).await.status == 503 {
+            erasing.problem(503);
             break;
         }
         assert!(Instant::now() < end, "logins are taken on a full disk");

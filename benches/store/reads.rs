@@ -107,8 +107,8 @@ pub fn run() {
     let begun = Instant::now();
     let mut drained = 0;
     loop {
-        let messages = store.messages_after(&mailbox, after, QUEUE_CHUNK, QUEUE_BYTES);
-        let messages = messages.unwrap().messages;
+        let backlog = store.messages_after(&mailbox, after, QUEUE_CHUNK, QUEUE_BYTES);
+        let messages = backlog.unwrap().messages;
         let Some(last) = messages.last() else { break };
         after = last.id;
         drained += messages.len() as u64;

@@ -197,10 +197,13 @@ impl Checkpointer {
         };
         builder::save(self.shared.files.as_ref(), dir, &state)?;
         self.state = state;
-        if let Some(old) = self.shared.set_index(Some(Arc::new(builder.index))) {
-            retire(old)?;
+        let old = self.shared.set_index(Some(Arc::new(builder.index)));
+        let closed = old.map_or(Ok(()), retire);
+        let removed = closed.and_then(|()| Ok(place::remove_all_but(dir, self.state.number)?));
+        // It is in place all the same; the next start removes what is left of the old one.
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the index that was replaced stays on disk for now");
         }
-        place::remove_all_but(dir, self.state.number)?;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use super::index::{IndexError, place};
 use super::journal::{Sealed, last_id_before, list};
 use super::queue::Job;
 use super::shared::Shared;
-use crate::model::{Mailbox, MsgId};
+use crate::model::{Mailbox, MsgId, Retention};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
@@ -32,7 +32,7 @@ use sieve::{Sieve, SweepError};
 const MARK: &str = "sweep.due";
 /// How often it looks whether there is something to do.
 const TICK: Duration = Duration::from_millis(250);
-/// Erasures often come several at once: they are waited for so long.
+/// Erasures often come several at once: the others are waited for so long.
 const GATHER_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a sweep that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -112,10 +112,13 @@ pub(super) struct Sweeper {
     shared: Arc<Shared>,
     /// Up to where what was asked for is done.
     done: u64,
+    /// What was asked for has waited for more to come.
+    gathered: bool,
     /// An earlier sweep was interrupted: perhaps only its index is missing.
     interrupted: bool,
     not_before: Instant,
-    expired_at: Instant,
+    /// When what has expired was last looked for, and by which retention.
+    expired: Option<(Instant, Retention)>,
     scrub: Scrub,
 }
 
@@ -127,9 +130,10 @@ impl Sweeper {
         Ok(Self {
             shared,
             done: 0,
+            gathered: false,
             interrupted,
             not_before: Instant::now(),
-            expired_at: Instant::now(),
+            expired: None,
             scrub: Scrub::new(),
         })
     }
@@ -165,19 +169,23 @@ impl Sweeper {
             return false;
         }
         let asked = self.shared.sweeping().asked != self.done;
-        if asked {
-            self.shared.wait_for_change(GATHER_PAUSE);
+        if asked && !self.gathered {
+            self.gathered = true;
+            self.not_before = now + GATHER_PAUSE;
+            return false;
         }
         asked || self.interrupted || self.may_have_expired(now)
     }
 
     fn may_have_expired(&self, now: Instant) -> bool {
-        let shortest = self.shared.retention().shortest();
-        shortest.is_some_and(|kept| {
-            let pause = kept / RETENTION_PART;
-            let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
-            now >= self.expired_at + pause
-        })
+        let retention = self.shared.retention();
+        let Some(kept) = retention.shortest() else {
+            return false;
+        };
+        let pause = kept / RETENTION_PART;
+        let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
+        // At once after a start, and when it was changed.
+        !matches!(&self.expired, Some((at, by)) if now < *at + pause && *by == *retention)
     }
 
     fn stops(&self) -> bool {
@@ -185,13 +193,15 @@ impl Sweeper {
     }
 
     fn sweep(&mut self) -> Result<(), SweepError> {
-        self.expired_at = Instant::now();
+        let retention = self.shared.retention().clone();
+        self.expired = Some((Instant::now(), retention.clone()));
+        self.gathered = false;
         let asked = self.shared.sweeping().asked;
         let shared = self.shared.clone();
         let stop = || !shared.queue.is_open();
         let sieve = Sieve {
             floors: shared.domains().floors().clone(),
-            retention: shared.retention().clone(),
+            retention,
             now_us: shared.clock.now_us(),
             index: shared.index()?,
             stop: &stop,
