@@ -4,9 +4,13 @@
 //! Exit codes: 0 ended as asked, 2 bad usage or settings, 1 anything else. A broken standard
 //! output or error is an error, or nothing, but never a panic.
 
+mod backup;
+mod check;
 mod domain;
 mod operate;
 mod output;
+mod progress;
+mod restore;
 mod serve;
 mod setting_args;
 mod token;
@@ -38,6 +42,7 @@ Examples:
   relaybox serve --host chat.example.com         with a name in the certificate that it makes
   relaybox domain add shop                       a domain for a project; prints its token
   relaybox token --domain shop --id alice        a token for one user, good for an hour
+  relaybox backup /mnt/backup/relaybox           a copy of a running server, verified
 
 Settings come from flags, RELAYBOX_* variables and relaybox.toml, in this order.";
 
@@ -46,6 +51,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Domain(domain::DomainArgs),
     Token(token::TokenArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Check(check::CheckArgs),
 }
 
 /// Why a command did not end as asked.
@@ -77,6 +85,9 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Domain(args) => domain::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Check(args) => check::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,6 +34,8 @@ pub enum Request {
         /// How long the old ones stay good, in milliseconds.
         grace_ms: u64,
     },
+    /// Say how far the journal is durable.
+    JournalEnd {},
     /// Mint a user token.
     Token {
         /// The user's domain.
@@ -69,6 +71,15 @@ pub enum Response {
     Removed {
         /// The settings declare a token for it, which brings it back at the next start.
         declared: bool,
+    },
+    /// Everything that was acknowledged before the order is before this place.
+    JournalEnd {
+        /// The number of the segment that is written on.
+        segment: u64,
+        /// Its bytes up to there.
+        offset: u64,
+        /// The sequence of the frame that comes next.
+        sequence: u64,
     },
     /// Nothing was done.
     Refused {
@@ -141,6 +152,14 @@ fn try_execute(
             Response::Token {
                 token: rotated.token,
                 declared: rotated.declared,
+            }
+        }
+        Request::JournalEnd {} => {
+            let end = domains.store().journal_end();
+            Response::JournalEnd {
+                segment: end.segment,
+                offset: end.offset,
+                sequence: end.sequence,
             }
         }
         Request::Token {

@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::{Domain, Message};
-use crate::store::{CommitSink, OpenError, Store, StoreOptions};
+use crate::store::{CommitSink, JournalEnd, OpenError, Store, StoreOptions};
 
 /// How long a server that has the data directory, but does not listen yet, is waited for.
 const STARTING_DEADLINE: Duration = Duration::from_secs(5);
@@ -26,14 +26,19 @@ pub(super) fn carry_out(
     args: &SettingArgs<DataOnly>,
     request: &Request,
 ) -> Result<Response, Failure> {
+    match ask_or_open(&load(args)?, request)? {
+        Response::Refused { sentence } => Err(Failure::Other(anyhow::Error::msg(sentence))),
+        response => Ok(response),
+    }
+}
+
+/// The settings; what is odd about them is told.
+pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
     let loaded = args.load(None)?;
     for warning in &loaded.warnings {
         output::hint(&format!("relaybox: warning: {warning}"));
     }
-    match ask_or_open(&loaded.config, request)? {
-        Response::Refused { sentence } => Err(Failure::Other(anyhow::Error::msg(sentence))),
-        response => Ok(response),
-    }
+    Ok(loaded.config)
 }
 
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
@@ -58,6 +63,43 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
     }
 }
 
+/// Runs `work` on a data directory: with the end of the journal where a server runs on it,
+/// else without, and the work then keeps it from others. `in_use` tells the refusal of a
+/// directory that is in use all the same: of a server that starts or ends.
+pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
+    data: &Path,
+    in_use: impl Fn(&E) -> bool,
+    work: impl Fn(Option<JournalEnd>) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let started = Instant::now();
+    loop {
+        let end = journal_end(data)?;
+        match work(end) {
+            Err(error) if in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            done => return done.map_err(Into::into),
+        }
+    }
+}
+
+fn journal_end(data: &Path) -> anyhow::Result<Option<JournalEnd>> {
+    match admin::request(data, &Request::JournalEnd {})? {
+        None => Ok(None),
+        Some(Response::JournalEnd {
+            segment,
+            offset,
+            sequence,
+        }) => Ok(Some(JournalEnd {
+            segment,
+            offset,
+            sequence,
+        })),
+        Some(Response::Refused { sentence }) => bail!(sentence),
+        Some(_) => bail!("the server gave an answer to another order"),
+    }
+}
+
 fn exists(data: &Path) -> anyhow::Result<bool> {
     data.try_exists()
         .with_context(|| format!("the data directory {} cannot be read", data.display()))
@@ -70,7 +112,8 @@ impl CommitSink for NoSessions {
     fn committed(&self, _messages: &[Message]) {}
 }
 
-fn open(config: &Config) -> Result<Store, OpenError> {
+/// Opens the store of a stopped server.
+pub(super) fn open(config: &Config) -> Result<Store, OpenError> {
     let mut options = StoreOptions::new(&config.data);
     options.tail_bytes_max = config.tail_bytes_max;
     options.cache_bytes = config.cache_bytes;

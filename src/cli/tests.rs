@@ -24,7 +24,7 @@ fn every_setting_is_a_flag_of_serve_and_in_its_help() {
         assert!(help.contains(setting.flag), "{}", setting.flag);
         assert!(help.contains(setting.env), "{}", setting.env);
     }
-    for name in ["serve", "domain", "token"] {
+    for name in ["serve", "domain", "token", "backup", "restore", "check"] {
         let help = command.find_subcommand_mut(name).unwrap();
         let help = help.render_help().to_string();
         assert!(help.contains("Examples:"), "{name}");
@@ -47,6 +47,13 @@ fn lines_are_taken_or_refused() {
         "domain rotate shop --grace 1h",
         "token --domain d --id u",
         "token --domain d --id u --ttl 30days --name N --cap system --data d",
+        "backup dest",
+        "backup dest --data d --config f",
+        "restore src --data d",
+        "check",
+        "check dir",
+        "check dir --repair",
+        "check --data d --repair",
     ] {
         assert!(parse(line).is_ok(), "{line}");
     }
@@ -67,6 +74,14 @@ fn lines_are_taken_or_refused() {
         "token --domain d --id system",
         "token --domain d --id u --ttl 31days",
         "token --domain d --id u --cap fly",
+        "backup",
+        "backup a b",
+        "backup a --listen 1",
+        "restore",
+        "restore a b",
+        "check a b",
+        "check dir --data d",
+        "check --repair=yes",
     ] {
         let error = parse(line).err();
         assert_eq!(error.map(|e| e.exit_code()), Some(2), "{line}");

@@ -93,6 +93,11 @@ impl Domains {
         }
     }
 
+    /// The store that they are in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.one_at_a_time
             .lock()

@@ -131,6 +131,14 @@ pub enum OpenError {
         /// What was found.
         what: String,
     },
+    /// There is none.
+    #[error("there is no data directory {0}")]
+    Missing(PathBuf),
+    /// A restore into it did not come to its end.
+    #[error(
+        "a restore into {0} was interrupted, and it does not hold everything: run the restore again"
+    )]
+    HalfRestored(PathBuf),
     /// It was written by a newer relaybox.
     #[error("the data directory has version {found}, and this relaybox knows only up to {known}")]
     TooNew {

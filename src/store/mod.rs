@@ -16,7 +16,9 @@
 //! (how far the index is). Other files in it are left alone.
 
 mod api;
+mod backup;
 mod builder;
+mod check;
 mod checkpoint;
 mod committer;
 mod cursors;
@@ -25,12 +27,14 @@ mod files;
 mod floors;
 mod index;
 mod journal;
+mod layout;
 mod lookup;
 mod open;
 mod publisher;
 mod queue;
 mod read;
 mod record;
+mod repair;
 mod shared;
 mod sweep;
 mod tail;
@@ -42,6 +46,9 @@ pub use api::{
     Accepted, AppendError, Backlog, CommitSink, Done, EnterDone, OpenError, ReadError,
     StoreOptions, StoreStats,
 };
+pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
+pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Progress, check};
+pub use repair::{Loss, Repaired, repair};
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -274,6 +281,16 @@ impl Store {
     /// Writes what is in memory into the index now, if that can be done. Blocks.
     pub fn checkpoint(&self) {
         self.shared().checkpoint();
+    }
+
+    /// How far the journal is durable now: everything that was acknowledged is before it.
+    pub fn journal_end(&self) -> JournalEnd {
+        let end = self.shared().tail().active.end;
+        JournalEnd {
+            segment: end.segment,
+            offset: end.offset,
+            sequence: end.sequence,
+        }
     }
 
     /// How much is where.

@@ -11,17 +11,15 @@ use std::sync::mpsc::Sender;
 
 use super::api::{OpenError, StoreOptions};
 use super::builder::{self, BuildError, Builder, Site};
-use super::files::{self, FileSystem, LockGuard};
+use super::files::{FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
 use super::journal::{
     End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
 };
+use super::layout::{self, io_error};
 use super::shared::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
-
-/// The version of the data directory's layout.
-const VERSION: u32 = 1;
 
 /// A data directory that is ready.
 pub(super) struct Opened {
@@ -41,16 +39,16 @@ pub(super) fn open(
     sealed: Sender<SegmentName>,
 ) -> Result<Opened, OpenError> {
     let dir = options.dir.as_path();
-    let journal = dir.join("journal");
+    let journal = dir.join(layout::JOURNAL);
     files
         .create_dir(dir)
         .map_err(io_error("cannot create", dir))?;
-    let lock_path = dir.join("LOCK");
+    let lock_path = dir.join(layout::LOCK);
     let lock = files
         .lock(&lock_path)
         .map_err(io_error("cannot lock", &lock_path))?
         .ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
-    check_version(files.as_ref(), dir)?;
+    layout::prepare(files.as_ref(), dir)?;
     files
         .create_dir(&journal)
         .and_then(|()| files.sync_dir(dir))
@@ -200,39 +198,11 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
     }
 }
 
-fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join("VERSION");
-    let found = files.read(&path).map_err(io_error("cannot read", &path))?;
-    let Some(found) = found else {
-        return files::replace(files, dir, "VERSION", format!("{VERSION}\n").as_bytes())
-            .map_err(io_error("cannot write", &path));
-    };
-    let number = std::str::from_utf8(&found).ok().map(str::trim);
-    match number.and_then(|number| number.parse().ok()) {
-        Some(VERSION) => Ok(()),
-        Some(found) if found > VERSION => Err(OpenError::TooNew {
-            found,
-            known: VERSION,
-        }),
-        _ => Err(OpenError::Damaged {
-            path,
-            offset: 0,
-            what: "it does not hold a version".to_owned(),
-        }),
-    }
-}
-
-fn load_state(files: &dyn FileSystem, dir: &Path) -> Result<Option<IndexState>, OpenError> {
+pub(super) fn load_state(
+    files: &dyn FileSystem,
+    dir: &Path,
+) -> Result<Option<IndexState>, OpenError> {
     let path = dir.join(IndexState::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
     Ok(bytes.and_then(|bytes| IndexState::decode(&bytes)))
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |source| OpenError::Io {
-        action,
-        path,
-        source,
-    }
 }

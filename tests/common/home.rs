@@ -141,6 +141,11 @@ impl Home {
         self.run(command).await
     }
 
+    /// Runs a subcommand that is told all it needs.
+    pub async fn cli_bare(&self, args: &[&str]) -> Outcome {
+        self.run(self.bare_command(args)).await
+    }
+
     /// `serve`, expected to end by itself.
     pub async fn serve_fails(&self, options: &Options) -> Outcome {
         self.run(self.serve_command(options)).await

@@ -21,6 +21,7 @@ pub mod disk;
 pub mod fleet;
 pub mod home;
 pub mod http;
+pub mod journal;
 pub mod ledger;
 pub mod link;
 pub mod load;

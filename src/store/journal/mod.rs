@@ -14,10 +14,13 @@ mod segment;
 mod stream;
 mod writer;
 
-pub(super) use frame::FrameBuffer;
+pub(super) use frame::{Frame, FrameBuffer, find_valid};
 pub(super) use reader::{End, Outcome, check_headers, clear, list, replay};
 pub(super) use rewrite::{Sealed, Sieve, last_id_before};
-pub(super) use segment::{SegmentName, compress, is_compressed};
+pub(super) use segment::{
+    HEADER_BYTES, Packer, SegmentHeader, SegmentName, TEMPORARY, compress, is_compressed,
+};
+pub(super) use stream::{SegmentStream, Step, uncompressed};
 pub(super) use writer::{Writer, WriterStart};
 
 /// A place between two frames.

@@ -132,9 +132,7 @@ pub(crate) fn replay<E: From<OpenError>>(
         let mut scan = Scan {
             path: &path,
             stream,
-            next_sequence: opened
-                .as_ref()
-                .map(|(_, next)| next.header().first_sequence),
+            next: opened.as_ref().map(|(_, next)| *next.header()),
             until,
         };
         if index == first + 1 {
@@ -166,8 +164,8 @@ pub(crate) fn replay<E: From<OpenError>>(
 struct Scan<'a> {
     path: &'a Path,
     stream: SegmentStream,
-    /// The sequence that the next segment begins with, if there is one.
-    next_sequence: Option<u64>,
+    /// The header of the next segment, if there is one.
+    next: Option<SegmentHeader>,
     until: Option<u64>,
 }
 
@@ -210,7 +208,10 @@ impl Scan<'_> {
         visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
     ) -> Result<u64, E> {
         loop {
-            if self.next_sequence.is_some_and(|next| at.sequence >= next) {
+            if self
+                .next
+                .is_some_and(|next| at.sequence >= next.first_sequence)
+            {
                 self.check_leftovers(*at)?;
                 return Ok(0);
             }
@@ -222,6 +223,15 @@ impl Scan<'_> {
                 Step::Frame(frame) if frame.sequence == at.sequence => {
                     let records = decode(&frame);
                     let records = records.map_err(|what| damaged(self.path, at.offset, what))?;
+                    if let Some(next) = self.next
+                        && let Some(id) = last_id(&records).filter(|id| *id > next.last_id)
+                    {
+                        let limit = next.last_id;
+                        let what = format!(
+                            "the id {id} is above {limit}, the last one before the next segment"
+                        );
+                        return Err(damaged(self.path, at.offset, what).into());
+                    }
                     at.offset += frame.bytes.len() as u64;
                     at.sequence += 1;
                     visit(records, *at)?;
@@ -235,7 +245,7 @@ impl Scan<'_> {
                         at.sequence = next;
                         return Ok(0);
                     }
-                    _ if self.next_sequence.is_none() => return Ok(0),
+                    _ if self.next.is_none() => return Ok(0),
                     _ => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
                 },
                 Step::Bad => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
@@ -264,7 +274,7 @@ impl Scan<'_> {
     }
 
     fn torn_or_damaged(&mut self, sequence: u64, offset: u64) -> Result<u64, OpenError> {
-        let what = if self.next_sequence.is_some() {
+        let what = if self.next.is_some() {
             format!("frame {sequence} is bad or missing, and later ones exist")
         } else if self.stream.is_compressed() {
             format!("frame {sequence} of a compressed segment is bad")
@@ -288,6 +298,15 @@ pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
         .ok_or("the lengths of its records do not fit together")?;
     let decoded: Result<_, _> = records.into_iter().map(record::decode).collect();
     decoded.map_err(|error| error.to_string())
+}
+
+/// The highest id that a frame gave out.
+fn last_id(records: &[Record]) -> Option<u64> {
+    let ids = records.iter().filter_map(|record| match record {
+        Record::Send { messages, .. } => messages.last().map(|message| message.id.0),
+        _ => None,
+    });
+    ids.max()
 }
 
 fn open_segment(

@@ -53,18 +53,7 @@ impl SegmentStream {
     }
 
     fn try_open(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
-        let mut file = files.read_on(path)?;
-        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-        (&mut file)
-            .take(ZSTD_MAGIC.len() as u64)
-            .read_to_end(&mut magic)?;
-        let compressed = magic == ZSTD_MAGIC;
-        let file = io::Cursor::new(magic).chain(file);
-        let source: Box<dyn Read + Send> = if compressed {
-            Box::new(zstd::stream::Decoder::new(file)?)
-        } else {
-            Box::new(file)
-        };
+        let (source, compressed) = uncompressed(files, path)?;
         let mut stream = Self {
             source,
             header: SegmentHeader::default(),
@@ -162,6 +151,24 @@ impl SegmentStream {
         }
         Ok(true)
     }
+}
+
+/// The uncompressed bytes of a segment in either form, and whether it is compressed.
+pub(crate) fn uncompressed(
+    files: &dyn FileSystem,
+    path: &Path,
+) -> io::Result<(Box<dyn Read + Send>, bool)> {
+    let mut file = files.read_on(path)?;
+    let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+    (&mut file)
+        .take(ZSTD_MAGIC.len() as u64)
+        .read_to_end(&mut magic)?;
+    let compressed = magic == ZSTD_MAGIC;
+    let file = io::Cursor::new(magic).chain(file);
+    if compressed {
+        return Ok((Box::new(zstd::stream::Decoder::new(file)?), true));
+    }
+    Ok((Box::new(file), false))
 }
 
 /// Why a segment was not read: the disk's reason, or damage where the disk has none.

@@ -22,14 +22,13 @@ use super::api::AppendError;
 use super::builder::{BuildError, Builder, Site};
 use super::index::{IndexError, place};
 use super::journal::{Sealed, last_id_before, list};
+use super::layout::SWEEP_DUE;
 use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Mailbox, MsgId, Retention};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
-/// Says that something on disk is to go.
-const MARK: &str = "sweep.due";
 /// How often it looks whether there is something to do.
 const TICK: Duration = Duration::from_millis(250);
 /// Erasures often come several at once: the others are waited for so long.
@@ -68,7 +67,7 @@ impl Shared {
     }
 
     fn mark_path(&self) -> PathBuf {
-        self.options.dir.join(MARK)
+        self.options.dir.join(SWEEP_DUE)
     }
 
     /// Makes something go: a sweep comes behind it, also if the server dies meanwhile.

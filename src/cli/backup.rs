@@ -1,0 +1,54 @@
+//! `relaybox backup`: a verified copy of a data directory, of a running server's, too.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::progress::{Bar, bytes, counted, messages};
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, operate, output};
+use crate::store::{self, BackupError, OpenError};
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox backup /mnt/backup/relaybox
+  relaybox backup --data /var/lib/relaybox /mnt/backup/relaybox
+
+The first time it copies everything, later into the same place only what is new. Everything
+that was acknowledged before it began is in the backup. Certificates are not.";
+
+/// How much a backup gives way to a running server and everything else.
+const NICE: i32 = 10;
+
+/// Copies the data directory, of a running server too, and verifies the copy
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BackupArgs {
+    /// Where to: a new or empty directory, or an earlier backup of the same data directory
+    #[arg(value_name = "DEST")]
+    dest: PathBuf,
+    #[command(flatten)]
+    settings: SettingArgs<DataOnly>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
+    let data = operate::load(&args.settings)?.data;
+    // Only a courtesy: it works without.
+    let _ = rustix::process::nice(NICE);
+    let bar = Bar::of_bytes("copying and verifying");
+    let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
+    let copied = operate::beside_server(&data, in_use, |end| {
+        store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
+    });
+    drop(bar);
+    let copied = copied?;
+    output::print(&format!(
+        "{} copied ({}), {} kept; {}; every frame verified",
+        counted(copied.copied, "segment"),
+        bytes(copied.bytes),
+        copied.kept,
+        messages(copied.messages, copied.newest),
+    ))?;
+    Ok(())
+}

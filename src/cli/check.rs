@@ -1,0 +1,165 @@
+//! `relaybox check`: reads a whole data directory or backup and names every damage; mends it
+//! where asked to.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::{Bar, count, counted, messages, time};
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, operate, output};
+use crate::store::{self, CheckReport, IndexCondition, Loss, OpenError};
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox check
+  relaybox check /mnt/backup/relaybox
+  relaybox check --repair
+
+Exit code 0: whole; 1: damaged. With --repair (of a stopped server, or of a backup) everything
+that can be read is kept, and damaged files are moved into journal.damaged-1, -2 and so on.";
+
+/// The index's cache while it is verified.
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// Reads every frame and record of a data directory or a backup, and names all damage
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CheckArgs {
+    /// A backup, or a data directory [default: that of --data]
+    #[arg(value_name = "DIR", conflicts_with = "data")]
+    dir: Option<PathBuf>,
+    /// Keeps what can be read and sets the rest aside
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    settings: SettingArgs<DataOnly>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let dir = match &args.dir {
+        Some(dir) => dir.clone(),
+        None => operate::load(&args.settings)?.data,
+    };
+    let report = check(&dir)?;
+    tell(&dir, &report)?;
+    let fit = !matches!(report.index, IndexCondition::Unfit(_));
+    if report.damage.is_empty() && (fit || !args.repair) {
+        return if fit { Ok(()) } else { Err(index_unfit()) };
+    }
+    if !args.repair {
+        return Err(damaged(&dir, &report));
+    }
+    if report.index == IndexCondition::InUse {
+        let sentence = "stop the server before its data directory is repaired";
+        return Err(Failure::Other(anyhow::Error::msg(sentence)));
+    }
+    repair(&dir)?;
+    let report = check(&dir)?;
+    tell(&dir, &report)?;
+    if !report.damage.is_empty() {
+        return Err(damaged(&dir, &report));
+    }
+    Ok(())
+}
+
+fn check(dir: &Path) -> anyhow::Result<CheckReport> {
+    let bar = Bar::of_bytes("reading");
+    let in_use = |error: &OpenError| matches!(error, OpenError::InUse(_));
+    operate::beside_server(dir, in_use, |end| {
+        store::check(dir, end, CACHE_BYTES, &|done, all| bar.set(done, all))
+    })
+}
+
+fn damaged(dir: &Path, report: &CheckReport) -> Failure {
+    let places = report.damage.len() as u64 + report.more_damage;
+    Failure::Other(anyhow::anyhow!(
+        "{} is damaged in {}; with --repair, what can be read is kept",
+        dir.display(),
+        counted(places, "place")
+    ))
+}
+
+fn index_unfit() -> Failure {
+    let sentence = "the index is damaged; no message is lost: it is made anew at the next start";
+    Failure::Other(anyhow::Error::msg(sentence))
+}
+
+fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
+    for damage in &report.damage {
+        output::print(&damage.to_string())?;
+    }
+    if report.more_damage > 0 {
+        let more = count(report.more_damage);
+        output::print(&format!("and so are {more} places more"))?;
+    }
+    if report.torn_bytes > 0 {
+        output::print(&format!(
+            "behind the last frame stand {} that a crash left; nobody was told of them, and the \
+             next start cuts them off",
+            counted(report.torn_bytes, "byte")
+        ))?;
+    }
+    if report.incomplete {
+        output::print("the last backup into this place was interrupted; run it again")?;
+    }
+    output::print(&match &report.index {
+        IndexCondition::InUse => "a server runs: its index was not looked at".to_owned(),
+        IndexCondition::Absent => {
+            "there is no index: it is made from the journal at the next start".to_owned()
+        }
+        IndexCondition::Fit => "the index is whole".to_owned(),
+        IndexCondition::Unfit(why) => {
+            format!("the index is not fit and is made anew at the next start: {why}")
+        }
+    })?;
+    let whole = if report.damage.is_empty() {
+        "is whole"
+    } else {
+        "has, as far as it can be read"
+    };
+    output::print(&format!(
+        "{} {whole}: {}, {}, {}",
+        dir.display(),
+        counted(report.segments, "segment"),
+        counted(report.frames, "frame"),
+        messages(report.messages, report.newest)
+    ))
+}
+
+fn repair(dir: &Path) -> anyhow::Result<()> {
+    let bar = Bar::of_bytes("repairing");
+    let repaired = store::repair(dir, &|done, all| bar.set(done, all));
+    drop(bar);
+    let repaired = repaired?;
+    for loss in &repaired.losses {
+        output::print(&lost(loss))?;
+    }
+    if let Some(aside) = &repaired.aside {
+        output::print(&format!(
+            "{} set aside in {}",
+            counted(repaired.files, "damaged file"),
+            aside.display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// What is lost, as precisely as it can be known.
+fn lost(loss: &Loss) -> String {
+    let frames = match loss.to {
+        Some(to) if to == loss.from + 1 => format!("frame {}", loss.from),
+        Some(to) => format!("frames {} to {}", loss.from, to - 1),
+        None => format!("whatever came from frame {} on", loss.from),
+    };
+    let after = match loss.after.0 {
+        0 => "from the beginning".to_owned(),
+        _ => format!("after {}", time(loss.after)),
+    };
+    let before = match loss.before {
+        Some(before) => format!(", not later than {}", time(before)),
+        None => String::new(),
+    };
+    format!("lost: {frames}, sent {after}{before}")
+}

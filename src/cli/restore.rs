@@ -1,0 +1,61 @@
+//! `relaybox restore`: makes a data directory of a backup.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::progress::{Bar, counted, messages};
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, operate, output};
+use crate::store;
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox restore /mnt/backup/relaybox
+  relaybox restore /mnt/backup/relaybox --data /var/lib/relaybox
+
+The backup is verified first, and the data directory must be new or empty. Run it as the user
+that the server runs as.";
+
+/// Puts a backup in the place of a new data directory
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RestoreArgs {
+    /// The backup: made by `relaybox backup`, or a plain copy of a data directory
+    #[arg(value_name = "SRC")]
+    src: PathBuf,
+    #[command(flatten)]
+    settings: SettingArgs<DataOnly>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
+    let data = operate::load(&args.settings)?.data;
+    let bar = Bar::of_bytes("verifying and copying");
+    let restored = store::restore(&args.src, &data, &|done, all| bar.set(done, all));
+    drop(bar);
+    let restored = restored?;
+    output::print(&format!(
+        "{} restored into {}; {}",
+        counted(restored.segments, "segment"),
+        data.display(),
+        messages(restored.messages, restored.newest),
+    ))?;
+    if !restored.complete {
+        output::hint(
+            "The backup was interrupted before its end: later messages may be missing from it.",
+        );
+    }
+    // So that the first start is a fast one, and whatever it would stumble over shows now. The
+    // settings are those that came with the backup.
+    let bar = Bar::open_end("making the index");
+    let config = operate::load(&args.settings)?;
+    let opened = operate::open(&config);
+    if let Ok(store) = &opened {
+        store.close();
+    }
+    drop(bar);
+    opened?;
+    output::hint("The index is made: the server can be started.");
+    Ok(())
+}

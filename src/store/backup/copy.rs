@@ -1,0 +1,160 @@
+//! Copies one segment, and tells whether a copy is still what it is a copy of.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{Advice, fadvise};
+
+use super::super::api::OpenError;
+use super::super::check::JournalEnd;
+use super::super::files::FileSystem;
+use super::super::journal::{HEADER_BYTES, SegmentStream, Step, list, uncompressed};
+use super::super::layout::io_error;
+
+/// Copied at once, and made durable: no flood of writes piles up before the disk that a
+/// running server's commits would have to wait behind.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// How much of a segment is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    All,
+    /// Its uncompressed bytes up to here: the last segment, which may be written on. If it was
+    /// made again meanwhile, it is sealed, and all of it is copied.
+    UpTo(u64),
+}
+
+/// Copies a segment; answers how many bytes that were. `each` is told of them on the way.
+pub(super) fn copy(
+    files: &dyn FileSystem,
+    from: &Path,
+    to: &Path,
+    part: Part,
+    each: &mut dyn FnMut(u64),
+) -> Result<u64, OpenError> {
+    let source = File::open(from).map_err(io_error("cannot read", from))?;
+    let found = source.metadata().map_err(io_error("cannot read", from))?;
+    let stream = SegmentStream::open(files, from)?;
+    let rewritten = stream.header().rewritten_to.is_some();
+    let mut how = OpenOptions::new();
+    how.write(true).create(true).truncate(true).mode(0o600);
+    let target = how.open(to).map_err(io_error("cannot create", to))?;
+    let (mut reader, size): (Box<dyn Read>, u64) = match part {
+        Part::UpTo(end) if !rewritten && stream.is_compressed() => {
+            let opened = uncompressed(files, from).map_err(io_error("cannot read", from))?;
+            (Box::new(opened.0), end)
+        }
+        Part::UpTo(end) if !rewritten => (Box::new(&source), end),
+        _ => (Box::new(&source), found.len()),
+    };
+    drop(stream);
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    let mut left = size;
+    while left > 0 {
+        piece.clear();
+        let wanted = left.min(PIECE_BYTES as u64);
+        let read = (&mut reader).take(wanted).read_to_end(&mut piece);
+        read.map_err(io_error("cannot read", from))?;
+        if piece.is_empty() {
+            break;
+        }
+        (&target)
+            .write_all(&piece)
+            .and_then(|()| target.sync_data())
+            .map_err(io_error("cannot write", to))?;
+        left -= piece.len() as u64;
+        each(piece.len() as u64);
+    }
+    let whole = size == found.len() && left == 0;
+    finish(&source, &target, &found, whole).map_err(io_error("cannot write", to))?;
+    Ok(size - left)
+}
+
+/// A copy of a whole file has its time, by which the next backup knows it. And what is read
+/// back comes from the disk, while what the server uses keeps its place in memory.
+fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Result<()> {
+    if whole {
+        target.set_modified(found.modified()?)?;
+    }
+    target.sync_all()?;
+    for file in [source, target] {
+        if let Err(error) = fadvise(file, 0, None, Advice::DontNeed) {
+            tracing::debug!(%error, "a copied file stays in memory");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a copy is what another copy would be: same size, time and header.
+pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, part: Part) -> bool {
+    let (Ok(source), Ok(copy)) = (std::fs::metadata(from), std::fs::metadata(to)) else {
+        return false;
+    };
+    let times = source.modified().ok().zip(copy.modified().ok());
+    if source.len() != copy.len() || times.is_none_or(|(source, copy)| source != copy) {
+        return false;
+    }
+    let (Ok(source), Ok(copy)) = (
+        SegmentStream::open(files, from),
+        SegmentStream::open(files, to),
+    ) else {
+        return false;
+    };
+    let sealed = source.is_compressed();
+    let same = source.header() == copy.header() && sealed == copy.is_compressed();
+    // What is still written on is whole only up to the end that counts now.
+    same && (sealed || part == Part::All || part == Part::UpTo(copy_bytes(to)))
+}
+
+fn copy_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// The end of the journal of a stopped server, before what a crash may have torn.
+pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<JournalEnd, OpenError> {
+    let names = list(files, journal)?;
+    let Some(name) = names.last() else {
+        return Err(OpenError::Damaged {
+            path: journal.to_owned(),
+            offset: 0,
+            what: "its segments are missing".to_owned(),
+        });
+    };
+    let path = name.path(journal);
+    let mut stream = SegmentStream::open(files, &path)?;
+    let mut end = JournalEnd {
+        segment: name.number,
+        offset: HEADER_BYTES as u64,
+        sequence: stream.header().first_sequence,
+    };
+    loop {
+        match stream.next() {
+            Ok(Step::Frame(frame)) => end.sequence = frame.sequence.saturating_add(1),
+            // Whether what is behind it is only torn, the walk over the copy would not know.
+            Ok(Step::Bad) => {
+                let resumed = stream.resume(end.sequence);
+                return match resumed.map_err(io_error("cannot read", &path))? {
+                    Ok(found) => Err(OpenError::Damaged {
+                        path,
+                        offset: end.offset,
+                        what: format!(
+                            "frame {} is bad, and a good one follows at byte {found}",
+                            end.sequence
+                        ),
+                    }),
+                    Err(_) => Ok(end),
+                };
+            }
+            Ok(Step::End) => {
+                let next = stream.header().rewritten_to;
+                end.sequence = end.sequence.max(next.unwrap_or_default());
+                return Ok(end);
+            }
+            Err(source) => return Err(io_error("cannot read", &path)(source)),
+        }
+        end.offset = stream.offset();
+    }
+}

@@ -1,0 +1,71 @@
+//! `BACKUP`: says that a directory is a backup, whether the last run came to its end, and how
+//! far the journal reaches at least. So the loss of its end shows, too.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::api::OpenError;
+use super::super::check::CheckReport;
+use super::super::files::FileSystem;
+use super::super::layout;
+
+/// The file's name.
+pub(super) const BACKUP: &str = "BACKUP";
+
+/// What the file says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct Mark {
+    /// Whether the last run came to its end.
+    pub(in crate::store) complete: bool,
+    /// Everything before the frame with this sequence is in it.
+    pub(in crate::store) sequence: u64,
+}
+
+impl Mark {
+    /// A run has come to its end.
+    pub(super) fn complete(report: &CheckReport) -> Self {
+        Self {
+            complete: true,
+            sequence: report.end.sequence,
+        }
+    }
+
+    /// `None` where there is none; one that cannot be read says nothing.
+    pub(in crate::store) fn read(
+        files: &dyn FileSystem,
+        dir: &Path,
+    ) -> Result<Option<Self>, OpenError> {
+        let bytes = layout::read(files, dir, BACKUP)?;
+        Ok(bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    /// Writes the file.
+    pub(super) fn write(self, files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+        let Self { complete, sequence } = self;
+        let text = format!("{{\"complete\": {complete}, \"sequence\": {sequence}}}\n");
+        layout::put(files, dir, BACKUP, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::super::files::RealFileSystem;
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Mark::read(&RealFileSystem, dir.path()).unwrap();
+        assert_eq!(read(), None);
+        let mark = Mark {
+            complete: true,
+            sequence: 900,
+        };
+        mark.write(&RealFileSystem, dir.path()).unwrap();
+        assert_eq!(read(), Some(mark));
+        std::fs::write(dir.path().join(BACKUP), "rubbish").unwrap();
+        assert_eq!(read(), Some(Mark::default()));
+    }
+}

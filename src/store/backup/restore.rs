@@ -1,0 +1,215 @@
+//! Puts a backup, or a plain copy of a data directory, back in the place of a data directory.
+//!
+//! Invariants: nothing that is there is written over; while the copying goes on, and after it
+//! was interrupted, `journal.restoring` says that the directory does not hold everything, and
+//! no server serves it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::api::OpenError;
+use super::super::check::{CheckReport, Damage, Progress, check_journal, known, segments};
+use super::super::files::{FileSystem, RealFileSystem};
+use super::super::journal::SegmentStream;
+use super::super::layout::{self, io_error};
+use super::copy::{Part, copy};
+use super::mark::Mark;
+use super::place::entries;
+use super::take_along;
+use crate::model::MsgId;
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Something cannot be read or written, or is in use.
+    #[error(transparent)]
+    Files(#[from] OpenError),
+    /// There is no backup.
+    #[error("{0} is neither a backup nor a copy of a data directory")]
+    NoBackup(PathBuf),
+    /// The place is taken.
+    #[error("{dir} is not empty: it holds {entry:?}; restore into a new directory")]
+    NotEmpty {
+        /// The place.
+        dir: PathBuf,
+        /// Something in it.
+        entry: String,
+    },
+    /// The backup is damaged.
+    #[error(
+        "the backup is damaged in {places} places, the first: {first}; relaybox check names \
+         them all, and with --repair keeps what can be read"
+    )]
+    Damaged {
+        /// How many places.
+        places: u64,
+        /// The first.
+        first: Damage,
+    },
+    /// Its end is missing.
+    #[error(
+        "the backup {src} held everything before frame {then}, and now ends before frame {now}"
+    )]
+    Short {
+        /// The backup.
+        src: PathBuf,
+        /// How far it reached,
+        then: u64,
+        /// and how far it does.
+        now: u64,
+    },
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Segments that were copied.
+    pub segments: u64,
+    /// Messages in them.
+    pub messages: u64,
+    /// The newest of them.
+    pub newest: MsgId,
+    /// Whether the backup's last run came to its end; a plain copy does not say.
+    pub complete: bool,
+}
+
+/// Verifies the backup `src` and copies it into the new data directory `dir`.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restored, RestoreError> {
+    let files = &RealFileSystem;
+    match known(files, src) {
+        Err(OpenError::Missing(src)) => return Err(RestoreError::NoBackup(src)),
+        known => known?,
+    }
+    let _src_held = layout::hold(src)?;
+    check_empty(dir)?;
+    let bytes = |done: u64, all: u64| progress(done, 2 * all);
+    let report = check_journal(files, src, None, &bytes)?;
+    let complete = check_whole(files, src, &report)?;
+
+    let restoring = dir.join(layout::RESTORING);
+    files
+        .create_dir(dir)
+        .map_err(io_error("cannot create", dir))?;
+    let lock_path = dir.join(layout::LOCK);
+    let lock = files.lock(&lock_path);
+    let lock = lock.map_err(io_error("cannot lock", &lock_path))?;
+    let _lock = lock.ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
+    if restoring.exists() {
+        // What an interrupted restore left: copies, not yet used by anybody.
+        fs::remove_dir_all(&restoring).map_err(io_error("cannot remove", &restoring))?;
+    }
+    files
+        .create_dir(&restoring)
+        .and_then(|()| files.sync_dir(dir))
+        .map_err(io_error("cannot create", &restoring))?;
+    copy_journal(files, src, &restoring, &report, progress)?;
+    for name in [
+        layout::VERSION,
+        layout::ID,
+        layout::SETTINGS,
+        layout::SWEEP_DUE,
+    ] {
+        take_along(files, src, dir, name)?;
+    }
+    // From here on it is a data directory.
+    let journal = dir.join(layout::JOURNAL);
+    files
+        .rename(&restoring, &journal)
+        .and_then(|()| files.sync_dir(dir))
+        .map_err(io_error("cannot write", &journal))?;
+    Ok(Restored {
+        segments: report.segments,
+        messages: report.messages,
+        newest: report.newest,
+        complete,
+    })
+}
+
+/// A place that holds nothing, or only what an interrupted restore left.
+fn check_empty(dir: &Path) -> Result<(), RestoreError> {
+    let found = entries(dir)?;
+    if found.iter().any(|entry| entry == layout::LOCK) {
+        layout::hold(dir)?;
+    }
+    let again = found.iter().any(|entry| entry == layout::RESTORING);
+    let ours = [
+        layout::RESTORING,
+        layout::LOCK,
+        layout::VERSION,
+        layout::ID,
+        layout::SETTINGS,
+        layout::SWEEP_DUE,
+    ];
+    let fine = |entry: &str| {
+        let name = entry.strip_suffix(".new").unwrap_or(entry);
+        entry == "lost+found" || (again && ours.contains(&name))
+    };
+    match found.into_iter().find(|entry| !fine(entry)) {
+        Some(entry) => Err(RestoreError::NotEmpty {
+            dir: dir.to_owned(),
+            entry,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the backup's last run came to its end.
+fn check_whole(
+    files: &dyn FileSystem,
+    src: &Path,
+    report: &CheckReport,
+) -> Result<bool, RestoreError> {
+    if let Some(first) = report.damage.first() {
+        return Err(RestoreError::Damaged {
+            places: report.damage.len() as u64 + report.more_damage,
+            first: first.clone(),
+        });
+    }
+    let Some(mark) = Mark::read(files, src)? else {
+        return Ok(true);
+    };
+    if mark.sequence > report.end.sequence {
+        return Err(RestoreError::Short {
+            src: src.to_owned(),
+            then: mark.sequence,
+            now: report.end.sequence,
+        });
+    }
+    Ok(mark.complete)
+}
+
+fn copy_journal(
+    files: &dyn FileSystem,
+    src: &Path,
+    to: &Path,
+    report: &CheckReport,
+    progress: Progress<'_>,
+) -> Result<(), OpenError> {
+    let from = src.join(layout::JOURNAL);
+    let names = segments(files, &from)?;
+    let mut all = 0;
+    for name in &names {
+        let path = name.path(&from);
+        let metadata = fs::metadata(&path).map_err(io_error("cannot read", &path))?;
+        all += metadata.len();
+    }
+    let mut done = all;
+    for name in &names {
+        let (from, to) = (name.path(&from), name.path(to));
+        let open = name.number == report.end.segment
+            && !SegmentStream::open(files, &from)?.is_compressed();
+        // Without what a crash may have torn.
+        let part = match open {
+            true => Part::UpTo(report.end.offset),
+            false => Part::All,
+        };
+        copy(files, &from, &to, part, &mut |bytes| {
+            done += bytes;
+            progress(done.min(2 * all), 2 * all);
+        })?;
+    }
+    files.sync_dir(to).map_err(io_error("cannot write in", to))
+}

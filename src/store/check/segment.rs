@@ -1,0 +1,198 @@
+//! Reads one segment to its end, whatever is wrong with it.
+//!
+//! What is right is streamed. From the first thing on that is not, the rest is taken into
+//! memory as far as it can be had (a segment is some 32 MiB) and searched for right frames.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::super::files::FileSystem;
+use super::super::journal::{
+    Frame, HEADER_BYTES, SegmentHeader, SegmentStream, Step, find_valid, uncompressed,
+};
+
+/// What a decoder is asked for at once: it loses what it made before an error.
+const PIECE_BYTES: usize = 4096;
+/// More than any segment has.
+const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+
+/// A part of a segment; offsets count from its uncompressed beginning.
+#[derive(Debug)]
+pub(in crate::store) enum Piece<'a> {
+    /// A right frame, and where it begins.
+    Frame(u64, Frame<'a>),
+    /// Bytes that are no right frame.
+    Bad(Bad<'a>),
+}
+
+/// Bytes that are no right frame.
+#[derive(Debug)]
+pub(in crate::store) struct Bad<'a> {
+    /// Where they begin, and how many there are.
+    pub(in crate::store) offset: u64,
+    pub(in crate::store) bytes: u64,
+    /// What was found there.
+    pub(in crate::store) why: &'a str,
+    /// Whether they are the last that can be had of a file that does not end there.
+    pub(in crate::store) cut_short: bool,
+}
+
+/// Hands over the pieces of a segment, in order, until `visit` wants no more.
+pub(in crate::store) fn read(
+    files: &dyn FileSystem,
+    path: &Path,
+    mut stream: SegmentStream,
+    visit: &mut dyn FnMut(Piece<'_>) -> bool,
+) {
+    let header = *stream.header();
+    let mut sequence = header.first_sequence;
+    let (bad_from, why) = loop {
+        let offset = stream.offset();
+        match stream.next() {
+            Ok(Step::Frame(frame)) => {
+                sequence = sequence.max(frame.sequence.saturating_add(1));
+                if !visit(Piece::Frame(offset, frame)) {
+                    return;
+                }
+            }
+            Ok(Step::End) => return,
+            Ok(Step::Bad) => break (offset, "no right frame is here".to_owned()),
+            Err(error) => break (offset, error.to_string()),
+        }
+    };
+    drop(stream);
+    let plain = plain(files, path);
+    let rest = plain.bytes.get(bad_from as usize..).unwrap_or_default();
+    search(rest, plain.whole, bad_from, &header, sequence, &why, visit);
+}
+
+/// As [`read`], of a segment whose header is lost: its frames say what it was.
+pub(in crate::store) fn read_headless(
+    plain: &Plain,
+    header: &SegmentHeader,
+    visit: &mut dyn FnMut(Piece<'_>) -> bool,
+) {
+    let why = "the segment's header is bad";
+    search(&plain.bytes, plain.whole, 0, header, 0, why, visit);
+}
+
+/// `whole` says that the bytes are all there are; else they end in damage.
+fn search(
+    bytes: &[u8],
+    whole: bool,
+    offset: u64,
+    header: &SegmentHeader,
+    sequence_min: u64,
+    why: &str,
+    visit: &mut dyn FnMut(Piece<'_>) -> bool,
+) {
+    let mut at = 0;
+    let mut sequence = sequence_min;
+    loop {
+        let found = find_valid(bytes, at, header.generation, sequence);
+        let to = found.unwrap_or(bytes.len());
+        let ends_badly = found.is_none() && !(whole && at == to);
+        if to > at || ends_badly {
+            let bad = Bad {
+                offset: offset + at as u64,
+                bytes: (to - at) as u64,
+                why,
+                cut_short: found.is_none() && !whole,
+            };
+            if !visit(Piece::Bad(bad)) {
+                return;
+            }
+        }
+        let Some(found) = found else { return };
+        at = found;
+        while let Some(frame) = Frame::parse(&bytes[at..], header.generation) {
+            if frame.sequence < sequence {
+                break;
+            }
+            let length = frame.bytes.len();
+            sequence = frame.sequence.saturating_add(1);
+            if !visit(Piece::Frame(offset + at as u64, frame)) {
+                return;
+            }
+            at += length;
+        }
+    }
+}
+
+/// The uncompressed bytes of a segment, as far as they can be had.
+pub(in crate::store) struct Plain {
+    bytes: Vec<u8>,
+    /// Whether that is all.
+    whole: bool,
+}
+
+impl Plain {
+    /// The header, or what it was, by the first right frame. `last_id` is what the file's
+    /// name says.
+    pub(in crate::store) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
+        if let Ok(header) = SegmentHeader::decode(&self.bytes) {
+            return Some(header);
+        }
+        const MAGIC: &[u8] = b"rbF1";
+        let starts = (0..self.bytes.len()).filter(|at| self.bytes[*at..].starts_with(MAGIC));
+        starts.into_iter().find_map(|at| {
+            let generation = self.bytes.get(at + 4..at + 12)?.try_into().ok()?;
+            let generation = u64::from_le_bytes(generation);
+            let frame = Frame::parse(&self.bytes[at..], generation)?;
+            Some(SegmentHeader {
+                number,
+                generation,
+                first_sequence: frame.sequence,
+                last_id,
+                rewritten_to: None,
+                journal: 0,
+            })
+        })
+    }
+}
+
+/// Reads what can be read of a segment.
+pub(in crate::store) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
+    let mut bytes = Vec::new();
+    let whole = decode(files, path, PIECE_BYTES, 0, &mut bytes).is_ok();
+    if !whole {
+        // Again, and from there byte by byte: a frame may end right before the error.
+        let known = bytes.len();
+        if let Err(error) = decode(files, path, 1, known, &mut bytes) {
+            tracing::debug!(%error, "a segment is readable only in part");
+        }
+    }
+    Plain { bytes, whole }
+}
+
+/// Appends what is behind the first `skip` bytes, `piece_bytes` at a time.
+fn decode(
+    files: &dyn FileSystem,
+    path: &Path,
+    piece_bytes: usize,
+    skip: usize,
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    let (source, _) = uncompressed(files, path)?;
+    let mut source = source.take(SEGMENT_BYTES_MAX);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut skipped = 0;
+    while skipped < skip {
+        let wanted = (skip - skipped).min(piece.len());
+        let count = source.read(&mut piece[..wanted])?;
+        if count == 0 {
+            return Ok(());
+        }
+        skipped += count;
+    }
+    loop {
+        let count = source.read(&mut piece[..piece_bytes])?;
+        if count == 0 {
+            return Ok(());
+        }
+        bytes.extend_from_slice(&piece[..count]);
+    }
+}
+
+/// Where the first frame of a segment begins.
+pub(in crate::store) const FIRST_FRAME: u64 = HEADER_BYTES as u64;

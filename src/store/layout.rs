@@ -1,0 +1,116 @@
+//! The data directory's own files: their names, the version of it all, and its identity.
+//!
+//! The identity (`ID`) is a random number that backups carry, too: a backup is brought up
+//! to date only from the directory that it is one of.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+use super::api::OpenError;
+use super::files::{self, FileSystem};
+use super::journal::SegmentHeader;
+
+/// The version of the layout.
+const VERSION_NUMBER: u32 = 1;
+
+pub(super) const VERSION: &str = "VERSION";
+pub(super) const LOCK: &str = "LOCK";
+pub(super) const ID: &str = "ID";
+pub(super) const JOURNAL: &str = "journal";
+/// Settings, if the operator put them there.
+pub(super) const SETTINGS: &str = "relaybox.toml";
+/// Says that something on disk is to go.
+pub(super) const SWEEP_DUE: &str = "sweep.due";
+/// The journal of a restore that is not at its end: while it is there, nothing else counts.
+pub(super) const RESTORING: &str = "journal.restoring";
+
+/// Makes sure that a directory whose lock is held is one that this program may open, and
+/// gives a new one its version and identity.
+pub(super) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    if dir.join(RESTORING).exists() {
+        return Err(OpenError::HalfRestored(dir.to_owned()));
+    }
+    if !check_version(files, dir)? {
+        let text = format!("{VERSION_NUMBER}\n");
+        put(files, dir, VERSION, text.as_bytes())?;
+    }
+    if read(files, dir, ID)?.is_none() {
+        let id = format!("{:016x}\n", SegmentHeader::random_generation());
+        put(files, dir, ID, id.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether the directory has a version; an error where it is not one that is known.
+pub(super) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
+    let Some(found) = read(files, dir, VERSION)? else {
+        return Ok(false);
+    };
+    let number = std::str::from_utf8(&found).ok().map(str::trim);
+    match number.and_then(|number| number.parse().ok()) {
+        Some(VERSION_NUMBER) => Ok(true),
+        Some(found) if found > VERSION_NUMBER => Err(OpenError::TooNew {
+            found,
+            known: VERSION_NUMBER,
+        }),
+        _ => Err(OpenError::Damaged {
+            path: dir.join(VERSION),
+            offset: 0,
+            what: "it does not hold a version".to_owned(),
+        }),
+    }
+}
+
+/// One of the small files; `None` where there is none.
+pub(super) fn read(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+) -> Result<Option<Vec<u8>>, OpenError> {
+    let path = dir.join(name);
+    files.read(&path).map_err(io_error("cannot read", &path))
+}
+
+/// Writes one of the small files whole.
+pub(super) fn put(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), OpenError> {
+    files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
+}
+
+/// Keeps others from a directory that is only read, or that is a backup: by its lock file
+/// where it has one, else by a lock on itself. Makes no file.
+pub(super) fn hold(dir: &Path) -> Result<File, OpenError> {
+    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let path = dir.join(LOCK);
+    let mut how = OpenOptions::new();
+    let (file, is_dir) = match how.read(true).write(true).open(&path) {
+        Ok(file) => (Ok(file), false),
+        Err(error) if error.kind() == NotFound => (File::open(dir), true),
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            (File::open(&path), false)
+        }
+        Err(error) => (Err(error), false),
+    };
+    let file = file.map_err(io_error("cannot open", if is_dir { dir } else { &path }))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        // Some network file systems lock no directories.
+        Err(TryLockError::Error(error)) if !is_dir => Err(io_error("cannot lock", &path)(error)),
+        _ => Ok(file),
+    }
+}
+
+/// Puts what was tried, and on what, beside the system's reason.
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        action,
+        path,
+        source,
+    }
+}

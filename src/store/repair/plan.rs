@@ -1,0 +1,181 @@
+//! Decides what becomes of each segment's file, and what is lost.
+
+use std::collections::BTreeMap;
+
+use super::super::journal::{SegmentHeader, SegmentName};
+use super::scan::Candidate;
+use super::{Loss, chain};
+use crate::model::MsgId;
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Files that are moved aside.
+    pub(super) aside: Vec<SegmentName>,
+    /// Segments that are made anew.
+    pub(super) made: Vec<Made>,
+    pub(super) losses: Vec<Loss>,
+}
+
+/// A segment that is made anew.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Its name.
+    pub(super) name: SegmentName,
+    pub(super) header: SegmentHeader,
+    /// The file that its frames come from; `None`: it gets none.
+    pub(super) source: Option<SegmentName>,
+}
+
+/// What is to be done about these files, of which `candidates` can be used.
+pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Plan {
+    let journal = mark(&candidates);
+    candidates.retain(|candidate| [journal, 0].contains(&candidate.header.journal));
+    candidates.sort_by_key(|candidate| (candidate.header.number, candidate.name));
+    let chosen = chain::best(&candidates).into_iter();
+    let chosen: BTreeMap<u64, &Candidate> = chosen
+        .map(|at| (candidates[at].header.number, &candidates[at]))
+        .collect();
+    let mut planner = Planner {
+        names,
+        journal,
+        kept: Vec::new(),
+        reached: 1,
+        last_id: 0,
+        plan: Plan::default(),
+    };
+    let last = chosen.keys().last().copied().unwrap_or_default();
+    for number in 1..=last {
+        let next = chosen.range(number + 1..).next().map(|(_, next)| *next);
+        match (chosen.get(&number), next) {
+            (Some(candidate), next) => planner.take(number, candidate, next),
+            (None, Some(next)) => planner.fill(number, next),
+            (None, None) => {}
+        }
+    }
+    if names.last().is_some_and(|name| name.number > last) {
+        planner.lose(None, None);
+    }
+    let kept = planner.kept;
+    let mut plan = planner.plan;
+    plan.aside = names
+        .iter()
+        .copied()
+        .filter(|n| !kept.contains(n))
+        .collect();
+    plan
+}
+
+/// The mark of the journal that most frames are of; 0 is that of a header which was lost.
+fn mark(candidates: &[Candidate]) -> u32 {
+    let mut frames: BTreeMap<u32, u64> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|c| c.header.journal != 0) {
+        *frames.entry(candidate.header.journal).or_default() += candidate.frames + 1;
+    }
+    let most = frames.into_iter().max_by_key(|(_, frames)| *frames);
+    most.map_or_else(SegmentHeader::random_journal, |(journal, _)| journal)
+}
+
+struct Planner<'a> {
+    names: &'a [SegmentName],
+    /// The journal's mark.
+    journal: u32,
+    kept: Vec<SegmentName>,
+    /// The sequence and the id that the segments so far reach up to.
+    reached: u64,
+    last_id: u64,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn take(&mut self, number: u64, candidate: &Candidate, next: Option<&Candidate>) {
+        let first_behind = next.map(|next| next.header.first_sequence);
+        let adjacent = next.is_some_and(|next| next.header.number == number + 1);
+        let short = adjacent && first_behind.is_some_and(|first| candidate.end < first);
+        let in_place = candidate.name.number == number;
+        let end = first_behind.map_or(candidate.end, |first| candidate.end.min(first));
+        for gap in &candidate.gaps {
+            let counts = first_behind.is_none_or(|first| gap.from < first);
+            if counts {
+                self.plan.losses.push(Loss {
+                    from: gap.from,
+                    to: Some(gap.to),
+                    after: MsgId(gap.after),
+                    before: gap
+                        .before
+                        .or(next.map(|next| next.header.last_id))
+                        .map(MsgId),
+                });
+            }
+        }
+        (self.reached, self.last_id) = (end, candidate.last_id.max(self.last_id));
+        if let Some(next) = next.filter(|_| short) {
+            self.lose(Some(next.header.first_sequence), Some(next.header.last_id));
+        }
+        if candidate.whole && in_place && !short {
+            return self.kept.push(candidate.name);
+        }
+        if candidate.torn && next.is_none() {
+            self.lose(None, None);
+        }
+        let rewritten_to = match first_behind {
+            Some(first) if adjacent => first,
+            _ => end,
+        };
+        self.reached = rewritten_to;
+        self.plan.made.push(Made {
+            name: self.name(number, candidate.header.last_id),
+            header: SegmentHeader {
+                number,
+                generation: SegmentHeader::random_generation(),
+                first_sequence: candidate.header.first_sequence,
+                last_id: candidate.header.last_id,
+                rewritten_to: Some(rewritten_to),
+                journal: self.journal,
+            },
+            source: Some(candidate.name),
+        });
+    }
+
+    /// A segment without frames, so that the numbers have no gap.
+    fn fill(&mut self, number: u64, next: &Candidate) {
+        let to = next.header.first_sequence;
+        let from = self.reached.min(to);
+        self.reached = from;
+        self.lose(Some(to), Some(next.header.last_id));
+        let last_id = self.last_id.min(next.header.last_id);
+        self.plan.made.push(Made {
+            name: self.name(number, last_id),
+            header: SegmentHeader {
+                number,
+                generation: SegmentHeader::random_generation(),
+                first_sequence: from,
+                last_id,
+                rewritten_to: Some(to),
+                journal: self.journal,
+            },
+            source: None,
+        });
+        self.reached = to;
+    }
+
+    fn lose(&mut self, to: Option<u64>, before: Option<u64>) {
+        if to.is_none_or(|to| self.reached < to) {
+            self.plan.losses.push(Loss {
+                from: self.reached,
+                to,
+                after: MsgId(self.last_id),
+                before: before.map(MsgId),
+            });
+        }
+    }
+
+    /// The name of the file that has the number now, or one for it.
+    fn name(&self, number: u64, last_id: u64) -> SegmentName {
+        let there = self.names.iter().find(|name| name.number == number);
+        there.copied().unwrap_or(SegmentName {
+            number,
+            first_id: last_id.saturating_add(1),
+        })
+    }
+}

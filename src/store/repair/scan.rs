@@ -1,0 +1,171 @@
+//! Finds out what of one segment's file can be kept.
+
+use std::path::Path;
+
+use super::super::check::segment::{self, Piece, Plain, plain, read_headless};
+use super::super::files::FileSystem;
+use super::super::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
+use super::super::record::{self, Record};
+
+/// Frames that are not there, or not readable, between two that are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// The first of them, and the one behind them.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// The last id before them, and the first behind.
+    pub(super) after: u64,
+    pub(super) before: Option<u64>,
+}
+
+/// A file that holds right frames, or at least a right header.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// The file.
+    pub(super) name: SegmentName,
+    pub(super) header: SegmentHeader,
+    /// Whether it can stay as it is: nothing is wrong with it, but for a torn end.
+    pub(super) whole: bool,
+    /// Whether something that is no frame stands at its end.
+    pub(super) torn: bool,
+    pub(super) frames: u64,
+    /// The sequence that comes behind it.
+    pub(super) end: u64,
+    /// The highest id in it, or before it.
+    pub(super) last_id: u64,
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl Candidate {
+    /// `None` where nothing of a file can be used.
+    pub(super) fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Option<Self> {
+        let source = Source::open(files, &name.path(journal), name)?;
+        let header = *source.header();
+        let compressed = source.is_compressed();
+        let mut candidate = Self {
+            name,
+            header,
+            whole: !matches!(source, Source::Headless(..)),
+            torn: false,
+            frames: 0,
+            end: header.first_sequence,
+            last_id: header.last_id,
+            gaps: Vec::new(),
+        };
+        source.read(files, &name.path(journal), &mut |piece| {
+            match piece {
+                Piece::Frame(_, frame) => candidate.frame(&frame),
+                Piece::Bad(bad) => {
+                    candidate.torn = true;
+                    candidate.whole &= !bad.cut_short;
+                }
+            }
+            true
+        });
+        candidate.whole &= !(candidate.torn && compressed);
+        if let Some(next) = header.rewritten_to {
+            if candidate.torn && candidate.end < next {
+                candidate.gap(next);
+            }
+            candidate.end = candidate.end.max(next);
+        }
+        Some(candidate)
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let sequence = frame.sequence;
+        self.whole &= !self.torn && sequence == self.end;
+        self.torn = false;
+        if sequence < self.end {
+            return;
+        }
+        if sequence > self.end {
+            self.gap(sequence);
+        }
+        self.frames += 1;
+        self.end = sequence.saturating_add(1);
+        let (records, all) = readable(frame);
+        self.whole &= all;
+        for (first, last) in records.iter().filter_map(|(_, record)| ids(record)) {
+            let open = self.gaps.iter_mut().filter(|gap| gap.before.is_none());
+            open.for_each(|gap| gap.before = Some(first));
+            self.last_id = self.last_id.max(last);
+        }
+    }
+
+    fn gap(&mut self, to: u64) {
+        self.gaps.push(Gap {
+            from: self.end,
+            to,
+            after: self.last_id,
+            before: None,
+        });
+    }
+}
+
+/// The records of a frame that decode, and whether that is all of them.
+pub(super) fn readable<'a>(frame: &Frame<'a>) -> (Vec<(&'a [u8], Record)>, bool) {
+    let Some(records) = frame.records() else {
+        return (Vec::new(), false);
+    };
+    let count = records.len();
+    let decode = |bytes: &'a [u8]| Some((bytes, record::decode(bytes).ok()?));
+    let decoded: Vec<_> = records.into_iter().filter_map(decode).collect();
+    let all = decoded.len() == count;
+    (decoded, all)
+}
+
+/// The first and the last id that a record gives out.
+fn ids(record: &Record) -> Option<(u64, u64)> {
+    match record {
+        Record::Send { messages, .. } => Some((messages.first()?.id.0, messages.last()?.id.0)),
+        Record::DomainRemoved { floor, .. } => Some((floor.0, floor.0)),
+        _ => None,
+    }
+}
+
+/// A way to the frames of a file.
+pub(super) enum Source {
+    Stream(SegmentStream),
+    /// Its header is lost; this is what it was, by what else is there.
+    Headless(Plain, SegmentHeader),
+}
+
+impl Source {
+    /// `None` where there are none.
+    pub(super) fn open(files: &dyn FileSystem, path: &Path, name: SegmentName) -> Option<Self> {
+        if let Ok(stream) = SegmentStream::open(files, path) {
+            return Some(Self::Stream(stream));
+        }
+        let plain = plain(files, path);
+        let header = plain.infer(name.number, name.first_id.saturating_sub(1))?;
+        Some(Self::Headless(plain, header))
+    }
+
+    pub(super) fn header(&self) -> &SegmentHeader {
+        match self {
+            Self::Stream(stream) => stream.header(),
+            Self::Headless(_, header) => header,
+        }
+    }
+
+    fn is_compressed(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.is_compressed(),
+            Self::Headless(..) => false,
+        }
+    }
+
+    /// Hands its pieces over, in order.
+    pub(super) fn read(
+        self,
+        files: &dyn FileSystem,
+        path: &Path,
+        visit: &mut dyn FnMut(Piece<'_>) -> bool,
+    ) {
+        match self {
+            Self::Stream(stream) => segment::read(files, path, stream, visit),
+            Self::Headless(plain, header) => read_headless(&plain, &header, visit),
+        }
+    }
+}
