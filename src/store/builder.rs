@@ -1,9 +1,10 @@
 //! Brings an index up to the journal: at opening, and when it must be made anew.
 //!
-//! Needs memory for one generation of the tail, however long the journal is.
+//! Needs memory for two generations of the tail, however long the journal is.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{Builder as ThreadBuilder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::api::OpenError;
@@ -12,12 +13,14 @@ use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
-use super::tail::{Generation, SendIds, SendKey, Tail};
+use super::tail::{Batch, Generation, SendIds, SendKey, Tail};
 use crate::model::MsgId;
 
-/// The index is made durable after so many bytes, as much written and not synced is
-/// what a crash tears.
-const SYNC_BYTES: usize = 1 << 20;
+/// While the store is in use, the index is made durable after so many bytes, so that no
+/// commit finds the disk busy for long.
+pub(super) const SYNC_BYTES: usize = 1 << 20;
+/// The same while nobody waits but for the index itself.
+const SYNC_BYTES_ALONE: usize = 8 << 20;
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// Space that writing a generation leaves free beside what it may take itself.
@@ -38,20 +41,21 @@ pub(super) enum BuildError {
     Surroundings(#[from] std::io::Error),
 }
 
-/// Writes a generation into the index and makes it durable. `between` is called after
-/// each write with its bytes and may pause or stop the work.
+/// Writes a generation into the index and makes it durable, as it goes on and at the end.
+/// `between` is called after each write with its bytes and may pause or stop the work.
 pub(super) fn apply(
     index: &Index,
     generation: &Generation,
     state: &IndexState,
     day_min: u64,
+    sync_bytes: usize,
     between: &mut dyn FnMut(usize) -> Result<(), IndexError>,
 ) -> Result<IndexState, IndexError> {
     let mut state = state.clone();
     let mut unsynced = 0;
     let mut pace = |index: &Index, bytes: usize| {
         unsynced += bytes;
-        if unsynced >= SYNC_BYTES {
+        if unsynced >= sync_bytes {
             index.sync()?;
             unsynced = 0;
         }
@@ -164,40 +168,80 @@ impl Builder {
     }
 
     /// Replays the journal from the index's place on, up to the frame `until`. What is
-    /// short of a generation stays in the tail. `stop` is asked at every frame.
+    /// short of a generation stays in the tail. `stop` is asked at every frame. While one
+    /// generation is written, the next one is read.
     pub(super) fn replay(
         &mut self,
         until: Option<u64>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Outcome, BuildError> {
-        let files = self.files.clone();
         let journal = self.dir.join("journal");
-        let segments = list(files.as_ref(), &journal)?;
+        let segments = list(self.files.as_ref(), &journal)?;
         let last = segments.last().map_or(0, |segment| segment.number);
         let mut progress = Instant::now();
         let from = self.state.position;
-        let mut visit = |records: Vec<Record>, behind: Position| {
-            if stop() {
-                return Err(IndexError::Sled("the store is closing".to_owned()).into());
-            }
-            if progress.elapsed() >= PROGRESS_PAUSE {
-                progress = Instant::now();
-                let messages = self.state.messages;
-                tracing::info!(
-                    segment = behind.segment,
-                    segments = last,
-                    messages,
-                    "bringing the index up to the journal"
-                );
-            }
-            self.take(records, behind)
+        let Self {
+            files,
+            dir,
+            index,
+            state,
+            domains,
+            tail,
+            ..
+        } = self;
+        let (files, dir) = (files.as_ref(), dir.as_path());
+        let target = Target {
+            files,
+            dir,
+            index,
+            day_min: self.day_min,
+            counts: self.counts,
         };
-        let outcome = replay(files.as_ref(), &journal, &segments, from, until, &mut visit)?;
-        if let Outcome::Reached(end) = &outcome {
-            // Behind the last frame, but perhaps not where the next one comes.
-            self.tail.advance(MsgId::ZERO, end.position);
-        }
-        Ok(outcome)
+        std::thread::scope(|scope| {
+            let mut writing = Writing::default();
+            let mut visit = |records: Vec<Record>, behind: Position| -> Result<(), BuildError> {
+                if stop() {
+                    return Err(IndexError::Sled("the store is closing".to_owned()).into());
+                }
+                if progress.elapsed() >= PROGRESS_PAUSE {
+                    progress = Instant::now();
+                    let messages = state.messages + tail.active.messages;
+                    tracing::info!(
+                        segment = behind.segment,
+                        segments = last,
+                        messages,
+                        "bringing the index up to the journal"
+                    );
+                }
+                take(domains, tail, records, behind);
+                if tail.active.bytes < self.checkpoint_bytes {
+                    return Ok(());
+                }
+                writing.end(state)?;
+                match check_space(files, dir, &tail.active) {
+                    Ok(()) => {}
+                    // It can wait in memory until a checkpoint finds space.
+                    Err(_) if tail.bytes() < self.tail_bytes_max => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+                let frozen = tail.freeze();
+                // Nobody reads it but the writer, who frees it.
+                tail.frozen = None;
+                let before = state.clone();
+                let thread = ThreadBuilder::new().name("index".to_owned());
+                let thread = thread.spawn_scoped(scope, move || target.write(&frozen, &before))?;
+                writing.thread = Some(thread);
+                Ok(())
+            };
+            let replayed = replay(files, &journal, &segments, from, until, &mut visit);
+            writing.end(state)?;
+            let outcome = replayed?;
+            if let Outcome::Reached(end) = &outcome {
+                // Behind the last frame, but perhaps not where the next one comes.
+                tail.advance(MsgId::ZERO, end.position);
+            }
+            Ok(outcome)
+        })
     }
 
     /// Opens the index again with another cache, all of which is then free.
@@ -212,75 +256,114 @@ impl Builder {
         Ok(Self { index, ..self })
     }
 
-    fn take(&mut self, records: Vec<Record>, behind: Position) -> Result<(), BuildError> {
-        let mut last_id = MsgId::ZERO;
-        for record in records {
-            if let Some((domain, state)) = self.domains.apply(&record) {
-                last_id = last_id.max(state.floor);
-                self.tail.push_domain(domain, state);
-            }
-            match record {
-                Record::Send {
-                    messages,
-                    client_msg_id,
-                } => {
-                    let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
-                        continue;
-                    };
-                    last_id = last_id.max(last.id);
-                    if let Some(client_msg_id) = client_msg_id {
-                        let key = SendKey {
-                            domain: first.mailbox.domain.clone(),
-                            from_id: first.from_id.clone(),
-                            client_msg_id,
-                        };
-                        let ids = SendIds {
-                            first: first.id,
-                            count: messages.len() as u32,
-                        };
-                        self.tail.push_send(key, ids);
-                    }
-                    self.tail.push_messages(&Arc::new(messages));
-                }
-                Record::SendIds { key, ids } => {
-                    last_id = last_id.max(ids.last());
-                    self.tail.push_send(key, ids);
-                }
-                Record::Erased { mailbox, upto, .. } => {
-                    // It may have been issued and never stored; what comes next is above it.
-                    last_id = last_id.max(upto);
-                    self.domains.erase(&mailbox, upto);
-                    self.tail.push_erased(mailbox, upto);
-                }
-                Record::Cursor { device, change } => self.tail.push_cursor(&device, change),
-                Record::Domain(_) | Record::DomainRemoved { .. } => {}
-            }
-        }
-        self.tail.advance(last_id, behind);
-        if self.tail.active.bytes < self.checkpoint_bytes {
-            return Ok(());
-        }
-        match check_space(self.files.as_ref(), &self.dir, &self.tail.active) {
-            Ok(()) => self.flush(),
-            // It can wait in memory until a checkpoint finds space.
-            Err(_) if self.tail.bytes() < self.tail_bytes_max => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
         let frozen = self.tail.freeze();
-        if self.counts {
-            expect_fewer_cursors(self.files.as_ref(), &self.dir, &frozen, &self.state)?;
-        }
-        self.state = apply(&self.index, &frozen, &self.state, self.day_min, &mut |_| {
-            Ok(())
-        })?;
+        let target = Target {
+            files: self.files.as_ref(),
+            dir: &self.dir,
+            index: &self.index,
+            day_min: self.day_min,
+            counts: self.counts,
+        };
+        self.state = target.write(&frozen, &self.state)?;
         self.tail.frozen = None;
+        Ok(())
+    }
+}
+
+/// What generations are written into.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    files: &'a dyn FileSystem,
+    dir: &'a Path,
+    index: &'a Index,
+    day_min: u64,
+    counts: bool,
+}
+
+impl Target<'_> {
+    fn write(&self, frozen: &Generation, state: &IndexState) -> Result<IndexState, BuildError> {
         if self.counts {
-            save(self.files.as_ref(), &self.dir, &self.state)?;
+            expect_fewer_cursors(self.files, self.dir, frozen, state)?;
+        }
+        let sync_bytes = match self.counts {
+            true => SYNC_BYTES_ALONE,
+            false => SYNC_BYTES,
+        };
+        let mut on = |_| Ok(());
+        let state =
+            guarded(|| apply(self.index, frozen, state, self.day_min, sync_bytes, &mut on))?;
+        if self.counts {
+            save(self.files, self.dir, &state)?;
+        }
+        Ok(state)
+    }
+}
+
+/// The thread that writes a generation, if one does.
+#[derive(Default)]
+struct Writing<'scope> {
+    thread: Option<ScopedJoinHandle<'scope, Result<IndexState, BuildError>>>,
+}
+
+impl Writing<'_> {
+    /// Waits for it, and takes over how far the index is then.
+    fn end(&mut self, state: &mut IndexState) -> Result<(), BuildError> {
+        if let Some(thread) = self.thread.take() {
+            let written = thread.join();
+            *state = written.unwrap_or(Err(IndexError::Panicked.into()))?;
         }
         Ok(())
     }
+}
+
+/// Puts what a frame of the journal holds into the tail.
+fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>, behind: Position) {
+    let mut last_id = MsgId::ZERO;
+    let mut batch = Vec::new();
+    for record in records {
+        if let Some((domain, state)) = domains.apply(&record) {
+            last_id = last_id.max(state.floor);
+            tail.push_domain(domain, state);
+        }
+        match record {
+            Record::Send {
+                messages,
+                client_msg_id,
+            } => {
+                let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+                    continue;
+                };
+                last_id = last_id.max(last.id);
+                if let Some(client_msg_id) = client_msg_id {
+                    let key = SendKey {
+                        domain: first.mailbox.domain.clone(),
+                        from_id: first.from_id.clone(),
+                        client_msg_id,
+                    };
+                    let ids = SendIds {
+                        first: first.id,
+                        count: messages.len() as u32,
+                    };
+                    tail.push_send(key, ids);
+                }
+                batch.extend(messages);
+            }
+            Record::SendIds { key, ids } => {
+                last_id = last_id.max(ids.last());
+                tail.push_send(key, ids);
+            }
+            Record::Erased { mailbox, upto, .. } => {
+                // It may have been issued and never stored; what comes next is above it.
+                last_id = last_id.max(upto);
+                domains.erase(&mailbox, upto);
+                tail.push_erased(mailbox, upto);
+            }
+            Record::Cursor { device, change } => tail.push_cursor(&device, change),
+            Record::Domain(_) | Record::DomainRemoved { .. } => {}
+        }
+    }
+    tail.push_messages(Batch::new(&batch));
+    tail.advance(last_id, behind);
 }

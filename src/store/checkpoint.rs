@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::builder::{self, BuildError, Builder, Site};
+use super::builder::{self, BuildError, Builder, SYNC_BYTES, Site};
 use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::shared::Shared;
 use super::tail::Generation;
@@ -21,6 +21,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
+/// How full the tail may be before it hurries.
+const CROWDED: f64 = 0.25;
 /// How long readers may keep an old index before a new one is made.
 const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -154,14 +156,16 @@ impl Checkpointer {
             if self.shared.queue.aborted() {
                 return Err(IndexError::Sled("the store is closing".to_owned()));
             }
-            let waiting_bytes = self.shared.tail().unwritten_bytes();
-            let crowded = waiting_bytes > self.shared.room_bytes() / 2;
+            let crowded = self.shared.fullness() > CROWDED;
             if !finish && !crowded {
                 std::thread::sleep(PACE_PAUSE);
             }
             Ok(())
         };
-        guarded(|| builder::apply(&index, frozen, &self.state, day_min, &mut between))
+        guarded(|| {
+            let state = &self.state;
+            builder::apply(&index, frozen, state, day_min, SYNC_BYTES, &mut between)
+        })
     }
 
     /// Puts an index that was made anew beside this one in its place, if one waits.

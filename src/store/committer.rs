@@ -21,7 +21,7 @@ use super::publisher::{Answer, Publication};
 use super::queue::{Job, Taken};
 use super::record::{self, Record};
 use super::shared::Shared;
-use super::tail::{SendIds, SendKey};
+use super::tail::{Batch as Encoded, SendIds, SendKey};
 use crate::model::{Draft, Mailbox, Message, MsgId};
 
 /// Cursors that nothing else takes along are written after this.
@@ -316,14 +316,11 @@ impl Committer {
         self.cursors_written = Instant::now();
     }
 
-    /// Waits until the tail has room, as long as there is reason to hope for it. Room is
-    /// made by everything that a checkpoint writes, not only by its end: a load that the
-    /// index cannot keep up with is slowed down to its pace, and never stands still.
+    /// Waits until the tail has room, as long as there is reason to hope for it. Where it
+    /// is getting full, a batch is held up before it has to wait.
     fn wait_for_room(&self) -> Result<(), AppendError> {
         let deadline = Instant::now() + ROOM_WAIT_MAX;
-        let room = self.shared.room_bytes();
-        let waiting_bytes = self.shared.tail().unwritten_bytes();
-        let crowd = waiting_bytes.saturating_sub(room / 2) as f64 / (room as f64 / 2.0);
+        let crowd = (self.shared.fullness() - 0.5) * 2.0;
         if crowd > 0.0 {
             std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
         }
@@ -359,9 +356,10 @@ impl Committer {
         if let Some((mailbox, upto)) = &batch.erased {
             self.shared.domains_mut().erase(mailbox, *upto);
         }
+        let encoded = Encoded::new(&messages);
         let full = {
             let mut tail = self.shared.tail_mut();
-            tail.push_messages(&messages);
+            tail.push_messages(encoded);
             for (key, ids) in batch.sends {
                 tail.push_send(key, ids);
             }

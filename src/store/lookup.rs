@@ -2,7 +2,7 @@
 //!
 //! Reads the tail first and the index second, as all who read do; changes nothing.
 
-use super::index::{IndexError, day, guarded};
+use super::index::{IndexError, day};
 use super::shared::Shared;
 use super::tail::{SendIds, SendKey};
 use crate::model::MsgId;
@@ -24,8 +24,7 @@ impl Shared {
             Some(ids) => Some(ids),
             None => {
                 let days = [day(now_us), day(now_us).saturating_sub(1)];
-                let index = self.index()?;
-                guarded(|| index.send(key, days))?
+                self.with_index(|index| index.send(key, days))?
             }
         };
         let counts = |ids: &SendIds| ids.first > floor && ids.first.0 + SEND_AGE_US > now_us;

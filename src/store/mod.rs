@@ -17,6 +17,7 @@
 
 mod api;
 mod backup;
+mod body;
 mod builder;
 mod check;
 mod checkpoint;

@@ -79,7 +79,7 @@ pub(super) fn open(
         Some(state) => existing(site(), state).map(Some),
         None if segments.is_empty() => Ok(None),
         None => Err(BuildError::Index(IndexError::Damaged(
-            "its state is missing or damaged".to_owned(),
+            "its state is missing, damaged or of another format".to_owned(),
         ))),
     };
     let (builder, end) = match existing {

@@ -7,9 +7,7 @@
 use std::ops::Range;
 
 use super::api::{Backlog, ReadError};
-use super::index::{IndexError, guarded};
 use super::shared::Shared;
-use super::tail::Entry;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
 /// How often a page is looked up again because a checkpoint ended in the middle of it.
@@ -39,20 +37,20 @@ impl Shared {
         };
         let mut messages = Vec::new();
         if !tail_alone {
-            let index = self.index()?;
-            messages =
-                guarded(|| index.messages_between(mailbox, after, bound, count_max, bytes_max))?;
+            messages = self.with_index(|index| {
+                index.messages_between(mailbox, after, bound, count_max, bytes_max)
+            })?;
         }
         let mut bytes: usize = messages.iter().map(|message| message.content.len()).sum();
         let full = |messages: &Vec<Message>, bytes: usize| {
             messages.len() >= count_max || bytes >= bytes_max && !messages.is_empty()
         };
-        for message in entries.iter().map(Entry::message) {
+        for message in entries.iter().map(|taken| taken.message(mailbox)) {
             if full(&messages, bytes) {
                 break;
             }
             bytes += message.content.len();
-            messages.push(message.clone());
+            messages.push(message);
         }
         // What is not full is all that there was when the tail was looked at.
         let upto = (!full(&messages, bytes)).then_some(last_id);
@@ -76,14 +74,13 @@ impl Shared {
             let in_tail = tail.rank(mailbox, from, upto);
             (tail.index_bound(mailbox), in_tail, below)
         };
-        let index = self.index()?;
-        Ok(guarded(|| {
+        Ok(self.with_index(|index| {
             let all = index.rank(mailbox, from, upto.min(bound))? + in_tail;
             let hidden = match floor {
                 MsgId::ZERO => 0,
                 floor => index.rank(mailbox, from, floor.min(bound))? + below,
             };
-            Ok::<_, IndexError>(all.saturating_sub(hidden))
+            Ok(all.saturating_sub(hidden))
         })?)
     }
 
@@ -115,19 +112,19 @@ impl Shared {
             let hidden = tail.rank(mailbox, from, floor);
             (tail.start(), tail.index_bound(mailbox), hidden)
         };
-        let index = self.index()?;
-        let (in_index, hidden) = guarded(|| {
+        let (in_index, hidden) = self.with_index(|index| {
             let hidden = match floor {
                 MsgId::ZERO => 0,
                 floor => index.rank(mailbox, from, floor.min(bound))? + hidden_in_tail,
             };
-            Ok::<_, IndexError>((index.rank(mailbox, from, bound)?, hidden))
+            Ok((index.rank(mailbox, from, bound)?, hidden))
         })?;
         let begin = positions.start.saturating_add(hidden);
         let end = positions.end.saturating_add(hidden);
         let mut messages = Vec::new();
         if begin < in_index {
-            messages = guarded(|| index.slice(mailbox, from, begin..end.min(in_index)))?;
+            messages =
+                self.with_index(|index| index.slice(mailbox, from, begin..end.min(in_index)))?;
         }
         if end > in_index && begin < end {
             let skip = begin.saturating_sub(in_index);
@@ -139,7 +136,7 @@ impl Shared {
             }
             let entries = tail.slice(mailbox, from, skip, count);
             drop(tail);
-            messages.extend(entries.iter().map(|entry| entry.message().clone()));
+            messages.extend(entries.iter().map(|taken| taken.message(mailbox)));
         }
         Ok(Some(messages))
     }

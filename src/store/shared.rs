@@ -4,6 +4,7 @@
 //! at once the order is: pending, domains, tail, index.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -14,7 +15,7 @@ use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
-use super::index::{Index, IndexError, day};
+use super::index::{Index, IndexError, day, guarded};
 use super::journal::Position;
 use super::queue::Queue;
 use super::sweep::Sweeping;
@@ -62,6 +63,8 @@ pub(super) struct Shared {
     pub(super) tail: RwLock<Tail>,
     /// `None` while it is being rebuilt, and after closing.
     pub(super) index: RwLock<Option<Arc<Index>>>,
+    /// Who read the index found it damaged.
+    pub(super) index_suspect: AtomicBool,
     /// Up to where the index that counts has the journal, durably.
     pub(super) indexed: Mutex<Position>,
     /// Held by whoever puts a segment's other form in its place.
@@ -155,18 +158,30 @@ impl Shared {
         day(self.now_us(last_id)).saturating_sub(1)
     }
 
-    /// Most bytes of the tail that may wait to be written into the index: half of the
-    /// tail, as a generation is in memory until all of it is written.
-    pub(super) fn room_bytes(&self) -> usize {
-        (self.options.tail_bytes_max / 2).max(1)
+    /// How full the tail is: see [`Tail::fullness`].
+    pub(super) fn fullness(&self) -> f64 {
+        let put_off = self.health().index.is_some();
+        self.tail().fullness(self.options.tail_bytes_max, put_off)
     }
 
-    /// Whether the tail takes more. While checkpoints are put off, all of it may be filled.
+    /// Whether the tail takes more.
     pub(super) fn has_room(&self) -> bool {
-        let put_off = self.health().index.is_some();
-        let tail = self.tail();
-        let waiting_bytes = if put_off { 0 } else { tail.unwritten_bytes() };
-        tail.bytes() < self.options.tail_bytes_max && waiting_bytes < self.room_bytes()
+        self.fullness() < 1.0
+    }
+
+    /// Does something with the index. Where that shows it to be damaged, this is noted.
+    pub(super) fn with_index<T>(
+        &self,
+        work: impl FnOnce(&Index) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let index = self.index()?;
+        let done = guarded(|| work(&index));
+        if let Err(error @ (IndexError::Damaged(_) | IndexError::Panicked)) = &done
+            && !self.index_suspect.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, "the index is damaged");
+        }
+        done
     }
 
     /// As [`super::Store::checkpoint`].
@@ -192,8 +207,8 @@ impl Shared {
     }
 }
 
-/// A quarter of what the tail may hold: the more of a mailbox goes into the index at
-/// once, the less often its last chunk is written again.
+/// Half of what the tail may hold: the more of a mailbox goes into the index at once, the
+/// less is written for each message.
 pub(super) fn checkpoint_bytes(options: &StoreOptions) -> usize {
-    (options.tail_bytes_max / 4).max(1)
+    (options.tail_bytes_max / 2).max(1)
 }

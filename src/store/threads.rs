@@ -68,6 +68,7 @@ impl Threads {
             domains: builder.domains.into(),
             tail: tail.into(),
             index: Some(Arc::new(builder.index)).into(),
+            index_suspect: Default::default(),
             indexed: builder.state.position.into(),
             segments: Default::default(),
             sweeping: Default::default(),

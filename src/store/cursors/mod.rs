@@ -18,7 +18,7 @@ pub(super) use change::{Changes, CursorChange, CursorValue, push};
 pub(super) use staged::StagedCursors;
 
 use super::api::{AppendError, EnterDone};
-use super::index::{IndexError, guarded};
+use super::index::IndexError;
 use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Device, Domain, Mailbox, MsgId};
@@ -58,8 +58,7 @@ impl Shared {
             let waiting = user.and_then(|user| user.get(&device.resource));
             (waiting, self.tail().cursor(device))
         };
-        let index = self.index()?;
-        let stored = guarded(|| index.cursor(device))?;
+        let stored = self.with_index(|index| index.cursor(device))?;
         let durable = committed.map_or(stored, |change| change.apply(stored));
         let value = waiting.map_or(durable, |change| change.apply(durable));
         Ok(value.map(|value| Known { value, durable }))
@@ -73,8 +72,8 @@ impl Shared {
                 let tail = self.tail();
                 (tail.frozen.clone(), tail.freezes)
             };
-            let index = self.index()?;
-            let mut devices = Devices::new(guarded(|| index.cursors(mailbox))?);
+            let stored = self.with_index(|index| index.cursors(mailbox))?;
+            let mut devices = Devices::new(stored);
             let pending = self.pending();
             let tail = self.tail();
             // What became frozen meanwhile may be in the index, or not.

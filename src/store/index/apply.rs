@@ -1,16 +1,18 @@
 //! Writes a generation of the tail into the trees.
 //!
-//! Idempotent: what a mailbox (or a sender in it) already has is skipped, so that a
-//! checkpoint may be repeated from its beginning after a crash in the midst of it.
+//! Idempotent: what a mailbox already has is skipped, so that a checkpoint may be repeated
+//! from its beginning after a crash in the midst of it.
 
 use std::collections::BTreeMap;
 
 use sled::Tree;
 
-use super::super::tail::{Entry, Generation, MESSAGE_OVERHEAD_BYTES};
-use super::chunk::{self, IDS_MAX, MESSAGES_MAX, PAYLOAD_BYTES_MAX, Packed, RAW_BYTES_MAX};
+use super::super::tail::{Generation, TailMailbox};
+use super::chunk::{self, Packed, VALUE_BYTES_MAX};
+use super::messages::{self, OpenChunk};
+use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{Index, IndexError, key, search};
-use crate::model::{Mailbox, UserId};
+use crate::model::Mailbox;
 
 /// Told after each write how many bytes it was; paces and syncs, or stops the work.
 pub(in crate::store) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
@@ -24,9 +26,9 @@ impl Index {
     ) -> Result<(), IndexError> {
         let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
         mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        let mut chunk = OpenChunk::default();
         for (mailbox, part) in mailboxes {
-            self.apply_mailbox(mailbox, generation, &part.entries, pace)?;
-            self.apply_senders(mailbox, generation, &part.entries, pace)?;
+            self.apply_mailbox(mailbox, generation, part, &mut chunk, pace)?;
         }
         Ok(())
     }
@@ -35,44 +37,33 @@ impl Index {
         &self,
         mailbox: &Mailbox,
         generation: &Generation,
-        entries: &[Entry],
+        part: &TailMailbox,
+        chunk: &mut OpenChunk,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let prefix = key::prefix(mailbox, None);
-        let mut chunk = OpenChunk::default();
+        let prefix = key::prefix(mailbox);
+        chunk.begin(0);
         let mut above = 0;
         if let Some(last) = search::at_or_below(&self.messages, &prefix, u64::MAX)? {
             above = last.head.last_id;
-            chunk.position = last.head.end();
-            let open = last.head.count < MESSAGES_MAX as u64 && last.head.raw_bytes < RAW_BYTES_MAX;
-            if open && !last.head.in_parts() {
-                let (head, raw) = self.unpack(&last)?;
-                chunk = OpenChunk {
-                    position: head.position,
-                    ids: chunk::decode_message_ids(&head, &raw).map_err(IndexError::Damaged)?,
-                    raw,
-                    written: head.count as usize,
-                };
-            }
+            let checked = chunk::check(&last.value).map_err(IndexError::Damaged)?;
+            let payload = || checked.payload(|bytes| self.parts_of(&last.key, bytes));
+            let taken = chunk.take_up(&checked, last.first_id, payload);
+            taken.map_err(IndexError::Damaged)?;
         }
-        let mut encoded = Vec::new();
-        for entry in entries {
-            let message = entry.message();
-            generation.note_written(message.content.len() + MESSAGE_OVERHEAD_BYTES / 2);
-            if message.id.0 <= above {
+        for entry in &part.entries {
+            generation.note_written(1);
+            if entry.id <= above {
                 continue;
             }
-            encoded.clear();
-            chunk::encode_message(message, &mut encoded);
-            let full =
-                chunk.ids.len() >= MESSAGES_MAX || chunk.raw.len() + encoded.len() > RAW_BYTES_MAX;
-            if full && !chunk.ids.is_empty() {
-                self.store_messages(&prefix, &mut chunk, pace)?;
+            let body = generation.body(*entry);
+            if !chunk.has_room(body) {
+                self.store_messages(&prefix, chunk, pace)?;
             }
-            chunk.ids.push(message.id.0);
-            chunk.raw.extend_from_slice(&encoded);
+            chunk.push(entry.id, entry.offline(), body);
         }
-        self.store_messages(&prefix, &mut chunk, pace)
+        self.store_messages(&prefix, chunk, pace)?;
+        self.summarise(&prefix, chunk.position, pace)
     }
 
     /// Stores the chunk if there is something new in it, and begins the next one.
@@ -82,18 +73,12 @@ impl Index {
         chunk: &mut OpenChunk,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let count = chunk.ids.len();
-        let ends = chunk.ids.first().zip(chunk.ids.last());
-        if let Some((first, last)) = ends.filter(|_| count > chunk.written) {
-            let packed = chunk::pack(count, chunk.position, *last, &chunk.raw);
-            let key = key::with_id(prefix, *first);
+        if let Some(packed) = chunk.packed() {
+            let key = key::with_id(prefix, chunk.first_id);
             self.store_parts(&key, &packed, pace)?;
             insert(self, &self.messages, &key, packed.value, pace)?;
         }
-        *chunk = OpenChunk {
-            position: chunk.position + count as u64,
-            ..OpenChunk::default()
-        };
+        chunk.next();
         Ok(())
     }
 
@@ -104,72 +89,120 @@ impl Index {
         packed: &Packed,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        for (number, part) in (0..).zip(packed.in_parts.chunks(PAYLOAD_BYTES_MAX)) {
-            insert(
-                self,
-                &self.parts,
-                &key::part(key, number),
-                part.to_vec(),
-                pace,
-            )?;
+        for (number, part) in (0..).zip(packed.in_parts.chunks(VALUE_BYTES_MAX)) {
+            let key = key::part(key, number);
+            insert(self, &self.parts, &key, part.to_vec(), pace)?;
         }
         Ok(())
     }
 
-    fn apply_senders(
+    /// Brings a mailbox that has `total` messages back to few without a summary, and few
+    /// summaries.
+    fn summarise(&self, prefix: &[u8], total: u64, pace: &mut Pace<'_>) -> Result<(), IndexError> {
+        if total < SUMMARISED {
+            return Ok(());
+        }
+        let last = search::at_or_below(&self.summaries, prefix, u64::MAX)?;
+        let (summarised, last_id) =
+            last.map_or((0, 0), |last| (last.head.end(), last.head.last_id));
+        if total - summarised.min(total) < SUMMARISED {
+            return Ok(());
+        }
+        let mut summary = Summary::at(summarised);
+        let mut left = total - summarised;
+        for found in search::above(&self.messages, prefix, last_id)? {
+            let found = found?;
+            let mut full = Vec::new();
+            let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
+            messages::each(&checked, |row| {
+                if row.id <= last_id {
+                    return;
+                }
+                summary.push(row.id, row.sender);
+                left = left.saturating_sub(1);
+                if summary.is_full() {
+                    let next = Summary::at(summary.end());
+                    full.push(std::mem::replace(&mut summary, next));
+                }
+            })
+            .map_err(IndexError::Damaged)?;
+            for summary in full {
+                let key = key::with_id(prefix, summary.first_id());
+                insert(self, &self.summaries, &key, summary.pack().value, pace)?;
+            }
+            if summary.is_empty() && left < SUMMARISED {
+                break;
+            }
+        }
+        self.merge_summaries(prefix, pace)
+    }
+
+    /// Moves all summaries but the last into the keys of their senders, if they are many.
+    fn merge_summaries(&self, prefix: &[u8], pace: &mut Pace<'_>) -> Result<(), IndexError> {
+        let mut summaries = Vec::new();
+        for found in search::upwards(&self.summaries, prefix, 0) {
+            summaries.push(found?);
+        }
+        if summaries.len() <= SUMMARIES_MAX {
+            return Ok(());
+        }
+        summaries.pop();
+        let mut by_sender: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
+        for found in &summaries {
+            let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
+            senders::each(&checked, found.first_id, |sender, ids| {
+                match by_sender.get_mut(sender) {
+                    Some(all) => all.extend_from_slice(ids),
+                    None => {
+                        by_sender.insert(sender.to_vec(), ids.to_vec());
+                    }
+                }
+            })
+            .map_err(IndexError::Damaged)?;
+        }
+        for (sender, ids) in by_sender {
+            self.add_to_sender(&key::with_sender(prefix, &sender), &ids, pace)?;
+        }
+        for found in summaries {
+            self.summaries.remove(&found.key)?;
+            pace(self, found.key.len())?;
+        }
+        Ok(())
+    }
+
+    fn add_to_sender(
         &self,
-        mailbox: &Mailbox,
-        generation: &Generation,
-        entries: &[Entry],
+        prefix: &[u8],
+        ids: &[u64],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let mut senders: BTreeMap<&UserId, Vec<u64>> = BTreeMap::new();
-        for entry in entries {
-            let message = entry.message();
-            let ids = senders.entry(&message.from_id).or_default();
-            ids.push(message.id.0);
+        let mut open: Vec<u64> = Vec::new();
+        let mut position = 0;
+        let mut above = 0;
+        if let Some(last) = search::at_or_below(&self.senders, prefix, u64::MAX)? {
+            above = last.head.last_id;
+            position = last.head.end();
+            if last.head.count < IDS_MAX as u64 {
+                let checked = chunk::check(&last.value).map_err(IndexError::Damaged)?;
+                open = senders::ids(&checked).map_err(IndexError::Damaged)?;
+                position = last.head.position;
+            }
         }
-        for (from, ids) in senders {
-            generation.note_written(ids.len() * MESSAGE_OVERHEAD_BYTES / 2);
-            let prefix = key::prefix(mailbox, Some(from));
-            let mut open: Vec<u64> = Vec::new();
-            let mut position = 0;
-            let mut above = 0;
-            if let Some(last) = search::at_or_below(&self.senders, &prefix, u64::MAX)? {
-                above = last.head.last_id;
-                position = last.head.end();
-                if last.head.count < IDS_MAX as u64 {
-                    let (head, raw) = self.unpack(&last)?;
-                    open = chunk::decode_ids(&head, &raw).map_err(IndexError::Damaged)?;
-                    position = head.position;
-                }
-            }
-            let new = ids.partition_point(|id| *id <= above);
-            if new == ids.len() {
-                continue;
-            }
-            open.extend_from_slice(&ids[new..]);
-            for ids in open.chunks(IDS_MAX) {
-                if let Some((first, last)) = ids.first().zip(ids.last()) {
-                    let packed = chunk::pack(ids.len(), position, *last, &chunk::encode_ids(ids));
-                    let key = key::with_id(&prefix, *first);
-                    insert(self, &self.senders, &key, packed.value, pace)?;
-                    position += ids.len() as u64;
-                }
+        let new = ids.partition_point(|id| *id <= above);
+        if new == ids.len() {
+            return Ok(());
+        }
+        open.extend_from_slice(&ids[new..]);
+        for ids in open.chunks(IDS_MAX) {
+            if let Some(first) = ids.first() {
+                let key = key::with_id(prefix, *first);
+                let value = senders::pack_ids(ids, position).value;
+                insert(self, &self.senders, &key, value, pace)?;
+                position += ids.len() as u64;
             }
         }
         Ok(())
     }
-}
-
-/// A chunk that is being filled.
-#[derive(Debug, Default)]
-struct OpenChunk {
-    position: u64,
-    ids: Vec<u64>,
-    raw: Vec<u8>,
-    /// How many of its messages the tree has already.
-    written: usize,
 }
 
 fn insert(

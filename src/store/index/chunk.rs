@@ -1,33 +1,30 @@
-//! The chunk: consecutive messages of one mailbox (or the ids of one sender's messages
-//! in it) as one value of the index.
+//! The chunk: what belongs together in a mailbox (messages, or the ids of senders'
+//! messages) as one value of the index.
 //!
-//! Little endian: version (1), codec (1), count (2), position of its first message in
-//! the mailbox, counted from 0 without gaps (8), its last id (8), bytes of the payload
-//! before compression (4), CRC32C of all before it and of the payload (4), payload.
+//! Little endian: version (1), codec (1), count of messages (2), position of the first one
+//! in its sequence, counted from 0 without gaps (8), last id (8), bytes of the table (2),
+//! bytes of the payload before compression (4), CRC32C of all before it, of the table and
+//! of the payload (4), table, payload. The table is not compressed: what is looked at most.
 //! A payload that is too long for one value is in the tree of parts; in its place are
 //! the number of its bytes (4) and their CRC32C (4).
 
-use bincode::config::{Configuration, standard};
-use bincode::{BorrowDecode, Encode};
+use std::cell::RefCell;
 
-use crate::model::{Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName};
+use super::varint;
 
-/// Most messages in a chunk.
-pub(super) const MESSAGES_MAX: usize = 16;
-/// Most bytes of messages in a chunk before compression, unless one alone is longer.
-pub(super) const RAW_BYTES_MAX: usize = 5 << 10;
-/// Most ids in a sender's chunk.
-pub(super) const IDS_MAX: usize = 128;
-/// Most bytes of a payload in one value. sled splits its pages at 16 items, whatever
+/// Most bytes of table and payload in one value. sled splits its pages at 16 items, whatever
 /// their size, and keeps pages above 128 KiB in files of their own that it does not sync.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 6 << 10;
+pub(super) const VALUE_BYTES_MAX: usize = 7 << 10;
 
-const VERSION: u8 = 1;
-const HEAD_BYTES: usize = 28;
-const CODING: Configuration = standard();
+const VERSION: u8 = 2;
+const HEAD_BYTES: usize = 30;
+/// A payload shorter than this is not worth compressing.
+const COMPRESSED_BYTES_MIN: usize = 64;
+const ZSTD_LEVEL: i32 = 1;
 
 const RAW: u8 = 0;
 const LZ4: u8 = 1;
+const ZSTD: u8 = 2;
 const IN_PARTS: u8 = 0x80;
 
 /// What every chunk begins with.
@@ -37,6 +34,7 @@ pub(super) struct Head {
     pub(super) count: u64,
     pub(super) position: u64,
     pub(super) last_id: u64,
+    table_bytes: usize,
     pub(super) raw_bytes: usize,
 }
 
@@ -54,12 +52,13 @@ impl Head {
         let mut last_id = [0; 8];
         last_id.copy_from_slice(&head[12..20]);
         let mut raw_bytes = [0; 4];
-        raw_bytes.copy_from_slice(&head[20..24]);
+        raw_bytes.copy_from_slice(&head[22..26]);
         Ok(Self {
             codec: head[1],
             count: u64::from(u16::from_le_bytes([head[2], head[3]])),
             position: u64::from_le_bytes(position),
             last_id: u64::from_le_bytes(last_id),
+            table_bytes: usize::from(u16::from_le_bytes([head[20], head[21]])),
             raw_bytes: u32::from_le_bytes(raw_bytes) as usize,
         })
     }
@@ -75,6 +74,25 @@ impl Head {
     }
 }
 
+/// What a chunk is made of.
+#[derive(Debug, Default)]
+pub(super) struct Contents<'a> {
+    pub(super) count: usize,
+    pub(super) position: u64,
+    pub(super) last_id: u64,
+    pub(super) table: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+/// How a payload is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// What is soon written again.
+    Fast,
+    /// What stays.
+    Small,
+}
+
 /// A chunk ready to be stored.
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -83,17 +101,53 @@ pub(super) struct Packed {
     pub(super) in_parts: Vec<u8>,
 }
 
-/// Makes a chunk of a payload.
-pub(super) fn pack(count: usize, position: u64, last_id: u64, raw: &[u8]) -> Packed {
-    let compressed = lz4_flex::block::compress(raw);
-    let (mut codec, payload) = if compressed.len() < raw.len() {
-        (LZ4, compressed.as_slice())
-    } else {
-        (RAW, raw)
+thread_local! {
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+fn compress(payload: &[u8], packing: Packing) -> Option<(u8, Vec<u8>)> {
+    if payload.len() < COMPRESSED_BYTES_MIN {
+        return None;
+    }
+    let (codec, compressed) = match packing {
+        Packing::Fast => (LZ4, lz4_flex::block::compress(payload)),
+        Packing::Small => (ZSTD, zstd_compress(payload)?),
+    };
+    (compressed.len() < payload.len()).then_some((codec, compressed))
+}
+
+/// `None` where the library has no memory for it; the payload is then stored as it is.
+fn zstd_compress(payload: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        if compressor.is_none() {
+            *compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
+        }
+        compressor.as_mut()?.compress(payload).ok()
+    })
+}
+
+fn zstd_decompress(payload: &[u8], raw_bytes: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            None => decompressor.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(payload, raw_bytes)
+    })
+}
+
+/// Makes a chunk.
+pub(super) fn pack(contents: &Contents<'_>, packing: Packing) -> Packed {
+    let compressed = compress(contents.payload, packing);
+    let (mut codec, payload) = match &compressed {
+        Some((codec, compressed)) => (*codec, compressed.as_slice()),
+        None => (RAW, contents.payload),
     };
     let reference;
     let mut in_parts = Vec::new();
-    let inline = if payload.len() > PAYLOAD_BYTES_MAX {
+    let inline = if contents.table.len() + payload.len() > VALUE_BYTES_MAX {
         codec |= IN_PARTS;
         let length = (payload.len() as u32).to_le_bytes();
         reference = [length, crc32c::crc32c(payload).to_le_bytes()].concat();
@@ -102,190 +156,107 @@ pub(super) fn pack(count: usize, position: u64, last_id: u64, raw: &[u8]) -> Pac
     } else {
         payload
     };
-    let mut value = Vec::with_capacity(HEAD_BYTES + inline.len());
+    let mut value = Vec::with_capacity(HEAD_BYTES + contents.table.len() + inline.len());
     value.extend_from_slice(&[VERSION, codec]);
-    value.extend_from_slice(&(count as u16).to_le_bytes());
-    value.extend_from_slice(&position.to_le_bytes());
-    value.extend_from_slice(&last_id.to_le_bytes());
-    value.extend_from_slice(&(raw.len() as u32).to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&value), inline);
+    value.extend_from_slice(&(contents.count as u16).to_le_bytes());
+    value.extend_from_slice(&contents.position.to_le_bytes());
+    value.extend_from_slice(&contents.last_id.to_le_bytes());
+    value.extend_from_slice(&(contents.table.len() as u16).to_le_bytes());
+    value.extend_from_slice(&(contents.payload.len() as u32).to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&value), contents.table);
+    let crc = crc32c::crc32c_append(crc, inline);
     value.extend_from_slice(&crc.to_le_bytes());
+    value.extend_from_slice(contents.table);
     value.extend_from_slice(inline);
     Packed { value, in_parts }
 }
 
-/// Checks a chunk and answers its payload; `parts` fetches so many bytes of the parts.
-pub(super) fn unpack(
-    value: &[u8],
-    parts: impl FnOnce(usize) -> Result<Vec<u8>, String>,
-) -> Result<(Head, Vec<u8>), String> {
+/// A chunk that was checked; its payload is still compressed.
+#[derive(Debug)]
+pub(super) struct Checked<'a> {
+    pub(super) head: Head,
+    pub(super) table: &'a [u8],
+    inline: &'a [u8],
+}
+
+/// Checks a chunk, but for what is in parts.
+pub(super) fn check(value: &[u8]) -> Result<Checked<'_>, String> {
     let head = Head::decode(value)?;
-    let inline = &value[HEAD_BYTES..];
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&value[..HEAD_BYTES - 4]), inline);
-    if crc.to_le_bytes() != value[HEAD_BYTES - 4..HEAD_BYTES] {
+    let (bytes, rest) = value.split_at(HEAD_BYTES);
+    let (bytes, crc) = bytes.split_at(HEAD_BYTES - 4);
+    if crc32c::crc32c_append(crc32c::crc32c(bytes), rest).to_le_bytes() != crc {
         return Err("a chunk has a wrong checksum".to_owned());
     }
-    let fetched;
-    let payload = if head.in_parts() {
-        let (length, crc) = inline
-            .split_first_chunk::<4>()
-            .ok_or("a reference is short")?;
-        fetched = parts(u32::from_le_bytes(*length) as usize)?;
-        if crc32c::crc32c(&fetched).to_le_bytes() != *crc {
-            return Err("the parts of a chunk have a wrong checksum".to_owned());
+    let split = rest.split_at_checked(head.table_bytes);
+    let (table, inline) = split.ok_or("the table of a chunk is cut short")?;
+    Ok(Checked {
+        head,
+        table,
+        inline,
+    })
+}
+
+impl Checked<'_> {
+    /// Its payload; `parts` fetches so many bytes of the parts.
+    pub(super) fn payload(
+        &self,
+        parts: impl FnOnce(usize) -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String> {
+        let head = &self.head;
+        let fetched;
+        let payload = if head.in_parts() {
+            let (length, crc) = self
+                .inline
+                .split_first_chunk::<4>()
+                .ok_or("a reference is short")?;
+            fetched = parts(u32::from_le_bytes(*length) as usize)?;
+            if crc32c::crc32c(&fetched).to_le_bytes() != *crc {
+                return Err("the parts of a chunk have a wrong checksum".to_owned());
+            }
+            fetched.as_slice()
+        } else {
+            self.inline
+        };
+        let raw = match head.codec & !IN_PARTS {
+            RAW => payload.to_vec(),
+            LZ4 => lz4_flex::block::decompress(payload, head.raw_bytes)
+                .map_err(|error| format!("a chunk does not decompress: {error}"))?,
+            ZSTD => zstd_decompress(payload, head.raw_bytes)
+                .map_err(|error| format!("a chunk does not decompress: {error}"))?,
+            codec => return Err(format!("a chunk has codec {codec}")),
+        };
+        if raw.len() != head.raw_bytes {
+            return Err("a chunk has a wrong length".to_owned());
         }
-        fetched.as_slice()
-    } else {
-        inline
-    };
-    let raw = match head.codec & !IN_PARTS {
-        RAW => payload.to_vec(),
-        LZ4 => lz4_flex::block::decompress(payload, head.raw_bytes)
-            .map_err(|error| format!("a chunk does not decompress: {error}"))?,
-        codec => return Err(format!("a chunk has codec {codec}")),
-    };
-    if raw.len() != head.raw_bytes {
-        return Err("a chunk has a wrong length".to_owned());
+        Ok(raw)
     }
-    Ok((head, raw))
 }
 
-#[derive(Encode, BorrowDecode)]
-struct StoredMessage<'a> {
-    id: u64,
-    from_id: &'a str,
-    from_name: &'a str,
-    from_resource: &'a str,
-    to_resource: Option<&'a str>,
-    kind: u32,
-    recipient_offline: bool,
-    content: &'a str,
+/// Holds the ids of a chunk one by one against its head.
+#[derive(Debug, Default)]
+pub(super) struct IdCheck {
+    count: u64,
+    last: u64,
 }
 
-/// Appends a message to a payload.
-pub(super) fn encode_message(message: &Message, raw: &mut Vec<u8>) {
-    let stored = StoredMessage {
-        id: message.id.0,
-        from_id: message.from_id.as_str(),
-        from_name: message.from_name.as_str(),
-        from_resource: message.from_resource.as_str(),
-        to_resource: message.to_resource.as_ref().map(Resource::as_str),
-        kind: message.kind.0,
-        recipient_offline: message.recipient_offline,
-        content: &message.content,
-    };
-    bincode::encode_into_std_write(stored, raw, CODING)
-        .expect("a vector takes all bytes and the types have no failing encoder");
-}
+impl IdCheck {
+    /// Takes the difference to the id before (of the first one, to 0) from the front of
+    /// `bytes`, and answers the id.
+    pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<u64, String> {
+        let difference = varint::take(bytes).filter(|difference| *difference > 0);
+        let id = difference.and_then(|difference| self.last.checked_add(difference));
+        self.last = id.ok_or("the ids of a chunk do not rise")?;
+        self.count += 1;
+        Ok(self.last)
+    }
 
-/// Reads a payload of messages.
-pub(super) fn decode_messages(
-    mailbox: &Mailbox,
-    head: &Head,
-    raw: &[u8],
-) -> Result<Vec<Message>, String> {
-    let mut messages = Vec::with_capacity(head.count as usize);
-    let name = |error| format!("a stored name {error}");
-    each(raw, |stored| {
-        messages.push(Message {
-            id: MsgId(stored.id),
-            mailbox: mailbox.clone(),
-            to_resource: stored
-                .to_resource
-                .map(Resource::parse)
-                .transpose()
-                .map_err(name)?,
-            from_id: UserId::parse(stored.from_id).map_err(name)?,
-            from_name: UserName::parse(stored.from_name).map_err(name)?,
-            from_resource: Resource::parse(stored.from_resource).map_err(name)?,
-            kind: MessageType(stored.kind),
-            content: stored.content.into(),
-            recipient_offline: stored.recipient_offline,
-        });
+    /// Behind the last one.
+    pub(super) fn end(&self, head: &Head) -> Result<(), String> {
+        if self.count != head.count || self.last != head.last_id {
+            return Err("a chunk holds other messages than its head says".to_owned());
+        }
         Ok(())
-    })?;
-    check_ids(head, messages.iter().map(|message| message.id.0))?;
-    Ok(messages)
-}
-
-/// Reads only the ids of a payload of messages.
-pub(super) fn decode_message_ids(head: &Head, raw: &[u8]) -> Result<Vec<u64>, String> {
-    let mut ids = Vec::with_capacity(head.count as usize);
-    each(raw, |stored| {
-        ids.push(stored.id);
-        Ok(())
-    })?;
-    check_ids(head, ids.iter().copied())?;
-    Ok(ids)
-}
-
-fn each(
-    mut rest: &[u8],
-    mut visit: impl FnMut(StoredMessage<'_>) -> Result<(), String>,
-) -> Result<(), String> {
-    while !rest.is_empty() {
-        let (stored, used) = bincode::borrow_decode_from_slice(rest, CODING)
-            .map_err(|error| format!("a stored message does not decode: {error}"))?;
-        visit(stored)?;
-        rest = &rest[used..];
     }
-    Ok(())
-}
-
-fn check_ids(head: &Head, ids: impl Iterator<Item = u64>) -> Result<(), String> {
-    let mut count = 0;
-    let mut last = 0;
-    for id in ids {
-        if id <= last {
-            return Err("the ids of a chunk do not rise".to_owned());
-        }
-        last = id;
-        count += 1;
-    }
-    if count != head.count || last != head.last_id {
-        return Err("a chunk holds other messages than its head says".to_owned());
-    }
-    Ok(())
-}
-
-/// Makes a payload of ids: the differences, the first one's to 0, seven bits a byte.
-pub(super) fn encode_ids(ids: &[u64]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(ids.len() * 4);
-    let mut last = 0;
-    for id in ids {
-        let mut difference = id - last;
-        while difference >= 0x80 {
-            raw.push(difference as u8 | 0x80);
-            difference >>= 7;
-        }
-        raw.push(difference as u8);
-        last = *id;
-    }
-    raw
-}
-
-/// Reads a payload of ids.
-pub(super) fn decode_ids(head: &Head, raw: &[u8]) -> Result<Vec<u64>, String> {
-    let mut ids = Vec::with_capacity(head.count as usize);
-    let mut last: u64 = 0;
-    let mut difference: u64 = 0;
-    let mut shift = 0;
-    for byte in raw {
-        if shift > 56 {
-            return Err("a stored id is too long".to_owned());
-        }
-        difference |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            last = last
-                .checked_add(difference)
-                .ok_or("a stored id is too large")?;
-            ids.push(last);
-            (difference, shift) = (0, 0);
-        }
-    }
-    check_ids(head, ids.iter().copied())?;
-    Ok(ids)
 }
 
 #[cfg(test)]
@@ -298,65 +269,74 @@ mod tests {
     }
 
     #[test]
-    fn golden_chunk_of_ids() {
-        let raw = encode_ids(&[3, 300]);
-        assert_eq!(raw, [3, 0xa9, 2]);
-        let packed = pack(2, 258, 300, &raw);
-        let mut golden = vec![
-            1, 0, 2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0,
-        ];
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&golden), &raw);
-        golden.extend_from_slice(&crc.to_le_bytes());
-        golden.extend_from_slice(&raw);
-        assert_eq!(packed.value, golden);
-        assert!(packed.in_parts.is_empty());
-        let (head, raw) = unpack(&golden, no_parts).unwrap();
-        assert_eq!((head.position, head.end(), head.last_id), (258, 260, 300));
-        assert_eq!(decode_ids(&head, &raw).unwrap(), [3, 300]);
-        for at in 0..golden.len() {
-            let mut bad = golden.clone();
-            bad[at] ^= 1;
-            assert!(unpack(&bad, no_parts).is_err(), "byte {at}");
-            assert!(unpack(&golden[..at], no_parts).is_err(), "cut at {at}");
+    fn golden_chunk() {
+        let contents = Contents {
+            count: 2,
+            position: 258,
+            last_id: 300,
+            table: &[3, 0xa9, 2],
+            payload: b"abc",
+        };
+        for packing in [Packing::Fast, Packing::Small] {
+            let packed = pack(&contents, packing);
+            let mut golden = vec![
+                2, 0, 2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 3, 0, 3, 0, 0, 0,
+            ];
+            let rest = [3, 0xa9, 2, b'a', b'b', b'c'];
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&golden), &rest);
+            golden.extend_from_slice(&crc.to_le_bytes());
+            golden.extend_from_slice(&rest);
+            assert_eq!(packed.value, golden);
+            assert!(packed.in_parts.is_empty());
+            let checked = check(&golden).unwrap();
+            let head = checked.head;
+            assert_eq!((head.position, head.end(), head.last_id), (258, 260, 300));
+            assert_eq!(checked.table, [3, 0xa9, 2]);
+            assert_eq!(checked.payload(no_parts).unwrap(), b"abc");
+            for at in 0..golden.len() {
+                let mut bad = golden.clone();
+                bad[at] ^= 1;
+                assert!(check(&bad).is_err(), "byte {at}");
+                assert!(check(&golden[..at]).is_err(), "cut at {at}");
+            }
         }
     }
 
     #[test]
-    fn golden_payload_of_a_message() {
-        let mailbox = Mailbox {
-            domain: crate::model::Domain::parse("d").unwrap(),
-            user: UserId::parse("u").unwrap(),
-        };
-        let message = Message {
-            id: MsgId(258),
-            mailbox: mailbox.clone(),
-            to_resource: Some(Resource::parse("p").unwrap()),
-            from_id: UserId::parse("a").unwrap(),
-            from_name: UserName::parse("A").unwrap(),
-            from_resource: Resource::parse("web").unwrap(),
-            kind: MessageType(10),
-            content: "{}".into(),
-            recipient_offline: true,
-        };
-        let mut raw = Vec::new();
-        encode_message(&message, &mut raw);
-        assert_eq!(raw, b"\xfb\x02\x01\x01a\x01A\x03web\x01\x01p\x0a\x01\x02{}");
-        let packed = pack(1, 0, 258, &raw);
-        let (head, raw) = unpack(&packed.value, no_parts).unwrap();
-        assert_eq!(decode_messages(&mailbox, &head, &raw).unwrap(), [message]);
-        assert_eq!(decode_message_ids(&head, &raw).unwrap(), [258]);
+    fn what_can_be_is_compressed() {
+        let payload = b"again and again ".repeat(100);
+        for (packing, codec) in [(Packing::Fast, LZ4), (Packing::Small, ZSTD)] {
+            let contents = Contents {
+                payload: &payload,
+                ..Contents::default()
+            };
+            let value = pack(&contents, packing).value;
+            assert_eq!(value[1], codec);
+            assert!(value.len() < 100);
+            assert_eq!(check(&value).unwrap().payload(no_parts).unwrap(), payload);
+            for wrong_codec in [RAW, LZ4, ZSTD, 7] {
+                let mut checked = check(&value).unwrap();
+                checked.head.codec = wrong_codec;
+                assert_eq!(checked.payload(no_parts).is_ok(), wrong_codec == codec);
+            }
+        }
     }
 
     #[test]
     fn a_long_payload_goes_in_parts() {
-        let raw: Vec<u8> = (0..40_000_u32)
+        let payload: Vec<u8> = (0..40_000_u32)
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
-        let packed = pack(1, 0, 1, &raw);
-        assert!(packed.value.len() < 64 && packed.in_parts.len() > PAYLOAD_BYTES_MAX);
+        let contents = Contents {
+            payload: &payload,
+            ..Contents::default()
+        };
+        let packed = pack(&contents, Packing::Fast);
+        assert!(packed.value.len() < 64 && packed.in_parts.len() > VALUE_BYTES_MAX);
+        let checked = check(&packed.value).unwrap();
         let parts = |bytes| Ok(packed.in_parts[..bytes].to_vec());
-        assert_eq!(unpack(&packed.value, parts).unwrap().1, raw);
+        assert_eq!(checked.payload(parts).unwrap(), payload);
         let wrong = |bytes| Ok(vec![0; bytes]);
-        assert!(unpack(&packed.value, wrong).is_err());
+        assert!(checked.payload(wrong).is_err());
     }
 }

@@ -14,15 +14,17 @@ fn push(key: &mut Vec<u8>, name: &str) {
     key.extend_from_slice(name.as_bytes());
 }
 
-/// What all keys of a mailbox begin with or, with `from`, those of one sender in it.
-pub(super) fn prefix(mailbox: &Mailbox, from: Option<&UserId>) -> Vec<u8> {
+/// What all keys of a mailbox begin with.
+pub(super) fn prefix(mailbox: &Mailbox) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     push(&mut key, mailbox.domain.as_str());
     push(&mut key, mailbox.user.as_str());
-    if let Some(from) = from {
-        push(&mut key, from.as_str());
-    }
     key
+}
+
+/// What all keys of one sender in a mailbox begin with.
+pub(super) fn with_sender(prefix: &[u8], sender: &[u8]) -> Vec<u8> {
+    [prefix, &[sender.len() as u8], sender].concat()
 }
 
 /// The key of a send: domain and sender, then the sender's own id of it.
@@ -49,6 +51,13 @@ pub(super) fn split(key: &[u8]) -> Option<(&[u8], u64)> {
     let at = key.len().checked_sub(NUMBER_BYTES)?;
     let (prefix, id) = key.split_at(at);
     Some((prefix, u64::from_be_bytes(id.try_into().ok()?)))
+}
+
+/// Cuts off what all keys of the mailbox begin with that this key belongs to.
+pub(super) fn of_mailbox(key: &[u8]) -> Option<&[u8]> {
+    let domain_bytes = 1 + usize::from(*key.first()?);
+    let user_bytes = 1 + usize::from(*key.get(domain_bytes)?);
+    key.get(..domain_bytes + user_bytes)
 }
 
 /// Reads the names at the beginning of a key: domain and user.
@@ -84,8 +93,11 @@ mod tests {
                     domain: Domain::parse(domain).unwrap(),
                     user: UserId::parse(user).unwrap(),
                 };
-                let prefix = prefix(&mailbox, None);
+                let prefix = prefix(&mailbox);
                 assert_eq!(super::mailbox(&prefix).unwrap(), mailbox);
+                let key = with_id(&with_sender(&prefix, user.as_bytes()), 7);
+                assert_eq!(of_mailbox(&key).unwrap(), prefix);
+                assert_eq!(of_mailbox(&prefix[..prefix.len() - 1]), None);
                 prefixes.push(prefix);
             }
         }
@@ -106,7 +118,7 @@ mod tests {
             user: UserId::parse("é").unwrap(),
         };
         let from = UserId::parse("a").unwrap();
-        let key = with_id(&prefix(&mailbox, Some(&from)), 258);
+        let key = with_id(&with_sender(&prefix(&mailbox), b"a"), 258);
         let golden = b"\x02de\x02\xc3\xa9\x01a\0\0\0\0\0\0\x01\x02";
         assert_eq!(key, golden);
         assert_eq!(split(&key).unwrap(), (&golden[..8], 258));

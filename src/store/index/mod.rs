@@ -4,8 +4,8 @@
 //! Only the checkpoint writes it; everybody reads it.
 //!
 //! Trees: `messages` (mailbox, first id → chunk of messages), `parts` (pieces of chunks
-//! that are too long for one value), `senders` (mailbox, sender, first id → chunk of
-//! ids), `cursors`, `domains`,
+//! that are too long for one value), `summaries` (mailbox, first id → senders of so many
+//! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id).
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
@@ -14,11 +14,15 @@
 mod apply;
 mod chunk;
 mod key;
+mod messages;
 pub(super) mod place;
 mod read;
 mod search;
+mod sender;
+mod senders;
 mod small;
 mod state;
+mod varint;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -57,7 +61,12 @@ impl IndexError {
 
 impl From<sled::Error> for IndexError {
     fn from(error: sled::Error) -> Self {
-        Self::Sled(error.to_string())
+        match error {
+            sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Sled(error.to_string()),
+        }
     }
 }
 
@@ -93,6 +102,7 @@ pub(super) struct Index {
     db: Db,
     messages: Tree,
     parts: Tree,
+    summaries: Tree,
     senders: Tree,
     cursors: Tree,
     domains: Tree,
@@ -124,6 +134,7 @@ impl Index {
             let index = Self {
                 messages: db.open_tree("messages")?,
                 parts: db.open_tree("parts")?,
+                summaries: db.open_tree("summaries")?,
                 senders: db.open_tree("senders")?,
                 cursors: db.open_tree("cursors")?,
                 domains: db.open_tree("domains")?,

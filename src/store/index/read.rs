@@ -4,19 +4,14 @@
 
 use std::ops::Range;
 
-use super::chunk::{self, Head};
+use super::chunk;
+use super::messages::{self, Row};
 use super::search::{self, Found};
 use super::{Index, IndexError, key};
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
 impl Index {
-    /// Checks a chunk and answers its payload, fetching its parts where it has some.
-    pub(super) fn unpack(&self, found: &Found) -> Result<(Head, Vec<u8>), IndexError> {
-        let parts = |bytes: usize| self.parts_of(&found.key, bytes);
-        chunk::unpack(&found.value, parts).map_err(IndexError::Damaged)
-    }
-
-    fn parts_of(&self, chunk_key: &[u8], bytes: usize) -> Result<Vec<u8>, String> {
+    pub(super) fn parts_of(&self, chunk_key: &[u8], bytes: usize) -> Result<Vec<u8>, String> {
         let mut payload = Vec::with_capacity(bytes.min(1 << 20));
         let range = key::part(chunk_key, 0)..=key::part(chunk_key, u32::MAX);
         for part in self.parts.range(range) {
@@ -30,9 +25,28 @@ impl Index {
         Ok(payload)
     }
 
-    fn messages_of(&self, mailbox: &Mailbox, found: &Found) -> Result<Vec<Message>, IndexError> {
-        let (head, raw) = self.unpack(found)?;
-        chunk::decode_messages(mailbox, &head, &raw).map_err(IndexError::Damaged)
+    /// A chunk's table and payload.
+    fn read<'a>(&self, found: &'a Found) -> Result<(Vec<Row<'a>>, Vec<u8>), String> {
+        let checked = chunk::check(&found.value)?;
+        let rows = messages::rows(&checked)?;
+        let payload = checked.payload(|bytes| self.parts_of(&found.key, bytes))?;
+        Ok((rows, payload))
+    }
+
+    /// The messages of a chunk that are wanted, by position and id.
+    fn messages_of(
+        &self,
+        mailbox: &Mailbox,
+        found: &Found,
+        wanted: impl Fn(u64, u64) -> bool,
+    ) -> Result<Vec<Message>, IndexError> {
+        let (rows, payload) = self.read(found).map_err(IndexError::Damaged)?;
+        let rows = (found.head.position..).zip(&rows);
+        let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
+        let messages: Result<_, _> = wanted
+            .map(|(_, row)| row.message(mailbox, &payload))
+            .collect();
+        messages.map_err(IndexError::Damaged)
     }
 
     /// How many messages of the mailbox (from `from`) have an id of at most `upto`.
@@ -42,26 +56,23 @@ impl Index {
         from: Option<&UserId>,
         upto: MsgId,
     ) -> Result<u64, IndexError> {
-        let prefix = key::prefix(mailbox, from);
-        let tree = if from.is_some() {
-            &self.senders
-        } else {
-            &self.messages
-        };
-        let Some(found) = search::at_or_below(tree, &prefix, upto.0)? else {
+        if let Some(from) = from {
+            return self.rank_from(mailbox, from, upto.0);
+        }
+        let prefix = key::prefix(mailbox);
+        let Some(found) = search::at_or_below(&self.messages, &prefix, upto.0)? else {
             return Ok(0);
         };
         if found.head.last_id <= upto.0 {
             return Ok(found.head.end());
         }
-        let (head, raw) = self.unpack(&found)?;
-        let ids = if from.is_some() {
-            chunk::decode_ids(&head, &raw)
-        } else {
-            chunk::decode_message_ids(&head, &raw)
-        };
-        let ids = ids.map_err(IndexError::Damaged)?;
-        Ok(head.position + ids.partition_point(|id| *id <= upto.0) as u64)
+        let mut count = 0;
+        chunk::check(&found.value)
+            .and_then(|checked| {
+                messages::each(&checked, |row| count += u64::from(row.id <= upto.0))
+            })
+            .map_err(IndexError::Damaged)?;
+        Ok(found.head.position + count)
     }
 
     /// The messages at these positions, oldest first.
@@ -74,53 +85,42 @@ impl Index {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
-        let prefix = key::prefix(mailbox, from);
-        let tree = if from.is_some() {
-            &self.senders
-        } else {
-            &self.messages
-        };
-        let Some(first) = search::holding(tree, &prefix, positions.start)? else {
+        if let Some(from) = from {
+            let ids = self.ids_from(mailbox, from, positions)?;
+            return self.by_ids(mailbox, &ids);
+        }
+        let prefix = key::prefix(mailbox);
+        let Some(first) = search::holding(&self.messages, &prefix, positions.start)? else {
             return Ok(Vec::new());
         };
         let mut messages = Vec::new();
-        let mut ids = Vec::new();
-        for found in search::upwards(tree, &prefix, first.first_id) {
+        for found in search::upwards(&self.messages, &prefix, first.first_id) {
             let found = found?;
             if found.head.position >= positions.end {
                 break;
             }
-            let skip = positions.start.saturating_sub(found.head.position) as usize;
-            let take = (positions.end - found.head.position) as usize;
-            let take = take.saturating_sub(skip);
-            if from.is_some() {
-                let (head, raw) = self.unpack(&found)?;
-                let found = chunk::decode_ids(&head, &raw).map_err(IndexError::Damaged)?;
-                ids.extend(found.into_iter().skip(skip).take(take));
-            } else {
-                let found = self.messages_of(mailbox, &found)?;
-                messages.extend(found.into_iter().skip(skip).take(take));
-            }
-        }
-        if from.is_some() {
-            messages = self.by_ids(mailbox, &ids)?;
+            let wanted = |position, _| positions.contains(&position);
+            messages.extend(self.messages_of(mailbox, &found, wanted)?);
         }
         Ok(messages)
     }
 
     fn by_ids(&self, mailbox: &Mailbox, ids: &[u64]) -> Result<Vec<Message>, IndexError> {
-        let prefix = key::prefix(mailbox, None);
+        let prefix = key::prefix(mailbox);
         let mut out = Vec::with_capacity(ids.len());
-        let mut chunk: Vec<Message> = Vec::new();
-        for id in ids {
-            if chunk.last().is_none_or(|last| last.id.0 < *id) {
-                let found = search::at_or_below(&self.messages, &prefix, *id)?;
-                let found = found.ok_or_else(|| IndexError::damaged("a message is missing"))?;
-                chunk = self.messages_of(mailbox, &found)?;
+        let mut rest = ids;
+        while let Some(id) = rest.first() {
+            let found = search::at_or_below(&self.messages, &prefix, *id)?;
+            let found = found.ok_or_else(|| IndexError::damaged("a message is missing"))?;
+            let here = rest.partition_point(|id| *id <= found.head.last_id);
+            let (these, others) = rest.split_at(here);
+            let messages =
+                self.messages_of(mailbox, &found, |_, id| these.binary_search(&id).is_ok())?;
+            if these.is_empty() || messages.len() != these.len() {
+                return Err(IndexError::damaged("a sender's message is missing"));
             }
-            let at = chunk.binary_search_by_key(id, |message| message.id.0);
-            let at = at.map_err(|_| IndexError::damaged("a sender's message is missing"))?;
-            out.push(chunk[at].clone());
+            out.extend(messages);
+            rest = others;
         }
         Ok(out)
     }
@@ -139,22 +139,15 @@ impl Index {
         if after >= bound {
             return Ok(messages);
         }
-        let prefix = key::prefix(mailbox, None);
-        let holder = search::at_or_below(&self.messages, &prefix, after.0)?;
-        let begin = match holder {
-            Some(found) if found.head.last_id > after.0 => found.first_id,
-            _ => after.0 + 1,
-        };
+        let prefix = key::prefix(mailbox);
         let mut bytes = 0;
-        for found in search::upwards(&self.messages, &prefix, begin) {
+        for found in search::above(&self.messages, &prefix, after.0)? {
             let found = found?;
             if found.first_id > bound.0 {
                 break;
             }
-            for message in self.messages_of(mailbox, &found)? {
-                if message.id <= after || message.id > bound {
-                    continue;
-                }
+            let wanted = |_, id| id > after.0 && id <= bound.0;
+            for message in self.messages_of(mailbox, &found, wanted)? {
                 if messages.len() >= count_max || (bytes >= bytes_max && !messages.is_empty()) {
                     return Ok(messages);
                 }

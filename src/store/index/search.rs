@@ -57,6 +57,18 @@ pub(super) fn upwards(
     tree.range(range).map(|entry| Found::parse(entry?))
 }
 
+/// The chunks under `prefix` that have messages above `id`, upwards.
+pub(super) fn above(
+    tree: &Tree,
+    prefix: &[u8],
+    id: u64,
+) -> Result<impl Iterator<Item = Result<Found, IndexError>>, IndexError> {
+    let holder = at_or_below(tree, prefix, id)?;
+    let holder = holder.filter(|found| found.head.last_id > id);
+    let begin = holder.map_or(id.saturating_add(1), |found| found.first_id);
+    Ok(upwards(tree, prefix, begin))
+}
+
 /// The chunk under `prefix` that holds this position; `None` beyond the end.
 pub(super) fn holding(
     tree: &Tree,

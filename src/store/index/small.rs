@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use super::super::cursors::CursorValue;
 use super::super::domains::{DomainState, Domains};
 use super::super::record::{self, Record};
-use super::super::tail::{Generation, SMALL_BYTES, SendIds, SendKey};
+use super::super::tail::{Generation, SendIds, SendKey};
 use super::apply::Pace;
 use super::{Index, IndexError, IndexState, SENDS_PREFIX, key};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
@@ -36,8 +36,8 @@ impl Index {
         let mut cursors: Vec<_> = generation.cursors.iter().collect();
         cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, devices) in cursors {
-            let prefix = key::prefix(mailbox, None);
-            generation.note_written(devices.len() * SMALL_BYTES);
+            let prefix = key::prefix(mailbox);
+            generation.note_written(devices.len());
             for (resource, change) in devices.iter() {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
                 let stored = self.cursors.get(&key)?;
@@ -62,7 +62,7 @@ impl Index {
         let mut sends: Vec<_> = generation.sends.iter().collect();
         sends.sort_unstable_by_key(|(key, _)| *key);
         for (key, ids) in sends {
-            generation.note_written(SMALL_BYTES);
+            generation.note_written(1);
             let day = day(ids.first.0);
             if day < day_min {
                 continue;
@@ -83,7 +83,7 @@ impl Index {
         }
         for (mailbox, upto) in &generation.erased {
             let value = encode_erased(*upto);
-            let old = self.erased.insert(key::prefix(mailbox, None), value)?;
+            let old = self.erased.insert(key::prefix(mailbox), value)?;
             state.erased += u64::from(old.is_none());
         }
         self.drop_sends_before(day_min, state)
@@ -137,7 +137,7 @@ impl Index {
         &self,
         device: &Device,
     ) -> Result<Option<CursorValue>, IndexError> {
-        let prefix = key::prefix(&device.mailbox, None);
+        let prefix = key::prefix(&device.mailbox);
         let key = [&prefix, device.resource.as_str().as_bytes()].concat();
         let stored = self.cursors.get(key)?;
         stored.map(|stored| cursor_value(&stored)).transpose()
@@ -148,7 +148,7 @@ impl Index {
         &self,
         mailbox: &Mailbox,
     ) -> Result<Vec<(Resource, CursorValue)>, IndexError> {
-        let prefix = key::prefix(mailbox, None);
+        let prefix = key::prefix(mailbox);
         let mut cursors = Vec::new();
         for entry in self.cursors.scan_prefix(&prefix) {
             let (key, value) = entry?;

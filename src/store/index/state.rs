@@ -10,7 +10,8 @@ use bincode::{Decode, Encode};
 
 use super::super::journal::Position;
 
-const MAGIC: [u8; 8] = *b"rbxSTAT1";
+/// Its last digit is the number of the index's format: an index of another one is made anew.
+const MAGIC: [u8; 8] = *b"rbxSTAT2";
 const CODING: Configuration = standard();
 
 /// What the index holds.
@@ -97,7 +98,7 @@ mod tests {
         };
         let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 8, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
-        let golden = [b"rbxSTAT1".as_slice(), &crc, &body].concat();
+        let golden = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
         assert_eq!(state.encode(), golden);
         assert_eq!(IndexState::decode(&golden), Some(state));
         for at in 0..golden.len() {

@@ -1,62 +1,89 @@
 //! Reads the whole index after an unclean stop and holds it against its state.
+//!
+//! Every checksum is checked, and that the chunks of each sequence stand together without a
+//! gap; nothing is decompressed, as nothing could be found out by that.
+
+use std::iter::Peekable;
 
 use sled::Tree;
 
-use super::chunk;
 use super::search::Found;
-use super::{Index, IndexError, IndexState, guarded, key};
+use super::{Index, IndexError, IndexState, chunk, guarded, key, messages, senders};
+
+/// One sequence of chunks, as far as it was looked at.
+#[derive(Debug, Default)]
+struct Sequence {
+    prefix: Vec<u8>,
+    end: u64,
+    last_id: u64,
+}
+
+impl Sequence {
+    /// Takes the next chunk of a tree; `first` is the position of the first chunk of a
+    /// sequence, where one is expected.
+    fn take(&mut self, found: &Found, first: Option<u64>) -> Result<(), IndexError> {
+        let (prefix, _) = key::split(&found.key).ok_or_else(|| IndexError::damaged("a key"))?;
+        if prefix != self.prefix.as_slice() {
+            *self = Self {
+                prefix: prefix.to_vec(),
+                end: first.unwrap_or(found.head.position),
+                last_id: 0,
+            };
+        }
+        let fits = found.head.position == self.end
+            && found.first_id > self.last_id
+            && found.first_id <= found.head.last_id;
+        if !fits {
+            let what = "the chunks of a mailbox do not fit together";
+            return Err(IndexError::damaged(what));
+        }
+        self.end = found.head.end();
+        self.last_id = found.head.last_id;
+        Ok(())
+    }
+}
 
 impl Index {
-    /// Checks every chunk, all positions and all counts; answers the highest id found.
+    /// Checks all chunks and all counts; answers the highest id found.
     /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
     /// on it says so, or their loss would go unnoticed.
     pub(in crate::store) fn verify(&self, state: &mut IndexState) -> Result<u64, IndexError> {
         guarded(|| {
-            let highest = self.verify_tree(&self.messages, false, state)?;
-            self.verify_tree(&self.senders, true, state)?;
+            let highest = std::thread::scope(|scope| {
+                let senders = scope.spawn(|| guarded(|| self.verify_senders()));
+                let highest = guarded(|| self.verify_messages(state));
+                senders.join().unwrap_or(Err(IndexError::Panicked))?;
+                highest
+            })?;
             self.verify_small(state)?;
             Ok(highest)
         })
     }
 
-    fn verify_tree(
-        &self,
-        tree: &Tree,
-        senders: bool,
-        state: &IndexState,
-    ) -> Result<u64, IndexError> {
-        let mut prefix = Vec::new();
-        let mut position = 0;
-        let mut last_id = 0;
+    fn verify_messages(&self, state: &IndexState) -> Result<u64, IndexError> {
+        let mut sequence = Sequence::default();
         let mut highest = 0;
         let mut known = 0;
-        for entry in tree {
+        for entry in &self.messages {
             let found = Found::parse(entry?)?;
-            let split = key::split(&found.key);
-            let (this, _) = split.ok_or_else(|| IndexError::damaged("a key is cut short"))?;
-            if this != prefix.as_slice() {
-                prefix = this.to_vec();
-                (position, last_id) = (0, 0);
-            }
-            let (head, raw) = self.unpack(&found)?;
-            let ids = if senders {
-                chunk::decode_ids(&head, &raw).map_err(IndexError::Damaged)?
-            } else {
-                let mailbox = key::mailbox(this).ok_or_else(|| IndexError::damaged("a key"))?;
-                let messages = chunk::decode_messages(&mailbox, &head, &raw);
-                let messages = messages.map_err(IndexError::Damaged)?;
-                messages.iter().map(|message| message.id.0).collect()
-            };
-            let first = ids.first().copied().unwrap_or_default();
-            if head.position != position || first != found.first_id || first <= last_id {
-                return Err(IndexError::damaged(
-                    "the chunks of a mailbox do not fit together",
-                ));
-            }
-            position = head.end();
-            last_id = head.last_id;
-            highest = highest.max(last_id);
-            known += ids.partition_point(|id| *id <= state.last_id) as u64;
+            sequence.take(&found, Some(0))?;
+            let mut count = 0;
+            chunk::check(&found.value)
+                .and_then(|checked| {
+                    if checked.head.in_parts() {
+                        checked.payload(|bytes| self.parts_of(&found.key, bytes))?;
+                    }
+                    if found.head.last_id <= state.last_id {
+                        count = found.head.count;
+                        return Ok(());
+                    }
+                    messages::each(&checked, |row| {
+                        count += u64::from(row.id <= state.last_id);
+                    })
+                })
+                .map_err(IndexError::Damaged)?;
+            highest = highest.max(found.head.last_id);
+            known += count;
         }
         if known != state.messages {
             let what = format!("it holds {known} messages instead of {}", state.messages);
@@ -64,4 +91,64 @@ impl Index {
         }
         Ok(highest)
     }
+
+    /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first
+    /// summary are as many messages as its position says.
+    fn verify_senders(&self) -> Result<(), IndexError> {
+        let mut sequence = Sequence::default();
+        let mut keys = chunks(&self.senders).peekable();
+        for found in chunks(&self.summaries) {
+            let found = found?;
+            let is_first = {
+                let prefix = key::of_mailbox(&found.key);
+                prefix != Some(sequence.prefix.as_slice())
+            };
+            sequence.take(&found, None)?;
+            chunk::check(&found.value).map_err(IndexError::Damaged)?;
+            if is_first {
+                let keyed = count_below(&mut keys, &sequence.prefix, found.first_id)?;
+                if keyed != found.head.position {
+                    let what = format!(
+                        "{keyed} senders' messages instead of {}",
+                        found.head.position
+                    );
+                    return Err(IndexError::Damaged(what));
+                }
+            }
+        }
+        match keys.next().transpose()? {
+            Some(_) => Err(IndexError::damaged("a summary of senders is missing")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn chunks(tree: &Tree) -> impl Iterator<Item = Result<Found, IndexError>> {
+    tree.iter().map(|entry| Found::parse(entry?))
+}
+
+/// Takes the keys of one mailbox, checks them, and counts what they have below `id`.
+fn count_below(
+    keys: &mut Peekable<impl Iterator<Item = Result<Found, IndexError>>>,
+    mailbox: &[u8],
+    id: u64,
+) -> Result<u64, IndexError> {
+    let mut sequence = Sequence::default();
+    let mut count = 0;
+    let of_mailbox = |found: &Result<Found, IndexError>| match found {
+        Ok(found) => key::of_mailbox(&found.key) == Some(mailbox),
+        Err(_) => true,
+    };
+    while let Some(found) = keys.next_if(of_mailbox) {
+        let found = found?;
+        sequence.take(&found, Some(0))?;
+        let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        count += if found.head.last_id < id {
+            found.head.count
+        } else {
+            let ids = senders::ids(&checked).map_err(IndexError::Damaged)?;
+            ids.partition_point(|one| *one < id) as u64
+        };
+    }
+    Ok(count)
 }

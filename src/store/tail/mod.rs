@@ -9,22 +9,32 @@
 //! then takes from the index only what is below the tail's first (or at most the tail's
 //! last id) sees nothing twice.
 
+mod batch;
+mod mailbox;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub(super) use self::batch::Batch;
+pub(super) use self::mailbox::{Entry, TailMailbox, Taken};
+
+use self::mailbox::Bodies;
 use super::cursors::{self, Changes, CursorChange};
 use super::domains::DomainState;
 use super::journal::Position;
-use crate::model::{ClientMsgId, Device, Domain, Mailbox, Message, MsgId, UserId};
+use crate::model::{ClientMsgId, Device, Domain, Mailbox, MsgId, UserId};
 
-/// What a message costs beside its content: names, entries, keys, as measured.
-pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 400;
-/// What a cursor or a send costs.
-pub(super) const SMALL_BYTES: usize = 200;
-/// From this many messages on, a mailbox keeps its senders apart.
-const SENDERS_APART_MIN: usize = 128;
+/// What a mailbox costs beside its messages: its name, its place in the map.
+const MAILBOX_BYTES: usize = 220;
+/// What a commit costs beside its messages.
+const BATCH_BYTES: usize = 64;
+/// What a cursor, a send, a domain or an erasure costs.
+const SMALL_BYTES: usize = 250;
+/// How much of what is left beside a frozen generation is open from its beginning; the
+/// rest is opened step by step as the checkpoint gets on.
+const HEAD_START: f64 = 0.4;
 
 /// A sender's own id of a send.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,102 +64,6 @@ impl SendIds {
     }
 }
 
-/// One message in a batch of the committer, which owns it.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    batch: Arc<Vec<Message>>,
-    at: u32,
-}
-
-impl Entry {
-    /// The message.
-    pub(super) fn message(&self) -> &Message {
-        &self.batch[self.at as usize]
-    }
-
-    fn id(&self) -> MsgId {
-        self.message().id
-    }
-}
-
-/// The tail's part of a mailbox, in the order of ids.
-#[derive(Debug, Default)]
-pub(super) struct TailMailbox {
-    pub(super) entries: Vec<Entry>,
-    by_sender: Option<HashMap<UserId, Vec<u32>>>,
-}
-
-impl TailMailbox {
-    fn push(&mut self, entry: Entry) {
-        let index = self.entries.len() as u32;
-        let from = entry.message().from_id.clone();
-        self.entries.push(entry);
-        if let Some(by_sender) = &mut self.by_sender {
-            by_sender.entry(from).or_default().push(index);
-        } else if self.entries.len() >= SENDERS_APART_MIN {
-            let mut by_sender: HashMap<UserId, Vec<u32>> = HashMap::new();
-            for (index, entry) in (0..).zip(&self.entries) {
-                let from = entry.message().from_id.clone();
-                by_sender.entry(from).or_default().push(index);
-            }
-            self.by_sender = Some(by_sender);
-        }
-    }
-
-    /// How many entries have an id of at most `upto`.
-    fn rank(&self, upto: MsgId) -> usize {
-        self.entries.partition_point(|entry| entry.id() <= upto)
-    }
-
-    /// How many of them are from `from`.
-    fn rank_from(&self, from: &UserId, upto: MsgId) -> usize {
-        match &self.by_sender {
-            Some(by_sender) => by_sender.get(from).map_or(0, |indexes| {
-                indexes.partition_point(|i| self.entries[*i as usize].id() <= upto)
-            }),
-            None => {
-                let below = &self.entries[..self.rank(upto)];
-                below
-                    .iter()
-                    .filter(|e| e.message().from_id == *from)
-                    .count()
-            }
-        }
-    }
-
-    /// Appends up to `count` entries (from `from`) after skipping `skip`; answers how
-    /// many of `skip` are still to be skipped behind this one.
-    fn collect(
-        &self,
-        from: Option<&UserId>,
-        skip: u64,
-        count_max: usize,
-        out: &mut Vec<Entry>,
-    ) -> u64 {
-        let wanted = count_max.saturating_sub(out.len());
-        let at = usize::try_from(skip).unwrap_or(usize::MAX);
-        let available = match (from, &self.by_sender) {
-            (None, _) => {
-                out.extend(self.entries.iter().skip(at).take(wanted).cloned());
-                self.entries.len()
-            }
-            (Some(from), Some(by_sender)) => {
-                let indexes = by_sender.get(from).map_or(&[][..], Vec::as_slice);
-                let entries = indexes.iter().map(|i| &self.entries[*i as usize]);
-                out.extend(entries.skip(at).take(wanted).cloned());
-                indexes.len()
-            }
-            (Some(from), None) => {
-                let theirs = |e: &&Entry| e.message().from_id == *from;
-                let entries = self.entries.iter().filter(theirs);
-                out.extend(entries.skip(at).take(wanted).cloned());
-                self.entries.iter().filter(theirs).count()
-            }
-        };
-        skip.saturating_sub(available as u64)
-    }
-}
-
 /// What was committed between two checkpoints.
 #[derive(Debug)]
 pub(super) struct Generation {
@@ -160,6 +74,7 @@ pub(super) struct Generation {
     /// The journal's place behind all of it.
     pub(super) end: Position,
     pub(super) mailboxes: HashMap<Mailbox, TailMailbox>,
+    batches: Vec<Bodies>,
     pub(super) cursors: Changes,
     pub(super) sends: HashMap<SendKey, SendIds>,
     pub(super) domains: BTreeMap<Domain, DomainState>,
@@ -169,8 +84,10 @@ pub(super) struct Generation {
     pub(super) bytes: usize,
     /// When its first thing came.
     pub(super) since: Option<Instant>,
-    /// About how much of `bytes` a checkpoint has written by now.
-    written_bytes: AtomicUsize,
+    /// How many messages, sends and cursors it holds.
+    things: usize,
+    /// How many of them a checkpoint has written by now.
+    written: AtomicUsize,
 }
 
 impl Generation {
@@ -180,6 +97,7 @@ impl Generation {
             last_id: start,
             end,
             mailboxes: HashMap::new(),
+            batches: Vec::new(),
             cursors: Changes::new(),
             sends: HashMap::new(),
             domains: BTreeMap::new(),
@@ -187,23 +105,30 @@ impl Generation {
             messages: 0,
             bytes: 0,
             since: None,
-            written_bytes: AtomicUsize::new(0),
+            things: 0,
+            written: AtomicUsize::new(0),
         }
     }
 
     /// A checkpoint begins to write it, perhaps once more.
     pub(super) fn begin_writing(&self) {
-        self.written_bytes.store(0, Ordering::Relaxed);
+        self.written.store(0, Ordering::Relaxed);
     }
 
-    /// A checkpoint has written something of it.
-    pub(super) fn note_written(&self, bytes: usize) {
-        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// A checkpoint has written so many messages, cursors or sends.
+    pub(super) fn note_written(&self, things: usize) {
+        self.written.fetch_add(things, Ordering::Relaxed);
     }
 
-    fn unwritten_bytes(&self) -> usize {
-        let written = self.written_bytes.load(Ordering::Relaxed);
-        self.bytes.saturating_sub(written)
+    /// How much of it is written, from 0 to 1.
+    fn written(&self) -> f64 {
+        let written = self.written.load(Ordering::Relaxed);
+        (written as f64 / self.things.max(1) as f64).min(1.0)
+    }
+
+    /// The body of a message in it.
+    pub(super) fn body(&self, entry: Entry) -> &[u8] {
+        entry.body(&self.batches)
     }
 
     /// How many cursors it may remove from the index.
@@ -217,7 +142,8 @@ impl Generation {
         self.since.is_none()
     }
 
-    fn touched(&mut self, bytes: usize) {
+    fn touched(&mut self, things: usize, bytes: usize) {
+        self.things += things;
         self.bytes += bytes;
         self.since.get_or_insert_with(Instant::now);
     }
@@ -247,10 +173,21 @@ impl Tail {
         self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
 
-    /// Those of them that are still to be written into the index, about.
-    pub(super) fn unwritten_bytes(&self) -> usize {
-        let frozen = self.frozen.as_ref();
-        self.active.bytes + frozen.map_or(0, |frozen| frozen.unwritten_bytes())
+    /// How full the tail is; from 1 on, it takes no more. Beside a frozen generation, more
+    /// is opened with everything that a checkpoint writes, so that a load that the index
+    /// cannot keep up with is slowed down to its pace and never stands still. While
+    /// checkpoints are put off, all of the tail may be filled.
+    pub(super) fn fullness(&self, bytes_max: usize, put_off: bool) -> f64 {
+        let frozen = self.frozen.as_deref();
+        let rest = bytes_max.saturating_sub(frozen.map_or(0, |frozen| frozen.bytes));
+        let written = match frozen {
+            Some(frozen) if !put_off => frozen.written(),
+            _ => 1.0,
+        };
+        let open = rest as f64 * (HEAD_START + (1.0 - HEAD_START) * written);
+        let full = self.bytes() >= bytes_max;
+        let fullness = self.active.bytes as f64 / open.max(1.0);
+        if full { fullness.max(1.0) } else { fullness }
     }
 
     /// Makes what is active frozen; nothing may be frozen.
@@ -262,64 +199,62 @@ impl Tail {
         frozen
     }
 
-    /// Adds the messages of a batch, in the order of ids.
-    pub(super) fn push_messages(&mut self, batch: &Arc<Vec<Message>>) {
-        let mut last_content: Option<&Arc<str>> = None;
-        for (at, message) in (0..).zip(batch.iter()) {
-            // The copies of one send share their content.
-            let shared = last_content.is_some_and(|last| Arc::ptr_eq(last, &message.content));
-            let content_bytes = if shared { 0 } else { message.content.len() };
-            last_content = Some(&message.content);
-            let entry = Entry {
-                batch: batch.clone(),
-                at,
-            };
-            match self.active.mailboxes.get_mut(&message.mailbox) {
-                Some(mailbox) => mailbox.push(entry),
-                None => {
-                    let mailbox = message.mailbox.clone();
-                    self.active
-                        .mailboxes
-                        .entry(mailbox)
-                        .or_default()
-                        .push(entry);
-                }
-            }
-            self.active.messages += 1;
-            self.active.touched(content_bytes + MESSAGE_OVERHEAD_BYTES);
+    /// Adds the messages of a commit.
+    pub(super) fn push_messages(&mut self, batch: Batch<'_>) {
+        if batch.messages.is_empty() {
+            return;
         }
+        let active = &mut self.active;
+        let number = active.batches.len() as u32;
+        let mut bytes = batch.bodies.len() + BATCH_BYTES;
+        active.batches.push(batch.bodies);
+        for (message, start) in batch.messages.iter().zip(batch.starts) {
+            let offline = message.recipient_offline;
+            let entry = Entry::new(message.id.0, number, start, offline);
+            let mailbox = match active.mailboxes.get_mut(&message.mailbox) {
+                Some(mailbox) => mailbox,
+                None => {
+                    bytes += MAILBOX_BYTES;
+                    let mailbox = message.mailbox.clone();
+                    active.mailboxes.entry(mailbox).or_default()
+                }
+            };
+            bytes += mailbox.push(entry, &message.from_id, &active.batches);
+        }
+        active.messages += batch.messages.len() as u64;
+        active.touched(batch.messages.len(), bytes);
     }
 
     /// Adds the ids of a send.
     pub(super) fn push_send(&mut self, key: SendKey, ids: SendIds) {
-        self.active.sends.insert(key, ids);
-        self.active.touched(SMALL_BYTES);
+        let is_new = self.active.sends.insert(key, ids).is_none();
+        self.active.touched(usize::from(is_new), SMALL_BYTES);
     }
 
     /// Adds what happened to a cursor.
     pub(super) fn push_cursor(&mut self, device: &Device, change: CursorChange) {
         let is_new = cursors::push(&mut self.active.cursors, device, change);
-        let bytes = usize::from(is_new) * SMALL_BYTES;
-        self.active.touched(bytes);
+        let things = usize::from(is_new);
+        self.active.touched(things, things * SMALL_BYTES);
     }
 
     /// Sets what became of a domain.
     pub(super) fn push_domain(&mut self, domain: Domain, state: DomainState) {
         self.active.domains.insert(domain, state);
-        self.active.touched(SMALL_BYTES);
+        self.active.touched(0, SMALL_BYTES);
     }
 
     /// Notes that a mailbox was erased up to this id.
     pub(super) fn push_erased(&mut self, mailbox: Mailbox, upto: MsgId) {
         let place = self.active.erased.entry(mailbox).or_default();
         *place = upto.max(*place);
-        self.active.touched(SMALL_BYTES);
+        self.active.touched(0, SMALL_BYTES);
     }
 
     /// A segment was sealed: the next checkpoint says that the index is beyond it, also if
     /// nothing else has come.
     pub(super) fn note_sealed(&mut self) {
-        self.active.touched(0);
+        self.active.touched(0, 0);
     }
 
     /// Says how far the journal is.
@@ -332,9 +267,14 @@ impl Tail {
         self.frozen.as_deref().into_iter().chain([&self.active])
     }
 
-    fn parts<'a>(&'a self, mailbox: &'a Mailbox) -> impl Iterator<Item = &'a TailMailbox> {
-        self.generations()
-            .filter_map(move |generation| generation.mailboxes.get(mailbox))
+    fn parts<'a>(
+        &'a self,
+        mailbox: &'a Mailbox,
+    ) -> impl Iterator<Item = (&'a TailMailbox, &'a [Bodies])> {
+        self.generations().filter_map(move |generation| {
+            let part = generation.mailboxes.get(mailbox)?;
+            Some((part, generation.batches.as_slice()))
+        })
     }
 
     /// Everything with an id of at most this is in the index, everything above is not
@@ -346,31 +286,33 @@ impl Tail {
     /// The highest id that may be taken from the index by a reader of this mailbox who
     /// has looked at the tail now.
     pub(super) fn index_bound(&self, mailbox: &Mailbox) -> MsgId {
-        let first = self.parts(mailbox).find_map(|part| part.entries.first());
-        first.map_or(self.active.last_id, |entry| MsgId(entry.id().0 - 1))
+        let first = self
+            .parts(mailbox)
+            .find_map(|(part, _)| part.entries.first());
+        first.map_or(self.active.last_id, |entry| MsgId(entry.id - 1))
     }
 
     /// How many messages of the mailbox (from `from`) in the tail have at most this id.
     pub(super) fn rank(&self, mailbox: &Mailbox, from: Option<&UserId>, upto: MsgId) -> u64 {
-        let counts = self.parts(mailbox).map(|part| match from {
-            None => part.rank(upto),
-            Some(from) => part.rank_from(from, upto),
+        let counts = self.parts(mailbox).map(|(part, batches)| match from {
+            None => part.rank(upto.0),
+            Some(from) => part.rank_from(from, upto.0, batches),
         });
         counts.sum::<usize>() as u64
     }
 
-    /// The entries of the mailbox (from `from`) at these places in the tail.
+    /// The messages of the mailbox (from `from`) at these places in the tail.
     pub(super) fn slice(
         &self,
         mailbox: &Mailbox,
         from: Option<&UserId>,
         skip: u64,
         count_max: usize,
-    ) -> Vec<Entry> {
+    ) -> Vec<Taken> {
         let mut out = Vec::new();
         let mut skip = skip;
-        for part in self.parts(mailbox) {
-            skip = part.collect(from, skip, count_max, &mut out);
+        for (part, batches) in self.parts(mailbox) {
+            skip = part.collect(from, skip, count_max, batches, &mut out);
         }
         out
     }

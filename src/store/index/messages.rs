@@ -1,0 +1,263 @@
+//! A chunk of messages: consecutive ones of a mailbox.
+//!
+//! The table has for each message: the difference of its id to the one before (of the first
+//! one, to 0); twice the bytes of its body without the sender, plus 1 if the recipient was
+//! offline; the sender's id with its length in a byte before it. The payload is the rest
+//! of the bodies (see [`crate::store::body`]), one after the other.
+
+use super::super::body;
+use super::chunk::{Checked, Contents, IdCheck, Packed, Packing, pack};
+use super::varint;
+use crate::model::{Mailbox, Message};
+
+/// Most messages in a chunk.
+pub(super) const MESSAGES_MAX: usize = 24;
+/// Most bytes of a chunk before compression, unless one message alone is longer.
+const BYTES_MAX: usize = 6 << 10;
+/// A chunk with so many messages or bytes is left as it is, and the next one is begun
+/// with the next checkpoint: to write it again would cost more than it saves.
+const MESSAGES_ENOUGH: u64 = 8;
+const BYTES_ENOUGH: usize = 3 << 10;
+
+/// A chunk that is being filled.
+#[derive(Debug, Default)]
+pub(super) struct OpenChunk {
+    pub(super) position: u64,
+    pub(super) first_id: u64,
+    last_id: u64,
+    count: usize,
+    table: Vec<u8>,
+    payload: Vec<u8>,
+    /// How many of its messages the tree has already.
+    written: usize,
+}
+
+impl OpenChunk {
+    /// Begins an empty one; its buffers are used again.
+    pub(super) fn begin(&mut self, position: u64) {
+        self.position = position;
+        (self.first_id, self.last_id, self.count, self.written) = (0, 0, 0, 0);
+        self.table.clear();
+        self.payload.clear();
+    }
+
+    /// Goes on behind a chunk of the tree, or takes it up again if there is so little in it
+    /// that this is worth it.
+    pub(super) fn take_up(
+        &mut self,
+        checked: &Checked<'_>,
+        first_id: u64,
+        payload: impl FnOnce() -> Result<Vec<u8>, String>,
+    ) -> Result<(), String> {
+        let head = &checked.head;
+        let enough = head.count >= MESSAGES_ENOUGH || head.raw_bytes >= BYTES_ENOUGH;
+        if enough || head.in_parts() {
+            self.begin(head.end());
+            return Ok(());
+        }
+        self.begin(head.position);
+        self.first_id = first_id;
+        self.last_id = head.last_id;
+        self.count = head.count as usize;
+        self.written = self.count;
+        self.table.extend_from_slice(checked.table);
+        self.payload.extend_from_slice(&payload()?);
+        Ok(())
+    }
+
+    /// Whether it has room for a message with this body.
+    pub(super) fn has_room(&self, body: &[u8]) -> bool {
+        let bytes = self.table.len() + self.payload.len() + body.len();
+        self.count == 0 || (self.count < MESSAGES_MAX && bytes <= BYTES_MAX)
+    }
+
+    /// Adds a message with a higher id.
+    pub(super) fn push(&mut self, id: u64, offline: bool, body: &[u8]) {
+        let (sender, rest) = body::split(body).unwrap_or((&[0], body));
+        varint::push(id - self.last_id, &mut self.table);
+        let length = (rest.len() as u64) << 1 | u64::from(offline);
+        varint::push(length, &mut self.table);
+        self.table.extend_from_slice(sender);
+        self.payload.extend_from_slice(rest);
+        if self.count == 0 {
+            self.first_id = id;
+        }
+        self.last_id = id;
+        self.count += 1;
+    }
+
+    /// The chunk, if there is something new in it.
+    pub(super) fn packed(&self) -> Option<Packed> {
+        if self.count == self.written {
+            return None;
+        }
+        let contents = Contents {
+            count: self.count,
+            position: self.position,
+            last_id: self.last_id,
+            table: &self.table,
+            payload: &self.payload,
+        };
+        let stays = self.count as u64 >= MESSAGES_ENOUGH || self.payload.len() >= BYTES_ENOUGH;
+        let packing = if stays { Packing::Small } else { Packing::Fast };
+        Some(pack(&contents, packing))
+    }
+
+    /// Begins the next one behind it.
+    pub(super) fn next(&mut self) {
+        self.begin(self.position + self.count as u64);
+    }
+}
+
+/// A message's line in the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) id: u64,
+    pub(super) sender: &'a [u8],
+    offline: bool,
+    /// Where the rest of its body is in the payload.
+    start: usize,
+    bytes: usize,
+}
+
+impl Row<'_> {
+    /// The message itself.
+    pub(super) fn message(&self, mailbox: &Mailbox, payload: &[u8]) -> Result<Message, String> {
+        let rest = payload.get(self.start..self.start + self.bytes);
+        let rest = rest.ok_or("a message is cut short")?;
+        body::decode(self.sender, rest, self.id, mailbox, self.offline)
+    }
+}
+
+/// The lines of a chunk's table; all of it is checked.
+pub(super) fn rows<'a>(checked: &Checked<'a>) -> Result<Vec<Row<'a>>, String> {
+    let mut rows = Vec::with_capacity(checked.head.count as usize);
+    each(checked, |row| rows.push(row))?;
+    Ok(rows)
+}
+
+/// Visits the lines of a chunk's table. Only at its end it is known that all is right.
+pub(super) fn each<'a>(
+    checked: &Checked<'a>,
+    mut visit: impl FnMut(Row<'a>),
+) -> Result<(), String> {
+    let mut table = checked.table;
+    let mut ids = IdCheck::default();
+    let mut start: usize = 0;
+    while !table.is_empty() {
+        let id = ids.take(&mut table)?;
+        let length = varint::take(&mut table).and_then(|length| {
+            let bytes = usize::try_from(length >> 1).ok()?;
+            Some((bytes, length & 1 == 1))
+        });
+        let (bytes, offline) = length.ok_or("the table of a chunk is cut short")?;
+        let (sender, rest) = body::split(table).ok_or("the table of a chunk is cut short")?;
+        table = rest;
+        visit(Row {
+            id,
+            sender: &sender[1..],
+            offline,
+            start,
+            bytes,
+        });
+        let end = start.checked_add(bytes);
+        start = end.ok_or("a message is too long")?;
+    }
+    if start != checked.head.raw_bytes {
+        return Err("the messages of a chunk do not fill it".to_owned());
+    }
+    ids.end(&checked.head)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::chunk::check;
+    use super::*;
+    use crate::model::{Domain, UserId};
+
+    fn no_parts(_: usize) -> Result<Vec<u8>, String> {
+        Err("none".to_owned())
+    }
+
+    const BODY: &[u8] = b"\x01a\x01A\x03web\x00\x0a\x02{}";
+
+    #[test]
+    fn golden_messages() {
+        let mut chunk = OpenChunk::default();
+        chunk.begin(5);
+        chunk.push(258, true, BODY);
+        chunk.push(259, false, BODY);
+        assert_eq!(chunk.table, b"\x82\x02\x17\x01a\x01\x16\x01a");
+        assert_eq!(chunk.payload, [&BODY[2..], &BODY[2..]].concat());
+        let value = chunk.packed().unwrap().value;
+        let checked = check(&value).unwrap();
+        assert_eq!((checked.head.position, checked.head.count), (5, 2));
+        let rows = rows(&checked).unwrap();
+        let mailbox = Mailbox {
+            domain: Domain::parse("d").unwrap(),
+            user: UserId::parse("u").unwrap(),
+        };
+        let payload = checked.payload(no_parts).unwrap();
+        for (row, (id, offline)) in rows.iter().zip([(258, true), (259, false)]) {
+            assert_eq!((row.id, row.sender), (id, &b"a"[..]));
+            let message = row.message(&mailbox, &payload).unwrap();
+            let expected = body::decode(b"a", &BODY[2..], id, &mailbox, offline);
+            assert_eq!(message, expected.unwrap());
+        }
+        let mut reopened = OpenChunk::default();
+        let payload = || checked.payload(no_parts);
+        reopened.take_up(&checked, 258, payload).unwrap();
+        assert!(reopened.packed().is_none(), "there is nothing new in it");
+        chunk.push(300, false, BODY);
+        reopened.push(300, false, BODY);
+        assert_eq!(
+            reopened.packed().unwrap().value,
+            chunk.packed().unwrap().value
+        );
+    }
+
+    #[test]
+    fn a_chunk_with_enough_in_it_is_left_alone() {
+        let long = [b"\x01a", vec![b'x'; BYTES_ENOUGH].as_slice()].concat();
+        for (body, count, enough) in [(BODY, 7, false), (BODY, 8, true), (&long, 1, true)] {
+            let mut chunk = OpenChunk::default();
+            for id in 1..=count {
+                chunk.push(id, false, body);
+            }
+            let value = chunk.packed().unwrap().value;
+            let checked = check(&value).unwrap();
+            let payload = || checked.payload(no_parts);
+            chunk.take_up(&checked, 1, payload).unwrap();
+            assert_eq!(chunk.position, if enough { count } else { 0 });
+        }
+    }
+
+    #[test]
+    fn tables_that_are_not_right_are_refused() {
+        for (count, last_id, table, raw_bytes) in [
+            (1, 1, &b"\x01\x04\x01a"[..], 2),
+            (1, 1, b"\x01\x04\x01a", 1),
+            (2, 1, b"\x01\x04\x01a", 2),
+            (1, 2, b"\x01\x04\x01a", 2),
+            (2, 1, b"\x01\x04\x01a\x00\x00\x01a", 2),
+            (1, 1, b"\x01\x04\x02a", 2),
+            (1, 1, b"\x01", 0),
+            (0, 0, b"", 1),
+        ] {
+            let contents = Contents {
+                count,
+                position: 0,
+                last_id,
+                table,
+                payload: &vec![0; raw_bytes],
+            };
+            let value = pack(&contents, Packing::Fast).value;
+            let read = rows(&check(&value).unwrap());
+            assert_eq!(
+                read.is_ok(),
+                (count, last_id, raw_bytes) == (1, 1, 2) && table.len() == 4 && table[2] == 1
+            );
+        }
+    }
+}

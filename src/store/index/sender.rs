@@ -1,0 +1,118 @@
+//! Reads which messages of a mailbox are from one sender: see [`super::senders`].
+
+use std::ops::Range;
+
+use super::chunk;
+use super::search;
+use super::{Index, IndexError, key, messages, senders};
+use crate::model::{Mailbox, UserId};
+
+/// What a sender has in a mailbox.
+struct View {
+    /// What its keys begin with.
+    prefix: Vec<u8>,
+    /// How many messages its keys have.
+    keyed: u64,
+    /// The ids of all behind those.
+    later: Vec<u64>,
+}
+
+impl Index {
+    /// Looks at the tiers in the order that misses nothing.
+    fn view(&self, mailbox: &Mailbox, from: &UserId) -> Result<View, IndexError> {
+        let from = from.as_str().as_bytes();
+        let mailbox = key::prefix(mailbox);
+        let mut later = Vec::new();
+        let mut summarised = 0;
+        for found in search::upwards(&self.summaries, &mailbox, 0) {
+            let found = found?;
+            summarised = found.head.last_id;
+            chunk::check(&found.value)
+                .and_then(|checked| {
+                    senders::each(&checked, found.first_id, |sender, ids| {
+                        if sender == from {
+                            later.extend_from_slice(ids);
+                        }
+                    })
+                })
+                .map_err(IndexError::Damaged)?;
+        }
+        for found in search::above(&self.messages, &mailbox, summarised)? {
+            let found = found?;
+            chunk::check(&found.value)
+                .and_then(|checked| {
+                    messages::each(&checked, |row| {
+                        if row.sender == from && row.id > summarised {
+                            later.push(row.id);
+                        }
+                    })
+                })
+                .map_err(IndexError::Damaged)?;
+        }
+        let prefix = key::with_sender(&mailbox, from);
+        let last = search::at_or_below(&self.senders, &prefix, u64::MAX)?;
+        let (keyed, last_id) = last.map_or((0, 0), |last| (last.head.end(), last.head.last_id));
+        later.drain(..later.partition_point(|id| *id <= last_id));
+        Ok(View {
+            prefix,
+            keyed,
+            later,
+        })
+    }
+
+    /// How many messages of the mailbox from `from` have an id of at most `upto`.
+    pub(super) fn rank_from(
+        &self,
+        mailbox: &Mailbox,
+        from: &UserId,
+        upto: u64,
+    ) -> Result<u64, IndexError> {
+        let view = self.view(mailbox, from)?;
+        if view.later.first().is_some_and(|first| *first <= upto) {
+            let later = view.later.partition_point(|id| *id <= upto);
+            return Ok(view.keyed + later as u64);
+        }
+        let Some(found) = search::at_or_below(&self.senders, &view.prefix, upto)? else {
+            return Ok(0);
+        };
+        if found.head.last_id <= upto {
+            return Ok(found.head.end());
+        }
+        let ids = chunk::check(&found.value).and_then(|checked| senders::ids(&checked));
+        let ids = ids.map_err(IndexError::Damaged)?;
+        Ok(found.head.position + ids.partition_point(|id| *id <= upto) as u64)
+    }
+
+    /// The ids of the messages at these positions among those from `from`.
+    pub(super) fn ids_from(
+        &self,
+        mailbox: &Mailbox,
+        from: &UserId,
+        positions: Range<u64>,
+    ) -> Result<Vec<u64>, IndexError> {
+        let view = self.view(mailbox, from)?;
+        let mut ids = Vec::new();
+        let keyed = positions.start..positions.end.min(view.keyed);
+        if !keyed.is_empty() {
+            let first = search::holding(&self.senders, &view.prefix, keyed.start)?;
+            let first = first.ok_or_else(|| IndexError::damaged("a sender's ids are missing"))?;
+            for found in search::upwards(&self.senders, &view.prefix, first.first_id) {
+                let found = found?;
+                if found.head.position >= keyed.end {
+                    break;
+                }
+                let these = chunk::check(&found.value).and_then(|checked| senders::ids(&checked));
+                let these = (found.head.position..).zip(these.map_err(IndexError::Damaged)?);
+                let wanted = these.filter(|(position, _)| keyed.contains(position));
+                ids.extend(wanted.map(|(_, id)| id));
+            }
+        }
+        let later = positions.start.max(view.keyed) - view.keyed
+            ..positions.end.max(view.keyed) - view.keyed;
+        let later = (0..)
+            .zip(&view.later)
+            .filter(|(position, _)| later.contains(position));
+        ids.extend(later.map(|(_, id)| *id));
+        Ok(ids)
+    }
+}
