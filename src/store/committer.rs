@@ -30,13 +30,6 @@ const CURSORS_ALONE: Duration = Duration::from_millis(500);
 const CURSORS_ALONG: Duration = Duration::from_millis(50);
 /// How often a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
-/// How long a batch is held up when the tail is all but full.
-const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
-/// How long a batch waits for a checkpoint to make room in the tail.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How often it looks whether there is.
-const ROOM_PAUSE: Duration = Duration::from_millis(2);
-
 /// The committer's own things.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -142,7 +135,7 @@ impl Committer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) {
-        if let Err(error) = self.wait_for_room() {
+        if let Err(error) = self.shared.wait_for_room() {
             let refused = jobs.into_iter();
             let answers = refused.map(|job| Answer::Refused(job, error.clone()));
             return self.answer(answers.collect());
@@ -314,28 +307,6 @@ impl Committer {
         }
         batch.cursors.take_pending(&self.shared, &mut self.frame);
         self.cursors_written = Instant::now();
-    }
-
-    /// Waits until the tail has room, as long as there is reason to hope for it. Where it
-    /// is getting full, a batch is held up before it has to wait.
-    fn wait_for_room(&self) -> Result<(), AppendError> {
-        let deadline = Instant::now() + ROOM_WAIT_MAX;
-        let crowd = (self.shared.fullness() - 0.5) * 2.0;
-        if crowd > 0.0 {
-            std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
-        }
-        while !self.shared.has_room() {
-            let reason = self.shared.health().index.clone();
-            let late = Instant::now() >= deadline;
-            if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
-                return Err(AppendError::Unavailable(reason));
-            }
-            if self.shared.queue.aborted() {
-                return Err(AppendError::Closed);
-            }
-            self.shared.wait_for_checkpoint(ROOM_PAUSE);
-        }
-        Ok(())
     }
 
     fn write(&mut self) -> Result<(), AppendError> {

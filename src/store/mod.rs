@@ -36,6 +36,7 @@ mod queue;
 mod read;
 mod record;
 mod repair;
+mod room;
 mod shared;
 mod sweep;
 mod tail;

@@ -17,7 +17,7 @@ use super::journal::{
     End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
 };
 use super::layout::{self, io_error};
-use super::shared::checkpoint_bytes;
+use super::room::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
 

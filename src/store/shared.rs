@@ -158,17 +158,6 @@ impl Shared {
         day(self.now_us(last_id)).saturating_sub(1)
     }
 
-    /// How full the tail is: see [`Tail::fullness`].
-    pub(super) fn fullness(&self) -> f64 {
-        let put_off = self.health().index.is_some();
-        self.tail().fullness(self.options.tail_bytes_max, put_off)
-    }
-
-    /// Whether the tail takes more.
-    pub(super) fn has_room(&self) -> bool {
-        self.fullness() < 1.0
-    }
-
     /// Does something with the index. Where that shows it to be damaged, this is noted.
     pub(super) fn with_index<T>(
         &self,
@@ -200,15 +189,4 @@ impl Shared {
             self.wait_for_checkpoint(Duration::from_millis(20));
         }
     }
-
-    /// Bytes in the active tail at which a checkpoint is due.
-    pub(super) fn checkpoint_bytes(&self) -> usize {
-        checkpoint_bytes(&self.options)
-    }
-}
-
-/// Half of what the tail may hold: the more of a mailbox goes into the index at once, the
-/// less is written for each message.
-pub(super) fn checkpoint_bytes(options: &StoreOptions) -> usize {
-    (options.tail_bytes_max / 2).max(1)
 }

@@ -15,6 +15,7 @@ mod sieve;
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -173,7 +174,8 @@ impl Sweeper {
             self.not_before = now + GATHER_PAUSE;
             return false;
         }
-        asked || self.interrupted || self.may_have_expired(now)
+        let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
+        asked || suspect || self.interrupted || self.may_have_expired(now)
     }
 
     fn may_have_expired(&self, now: Instant) -> bool {
@@ -197,6 +199,13 @@ impl Sweeper {
         self.gathered = false;
         let asked = self.shared.sweeping().asked;
         let shared = self.shared.clone();
+        // Damage that a reader has met is mended the same way as what is gone is removed.
+        if shared.index_suspect.load(Ordering::Relaxed) {
+            self.renew_index()?;
+            shared.index_suspect.store(false, Ordering::Relaxed);
+            self.interrupted = false;
+            tracing::info!("the index is whole again");
+        }
         let stop = || !shared.queue.is_open();
         let sieve = Sieve {
             floors: shared.domains().floors().clone(),

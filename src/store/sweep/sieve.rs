@@ -82,11 +82,10 @@ impl Sieve<'_> {
             first: first.id,
             count: messages.len() as u32,
         });
-        if let Some((key, ids)) = key.zip(ids) {
-            if self.is_known_send(&key, ids) {
-                left.push(Record::SendIds { key, ids });
-            }
-        }
+        let known = key
+            .zip(ids)
+            .filter(|(key, ids)| self.is_known_send(key, *ids));
+        left.extend(known.map(|(key, ids)| Record::SendIds { key, ids }));
         let mut run: Vec<Message> = Vec::new();
         let mut end = |run: &mut Vec<Message>| {
             if !run.is_empty() {
