@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::brief::{self, Brief};
 use common::disk::{Fuse, LoopDisk};
+use common::eraser::Eraser;
 use common::fleet::{self, Fleet, Plan};
 use common::ledger::Ledger;
 use common::load::Load;
@@ -27,6 +28,9 @@ const SENDERS: usize = 24;
 const MAILBOXES: usize = 40;
 const READERS: usize = 6;
 const UP_MS_MAX: usize = 3000;
+/// So that a sweep comes to its end now and then.
+const LONG_MS_MAX: usize = 10_000;
+const LONG_EVERY: usize = 4;
 /// How long a cut may wait for its moment.
 const MOMENT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -131,8 +135,11 @@ async fn what_was_acknowledged_survives_power_cuts() {
         let load = Load::start(&server, &ledger, newest, &random.fork(round));
         readers.start(&server);
         brief.start(&server, &random.fork(round));
+        let eraser = Eraser::start(&server, &ledger, random.fork(1000 + round));
         load.acknowledged(1).await;
-        tokio::time::sleep(random.millis(UP_MS_MAX)).await;
+        let long = random.once_in(LONG_EVERY);
+        let up_ms_max = if long { LONG_MS_MAX } else { UP_MS_MAX };
+        tokio::time::sleep(random.millis(up_ms_max)).await;
         let moment = MOMENTS[random.below(MOMENTS.len())];
         let (data, pid, fuse) = (home.data(), server.pid(), disk.fuse());
         let cut = tokio::task::spawn_blocking(move || moment.cut(&data, pid, fuse));
@@ -144,6 +151,7 @@ async fn what_was_acknowledged_survives_power_cuts() {
             .end(ended.last.map_or(cut, |last| last.min(cut)))
             .await;
         brief.end().await;
+        eraser.end().await;
         let mount = MOUNTS[random.below(MOUNTS.len())];
         disk.power_up(mount);
         let back = Instant::now();
@@ -151,7 +159,7 @@ async fn what_was_acknowledged_survives_power_cuts() {
         let opened = back.elapsed();
         brief.check(&server).await;
         let stored = ledger.audit(&server, &ledger.acknowledged()).await;
-        let delivered = readers.check(&stored);
+        let delivered = readers.check(&stored, &ledger);
         newest = stored.iter().flatten().copied().max().unwrap_or(newest);
         eprintln!(
             "round {round}: cut at {moment:?}, mounted {mount}: {} acknowledged \

@@ -87,6 +87,23 @@ impl Ledger {
         all.collect()
     }
 
+    /// A mailbox, and the id of a message there, of those that were acknowledged.
+    pub fn any_acknowledged(&self, random: &mut Random) -> Option<(usize, u64)> {
+        let sender = random.below(self.senders());
+        let account = self.account(sender);
+        let number = random.below(account.len().max(1));
+        let ids = account.get(number)?.ids.as_ref()?;
+        let recipients = self.recipients(sender, number);
+        let place = random.below(recipients.len());
+        Some((recipients[place], ids[place]))
+    }
+
+    /// Everything of the mailbox below this may be erased.
+    pub fn floor(&self, mailbox: usize) -> u64 {
+        let erased = self.erased.lock().unwrap();
+        erased.get(&mailbox).map_or(0, |erased| erased.perhaps)
+    }
+
     /// Everything of the mailbox below `before` is about to be erased.
     pub fn erasing(&self, mailbox: usize, before: u64) {
         let mut erased = self.erased.lock().unwrap();
@@ -123,8 +140,18 @@ impl Ledger {
         messages: &[Message],
         found: &mut [HashMap<usize, Vec<Option<u64>>>],
     ) {
-        let erased = self.erased.lock().unwrap().get(&mailbox).copied();
-        let erased = erased.unwrap_or_default();
+        let erased = {
+            let mut erased = self.erased.lock().unwrap();
+            let erased = erased.entry(mailbox).or_default();
+            // An erasure that nobody answered was carried out, or it was not.
+            if messages
+                .first()
+                .is_some_and(|first| first.id < erased.perhaps)
+            {
+                erased.perhaps = erased.sure;
+            }
+            *erased
+        };
         let mut last = 0;
         for message in messages {
             let at = format!("{} in {}", message.key, name(mailbox));
@@ -173,7 +200,7 @@ impl Ledger {
                         assert_eq!(*found, wanted.unwrap_or(*found), "{key}");
                     }
                     None => {
-                        let gone = wanted.is_none_or(|id| self.may_be_gone(*mailbox, id));
+                        let gone = wanted.is_none_or(|id| id < self.floor(*mailbox));
                         assert!(gone, "LOST: {key} to {}: {wanted:?}", name(*mailbox));
                     }
                 }
@@ -185,22 +212,13 @@ impl Ledger {
             let sent = &mut account[number];
             if sent.ids.is_none() {
                 let all: Option<Vec<u64>> = found.iter().copied().collect();
-                let erased = recipients
-                    .iter()
-                    .any(|mailbox| self.may_be_gone(*mailbox, 1));
+                let erased = recipients.iter().any(|mailbox| self.floor(*mailbox) > 0);
                 let partly = all.is_none() && found.iter().any(Option::is_some);
                 assert!(!partly || erased, "stored in part: {key}: {found:?}");
                 sent.found = all;
                 sent.attempts_unseen = 0;
             }
         }
-    }
-
-    fn may_be_gone(&self, mailbox: usize, id: u64) -> bool {
-        let erased = self.erased.lock().unwrap();
-        erased
-            .get(&mailbox)
-            .is_some_and(|erased| id < erased.perhaps)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod chromium;
 pub mod client;
 pub mod device;
 pub mod disk;
+pub mod eraser;
 pub mod fleet;
 pub mod home;
 pub mod http;

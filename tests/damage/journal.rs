@@ -1,35 +1,15 @@
-//! Damage to the files of a data directory: it is noticed and named, and whatever the server
-//! still serves is right and whole.
-//!
-//! Each case damages a copy of the same directory in one place and starts the server on it.
-
-#![allow(clippy::unwrap_used)]
-
-mod common;
+//! Each case damages the journal in a copy of the same directory, lets `relaybox check` look at
+//! it, and starts the server on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use common::ledger::Ledger;
-use common::load::Load;
-use common::random::{self, Random};
-use common::{Home, Options, Server};
+use super::common::ledger::Ledger;
+use super::common::{Home, Server, random};
+use super::{COMPRESSED, copy, made, options, segments};
 
-const SENDERS: usize = 8;
-const MAILBOXES: usize = 12;
-/// As many segments as the cases need, and some more.
-const SEGMENTS: usize = 5;
 const SEGMENT_HEADER_BYTES: usize = 64;
-const COMPRESSED: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-fn options() -> Options {
-    let args = ["--plain", "127.0.0.1:0", "--segment-bytes", "1MiB"];
-    let small = ["--tail-bytes-max", "1MiB", "--cache-bytes", "1MiB"];
-    let options = Options::new().args(&args).args(&small);
-    options.env("RELAYBOX_LOG", "info")
-}
 
 /// How the directory was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +37,15 @@ enum Expected {
 /// The segments of a journal, by number.
 struct Journal {
     paths: Vec<PathBuf>,
+    /// Those of another directory.
+    others: Vec<PathBuf>,
 }
 
 impl Journal {
-    fn of(data: &Path) -> Self {
+    fn of(data: &Path, other: &Path) -> Self {
         Self {
             paths: segments(data),
+            others: segments(other),
         }
     }
 
@@ -77,13 +60,6 @@ impl Journal {
     fn open(&self) -> &Path {
         self.paths.last().unwrap()
     }
-}
-
-fn segments(data: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(data.join("journal")).unwrap();
-    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    paths.sort();
-    paths
 }
 
 /// Damages files; the answer is those that may be named.
@@ -118,6 +94,11 @@ fn remove(path: &Path) -> Vec<PathBuf> {
 
 fn empty(path: &Path) -> Vec<PathBuf> {
     fs::write(path, "").unwrap();
+    vec![path.to_owned()]
+}
+
+fn replace(path: &Path, by: &Path) -> Vec<PathBuf> {
+    fs::copy(by, path).unwrap();
     vec![path.to_owned()]
 }
 
@@ -217,34 +198,20 @@ fn cases() -> Vec<Case> {
         case("the open one swapped", ALL, Refused, |j| {
             swap(j.first(), j.open())
         }),
+        case("the first of another directory", ALONE, Refused, |j| {
+            replace(j.first(), &j.others[0]);
+            // Which of the two is the stranger, nobody can say.
+            j.paths[..2].to_vec()
+        }),
+        case("the middle one of another directory", ALONE, Refused, |j| {
+            let middle = j.paths.len() / 2;
+            replace(j.middle(), &j.others[middle])
+        }),
+        case("the open one of another directory", ALL, Refused, |j| {
+            let open = j.paths.len() - 1;
+            replace(j.open(), &j.others[open])
+        }),
     ]
-}
-
-/// A server's directory with a journal of some segments, all but the last compressed, and the
-/// memory of what is in it.
-async fn made(seed: u64) -> (Server, Arc<Ledger>) {
-    let server = Server::with(options()).await;
-    let ledger = Ledger::new(SENDERS, MAILBOXES);
-    let load = Load::start(&server, &ledger, 0, &Random::new(seed));
-    let is_compressed = |path: &PathBuf| fs::read(path).unwrap().starts_with(&COMPRESSED);
-    common::until("enough segments", async || {
-        (segments(&server.home.data()).len() > SEGMENTS).then_some(())
-    })
-    .await;
-    load.end().await;
-    common::until("compression", async || {
-        let mut sealed = segments(&server.home.data());
-        sealed.pop();
-        sealed.iter().all(is_compressed).then_some(())
-    })
-    .await;
-    (server, ledger)
-}
-
-fn copy(from: &Path, to: &Path) {
-    let mut command = Command::new("cp");
-    let copied = command.arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
 }
 
 /// Starts a server on a damaged directory: whether it refuses and names one of the files and a
@@ -281,11 +248,15 @@ fn is_named(file: &Path, line: &str) -> bool {
 struct Sample {
     server: Server,
     ledger: Arc<Ledger>,
+    /// Of another server.
+    other: Server,
 }
 
 impl Sample {
     async fn make() -> Self {
-        let (mut server, ledger) = made(random::seed()).await;
+        let seed = random::seed();
+        let (other, _) = made(seed + 1).await;
+        let (mut server, ledger) = made(seed).await;
         let left = |left: Left| server.home.path(format!("{left:?}"));
         let (clean, killed, alone) = (left(Left::Clean), left(Left::Killed), left(Left::Alone));
         server.kill9().await;
@@ -297,7 +268,11 @@ impl Sample {
         server.stop().await;
         copy(&server.home.data(), &clean);
         server.spawn().await;
-        Self { server, ledger }
+        Self {
+            server,
+            ledger,
+            other,
+        }
     }
 
     /// Tries all cases, each on copies of its own, and says which went wrong.
@@ -307,8 +282,14 @@ impl Sample {
             for left in case.left {
                 let home = Arc::new(Home::new());
                 copy(&self.server.home.path(format!("{left:?}")), &home.data());
-                let journal = Journal::of(&home.data());
+                let journal = Journal::of(&home.data(), &self.other.home.data());
                 let files = (case.damage)(&journal);
+                let checked = home.cli(&["check"]).await;
+                let said = format!("{}{}", checked.stdout, checked.stderr);
+                let named = |line: &str| files.iter().any(|file| is_named(file, line));
+                if checked.code != Some(1) || !said.lines().any(named) {
+                    wrong.push(format!("{}, left {left:?}: {checked:?}", case.what));
+                }
                 let got = outcome(home, &files, self.ledger.clone()).await;
                 let right = got == Ok(case.expected) || got == Ok(Expected::Refused);
                 if !right {

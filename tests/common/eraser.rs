@@ -1,0 +1,63 @@
+//! Erases mailboxes up to some message while they fill, one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::http::Answer;
+use super::ledger::{self, Ledger};
+use super::random::Random;
+use super::{DEMO, PROJECT_TOKEN, Server};
+
+const PAUSE_MS_MAX: usize = 100;
+
+/// Erases until the server is gone, or it is dropped.
+pub struct Eraser(JoinHandle<()>);
+
+impl Eraser {
+    pub fn start(server: &Server, ledger: &Arc<Ledger>, mut random: Random) -> Self {
+        let address = server.plain.clone().expect("a plain listener, too");
+        let ledger = ledger.clone();
+        Self(tokio::spawn(async move {
+            loop {
+                sleep(random.millis(PAUSE_MS_MAX)).await;
+                let Some((mailbox, id)) = ledger.any_acknowledged(&mut random) else {
+                    continue;
+                };
+                ledger.erasing(mailbox, id);
+                match erase(&address, mailbox, id).await {
+                    Some(204) => ledger.erased(mailbox, id),
+                    // It may have been carried out, or not.
+                    None | Some(503) => return,
+                    Some(status) => panic!("an erasure is answered with {status}"),
+                }
+            }
+        }))
+    }
+
+    /// Waits for its end. The server is gone.
+    pub async fn end(mut self) {
+        let ended = super::soon("the end of the eraser", &mut self.0).await;
+        ended.unwrap();
+    }
+}
+
+impl Drop for Eraser {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The status of the answer, if one came.
+async fn erase(address: &str, mailbox: usize, before: u64) -> Option<u16> {
+    let user = ledger::name(mailbox);
+    let target = format!("/message-log?domain={DEMO}&toId={user}&before={before}");
+    let bearer = format!("Bearer {PROJECT_TOKEN}");
+    let tcp = TcpStream::connect(address).await.ok()?;
+    let headers = [("authorization", bearer.as_str())];
+    let answer = Answer::try_of(Box::new(tcp), "DELETE", &target, &headers).await;
+    Some(answer.ok()?.status)
+}

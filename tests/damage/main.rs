@@ -1,0 +1,66 @@
+//! Damage to the files of a data directory: it is noticed and named, and whatever the server
+//! still serves is right and whole.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod journal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use common::ledger::Ledger;
+use common::load::Load;
+use common::random::Random;
+use common::{Options, Server};
+
+const SENDERS: usize = 8;
+const MAILBOXES: usize = 12;
+/// As many segments as the cases need, and some more.
+const SEGMENTS: usize = 5;
+const COMPRESSED: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+fn options() -> Options {
+    let args = ["--plain", "127.0.0.1:0", "--segment-bytes", "1MiB"];
+    let small = ["--tail-bytes-max", "1MiB", "--cache-bytes", "1MiB"];
+    let options = Options::new().args(&args).args(&small);
+    options.env("RELAYBOX_LOG", "info")
+}
+
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data.join("journal")).unwrap();
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// A server's directory with a journal of some segments, all but the last compressed, and the
+/// memory of what is in it.
+async fn made(seed: u64) -> (Server, Arc<Ledger>) {
+    let server = Server::with(options()).await;
+    let ledger = Ledger::new(SENDERS, MAILBOXES);
+    let load = Load::start(&server, &ledger, 0, &Random::new(seed));
+    let is_compressed = |path: &PathBuf| fs::read(path).unwrap().starts_with(&COMPRESSED);
+    common::until("enough segments", async || {
+        (segments(&server.home.data()).len() > SEGMENTS).then_some(())
+    })
+    .await;
+    load.end().await;
+    common::until("compression", async || {
+        let mut sealed = segments(&server.home.data());
+        sealed.pop();
+        sealed.iter().all(is_compressed).then_some(())
+    })
+    .await;
+    (server, ledger)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut command = Command::new("cp");
+    let copied = command.arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
