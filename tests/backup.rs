@@ -322,7 +322,7 @@ async fn damage_never_gets_into_a_backup_and_is_mended_there() {
     let refused = home
         .cli_bare(&["restore", text(&dest), "--data", text(&nowhere)])
         .await;
-    refused.failure(1, &["the backup is damaged in 1 place", "00000002-"]);
+    refused.failure(1, &["the backup is damaged in", "00000002-"]);
     assert!(!nowhere.exists());
     let said = backup(&home, &dest).await.success();
     assert!(said.starts_with("1 segment copied"), "{said}");
