@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-idle bench-delivery clean
+.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-years bench-idle bench-delivery clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -39,8 +39,11 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-bench-store: ## Measure the store against the floor of its disk
+bench-store: ## Measure the store: commits against the floor of its disk, and 2 million messages
 	cargo bench --locked --bench store
+
+bench-years: ## The same with 10 million messages
+	RELAYBOX_BENCH_MESSAGES=10000000 cargo bench --locked --bench store
 
 bench-idle: ## Measure the memory of 5,000 idle TLS sessions
 	cargo bench --locked --bench sessions

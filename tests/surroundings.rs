@@ -1,4 +1,4 @@
-//! A full disk, and what must never be logged: PROTOCOL sections 3 and 7.
+//! A full disk, a failing one, and what must never be logged: PROTOCOL sections 3 and 7.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::disk::LoopDisk;
 use common::{Client, DEADLINE, Home, Login, Options, PROJECT_TOKEN, Server, Way};
 use serde_json::{Value, json};
 
@@ -128,7 +129,13 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
         let mut login = server.connect(&Login::new("u2")).await;
         login.try_send_text("ping").await;
         let refused = login.text_or_code().await == Err(Some(1013));
-        if refused && server.get("/readyz", None).await.status == 503 {
+        let bearer = format!("Bearer {PROJECT_TOKEN}");
+        let headers = [("authorization", bearer.as_str())];
+        let empty = "/message-log?domain=demo&toId=nobody";
+        let erasing = server.request("DELETE", empty, &headers).await;
+        let unerased = erasing.status == 503;
+        if refused && unerased && server.get("/readyz", None).await.status == 503 {
+            erasing.problem(503);
             break;
         }
         assert!(Instant::now() < end, "logins are taken on a full disk");
@@ -164,6 +171,42 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
     drop(recipient);
     server.kill9().await;
     server.spawn().await;
+    assert_kept(&server, &acked).await;
+    drop(server);
+    drop(disk);
+}
+
+#[tokio::test]
+async fn a_failing_disk_ends_acknowledgements_and_loses_nothing() {
+    let home = Arc::new(Home::new());
+    let Some(disk) = LoopDisk::make(&home.path("disk"), &home.data(), 256) else {
+        return;
+    };
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    let mut client = server.user("u1").await;
+    let mut acked = BTreeMap::new();
+    for n in 0..20 {
+        acked.insert(n, send(&mut client, n).await.unwrap());
+    }
+    assert_eq!(server.get("/readyz", None).await.status, 200);
+    // From now on every write and every sync fails, for good.
+    disk.fuse().cut();
+    for n in 20..25 {
+        let error = send(&mut client, n)
+            .await
+            .expect_err("nothing can be stored");
+        assert_eq!(error["error"]["code"], "storage_unavailable", "{error}");
+    }
+    assert_eq!(server.get("/readyz", None).await.status, 503);
+    assert_eq!(server.get("/healthz", None).await.status, 200);
+    let mut login = server.connect(&Login::new("u2")).await;
+    login.try_send_text("ping").await;
+    assert_eq!(login.text_or_code().await, Err(Some(1013)));
+    drop((client, login));
+    server.kill9().await;
+    disk.power_up("defaults");
+    server.spawn().await;
+    assert_eq!(server.get("/readyz", None).await.status, 200);
     assert_kept(&server, &acked).await;
     drop(server);
     drop(disk);

@@ -3,11 +3,17 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -34,6 +40,9 @@ pub struct Server {
     _home: tempfile::TempDir,
 }
 
+/// One HTTP/1.1 connection.
+pub struct Http(SendRequest<Empty<Bytes>>);
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -45,13 +54,23 @@ impl Server {
     /// A server for so many sessions.
     pub fn start(sessions: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (data, certs) = (home.path().join("data"), home.path().join("certs"));
+        let data = home.path().join("data");
+        Self::with(home, &data, sessions, "demo")
+    }
+
+    /// The same on a data directory that exists, with a token for this domain.
+    pub fn on(data: &Path, sessions: usize, domain: &str) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), data, sessions, domain)
+    }
+
+    fn with(home: tempfile::TempDir, data: &Path, sessions: usize, domain: &str) -> Self {
+        let certs = home.path().join("certs");
         let mut child = Command::new(env!("CARGO_BIN_EXE_relaybox"))
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(["--token", &format!("demo={TOKEN}")])
+            .args(["--token", &format!("{domain}={TOKEN}")])
             .args(["--sessions-max", &(sessions + 100).to_string()])
             .arg("--data")
-            .arg(&data)
+            .arg(data)
             .arg("--certs")
             .arg(&certs)
             .env("RELAYBOX_LOG", "warn")
@@ -94,14 +113,22 @@ impl Server {
 
     /// A login of `user-n` with further parameters, such as `&receipts=manual`.
     pub async fn connect(&self, n: usize, more: &str) -> Session {
-        let url = format!(
-            "wss://localhost/ws?id=user-{n}&name=User+{n}&domain=demo&resource=web&token={TOKEN}{more}"
-        );
+        let query = format!("id=user-{n}&name=User+{n}&domain=demo&resource=web{more}");
+        self.login(&query).await
+    }
+
+    async fn stream(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(&self.address).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        self.connector.connect(name, tcp).await.unwrap()
+    }
+
+    /// A login by these parameters, and the token.
+    pub async fn login(&self, query: &str) -> Session {
+        let url = format!("wss://localhost/ws?{query}&token={TOKEN}");
         let opening = async {
-            let tcp = TcpStream::connect(&self.address).await.unwrap();
-            tcp.set_nodelay(true).unwrap();
-            let name = ServerName::try_from("localhost").unwrap();
-            let tls = self.connector.connect(name, tcp).await.unwrap();
+            let tls = self.stream().await;
             // Small buffers on this side: a machine has to carry both.
             let config = WebSocketConfig::default().read_buffer_size(1024);
             let config = Some(config.write_buffer_size(0));
@@ -109,6 +136,26 @@ impl Server {
             opened.unwrap().0
         };
         tokio::time::timeout(DEADLINE, opening).await.unwrap()
+    }
+
+    /// Takes so many messages, and confirms them; how many came.
+    pub async fn drain(session: &mut Session, count: u64) -> u64 {
+        let mut messages = 0;
+        while messages < count {
+            let frame = tokio::time::timeout(DEADLINE, session.next())
+                .await
+                .unwrap();
+            messages += u64::from(matches!(frame, Some(Ok(Message::Text(_)))));
+        }
+        messages
+    }
+
+    /// A connection for requests.
+    pub async fn http(&self) -> Http {
+        let io = TokioIo::new(self.stream().await);
+        let (sender, connection) = http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        Http(sender)
     }
 
     /// A session, logged in, of a user for whom nothing waits.
@@ -142,5 +189,20 @@ impl Server {
             .map(|at| fields[*at].parse::<u64>().unwrap())
             .sum();
         Duration::from_millis(10 * ticks)
+    }
+}
+
+impl Http {
+    /// The JSON of a page that the token may read.
+    pub async fn get(&mut self, target: &str) -> serde_json::Value {
+        let request = Request::get(target)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(Empty::new())
+            .unwrap();
+        let answer = self.0.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{target}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
     }
 }

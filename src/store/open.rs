@@ -65,7 +65,7 @@ pub(super) fn open(
     };
     clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
-    check_headers(files.as_ref(), &journal, &segments)?;
+    let mark = check_headers(files.as_ref(), &journal, &segments)?;
     let state = load_state(files.as_ref(), dir)?;
     let had = state.as_ref().map_or(0, |state| state.messages);
     if segments.is_empty() && (state.is_some() || holds_something(&site())) {
@@ -120,6 +120,7 @@ pub(super) fn open(
         end: end.position,
         open: end.open,
         last_id: last_id.0,
+        journal: mark,
     };
     let sealed_now = segments.into_iter();
     let open_name = end.open.map(|(name, _)| name);

@@ -19,6 +19,16 @@ pub struct Answer {
 
 impl Answer {
     pub async fn of(io: Stream, method: &str, target: &str, headers: &[(&str, &str)]) -> Self {
+        Self::try_of(io, method, target, headers).await.unwrap()
+    }
+
+    /// An answer that the server may break off.
+    pub async fn try_of(
+        io: Stream,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> hyper::Result<Self> {
         let mut request = Request::builder().method(method).uri(target);
         request = request.header("host", "localhost");
         for (name, value) in headers {
@@ -27,17 +37,17 @@ impl Answer {
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         soon("an HTTP answer", async {
             let io = TokioIo::new(io);
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
             let connection = tokio::spawn(connection);
-            let answer = sender.send_request(request).await.unwrap();
+            let answer = sender.send_request(request).await?;
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
+            let body = body.collect().await?.to_bytes();
             connection.abort();
-            Self {
+            Ok(Self {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
-            }
+            })
         })
         .await
     }

@@ -376,7 +376,8 @@ impl Drop for Server {
         if std::thread::panicking() {
             let mut tail: Vec<_> = log.lines().rev().take(60).collect();
             tail.reverse();
-            eprintln!("--- the server's log ends:\n{}", tail.join("\n"));
+            let ended = exited.map_or(String::new(), |status| format!(" ({status})"));
+            eprintln!("--- the server's log{ended} ends:\n{}", tail.join("\n"));
             return;
         }
         assert!(exited.is_none(), "it ended by itself, {exited:?}: {log}");

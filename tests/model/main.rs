@@ -12,8 +12,10 @@
 mod common;
 mod door;
 mod ending;
+mod erasing;
 mod model;
 mod model_tests;
+mod names;
 mod paging;
 mod receipts;
 mod sending;

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+pub use crate::names::Names;
 use crate::step::{Device, RESOURCES, USERS};
 
 pub type Id = u64;
@@ -89,26 +90,12 @@ impl Track {
     }
 }
 
-/// Names of the users (the last one only sends), and their domain.
-pub struct Names {
-    pub domain: String,
-    pub users: [String; USERS + 1],
-}
-
-impl Names {
-    pub fn resource(resource: usize) -> &'static str {
-        ["web", "phone", "tablet"][resource]
-    }
-
-    pub fn name(&self, user: usize) -> String {
-        format!("Name of {}", self.users[user])
-    }
-}
-
 /// Two mailboxes, and the devices of their users.
 pub struct Model {
     pub names: Names,
+    /// All messages that there ever were, and up to which id they are erased.
     mailboxes: [Vec<Message>; USERS + 1],
+    floors: [Id; USERS + 1],
     cursors: [[Option<Cursor>; RESOURCES]; USERS + 1],
     presence: [[Presence; RESOURCES]; USERS + 1],
     newest: Id,
@@ -119,17 +106,25 @@ impl Model {
         Self {
             names,
             mailboxes: Default::default(),
+            floors: [0; USERS + 1],
             cursors: Default::default(),
             presence: [[Presence::Offline; RESOURCES]; USERS + 1],
             newest: 0,
         }
     }
 
+    /// What is there of a user's mailbox.
     pub fn mailbox(&self, user: usize) -> &[Message] {
-        &self.mailboxes[user]
+        let all = &self.mailboxes[user];
+        &all[all.partition_point(|m| m.id <= self.floors[user])..]
     }
 
-    /// The newest message of a user's mailbox.
+    /// A mailbox was erased up to this id.
+    pub fn erased(&mut self, user: usize, upto: Id) {
+        self.floors[user] = self.floors[user].max(upto);
+    }
+
+    /// The newest message that a user's mailbox ever had.
     pub fn newest(&self, user: usize) -> Id {
         self.mailboxes[user].last().map_or(0, |m| m.id)
     }
@@ -237,7 +232,7 @@ impl Model {
 
     /// The messages for a device with ids in `(above, upto)`, both exclusive.
     fn between(&self, device: Device, above: Id, upto: Id) -> impl DoubleEndedIterator<Item = Id> {
-        let all = self.mailboxes[device.user].iter();
+        let all = self.mailbox(device.user).iter();
         let mine = all.filter(move |m| m.is_for(device.resource));
         mine.map(|m| m.id)
             .filter(move |id| above < *id && *id < upto)
@@ -255,7 +250,7 @@ impl Model {
         let Some(id) = delivery["msgId"].as_u64() else {
             return Err(format!("{device:?} got no msgId: {delivery}"));
         };
-        let mailbox = &self.mailboxes[device.user];
+        let mailbox = self.mailbox(device.user);
         let Some(message) = mailbox.iter().find(|m| m.id == id) else {
             return Err(format!(
                 "{device:?} got what is not in its mailbox: {delivery}"

@@ -146,6 +146,8 @@ pub enum Step {
         from: Option<usize>,
         growing: bool,
     },
+    /// A user's mailbox is erased, up to one of its messages or whole.
+    Erase(usize, Option<Pick>),
     /// A token ends: a user's with its time, or in a domain of its own the project's by rotation.
     Expire(Device),
     /// The server stops, or is killed; some sends are under way.
@@ -269,6 +271,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, receipt, wait)| Step::Receipt(pick, receipt, wait)),
         24 => (pick(), any::<bool>()).prop_map(|(pick, orderly)| Step::Drop(pick, orderly)),
         10 => page(),
+        4 => (0..USERS, prop::option::of(pick()))
+            .prop_map(|(user, before)| Step::Erase(user, before)),
         2 => device().prop_map(Step::Expire),
     ]
 }

@@ -154,6 +154,7 @@ impl<'a> World<'a> {
                 from,
                 growing,
             } => self.page(*user, *size, *from, *growing).await,
+            Step::Erase(user, before) => self.erase(*user, *before).await,
             Step::Expire(device) if self.own_domain => self.rotate(*device).await,
             Step::Expire(device) => self.expire(*device).await,
             Step::Restart(restart) => self.restart(*restart).await,

@@ -13,8 +13,8 @@ use crate::store::{ReadError, Store};
 /// Most bytes of content that a piece has before no more is added to it.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Messages read of a list at once.
-const READ_MESSAGES: u64 = 8;
+/// Messages read of a list at once: as many as an answer has where nothing else is asked for.
+const READ_MESSAGES: u64 = 10;
 
 struct List {
     mailbox: Mailbox,

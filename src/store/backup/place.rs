@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::super::api::OpenError;
 use super::super::check::{JournalEnd, segments};
 use super::super::files::FileSystem;
-use super::super::journal::{SegmentName, SegmentStream, Step, TEMPORARY, clear};
+use super::super::journal::{SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear};
 use super::super::layout::{self, io_error};
 use super::super::repair::is_aside;
 use super::BackupError;
@@ -145,7 +145,8 @@ fn agree(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<bool, Op
         return Ok(true);
     };
     let (now, then) = (*segment.header(), *copy.header());
-    if (now.first_sequence, now.last_id) != (then.first_sequence, then.last_id) {
+    let place = |header: SegmentHeader| (header.journal, header.first_sequence, header.last_id);
+    if place(now) != place(then) {
         return Ok(false);
     }
     if now.generation != then.generation {

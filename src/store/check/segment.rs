@@ -145,6 +145,7 @@ impl Plain {
                 first_sequence: frame.sequence,
                 last_id,
                 rewritten_to: None,
+                journal: 0,
             })
         })
     }

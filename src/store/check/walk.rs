@@ -17,6 +17,7 @@ const NUMBER_AT: u64 = 16;
 const FIRST_SEQUENCE_AT: u64 = 32;
 const LAST_ID_AT: u64 = 40;
 const REWRITTEN_TO_AT: u64 = 48;
+const JOURNAL_AT: u64 = 56;
 
 /// What comes behind a segment.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,8 @@ pub(in crate::store) struct Walk<'a> {
     /// The sequence that must come next; `None` behind damage that hides it.
     expected: Option<u64>,
     last_id: u64,
+    /// The journal's mark, once a segment has told it.
+    journal: Option<u32>,
 }
 
 impl<'a> Walk<'a> {
@@ -65,6 +68,7 @@ impl<'a> Walk<'a> {
             number: 0,
             expected: Some(1),
             last_id: 0,
+            journal: None,
         }
     }
 
@@ -184,6 +188,11 @@ impl<'a> Walk<'a> {
         if number != name.number {
             let what = format!("its header has the number {number}: it is another segment");
             self.damage(path, NUMBER_AT, what);
+            return false;
+        }
+        if header.journal != *self.journal.get_or_insert(header.journal) {
+            let what = "it is a segment of another journal".to_owned();
+            self.damage(path, JOURNAL_AT, what);
             return false;
         }
         let first = header.first_sequence;

@@ -69,22 +69,28 @@ pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName
     Ok(segments)
 }
 
-/// Reads the headers of all segments: none is empty, another file, or in another's place.
+/// Reads the headers of all segments: none is empty, another file, in another's place, or of
+/// another journal. Answers the journal's mark, if it has a segment.
 pub(crate) fn check_headers(
     files: &dyn FileSystem,
     dir: &Path,
     segments: &[SegmentName],
-) -> Result<(), OpenError> {
+) -> Result<Option<u32>, OpenError> {
     let mut before = SegmentHeader::default();
+    let mut journal = None;
     for name in segments {
         let header = *open_segment(files, dir, *name)?.header();
+        if header.journal != *journal.get_or_insert(header.journal) {
+            let what = "it is a segment of another journal".to_owned();
+            return Err(damaged(&name.path(dir), 56, what));
+        }
         if header.first_sequence < before.first_sequence || header.last_id < before.last_id {
             let what = "its header says that it is older than the segment before it".to_owned();
             return Err(damaged(&name.path(dir), 32, what));
         }
         before = header;
     }
-    Ok(())
+    Ok(journal)
 }
 
 /// Hands over the records of each frame, with the place behind it, from `from` on and,
@@ -202,9 +208,14 @@ impl Scan<'_> {
         visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
     ) -> Result<u64, E> {
         loop {
-            let next = self.next.map(|next| next.first_sequence);
-            let stop = next.into_iter().chain(self.until).min();
-            if stop.is_some_and(|stop| at.sequence >= stop) {
+            if self
+                .next
+                .is_some_and(|next| at.sequence >= next.first_sequence)
+            {
+                self.check_leftovers(*at)?;
+                return Ok(0);
+            }
+            if self.until.is_some_and(|until| at.sequence >= until) {
                 return Ok(0);
             }
             let step = self.stream.next();
@@ -238,6 +249,26 @@ impl Scan<'_> {
                     _ => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
                 },
                 Step::Bad => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
+            }
+        }
+    }
+
+    /// Behind the last frame that counts there may be one that a failed write left, whole or
+    /// not, and nothing else.
+    fn check_leftovers(&mut self, at: Position) -> Result<(), OpenError> {
+        if self.stream.header().rewritten_to.is_some() {
+            return Ok(());
+        }
+        loop {
+            let offset = self.stream.offset();
+            let step = self.stream.next();
+            match step.map_err(|error| unreadable(self.path, offset, error))? {
+                Step::Frame(frame) if frame.sequence == at.sequence => {}
+                Step::Frame(frame) => {
+                    let what = format!("frame {} is there twice", frame.sequence);
+                    return Err(damaged(self.path, offset, what));
+                }
+                Step::End | Step::Bad => return Ok(()),
             }
         }
     }

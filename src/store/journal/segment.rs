@@ -75,12 +75,19 @@ pub(crate) struct SegmentHeader {
     /// Set in a segment that was made again without what is gone: its frames count from
     /// `first_sequence` without gaps as ever, but behind its last one comes this sequence.
     pub(crate) rewritten_to: Option<u64>,
+    /// Random; the same in all segments of a journal, so that none of another passes for one.
+    pub(crate) journal: u32,
 }
 
 impl SegmentHeader {
     /// A generation that nobody can guess and no other segment has.
     pub(crate) fn random_generation() -> u64 {
         RandomState::new().build_hasher().finish()
+    }
+
+    /// The mark of a new journal.
+    pub(crate) fn random_journal() -> u32 {
+        (Self::random_generation() as u32).max(1)
     }
 
     /// The header's bytes.
@@ -95,6 +102,7 @@ impl SegmentHeader {
         bytes[32..40].copy_from_slice(&self.first_sequence.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.last_id.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.rewritten_to.unwrap_or_default().to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.journal.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -123,6 +131,7 @@ impl SegmentHeader {
         let rewritten = flags & u64::from(REWRITTEN) != 0;
         Ok(Self {
             rewritten_to: rewritten.then(|| number_at(48)),
+            journal: (number_at(52) >> 32) as u32,
             number: number_at(16),
             generation: number_at(24),
             first_sequence: number_at(32),
@@ -250,6 +259,7 @@ mod tests {
             first_sequence: 900,
             last_id: 1_764_000_000_000_000,
             rewritten_to: None,
+            journal: 0x0102_0304,
         };
         let mut golden = [0; HEADER_BYTES];
         golden[..8].copy_from_slice(b"rbxJRNL\n");
@@ -258,6 +268,7 @@ mod tests {
         golden[24] = 7;
         golden[32..34].copy_from_slice(&900_u16.to_le_bytes());
         golden[40..48].copy_from_slice(&1_764_000_000_000_000_u64.to_le_bytes());
+        golden[56..60].copy_from_slice(&[4, 3, 2, 1]);
         let crc = crc32c::crc32c(&golden[..60]);
         golden[60..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(header.encode(), golden);

@@ -206,6 +206,7 @@ mod tests {
             first_sequence: 5,
             last_id: 0,
             rewritten_to: None,
+            journal: 9,
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct WriterStart {
     pub(crate) open: Option<(SegmentName, u64)>,
     /// The last id issued.
     pub(crate) last_id: u64,
+    /// The journal's mark; `None` where there is no segment yet.
+    pub(crate) journal: Option<u32>,
 }
 
 struct Current {
@@ -49,6 +51,7 @@ pub(crate) struct Writer {
     segment_bytes: u64,
     current: Option<Current>,
     end: Position,
+    journal: u32,
     /// The name of the segment to be begun; kept over failures, so that a file whose
     /// making failed half-way is replaced and never stands beside another of its number.
     planned: Option<SegmentName>,
@@ -70,6 +73,7 @@ impl Writer {
             segment_bytes: start.segment_bytes,
             current: None,
             end: start.end,
+            journal: start.journal.unwrap_or_else(SegmentHeader::random_journal),
             planned: None,
             retry_at: None,
             sealed,
@@ -200,6 +204,7 @@ impl Writer {
             first_sequence: self.end.sequence,
             last_id,
             rewritten_to: None,
+            journal: self.journal,
         };
         let temporary = name.temporary(&self.dir);
         let file = self.files.create(&temporary)?;

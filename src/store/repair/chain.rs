@@ -62,6 +62,7 @@ mod tests {
                 first_sequence: first,
                 last_id: ids.0,
                 rewritten_to: None,
+                journal: 7,
             },
             whole: true,
             torn: false,

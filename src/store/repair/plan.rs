@@ -29,6 +29,8 @@ pub(super) struct Made {
 
 /// What is to be done about these files, of which `candidates` can be used.
 pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Plan {
+    let journal = mark(&candidates);
+    candidates.retain(|candidate| [journal, 0].contains(&candidate.header.journal));
     candidates.sort_by_key(|candidate| (candidate.header.number, candidate.name));
     let chosen = chain::best(&candidates).into_iter();
     let chosen: BTreeMap<u64, &Candidate> = chosen
@@ -36,6 +38,7 @@ pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Pla
         .collect();
     let mut planner = Planner {
         names,
+        journal,
         kept: Vec::new(),
         reached: 1,
         last_id: 0,
@@ -63,8 +66,20 @@ pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Pla
     plan
 }
 
+/// The mark of the journal that most frames are of; 0 is that of a header which was lost.
+fn mark(candidates: &[Candidate]) -> u32 {
+    let mut frames: BTreeMap<u32, u64> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|c| c.header.journal != 0) {
+        *frames.entry(candidate.header.journal).or_default() += candidate.frames + 1;
+    }
+    let most = frames.into_iter().max_by_key(|(_, frames)| *frames);
+    most.map_or_else(SegmentHeader::random_journal, |(journal, _)| journal)
+}
+
 struct Planner<'a> {
     names: &'a [SegmentName],
+    /// The journal's mark.
+    journal: u32,
     kept: Vec<SegmentName>,
     /// The sequence and the id that the segments so far reach up to.
     reached: u64,
@@ -116,6 +131,7 @@ impl Planner<'_> {
                 first_sequence: candidate.header.first_sequence,
                 last_id: candidate.header.last_id,
                 rewritten_to: Some(rewritten_to),
+                journal: self.journal,
             },
             source: Some(candidate.name),
         });
@@ -136,6 +152,7 @@ impl Planner<'_> {
                 first_sequence: from,
                 last_id,
                 rewritten_to: Some(to),
+                journal: self.journal,
             },
             source: None,
         });

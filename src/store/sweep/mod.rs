@@ -25,7 +25,7 @@ use super::journal::{Sealed, last_id_before, list};
 use super::layout::SWEEP_DUE;
 use super::queue::Job;
 use super::shared::Shared;
-use crate::model::{Mailbox, MsgId};
+use crate::model::{Mailbox, MsgId, Retention};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
@@ -116,7 +116,8 @@ pub(super) struct Sweeper {
     /// An earlier sweep was interrupted: perhaps only its index is missing.
     interrupted: bool,
     not_before: Instant,
-    expired_at: Instant,
+    /// When what has expired was last looked for, and by which retention.
+    expired: Option<(Instant, Retention)>,
     scrub: Scrub,
 }
 
@@ -131,7 +132,7 @@ impl Sweeper {
             gathered: false,
             interrupted,
             not_before: Instant::now(),
-            expired_at: Instant::now(),
+            expired: None,
             scrub: Scrub::new(),
         })
     }
@@ -176,12 +177,14 @@ impl Sweeper {
     }
 
     fn may_have_expired(&self, now: Instant) -> bool {
-        let shortest = self.shared.retention().shortest();
-        shortest.is_some_and(|kept| {
-            let pause = kept / RETENTION_PART;
-            let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
-            now >= self.expired_at + pause
-        })
+        let retention = self.shared.retention();
+        let Some(kept) = retention.shortest() else {
+            return false;
+        };
+        let pause = kept / RETENTION_PART;
+        let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
+        // At once after a start, and when it was changed.
+        !matches!(&self.expired, Some((at, by)) if now < *at + pause && *by == *retention)
     }
 
     fn stops(&self) -> bool {
@@ -189,14 +192,15 @@ impl Sweeper {
     }
 
     fn sweep(&mut self) -> Result<(), SweepError> {
-        self.expired_at = Instant::now();
+        let retention = self.shared.retention().clone();
+        self.expired = Some((Instant::now(), retention.clone()));
         self.gathered = false;
         let asked = self.shared.sweeping().asked;
         let shared = self.shared.clone();
         let stop = || !shared.queue.is_open();
         let sieve = Sieve {
             floors: shared.domains().floors().clone(),
-            retention: shared.retention().clone(),
+            retention,
             now_us: shared.clock.now_us(),
             index: shared.index()?,
             stop: &stop,

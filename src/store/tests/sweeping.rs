@@ -157,6 +157,7 @@ fn what_has_expired_leaves_the_disk_by_itself() {
     let old = |n| holds(&bytes_below(dir.path()), &marker(n));
     eventually("the sweep", || !old(0) && !old(299) && swept(&store));
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
+    store.close();
     drop(store);
     std::fs::remove_dir_all(dir.path().join("db")).unwrap();
     let store = open(dir.path());

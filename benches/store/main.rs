@@ -1,0 +1,83 @@
+//! How fast the store is, how much it needs, and how little it minds its age.
+//!
+//! `make bench-store`, or `make bench-years` for ten million messages. Each part runs in a
+//! process of its own, so that its memory is its own and it can be killed. Rates of commits
+//! are paired in the same run with their floor: the same bytes in batches of the same number
+//! of messages, appended to a plain file with one fdatasync each.
+//!
+//! Settings: `RELAYBOX_BENCH_MESSAGES` (in the store, default 2,000,000; a tenth of them in
+//! one mailbox), `RELAYBOX_BENCH_SECONDS` (for each load, default 24), `RELAYBOX_BENCH_DIR`
+//! (default: under the build directory), `RELAYBOX_BENCH_ONLY` (parts of the report, by commas:
+//! `commits`, `years`).
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod commits;
+mod disk;
+mod part;
+mod reads;
+mod served;
+mod sweep;
+mod traffic;
+mod years;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn setting(name: &str, default: u64) -> u64 {
+    let given = std::env::var(format!("RELAYBOX_BENCH_{name}"));
+    given.map_or(default, |text| text.replace('_', "").parse().unwrap())
+}
+
+/// How many messages the store of the second half holds.
+fn messages() -> u64 {
+    setting("MESSAGES", 2_000_000)
+}
+
+/// How long each load lasts.
+fn load_time() -> Duration {
+    Duration::from_secs(setting("SECONDS", 24))
+}
+
+/// Where all files are.
+fn base() -> PathBuf {
+    std::env::var_os("RELAYBOX_BENCH_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-store"),
+        PathBuf::from,
+    )
+}
+
+fn main() {
+    if let Some(part) = part::wanted() {
+        return run(&part);
+    }
+    let only = std::env::var("RELAYBOX_BENCH_ONLY").ok();
+    let wanted = |name: &str| {
+        only.as_ref()
+            .is_none_or(|only| only.split(',').any(|o| o == name))
+    };
+    disk::clear(&base());
+    if wanted("commits") {
+        commits::report();
+    }
+    if wanted("years") {
+        years::report();
+    }
+    disk::clear(&base());
+}
+
+/// What a process does that was started for one part.
+fn run(part: &str) {
+    let (name, argument) = part.split_once(' ').unwrap_or((part, ""));
+    match name {
+        "commits" => commits::run(argument),
+        "fill" => years::fill(),
+        "open" => years::open(),
+        "send-until-killed" => years::send_until_killed(),
+        "reads" => reads::run(),
+        "sweep" => sweep::run(),
+        other => panic!("no part is called {other}"),
+    }
+}

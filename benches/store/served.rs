@@ -1,0 +1,57 @@
+//! The same pages and queue as a client gets them from the real server, over TLS.
+
+use std::time::Instant;
+
+use crate::common::Server;
+use crate::reads::{PAGE, PAGES, QUEUE, TIMES, page, print_pages};
+use crate::traffic::{DOMAIN, Traffic, median};
+use crate::{disk, years};
+
+/// Sessions that the server may have.
+const SESSIONS: usize = 10;
+
+/// Starts the server on the store, reads, and prints the table.
+pub fn report() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    runtime.block_on(read());
+}
+
+async fn read() {
+    let server = Server::on(&years::dir(), SESSIONS, DOMAIN);
+    let mut history = server.http().await;
+    let mut traffic = Traffic::new(false);
+    let mut medians = [0.0; PAGES.len()];
+    for ((_, from, deep), median_us) in PAGES.iter().zip(&mut medians) {
+        let from = from.map_or(String::new(), |from| format!("&fromId={from}"));
+        let target = |page: u64| {
+            let to = years::READER;
+            format!("/message-log?domain={DOMAIN}&toId={to}{from}&size={PAGE}&page={page}")
+        };
+        let first = history.get(&target(1)).await;
+        let mut times = Vec::new();
+        for _ in 0..TIMES {
+            let page = page(first["total"].as_u64().unwrap(), *deep, &mut traffic);
+            let begun = Instant::now();
+            let answer = history.get(&target(page)).await;
+            times.push(begun.elapsed().as_secs_f64() * 1e6);
+            assert_eq!(answer["list"].as_array().unwrap().len() as u64, PAGE);
+        }
+        *median_us = median(times);
+    }
+    let to = years::READER;
+    let target = |page: u64| format!("/message-log?domain={DOMAIN}&toId={to}&size=1&page={page}");
+    let total = history.get(&target(1)).await["total"].as_u64().unwrap();
+    let queue = QUEUE.min(total - 1);
+    let before = history.get(&target(queue + 1)).await;
+    let after = before["list"][0]["msgId"].as_u64().unwrap();
+    let query = format!("id={to}&name=Reader&domain={DOMAIN}&resource=bench&after={after}");
+    let begun = Instant::now();
+    let mut session = server.login(&query).await;
+    let drained = Server::drain(&mut session, queue).await;
+    let rate = drained as f64 / begun.elapsed().as_secs_f64();
+    println!("\n### The same from the real server, over TLS\n");
+    print_pages(&medians);
+    println!("| a queue of {drained} messages | {rate:.0} msg/s |");
+    println!("| RSS | {:.0} MiB |", disk::mib(server.resident() as f64));
+}
