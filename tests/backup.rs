@@ -18,6 +18,7 @@ use common::journal::{flip, make, number, open, segments, send};
 use common::ledger::Ledger;
 use common::load::Load;
 use common::random::{self, Random};
+use common::small_disk::SmallDisk;
 use common::{Home, Options, Outcome, Server};
 
 const ROUNDS: u64 = 5;
@@ -115,7 +116,7 @@ async fn the_next_backup_copies_only_what_is_new() {
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names.len(), 4, "{names:?}");
     assert_eq!(
         fs::read_to_string(dest.join("relaybox.toml")).unwrap(),
         "log = \"warn\"\n"
@@ -280,7 +281,7 @@ async fn places_that_are_not_fit_are_refused() {
     backup(&home, &dest).await.success();
     backup(&earlier, &dest)
         .await
-        .failure(1, &["no earlier backup", "ends before frame"]);
+        .failure(1, &["no earlier backup"]);
     // A backup that a server was started on is a data directory now.
     let mut server = Server::with(Options::new().without_defaults().args(&[
         "--listen",
@@ -322,7 +323,7 @@ async fn damage_never_gets_into_a_backup_and_is_mended_there() {
     let refused = home
         .cli_bare(&["restore", text(&dest), "--data", text(&nowhere)])
         .await;
-    refused.failure(1, &["the backup is damaged in 1 place", "00000002-"]);
+    refused.failure(1, &["the backup is damaged in", "00000002-"]);
     assert!(!nowhere.exists());
     let said = backup(&home, &dest).await.success();
     assert!(said.starts_with("1 segment copied"), "{said}");
@@ -440,4 +441,58 @@ async fn a_kill_in_a_restore_leaves_nothing_that_is_served() {
         back.cli(&["restore", text(&dest)]).await.success();
         assert_eq!(served(back).await.len(), 400);
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_the_last_backup_and_is_recovered_from() {
+    let home = Home::new();
+    let Some(disk) = SmallDisk::mount(&home.path("disk"), 4) else {
+        return;
+    };
+    make(&home.data(), 350);
+    let dest = home.path("disk/backup");
+    backup(&home, &dest).await.success();
+    let store = open(&home.data());
+    send(&store, 350..700);
+    store.close();
+    disk.fill();
+    let failed = backup(&home, &dest).await;
+    failed.failure(1, &["No space left on device", text(&dest)]);
+    let names = fs::read_dir(dest.join("journal")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !text(Path::new(&name)).ends_with(".new")));
+    home.cli_bare(&["check", text(&dest)]).await.success();
+    let numbers = served(restored(&dest).await).await;
+    assert!(numbers.len() >= 350, "{}", numbers.len());
+    disk.free();
+    backup(&home, &dest).await.success();
+    assert_eq!(
+        served(restored(&dest).await).await,
+        (0..700).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn what_was_erased_does_not_come_back() {
+    let options = || Options::new().args(&OPTIONS);
+    let server = Server::with(options()).await;
+    let mut client = server.user("u1").await;
+    for n in 0..20 {
+        client.say_acked("kept", &format!("kept {n}")).await;
+        client
+            .say_acked("erased", &format!("secret-words-{n}"))
+            .await;
+    }
+    let place = Home::new();
+    let dest = place.path("backup");
+    backup(&server.home, &dest).await.success();
+    let bearer = format!("Bearer {}", common::PROJECT_TOKEN);
+    let target = "/message-log?domain=demo&toId=erased";
+    let headers = [("authorization", bearer.as_str())];
+    assert_eq!(server.request("DELETE", target, &headers).await.status, 204);
+    backup(&server.home, &dest).await.success();
+    let back = restored(&dest).await;
+    let copied = Server::at(back, options()).await;
+    assert_eq!(copied.history("erased", "").await["total"], 0);
+    assert_eq!(copied.history("kept", "").await["total"], 20);
 }

@@ -5,65 +5,13 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
 use common::disk::LoopDisk;
+use common::small_disk::SmallDisk;
 use common::{Client, DEADLINE, Home, Login, Options, PROJECT_TOKEN, Server, Way};
 use serde_json::{Value, json};
-
-/// A small file system in memory, unmounted on drop.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`, with the reason printed, where this user may not mount.
-    fn mount(at: &Path, megabytes: usize) -> Option<Self> {
-        std::fs::create_dir_all(at).unwrap();
-        let size = format!("size={megabytes}m,mode=700");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(at)
-            .output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(at.to_owned())),
-            Ok(output) => {
-                eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-                None
-            }
-            Err(error) => {
-                eprintln!("skipped: cannot run mount: {error}");
-                None
-            }
-        }
-    }
-
-    /// Takes all the room there is now.
-    fn fill(&self) {
-        let mut filler = OpenOptions::new();
-        let filler = filler.create(true).append(true);
-        let mut filler = filler.open(self.0.join("filler")).unwrap();
-        let mut bytes = vec![0x5a; 1 << 20];
-        while !bytes.is_empty() {
-            if filler.write_all(&bytes).is_err() {
-                bytes.truncate(bytes.len() / 2);
-            }
-        }
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
-    }
-}
 
 /// Sends the number `n` with 100 KiB around it; the acknowledged msgId, or the error.
 async fn send(client: &mut Client, n: u64) -> Result<u64, Value> {

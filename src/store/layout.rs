@@ -1,7 +1,4 @@
-//! The data directory's own files: their names, the version of it all, and its identity.
-//!
-//! The identity (`ID`) is a random number that backups carry, too: a backup is brought up
-//! to date only from the directory that it is one of.
+//! The data directory's own files: their names, the version of it all, and its lock.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -9,14 +6,12 @@ use std::path::Path;
 
 use super::api::OpenError;
 use super::files::{self, FileSystem};
-use super::journal::SegmentHeader;
 
 /// The version of the layout.
 const VERSION_NUMBER: u32 = 1;
 
 pub(super) const VERSION: &str = "VERSION";
 pub(super) const LOCK: &str = "LOCK";
-pub(super) const ID: &str = "ID";
 pub(super) const JOURNAL: &str = "journal";
 /// Settings, if the operator put them there.
 pub(super) const SETTINGS: &str = "relaybox.toml";
@@ -26,7 +21,7 @@ pub(super) const SWEEP_DUE: &str = "sweep.due";
 pub(super) const RESTORING: &str = "journal.restoring";
 
 /// Makes sure that a directory whose lock is held is one that this program may open, and
-/// gives a new one its version and identity.
+/// gives a new one its version.
 pub(super) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
     if dir.join(RESTORING).exists() {
         return Err(OpenError::HalfRestored(dir.to_owned()));
@@ -34,10 +29,6 @@ pub(super) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenErro
     if !check_version(files, dir)? {
         let text = format!("{VERSION_NUMBER}\n");
         put(files, dir, VERSION, text.as_bytes())?;
-    }
-    if read(files, dir, ID)?.is_none() {
-        let id = format!("{:016x}\n", SegmentHeader::random_generation());
-        put(files, dir, ID, id.as_bytes())?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ pub mod raw;
 pub mod reader;
 pub mod sender;
 pub mod server;
+pub mod small_disk;
 pub mod stage;
 pub mod tls;
 pub mod wire;

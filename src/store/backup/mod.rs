@@ -1,7 +1,7 @@
 //! Backups: copies of the journal that are brought up to date, verified, and put back.
 //!
 //! A backup is a directory like the data directory, without what can be made anew: `VERSION`,
-//! `ID`, `relaybox.toml` if there, `journal/`, and `BACKUP`, which says how far it got.
+//! `relaybox.toml` if there, `journal/`, and `BACKUP`, which says how far it got.
 //!
 //! Invariants: a running server is only read from, and waits for nothing; every frame is
 //! verified before it takes its place in the backup; files take their place whole, in
@@ -121,9 +121,7 @@ pub fn backup(
     names.retain(|name| name.number <= end.segment);
     let place = Place::judge(files, dir, dest, &names, end)?;
     let _dest_held = place.begin(files)?;
-    for name in [layout::VERSION, layout::ID] {
-        take_along(files, dir, dest, name)?;
-    }
+    take_along(files, dir, dest, layout::VERSION)?;
     if let Some(due) = &due {
         layout::put(files, dest, layout::SWEEP_DUE, due)?;
     }

@@ -40,13 +40,7 @@ impl Place {
         }
         let mark = Mark::read(files, dest)?;
         for entry in entries(dest)? {
-            let known = [
-                layout::VERSION,
-                layout::ID,
-                layout::SETTINGS,
-                layout::SWEEP_DUE,
-                BACKUP,
-            ];
+            let known = [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE, BACKUP];
             let known = known.contains(&entry.trim_end_matches(TEMPORARY))
                 || entry == layout::JOURNAL
                 || is_aside(&entry);
@@ -85,18 +79,6 @@ impl Place {
         end: JournalEnd,
     ) -> Result<Option<String>, OpenError> {
         layout::check_version(files, &self.dest)?;
-        let id = layout::read(files, &self.dest, layout::ID)?;
-        if id.is_some() && id != layout::read(files, dir, layout::ID)? {
-            return Ok(Some("it is of another data directory".to_owned()));
-        }
-        let reached = self.mark.sequence;
-        if reached > end.sequence {
-            return Ok(Some(format!(
-                "it holds everything before frame {reached}, and the data directory ends before \
-                 frame {}",
-                end.sequence
-            )));
-        }
         let (journal, copies) = (dir.join(layout::JOURNAL), self.dest.join(layout::JOURNAL));
         if !copies.exists() {
             return Ok(None);
@@ -107,12 +89,22 @@ impl Place {
                 let why = format!("it has a segment {number}, and the data directory has none");
                 return Ok(Some(why));
             };
-            if !agree(files, &name.path(&journal), &copy.path(&copies))? {
-                let why = format!("its segment {number} is not that of the data directory");
-                return Ok(Some(why));
+            match compare(files, &name.path(&journal), &copy.path(&copies))? {
+                Kin::Same => {}
+                Kin::Stranger => return Ok(Some("it is of another data directory".to_owned())),
+                Kin::Parted => {
+                    let why = format!("its segment {number} is not that of the data directory");
+                    return Ok(Some(why));
+                }
             }
         }
-        Ok(None)
+        let reached = self.mark.sequence;
+        let why = format!(
+            "it holds everything before frame {reached}, and the data directory ends before \
+             frame {}",
+            end.sequence
+        );
+        Ok((reached > end.sequence).then_some(why))
     }
 
     /// Makes the directories, keeps others out, and notes that a run has begun.
@@ -137,35 +129,44 @@ impl Place {
     }
 }
 
-/// Whether a copy may be an earlier state of a segment. A copy that is damaged may: it is
-/// made again.
-fn agree(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<bool, OpenError> {
+/// What a copy is to a segment.
+enum Kin {
+    /// An earlier state of it, or the same. Or it is damaged, and made again.
+    Same,
+    /// Of the same journal, which has gone two ways since.
+    Parted,
+    /// Of another journal.
+    Stranger,
+}
+
+fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, OpenError> {
     let mut segment = SegmentStream::open(files, segment)?;
     let Ok(mut copy) = SegmentStream::open(files, copy) else {
-        return Ok(true);
+        return Ok(Kin::Same);
     };
     let (now, then) = (*segment.header(), *copy.header());
-    let place = |header: SegmentHeader| (header.journal, header.first_sequence, header.last_id);
-    if place(now) != place(then) {
-        return Ok(false);
+    if now.journal != then.journal {
+        return Ok(Kin::Stranger);
     }
-    if now.generation != then.generation {
-        // It was made again since, without what is gone.
-        return Ok(now.rewritten_to.is_some());
+    // It may have been made again since, without what is gone.
+    let same = now.generation == then.generation;
+    let place = |header: SegmentHeader| (header.first_sequence, header.last_id);
+    if place(now) != place(then) || !(same || now.rewritten_to.is_some()) {
+        return Ok(Kin::Parted);
     }
-    if copy.is_compressed() {
-        return Ok(true);
+    if !same || copy.is_compressed() {
+        return Ok(Kin::Same);
     }
     // It was written on then: what followed must be the same.
     loop {
         match copy.next() {
             Ok(Step::Frame(then)) => match segment.next() {
                 Ok(Step::Frame(now)) if now == then => {}
-                Ok(_) => return Ok(false),
+                Ok(_) => return Ok(Kin::Parted),
                 // The copying says what is wrong.
-                Err(_) => return Ok(true),
+                Err(_) => return Ok(Kin::Same),
             },
-            Ok(Step::End | Step::Bad) | Err(_) => return Ok(true),
+            Ok(Step::End | Step::Bad) | Err(_) => return Ok(Kin::Same),
         }
     }
 }

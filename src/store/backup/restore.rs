@@ -106,12 +106,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         .and_then(|()| files.sync_dir(dir))
         .map_err(io_error("cannot create", &restoring))?;
     copy_journal(files, src, &restoring, &report, progress)?;
-    for name in [
-        layout::VERSION,
-        layout::ID,
-        layout::SETTINGS,
-        layout::SWEEP_DUE,
-    ] {
+    for name in [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE] {
         take_along(files, src, dir, name)?;
     }
     // From here on it is a data directory.
@@ -139,7 +134,6 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
         layout::RESTORING,
         layout::LOCK,
         layout::VERSION,
-        layout::ID,
         layout::SETTINGS,
         layout::SWEEP_DUE,
     ];

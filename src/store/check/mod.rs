@@ -7,6 +7,7 @@ mod condition;
 pub(super) mod segment;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) use walk::{Next, Walk};
@@ -149,6 +150,7 @@ pub(super) fn check_journal(
     let sizes = sizes(&journal, &names)?;
     let all: u64 = sizes.iter().sum();
     let mut walk = Walk::new(files);
+    walk.journal = mark(files, &journal, &names);
     if names.is_empty() {
         walk.damage(&journal, 0, "its segments are missing".to_owned());
     }
@@ -176,6 +178,18 @@ pub(super) fn segments(
     let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
     segments.sort_unstable();
     Ok(segments)
+}
+
+/// The mark of the journal that most segments are of.
+fn mark(files: &dyn FileSystem, journal: &Path, names: &[SegmentName]) -> Option<u32> {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for name in names {
+        if let Ok(stream) = SegmentStream::open(files, &name.path(journal)) {
+            *counts.entry(stream.header().journal).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(journal, _)| journal)
 }
 
 fn sizes(journal: &Path, names: &[SegmentName]) -> Result<Vec<u64>, OpenError> {

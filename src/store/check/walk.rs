@@ -40,7 +40,7 @@ pub(in crate::store) struct Walk<'a> {
     expected: Option<u64>,
     last_id: u64,
     /// The journal's mark, once a segment has told it.
-    journal: Option<u32>,
+    pub(super) journal: Option<u32>,
 }
 
 impl<'a> Walk<'a> {
