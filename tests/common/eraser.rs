@@ -24,7 +24,7 @@ impl Eraser {
         Self(tokio::spawn(async move {
             loop {
                 sleep(random.millis(PAUSE_MS_MAX)).await;
-                let Some((mailbox, id)) = ledger.any_acknowledged(&mut random) else {
+                let Some((mailbox, id)) = ledger.any_erasable(&mut random) else {
                     continue;
                 };
                 ledger.erasing(mailbox, id);

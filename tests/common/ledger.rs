@@ -14,6 +14,10 @@ use super::{DEMO, Login, PROJECT_TOKEN, Raw, Server, raw, wire};
 
 /// Mailboxes that are read at the same time.
 const READING_MAX: usize = 4;
+/// This part of all mailboxes is never erased.
+const KEPT_PART: usize = 4;
+/// Mailboxes are erased up to messages of this part, counted from the newest.
+const NEWER_PART: usize = 5;
 /// How many pages of the history are held against the rest.
 const PAGES: usize = 3;
 const PAGE: usize = 100;
@@ -87,15 +91,17 @@ impl Ledger {
         all.collect()
     }
 
-    /// A mailbox, and the id of a message there, of those that were acknowledged.
-    pub fn any_acknowledged(&self, random: &mut Random) -> Option<(usize, u64)> {
+    /// A mailbox that is erased now and then, and the id of a rather new message there.
+    pub fn any_erasable(&self, random: &mut Random) -> Option<(usize, u64)> {
         let sender = random.below(self.senders());
         let account = self.account(sender);
-        let number = random.below(account.len().max(1));
+        let back = random.below(account.len() / NEWER_PART + 1) + 1;
+        let number = account.len().checked_sub(back)?;
         let ids = account.get(number)?.ids.as_ref()?;
         let recipients = self.recipients(sender, number);
         let place = random.below(recipients.len());
-        Some((recipients[place], ids[place]))
+        let erasable = recipients[place] >= self.mailboxes / KEPT_PART;
+        erasable.then_some((recipients[place], ids[place]))
     }
 
     /// Everything of the mailbox below this may be erased.
