@@ -65,6 +65,7 @@ pub(super) fn apply(
     index.apply_messages(generation, &mut pace)?;
     index.apply_small(generation, day_min, &mut state, &mut pace)?;
     index.sync()?;
+    state.heap_bytes = index.heap_bytes();
     state.messages += generation.messages;
     state.position = generation.end;
     state.last_id = generation.last_id.0;

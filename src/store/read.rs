@@ -112,20 +112,18 @@ impl Shared {
             let hidden = tail.rank(mailbox, from, floor);
             (tail.start(), tail.index_bound(mailbox), hidden)
         };
-        let (in_index, hidden) = self.with_index(|index| {
+        // Of one and the same index: positions in another one need not be the same.
+        let (mut messages, in_index, begin, end) = self.with_index(|index| {
             let hidden = match floor {
                 MsgId::ZERO => 0,
                 floor => index.rank(mailbox, from, floor.min(bound))? + hidden_in_tail,
             };
-            Ok((index.rank(mailbox, from, bound)?, hidden))
+            let in_index = index.rank(mailbox, from, bound)?;
+            let begin = positions.start.saturating_add(hidden);
+            let end = positions.end.saturating_add(hidden);
+            let wanted = begin..end.min(in_index);
+            Ok((index.slice(mailbox, from, wanted)?, in_index, begin, end))
         })?;
-        let begin = positions.start.saturating_add(hidden);
-        let end = positions.end.saturating_add(hidden);
-        let mut messages = Vec::new();
-        if begin < in_index {
-            messages =
-                self.with_index(|index| index.slice(mailbox, from, begin..end.min(in_index)))?;
-        }
         if end > in_index && begin < end {
             let skip = begin.saturating_sub(in_index);
             let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);

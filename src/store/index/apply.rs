@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sled::Tree;
 
 use super::super::tail::{Generation, TailMailbox};
-use super::chunk::{self, Packed, VALUE_BYTES_MAX};
+use super::chunk::{self, Contents, Packing};
 use super::messages::{self, OpenChunk};
 use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{Index, IndexError, key, search};
@@ -46,10 +46,13 @@ impl Index {
         let mut above = 0;
         if let Some(last) = search::at_or_below(&self.messages, &prefix, u64::MAX)? {
             above = last.head.last_id;
-            let checked = chunk::check(&last.value).map_err(IndexError::Damaged)?;
-            let payload = || checked.payload(|bytes| self.parts_of(&last.key, bytes));
-            let taken = chunk.take_up(&checked, last.first_id, payload);
-            taken.map_err(IndexError::Damaged)?;
+            if messages::stays(last.head.count, last.head.raw_bytes) {
+                chunk.go_on(&last.head);
+            } else {
+                let opened = self.opened(&last)?;
+                let taken = chunk.take_up(&opened, last.first_id);
+                taken.map_err(IndexError::Damaged)?;
+            }
         }
         for entry in &part.entries {
             generation.note_written(1);
@@ -73,27 +76,39 @@ impl Index {
         chunk: &mut OpenChunk,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        if let Some(packed) = chunk.packed() {
+        if chunk.is_new() {
             let key = key::with_id(prefix, chunk.first_id);
-            self.store_parts(&key, &packed, pace)?;
-            insert(self, &self.messages, &key, packed.value, pace)?;
+            let (stays, packing) = chunk.stays();
+            let contents = chunk.contents();
+            self.store(&self.messages, &key, &contents, packing, stays, pace)?;
         }
         chunk.next();
         Ok(())
     }
 
-    /// Before the chunk that refers to them.
-    fn store_parts(
+    /// Puts a chunk into a tree, or its head there and the rest into the heap.
+    fn store(
         &self,
+        tree: &Tree,
         key: &[u8],
-        packed: &Packed,
+        contents: &Contents<'_>,
+        packing: Packing,
+        in_heap: bool,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        for (number, part) in (0..).zip(packed.in_parts.chunks(VALUE_BYTES_MAX)) {
-            let key = key::part(key, number);
-            insert(self, &self.parts, &key, part.to_vec(), pace)?;
-        }
-        Ok(())
+        let mut bytes = 0;
+        let mut append = |rest: &[u8]| {
+            bytes += rest.len();
+            self.heap.append(rest)
+        };
+        let heap: Option<&mut dyn FnMut(&[u8]) -> _> = match in_heap {
+            true => Some(&mut append),
+            false => None,
+        };
+        let value = chunk::pack(contents, packing, heap)?;
+        bytes += key.len() + value.len();
+        tree.insert(key, value)?;
+        pace(self, bytes)
     }
 
     /// Brings a mailbox that has `total` messages back to few without a summary, and few
@@ -108,13 +123,14 @@ impl Index {
         if total - summarised.min(total) < SUMMARISED {
             return Ok(());
         }
+        let mut table = Vec::new();
         let mut summary = Summary::at(summarised);
         let mut left = total - summarised;
         for found in search::above(&self.messages, prefix, last_id)? {
             let found = found?;
             let mut full = Vec::new();
-            let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
-            messages::each(&checked, |row| {
+            let opened = self.opened(&found)?;
+            messages::each(&opened, |row| {
                 if row.id <= last_id {
                     return;
                 }
@@ -128,7 +144,9 @@ impl Index {
             .map_err(IndexError::Damaged)?;
             for summary in full {
                 let key = key::with_id(prefix, summary.first_id());
-                insert(self, &self.summaries, &key, summary.pack().value, pace)?;
+                let payload = summary.payload();
+                let contents = summary.contents(&mut table, &payload);
+                self.store(&self.summaries, &key, &contents, Packing::None, true, pace)?;
             }
             if summary.is_empty() && left < SUMMARISED {
                 break;
@@ -149,15 +167,16 @@ impl Index {
         summaries.pop();
         let mut by_sender: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
         for found in &summaries {
-            let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
-            senders::each(&checked, found.first_id, |sender, ids| {
-                match by_sender.get_mut(sender) {
+            senders::each(
+                &self.opened(found)?,
+                found.first_id,
+                |sender, ids| match by_sender.get_mut(sender) {
                     Some(all) => all.extend_from_slice(ids),
                     None => {
                         by_sender.insert(sender.to_vec(), ids.to_vec());
                     }
-                }
-            })
+                },
+            )
             .map_err(IndexError::Damaged)?;
         }
         for (sender, ids) in by_sender {
@@ -183,8 +202,7 @@ impl Index {
             above = last.head.last_id;
             position = last.head.end();
             if last.head.count < IDS_MAX as u64 {
-                let checked = chunk::check(&last.value).map_err(IndexError::Damaged)?;
-                open = senders::ids(&checked).map_err(IndexError::Damaged)?;
+                open = senders::ids(&self.opened(&last)?).map_err(IndexError::Damaged)?;
                 position = last.head.position;
             }
         }
@@ -196,23 +214,13 @@ impl Index {
         for ids in open.chunks(IDS_MAX) {
             if let Some(first) = ids.first() {
                 let key = key::with_id(prefix, *first);
-                let value = senders::pack_ids(ids, position).value;
-                insert(self, &self.senders, &key, value, pace)?;
+                let value = senders::pack_ids(ids, position)?;
+                let bytes = key.len() + value.len();
+                self.senders.insert(&key, value)?;
+                pace(self, bytes)?;
                 position += ids.len() as u64;
             }
         }
         Ok(())
     }
-}
-
-fn insert(
-    index: &Index,
-    tree: &Tree,
-    key: &[u8],
-    value: Vec<u8>,
-    pace: &mut Pace<'_>,
-) -> Result<(), IndexError> {
-    let bytes = key.len() + value.len();
-    tree.insert(key, value)?;
-    pace(index, bytes)
 }

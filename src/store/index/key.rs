@@ -41,11 +41,6 @@ pub(super) fn with_id(prefix: &[u8], id: u64) -> Vec<u8> {
     [prefix, &id.to_be_bytes()].concat()
 }
 
-/// The key of one part of a chunk.
-pub(super) fn part(chunk_key: &[u8], number: u32) -> Vec<u8> {
-    [chunk_key, &number.to_be_bytes()].concat()
-}
-
 /// Splits a chunk's key into prefix and id.
 pub(super) fn split(key: &[u8]) -> Option<(&[u8], u64)> {
     let at = key.len().checked_sub(NUMBER_BYTES)?;

@@ -6,7 +6,7 @@
 //! of the bodies (see [`crate::store::body`]), one after the other.
 
 use super::super::body;
-use super::chunk::{Checked, Contents, IdCheck, Packed, Packing, pack};
+use super::chunk::{Contents, Head, IdCheck, Opened, Packing};
 use super::varint;
 use crate::model::{Mailbox, Message};
 
@@ -14,10 +14,15 @@ use crate::model::{Mailbox, Message};
 pub(super) const MESSAGES_MAX: usize = 24;
 /// Most bytes of a chunk before compression, unless one message alone is longer.
 const BYTES_MAX: usize = 6 << 10;
-/// A chunk with so many messages or bytes is left as it is, and the next one is begun
-/// with the next checkpoint: to write it again would cost more than it saves.
+/// A chunk with so many messages or bytes goes into the heap and stays as it is, and the
+/// next one is begun with the next checkpoint.
 const MESSAGES_ENOUGH: u64 = 8;
 const BYTES_ENOUGH: usize = 3 << 10;
+
+/// Whether a chunk with so many messages and bytes of payload stays as it is.
+pub(super) fn stays(count: u64, raw_bytes: usize) -> bool {
+    count >= MESSAGES_ENOUGH || raw_bytes >= BYTES_ENOUGH
+}
 
 /// A chunk that is being filled.
 #[derive(Debug, Default)]
@@ -41,27 +46,21 @@ impl OpenChunk {
         self.payload.clear();
     }
 
-    /// Goes on behind a chunk of the tree, or takes it up again if there is so little in it
-    /// that this is worth it.
-    pub(super) fn take_up(
-        &mut self,
-        checked: &Checked<'_>,
-        first_id: u64,
-        payload: impl FnOnce() -> Result<Vec<u8>, String>,
-    ) -> Result<(), String> {
-        let head = &checked.head;
-        let enough = head.count >= MESSAGES_ENOUGH || head.raw_bytes >= BYTES_ENOUGH;
-        if enough || head.in_parts() {
-            self.begin(head.end());
-            return Ok(());
-        }
+    /// Goes on behind the last chunk of a mailbox.
+    pub(super) fn go_on(&mut self, head: &Head) {
+        self.begin(head.end());
+    }
+
+    /// Takes up the last chunk of a mailbox again.
+    pub(super) fn take_up(&mut self, opened: &Opened<'_>, first_id: u64) -> Result<(), String> {
+        let head = &opened.head;
         self.begin(head.position);
         self.first_id = first_id;
         self.last_id = head.last_id;
         self.count = head.count as usize;
         self.written = self.count;
-        self.table.extend_from_slice(checked.table);
-        self.payload.extend_from_slice(&payload()?);
+        self.table.extend_from_slice(opened.table());
+        self.payload.extend_from_slice(&opened.payload()?);
         Ok(())
     }
 
@@ -86,21 +85,27 @@ impl OpenChunk {
         self.count += 1;
     }
 
-    /// The chunk, if there is something new in it.
-    pub(super) fn packed(&self) -> Option<Packed> {
-        if self.count == self.written {
-            return None;
-        }
-        let contents = Contents {
+    /// Whether there is something new in it.
+    pub(super) fn is_new(&self) -> bool {
+        self.count > self.written
+    }
+
+    /// Whether it stays as it is, and its packing.
+    pub(super) fn stays(&self) -> (bool, Packing) {
+        let stays = stays(self.count as u64, self.payload.len());
+        let packing = if stays { Packing::Small } else { Packing::Fast };
+        (stays, packing)
+    }
+
+    /// What it is made of.
+    pub(super) fn contents(&self) -> Contents<'_> {
+        Contents {
             count: self.count,
             position: self.position,
             last_id: self.last_id,
             table: &self.table,
             payload: &self.payload,
-        };
-        let stays = self.count as u64 >= MESSAGES_ENOUGH || self.payload.len() >= BYTES_ENOUGH;
-        let packing = if stays { Packing::Small } else { Packing::Fast };
-        Some(pack(&contents, packing))
+        }
     }
 
     /// Begins the next one behind it.
@@ -130,18 +135,18 @@ impl Row<'_> {
 }
 
 /// The lines of a chunk's table; all of it is checked.
-pub(super) fn rows<'a>(checked: &Checked<'a>) -> Result<Vec<Row<'a>>, String> {
-    let mut rows = Vec::with_capacity(checked.head.count as usize);
-    each(checked, |row| rows.push(row))?;
+pub(super) fn rows<'a>(opened: &'a Opened<'_>) -> Result<Vec<Row<'a>>, String> {
+    let mut rows = Vec::with_capacity(opened.head.count as usize);
+    each(opened, |row| rows.push(row))?;
     Ok(rows)
 }
 
 /// Visits the lines of a chunk's table. Only at its end it is known that all is right.
 pub(super) fn each<'a>(
-    checked: &Checked<'a>,
+    opened: &'a Opened<'_>,
     mut visit: impl FnMut(Row<'a>),
 ) -> Result<(), String> {
-    let mut table = checked.table;
+    let mut table = opened.table();
     let mut ids = IdCheck::default();
     let mut start: usize = 0;
     while !table.is_empty() {
@@ -163,24 +168,29 @@ pub(super) fn each<'a>(
         let end = start.checked_add(bytes);
         start = end.ok_or("a message is too long")?;
     }
-    if start != checked.head.raw_bytes {
+    if start != opened.head.raw_bytes {
         return Err("the messages of a chunk do not fill it".to_owned());
     }
-    ids.end(&checked.head)
+    ids.end(&opened.head)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::chunk::check;
+    use super::super::chunk::{Chunk, pack};
     use super::*;
     use crate::model::{Domain, UserId};
 
-    fn no_parts(_: usize) -> Result<Vec<u8>, String> {
-        Err("none".to_owned())
+    const BODY: &[u8] = b"\x01a\x01A\x03web\x00\x0a\x02{}";
+
+    fn packed(contents: &Contents<'_>) -> Vec<u8> {
+        pack(contents, Packing::Fast, None).unwrap()
     }
 
-    const BODY: &[u8] = b"\x01a\x01A\x03web\x00\x0a\x02{}";
+    fn opened(value: &[u8]) -> Opened<'_> {
+        let chunk = Chunk::check(value).unwrap();
+        chunk.open(|_| Err("none".to_owned())).unwrap()
+    }
 
     #[test]
     fn golden_messages() {
@@ -190,74 +200,67 @@ mod tests {
         chunk.push(259, false, BODY);
         assert_eq!(chunk.table, b"\x82\x02\x17\x01a\x01\x16\x01a");
         assert_eq!(chunk.payload, [&BODY[2..], &BODY[2..]].concat());
-        let value = chunk.packed().unwrap().value;
-        let checked = check(&value).unwrap();
-        assert_eq!((checked.head.position, checked.head.count), (5, 2));
-        let rows = rows(&checked).unwrap();
+        let value = packed(&chunk.contents());
+        let opened = opened(&value);
+        assert_eq!((opened.head.position, opened.head.count), (5, 2));
         let mailbox = Mailbox {
             domain: Domain::parse("d").unwrap(),
             user: UserId::parse("u").unwrap(),
         };
-        let payload = checked.payload(no_parts).unwrap();
+        let payload = opened.payload().unwrap();
+        let rows = rows(&opened).unwrap();
+        assert_eq!(rows.len(), 2);
         for (row, (id, offline)) in rows.iter().zip([(258, true), (259, false)]) {
             assert_eq!((row.id, row.sender), (id, &b"a"[..]));
             let message = row.message(&mailbox, &payload).unwrap();
             let expected = body::decode(b"a", &BODY[2..], id, &mailbox, offline);
             assert_eq!(message, expected.unwrap());
         }
-        let mut reopened = OpenChunk::default();
-        let payload = || checked.payload(no_parts);
-        reopened.take_up(&checked, 258, payload).unwrap();
-        assert!(reopened.packed().is_none(), "there is nothing new in it");
+        let mut again = OpenChunk::default();
+        again.take_up(&opened, 258).unwrap();
+        assert!(chunk.is_new() && !again.is_new());
         chunk.push(300, false, BODY);
-        reopened.push(300, false, BODY);
-        assert_eq!(
-            reopened.packed().unwrap().value,
-            chunk.packed().unwrap().value
-        );
+        again.push(300, false, BODY);
+        assert!(again.is_new());
+        assert_eq!(packed(&again.contents()), packed(&chunk.contents()));
+        again.go_on(&opened.head);
+        assert_eq!((again.position, again.is_new()), (7, false));
     }
 
     #[test]
-    fn a_chunk_with_enough_in_it_is_left_alone() {
+    fn a_chunk_with_enough_in_it_stays() {
         let long = [b"\x01a", vec![b'x'; BYTES_ENOUGH].as_slice()].concat();
-        for (body, count, enough) in [(BODY, 7, false), (BODY, 8, true), (&long, 1, true)] {
+        for (body, count, stays) in [(BODY, 7, false), (BODY, 8, true), (&long, 1, true)] {
             let mut chunk = OpenChunk::default();
             for id in 1..=count {
                 chunk.push(id, false, body);
             }
-            let value = chunk.packed().unwrap().value;
-            let checked = check(&value).unwrap();
-            let payload = || checked.payload(no_parts);
-            chunk.take_up(&checked, 1, payload).unwrap();
-            assert_eq!(chunk.position, if enough { count } else { 0 });
+            assert_eq!(chunk.stays().0, stays);
         }
     }
 
     #[test]
     fn tables_that_are_not_right_are_refused() {
+        let right = b"\x01\x04\x01a".as_slice();
         for (count, last_id, table, raw_bytes) in [
-            (1, 1, &b"\x01\x04\x01a"[..], 2),
-            (1, 1, b"\x01\x04\x01a", 1),
-            (2, 1, b"\x01\x04\x01a", 2),
-            (1, 2, b"\x01\x04\x01a", 2),
+            (1, 1, right, 2),
+            (1, 1, right, 1),
+            (2, 1, right, 2),
+            (1, 2, right, 2),
             (2, 1, b"\x01\x04\x01a\x00\x00\x01a", 2),
             (1, 1, b"\x01\x04\x02a", 2),
             (1, 1, b"\x01", 0),
             (0, 0, b"", 1),
         ] {
-            let contents = Contents {
+            let value = packed(&Contents {
                 count,
                 position: 0,
                 last_id,
                 table,
                 payload: &vec![0; raw_bytes],
-            };
-            let value = pack(&contents, Packing::Fast).value;
-            let read = rows(&check(&value).unwrap());
-            assert_eq!(
-                read.is_ok(),
-                (count, last_id, raw_bytes) == (1, 1, 2) && table.len() == 4 && table[2] == 1
-            );
+            });
+            let is_right = (count, last_id, table, raw_bytes) == (1, 1, right, 2);
+            assert_eq!(rows(&opened(&value)).is_ok(), is_right);
         }
     }
 }

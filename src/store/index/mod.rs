@@ -3,8 +3,7 @@
 //! Holds nothing that is not in the journal too, and can be thrown away at any time.
 //! Only the checkpoint writes it; everybody reads it.
 //!
-//! Trees: `messages` (mailbox, first id → chunk of messages), `parts` (pieces of chunks
-//! that are too long for one value), `summaries` (mailbox, first id → senders of so many
+//! Trees: `messages` (mailbox, first id → chunk of messages), `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id).
 //!
@@ -13,6 +12,7 @@
 
 mod apply;
 mod chunk;
+mod heap;
 mod key;
 mod messages;
 pub(super) mod place;
@@ -32,6 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use heap::Heap;
 use sled::{Db, Tree};
 
 pub(super) use small::day;
@@ -101,7 +102,7 @@ pub(super) fn guarded<T, E: From<IndexError>>(work: impl FnOnce() -> Result<T, E
 pub(super) struct Index {
     db: Db,
     messages: Tree,
-    parts: Tree,
+    heap: Heap,
     summaries: Tree,
     senders: Tree,
     cursors: Tree,
@@ -133,7 +134,7 @@ impl Index {
             }
             let index = Self {
                 messages: db.open_tree("messages")?,
-                parts: db.open_tree("parts")?,
+                heap: Heap::open(path)?,
                 summaries: db.open_tree("summaries")?,
                 senders: db.open_tree("senders")?,
                 cursors: db.open_tree("cursors")?,
@@ -150,13 +151,28 @@ impl Index {
     /// Makes what was written durable. sled's flush alone is not: it starts the
     /// writing, but waits for no disk.
     pub(super) fn sync(&self) -> Result<(), IndexError> {
+        // First what sled's values refer to.
+        self.heap.sync()?;
         self.db.flush()?;
         Ok(self.file.sync_data()?)
+    }
+
+    /// How many bytes its heap has.
+    pub(super) fn heap_bytes(&self) -> u64 {
+        self.heap.bytes()
     }
 
     /// Whether nothing was ever written into it.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.cursors.is_empty() && self.domains.is_empty()
+    }
+
+    /// Removes the first entry of a tree, as damage would.
+    #[cfg(test)]
+    pub(super) fn lose_first_of(&self, tree: &str) {
+        let tree = self.db.open_tree(tree).expect("sled is whole");
+        let lost = tree.pop_min().expect("sled is whole");
+        assert!(lost.is_some(), "the tree is not empty");
     }
 
     fn sends_tree(&self, day: u64) -> Option<Tree> {

@@ -4,33 +4,21 @@
 
 use std::ops::Range;
 
-use super::chunk;
+use super::chunk::{Chunk, Opened};
 use super::messages::{self, Row};
 use super::search::{self, Found};
 use super::{Index, IndexError, key};
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
 impl Index {
-    pub(super) fn parts_of(&self, chunk_key: &[u8], bytes: usize) -> Result<Vec<u8>, String> {
-        let mut payload = Vec::with_capacity(bytes.min(1 << 20));
-        let range = key::part(chunk_key, 0)..=key::part(chunk_key, u32::MAX);
-        for part in self.parts.range(range) {
-            let (_, part) = part.map_err(|error| error.to_string())?;
-            payload.extend_from_slice(&part);
-            if payload.len() >= bytes {
-                break;
-            }
-        }
-        payload.truncate(bytes);
-        Ok(payload)
-    }
-
-    /// A chunk's table and payload.
-    fn read<'a>(&self, found: &'a Found) -> Result<(Vec<Row<'a>>, Vec<u8>), String> {
-        let checked = chunk::check(&found.value)?;
-        let rows = messages::rows(&checked)?;
-        let payload = checked.payload(|bytes| self.parts_of(&found.key, bytes))?;
-        Ok((rows, payload))
+    /// Checks a chunk and takes what it has in the heap.
+    pub(super) fn opened<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
+        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        let opened = chunk.open(|reference| {
+            let read = self.heap.read(reference.at, reference.length);
+            read.map_err(|error| format!("the heap cannot be read: {error}"))
+        });
+        opened.map_err(IndexError::Damaged)
     }
 
     /// The messages of a chunk that are wanted, by position and id.
@@ -40,13 +28,17 @@ impl Index {
         found: &Found,
         wanted: impl Fn(u64, u64) -> bool,
     ) -> Result<Vec<Message>, IndexError> {
-        let (rows, payload) = self.read(found).map_err(IndexError::Damaged)?;
-        let rows = (found.head.position..).zip(&rows);
-        let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
-        let messages: Result<_, _> = wanted
-            .map(|(_, row)| row.message(mailbox, &payload))
-            .collect();
-        messages.map_err(IndexError::Damaged)
+        let opened = self.opened(found)?;
+        let decode = || {
+            let rows = messages::rows(&opened)?;
+            let payload = opened.payload()?;
+            let rows = (found.head.position..).zip(&rows);
+            let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
+            wanted
+                .map(|(_, row)| row.message(mailbox, &payload))
+                .collect::<Result<_, _>>()
+        };
+        decode().map_err(IndexError::Damaged)
     }
 
     /// How many messages of the mailbox (from `from`) have an id of at most `upto`.
@@ -67,11 +59,8 @@ impl Index {
             return Ok(found.head.end());
         }
         let mut count = 0;
-        chunk::check(&found.value)
-            .and_then(|checked| {
-                messages::each(&checked, |row| count += u64::from(row.id <= upto.0))
-            })
-            .map_err(IndexError::Damaged)?;
+        let visit = |row: Row<'_>| count += u64::from(row.id <= upto.0);
+        messages::each(&self.opened(&found)?, visit).map_err(IndexError::Damaged)?;
         Ok(found.head.position + count)
     }
 

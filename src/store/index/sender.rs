@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::chunk;
 use super::search;
 use super::{Index, IndexError, key, messages, senders};
 use crate::model::{Mailbox, UserId};
@@ -27,27 +26,17 @@ impl Index {
         for found in search::upwards(&self.summaries, &mailbox, 0) {
             let found = found?;
             summarised = found.head.last_id;
-            chunk::check(&found.value)
-                .and_then(|checked| {
-                    senders::each(&checked, found.first_id, |sender, ids| {
-                        if sender == from {
-                            later.extend_from_slice(ids);
-                        }
-                    })
-                })
+            senders::find(&self.opened(&found)?, found.first_id, from, &mut later)
                 .map_err(IndexError::Damaged)?;
         }
         for found in search::above(&self.messages, &mailbox, summarised)? {
             let found = found?;
-            chunk::check(&found.value)
-                .and_then(|checked| {
-                    messages::each(&checked, |row| {
-                        if row.sender == from && row.id > summarised {
-                            later.push(row.id);
-                        }
-                    })
-                })
-                .map_err(IndexError::Damaged)?;
+            messages::each(&self.opened(&found)?, |row| {
+                if row.sender == from && row.id > summarised {
+                    later.push(row.id);
+                }
+            })
+            .map_err(IndexError::Damaged)?;
         }
         let prefix = key::with_sender(&mailbox, from);
         let last = search::at_or_below(&self.senders, &prefix, u64::MAX)?;
@@ -78,8 +67,7 @@ impl Index {
         if found.head.last_id <= upto {
             return Ok(found.head.end());
         }
-        let ids = chunk::check(&found.value).and_then(|checked| senders::ids(&checked));
-        let ids = ids.map_err(IndexError::Damaged)?;
+        let ids = senders::ids(&self.opened(&found)?).map_err(IndexError::Damaged)?;
         Ok(found.head.position + ids.partition_point(|id| *id <= upto) as u64)
     }
 
@@ -101,8 +89,8 @@ impl Index {
                 if found.head.position >= keyed.end {
                     break;
                 }
-                let these = chunk::check(&found.value).and_then(|checked| senders::ids(&checked));
-                let these = (found.head.position..).zip(these.map_err(IndexError::Damaged)?);
+                let these = senders::ids(&self.opened(&found)?).map_err(IndexError::Damaged)?;
+                let these = (found.head.position..).zip(these);
                 let wanted = these.filter(|(position, _)| keyed.contains(position));
                 ids.extend(wanted.map(|(_, id)| id));
             }

@@ -17,20 +17,18 @@
 use std::collections::BTreeMap;
 
 use super::super::body;
-use super::chunk::{Checked, Contents, IdCheck, Packed, Packing, pack};
+use super::chunk::{Contents, IdCheck, Opened, Packing, pack};
 use super::varint;
 
-/// So many messages have a summary together, or fewer if it would be too long.
-pub(super) const SUMMARISED: u64 = 256;
+/// So many messages have a summary together.
+pub(super) const SUMMARISED: u64 = 128;
 /// Most summaries of a mailbox, between checkpoints.
-pub(super) const SUMMARIES_MAX: usize = 8;
+pub(super) const SUMMARIES_MAX: usize = 16;
 /// Most ids in a sender's chunk.
 pub(super) const IDS_MAX: usize = 128;
-/// Most bytes of a summary before compression.
-const SUMMARY_BYTES_MAX: usize = 6 << 10;
 
 /// A sender's chunk: in the table the differences of the ids, the first one's to 0.
-pub(super) fn pack_ids(ids: &[u64], position: u64) -> Packed {
+pub(super) fn pack_ids(ids: &[u64], position: u64) -> std::io::Result<Vec<u8>> {
     let mut table = Vec::with_capacity(ids.len() * 5);
     let mut last = 0;
     for id in ids {
@@ -44,18 +42,18 @@ pub(super) fn pack_ids(ids: &[u64], position: u64) -> Packed {
         table: &table,
         payload: &[],
     };
-    pack(&contents, Packing::Fast)
+    pack(&contents, Packing::None, None)
 }
 
 /// The ids of a sender's chunk.
-pub(super) fn ids(checked: &Checked<'_>) -> Result<Vec<u64>, String> {
-    let mut table = checked.table;
+pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, String> {
+    let mut table = opened.table();
     let mut check = IdCheck::default();
-    let mut ids = Vec::with_capacity(checked.head.count as usize);
+    let mut ids = Vec::with_capacity(opened.head.count as usize);
     while !table.is_empty() {
         ids.push(check.take(&mut table)?);
     }
-    check.end(&checked.head)?;
+    check.end(&opened.head)?;
     Ok(ids)
 }
 
@@ -66,7 +64,6 @@ pub(super) struct Summary {
     count: usize,
     first_id: u64,
     last_id: u64,
-    bytes: usize,
     senders: BTreeMap<Vec<u8>, Vec<u64>>,
 }
 
@@ -81,7 +78,7 @@ impl Summary {
 
     /// Whether it takes no more.
     pub(super) fn is_full(&self) -> bool {
-        self.count as u64 >= SUMMARISED || self.bytes >= SUMMARY_BYTES_MAX
+        self.count as u64 >= SUMMARISED
     }
 
     /// Whether there is nothing in it.
@@ -106,74 +103,120 @@ impl Summary {
         }
         self.count += 1;
         self.last_id = id;
-        // The longest that an id can be here: the differences are to the summary's first one.
-        self.bytes += 8;
         match self.senders.get_mut(sender) {
             Some(ids) => ids.push(id),
             None => {
-                self.bytes += sender.len() + 3;
                 self.senders.insert(sender.to_vec(), vec![id]);
             }
         }
     }
 
-    /// The summary as a chunk. Payload: for each sender, in their order, its id with the
-    /// length in a byte before it, how many messages, and the differences of their ids, the
-    /// first one's to one below the first id of the summary.
-    pub(super) fn pack(&self) -> Packed {
-        let mut payload = Vec::with_capacity(self.bytes);
+    /// Its payload: for each sender, in their order, two bytes that say where its entry is
+    /// behind all of these; then the entries: the sender's id with its length in a byte
+    /// before it, how many messages, and the differences of their ids, the first one's to
+    /// one below the first id of the summary. The table has the number of senders.
+    pub(super) fn payload(&self) -> Vec<u8> {
+        let mut places = Vec::with_capacity(self.senders.len() * 2);
+        let mut entries = Vec::new();
         for (sender, ids) in &self.senders {
-            payload.push(sender.len() as u8);
-            payload.extend_from_slice(sender);
-            varint::push(ids.len() as u64, &mut payload);
+            places.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+            entries.push(sender.len() as u8);
+            entries.extend_from_slice(sender);
+            varint::push(ids.len() as u64, &mut entries);
             let mut last = self.first_id - 1;
             for id in ids {
-                varint::push(id - last, &mut payload);
+                varint::push(id - last, &mut entries);
                 last = *id;
             }
         }
-        let contents = Contents {
+        places.append(&mut entries);
+        places
+    }
+
+    /// What it is made of, with its payload.
+    pub(super) fn contents<'a>(&self, table: &'a mut Vec<u8>, payload: &'a [u8]) -> Contents<'a> {
+        table.clear();
+        varint::push(self.senders.len() as u64, table);
+        Contents {
             count: self.count,
             position: self.position,
             last_id: self.last_id,
-            table: &[],
-            payload: &payload,
-        };
-        pack(&contents, Packing::Fast)
+            table,
+            payload,
+        }
     }
+}
+
+/// Where the entries of a summary begin, and them.
+fn entries<'a>(opened: &Opened<'_>, payload: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), String> {
+    let count = varint::take(&mut opened.table());
+    let count = count.and_then(|count| usize::try_from(count).ok()?.checked_mul(2));
+    let split = count.and_then(|bytes| payload.split_at_checked(bytes));
+    split.ok_or("a summary is cut short".to_owned())
+}
+
+/// The entry that begins here: its sender, and what is behind that.
+fn entry<'a>(place: &[u8], entries: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let place = usize::from(u16::from_le_bytes(place.try_into().ok()?));
+    let (sender, rest) = body::split(entries.get(place..)?)?;
+    Some((&sender[1..], rest))
+}
+
+fn push_ids(rest: &mut &[u8], first_id: u64, ids: &mut Vec<u64>) -> Option<()> {
+    let count = varint::take(rest).filter(|count| *count > 0)?;
+    let mut last = first_id.saturating_sub(1);
+    for _ in 0..count {
+        let difference = varint::take(rest).filter(|difference| *difference > 0)?;
+        last = last.checked_add(difference)?;
+        ids.push(last);
+    }
+    Some(())
+}
+
+/// Appends the ids of one sender's messages in a summary.
+pub(super) fn find(
+    opened: &Opened<'_>,
+    first_id: u64,
+    from: &[u8],
+    ids: &mut Vec<u64>,
+) -> Result<(), String> {
+    let payload = opened.payload()?;
+    let (places, entries) = entries(opened, &payload)?;
+    let (mut low, mut high) = (0, places.len() / 2);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found = entry(&places[middle * 2..middle * 2 + 2], entries);
+        let (sender, mut rest) = found.ok_or("a summary is cut short")?;
+        match sender.cmp(from) {
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+            std::cmp::Ordering::Equal => {
+                let pushed = push_ids(&mut rest, first_id, ids);
+                return pushed.ok_or("the ids of a summary do not rise".to_owned());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Visits the senders of a summary, in their order, with the ids of their messages.
 pub(super) fn each(
-    checked: &Checked<'_>,
+    opened: &Opened<'_>,
     first_id: u64,
     mut visit: impl FnMut(&[u8], &[u64]),
 ) -> Result<(), String> {
-    let payload = checked.payload(|_| Err("a summary is never in parts".to_owned()))?;
-    let mut rest = payload.as_slice();
+    let payload = opened.payload()?;
+    let (places, entries) = entries(opened, &payload)?;
     let mut ids = Vec::new();
     let mut total: u64 = 0;
-    let (mut lowest, mut highest) = (u64::MAX, 0);
-    while !rest.is_empty() {
-        let (sender, behind) = body::split(rest).ok_or("a summary is cut short")?;
-        rest = behind;
-        let count = varint::take(&mut rest).filter(|count| *count > 0);
-        let count = count.ok_or("a summary is cut short")?;
-        let mut last = first_id.saturating_sub(1);
+    for place in places.chunks(2) {
+        let (sender, mut rest) = entry(place, entries).ok_or("a summary is cut short")?;
         ids.clear();
-        for _ in 0..count {
-            let difference = varint::take(&mut rest).filter(|difference| *difference > 0);
-            let id = difference.and_then(|difference| last.checked_add(difference));
-            last = id.ok_or("the ids of a summary do not rise")?;
-            ids.push(last);
-        }
-        total += count;
-        lowest = lowest.min(ids.first().copied().unwrap_or_default());
-        highest = highest.max(last);
-        visit(&sender[1..], &ids);
+        push_ids(&mut rest, first_id, &mut ids).ok_or("the ids of a summary do not rise")?;
+        total += ids.len() as u64;
+        visit(sender, &ids);
     }
-    let head = &checked.head;
-    if (total, lowest, highest) != (head.count, first_id, head.last_id) {
+    if total != opened.head.count {
         return Err("a summary holds other messages than its head says".to_owned());
     }
     Ok(())
@@ -182,54 +225,68 @@ pub(super) fn each(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::chunk::check;
+    use super::super::chunk::Chunk;
     use super::*;
+
+    fn opened(value: &[u8]) -> Opened<'_> {
+        let chunk = Chunk::check(value).unwrap();
+        chunk.open(|_| Err("none".to_owned())).unwrap()
+    }
 
     #[test]
     fn golden_chunk_of_ids() {
-        let packed = pack_ids(&[3, 300], 258);
-        let checked = check(&packed.value).unwrap();
-        assert_eq!(checked.table, [3, 0xa9, 2]);
-        assert_eq!(ids(&checked).unwrap(), [3, 300]);
-        let head = checked.head;
+        let value = pack_ids(&[3, 300], 258).unwrap();
+        let opened = opened(&value);
+        assert_eq!(opened.table(), [3, 0xa9, 2]);
+        assert_eq!(ids(&opened).unwrap(), [3, 300]);
+        let head = opened.head;
         assert_eq!((head.position, head.end(), head.last_id), (258, 260, 300));
     }
 
     #[test]
     fn golden_summary() {
         let mut summary = Summary::at(7);
-        for (id, sender) in [(1000, &b"b"[..]), (1001, b"a"), (1300, b"b")] {
+        for (id, sender) in [(1000, &b"b"[..]), (1001, b"a"), (1300, b"b"), (1301, b"ca")] {
             summary.push(id, sender);
         }
-        let value = summary.pack().value;
-        let checked = check(&value).unwrap();
-        let payload = checked.payload(|_| Err(String::new())).unwrap();
-        assert_eq!(payload, b"\x01a\x01\x02\x01b\x02\x01\xac\x02");
-        let head = checked.head;
-        assert_eq!((head.position, head.count, head.last_id), (7, 3, 1300));
+        let payload = summary.payload();
+        let golden = b"\0\0\x04\0\x0a\0\x01a\x01\x02\x01b\x02\x01\xac\x02\x02ca\x01\xae\x02";
+        assert_eq!(payload, golden);
+        let mut table = Vec::new();
+        let value = pack(&summary.contents(&mut table, &payload), Packing::None, None).unwrap();
+        let opened = opened(&value);
+        assert_eq!(opened.table(), [3]);
+        let head = opened.head;
+        assert_eq!((head.position, head.count, head.last_id), (7, 4, 1301));
         let mut seen = Vec::new();
-        each(&checked, 1000, |sender, ids| {
-            seen.push((sender.to_vec(), ids.to_vec()));
-        })
-        .unwrap();
+        let visit = |sender: &[u8], ids: &[u64]| seen.push((sender.to_vec(), ids.to_vec()));
+        each(&opened, 1000, visit).unwrap();
         let expected = [
             (b"a".to_vec(), vec![1001]),
             (b"b".to_vec(), vec![1000, 1300]),
+            (b"ca".to_vec(), vec![1301]),
         ];
         assert_eq!(seen, expected);
-        assert!(each(&checked, 999, |_, _| ()).is_err());
+        for (sender, ids) in &expected {
+            let mut found = Vec::new();
+            find(&opened, 1000, sender, &mut found).unwrap();
+            assert_eq!(found, *ids);
+        }
+        for sender in [&b""[..], b"B", b"aa", b"c", b"cb"] {
+            let mut found = Vec::new();
+            find(&opened, 1000, sender, &mut found).unwrap();
+            assert_eq!(found, [0_u64; 0]);
+        }
     }
 
     #[test]
-    fn a_summary_always_fits_into_a_value() {
+    fn the_longest_summary_has_places_for_all() {
         let mut summary = Summary::at(0);
-        let mut id = 1;
-        while !summary.is_full() {
-            id += (1 << 53) / 300;
-            let sender = format!("{id:x}").repeat(12);
-            summary.push(id, &sender.as_bytes()[..128]);
+        for n in 0..SUMMARISED {
+            let sender = format!("{n:0>128}");
+            summary.push(1 + n * ((1 << 53) / SUMMARISED), sender.as_bytes());
         }
-        assert!((30..60).contains(&summary.count));
-        assert!(summary.pack().in_parts.is_empty());
+        assert!(summary.is_full());
+        assert!(summary.payload().len() < usize::from(u16::MAX));
     }
 }

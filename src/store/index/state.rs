@@ -31,6 +31,8 @@ pub(in crate::store) struct IndexState {
     pub(in crate::store) erased: u64,
     /// Sends of each day, at least.
     pub(in crate::store) sends: BTreeMap<u64, u64>,
+    /// Bytes of its heap, all durable.
+    pub(in crate::store) heap_bytes: u64,
     /// The number of the index's directory: see [`super::place`].
     pub(in crate::store) number: u64,
     /// After a clean close: the fingerprint of the index's files.
@@ -51,6 +53,7 @@ impl IndexState {
             domains: 0,
             erased: 0,
             sends: BTreeMap::new(),
+            heap_bytes: 0,
             number,
             clean: None,
         }
@@ -93,10 +96,11 @@ mod tests {
             domains: 1,
             erased: 3,
             sends: BTreeMap::from([(20_000, 7)]),
+            heap_bytes: 11,
             number: 8,
             clean: Some(6),
         };
-        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 8, 1, 6];
+        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
         let golden = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
         assert_eq!(state.encode(), golden);

@@ -1,14 +1,17 @@
 //! Reads the whole index after an unclean stop and holds it against its state.
 //!
-//! Every checksum is checked, and that the chunks of each sequence stand together without a
-//! gap; nothing is decompressed, as nothing could be found out by that.
+//! Every value in sled is checked, and that the chunks of each sequence stand together without
+//! a gap. The heap is not read, but for what a checkpoint that did not end wrote there: the
+//! rest was durable before the state was, is never written again, and each of its chunks has
+//! a checksum that its readers check.
 
 use std::iter::Peekable;
 
 use sled::Tree;
 
+use super::chunk::Chunk;
 use super::search::Found;
-use super::{Index, IndexError, IndexState, chunk, guarded, key, messages, senders};
+use super::{Index, IndexError, IndexState, guarded, key, messages, senders};
 
 /// One sequence of chunks, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -48,10 +51,14 @@ impl Index {
     /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
     /// on it says so, or their loss would go unnoticed.
     pub(in crate::store) fn verify(&self, state: &mut IndexState) -> Result<u64, IndexError> {
+        if self.heap.bytes() < state.heap_bytes {
+            return Err(IndexError::damaged("its heap is too short"));
+        }
         guarded(|| {
             let highest = std::thread::scope(|scope| {
-                let senders = scope.spawn(|| guarded(|| self.verify_senders()));
-                let highest = guarded(|| self.verify_messages(state));
+                let known = &*state;
+                let senders = scope.spawn(|| guarded(|| self.verify_senders(known)));
+                let highest = guarded(|| self.verify_messages(known));
                 senders.join().unwrap_or(Err(IndexError::Panicked))?;
                 highest
             })?;
@@ -64,26 +71,19 @@ impl Index {
         let mut sequence = Sequence::default();
         let mut highest = 0;
         let mut known = 0;
-        for entry in &self.messages {
-            let found = Found::parse(entry?)?;
+        for found in chunks(&self.messages) {
+            let found = found?;
             sequence.take(&found, Some(0))?;
-            let mut count = 0;
-            chunk::check(&found.value)
-                .and_then(|checked| {
-                    if checked.head.in_parts() {
-                        checked.payload(|bytes| self.parts_of(&found.key, bytes))?;
-                    }
-                    if found.head.last_id <= state.last_id {
-                        count = found.head.count;
-                        return Ok(());
-                    }
-                    messages::each(&checked, |row| {
-                        count += u64::from(row.id <= state.last_id);
-                    })
-                })
-                .map_err(IndexError::Damaged)?;
+            self.verify_chunk(&found, state)?;
             highest = highest.max(found.head.last_id);
-            known += count;
+            if found.head.last_id <= state.last_id {
+                known += found.head.count;
+                continue;
+            }
+            messages::each(&self.opened(&found)?, |row| {
+                known += u64::from(row.id <= state.last_id);
+            })
+            .map_err(IndexError::Damaged)?;
         }
         if known != state.messages {
             let what = format!("it holds {known} messages instead of {}", state.messages);
@@ -92,9 +92,20 @@ impl Index {
         Ok(highest)
     }
 
+    /// Checks a value, and what it has in the heap if that was not made durable before the
+    /// state was written.
+    fn verify_chunk(&self, found: &Found, state: &IndexState) -> Result<(), IndexError> {
+        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        let reference = chunk.reference().map_err(IndexError::Damaged)?;
+        if reference.is_some_and(|reference| reference.end() > state.heap_bytes) {
+            self.opened(found)?;
+        }
+        Ok(())
+    }
+
     /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first
     /// summary are as many messages as its position says.
-    fn verify_senders(&self) -> Result<(), IndexError> {
+    fn verify_senders(&self, state: &IndexState) -> Result<(), IndexError> {
         let mut sequence = Sequence::default();
         let mut keys = chunks(&self.senders).peekable();
         for found in chunks(&self.summaries) {
@@ -104,7 +115,7 @@ impl Index {
                 prefix != Some(sequence.prefix.as_slice())
             };
             sequence.take(&found, None)?;
-            chunk::check(&found.value).map_err(IndexError::Damaged)?;
+            self.verify_chunk(&found, state)?;
             if is_first {
                 let keyed = count_below(&mut keys, &sequence.prefix, found.first_id)?;
                 if keyed != found.head.position {
@@ -142,11 +153,13 @@ fn count_below(
     while let Some(found) = keys.next_if(of_mailbox) {
         let found = found?;
         sequence.take(&found, Some(0))?;
-        let checked = chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
         count += if found.head.last_id < id {
             found.head.count
         } else {
-            let ids = senders::ids(&checked).map_err(IndexError::Damaged)?;
+            let opened = chunk.open(|_| Err("a sender's ids are never in the heap".to_owned()));
+            let ids = opened.and_then(|opened| senders::ids(&opened));
+            let ids = ids.map_err(IndexError::Damaged)?;
             ids.partition_point(|one| *one < id) as u64
         };
     }

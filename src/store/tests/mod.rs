@@ -10,6 +10,7 @@ mod pacing;
 mod recovery;
 mod simulated;
 mod sweeping;
+mod tiers;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};

@@ -1,0 +1,85 @@
+//! The heap: a file beside sled's for what is written once and stays as it is.
+//!
+//! sled keeps only where it is. So sled's pages stay small, what it writes again and again
+//! is little, and a message is written into the index once. Only ever appended to; what an
+//! interrupted checkpoint left there and nothing refers to stays until the index is made
+//! anew.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const NAME: &str = "heap";
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Heap {
+    file: File,
+    bytes: AtomicU64,
+}
+
+impl Heap {
+    /// Opens or makes the one in this directory.
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.mode(0o600).open(dir.join(NAME))?;
+        let bytes = file.metadata()?.len().into();
+        Ok(Self { file, bytes })
+    }
+
+    /// Its length.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Appends something, and answers where it is. Only the one writer of the index calls
+    /// this. What failed half-way is written over by what comes next.
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        let at = self.bytes();
+        self.file.write_all_at(bytes, at)?;
+        self.bytes.store(at + bytes.len() as u64, Ordering::Release);
+        Ok(at)
+    }
+
+    /// Reads what was appended.
+    pub(super) fn read(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let end = at.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.bytes()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
+    }
+
+    /// Makes what was appended durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_was_appended_is_there_also_for_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let heap = Heap::open(dir.path()).unwrap();
+        assert_eq!(heap.append(b"one").unwrap(), 0);
+        assert_eq!(heap.append(b"three").unwrap(), 3);
+        heap.sync().unwrap();
+        drop(heap);
+        let heap = Heap::open(dir.path()).unwrap();
+        assert_eq!(heap.bytes(), 8);
+        assert_eq!(heap.append(b"2").unwrap(), 8);
+        assert_eq!(heap.read(3, 6).unwrap(), b"three2");
+        for (at, length) in [(3, 7), (9, 1), (u64::MAX, 1)] {
+            assert!(heap.read(at, length).is_err());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The tiers in which the index keeps the senders of a mailbox, through many checkpoints
+//! and interrupted ones, against a plain list.
+
+use std::cell::Cell;
+
+use super::super::builder;
+use super::super::index::{Index, IndexError, IndexState};
+use super::super::journal::Position;
+use super::super::tail::{Batch, Tail};
+use super::*;
+
+const STEP_US: u64 = 1_000;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+}
+
+struct World {
+    index: Index,
+    state: IndexState,
+    tail: Tail,
+    random: Random,
+    messages: Vec<Message>,
+}
+
+impl World {
+    fn new(dir: &Path, seed: u64) -> Self {
+        Self {
+            index: Index::open(dir, 4 << 20).unwrap(),
+            state: IndexState::empty(1),
+            tail: Tail::new(MsgId::ZERO, Position::START),
+            random: Random(seed),
+            messages: Vec::new(),
+        }
+    }
+
+    /// A few senders write much, many write little; one mailbox gets most.
+    fn message(&mut self) -> Message {
+        let from = match self.random.below(3) {
+            0 => self.random.below(4),
+            _ => self.random.below(400),
+        };
+        let to = if self.random.below(8) == 0 {
+            "quiet"
+        } else {
+            "busy"
+        };
+        let long = self.random.below(200) == 0;
+        Message {
+            id: MsgId((self.messages.len() as u64 + 1) * STEP_US + self.random.below(STEP_US)),
+            mailbox: mailbox("d", to),
+            to_resource: None,
+            from_id: user(&format!("s{from}")),
+            from_name: UserName::parse("Name").unwrap(),
+            from_resource: Resource::parse("web").unwrap(),
+            kind: MessageType(10),
+            content: "x".repeat(if long { 20_000 } else { 5 }).into(),
+            recipient_offline: from == 7,
+        }
+    }
+
+    /// Commits so many messages and makes a checkpoint, which is interrupted first at some
+    /// of its writes.
+    fn checkpoint(&mut self, count: u64, interruptions: u64) {
+        let first = self.messages.len();
+        for _ in 0..count {
+            let message = self.message();
+            self.messages.push(message);
+        }
+        self.tail.push_messages(Batch::new(&self.messages[first..]));
+        let last_id = self.messages.last().unwrap().id;
+        self.tail.advance(last_id, Position::START);
+        let frozen = self.tail.freeze();
+        for _ in 0..interruptions {
+            let left = Cell::new(self.random.below(count / 8 + 2));
+            let mut stop = |_| match left.get() {
+                0 => Err(IndexError::Sled("stop".to_owned())),
+                more => {
+                    left.set(more - 1);
+                    Ok(())
+                }
+            };
+            let done = builder::apply(&self.index, &frozen, &self.state, 0, 1 << 20, &mut stop);
+            // What is there by now is right, whatever comes of the rest.
+            self.index.verify(&mut self.state.clone()).unwrap();
+            if done.is_ok() {
+                break;
+            }
+        }
+        let mut on = |_| Ok(());
+        let state = builder::apply(&self.index, &frozen, &self.state, 0, 1 << 20, &mut on);
+        self.state = state.unwrap();
+        self.tail.frozen = None;
+        self.index.verify(&mut self.state.clone()).unwrap();
+    }
+
+    fn check(&mut self, to: &str) {
+        let mailbox = mailbox("d", to);
+        let all = self
+            .messages
+            .iter()
+            .filter(|message| message.mailbox == mailbox);
+        let all: Vec<_> = all.collect();
+        for sender in 0..401 {
+            let from = user(&format!("s{sender}"));
+            let theirs = all.iter().filter(|message| message.from_id == from);
+            let theirs: Vec<&Message> = theirs.copied().collect();
+            let count = theirs.len() as u64;
+            let rank = |upto| self.index.rank(&mailbox, Some(&from), upto).unwrap();
+            assert_eq!(rank(MsgId::MAX), count, "{from}");
+            let at = self.random.below(count + 1);
+            let upto = theirs
+                .get(at as usize)
+                .map_or(MsgId(0), |message| message.id);
+            let expected = theirs.iter().filter(|message| message.id <= upto).count();
+            assert_eq!(rank(upto), expected as u64, "{from} up to {upto}");
+            let end = at + self.random.below(150);
+            let slice = self.index.slice(&mailbox, Some(&from), at..end).unwrap();
+            let expected: Vec<&Message> = theirs
+                .iter()
+                .skip(at as usize)
+                .take((end - at) as usize)
+                .copied()
+                .collect();
+            assert_eq!(
+                slice.iter().collect::<Vec<_>>(),
+                expected,
+                "{from} {at}..{end}"
+            );
+        }
+        let total = all.len() as u64;
+        assert_eq!(self.index.rank(&mailbox, None, MsgId::MAX).unwrap(), total);
+        let at = self.random.below(total);
+        let slice = self.index.slice(&mailbox, None, at..at + 60).unwrap();
+        let expected: Vec<&Message> = all.iter().skip(at as usize).take(60).copied().collect();
+        assert_eq!(slice.iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn senders_are_found_in_every_tier() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(dir.path(), 3);
+    for step in 0..40 {
+        let count = 1 + world.random.below(if step % 4 == 0 { 1_500 } else { 90 });
+        world.checkpoint(count, step % 3);
+        if step % 5 == 0 {
+            world.check("busy");
+            world.check("quiet");
+        }
+    }
+    assert!(world.messages.len() > 6_000, "all tiers were in use");
+    world.check("busy");
+    world.check("quiet");
+}
+
+#[test]
+fn a_tier_that_is_missing_is_noticed() {
+    for tree in ["messages", "summaries", "senders"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = World::new(dir.path(), 5);
+        for _ in 0..4 {
+            world.checkpoint(1_000, 0);
+        }
+        world.index.lose_first_of(tree);
+        let verified = world.index.verify(&mut world.state.clone());
+        assert!(verified.is_err(), "{tree}");
+    }
+}
+
+#[test]
+fn a_heap_that_is_short_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(dir.path(), 5);
+    world.checkpoint(1_000, 0);
+    let state = world.state.clone();
+    drop(world);
+    let heap = std::fs::OpenOptions::new()
+        .write(true)
+        .open(dir.path().join("heap"));
+    heap.unwrap().set_len(state.heap_bytes - 1).unwrap();
+    let index = Index::open(dir.path(), 4 << 20).unwrap();
+    assert!(index.verify(&mut state.clone()).is_err());
+}
