@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use common::brief::{self, Brief};
+use common::eraser::Eraser;
 use common::ledger::Ledger;
 use common::load::Load;
 use common::random::{self, Random};
@@ -69,6 +70,7 @@ async fn copies_are_whole(copy: Copy) {
     let mut brief = Brief::new();
     for round in 0..random::rounds(ROUNDS) {
         brief.start(&server, &random.fork(round));
+        let eraser = Eraser::start(&server, &ledger, random.fork(1000 + round));
         let load = Load::start(&server, &ledger, 0, &random.fork(round));
         load.acknowledged(1).await;
         tokio::time::sleep(random.millis(UP_MS_MAX)).await;
@@ -81,12 +83,13 @@ async fn copies_are_whole(copy: Copy) {
         // It has gone on at full speed all the time; from here on it would only take long.
         load.end().await;
         brief.end().await;
+        eraser.end().await;
         let mut copied = Server::at(home, options()).await;
         copied.excuse_index();
         let stored = ledger.audit(&copied, &acknowledged).await;
         eprintln!(
             "round {round}: {} sends acknowledged before, {} messages in the copy",
-            acknowledged.iter().flatten().flatten().count(),
+            acknowledged.sends(),
             stored.iter().map(Vec::len).sum::<usize>(),
         );
     }

@@ -31,6 +31,8 @@ const UP_MS_MAX: usize = 3000;
 /// So that a sweep comes to its end now and then.
 const LONG_MS_MAX: usize = 10_000;
 const LONG_EVERY: usize = 4;
+/// The index may have to be made anew, from all of many rounds, by a debug build.
+const START_WITHIN: Duration = Duration::from_secs(180);
 /// How long a cut may wait for its moment.
 const MOMENT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -126,6 +128,7 @@ async fn what_was_acknowledged_survives_power_cuts() {
     // The server goes before the disk that it stands on.
     let mut server = Server::at(home.clone(), options).await;
     server.excuse_index();
+    server.start_within(START_WITHIN);
     let ledger = Ledger::new(SENDERS, MAILBOXES);
     let mut readers = Readers::new(READERS);
     let mut brief = Brief::new();
@@ -210,6 +213,7 @@ async fn a_fleet_survives_power_cuts() {
         .args(&["--ping-interval", "1s"]);
     let mut server = Server::at(home.clone(), options).await;
     server.excuse_index();
+    server.start_within(START_WITHIN);
     let mut fleet = Fleet::start(&server, &PLAN, random.fork(0)).await;
     for _ in 0..random::rounds(ROUNDS) {
         // In turn before and after receipts are long stored.

@@ -1,6 +1,7 @@
 //! Erases mailboxes up to some message while they fill, one after the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -10,21 +11,26 @@ use tokio::time::sleep;
 use super::http::Answer;
 use super::ledger::{self, Ledger};
 use super::random::Random;
-use super::{DEMO, PROJECT_TOKEN, Server};
+use super::{DEMO, PROJECT_TOKEN, Server, soon};
 
 const PAUSE_MS_MAX: usize = 100;
 
-/// Erases until the server is gone, or it is dropped.
-pub struct Eraser(JoinHandle<()>);
+/// Erases until it is told to end, the server is gone, or it is dropped.
+pub struct Eraser {
+    stop: Arc<AtomicBool>,
+    running: JoinHandle<()>,
+}
 
 impl Eraser {
     pub fn start(server: &Server, ledger: &Arc<Ledger>, mut random: Random) -> Self {
         let address = server.plain.clone().expect("a plain listener, too");
         let ledger = ledger.clone();
-        Self(tokio::spawn(async move {
-            loop {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let running = tokio::spawn(async move {
+            while !stopped.load(Ordering::SeqCst) {
                 sleep(random.millis(PAUSE_MS_MAX)).await;
-                let Some((mailbox, id)) = ledger.any_acknowledged(&mut random) else {
+                let Some((mailbox, id)) = ledger.any_erasable(&mut random) else {
                     continue;
                 };
                 ledger.erasing(mailbox, id);
@@ -35,19 +41,21 @@ impl Eraser {
                     Some(status) => panic!("an erasure is answered with {status}"),
                 }
             }
-        }))
+        });
+        Self { stop, running }
     }
 
-    /// Waits for its end. The server is gone.
+    /// Waits for the last answer.
     pub async fn end(mut self) {
-        let ended = super::soon("the end of the eraser", &mut self.0).await;
+        self.stop.store(true, Ordering::SeqCst);
+        let ended = soon("the end of the eraser", &mut self.running).await;
         ended.unwrap();
     }
 }
 
 impl Drop for Eraser {
     fn drop(&mut self) {
-        self.0.abort();
+        self.running.abort();
     }
 }
 

@@ -14,6 +14,10 @@ use super::{DEMO, Login, PROJECT_TOKEN, Raw, Server, raw, wire};
 
 /// Mailboxes that are read at the same time.
 const READING_MAX: usize = 4;
+/// This part of all mailboxes is never erased.
+const KEPT_PART: usize = 4;
+/// Mailboxes are erased up to messages of this part, counted from the newest.
+const NEWER_PART: usize = 5;
 /// How many pages of the history are held against the rest.
 const PAGES: usize = 3;
 const PAGE: usize = 100;
@@ -30,8 +34,20 @@ pub struct Sent {
     pub attempts_unseen: u32,
 }
 
-/// What was acknowledged at some moment: for each sender the ids of each send.
-pub type Acknowledged = Vec<Vec<Option<Vec<u64>>>>;
+/// What was acknowledged at some moment.
+pub struct Acknowledged {
+    /// For each sender, the ids of each send.
+    ids: Vec<Vec<Option<Vec<u64>>>>,
+    /// Up to where mailboxes were erased.
+    erased: HashMap<usize, u64>,
+}
+
+impl Acknowledged {
+    /// How many sends that is.
+    pub fn sends(&self) -> usize {
+        self.ids.iter().flatten().flatten().count()
+    }
+}
 
 /// The memory of all senders.
 pub struct Ledger {
@@ -73,9 +89,17 @@ impl Ledger {
 
     /// What is acknowledged by now.
     pub fn acknowledged(&self) -> Acknowledged {
+        let erased = self.erased.lock().unwrap();
+        let erased = erased
+            .iter()
+            .map(|(mailbox, erased)| (*mailbox, erased.sure));
+        let erased = erased.collect();
         let accounts = (0..self.senders()).map(|sender| self.account(sender));
         let ids = accounts.map(|account| account.iter().map(|sent| sent.ids.clone()).collect());
-        ids.collect()
+        Acknowledged {
+            ids: ids.collect(),
+            erased,
+        }
     }
 
     /// The mailboxes that a send goes to.
@@ -87,15 +111,17 @@ impl Ledger {
         all.collect()
     }
 
-    /// A mailbox, and the id of a message there, of those that were acknowledged.
-    pub fn any_acknowledged(&self, random: &mut Random) -> Option<(usize, u64)> {
+    /// A mailbox that is erased now and then, and the id of a rather new message there.
+    pub fn any_erasable(&self, random: &mut Random) -> Option<(usize, u64)> {
         let sender = random.below(self.senders());
         let account = self.account(sender);
-        let number = random.below(account.len().max(1));
+        let back = random.below(account.len() / NEWER_PART + 1) + 1;
+        let number = account.len().checked_sub(back)?;
         let ids = account.get(number)?.ids.as_ref()?;
         let recipients = self.recipients(sender, number);
         let place = random.below(recipients.len());
-        Some((recipients[place], ids[place]))
+        let erasable = recipients[place] >= self.mailboxes / KEPT_PART;
+        erasable.then_some((recipients[place], ids[place]))
     }
 
     /// Everything of the mailbox below this may be erased.
@@ -125,9 +151,10 @@ impl Ledger {
         let read: Vec<Vec<Message>> = stream::iter(reading).buffered(READING_MAX).collect().await;
         let mut found: Vec<HashMap<usize, Vec<Option<u64>>>> = vec![HashMap::new(); self.senders()];
         for (number, messages) in read.iter().enumerate() {
-            self.check_mailbox(number, messages, &mut found);
+            let erased = acknowledged.erased.get(&number).copied();
+            self.check_mailbox(number, erased.unwrap_or(0), messages, &mut found);
         }
-        for (sender, (found, acknowledged)) in found.iter().zip(acknowledged).enumerate() {
+        for (sender, (found, acknowledged)) in found.iter().zip(&acknowledged.ids).enumerate() {
             self.check_sender(sender, found, acknowledged);
         }
         let ids = |messages: &Vec<Message>| messages.iter().map(|message| message.id).collect();
@@ -137,27 +164,18 @@ impl Ledger {
     fn check_mailbox(
         &self,
         mailbox: usize,
+        erased: u64,
         messages: &[Message],
         found: &mut [HashMap<usize, Vec<Option<u64>>>],
     ) {
-        let erased = {
-            let mut erased = self.erased.lock().unwrap();
-            let erased = erased.entry(mailbox).or_default();
-            // An erasure that nobody answered was carried out, or it was not.
-            if messages
-                .first()
-                .is_some_and(|first| first.id < erased.perhaps)
-            {
-                erased.perhaps = erased.sure;
-            }
-            *erased
-        };
+        let lowest = messages.first().map_or(u64::MAX, |first| first.id);
+        self.settle(mailbox, lowest);
         let mut last = 0;
         for message in messages {
             let at = format!("{} in {}", message.key, name(mailbox));
             let id = message.id;
             assert!(id > last, "{id} after {last}: {at}");
-            assert!(id >= erased.sure, "{id} was erased: {at}");
+            assert!(id >= erased, "{id} was erased: {at}");
             last = id;
             let key = numbers(&message.key).unwrap_or_else(|| panic!("nobody's: {at}"));
             let (sender, number) = key;
@@ -175,6 +193,16 @@ impl Ledger {
             let ids = ids.or_insert_with(|| vec![None; recipients.len()]);
             let before = ids[place].replace(id);
             assert_eq!(before, None, "twice, as {id}, too: {at}");
+        }
+    }
+
+    /// An erasure that nobody answered was carried out, or it was not.
+    fn settle(&self, mailbox: usize, lowest: u64) {
+        let mut erased = self.erased.lock().unwrap();
+        if let Some(erased) = erased.get_mut(&mailbox) {
+            if lowest < erased.perhaps {
+                erased.perhaps = erased.sure;
+            }
         }
     }
 

@@ -57,16 +57,24 @@ pub const PROJECT_TOKEN: &str = "demo-project-token-5f0c1d";
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Tries `probe` until it answers something.
-pub async fn until<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+pub async fn until<T, F>(what: &str, probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let end = Instant::now() + DEADLINE;
+    until_within(DEADLINE, what, probe).await
+}
+
+/// Tries `probe` until it answers something, for as long as that.
+pub async fn until_within<T, F>(time: Duration, what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let end = Instant::now() + time;
     loop {
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
+        assert!(Instant::now() < end, "not within {time:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

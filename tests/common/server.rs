@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::Answer;
 use super::tls::{self, Stream};
-use super::{Client, DEMO, Home, Login, PROJECT_TOKEN, soon, until};
+use super::{Client, DEADLINE, DEMO, Home, Login, PROJECT_TOKEN, soon, until, until_within};
 
 /// Where the index panics.
 const INDEX: &str = "sled-0.34";
@@ -98,6 +99,7 @@ pub struct Server {
     stderr: Captured,
     secrets: Vec<String>,
     excused: bool,
+    start_within: Duration,
     /// `127.0.0.1:PORT` of the TLS listener, and of the plain one.
     pub address: String,
     pub plain: Option<String>,
@@ -142,6 +144,7 @@ impl Server {
             stderr: Captured::default(),
             secrets: vec![PROJECT_TOKEN.into()],
             excused: false,
+            start_within: DEADLINE,
             address: String::new(),
             plain: None,
         }
@@ -165,7 +168,7 @@ impl Server {
             self.stderr.read(child.stderr.take().unwrap()),
         ];
         self.child = Some(child);
-        let ready = until("the ready line", || {
+        let ready = until_within(self.start_within, "the ready line", || {
             let exited = self.exited();
             let out = self.stdout.text();
             let lines = out.lines().filter_map(|line| line.strip_prefix("ready "));
@@ -255,6 +258,11 @@ impl Server {
     /// A text that must never be logged.
     pub fn secret(&mut self, text: &str) {
         self.secrets.push(text.into());
+    }
+
+    /// How long the next starts may take: an index of some size may have to be made anew.
+    pub fn start_within(&mut self, time: Duration) {
+        self.start_within = time;
     }
 
     /// A torn index may panic from now on: that is caught, and the index made anew.
