@@ -65,7 +65,14 @@ impl Server {
 
     fn with(home: tempfile::TempDir, data: &Path, sessions: usize, domain: &str) -> Self {
         let certs = home.path().join("certs");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_relaybox"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relaybox"));
+        // The settings of the benchmark are none of the server's.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RELAYBOX_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--token", &format!("{domain}={TOKEN}")])
             .args(["--sessions-max", &(sessions + 100).to_string()])

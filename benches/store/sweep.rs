@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relaybox::clock::SystemClock;
-use relaybox::model::{Mailbox, Retention, UserId};
+use relaybox::model::{Mailbox, MsgId, Retention, UserId};
 use relaybox::store::Store;
 
 use crate::part::{self, tell};
@@ -29,6 +29,7 @@ pub fn report() {
         "\n### The oldest half expires, while {MESSAGES_A_MS},000 messages a second are sent\n"
     );
     println!("| | |\n| --- | --- |");
+    println!("| expired | {:.0} % |", 100.0 * figures.of("expired"));
     println!("| the sweep took | {:.1} s |", figures.of("seconds"));
     println!(
         "| folder before, after | {:.0} MiB, {:.0} MiB: {:.0} % less, without what was sent |",
@@ -61,10 +62,12 @@ pub fn run() {
     senders.latencies.clear();
     // Its peak: what the same load takes without a sweep.
     let normal = disk::resident().1;
+    let had = total(&store);
     store.set_retention(Retention {
         all: Some(years::AGE / 2),
         ..Retention::default()
     });
+    tell("expired", 1.0 - total(&store) / had);
     // An erasure is carried out at once, and what has expired goes along.
     let erased = UserId::parse("user-1").unwrap();
     let mailbox = Mailbox {
@@ -87,6 +90,10 @@ pub fn run() {
     senders.drain();
     disk::wait_for_compression(&years::dir());
     store.close();
+}
+
+fn total(store: &Store) -> f64 {
+    store.rank(&years::reader(), None, MsgId::MAX).unwrap() as f64
 }
 
 fn tell_latencies(name: &str, senders: &Senders<'_>) {

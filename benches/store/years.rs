@@ -3,10 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use relaybox::clock::{Clock, SystemClock};
+use relaybox::clock::{Clock, ManualClock, SystemClock};
 use relaybox::model::{Domain, Mailbox, MsgId, UserId};
 use relaybox::store::{Store, StoreOptions};
 
@@ -108,40 +107,19 @@ fn forget_index(dir: &Path) {
     std::fs::remove_file(dir.join("db.state")).unwrap();
 }
 
-/// Goes on by the same step whenever it is asked.
-#[derive(Debug)]
-struct Years {
-    now_us: AtomicU64,
-    step_us: u64,
-}
-
-impl Years {
-    fn until_now(messages: u64) -> Self {
-        let age_us = AGE.as_micros() as u64;
-        Self {
-            now_us: AtomicU64::new(SystemClock.now_us() - age_us),
-            // It is asked at other occasions, too.
-            step_us: age_us / (messages + messages / 10),
-        }
-    }
-}
-
-impl Clock for Years {
-    fn now_us(&self) -> u64 {
-        self.now_us.fetch_add(self.step_us, Ordering::Relaxed)
-    }
-}
-
 /// The part that makes the store.
 pub fn fill() {
     let count = messages();
-    let clock = Arc::new(Years::until_now(count));
-    let store = Store::open(options(), clock, Arc::new(Ignore)).unwrap();
+    let age_us = AGE.as_micros() as u64;
+    let first_us = SystemClock.now_us() - age_us;
+    let clock = Arc::new(ManualClock::new(first_us));
+    let store = Store::open(options(), clock.clone(), Arc::new(Ignore)).unwrap();
     let mut traffic = Traffic::new(false);
     let [reader, rare, frequent] = [READER, RARE, FREQUENT].map(|id| UserId::parse(id).unwrap());
     let mut senders = Senders::new(&store);
     let begun = Instant::now();
     for n in 0..count {
+        clock.set_us(first_us + age_us / count * n);
         let at_reader = n / READER_EVERY;
         let (from, to) = if n % READER_EVERY > 0 {
             (traffic.any_user(), traffic.any_user())
