@@ -89,7 +89,7 @@ mod tests {
         for stranger in [
             candidate(2, 10, 15, (5000, 6000)),
             candidate(2, 500, 506, (100, 200)),
-            candidate(2, 1, 16, (0, 90)),
+            candidate(2, 1, 6, (0, 90)),
         ] {
             let mut candidates = right();
             candidates[1] = stranger;
