@@ -21,6 +21,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
+/// How much lower its priority is.
+const NICE: i32 = 5;
 /// How full the tail may be before it hurries.
 const CROWDED: f64 = 0.25;
 /// How long readers may keep an old index before a new one is made.
@@ -56,6 +58,10 @@ impl Checkpointer {
 
     /// Works until it is told to finish or to abort; answers the last state.
     pub(super) fn run(mut self) -> IndexState {
+        // Whoever sends or reads comes first.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "checkpoints have the same priority as all else");
+        }
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sled::Tree;
 
 use super::super::tail::{Generation, TailMailbox};
-use super::chunk::{self, Contents, Packing};
+use super::chunk::{self, Append, Contents, Packing};
 use super::messages::{self, OpenChunk};
 use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{Index, IndexError, key, search};
@@ -101,7 +101,7 @@ impl Index {
             bytes += rest.len();
             self.heap.append(rest)
         };
-        let heap: Option<&mut dyn FnMut(&[u8]) -> _> = match in_heap {
+        let heap: Option<&mut Append<'_>> = match in_heap {
             true => Some(&mut append),
             false => None,
         };

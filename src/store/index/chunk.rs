@@ -127,12 +127,14 @@ fn zstd_decompress(payload: &[u8], raw_bytes: usize) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Makes a chunk. With `heap`, which appends and answers where, its table and payload go
-/// there.
+/// Appends to the heap, and answers where.
+pub(super) type Append<'a> = dyn FnMut(&[u8]) -> io::Result<u64> + 'a;
+
+/// Makes a chunk. With `heap`, its table and payload go there.
 pub(super) fn pack(
     contents: &Contents<'_>,
     packing: Packing,
-    heap: Option<&mut dyn FnMut(&[u8]) -> io::Result<u64>>,
+    heap: Option<&mut Append<'_>>,
 ) -> io::Result<Vec<u8>> {
     let compressed = compress(contents.payload, packing);
     let (mut codec, payload) = match &compressed {

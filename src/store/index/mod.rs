@@ -113,6 +113,12 @@ pub(super) struct Index {
 }
 
 const SENDS_PREFIX: &str = "sends-";
+/// sled counts a page's bytes on disk, of which it takes twice as many in memory, and looks
+/// at a page for the first time after some accesses more: so it is given a part of what it
+/// may take.
+const CACHE_PART: u64 = 4;
+/// Less makes no sense: sled divides it by 256.
+const CACHE_BYTES_MIN: u64 = 1 << 20;
 
 impl Index {
     /// Opens or makes the index that is (or is to be) at `path`.
@@ -121,7 +127,7 @@ impl Index {
             place::make(path)?;
             let db = sled::Config::new()
                 .path(path)
-                .cache_capacity(cache_bytes)
+                .cache_capacity((cache_bytes / CACHE_PART).max(CACHE_BYTES_MIN))
                 .mode(sled::Mode::HighThroughput)
                 .flush_every_ms(None)
                 .open()?;

@@ -82,11 +82,16 @@ impl Taken {
     }
 }
 
+/// Where each sender's messages are in the list of all.
+#[derive(Debug, Default)]
+struct BySender(HashMap<UserId, Vec<u32>>);
+
 /// The tail's part of a mailbox, in the order of ids.
 #[derive(Debug, Default)]
 pub(in crate::store) struct TailMailbox {
     pub(in crate::store) entries: Vec<Entry>,
-    by_sender: Option<Box<HashMap<UserId, Vec<u32>>>>,
+    /// Apart, as most mailboxes have none.
+    by_sender: Option<Box<BySender>>,
 }
 
 impl TailMailbox {
@@ -99,22 +104,22 @@ impl TailMailbox {
         let mut bytes = grown * size_of::<Entry>();
         if let Some(by_sender) = &mut self.by_sender {
             bytes += SENDER_PLACE_BYTES;
-            match by_sender.get_mut(from) {
+            match by_sender.0.get_mut(from) {
                 Some(places) => places.push(index),
                 None => {
                     bytes += SENDER_BYTES;
-                    by_sender.insert(from.clone(), vec![index]);
+                    by_sender.0.insert(from.clone(), vec![index]);
                 }
             }
         } else if self.entries.len() >= SENDERS_APART_MIN {
             let by_sender = self.senders(batches);
-            bytes += by_sender.len() * SENDER_BYTES + self.entries.len() * SENDER_PLACE_BYTES;
+            bytes += by_sender.0.len() * SENDER_BYTES + self.entries.len() * SENDER_PLACE_BYTES;
             self.by_sender = Some(Box::new(by_sender));
         }
         bytes
     }
 
-    fn senders(&self, batches: &[Bodies]) -> HashMap<UserId, Vec<u32>> {
+    fn senders(&self, batches: &[Bodies]) -> BySender {
         let mut by_sender: HashMap<UserId, Vec<u32>> = HashMap::new();
         for (index, entry) in (0..).zip(&self.entries) {
             let from = body::sender(entry.body(batches))
@@ -123,7 +128,7 @@ impl TailMailbox {
                 .expect("the tail holds only what it encoded itself");
             by_sender.entry(from).or_default().push(index);
         }
-        by_sender
+        BySender(by_sender)
     }
 
     /// How many entries have an id of at most `upto`.
@@ -134,7 +139,7 @@ impl TailMailbox {
     /// How many of them are from `from`.
     pub(super) fn rank_from(&self, from: &UserId, upto: u64, batches: &[Bodies]) -> usize {
         match &self.by_sender {
-            Some(by_sender) => by_sender.get(from).map_or(0, |indexes| {
+            Some(by_sender) => by_sender.0.get(from).map_or(0, |indexes| {
                 indexes.partition_point(|i| self.entries[*i as usize].id <= upto)
             }),
             None => {
@@ -166,7 +171,7 @@ impl TailMailbox {
                 self.entries.len()
             }
             (Some(from), Some(by_sender)) => {
-                let indexes = by_sender.get(from).map_or(&[][..], Vec::as_slice);
+                let indexes = by_sender.0.get(from).map_or(&[][..], Vec::as_slice);
                 let entries = indexes.iter().map(|i| &self.entries[*i as usize]);
                 out.extend(entries.skip(at).take(wanted).map(take));
                 indexes.len()
