@@ -199,10 +199,10 @@ impl Ledger {
     /// An erasure that nobody answered was carried out, or it was not.
     fn settle(&self, mailbox: usize, lowest: u64) {
         let mut erased = self.erased.lock().unwrap();
-        if let Some(erased) = erased.get_mut(&mailbox) {
-            if lowest < erased.perhaps {
-                erased.perhaps = erased.sure;
-            }
+        if let Some(erased) = erased.get_mut(&mailbox)
+            && lowest < erased.perhaps
+        {
+            erased.perhaps = erased.sure;
         }
     }
 
