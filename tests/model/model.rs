@@ -61,6 +61,8 @@ pub struct Track {
     from: (Id, Id),
     /// The newest message before the login, and when it was surely accepted.
     newest: (Id, Id),
+    /// Erased before the login; what was erased later may have been on its way.
+    floor: Id,
     pub last: Option<Id>,
     /// A message came that was stored after the login.
     live: bool,
@@ -221,6 +223,7 @@ impl Model {
         let cursor = (cursor.0.min(from.0), cursor.1.min(from.1));
         self.set_cursor(device, cursor);
         Track {
+            floor: self.floors[device.user],
             device,
             from,
             newest,
@@ -250,8 +253,8 @@ impl Model {
         let Some(id) = delivery["msgId"].as_u64() else {
             return Err(format!("{device:?} got no msgId: {delivery}"));
         };
-        let mailbox = self.mailbox(device.user);
-        let Some(message) = mailbox.iter().find(|m| m.id == id) else {
+        let all = self.mailboxes[device.user].iter();
+        let Some(message) = all.filter(|m| m.id > track.floor).find(|m| m.id == id) else {
             return Err(format!(
                 "{device:?} got what is not in its mailbox: {delivery}"
             ));
