@@ -6,7 +6,7 @@
 //! of messages, appended to a plain file with one fdatasync each.
 //!
 //! Settings: `RELAYBOX_BENCH_MESSAGES` (in the store, default 2,000,000; a tenth of them in
-//! one mailbox), `RELAYBOX_BENCH_SECONDS` (for each load, default 24), `RELAYBOX_BENCH_DIR`
+//! one mailbox), `RELAYBOX_BENCH_SECONDS` (for each load, default 16), `RELAYBOX_BENCH_DIR`
 //! (default: under the build directory), `RELAYBOX_BENCH_ONLY` (parts of the report, by commas:
 //! `commits`, `years`).
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
@@ -38,7 +38,7 @@ fn messages() -> u64 {
 
 /// How long each load lasts.
 fn load_time() -> Duration {
-    Duration::from_secs(setting("SECONDS", 24))
+    Duration::from_secs(setting("SECONDS", 16))
 }
 
 /// Where all files are.
