@@ -21,6 +21,10 @@ use crate::model::MsgId;
 pub(super) const SYNC_BYTES: usize = 1 << 20;
 /// The same while nobody waits but for the index itself.
 const SYNC_BYTES_ALONE: usize = 8 << 20;
+/// An index that is made beside the one that counts pauses behind each of these, for so long:
+/// others wait for the same disk.
+const BESIDE_BYTES: usize = 64 << 10;
+const BESIDE_PAUSE: Duration = Duration::from_millis(2);
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// Space that writing a generation leaves free beside what it may take itself.
@@ -245,15 +249,21 @@ impl Builder {
         })
     }
 
-    /// Opens the index again with another cache, all of which is then free.
-    pub(super) fn reopen(self, cache_bytes: u64) -> Result<Self, BuildError> {
-        let path = place::path(&self.dir, self.state.number);
+    /// Writes the index once more, compact, under a number of its own, and opens it with another
+    /// cache. `between` is called behind each part of the work, and may pause or stop it.
+    pub(super) fn compacted(
+        mut self,
+        cache_bytes: u64,
+        between: &mut dyn FnMut() -> Result<(), IndexError>,
+    ) -> Result<Self, BuildError> {
+        let from = place::path(&self.dir, self.state.number);
+        self.state.number = place::free_number(&self.dir)?;
+        let to = place::path(&self.dir, self.state.number);
         let Self { index, .. } = self;
-        guarded(|| {
-            drop(index);
-            Ok::<_, IndexError>(())
-        })?;
-        let index = Index::open(&path, cache_bytes)?;
+        let index = index.compacted(&from, &to, cache_bytes, between)?;
+        if let Err(error) = std::fs::remove_dir_all(&from) {
+            tracing::debug!(%error, "an index that was compacted stays on disk for now");
+        }
         Ok(Self { index, ..self })
     }
 
@@ -292,7 +302,15 @@ impl Target<'_> {
             true => SYNC_BYTES_ALONE,
             false => SYNC_BYTES,
         };
-        let mut on = |_| Ok(());
+        let mut unpaced = 0;
+        let mut on = |bytes| {
+            unpaced += bytes;
+            if !self.counts && unpaced >= BESIDE_BYTES {
+                unpaced = 0;
+                std::thread::sleep(BESIDE_PAUSE);
+            }
+            Ok(())
+        };
         let state =
             guarded(|| apply(self.index, frozen, state, self.day_min, sync_bytes, &mut on))?;
         if self.counts {

@@ -69,7 +69,7 @@ pub(super) struct FileWriter {
 }
 
 /// Most bytes that a [`FileWriter`] leaves unsynced.
-const UNSYNCED_BYTES_MAX: u64 = 1 << 20;
+const UNSYNCED_BYTES_MAX: u64 = 256 << 10;
 
 impl FileWriter {
     /// Writes a new file.

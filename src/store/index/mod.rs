@@ -12,6 +12,7 @@
 
 mod apply;
 mod chunk;
+mod compact;
 mod heap;
 mod key;
 mod messages;
@@ -125,12 +126,7 @@ impl Index {
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
             place::make(path)?;
-            let db = sled::Config::new()
-                .path(path)
-                .cache_capacity((cache_bytes / CACHE_PART).max(CACHE_BYTES_MIN))
-                .mode(sled::Mode::HighThroughput)
-                .flush_every_ms(None)
-                .open()?;
+            let db = Self::config(path, cache_bytes).open()?;
             let mut sends = BTreeMap::new();
             for name in db.tree_names() {
                 let name = String::from_utf8_lossy(&name).into_owned();
@@ -152,6 +148,14 @@ impl Index {
             };
             Ok(index)
         })
+    }
+
+    fn config(path: &Path, cache_bytes: u64) -> sled::Config {
+        sled::Config::new()
+            .path(path)
+            .cache_capacity((cache_bytes / CACHE_PART).max(CACHE_BYTES_MIN))
+            .mode(sled::Mode::HighThroughput)
+            .flush_every_ms(None)
     }
 
     /// Makes what was written durable. sled's flush alone is not: it starts the

@@ -48,6 +48,8 @@ const NICE: i32 = 10;
 /// Memory for an index in the making.
 const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 8 << 20;
+/// The pause behind each part of an index that is made compact.
+const COMPACT_PAUSE: Duration = Duration::from_millis(4);
 /// An index in the making that is so many frames behind is handed over.
 const BEHIND_FRAMES_MAX: u64 = 2_000;
 /// How often it is brought up before it is handed over however far it is behind.
@@ -303,7 +305,14 @@ impl Sweeper {
                 break;
             }
         }
-        let builder = builder.reopen(shared.options.cache_bytes)?;
+        let mut between = || match self.stops() {
+            true => Err(IndexError::Sled("the store is closing".to_owned())),
+            false => {
+                std::thread::sleep(COMPACT_PAUSE);
+                Ok(())
+            }
+        };
+        let builder = builder.compacted(shared.options.cache_bytes, &mut between)?;
         let mut signal = shared.signal();
         signal.successor = Some(Box::new(builder));
         signal.succeeded = None;
