@@ -79,8 +79,11 @@ pub(super) type Kept = (Option<Domain>, Option<Duration>);
 
 /// `30days`, `off`, or one of them for a domain: `shop=30days`.
 pub(super) fn retention(text: &str) -> Parsed<Kept> {
-    // A domain's name may hold the sign, a duration cannot.
     let (domain, kept) = match text.rsplit_once('=') {
+        // A slip rather than a domain's name: `a=1day,b=2days`, `a=1day=2days`.
+        Some((domain, _)) if domain.contains(['=', ',']) => {
+            return Err("DOMAIN=DURATION, once for each domain".to_owned());
+        }
         Some((domain, kept)) => (Some(domain), kept),
         None => (None, text),
     };
@@ -239,8 +242,18 @@ mod tests {
         let domain = |name| Domain::parse(name).ok();
         assert_eq!(retention("30days"), Ok((None, days(30))));
         assert_eq!(retention("shop=1day"), Ok((domain("shop"), days(1))));
-        assert_eq!(retention("a=b=off"), Ok((domain("a=b"), None)));
-        for text in ["", "30", "shop=", "=1day", "1ms", "200years", "shop=ever"] {
+        assert_eq!(retention("shop=off"), Ok((domain("shop"), None)));
+        for text in [
+            "",
+            "30",
+            "shop=",
+            "=1day",
+            "1ms",
+            "200years",
+            "shop=ever",
+            "a=1s=2s",
+            "a=1s,b=2s",
+        ] {
             assert!(retention(text).is_err(), "{text}");
         }
     }

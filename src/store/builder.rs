@@ -125,6 +125,8 @@ pub(super) struct Builder {
     /// Sends of days before are not kept.
     pub(super) day_min: u64,
     counts: bool,
+    /// Whether it pauses for others.
+    pub(super) is_paced: bool,
 }
 
 /// What a builder needs to know of its surroundings.
@@ -153,6 +155,7 @@ impl Builder {
             tail_bytes_max: site.tail_bytes_max,
             day_min: site.day_min,
             counts: site.counts,
+            is_paced: !site.counts,
         })
     }
 
@@ -201,6 +204,7 @@ impl Builder {
             index,
             day_min: self.day_min,
             counts: self.counts,
+            is_paced: self.is_paced,
         };
         std::thread::scope(|scope| {
             let mut writing = Writing::default();
@@ -276,6 +280,7 @@ impl Builder {
             index: &self.index,
             day_min: self.day_min,
             counts: self.counts,
+            is_paced: self.is_paced,
         };
         self.state = target.write(&frozen, &self.state)?;
         self.tail.frozen = None;
@@ -291,6 +296,7 @@ struct Target<'a> {
     index: &'a Index,
     day_min: u64,
     counts: bool,
+    is_paced: bool,
 }
 
 impl Target<'_> {
@@ -305,7 +311,7 @@ impl Target<'_> {
         let mut unpaced = 0;
         let mut on = |bytes| {
             unpaced += bytes;
-            if !self.counts && unpaced >= BESIDE_BYTES {
+            if self.is_paced && unpaced >= BESIDE_BYTES {
                 unpaced = 0;
                 std::thread::sleep(BESIDE_PAUSE);
             }

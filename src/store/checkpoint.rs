@@ -143,6 +143,7 @@ impl Checkpointer {
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;
         *self.shared.indexed() = self.state.position;
+        self.note_number();
         let done = self.shared.tail_mut().frozen.take();
         // Freeing a generation takes a while; nobody waits for it here.
         drop(done);
@@ -187,6 +188,11 @@ impl Checkpointer {
         self.shared.changed.notify_all();
     }
 
+    fn note_number(&self) {
+        let number = self.state.number;
+        self.shared.index_number.store(number, Ordering::Relaxed);
+    }
+
     fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
         let unfit = |what: &str| IndexError::Damaged(what.to_owned());
         if self.shared.tail().frozen.is_some() {
@@ -194,6 +200,8 @@ impl Checkpointer {
         }
         let dir = &self.shared.options.dir;
         let position = self.state.position;
+        // Checkpoints wait for it now.
+        builder.is_paced = false;
         builder.replay(Some(position.sequence), &|| self.shared.queue.aborted())?;
         builder.flush()?;
         let path = place::path(dir, builder.state.number);
@@ -207,6 +215,7 @@ impl Checkpointer {
         };
         builder::save(self.shared.files.as_ref(), dir, &state)?;
         self.state = state;
+        self.note_number();
         let old = self.shared.set_index(Some(Arc::new(builder.index)));
         let closed = old.map_or(Ok(()), retire);
         let removed = closed.and_then(|()| Ok(place::remove_all_but(dir, self.state.number)?));

@@ -213,7 +213,7 @@ impl Committer {
         let below = before.map_or(self.last_id, |before| MsgId(before.0.saturating_sub(1)));
         // Nothing that is yet to come.
         let upto = below.min(self.last_id);
-        let news = upto > self.shared.floor(&mailbox);
+        let news = upto > self.shared.domains().floors().of(&mailbox);
         if news {
             let at_ms = self.shared.clock.now_us() / 1000;
             self.frame

@@ -4,7 +4,7 @@
 //! at once the order is: pending, domains, tail, index.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) index_suspect: AtomicBool,
     /// Up to where the index that counts has the journal, durably.
     pub(super) indexed: Mutex<Position>,
+    /// The number of that index.
+    pub(super) index_number: AtomicU64,
     /// Held by whoever puts a segment's other form in its place.
     pub(super) segments: Mutex<()>,
     pub(super) sweeping: Mutex<Sweeping>,

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
@@ -70,6 +71,7 @@ impl Threads {
             index: Some(Arc::new(builder.index)).into(),
             index_suspect: Default::default(),
             indexed: builder.state.position.into(),
+            index_number: builder.state.number.into(),
             segments: Default::default(),
             sweeping: Default::default(),
             health: Health::default().into(),
@@ -125,7 +127,9 @@ impl Threads {
         join(self.compressor);
         let index = self.shared.set_index(None);
         let retired = index.map_or(Ok(()), retire);
-        let whole = self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
+        let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
+        let whole =
+            !suspect && self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
         if let (Some(mut state), Ok(()), true) = (state, retired, whole) {
             let dir = &self.shared.options.dir;
             let path = place::path(dir, state.number);

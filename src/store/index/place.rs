@@ -99,6 +99,12 @@ pub(in crate::store) fn fingerprint(path: &Path) -> io::Result<u64> {
     Ok(u64::from(crc) << 32 | (bytes_total & 0xffff_ffff))
 }
 
+/// How many bytes an index has.
+pub(in crate::store) fn bytes(path: &Path) -> io::Result<u64> {
+    let sizes = files(path)?.into_iter();
+    sizes.map(|file| Ok(std::fs::metadata(file)?.len())).sum()
+}
+
 /// The names in a directory; none where there is no directory.
 fn entries(dir: &Path) -> io::Result<Vec<String>> {
     use io::ErrorKind::{NotADirectory, NotFound};

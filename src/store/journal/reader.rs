@@ -42,7 +42,11 @@ pub(crate) struct End {
 /// Removes the temporary files of an interrupted work. Only before any work begins.
 pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
     let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
-    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+    let is_ours = |name: &&String| {
+        let whole = name.strip_suffix(TEMPORARY);
+        whole.is_some_and(|whole| SegmentName::parse(whole).is_some())
+    };
+    for name in names.iter().filter(is_ours) {
         let path = dir.join(name);
         files
             .remove(&path)

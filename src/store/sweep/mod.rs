@@ -45,6 +45,8 @@ const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much lower its priority is.
 const NICE: i32 = 10;
+/// Space that an index in the making leaves free beside what the one that counts takes.
+const FREE_BYTES_MARGIN: u64 = 64 << 20;
 /// Memory for an index in the making.
 const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 8 << 20;
@@ -58,8 +60,10 @@ const CATCH_UPS_MAX: u32 = 8;
 /// What waits for a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Sweeping {
-    /// Counts up before and after everything that makes something go.
+    /// Counts up behind everything that makes something go.
     asked: u64,
+    /// Of these, how many are under way: their floors are not there yet.
+    under_way: u64,
     /// Whether the mark is on disk.
     marked: bool,
 }
@@ -78,11 +82,15 @@ impl Shared {
         &self,
         work: impl FnOnce() -> Result<T, AppendError>,
     ) -> Result<T, AppendError> {
-        self.sweeping().asked += 1;
-        self.mark()
-            .map_err(|error| AppendError::Unavailable(error.to_string()))?;
-        let done = work();
-        self.sweeping().asked += 1;
+        self.sweeping().under_way += 1;
+        let marked = self.mark();
+        let done = marked
+            .map_err(|error| AppendError::Unavailable(error.to_string()))
+            .and_then(|()| work());
+        let mut sweeping = self.sweeping();
+        sweeping.under_way -= 1;
+        sweeping.asked += 1;
+        drop(sweeping);
         self.changed.notify_all();
         done
     }
@@ -97,10 +105,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes the mark away, unless more was asked for.
+    /// Takes the mark away, unless more was asked for, or is about to be.
     fn unmark(&self, asked: u64) -> io::Result<()> {
         let mut sweeping = self.sweeping();
-        if sweeping.asked == asked && sweeping.marked {
+        if sweeping.asked == asked && sweeping.under_way == 0 && sweeping.marked {
             self.files.remove(&self.mark_path())?;
             self.files.sync_dir(&self.options.dir)?;
             sweeping.marked = false;
@@ -116,8 +124,10 @@ pub(super) struct Sweeper {
     done: u64,
     /// What was asked for has waited for more to come.
     gathered: bool,
-    /// An earlier sweep was interrupted: perhaps only its index is missing.
-    interrupted: bool,
+    /// The index may hold what the journal does not any more, from an earlier sweep too.
+    index_due: bool,
+    /// Erasures that the journal does not hold any more.
+    forgotten: Vec<(Mailbox, MsgId)>,
     not_before: Instant,
     /// When what has expired was last looked for, and by which retention.
     expired: Option<(Instant, Retention)>,
@@ -133,7 +143,8 @@ impl Sweeper {
             shared,
             done: 0,
             gathered: false,
-            interrupted,
+            index_due: interrupted,
+            forgotten: Vec::new(),
             not_before: Instant::now(),
             expired: None,
             scrub: Scrub::new(),
@@ -158,7 +169,7 @@ impl Sweeper {
                 Err(SweepError::Stopped) => return,
                 Err(error) => {
                     tracing::warn!(%error, "what is gone stays on disk for now");
-                    RETRY_PAUSE
+                    RETRY_PAUSE.max(begun.elapsed() * PAUSE_FACTOR)
                 }
             };
             self.not_before = Instant::now() + pause;
@@ -177,7 +188,7 @@ impl Sweeper {
             return false;
         }
         let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
-        asked || suspect || self.interrupted || self.may_have_expired(now)
+        asked || suspect || self.index_due || self.may_have_expired(now)
     }
 
     fn may_have_expired(&self, now: Instant) -> bool {
@@ -205,7 +216,6 @@ impl Sweeper {
         if shared.index_suspect.load(Ordering::Relaxed) {
             self.renew_index()?;
             shared.index_suspect.store(false, Ordering::Relaxed);
-            self.interrupted = false;
             tracing::info!("the index is whole again");
         }
         let stop = || !shared.queue.is_open();
@@ -216,76 +226,113 @@ impl Sweeper {
             index: shared.index()?,
             stop: &stop,
             dropped: 0,
+            keeps_erasures: false,
             forgotten: Vec::new(),
             devices: HashSet::new(),
         };
-        let (dropped, forgotten) = self.sweep_journal(sieve)?;
-        if dropped > 0 || self.interrupted {
+        let dropped = self.sweep_journal(sieve)?;
+        if self.index_due {
             self.renew_index()?;
-            shared.domains_mut().forget(&forgotten);
+            self.index_due = false;
+            shared.domains_mut().forget(&self.forgotten);
+            self.forgotten.clear();
         }
         if dropped > 0 {
             tracing::info!(messages = dropped, "what was gone was removed from disk");
         }
         // What was set aside earlier may hold it, too.
         place::remove_broken(&shared.options.dir)?;
-        self.interrupted = false;
         self.done = asked;
         Ok(shared.unmark(asked)?)
     }
 
-    /// Answers how many messages went, and of which mailboxes no erasure is left.
-    fn sweep_journal(
-        &self,
-        mut sieve: Sieve<'_>,
-    ) -> Result<(u64, Vec<(Mailbox, MsgId)>), SweepError> {
-        let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
+    /// Answers how many messages went.
+    fn sweep_journal(&mut self, mut sieve: Sieve<'_>) -> Result<u64, SweepError> {
+        let shared = self.shared.clone();
+        let (files, dir) = (shared.files.as_ref(), shared.journal_dir());
         let highest = sieve.highest();
-        let open = list(files, &dir)?.last().copied();
-        let Some(open) = open else {
-            return Ok((0, Vec::new()));
+        let Some(open) = list(files, &dir)?.last().copied() else {
+            return Ok(0);
         };
-        if last_id_before(files, &dir, open)? < highest {
-            self.seal()?;
+        let mut end = open.number;
+        if last_id_before(files, &dir, open)? < highest || shared.indexed().segment < end {
+            end = self.seal()?;
         }
+        let mut damaged = None;
         for pair in list(files, &dir)?.windows(2) {
             let [name, next] = *pair else { continue };
-            let sealed = Sealed { name, next };
-            let behind = name.number >= self.shared.indexed().segment;
-            if behind || last_id_before(files, &dir, name)? >= highest {
+            // What is behind was begun later than all that is gone was sent.
+            if name.number >= end || last_id_before(files, &dir, name)? >= highest {
                 break;
             }
-            let _alone = self.shared.segments();
-            if sealed.is_stale(files, &dir, &mut sieve)? {
-                self.shared.mark()?;
-                sieve.devices.clear();
-                sealed.rewrite(files, &dir, &mut sieve)?;
-                tracing::debug!(segment = name.number, "a segment was made anew");
+            let _alone = shared.segments();
+            match self.sweep_segment(Sealed { name, next }, &mut sieve) {
+                Err(SweepError::Journal(error)) => {
+                    tracing::error!(%error, "what is gone stays in a damaged segment");
+                    // It may hide something in there that nothing else does.
+                    sieve.keeps_erasures = true;
+                    damaged = Some(error);
+                }
+                swept => swept?,
             }
         }
-        Ok((sieve.dropped, sieve.forgotten))
+        self.forgotten.append(&mut sieve.forgotten);
+        damaged.map_or(Ok(sieve.dropped), |error| Err(error.into()))
     }
 
-    /// Seals the open segment and has the index go beyond it.
-    fn seal(&self) -> Result<(), SweepError> {
+    fn sweep_segment(&mut self, sealed: Sealed, sieve: &mut Sieve<'_>) -> Result<(), SweepError> {
+        let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
+        if sealed.is_stale(files, &dir, sieve)? {
+            self.shared.mark()?;
+            self.index_due = true;
+            sieve.devices.clear();
+            sealed.rewrite(files, &dir, sieve)?;
+            tracing::debug!(segment = sealed.name.number, "a segment was made anew");
+        }
+        Ok(())
+    }
+
+    /// Seals the open segment and has the index go beyond it; answers the number behind it.
+    fn seal(&self) -> Result<u64, SweepError> {
         let sealed = self.shared.queue.change(Job::Seal);
         match sealed {
             Ok(_) => {}
             Err(AppendError::Closed) => return Err(SweepError::Stopped),
             Err(error) => return Err(io::Error::other(error).into()),
         }
+        let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
+        let end = segments.last().map_or(0, |name| name.number);
         self.shared.checkpoint();
-        let last = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
-        let last = last.last().map_or(0, |name| name.number);
-        if self.shared.indexed().segment < last {
+        if self.shared.indexed().segment < end {
             let what = "the index is not up to the journal";
             return Err(io::Error::other(what).into());
         }
-        Ok(())
+        Ok(end)
     }
 
-    /// Makes the index anew beside the one that counts, and has it put in its place.
+    /// Makes the index anew beside the one that counts, and has it put in its place. No other
+    /// one is on disk behind that.
     fn renew_index(&self) -> Result<(), SweepError> {
+        self.remove_others()?;
+        let dir = &self.shared.options.dir;
+        let number = self.shared.index_number.load(Ordering::Relaxed);
+        let needed = place::bytes(&place::path(dir, number))?;
+        if self.shared.files.free_bytes(dir)? < needed.saturating_add(FREE_BYTES_MARGIN) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        }
+        let made = self.make_index();
+        if !matches!(made, Err(SweepError::Stopped)) {
+            self.remove_others()?;
+        }
+        made
+    }
+
+    fn remove_others(&self) -> Result<(), SweepError> {
+        let number = self.shared.index_number.load(Ordering::Relaxed);
+        Ok(place::remove_all_but(&self.shared.options.dir, number)?)
+    }
+
+    fn make_index(&self) -> Result<(), SweepError> {
         let shared = &self.shared;
         let site = Site {
             files: shared.files.clone(),
@@ -318,14 +365,17 @@ impl Sweeper {
         signal.succeeded = None;
         drop(signal);
         loop {
-            let succeeded = shared.signal().succeeded.take();
+            let (succeeded, ended) = {
+                let mut signal = shared.signal();
+                (signal.succeeded.take(), signal.ended)
+            };
             match succeeded {
                 Some(true) => return Ok(()),
                 Some(false) => {
                     let what = "the index that was made anew was not taken".to_owned();
                     return Err(IndexError::Sled(what).into());
                 }
-                None if self.stops() => return Err(SweepError::Stopped),
+                None if self.stops() || ended => return Err(SweepError::Stopped),
                 None => shared.wait_for_checkpoint(TICK),
             }
         }

@@ -45,6 +45,8 @@ pub(super) struct Sieve<'a> {
     pub(super) index: Arc<Index>,
     /// Whether the store closes.
     pub(super) stop: &'a dyn Fn() -> bool,
+    /// No record of an erasure is to go: something that it hides could not be removed.
+    pub(super) keeps_erasures: bool,
     /// Messages that are gone from the journal.
     pub(super) dropped: u64,
     /// Mailboxes whose erasures the journal does not hold any more.
@@ -72,7 +74,7 @@ impl Sieve<'_> {
     }
 
     fn is_forgotten(&self, at_ms: u64) -> bool {
-        at_ms.saturating_add(ERASED_AGE_MS) < self.now_us / 1000
+        !self.keeps_erasures && at_ms.saturating_add(ERASED_AGE_MS) < self.now_us / 1000
     }
 
     /// What is left of a send. Its messages have ids that follow one another; those that are
