@@ -8,7 +8,7 @@ use super::tail::{SendIds, SendKey};
 use crate::model::MsgId;
 
 /// For how long a repeated send is known.
-const SEND_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
+pub(super) const SEND_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
 
 impl Shared {
     /// The ids of a send that was accepted in the last 24 hours.

@@ -9,12 +9,11 @@ use super::super::cursors::CursorChange;
 use super::super::floors::Floors;
 use super::super::index::{Index, IndexError, guarded};
 use super::super::journal;
+use super::super::lookup::SEND_AGE_US;
 use super::super::record::Record;
 use super::super::tail::{SendIds, SendKey};
 use crate::model::{Device, Mailbox, Message, MsgId, Retention};
 
-/// For how long the ids of a send are known: see [`super::super::lookup`].
-const SEND_AGE_US: u64 = 24 * 60 * 60 * 1_000_000;
 /// For so long the record of an erasure stays although it was carried out: a copy of the
 /// directory that is made meanwhile may hold older forms of some segments.
 const ERASED_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
