@@ -30,6 +30,9 @@ const CURSORS_ALONE: Duration = Duration::from_millis(500);
 const CURSORS_ALONG: Duration = Duration::from_millis(50);
 /// How often a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// The end of the journal is marked when nothing was written for so long.
+const MARK_AFTER: Duration = Duration::from_secs(5);
+
 /// The committer's own things.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -38,6 +41,7 @@ pub(super) struct Committer {
     frame: FrameBuffer,
     publications: SyncSender<Publication>,
     cursors_written: Instant,
+    written: Instant,
 }
 
 /// What a batch will be once its frame is durable.
@@ -68,6 +72,7 @@ impl Committer {
             frame: FrameBuffer::default(),
             publications,
             cursors_written: Instant::now(),
+            written: Instant::now(),
         }
     }
 
@@ -80,6 +85,7 @@ impl Committer {
                 Taken::Jobs(jobs) if jobs.is_empty() => {
                     self.probe();
                     self.commit_cursors(CURSORS_ALONE);
+                    self.mark_end(MARK_AFTER);
                 }
                 Taken::Jobs(jobs) => {
                     self.commit(jobs);
@@ -89,6 +95,7 @@ impl Committer {
                 Taken::Finished => {
                     // A frame takes a part of what waits.
                     while self.commit_cursors(Duration::ZERO) {}
+                    self.mark_end(Duration::ZERO);
                     return;
                 }
                 Taken::Aborted(jobs) => {
@@ -120,6 +127,18 @@ impl Committer {
             (None, None) => {}
         }
         health.journal = reason;
+    }
+
+    /// Marks the end of the journal, if the last frame is at least `age` old.
+    fn mark_end(&mut self, age: Duration) {
+        if self.writer.is_marked() || self.written.elapsed() < age {
+            return;
+        }
+        self.frame.clear();
+        if self.write().is_ok() {
+            let mut tail = self.shared.tail_mut();
+            tail.advance(self.last_id, self.writer.end());
+        }
     }
 
     /// Whether it has written some.
@@ -314,6 +333,7 @@ impl Committer {
         let written = self.writer.append(&mut self.frame, before.0);
         self.note_journal(written.as_ref().err().map(ToString::to_string));
         written.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        self.written = Instant::now();
         Ok(())
     }
 

@@ -118,6 +118,7 @@ pub(super) fn open(
         dir: journal.clone(),
         segment_bytes: options.segment_bytes,
         end: end.position,
+        is_marked: end.is_marked,
         open: end.open,
         last_id: last_id.0,
         journal: mark,

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use super::common::ledger::Ledger;
 use super::common::{Home, Server, random};
-use super::{COMPRESSED, copy, made, options, segments};
-
-const SEGMENT_HEADER_BYTES: usize = 64;
+use super::{COMPRESSED, SEGMENT_HEADER_BYTES, copy, frames, made, options, segments};
 
 /// How the directory was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +72,29 @@ struct Case {
 
 /// Flips a bit of the byte at so many hundredths of the file.
 fn flip(path: &Path, hundredths: usize) -> Vec<PathBuf> {
+    flip_at(
+        path,
+        (fs::metadata(path).unwrap().len() as usize - 1) * hundredths / 100,
+    )
+}
+
+fn flip_at(path: &Path, at: usize) -> Vec<PathBuf> {
     let mut bytes = fs::read(path).unwrap();
-    let at = (bytes.len() - 1) * hundredths / 100;
     bytes[at] ^= 0x10;
     fs::write(path, bytes).unwrap();
     vec![path.to_owned()]
+}
+
+/// Flips a bit in the first, or the last, frame with something in it.
+fn flip_frame(path: &Path, last: bool) -> Vec<PathBuf> {
+    let mut filled = frames(path).into_iter().filter(|frame| frame.records > 0);
+    let frame = if last {
+        filled.next_back()
+    } else {
+        filled.next()
+    };
+    let bytes = frame.unwrap().bytes;
+    flip_at(path, (bytes.start + bytes.end) / 2)
 }
 
 fn unpack(path: &Path) {
@@ -164,10 +180,16 @@ fn cases() -> Vec<Case> {
             flip(j.open(), 0)
         }),
         case("open: a byte flipped", ALL, RefusedOrWhole, |j| {
-            flip(j.open(), 40)
+            flip_frame(j.open(), false)
         }),
         case("open, alone: a byte flipped", ALONE, Refused, |j| {
-            flip(j.open(), 40)
+            flip_frame(j.open(), false)
+        }),
+        case("open: its last frame flipped", ALL, RefusedOrWhole, |j| {
+            flip_frame(j.open(), true)
+        }),
+        case("open, alone: its last frame flipped", ALONE, Refused, |j| {
+            flip_frame(j.open(), true)
         }),
         case("the first missing", ALL, Refused, |j| remove(j.first())),
         case("the middle one missing", ALL, Refused, |j| {
@@ -255,8 +277,7 @@ struct Sample {
 impl Sample {
     async fn make() -> Self {
         let seed = random::seed();
-        let (other, _) = made(seed + 1).await;
-        let (mut server, ledger) = made(seed).await;
+        let ((other, _), (mut server, ledger)) = tokio::join!(made(seed + 1), made(seed));
         let left = |left: Left| server.home.path(format!("{left:?}"));
         let (clean, killed, alone) = (left(Left::Clean), left(Left::Killed), left(Left::Alone));
         server.kill9().await;

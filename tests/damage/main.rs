@@ -10,6 +10,7 @@ mod index;
 mod journal;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const SENDERS: usize = 8;
 const MAILBOXES: usize = 12;
 /// As many segments as the cases need, and some more.
 const SEGMENTS: usize = 5;
+const SEGMENT_HEADER_BYTES: usize = 64;
+const FRAME_HEADER_BYTES: usize = 32;
 const COMPRESSED: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 fn options() -> Options {
@@ -39,6 +42,31 @@ fn segments(data: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// A frame in an uncompressed segment.
+struct Frame {
+    /// Where its records are in the file.
+    bytes: Range<usize>,
+    records: u32,
+}
+
+/// The frames of an uncompressed segment, by what their headers say.
+fn frames(segment: &Path) -> Vec<Frame> {
+    let file = fs::read(segment).unwrap();
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let mut frames = Vec::new();
+    let mut at = SEGMENT_HEADER_BYTES;
+    while file[at..].starts_with(b"rbF1") {
+        let begin = at + FRAME_HEADER_BYTES;
+        let end = begin + number(at + 20) as usize;
+        frames.push(Frame {
+            bytes: begin..end,
+            records: number(at + 24),
+        });
+        at = end;
+    }
+    frames
+}
+
 /// A server's directory with a journal of some segments, all but the last compressed, and the
 /// memory of what is in it.
 async fn made(seed: u64) -> (Server, Arc<Ledger>) {
@@ -51,6 +79,11 @@ async fn made(seed: u64) -> (Server, Arc<Ledger>) {
     })
     .await;
     load.end().await;
+    common::until("the mark of the end", async || {
+        let open = segments(&server.home.data()).pop().unwrap();
+        (frames(&open).last()?.records == 0).then_some(())
+    })
+    .await;
     common::until("compression", async || {
         let mut sealed = segments(&server.home.data());
         sealed.pop();

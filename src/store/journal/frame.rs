@@ -104,6 +104,11 @@ impl<'a> Frame<'a> {
         })
     }
 
+    /// Whether it only marks the end of what stands before it.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.count == 0
+    }
+
     /// The bytes of its records; `None` where its lengths and count do not fit together.
     pub(crate) fn records(&self) -> Option<Vec<&'a [u8]>> {
         let mut rest = &self.bytes[HEADER_BYTES..];

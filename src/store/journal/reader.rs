@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
 pub(crate) struct End {
     /// Behind the last right frame.
     pub(crate) position: Position,
+    /// Whether the last segment's last frame, if it has one, is a mark.
+    pub(crate) is_marked: bool,
     /// The last segment and its generation, if it can be written on.
     pub(crate) open: Option<(SegmentName, u64)>,
     /// The highest id that a segment's header knows of.
@@ -109,6 +111,7 @@ pub(crate) fn replay<E: From<OpenError>>(
 ) -> Result<Outcome, E> {
     let mut end = End {
         position: from,
+        is_marked: true,
         open: None,
         last_id: 0,
         torn_bytes: 0,
@@ -138,6 +141,7 @@ pub(crate) fn replay<E: From<OpenError>>(
             stream,
             next: opened.as_ref().map(|(_, next)| *next.header()),
             until,
+            is_marked: true,
         };
         if index == first + 1 {
             if !scan.skip_to(from)? {
@@ -155,6 +159,7 @@ pub(crate) fn replay<E: From<OpenError>>(
         end.position.segment = name.number;
         end.last_id = end.last_id.max(header.last_id);
         end.torn_bytes = scan.run(&mut end.position, visit)?;
+        end.is_marked = scan.is_marked;
         if until.is_some_and(|until| end.position.sequence >= until) {
             return Ok(Outcome::Reached(end));
         }
@@ -171,6 +176,7 @@ struct Scan<'a> {
     /// The header of the next segment, if there is one.
     next: Option<SegmentHeader>,
     until: Option<u64>,
+    is_marked: bool,
 }
 
 impl Scan<'_> {
@@ -180,7 +186,10 @@ impl Scan<'_> {
         while self.stream.offset() < place.offset {
             let offset = self.stream.offset();
             match self.stream.next() {
-                Ok(Step::Frame(frame)) if frame.sequence == sequence => sequence += 1,
+                Ok(Step::Frame(frame)) if frame.sequence == sequence => {
+                    sequence += 1;
+                    self.is_marked = frame.is_mark();
+                }
                 Ok(Step::Frame(_) | Step::End) => return Ok(false),
                 Ok(Step::Bad) => {
                     self.torn_or_damaged(sequence, offset)?;
@@ -236,6 +245,7 @@ impl Scan<'_> {
                         );
                         return Err(damaged(self.path, at.offset, what).into());
                     }
+                    self.is_marked = frame.is_mark();
                     at.offset += frame.bytes.len() as u64;
                     at.sequence += 1;
                     visit(records, *at)?;

@@ -29,6 +29,8 @@ pub(crate) struct WriterStart {
     pub(crate) segment_bytes: u64,
     /// The end of the last good frame.
     pub(crate) end: Position,
+    /// Whether that frame is a mark.
+    pub(crate) is_marked: bool,
     /// The last segment, if it can be written on; its bytes behind the end are rubbish.
     pub(crate) open: Option<(SegmentName, u64)>,
     /// The last id issued.
@@ -51,6 +53,7 @@ pub(crate) struct Writer {
     segment_bytes: u64,
     current: Option<Current>,
     end: Position,
+    is_marked: bool,
     journal: u32,
     /// The name of the segment to be begun; kept over failures, so that a file whose
     /// making failed half-way is replaced and never stands beside another of its number.
@@ -73,6 +76,7 @@ impl Writer {
             segment_bytes: start.segment_bytes,
             current: None,
             end: start.end,
+            is_marked: start.is_marked,
             journal: start.journal.unwrap_or_else(SegmentHeader::random_journal),
             planned: None,
             retry_at: None,
@@ -100,6 +104,13 @@ impl Writer {
     /// The end of the last good frame.
     pub(crate) fn end(&self) -> Position {
         self.end
+    }
+
+    /// Whether the last frame of the segment that is written on, if it has one, is a mark: a
+    /// frame without records. Damage to what another frame follows is told from a write that a
+    /// crash interrupted.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     /// Whether a segment is open; without one, tries to begin it, but not too often.
@@ -142,6 +153,7 @@ impl Writer {
         let Some(current) = self.current.as_mut() else {
             return Err(io::Error::other("no segment is open"));
         };
+        let is_mark = frame.is_empty();
         let bytes = frame.seal(current.generation, self.end.sequence);
         let written = current
             .file
@@ -156,6 +168,7 @@ impl Writer {
             return Err(error);
         }
         current.frames += 1;
+        self.is_marked = is_mark;
         self.end.offset += bytes.len() as u64;
         self.end.sequence += 1;
         Ok(self.end)
@@ -228,6 +241,7 @@ impl Writer {
         });
         self.planned = None;
         self.retry_at = None;
+        self.is_marked = true;
         self.end.segment = name.number;
         self.end.offset = HEADER_BYTES as u64;
         Ok(())
