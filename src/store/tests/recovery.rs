@@ -56,6 +56,28 @@ fn a_torn_end_is_cut_off() {
 }
 
 #[test]
+fn behind_a_clean_end_damage_is_no_torn_write() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 10);
+    open(dir.path()).close();
+    let path = segments(dir.path()).pop().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let frame = (whole.len() - 64 - 32) / 10;
+    for cut in [1, 32] {
+        edit(&path, |bytes| bytes.truncate(bytes.len() - cut));
+        assert_eq!(reopened(dir.path()).unwrap(), 10, "only the mark was cut");
+        open(dir.path()).close();
+        assert_eq!(std::fs::read(&path).unwrap(), whole, "it is marked again");
+    }
+    open(dir.path()).close();
+    assert_eq!(std::fs::read(&path).unwrap(), whole, "one mark is enough");
+    edit(&path, |bytes| bytes[64 + 9 * frame + 200] ^= 1);
+    let (at, offset) = damage_of(dir.path());
+    assert_eq!(at, path);
+    assert!(offset.abs_diff((64 + 9 * frame) as u64) < 10);
+}
+
+#[test]
 fn damage_is_reported_and_never_skipped() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), 10);
