@@ -63,11 +63,6 @@ pub fn run() {
     // Its peak: what the same load takes without a sweep.
     let normal = disk::resident().1;
     let had = total(&store);
-    store.set_retention(Retention {
-        all: Some(years::AGE / 2),
-        ..Retention::default()
-    });
-    tell("expired", 1.0 - total(&store) / had);
     // An erasure is carried out at once, and what has expired goes along.
     let erased = UserId::parse("user-1").unwrap();
     let mailbox = Mailbox {
@@ -75,6 +70,11 @@ pub fn run() {
         ..years::reader()
     };
     store.erase(&mailbox, None).unwrap();
+    store.set_retention(Retention {
+        all: Some(years::AGE / 2),
+        ..Retention::default()
+    });
+    tell("expired", 1.0 - total(&store) / had);
     let due = years::dir().join("sweep.due");
     let begun = Instant::now();
     let mut highest = normal;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::api::OpenError;
 use super::domains::Domains;
 use super::files::{self, FileSystem};
-use super::index::{Index, IndexError, IndexState, guarded, place};
+use super::index::{Index, IndexError, IndexState, Kept, guarded, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
 use super::tail::{Batch, Generation, SendIds, SendKey, Tail};
@@ -253,21 +253,41 @@ impl Builder {
         })
     }
 
-    /// Writes the index once more, compact, under a number of its own, and opens it with another
-    /// cache. `between` is called behind each part of the work, and may pause or stop it.
-    pub(super) fn compacted(
-        mut self,
-        cache_bytes: u64,
-        between: &mut dyn FnMut() -> Result<(), IndexError>,
+    /// Begins a new index beside what there is with what is kept of the one that is in use.
+    /// `stop` is asked again and again.
+    pub(super) fn copied(
+        site: Site,
+        from: &Index,
+        state: &IndexState,
+        kept: &dyn Kept,
+        stop: &dyn Fn() -> bool,
     ) -> Result<Self, BuildError> {
-        let from = place::path(&self.dir, self.state.number);
-        self.state.number = place::free_number(&self.dir)?;
-        let to = place::path(&self.dir, self.state.number);
+        let number = place::free_number(&site.dir)?;
+        let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
+        let mut pauses = Pauses::default();
+        let mut unsynced = 0;
+        let mut pace = |index: &Index, bytes: usize| {
+            if stop() {
+                return Err(IndexError::Sled("the store is closing".to_owned()));
+            }
+            unsynced += bytes;
+            if unsynced >= SYNC_BYTES {
+                index.sync()?;
+                unsynced = 0;
+            }
+            pauses.behind(bytes);
+            Ok(())
+        };
+        let state = guarded(|| from.copy(state, &index, number, kept, &mut pace))?;
+        Ok(Self::resume(site, index, state)?)
+    }
+
+    /// Closes the index and opens it with another cache.
+    pub(super) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
+        let path = place::path(&self.dir, self.state.number);
         let Self { index, .. } = self;
-        let index = index.compacted(&from, &to, cache_bytes, between)?;
-        if let Err(error) = std::fs::remove_dir_all(&from) {
-            tracing::debug!(%error, "an index that was compacted stays on disk for now");
-        }
+        drop(index);
+        let index = Index::open(&path, cache_bytes)?;
         Ok(Self { index, ..self })
     }
 
@@ -285,6 +305,23 @@ impl Builder {
         self.state = target.write(&frozen, &self.state)?;
         self.tail.frozen = None;
         Ok(())
+    }
+}
+
+/// The pauses of what is made beside the index that counts.
+#[derive(Default)]
+struct Pauses {
+    bytes: usize,
+}
+
+impl Pauses {
+    /// So many bytes were written.
+    fn behind(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= BESIDE_BYTES {
+            self.bytes = 0;
+            std::thread::sleep(BESIDE_PAUSE);
+        }
     }
 }
 
@@ -308,12 +345,10 @@ impl Target<'_> {
             true => SYNC_BYTES_ALONE,
             false => SYNC_BYTES,
         };
-        let mut unpaced = 0;
+        let mut pauses = Pauses::default();
         let mut on = |bytes| {
-            unpaced += bytes;
-            if self.is_paced && unpaced >= BESIDE_BYTES {
-                unpaced = 0;
-                std::thread::sleep(BESIDE_PAUSE);
+            if self.is_paced {
+                pauses.behind(bytes);
             }
             Ok(())
         };

@@ -142,8 +142,7 @@ impl Checkpointer {
         builder::save(files, dir, &state)?;
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;
-        *self.shared.indexed() = self.state.position;
-        self.note_number();
+        self.note_state();
         let done = self.shared.tail_mut().frozen.take();
         // Freeing a generation takes a while; nobody waits for it here.
         drop(done);
@@ -188,9 +187,8 @@ impl Checkpointer {
         self.shared.changed.notify_all();
     }
 
-    fn note_number(&self) {
-        let number = self.state.number;
-        self.shared.index_number.store(number, Ordering::Relaxed);
+    fn note_state(&self) {
+        *self.shared.indexed() = self.state.clone();
     }
 
     fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
@@ -215,7 +213,7 @@ impl Checkpointer {
         };
         builder::save(self.shared.files.as_ref(), dir, &state)?;
         self.state = state;
-        self.note_number();
+        self.note_state();
         let old = self.shared.set_index(Some(Arc::new(builder.index)));
         let closed = old.map_or(Ok(()), retire);
         let removed = closed.and_then(|()| Ok(place::remove_all_but(dir, self.state.number)?));

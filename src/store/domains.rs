@@ -4,7 +4,7 @@
 //! messages of the domain are below it and are never served again. A cursor is from
 //! after the removal exactly if it is at the floor or above.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::floors::Floors;
 use super::record::Record;
@@ -80,7 +80,7 @@ impl Domains {
     }
 
     /// Nothing that these erasures hid is on disk any more.
-    pub(super) fn forget(&mut self, erasures: &[(Mailbox, MsgId)]) {
+    pub(super) fn forget(&mut self, erasures: &HashMap<Mailbox, MsgId>) {
         for (mailbox, upto) in erasures {
             self.floors.forget(mailbox, *upto);
         }

@@ -4,7 +4,7 @@
 //! at once the order is: pending, domains, tail, index.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -15,8 +15,7 @@ use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
-use super::index::{Index, IndexError, day, guarded};
-use super::journal::Position;
+use super::index::{Index, IndexError, IndexState, day, guarded};
 use super::queue::Queue;
 use super::sweep::Sweeping;
 use super::tail::Tail;
@@ -65,10 +64,8 @@ pub(super) struct Shared {
     pub(super) index: RwLock<Option<Arc<Index>>>,
     /// Who read the index found it damaged.
     pub(super) index_suspect: AtomicBool,
-    /// Up to where the index that counts has the journal, durably.
-    pub(super) indexed: Mutex<Position>,
-    /// The number of that index.
-    pub(super) index_number: AtomicU64,
+    /// What the index that counts holds, durably.
+    pub(super) indexed: Mutex<IndexState>,
     /// Held by whoever puts a segment's other form in its place.
     pub(super) segments: Mutex<()>,
     pub(super) sweeping: Mutex<Sweeping>,
@@ -103,8 +100,8 @@ impl Shared {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to where the index has the journal.
-    pub(super) fn indexed(&self) -> MutexGuard<'_, Position> {
+    /// What the index holds, durably.
+    pub(super) fn indexed(&self) -> MutexGuard<'_, IndexState> {
         self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

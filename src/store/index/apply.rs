@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use sled::Tree;
-
 use super::super::tail::{Generation, TailMailbox};
 use super::chunk::{self, Append, Contents, Packing};
 use super::messages::{self, OpenChunk};
+use super::search::{self, Found};
 use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
-use super::{Index, IndexError, key, search};
+use super::{Index, IndexError, key};
 use crate::model::Mailbox;
 
 /// Told after each write how many bytes it was; paces and syncs, or stops the work.
@@ -70,7 +69,7 @@ impl Index {
     }
 
     /// Stores the chunk if there is something new in it, and begins the next one.
-    fn store_messages(
+    pub(super) fn store_messages(
         &self,
         prefix: &[u8],
         chunk: &mut OpenChunk,
@@ -79,23 +78,23 @@ impl Index {
         if chunk.is_new() {
             let key = key::with_id(prefix, chunk.first_id);
             let (stays, packing) = chunk.stays();
-            let contents = chunk.contents();
-            self.store(&self.messages, &key, &contents, packing, stays, pace)?;
+            let (value, bytes) = self.packed(&chunk.contents(), packing, stays)?;
+            let bytes = bytes + key.len();
+            self.messages.insert(key, value)?;
+            pace(self, bytes)?;
         }
         chunk.next();
         Ok(())
     }
 
-    /// Puts a chunk into a tree, or its head there and the rest into the heap.
-    fn store(
+    /// What a tree gets of a chunk: all, or its head, and the rest is put into the heap. And how
+    /// many bytes that is together.
+    fn packed(
         &self,
-        tree: &Tree,
-        key: &[u8],
         contents: &Contents<'_>,
         packing: Packing,
         in_heap: bool,
-        pace: &mut Pace<'_>,
-    ) -> Result<(), IndexError> {
+    ) -> Result<(Vec<u8>, usize), IndexError> {
         let mut bytes = 0;
         let mut append = |rest: &[u8]| {
             bytes += rest.len();
@@ -106,35 +105,62 @@ impl Index {
             false => None,
         };
         let value = chunk::pack(contents, packing, heap)?;
-        bytes += key.len() + value.len();
-        tree.insert(key, value)?;
-        pace(self, bytes)
+        bytes += value.len();
+        Ok((value, bytes))
     }
 
     /// Brings a mailbox that has `total` messages back to few without a summary, and few
     /// summaries.
-    fn summarise(&self, prefix: &[u8], total: u64, pace: &mut Pace<'_>) -> Result<(), IndexError> {
+    pub(super) fn summarise(
+        &self,
+        prefix: &[u8],
+        total: u64,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
         if total < SUMMARISED {
             return Ok(());
         }
         let last = search::at_or_below(&self.summaries, prefix, u64::MAX)?;
         let (summarised, last_id) =
             last.map_or((0, 0), |last| (last.head.end(), last.head.last_id));
-        if total - summarised.min(total) < SUMMARISED {
+        let left = total - summarised.min(total);
+        if left < SUMMARISED {
             return Ok(());
         }
-        let mut table = Vec::new();
-        let mut summary = Summary::at(summarised);
-        let mut left = total - summarised;
+        let new = self.new_summaries(prefix, Summary::at(summarised), last_id, left)?;
+        let mut stored = Vec::new();
+        for found in search::upwards(&self.summaries, prefix, 0) {
+            stored.push(found?);
+        }
+        match new.split_last() {
+            Some((last, others)) if stored.len() + new.len() > SUMMARIES_MAX => {
+                self.merge_summaries(prefix, &stored, others, pace)?;
+                self.store_summary(prefix, last, &stored, pace)
+            }
+            _ => {
+                let mut stored = new.iter();
+                stored.try_for_each(|summary| self.store_summary(prefix, summary, &[], pace))
+            }
+        }
+    }
+
+    /// The summaries of the messages above `last_id`, of which there are `left`.
+    fn new_summaries(
+        &self,
+        prefix: &[u8],
+        mut summary: Summary,
+        last_id: u64,
+        mut left: u64,
+    ) -> Result<Vec<Summary>, IndexError> {
+        let mut full = Vec::new();
         for found in search::above(&self.messages, prefix, last_id)? {
             let found = found?;
-            let mut full = Vec::new();
             let opened = self.opened(&found)?;
             messages::each(&opened, |row| {
                 if row.id <= last_id {
                     return;
                 }
-                summary.push(row.id, row.sender);
+                summary.push(row.id, row.sender());
                 left = left.saturating_sub(1);
                 if summary.is_full() {
                     let next = Summary::at(summary.end());
@@ -142,49 +168,59 @@ impl Index {
                 }
             })
             .map_err(IndexError::Damaged)?;
-            for summary in full {
-                let key = key::with_id(prefix, summary.first_id());
-                let payload = summary.payload();
-                let contents = summary.contents(&mut table, &payload);
-                self.store(&self.summaries, &key, &contents, Packing::None, true, pace)?;
-            }
             if summary.is_empty() && left < SUMMARISED {
                 break;
             }
         }
-        self.merge_summaries(prefix, pace)
+        Ok(full)
     }
 
-    /// Moves all summaries but the last into the keys of their senders, if they are many.
-    fn merge_summaries(&self, prefix: &[u8], pace: &mut Pace<'_>) -> Result<(), IndexError> {
-        let mut summaries = Vec::new();
-        for found in search::upwards(&self.summaries, prefix, 0) {
-            summaries.push(found?);
+    /// Stores a summary in the place of older ones, all at once.
+    fn store_summary(
+        &self,
+        prefix: &[u8],
+        summary: &Summary,
+        older: &[Found],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
+        let key = key::with_id(prefix, summary.first_id());
+        let (mut table, payload) = (Vec::new(), summary.payload());
+        let contents = summary.contents(&mut table, &payload);
+        let (value, bytes) = self.packed(&contents, Packing::None, true)?;
+        let mut batch = sled::Batch::default();
+        for found in older {
+            batch.remove(&found.key);
         }
-        if summaries.len() <= SUMMARIES_MAX {
-            return Ok(());
-        }
-        summaries.pop();
+        let bytes = bytes + key.len();
+        batch.insert(key, value);
+        self.summaries.apply_batch(batch)?;
+        pace(self, bytes)
+    }
+
+    /// Puts what these summaries hold behind the keys of their senders.
+    fn merge_summaries(
+        &self,
+        prefix: &[u8],
+        stored: &[Found],
+        new: &[Summary],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
         let mut by_sender: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
-        for found in &summaries {
-            senders::each(
-                &self.opened(found)?,
-                found.first_id,
-                |sender, ids| match by_sender.get_mut(sender) {
-                    Some(all) => all.extend_from_slice(ids),
-                    None => {
-                        by_sender.insert(sender.to_vec(), ids.to_vec());
-                    }
-                },
-            )
-            .map_err(IndexError::Damaged)?;
+        let mut add = |sender: &[u8], ids: &[u64]| match by_sender.get_mut(sender) {
+            Some(all) => all.extend_from_slice(ids),
+            None => {
+                by_sender.insert(sender.to_vec(), ids.to_vec());
+            }
+        };
+        for found in stored {
+            senders::each(&self.opened(found)?, found.first_id, &mut add)
+                .map_err(IndexError::Damaged)?;
+        }
+        for summary in new {
+            summary.each(&mut add);
         }
         for (sender, ids) in by_sender {
             self.add_to_sender(&key::with_sender(prefix, &sender), &ids, pace)?;
-        }
-        for found in summaries {
-            self.summaries.remove(&found.key)?;
-            pace(self, found.key.len())?;
         }
         Ok(())
     }

@@ -30,12 +30,6 @@ impl Heap {
         Ok(Self { file, bytes })
     }
 
-    /// Moves the file of a closed index to the directory of its successor.
-    pub(super) fn hand_on(from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from.join(NAME), to.join(NAME))?;
-        File::open(to)?.sync_all()
-    }
-
     /// Its length.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Acquire)

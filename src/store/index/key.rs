@@ -65,6 +65,11 @@ pub(super) fn mailbox(prefix: &[u8]) -> Option<Mailbox> {
     })
 }
 
+/// Reads the domain at the beginning of a key.
+pub(super) fn domain(key: &[u8]) -> Option<Domain> {
+    Domain::parse(name(key)?.0).ok()
+}
+
 fn name(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;

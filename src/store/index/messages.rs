@@ -66,13 +66,33 @@ impl OpenChunk {
 
     /// Whether it has room for a message with this body.
     pub(super) fn has_room(&self, body: &[u8]) -> bool {
-        let bytes = self.table.len() + self.payload.len() + body.len();
+        self.has_room_for_bytes(body.len())
+    }
+
+    /// Whether it has room for a message of another chunk.
+    pub(super) fn has_room_for(&self, row: &Row<'_>) -> bool {
+        self.has_room_for_bytes(row.sender.len() + row.bytes)
+    }
+
+    fn has_room_for_bytes(&self, body_bytes: usize) -> bool {
+        let bytes = self.table.len() + self.payload.len() + body_bytes;
         self.count == 0 || (self.count < MESSAGES_MAX && bytes <= BYTES_MAX)
     }
 
     /// Adds a message with a higher id.
     pub(super) fn push(&mut self, id: u64, offline: bool, body: &[u8]) {
         let (sender, rest) = body::split(body).unwrap_or((&[0], body));
+        self.push_parts(id, offline, sender, rest);
+    }
+
+    /// Adds a message of another chunk, with a higher id.
+    pub(super) fn push_row(&mut self, row: &Row<'_>, payload: &[u8]) -> Result<(), String> {
+        self.push_parts(row.id, row.offline, row.sender, row.rest(payload)?);
+        Ok(())
+    }
+
+    /// `sender` has its length in a byte before it.
+    fn push_parts(&mut self, id: u64, offline: bool, sender: &[u8], rest: &[u8]) {
         varint::push(id - self.last_id, &mut self.table);
         let length = (rest.len() as u64) << 1 | u64::from(offline);
         varint::push(length, &mut self.table);
@@ -118,19 +138,30 @@ impl OpenChunk {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) id: u64,
-    pub(super) sender: &'a [u8],
+    /// With its length in a byte before it.
+    sender: &'a [u8],
     offline: bool,
     /// Where the rest of its body is in the payload.
     start: usize,
     bytes: usize,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// Who sent it.
+    pub(super) fn sender(&self) -> &'a [u8] {
+        self.sender.get(1..).unwrap_or_default()
+    }
+
     /// The message itself.
     pub(super) fn message(&self, mailbox: &Mailbox, payload: &[u8]) -> Result<Message, String> {
+        let rest = self.rest(payload)?;
+        body::decode(self.sender(), rest, self.id, mailbox, self.offline)
+    }
+
+    /// Its body without the sender.
+    fn rest<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], String> {
         let rest = payload.get(self.start..self.start + self.bytes);
-        let rest = rest.ok_or("a message is cut short")?;
-        body::decode(self.sender, rest, self.id, mailbox, self.offline)
+        Ok(rest.ok_or("a message is cut short")?)
     }
 }
 
@@ -160,7 +191,7 @@ pub(super) fn each<'a>(
         table = rest;
         visit(Row {
             id,
-            sender: &sender[1..],
+            sender,
             offline,
             start,
             bytes,
@@ -211,7 +242,7 @@ mod tests {
         let rows = rows(&opened).unwrap();
         assert_eq!(rows.len(), 2);
         for (row, (id, offline)) in rows.iter().zip([(258, true), (259, false)]) {
-            assert_eq!((row.id, row.sender), (id, &b"a"[..]));
+            assert_eq!((row.id, row.sender()), (id, &b"a"[..]));
             let message = row.message(&mailbox, &payload).unwrap();
             let expected = body::decode(b"a", &BODY[2..], id, &mailbox, offline);
             assert_eq!(message, expected.unwrap());

@@ -12,7 +12,7 @@
 
 mod apply;
 mod chunk;
-mod compact;
+mod copy;
 mod heap;
 mod key;
 mod messages;
@@ -36,6 +36,7 @@ use std::sync::{Mutex, PoisonError};
 use heap::Heap;
 use sled::{Db, Tree};
 
+pub(super) use copy::Kept;
 pub(super) use small::day;
 pub(super) use state::IndexState;
 

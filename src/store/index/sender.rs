@@ -32,7 +32,7 @@ impl Index {
         for found in search::above(&self.messages, &mailbox, summarised)? {
             let found = found?;
             messages::each(&self.opened(&found)?, |row| {
-                if row.sender == from && row.id > summarised {
+                if row.sender() == from && row.id > summarised {
                     later.push(row.id);
                 }
             })

@@ -111,6 +111,13 @@ impl Summary {
         }
     }
 
+    /// Visits its senders, in their order, with the ids of their messages.
+    pub(super) fn each(&self, mut visit: impl FnMut(&[u8], &[u64])) {
+        for (sender, ids) in &self.senders {
+            visit(sender, ids);
+        }
+    }
+
     /// Its payload: for each sender, in their order, two bytes that say where its entry is
     /// behind all of these; then the entries: the sender's id with its length in a byte
     /// before it, how many messages, and the differences of their ids, the first one's to

@@ -67,10 +67,7 @@ impl Index {
             if day < day_min {
                 continue;
             }
-            let tree = match self.sends_tree(day) {
-                Some(tree) => tree,
-                None => self.make_sends_tree(day)?,
-            };
+            let tree = self.sends_tree_of(day)?;
             let key = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
             let old = tree.insert(&key, encode_send(*ids))?;
             *state.sends.entry(day).or_default() += u64::from(old.is_none());
@@ -89,7 +86,11 @@ impl Index {
         self.drop_sends_before(day_min, state)
     }
 
-    fn make_sends_tree(&self, day: u64) -> Result<sled::Tree, IndexError> {
+    /// The tree of a day's sends, which is made if there is none.
+    pub(super) fn sends_tree_of(&self, day: u64) -> Result<sled::Tree, IndexError> {
+        if let Some(tree) = self.sends_tree(day) {
+            return Ok(tree);
+        }
         let tree = self.db.open_tree(format!("{SENDS_PREFIX}{day}"))?;
         let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         sends.insert(day, tree.clone());
@@ -173,8 +174,7 @@ impl Index {
         }
         for entry in &self.erased {
             let (key, value) = entry?;
-            let decoded = key::mailbox(&key).zip(decode_erased(&value));
-            let (mailbox, upto) = decoded.ok_or_else(|| IndexError::damaged("an erasure"))?;
+            let (mailbox, upto) = erasure(&key, &value)?;
             domains.erase(&mailbox, upto);
         }
         Ok(domains)
@@ -240,7 +240,20 @@ fn decode_cursor(value: &[u8]) -> Option<CursorValue> {
     })
 }
 
-fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
+/// Which mailbox is erased up to which id.
+pub(super) fn erasure(key: &[u8], value: &[u8]) -> Result<(Mailbox, MsgId), IndexError> {
+    let decoded = key::mailbox(key).zip(decode_erased(value));
+    decoded.ok_or_else(|| IndexError::damaged("an erasure"))
+}
+
+/// The first of a send's ids.
+pub(super) fn first_of_send(value: &[u8]) -> Result<MsgId, IndexError> {
+    let ids = decode_send(value);
+    Ok(ids.ok_or_else(|| IndexError::damaged("a send"))?.first)
+}
+
+/// Reads a cursor.
+pub(super) fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
     decode_cursor(stored).ok_or_else(|| IndexError::damaged("a cursor"))
 }
 

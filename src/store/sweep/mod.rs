@@ -1,18 +1,20 @@
 //! The thread that gives back the space of what is gone: erased, expired, of removed domains.
 //!
 //! Floors hide what is gone at once. A sweep removes it: it makes the sealed segments that
-//! hold some of it anew, then makes the index anew from the journal beside the one that
-//! counts, and has the checkpoint put it in place. Readers and commits go on meanwhile.
+//! hold some of it anew, then makes the index anew beside the one that counts, and has the
+//! checkpoint put it in place. Readers and commits go on meanwhile.
 //!
 //! Invariants: a segment is made anew only when the index that counts is beyond it; segments
 //! are gone through upwards, so the record of an erasure outlives what it hides; the file
 //! `sweep.due` is there from before an erasure counts until nothing of it is on disk, so that
 //! a sweep that was interrupted is done again.
 
+mod gone;
+mod renew;
 mod scrub;
 mod sieve;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -20,13 +22,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::api::AppendError;
-use super::builder::{BuildError, Builder, Site};
-use super::index::{IndexError, place};
+use super::builder::BuildError;
+use super::index::place;
 use super::journal::{Sealed, last_id_before, list};
 use super::layout::SWEEP_DUE;
 use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Mailbox, MsgId, Retention};
+use gone::{Gone, Staying};
+use renew::{How, renew};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
@@ -45,17 +49,6 @@ const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much lower its priority is.
 const NICE: i32 = 10;
-/// Space that an index in the making leaves free beside what the one that counts takes.
-const FREE_BYTES_MARGIN: u64 = 64 << 20;
-/// Memory for an index in the making.
-const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
-const BUILD_CACHE_BYTES: u64 = 8 << 20;
-/// The pause behind each part of an index that is made compact.
-const COMPACT_PAUSE: Duration = Duration::from_millis(4);
-/// An index in the making that is so many frames behind is handed over.
-const BEHIND_FRAMES_MAX: u64 = 2_000;
-/// How often it is brought up before it is handed over however far it is behind.
-const CATCH_UPS_MAX: u32 = 8;
 
 /// What waits for a sweep.
 #[derive(Debug, Default)]
@@ -127,7 +120,7 @@ pub(super) struct Sweeper {
     /// The index may hold what the journal does not any more, from an earlier sweep too.
     index_due: bool,
     /// Erasures that the journal does not hold any more.
-    forgotten: Vec<(Mailbox, MsgId)>,
+    forgotten: HashMap<Mailbox, MsgId>,
     not_before: Instant,
     /// When what has expired was last looked for, and by which retention.
     expired: Option<(Instant, Retention)>,
@@ -144,7 +137,7 @@ impl Sweeper {
             done: 0,
             gathered: false,
             index_due: interrupted,
-            forgotten: Vec::new(),
+            forgotten: HashMap::new(),
             not_before: Instant::now(),
             expired: None,
             scrub: Scrub::new(),
@@ -202,10 +195,6 @@ impl Sweeper {
         !matches!(&self.expired, Some((at, by)) if now < *at + pause && *by == *retention)
     }
 
-    fn stops(&self) -> bool {
-        !self.shared.queue.is_open()
-    }
-
     fn sweep(&mut self) -> Result<(), SweepError> {
         let retention = self.shared.retention().clone();
         self.expired = Some((Instant::now(), retention.clone()));
@@ -214,25 +203,22 @@ impl Sweeper {
         let shared = self.shared.clone();
         // Damage that a reader has met is mended the same way as what is gone is removed.
         if shared.index_suspect.load(Ordering::Relaxed) {
-            self.renew_index()?;
+            renew(&shared, How::Replayed)?;
             shared.index_suspect.store(false, Ordering::Relaxed);
             tracing::info!("the index is whole again");
         }
-        let stop = || !shared.queue.is_open();
-        let sieve = Sieve {
+        let gone = Gone {
             floors: shared.domains().floors().clone(),
             retention,
             now_us: shared.clock.now_us(),
-            index: shared.index()?,
-            stop: &stop,
-            dropped: 0,
-            keeps_erasures: false,
-            forgotten: Vec::new(),
-            devices: HashSet::new(),
         };
-        let dropped = self.sweep_journal(sieve)?;
+        let dropped = self.sweep_journal(&gone)?;
         if self.index_due {
-            self.renew_index()?;
+            let kept = Staying {
+                gone: &gone,
+                forgotten: &self.forgotten,
+            };
+            renew(&shared, How::Copied(&kept))?;
             self.index_due = false;
             shared.domains_mut().forget(&self.forgotten);
             self.forgotten.clear();
@@ -247,17 +233,27 @@ impl Sweeper {
     }
 
     /// Answers how many messages went.
-    fn sweep_journal(&mut self, mut sieve: Sieve<'_>) -> Result<u64, SweepError> {
+    fn sweep_journal(&mut self, gone: &Gone) -> Result<u64, SweepError> {
         let shared = self.shared.clone();
         let (files, dir) = (shared.files.as_ref(), shared.journal_dir());
-        let highest = sieve.highest();
+        let highest = gone.highest();
         let Some(open) = list(files, &dir)?.last().copied() else {
             return Ok(0);
         };
         let mut end = open.number;
-        if last_id_before(files, &dir, open)? < highest || shared.indexed().segment < end {
+        if last_id_before(files, &dir, open)? < highest || shared.indexed().position.segment < end {
             end = self.seal()?;
         }
+        let stop = || !shared.queue.is_open();
+        let mut sieve = Sieve {
+            gone,
+            index: shared.index()?,
+            stop: &stop,
+            dropped: 0,
+            keeps_erasures: false,
+            forgotten: HashMap::new(),
+            devices: HashSet::new(),
+        };
         let mut damaged = None;
         for pair in list(files, &dir)?.windows(2) {
             let [name, next] = *pair else { continue };
@@ -276,7 +272,7 @@ impl Sweeper {
                 swept => swept?,
             }
         }
-        self.forgotten.append(&mut sieve.forgotten);
+        self.forgotten.extend(sieve.forgotten);
         damaged.map_or(Ok(sieve.dropped), |error| Err(error.into()))
     }
 
@@ -303,82 +299,11 @@ impl Sweeper {
         let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
         let end = segments.last().map_or(0, |name| name.number);
         self.shared.checkpoint();
-        if self.shared.indexed().segment < end {
+        if self.shared.indexed().position.segment < end {
             let what = "the index is not up to the journal";
             return Err(io::Error::other(what).into());
         }
         Ok(end)
-    }
-
-    /// Makes the index anew beside the one that counts, and has it put in its place. No other
-    /// one is on disk behind that.
-    fn renew_index(&self) -> Result<(), SweepError> {
-        self.remove_others()?;
-        let dir = &self.shared.options.dir;
-        let number = self.shared.index_number.load(Ordering::Relaxed);
-        let needed = place::bytes(&place::path(dir, number))?;
-        if self.shared.files.free_bytes(dir)? < needed.saturating_add(FREE_BYTES_MARGIN) {
-            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
-        }
-        let made = self.make_index();
-        if !matches!(made, Err(SweepError::Stopped)) {
-            self.remove_others()?;
-        }
-        made
-    }
-
-    fn remove_others(&self) -> Result<(), SweepError> {
-        let number = self.shared.index_number.load(Ordering::Relaxed);
-        Ok(place::remove_all_but(&self.shared.options.dir, number)?)
-    }
-
-    fn make_index(&self) -> Result<(), SweepError> {
-        let shared = &self.shared;
-        let site = Site {
-            files: shared.files.clone(),
-            dir: shared.options.dir.clone(),
-            cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
-            checkpoint_bytes: BUILD_TAIL_BYTES_MAX / 2,
-            tail_bytes_max: BUILD_TAIL_BYTES_MAX,
-            day_min: shared.day_min(shared.tail().active.last_id),
-            counts: false,
-        };
-        let mut builder = Builder::beside(site).map_err(SweepError::from)?;
-        for _ in 0..CATCH_UPS_MAX {
-            let until = shared.indexed().sequence;
-            builder.replay(Some(until), &|| self.stops())?;
-            builder.flush()?;
-            if shared.indexed().sequence - until < BEHIND_FRAMES_MAX {
-                break;
-            }
-        }
-        let mut between = || match self.stops() {
-            true => Err(IndexError::Sled("the store is closing".to_owned())),
-            false => {
-                std::thread::sleep(COMPACT_PAUSE);
-                Ok(())
-            }
-        };
-        let builder = builder.compacted(shared.options.cache_bytes, &mut between)?;
-        let mut signal = shared.signal();
-        signal.successor = Some(Box::new(builder));
-        signal.succeeded = None;
-        drop(signal);
-        loop {
-            let (succeeded, ended) = {
-                let mut signal = shared.signal();
-                (signal.succeeded.take(), signal.ended)
-            };
-            match succeeded {
-                Some(true) => return Ok(()),
-                Some(false) => {
-                    let what = "the index that was made anew was not taken".to_owned();
-                    return Err(IndexError::Sled(what).into());
-                }
-                None if self.stops() || ended => return Err(SweepError::Stopped),
-                None => shared.wait_for_checkpoint(TICK),
-            }
-        }
     }
 }
 

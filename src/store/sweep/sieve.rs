@@ -1,18 +1,17 @@
 //! What is gone by now, record by record.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
 use super::super::api::OpenError;
 use super::super::cursors::CursorChange;
-use super::super::floors::Floors;
 use super::super::index::{Index, IndexError, guarded};
 use super::super::journal;
-use super::super::lookup::SEND_AGE_US;
 use super::super::record::Record;
 use super::super::tail::{SendIds, SendKey};
-use crate::model::{Device, Mailbox, Message, MsgId, Retention};
+use super::gone::Gone;
+use crate::model::{Device, Mailbox, Message, MsgId};
 
 /// For so long the record of an erasure stays although it was carried out: a copy of the
 /// directory that is made meanwhile may hold older forms of some segments.
@@ -35,11 +34,9 @@ pub(super) enum SweepError {
     Stopped,
 }
 
-/// The floors at the beginning of a sweep, and what it has met.
+/// What is gone, and what a sweep has met.
 pub(super) struct Sieve<'a> {
-    pub(super) floors: Floors,
-    pub(super) retention: Retention,
-    pub(super) now_us: u64,
+    pub(super) gone: &'a Gone,
     /// Has everything that the segments have which are made anew.
     pub(super) index: Arc<Index>,
     /// Whether the store closes.
@@ -49,31 +46,22 @@ pub(super) struct Sieve<'a> {
     /// Messages that are gone from the journal.
     pub(super) dropped: u64,
     /// Mailboxes whose erasures the journal does not hold any more.
-    pub(super) forgotten: Vec<(Mailbox, MsgId)>,
+    pub(super) forgotten: HashMap<Mailbox, MsgId>,
     /// The devices whose cursors have been met in this segment.
     pub(super) devices: HashSet<Device>,
 }
 
 impl Sieve<'_> {
-    /// Nothing above it is gone.
-    pub(super) fn highest(&self) -> MsgId {
-        let expired = self.retention.expired_anywhere(self.now_us);
-        self.floors.highest().max(expired)
-    }
-
     fn is_gone(&self, message: &Message) -> bool {
-        let mailbox = &message.mailbox;
-        let expired = self.retention.expired(&mailbox.domain, self.now_us);
-        message.id <= self.floors.of(mailbox).max(expired)
+        message.id <= self.gone.floor(&message.mailbox)
     }
 
     fn is_known_send(&self, key: &SendKey, ids: SendIds) -> bool {
-        let removed = ids.first <= self.floors.of_domain(&key.domain);
-        !removed && ids.first.0.saturating_add(SEND_AGE_US) > self.now_us
+        self.gone.is_known_send(&key.domain, ids.first)
     }
 
     fn is_forgotten(&self, at_ms: u64) -> bool {
-        !self.keeps_erasures && at_ms.saturating_add(ERASED_AGE_MS) < self.now_us / 1000
+        !self.keeps_erasures && at_ms.saturating_add(ERASED_AGE_MS) < self.gone.now_us / 1000
     }
 
     /// What is left of a send. Its messages have ids that follow one another; those that are
@@ -147,7 +135,10 @@ impl journal::Sieve for Sieve<'_> {
                 mailbox,
                 upto,
                 at_ms,
-            } if self.is_forgotten(at_ms) => self.forgotten.push((mailbox, upto)),
+            } if self.is_forgotten(at_ms) => {
+                let forgotten = self.forgotten.entry(mailbox).or_default();
+                *forgotten = upto.max(*forgotten);
+            }
             // As it stands now: changes that come again behind that lead to the same end.
             Record::Cursor { device, .. } => {
                 if self.devices.insert(device.clone()) {

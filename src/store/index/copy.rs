@@ -1,0 +1,223 @@
+//! Writes an index anew from one that is in use, without what is gone.
+//!
+//! A mailbox's messages are read in the order of their ids and packed into full chunks, in the
+//! order of the keys: so the new one takes less than one that grew, and its making needs no
+//! memory for a generation. What is written into the old one meanwhile is left out: all of it
+//! is above `last_id`, and comes from the journal.
+
+use std::sync::PoisonError;
+
+use super::apply::Pace;
+use super::chunk::Opened;
+use super::messages::{self, OpenChunk};
+use super::search::Found;
+use super::{Index, IndexError, IndexState, key, small};
+use crate::model::{Domain, Mailbox, MsgId};
+
+/// Senders are summarised whenever a mailbox has so many messages more.
+const SUMMARISE_EVERY: u64 = 8 << 10;
+
+/// What of an index goes into its copy.
+pub(in crate::store) trait Kept {
+    /// Messages of the mailbox with an id at or below it do not.
+    fn floor(&self, mailbox: &Mailbox) -> MsgId;
+
+    /// Whether a send of this domain with this first id does, for its repeats.
+    fn keeps_send(&self, domain: &Domain, first: MsgId) -> bool;
+
+    /// Whether the erasure of a mailbox up to this id does.
+    fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool;
+}
+
+/// A copy under way.
+struct Copy<'a> {
+    from: &'a Index,
+    to: &'a Index,
+    kept: &'a dyn Kept,
+    state: IndexState,
+    /// Messages that were left out.
+    dropped: u64,
+    pace: &'a mut Pace<'a>,
+}
+
+/// The mailbox that is being copied.
+#[derive(Default)]
+struct Current {
+    prefix: Vec<u8>,
+    floor: u64,
+    /// The position behind what was read of it.
+    end: u64,
+    chunk: OpenChunk,
+    /// The position up to which its senders are summarised, or at most that many behind it.
+    summarised: u64,
+}
+
+impl Index {
+    /// Copies what `of` says is in this index into the empty index `to`, which gets the number
+    /// `number`; answers its state. `pace` is called for each piece of work with the bytes
+    /// written, and may pause or stop it. An error of the kind [`IndexError::Damaged`] says that
+    /// this index does not hold what it must.
+    pub(in crate::store) fn copy(
+        &self,
+        of: &IndexState,
+        to: &Self,
+        number: u64,
+        kept: &dyn Kept,
+        pace: &mut Pace<'_>,
+    ) -> Result<IndexState, IndexError> {
+        let mut pace = |index: &Self, bytes| pace(index, bytes);
+        let mut copy = Copy {
+            from: self,
+            to,
+            kept,
+            state: IndexState {
+                position: of.position,
+                last_id: of.last_id,
+                ..IndexState::empty(number)
+            },
+            dropped: 0,
+            pace: &mut pace,
+        };
+        copy.messages()?;
+        if copy.state.messages + copy.dropped != of.messages {
+            let found = copy.state.messages + copy.dropped;
+            let what = format!("it has {found} messages instead of {}", of.messages);
+            return Err(IndexError::Damaged(what));
+        }
+        copy.small()?;
+        let mut state = copy.state;
+        to.sync()?;
+        state.heap_bytes = to.heap_bytes();
+        Ok(state)
+    }
+}
+
+impl Copy<'_> {
+    fn messages(&mut self) -> Result<(), IndexError> {
+        let mut current = Current::default();
+        for entry in &self.from.messages {
+            let found = Found::parse(entry?)?;
+            let (prefix, first_id) =
+                key::split(&found.key).ok_or_else(|| IndexError::damaged("a key is cut short"))?;
+            if prefix != current.prefix.as_slice() {
+                self.end(&mut current)?;
+                current = self.begin(prefix)?;
+            }
+            // Written since.
+            if first_id > self.state.last_id {
+                continue;
+            }
+            if found.head.position != current.end {
+                return Err(IndexError::damaged("the positions of a mailbox have a gap"));
+            }
+            current.end = found.head.end();
+            if found.head.last_id <= current.floor {
+                self.dropped += found.head.count;
+                (self.pace)(self.to, 0)?;
+                continue;
+            }
+            let opened = self.from.opened(&found)?;
+            self.take(&mut current, &opened)?;
+        }
+        self.end(&mut current)
+    }
+
+    fn begin(&self, prefix: &[u8]) -> Result<Current, IndexError> {
+        let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
+        Ok(Current {
+            prefix: prefix.to_vec(),
+            floor: self.kept.floor(&mailbox).0,
+            ..Current::default()
+        })
+    }
+
+    fn take(&mut self, current: &mut Current, opened: &Opened<'_>) -> Result<(), IndexError> {
+        let payload = opened.payload().map_err(IndexError::Damaged)?;
+        for row in messages::rows(opened).map_err(IndexError::Damaged)? {
+            if row.id > self.state.last_id {
+                break;
+            }
+            if row.id <= current.floor {
+                self.dropped += 1;
+                continue;
+            }
+            if !current.chunk.has_room_for(&row) {
+                self.to
+                    .store_messages(&current.prefix, &mut current.chunk, self.pace)?;
+            }
+            let pushed = current.chunk.push_row(&row, &payload);
+            pushed.map_err(IndexError::Damaged)?;
+            self.state.messages += 1;
+        }
+        if current.chunk.position - current.summarised >= SUMMARISE_EVERY {
+            self.summarise(current)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, current: &mut Current) -> Result<(), IndexError> {
+        self.to
+            .store_messages(&current.prefix, &mut current.chunk, self.pace)?;
+        self.summarise(current)
+    }
+
+    fn summarise(&mut self, current: &mut Current) -> Result<(), IndexError> {
+        current.summarised = current.chunk.position;
+        self.to
+            .summarise(&current.prefix, current.summarised, self.pace)
+    }
+
+    fn small(&mut self) -> Result<(), IndexError> {
+        for entry in &self.from.cursors {
+            let (key, value) = entry?;
+            small::cursor_value(&value)?;
+            let bytes = key.len() + value.len();
+            self.to.cursors.insert(key, value)?;
+            self.state.cursors += 1;
+            (self.pace)(self.to, bytes)?;
+        }
+        for entry in &self.from.domains {
+            let (key, value) = entry?;
+            self.to.domains.insert(key, value)?;
+            self.state.domains += 1;
+        }
+        for entry in &self.from.erased {
+            let (key, value) = entry?;
+            let (mailbox, upto) = small::erasure(&key, &value)?;
+            if self.kept.keeps_erasure(&mailbox, upto) {
+                self.to.erased.insert(key, value)?;
+                self.state.erased += 1;
+            }
+        }
+        self.sends()
+    }
+
+    fn sends(&mut self) -> Result<(), IndexError> {
+        let days: Vec<_> = {
+            let sends = self.from.sends.lock();
+            let sends = sends.unwrap_or_else(PoisonError::into_inner);
+            sends
+                .iter()
+                .map(|(day, tree)| (*day, tree.clone()))
+                .collect()
+        };
+        for (day, tree) in days {
+            let mut count = 0;
+            for entry in &tree {
+                let (key, value) = entry?;
+                let domain = key::domain(&key).ok_or_else(|| IndexError::damaged("a send"))?;
+                if !self.kept.keeps_send(&domain, small::first_of_send(&value)?) {
+                    continue;
+                }
+                let bytes = key.len() + value.len();
+                self.to.sends_tree_of(day)?.insert(key, value)?;
+                count += 1;
+                (self.pace)(self.to, bytes)?;
+            }
+            if count > 0 {
+                self.state.sends.insert(day, count);
+            }
+        }
+        Ok(())
+    }
+}
