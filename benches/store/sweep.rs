@@ -13,8 +13,8 @@ use crate::{disk, years};
 
 /// Sent meanwhile; a server of this size sees so many on a busy day.
 const MESSAGES_A_MS: u32 = 4;
-/// How long it is sent without a sweep, for the normal figures.
-const NORMAL: Duration = Duration::from_secs(15);
+/// How long it is sent without a sweep, for the normal figures: checkpoints belong to them.
+const NORMAL: Duration = Duration::from_secs(45);
 const SLICE: Duration = Duration::from_millis(200);
 const SWEPT_WITHIN: Duration = Duration::from_secs(1_200);
 
