@@ -8,6 +8,7 @@ use std::thread::{Builder as ThreadBuilder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::api::OpenError;
+use super::breather::Breather;
 use super::domains::Domains;
 use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, Kept, guarded, place};
@@ -21,10 +22,6 @@ use crate::model::MsgId;
 pub(super) const SYNC_BYTES: usize = 1 << 20;
 /// The same while nobody waits but for the index itself.
 const SYNC_BYTES_ALONE: usize = 8 << 20;
-/// An index that is made beside the one that counts pauses behind each of these, for so long:
-/// others wait for the same disk.
-const BESIDE_BYTES: usize = 64 << 10;
-const BESIDE_PAUSE: Duration = Duration::from_millis(2);
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// Space that writing a generation leaves free beside what it may take itself.
@@ -208,7 +205,11 @@ impl Builder {
         };
         std::thread::scope(|scope| {
             let mut writing = Writing::default();
+            let mut breather = Breather::new();
             let mut visit = |records: Vec<Record>, behind: Position| -> Result<(), BuildError> {
+                if target.is_paced {
+                    breather.step();
+                }
                 if stop() {
                     return Err(IndexError::Sled("the store is closing".to_owned()).into());
                 }
@@ -264,7 +265,7 @@ impl Builder {
     ) -> Result<Self, BuildError> {
         let number = place::free_number(&site.dir)?;
         let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
-        let mut pauses = Pauses::default();
+        let mut breather = Breather::new();
         let mut unsynced = 0;
         let mut pace = |index: &Index, bytes: usize| {
             if stop() {
@@ -275,7 +276,7 @@ impl Builder {
                 index.sync()?;
                 unsynced = 0;
             }
-            pauses.behind(bytes);
+            breather.step();
             Ok(())
         };
         let state = guarded(|| from.copy(state, &index, number, kept, &mut pace))?;
@@ -308,23 +309,6 @@ impl Builder {
     }
 }
 
-/// The pauses of what is made beside the index that counts.
-#[derive(Default)]
-struct Pauses {
-    bytes: usize,
-}
-
-impl Pauses {
-    /// So many bytes were written.
-    fn behind(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        if self.bytes >= BESIDE_BYTES {
-            self.bytes = 0;
-            std::thread::sleep(BESIDE_PAUSE);
-        }
-    }
-}
-
 /// What generations are written into.
 #[derive(Clone, Copy)]
 struct Target<'a> {
@@ -345,10 +329,10 @@ impl Target<'_> {
             true => SYNC_BYTES_ALONE,
             false => SYNC_BYTES,
         };
-        let mut pauses = Pauses::default();
-        let mut on = |bytes| {
+        let mut breather = Breather::new();
+        let mut on = |_| {
             if self.is_paced {
-                pauses.behind(bytes);
+                breather.step();
             }
             Ok(())
         };

@@ -181,7 +181,7 @@ impl Checkpointer {
         };
         let taken = guarded(|| self.succeed(*builder));
         if let Err(error) = &taken {
-            tracing::warn!(%error, "the index that was made anew is not taken");
+            tracing::warn!(%error, "an exchange of the index did not come to its end");
         }
         self.shared.signal().succeeded = Some(taken.is_ok());
         self.shared.changed.notify_all();
@@ -215,13 +215,8 @@ impl Checkpointer {
         self.state = state;
         self.note_state();
         let old = self.shared.set_index(Some(Arc::new(builder.index)));
-        let closed = old.map_or(Ok(()), retire);
-        let removed = closed.and_then(|()| Ok(place::remove_all_but(dir, self.state.number)?));
-        // It is in place all the same; the next start removes what is left of the old one.
-        if let Err(error) = removed {
-            tracing::warn!(%error, "the index that was replaced stays on disk for now");
-        }
-        Ok(())
+        // It is in place all the same; but the old one is not to be removed while it is read.
+        Ok(old.map_or(Ok(()), retire)?)
     }
 
     /// Makes the index anew from the journal, `frozen` included.

@@ -18,6 +18,7 @@
 mod api;
 mod backup;
 mod body;
+mod breather;
 mod builder;
 mod check;
 mod checkpoint;

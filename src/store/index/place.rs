@@ -4,12 +4,15 @@
 //! way out, and may be removed whenever nobody has it open. So an index is exchanged for
 //! another by one small write.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+/// A large file that is removed gives back so much at once, and pauses then.
+const SHRINK_BYTES: u64 = 4 << 20;
+const SHRINK_PAUSE: Duration = Duration::from_millis(2);
 const PARENT: &str = "db";
 const BROKEN: &str = "db.broken-";
 
@@ -120,10 +123,26 @@ fn entries(dir: &Path) -> io::Result<Vec<String>> {
 
 /// What stands in an index's place need not be a directory.
 fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path)?.is_dir() {
-        true => std::fs::remove_dir_all(path),
-        false => std::fs::remove_file(path),
+    if !std::fs::symlink_metadata(path)?.is_dir() {
+        return std::fs::remove_file(path);
     }
+    for file in files(path)? {
+        shrink(&file)?;
+    }
+    std::fs::remove_dir_all(path)
+}
+
+/// Gives a file's space back bit by bit: a file system that frees all of it at once holds up
+/// whoever syncs meanwhile.
+fn shrink(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let mut bytes = file.metadata()?.len();
+    while bytes > SHRINK_BYTES {
+        bytes -= SHRINK_BYTES;
+        file.set_len(bytes)?;
+        std::thread::sleep(SHRINK_PAUSE);
+    }
+    Ok(())
 }
 
 fn files(path: &Path) -> io::Result<Vec<PathBuf>> {

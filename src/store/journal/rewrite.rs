@@ -24,6 +24,9 @@ pub(crate) trait Sieve {
     /// Why it cannot say.
     type Error: From<OpenError> + From<io::Error>;
 
+    /// Called behind each piece of work; may pause or stop it.
+    fn step(&mut self) -> Result<(), Self::Error>;
+
     /// Whether something of the record is gone, so that its segment has to be made anew.
     fn is_stale(&mut self, record: &Record) -> Result<bool, Self::Error>;
 
@@ -123,14 +126,20 @@ impl Sealed {
         dir: &Path,
         sieve: &mut S,
     ) -> Result<bool, S::Error> {
-        let mut stale = false;
-        self.read(files, dir, &mut |records| {
+        let read = self.read(files, dir, &mut |records| {
             for record in &records {
-                stale = stale || sieve.is_stale(record)?;
+                sieve.step().map_err(Ended::Failed)?;
+                if sieve.is_stale(record).map_err(Ended::Failed)? {
+                    return Err(Ended::Stale);
+                }
             }
-            Ok::<_, S::Error>(())
-        })?;
-        Ok(stale)
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok(false),
+            Err(Ended::Stale) => Ok(true),
+            Err(Ended::Failed(error)) => Err(error),
+        }
     }
 
     /// Makes the segment anew.
@@ -174,6 +183,7 @@ impl Sealed {
         let mut left = Vec::new();
         self.read(files, dir, &mut |records| {
             for record in records {
+                sieve.step()?;
                 sieve.sift(record, &mut left)?;
             }
             for record in left.drain(..) {
@@ -192,7 +202,7 @@ impl Sealed {
             packer.write_all(frame.seal(header.generation, sequence))?;
         }
         let packed = packer.finish()?;
-        let read = count_records(files, &packed.temporary, &header)?;
+        let read = count_records(files, &packed.temporary, &header, sieve)?;
         if read != written {
             let what = format!("a segment made anew holds {read} records instead of {written}");
             return Err(io::Error::other(what).into());
@@ -210,12 +220,25 @@ impl From<OpenError> for Interrupted {
     }
 }
 
+/// Why a segment was not looked through to its end.
+enum Ended<E> {
+    Stale,
+    Failed(E),
+}
+
+impl<E: From<OpenError>> From<OpenError> for Ended<E> {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 /// How many records a segment holds, all of which decode.
-fn count_records(
+fn count_records<S: Sieve>(
     files: &dyn FileSystem,
     path: &Path,
     header: &SegmentHeader,
-) -> Result<u64, OpenError> {
+    sieve: &mut S,
+) -> Result<u64, S::Error> {
     let damaged = |offset, what| OpenError::Damaged {
         path: path.to_owned(),
         offset,
@@ -223,7 +246,7 @@ fn count_records(
     };
     let mut stream = SegmentStream::open(files, path)?;
     if stream.header() != header {
-        return Err(damaged(0, "its header reads differently".to_owned()));
+        return Err(damaged(0, "its header reads differently".to_owned()).into());
     }
     let mut sequence = header.first_sequence;
     let mut count = 0;
@@ -234,12 +257,13 @@ fn count_records(
                 let records = decode(&frame).map_err(|what| damaged(offset, what))?;
                 count += records.len() as u64;
                 sequence += 1;
+                sieve.step()?;
             }
             Ok(Step::End) => return Ok(count),
             Ok(Step::Frame(_) | Step::Bad) => {
-                return Err(damaged(offset, "a frame reads differently".to_owned()));
+                return Err(damaged(offset, "a frame reads differently".to_owned()).into());
             }
-            Err(error) => return Err(unreadable(path, offset, error)),
+            Err(error) => return Err(unreadable(path, offset, error).into()),
         }
     }
 }

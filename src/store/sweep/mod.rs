@@ -22,6 +22,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::api::AppendError;
+use super::breather::Breather;
 use super::builder::BuildError;
 use super::index::place;
 use super::journal::{Sealed, last_id_before, list};
@@ -249,6 +250,7 @@ impl Sweeper {
             gone,
             index: shared.index()?,
             stop: &stop,
+            breather: Breather::new(),
             dropped: 0,
             keeps_erasures: false,
             forgotten: HashMap::new(),

@@ -112,7 +112,7 @@ fn hand_over(shared: &Shared, builder: Builder) -> Result<(), SweepError> {
         match succeeded {
             Some(true) => return Ok(()),
             Some(false) => {
-                let what = "the index that was made anew was not taken".to_owned();
+                let what = "an exchange of the index did not come to its end".to_owned();
                 return Err(IndexError::Sled(what).into());
             }
             None if stops(shared) || ended => return Err(SweepError::Stopped),

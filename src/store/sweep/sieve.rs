@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::api::OpenError;
+use super::super::breather::Breather;
 use super::super::cursors::CursorChange;
 use super::super::index::{Index, IndexError, guarded};
 use super::super::journal;
@@ -41,6 +42,7 @@ pub(super) struct Sieve<'a> {
     pub(super) index: Arc<Index>,
     /// Whether the store closes.
     pub(super) stop: &'a dyn Fn() -> bool,
+    pub(super) breather: Breather,
     /// No record of an erasure is to go: something that it hides could not be removed.
     pub(super) keeps_erasures: bool,
     /// Messages that are gone from the journal.
@@ -99,10 +101,15 @@ impl Sieve<'_> {
 impl journal::Sieve for Sieve<'_> {
     type Error = SweepError;
 
-    fn is_stale(&mut self, record: &Record) -> Result<bool, SweepError> {
-        if (self.stop)() {
-            return Err(SweepError::Stopped);
+    fn step(&mut self) -> Result<(), SweepError> {
+        self.breather.step();
+        match (self.stop)() {
+            true => Err(SweepError::Stopped),
+            false => Ok(()),
         }
+    }
+
+    fn is_stale(&mut self, record: &Record) -> Result<bool, SweepError> {
         Ok(match record {
             Record::Send { messages, .. } => messages.iter().any(|m| self.is_gone(m)),
             // Only along with messages: it alone is not worth an index that is made anew.
@@ -112,9 +119,6 @@ impl journal::Sieve for Sieve<'_> {
     }
 
     fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), SweepError> {
-        if (self.stop)() {
-            return Err(SweepError::Stopped);
-        }
         match record {
             Record::Send {
                 messages,
