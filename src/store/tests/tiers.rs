@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::super::builder;
-use super::super::index::{Index, IndexError, IndexState};
+use super::super::index::{Index, IndexError, IndexState, Kept};
 use super::super::journal::Position;
 use super::super::tail::{Batch, Tail};
 use super::*;
@@ -29,6 +29,7 @@ struct World {
     tail: Tail,
     random: Random,
     messages: Vec<Message>,
+    made: u64,
 }
 
 impl World {
@@ -39,6 +40,7 @@ impl World {
             tail: Tail::new(MsgId::ZERO, Position::START),
             random: Random(seed),
             messages: Vec::new(),
+            made: 0,
         }
     }
 
@@ -54,8 +56,9 @@ impl World {
             "busy"
         };
         let long = self.random.below(200) == 0;
+        self.made += 1;
         Message {
-            id: MsgId((self.messages.len() as u64 + 1) * STEP_US + self.random.below(STEP_US)),
+            id: MsgId(self.made * STEP_US + self.random.below(STEP_US)),
             mailbox: mailbox("d", to),
             to_resource: None,
             from_id: user(&format!("s{from}")),
@@ -189,4 +192,87 @@ fn a_heap_that_is_short_is_noticed() {
     heap.unwrap().set_len(state.heap_bytes - 1).unwrap();
     let index = Index::open(dir.path(), 4 << 20).unwrap();
     assert!(index.verify(&mut state.clone()).is_err());
+}
+
+/// Keeps of one mailbox what is above this id, and of the others everything.
+struct Above(&'static str, MsgId);
+
+impl Kept for Above {
+    fn floor(&self, of: &Mailbox) -> MsgId {
+        match *of == mailbox("d", self.0) {
+            true => self.1,
+            false => MsgId::ZERO,
+        }
+    }
+
+    fn keeps_send(&self, _: &Domain, _: MsgId) -> bool {
+        true
+    }
+
+    fn keeps_erasure(&self, _: &Mailbox, _: MsgId) -> bool {
+        true
+    }
+}
+
+fn copied(world: &World, to: &Path, kept: &Above) -> Result<(Index, IndexState), IndexError> {
+    let index = Index::open(to, 4 << 20).unwrap();
+    let mut on = |_: &Index, _| Ok(());
+    let state = world.index.copy(&world.state, &index, 2, kept, &mut on)?;
+    Ok((index, state))
+}
+
+#[test]
+fn a_copy_has_what_is_kept_in_every_tier() {
+    for (seed, part, mailbox_name) in [(7, 0, "busy"), (8, 3, "busy"), (9, 4, "quiet")] {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut world = World::new(old.path(), seed);
+        for _ in 0..8 {
+            world.checkpoint(1_500, 0);
+        }
+        // What a later generation has written so far is not part of it.
+        let later: Vec<Message> = (0..500).map(|_| world.message()).collect();
+        world.tail.push_messages(Batch::new(&later));
+        let half = world.tail.freeze();
+        let mut left = 20;
+        let mut stop = |_| {
+            left -= 1;
+            (left > 0)
+                .then_some(())
+                .ok_or(IndexError::Sled("stop".to_owned()))
+        };
+        builder::apply(&world.index, &half, &world.state, 0, 1 << 20, &mut stop).unwrap_err();
+        let floor = world.messages[(world.messages.len() - 1) * part / 4].id;
+        let kept = Above(mailbox_name, floor);
+        let (index, state) = copied(&world, new.path(), &kept).unwrap();
+        let mut copy = World::new(&new.path().join("unused"), seed);
+        copy.messages = world.messages;
+        copy.messages
+            .retain(|message| message.id > kept.floor(&message.mailbox));
+        assert_eq!(state.messages, copy.messages.len() as u64);
+        index.verify(&mut state.clone()).unwrap();
+        (copy.index, copy.state) = (index, state);
+        copy.check("busy");
+        copy.check("quiet");
+        // And it goes on from there.
+        copy.made = world.made;
+        copy.checkpoint(700, 2);
+        copy.check("busy");
+        copy.check("quiet");
+    }
+}
+
+#[test]
+fn what_is_missing_is_noticed_by_a_copy() {
+    for missing in [0, 1] {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut world = World::new(old.path(), 5);
+        world.checkpoint(1_000, 0);
+        match missing {
+            0 => world.index.lose_first_of("messages"),
+            _ => world.state.messages += 1,
+        }
+        let kept = Above("busy", MsgId::ZERO);
+        let noticed = copied(&world, new.path(), &kept);
+        assert!(matches!(noticed, Err(IndexError::Damaged(_))), "{missing}");
+    }
 }
