@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::super::files::FileSystem;
 use super::super::journal::{
-    Frame, HEADER_BYTES, SegmentHeader, SegmentStream, Step, find_valid, uncompressed,
+    Frame, HEADER_BYTES, PART_BYTES, SegmentHeader, SegmentStream, Step, ZSTD_MAGIC, find_valid,
 };
 
 /// What a decoder is asked for at once: it loses what it made before an error.
@@ -122,7 +122,7 @@ fn search(
 /// The uncompressed bytes of a segment, as far as they can be had.
 pub(in crate::store) struct Plain {
     bytes: Vec<u8>,
-    /// Whether that is all.
+    /// Whether that is all, to its end.
     whole: bool,
 }
 
@@ -154,27 +154,67 @@ impl Plain {
 /// Reads what can be read of a segment.
 pub(in crate::store) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
     let mut bytes = Vec::new();
-    let whole = decode(files, path, PIECE_BYTES, 0, &mut bytes).is_ok();
-    if !whole {
-        // Again, and from there byte by byte: a frame may end right before the error.
-        let known = bytes.len();
-        if let Err(error) = decode(files, path, 1, known, &mut bytes) {
-            tracing::debug!(%error, "a segment is readable only in part");
-        }
+    let read = files.read_on(path).and_then(|file| {
+        let mut file = file.take(SEGMENT_BYTES_MAX);
+        file.read_to_end(&mut bytes)
+    });
+    let whole = read.is_ok();
+    let found = Plain { bytes, whole };
+    // Compressed or not, its first bytes may be what is damaged.
+    if !found.bytes.starts_with(&ZSTD_MAGIC) && found.infer(0, 0).is_some() {
+        return found;
     }
-    Plain { bytes, whole }
+    let mut plain = Plain {
+        bytes: Vec::new(),
+        whole,
+    };
+    let mut rest = found.bytes.as_slice();
+    while !rest.is_empty() && plain.bytes.len() < SEGMENT_BYTES_MAX as usize {
+        let length = plain.unpack(rest);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    plain.whole &= whole;
+    plain
 }
 
-/// Appends what is behind the first `skip` bytes, `piece_bytes` at a time.
+impl Plain {
+    /// Takes the compressed part that `rest` begins with, as far as it can be had; answers where
+    /// the next one begins.
+    fn unpack(&mut self, rest: &[u8]) -> usize {
+        let begin = self.bytes.len();
+        self.whole = decode(rest, PIECE_BYTES, 0, &mut self.bytes).is_ok();
+        let length = zstd::zstd_safe::find_frame_compressed_size(rest);
+        if let (true, Ok(length)) = (self.whole, length) {
+            return length;
+        }
+        // Again, and from there byte by byte: a frame may end right before the error.
+        let known = self.bytes.len() - begin;
+        if let Err(error) = decode(rest, 1, known, &mut self.bytes) {
+            tracing::debug!(%error, "a segment is readable only in part");
+        }
+        // What is missing is made up, so that what follows is found where it was.
+        if let Ok(Some(bytes)) = zstd::zstd_safe::get_frame_content_size(rest)
+            && bytes <= PART_BYTES as u64
+        {
+            let end = self.bytes.len().max(begin + bytes as usize);
+            self.bytes.resize(end, 0);
+        }
+        let magics = rest.windows(ZSTD_MAGIC.len()).skip(1);
+        let next = magics.enumerate().find(|(_, bytes)| *bytes == ZSTD_MAGIC);
+        next.map_or(rest.len(), |(at, _)| at + 1)
+    }
+}
+
+/// Appends what is behind the first `skip` bytes of the part that `compressed` begins with,
+/// `piece_bytes` at a time.
 fn decode(
-    files: &dyn FileSystem,
-    path: &Path,
+    compressed: &[u8],
     piece_bytes: usize,
     skip: usize,
     bytes: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let (source, _) = uncompressed(files, path)?;
-    let mut source = source.take(SEGMENT_BYTES_MAX);
+    let part = zstd::stream::Decoder::with_buffer(compressed)?.single_frame();
+    let mut source = part.take(SEGMENT_BYTES_MAX);
     let mut piece = vec![0; PIECE_BYTES];
     let mut skipped = 0;
     while skipped < skip {
@@ -196,3 +236,70 @@ fn decode(
 
 /// Where the first frame of a segment begins.
 pub(in crate::store) const FIRST_FRAME: u64 = HEADER_BYTES as u64;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::super::files::RealFileSystem;
+    use super::super::super::journal::{FrameBuffer, SegmentName, compress};
+    use super::*;
+
+    const FRAMES: u64 = 300;
+    /// So that there are some frames in each part.
+    const FRAME_BYTES: usize = PART_BYTES / 60;
+
+    fn right_frames(path: &Path) -> Vec<(u64, u64)> {
+        let stream = SegmentStream::open(&RealFileSystem, path).unwrap();
+        let mut right = Vec::new();
+        read(&RealFileSystem, path, stream, &mut |piece| {
+            if let Piece::Frame(offset, frame) = piece {
+                right.push((offset, frame.sequence));
+            }
+            true
+        });
+        right
+    }
+
+    #[test]
+    fn damage_to_one_part_of_a_compressed_segment_loses_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = SegmentName {
+            number: 1,
+            first_id: 1,
+        };
+        let path = name.path(dir.path());
+        let header = SegmentHeader {
+            number: 1,
+            generation: 7,
+            ..SegmentHeader::default()
+        };
+        let mut bytes = header.encode().to_vec();
+        let mut frame = FrameBuffer::default();
+        let mut random = 1_u64;
+        for sequence in 0..FRAMES {
+            frame.clear();
+            frame.push(|out| {
+                out.extend((0..FRAME_BYTES).map(|_| {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005);
+                    random = random.wrapping_add(1);
+                    b'a' + (random >> 60) as u8
+                }));
+            });
+            bytes.extend_from_slice(frame.seal(7, sequence));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        compress(&RealFileSystem, dir.path(), name).unwrap();
+        let packed = std::fs::read(&path).unwrap();
+        let whole = right_frames(&path);
+        assert_eq!(whole.len() as u64, FRAMES);
+        for part in 1..10 {
+            let mut damaged = packed.clone();
+            damaged[packed.len() * part / 10] ^= 0x10;
+            std::fs::write(&path, &damaged).unwrap();
+            let right = right_frames(&path);
+            let lost = FRAMES - right.len() as u64;
+            assert!((1..=62).contains(&lost), "{lost} of {FRAMES}");
+            assert!(right.iter().all(|frame| whole.contains(frame)));
+        }
+    }
+}

@@ -8,6 +8,7 @@
 //! is damaged is reported with file and offset, never skipped.
 
 mod frame;
+mod pack;
 mod reader;
 mod rewrite;
 mod segment;
@@ -15,10 +16,11 @@ mod stream;
 mod writer;
 
 pub(super) use frame::{Frame, FrameBuffer, find_valid};
+pub(super) use pack::{PART_BYTES, Packer, compress};
 pub(super) use reader::{End, Outcome, check_headers, clear, list, replay};
 pub(super) use rewrite::{Sealed, Sieve, last_id_before};
 pub(super) use segment::{
-    HEADER_BYTES, Packer, SegmentHeader, SegmentName, TEMPORARY, compress, is_compressed,
+    HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC, is_compressed,
 };
 pub(super) use stream::{SegmentStream, Step, uncompressed};
 pub(super) use writer::{Writer, WriterStart};

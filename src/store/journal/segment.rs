@@ -5,20 +5,17 @@
 //! uncompressed bytes are exactly those it had. Never changed after that.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, BufWriter, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::files::{FileSystem, FileWriter, JournalFile};
+use super::super::files::JournalFile;
 
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"rbxJRNL\n";
 const FORMAT: u32 = 1;
-pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Fast enough to keep up with the committer on part of a core.
-const ZSTD_LEVEL: i32 = 1;
-/// Compared at once.
-const COMPARED_BYTES: u64 = 64 << 10;
+/// What a compressed segment, and each of its parts, begins with.
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// In a header's flags: see [`SegmentHeader::rewritten_to`].
 const REWRITTEN: u32 = 1;
 /// What a temporary file's name ends with.
@@ -146,109 +143,9 @@ pub(crate) fn is_compressed(file: &dyn JournalFile) -> io::Result<bool> {
     Ok(file.read_start(&mut magic)? == 4 && magic == ZSTD_MAGIC)
 }
 
-/// A compressed segment in the making, under a temporary name.
-pub(crate) struct Packer<'a> {
-    files: &'a dyn FileSystem,
-    temporary: PathBuf,
-    path: PathBuf,
-    encoder: zstd::stream::Encoder<'static, BufWriter<FileWriter>>,
-}
-
-impl<'a> Packer<'a> {
-    /// Begins the compressed form of a segment.
-    pub(crate) fn begin(
-        files: &'a dyn FileSystem,
-        dir: &Path,
-        name: SegmentName,
-    ) -> io::Result<Self> {
-        let path = name.path(dir);
-        let temporary = name.temporary(dir);
-        let file = FileWriter::new(files.create(&temporary)?);
-        let mut encoder = zstd::stream::Encoder::new(BufWriter::new(file), ZSTD_LEVEL)?;
-        encoder.include_checksum(true)?;
-        Ok(Self {
-            files,
-            temporary,
-            path,
-            encoder,
-        })
-    }
-
-    /// Makes it durable under its temporary name, whose path is the answer.
-    pub(crate) fn finish(self) -> io::Result<Packed<'a>> {
-        let file = self.encoder.finish()?.into_inner();
-        file.map_err(|error| error.into_error())?.sync_data()?;
-        Ok(Packed {
-            files: self.files,
-            temporary: self.temporary,
-            path: self.path,
-        })
-    }
-}
-
-impl io::Write for Packer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.encoder.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.encoder.flush()
-    }
-}
-
-/// A compressed segment that is whole and durable, but not in its place.
-pub(crate) struct Packed<'a> {
-    files: &'a dyn FileSystem,
-    /// Where it is.
-    pub(crate) temporary: PathBuf,
-    path: PathBuf,
-}
-
-impl Packed<'_> {
-    /// Puts it in the place of the segment. At any moment the name leads to a whole file.
-    pub(crate) fn put_in_place(self, dir: &Path) -> io::Result<()> {
-        self.files.rename(&self.temporary, &self.path)?;
-        self.files.sync_dir(dir)
-    }
-}
-
-/// Puts the compressed form in the place of a sealed segment.
-pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
-    let path = name.path(dir);
-    if is_compressed(files.open(&path)?.as_ref())? {
-        return Ok(());
-    }
-    let mut packer = Packer::begin(files, dir, name)?;
-    io::copy(&mut files.read_on(&path)?, &mut packer)?;
-    let packed = packer.finish()?;
-    // The journal is the truth: it is not replaced by anything that was not read back.
-    let mut unpacked = zstd::stream::Decoder::new(files.read_on(&packed.temporary)?)?;
-    if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
-        return Err(io::Error::other("the compressed segment reads differently"));
-    }
-    packed.put_in_place(dir)
-}
-
-fn reads_alike(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
-    let (mut left, mut right) = (Vec::new(), Vec::new());
-    loop {
-        left.clear();
-        right.clear();
-        one.take(COMPARED_BYTES).read_to_end(&mut left)?;
-        other.take(COMPARED_BYTES).read_to_end(&mut right)?;
-        if left != right {
-            return Ok(false);
-        }
-        if left.is_empty() {
-            return Ok(true);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::files::RealFileSystem;
     use super::*;
 
     #[test]
@@ -302,23 +199,5 @@ mod tests {
         for other in ["00000042-1764.log.new", "42-1764.log", "x", ".gitignore"] {
             assert_eq!(SegmentName::parse(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_compressed_segment_has_the_same_name_and_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = SegmentName {
-            number: 1,
-            first_id: 1,
-        };
-        let bytes = b"header and frames ".repeat(10_000);
-        std::fs::write(name.path(dir.path()), &bytes).unwrap();
-        compress(&RealFileSystem, dir.path(), name).unwrap();
-        let size = std::fs::metadata(name.path(dir.path())).unwrap().len();
-        assert!(size < bytes.len() as u64 / 10);
-        let packed = std::fs::read(name.path(dir.path())).unwrap();
-        assert_eq!(zstd::stream::decode_all(packed.as_slice()).unwrap(), bytes);
-        let file = RealFileSystem.open(&name.path(dir.path())).unwrap();
-        assert!(is_compressed(file.as_ref()).unwrap());
     }
 }
