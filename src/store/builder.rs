@@ -19,7 +19,7 @@ use crate::model::MsgId;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
 /// commit finds the disk busy for long.
-pub(super) const SYNC_BYTES: usize = 1 << 20;
+const SYNC_BYTES: usize = 1 << 20;
 /// The same while nobody waits but for the index itself.
 const SYNC_BYTES_ALONE: usize = 8 << 20;
 /// A line of progress is logged so often.
@@ -43,17 +43,25 @@ pub(super) enum BuildError {
 }
 
 /// Writes a generation into the index and makes it durable, as it goes on and at the end.
-/// `between` is called after each write with its bytes and may pause or stop the work.
+/// `between` is called after each write with its bytes and may pause or stop the work; without
+/// it, the work is done as fast as it can be.
 pub(super) fn apply(
     index: &Index,
     generation: &Generation,
     state: &IndexState,
     day_min: u64,
-    sync_bytes: usize,
-    between: &mut dyn FnMut(usize) -> Result<(), IndexError>,
+    between: Option<&mut dyn FnMut(usize) -> Result<(), IndexError>>,
 ) -> Result<IndexState, IndexError> {
     let mut state = state.clone();
+    generation.begin_writing();
     let mut unsynced = 0;
+    let at_once = between.is_none();
+    let sync_bytes = match at_once {
+        true => SYNC_BYTES_ALONE,
+        false => SYNC_BYTES,
+    };
+    let mut nothing = |_| Ok(());
+    let between = between.unwrap_or(&mut nothing);
     let mut pace = |index: &Index, bytes: usize| {
         unsynced += bytes;
         if unsynced >= sync_bytes {
@@ -62,8 +70,10 @@ pub(super) fn apply(
         }
         between(bytes)
     };
-    generation.begin_writing();
-    index.apply_messages(generation, &mut pace)?;
+    match at_once {
+        true => index.apply_messages_at_once(generation, sync_bytes)?,
+        false => index.apply_messages(generation, &mut pace)?,
+    }
     index.apply_small(generation, day_min, &mut state, &mut pace)?;
     index.sync()?;
     state.heap_bytes = index.heap_bytes();
@@ -325,19 +335,16 @@ impl Target<'_> {
         if self.counts {
             expect_fewer_cursors(self.files, self.dir, frozen, state)?;
         }
-        let sync_bytes = match self.counts {
-            true => SYNC_BYTES_ALONE,
-            false => SYNC_BYTES,
-        };
         let mut breather = Breather::new();
-        let mut on = |_| {
-            if self.is_paced {
-                breather.step();
-            }
+        let mut pause = |_| {
+            breather.step();
             Ok(())
         };
-        let state =
-            guarded(|| apply(self.index, frozen, state, self.day_min, sync_bytes, &mut on))?;
+        let between: Option<&mut dyn FnMut(usize) -> Result<(), IndexError>> = match self.is_paced {
+            true => Some(&mut pause),
+            false => None,
+        };
+        let state = guarded(|| apply(self.index, frozen, state, self.day_min, between))?;
         if self.counts {
             save(self.files, self.dir, &state)?;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::builder::{self, BuildError, Builder, SYNC_BYTES, Site};
+use super::builder::{self, BuildError, Builder, Site};
 use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::shared::Shared;
 use super::tail::Generation;
@@ -170,7 +170,7 @@ impl Checkpointer {
         };
         guarded(|| {
             let state = &self.state;
-            builder::apply(&index, frozen, state, day_min, SYNC_BYTES, &mut between)
+            builder::apply(&index, frozen, state, day_min, Some(&mut between))
         })
     }
 

@@ -75,10 +75,11 @@ impl Shared {
             (tail.index_bound(mailbox), in_tail, below)
         };
         Ok(self.with_index(|index| {
-            let all = index.rank(mailbox, from, upto.min(bound))? + in_tail;
+            let list = index.list(mailbox, from)?;
+            let all = list.rank(upto.min(bound))? + in_tail;
             let hidden = match floor {
                 MsgId::ZERO => 0,
-                floor => index.rank(mailbox, from, floor.min(bound))? + below,
+                floor => list.rank(floor.min(bound))? + below,
             };
             Ok(all.saturating_sub(hidden))
         })?)
@@ -114,15 +115,16 @@ impl Shared {
         };
         // Of one and the same index: positions in another one need not be the same.
         let (mut messages, in_index, begin, end) = self.with_index(|index| {
+            let list = index.list(mailbox, from)?;
             let hidden = match floor {
                 MsgId::ZERO => 0,
-                floor => index.rank(mailbox, from, floor.min(bound))? + hidden_in_tail,
+                floor => list.rank(floor.min(bound))? + hidden_in_tail,
             };
-            let in_index = index.rank(mailbox, from, bound)?;
+            let in_index = list.rank(bound)?;
             let begin = positions.start.saturating_add(hidden);
             let end = positions.end.saturating_add(hidden);
             let wanted = begin..end.min(in_index);
-            Ok((index.slice(mailbox, from, wanted)?, in_index, begin, end))
+            Ok((list.slice(wanted)?, in_index, begin, end))
         })?;
         if end > in_index && begin < end {
             let skip = begin.saturating_sub(in_index);

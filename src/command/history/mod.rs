@@ -188,12 +188,7 @@ fn try_find(
     let starts = lists.ranks(store, query.low())?;
     let matching = spans(&starts, &ends);
     let total = len(&matching);
-    let as_of = match as_of {
-        _ if total == 0 => Some(MsgId::ZERO),
-        None => lists.nth(store, &matching, Order::Descending, 0)?,
-        as_of => as_of,
-    };
-    let mut listed = matching;
+    let mut listed = matching.clone();
     match query.place {
         Place::Page(number, _) => {
             let skipped = number.saturating_sub(1).saturating_mul(query.size);
@@ -213,6 +208,12 @@ fn try_find(
     }
     let count = len(&listed).min(query.size);
     let piece = lists.take(store, &mut listed.clone(), order, count)?;
+    let as_of = match as_of {
+        _ if total == 0 => Some(MsgId::ZERO),
+        None if listed == matching && order == Order::Descending => piece.first().map(|m| m.id),
+        None => lists.nth(store, &matching, Order::Descending, 0)?,
+        as_of => as_of,
+    };
     let end = match piece.last() {
         None => Some(MsgId::ZERO),
         Some(last) if piece.len() as u64 == count => Some(last.id),

@@ -4,14 +4,22 @@
 //! from its beginning after a crash in the midst of it.
 
 use std::collections::BTreeMap;
+use std::thread::Builder as ThreadBuilder;
 
 use super::super::tail::{Generation, TailMailbox};
 use super::chunk::{self, Append, Contents, Packing};
 use super::messages::{self, OpenChunk};
 use super::search::{self, Found};
 use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
-use super::{Index, IndexError, key};
+use super::{Index, IndexError, guarded, key};
 use crate::model::Mailbox;
+
+/// In the order of the trees, so that neighbours are written together.
+fn mailboxes(generation: &Generation) -> Vec<(&Mailbox, &TailMailbox)> {
+    let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
+    mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+    mailboxes
+}
 
 /// Told after each write how many bytes it was; paces and syncs, or stops the work.
 pub(in crate::store) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
@@ -23,8 +31,44 @@ impl Index {
         generation: &Generation,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
-        mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        self.apply_mailboxes(&mailboxes(generation), generation, pace)
+    }
+
+    /// The same with two threads, while nobody else needs the processor; makes it durable as it
+    /// goes on, after so many bytes.
+    pub(in crate::store) fn apply_messages_at_once(
+        &self,
+        generation: &Generation,
+        sync_bytes: usize,
+    ) -> Result<(), IndexError> {
+        let all = mailboxes(generation);
+        let (one, other) = all.split_at(all.len() / 2);
+        let write = |part: &[_]| {
+            let mut unsynced = 0;
+            let mut pace = |index: &Self, bytes: usize| {
+                unsynced += bytes;
+                if unsynced >= sync_bytes {
+                    index.sync()?;
+                    unsynced = 0;
+                }
+                Ok(())
+            };
+            guarded(|| self.apply_mailboxes(part, generation, &mut pace))
+        };
+        std::thread::scope(|scope| {
+            let beside = ThreadBuilder::new().name("index".to_owned());
+            let beside = beside.spawn_scoped(scope, || write(other))?;
+            write(one)?;
+            beside.join().unwrap_or(Err(IndexError::Panicked))
+        })
+    }
+
+    fn apply_mailboxes(
+        &self,
+        mailboxes: &[(&Mailbox, &TailMailbox)],
+        generation: &Generation,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
         let mut chunk = OpenChunk::default();
         for (mailbox, part) in mailboxes {
             self.apply_mailbox(mailbox, generation, part, &mut chunk, pace)?;

@@ -35,12 +35,10 @@ impl Heap {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Appends something, and answers where it is. Only the one writer of the index calls
-    /// this. What failed half-way is written over by what comes next.
+    /// Appends something, and answers where it is.
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let at = self.bytes();
+        let at = self.bytes.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         self.file.write_all_at(bytes, at)?;
-        self.bytes.store(at + bytes.len() as u64, Ordering::Release);
         Ok(at)
     }
 

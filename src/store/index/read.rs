@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::chunk::{Chunk, Opened};
 use super::messages::{self, Row};
 use super::search::{self, Found};
+use super::sender::View;
 use super::{Index, IndexError, key};
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
@@ -41,57 +42,19 @@ impl Index {
         decode().map_err(IndexError::Damaged)
     }
 
-    /// How many messages of the mailbox (from `from`) have an id of at most `upto`.
-    pub(in crate::store) fn rank(
-        &self,
-        mailbox: &Mailbox,
+    /// The messages of the mailbox (from `from`), for questions about their positions.
+    pub(in crate::store) fn list<'a>(
+        &'a self,
+        mailbox: &'a Mailbox,
         from: Option<&UserId>,
-        upto: MsgId,
-    ) -> Result<u64, IndexError> {
-        if let Some(from) = from {
-            return self.rank_from(mailbox, from, upto.0);
-        }
-        let prefix = key::prefix(mailbox);
-        let Some(found) = search::at_or_below(&self.messages, &prefix, upto.0)? else {
-            return Ok(0);
-        };
-        if found.head.last_id <= upto.0 {
-            return Ok(found.head.end());
-        }
-        let mut count = 0;
-        let visit = |row: Row<'_>| count += u64::from(row.id <= upto.0);
-        messages::each(&self.opened(&found)?, visit).map_err(IndexError::Damaged)?;
-        Ok(found.head.position + count)
-    }
-
-    /// The messages at these positions, oldest first.
-    pub(in crate::store) fn slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        positions: Range<u64>,
-    ) -> Result<Vec<Message>, IndexError> {
-        if positions.is_empty() {
-            return Ok(Vec::new());
-        }
-        if let Some(from) = from {
-            let ids = self.ids_from(mailbox, from, positions)?;
-            return self.by_ids(mailbox, &ids);
-        }
-        let prefix = key::prefix(mailbox);
-        let Some(first) = search::holding(&self.messages, &prefix, positions.start)? else {
-            return Ok(Vec::new());
-        };
-        let mut messages = Vec::new();
-        for found in search::upwards(&self.messages, &prefix, first.first_id) {
-            let found = found?;
-            if found.head.position >= positions.end {
-                break;
-            }
-            let wanted = |position, _| positions.contains(&position);
-            messages.extend(self.messages_of(mailbox, &found, wanted)?);
-        }
-        Ok(messages)
+    ) -> Result<List<'a>, IndexError> {
+        let sender = from.map(|from| self.view(mailbox, from)).transpose()?;
+        Ok(List {
+            index: self,
+            mailbox,
+            prefix: key::prefix(mailbox),
+            sender,
+        })
     }
 
     fn by_ids(&self, mailbox: &Mailbox, ids: &[u64]) -> Result<Vec<Message>, IndexError> {
@@ -143,6 +106,62 @@ impl Index {
                 bytes += message.content.len();
                 messages.push(message);
             }
+        }
+        Ok(messages)
+    }
+}
+
+/// The messages of a mailbox, or a sender's in it.
+pub(in crate::store) struct List<'a> {
+    index: &'a Index,
+    mailbox: &'a Mailbox,
+    prefix: Vec<u8>,
+    sender: Option<View>,
+}
+
+impl List<'_> {
+    /// How many of them have an id of at most `upto`.
+    pub(in crate::store) fn rank(&self, upto: MsgId) -> Result<u64, IndexError> {
+        if let Some(sender) = &self.sender {
+            return self.index.rank_from(sender, upto.0);
+        }
+        let found = search::at_or_below(&self.index.messages, &self.prefix, upto.0)?;
+        let Some(found) = found else {
+            return Ok(0);
+        };
+        if found.head.last_id <= upto.0 {
+            return Ok(found.head.end());
+        }
+        let mut count = 0;
+        let visit = |row: Row<'_>| count += u64::from(row.id <= upto.0);
+        messages::each(&self.index.opened(&found)?, visit).map_err(IndexError::Damaged)?;
+        Ok(found.head.position + count)
+    }
+
+    /// Those at these positions, oldest first.
+    pub(in crate::store) fn slice(
+        &self,
+        positions: Range<u64>,
+    ) -> Result<Vec<Message>, IndexError> {
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(sender) = &self.sender {
+            let ids = self.index.ids_from(sender, positions)?;
+            return self.index.by_ids(self.mailbox, &ids);
+        }
+        let tree = &self.index.messages;
+        let Some(first) = search::holding(tree, &self.prefix, positions.start)? else {
+            return Ok(Vec::new());
+        };
+        let mut messages = Vec::new();
+        for found in search::upwards(tree, &self.prefix, first.first_id) {
+            let found = found?;
+            if found.head.position >= positions.end {
+                break;
+            }
+            let wanted = |position, _| positions.contains(&position);
+            messages.extend(self.index.messages_of(self.mailbox, &found, wanted)?);
         }
         Ok(messages)
     }

@@ -6,8 +6,9 @@ use super::search;
 use super::{Index, IndexError, key, messages, senders};
 use crate::model::{Mailbox, UserId};
 
-/// What a sender has in a mailbox.
-struct View {
+/// What a sender has in a mailbox, as it was found at one time: it stays right whatever a
+/// checkpoint moves later.
+pub(super) struct View {
     /// What its keys begin with.
     prefix: Vec<u8>,
     /// How many messages its keys have.
@@ -18,7 +19,7 @@ struct View {
 
 impl Index {
     /// Looks at the tiers in the order that misses nothing.
-    fn view(&self, mailbox: &Mailbox, from: &UserId) -> Result<View, IndexError> {
+    pub(super) fn view(&self, mailbox: &Mailbox, from: &UserId) -> Result<View, IndexError> {
         let from = from.as_str().as_bytes();
         let mailbox = key::prefix(mailbox);
         let mut later = Vec::new();
@@ -49,14 +50,8 @@ impl Index {
         })
     }
 
-    /// How many messages of the mailbox from `from` have an id of at most `upto`.
-    pub(super) fn rank_from(
-        &self,
-        mailbox: &Mailbox,
-        from: &UserId,
-        upto: u64,
-    ) -> Result<u64, IndexError> {
-        let view = self.view(mailbox, from)?;
+    /// How many of the sender's messages have an id of at most `upto`.
+    pub(super) fn rank_from(&self, view: &View, upto: u64) -> Result<u64, IndexError> {
         if view.later.first().is_some_and(|first| *first <= upto) {
             let later = view.later.partition_point(|id| *id <= upto);
             return Ok(view.keyed + later as u64);
@@ -71,14 +66,12 @@ impl Index {
         Ok(found.head.position + ids.partition_point(|id| *id <= upto) as u64)
     }
 
-    /// The ids of the messages at these positions among those from `from`.
+    /// The ids of the sender's messages at these positions.
     pub(super) fn ids_from(
         &self,
-        mailbox: &Mailbox,
-        from: &UserId,
+        view: &View,
         positions: Range<u64>,
     ) -> Result<Vec<u64>, IndexError> {
-        let view = self.view(mailbox, from)?;
         let mut ids = Vec::new();
         let keyed = positions.start..positions.end.min(view.keyed);
         if !keyed.is_empty() {

@@ -62,7 +62,7 @@ fn a_checkpoint_makes_room_step_by_step() {
             Ok(())
         };
         let state = IndexState::empty(1);
-        builder::apply(&index, &frozen, &state, 0, 1 << 20, &mut between).unwrap();
+        builder::apply(&index, &frozen, &state, 0, Some(&mut between)).unwrap();
         assert!((tail.fullness(max, false) - 0.5).abs() < 0.01);
         assert_eq!(tail.fullness(bytes, false), tail.fullness(bytes, true));
         assert!(

@@ -54,7 +54,7 @@ fn indexed(store: &Store, user: &str) -> u64 {
     let mailbox = mailbox("d", user);
     let shared = store.shared();
     shared
-        .with_index(|index| index.rank(&mailbox, None, MsgId::MAX))
+        .with_index(|index| index.list(&mailbox, None)?.rank(MsgId::MAX))
         .unwrap()
 }
 

@@ -91,15 +91,14 @@ impl World {
                     Ok(())
                 }
             };
-            let done = builder::apply(&self.index, &frozen, &self.state, 0, 1 << 20, &mut stop);
+            let done = builder::apply(&self.index, &frozen, &self.state, 0, Some(&mut stop));
             // What is there by now is right, whatever comes of the rest.
             self.index.verify(&mut self.state.clone()).unwrap();
             if done.is_ok() {
                 break;
             }
         }
-        let mut on = |_| Ok(());
-        let state = builder::apply(&self.index, &frozen, &self.state, 0, 1 << 20, &mut on);
+        let state = builder::apply(&self.index, &frozen, &self.state, 0, None);
         self.state = state.unwrap();
         self.tail.frozen = None;
         self.index.verify(&mut self.state.clone()).unwrap();
@@ -117,7 +116,13 @@ impl World {
             let theirs = all.iter().filter(|message| message.from_id == from);
             let theirs: Vec<&Message> = theirs.copied().collect();
             let count = theirs.len() as u64;
-            let rank = |upto| self.index.rank(&mailbox, Some(&from), upto).unwrap();
+            let rank = |upto| {
+                self.index
+                    .list(&mailbox, Some(&from))
+                    .unwrap()
+                    .rank(upto)
+                    .unwrap()
+            };
             assert_eq!(rank(MsgId::MAX), count, "{from}");
             let at = self.random.below(count + 1);
             let upto = theirs
@@ -126,7 +131,12 @@ impl World {
             let expected = theirs.iter().filter(|message| message.id <= upto).count();
             assert_eq!(rank(upto), expected as u64, "{from} up to {upto}");
             let end = at + self.random.below(150);
-            let slice = self.index.slice(&mailbox, Some(&from), at..end).unwrap();
+            let slice = self
+                .index
+                .list(&mailbox, Some(&from))
+                .unwrap()
+                .slice(at..end)
+                .unwrap();
             let expected: Vec<&Message> = theirs
                 .iter()
                 .skip(at as usize)
@@ -140,9 +150,21 @@ impl World {
             );
         }
         let total = all.len() as u64;
-        assert_eq!(self.index.rank(&mailbox, None, MsgId::MAX).unwrap(), total);
-        let at = self.random.below(total);
-        let slice = self.index.slice(&mailbox, None, at..at + 60).unwrap();
+        assert_eq!(
+            self.index
+                .list(&mailbox, None)
+                .unwrap()
+                .rank(MsgId::MAX)
+                .unwrap(),
+            total
+        );
+        let at = self.random.below(total + 1);
+        let slice = self
+            .index
+            .list(&mailbox, None)
+            .unwrap()
+            .slice(at..at + 60)
+            .unwrap();
         let expected: Vec<&Message> = all.iter().skip(at as usize).take(60).copied().collect();
         assert_eq!(slice.iter().collect::<Vec<_>>(), expected);
     }
@@ -240,7 +262,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
                 .then_some(())
                 .ok_or(IndexError::Sled("stop".to_owned()))
         };
-        builder::apply(&world.index, &half, &world.state, 0, 1 << 20, &mut stop).unwrap_err();
+        builder::apply(&world.index, &half, &world.state, 0, Some(&mut stop)).unwrap_err();
         let floor = world.messages[(world.messages.len() - 1) * part / 4].id;
         let kept = Above(mailbox_name, floor);
         let (index, state) = copied(&world, new.path(), &kept).unwrap();
