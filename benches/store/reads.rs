@@ -1,9 +1,10 @@
-//! Pages and queues, inside the store: in a mailbox with a tenth of all messages.
+//! Pages and queues, as the server finds them: in a mailbox with a tenth of all messages.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use relaybox::clock::SystemClock;
+use relaybox::command::history::{self, HistoryQuery, Order, Place, Senders};
 use relaybox::model::{MsgId, UserId};
 use relaybox::store::Store;
 
@@ -65,7 +66,7 @@ pub fn print_pages(medians_us: &[f64; PAGES.len()]) {
 pub fn report() {
     let figures = part::run("reads");
     println!(
-        "\n### Pages of {PAGE} in a mailbox of {:.0}, inside the store\n",
+        "\n### Pages of {PAGE} in a mailbox of {:.0}, without a server\n",
         figures.of("total")
     );
     print_pages(&std::array::from_fn(|n| figures.of(&n.to_string())));
@@ -89,12 +90,17 @@ pub fn run() {
         for _ in 0..TIMES {
             let all = store.rank(&mailbox, from.as_ref(), MsgId::MAX).unwrap();
             let page = page(all, *deep, &mut traffic);
+            let query = HistoryQuery {
+                mailbox: mailbox.clone(),
+                senders: from.clone().map_or(Senders::All, Senders::From),
+                since_ms: None,
+                until_ms: None,
+                as_of: None,
+                place: Place::Page(page, Order::Descending),
+                size: PAGE,
+            };
             let begun = Instant::now();
-            let total = store.rank(&mailbox, from.as_ref(), MsgId::MAX).unwrap();
-            let end = total - (page - 1) * PAGE;
-            let list = store
-                .slice(&mailbox, from.as_ref(), end - PAGE..end)
-                .unwrap();
+            let (_, list) = history::find(&store, &query).unwrap();
             times.push(begun.elapsed().as_secs_f64() * 1e6);
             assert_eq!(list.len() as u64, PAGE);
         }

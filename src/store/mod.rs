@@ -211,6 +211,12 @@ impl Store {
         self.shared().slice(mailbox, from, positions)
     }
 
+    /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so
+    /// do positions.
+    pub fn floor(&self, mailbox: &Mailbox) -> MsgId {
+        self.shared().floor(mailbox)
+    }
+
     /// The newest id that is durable and readable: nobody has seen a message above it.
     pub fn last_id(&self) -> MsgId {
         self.shared().tail().active.last_id

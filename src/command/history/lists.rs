@@ -78,10 +78,28 @@ impl Lists {
         })
     }
 
+    /// Below which ids each has nothing any more.
+    pub(super) fn floors(&self, store: &Store) -> Vec<MsgId> {
+        let floor = |list: &List| store.floor(&list.mailbox);
+        self.0.iter().map(floor).collect()
+    }
+
     /// How many messages of each have an id of at most `upto`.
     pub(super) fn ranks(&self, store: &Store, upto: MsgId) -> Result<Vec<u64>, ReadError> {
         let rank = |list: &List| store.rank(&list.mailbox, list.from.as_ref(), upto);
         self.0.iter().map(rank).collect()
+    }
+
+    /// Whether positions that were found behind these floors still count: nothing has gone since.
+    pub(super) fn count(
+        &self,
+        store: &Store,
+        floors: &[MsgId],
+        upto: MsgId,
+        ranks: &[u64],
+    ) -> Result<bool, ReadError> {
+        // A floor of the retention rises with the clock, mostly without anything below it.
+        Ok(self.floors(store) == floors || self.ranks(store, upto)? == ranks)
     }
 
     /// Reads the first of them, until there are `count_max` or they are many bytes; `spans` is then

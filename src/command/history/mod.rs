@@ -156,10 +156,12 @@ pub fn read_on(
     let lists = Lists::of(query);
     let piece = repeat(|| {
         let Rest { low, high, left } = page.rest;
+        let floors = lists.floors(store);
         let ends = lists.ranks(store, high)?;
         let mut spans = spans(&lists.ranks(store, low)?, &ends);
         let piece = lists.take(store, &mut spans, query.order(), left)?;
-        Ok((lists.ranks(store, high)? == ends).then_some(piece))
+        let still = lists.count(store, &floors, high, &ends)?;
+        Ok(still.then_some(piece))
     })?;
     page.rest.go_on(query.order(), &piece);
     Ok(piece)
@@ -184,6 +186,7 @@ fn try_find(
     // An id that the clock has not reached yet would not pin anything.
     let as_of = query.as_of.filter(|as_of| *as_of <= last);
     let high = as_of.unwrap_or(last).min(query.high());
+    let floors = lists.floors(store);
     let ends = lists.ranks(store, high)?;
     let starts = lists.ranks(store, query.low())?;
     let matching = spans(&starts, &ends);
@@ -219,7 +222,8 @@ fn try_find(
         Some(last) if piece.len() as u64 == count => Some(last.id),
         Some(_) => lists.nth(store, &listed, order, count - 1)?,
     };
-    let (Some(as_of), Some(end), true) = (as_of, end, lists.ranks(store, high)? == ends) else {
+    let still = lists.count(store, &floors, high, &ends)?;
+    let (Some(as_of), Some(end), true) = (as_of, end, still) else {
         return Ok(None);
     };
     let mut rest = match order {
