@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 /// Others wait for a processor or the disk for about so long at most,
 const WORK_MAX: Duration = Duration::from_micros(500);
-/// and have it to themselves for so long then.
-const PAUSE: Duration = Duration::from_millis(1);
+/// and have it to themselves for so many times as long then: a disk that is slow is left alone
+/// for longer.
+const PAUSE_FACTOR: u32 = 2;
+/// No pause is longer.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Makes the pauses of one thread's work.
 #[derive(Debug)]
@@ -23,8 +26,9 @@ impl Breather {
 
     /// Behind a piece of work: pauses if it is time.
     pub(super) fn step(&mut self) {
-        if self.since.elapsed() >= WORK_MAX {
-            std::thread::sleep(PAUSE);
+        let worked = self.since.elapsed();
+        if worked >= WORK_MAX {
+            std::thread::sleep((worked * PAUSE_FACTOR).min(PAUSE_MAX));
             self.since = Instant::now();
         }
     }

@@ -32,6 +32,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use heap::Heap;
 use sled::{Db, Tree};
@@ -114,6 +115,26 @@ pub(super) struct Index {
     file: File,
 }
 
+/// How long an index that was closed may still be locked: sled gives its lock up in threads of
+/// its own. Nobody else can have it, as the data directory is ours.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(5);
+const LOCKED: &str = "could not acquire lock";
+const LOCKED_PAUSE: Duration = Duration::from_millis(1);
+
+fn open_sled(config: &sled::Config) -> Result<Db, IndexError> {
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(error)
+                if error.to_string().contains(LOCKED) && begun.elapsed() < UNLOCKED_WITHIN =>
+            {
+                std::thread::sleep(LOCKED_PAUSE);
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
 const SENDS_PREFIX: &str = "sends-";
 /// sled counts a page's bytes on disk, of which it takes twice as many in memory, and looks
 /// at a page for the first time after some accesses more: so it is given a part of what it
@@ -127,7 +148,7 @@ impl Index {
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
             place::make(path)?;
-            let db = Self::config(path, cache_bytes).open()?;
+            let db = open_sled(&Self::config(path, cache_bytes))?;
             let mut sends = BTreeMap::new();
             for name in db.tree_names() {
                 let name = String::from_utf8_lossy(&name).into_owned();

@@ -12,7 +12,7 @@ use super::segment::{SegmentName, is_compressed};
 /// Fast enough to keep up with the committer on part of a core.
 const ZSTD_LEVEL: i32 = 1;
 /// Bytes of a part before compression.
-pub(crate) const PART_BYTES: usize = 256 << 10;
+pub(crate) const PART_BYTES: usize = 64 << 10;
 /// Compared at once.
 const COMPARED_BYTES: u64 = 64 << 10;
 

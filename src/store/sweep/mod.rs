@@ -44,6 +44,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// After a sweep comes a pause of so many times its length: whoever erases all the time costs
 /// a bounded part of the machine.
 const PAUSE_FACTOR: u32 = 4;
+/// And for each segment of the journal there is so long a pause: a sweep may leave one more, and
+/// each is looked at in every start.
+const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
 /// What has expired is looked for when this part of the retention has passed once more.
 const RETENTION_PART: u32 = 10;
 const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -123,6 +126,8 @@ pub(super) struct Sweeper {
     /// Erasures that the journal does not hold any more.
     forgotten: HashMap<Mailbox, MsgId>,
     not_before: Instant,
+    /// How many segments the journal had.
+    segments: u32,
     /// When what has expired was last looked for, and by which retention.
     expired: Option<(Instant, Retention)>,
     scrub: Scrub,
@@ -140,6 +145,7 @@ impl Sweeper {
             index_due: interrupted,
             forgotten: HashMap::new(),
             not_before: Instant::now(),
+            segments: 0,
             expired: None,
             scrub: Scrub::new(),
         })
@@ -158,15 +164,16 @@ impl Sweeper {
                 continue;
             }
             let begun = Instant::now();
-            let pause = match self.sweep() {
-                Ok(()) => begun.elapsed() * PAUSE_FACTOR,
+            let pause_min = match self.sweep() {
+                Ok(()) => SEGMENT_PAUSE * self.segments,
                 Err(SweepError::Stopped) => return,
                 Err(error) => {
                     tracing::warn!(%error, "what is gone stays on disk for now");
-                    RETRY_PAUSE.max(begun.elapsed() * PAUSE_FACTOR)
+                    RETRY_PAUSE
                 }
             };
-            self.not_before = Instant::now() + pause;
+            let pause = begun.elapsed() * PAUSE_FACTOR;
+            self.not_before = Instant::now() + pause.max(pause_min);
         }
     }
 
@@ -257,7 +264,9 @@ impl Sweeper {
             devices: HashSet::new(),
         };
         let mut damaged = None;
-        for pair in list(files, &dir)?.windows(2) {
+        let segments = list(files, &dir)?;
+        self.segments = segments.len() as u32;
+        for pair in segments.windows(2) {
             let [name, next] = *pair else { continue };
             // What is behind was begun later than all that is gone was sent.
             if name.number >= end || last_id_before(files, &dir, name)? >= highest {

@@ -58,17 +58,23 @@ fn make(shared: &Shared, how: How<'_>) -> Result<Builder, SweepError> {
         day_min: shared.day_min(shared.tail().active.last_id),
         counts: false,
     };
-    let copied = match how {
-        How::Copied(kept) => copied(shared, site(), kept),
-        How::Replayed => Builder::beside(site()).map_err(SweepError::from),
+    let anew = || {
+        let mut builder = Builder::beside(site())?;
+        // Until it is there, some cannot read their messages.
+        builder.is_paced = false;
+        Ok::<_, SweepError>(builder)
     };
-    let mut builder = match copied {
+    let begun = match how {
+        How::Copied(kept) => copied(shared, site(), kept),
+        How::Replayed => anew(),
+    };
+    let mut builder = match begun {
         Err(SweepError::Index(error @ (IndexError::Damaged(_) | IndexError::Panicked))) => {
             tracing::warn!(%error, "the index is damaged and is made anew from the journal");
             remove_others(shared)?;
-            Builder::beside(site())?
+            anew()?
         }
-        made => made?,
+        begun => begun?,
     };
     for _ in 0..CATCH_UPS_MAX {
         let until = shared.indexed().position.sequence;

@@ -104,3 +104,17 @@ fn what_is_older_than_the_retention_is_gone_at_once() {
     assert!(check_consistent(&store, &u).is_empty());
     assert!(check_consistent(&store, &ever).is_empty());
 }
+
+#[test]
+fn erasing_nothing_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    send_one(&store, "a", "u", "x");
+    let before = store.journal_end();
+    store.erase(&mailbox("d", "nobody"), None).unwrap();
+    store.erase(&mailbox("d", "u"), Some(MsgId(1))).unwrap();
+    assert_eq!(store.journal_end(), before);
+    assert!(!dir.path().join("sweep.due").exists());
+    store.erase(&mailbox("d", "u"), None).unwrap();
+    assert!(store.journal_end().sequence > before.sequence);
+}

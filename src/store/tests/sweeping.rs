@@ -230,6 +230,7 @@ fn what_the_index_has_not_reached_yet_goes_too() {
     for n in 0..200 {
         send_one(&store, "a", "v", &marker(1_000 + n).repeat(10));
     }
+    send_one(&store, "a", "nobody", "so that there is something to erase");
     assert!(store.stats().segment > 3);
     store.erase(&mailbox("d", "nobody"), None).unwrap();
     eventually("the sweep", || swept(&store));
