@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Others wait for a processor or the disk for about so long at most,
+/// Others wait for a processor or the disk for about so long at most, and have it to themselves
+/// for as long as the work took then: a disk that is slow is left alone for longer.
 const WORK_MAX: Duration = Duration::from_micros(500);
-/// and have it to themselves for so many times as long then: a disk that is slow is left alone
-/// for longer.
-const PAUSE_FACTOR: u32 = 2;
 /// No pause is longer.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
@@ -28,7 +26,7 @@ impl Breather {
     pub(super) fn step(&mut self) {
         let worked = self.since.elapsed();
         if worked >= WORK_MAX {
-            std::thread::sleep((worked * PAUSE_FACTOR).min(PAUSE_MAX));
+            std::thread::sleep(worked.min(PAUSE_MAX));
             self.since = Instant::now();
         }
     }
