@@ -11,10 +11,11 @@ use super::api::OpenError;
 use super::breather::Breather;
 use super::domains::Domains;
 use super::files::{self, FileSystem};
-use super::index::{Index, IndexError, IndexState, Kept, guarded, place};
+use super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
-use super::tail::{Batch, Generation, SendIds, SendKey, Tail};
+use super::replayed::take;
+use super::tail::{Generation, Tail};
 use crate::model::MsgId;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
@@ -264,15 +265,15 @@ impl Builder {
         })
     }
 
-    /// Begins a new index beside what there is with what is kept of the one that is in use.
-    /// `stop` is asked again and again.
+    /// Begins a new index beside what there is with what is kept of the one that is in use; and
+    /// answers how much of the small trees that one held. `stop` is asked again and again.
     pub(super) fn copied(
         site: Site,
         from: &Index,
         state: &IndexState,
         kept: &dyn Kept,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Self, BuildError> {
+    ) -> Result<(Self, Found), BuildError> {
         let number = place::free_number(&site.dir)?;
         let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
         let mut breather = Breather::new();
@@ -289,8 +290,9 @@ impl Builder {
             breather.step();
             Ok(())
         };
-        let state = guarded(|| from.copy(state, &index, number, kept, &mut pace))?;
-        Ok(Self::resume(site, index, state)?)
+        let copied = guarded(|| from.copy(state, &index, number, kept, &mut pace));
+        let (state, found) = copied?;
+        Ok((Self::resume(site, index, state)?, found))
     }
 
     /// Closes the index and opens it with another cache.
@@ -299,6 +301,10 @@ impl Builder {
         let Self { index, .. } = self;
         drop(index);
         let index = Index::open(&path, cache_bytes)?;
+        if index.heap_bytes() < self.state.heap_bytes {
+            let what = "the index that was made is not there any more".to_owned();
+            return Err(IndexError::Sled(what).into());
+        }
         Ok(Self { index, ..self })
     }
 
@@ -367,54 +373,4 @@ impl Writing<'_> {
         }
         Ok(())
     }
-}
-
-/// Puts what a frame of the journal holds into the tail.
-fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>, behind: Position) {
-    let mut last_id = MsgId::ZERO;
-    let mut batch = Vec::new();
-    for record in records {
-        if let Some((domain, state)) = domains.apply(&record) {
-            last_id = last_id.max(state.floor);
-            tail.push_domain(domain, state);
-        }
-        match record {
-            Record::Send {
-                messages,
-                client_msg_id,
-            } => {
-                let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
-                    continue;
-                };
-                last_id = last_id.max(last.id);
-                if let Some(client_msg_id) = client_msg_id {
-                    let key = SendKey {
-                        domain: first.mailbox.domain.clone(),
-                        from_id: first.from_id.clone(),
-                        client_msg_id,
-                    };
-                    let ids = SendIds {
-                        first: first.id,
-                        count: messages.len() as u32,
-                    };
-                    tail.push_send(key, ids);
-                }
-                batch.extend(messages);
-            }
-            Record::SendIds { key, ids } => {
-                last_id = last_id.max(ids.last());
-                tail.push_send(key, ids);
-            }
-            Record::Erased { mailbox, upto, .. } => {
-                // It may have been issued and never stored; what comes next is above it.
-                last_id = last_id.max(upto);
-                domains.erase(&mailbox, upto);
-                tail.push_erased(mailbox, upto);
-            }
-            Record::Cursor { device, change } => tail.push_cursor(&device, change),
-            Record::Domain(_) | Record::DomainRemoved { .. } => {}
-        }
-    }
-    tail.push_messages(Batch::new(&batch));
-    tail.advance(last_id, behind);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::builder::{self, BuildError, Builder, Site};
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::shared::Shared;
+use super::shared::{Shared, Successor};
 use super::tail::Generation;
 
 /// What is in the tail goes into the index after this at the latest.
@@ -128,11 +128,15 @@ impl Checkpointer {
         let files = self.shared.files.as_ref();
         builder::check_space(files, dir, &frozen)?;
         builder::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
+        let shared = self.shared.clone();
+        // Until `indexed` says which one counts.
+        let mut _alone = None;
         let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "the index is broken and is made anew from the journal");
+                _alone = Some(shared.places());
                 self.rebuild(&frozen)?
             }
         };
@@ -176,10 +180,16 @@ impl Checkpointer {
 
     /// Puts an index that was made anew beside this one in its place, if one waits.
     fn take_successor(&mut self) {
-        let Some(builder) = self.shared.signal().successor.take() else {
+        let Some(Successor { builder, rebuilds }) = self.shared.signal().successor.take() else {
             return;
         };
-        let taken = guarded(|| self.succeed(*builder));
+        let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
+            true => guarded(|| self.succeed(*builder)),
+            false => {
+                let what = "the one that counts was made anew meanwhile".to_owned();
+                Err(IndexError::Sled(what).into())
+            }
+        };
         if let Err(error) = &taken {
             tracing::warn!(%error, "an exchange of the index did not come to its end");
         }
@@ -221,6 +231,8 @@ impl Checkpointer {
 
     /// Makes the index anew from the journal, `frozen` included.
     fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
+        // What is being made beside the old one is set aside with it.
+        self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = self.shared.set_index(None) {
             retire(old)?;
         }
@@ -237,6 +249,7 @@ impl Checkpointer {
         builder.replay(Some(frozen.end.sequence), &|| self.shared.queue.aborted())?;
         builder.flush()?;
         self.shared.set_index(Some(Arc::new(builder.index)));
+        self.shared.index_suspect.store(false, Ordering::Relaxed);
         tracing::info!(
             messages = builder.state.messages,
             "the index is whole again"

@@ -37,6 +37,7 @@ mod queue;
 mod read;
 mod record;
 mod repair;
+mod replayed;
 mod room;
 mod shared;
 mod sweep;
@@ -254,12 +255,7 @@ impl Store {
     /// It was not stored, and nothing is erased.
     pub fn erase(&self, mailbox: &Mailbox, before: Option<MsgId>) -> Result<(), AppendError> {
         let below = before.map_or(MsgId::MAX, |before| MsgId(before.0.saturating_sub(1)));
-        let is_removed = self.shared().domains().is_removed(&mailbox.domain);
-        if !is_removed
-            && self
-                .rank(mailbox, None, below)
-                .is_ok_and(|count| count == 0)
-        {
+        if self.shared().has_nothing(mailbox, below) {
             return Ok(());
         }
         let erase = |reply| Job::Erase(mailbox.clone(), before, reply);

@@ -85,6 +85,19 @@ impl Shared {
         })?)
     }
 
+    /// Whether the mailbox surely has nothing up to this id that is not erased already: what has
+    /// only expired may come back.
+    pub(super) fn has_nothing(&self, mailbox: &Mailbox, upto: MsgId) -> bool {
+        let own = {
+            let domains = self.domains();
+            if domains.is_removed(&mailbox.domain) {
+                return false;
+            }
+            domains.floors().of(mailbox)
+        };
+        self.floor(mailbox) == own && self.rank(mailbox, None, upto).is_ok_and(|n| n == 0)
+    }
+
     /// As [`super::Store::slice`].
     pub(super) fn slice(
         &self,

@@ -4,7 +4,7 @@
 //! at once the order is: pending, domains, tail, index.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -31,6 +31,13 @@ pub(super) struct Health {
     pub(super) index: Option<String>,
 }
 
+/// An index that is to take the place of the one that counts.
+pub(super) struct Successor {
+    pub(super) builder: Box<Builder>,
+    /// What [`Shared::rebuilds`] was when its making began.
+    pub(super) rebuilds: u64,
+}
+
 /// What the checkpoint thread is asked for.
 #[derive(Default)]
 pub(super) struct Signal {
@@ -44,7 +51,7 @@ pub(super) struct Signal {
     /// The thread has ended.
     pub(super) ended: bool,
     /// An index that is to take the place of the one that counts.
-    pub(super) successor: Option<Box<Builder>>,
+    pub(super) successor: Option<Successor>,
     /// What became of the last one.
     pub(super) succeeded: Option<bool>,
 }
@@ -66,6 +73,10 @@ pub(super) struct Shared {
     pub(super) index_suspect: AtomicBool,
     /// What the index that counts holds, durably.
     pub(super) indexed: Mutex<IndexState>,
+    /// How often the checkpoint has begun to make the index anew in place of all others.
+    pub(super) rebuilds: AtomicU64,
+    /// Held by whoever removes indexes, and while one is made anew that does not count yet.
+    pub(super) places: Mutex<()>,
     /// Held by whoever puts a segment's other form in its place.
     pub(super) segments: Mutex<()>,
     pub(super) sweeping: Mutex<Sweeping>,
@@ -98,6 +109,10 @@ impl Shared {
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn places(&self) -> MutexGuard<'_, ()> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the index holds, durably.

@@ -71,6 +71,8 @@ impl Threads {
             index: Some(Arc::new(builder.index)).into(),
             index_suspect: Default::default(),
             indexed: builder.state.clone().into(),
+            rebuilds: Default::default(),
+            places: Default::default(),
             segments: Default::default(),
             sweeping: Default::default(),
             health: Health::default().into(),

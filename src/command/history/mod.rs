@@ -4,8 +4,8 @@
 //! then on only ids count: positions change when something is erased or expires.
 //!
 //! Invariants:
-//! - positions count only if `rank` says the same before and after they were used, for an id that was
-//!   given out already: what vanishes in between makes it fall;
+//! - positions count only if floors, or else `rank`, say the same before and after they were used, for
+//!   an id that was given out already: what vanishes in between raises the one and lowers the other;
 //! - an answer is bounded by ids before any of it is read: what is sent meanwhile is never in it, and
 //!   what vanishes meanwhile makes it shorter;
 //! - of a page of large messages only a piece is in memory.

@@ -2,15 +2,17 @@
 //!
 //! A mailbox's messages are read in the order of their ids and packed into full chunks, in the
 //! order of the keys: so the new one takes less than one that grew, and its making needs no
-//! memory for a generation. What is written into the old one meanwhile is left out: all of it
-//! is above `last_id`, and comes from the journal.
+//! memory for a generation. Messages that are written into the old one meanwhile are left out:
+//! all of them are above `last_id`, and come from the journal. The small trees are copied as they
+//! stand: what the journal has since leads to the same end over them.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::apply::Pace;
 use super::chunk::Opened;
 use super::messages::{self, OpenChunk};
-use super::search::Found;
+use super::search;
 use super::{Index, IndexError, IndexState, key, small};
 use crate::model::{Domain, Mailbox, MsgId};
 
@@ -29,6 +31,15 @@ pub(in crate::store) trait Kept {
     fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool;
 }
 
+/// How much of the small trees an index held, kept or not: see [`IndexState`].
+#[derive(Debug, Default)]
+pub(in crate::store) struct Found {
+    pub(in crate::store) cursors: u64,
+    pub(in crate::store) domains: u64,
+    pub(in crate::store) erased: u64,
+    pub(in crate::store) sends: BTreeMap<u64, u64>,
+}
+
 /// A copy under way.
 struct Copy<'a> {
     from: &'a Index,
@@ -37,6 +48,7 @@ struct Copy<'a> {
     state: IndexState,
     /// Messages that were left out.
     dropped: u64,
+    found: Found,
     pace: &'a mut Pace<'a>,
 }
 
@@ -54,7 +66,7 @@ struct Current {
 
 impl Index {
     /// Copies what `of` says is in this index into the empty index `to`, which gets the number
-    /// `number`; answers its state. `pace` is called for each piece of work with the bytes
+    /// `number`; answers its state, and what was found in the small trees. `pace` is called for each piece of work with the bytes
     /// written, and may pause or stop it. An error of the kind [`IndexError::Damaged`] says that
     /// this index does not hold what it must.
     pub(in crate::store) fn copy(
@@ -64,7 +76,7 @@ impl Index {
         number: u64,
         kept: &dyn Kept,
         pace: &mut Pace<'_>,
-    ) -> Result<IndexState, IndexError> {
+    ) -> Result<(IndexState, Found), IndexError> {
         let mut pace = |index: &Self, bytes| pace(index, bytes);
         let mut copy = Copy {
             from: self,
@@ -76,6 +88,7 @@ impl Index {
                 ..IndexState::empty(number)
             },
             dropped: 0,
+            found: Found::default(),
             pace: &mut pace,
         };
         copy.messages()?;
@@ -85,10 +98,12 @@ impl Index {
             return Err(IndexError::Damaged(what));
         }
         copy.small()?;
-        let mut state = copy.state;
+        let Copy {
+            mut state, found, ..
+        } = copy;
         to.sync()?;
         state.heap_bytes = to.heap_bytes();
-        Ok(state)
+        Ok((state, found))
     }
 }
 
@@ -96,7 +111,7 @@ impl Copy<'_> {
     fn messages(&mut self) -> Result<(), IndexError> {
         let mut current = Current::default();
         for entry in &self.from.messages {
-            let found = Found::parse(entry?)?;
+            let found = search::Found::parse(entry?)?;
             let (prefix, first_id) =
                 key::split(&found.key).ok_or_else(|| IndexError::damaged("a key is cut short"))?;
             if prefix != current.prefix.as_slice() {
@@ -174,16 +189,19 @@ impl Copy<'_> {
             let bytes = key.len() + value.len();
             self.to.cursors.insert(key, value)?;
             self.state.cursors += 1;
+            self.found.cursors += 1;
             (self.pace)(self.to, bytes)?;
         }
         for entry in &self.from.domains {
             let (key, value) = entry?;
             self.to.domains.insert(key, value)?;
             self.state.domains += 1;
+            self.found.domains += 1;
         }
         for entry in &self.from.erased {
             let (key, value) = entry?;
             let (mailbox, upto) = small::erasure(&key, &value)?;
+            self.found.erased += 1;
             if self.kept.keeps_erasure(&mailbox, upto) {
                 self.to.erased.insert(key, value)?;
                 self.state.erased += 1;
@@ -202,9 +220,10 @@ impl Copy<'_> {
                 .collect()
         };
         for (day, tree) in days {
-            let mut count = 0;
+            let (mut count, mut found) = (0, 0);
             for entry in &tree {
                 let (key, value) = entry?;
+                found += 1;
                 let domain = key::domain(&key).ok_or_else(|| IndexError::damaged("a send"))?;
                 if !self.kept.keeps_send(&domain, small::first_of_send(&value)?) {
                     continue;
@@ -214,6 +233,7 @@ impl Copy<'_> {
                 count += 1;
                 (self.pace)(self.to, bytes)?;
             }
+            self.found.sends.insert(day, found);
             if count > 0 {
                 self.state.sends.insert(day, count);
             }

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use heap::Heap;
 use sled::{Db, Tree};
 
-pub(super) use copy::Kept;
+pub(super) use copy::{Found, Kept};
 pub(super) use small::day;
 pub(super) use state::IndexState;
 
@@ -197,6 +197,16 @@ impl Index {
     /// Whether nothing was ever written into it.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.cursors.is_empty() && self.domains.is_empty()
+    }
+
+    /// Makes every value of a tree unreadable, as damage would.
+    #[cfg(test)]
+    pub(super) fn spoil(&self, tree: &str) {
+        let tree = self.db.open_tree(tree).expect("sled is whole");
+        for entry in &tree {
+            let (key, _) = entry.expect("sled is whole");
+            tree.insert(key, vec![0xff_u8; 40]).expect("sled is whole");
+        }
     }
 
     /// Removes the first entry of a tree, as damage would.

@@ -135,7 +135,12 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Gives a file's space back bit by bit: a file system that frees all of it at once holds up
 /// whoever syncs meanwhile.
 fn shrink(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        // sled removes some of its files in threads of its own.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let mut bytes = file.metadata()?.len();
     while bytes > SHRINK_BYTES {
         bytes -= SHRINK_BYTES;

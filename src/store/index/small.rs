@@ -144,6 +144,12 @@ impl Index {
         stored.map(|stored| cursor_value(&stored)).transpose()
     }
 
+    /// How many cursors there are.
+    pub(in crate::store) fn count_cursors(&self) -> Result<u64, IndexError> {
+        let count = |count, entry: sled::Result<_>| entry.map(|_| count + 1);
+        Ok(self.cursors.iter().try_fold(0, count)?)
+    }
+
     /// The cursors of a user's devices.
     pub(in crate::store) fn cursors(
         &self,

@@ -31,7 +31,7 @@ use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Mailbox, MsgId, Retention};
 use gone::{Gone, Staying};
-use renew::{How, renew};
+use renew::{How, check_cursors, renew};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
@@ -256,6 +256,7 @@ impl Sweeper {
         let mut sieve = Sieve {
             gone,
             index: shared.index()?,
+            is_index_checked: false,
             stop: &stop,
             breather: Breather::new(),
             dropped: 0,
@@ -280,7 +281,12 @@ impl Sweeper {
                     sieve.keeps_erasures = true;
                     damaged = Some(error);
                 }
-                swept => swept?,
+                Err(error) => {
+                    // Some segments are without them by now.
+                    self.forgotten.extend(sieve.forgotten);
+                    return Err(error);
+                }
+                Ok(()) => {}
             }
         }
         self.forgotten.extend(sieve.forgotten);
@@ -290,6 +296,10 @@ impl Sweeper {
     fn sweep_segment(&mut self, sealed: Sealed, sieve: &mut Sieve<'_>) -> Result<(), SweepError> {
         let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
         if sealed.is_stale(files, &dir, sieve)? {
+            if !sieve.is_index_checked {
+                check_cursors(&self.shared, &sieve.index)?;
+                sieve.is_index_checked = true;
+            }
             self.shared.mark()?;
             self.index_due = true;
             sieve.devices.clear();

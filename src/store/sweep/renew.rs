@@ -1,10 +1,11 @@
 //! Makes the index anew beside the one that counts, and has it put in its place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::builder::{Builder, Site};
-use super::super::index::{IndexError, Kept, place};
-use super::super::shared::Shared;
+use super::super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place};
+use super::super::shared::{Shared, Successor};
 use super::TICK;
 use super::sieve::SweepError;
 
@@ -30,20 +31,30 @@ pub(super) enum How<'a> {
 
 /// Makes the index anew. Behind that, no other one is on disk.
 pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
+    // While the checkpoint has none, it is making one.
+    drop(shared.index()?);
+    let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
     remove_others(shared)?;
     let dir = &shared.options.dir;
     let needed = place::bytes(&place::path(dir, shared.indexed().number))?;
     if shared.files.free_bytes(dir)? < needed.saturating_add(FREE_BYTES_MARGIN) {
         return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
     }
-    let made = make(shared, how).and_then(|builder| hand_over(shared, builder));
-    if !matches!(made, Err(SweepError::Stopped)) {
-        remove_others(shared)?;
-    }
-    made
+    let builder = match make(shared, how) {
+        Ok(builder) => Box::new(builder),
+        Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+        Err(error) => {
+            remove_others(shared)?;
+            return Err(error);
+        }
+    };
+    // Where it is not taken, the old one may still be read.
+    hand_over(shared, Successor { builder, rebuilds })?;
+    remove_others(shared)
 }
 
 fn remove_others(shared: &Shared) -> Result<(), SweepError> {
+    let _alone = shared.places();
     let number = shared.indexed().number;
     Ok(place::remove_all_but(&shared.options.dir, number)?)
 }
@@ -93,10 +104,33 @@ fn copied(shared: &Shared, site: Site, kept: &dyn Kept) -> Result<Builder, Sweep
     // One that the checkpoint gave up is not to be held on to.
     let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
     let stop = || stops(shared) || !counts();
-    let copied = Builder::copied(site, &index, &state, kept, &stop);
-    match copied {
-        Err(_) if stops(shared) => Err(SweepError::Stopped),
-        copied => Ok(copied?),
+    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop) {
+        Err(_) if stops(shared) => return Err(SweepError::Stopped),
+        copied => copied?,
+    };
+    check_small(shared, &state, &found)?;
+    Ok(builder)
+}
+
+/// Whether the small trees held what they must: as much as they had when the copy began, less what
+/// checkpoints took out of them meanwhile.
+fn check_small(shared: &Shared, then: &IndexState, found: &Found) -> Result<(), IndexError> {
+    let cursors = cursors_min(shared, then);
+    let now = shared.indexed().clone();
+    let kept_days = now
+        .sends
+        .keys()
+        .filter_map(|day| then.sends.get_key_value(day));
+    let short_of = |(day, count): (&u64, &u64)| found.sends.get(day).is_none_or(|n| n < count);
+    let fewer = found.cursors < cursors
+        || found.domains < then.domains
+        || found.erased < then.erased
+        || { kept_days }.any(short_of);
+    match fewer {
+        true => Err(IndexError::Damaged(
+            "cursors, sends, domains or erasures are missing".to_owned(),
+        )),
+        false => Ok(()),
     }
 }
 
@@ -104,10 +138,30 @@ fn stops(shared: &Shared) -> bool {
     !shared.queue.is_open()
 }
 
+/// How many cursors must have been there while checkpoints took some out, at least.
+fn cursors_min(shared: &Shared, then: &IndexState) -> u64 {
+    let frozen = shared.tail().frozen.clone();
+    let going = frozen.map_or(0, |frozen| frozen.dropped_cursors());
+    let now = shared.indexed().cursors;
+    then.cursors.min(now).saturating_sub(going)
+}
+
+/// Before cursors are written into the journal as the index has them: whether it has them all.
+pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexError> {
+    let then = shared.indexed().clone();
+    let found = guarded(|| index.count_cursors())?;
+    if found < cursors_min(shared, &then) {
+        // It is made anew from the journal first.
+        shared.index_suspect.store(true, Ordering::Relaxed);
+        return Err(IndexError::Damaged("cursors are missing".to_owned()));
+    }
+    Ok(())
+}
+
 /// Has the checkpoint put it in the place of the one that counts.
-fn hand_over(shared: &Shared, builder: Builder) -> Result<(), SweepError> {
+fn hand_over(shared: &Shared, successor: Successor) -> Result<(), SweepError> {
     let mut signal = shared.signal();
-    signal.successor = Some(Box::new(builder));
+    signal.successor = Some(successor);
     signal.succeeded = None;
     drop(signal);
     loop {

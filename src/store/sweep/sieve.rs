@@ -40,6 +40,7 @@ pub(super) struct Sieve<'a> {
     pub(super) gone: &'a Gone,
     /// Has everything that the segments have which are made anew.
     pub(super) index: Arc<Index>,
+    pub(super) is_index_checked: bool,
     /// Whether the store closes.
     pub(super) stop: &'a dyn Fn() -> bool,
     pub(super) breather: Breather,

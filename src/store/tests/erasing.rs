@@ -118,3 +118,18 @@ fn erasing_nothing_leaves_no_trace() {
     store.erase(&mailbox("d", "u"), None).unwrap();
     assert!(store.journal_end().sequence > before.sequence);
 }
+
+#[test]
+fn what_has_expired_can_be_erased_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut options, clock) = (options(dir.path()), clock());
+    options.retention.all = Some(Duration::from_secs(3_600));
+    let store = Store::open(options, clock.clone(), Arc::new(Seen::default())).unwrap();
+    send_one(&store, "a", "u", "x");
+    clock.advance_us(3_700_000_000);
+    let u = mailbox("d", "u");
+    assert!(all(&store, &u).is_empty());
+    store.erase(&u, None).unwrap();
+    store.set_retention(Retention::default());
+    assert!(all(&store, &u).is_empty());
+}

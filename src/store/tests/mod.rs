@@ -5,6 +5,7 @@ mod behaviour;
 mod cursors;
 mod devices;
 mod erasing;
+mod mending;
 mod model;
 mod pacing;
 mod recovery;

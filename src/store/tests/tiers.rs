@@ -239,7 +239,7 @@ impl Kept for Above {
 fn copied(world: &World, to: &Path, kept: &Above) -> Result<(Index, IndexState), IndexError> {
     let index = Index::open(to, 4 << 20).unwrap();
     let mut on = |_: &Index, _| Ok(());
-    let state = world.index.copy(&world.state, &index, 2, kept, &mut on)?;
+    let (state, _) = world.index.copy(&world.state, &index, 2, kept, &mut on)?;
     Ok((index, state))
 }
 

@@ -1,0 +1,114 @@
+//! A damaged index is mended while the store is in use, by whoever meets the damage first.
+
+use std::sync::atomic::Ordering;
+
+use super::super::builder::{Builder, Site};
+use super::super::shared::Successor;
+use super::*;
+
+fn swept(dir: &Path) -> bool {
+    !dir.join("sweep.due").exists()
+}
+
+#[test]
+fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in 0..200 {
+        send_one(&store, "a", "u", &n.to_string());
+    }
+    store.checkpoint();
+    let shared = store.shared();
+    let site = Site {
+        files: shared.files.clone(),
+        dir: dir.path().to_owned(),
+        cache_bytes: 4 << 20,
+        checkpoint_bytes: 4 << 20,
+        tail_bytes_max: 8 << 20,
+        day_min: 0,
+        counts: false,
+    };
+    let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
+    let mut builder = Builder::beside(site).unwrap();
+    builder.replay(None, &|| false).unwrap();
+    builder.flush().unwrap();
+    shared.index().unwrap().spoil("messages");
+    send_one(&store, "a", "u", "one more");
+    store.checkpoint();
+    let u = mailbox("d", "u");
+    assert_eq!(all(&store, &u).len(), 201, "the checkpoint has mended it");
+    // What stands in its place is another one, and empty.
+    if let Ok(builder) = builder.reopened(4 << 20) {
+        let builder = Box::new(builder);
+        shared.signal().successor = Some(Successor { builder, rebuilds });
+        shared.changed.notify_all();
+        eventually("an answer", || shared.signal().succeeded.is_some());
+        assert_eq!(shared.signal().succeeded, Some(false));
+    }
+    assert_eq!(check_consistent(&store, &u).len(), 201);
+    store.close();
+    drop(store);
+    assert_eq!(check_consistent(&open(dir.path()), &u).len(), 201);
+}
+
+#[test]
+fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all() {
+    std::thread::scope(|scope| {
+        for delay in [0, 20, 60, 150, 300] {
+            scope.spawn(move || {
+                let dir = tempfile::tempdir().unwrap();
+                let store = open(dir.path());
+                let users: Vec<String> = (0..100).map(|n| format!("u{n}")).collect();
+                let users: Vec<&str> = users.iter().map(|user| &**user).collect();
+                for n in 0..80 {
+                    send(&store, draft("a", &users, &n.to_string().repeat(50))).unwrap();
+                }
+                store.checkpoint();
+                let u = mailbox("d", "u7");
+                store.shared().index().unwrap().spoil("messages");
+                store.messages_after(&u, MsgId::ZERO, 10, 10).unwrap_err();
+                store.shared().changed.notify_all();
+                std::thread::sleep(Duration::from_millis(delay));
+                send_one(&store, "a", "u7", "one more");
+                store.checkpoint();
+                let is_whole = || {
+                    let read = store.messages_after(&u, MsgId::ZERO, usize::MAX, usize::MAX);
+                    let suspect = store.shared().index_suspect.load(Ordering::Relaxed);
+                    read.is_ok_and(|read| read.messages.len() == 81) && !suspect
+                };
+                eventually("the mending", is_whole);
+                store.close();
+                drop(store);
+                let store = open(dir.path());
+                assert_eq!(check_consistent(&store, &u).len(), 81, "after {delay} ms");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_sweep_brings_back_what_the_small_trees_have_lost() {
+    for tree in ["cursors", "domains", "erased"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let (u, web) = (mailbox("d", "u"), device("d", "u", "web"));
+        store.put_domain(record("d2")).unwrap();
+        enter(&store, &web, None).unwrap();
+        for n in 0..20 {
+            send_one(&store, "a", "u", &n.to_string());
+        }
+        send_one(&store, "a", "v", "x");
+        store.erase(&u, Some(store.last_id())).unwrap();
+        eventually("the sweep", || swept(dir.path()));
+        store.checkpoint();
+        store.shared().index().unwrap().lose_first_of(tree);
+        store.erase(&mailbox("d", "v"), None).unwrap();
+        eventually("the sweep", || swept(dir.path()));
+        // As a crash leaves it: its own state is what it is held against.
+        drop(store);
+        let store = open(dir.path());
+        assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO), "{tree}");
+        assert_eq!(store.domains().len(), 1, "{tree}");
+        assert!(store.floor(&u) > MsgId::ZERO, "{tree}");
+    }
+}
