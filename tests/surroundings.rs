@@ -51,6 +51,12 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
     for n in 0..10 {
         acked.insert(n, send(&mut client, n).await.unwrap());
     }
+    // Something to erase, for as often as it takes until that is refused, too.
+    let others: Vec<String> = (0..100).map(|n| format!("other-{n}")).collect();
+    let to_others = json!({"toId": others, "type": 10, "content": "x", "clientMsgId": "others"});
+    client.send(&to_others).await;
+    client.ack("others").await;
+    let mut others = others.iter().cycle();
     disk.fill();
     let mut n = 10;
     let error = loop {
@@ -79,8 +85,9 @@ async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
         let refused = login.text_or_code().await == Err(Some(1013));
         let bearer = format!("Bearer {PROJECT_TOKEN}");
         let headers = [("authorization", bearer.as_str())];
-        let empty = "/message-log?domain=demo&toId=nobody";
-        let erasing = server.request("DELETE", empty, &headers).await;
+        let other = others.next().unwrap();
+        let target = format!("/message-log?domain=demo&toId={other}");
+        let erasing = server.request("DELETE", &target, &headers).await;
         let unerased = erasing.status == 503;
         if refused && unerased && server.get("/readyz", None).await.status == 503 {
             erasing.problem(503);
