@@ -299,7 +299,10 @@ impl Builder {
     pub(super) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
         let path = place::path(&self.dir, self.state.number);
         let Self { index, .. } = self;
-        drop(index);
+        guarded(|| {
+            drop(index);
+            Ok::<_, IndexError>(())
+        })?;
         let index = Index::open(&path, cache_bytes)?;
         if index.heap_bytes() < self.state.heap_bytes {
             let what = "the index that was made is not there any more".to_owned();

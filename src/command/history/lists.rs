@@ -91,7 +91,7 @@ impl Lists {
     }
 
     /// Whether positions that were found behind these floors still count: nothing has gone since.
-    pub(super) fn count(
+    pub(super) fn still_count(
         &self,
         store: &Store,
         floors: &[MsgId],

@@ -160,7 +160,7 @@ pub fn read_on(
         let ends = lists.ranks(store, high)?;
         let mut spans = spans(&lists.ranks(store, low)?, &ends);
         let piece = lists.take(store, &mut spans, query.order(), left)?;
-        let still = lists.count(store, &floors, high, &ends)?;
+        let still = lists.still_count(store, &floors, high, &ends)?;
         Ok(still.then_some(piece))
     })?;
     page.rest.go_on(query.order(), &piece);
@@ -222,7 +222,7 @@ fn try_find(
         Some(last) if piece.len() as u64 == count => Some(last.id),
         Some(_) => lists.nth(store, &listed, order, count - 1)?,
     };
-    let still = lists.count(store, &floors, high, &ends)?;
+    let still = lists.still_count(store, &floors, high, &ends)?;
     let (Some(as_of), Some(end), true) = (as_of, end, still) else {
         return Ok(None);
     };

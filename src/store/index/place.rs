@@ -135,13 +135,18 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Gives a file's space back bit by bit: a file system that frees all of it at once holds up
 /// whoever syncs meanwhile.
 fn shrink(path: &Path) -> io::Result<()> {
-    let file = match OpenOptions::new().write(true).open(path) {
-        Ok(file) => file,
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
         // sled removes some of its files in threads of its own.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut bytes = file.metadata()?.len();
+    let mut bytes = found.len();
+    // What a link leads to is not ours to cut.
+    if !found.is_file() || bytes <= SHRINK_BYTES {
+        return Ok(());
+    }
+    let file = OpenOptions::new().write(true).open(path)?;
     while bytes > SHRINK_BYTES {
         bytes -= SHRINK_BYTES;
         file.set_len(bytes)?;
