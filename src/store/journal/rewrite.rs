@@ -97,7 +97,7 @@ impl Sealed {
         }
     }
 
-    /// Reads all of the segment, unless `stop` says so.
+    /// Reads all of the segment, unless `stop`, which is asked at every frame, says so.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
@@ -105,7 +105,7 @@ impl Sealed {
         &self,
         files: &dyn FileSystem,
         dir: &Path,
-        stop: &dyn Fn() -> bool,
+        stop: &mut dyn FnMut() -> bool,
     ) -> Result<(), OpenError> {
         let read = self.read(files, dir, &mut |_| match stop() {
             true => Err(Interrupted(None)),

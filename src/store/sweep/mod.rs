@@ -159,7 +159,9 @@ impl Sweeper {
         }
         while self.shared.queue.is_open() {
             if !self.is_due() {
-                self.scrub.step(&self.shared);
+                let (shared, done) = (&self.shared, self.done);
+                let is_called = || !shared.queue.is_open() || shared.sweeping().asked != done;
+                self.scrub.step(shared, &is_called);
                 self.shared.wait_for_change(TICK);
                 continue;
             }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::breather::Breather;
 use super::super::journal::{Sealed, list};
 use super::super::shared::Shared;
 
@@ -29,8 +30,9 @@ impl Scrub {
         }
     }
 
-    /// Reads one segment, if it is time.
-    pub(super) fn step(&mut self, shared: &Shared) {
+    /// Reads one segment, if it is time; begins it again another time where `is_called` says that
+    /// there is something else to do.
+    pub(super) fn step(&mut self, shared: &Shared, is_called: &dyn Fn() -> bool) {
         if Instant::now() < self.not_before {
             return;
         }
@@ -55,10 +57,21 @@ impl Scrub {
             };
             return;
         };
-        // No other form may come into its place between its header and its frames.
-        let alone = shared.segments();
-        let read = sealed.verify(files, &dir, &|| !shared.queue.is_open());
-        drop(alone);
+        let mut breather = Breather::unhurried();
+        let mut ends = false;
+        let mut read = sealed.verify(files, &dir, &mut || {
+            breather.step();
+            ends = is_called();
+            ends
+        });
+        if ends {
+            return;
+        }
+        if read.is_err() {
+            // Another form may have come into its place between its header and its frames.
+            let _alone = shared.segments();
+            read = sealed.verify(files, &dir, &mut || !shared.queue.is_open());
+        }
         if let Err(error) = read {
             tracing::error!(%error, "the journal is damaged: `relaybox check` says more");
         }
