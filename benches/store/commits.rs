@@ -1,46 +1,56 @@
 //! Durable messages a second and how long an acknowledgement takes, in turn with the floor.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relaybox::clock::SystemClock;
 use relaybox::store::{Store, StoreOptions};
 
+use crate::floor::{Floor, disk_alone};
 use crate::part::{self, tell};
-use crate::traffic::{Ignore, Senders, Traffic, median};
+use crate::traffic::{Commits, Ignore, Latencies, Senders, Traffic, median};
 use crate::{base, disk, load_time};
 
 /// How often store and floor take turns.
 const TURNS: u32 = 4;
 /// The first, short turn, which says how large batches are.
 const TRIAL: Duration = Duration::from_millis(500);
-/// Bytes that the floor writes for a message.
+/// Bytes of a message in the journal, about.
 const MESSAGE_BYTES: f64 = 250.0;
 
 /// Runs all loads and prints the table.
 pub fn report() {
     println!("\n## Commits: 10,000 mailboxes, in {TURNS} turns with the floor\n");
     println!(
-        "| senders | durable msg/s | floor msg/s | of the floor | ack p50 / p99 / p99.9 / worst ms | batch | RSS MiB |"
+        "The floor: the same senders, and a plain file in the place of the store. The disk alone: \
+         batches as large as the store's, and no senders.\n"
+    );
+    println!(
+        "| senders | | durable msg/s | of the floor | ack p50 / p99 / p99.9 / worst ms | batch | RSS MiB |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for senders in ["64", "1000", "1000 with clientMsgId"] {
         let figures = part::run(&format!("commits {senders}"));
+        let latencies = |name: &str| {
+            let of = |part: &str| figures.of(&format!("{name} {part}"));
+            let (p50, p99, p999) = (of("p50"), of("p99"), of("p999"));
+            format!("{p50:.2} / {p99:.2} / {p999:.1} / {:.1}", of("worst"))
+        };
         println!(
-            "| {senders} | {:.0} | {:.0} | {:.0} % | {:.2} / {:.2} / {:.1} / {:.1} | {:.0} | {:.0} |",
+            "| {senders} | store | {:.0} | {:.0} % | {} | {:.0} | {:.0} |",
             figures.of("rate"),
-            figures.of("floor"),
             100.0 * figures.of("ratio"),
-            figures.of("p50"),
-            figures.of("p99"),
-            figures.of("p999"),
-            figures.of("worst"),
+            latencies("store"),
             figures.of("batch"),
             disk::mib(figures.of("rss")),
         );
+        println!(
+            "| | floor | {:.0} | | {} | {:.0} | |",
+            figures.of("floor"),
+            latencies("floor"),
+            figures.of("floor batch"),
+        );
+        println!("| | disk alone | {:.0} | | | | |", figures.of("disk"));
     }
 }
 
@@ -52,66 +62,64 @@ pub fn run(senders: &str) {
     let options = StoreOptions::new(&dir);
     let store = Store::open(options, Arc::new(SystemClock), Arc::new(Ignore)).unwrap();
     let mut traffic = Traffic::new(own_ids);
-    let mut senders = Senders::new(&store);
-    let (_, mut batch) = turn(&store, &mut senders, count, &mut traffic, TRIAL);
-    senders.latencies.clear();
+    let mut to_store = Senders::new(&store);
+    let store_batches = || store.stats().frames;
+    let plain = Floor::open(&base());
+    let mut to_floor = Senders::new(&plain);
+    let floor_batches = || plain.batches();
+    turn(&mut to_store, &store_batches, count, &mut traffic, TRIAL);
+    turn(&mut to_floor, &floor_batches, count, &mut traffic, TRIAL);
+    to_store.latencies.clear();
+    to_floor.latencies.clear();
     let time = load_time() / TURNS;
-    let (mut rates, mut floors, mut ratios, mut batches) = (vec![], vec![], vec![], vec![]);
+    let (mut rates, mut floors, mut ratios) = (vec![], vec![], vec![]);
+    let (mut batches, mut floor_sizes, mut disks) = (vec![], vec![], vec![]);
     for _ in 0..TURNS {
         // The floor has the machine for itself.
         store.checkpoint();
-        let floor = floor(&base(), batch, time / 4);
-        let (rate, size) = turn(&store, &mut senders, count, &mut traffic, time);
-        batch = size;
+        let (floor, size) = turn(&mut to_floor, &floor_batches, count, &mut traffic, time / 2);
+        floor_sizes.push(size);
+        let (rate, size) = turn(&mut to_store, &store_batches, count, &mut traffic, time);
+        store.checkpoint();
+        disks.push(disk_alone(&base(), size, MESSAGE_BYTES, time / 8));
+        batches.push(size);
         rates.push(rate);
         floors.push(floor);
         ratios.push(rate / floor);
-        batches.push(batch);
     }
-    let latencies = &senders.latencies;
     tell("rss", disk::resident().1 as f64);
     tell("rate", median(rates));
     tell("floor", median(floors));
+    tell("disk", median(disks));
     tell("ratio", median(ratios));
     tell("batch", median(batches));
-    for (name, part) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
-        tell(name, latencies.ms(part));
-    }
-    tell("worst", latencies.worst_ms());
+    tell("floor batch", median(floor_sizes));
+    tell_latencies("store", &to_store.latencies);
+    tell_latencies("floor", &to_floor.latencies);
     store.close();
     disk::clear(&dir);
 }
 
+fn tell_latencies(name: &str, latencies: &Latencies) {
+    for (part, of) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
+        tell(&format!("{name} {part}"), latencies.ms(of));
+    }
+    tell(&format!("{name} worst"), latencies.worst_ms());
+}
+
 /// Messages a second, and how many a commit.
 fn turn(
-    store: &Store,
-    senders: &mut Senders<'_>,
+    senders: &mut Senders<'_, impl Commits>,
+    batches: &dyn Fn() -> u64,
     count: usize,
     traffic: &mut Traffic,
     time: Duration,
 ) -> (f64, f64) {
-    let frames = store.stats().frames;
+    let before = batches();
     let begun = Instant::now();
     let acknowledged = senders.run(count, traffic, time) as f64;
     let rate = acknowledged / begun.elapsed().as_secs_f64();
-    let frames = (store.stats().frames - frames).max(1) as f64;
+    let made = (batches() - before).max(1) as f64;
     senders.drain();
-    (rate, acknowledged / frames)
-}
-
-/// Messages a second of appending batches of so many messages with an fdatasync each.
-fn floor(dir: &Path, batch: f64, time: Duration) -> f64 {
-    let path = dir.join("floor");
-    let mut file = File::create(&path).unwrap();
-    let bytes = vec![b'x'; (batch * MESSAGE_BYTES) as usize];
-    let begun = Instant::now();
-    let mut batches = 0;
-    while begun.elapsed() < time {
-        file.write_all(&bytes).unwrap();
-        file.sync_data().unwrap();
-        batches += 1;
-    }
-    let rate = f64::from(batches) * batch / begun.elapsed().as_secs_f64();
-    std::fs::remove_file(&path).unwrap();
-    rate
+    (rate, acknowledged / made)
 }

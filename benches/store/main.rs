@@ -2,8 +2,8 @@
 //!
 //! `make bench-store`, or `make bench-years` for ten million messages. Each part runs in a
 //! process of its own, so that its memory is its own and it can be killed. Rates of commits
-//! are paired in the same run with their floor: the same bytes in batches of the same number
-//! of messages, appended to a plain file with one fdatasync each.
+//! are paired in the same run with their floor: the same senders and a plain file, with one
+//! fdatasync for all that wait.
 //!
 //! Settings: `RELAYBOX_BENCH_MESSAGES` (in the store, default 2,000,000; a tenth of them in
 //! one mailbox), `RELAYBOX_BENCH_SECONDS` (for each load, default 16), `RELAYBOX_BENCH_DIR`
@@ -16,6 +16,7 @@ mod common;
 
 mod commits;
 mod disk;
+mod floor;
 mod part;
 mod reads;
 mod served;

@@ -96,7 +96,7 @@ fn total(store: &Store) -> f64 {
     store.rank(&years::reader(), None, MsgId::MAX).unwrap() as f64
 }
 
-fn tell_latencies(name: &str, senders: &Senders<'_>) {
+fn tell_latencies(name: &str, senders: &Senders<'_, Store>) {
     let latencies = &senders.latencies;
     tell(&format!("{name} p50"), latencies.ms(0.5));
     tell(&format!("{name} p99"), latencies.ms(0.99));

@@ -173,9 +173,25 @@ impl Latencies {
     }
 }
 
+/// What makes drafts durable.
+pub trait Commits {
+    /// Takes a draft; `done` is called once it is durable.
+    fn commit(&self, draft: Draft, done: impl FnOnce() + Send + 'static);
+}
+
+impl Commits for Store {
+    fn commit(&self, draft: Draft, done: impl FnOnce() + Send + 'static) {
+        let done = |outcome: Result<Accepted, _>| {
+            outcome.unwrap();
+            done();
+        };
+        self.append(draft, Box::new(done));
+    }
+}
+
 /// Senders of which each has one send under way.
-pub struct Senders<'a> {
-    store: &'a Store,
+pub struct Senders<'a, C> {
+    to: &'a C,
     acks: Sender<(usize, Duration)>,
     acked: Receiver<(usize, Duration)>,
     pub latencies: Latencies,
@@ -184,11 +200,11 @@ pub struct Senders<'a> {
     waiting: usize,
 }
 
-impl<'a> Senders<'a> {
-    pub fn new(store: &'a Store) -> Self {
+impl<'a, C: Commits> Senders<'a, C> {
+    pub fn new(to: &'a C) -> Self {
         let (acks, acked) = channel();
         Self {
-            store,
+            to,
             acks,
             acked,
             latencies: Latencies::new(),
@@ -202,12 +218,10 @@ impl<'a> Senders<'a> {
         self.sent_bytes += message_bytes(&draft);
         let acks = self.acks.clone();
         let begun = Instant::now();
-        let done = move |outcome: Result<Accepted, _>| {
-            outcome.unwrap();
+        self.to.commit(draft, move || {
             // Nobody listens any more once the part is over.
             let _ = acks.send((sender, begun.elapsed()));
-        };
-        self.store.append(draft, Box::new(done));
+        });
         self.waiting += 1;
     }
 
