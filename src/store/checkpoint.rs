@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::builder::{self, BuildError, Builder, Site};
+use super::builder::{BuildError, Builder, Site};
 use super::index::{Index, IndexError, IndexState, guarded, place};
+use super::indexing::{self, How};
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
 
@@ -126,8 +127,8 @@ impl Checkpointer {
         };
         let dir = &self.shared.options.dir;
         let files = self.shared.files.as_ref();
-        builder::check_space(files, dir, &frozen)?;
-        builder::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
+        indexing::check_space(files, dir, frozen.bytes)?;
+        indexing::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
         let shared = self.shared.clone();
         // Until `indexed` says which one counts.
         let mut _alone = None;
@@ -143,7 +144,7 @@ impl Checkpointer {
         // The index has them, whether its state can be saved or not: what is removed from it
         // once more finds nothing, and is not counted again.
         self.state.cursors = state.cursors;
-        builder::save(files, dir, &state)?;
+        indexing::save(files, dir, &state)?;
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;
         self.note_state();
@@ -174,7 +175,7 @@ impl Checkpointer {
         };
         guarded(|| {
             let state = &self.state;
-            builder::apply(&index, frozen, state, day_min, Some(&mut between))
+            indexing::apply(&index, frozen, state, day_min, How::Paced(&mut between))
         })
     }
 
@@ -209,7 +210,7 @@ impl Checkpointer {
         let dir = &self.shared.options.dir;
         let position = self.state.position;
         // Checkpoints wait for it now.
-        builder.is_paced = false;
+        builder.target.is_paced = false;
         builder.replay(Some(position.sequence), &|| self.shared.queue.aborted())?;
         builder.flush()?;
         let path = place::path(dir, builder.state.number);
@@ -221,10 +222,10 @@ impl Checkpointer {
             last_id: self.state.last_id,
             ..builder.state
         };
-        builder::save(self.shared.files.as_ref(), dir, &state)?;
+        indexing::save(self.shared.files.as_ref(), dir, &state)?;
         self.state = state;
         self.note_state();
-        let old = self.shared.set_index(Some(Arc::new(builder.index)));
+        let old = self.shared.set_index(Some(Arc::new(builder.target.index)));
         // It is in place all the same; but the old one is not to be removed while it is read.
         Ok(old.map_or(Ok(()), retire)?)
     }
@@ -248,7 +249,7 @@ impl Checkpointer {
         let mut builder = Builder::anew(site)?;
         builder.replay(Some(frozen.end.sequence), &|| self.shared.queue.aborted())?;
         builder.flush()?;
-        self.shared.set_index(Some(Arc::new(builder.index)));
+        self.shared.set_index(Some(Arc::new(builder.target.index)));
         self.shared.index_suspect.store(false, Ordering::Relaxed);
         tracing::info!(
             messages = builder.state.messages,

@@ -28,6 +28,7 @@ mod domains;
 mod files;
 mod floors;
 mod index;
+mod indexing;
 mod journal;
 mod layout;
 mod lookup;

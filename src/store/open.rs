@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::api::{OpenError, StoreOptions};
-use super::builder::{self, BuildError, Builder, Site};
+use super::builder::{BuildError, Builder, Site};
 use super::files::{FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
+use super::indexing;
 use super::journal::{
     End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
 };
@@ -133,7 +134,7 @@ pub(super) fn open(
         tracing::warn!(%error, "an index that was left half made stays on disk");
     }
     builder.state.clean = None;
-    builder::save(files.as_ref(), dir, &builder.state)
+    indexing::save(files.as_ref(), dir, &builder.state)
         .map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
     Ok(Opened {
         lock,

@@ -12,11 +12,11 @@ use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
 use super::api::{CommitSink, OpenError, StoreOptions};
-use super::builder;
 use super::checkpoint::{Checkpointer, retire};
 use super::committer::Committer;
 use super::files::{FileSystem, LockGuard};
 use super::index::{IndexState, place};
+use super::indexing;
 use super::journal::{SegmentName, compress, is_compressed};
 use super::open::{Opened, open};
 use super::publisher;
@@ -68,7 +68,7 @@ impl Threads {
             pending: Default::default(),
             domains: builder.domains.into(),
             tail: tail.into(),
-            index: Some(Arc::new(builder.index)).into(),
+            index: Some(Arc::new(builder.target.index)).into(),
             index_suspect: Default::default(),
             indexed: builder.state.clone().into(),
             rebuilds: Default::default(),
@@ -136,7 +136,7 @@ impl Threads {
             let path = place::path(dir, state.number);
             let sealed = place::seal(&path).and_then(|fingerprint| {
                 state.clean = Some(fingerprint);
-                builder::save(self.shared.files.as_ref(), dir, &state)
+                indexing::save(self.shared.files.as_ref(), dir, &state)
             });
             if let Err(error) = sealed {
                 tracing::warn!(%error, "the next start will verify the index");

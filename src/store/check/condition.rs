@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::api::OpenError;
-use super::super::builder;
 use super::super::checkpoint::retire;
 use super::super::files::FileSystem;
 use super::super::index::{Index, IndexError, IndexState, place};
+use super::super::indexing;
 use super::super::open::load_state;
 use super::{CheckReport, IndexCondition};
 use crate::store::layout::{self, io_error};
@@ -80,5 +80,5 @@ fn keep_clean(files: &dyn FileSystem, dir: &Path, mut state: IndexState) -> Resu
     }
     state.clean = Some(fingerprint);
     let path = dir.join(IndexState::FILE);
-    builder::save(files, dir, &state).map_err(io_error("cannot write", &path))
+    indexing::save(files, dir, &state).map_err(io_error("cannot write", &path))
 }

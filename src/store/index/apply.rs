@@ -3,16 +3,19 @@
 //! Idempotent: what a mailbox already has is skipped, so that a checkpoint may be repeated
 //! from its beginning after a crash in the midst of it.
 
-use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::thread::Builder as ThreadBuilder;
 
 use super::super::tail::{Generation, TailMailbox};
 use super::chunk::{self, Append, Contents, Packing};
 use super::messages::{self, OpenChunk};
 use super::search::{self, Found};
-use super::senders::{self, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
+use super::senders::{self, BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{Index, IndexError, guarded, key};
 use crate::model::Mailbox;
+
+/// Two threads take a generation in so many parts, as each gets on: mailboxes differ.
+const PARTS: usize = 32;
 
 /// In the order of the trees, so that neighbours are written together.
 fn mailboxes(generation: &Generation) -> Vec<(&Mailbox, &TailMailbox)> {
@@ -23,6 +26,22 @@ fn mailboxes(generation: &Generation) -> Vec<(&Mailbox, &TailMailbox)> {
 
 /// Told after each write how many bytes it was; paces and syncs, or stops the work.
 pub(in crate::store) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
+
+/// Makes the index durable whenever so many bytes were written, and hands on what was.
+pub(in crate::store) fn syncing(
+    bytes_max: usize,
+    mut between: impl FnMut(usize) -> Result<(), IndexError>,
+) -> impl FnMut(&Index, usize) -> Result<(), IndexError> {
+    let mut unsynced = 0;
+    move |index, bytes| {
+        unsynced += bytes;
+        if unsynced >= bytes_max {
+            index.sync()?;
+            unsynced = 0;
+        }
+        between(bytes)
+    }
+}
 
 impl Index {
     /// Writes the messages of a generation, mailbox by mailbox.
@@ -42,23 +61,21 @@ impl Index {
         sync_bytes: usize,
     ) -> Result<(), IndexError> {
         let all = mailboxes(generation);
-        let (one, other) = all.split_at(all.len() / 2);
-        let write = |part: &[_]| {
-            let mut unsynced = 0;
-            let mut pace = |index: &Self, bytes: usize| {
-                unsynced += bytes;
-                if unsynced >= sync_bytes {
-                    index.sync()?;
-                    unsynced = 0;
+        let parts = Mutex::new(all.chunks(all.len().div_ceil(PARTS).max(1)));
+        let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let write = || {
+            let mut pace = syncing(sync_bytes, |_| Ok(()));
+            guarded(|| {
+                while let Some(part) = next() {
+                    self.apply_mailboxes(part, generation, &mut pace)?;
                 }
                 Ok(())
-            };
-            guarded(|| self.apply_mailboxes(part, generation, &mut pace))
+            })
         };
         std::thread::scope(|scope| {
             let beside = ThreadBuilder::new().name("index".to_owned());
-            let beside = beside.spawn_scoped(scope, || write(other))?;
-            write(one)?;
+            let beside = beside.spawn_scoped(scope, write)?;
+            write()?;
             beside.join().unwrap_or(Err(IndexError::Panicked))
         })
     }
@@ -71,45 +88,39 @@ impl Index {
     ) -> Result<(), IndexError> {
         let mut chunk = OpenChunk::default();
         for (mailbox, part) in mailboxes {
-            self.apply_mailbox(mailbox, generation, part, &mut chunk, pace)?;
+            let prefix = key::prefix(mailbox);
+            let last_id = self.find_end(&prefix, &mut chunk)?;
+            for entry in &part.entries {
+                generation.note_written(1);
+                if entry.id <= last_id {
+                    continue;
+                }
+                let body = generation.body(*entry);
+                if !chunk.has_room(body) {
+                    self.store_messages(&prefix, &mut chunk, pace)?;
+                }
+                chunk.push(entry.id, entry.offline(), body);
+            }
+            self.store_messages(&prefix, &mut chunk, pace)?;
+            self.summarise(&prefix, chunk.position, 0, pace)?;
         }
         Ok(())
     }
 
-    fn apply_mailbox(
-        &self,
-        mailbox: &Mailbox,
-        generation: &Generation,
-        part: &TailMailbox,
-        chunk: &mut OpenChunk,
-        pace: &mut Pace<'_>,
-    ) -> Result<(), IndexError> {
-        let prefix = key::prefix(mailbox);
+    /// Has the chunk go on where the mailbox ends; answers its last id.
+    fn find_end(&self, prefix: &[u8], chunk: &mut OpenChunk) -> Result<u64, IndexError> {
         chunk.begin(0);
-        let mut above = 0;
-        if let Some(last) = search::at_or_below(&self.messages, &prefix, u64::MAX)? {
-            above = last.head.last_id;
-            if messages::stays(last.head.count, last.head.raw_bytes) {
-                chunk.go_on(&last.head);
-            } else {
-                let opened = self.opened(&last)?;
-                let taken = chunk.take_up(&opened, last.first_id);
-                taken.map_err(IndexError::Damaged)?;
-            }
+        let Some(last) = search::at_or_below(&self.messages, prefix, u64::MAX)? else {
+            return Ok(0);
+        };
+        if messages::stays(last.head.count, last.head.raw_bytes) {
+            chunk.go_on(&last.head);
+        } else {
+            let opened = self.opened(&last)?;
+            let taken = chunk.take_up(&opened, last.first_id);
+            taken.map_err(IndexError::Damaged)?;
         }
-        for entry in &part.entries {
-            generation.note_written(1);
-            if entry.id <= above {
-                continue;
-            }
-            let body = generation.body(*entry);
-            if !chunk.has_room(body) {
-                self.store_messages(&prefix, chunk, pace)?;
-            }
-            chunk.push(entry.id, entry.offline(), body);
-        }
-        self.store_messages(&prefix, chunk, pace)?;
-        self.summarise(&prefix, chunk.position, pace)
+        Ok(last.head.last_id)
     }
 
     /// Stores the chunk if there is something new in it, and begins the next one.
@@ -153,39 +164,44 @@ impl Index {
         Ok((value, bytes))
     }
 
-    /// Brings a mailbox that has `total` messages back to few without a summary, and few
-    /// summaries.
+    /// Brings a mailbox that has `total` messages in the tree back to few without a summary, and
+    /// few summaries; `known` of them are known to have one. Answers how many have one then.
     pub(super) fn summarise(
         &self,
         prefix: &[u8],
         total: u64,
+        known: u64,
         pace: &mut Pace<'_>,
-    ) -> Result<(), IndexError> {
-        if total < SUMMARISED {
-            return Ok(());
+    ) -> Result<u64, IndexError> {
+        if total.saturating_sub(known) < SUMMARISED {
+            return Ok(known);
         }
         let last = search::at_or_below(&self.summaries, prefix, u64::MAX)?;
         let (summarised, last_id) =
             last.map_or((0, 0), |last| (last.head.end(), last.head.last_id));
         let left = total - summarised.min(total);
         if left < SUMMARISED {
-            return Ok(());
+            return Ok(summarised);
         }
-        let new = self.new_summaries(prefix, Summary::at(summarised), last_id, left)?;
+        let mut new = self.new_summaries(prefix, Summary::at(summarised), last_id, left)?;
+        let count = new.len();
+        let Some((last, others)) = new.split_last_mut() else {
+            return Ok(summarised);
+        };
         let mut stored = Vec::new();
         for found in search::upwards(&self.summaries, prefix, 0) {
             stored.push(found?);
         }
-        match new.split_last() {
-            Some((last, others)) if stored.len() + new.len() > SUMMARIES_MAX => {
-                self.merge_summaries(prefix, &stored, others, pace)?;
-                self.store_summary(prefix, last, &stored, pace)
+        if stored.len() + count > SUMMARIES_MAX {
+            self.merge_summaries(prefix, &stored, others, pace)?;
+            self.store_summary(prefix, last, &stored, pace)?;
+        } else {
+            for summary in others {
+                self.store_summary(prefix, summary, &[], pace)?;
             }
-            _ => {
-                let mut stored = new.iter();
-                stored.try_for_each(|summary| self.store_summary(prefix, summary, &[], pace))
-            }
+            self.store_summary(prefix, last, &[], pace)?;
         }
+        Ok(last.end())
     }
 
     /// The summaries of the messages above `last_id`, of which there are `left`.
@@ -223,13 +239,13 @@ impl Index {
     fn store_summary(
         &self,
         prefix: &[u8],
-        summary: &Summary,
+        summary: &mut Summary,
         older: &[Found],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let key = key::with_id(prefix, summary.first_id());
-        let (mut table, payload) = (Vec::new(), summary.payload());
-        let contents = summary.contents(&mut table, &payload);
+        let parts = summary.parts();
+        let contents = summary.contents(&parts);
         let (value, bytes) = self.packed(&contents, Packing::None, true)?;
         let mut batch = sled::Batch::default();
         for found in older {
@@ -246,25 +262,22 @@ impl Index {
         &self,
         prefix: &[u8],
         stored: &[Found],
-        new: &[Summary],
+        new: &mut [Summary],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let mut by_sender: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
-        let mut add = |sender: &[u8], ids: &[u64]| match by_sender.get_mut(sender) {
-            Some(all) => all.extend_from_slice(ids),
-            None => {
-                by_sender.insert(sender.to_vec(), ids.to_vec());
-            }
-        };
+        let mut all = BySender::default();
         for found in stored {
-            senders::each(&self.opened(found)?, found.first_id, &mut add)
-                .map_err(IndexError::Damaged)?;
+            senders::each(&self.opened(found)?, found.first_id, |sender, ids| {
+                ids.iter().for_each(|id| all.push(sender, *id));
+            })
+            .map_err(IndexError::Damaged)?;
         }
         for summary in new {
-            summary.each(&mut add);
+            summary.add_to(&mut all);
         }
-        for (sender, ids) in by_sender {
-            self.add_to_sender(&key::with_sender(prefix, &sender), &ids, pace)?;
+        for (sender, ids) in all.groups() {
+            let ids: Vec<u64> = ids.collect();
+            self.add_to_sender(&key::with_sender(prefix, sender), &ids, pace)?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ struct Current {
     /// The position behind what was read of it.
     end: u64,
     chunk: OpenChunk,
-    /// The position up to which its senders are summarised, or at most that many behind it.
+    /// The position up to which its senders are summarised.
     summarised: u64,
 }
 
@@ -177,9 +177,13 @@ impl Copy<'_> {
     }
 
     fn summarise(&mut self, current: &mut Current) -> Result<(), IndexError> {
-        current.summarised = current.chunk.position;
-        self.to
-            .summarise(&current.prefix, current.summarised, self.pace)
+        current.summarised = self.to.summarise(
+            &current.prefix,
+            current.chunk.position,
+            current.summarised,
+            self.pace,
+        )?;
+        Ok(())
     }
 
     fn small(&mut self) -> Result<(), IndexError> {

@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use heap::Heap;
 use sled::{Db, Tree};
 
+pub(super) use apply::syncing;
 pub(super) use copy::{Found, Kept};
 pub(super) use small::day;
 pub(super) use state::IndexState;

@@ -14,7 +14,7 @@
 //! counts of the first two only what is above the last id of the keys, sees everything once,
 //! whatever a checkpoint moves meanwhile, or an interrupted one has left there twice.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::super::body;
 use super::chunk::{Contents, IdCheck, Opened, Packing, pack};
@@ -57,6 +57,35 @@ pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, String> {
     Ok(ids)
 }
 
+/// Ids with their senders, in the order in which they come.
+#[derive(Debug, Default)]
+pub(super) struct BySender {
+    names: Vec<u8>,
+    /// Where in `names` the sender is.
+    rows: Vec<(Range<usize>, u64)>,
+}
+
+impl BySender {
+    /// Adds one.
+    pub(super) fn push(&mut self, sender: &[u8], id: u64) {
+        let start = self.names.len();
+        self.names.extend_from_slice(sender);
+        self.rows.push((start..self.names.len(), id));
+    }
+
+    /// The senders, in their order, each with its ids in the order in which they came.
+    pub(super) fn groups(&mut self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = u64>)> {
+        let Self { names, rows } = self;
+        let name = |row: &(Range<usize>, u64)| &names[row.0.clone()];
+        rows.sort_by(|one, other| name(one).cmp(name(other)));
+        let groups = rows.chunk_by(move |one, other| name(one) == name(other));
+        groups.filter_map(move |group| {
+            let ids = group.iter().map(|(_, id)| *id);
+            Some((name(group.first()?), ids))
+        })
+    }
+}
+
 /// A summary that is being made, of messages in the order of ids.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
@@ -64,7 +93,7 @@ pub(super) struct Summary {
     count: usize,
     first_id: u64,
     last_id: u64,
-    senders: BTreeMap<Vec<u8>, Vec<u64>>,
+    senders: BySender,
 }
 
 impl Summary {
@@ -103,47 +132,46 @@ impl Summary {
         }
         self.count += 1;
         self.last_id = id;
-        match self.senders.get_mut(sender) {
-            Some(ids) => ids.push(id),
-            None => {
-                self.senders.insert(sender.to_vec(), vec![id]);
-            }
+        self.senders.push(sender, id);
+    }
+
+    /// Adds its messages to others.
+    pub(super) fn add_to(&mut self, all: &mut BySender) {
+        for (sender, ids) in self.senders.groups() {
+            ids.for_each(|id| all.push(sender, id));
         }
     }
 
-    /// Visits its senders, in their order, with the ids of their messages.
-    pub(super) fn each(&self, mut visit: impl FnMut(&[u8], &[u64])) {
-        for (sender, ids) in &self.senders {
-            visit(sender, ids);
-        }
-    }
-
-    /// Its payload: for each sender, in their order, two bytes that say where its entry is
+    /// Its table and its payload.
+    ///
+    /// The payload has for each sender, in their order, two bytes that say where its entry is
     /// behind all of these; then the entries: the sender's id with its length in a byte
     /// before it, how many messages, and the differences of their ids, the first one's to
     /// one below the first id of the summary. The table has the number of senders.
-    pub(super) fn payload(&self) -> Vec<u8> {
-        let mut places = Vec::with_capacity(self.senders.len() * 2);
-        let mut entries = Vec::new();
-        for (sender, ids) in &self.senders {
+    pub(super) fn parts(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let (mut places, mut entries, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        for (sender, ids) in self.senders.groups() {
             places.extend_from_slice(&(entries.len() as u16).to_le_bytes());
             entries.push(sender.len() as u8);
             entries.extend_from_slice(sender);
-            varint::push(ids.len() as u64, &mut entries);
-            let mut last = self.first_id - 1;
+            theirs.clear();
+            let (mut count, mut last) = (0, self.first_id - 1);
             for id in ids {
-                varint::push(id - last, &mut entries);
-                last = *id;
+                varint::push(id - last, &mut theirs);
+                last = id;
+                count += 1;
             }
+            varint::push(count, &mut entries);
+            entries.extend_from_slice(&theirs);
         }
+        let mut table = Vec::new();
+        varint::push((places.len() / 2) as u64, &mut table);
         places.append(&mut entries);
-        places
+        (table, places)
     }
 
-    /// What it is made of, with its payload.
-    pub(super) fn contents<'a>(&self, table: &'a mut Vec<u8>, payload: &'a [u8]) -> Contents<'a> {
-        table.clear();
-        varint::push(self.senders.len() as u64, table);
+    /// What it is made of, with its parts.
+    pub(super) fn contents<'a>(&self, (table, payload): &'a (Vec<u8>, Vec<u8>)) -> Contents<'a> {
         Contents {
             count: self.count,
             position: self.position,
@@ -256,11 +284,10 @@ mod tests {
         for (id, sender) in [(1000, &b"b"[..]), (1001, b"a"), (1300, b"b"), (1301, b"ca")] {
             summary.push(id, sender);
         }
-        let payload = summary.payload();
+        let parts = summary.parts();
         let golden = b"\0\0\x04\0\x0a\0\x01a\x01\x02\x01b\x02\x01\xac\x02\x02ca\x01\xae\x02";
-        assert_eq!(payload, golden);
-        let mut table = Vec::new();
-        let value = pack(&summary.contents(&mut table, &payload), Packing::None, None).unwrap();
+        assert_eq!(parts.1, golden);
+        let value = pack(&summary.contents(&parts), Packing::None, None).unwrap();
         let opened = opened(&value);
         assert_eq!(opened.table(), [3]);
         let head = opened.head;
@@ -294,6 +321,6 @@ mod tests {
             summary.push(1 + n * ((1 << 53) / SUMMARISED), sender.as_bytes());
         }
         assert!(summary.is_full());
-        assert!(summary.payload().len() < usize::from(u16::MAX));
+        assert!(summary.parts().1.len() < usize::from(u16::MAX));
     }
 }

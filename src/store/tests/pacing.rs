@@ -1,8 +1,8 @@
 //! A checkpoint makes room with everything that it writes.
 
-use super::super::builder;
 use super::super::cursors::CursorChange;
 use super::super::index::{Index, IndexState};
+use super::super::indexing::{self, How};
 use super::super::journal::Position;
 use super::super::tail::{Batch, SendIds, SendKey, Tail};
 use super::*;
@@ -62,7 +62,7 @@ fn a_checkpoint_makes_room_step_by_step() {
             Ok(())
         };
         let state = IndexState::empty(1);
-        builder::apply(&index, &frozen, &state, 0, Some(&mut between)).unwrap();
+        indexing::apply(&index, &frozen, &state, 0, How::Paced(&mut between)).unwrap();
         assert!((tail.fullness(max, false) - 0.5).abs() < 0.01);
         assert_eq!(tail.fullness(bytes, false), tail.fullness(bytes, true));
         assert!(

@@ -3,10 +3,10 @@
 
 use std::cell::Cell;
 
-use super::super::builder;
 use super::super::index::{Index, IndexError, IndexState, Kept};
+use super::super::indexing::{self, How};
 use super::super::journal::Position;
-use super::super::tail::{Batch, Tail};
+use super::super::tail::{Batch, Generation, Tail};
 use super::*;
 
 const STEP_US: u64 = 1_000;
@@ -70,9 +70,8 @@ impl World {
         }
     }
 
-    /// Commits so many messages and makes a checkpoint, which is interrupted first at some
-    /// of its writes.
-    fn checkpoint(&mut self, count: u64, interruptions: u64) {
+    /// Commits so many messages.
+    fn commit(&mut self, count: u64) -> Arc<Generation> {
         let first = self.messages.len();
         for _ in 0..count {
             let message = self.message();
@@ -82,6 +81,14 @@ impl World {
         let last_id = self.messages.last().unwrap().id;
         self.tail.advance(last_id, Position::START);
         let frozen = self.tail.freeze();
+        self.tail.frozen = None;
+        frozen
+    }
+
+    /// Commits so many messages and makes a checkpoint, which is interrupted first at some
+    /// of its writes.
+    fn checkpoint(&mut self, count: u64, interruptions: u64) {
+        let frozen = self.commit(count);
         for _ in 0..interruptions {
             let left = Cell::new(self.random.below(count / 8 + 2));
             let mut stop = |_| match left.get() {
@@ -91,16 +98,15 @@ impl World {
                     Ok(())
                 }
             };
-            let done = builder::apply(&self.index, &frozen, &self.state, 0, Some(&mut stop));
+            let done = indexing::apply(&self.index, &frozen, &self.state, 0, How::Paced(&mut stop));
             // What is there by now is right, whatever comes of the rest.
             self.index.verify(&mut self.state.clone()).unwrap();
             if done.is_ok() {
                 break;
             }
         }
-        let state = builder::apply(&self.index, &frozen, &self.state, 0, None);
+        let state = indexing::apply(&self.index, &frozen, &self.state, 0, How::AtOnce);
         self.state = state.unwrap();
-        self.tail.frozen = None;
         self.index.verify(&mut self.state.clone()).unwrap();
     }
 
@@ -255,6 +261,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         let later: Vec<Message> = (0..500).map(|_| world.message()).collect();
         world.tail.push_messages(Batch::new(&later));
         let half = world.tail.freeze();
+        world.tail.frozen = None;
         let mut left = 20;
         let mut stop = |_| {
             left -= 1;
@@ -262,7 +269,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
                 .then_some(())
                 .ok_or(IndexError::Sled("stop".to_owned()))
         };
-        builder::apply(&world.index, &half, &world.state, 0, Some(&mut stop)).unwrap_err();
+        indexing::apply(&world.index, &half, &world.state, 0, How::Paced(&mut stop)).unwrap_err();
         let floor = world.messages[(world.messages.len() - 1) * part / 4].id;
         let kept = Above(mailbox_name, floor);
         let (index, state) = copied(&world, new.path(), &kept).unwrap();

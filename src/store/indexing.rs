@@ -1,0 +1,149 @@
+//! Writes generations of the tail into the index, and says durably how far it is.
+//!
+//! Invariant: what the state on disk says is in the index, durably; what the index has beyond it
+//! is written once more behind a crash, to the same end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
+
+use super::breather::Breather;
+use super::builder::BuildError;
+use super::files::{self, FileSystem};
+use super::index::{Index, IndexError, IndexState, guarded, syncing};
+use super::tail::Generation;
+
+/// While the store is in use, the index is made durable after so many bytes, so that no
+/// commit finds the disk busy for long.
+pub(super) const SYNC_BYTES: usize = 1 << 20;
+/// The same while nobody waits but for the index itself.
+const SYNC_BYTES_ALONE: usize = 8 << 20;
+/// Space that writing a generation leaves free beside what it may take itself.
+const FREE_BYTES_MARGIN: u64 = 8 << 20;
+/// How a generation is written.
+pub(super) enum How<'a> {
+    /// Beside other work: called after each write with its bytes, and may pause or stop it.
+    Paced(&'a mut dyn FnMut(usize) -> Result<(), IndexError>),
+    /// As fast as it can be.
+    AtOnce,
+}
+
+/// Writes a generation into the index and makes it durable, as it goes on and at the end; answers
+/// the index's state then.
+pub(super) fn apply(
+    index: &Index,
+    generation: &Generation,
+    state: &IndexState,
+    day_min: u64,
+    how: How<'_>,
+) -> Result<IndexState, IndexError> {
+    let mut state = state.clone();
+    generation.begin_writing();
+    match how {
+        How::AtOnce => {
+            index.apply_messages_at_once(generation, SYNC_BYTES_ALONE)?;
+            let mut pace = syncing(SYNC_BYTES_ALONE, |_| Ok(()));
+            index.apply_small(generation, day_min, &mut state, &mut pace)?;
+        }
+        How::Paced(between) => {
+            let mut pace = syncing(SYNC_BYTES, between);
+            index.apply_messages(generation, &mut pace)?;
+            index.apply_small(generation, day_min, &mut state, &mut pace)?;
+        }
+    }
+    index.sync()?;
+    state.heap_bytes = index.heap_bytes();
+    state.messages += generation.messages;
+    state.position = generation.end;
+    state.last_id = generation.last_id.0;
+    Ok(state)
+}
+
+/// Refuses what might fill the disk in the midst of it, and leave the index broken: writing what
+/// takes so many bytes in memory.
+pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
+    if files.free_bytes(dir)? < FREE_BYTES_MARGIN + 2 * bytes as u64 {
+        return Err(std::io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
+}
+
+/// Before a generation goes into the index: from then on the index may hold fewer cursors
+/// than its state says, as it does after a crash in the midst of it.
+pub(super) fn expect_fewer_cursors(
+    files: &dyn FileSystem,
+    dir: &Path,
+    generation: &Generation,
+    state: &IndexState,
+) -> std::io::Result<()> {
+    let dropped = generation.dropped_cursors();
+    if dropped == 0 {
+        return Ok(());
+    }
+    let mut fewer = state.clone();
+    fewer.cursors = fewer.cursors.saturating_sub(dropped);
+    save(files, dir, &fewer)
+}
+
+/// Writes the index's state.
+pub(super) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> std::io::Result<()> {
+    files::replace(files, dir, IndexState::FILE, &state.encode())
+}
+
+/// What generations are written into.
+pub(super) struct Target {
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) dir: PathBuf,
+    pub(super) index: Index,
+    /// Sends of days before are not kept.
+    pub(super) day_min: u64,
+    /// Whether this is the index that counts: then its state is saved as it goes on.
+    pub(super) counts: bool,
+    /// Whether it pauses for others.
+    pub(super) is_paced: bool,
+}
+
+impl Target {
+    /// Writes a generation; answers the index's state behind it.
+    pub(super) fn write(
+        &self,
+        frozen: &Generation,
+        state: &IndexState,
+    ) -> Result<IndexState, BuildError> {
+        let files = self.files.as_ref();
+        if self.counts {
+            expect_fewer_cursors(files, &self.dir, frozen, state)?;
+        }
+        let mut breather = Breather::new();
+        let mut pause = |_| {
+            breather.step();
+            Ok(())
+        };
+        let how = match self.is_paced {
+            true => How::Paced(&mut pause),
+            false => How::AtOnce,
+        };
+        let state = guarded(|| apply(&self.index, frozen, state, self.day_min, how))?;
+        if self.counts {
+            save(files, &self.dir, &state)?;
+        }
+        Ok(state)
+    }
+}
+
+/// The thread that writes a generation, if one does.
+#[derive(Default)]
+pub(super) struct Writing<'scope> {
+    pub(super) thread: Option<ScopedJoinHandle<'scope, Result<IndexState, BuildError>>>,
+}
+
+impl Writing<'_> {
+    /// Waits for it, and takes over how far the index is then.
+    pub(super) fn end(&mut self, state: &mut IndexState) -> Result<(), BuildError> {
+        if let Some(thread) = self.thread.take() {
+            let written = thread.join();
+            *state = written.unwrap_or(Err(IndexError::Panicked.into()))?;
+        }
+        Ok(())
+    }
+}
