@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::common::ledger::Ledger;
-use super::common::{Home, Server, random};
+use super::common::{self, Home, Server, random};
 use super::{COMPRESSED, SEGMENT_HEADER_BYTES, copy, frames, made, options, segments};
 
 /// How the directory was left.
@@ -325,4 +325,21 @@ impl Sample {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_journal_is_named_and_nothing_wrong_is_served() {
     Sample::make().await.check(cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_where_nobody_reads_is_found_in_time() {
+    let sample = Sample::make().await;
+    let home = Arc::new(Home::new());
+    copy(&sample.server.home.path("Clean"), &home.data());
+    let journal = Journal::of(&home.data(), &sample.other.home.data());
+    let files = flip(journal.middle(), 50);
+    let mut server = Server::attempt(home, options()).await.unwrap();
+    server.excuse_index();
+    common::until("the damage is named", async || {
+        let said = server.stderr();
+        let named = |line: &str| files.iter().any(|file| is_named(file, line));
+        said.lines().any(named).then_some(())
+    })
+    .await;
 }
