@@ -12,7 +12,7 @@ use super::sieve::SweepError;
 /// Space that an index in the making leaves free beside what the one that counts takes.
 const FREE_BYTES_MARGIN: u64 = 64 << 20;
 /// Memory for an index in the making.
-const BUILD_TAIL_BYTES_MAX: usize = 4 << 20;
+const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 4 << 20;
 /// An index in the making that is so many frames behind is handed over.
 const BEHIND_FRAMES_MAX: u64 = 2_000;
