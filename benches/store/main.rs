@@ -27,6 +27,12 @@ mod years;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tikv_jemallocator::Jemalloc;
+
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
 fn setting(name: &str, default: u64) -> u64 {
     let given = std::env::var(format!("RELAYBOX_BENCH_{name}"));
     given.map_or(default, |text| text.replace('_', "").parse().unwrap())
