@@ -11,6 +11,8 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use super::varint;
 
@@ -170,7 +172,7 @@ pub(super) struct Chunk<'a> {
 }
 
 /// Where in the heap a chunk has its table and payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Reference {
     pub(super) at: u64,
     pub(super) length: usize,
@@ -222,13 +224,13 @@ impl<'a> Chunk<'a> {
         heap: impl FnOnce(&Reference) -> Result<Vec<u8>, String>,
     ) -> Result<Opened<'a>, String> {
         let rest = match self.reference()? {
-            None => Cow::Borrowed(self.rest),
+            None => Rest::InTree(self.rest),
             Some(reference) => {
                 let rest = heap(&reference)?;
                 if crc32c::crc32c(&rest) != reference.crc {
                     return Err("a chunk in the heap has a wrong checksum".to_owned());
                 }
-                Cow::Owned(rest)
+                Rest::Read(rest)
             }
         };
         if rest.len() < self.head.table_bytes {
@@ -239,14 +241,46 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// A chunk all of which was checked; its payload is still compressed.
+/// Where the table and the payload of an opened chunk are.
+#[derive(Debug)]
+enum Rest<'a> {
+    InTree(&'a [u8]),
+    Read(Vec<u8>),
+    Unpacked(Arc<[u8]>),
+}
+
+impl Deref for Rest<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::InTree(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+            Self::Unpacked(bytes) => bytes,
+        }
+    }
+}
+
+/// A chunk all of which was checked; its payload may still be compressed.
 #[derive(Debug)]
 pub(super) struct Opened<'a> {
     pub(super) head: Head,
-    rest: Cow<'a, [u8]>,
+    rest: Rest<'a>,
 }
 
 impl Opened<'_> {
+    /// The chunk with this head, of which this is what [`Opened::unpack`] answered.
+    pub(super) fn unpacked(head: Head, rest: Arc<[u8]>) -> Self {
+        let rest = Rest::Unpacked(rest);
+        let head = Head { codec: RAW, ..head };
+        Self { head, rest }
+    }
+
+    /// Its table, and its payload as it was before compression.
+    pub(super) fn unpack(&self) -> Result<Arc<[u8]>, String> {
+        Ok([self.table(), &self.payload()?].concat().into())
+    }
+
     /// Its table.
     pub(super) fn table(&self) -> &[u8] {
         &self.rest[..self.head.table_bytes]
@@ -368,6 +402,10 @@ mod tests {
             })
         };
         assert_eq!(*open(&heap).unwrap().payload().unwrap(), *b"abc");
+        let opened = open(&heap).unwrap();
+        let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap());
+        assert_eq!(unpacked.table(), opened.table());
+        assert_eq!(*unpacked.payload().unwrap(), *b"abc");
         assert!(open(b"\x03\xa9\x02abd").is_err());
         assert!(open(b"").is_err());
     }
@@ -383,6 +421,10 @@ mod tests {
             let value = pack(&contents, packing, None).unwrap();
             assert_eq!(value[1], codec);
             assert!(value.len() < 100);
+            let opened = Chunk::check(&value).unwrap().open(no_heap).unwrap();
+            let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap());
+            assert_eq!(unpacked.table(), opened.table());
+            assert_eq!(*unpacked.payload().unwrap(), payload);
             for wrong_codec in [RAW, LZ4, ZSTD, 7] {
                 let mut opened = Chunk::check(&value).unwrap().open(no_heap).unwrap();
                 opened.head.codec = wrong_codec;

@@ -23,6 +23,7 @@ mod sender;
 mod senders;
 mod small;
 mod state;
+mod unpacked;
 mod varint;
 mod verify;
 
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use heap::Heap;
 use sled::{Db, Tree};
+use unpacked::Unpacked;
 
 pub(super) use apply::syncing;
 pub(super) use copy::{Found, Kept};
@@ -107,6 +109,7 @@ pub(super) struct Index {
     db: Db,
     messages: Tree,
     heap: Heap,
+    unpacked: Unpacked,
     summaries: Tree,
     senders: Tree,
     cursors: Tree,
@@ -139,7 +142,7 @@ fn open_sled(config: &sled::Config) -> Result<Db, IndexError> {
 const SENDS_PREFIX: &str = "sends-";
 /// sled counts a page's bytes on disk, of which it takes twice as many in memory, and looks
 /// at a page for the first time after some accesses more: so it is given a part of what it
-/// may take.
+/// may take. Unpacked chunks get as much.
 const CACHE_PART: u64 = 4;
 /// Less makes no sense: sled divides it by 256.
 const CACHE_BYTES_MIN: u64 = 1 << 20;
@@ -160,6 +163,7 @@ impl Index {
             let index = Self {
                 messages: db.open_tree("messages")?,
                 heap: Heap::open(path)?,
+                unpacked: Unpacked::new(cache_bytes / CACHE_PART),
                 summaries: db.open_tree("summaries")?,
                 senders: db.open_tree("senders")?,
                 cursors: db.open_tree("cursors")?,

@@ -22,16 +22,26 @@ impl Index {
         opened.map_err(IndexError::Damaged)
     }
 
+    /// The same for a page. What is in the heap is kept for the next one.
+    fn opened_for_page<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
+        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        let Some(reference) = chunk.reference().map_err(IndexError::Damaged)? else {
+            return self.opened(found);
+        };
+        let read = || self.opened(found)?.unpack().map_err(IndexError::Damaged);
+        let rest = self.unpacked.get(reference, read)?;
+        Ok(Opened::unpacked(chunk.head, rest))
+    }
+
     /// The messages of a chunk that are wanted, by position and id.
     fn messages_of(
         &self,
         mailbox: &Mailbox,
-        found: &Found,
+        (found, opened): (&Found, &Opened<'_>),
         wanted: impl Fn(u64, u64) -> bool,
     ) -> Result<Vec<Message>, IndexError> {
-        let opened = self.opened(found)?;
         let decode = || {
-            let rows = messages::rows(&opened)?;
+            let rows = messages::rows(opened)?;
             let payload = opened.payload()?;
             let rows = (found.head.position..).zip(&rows);
             let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
@@ -66,8 +76,9 @@ impl Index {
             let found = found.ok_or_else(|| IndexError::damaged("a message is missing"))?;
             let here = rest.partition_point(|id| *id <= found.head.last_id);
             let (these, others) = rest.split_at(here);
-            let messages =
-                self.messages_of(mailbox, &found, |_, id| these.binary_search(&id).is_ok())?;
+            let opened = self.opened_for_page(&found)?;
+            let wanted = |_, id| these.binary_search(&id).is_ok();
+            let messages = self.messages_of(mailbox, (&found, &opened), wanted)?;
             if these.is_empty() || messages.len() != these.len() {
                 return Err(IndexError::damaged("a sender's message is missing"));
             }
@@ -99,7 +110,8 @@ impl Index {
                 break;
             }
             let wanted = |_, id| id > after.0 && id <= bound.0;
-            for message in self.messages_of(mailbox, &found, wanted)? {
+            let opened = self.opened(&found)?;
+            for message in self.messages_of(mailbox, (&found, &opened), wanted)? {
                 if messages.len() >= count_max || (bytes >= bytes_max && !messages.is_empty()) {
                     return Ok(messages);
                 }
@@ -161,7 +173,9 @@ impl List<'_> {
                 break;
             }
             let wanted = |position, _| positions.contains(&position);
-            messages.extend(self.index.messages_of(self.mailbox, &found, wanted)?);
+            let opened = self.index.opened_for_page(&found)?;
+            let here = (&found, &opened);
+            messages.extend(self.index.messages_of(self.mailbox, here, wanted)?);
         }
         Ok(messages)
     }

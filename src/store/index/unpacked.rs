@@ -1,0 +1,89 @@
+//! Chunks of the heap that were read for a page not long ago, unpacked: a page of one sender needs
+//! as many chunks as it has messages, and whoever pages through a conversation comes back to it.
+//!
+//! What was appended to the heap never changes, so neither does what is here.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::chunk::Reference;
+
+/// What a chunk costs beside its bytes.
+const CHUNK_BYTES: u64 = 150;
+/// How large most chunks are, about.
+const USUAL_BYTES: u64 = 6 << 10;
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<Reference, Arc<[u8]>> for ByBytes {
+    fn weight(&self, _: &Reference, chunk: &Arc<[u8]>) -> u64 {
+        CHUNK_BYTES + chunk.len() as u64
+    }
+}
+
+/// Tables and payloads, by where they are in the heap.
+#[derive(Debug)]
+pub(super) struct Unpacked(Cache<Reference, Arc<[u8]>, ByBytes>);
+
+impl Unpacked {
+    /// Takes so many bytes at most.
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let usual = (bytes_max / USUAL_BYTES) as usize;
+        Self(Cache::with_weighter(usual, bytes_max, ByBytes))
+    }
+
+    /// What is there, or else what `read` answers, which is kept for the next one.
+    pub(super) fn get<E>(
+        &self,
+        reference: Reference,
+        read: impl FnOnce() -> Result<Arc<[u8]>, E>,
+    ) -> Result<Arc<[u8]>, E> {
+        if let Some(found) = self.0.get(&reference) {
+            return Ok(found);
+        }
+        let read = read()?;
+        self.0.insert(reference, read.clone());
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::chunk::{Chunk, Contents, Packing, pack};
+    use super::*;
+
+    fn reference(at: u64) -> Reference {
+        let contents = Contents::default();
+        let value = pack(&contents, Packing::None, Some(&mut |_| Ok(at))).unwrap();
+        Chunk::check(&value).unwrap().reference().unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again_and_no_error_is_kept() {
+        let unpacked = Unpacked::new(100_000);
+        let read = |at, answer: Result<&str, ()>| {
+            unpacked.get(reference(at), || Ok(answer?.as_bytes().into()))
+        };
+        assert_eq!(read(1, Err(())), Err(()));
+        assert_eq!(*read(1, Ok("one")).unwrap(), *b"one");
+        assert_eq!(*read(1, Err(())).unwrap(), *b"one");
+        assert_eq!(*read(2, Ok("two")).unwrap(), *b"two");
+        assert_eq!(*read(1, Ok("other")).unwrap(), *b"one");
+    }
+
+    #[test]
+    fn it_takes_no_more_than_it_may() {
+        let unpacked = Unpacked::new(100_000);
+        for at in 0..1_000 {
+            let chunk = vec![0; 1 + at as usize * 7];
+            let got = unpacked.get(reference(at), || Ok::<_, ()>(chunk.clone().into()));
+            assert_eq!(*got.unwrap(), *chunk);
+            assert!(unpacked.0.weight() <= 100_000);
+        }
+        assert!(unpacked.0.weight() > 0);
+    }
+}
