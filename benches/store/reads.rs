@@ -15,8 +15,9 @@ use crate::{disk, years};
 pub const PAGE: u64 = 10;
 /// The deep page; the last one where there are fewer.
 pub const DEEP: u64 = 10_000;
-/// How often each page is read, for the median. Deep pages are others each time.
-pub const TIMES: u64 = 400;
+/// How often each page is read, in turn with the others, for the median. Deep pages are others each
+/// time.
+pub const TIMES: u64 = 1_000;
 pub const SPREAD: u64 = 200;
 /// Messages of a long queue.
 pub const QUEUE: u64 = 100_000;
@@ -84,10 +85,10 @@ pub fn run() {
     let store = store.unwrap();
     let mailbox = years::reader();
     let mut traffic = Traffic::new(false);
-    for (n, (_, from, deep)) in PAGES.iter().enumerate() {
-        let from = from.map(|from| UserId::parse(from).unwrap());
-        let mut times = Vec::new();
-        for _ in 0..TIMES {
+    let mut times: [Vec<f64>; PAGES.len()] = Default::default();
+    for _ in 0..TIMES {
+        for ((_, from, deep), times) in PAGES.iter().zip(&mut times) {
+            let from = from.map(|from| UserId::parse(from).unwrap());
             let all = store.rank(&mailbox, from.as_ref(), MsgId::MAX).unwrap();
             let page = page(all, *deep, &mut traffic);
             let query = HistoryQuery {
@@ -104,6 +105,8 @@ pub fn run() {
             times.push(begun.elapsed().as_secs_f64() * 1e6);
             assert_eq!(list.len() as u64, PAGE);
         }
+    }
+    for (n, times) in times.into_iter().enumerate() {
         tell(&n.to_string(), median(times));
     }
     let total = store.rank(&mailbox, None, MsgId::MAX).unwrap();

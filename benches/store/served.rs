@@ -21,24 +21,27 @@ async fn read() {
     let server = Server::on(&years::dir(), SESSIONS, DOMAIN);
     let mut history = server.http().await;
     let mut traffic = Traffic::new(false);
-    let mut medians = [0.0; PAGES.len()];
-    for ((_, from, deep), median_us) in PAGES.iter().zip(&mut medians) {
+    let target = |from: Option<&str>, page: u64| {
+        let to = years::READER;
         let from = from.map_or(String::new(), |from| format!("&fromId={from}"));
-        let target = |page: u64| {
-            let to = years::READER;
-            format!("/message-log?domain={DOMAIN}&toId={to}{from}&size={PAGE}&page={page}")
-        };
-        let first = history.get(&target(1)).await;
-        let mut times = Vec::new();
-        for _ in 0..TIMES {
-            let page = page(first["total"].as_u64().unwrap(), *deep, &mut traffic);
+        format!("/message-log?domain={DOMAIN}&toId={to}{from}&size={PAGE}&page={page}")
+    };
+    let mut totals = [0; PAGES.len()];
+    for ((_, from, _), total) in PAGES.iter().zip(&mut totals) {
+        let first = history.get(&target(*from, 1)).await;
+        *total = first["total"].as_u64().unwrap();
+    }
+    let mut times: [Vec<f64>; PAGES.len()] = Default::default();
+    for _ in 0..TIMES {
+        for (n, (_, from, deep)) in PAGES.iter().enumerate() {
+            let page = page(totals[n], *deep, &mut traffic);
             let begun = Instant::now();
-            let answer = history.get(&target(page)).await;
-            times.push(begun.elapsed().as_secs_f64() * 1e6);
+            let answer = history.get(&target(*from, page)).await;
+            times[n].push(begun.elapsed().as_secs_f64() * 1e6);
             assert_eq!(answer["list"].as_array().unwrap().len() as u64, PAGE);
         }
-        *median_us = median(times);
     }
+    let medians = times.map(median);
     let to = years::READER;
     let target = |page: u64| format!("/message-log?domain={DOMAIN}&toId={to}&size=1&page={page}");
     let total = history.get(&target(1)).await["total"].as_u64().unwrap();
