@@ -1,12 +1,14 @@
 //! The floor: a plain file in the place of the store.
 //!
-//! A thread takes all drafts that wait, appends their bytes to the file, makes them durable with
-//! one fdatasync, and tells their senders: what every group commit has to do, and nothing beside.
+//! A thread takes all drafts that wait, appends their bytes to the file and makes them durable with
+//! one fdatasync; another one tells their senders. So every group commit works, and this one does
+//! nothing beside.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +19,9 @@ use crate::traffic::Commits;
 
 /// What a record has beside its texts.
 const HEAD_BYTES: usize = 32;
+
+/// Batches that wait for their answers.
+const ANSWERS_MAX: usize = 16;
 
 type Done = Box<dyn FnOnce() + Send>;
 
@@ -44,6 +49,13 @@ impl Floor {
             ..Queue::default()
         });
         let taken = queue.clone();
+        let (durable, answered) = sync_channel::<Vec<(Draft, Done)>>(ANSWERS_MAX);
+        // As in the store, answers are given beside the next write.
+        let answers = std::thread::spawn(move || {
+            for (_, done) in answered.into_iter().flatten() {
+                done();
+            }
+        });
         let thread = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             while let Some(batch) = taken.next() {
@@ -54,10 +66,10 @@ impl Floor {
                 file.write_all(&bytes).unwrap();
                 file.sync_data().unwrap();
                 taken.batches.fetch_add(1, Ordering::Relaxed);
-                for (_, done) in batch {
-                    done();
-                }
+                durable.send(batch).unwrap();
             }
+            drop(durable);
+            answers.join().unwrap();
         });
         Self {
             queue,

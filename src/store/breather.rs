@@ -2,37 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-/// Others wait for a processor or the disk for about so long at most, and have it to themselves
-/// for as long as the work took then: a disk that is slow is left alone for longer.
+/// Others wait for a processor or the disk for about so long at most; a disk that is slow is left
+/// alone for longer.
 const WORK_MAX: Duration = Duration::from_micros(500);
-/// Of what has time, others hardly notice anything.
-const UNHURRIED_FACTOR: u32 = 9;
-/// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Makes the pauses of one thread's work.
 #[derive(Debug)]
 pub(super) struct Breather {
     since: Instant,
-    /// How many times as long as the work a pause is.
+    /// How many times as long as the work a pause is,
     factor: u32,
+    /// and how long at most: a store that closes waits for its end.
+    pause_max: Duration,
 }
 
 impl Breather {
-    /// One that begins to work now.
+    /// One that begins to work now, and pauses for as long as it worked.
     pub(super) fn new() -> Self {
-        Self::with(1)
-    }
-
-    /// The same for work that has all the time in the world.
-    pub(super) fn unhurried() -> Self {
-        Self::with(UNHURRIED_FACTOR)
-    }
-
-    fn with(factor: u32) -> Self {
         Self {
             since: Instant::now(),
-            factor,
+            factor: 1,
+            pause_max: Duration::from_millis(100),
+        }
+    }
+
+    /// The same for what has all the time in the world: it works for a tenth of the time.
+    pub(super) fn unhurried() -> Self {
+        Self {
+            factor: 9,
+            pause_max: Duration::from_millis(500),
+            ..Self::new()
         }
     }
 
@@ -40,7 +39,7 @@ impl Breather {
     pub(super) fn step(&mut self) {
         let worked = self.since.elapsed();
         if worked >= WORK_MAX {
-            std::thread::sleep((worked * self.factor).min(PAUSE_MAX));
+            std::thread::sleep((worked * self.factor).min(self.pause_max));
             self.since = Instant::now();
         }
     }

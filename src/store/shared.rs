@@ -77,7 +77,7 @@ pub(super) struct Shared {
     pub(super) rebuilds: AtomicU64,
     /// Held by whoever removes indexes, and while one is made anew that does not count yet.
     pub(super) places: Mutex<()>,
-    /// Held by whoever puts a segment's other form in its place.
+    /// Held by whoever puts a segment's other form in its place, or must have none put there.
     pub(super) segments: Mutex<()>,
     pub(super) sweeping: Mutex<Sweeping>,
     pub(super) health: Mutex<Health>,

@@ -65,12 +65,17 @@ impl Index {
         let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
         let write = || {
             let mut pace = syncing(sync_bytes, |_| Ok(()));
-            guarded(|| {
+            let written = guarded(|| {
                 while let Some(part) = next() {
                     self.apply_mailboxes(part, generation, &mut pace)?;
                 }
                 Ok(())
-            })
+            });
+            if written.is_err() {
+                // The other one's work is for nothing.
+                while next().is_some() {}
+            }
+            written
         };
         std::thread::scope(|scope| {
             let beside = ThreadBuilder::new().name("index".to_owned());

@@ -270,10 +270,13 @@ pub(super) struct Opened<'a> {
 
 impl Opened<'_> {
     /// The chunk with this head, of which this is what [`Opened::unpack`] answered.
-    pub(super) fn unpacked(head: Head, rest: Arc<[u8]>) -> Self {
+    pub(super) fn unpacked(head: Head, rest: Arc<[u8]>) -> Result<Self, String> {
+        if rest.len() != head.table_bytes + head.raw_bytes {
+            return Err("an unpacked chunk is another one's".to_owned());
+        }
         let rest = Rest::Unpacked(rest);
         let head = Head { codec: RAW, ..head };
-        Self { head, rest }
+        Ok(Self { head, rest })
     }
 
     /// Its table, and its payload as it was before compression.
@@ -403,7 +406,7 @@ mod tests {
         };
         assert_eq!(*open(&heap).unwrap().payload().unwrap(), *b"abc");
         let opened = open(&heap).unwrap();
-        let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap());
+        let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
         assert_eq!(unpacked.table(), opened.table());
         assert_eq!(*unpacked.payload().unwrap(), *b"abc");
         assert!(open(b"\x03\xa9\x02abd").is_err());
@@ -422,7 +425,7 @@ mod tests {
             assert_eq!(value[1], codec);
             assert!(value.len() < 100);
             let opened = Chunk::check(&value).unwrap().open(no_heap).unwrap();
-            let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap());
+            let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
             assert_eq!(unpacked.table(), opened.table());
             assert_eq!(*unpacked.payload().unwrap(), payload);
             for wrong_codec in [RAW, LZ4, ZSTD, 7] {

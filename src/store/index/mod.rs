@@ -142,7 +142,7 @@ fn open_sled(config: &sled::Config) -> Result<Db, IndexError> {
 const SENDS_PREFIX: &str = "sends-";
 /// sled counts a page's bytes on disk, of which it takes twice as many in memory, and looks
 /// at a page for the first time after some accesses more: so it is given a part of what it
-/// may take. Unpacked chunks get as much.
+/// may take. Unpacked chunks take as much beside it.
 const CACHE_PART: u64 = 4;
 /// Less makes no sense: sled divides it by 256.
 const CACHE_BYTES_MIN: u64 = 1 << 20;

@@ -30,7 +30,7 @@ impl Index {
         };
         let read = || self.opened(found)?.unpack().map_err(IndexError::Damaged);
         let rest = self.unpacked.get(reference, read)?;
-        Ok(Opened::unpacked(chunk.head, rest))
+        Opened::unpacked(chunk.head, rest).map_err(IndexError::Damaged)
     }
 
     /// The messages of a chunk that are wanted, by position and id.

@@ -147,7 +147,7 @@ impl Sweeper {
             not_before: Instant::now(),
             segments: 0,
             expired: None,
-            scrub: Scrub::new(),
+            scrub: Scrub::default(),
         })
     }
 
@@ -159,9 +159,9 @@ impl Sweeper {
         }
         while self.shared.queue.is_open() {
             if !self.is_due() {
-                let (shared, done) = (&self.shared, self.done);
-                let is_called = || !shared.queue.is_open() || shared.sweeping().asked != done;
-                self.scrub.step(shared, &is_called);
+                let mut scrub = std::mem::take(&mut self.scrub);
+                scrub.step(&self.shared, &|| self.is_wanted(Instant::now()));
+                self.scrub = scrub;
                 self.shared.wait_for_change(TICK);
                 continue;
             }
@@ -181,17 +181,27 @@ impl Sweeper {
 
     fn is_due(&mut self) -> bool {
         let now = Instant::now();
-        if now < self.not_before {
-            return false;
-        }
-        let asked = self.shared.sweeping().asked != self.done;
-        if asked && !self.gathered {
+        let is_wanted = self.is_wanted(now);
+        if is_wanted && self.is_asked() && !self.gathered {
             self.gathered = true;
             self.not_before = now + GATHER_PAUSE;
             return false;
         }
+        is_wanted
+    }
+
+    fn is_asked(&self) -> bool {
+        self.shared.sweeping().asked != self.done
+    }
+
+    /// Whether there is something to do, and it is time.
+    fn is_wanted(&self, now: Instant) -> bool {
         let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
-        asked || suspect || self.index_due || self.may_have_expired(now)
+        let has_cause = || {
+            let asked = self.is_asked();
+            asked || suspect || self.index_due || self.may_have_expired(now)
+        };
+        now >= self.not_before && has_cause()
     }
 
     fn may_have_expired(&self, now: Instant) -> bool {

@@ -14,22 +14,31 @@ const ROUND_PAUSE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The pause after each segment.
 const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A segment that was broken off so often is then read to its end, whatever there is to do.
+const BROKEN_OFF_MAX: u32 = 3;
+
 /// How far it is.
+#[derive(Debug)]
 pub(super) struct Scrub {
     /// The number of the segment that comes next.
     next: u64,
+    /// How often that one was broken off.
+    broken_off: u32,
     not_before: Instant,
 }
 
-impl Scrub {
+impl Default for Scrub {
     /// Begins a round.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         Self {
             next: 1,
+            broken_off: 0,
             not_before: Instant::now(),
         }
     }
+}
 
+impl Scrub {
     /// Reads one segment, if it is time; begins it again another time where `is_called` says that
     /// there is something else to do.
     pub(super) fn step(&mut self, shared: &Shared, is_called: &dyn Fn() -> bool) {
@@ -52,19 +61,21 @@ impl Scrub {
         });
         let Some(sealed) = pair else {
             *self = Self {
-                next: 1,
                 not_before: Instant::now() + ROUND_PAUSE,
+                ..Self::default()
             };
             return;
         };
+        let yields = self.broken_off < BROKEN_OFF_MAX;
         let mut breather = Breather::unhurried();
         let mut ends = false;
         let mut read = sealed.verify(files, &dir, &mut || {
             breather.step();
-            ends = is_called();
+            ends = !shared.queue.is_open() || (yields && is_called());
             ends
         });
         if ends {
+            self.broken_off += 1;
             return;
         }
         if read.is_err() {
@@ -76,6 +87,38 @@ impl Scrub {
             tracing::error!(%error, "the journal is damaged: `relaybox check` says more");
         }
         self.next = sealed.name.number + 1;
+        self.broken_off = 0;
         self.not_before = Instant::now() + SEGMENT_PAUSE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::store::tests::with_segments;
+
+    #[test]
+    fn it_gives_way_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = with_segments(dir.path(), 3);
+        let mut scrub = Scrub::default();
+        let asked = Cell::new(0);
+        let is_called = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        for times in 1..=BROKEN_OFF_MAX {
+            scrub.step(store.shared(), &is_called);
+            assert_eq!((scrub.next, scrub.broken_off), (1, times));
+            assert_eq!(asked.get(), times, "it gives way at once");
+        }
+        scrub.step(store.shared(), &is_called);
+        assert_eq!((scrub.next, scrub.broken_off), (2, 0));
+        scrub.not_before = Instant::now();
+        scrub.step(store.shared(), &|| false);
+        assert_eq!(scrub.next, 3);
     }
 }

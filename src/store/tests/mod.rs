@@ -56,6 +56,15 @@ fn open(dir: &Path) -> Store {
     Store::open(options(dir), clock(), Arc::new(Seen::default())).unwrap()
 }
 
+/// A store whose journal has so many sealed segments at least.
+pub(super) fn with_segments(dir: &Path, count: usize) -> Store {
+    let store = open(dir);
+    while std::fs::read_dir(dir.join("journal")).unwrap().count() <= count {
+        send_one(&store, "a", "b", &"x".repeat(9_000));
+    }
+    store
+}
+
 fn open_sim(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Store, OpenError> {
     Store::open_with(options(dir), clock(), Arc::new(Seen::default()), files)
 }
