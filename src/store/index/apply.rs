@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder as ThreadBuilder;
 
 use super::super::tail::{Generation, TailMailbox};
-use super::chunk::{self, Append, Contents, Packing};
+use super::chunk::{self, Append, Contents};
 use super::messages::{self, OpenChunk};
+use super::packing::Packing;
 use super::search::{self, Found};
 use super::senders::{self, BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{Index, IndexError, guarded, key};

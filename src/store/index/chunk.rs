@@ -9,23 +9,16 @@
 //! the head are then where (8), how many bytes (4) and their CRC32C (4).
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::packing::{Packing, RAW, compress, decompress};
 use super::varint;
 
 const VERSION: u8 = 2;
 const HEAD_BYTES: usize = 30;
 const REFERENCE_BYTES: usize = 16;
-/// A payload shorter than this is not worth compressing.
-const COMPRESSED_BYTES_MIN: usize = 64;
-const ZSTD_LEVEL: i32 = 1;
-
-const RAW: u8 = 0;
-const LZ4: u8 = 1;
-const ZSTD: u8 = 2;
 const IN_HEAP: u8 = 0x80;
 
 /// What every chunk begins with.
@@ -78,55 +71,6 @@ pub(super) struct Contents<'a> {
     pub(super) last_id: u64,
     pub(super) table: &'a [u8],
     pub(super) payload: &'a [u8],
-}
-
-/// How a payload is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
-    /// Not at all.
-    None,
-    /// What is soon written again.
-    Fast,
-    /// What stays.
-    Small,
-}
-
-thread_local! {
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-        const { RefCell::new(None) };
-}
-
-fn compress(payload: &[u8], packing: Packing) -> Option<(u8, Vec<u8>)> {
-    if payload.len() < COMPRESSED_BYTES_MIN {
-        return None;
-    }
-    let (codec, compressed) = match packing {
-        Packing::None => return None,
-        Packing::Fast => (LZ4, lz4_flex::block::compress(payload)),
-        Packing::Small => (ZSTD, zstd_compress(payload)?),
-    };
-    (compressed.len() < payload.len()).then_some((codec, compressed))
-}
-
-/// `None` where the library has no memory for it; the payload is then stored as it is.
-fn zstd_compress(payload: &[u8]) -> Option<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        if compressor.is_none() {
-            *compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
-        }
-        compressor.as_mut()?.compress(payload).ok()
-    })
-}
-
-fn zstd_decompress(payload: &[u8], raw_bytes: usize) -> io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|decompressor| {
-        let decompressor = match decompressor {
-            Some(decompressor) => decompressor,
-            None => decompressor.insert(zstd::bulk::Decompressor::new()?),
-        };
-        decompressor.decompress(payload, raw_bytes)
-    })
 }
 
 /// Appends to the heap, and answers where.
@@ -292,21 +236,7 @@ impl Opened<'_> {
     /// Its payload.
     pub(super) fn payload(&self) -> Result<Cow<'_, [u8]>, String> {
         let payload = &self.rest[self.head.table_bytes..];
-        let raw_bytes = self.head.raw_bytes;
-        let raw = match self.head.codec & !IN_HEAP {
-            RAW => Cow::Borrowed(payload),
-            LZ4 => lz4_flex::block::decompress(payload, raw_bytes)
-                .map_err(|error| format!("a chunk does not decompress: {error}"))?
-                .into(),
-            ZSTD => zstd_decompress(payload, raw_bytes)
-                .map_err(|error| format!("a chunk does not decompress: {error}"))?
-                .into(),
-            codec => return Err(format!("a chunk has codec {codec}")),
-        };
-        if raw.len() != raw_bytes {
-            return Err("a chunk has a wrong length".to_owned());
-        }
-        Ok(raw)
+        decompress(self.head.codec & !IN_HEAP, payload, self.head.raw_bytes)
     }
 }
 
@@ -340,6 +270,7 @@ impl IdCheck {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::packing::{LZ4, ZSTD};
     use super::*;
 
     const CONTENTS: Contents<'_> = Contents {

@@ -6,7 +6,8 @@
 //! of the bodies (see [`crate::store::body`]), one after the other.
 
 use super::super::body;
-use super::chunk::{Contents, Head, IdCheck, Opened, Packing};
+use super::chunk::{Contents, Head, IdCheck, Opened};
+use super::packing::Packing;
 use super::varint;
 use crate::model::{Mailbox, Message};
 

@@ -16,6 +16,7 @@ mod copy;
 mod heap;
 mod key;
 mod messages;
+mod packing;
 pub(super) mod place;
 mod read;
 mod search;

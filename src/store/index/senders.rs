@@ -17,7 +17,8 @@
 use std::ops::Range;
 
 use super::super::body;
-use super::chunk::{Contents, IdCheck, Opened, Packing, pack};
+use super::chunk::{Contents, IdCheck, Opened, pack};
+use super::packing::Packing;
 use super::varint;
 
 /// So many messages have a summary together.

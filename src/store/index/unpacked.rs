@@ -53,7 +53,8 @@ impl Unpacked {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::chunk::{Chunk, Contents, Packing, pack};
+    use super::super::chunk::{Chunk, Contents, pack};
+    use super::super::packing::Packing;
     use super::*;
 
     fn reference(at: u64) -> Reference {
