@@ -1,4 +1,4 @@
-//! Brings an index up to the journal.
+//! Brings an index up to the journal: at opening, and when it must be made anew.
 //!
 //! Needs memory for two generations of the tail, however long the journal is.
 
@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::thread::Builder as ThreadBuilder;
 use std::time::{Duration, Instant};
 
-use super::api::OpenError;
 use super::breather::Breather;
 use super::domains::Domains;
 use super::files::FileSystem;
 use super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place, syncing};
-use super::indexing::{SYNC_BYTES, Target, Writing, check_space};
+use super::indexing::{BuildError, SYNC_BYTES, Target, Writing, check_space};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
 use super::replayed::take;
@@ -21,34 +20,6 @@ use crate::model::MsgId;
 
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
-
-/// Why an index was not brought up to the journal.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BuildError {
-    /// The journal cannot be read, or is damaged.
-    #[error(transparent)]
-    Journal(#[from] OpenError),
-    /// The index cannot be written: make a new one.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// What stands beside the index cannot be written, or there is no space for more; the
-    /// index itself is fine.
-    #[error("the index cannot be brought up to the journal: {0}")]
-    Surroundings(#[from] std::io::Error),
-}
-
-/// Logs, every now and then, how far it is.
-fn tell_progress(told: &mut Instant, segment: u64, segments: u64, messages: u64) {
-    if told.elapsed() >= PROGRESS_PAUSE {
-        *told = Instant::now();
-        tracing::info!(
-            segment,
-            segments,
-            messages,
-            "bringing the index up to the journal"
-        );
-    }
-}
 
 /// An index on its way up the journal.
 pub(super) struct Builder {
@@ -142,8 +113,16 @@ impl Builder {
                 if stop() {
                     return Err(IndexError::Sled("the store is closing".to_owned()).into());
                 }
-                let so_far = state.messages + tail.active.messages;
-                tell_progress(&mut progress, behind.segment, last, so_far);
+                if progress.elapsed() >= PROGRESS_PAUSE {
+                    progress = Instant::now();
+                    let messages = state.messages + tail.active.messages;
+                    tracing::info!(
+                        segment = behind.segment,
+                        segments = last,
+                        messages,
+                        "bringing the index up to the journal"
+                    );
+                }
                 take(domains, tail, records, behind);
                 if tail.active.bytes < self.checkpoint_bytes {
                     return Ok(());

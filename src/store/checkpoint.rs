@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::builder::{BuildError, Builder, Site};
+use super::builder::{Builder, Site};
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::indexing::{self, How};
+use super::indexing::{self, BuildError, How};
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
 

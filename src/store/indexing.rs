@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
+use super::api::OpenError;
 use super::breather::Breather;
-use super::builder::BuildError;
 use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, guarded, syncing};
 use super::tail::Generation;
@@ -20,6 +20,22 @@ pub(super) const SYNC_BYTES: usize = 1 << 20;
 const SYNC_BYTES_ALONE: usize = 8 << 20;
 /// Space that writing a generation leaves free beside what it may take itself.
 const FREE_BYTES_MARGIN: u64 = 8 << 20;
+
+/// Why an index was not brought up to the journal.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuildError {
+    /// The journal cannot be read, or is damaged.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The index cannot be written: make a new one.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// What stands beside the index cannot be written, or there is no space for more; the
+    /// index itself is fine.
+    #[error("the index cannot be brought up to the journal: {0}")]
+    Surroundings(#[from] std::io::Error),
+}
+
 /// How a generation is written.
 pub(super) enum How<'a> {
     /// Beside other work: called after each write with its bytes, and may pause or stop it.
@@ -59,8 +75,8 @@ pub(super) fn apply(
     Ok(state)
 }
 
-/// Refuses what might fill the disk in the midst of it, and leave the index broken: writing what
-/// takes so many bytes in memory.
+/// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
+/// it, and leave the index broken.
 pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
     if files.free_bytes(dir)? < FREE_BYTES_MARGIN + 2 * bytes as u64 {
         return Err(std::io::ErrorKind::StorageFull.into());

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::api::{OpenError, StoreOptions};
-use super::builder::{BuildError, Builder, Site};
+use super::builder::{Builder, Site};
 use super::files::{FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
-use super::indexing;
+use super::indexing::{self, BuildError};
 use super::journal::{
     End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
 };

@@ -14,7 +14,10 @@ use crate::model::{Mailbox, Message, MsgId, UserId};
 impl Index {
     /// Checks a chunk and takes what it has in the heap.
     pub(super) fn opened<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
-        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        self.open_chunk(Chunk::check(&found.value).map_err(IndexError::Damaged)?)
+    }
+
+    fn open_chunk<'a>(&self, chunk: Chunk<'a>) -> Result<Opened<'a>, IndexError> {
         let opened = chunk.open(|reference| {
             let read = self.heap.read(reference.at, reference.length);
             read.map_err(|error| format!("the heap cannot be read: {error}"))
@@ -22,15 +25,20 @@ impl Index {
         opened.map_err(IndexError::Damaged)
     }
 
-    /// The same for a page. What is in the heap is kept for the next one.
+    /// Does the same for a page: what is in the heap is kept for the next one.
     fn opened_for_page<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
         let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
         let Some(reference) = chunk.reference().map_err(IndexError::Damaged)? else {
-            return self.opened(found);
+            return self.open_chunk(chunk);
         };
-        let read = || self.opened(found)?.unpack().map_err(IndexError::Damaged);
+        let head = chunk.head;
+        let read = || {
+            self.open_chunk(chunk)?
+                .unpack()
+                .map_err(IndexError::Damaged)
+        };
         let rest = self.unpacked.get(reference, read)?;
-        Opened::unpacked(chunk.head, rest).map_err(IndexError::Damaged)
+        Opened::unpacked(head, rest).map_err(IndexError::Damaged)
     }
 
     /// The messages of a chunk that are wanted, by position and id.

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use super::api::AppendError;
 use super::breather::Breather;
-use super::builder::BuildError;
 use super::index::place;
+use super::indexing::BuildError;
 use super::journal::{Sealed, last_id_before, list};
 use super::layout::SWEEP_DUE;
 use super::queue::Job;
