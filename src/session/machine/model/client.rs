@@ -22,6 +22,8 @@ pub(super) struct Client {
     pub(super) errors: usize,
     /// What [`Client::answer`] has confirmed.
     said: Option<MsgId>,
+    /// The highest receipt of a message that is the device's.
+    pub(super) claimed: MsgId,
     /// The code that the server closed with.
     pub(super) closed: Option<u16>,
 }
@@ -37,6 +39,7 @@ impl Client {
             answered: 0,
             errors: 0,
             said: None,
+            claimed: MsgId::ZERO,
             closed: None,
         }
     }

@@ -167,8 +167,9 @@ impl World {
             return;
         };
         client.received(id);
-        // A receipt is for everything before it, too.
+        // A receipt is for everything before it, too: also for what a login that has yet to begin makes due again.
         if shared.borrow().store.is_due(device, id) {
+            client.claimed = client.claimed.max(id);
             self.devices[device].waive(device, id, &shared);
         }
     }

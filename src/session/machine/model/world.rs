@@ -273,7 +273,8 @@ impl World {
             let known = &mut self.devices[facts.device];
             let base = known.base.unwrap_or(facts.cursor);
             known.base = Some(base.min(facts.cursor));
-            known.waive(facts.device, facts.after, &self.shared);
+            let had = facts.after.max(session.client.claimed);
+            known.waive(facts.device, had, &self.shared);
         }
         Ok(())
     }
