@@ -35,7 +35,17 @@ pub struct HubLimits {
 
 struct Entry {
     resource: Resource,
+    since_ms: u64,
     outbox: Arc<Outbox>,
+}
+
+/// A session, as presence tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// The device or tab.
+    pub resource: Resource,
+    /// Milliseconds since the Unix epoch at which it logged in.
+    pub since_ms: u64,
 }
 
 type Shard = HashMap<Mailbox, Vec<Entry>>;
@@ -81,8 +91,8 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a session in its place. An older session of the same device is replaced: it is
-    /// told to close, and gets nothing from here any more.
+    /// Puts a session in its place, since `now_ms`. An older session of the same device is
+    /// replaced: it is told to close, and gets nothing from here any more.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -90,11 +100,13 @@ impl Hub {
         self: &Arc<Self>,
         device: Device,
         outbox: Arc<Outbox>,
+        now_ms: u64,
     ) -> Result<Registration, CloseReason> {
         let mut shard = self.shard(&device.mailbox);
         let entries = shard.entry(device.mailbox.clone()).or_default();
         let entry = Entry {
             resource: device.resource.clone(),
+            since_ms: now_ms,
             outbox: Arc::clone(&outbox),
         };
         if let Some(older) = entries
@@ -139,6 +151,21 @@ impl Hub {
     /// Whether the user has any session.
     pub fn is_online(&self, mailbox: &Mailbox) -> bool {
         self.shard(mailbox).contains_key(mailbox)
+    }
+
+    /// The user's sessions, by resource.
+    pub fn sessions_of(&self, mailbox: &Mailbox) -> Vec<Present> {
+        let shard = self.shard(mailbox);
+        let entries = shard.get(mailbox).into_iter().flatten();
+        let mut sessions: Vec<_> = entries
+            .map(|entry| Present {
+                resource: entry.resource.clone(),
+                since_ms: entry.since_ms,
+            })
+            .collect();
+        drop(shard);
+        sessions.sort_unstable_by(|a, b| a.resource.cmp(&b.resource));
+        sessions
     }
 
     /// How many sessions there are.
@@ -262,7 +289,17 @@ mod tests {
     }
 
     fn login(hub: &Arc<Hub>, user: &str, resource: &str) -> Result<Registration, CloseReason> {
-        hub.register(device(user, resource), Arc::new(Outbox::new(1024)))
+        login_at(hub, user, resource, 0)
+    }
+
+    fn login_at(
+        hub: &Arc<Hub>,
+        user: &str,
+        resource: &str,
+        now_ms: u64,
+    ) -> Result<Registration, CloseReason> {
+        let outbox = Arc::new(Outbox::new(1024));
+        hub.register(device(user, resource), outbox, now_ms)
     }
 
     #[test]
@@ -284,6 +321,27 @@ mod tests {
         drop(second);
         assert!(!hub.is_online(&mailbox));
         assert_eq!(hub.sessions(), 0);
+    }
+
+    #[test]
+    fn sessions_of_a_user_are_told_with_the_time_of_their_login() {
+        let hub = hub();
+        let mailbox = device("u", "web").mailbox;
+        let told = || {
+            let sessions = hub.sessions_of(&mailbox).into_iter();
+            let pairs = sessions.map(|one| (one.resource.as_str().to_owned(), one.since_ms));
+            pairs.collect::<Vec<_>>()
+        };
+        assert_eq!(told(), []);
+        let web = login_at(&hub, "u", "web", 7).expect("room");
+        let _phone = login_at(&hub, "u", "phone", 8).expect("room");
+        let _other = login_at(&hub, "v", "web", 9).expect("room");
+        assert_eq!(told(), [("phone".into(), 8), ("web".into(), 7)]);
+        let newer = login_at(&hub, "u", "web", 10).expect("replaces");
+        drop(web);
+        assert_eq!(told(), [("phone".into(), 8), ("web".into(), 10)]);
+        drop(newer);
+        assert_eq!(told(), [("phone".into(), 8)]);
     }
 
     #[test]

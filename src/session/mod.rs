@@ -89,7 +89,10 @@ async fn admit(
     let device = identity.sender.device.clone();
     let outbox = Arc::new(Outbox::new(context.outbox_bytes_max));
     // First in the hub, then the store: what comes between is missed by neither.
-    let registration = context.hub.register(device.clone(), Arc::clone(&outbox))?;
+    let now_ms = context.clock.now_ms();
+    let registration = context
+        .hub
+        .register(device.clone(), Arc::clone(&outbox), now_ms)?;
     let newest_at_login = context.store.last_id();
     // A stop that came before the registration did not see this session.
     if context.stop.is_cancelled() {

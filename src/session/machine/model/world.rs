@@ -222,7 +222,7 @@ impl World {
         };
         let connection = Connection::new(wire.server_end(), options);
         let outbox = Arc::new(Outbox::new(settings.outbox_bytes_max));
-        let registration = self.hub.register(device(id), Arc::clone(&outbox));
+        let registration = self.hub.register(device(id), Arc::clone(&outbox), 0);
         let registration = registration.expect("the hub has no limits here");
         for older in self
             .sessions
