@@ -93,6 +93,11 @@ impl<S: Services> Conversation<S> {
         }
     }
 
+    /// What it reaches the server by.
+    pub(super) fn services(&self) -> &S {
+        &self.services
+    }
+
     /// The next input.
     pub(super) fn poll_input(
         &mut self,

@@ -87,6 +87,8 @@ impl Session {
     pub fn run(mut self, mut connection: Connection) -> impl Future<Output = ()> + Send {
         async move {
             let end = self.converse(&mut connection).await;
+            // Before it is offline: who asks then is told of this end.
+            self.conversation.services().left();
             // The user is offline from now on, however long the peer takes to close.
             drop(self.conversation);
             if let End::Close(code, reason) = end {
@@ -115,6 +117,12 @@ impl Session {
             };
             conversation.take(input, connection);
         }
+    }
+}
+
+impl Server {
+    fn left(&self) {
+        self.context.store.leave(&self.identity.sender.device);
     }
 }
 

@@ -168,6 +168,23 @@ impl Store {
         Ok(self.shared().cursor(device)?)
     }
 
+    /// Notes that a session of this device has ended now. Stored with a later commit; never blocks
+    /// on disk.
+    pub fn leave(&self, device: &Device) {
+        self.shared().leave(device);
+    }
+
+    /// When the user was last known to be here (milliseconds since the Unix epoch): when its last
+    /// session ended or, after a crash, at the last login or receipt that was noted, which is at
+    /// most about a day before. `None` where it was never here, or not within 30 days. Blocks on
+    /// disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, ReadError> {
+        Ok(self.shared().last_seen(mailbox)?)
+    }
+
     /// Messages above `after`, oldest first: at most `count_max`, and at most about
     /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
     /// they are all, where they are. Blocks on disk.

@@ -28,7 +28,7 @@ pub(in crate::store) enum CursorChange {
     Raise { id: MsgId, at_ms: u64 },
     /// It was made known, or lowered.
     Set(CursorValue),
-    /// Its device logged in, where it was known.
+    /// Its device logged in or left, where it was known.
     Use { at_ms: u64 },
     /// Its device is not known any more.
     Drop,

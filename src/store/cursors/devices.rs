@@ -109,6 +109,13 @@ impl Devices {
         devices.any(|(theirs, known)| theirs == resource && known.counts(moment))
     }
 
+    /// When any of them was last known to be in use; those that were only written to were not.
+    pub(in crate::store) fn last_used(&self, moment: Moment) -> Option<u64> {
+        let values = self.0.iter().map(|(_, known)| known.value);
+        let used = values.filter(|value| value.used && moment.counts(value));
+        used.map(|value| value.at_ms).max()
+    }
+
     /// A device logs in; the answer is its cursor, too.
     pub(in crate::store) fn enter(
         &mut self,

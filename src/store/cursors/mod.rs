@@ -64,8 +64,8 @@ impl Shared {
         Ok(value.map(|value| Known { value, durable }))
     }
 
-    /// All devices of a user, whether they count or not. For the committer: while it asks,
-    /// nothing is committed.
+    /// All devices of a user, whether they count or not. Who decides by it is the committer: while
+    /// that asks, nothing is committed.
     fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
         for _ in 0..TRIES_MAX {
             let (frozen, freezes) = {
@@ -149,6 +149,22 @@ impl Shared {
             device,
             CursorChange::Raise { id, at_ms },
         );
+    }
+
+    /// As [`super::Store::leave`].
+    pub(super) fn leave(&self, device: &Device) {
+        if self.domains().is_removed(&device.mailbox.domain) {
+            return;
+        }
+        let at_ms = self.moment_of_reader(&device.mailbox.domain).at_ms;
+        // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
+        push(&mut self.pending(), device, CursorChange::Use { at_ms });
+    }
+
+    /// As [`super::Store::last_seen`].
+    pub(super) fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, IndexError> {
+        let moment = self.moment_of_reader(&mailbox.domain);
+        Ok(self.devices(mailbox)?.last_used(moment))
     }
 
     /// Drops what waited and is durable now.

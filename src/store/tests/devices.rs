@@ -303,3 +303,44 @@ fn what_an_interrupted_checkpoint_wrote_is_missed_when_the_index_is_lost() {
     assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO));
     assert_eq!(store.domains(), [record("d")]);
 }
+
+#[test]
+fn last_seen_is_the_end_of_the_last_session_also_after_a_restart() {
+    let mut world = World::new();
+    let seen = |world: &World| {
+        let seen = world.store.last_seen(&mailbox("d", "u")).unwrap();
+        seen.map(|at_ms| at_ms - NOW_US / 1000)
+    };
+    let leave = |world: &World, resource| world.store.leave(&device("d", "u", resource));
+    assert_eq!(seen(&world), None);
+    world.write_to("tv");
+    leave(&world, "unknown");
+    assert_eq!(seen(&world), None, "it was only written to");
+
+    world.clock.set_us(NOW_US + HOUR_US);
+    world.enter("web");
+    assert_eq!(seen(&world), Some(HOUR_US / 1000));
+    world.clock.advance_us(HOUR_US);
+    leave(&world, "web");
+    assert_eq!(seen(&world), Some(2 * HOUR_US / 1000), "at once");
+    world.clock.advance_us(HOUR_US);
+    world.enter("phone");
+    leave(&world, "phone");
+    world.nothing_waits();
+    for rebuild in [false, true] {
+        world = world.reopen(rebuild);
+        assert_eq!(seen(&world), Some(3 * HOUR_US / 1000), "{rebuild}");
+    }
+    world.clock.advance_us(30 * DAY_US - 1_000);
+    assert_eq!(seen(&world), Some(3 * HOUR_US / 1000));
+    world.clock.advance_us(1_000);
+    assert_eq!(seen(&world), None, "that is too long ago");
+
+    let old = device("d", "u", "web");
+    world.store.put_domain(record("d")).unwrap();
+    world.enter("web");
+    world.store.remove_domain(&domain("d")).unwrap();
+    world.store.put_domain(record("d")).unwrap();
+    world.store.leave(&old);
+    assert_eq!(seen(&world), None, "another domain of that name");
+}
