@@ -2,19 +2,28 @@
 //!
 //! Parses and checks one text; whether the sender may do what it asks is not decided here.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use crate::model::{ClientMsgId, MessageType, MsgId, NameError, Resource, UserId};
+use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId};
 use crate::protocol::error_code::{ErrorCode, FrameError};
+use crate::protocol::fields::{Fields, Shape, invalid, is_integer, name, user_id, user_ids};
 
 /// Most recipients of one send.
 pub const RECIPIENTS_MAX: usize = 100;
+
+const FRAME: Shape<6> = Shape {
+    what: "frame",
+    example: r#"{"toId":…,"type":…,"content":…}"#,
+    names: [
+        "toId",
+        "toResource",
+        "type",
+        "content",
+        "clientMsgId",
+        "received",
+    ],
+};
 
 /// What frames may hold.
 #[derive(Debug, Clone)]
@@ -68,27 +77,21 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
     if text == "ping" {
         return Ok(ClientFrame::Ping);
     }
-    let fields = Fields::parse(text)?;
-    let client_msg_id = fields.client_msg_id.map(client_msg_id).transpose();
-    let known_id = client_msg_id.as_ref().ok().cloned().flatten();
-    let frame = match fields.received {
+    let fields = Fields::parse(text, &FRAME)?;
+    let frame = match fields.get("received") {
         Some(json) => received(json, &fields).map(ClientFrame::Received),
-        None => send(&fields, client_msg_id, rules).map(ClientFrame::Send),
+        None => send(&fields, recipients, rules).map(ClientFrame::Send),
     };
+    let known_id = client_msg_id(&fields).ok().flatten();
     frame.map_err(|error| FrameError {
         client_msg_id: known_id,
         ..error
     })
 }
 
-fn received(json: &str, fields: &Fields<'_>) -> Result<MsgId, FrameError> {
-    let others = [
-        fields.to_id,
-        fields.to_resource,
-        fields.kind,
-        fields.content,
-    ];
-    if others.iter().any(Option::is_some) {
+fn received<const N: usize>(json: &str, fields: &Fields<'_, N>) -> Result<MsgId, FrameError> {
+    let others = ["toId", "toResource", "type", "content"];
+    if others.iter().any(|name| fields.get(name).is_some()) {
         let expected = "must stand in a frame of its own, without a message to send";
         return Err(invalid("received", expected));
     }
@@ -96,16 +99,23 @@ fn received(json: &str, fields: &Fields<'_>) -> Result<MsgId, FrameError> {
     id.ok_or_else(|| invalid("received", "must be a msgId: an integer from 0 to 2^53 - 1"))
 }
 
-fn send(
-    fields: &Fields<'_>,
-    client_msg_id: Result<Option<ClientMsgId>, FrameError>,
+/// Reads the fields that a message has wherever it comes from; `recipients` reads to whom it goes,
+/// and whether those came as an array.
+///
+/// # Errors
+/// The first rule that they break.
+pub(super) fn send<'a, const N: usize>(
+    fields: &Fields<'a, N>,
+    recipients: impl FnOnce(&Fields<'a, N>) -> Result<(Vec<UserId>, bool), FrameError>,
     rules: &FrameRules,
 ) -> Result<Send, FrameError> {
-    let client_msg_id = client_msg_id?;
-    let (to, to_array) = recipients(fields.to_id.ok_or_else(|| missing("toId"))?)?;
-    let to_resource = fields.to_resource.map(to_resource).transpose()?;
-    let kind = message_type(fields.kind.ok_or_else(|| missing("type"))?, rules)?;
-    let content = fields.content.ok_or_else(|| missing("content"))?;
+    let client_msg_id = client_msg_id(fields)?;
+    let (to, to_array) = recipients(fields)?;
+    let to_resource = fields.get("toResource");
+    let to_resource = to_resource.map(|json| name("toResource", json, Resource::parse));
+    let to_resource = to_resource.transpose()?;
+    let kind = message_type(fields.required("type")?, rules)?;
+    let content = fields.required("content")?;
     if content.len() > rules.content_bytes_max {
         let (max, len) = (rules.content_bytes_max, content.len());
         return Err(FrameError {
@@ -126,75 +136,21 @@ fn send(
     })
 }
 
-fn invalid(field: &'static str, expected: impl fmt::Display) -> FrameError {
-    FrameError {
-        code: ErrorCode::InvalidField,
-        field: Some(field),
-        message: format!("`{field}` {expected}"),
-        client_msg_id: None,
+fn client_msg_id<const N: usize>(
+    fields: &Fields<'_, N>,
+) -> Result<Option<ClientMsgId>, FrameError> {
+    let json = fields.get("clientMsgId");
+    json.map(|json| name("clientMsgId", json, ClientMsgId::parse))
+        .transpose()
+}
+
+fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bool), FrameError> {
+    const EXPECTED: &str = "must be a string, an integer, or an array of them";
+    let json = fields.required("toId")?;
+    if json.starts_with('[') {
+        return Ok((user_ids("toId", json, RECIPIENTS_MAX, EXPECTED)?, true));
     }
-}
-
-fn missing(field: &'static str) -> FrameError {
-    invalid(field, "is missing")
-}
-
-fn client_msg_id(json: &str) -> Result<ClientMsgId, FrameError> {
-    name("clientMsgId", json, ClientMsgId::parse)
-}
-
-fn to_resource(json: &str) -> Result<Resource, FrameError> {
-    name("toResource", json, Resource::parse)
-}
-
-fn name<T>(
-    field: &'static str,
-    json: &str,
-    parse: impl Fn(&str) -> Result<T, NameError>,
-) -> Result<T, FrameError> {
-    let text: String =
-        serde_json::from_str(json).map_err(|_| invalid(field, "must be a string"))?;
-    parse(&text).map_err(|error| invalid(field, error))
-}
-
-fn recipients(json: &str) -> Result<(Vec<UserId>, bool), FrameError> {
-    if !json.starts_with('[') {
-        return Ok((vec![recipient(json)?], false));
-    }
-    let items: Vec<&RawValue> = serde_json::from_str(json)
-        .map_err(|_| invalid("toId", "must be a string, an integer, or an array of them"))?;
-    if items.is_empty() || items.len() > RECIPIENTS_MAX {
-        return Err(invalid(
-            "toId",
-            format!("must hold 1 to {RECIPIENTS_MAX} recipients"),
-        ));
-    }
-    let mut seen = HashSet::with_capacity(items.len());
-    let mut to = Vec::with_capacity(items.len());
-    for item in items {
-        let user = recipient(item.get())?;
-        if !seen.insert(user.clone()) {
-            return Err(invalid("toId", "must not hold the same recipient twice"));
-        }
-        to.push(user);
-    }
-    Ok((to, true))
-}
-
-fn recipient(json: &str) -> Result<UserId, FrameError> {
-    if is_integer(json) {
-        let decimal = if json == "-0" { "0" } else { json };
-        return UserId::parse(decimal).map_err(|error| invalid("toId", error));
-    }
-    let text: String = serde_json::from_str(json)
-        .map_err(|_| invalid("toId", "must be a string, an integer, or an array of them"))?;
-    UserId::parse(&text).map_err(|error| invalid("toId", error))
-}
-
-/// Whether a valid JSON text is a number without fraction and exponent.
-fn is_integer(json: &str) -> bool {
-    let digits = json.strip_prefix('-').unwrap_or(json);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    Ok((vec![user_id("toId", json, EXPECTED)?], false))
 }
 
 fn message_type(json: &str, rules: &FrameRules) -> Result<MessageType, FrameError> {
@@ -213,89 +169,6 @@ fn message_type(json: &str, rules: &FrameRules) -> Result<MessageType, FrameErro
             ..invalid("type", format!("must be one of {}", types.join(", ")))
         }
     })
-}
-
-/// The JSON texts of the known fields; `null` counts as absent.
-#[derive(Default)]
-struct Fields<'a> {
-    to_id: Option<&'a str>,
-    to_resource: Option<&'a str>,
-    kind: Option<&'a str>,
-    content: Option<&'a str>,
-    client_msg_id: Option<&'a str>,
-    received: Option<&'a str>,
-    repeated: Option<&'static str>,
-}
-
-impl<'a> Fields<'a> {
-    fn parse(text: &'a str) -> Result<Self, FrameError> {
-        let not_json = |message: String| FrameError {
-            code: ErrorCode::InvalidJson,
-            field: None,
-            message,
-            client_msg_id: None,
-        };
-        let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json
-            .deserialize_map(FieldsVisitor)
-            .and_then(|fields| json.end().map(|()| fields))
-            .map_err(|error| match error.classify() {
-                serde_json::error::Category::Data => {
-                    not_json("the frame must be a JSON object, such as {\"toId\":…,\"type\":…,\"content\":…}".into())
-                }
-                _ => not_json(format!("the frame must be JSON: {error}")),
-            })?;
-        match fields.repeated {
-            Some(field) => Err(invalid(field, "is given more than once")),
-            None => Ok(fields),
-        }
-    }
-
-    fn without_nulls(self) -> Self {
-        let value = |field: Option<&'a str>| field.filter(|json| *json != "null");
-        Self {
-            to_id: value(self.to_id),
-            to_resource: value(self.to_resource),
-            kind: value(self.kind),
-            content: value(self.content),
-            client_msg_id: value(self.client_msg_id),
-            received: value(self.received),
-            repeated: self.repeated,
-        }
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(key) = map.next_key::<String>()? {
-            let (name, slot) = match key.as_str() {
-                "toId" => ("toId", &mut fields.to_id),
-                "toResource" => ("toResource", &mut fields.to_resource),
-                "type" => ("type", &mut fields.kind),
-                "content" => ("content", &mut fields.content),
-                "clientMsgId" => ("clientMsgId", &mut fields.client_msg_id),
-                "received" => ("received", &mut fields.received),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            let value = map.next_value::<&'de RawValue>()?.get();
-            if slot.replace(value).is_some() {
-                fields.repeated = Some(name);
-            }
-        }
-        Ok(fields.without_nulls())
-    }
 }
 
 #[cfg(test)]

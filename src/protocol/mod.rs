@@ -3,6 +3,8 @@
 pub mod client_frame;
 pub mod close;
 pub mod error_code;
+mod fields;
 pub mod login;
 pub mod query;
+pub mod request;
 pub mod server_frame;

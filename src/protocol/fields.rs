@@ -1,0 +1,186 @@
+//! The fields of one JSON object, as frames of the socket and bodies of requests have them.
+//!
+//! Known fields come out as their JSON texts, byte for byte, each at most once; `null` counts as
+//! absent, unknown fields are passed over. Whether fields make sense together is not decided here.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use crate::model::{NameError, UserId};
+use crate::protocol::error_code::{ErrorCode, FrameError};
+
+/// What an object is to look like.
+pub(super) struct Shape<const N: usize> {
+    /// What it is, as in "the frame must be JSON".
+    pub(super) what: &'static str,
+    /// What one looks like.
+    pub(super) example: &'static str,
+    /// Its known fields.
+    pub(super) names: [&'static str; N],
+}
+
+/// The JSON texts of an object's known fields.
+pub(super) struct Fields<'a, const N: usize> {
+    names: &'static [&'static str; N],
+    texts: [Option<&'a str>; N],
+}
+
+impl<'a, const N: usize> Fields<'a, N> {
+    /// Reads one object.
+    ///
+    /// # Errors
+    /// It is no JSON object, or has a known field twice.
+    pub(super) fn parse(text: &'a str, shape: &'static Shape<N>) -> Result<Self, FrameError> {
+        let Shape { what, example, .. } = shape;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = json
+            .deserialize_map(FieldsVisitor(&shape.names))
+            .and_then(|read| json.end().map(|()| read))
+            .map_err(|error| match error.classify() {
+                Category::Data => not_json(format!(
+                    "the {what} must be a JSON object, such as {example}"
+                )),
+                _ => not_json(format!("the {what} must be JSON: {error}")),
+            })?;
+        match read.repeated {
+            Some(field) => Err(invalid(field, "is given more than once")),
+            None => Ok(Self {
+                names: &shape.names,
+                texts: read.texts,
+            }),
+        }
+    }
+
+    /// A known field's text; `None` where it is absent.
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        let mut fields = self.names.iter().zip(self.texts);
+        fields.find_map(|(known, text)| text.filter(|_| *known == name))
+    }
+
+    /// A known field's text.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub(super) fn required(&self, name: &'static str) -> Result<&'a str, FrameError> {
+        self.get(name).ok_or_else(|| missing(name))
+    }
+}
+
+/// The text is no JSON object; the sentence says why.
+pub(super) fn not_json(message: String) -> FrameError {
+    FrameError {
+        code: ErrorCode::InvalidJson,
+        field: None,
+        message,
+        client_msg_id: None,
+    }
+}
+
+/// A field is wrong.
+pub(super) fn invalid(field: &'static str, expected: impl fmt::Display) -> FrameError {
+    FrameError {
+        code: ErrorCode::InvalidField,
+        field: Some(field),
+        message: format!("`{field}` {expected}"),
+        client_msg_id: None,
+    }
+}
+
+/// A field is missing.
+pub(super) fn missing(field: &'static str) -> FrameError {
+    invalid(field, "is missing")
+}
+
+/// A string that is a name.
+pub(super) fn name<T>(
+    field: &'static str,
+    json: &str,
+    parse: impl Fn(&str) -> Result<T, NameError>,
+) -> Result<T, FrameError> {
+    let text: String =
+        serde_json::from_str(json).map_err(|_| invalid(field, "must be a string"))?;
+    parse(&text).map_err(|error| invalid(field, error))
+}
+
+/// A user's id: a string, or an integer that is taken as its decimal string.
+pub(super) fn user_id(
+    field: &'static str,
+    json: &str,
+    expected: &str,
+) -> Result<UserId, FrameError> {
+    if is_integer(json) {
+        let decimal = if json == "-0" { "0" } else { json };
+        return UserId::parse(decimal).map_err(|error| invalid(field, error));
+    }
+    let text: String = serde_json::from_str(json).map_err(|_| invalid(field, expected))?;
+    UserId::parse(&text).map_err(|error| invalid(field, error))
+}
+
+/// An array of 1 to `max` different ids.
+pub(super) fn user_ids(
+    field: &'static str,
+    json: &str,
+    max: usize,
+    expected: &str,
+) -> Result<Vec<UserId>, FrameError> {
+    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| invalid(field, expected))?;
+    if items.is_empty() || items.len() > max {
+        return Err(invalid(field, format!("must hold 1 to {max} recipients")));
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let user = user_id(field, item.get(), expected)?;
+        if !seen.insert(user.clone()) {
+            return Err(invalid(field, "must not hold the same recipient twice"));
+        }
+        ids.push(user);
+    }
+    Ok(ids)
+}
+
+/// Whether a valid JSON text is a number without fraction and exponent.
+pub(super) fn is_integer(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What was read of an object.
+struct Read<'a, const N: usize> {
+    texts: [Option<&'a str>; N],
+    repeated: Option<&'static str>,
+}
+
+struct FieldsVisitor<const N: usize>(&'static [&'static str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for FieldsVisitor<N> {
+    type Value = Read<'de, N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut texts = [None; N];
+        let mut repeated = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let mut known = self.0.iter().zip(&mut texts);
+            let Some((name, text)) = known.find(|(name, _)| **name == key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = map.next_value::<&'de RawValue>()?.get();
+            if text.replace(value).is_some() {
+                repeated = Some(*name);
+            }
+        }
+        // Only now: a `null` beside a value is a field given twice, too.
+        let texts = texts.map(|text| text.filter(|json| *json != "null"));
+        Ok(Read { texts, repeated })
+    }
+}

@@ -1,0 +1,176 @@
+//! What a backend asks for: the bodies of `POST /messages` and `POST /tokens` (PROTOCOL.md section 6).
+//!
+//! A message's fields follow the rules of the socket's frame. Whether the caller may do what it asks
+//! is not decided here.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::model::{Domain, UserId, UserName};
+use crate::protocol::client_frame::{self, FrameRules, Send};
+use crate::protocol::error_code::FrameError;
+use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
+
+/// Most recipients of one request.
+pub const RECIPIENTS_MAX: usize = 1000;
+
+/// The capability to send messages of type 100.
+pub const CAP_SYSTEM: &str = "system";
+
+/// The longest that a user token lives, in seconds: 30 days.
+pub const TTL_S_MAX: u64 = 30 * 24 * 3600;
+
+/// Most bytes of a recipient in a body: each byte of it escaped, quotes, a comma and a space.
+const RECIPIENT_BYTES_MAX: usize = 6 * UserId::MAX_BYTES + 4;
+
+/// Room for the fields of a body that have bounds of their own, escaped, and for spaces.
+const OTHER_FIELDS_BYTES_MAX: usize = 16 << 10;
+
+const MESSAGE: Shape<9> = Shape {
+    what: "body",
+    example: r#"{"domain":…,"toId":…,"fromId":…,"fromName":…,"type":…,"content":…}"#,
+    names: [
+        "domain",
+        "toId",
+        "toIds",
+        "toResource",
+        "fromId",
+        "fromName",
+        "type",
+        "content",
+        "clientMsgId",
+    ],
+};
+
+const TOKEN: Shape<5> = Shape {
+    what: "body",
+    example: r#"{"domain":…,"id":…,"ttl":…}"#,
+    names: ["domain", "id", "name", "ttl", "caps"],
+};
+
+/// A message that a backend sends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BackendSend {
+    /// Whose users it is between.
+    pub domain: Domain,
+    /// As whom; may be the reserved id `system`.
+    pub from_id: UserId,
+    /// Under which display name.
+    pub from_name: UserName,
+    /// What is sent, and to whom.
+    pub send: Send,
+}
+
+/// A user token that a backend wants.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TokenWanted {
+    /// In which domain.
+    pub domain: Domain,
+    /// For which user; never the reserved id `system`.
+    pub id: UserId,
+    /// Overrides the display name of its logins.
+    pub name: Option<UserName>,
+    /// How long it lives: from 1 second to 30 days.
+    pub ttl: Duration,
+    /// Whether it may send messages of type 100.
+    pub system: bool,
+}
+
+/// Most bytes of the body of a message.
+pub fn message_bytes_max(rules: &FrameRules) -> usize {
+    rules.content_bytes_max + RECIPIENTS_MAX * RECIPIENT_BYTES_MAX + OTHER_FIELDS_BYTES_MAX
+}
+
+/// Most bytes of the body of a wanted token.
+pub const TOKEN_BYTES_MAX: usize = OTHER_FIELDS_BYTES_MAX;
+
+/// Reads the body of `POST /messages`.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn message(text: &str, rules: &FrameRules) -> Result<BackendSend, FrameError> {
+    let fields = Fields::parse(text, &MESSAGE)?;
+    let domain = name("domain", fields.required("domain")?, Domain::parse)?;
+    let from_id = id("fromId", fields.required("fromId")?)?;
+    let from_name = name("fromName", fields.required("fromName")?, UserName::parse)?;
+    let send = client_frame::send(&fields, recipients, rules)?;
+    Ok(BackendSend {
+        domain,
+        from_id,
+        from_name,
+        send,
+    })
+}
+
+/// Reads the body of `POST /tokens`.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn token(text: &str) -> Result<TokenWanted, FrameError> {
+    let fields = Fields::parse(text, &TOKEN)?;
+    let domain = name("domain", fields.required("domain")?, Domain::parse)?;
+    let id = id("id", fields.required("id")?)?;
+    if id.is_system() {
+        return Err(invalid("id", "must not be `system`, which is reserved"));
+    }
+    let user_name = fields.get("name");
+    let user_name = user_name.map(|json| name("name", json, UserName::parse));
+    Ok(TokenWanted {
+        domain,
+        id,
+        name: user_name.transpose()?,
+        ttl: ttl(fields.required("ttl")?)?,
+        system: fields.get("caps").map_or(Ok(false), system)?,
+    })
+}
+
+fn id(field: &'static str, json: &str) -> Result<UserId, FrameError> {
+    user_id(field, json, "must be a string or an integer")
+}
+
+fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bool), FrameError> {
+    match (fields.get("toId"), fields.get("toIds")) {
+        (Some(_), Some(_)) => Err(invalid("toIds", "must not stand beside `toId`")),
+        (None, None) => Err(FrameError {
+            message: "`toId` is missing, or `toIds` for several recipients".into(),
+            ..missing("toId")
+        }),
+        (Some(json), None) if json.starts_with('[') => Err(invalid(
+            "toId",
+            "must be a string or an integer; several recipients go into `toIds`",
+        )),
+        (Some(json), None) => Ok((vec![id("toId", json)?], false)),
+        (None, Some(json)) => {
+            let expected = "must be an array of strings or integers";
+            Ok((user_ids("toIds", json, RECIPIENTS_MAX, expected)?, true))
+        }
+    }
+}
+
+fn ttl(json: &str) -> Result<Duration, FrameError> {
+    let seconds = json.parse().ok();
+    let seconds = seconds.filter(|seconds| (1..=TTL_S_MAX).contains(seconds));
+    let expected = || format!("must be an integer from 1 to {TTL_S_MAX}: seconds");
+    let seconds = seconds.ok_or_else(|| invalid("ttl", expected()))?;
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Whether the capabilities hold `system`.
+fn system(json: &str) -> Result<bool, FrameError> {
+    let expected = || invalid("caps", "must be an array that holds nothing but \"system\"");
+    let caps: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| expected())?;
+    for cap in &caps {
+        let cap: String = serde_json::from_str(cap.get()).map_err(|_| expected())?;
+        if cap != CAP_SYSTEM {
+            // Cut to what fits into a sentence.
+            let cap: String = cap.chars().filter(|c| !c.is_control()).take(32).collect();
+            let expected = format!("must hold nothing but \"system\": \"{cap}\" is unknown");
+            return Err(invalid("caps", expected));
+        }
+    }
+    Ok(!caps.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
