@@ -11,6 +11,7 @@ pub mod limits;
 mod parse;
 mod settings;
 mod source;
+mod values;
 
 pub use settings::{CONFIG_ENV, Setting, settings};
 pub use source::Origin;
@@ -22,10 +23,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Domain, MessageType, Retention};
-use limits::Bound;
+use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention};
 use parse::Parsed;
-use source::Raw;
+use values::Values;
 
 /// The texts of the flags that were given, by the setting's name.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
@@ -97,6 +97,12 @@ pub struct Config {
     pub outbox_bytes_max: usize,
     /// How long messages are kept.
     pub retention: Retention,
+    /// What strangers and domains may do at most.
+    pub limits: LimitOptions,
+    /// The address that serves the metrics in the place of the others.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
     /// Most bytes of messages that are not yet in the index.
     pub tail_bytes_max: usize,
     /// Bytes of the index kept in memory.
@@ -105,6 +111,15 @@ pub struct Config {
     pub segment_bytes: u64,
     /// The log filter, in a form that was checked.
     pub log: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Settings and what the operator should be told about them.
@@ -216,6 +231,9 @@ pub fn resolve(
         })?,
         outbox_bytes_max: values.size("outbox_bytes_max", &limits::OUTBOX_BYTES)?,
         retention: retention(&values)?,
+        limits: limit_options(&values)?,
+        metrics_listen: values.one("metrics_listen", parse::optional_address)?,
+        log_format: values.one("log_format", parse::log_format)?,
         tail_bytes_max: values.size("tail_bytes_max", &limits::TAIL_BYTES)?,
         cache_bytes: values.one("cache_bytes", |text| {
             parse::size(text, &limits::CACHE_BYTES)
@@ -231,81 +249,37 @@ pub fn resolve(
     Ok(loaded)
 }
 
-/// All settings' texts; every known name is in it.
-struct Values<'a>(&'a BTreeMap<&'static str, Raw>);
-
-impl Values<'_> {
-    fn raw(&self, name: &'static str) -> &Raw {
-        self.0
-            .get(name)
-            .expect("every setting has at least its default")
-    }
-
-    fn invalid(&self, setting: &'static str, expected: String) -> ConfigError {
-        ConfigError::Invalid {
-            setting,
-            origin: self.raw(setting).origin.clone(),
-            expected,
-        }
-    }
-
-    fn one<T>(
-        &self,
-        name: &'static str,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Result<T, ConfigError> {
-        let text = self.raw(name).values.last().map_or("", String::as_str);
-        parse(text).map_err(|expected| self.invalid(name, expected))
-    }
-
-    fn list<T: PartialEq>(
-        &self,
-        name: &'static str,
-        parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Result<Vec<T>, ConfigError> {
-        let texts = &self.raw(name).values;
-        if texts.len() > limits::LIST_ENTRIES_MAX {
-            let expected = format!("at most {} entries", limits::LIST_ENTRIES_MAX);
-            return Err(self.invalid(name, expected));
-        }
-        let mut list = Vec::new();
-        for text in texts {
-            let value = parse(text).map_err(|expected| self.invalid(name, expected))?;
-            if !list.contains(&value) {
-                list.push(value);
-            }
-        }
-        Ok(list)
-    }
-
-    fn size(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
-        self.one(name, |text| parse::size(text, bound).and_then(to_usize))
-    }
-
-    fn count(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
-        self.one(name, |text| parse::count(text, bound).and_then(to_usize))
-    }
-}
-
 fn retention(values: &Values<'_>) -> Result<Retention, ConfigError> {
-    let mut retention = Retention::default();
-    let mut named = Vec::new();
-    for (domain, kept) in values.list("retention", parse::retention)? {
-        if named.contains(&domain) {
-            let expected = "one duration for all and one for each domain".to_owned();
-            return Err(values.invalid("retention", expected));
-        }
-        match domain.clone() {
-            Some(domain) => _ = retention.domains.insert(domain, kept),
-            None => retention.all = kept,
-        }
-        named.push(domain);
-    }
-    Ok(retention)
+    let kept = values.per_domain("retention", |text| {
+        parse::duration(text, &limits::RETENTION_MS)
+    })?;
+    Ok(Retention {
+        all: kept.all,
+        domains: kept.domains,
+    })
 }
 
-fn to_usize(number: u64) -> Parsed<usize> {
-    usize::try_from(number).map_err(|_| "a number that this machine can count to".to_owned())
+fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
+    let rate = |name| values.one(name, parse::optional_rate);
+    let networks = |name| {
+        let networks = values.list(name, parse::or_off(parse::network))?;
+        Ok(Networks::new(networks.into_iter().flatten().collect()))
+    };
+    let connections = parse::or_off(|text| parse::count(text, &limits::CONNECTIONS));
+    let connections_max = values.one("connections_per_address_max", connections)?;
+    Ok(LimitOptions {
+        trusted_proxies: networks("trusted_proxies")?,
+        unlimited: networks("unlimited")?,
+        connections_per_address_max: connections_max.and_then(|max| usize::try_from(max).ok()),
+        connects_per_address: rate("connects_per_address")?,
+        failed_logins_per_address: rate("failed_logins_per_address")?,
+        logins: rate("logins")?,
+        sends_per_user: rate("sends_per_user")?,
+        sends_per_domain: values.per_domain("sends_per_domain", parse::rate)?,
+        store_quota: values.per_domain("store_quota", |text| {
+            parse::size(text, &limits::STORE_QUOTA_BYTES)
+        })?,
+    })
 }
 
 fn directory(text: &str) -> Parsed<PathBuf> {

@@ -18,6 +18,8 @@ pub mod command;
 pub mod config;
 pub mod http;
 pub mod hub;
+pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod protocol;

@@ -4,8 +4,12 @@
 //! sockets nor storage. Names are cheap to clone (`Arc<str>`), because a message
 //! meets many hands between its sender's socket and its recipients'.
 
+mod limit_options;
+mod rate;
 mod retention;
 
+pub use limit_options::{LimitOptions, Networks};
+pub use rate::{PerDomain, Rate};
 pub use retention::Retention;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a room may use only those below it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 18] = [
     "main",
     "cli",
     "server",
@@ -17,17 +17,21 @@ const ROOMS: [&str; 16] = [
     "session",
     "command",
     "hub",
+    "limits",
     "websocket",
     "auth",
     "store",
     "config",
     "protocol",
     "model",
+    "metrics",
     "clock",
 ];
 
 /// Crates that only these rooms may name.
-const FENCES: [(&str, &[&str]); 6] = [
+const FENCES: [(&str, &[&str]); 8] = [
+    ("prometheus", &["metrics"]),
+    ("governor", &["limits"]),
     ("sled", &["store"]),
     ("bincode", &["store"]),
     ("fastwebsockets", &["websocket", "http"]),

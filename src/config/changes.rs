@@ -6,7 +6,8 @@ use super::Config;
 
 impl Config {
     /// The names of the settings in which `new` differs and which a running server cannot
-    /// change: all but the declared tokens, the retention and the log filter.
+    /// change: all but the declared tokens, the retention, the limits of addresses, users and
+    /// domains, and the log filter.
     pub fn fixed_changes(&self, new: &Self) -> Vec<&'static str> {
         let Self {
             listen,
@@ -28,6 +29,9 @@ impl Config {
             segment_bytes,
             log: _,
             retention: _,
+            limits: _,
+            metrics_listen,
+            log_format,
         } = self;
         let same = [
             ("listen", *listen == new.listen),
@@ -54,6 +58,8 @@ impl Config {
             ),
             ("tail_bytes_max", *tail_bytes_max == new.tail_bytes_max),
             ("cache_bytes", *cache_bytes == new.cache_bytes),
+            ("metrics_listen", *metrics_listen == new.metrics_listen),
+            ("log_format", *log_format == new.log_format),
             ("segment_bytes", *segment_bytes == new.segment_bytes),
         ];
         let changed = same.into_iter().filter(|(_, same)| !same);

@@ -56,6 +56,24 @@ pub const CONNECTIONS: Bound = Bound {
     reason: "each costs an open file; a little more than the sessions, for logins and HTTP",
 };
 
+/// The count of a rate.
+pub const RATE: Bound = Bound {
+    unit: "times",
+    default: 0,
+    min: 1,
+    max: 1_000_000,
+    reason: "beyond it no limit is what is meant",
+};
+
+/// What one domain may store.
+pub const STORE_QUOTA_BYTES: Bound = Bound {
+    unit: "bytes",
+    default: 0,
+    min: MIB,
+    max: 1 << 50,
+    reason: "it is kept to within the sends that are under way",
+};
+
 /// Between two pings of an idle session.
 pub const PING_INTERVAL_MS: Bound = Bound {
     unit: "milliseconds",

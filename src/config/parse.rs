@@ -5,9 +5,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::DeclaredToken;
+use ipnet::IpNet;
+
 use super::limits::{self, Bound};
-use crate::model::{Domain, MessageType};
+use super::{DeclaredToken, LogFormat};
+use crate::model::{Domain, MessageType, Rate};
 use crate::protocol::login::TOKEN_BYTES_MAX;
 
 /// What would have been right, as the end of the sentence "expected …".
@@ -23,10 +25,7 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
 }
 
 pub(super) fn optional_address(text: &str) -> Parsed<Option<SocketAddr>> {
-    if text == "off" {
-        return Ok(None);
-    }
-    address(text).map(Some).map_err(|e| format!("{e}, or off"))
+    or_off(address)(text)
 }
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {
@@ -74,26 +73,76 @@ pub(super) fn duration(text: &str, bound_ms: &Bound) -> Parsed<Duration> {
         .map_err(|expected| format!("a duration such as 25s, {expected}"))
 }
 
-/// How long messages are kept, of one domain or (`None`) of all; `None` is for ever.
-pub(super) type Kept = (Option<Domain>, Option<Duration>);
+/// A value for one domain or (`None`) for all; no value is `off`.
+pub(super) type OfDomain<T> = (Option<Domain>, Option<T>);
 
 /// `30days`, `off`, or one of them for a domain: `shop=30days`.
-pub(super) fn retention(text: &str) -> Parsed<Kept> {
-    let (domain, kept) = match text.rsplit_once('=') {
+pub(super) fn per_domain<T>(text: &str, parse: &impl Fn(&str) -> Parsed<T>) -> Parsed<OfDomain<T>> {
+    let (domain, value) = match text.rsplit_once('=') {
         // A slip rather than a domain's name: `a=1day,b=2days`, `a=1day=2days`.
         Some((domain, _)) if domain.contains(['=', ',']) => {
-            return Err("DOMAIN=DURATION, once for each domain".to_owned());
+            return Err("DOMAIN=VALUE, once for each domain".to_owned());
         }
-        Some((domain, kept)) => (Some(domain), kept),
+        Some((domain, value)) => (Some(domain), value),
         None => (None, text),
     };
     let domain = domain.map(Domain::parse).transpose();
-    let domain = domain.map_err(|e| format!("DOMAIN=DURATION: the domain {e}"))?;
-    let kept = match kept {
-        "off" => None,
-        kept => Some(duration(kept, &limits::RETENTION_MS).map_err(|e| format!("{e}, or off"))?),
-    };
-    Ok((domain, kept))
+    let domain = domain.map_err(|e| format!("DOMAIN=VALUE: the domain {e}"))?;
+    Ok((domain, or_off(parse)(value)?))
+}
+
+/// A value, or `off`.
+pub(super) fn or_off<T>(parse: impl Fn(&str) -> Parsed<T>) -> impl Fn(&str) -> Parsed<Option<T>> {
+    move |text| match text {
+        "off" => Ok(None),
+        text => parse(text).map(Some).map_err(|e| format!("{e}, or off")),
+    }
+}
+
+/// So many in a second, a minute or an hour: `100/s`.
+pub(super) fn rate(text: &str) -> Parsed<Rate> {
+    let parsed = text.split_once('/').and_then(|(count, unit)| {
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        let count = count.trim().replace('_', "").parse().ok()?;
+        Some(Rate {
+            count,
+            per: Duration::from_secs(seconds),
+        })
+    });
+    let within = parsed.filter(|rate| u64::from(rate.count.get()) <= limits::RATE.max);
+    within.ok_or_else(|| {
+        let max = limits::RATE.max;
+        format!("a rate such as 100/s, 600/min or 1000/h, of at most {max}")
+    })
+}
+
+/// A rate, or `off`.
+pub(super) fn optional_rate(text: &str) -> Parsed<Option<Rate>> {
+    or_off(rate)(text)
+}
+
+/// A network such as `10.0.0.0/8`, or a single address.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let parsed = text
+        .parse()
+        .or_else(|_| text.parse().map(|ip: IpAddr| ip.into()));
+    let network: IpNet =
+        parsed.map_err(|_| "a network such as 10.0.0.0/8, or an address".to_owned())?;
+    Ok(network.trunc())
+}
+
+/// How log lines are written.
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json".to_owned()),
+    }
 }
 
 fn within(number: Option<u64>, bound: &Bound, shown: &dyn Fn(u64) -> String) -> Parsed<u64> {
@@ -240,6 +289,7 @@ mod tests {
     fn a_retention_is_of_all_or_of_one_domain() {
         let days = |n: u64| Some(Duration::from_secs(n * 86_400));
         let domain = |name| Domain::parse(name).ok();
+        let retention = |text| per_domain(text, &|text| duration(text, &limits::RETENTION_MS));
         assert_eq!(retention("30days"), Ok((None, days(30))));
         assert_eq!(retention("shop=1day"), Ok((domain("shop"), days(1))));
         assert_eq!(retention("shop=off"), Ok((domain("shop"), None)));
@@ -320,5 +370,26 @@ mod tests {
             let expected = declared_token(text).err();
             assert!(expected.is_some_and(|e| !e.contains("hush")), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_and_networks() {
+        let parsed = |text| rate(text).map(|rate| (rate.count.get(), rate.per.as_secs()));
+        assert_eq!(parsed("100/s"), Ok((100, 1)));
+        assert_eq!(parsed("6_000 / min"), Ok((6000, 60)));
+        assert_eq!(parsed("1/h"), Ok((1, 3600)));
+        for text in ["0/s", "100", "/s", "1/day", "-1/s", "1000001/s", ""] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+        assert_eq!(optional_rate("off"), Ok(None));
+        for (text, expected) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("::1", "::1/128"),
+            ("192.0.2.1", "192.0.2.1/32"),
+        ] {
+            let network = network(text).map(|network| network.to_string());
+            assert_eq!(network.as_deref(), Ok(expected));
+        }
+        assert!(network("10.0.0.0/33").is_err() && network("localhost").is_err());
     }
 }

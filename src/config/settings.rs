@@ -71,6 +71,28 @@ const SETTINGS: &[Setting] = settings! {
         "Memory for the index's cache";
     segment_bytes "--segment-bytes" "RELAYBOX_SEGMENT_BYTES" "SIZE" "32MiB" false
         "Size of a journal file; a smaller one gives space back in smaller pieces";
+    connections_per_address_max "--connections-per-address-max" "RELAYBOX_CONNECTIONS_PER_ADDRESS_MAX" "N" "1000" false
+        "Most open connections of one address (IPv6: one /64), or `off`";
+    connects_per_address "--connects-per-address" "RELAYBOX_CONNECTS_PER_ADDRESS" "RATE" "6000/min" false
+        "How often one address may connect, or `off`; as with every rate, all at once where they were saved up";
+    failed_logins_per_address "--failed-logins-per-address" "RELAYBOX_FAILED_LOGINS_PER_ADDRESS" "RATE" "300/min" false
+        "How many bad tokens one address may show before it has to wait, or `off`";
+    logins "--logins" "RELAYBOX_LOGINS" "RATE" "2000/s" false
+        "How many logins are admitted; who is one too many is told when to come back, or `off`";
+    sends_per_user "--sends-per-user" "RELAYBOX_SENDS_PER_USER" "RATE" "6000/min" false
+        "How many messages one user may send with user tokens, one for each recipient, or `off`";
+    sends_per_domain "--sends-per-domain" "RELAYBOX_SENDS_PER_DOMAIN" "[DOMAIN=]RATE" "" true
+        "How many messages a domain may send: each (`1000/s`), or one (`shop=100/s`, `shop=off`); any number where none is given";
+    store_quota "--store-quota" "RELAYBOX_STORE_QUOTA" "[DOMAIN=]SIZE" "" true
+        "How much a domain may store, before compression: each (`10GiB`), or one (`shop=1GiB`, `shop=off`); any amount where none is given";
+    trusted_proxies "--trusted-proxies" "RELAYBOX_TRUSTED_PROXIES" "NETWORK" "" true
+        "Proxies whose X-Forwarded-For is believed, on the plain address: without it all behind a proxy count as one address";
+    unlimited "--unlimited" "RELAYBOX_UNLIMITED" "NETWORK" "127.0.0.0/8,::1" true
+        "Addresses that the limits for one address do not count for; `off` for none";
+    metrics_listen "--metrics-listen" "RELAYBOX_METRICS_LISTEN" "ADDR:PORT" "off" false
+        "Address (http) that serves /metrics instead of the others, beside /healthz and /readyz";
+    log_format "--log-format" "RELAYBOX_LOG_FORMAT" "FORMAT" "text" false
+        "How log lines are written: `text`, or `json` with one object a line";
     log "--log" "RELAYBOX_LOG" "FILTER" "info" false
         "What is logged to standard error, such as `info` or `info,relaybox::net=debug`";
 };

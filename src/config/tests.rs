@@ -84,6 +84,17 @@ fn the_highest_source_wins_for_every_setting() {
         ("tail_bytes_max", ["5MiB", "6MiB", "7MiB"]),
         ("cache_bytes", ["5MiB", "6MiB", "7MiB"]),
         ("segment_bytes", ["5MiB", "6MiB", "7MiB"]),
+        ("connections_per_address_max", ["1", "2", "off"]),
+        ("connects_per_address", ["1/s", "2/s", "off"]),
+        ("failed_logins_per_address", ["1/s", "2/s", "off"]),
+        ("logins", ["1/s", "2/s", "off"]),
+        ("sends_per_user", ["1/s", "2/s", "off"]),
+        ("sends_per_domain", ["1/s", "2/s", "shop=3/s"]),
+        ("store_quota", ["1GiB", "2GiB", "shop=3GiB"]),
+        ("trusted_proxies", ["10.0.0.1", "10.0.0.2", "10.0.0.0/8"]),
+        ("unlimited", ["10.0.0.1", "10.0.0.2", "off"]),
+        ("metrics_listen", ["127.0.0.1:1", "127.0.0.1:2", "off"]),
+        ("log_format", ["json", "text", "json"]),
         ("log", ["warn", "error", "debug"]),
     ];
     assert_eq!(samples.len(), settings().len());

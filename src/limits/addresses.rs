@@ -1,0 +1,169 @@
+//! Who counts as one visitor: an IPv4 address, or the /64 of an IPv6 one, which one customer
+//! has whole; and for whom a proxy speaks.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::Networks;
+
+/// Most entries of `X-Forwarded-For` that are looked at: more proxies than any chain has.
+const FORWARDED_MAX: usize = 32;
+
+/// What is limited as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Address(IpAddr);
+
+impl Address {
+    pub(super) fn of(address: IpAddr) -> Self {
+        const HOST_BITS: u32 = 64;
+        Self(match address.to_canonical() {
+            IpAddr::V4(v4) => IpAddr::V4(v4),
+            IpAddr::V6(v6) => {
+                let network = v6.to_bits() >> HOST_BITS << HOST_BITS;
+                IpAddr::V6(Ipv6Addr::from_bits(network))
+            }
+        })
+    }
+}
+
+/// Open connections by address.
+#[derive(Debug, Default)]
+pub(super) struct Connections(Mutex<HashMap<Address, usize>>);
+
+/// A connection's place; it is given back when this is dropped.
+#[derive(Debug, Default)]
+pub struct ConnectionPlace(Option<(Arc<Connections>, Address)>);
+
+impl Connections {
+    /// A place, unless `max` of the address are taken.
+    pub(super) fn enter(
+        connections: &Arc<Self>,
+        address: Address,
+        max: Option<usize>,
+    ) -> Option<ConnectionPlace> {
+        let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.get(&address).copied().unwrap_or_default();
+        if max.is_some_and(|max| count >= max) {
+            return None;
+        }
+        counts.insert(address, count + 1);
+        Some(ConnectionPlace(Some((Arc::clone(connections), address))))
+    }
+}
+
+impl Drop for ConnectionPlace {
+    fn drop(&mut self) {
+        if let Some((connections, address)) = self.0.take() {
+            let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match counts.get_mut(&address) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => _ = counts.remove(&address),
+            }
+        }
+    }
+}
+
+/// For whom `peer` speaks, if it is trusted: the last address in the lines that is not trusted;
+/// `peer` itself where there is none that can be read.
+pub(super) fn forwarded<'a>(
+    trusted: &Networks,
+    peer: IpAddr,
+    lines: impl DoubleEndedIterator<Item = &'a str>,
+) -> IpAddr {
+    if !trusted.contains(peer) {
+        return peer;
+    }
+    let entries = lines.rev().flat_map(|line| line.rsplit(','));
+    let mut nearest = peer;
+    for entry in entries.take(FORWARDED_MAX) {
+        // What a trusted proxy wrote and is no address says nothing of whom it came from.
+        let Some(address) = address(entry.trim()) else {
+            break;
+        };
+        nearest = address;
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// An address, perhaps with a port, as some proxies write it.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || {
+        text.parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|socket| socket.ip())
+    };
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse().ok().or_else(with_port);
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_visitor_is_an_ipv4_address_or_an_ipv6_64() {
+        let same = [
+            ("10.0.0.1", "::ffff:10.0.0.1"),
+            ("2001:db8::1", "2001:db8::ffff:1"),
+        ];
+        let different = [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8:0:1::1")];
+        for (one, other) in same {
+            assert_eq!(Address::of(ip(one)), Address::of(ip(other)));
+        }
+        for (one, other) in different {
+            assert_ne!(Address::of(ip(one)), Address::of(ip(other)));
+        }
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let connections = Arc::new(Connections::default());
+        let address = Address::of(ip("10.0.0.1"));
+        let enter = || Connections::enter(&connections, address, Some(2));
+        let (one, two) = (enter(), enter());
+        assert!(one.is_some() && two.is_some() && enter().is_none());
+        drop(one);
+        assert!(enter().is_some(), "taken and given back at once");
+        drop(two);
+        assert!(connections.0.lock().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_wrote_is_believed() {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network"));
+        let trusted = Networks::new(networks.to_vec());
+        let table: [(&str, &[&str], &str); 9] = [
+            ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            // What the client wrote itself stands before it.
+            ("10.0.0.1", &["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
+            (
+                "10.0.0.1",
+                &["203.0.113.9", "198.51.100.1, 10.2.3.4"],
+                "198.51.100.1",
+            ),
+            ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            (
+                "10.0.0.1",
+                &["198.51.100.1:4711, [fd00::1]:80"],
+                "198.51.100.1",
+            ),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+        ];
+        for (peer, lines, expected) in table {
+            let found = forwarded(&trusted, ip(peer), lines.iter().copied());
+            assert_eq!(found, ip(expected), "{peer} {lines:?}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Limits that keep strangers from slowing down those who behave: per address, per user, per
+//! domain, and of logins as a whole.
+//!
+//! - [`addresses`]: who counts as one visitor, and proxies that speak for others;
+//! - [`rates`]: how often something may happen, by key;
+//! - [`admission`]: logins at a bounded rate, and when those that are too many may come back;
+//! - [`quotas`]: how much a domain may store.
+//!
+//! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
+//! counted here, and a line in the log says so, at most one for each limit in ten seconds; what
+//! is remembered of strangers is bounded.
+
+mod addresses;
+mod admission;
+mod overflow;
+mod quotas;
+mod rates;
+
+pub use addresses::ConnectionPlace;
+pub use overflow::Limit;
+pub use quotas::Quotas;
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::metrics::Metrics;
+use crate::model::{Domain, LimitOptions, Mailbox};
+use addresses::{Address, Connections};
+use admission::Admission;
+use overflow::Overflow;
+use rates::{ByDomain, Failures, Limiter};
+
+/// A limit that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit}")]
+pub struct Limited {
+    /// Which one.
+    pub limit: Limit,
+    /// When it is worth to try again; zero where nobody knows.
+    pub retry: Duration,
+}
+
+/// Everything that follows from the settings, exchanged as a whole.
+struct Rules {
+    options: LimitOptions,
+    connects: Option<Limiter<Address>>,
+    failures: Option<Failures>,
+    admission: Option<Admission>,
+    user_sends: Option<Limiter<Mailbox>>,
+    domain_sends: ByDomain,
+}
+
+impl Rules {
+    fn new(options: LimitOptions) -> Self {
+        Self {
+            connects: options.connects_per_address.map(Limiter::new),
+            failures: options.failed_logins_per_address.map(Failures::new),
+            admission: options.logins.map(Admission::new),
+            user_sends: options.sends_per_user.map(Limiter::new),
+            domain_sends: ByDomain::new(&options.sends_per_domain),
+            options,
+        }
+    }
+}
+
+/// All limits of one server.
+pub struct Limits {
+    rules: RwLock<Arc<Rules>>,
+    connections: Arc<Connections>,
+    quotas: Quotas,
+    overflow: Overflow,
+}
+
+impl Limits {
+    /// Limits by these settings.
+    pub fn new(options: LimitOptions, metrics: Arc<Metrics>) -> Self {
+        Self {
+            quotas: Quotas::new(options.store_quota.clone()),
+            rules: RwLock::new(Arc::new(Rules::new(options))),
+            connections: Arc::default(),
+            overflow: Overflow::new(metrics),
+        }
+    }
+
+    /// From now on these settings count. Rates begin anew; connections stay counted.
+    pub fn reload(&self, options: LimitOptions) {
+        if self.rules().options == options {
+            return;
+        }
+        self.quotas.reload(options.store_quota.clone());
+        let rules = Arc::new(Rules::new(options));
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How much domains store.
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Whether this peer may say for whom it speaks.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.rules().options.trusted_proxies.contains(peer)
+    }
+
+    /// For whom a trusted proxy speaks: the last address in its `X-Forwarded-For` lines that is no
+    /// trusted proxy itself. What stands before it was written by strangers.
+    pub fn forwarded<'a>(
+        &self,
+        peer: IpAddr,
+        lines: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
+        addresses::forwarded(&self.rules().options.trusted_proxies, peer, lines)
+    }
+
+    fn limited(&self, limit: Limit, retry: Duration, who: &dyn std::fmt::Display) -> Limited {
+        self.overflow.note(limit, who);
+        Limited { limit, retry }
+    }
+
+    /// Notes a limit that was reached elsewhere.
+    pub fn note(&self, limit: Limit, who: &dyn std::fmt::Display) {
+        self.overflow.note(limit, who);
+    }
+
+    /// A connection comes from this address; it is counted as long as the place is kept.
+    ///
+    /// # Errors
+    /// There are too many from there, or they come too fast.
+    pub fn connect(&self, address: IpAddr) -> Result<ConnectionPlace, Limited> {
+        let rules = self.rules();
+        if rules.options.unlimited.contains(address) {
+            return Ok(ConnectionPlace::default());
+        }
+        let key = Address::of(address);
+        if let Some(limiter) = &rules.connects
+            && let Err(retry) = limiter.check(&key, 1)
+        {
+            return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));
+        }
+        let max = rules.options.connections_per_address_max;
+        let place = Connections::enter(&self.connections, key, max);
+        place.ok_or_else(|| {
+            let retry = Duration::from_secs(1);
+            self.limited(Limit::ConnectionsPerAddress, retry, &address)
+        })
+    }
+
+    /// Whether a login may be tried from this address.
+    ///
+    /// # Errors
+    /// Too many have failed.
+    pub fn may_log_in(&self, address: IpAddr) -> Result<(), Limited> {
+        let rules = self.rules();
+        let Some(failures) = &rules.failures else {
+            return Ok(());
+        };
+        let blocked = failures.blocked(&Address::of(address));
+        blocked.map_or(Ok(()), |retry| {
+            Err(self.limited(Limit::FailedLoginsPerAddress, retry, &address))
+        })
+    }
+
+    /// A login from this address had no good token.
+    pub fn login_failed(&self, address: IpAddr) {
+        let rules = self.rules();
+        if let Some(failures) = &rules.failures
+            && !rules.options.unlimited.contains(address)
+        {
+            failures.note(Address::of(address));
+        }
+    }
+
+    /// A login whose token is good may go on.
+    ///
+    /// # Errors
+    /// There are too many at once. Who comes back when it is told meets no crowd.
+    pub fn admit(&self) -> Result<(), Limited> {
+        let rules = self.rules();
+        let admitted = rules.admission.as_ref().map_or(Ok(()), Admission::admit);
+        admitted.map_err(|retry| self.limited(Limit::Logins, retry, &"the server"))
+    }
+
+    /// A domain, or one of its users with a user token, sends so many messages of so many bytes
+    /// together.
+    ///
+    /// # Errors
+    /// The limit that is reached. The send may count for those before it all the same.
+    pub fn send(
+        &self,
+        domain: &Domain,
+        user: Option<&Mailbox>,
+        messages: u32,
+        bytes: u64,
+    ) -> Result<(), Limited> {
+        let rules = self.rules();
+        if !self.quotas.has_room(domain) {
+            let retry = quotas::MEASURE_PAUSE;
+            return Err(self.limited(Limit::StoreQuota, retry, domain));
+        }
+        if let Some((limiter, user)) = rules.user_sends.as_ref().zip(user)
+            && let Err(retry) = limiter.check(user, messages)
+        {
+            return Err(self.limited(Limit::SendsPerUser, retry, domain));
+        }
+        if let Err(retry) = rules.domain_sends.check(domain, messages) {
+            return Err(self.limited(Limit::SendsPerDomain, retry, domain));
+        }
+        self.quotas.add(domain, bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

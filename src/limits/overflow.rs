@@ -1,0 +1,164 @@
+//! What is refused because a limit is reached: a number for the metrics, a line for the log.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::metrics::Metrics;
+
+/// Between two log lines about the same limit.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Everything that is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Open connections.
+    Connections,
+    /// Open connections of one address.
+    ConnectionsPerAddress,
+    /// New connections of one address.
+    ConnectsPerAddress,
+    /// Failed logins of one address.
+    FailedLoginsPerAddress,
+    /// Logins in all.
+    Logins,
+    /// Sessions in all.
+    Sessions,
+    /// Sessions of one user.
+    SessionsPerUser,
+    /// Messages of one user.
+    SendsPerUser,
+    /// Messages of one domain.
+    SendsPerDomain,
+    /// Bytes that one domain stores.
+    StoreQuota,
+}
+
+impl Limit {
+    const ALL: [Self; 10] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::ConnectsPerAddress,
+        Self::FailedLoginsPerAddress,
+        Self::Logins,
+        Self::Sessions,
+        Self::SessionsPerUser,
+        Self::SendsPerUser,
+        Self::SendsPerDomain,
+        Self::StoreQuota,
+    ];
+
+    /// The setting that it comes from, which is its name in the metrics, too.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Connections => "connections_max",
+            Self::ConnectionsPerAddress => "connections_per_address_max",
+            Self::ConnectsPerAddress => "connects_per_address",
+            Self::FailedLoginsPerAddress => "failed_logins_per_address",
+            Self::Logins => "logins",
+            Self::Sessions => "sessions_max",
+            Self::SessionsPerUser => "sessions_per_user_max",
+            Self::SendsPerUser => "sends_per_user",
+            Self::SendsPerDomain => "sends_per_domain",
+            Self::StoreQuota => "store_quota",
+        }
+    }
+}
+
+/// A sentence for the client.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connections => "the server is at its limit of connections",
+            Self::ConnectionsPerAddress => "too many connections from this address",
+            Self::ConnectsPerAddress => "connections come too fast from this address",
+            Self::FailedLoginsPerAddress => "too many failed logins from this address",
+            Self::Logins => "the server takes no more logins at the moment",
+            Self::Sessions => "the server is at its limit of sessions",
+            Self::SessionsPerUser => "this user has too many sessions",
+            Self::SendsPerUser => "this user sends too many messages",
+            Self::SendsPerDomain => "this domain sends too many messages",
+            Self::StoreQuota => "this domain has stored as much as it may",
+        })
+    }
+}
+
+/// Counts refusals, and logs the first of each limit in ten seconds with how many there were.
+pub(super) struct Overflow {
+    metrics: Arc<Metrics>,
+    quiet: Mutex<[Throttle; Limit::ALL.len()]>,
+}
+
+impl Overflow {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        for limit in Limit::ALL {
+            // All of them are there from the beginning.
+            metrics
+                .sessions
+                .limited
+                .with_label_values(&[limit.setting()]);
+        }
+        Self {
+            metrics,
+            quiet: Mutex::default(),
+        }
+    }
+
+    /// Something was refused to `who`.
+    pub(super) fn note(&self, limit: Limit, who: &dyn fmt::Display) {
+        self.metrics
+            .sessions
+            .limited
+            .with_label_values(&[limit.setting()])
+            .inc();
+        let times = {
+            let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+            quiet[limit as usize].due(Instant::now())
+        };
+        if let Some(times) = times {
+            tracing::warn!(limit = limit.setting(), %who, times, "a limit is reached: {limit}");
+        }
+    }
+}
+
+/// Lets one line through in an interval and counts the rest.
+#[derive(Debug, Default)]
+struct Throttle {
+    quiet_until: Option<Instant>,
+    times: u64,
+}
+
+impl Throttle {
+    /// How often it has happened since the last line, if a line is due.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        self.times += 1;
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.quiet_until = Some(now + LOG_INTERVAL);
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_in_an_interval_says_how_often_it_was() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.due(now), Some(1));
+        assert_eq!(throttle.due(now), None);
+        assert_eq!(throttle.due(now + LOG_INTERVAL), Some(2));
+    }
+
+    #[test]
+    fn every_limit_has_its_place_and_its_setting() {
+        let names = crate::config::settings().iter().map(|setting| setting.name);
+        let names: Vec<_> = names.collect();
+        for (at, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit as usize, at);
+            assert!(names.contains(&limit.setting()), "{}", limit.setting());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::model::{Networks, PerDomain, Rate};
+
+fn rate(count: u32, per_s: u64) -> Option<Rate> {
+    Some(Rate {
+        count: NonZeroU32::new(count)?,
+        per: Duration::from_secs(per_s),
+    })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn limits(options: LimitOptions) -> (Limits, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    (Limits::new(options, Arc::clone(&metrics)), metrics)
+}
+
+fn refusals(metrics: &Metrics, limit: Limit) -> u64 {
+    metrics
+        .sessions
+        .limited
+        .with_label_values(&[limit.setting()])
+        .get()
+}
+
+#[test]
+fn connections_of_one_address_do_not_count_for_another() {
+    let (limits, metrics) = limits(LimitOptions {
+        unlimited: Networks::new(vec!["192.0.2.0/24".parse().expect("a network")]),
+        connections_per_address_max: Some(2),
+        connects_per_address: rate(3, 3600),
+        ..LimitOptions::default()
+    });
+    let stranger = ip("198.51.100.1");
+    let places: Vec<_> = (0..2)
+        .map(|_| limits.connect(stranger).expect("room"))
+        .collect();
+    let limit = limits.connect(stranger).expect_err("too many").limit;
+    assert_eq!(limit, Limit::ConnectionsPerAddress);
+    drop(places);
+    let limited = limits.connect(stranger).expect_err("too fast");
+    assert_eq!(limited.limit, Limit::ConnectsPerAddress);
+    assert!(limited.retry > Duration::from_secs(60));
+    assert!(limits.connect(ip("198.51.100.2")).is_ok());
+    let friends: Vec<_> = (0..9).map(|_| limits.connect(ip("192.0.2.7"))).collect();
+    assert!(friends.iter().all(Result::is_ok));
+    assert_eq!(refusals(&metrics, Limit::ConnectionsPerAddress), 1);
+    assert_eq!(refusals(&metrics, Limit::ConnectsPerAddress), 1);
+}
+
+#[test]
+fn who_fails_too_often_waits_and_who_does_not_fail_never() {
+    let (limits, metrics) = limits(LimitOptions {
+        failed_logins_per_address: rate(3, 3600),
+        ..LimitOptions::default()
+    });
+    let (stranger, friend) = (ip("198.51.100.1"), ip("198.51.100.2"));
+    for _ in 0..4 {
+        assert!(limits.may_log_in(stranger).is_ok());
+        limits.login_failed(stranger);
+        assert!(limits.may_log_in(friend).is_ok());
+    }
+    let limited = limits.may_log_in(stranger).expect_err("too often");
+    assert!(limited.retry > Duration::from_secs(60));
+    assert!(limits.may_log_in(friend).is_ok());
+    assert_eq!(refusals(&metrics, Limit::FailedLoginsPerAddress), 1);
+    limits.reload(LimitOptions::default());
+    assert!(limits.may_log_in(stranger).is_ok(), "no limit any more");
+}
+
+#[test]
+fn sends_are_limited_by_user_by_domain_and_by_what_is_stored() {
+    let domain = |name: &str| Domain::parse(name).expect("valid");
+    let user = |name: &str| Mailbox {
+        domain: domain("d"),
+        user: crate::model::UserId::parse(name).expect("valid"),
+    };
+    let (limits, metrics) = limits(LimitOptions {
+        sends_per_user: rate(5, 3600),
+        sends_per_domain: PerDomain {
+            all: rate(20, 3600),
+            domains: [(domain("free"), None)].into(),
+        },
+        store_quota: PerDomain {
+            all: None,
+            domains: [(domain("full"), Some(10))].into(),
+        },
+        ..LimitOptions::default()
+    });
+    let send = |name: &str, user: Option<&Mailbox>, messages| {
+        limits
+            .send(&domain(name), user, messages, 6)
+            .map_err(|limited| limited.limit)
+    };
+    // One message to five counts as five.
+    assert_eq!(send("d", Some(&user("a")), 5), Ok(()));
+    assert_eq!(send("d", Some(&user("a")), 1), Err(Limit::SendsPerUser));
+    // More than there ever are at once waits for all of them, not for ever.
+    assert_eq!(
+        send("d", Some(&user("b")), 1_000_000),
+        Err(Limit::SendsPerDomain)
+    );
+    assert_eq!(
+        send("d", None, 15),
+        Ok(()),
+        "project tokens have no limit of their own"
+    );
+    assert_eq!(send("d", None, 1), Err(Limit::SendsPerDomain));
+    for _ in 0..100 {
+        assert_eq!(send("free", None, 1000), Ok(()));
+    }
+    assert_eq!(send("full", None, 1), Ok(()));
+    assert_eq!(
+        send("full", None, 1),
+        Ok(()),
+        "the last one may go beyond it"
+    );
+    assert_eq!(send("full", None, 1), Err(Limit::StoreQuota));
+    for limit in [Limit::SendsPerUser, Limit::StoreQuota] {
+        assert_eq!(refusals(&metrics, limit), 1, "{limit:?}");
+    }
+}

@@ -1,0 +1,199 @@
+//! What is counted, for `GET /metrics` (Prometheus text) and `relaybox stats`.
+//!
+//! Knows nothing of what it counts: whoever does something says so here, and whoever is
+//! asked for the metrics sets the gauges that are only looked at then. Invariants: the
+//! values of every label are a fixed, small set; none is a domain, a user or an address.
+
+mod group;
+
+use prometheus::{
+    Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
+
+use group::group;
+
+group! {
+    /// Connections and requests.
+    pub struct Net {
+        /// Open connections of every kind.
+        connections: IntGauge = "relaybox_connections";
+        /// Most connections that may be open.
+        connections_max: IntGauge = "relaybox_connections_max";
+        /// TLS handshakes that failed, by reason: tls, timeout, plain_http.
+        handshakes_failed: IntCounterVec = "relaybox_tls_handshakes_failed_total" ["reason"];
+        /// HTTP requests that were answered, upgrades included, by path and status.
+        requests: IntCounterVec = "relaybox_http_requests_total" ["path", "status"];
+        /// When the certificate in use ends, in seconds since the Unix epoch.
+        certificate_ends: IntGauge = "relaybox_certificate_not_after_seconds";
+        /// Times that the certificate was read again, by outcome: taken, refused.
+        certificate_reloads: IntCounterVec = "relaybox_certificate_reloads_total" ["outcome"];
+    }
+}
+
+group! {
+    /// Logins and sessions.
+    pub struct Sessions {
+        /// Sessions that are open.
+        sessions: IntGauge = "relaybox_sessions";
+        /// Most sessions that may be open.
+        sessions_max: IntGauge = "relaybox_sessions_max";
+        /// Sessions that read the store because they are behind the live stream.
+        catching_up: IntGauge = "relaybox_sessions_catching_up";
+        /// Messages that were delivered in open sessions and are not confirmed yet.
+        unconfirmed: IntGauge = "relaybox_unconfirmed_messages";
+        /// Bytes that wait to be written to sessions.
+        outbox_bytes: IntGauge = "relaybox_outbox_bytes";
+        /// Logins that were admitted.
+        logins: IntCounter = "relaybox_logins_total";
+        /// Logins that were refused, by reason.
+        logins_refused: IntCounterVec = "relaybox_logins_refused_total" ["reason"];
+        /// Sessions that ended, by close code and by who closed: server, client. A connection that
+        /// broke without a close frame has the code 1006.
+        closes: IntCounterVec = "relaybox_closes_total" ["code", "by"];
+        /// Frames of clients that were refused, by error code.
+        frames_refused: IntCounterVec = "relaybox_frames_refused_total" ["error"];
+        /// Messages that were accepted, one for each recipient, by message type.
+        messages_in: IntCounterVec = "relaybox_messages_in_total" ["type"];
+        /// Messages that were handed to sessions, repeats included, by message type.
+        messages_out: IntCounterVec = "relaybox_messages_out_total" ["type"];
+        /// What was refused because a limit was reached, by limit.
+        limited: IntCounterVec = "relaybox_limited_total" ["limit"];
+    }
+}
+
+group! {
+    /// The store.
+    pub struct Store {
+        /// Time to write a batch to the journal and sync it.
+        commit_seconds: Histogram = "relaybox_commit_seconds";
+        /// Messages in a batch.
+        commit_messages: Histogram = "relaybox_commit_messages";
+        /// Sends and logins that wait for the journal.
+        queue: IntGauge = "relaybox_journal_queue";
+        /// Bytes of sends that wait for the journal.
+        queue_bytes: IntGauge = "relaybox_journal_queue_bytes";
+        /// Bytes of messages that are in the journal and not yet in the index.
+        checkpoint_lag_bytes: IntGauge = "relaybox_checkpoint_lag_bytes";
+        /// Age of the oldest thing that is not yet in the index, in seconds.
+        checkpoint_lag_seconds: IntGauge = "relaybox_checkpoint_lag_seconds";
+        /// Bytes on disk, by part: journal, index.
+        bytes: IntGaugeVec = "relaybox_store_bytes" ["part"];
+        /// Bytes that the file system of the data directory has left.
+        free_bytes: IntGauge = "relaybox_store_free_bytes";
+        /// 1 while messages can be stored, else 0.
+        writable: IntGauge = "relaybox_store_writable";
+    }
+}
+
+/// All metrics of one server.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Connections and requests.
+    pub net: Net,
+    /// Logins and sessions.
+    pub sessions: Sessions,
+    /// The store.
+    pub store: Store,
+    /// [`Sessions::messages_in`] by type.
+    pub messages_in: ByType,
+    /// [`Sessions::messages_out`] by type.
+    pub messages_out: ByType,
+}
+
+/// A counter for each message type, found without a lock.
+#[derive(Debug, Clone)]
+pub struct ByType {
+    known: Vec<(u32, IntCounter)>,
+    /// Of a type that the settings once listed.
+    other: IntCounter,
+}
+
+impl ByType {
+    fn new(counters: &IntCounterVec, types: &[u32]) -> Self {
+        let counter = |label: &str| counters.with_label_values(&[label]);
+        Self {
+            known: types
+                .iter()
+                .map(|kind| (*kind, counter(&kind.to_string())))
+                .collect(),
+            other: counter("other"),
+        }
+    }
+
+    /// Counts so many messages of a type.
+    pub fn add(&self, kind: u32, count: u64) {
+        let known = self.known.iter().find(|(known, _)| *known == kind);
+        known
+            .map_or(&self.other, |(_, counter)| counter)
+            .inc_by(count);
+    }
+}
+
+impl Metrics {
+    /// Metrics for messages of these types, and of the process.
+    pub fn new(types: &[u32]) -> Self {
+        Self::try_new(types).expect("all names are valid and none is there twice")
+    }
+
+    fn try_new(types: &[u32]) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        registry.register(Box::new(process))?;
+        let sessions = Sessions::register(&registry)?;
+        Ok(Self {
+            net: Net::register(&registry)?,
+            messages_in: ByType::new(&sessions.messages_in, types),
+            messages_out: ByType::new(&sessions.messages_out, types),
+            sessions,
+            store: Store::register(&registry)?,
+            registry,
+        })
+    }
+
+    /// All of them in the Prometheus text format, version 0.0.4.
+    ///
+    /// # Errors
+    /// A metric could not be written as text.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Default for Metrics {
+    /// Metrics that know no message type.
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_its_help_and_counts() {
+        let metrics = Metrics::new(&[10]);
+        metrics.messages_in.add(10, 2);
+        metrics.messages_in.add(99, 1);
+        metrics
+            .sessions
+            .closes
+            .with_label_values(&["1001", "server"])
+            .inc();
+        metrics.store.commit_seconds.observe(0.002);
+        let text = metrics.text().expect("text");
+        for line in [
+            "# HELP relaybox_connections Open connections of every kind.",
+            "# TYPE relaybox_commit_seconds histogram",
+            "relaybox_messages_in_total{type=\"10\"} 2",
+            "relaybox_messages_in_total{type=\"other\"} 1",
+            "relaybox_closes_total{by=\"server\",code=\"1001\"} 1",
+            "relaybox_commit_seconds_bucket{le=\"0.002\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.contains("process_resident_memory_bytes"));
+        assert!(!text.contains("# HELP relaybox_connections  "));
+    }
+}
