@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +16,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use clap::Parser;
 use relaybox::http::upgrade::upgrade;
+use relaybox::limits::Limits;
+use relaybox::metrics::Metrics;
+use relaybox::model::LimitOptions;
 use relaybox::net::{NetOptions, Places, Tls, serve};
 use relaybox::websocket::{Connection, ConnectionOptions, Event, writer};
 use tokio::net::TcpListener;
@@ -73,13 +77,15 @@ async fn main() -> anyhow::Result<()> {
         stop: CancellationToken::new(),
     };
     let (tracker, stop) = (echo.tracker.clone(), echo.stop.clone());
+    let metrics = Arc::new(Metrics::default());
+    let limits = Limits::new(LimitOptions::default(), Arc::clone(&metrics));
     let router = Router::new().fallback(open).with_state(echo);
     let serving = serve(
         listener,
         Some(tls),
         router,
         NetOptions::default(),
-        Places::new(CONNECTIONS_MAX),
+        Places::new(CONNECTIONS_MAX, Arc::new(limits), metrics),
         tracker.clone(),
         stop.clone(),
     );

@@ -16,6 +16,8 @@ use crate::command::domains::{DomainError, Domains};
 use crate::config::Config;
 use crate::http::{self, App};
 use crate::hub::{Hub, HubLimits};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::model::{Domain, MessageType, MsgId};
 use crate::net::{self, CertificateError, NetOptions, Places, Tls};
 use crate::protocol::client_frame::FrameRules;
@@ -63,6 +65,8 @@ pub struct Running {
     pub first_start: Option<FirstStart>,
     /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
     pub addresses: Vec<String>,
+    /// Where metrics are served apart, as a URL.
+    pub metrics_address: Option<String>,
     sessions: Arc<session::Context>,
     domains: Domains,
     tls: Tls,
@@ -83,15 +87,20 @@ pub struct FirstStart {
 /// Why there is none; nothing is left running.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let hub = Arc::new(Hub::new(HubLimits {
+    let types = MessageType::BASE.iter().chain(&config.types);
+    let types: Vec<u32> = types.map(|kind| kind.0).collect();
+    let metrics = Arc::new(Metrics::new(&types));
+    let limits = HubLimits {
         sessions_max: config.sessions_max,
         sessions_per_user_max: config.sessions_per_user_max,
-    }));
+    };
+    let hub = Arc::new(Hub::new(limits, Arc::clone(&metrics)));
     let options = StoreOptions {
         tail_bytes_max: config.tail_bytes_max,
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
         retention: config.retention.clone(),
+        metrics: Arc::clone(&metrics),
         ..StoreOptions::new(&config.data)
     };
     let store = {
@@ -99,7 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??
     };
     warn_of_clock(store.last_id(), clock.as_ref());
-    match connect(&config, clock, hub, store.clone()).await {
+    match connect(&config, clock, hub, store.clone(), metrics).await {
         Ok(running) => Ok(running),
         Err(error) => {
             tokio::task::spawn_blocking(move || store.close()).await?;
@@ -123,11 +132,16 @@ async fn connect(
     clock: Arc<dyn Clock>,
     hub: Arc<Hub>,
     store: Store,
+    metrics: Arc<Metrics>,
 ) -> Result<Running, StartError> {
     let tls = Tls::open(&config.certs, &config.host)?;
     let listener = bind("listen", config.listen).await?;
     let plain = match config.plain {
         Some(address) => Some(bind("plain", address).await?),
+        None => None,
+    };
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(bind("metrics_listen", address).await?),
         None => None,
     };
     let address = local_address(&listener, config.listen);
@@ -148,11 +162,14 @@ async fn connect(
     };
     let first_start = made.map(|(domain, token)| first_start(&domain, token, address));
 
+    let limits = Arc::new(Limits::new(config.limits.clone(), Arc::clone(&metrics)));
     let tracker = TaskTracker::new();
     let sessions = Arc::new(session::Context {
         store,
         hub,
         auth,
+        limits: Arc::clone(&limits),
+        metrics: Arc::clone(&metrics),
         clock,
         rules: rules(config),
         outbox_bytes_max: config.outbox_bytes_max,
@@ -166,10 +183,9 @@ async fn connect(
         history_open: config.history_open,
     });
     // One for all listeners: each connection costs an open file, whichever port it came to.
-    let places = Places::new(config.connections_max);
-    let listen = |listener, tls| {
+    let places = Places::new(config.connections_max, limits, metrics);
+    let listen = |listener, tls, router| {
         let stop = sessions.stop.clone();
-        let router = http::router(Arc::clone(&app));
         tracker.spawn(net::serve(
             listener,
             tls,
@@ -180,15 +196,22 @@ async fn connect(
             stop,
         ));
     };
-    listen(listener, Some(tls.clone()));
+    let router = || http::router(Arc::clone(&app), config.metrics_listen.is_none());
+    listen(listener, Some(tls.clone()), router());
     if let (Some(plain), Some(asked)) = (plain, config.plain) {
         addresses.push(format!("http://{}", local_address(&plain, asked)));
-        listen(plain, None);
+        listen(plain, None, router());
+    }
+    let mut metrics_address = None;
+    if let (Some(listener), Some(asked)) = (metrics_listener, config.metrics_listen) {
+        metrics_address = Some(format!("http://{}", local_address(&listener, asked)));
+        listen(listener, None, http::metrics_router(Arc::clone(&app)));
     }
     take_orders(config, &sessions, &domains, &tracker);
     Ok(Running {
         first_start,
         addresses,
+        metrics_address,
         sessions,
         domains,
         tls,
@@ -234,6 +257,7 @@ impl Running {
             .map(|declared| (&declared.domain, declared.token()));
         let changed = self.sessions.auth.redeclare(declared);
         self.sessions.store.set_retention(config.retention.clone());
+        self.sessions.limits.reload(config.limits.clone());
         let domains = self.domains.clone();
         match tokio::task::spawn_blocking(move || domains.ensure_declared()).await {
             Ok(Ok(())) => {}

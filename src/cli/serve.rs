@@ -129,6 +129,8 @@ fn announce(running: &Running) {
         lines.push("Log in with any WebSocket client:".to_owned());
         lines.push(format!("  {login_url}"));
     }
+    let metrics = running.metrics_address.iter();
+    lines.extend(metrics.map(|address| format!("metrics {address}/metrics")));
     let ready = running.addresses.iter();
     lines.extend(ready.map(|address| format!("ready {address}")));
     for line in lines {

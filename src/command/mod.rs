@@ -6,3 +6,4 @@ pub mod domains;
 pub mod erase;
 pub mod history;
 pub mod send;
+pub mod stats;

@@ -6,6 +6,7 @@ mod access;
 pub mod erase;
 pub mod health;
 pub mod history;
+pub mod metrics;
 mod parameters;
 pub mod problem;
 pub mod upgrade;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, header};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::cors::{Any as AnyOrigin, CorsLayer};
 
@@ -33,8 +35,23 @@ pub struct App {
     pub history_open: bool,
 }
 
-/// All paths of the server.
-pub fn router(app: Arc<App>) -> Router {
+/// What a listener for metrics alone serves.
+pub fn metrics_router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .fallback(async || Problem::not_found())
+        .with_state(app)
+}
+
+/// All paths of the server; that of the metrics only `with_metrics`.
+pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
+    let metrics_route = match with_metrics {
+        true => Router::new().route("/metrics", get(metrics::metrics)),
+        false => Router::new(),
+    };
     // Tokens are explicit and there are no cookies, so any origin may ask.
     let cors = CorsLayer::new()
         .allow_origin(AnyOrigin)
@@ -50,8 +67,10 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .merge(metrics_route)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
+        .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .layer(cors)
         .with_state(app)
 }

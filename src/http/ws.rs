@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
@@ -11,13 +11,18 @@ use crate::http::App;
 use crate::http::access::authorization;
 use crate::http::problem::Problem;
 use crate::http::upgrade::{UpgradeError, upgrade};
+use crate::limits::Visitor;
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::session;
 use crate::websocket::ConnectionOptions;
 
 /// Completes the handshake, whatever the login holds: a browser cannot see an HTTP status
 /// here, so a refusal is a close code.
-pub async fn ws(State(app): State<Arc<App>>, mut request: Request) -> Result<Response, Problem> {
+pub async fn ws(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    mut request: Request,
+) -> Result<Response, Problem> {
     let login = login(&request);
     let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
     let options = ConnectionOptions {
@@ -32,7 +37,7 @@ pub async fn ws(State(app): State<Arc<App>>, mut request: Request) -> Result<Res
     let sessions = Arc::clone(&app.sessions);
     app.sessions.tracker.spawn(async move {
         match connection.await {
-            Ok(connection) => session::open(sessions, connection, login).await,
+            Ok(connection) => session::open(sessions, connection, login, visitor).await,
             Err(error) => debug!(%error, "a connection ended before its upgrade"),
         }
     });

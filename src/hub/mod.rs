@@ -4,14 +4,18 @@
 //! to outboxes. A session that misses one is not wrong, only behind.
 
 mod outbox;
+mod overview;
 
-pub use outbox::{Delivery, Outbox, Output, Taken};
+pub use outbox::{Delivery, Load, Outbox, Output, Taken};
+pub use overview::{SessionLine, Totals};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::metrics::Metrics;
 use crate::model::{Device, Domain, Mailbox, Message, Resource};
 use crate::protocol::close::CloseReason;
 use crate::protocol::server_frame;
@@ -35,8 +39,17 @@ pub struct HubLimits {
 
 struct Entry {
     resource: Resource,
-    since_ms: u64,
+    arrival: Arrival,
     outbox: Arc<Outbox>,
+}
+
+/// When and from where a session came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Milliseconds since the Unix epoch at which it logged in.
+    pub at_ms: u64,
+    /// The address that it logged in from.
+    pub from: IpAddr,
 }
 
 /// A session, as presence tells of it.
@@ -57,6 +70,7 @@ pub struct Hub {
     shards: [Mutex<Shard>; SHARDS],
     sessions: AtomicUsize,
     scratch: Mutex<Scratch>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -74,13 +88,14 @@ pub struct Registration {
 
 impl Hub {
     /// An empty hub.
-    pub fn new(limits: HubLimits) -> Self {
+    pub fn new(limits: HubLimits, metrics: Arc<Metrics>) -> Self {
         Self {
             limits,
             hasher: RandomState::new(),
             shards: Default::default(),
             sessions: AtomicUsize::new(0),
             scratch: Mutex::default(),
+            metrics,
         }
     }
 
@@ -91,8 +106,8 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a session in its place, since `now_ms`. An older session of the same device is
-    /// replaced: it is told to close, and gets nothing from here any more.
+    /// Puts a session in its place. An older session of the same device is replaced: it is told
+    /// to close, and gets nothing from here any more.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -100,13 +115,13 @@ impl Hub {
         self: &Arc<Self>,
         device: Device,
         outbox: Arc<Outbox>,
-        now_ms: u64,
+        arrival: Arrival,
     ) -> Result<Registration, CloseReason> {
         let mut shard = self.shard(&device.mailbox);
         let entries = shard.entry(device.mailbox.clone()).or_default();
         let entry = Entry {
             resource: device.resource.clone(),
-            since_ms: now_ms,
+            arrival,
             outbox: Arc::clone(&outbox),
         };
         if let Some(older) = entries
@@ -160,7 +175,7 @@ impl Hub {
         let mut sessions: Vec<_> = entries
             .map(|entry| Present {
                 resource: entry.resource.clone(),
-                since_ms: entry.since_ms,
+                since_ms: entry.arrival.at_ms,
             })
             .collect();
         drop(shard);
@@ -171,6 +186,11 @@ impl Hub {
     /// How many sessions there are.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Most sessions that there may be.
+    pub fn sessions_max(&self) -> usize {
+        self.limits.sessions_max
     }
 
     /// Has all sessions of a domain look at their token again.
@@ -208,11 +228,14 @@ impl Hub {
         // `offline` is false: every session that takes this frame logged in before the message.
         server_frame::message(&mut scratch.json, message, false);
         writer::text(&mut scratch.frame, &scratch.json);
-        for entry in entries
+        let entries = entries
             .iter()
             .filter(|entry| is_for(message, &entry.resource))
-        {
-            entry.outbox.deliver(message.id, &scratch.frame);
+            .filter(|entry| entry.outbox.deliver(message.id, &scratch.frame));
+        let delivered = entries.count();
+        if delivered > 0 {
+            let out = &self.metrics.messages_out;
+            out.add(message.kind.0, delivered as u64);
         }
     }
 }
@@ -229,6 +252,7 @@ impl CommitSink for Hub {
     fn committed(&self, messages: &[Message]) {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         for message in messages {
+            self.metrics.messages_in.add(message.kind.0, 1);
             self.deliver(message, &mut scratch);
         }
         scratch.json.shrink_to(SCRATCH_BYTES_MAX);
@@ -267,96 +291,4 @@ impl Drop for Registration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::UserId;
-
-    fn device(user: &str, resource: &str) -> Device {
-        Device {
-            mailbox: Mailbox {
-                domain: Domain::parse("demo").expect("valid"),
-                user: UserId::parse(user).expect("valid"),
-            },
-            resource: Resource::parse(resource).expect("valid"),
-        }
-    }
-
-    fn hub() -> Arc<Hub> {
-        Arc::new(Hub::new(HubLimits {
-            sessions_max: 3,
-            sessions_per_user_max: 2,
-        }))
-    }
-
-    fn login(hub: &Arc<Hub>, user: &str, resource: &str) -> Result<Registration, CloseReason> {
-        login_at(hub, user, resource, 0)
-    }
-
-    fn login_at(
-        hub: &Arc<Hub>,
-        user: &str,
-        resource: &str,
-        now_ms: u64,
-    ) -> Result<Registration, CloseReason> {
-        let outbox = Arc::new(Outbox::new(1024));
-        hub.register(device(user, resource), outbox, now_ms)
-    }
-
-    #[test]
-    fn sessions_leave_when_dropped_and_a_replaced_one_leaves_its_successor_alone() {
-        let hub = hub();
-        let mailbox = device("u", "web").mailbox;
-        let first = login(&hub, "u", "web").expect("room");
-        let second = login(&hub, "u", "web").expect("replaces");
-        assert_eq!(hub.sessions(), 1);
-        let acts = |registration: &Registration| {
-            let mut acted = false;
-            registration.if_current(|| acted = true);
-            acted
-        };
-        assert!(!acts(&first), "it was replaced");
-        assert!(acts(&second));
-        drop(first);
-        assert!(hub.is_online(&mailbox));
-        drop(second);
-        assert!(!hub.is_online(&mailbox));
-        assert_eq!(hub.sessions(), 0);
-    }
-
-    #[test]
-    fn sessions_of_a_user_are_told_with_the_time_of_their_login() {
-        let hub = hub();
-        let mailbox = device("u", "web").mailbox;
-        let told = || {
-            let sessions = hub.sessions_of(&mailbox).into_iter();
-            let pairs = sessions.map(|one| (one.resource.as_str().to_owned(), one.since_ms));
-            pairs.collect::<Vec<_>>()
-        };
-        assert_eq!(told(), []);
-        let web = login_at(&hub, "u", "web", 7).expect("room");
-        let _phone = login_at(&hub, "u", "phone", 8).expect("room");
-        let _other = login_at(&hub, "v", "web", 9).expect("room");
-        assert_eq!(told(), [("phone".into(), 8), ("web".into(), 7)]);
-        let newer = login_at(&hub, "u", "web", 10).expect("replaces");
-        drop(web);
-        assert_eq!(told(), [("phone".into(), 8), ("web".into(), 10)]);
-        drop(newer);
-        assert_eq!(told(), [("phone".into(), 8)]);
-    }
-
-    #[test]
-    fn limits_hold_and_leave_no_trace() {
-        let hub = hub();
-        let _a = login(&hub, "u", "a").expect("room");
-        let b = login(&hub, "u", "b").expect("room");
-        assert_eq!(
-            login(&hub, "u", "c").err(),
-            Some(CloseReason::TooManySessions { max: 2 })
-        );
-        let _v = login(&hub, "v", "a").expect("room");
-        assert_eq!(login(&hub, "w", "a").err(), Some(CloseReason::AtCapacity));
-        assert!(!hub.is_online(&device("w", "a").mailbox));
-        drop(b);
-        assert!(login(&hub, "w", "a").is_ok());
-    }
-}
+mod tests;

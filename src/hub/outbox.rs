@@ -12,6 +12,7 @@
 //! - answers to sends (acknowledgements, refusals) are bounded: while they wait, or their sends
 //!   are under way, for `bytes_max` bytes, no further send is to be read.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -26,7 +27,20 @@ const REFUSAL_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Outbox {
     bytes_max: usize,
+    /// Deliveries of the session that are not confirmed yet, for whoever looks on.
+    unconfirmed: AtomicU32,
     state: Mutex<State>,
+}
+
+/// What waits in an outbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Whether the session reads the store because it is behind.
+    pub catching_up: bool,
+    /// Bytes that wait to be written.
+    pub bytes: usize,
+    /// Deliveries that are not confirmed yet.
+    pub unconfirmed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +97,7 @@ impl Outbox {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
+            unconfirmed: AtomicU32::new(0),
             state: Mutex::default(),
         }
     }
@@ -91,25 +106,27 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends the encoded frame of message `id`, or remembers that the session is behind.
-    pub fn deliver(&self, id: MsgId, frame: &[u8]) {
+    /// Appends the encoded frame of message `id`, or remembers that the session is behind; answers
+    /// whether it has appended it.
+    pub fn deliver(&self, id: MsgId, frame: &[u8]) -> bool {
         let mut state = self.state();
         if id <= state.passed {
-            return;
+            return false;
         }
         if state.live && state.frames.len() + frame.len() <= self.bytes_max {
             state.frames.extend_from_slice(frame);
             let bytes = frame.len() as u32;
             state.deliveries.push(Delivery { id, bytes });
             state.passed = id;
-        } else {
-            state.missed = id;
-            // Who is behind already asks with `try_go_live` once it has caught up.
-            if !std::mem::take(&mut state.live) {
-                return;
-            }
+            state.wake();
+            return true;
         }
-        state.wake();
+        state.missed = id;
+        // Who is behind already asks with `try_go_live` once it has caught up.
+        if std::mem::take(&mut state.live) {
+            state.wake();
+        }
+        false
     }
 
     /// Counts the bytes of a send whose outcome is not known yet.
@@ -177,10 +194,20 @@ impl Outbox {
         state.wake();
     }
 
-    /// Bytes that wait to be taken.
-    #[cfg(test)]
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.state().frames.len()
+    /// The session says how many of its deliveries are not confirmed yet.
+    pub fn note_unconfirmed(&self, unconfirmed: usize) {
+        let unconfirmed = u32::try_from(unconfirmed).unwrap_or(u32::MAX);
+        self.unconfirmed.store(unconfirmed, Ordering::Relaxed);
+    }
+
+    /// What waits here.
+    pub fn load(&self) -> Load {
+        let state = self.state();
+        Load {
+            catching_up: !state.live,
+            bytes: state.frames.len(),
+            unconfirmed: self.unconfirmed.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes what there is; pending while there is nothing. With `frames` false, frames,

@@ -21,6 +21,7 @@ pub use overflow::Limit;
 pub use quotas::Quotas;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,6 +40,25 @@ pub struct Limited {
     pub limit: Limit,
     /// When it is worth to try again; zero where nobody knows.
     pub retry: Duration,
+}
+
+/// Who a connection or a request is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visitor {
+    /// Its address.
+    pub address: IpAddr,
+    /// Whether a trusted proxy speaks for it: its connection is the proxy's.
+    pub proxied: bool,
+}
+
+impl Visitor {
+    /// Somebody who connects itself.
+    pub fn direct(peer: IpAddr) -> Self {
+        Self {
+            address: peer.to_canonical(),
+            proxied: false,
+        }
+    }
 }
 
 /// Everything that follows from the settings, exchanged as a whole.
@@ -70,6 +90,8 @@ pub struct Limits {
     connections: Arc<Connections>,
     quotas: Quotas,
     overflow: Overflow,
+    /// Whether a proxy that is not trusted has been told of.
+    proxy_told: AtomicBool,
 }
 
 impl Limits {
@@ -80,6 +102,7 @@ impl Limits {
             rules: RwLock::new(Arc::new(Rules::new(options))),
             connections: Arc::default(),
             overflow: Overflow::new(metrics),
+            proxy_told: AtomicBool::new(false),
         }
     }
 
@@ -107,14 +130,30 @@ impl Limits {
         self.rules().options.trusted_proxies.contains(peer)
     }
 
-    /// For whom a trusted proxy speaks: the last address in its `X-Forwarded-For` lines that is no
-    /// trusted proxy itself. What stands before it was written by strangers.
-    pub fn forwarded<'a>(
+    /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where its peer is a
+    /// trusted proxy: the last address there that is no trusted proxy itself. What stands before
+    /// it was written by strangers.
+    pub fn visitor<'a>(
         &self,
         peer: IpAddr,
-        lines: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> IpAddr {
-        addresses::forwarded(&self.rules().options.trusted_proxies, peer, lines)
+        mut lines: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> Visitor {
+        let trusted = &self.rules().options.trusted_proxies;
+        if trusted.contains(peer) {
+            let address = addresses::forwarded(trusted, peer, lines);
+            return Visitor {
+                address,
+                proxied: true,
+            };
+        }
+        if lines.next().is_some() && !self.proxy_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For comes from an address that is not in trusted_proxies: everyone \
+                 behind it counts as one"
+            );
+        }
+        Visitor::direct(peer)
     }
 
     fn limited(&self, limit: Limit, retry: Duration, who: &dyn std::fmt::Display) -> Limited {

@@ -6,6 +6,7 @@
 
 mod group;
 
+use prometheus::core::Collector as _;
 use prometheus::{
     Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
@@ -85,6 +86,9 @@ group! {
     }
 }
 
+/// A number that goes up and down. Clones are one.
+pub type Gauge = IntGauge;
+
 /// All metrics of one server.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -151,6 +155,16 @@ impl Metrics {
         })
     }
 
+    /// The resident memory of the process in bytes; zero where the system does not say.
+    pub fn memory_bytes(&self) -> u64 {
+        let families = self.registry.gather();
+        let memory = families
+            .iter()
+            .find(|family| family.name() == "process_resident_memory_bytes");
+        let metric = memory.and_then(|family| family.get_metric().first());
+        metric.map_or(0, |metric| metric.get_gauge().get_value() as u64)
+    }
+
     /// All of them in the Prometheus text format, version 0.0.4.
     ///
     /// # Errors
@@ -158,6 +172,15 @@ impl Metrics {
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// The sum of a counter over all its labels.
+pub fn sum(counters: &IntCounterVec) -> u64 {
+    let families = counters.collect();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    metrics
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
 }
 
 impl Default for Metrics {

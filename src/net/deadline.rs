@@ -10,8 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+use super::places::Place;
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
@@ -83,20 +84,20 @@ impl Activity {
     }
 }
 
-/// A stream that reports its bytes and holds its connection's permit, also after an upgrade.
+/// A stream that reports its bytes and holds its connection's place, also after an upgrade.
 pub(super) struct Observed<S> {
     stream: Box<S>,
     activity: Activity,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<S> Observed<S> {
     /// Boxes the stream: those of TLS are large, and every future they pass through would copy them.
-    pub(super) fn new(stream: S, activity: Activity, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: S, activity: Activity, place: Place) -> Self {
         Self {
             stream: Box::new(stream),
             activity,
-            _permit: permit,
+            _place: place,
         }
     }
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Observed};
-use super::requests;
+use super::places::{Place, Places};
+use super::requests::{self, Asker};
 use super::tls::Tls;
 
 /// Pause after an accept that failed for want of something: it would fail again at once.
@@ -52,26 +52,8 @@ impl Default for NetOptions {
     }
 }
 
-/// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
-#[derive(Debug, Clone)]
-pub struct Places {
-    permits: Arc<Semaphore>,
-    max: usize,
-}
-
-impl Places {
-    /// Room for so many connections, upgraded ones included.
-    pub fn new(connections_max: usize) -> Self {
-        let max = connections_max.min(Semaphore::MAX_PERMITS);
-        Self {
-            permits: Arc::new(Semaphore::new(max)),
-            max,
-        }
-    }
-}
-
-/// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds its client's [`SocketAddr`]
-/// among its extensions.
+/// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds who it is from, a
+/// [`crate::limits::Visitor`], among its extensions.
 ///
 /// Returns when it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 5 s of
 /// `stop`, upgraded ones are the business of who asked for the upgrade.
@@ -84,8 +66,7 @@ pub async fn serve(
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut full = Throttle::default();
-    let mut failing = Throttle::default();
+    let mut told: Option<Instant> = None;
     loop {
         // Both are cancel-safe.
         let accepted = tokio::select! {
@@ -97,8 +78,9 @@ pub async fn serve(
             // The client went before it was accepted.
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                if let Some(times) = failing.due() {
-                    tracing::error!(%error, times, "connections cannot be accepted");
+                if told.is_none_or(|told| told.elapsed() >= LOG_INTERVAL) {
+                    told = Some(Instant::now());
+                    tracing::error!(%error, "connections cannot be accepted");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -106,20 +88,15 @@ pub async fn serve(
                 }
             }
         };
-        let Ok(permit) = Arc::clone(&places.permits).try_acquire_owned() else {
-            if let Some(times) = full.due() {
-                tracing::warn!(
-                    times,
-                    connections_max = places.max,
-                    "the connection limit is reached: new connections are closed"
-                );
-            }
+        // Who finds no place is closed at once.
+        let Some(place) = places.enter(peer.ip(), tls.is_none()) else {
             continue;
         };
         set_socket_options(&stream);
         let visit = Visit {
             peer,
-            permit,
+            place,
+            places: places.clone(),
             router: router.clone(),
             options,
             stop: stop.clone(),
@@ -134,7 +111,8 @@ pub async fn serve(
 /// One connection, from its accept to its end or upgrade.
 struct Visit {
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
+    places: Places,
     router: Router,
     options: NetOptions,
     stop: CancellationToken,
@@ -142,7 +120,7 @@ struct Visit {
 
 impl Visit {
     async fn plain(self, stream: TcpStream) {
-        self.answer(stream).await;
+        self.answer(stream, true).await;
     }
 
     async fn over_tls(self, stream: TcpStream, tls: Tls) {
@@ -159,25 +137,33 @@ impl Visit {
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(Some(stream))) => self.answer(stream).await,
-            Ok(Ok(None)) => {}
+            Ok(Ok(Some(stream))) => self.answer(stream, false).await,
+            Ok(Ok(None)) => self.places.handshake_failed("plain_http"),
             Ok(Err(error)) => {
+                self.places.handshake_failed("tls");
                 tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed");
             }
-            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
+            Err(_) => {
+                self.places.handshake_failed("timeout");
+                tracing::debug!(peer = %self.peer, "the TLS handshake took too long");
+            }
         }
     }
 
-    async fn answer<S>(self, stream: S)
+    async fn answer<S>(self, stream: S, plain: bool)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let activity = Activity::new();
-        let stream = Observed::new(stream, activity.clone(), self.permit);
+        let stream = Observed::new(stream, activity.clone(), self.place);
+        let asker = Asker {
+            peer: self.peer,
+            limits: plain.then(|| Arc::clone(self.places.limits())),
+        };
         requests::answer(
             stream,
             activity,
-            self.peer,
+            asker,
             self.router,
             self.options,
             self.stop,
@@ -232,26 +218,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Lets one log line through in an interval and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    quiet_until: Option<Instant>,
-    times: u64,
-}
-
-impl Throttle {
-    /// How often it has happened since the last line, if a line is due.
-    fn due(&mut self) -> Option<u64> {
-        self.times += 1;
-        let now = Instant::now();
-        if self.quiet_until.is_some_and(|until| now < until) {
-            return None;
-        }
-        self.quiet_until = Some(now + LOG_INTERVAL);
-        Some(std::mem::take(&mut self.times))
-    }
 }
 
 #[cfg(test)]

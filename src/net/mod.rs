@@ -1,6 +1,7 @@
 //! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
 //!
 //! - [`listener`]: the accept loop and what one connection goes through.
+//! - `places`: room for connections, of all and of each address.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
 //!
@@ -11,9 +12,11 @@ pub mod certificates;
 mod deadline;
 mod issue;
 pub mod listener;
+mod places;
 mod requests;
 pub mod tls;
 
 pub use certificates::CertificateError;
-pub use listener::{NetOptions, Places, serve};
+pub use listener::{NetOptions, serve};
+pub use places::Places;
 pub use tls::Tls;

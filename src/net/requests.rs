@@ -5,12 +5,14 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Observed};
 use super::listener::NetOptions;
+use crate::limits::{Limits, Visitor};
 
 /// Most header fields of a request; more are answered 431.
 const HEADERS_MAX: usize = 64;
@@ -28,17 +31,36 @@ const HEADERS_MAX: usize = 64;
 /// Most bytes of a request's head, a login URL with every parameter percent-encoded included; more are answered 431.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// How long requests that are being carried out may go on after the stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection past its deadline has for an orderly end.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Who asks: its peer and, where that may be a proxy, what tells for whom it speaks.
+pub(super) struct Asker {
+    pub(super) peer: SocketAddr,
+    pub(super) limits: Option<Arc<Limits>>,
+}
+
+impl Asker {
+    fn visitor(&self, headers: &HeaderMap) -> Visitor {
+        let peer = self.peer.ip();
+        let lines = headers.get_all(&FORWARDED_FOR).iter();
+        let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
+        let visitor = |limits: &Arc<Limits>| limits.visitor(peer, lines);
+        let limits = self.limits.as_ref();
+        limits.map_or_else(|| Visitor::direct(peer), visitor)
+    }
+}
+
 /// Answers requests until the client goes, upgrades or is too slow, or the server stops.
 pub(super) async fn answer<S>(
     stream: Observed<S>,
     activity: Activity,
-    peer: SocketAddr,
+    asker: Asker,
     router: Router,
     options: NetOptions,
     stop: CancellationToken,
@@ -49,7 +71,8 @@ pub(super) async fn answer<S>(
     let requests = activity.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.request_started();
-        request.extensions_mut().insert(peer);
+        let visitor = asker.visitor(request.headers());
+        request.extensions_mut().insert(visitor);
         let response = router.call(request);
         let requests = requests.clone();
         async move {

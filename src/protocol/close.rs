@@ -22,6 +22,20 @@ pub enum CloseReason {
         /// The limit.
         max: usize,
     },
+    /// More than a limit allows: logins, connections or sends. Later it may do.
+    OverLimit {
+        /// What there is too much of.
+        sentence: String,
+        /// When to come back, in milliseconds.
+        retry_ms: u64,
+    },
+    /// More logins at once than the server takes. Later it does.
+    Busy {
+        /// When to come back, in milliseconds.
+        retry_ms: u64,
+    },
+    /// The operator ended the session.
+    Kicked,
     /// The server stops.
     ShuttingDown,
     /// The server has as many sessions as it may.
@@ -49,9 +63,10 @@ impl CloseReason {
             Self::Unauthorized | Self::TokenExpired | Self::TokenRevoked => 4401,
             Self::Forbidden(_) => 4403,
             Self::Replaced => 4409,
-            Self::TooManySessions { .. } => 4529,
+            Self::Kicked => 4410,
+            Self::TooManySessions { .. } | Self::OverLimit { .. } => 4529,
             Self::ShuttingDown => 1001,
-            Self::AtCapacity | Self::StorageUnavailable => 1013,
+            Self::AtCapacity | Self::Busy { .. } | Self::StorageUnavailable => 1013,
             Self::Violation { code, .. } => *code,
             Self::PingTimeout | Self::Internal => 1011,
         }
@@ -69,12 +84,41 @@ impl CloseReason {
             Self::TooManySessions { max } => {
                 format!("this user has {max} sessions already, the most it may have").into()
             }
+            Self::OverLimit { sentence, retry_ms } => {
+                format!("retry in {retry_ms} ms: {sentence}").into()
+            }
+            Self::Busy { retry_ms } => {
+                format!("retry in {retry_ms} ms: too many logins at once").into()
+            }
+            Self::Kicked => "ended by the operator".into(),
             Self::ShuttingDown => "the server is shutting down".into(),
             Self::AtCapacity => "the server is at its limit of sessions".into(),
             Self::StorageUnavailable => "the server's storage cannot be written".into(),
             Self::Violation { reason, .. } => reason.clone().into(),
             Self::PingTimeout => "no answer to a ping".into(),
             Self::Internal => "internal error".into(),
+        }
+    }
+
+    /// A short name for metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BadLogin(_) => "bad_parameter",
+            Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
+            Self::Forbidden(_) => "forbidden",
+            Self::Replaced => "replaced",
+            Self::TooManySessions { .. } => "sessions_per_user",
+            Self::OverLimit { .. } => "over_limit",
+            Self::Busy { .. } => "busy",
+            Self::Kicked => "kicked",
+            Self::ShuttingDown => "shutting_down",
+            Self::AtCapacity => "sessions",
+            Self::StorageUnavailable => "storage_unavailable",
+            Self::Violation { .. } => "violation",
+            Self::PingTimeout => "ping_timeout",
+            Self::Internal => "internal",
         }
     }
 }

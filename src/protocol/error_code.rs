@@ -13,6 +13,8 @@ pub enum ErrorCode {
     TypeNotAllowed,
     /// The content is over the limit.
     TooLarge,
+    /// More sends than a limit allows.
+    RateLimited,
     /// The store accepts nothing at the moment.
     StorageUnavailable,
 }
@@ -25,6 +27,7 @@ impl ErrorCode {
             Self::InvalidField => "invalid_field",
             Self::TypeNotAllowed => "type_not_allowed",
             Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
             Self::StorageUnavailable => "storage_unavailable",
         }
     }

@@ -13,6 +13,8 @@ use std::time::Duration;
 use crate::hub::{Outbox, Registration};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
+use crate::protocol::close::CloseReason;
+use crate::protocol::error_code::ErrorCode;
 use crate::session::machine::{Action, Input, Machine, Now, Start};
 use crate::store::Backlog;
 use crate::websocket::{Connection, Event};
@@ -43,6 +45,9 @@ pub(super) trait Services {
     /// Carries out a send; `outbox` gets its outcome.
     fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send);
 
+    /// A frame of the client was refused with this code.
+    fn refused(&self, code: ErrorCode);
+
     /// As [`Input::Token`].
     fn validity(&self) -> Option<Option<u64>>;
 }
@@ -56,8 +61,10 @@ pub(super) trait Timer: Future<Output = ()> {
 /// How a session ends on its socket.
 #[derive(Debug)]
 pub(super) enum End {
-    /// With this code and reason.
-    Close(u16, String),
+    /// With this reason.
+    Close(CloseReason),
+    /// The peer closes with this code, and is answered.
+    Answer(u16),
     /// There is nobody to talk to.
     Gone,
 }
@@ -151,6 +158,7 @@ impl<S: Services> Conversation<S> {
         let (now, rules) = (self.services.now(), self.services.rules());
         self.machine
             .handle(input, now, rules, connection.queue(), &mut self.actions);
+        self.outbox.note_unconfirmed(self.machine.unconfirmed());
     }
 
     /// Carries out what the machine wants, also what it wants in answer to that.
@@ -181,10 +189,9 @@ impl<S: Services> Conversation<S> {
                 let validity = services.validity();
                 self.handle(Input::Token(validity), connection);
             }
-            Action::Close(reason) => {
-                return Some(End::Close(reason.code(), reason.text().into_owned()));
-            }
-            Action::AnswerClose(code) => return Some(End::Close(code, String::new())),
+            Action::Refused(code) => services.refused(code),
+            Action::Close(reason) => return Some(End::Close(reason)),
+            Action::AnswerClose(code) => return Some(End::Answer(code)),
             Action::End => return Some(End::Gone),
         }
         None

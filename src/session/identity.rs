@@ -2,17 +2,20 @@
 
 use crate::auth::{Auth, AuthError, Credential, Grant};
 use crate::command::send::Sender;
+use crate::limits::ConnectionPlace;
 use crate::model::{Device, Mailbox};
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::Login;
 
 /// A login whose token is good.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Identity {
     /// What its messages are sent as.
     pub sender: Sender,
     /// What to ask again when tokens change.
     pub credential: Credential,
+    /// Its connection's place among those of its address, where a proxy holds the connection.
+    pub place: ConnectionPlace,
 }
 
 impl Identity {
@@ -52,6 +55,7 @@ impl Identity {
                 may_system,
             },
             credential: verified.credential,
+            place: ConnectionPlace::default(),
         })
     }
 }

@@ -16,6 +16,7 @@
 mod interface;
 mod pings;
 mod receipts;
+mod strikes;
 
 pub use interface::{Action, Input, Now, Start, Window};
 
@@ -31,6 +32,7 @@ use crate::store::Backlog;
 use crate::websocket::{Violation, writer};
 use pings::Pings;
 use receipts::Receipts;
+use strikes::Strikes;
 
 /// How often a session says that its cursor is in use.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -57,6 +59,7 @@ pub struct Machine {
     seen: Option<MsgId>,
     receipts: Receipts,
     pings: Pings,
+    strikes: Strikes,
     /// The application's receipts for something that has yet to be delivered again, lowest first.
     held: Vec<MsgId>,
     /// A read or a go-live is under way.
@@ -77,6 +80,7 @@ impl Machine {
             seen: None,
             receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
+            strikes: Strikes::default(),
             held: Vec::new(),
             asked: false,
             falling: false,
@@ -96,6 +100,11 @@ impl Machine {
     /// Whether the session believes that the outbox gets every delivery.
     pub fn is_live(&self) -> bool {
         self.state == State::Live
+    }
+
+    /// How many deliveries are not confirmed yet.
+    pub fn unconfirmed(&self) -> usize {
+        self.receipts.unconfirmed()
     }
 
     /// How long until [`Input::Tick`] is due.
@@ -156,13 +165,13 @@ impl Machine {
     ) {
         match client_frame::parse(text, rules) {
             Ok(ClientFrame::Ping) => writer::text(queue, b"pong"),
-            Ok(ClientFrame::Received(id)) => self.received(id, now, queue),
+            Ok(ClientFrame::Received(id)) => self.received(id, now, queue, actions),
             Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
-            Err(error) => self.refuse(&error, now, queue),
+            Err(error) => self.refuse(&error, now, queue, actions),
         }
     }
 
-    fn received(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>) {
+    fn received(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         // An earlier session of the device may have delivered it: this one is about to.
         let comes_again = self.state == State::CatchingUp
             && self.position < id
@@ -170,7 +179,7 @@ impl Machine {
         if comes_again && id > self.receipts.cursor() {
             self.hold(id);
         } else {
-            self.judge(id, now, queue);
+            self.judge(id, now, queue, actions);
         }
     }
 
@@ -183,19 +192,19 @@ impl Machine {
         }
     }
 
-    fn judge_held(&mut self, now: Now, queue: &mut Vec<u8>) {
+    fn judge_held(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         let all = self.state == State::Live || !self.receipts.has_room(true);
         let upto = if all { MsgId::MAX } else { self.position };
         let later = self.held.partition_point(|id| *id <= upto);
         if later > 0 {
             let later = self.held.split_off(later);
             for id in std::mem::replace(&mut self.held, later) {
-                self.judge(id, now, queue);
+                self.judge(id, now, queue, actions);
             }
         }
     }
 
-    fn judge(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>) {
+    fn judge(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         if self.receipts.received(id).is_err() {
             let what = "must be the msgId of a message that was delivered to this resource";
             let error = FrameError {
@@ -204,11 +213,12 @@ impl Machine {
                 message: format!("`received` {what}"),
                 client_msg_id: None,
             };
-            self.refuse(&error, now, queue);
+            self.refuse(&error, now, queue, actions);
         }
     }
 
-    fn refuse(&self, error: &FrameError, now: Now, queue: &mut Vec<u8>) {
+    fn refuse(&self, error: &FrameError, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+        actions.push(Action::Refused(error.code));
         let Mailbox { domain, user } = &self.start.mailbox;
         let mut json = Vec::new();
         server_frame::error(&mut json, domain, user, error, now.wall_ms);
@@ -216,6 +226,7 @@ impl Machine {
     }
 
     fn taken(&mut self, taken: Taken, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+        let mut over_rate = None;
         if let Some(output) = taken.output {
             self.writing |= !output.frames.is_empty();
             if queue.is_empty() {
@@ -224,8 +235,11 @@ impl Machine {
                 queue.extend_from_slice(&output.frames);
             }
             for error in &output.errors {
-                self.refuse(error, now, queue);
+                self.refuse(error, now, queue, actions);
                 self.writing = true;
+                if error.code == ErrorCode::RateLimited {
+                    over_rate = self.strikes.note(now.elapsed).or(over_rate);
+                }
             }
             for delivery in &output.deliveries {
                 self.receipts.delivered(delivery.id, delivery.bytes);
@@ -240,7 +254,11 @@ impl Machine {
         if taken.recheck {
             actions.push(Action::CheckToken);
         }
-        if let Some(reason) = taken.close {
+        let over_rate = over_rate.map(|retry| CloseReason::OverLimit {
+            sentence: "sends stay above the rate".into(),
+            retry_ms: retry.as_millis() as u64,
+        });
+        if let Some(reason) = taken.close.or(over_rate) {
             self.close(reason, actions);
         }
     }
@@ -272,7 +290,7 @@ impl Machine {
 
     /// What follows from any input: receipts that can be judged now, the cursor, Pings, the window.
     fn settle(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        self.judge_held(now, queue);
+        self.judge_held(now, queue, actions);
         if let Some(cursor) = self.receipts.moved(self.position) {
             self.confirm(cursor, now, actions);
         }

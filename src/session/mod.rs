@@ -20,7 +20,9 @@ use tracing::{debug, error};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::hub::{Hub, Outbox, Registration};
+use crate::hub::{Arrival, Hub, Outbox, Registration};
+use crate::limits::{Limit, Limited, Limits, Visitor};
+use crate::metrics::Metrics;
 use crate::model::{Device, MsgId};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
@@ -39,6 +41,10 @@ pub struct Context {
     pub hub: Arc<Hub>,
     /// Tokens.
     pub auth: Auth,
+    /// What strangers may do at most.
+    pub limits: Arc<Limits>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What frames may hold.
@@ -53,20 +59,48 @@ pub struct Context {
     pub stop: CancellationToken,
 }
 
+/// Close codes that are counted by themselves (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client
+/// may close with any other.
+const CODES_COUNTED: [u16; 16] = [
+    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4409, 4410, 4529,
+];
+
+impl Context {
+    /// Counts the end of a session or login.
+    fn closed(&self, code: u16, by: &str) {
+        let label = match CODES_COUNTED.contains(&code) {
+            true => code.to_string(),
+            false => "other".to_owned(),
+        };
+        let closes = &self.metrics.sessions.closes;
+        closes.with_label_values(&[label.as_str(), by]).inc();
+    }
+}
+
 /// Admits a login or refuses it; who is admitted gets a task of its own. `login` is what the
 /// request held, or the sentence that says which parameter is wrong.
 ///
 /// The session is spawned rather than awaited, so that what admission needed is freed.
-pub async fn open(context: Arc<Context>, connection: Connection, login: Result<Login, String>) {
-    match admit(&context, login).await {
+pub async fn open(
+    context: Arc<Context>,
+    connection: Connection,
+    login: Result<Login, String>,
+    visitor: Visitor,
+) {
+    match admit(&context, login, visitor).await {
         Ok((identity, registration, outbox, start)) => {
             debug!(domain = %identity.sender.device.mailbox.domain, "a session begins");
+            context.metrics.sessions.logins.inc();
             let tracker = context.tracker.clone();
             let session = Session::new(context, identity, registration, outbox, start);
             tracker.spawn(session.run(connection));
         }
         Err(reason) => {
-            debug!(code = reason.code(), "a login is refused");
+            let (code, name) = (reason.code(), reason.name());
+            debug!(code, reason = name, address = %visitor.address, "a login is refused");
+            let refused = &context.metrics.sessions.logins_refused;
+            refused.with_label_values(&[name]).inc();
+            context.closed(code, "server");
             connection.close(reason.code(), &reason.text()).await;
         }
     }
@@ -77,10 +111,21 @@ type Admitted = (Identity, Registration, Arc<Outbox>, Start);
 async fn admit(
     context: &Arc<Context>,
     login: Result<Login, String>,
+    visitor: Visitor,
 ) -> Result<Admitted, CloseReason> {
     let login = login.map_err(CloseReason::BadLogin)?;
     let (receipts, after) = (login.receipts, login.after);
-    let identity = Identity::verify(login, &context.auth)?;
+    let limits = &context.limits;
+    limits.may_log_in(visitor.address).map_err(over_limit)?;
+    let mut identity = Identity::verify(login, &context.auth)
+        .inspect_err(|_| limits.login_failed(visitor.address))?;
+    if visitor.proxied {
+        identity.place = limits.connect(visitor.address).map_err(over_limit)?;
+    }
+    // Only those whose token is good: bad ones must not take their turn.
+    limits.admit().map_err(|limited| CloseReason::Busy {
+        retry_ms: retry_ms(&limited),
+    })?;
     context
         .store
         .writable()
@@ -89,10 +134,14 @@ async fn admit(
     let device = identity.sender.device.clone();
     let outbox = Arc::new(Outbox::new(context.outbox_bytes_max));
     // First in the hub, then the store: what comes between is missed by neither.
-    let now_ms = context.clock.now_ms();
+    let arrival = Arrival {
+        at_ms: context.clock.now_ms(),
+        from: visitor.address,
+    };
     let registration = context
         .hub
-        .register(device.clone(), Arc::clone(&outbox), now_ms)?;
+        .register(device.clone(), Arc::clone(&outbox), arrival);
+    let registration = registration.inspect_err(|reason| note_full(context, &device, reason))?;
     let newest_at_login = context.store.last_id();
     // A stop that came before the registration did not see this session.
     if context.stop.is_cancelled() {
@@ -118,6 +167,27 @@ async fn admit(
         window: Window::DEFAULT,
     };
     Ok((identity, registration, outbox, start))
+}
+
+fn retry_ms(limited: &Limited) -> u64 {
+    let ms = u64::try_from(limited.retry.as_millis()).unwrap_or(u64::MAX);
+    // Rounded up: who comes back on the millisecond is not too early.
+    ms.saturating_add(1)
+}
+
+fn over_limit(limited: Limited) -> CloseReason {
+    CloseReason::OverLimit {
+        sentence: limited.to_string(),
+        retry_ms: retry_ms(&limited),
+    }
+}
+
+fn note_full(context: &Context, device: &Device, reason: &CloseReason) {
+    let limit = match reason {
+        CloseReason::TooManySessions { .. } => Limit::SessionsPerUser,
+        _ => Limit::Sessions,
+    };
+    context.limits.note(limit, &device.mailbox.domain);
 }
 
 /// The device's cursor; the device is known from now on, and has its cursor at most at `after`.

@@ -15,9 +15,10 @@ use tokio::time::{Sleep, sleep};
 use tracing::{debug, error};
 
 use crate::command;
-use crate::hub::{Outbox, Registration};
+use crate::hub::{Outbox, Registration, is_for};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::server_frame;
 use crate::session::Context;
 use crate::session::conversation::{Conversation, End, Services, Timer};
@@ -88,12 +89,20 @@ impl Session {
         async move {
             let end = self.converse(&mut connection).await;
             // Before it is offline: who asks then is told of this end.
-            self.conversation.services().left();
+            self.conversation.services().left(&end);
             // The user is offline from now on, however long the peer takes to close.
             drop(self.conversation);
-            if let End::Close(code, reason) = end {
-                debug!(code, "a session ends");
-                connection.close(code, &reason).await;
+            match end {
+                End::Close(reason) => {
+                    debug!(
+                        code = reason.code(),
+                        reason = reason.name(),
+                        "a session ends"
+                    );
+                    connection.close(reason.code(), &reason.text()).await;
+                }
+                End::Answer(code) => connection.close(code, "").await,
+                End::Gone => {}
             }
         }
     }
@@ -121,8 +130,26 @@ impl Session {
 }
 
 impl Server {
-    fn left(&self) {
+    fn left(&self, end: &End) {
         self.context.store.leave(&self.identity.sender.device);
+        let (code, by) = match end {
+            End::Close(reason) => (reason.code(), "server"),
+            End::Answer(code) => (*code, "client"),
+            // RFC 6455, 7.1.5: the connection was lost.
+            End::Gone => (1006, "client"),
+        };
+        self.context.closed(code, by);
+    }
+}
+
+impl Server {
+    /// Counts what catching up delivers; the live stream is counted where it is handed on.
+    fn note_backlog(&self, backlog: &Backlog) {
+        let resource = &self.identity.sender.device.resource;
+        let messages = backlog.messages.iter();
+        for message in messages.filter(|message| is_for(message, resource)) {
+            self.context.metrics.messages_out.add(message.kind.0, 1);
+        }
     }
 }
 
@@ -179,7 +206,10 @@ impl Services for Server {
         let outcome = ready!(Pin::new(read).poll(cx));
         self.read = None;
         Poll::Ready(match outcome {
-            Ok(Ok(backlog)) => Some(backlog),
+            Ok(Ok(backlog)) => {
+                self.note_backlog(&backlog);
+                Some(backlog)
+            }
             Ok(Err(error)) => {
                 error!(%error, "a session's messages cannot be read");
                 None
@@ -217,6 +247,11 @@ impl Services for Server {
                 }
             },
         );
+    }
+
+    fn refused(&self, code: ErrorCode) {
+        let refused = &self.context.metrics.sessions.frames_refused;
+        refused.with_label_values(&[code.as_str()]).inc();
     }
 
     fn validity(&self) -> Option<Option<u64>> {

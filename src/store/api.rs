@@ -1,7 +1,10 @@
 //! What the store takes and answers: its words, without its workings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::metrics::Metrics;
 use crate::model::{Message, MsgId, Retention};
 
 /// Where the store lives and what it may use.
@@ -19,6 +22,8 @@ pub struct StoreOptions {
     pub queue_max: usize,
     /// How long messages are kept.
     pub retention: Retention,
+    /// What commits are counted in.
+    pub metrics: Arc<Metrics>,
 }
 
 impl StoreOptions {
@@ -31,6 +36,7 @@ impl StoreOptions {
             cache_bytes: 32 << 20,
             queue_max: 16_384,
             retention: Retention::default(),
+            metrics: Arc::default(),
         }
     }
 }
@@ -38,12 +44,29 @@ impl StoreOptions {
 /// How much is where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreStats {
+    /// Sends and logins that wait for the journal.
+    pub queue: usize,
+    /// Bytes of these sends.
+    pub queue_bytes: usize,
     /// Bytes in memory that are not in the index yet, about.
     pub tail_bytes: usize,
+    /// How long the oldest of them has been there.
+    pub tail_age: Duration,
     /// The number of the journal segment that is written on.
     pub segment: u64,
     /// Group commits since the directory was made.
     pub frames: u64,
+}
+
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskBytes {
+    /// Of the journal.
+    pub journal: u64,
+    /// Of the index.
+    pub index: u64,
+    /// That the file system has left.
+    pub free: u64,
 }
 
 /// A part of what a mailbox has above an id.

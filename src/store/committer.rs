@@ -330,7 +330,9 @@ impl Committer {
 
     fn write(&mut self) -> Result<(), AppendError> {
         let before = self.shared.tail().active.last_id;
-        let written = self.writer.append(&mut self.frame, before.0);
+        let metrics = &self.shared.options.metrics.store;
+        let append = || self.writer.append(&mut self.frame, before.0);
+        let written = metrics.commit_seconds.observe_closure_duration(append);
         self.note_journal(written.as_ref().err().map(ToString::to_string));
         written.map_err(|error| AppendError::Unavailable(error.to_string()))?;
         self.written = Instant::now();
@@ -340,6 +342,10 @@ impl Committer {
     /// Makes a durable batch readable and hands it on.
     fn publish(&mut self, batch: Batch, mut answers: Vec<Answer>) {
         let messages = Arc::new(batch.messages);
+        if !messages.is_empty() {
+            let sizes = &self.shared.options.metrics.store.commit_messages;
+            sizes.observe(messages.len() as f64);
+        }
         let domain = batch.domain.and_then(|record| {
             let mut domains = self.shared.domains_mut();
             domains.apply(&record)

@@ -46,9 +46,10 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod usage;
 
 pub use api::{
-    Accepted, AppendError, Backlog, CommitSink, Done, EnterDone, OpenError, ReadError,
+    Accepted, AppendError, Backlog, CommitSink, DiskBytes, Done, EnterDone, OpenError, ReadError,
     StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
@@ -325,14 +326,26 @@ impl Store {
         }
     }
 
+    /// How many bytes of messages a domain stores, about, before compression and without what is
+    /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn usage(&self, domain: &Domain) -> Result<u64, ReadError> {
+        self.shared().usage(domain)
+    }
+
+    /// How much is on disk, and how much could be. Blocks on disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn disk_bytes(&self) -> std::io::Result<DiskBytes> {
+        self.shared().disk_bytes()
+    }
+
     /// How much is where.
     pub fn stats(&self) -> StoreStats {
-        let tail = self.shared().tail();
-        StoreStats {
-            tail_bytes: tail.bytes(),
-            segment: tail.active.end.segment,
-            frames: tail.active.end.sequence - 1,
-        }
+        self.shared().stats()
     }
 
     /// Refuses further appends, makes everything durable, stops the threads, marks the

@@ -145,6 +145,12 @@ impl Queue {
         state.jobs.len() < self.max.div_ceil(2) && state.bytes < QUEUE_BYTES_MAX / 2
     }
 
+    /// How many jobs wait, and bytes of theirs.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.jobs.len(), state.bytes)
+    }
+
     /// Takes what waits, or waits for `pause` at most.
     pub(super) fn take(&self, pause: Duration) -> Taken {
         let mut state = self.state();

@@ -8,7 +8,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
-    let server = Server::within(Places::new(2), None, options()).await;
+    let server = Server::within(places(2), None, options()).await;
     let (mut upgraded, mut resting) = (server.connect().await, server.connect().await);
     ask(&mut upgraded, UPGRADE, "\r\n\r\n").await;
     ask(&mut resting, GET, "hello").await;
@@ -33,7 +33,7 @@ async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
 
 #[tokio::test]
 async fn listeners_share_their_places() {
-    let places = Places::new(2);
+    let places = places(2);
     let one = Server::within(places.clone(), None, options()).await;
     let other = Server::within(places, None, options()).await;
     let (mut first, mut second) = (one.connect().await, other.connect().await);

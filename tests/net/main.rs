@@ -18,6 +18,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use relaybox::http::upgrade::upgrade;
+use relaybox::limits::{Limits, Visitor};
+use relaybox::metrics::Metrics;
+use relaybox::model::LimitOptions;
 use relaybox::net::{NetOptions, Places, Tls, serve};
 use relaybox::websocket::ConnectionOptions;
 use rustls::pki_types::pem::PemObject;
@@ -45,7 +48,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(tls: Option<Tls>, options: NetOptions) -> Self {
-        Self::within(Places::new(100), tls, options).await
+        Self::within(places(100), tls, options).await
     }
 
     pub(crate) async fn within(places: Places, tls: Option<Tls>, options: NetOptions) -> Self {
@@ -57,25 +60,28 @@ impl Server {
             release: Arc::new(Notify::new()),
         };
         let release = Arc::clone(&server.release);
-        let router = Router::new()
-            .route("/", get(|| async { "hello" }))
-            .route(
-                "/peer",
-                get(|Extension(peer): Extension<SocketAddr>| async move { peer.to_string() }),
-            )
-            .route("/big", get(|| async { "x".repeat(8 << 20) }))
-            .route(
-                "/body",
-                axum::routing::post(|body: String| async move { body }),
-            )
-            .route(
-                "/slow",
-                get(|| async move {
-                    release.notified().await;
-                    "slow"
-                }),
-            )
-            .route("/ws", get(open));
+        let router =
+            Router::new()
+                .route("/", get(|| async { "hello" }))
+                .route(
+                    "/peer",
+                    get(|Extension(visitor): Extension<Visitor>| async move {
+                        visitor.address.to_string()
+                    }),
+                )
+                .route("/big", get(|| async { "x".repeat(8 << 20) }))
+                .route(
+                    "/body",
+                    axum::routing::post(|body: String| async move { body }),
+                )
+                .route(
+                    "/slow",
+                    get(|| async move {
+                        release.notified().await;
+                        "slow"
+                    }),
+                )
+                .route("/ws", get(open));
         server.tracker.spawn(serve(
             listener,
             tls,
@@ -125,6 +131,13 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upg
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// The bounds of the contract, as far as a test does not shorten them.
+/// Room for so many connections, from anywhere.
+pub(crate) fn places(max: usize) -> Places {
+    let metrics = Arc::new(Metrics::default());
+    let limits = Limits::new(LimitOptions::default(), Arc::clone(&metrics));
+    Places::new(max, Arc::new(limits), metrics)
+}
+
 pub(crate) fn options() -> NetOptions {
     NetOptions::default()
 }

@@ -82,7 +82,7 @@ async fn the_peer_address_reaches_the_handler() {
     let mut stream = connect_tls(&server, client(dir.path(), &[&TLS13]), "localhost")
         .await
         .unwrap();
-    let peer = stream.get_ref().0.local_addr().unwrap().to_string();
+    let peer = stream.get_ref().0.local_addr().unwrap().ip().to_string();
     let request = "GET /peer HTTP/1.1\r\nhost: x\r\n\r\n";
     ask(&mut stream, request, &peer).await;
     server.stop().await;

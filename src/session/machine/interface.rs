@@ -6,6 +6,7 @@ use crate::hub::Taken;
 use crate::model::{Mailbox, MsgId, Resource};
 use crate::protocol::client_frame;
 use crate::protocol::close::CloseReason;
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
 use crate::websocket::Violation;
@@ -54,6 +55,8 @@ pub enum Action {
     Confirm(MsgId),
     /// Carry out a send.
     Send(client_frame::Send),
+    /// Note that a frame was refused with this code.
+    Refused(ErrorCode),
     /// Look at the token again; answered by [`Input::Token`].
     CheckToken,
     /// Send a Close with this reason, and end.

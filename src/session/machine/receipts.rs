@@ -66,6 +66,11 @@ impl Receipts {
         self.cursor
     }
 
+    /// How many deliveries are not confirmed.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.unconfirmed.len()
+    }
+
     /// Notes a delivery, whose frame has so many bytes.
     pub(super) fn delivered(&mut self, id: MsgId, bytes: u32) {
         self.delivered = id;

@@ -22,6 +22,13 @@ pub(super) fn prefix(mailbox: &Mailbox) -> Vec<u8> {
     key
 }
 
+/// What all keys of a domain begin with.
+pub(super) fn domain_prefix(domain: &Domain) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    push(&mut key, domain.as_str());
+    key
+}
+
 /// What all keys of one sender in a mailbox begin with.
 pub(super) fn with_sender(prefix: &[u8], sender: &[u8]) -> Vec<u8> {
     [prefix, &[sender.len() as u8], sender].concat()

@@ -9,7 +9,7 @@ use super::messages::{self, Row};
 use super::search::{self, Found};
 use super::sender::View;
 use super::{Index, IndexError, key};
-use crate::model::{Mailbox, Message, MsgId, UserId};
+use crate::model::{Domain, Mailbox, Message, MsgId, UserId};
 
 impl Index {
     /// Checks a chunk and takes what it has in the heap.
@@ -58,6 +58,31 @@ impl Index {
                 .collect::<Result<_, _>>()
         };
         decode().map_err(IndexError::Damaged)
+    }
+
+    /// Bytes of a domain's messages, before compression, in the chunks that have some above their
+    /// mailbox's floor. `step` is called for each chunk, and may pause.
+    pub(in crate::store) fn bytes_of(
+        &self,
+        domain: &Domain,
+        floor: impl Fn(&Mailbox) -> MsgId,
+        step: &mut dyn FnMut(),
+    ) -> Result<u64, IndexError> {
+        let mut bytes = 0;
+        let mut current = (Vec::new(), 0);
+        for entry in self.messages.scan_prefix(key::domain_prefix(domain)) {
+            let found = Found::parse(entry?)?;
+            let prefix = key::of_mailbox(&found.key).unwrap_or_default();
+            if prefix != current.0 {
+                let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
+                current = (prefix.to_vec(), floor(&mailbox).0);
+            }
+            if found.head.last_id > current.1 {
+                bytes += found.head.raw_bytes as u64;
+            }
+            step();
+        }
+        Ok(bytes)
     }
 
     /// The messages of the mailbox (from `from`), for questions about their positions.

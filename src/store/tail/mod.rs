@@ -168,6 +168,24 @@ impl Tail {
         }
     }
 
+    /// Bytes of the bodies of a domain's messages above their mailbox's floor.
+    pub(super) fn bytes_of(&self, domain: &Domain, floor: impl Fn(&Mailbox) -> MsgId) -> u64 {
+        let generations = self.frozen.as_deref().into_iter().chain([&self.active]);
+        let of_generation = |generation: &Generation| {
+            let mailboxes = generation.mailboxes.iter();
+            let mailboxes = mailboxes.filter(|(mailbox, _)| mailbox.domain == *domain);
+            let bytes = mailboxes.map(|(mailbox, part)| {
+                let floor = floor(mailbox).0;
+                let entries = part.entries.iter().filter(|entry| entry.id > floor);
+                entries
+                    .map(|entry| generation.body(*entry).len() as u64)
+                    .sum::<u64>()
+            });
+            bytes.sum::<u64>()
+        };
+        generations.map(of_generation).sum()
+    }
+
     /// Bytes in memory, about.
     pub(super) fn bytes(&self) -> usize {
         self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)

@@ -275,10 +275,12 @@ impl Session {
                 return Ok(());
             };
             drop(conversation);
-            if let End::Close(code, reason) = end {
-                let close = connection.close(code, &reason);
-                self.stage = Stage::Closing(close, now_ms + CLOSE_MS);
-            }
+            let close = match end {
+                End::Close(reason) => connection.close(reason.code(), &reason.text()),
+                End::Answer(code) => connection.close(code, ""),
+                End::Gone => return Ok(()),
+            };
+            self.stage = Stage::Closing(close, now_ms + CLOSE_MS);
             return Ok(());
         }
         self.watch.check_handled(current, store)
@@ -291,12 +293,14 @@ impl Session {
             .is_some_and(|at_ms| WALL_MS + now_ms >= at_ms);
         let fine = match end {
             End::Gone => self.client.wire.is_cut(),
-            End::Close(code, _) if causes.closed_by_client == Some(*code) => true,
-            End::Close(4409, _) => causes.replaced,
-            End::Close(4401, _) => causes.revoked || expired,
-            End::Close(1001, _) => causes.stopped,
-            End::Close(1011, _) => causes.read_failed || self.watch.is_dead(now_ms),
-            End::Close(..) => false,
+            End::Answer(code) => causes.closed_by_client == Some(*code),
+            End::Close(reason) => match reason.code() {
+                4409 => causes.replaced,
+                4401 => causes.revoked || expired,
+                1001 => causes.stopped,
+                1011 => causes.read_failed || self.watch.is_dead(now_ms),
+                _ => false,
+            },
         };
         prop_assert!(fine, "it ends with {end:?}, for {causes:?}");
         Ok(())
@@ -317,7 +321,7 @@ impl Session {
             + ANSWER_BYTES_MAX
             + chunk_bytes.max(outbox_bytes_max)
             + PINGS_BYTES_MAX;
-        let (queued, waiting) = (connection.queued_bytes(), self.outbox.waiting_bytes());
+        let (queued, waiting) = (connection.queued_bytes(), self.outbox.load().bytes);
         prop_assert!(
             queued <= queue_max,
             "{queued} bytes are queued, at most {queue_max}"

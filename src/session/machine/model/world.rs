@@ -14,7 +14,7 @@ use super::steps::{After, Reach, Receipt, Step};
 use super::store::{DEVICES, device};
 use super::wire::Wire;
 use super::{Checked, Facts, Settings, WALL_MS};
-use crate::hub::{Hub, HubLimits, Outbox};
+use crate::hub::{Arrival, Hub, HubLimits, Outbox};
 use crate::model::{Message, MsgId};
 use crate::protocol::close::CloseReason;
 use crate::store::CommitSink;
@@ -35,10 +35,13 @@ pub(super) struct World {
 }
 
 fn hub() -> Arc<Hub> {
-    Arc::new(Hub::new(HubLimits {
-        sessions_max: usize::MAX,
-        sessions_per_user_max: usize::MAX,
-    }))
+    Arc::new(Hub::new(
+        HubLimits {
+            sessions_max: usize::MAX,
+            sessions_per_user_max: usize::MAX,
+        },
+        Arc::default(),
+    ))
 }
 
 impl World {
@@ -222,7 +225,11 @@ impl World {
         };
         let connection = Connection::new(wire.server_end(), options);
         let outbox = Arc::new(Outbox::new(settings.outbox_bytes_max));
-        let registration = self.hub.register(device(id), Arc::clone(&outbox), 0);
+        let arrival = Arrival {
+            at_ms: 0,
+            from: std::net::Ipv4Addr::LOCALHOST.into(),
+        };
+        let registration = self.hub.register(device(id), Arc::clone(&outbox), arrival);
         let registration = registration.expect("the hub has no limits here");
         for older in self
             .sessions

@@ -150,6 +150,8 @@ impl Harness {
     }
 }
 
+const WRONG: Action = Action::Refused(ErrorCode::InvalidField);
+
 #[test]
 fn only_a_receipt_moves_the_cursor() {
     let mut session = Harness::live();
@@ -196,7 +198,7 @@ fn the_applications_receipts_count_and_wrong_ones_are_refused() {
     for wrong in [29, 33] {
         let (queue, actions) = session.received(wrong);
         assert!(queue.contains("\"field\":\"received\""), "{queue}");
-        assert_eq!(actions, []);
+        assert_eq!(actions, [WRONG]);
     }
     session.put(Input::Flushed);
     assert_eq!(
@@ -222,7 +224,7 @@ fn a_receipt_for_what_comes_again_waits_for_it() {
     session.put(all_read(40));
     let (queue, actions) = session.put(Input::Live(true));
     assert!(queue.contains("invalid_field"), "{queue}");
-    assert_eq!(actions, []);
+    assert_eq!(actions, [WRONG]);
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn a_wrong_receipt_takes_no_right_one_with_it() {
         }
         let (queue, actions) = session.put(read(vec![message(15), message(17)]));
         assert_eq!(queue.matches("invalid_field").count(), 2, "{queue}");
-        assert_eq!(actions, [Action::Confirm(MsgId(15))]);
+        assert_eq!(actions, [WRONG, WRONG, Action::Confirm(MsgId(15))]);
     }
     let (mut session, _) = Harness::new(None);
     (0..100).for_each(|_| drop(session.received(14)));
@@ -272,7 +274,8 @@ fn a_session_says_every_day_that_its_cursor_is_in_use() {
 fn refused_frames_are_answered_and_good_ones_carried_out() {
     let mut session = Harness::live();
     let (queue, actions) = session.put(Input::Text("{}".into()));
-    assert!(queue.contains("invalid_field") && actions.is_empty());
+    assert!(queue.contains("invalid_field"));
+    assert_eq!(actions, [WRONG]);
     let (queue, actions) = session.put(Input::Text(r#"{"toId":1,"type":10,"content":2}"#.into()));
     assert!(queue.is_empty() && matches!(actions[..], [Action::Send(_)]));
     assert!(session.put(Input::Text("ping".into())).0.ends_with("pong"));
@@ -346,4 +349,39 @@ fn nothing_moves_after_the_end() {
         [Action::Close(CloseReason::Replaced)]
     );
     assert_eq!(session.pong("30"), []);
+}
+
+#[test]
+fn sends_that_stay_above_the_rate_end_the_session() {
+    let refusal = || FrameError {
+        code: ErrorCode::RateLimited,
+        field: None,
+        message: "too many".into(),
+        client_msg_id: None,
+    };
+    let mut session = Harness::live_with(ReceiptMode::Auto);
+    let closed = (0..1000).find_map(|count| {
+        let output = Output {
+            errors: vec![refusal()],
+            ..Output::default()
+        };
+        let taken = Taken {
+            output: Some(output),
+            ..Taken::default()
+        };
+        let (_, actions) = session.put(Input::Taken(taken));
+        session.put(Input::Flushed);
+        assert_eq!(
+            actions.first(),
+            Some(&Action::Refused(ErrorCode::RateLimited))
+        );
+        match actions.get(1) {
+            Some(Action::Close(reason)) => Some((count, reason.code(), reason.text())),
+            _ => None,
+        }
+    });
+    let (count, code, text) = closed.expect("it goes on for ever");
+    assert!(count >= 100, "a few are only refused");
+    assert_eq!(code, 4529);
+    assert_eq!(text, "retry in 60000 ms: sends stay above the rate");
 }

@@ -1,0 +1,45 @@
+//! `GET /metrics`: what is counted, in the Prometheus text format.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::error;
+
+use crate::command::stats;
+use crate::http::App;
+use crate::http::problem::Problem;
+
+/// The version of the format that is spoken.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics, as they stand now.
+pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let context = Arc::clone(&app.sessions);
+    let looked = tokio::task::spawn_blocking(move || {
+        stats::look(&context.store, &context.hub, &context.metrics)
+    });
+    // What could be counted is still worth to be known.
+    if let Err(error) = looked.await.map_err(|_| Problem::internal())? {
+        error!(%error, "the size of the data directory cannot be read");
+    }
+    let text = app.sessions.metrics.text().map_err(|error| {
+        error!(%error, "the metrics cannot be written as text");
+        Problem::internal()
+    })?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Counts every answer, by the route that gave it: never by a path that a client made up.
+pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let path = path.as_ref().map_or("other", MatchedPath::as_str);
+    let requests = &app.sessions.metrics.net.requests;
+    requests
+        .with_label_values(&[path, response.status().as_str()])
+        .inc();
+    response
+}

@@ -1,0 +1,75 @@
+//! Room for open connections: of all listeners together, and of each address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::{ConnectionPlace, Limit, Limits};
+use crate::metrics::{Gauge, Metrics};
+
+/// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
+#[derive(Clone)]
+pub struct Places {
+    permits: Arc<Semaphore>,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection's place, for as long as its socket is open.
+#[derive(Debug)]
+pub(super) struct Place {
+    _all: OwnedSemaphorePermit,
+    _of_address: ConnectionPlace,
+    open: Gauge,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+impl Places {
+    /// Room for so many connections, upgraded ones included, and for as many of one address as `limits` allow.
+    pub fn new(connections_max: usize, limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
+        let max = connections_max.min(Semaphore::MAX_PERMITS);
+        let gauge = i64::try_from(max).unwrap_or(i64::MAX);
+        metrics.net.connections_max.set(gauge);
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            limits,
+            metrics,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// A place for a connection from `peer`; those of a trusted proxy without TLS are counted where its requests say
+    /// whom they are from.
+    pub(super) fn enter(&self, peer: IpAddr, plain: bool) -> Option<Place> {
+        let Ok(all) = Arc::clone(&self.permits).try_acquire_owned() else {
+            self.limits.note(Limit::Connections, &peer);
+            return None;
+        };
+        let of_address = if plain && self.limits.is_proxy(peer) {
+            ConnectionPlace::default()
+        } else {
+            self.limits.connect(peer).ok()?
+        };
+        let open = self.metrics.net.connections.clone();
+        open.inc();
+        Some(Place {
+            _all: all,
+            _of_address: of_address,
+            open,
+        })
+    }
+
+    pub(super) fn handshake_failed(&self, reason: &str) {
+        let failed = &self.metrics.net.handshakes_failed;
+        failed.with_label_values(&[reason]).inc();
+    }
+}
