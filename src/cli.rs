@@ -7,12 +7,15 @@
 mod backup;
 mod check;
 mod domain;
+mod live;
+mod logging;
 mod operate;
 mod output;
 mod progress;
 mod restore;
 mod serve;
 mod setting_args;
+mod table;
 mod token;
 
 use std::process::ExitCode;
@@ -54,6 +57,9 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
+    Stats(live::StatsArgs),
+    Sessions(live::SessionsArgs),
+    Kick(live::KickArgs),
 }
 
 /// Why a command did not end as asked.
@@ -88,6 +94,9 @@ pub fn run() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Stats(args) => live::stats(&args),
+        Command::Sessions(args) => live::sessions(&args),
+        Command::Kick(args) => live::kick(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! Creates everything and connects it: the one place that knows all rooms.
 
+mod measuring;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminSocket};
+use crate::admin::{self, AdminSocket, Live};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
@@ -208,6 +210,11 @@ async fn connect(
         listen(listener, None, http::metrics_router(Arc::clone(&app)));
     }
     take_orders(config, &sessions, &domains, &tracker);
+    tracker.spawn(measuring::measure(
+        sessions.store.clone(),
+        Arc::clone(&sessions.limits),
+        sessions.stop.clone(),
+    ));
     Ok(Running {
         first_start,
         addresses,
@@ -237,6 +244,12 @@ fn take_orders(
     let context = admin::Context {
         domains: domains.clone(),
         changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
+        live: Live {
+            store: sessions.store.clone(),
+            hub: Arc::clone(&sessions.hub),
+            metrics: Arc::clone(&sessions.metrics),
+            started_at_ms: sessions.clock.now_ms(),
+        },
     };
     let stop = sessions.stop.clone();
     tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));

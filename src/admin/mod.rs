@@ -5,11 +5,13 @@
 //! of connections are bounded. It decides nothing: orders are carried out by `command`.
 
 mod client;
+mod live;
 mod protocol;
 mod server;
 
 pub use client::{ClientError, request};
-pub use protocol::{DomainLine, Request, Response, execute};
+pub use live::Live;
+pub use protocol::{DomainLine, Request, Response, SessionEntry, StatsAnswer, execute};
 pub use server::{AdminSocket, Context, DomainChanged, serve};
 
 use std::fs::File;
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub const SOCKET_NAME: &str = "relaybox.sock";
 /// The longest order, in bytes: names and a few numbers, escaped.
 const REQUEST_BYTES_MAX: u64 = 16 << 10;
-/// The longest answer, in bytes: a list of very many domains.
+/// The longest answer, in bytes: a list of very many domains or sessions.
 const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 /// The longest path that fits a socket address on every Unix (`sun_path`, with its NUL).
 const SOCKET_PATH_BYTES_MAX: usize = 100;

@@ -3,12 +3,15 @@
 //! The command line uses [`execute`] too where no server runs, so that both ways do the same.
 //! No `Debug` on what holds a token.
 
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::auth::USER_TOKEN_TTL_S_MAX;
 use crate::command::domains::{DomainError, Domains, GRACE_S_MAX};
+use crate::command::stats::Stats;
 use crate::model::{Domain, NameError, UserId, UserName};
 
 /// An order.
@@ -36,6 +39,24 @@ pub enum Request {
     },
     /// Say how far the journal is durable.
     JournalEnd {},
+    /// End sessions of a user.
+    Kick {
+        /// The user's domain.
+        domain: String,
+        /// The user.
+        id: String,
+        /// Only the session of this resource.
+        resource: Option<String>,
+    },
+    /// List sessions.
+    Sessions {
+        /// Only of this domain,
+        domain: Option<String>,
+        /// and of this user there.
+        id: Option<String>,
+    },
+    /// Say what the server does.
+    Stats {},
     /// Mint a user token.
     Token {
         /// The user's domain.
@@ -81,11 +102,60 @@ pub enum Response {
         /// The sequence of the frame that comes next.
         sequence: u64,
     },
+    /// Sessions were told to end.
+    Kicked {
+        /// How many.
+        sessions: usize,
+    },
+    /// Sessions, by domain, user and resource.
+    Sessions {
+        /// One entry each.
+        list: Vec<SessionEntry>,
+        /// How many there are in all, those that found no room in the list included.
+        total: usize,
+    },
+    /// What the server does.
+    Stats(Box<StatsAnswer>),
     /// Nothing was done.
     Refused {
         /// Why: one sentence.
         sentence: String,
     },
+}
+
+/// A session in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionEntry {
+    /// Its domain.
+    pub domain: String,
+    /// Its user.
+    pub id: String,
+    /// Its device.
+    pub resource: String,
+    /// Milliseconds since the Unix epoch at which it logged in.
+    pub since: u64,
+    /// The address that it logged in from.
+    pub address: IpAddr,
+    /// Whether it is behind the live stream.
+    pub catching_up: bool,
+    /// Deliveries that it has not confirmed yet.
+    pub unconfirmed: u32,
+    /// Bytes that wait to be written to it.
+    pub outbox_bytes: usize,
+}
+
+/// What a server does, and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatsAnswer {
+    /// Of this program.
+    pub version: String,
+    /// Milliseconds since the Unix epoch at which it started.
+    pub started_at: u64,
+    /// The numbers.
+    #[serde(flatten)]
+    pub stats: Stats,
 }
 
 /// A domain in the list.
@@ -94,6 +164,7 @@ pub struct DomainLine {
     /// Its name.
     pub domain: String,
     /// Milliseconds since the Unix epoch at which it was added.
+    #[serde(rename = "createdAt")]
     pub created_at_ms: u64,
     /// Stored project tokens that are good now.
     pub tokens: usize,
@@ -103,7 +174,7 @@ pub struct DomainLine {
 
 /// Why an order is refused; `Display` is the sentence for the operator.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("{0} {1}")]
     Name(&'static str, NameError),
     #[error("grace must be at most {} days", GRACE_S_MAX / 86_400)]
@@ -112,6 +183,10 @@ enum Refusal {
     Ttl,
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("the data directory cannot be looked at: {0}")]
+    Look(#[from] io::Error),
+    #[error("no server runs on this data directory")]
+    NotRunning,
 }
 
 /// Carries an order out. Blocks on the disk. `changed` is told of a domain whose old tokens
@@ -154,6 +229,10 @@ fn try_execute(
                 declared: rotated.declared,
             }
         }
+        // A running server has carried these out before they come here.
+        Request::Kick { .. } | Request::Sessions { .. } | Request::Stats {} => {
+            return Err(Refusal::NotRunning);
+        }
         Request::JournalEnd {} => {
             let end = domains.store().journal_end();
             Response::JournalEnd {
@@ -170,7 +249,7 @@ fn try_execute(
             system,
         } => {
             let domain = parse_domain(domain)?;
-            let id = UserId::parse(id).map_err(|e| Refusal::Name("id", e))?;
+            let id = parse_id(id)?;
             let name = name.as_deref().map(UserName::parse).transpose();
             let name = name.map_err(|e| Refusal::Name("name", e))?;
             if !(1..=USER_TOKEN_TTL_S_MAX).contains(ttl_s) {
@@ -186,8 +265,12 @@ fn try_execute(
     })
 }
 
-fn parse_domain(text: &str) -> Result<Domain, Refusal> {
+pub(super) fn parse_domain(text: &str) -> Result<Domain, Refusal> {
     Domain::parse(text).map_err(|e| Refusal::Name("domain", e))
+}
+
+pub(super) fn parse_id(text: &str) -> Result<UserId, Refusal> {
+    UserId::parse(text).map_err(|e| Refusal::Name("id", e))
 }
 
 fn list(domains: &Domains) -> Vec<DomainLine> {

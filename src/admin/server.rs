@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::live::Live;
 use super::protocol::{Request, Response, execute};
 use super::{REQUEST_BYTES_MAX, SOCKET_NAME, ShortPath};
 use crate::command::domains::Domains;
@@ -37,6 +38,8 @@ pub struct Context {
     pub domains: Domains,
     /// Ends the sessions whose tokens have ended.
     pub changed: DomainChanged,
+    /// The server itself.
+    pub live: Live,
 }
 
 /// The bound socket; its file goes away with it.
@@ -149,9 +152,9 @@ async fn order(
         // The store blocks; and what has begun is carried out even if the caller goes away.
         Ok(request) => orders
             .spawn_blocking(move || {
-                execute(&context.domains, &request, &|domain| {
-                    (context.changed)(domain);
-                })
+                let changed = |domain: &Domain| (context.changed)(domain);
+                let done = context.live.execute(&request);
+                done.unwrap_or_else(|| execute(&context.domains, &request, &changed))
             })
             .await
             .map_err(io::Error::other)?,

@@ -13,7 +13,9 @@ use super::*;
 use crate::auth::Auth;
 use crate::clock::SystemClock;
 use crate::command::domains::Domains;
-use crate::model::{Domain, Message};
+use crate::hub::{Arrival, Hub, HubLimits, Outbox};
+use crate::metrics::Metrics;
+use crate::model::{Device, Domain, Mailbox, Message, Resource, UserId};
 use crate::store::{CommitSink, Store, StoreOptions};
 
 struct Nobody;
@@ -23,6 +25,7 @@ impl CommitSink for Nobody {
 
 struct Running {
     auth: Auth,
+    hub: Arc<Hub>,
     changed: Arc<Mutex<Vec<Domain>>>,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -34,15 +37,28 @@ fn start(dir: &Path) -> Running {
     let auth = Auth::new(clock.clone());
     let changed: Arc<Mutex<Vec<Domain>>> = Arc::default();
     let seen = changed.clone();
+    let limits = HubLimits {
+        sessions_max: 10,
+        sessions_per_user_max: 10,
+    };
+    let metrics = Arc::<Metrics>::default();
+    let hub = Arc::new(Hub::new(limits, Arc::clone(&metrics)));
     let context = Context {
-        domains: Domains::new(store, auth.clone(), clock),
+        domains: Domains::new(store.clone(), auth.clone(), clock),
         changed: Arc::new(move |domain| seen.lock().unwrap().push(domain.clone())),
+        live: Live {
+            store,
+            hub: Arc::clone(&hub),
+            metrics,
+            started_at_ms: 7,
+        },
     };
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let socket = AdminSocket::bind(dir).unwrap();
     tracker.spawn(serve(socket, context, tracker.clone(), stop.clone()));
     Running {
         auth,
+        hub,
         changed,
         tracker,
         stop,
@@ -238,4 +254,70 @@ async fn the_socket_is_private_replaces_a_dead_ones_and_fits_any_path() {
         running.stop().await;
         assert!(!dir.join(SOCKET_NAME).exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_lists_counts_and_ends_its_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path());
+    let login = |domain: &str, user: &str, resource: &str| {
+        let device = Device {
+            mailbox: Mailbox {
+                domain: Domain::parse(domain).unwrap(),
+                user: UserId::parse(user).unwrap(),
+            },
+            resource: Resource::parse(resource).unwrap(),
+        };
+        let from = "192.0.2.1".parse().unwrap();
+        let arrival = Arrival { at_ms: 5, from };
+        let outbox = Arc::new(Outbox::new(1024));
+        running.hub.register(device, outbox, arrival).unwrap()
+    };
+    let _sessions = [
+        login("demo", "u1", "web"),
+        login("demo", "u1", "phone"),
+        login("demo", "u2", "web"),
+        login("shop", "u1", "web"),
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    for (domain, id, expected) in [
+        (None, None, 4),
+        (text("demo"), None, 3),
+        (text("demo"), text("u1"), 2),
+        (text("other"), None, 0),
+    ] {
+        let order = Request::Sessions { domain, id };
+        let Some(Response::Sessions { list, total }) = ask(dir.path(), order).await else {
+            panic!("a list");
+        };
+        assert_eq!((list.len(), total), (expected, expected));
+        assert!(
+            list.iter()
+                .all(|entry| entry.since == 5 && entry.catching_up)
+        );
+    }
+    let kick = |id: &str, resource: Option<String>| Request::Kick {
+        domain: "demo".to_owned(),
+        id: id.to_owned(),
+        resource,
+    };
+    for (order, expected) in [
+        (kick("u1", text("web")), 1),
+        (kick("u1", None), 2),
+        (kick("u3", None), 0),
+    ] {
+        let kicked = ask(dir.path(), order).await;
+        assert!(matches!(kicked, Some(Response::Kicked { sessions }) if sessions == expected));
+    }
+    let refused = ask(dir.path(), kick("", None)).await;
+    assert!(
+        matches!(&refused, Some(Response::Refused { sentence }) if sentence.starts_with("id ")),
+    );
+    let Some(Response::Stats(answer)) = ask(dir.path(), Request::Stats {}).await else {
+        panic!("numbers");
+    };
+    assert_eq!((answer.started_at, answer.stats.sessions), (7, 4));
+    assert_eq!(answer.stats.catching_up, 4);
+    assert!(answer.stats.journal_bytes > 0 && answer.stats.memory_bytes > 0);
+    running.stop().await;
 }

@@ -27,6 +27,9 @@ pub(super) struct BackupArgs {
     /// Where to: a new or empty directory, or an earlier backup of the same data directory
     #[arg(value_name = "DEST")]
     dest: PathBuf,
+    /// For scripts: one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     settings: SettingArgs<DataOnly>,
 }
@@ -43,6 +46,16 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     });
     drop(bar);
     let copied = copied?;
+    if args.json {
+        let told = serde_json::json!({
+            "segmentsCopied": copied.copied,
+            "bytesCopied": copied.bytes,
+            "segmentsKept": copied.kept,
+            "messages": copied.messages,
+            "newestMsgId": copied.newest.0,
+        });
+        return Ok(output::print(&told.to_string())?);
+    }
     output::print(&format!(
         "{} copied ({}), {} kept; {}; every frame verified",
         counted(copied.copied, "segment"),

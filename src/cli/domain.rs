@@ -1,12 +1,13 @@
 //! `relaybox domain`: adds, lists, removes and rotates domains.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::setting_args::{DataOnly, SettingArgs};
+use super::table::Table;
 use super::{Failure, operate, output};
 use crate::admin::{DomainLine, Request, Response};
 use crate::command::domains::GRACE_S_MAX;
@@ -40,6 +41,9 @@ enum Action {
     },
     /// Lists all domains
     List {
+        /// For scripts: a JSON array
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         settings: SettingArgs<DataOnly>,
     },
@@ -91,12 +95,15 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
             print_token(&response)?;
             output::hint("This project token is kept only as a hash: store it now.");
         }
-        Action::List { settings } => {
+        Action::List { json, settings } => {
             let response = operate::carry_out(settings, &Request::DomainList {})?;
             let Response::Domains { list } = &response else {
                 return Err(unexpected());
             };
-            output::print(&table(list))?;
+            output::print(&match json {
+                true => serde_json::to_string(list)?,
+                false => table(list),
+            })?;
         }
         Action::Remove {
             name,
@@ -174,22 +181,17 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
 
 /// Name, time of making and tokens, in columns.
 fn table(list: &[DomainLine]) -> String {
-    let name = |line: &DomainLine| output::plain(&line.domain);
-    let widths = list.iter().map(|line| name(line).chars().count());
-    let width = widths.max().unwrap_or(0).max("NAME".len());
-    let mut text = format!("{:width$}  {:20}  TOKENS", "NAME", "CREATED");
+    let mut table = Table::with_head(["NAME", "CREATED", "TOKENS"]);
     for line in list {
-        let created = humantime::format_rfc3339_seconds(
-            std::time::UNIX_EPOCH + Duration::from_millis(line.created_at_ms),
-        );
+        let created = UNIX_EPOCH + Duration::from_millis(line.created_at_ms);
         let declared = if line.declared { " + declared" } else { "" };
-        let name = name(line);
-        text.push_str(&format!(
-            "\n{name:width$}  {created}  {}{declared}",
-            line.tokens
-        ));
+        table.row([
+            output::plain(&line.domain),
+            humantime::format_rfc3339_seconds(created).to_string(),
+            format!("{}{declared}", line.tokens),
+        ]);
     }
-    text
+    table.text()
 }
 
 #[cfg(test)]
@@ -210,7 +212,7 @@ mod tests {
              demo        2025-11-24T16:00:00Z  1\n\
              中文.example  2025-11-24T16:00:00Z  0 + declared"
         );
-        assert_eq!(table(&[]), "NAME  CREATED               TOKENS");
+        assert_eq!(table(&[]), "NAME  CREATED  TOKENS");
     }
 
     #[test]

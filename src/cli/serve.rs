@@ -6,11 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal as Raw, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Registry, reload};
 
+use super::logging::LogFilter;
 use super::setting_args::{All, SettingArgs};
 use super::{Failure, output};
 use crate::config::Loaded;
@@ -25,16 +22,14 @@ Examples:
 
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
 relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads the
-certificates, declared tokens, retention and the log filter, and names what waits for a restart.";
+certificates, declared tokens, retention, limits and the log filter, and names what waits for a
+restart.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// A write went beyond the file-size limit.
 const SIGXFSZ: SignalKind = SignalKind::from_raw(Raw::XFSZ.as_raw());
-
-/// What changes the log filter while the server runs.
-type LogFilter = reload::Handle<Targets, Registry>;
 
 /// Runs the server
 #[derive(Args)]
@@ -48,7 +43,7 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
-    let log_filter = log_to_stderr(&loaded.config.log)?;
+    let log_filter = LogFilter::set_up(&loaded.config.log, loaded.config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("relaybox-worker")
@@ -75,7 +70,7 @@ async fn serve(
             Order::End => break,
             Order::Reload => {
                 if let Some(loaded) = load_again(args, open_files_max) {
-                    change_log_filter(log_filter, &loaded.config.log);
+                    log_filter.change(&loaded.config.log);
                     for name in config.fixed_changes(&loaded.config) {
                         tracing::warn!("setting {name} has changed: it counts from the next start");
                     }
@@ -109,14 +104,6 @@ fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
         }
     }
     None
-}
-
-fn change_log_filter(log_filter: &LogFilter, text: &str) {
-    let parsed = text.parse::<Targets>().context("setting log");
-    let changed = parsed.and_then(|filter| Ok(log_filter.reload(filter)?));
-    if let Err(error) = changed {
-        tracing::error!("the log filter stays as it was: {error:#}");
-    }
 }
 
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody
@@ -186,17 +173,4 @@ fn raise_open_files_max() -> Option<u64> {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     }
-}
-
-fn log_to_stderr(filter: &str) -> anyhow::Result<LogFilter> {
-    let filter: Targets = filter.parse().context("setting log")?;
-    let (filter, handle) = reload::Layer::new(filter);
-    let format = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        // A closed standard error must not end the server.
-        .log_internal_errors(false);
-    let subscriber = tracing_subscriber::registry().with(filter).with(format);
-    subscriber.try_init().context("logging cannot be set up")?;
-    Ok(handle)
 }

@@ -3,16 +3,19 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use crate::hub::Hub;
 use crate::metrics::{self, Metrics};
 use crate::store::Store;
 
 /// What a server does, and has done since its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// Open connections of every kind.
     pub connections: u64,
-    /// Sessions, and how much waits for them.
+    /// Sessions that are open.
     pub sessions: u64,
     /// Sessions that are behind the live stream.
     pub catching_up: u64,

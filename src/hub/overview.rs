@@ -33,8 +33,13 @@ pub struct Totals {
 }
 
 impl Hub {
-    /// The sessions of these users, by their names; `count_max` of them at most.
-    pub fn list(&self, is_wanted: impl Fn(&Mailbox) -> bool, count_max: usize) -> Vec<SessionLine> {
+    /// The sessions of these users, by their names: `count_max` of them at most, and how many there
+    /// are.
+    pub fn list(
+        &self,
+        is_wanted: impl Fn(&Mailbox) -> bool,
+        count_max: usize,
+    ) -> (Vec<SessionLine>, usize) {
         let mut lines = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,8 +53,9 @@ impl Hub {
             }
         }
         lines.sort_unstable_by(|a, b| (&a.mailbox, &a.resource).cmp(&(&b.mailbox, &b.resource)));
+        let total = lines.len();
         lines.truncate(count_max);
-        lines
+        (lines, total)
     }
 
     /// What waits for all sessions together.

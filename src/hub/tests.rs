@@ -113,8 +113,10 @@ fn what_waits_is_told_and_a_kick_ends_one_session_or_all_of_a_user() {
     assert_eq!((totals.sessions, totals.catching_up), (2, 1));
     assert_eq!((totals.bytes, totals.unconfirmed), (5, 3));
     let resources = |is_wanted: bool, max| {
-        let lines = hub.list(|_| is_wanted, max).into_iter();
-        let names = lines.map(|line| line.resource.as_str().to_owned());
+        let (lines, _) = hub.list(|_| is_wanted, max);
+        let names = lines
+            .into_iter()
+            .map(|line| line.resource.as_str().to_owned());
         names.collect::<Vec<_>>()
     };
     assert_eq!(resources(true, 9), ["phone", "web"]);

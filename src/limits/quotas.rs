@@ -53,6 +53,11 @@ impl Quotas {
         }
     }
 
+    /// Whether no domain has a quota.
+    pub fn is_off(&self) -> bool {
+        self.state().quotas.is_off()
+    }
+
     /// Whether the domain may store more: its last send may go beyond the quota, no further one.
     pub fn has_room(&self, domain: &Domain) -> bool {
         let state = self.state();

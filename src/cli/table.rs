@@ -1,0 +1,55 @@
+//! Columns for people.
+
+/// Rows whose columns are as wide as their widest text.
+#[derive(Default)]
+pub(super) struct Table(Vec<Vec<String>>);
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+impl Table {
+    /// A table that begins with the names of its columns.
+    pub(super) fn with_head<const N: usize>(names: [&str; N]) -> Self {
+        Self(vec![names.map(str::to_owned).to_vec()])
+    }
+
+    /// Adds a row.
+    pub(super) fn row<const N: usize>(&mut self, columns: [String; N]) {
+        self.0.push(columns.to_vec());
+    }
+
+    /// The lines, without spaces at their ends.
+    pub(super) fn text(&self) -> String {
+        let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            let texts = self.0.iter().filter_map(|row| row.get(column));
+            texts
+                .map(|text| text.chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let line = |row: &Vec<String>| {
+            let padded = row
+                .iter()
+                .zip(&widths)
+                .map(|(text, width)| format!("{text:width$}"));
+            padded.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+        };
+        self.0.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_text() {
+        let mut table = Table::with_head(["NAME", "N"]);
+        table.row(["a longer name".to_owned(), "1".to_owned()]);
+        table.row(["中文".to_owned(), String::new()]);
+        assert_eq!(table.text(), "NAME           N\na longer name  1\n中文");
+        assert_eq!(Table::default().text(), "");
+    }
+}
