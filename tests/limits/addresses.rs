@@ -1,0 +1,125 @@
+//! Limits of one address, and who counts as one.
+
+use super::*;
+use crate::common::{PROJECT_TOKEN, until};
+
+#[tokio::test]
+async fn connections_of_one_address_are_limited_and_others_are_not_touched() {
+    let server = behind_proxy(&["--connections-per-address-max", "2"]).await;
+    let login = |id: &str| Login::new(id);
+    let mut first = from(&server, "203.0.113.7", &login("a")).await;
+    let mut second = from(&server, "203.0.113.7", &login("b")).await;
+    first.ready().await;
+    second.ready().await;
+    // What the client wrote itself does not make it another one.
+    for address in ["203.0.113.7", "198.51.100.1, 203.0.113.7"] {
+        let reason = from(&server, address, &login("c")).await.closed(4529).await;
+        assert!(retry_ms(&reason) > 0);
+        assert!(reason.ends_with("too many connections from this address"));
+    }
+    from(&server, "203.0.113.8", &login("d"))
+        .await
+        .ready()
+        .await;
+    second.close().await;
+    // Its place is free as soon as the server knows that it has gone.
+    until("a place", || async {
+        let mut again = from(&server, "203.0.113.7", &login("e")).await;
+        again.send_text("ping").await;
+        again.text_or_close().await
+    })
+    .await;
+    let limited = "limit=\"connections_per_address_max\"";
+    assert!(metric(&server, "relaybox_limited_total", limited).await >= 2);
+    assert!(server.stderr().contains("connections_per_address_max"));
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_trusted_speaks_for_nobody() {
+    let args = [
+        "--plain",
+        "127.0.0.1:0",
+        "--connections-per-address-max",
+        "2",
+    ];
+    // Not of the machine itself, so that it is limited like any other.
+    let server = Server::with(Options::new().args(&args).args(&["--unlimited", "off"])).await;
+    let mut sessions = Vec::new();
+    for id in ["a", "b"] {
+        let mut session = from(&server, "203.0.113.7", &Login::new(id)).await;
+        session.ready().await;
+        sessions.push(session);
+    }
+    let mut third = TcpStream::connect(server.plain.as_ref().unwrap())
+        .await
+        .unwrap();
+    let mut byte = [0];
+    let read = tokio::io::AsyncReadExt::read(&mut third, &mut byte).await;
+    assert!(
+        matches!(read, Ok(0) | Err(_)),
+        "the third is closed at once"
+    );
+    assert!(server.stderr().contains("not in trusted_proxies"));
+}
+
+#[tokio::test]
+async fn who_connects_too_fast_is_closed_before_it_costs_anything() {
+    let args = ["--connects-per-address", "3/h", "--unlimited", "off"];
+    let server = Server::with(Options::new().args(&args)).await;
+    for _ in 0..3 {
+        server.get("/healthz", None).await;
+    }
+    let mut stream = TcpStream::connect(&server.address).await.unwrap();
+    let mut byte = [0];
+    let read = tokio::io::AsyncReadExt::read(&mut stream, &mut byte).await;
+    assert!(matches!(read, Ok(0) | Err(_)));
+    assert_eq!(stats(&server).await["limited"], 1);
+}
+
+#[tokio::test]
+async fn bad_tokens_make_their_address_wait_and_no_other() {
+    let server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+    let (bad, good) = (Login::new("a").token("wrong"), Login::new("a"));
+    let mut older = from(&server, "203.0.113.7", &good).await;
+    older.ready().await;
+    for _ in 0..6 {
+        from(&server, "203.0.113.7", &bad).await.closed(4401).await;
+    }
+    let login = good.clone().resource("phone");
+    let reason = from(&server, "203.0.113.7", &login)
+        .await
+        .closed(4529)
+        .await;
+    assert!(retry_ms(&reason) > 60_000, "{reason}");
+    assert!(reason.ends_with("too many failed logins from this address"));
+    older.ready().await;
+    from(&server, "203.0.113.8", &login).await.ready().await;
+    let limited = "limit=\"failed_logins_per_address\"";
+    assert_eq!(metric(&server, "relaybox_limited_total", limited).await, 1);
+    let unauthorized = "reason=\"unauthorized\"";
+    assert_eq!(
+        metric(&server, "relaybox_logins_refused_total", unauthorized).await,
+        6
+    );
+}
+
+#[tokio::test]
+async fn bad_tokens_in_requests_count_as_well() {
+    let server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+    let target = "/message-log?domain=demo&toId=u";
+    let ask = async |address: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("x-forwarded-for", address),
+            ("authorization", bearer.as_str()),
+        ];
+        common::http::Answer::of(plain(&server).await, "GET", target, &headers).await
+    };
+    for _ in 0..6 {
+        ask("203.0.113.7", "wrong").await.problem(401);
+    }
+    let answer = ask("203.0.113.7", PROJECT_TOKEN).await;
+    answer.problem(429);
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 60);
+    assert_eq!(ask("203.0.113.8", PROJECT_TOKEN).await.status, 200);
+}
