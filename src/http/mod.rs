@@ -3,6 +3,7 @@
 //! Holds no logic of messages and no state of its own.
 
 mod access;
+mod console;
 pub mod erase;
 pub mod health;
 pub mod history;
@@ -68,6 +69,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(metrics_route)
+        .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))

@@ -1,4 +1,5 @@
-//! A headless Chromium on a profile of its own: one page, no network but loopback.
+//! A headless Chromium on a profile of its own, no network but loopback: with one page that is given
+//! as its text, or for [`Devtools`] to drive.
 //!
 //! Nothing of it outlives its value, nor the test's process.
 
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
+
+use super::devtools::Devtools;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -71,17 +74,31 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let file = profile.path().join("page.html");
         fs::write(&file, page).unwrap();
+        let address = format!("file://{}", file.display());
+        Self::start(program, profile, &address)
+    }
+
+    /// One without a page, to be driven.
+    pub fn driven(program: &Path) -> (Self, Devtools) {
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = Self::start(program, profile, "about:blank");
+        let pipe = (browser.child.stdin.take(), browser.child.stdout.take());
+        let devtools = Devtools::over(pipe.0.unwrap(), pipe.1.unwrap());
+        (browser, devtools)
+    }
+
+    fn start(program: &Path, profile: TempDir, address: &str) -> Self {
         let log = File::create(profile.path().join("log")).unwrap();
         // The pipe's ends are the file descriptors 3 and 4.
         let child = Command::new("sh")
-            .args(["-c", r#"exec "$@" 3<&0 4>&1"#, "sh"])
+            .args(["-c", r#"exec "$@" 3<&0 4>&1 1>&2"#, "sh"])
             .arg(program)
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("file://{}", file.display()))
+            .arg(address)
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .unwrap();

@@ -17,6 +17,7 @@ pub mod checker;
 pub mod chromium;
 pub mod client;
 pub mod device;
+pub mod devtools;
 pub mod disk;
 pub mod eraser;
 pub mod fleet;

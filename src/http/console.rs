@@ -1,0 +1,131 @@
+//! The web console (PROTOCOL.md section 8): static assets, embedded in the binary.
+//!
+//! Never looks at who asks: the page is the same for everybody, and what it shows it fetches with
+//! its user's token. Invariant: an asset's tag changes whenever its text does.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Only what this server serves, nothing inline, and no text is ever taken for HTML or a script.
+/// `'self'` includes the WebSocket of the same host and port (CSP 3, 6.7.2.8), so that the policy
+/// does not depend on a `Host` header.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What every answer says.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    // Kept, and asked for again each time: the page and its modules change together.
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, content type and text of each asset.
+const ASSETS: [(&str, &str, &str); 9] = [
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("console/index.html"),
+    ),
+    (
+        "/console/style.css",
+        "text/css; charset=utf-8",
+        include_str!("console/style.css"),
+    ),
+    (
+        "/console/icon.svg",
+        "image/svg+xml",
+        include_str!("console/icon.svg"),
+    ),
+    (
+        "/console/app.js",
+        JAVASCRIPT,
+        include_str!("console/app.js"),
+    ),
+    (
+        "/console/history.js",
+        JAVASCRIPT,
+        include_str!("console/history.js"),
+    ),
+    (
+        "/console/live.js",
+        JAVASCRIPT,
+        include_str!("console/live.js"),
+    ),
+    (
+        "/console/message.js",
+        JAVASCRIPT,
+        include_str!("console/message.js"),
+    ),
+    (
+        "/console/session.js",
+        JAVASCRIPT,
+        include_str!("console/session.js"),
+    ),
+    (
+        "/console/words.js",
+        JAVASCRIPT,
+        include_str!("console/words.js"),
+    ),
+];
+
+/// The tags of the assets, in their order.
+static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tag = |(_, _, text): &(_, _, &str)| {
+        let hash = digest(&SHA256, text.as_bytes());
+        format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash))
+    };
+    ASSETS.iter().map(tag).collect()
+});
+
+/// The paths of the console.
+pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let mut router = Router::new();
+    for ((path, content_type, text), tag) in ASSETS.into_iter().zip(TAGS.iter()) {
+        let answer = move |headers: HeaderMap| async move {
+            answer(content_type, text, tag, is_known(&headers, tag))
+        };
+        router = router.route(path, get(answer));
+    }
+    router
+}
+
+fn answer(
+    content_type: &'static str,
+    text: &'static str,
+    tag: &'static str,
+    known: bool,
+) -> Response {
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, content_type)], text).into_response()
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::ETAG, HeaderValue::from_static(tag));
+    response
+}
+
+/// Whether the client has this text already (RFC 9110, 13.1.2; tags are compared weakly).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).into_iter();
+    let mut tags = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim);
+    tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}

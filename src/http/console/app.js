@@ -1,0 +1,176 @@
+// The console: logging in and out, and the state of the connection. The views are `live.js` and
+// `history.js`; `session.js` holds the connection.
+//
+// The token lives in this page's memory, and in the tab's session storage only where its user has
+// ticked the box. It never stands in an address.
+
+import * as history from "./history.js";
+import * as live from "./live.js";
+import { show } from "./message.js";
+import { Session } from "./session.js";
+import { closeWords } from "./words.js";
+
+const KEPT = "relaybox";
+const NAMES = ["domain", "id", "name", "resource", "token"];
+
+const byId = (id) => document.getElementById(id);
+const form = byId("login");
+const fields = form.elements;
+
+let session = null;
+// Whether this session has ever been let in: then its messages stay in view whatever happens.
+let wasOnline = false;
+let countdown = 0;
+
+function logIn(login) {
+  wasOnline = false;
+  const next = new Session(login, { state: changed, message: live.take, acked: live.acked, refused: live.refused, complaint: live.complain });
+  session = next;
+  live.start(next);
+  history.start(login);
+  show(byId("login-error"), "");
+  try {
+    next.open();
+  } catch {
+    session = null;
+    // RFC 6455, 4.1: a subprotocol is a token of HTTP.
+    refuse("A browser cannot send this token: it may hold letters, digits and !#$%&'*+-.^_`|~ only.", "token");
+  }
+}
+
+function logOut() {
+  session?.close();
+  session = null;
+  keep(null);
+  live.start(null);
+  history.start(null);
+  stage("out", "off", "Not logged in");
+  fields.token.value = "";
+  fields.token.focus();
+}
+
+function stage(name, dot, phase, detail = "") {
+  document.body.dataset.stage = name;
+  byId("status").dataset.dot = dot;
+  // Only a change is read out.
+  if (byId("phase").textContent !== phase) byId("phase").textContent = phase;
+  byId("detail").textContent = detail;
+}
+
+// A browser may be told to have no storage: then nothing is kept.
+function keep(login) {
+  try {
+    if (login) sessionStorage.setItem(KEPT, JSON.stringify(login));
+    else sessionStorage.removeItem(KEPT);
+  } catch (error) {
+    console.warn(error);
+  }
+}
+
+function kept() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+const place = () => (wasOnline ? "in" : "out");
+
+function changed(state) {
+  clearInterval(countdown);
+  const { domain, id, name, resource } = session.login;
+  const who = `${name} (${id}) · ${resource} · ${domain}`;
+  if (state.phase === "connecting") {
+    stage(place(), "wait", "Connecting…", wasOnline ? who : "");
+  } else if (state.phase === "online") {
+    const first = !wasOnline;
+    wasOnline = true;
+    byId("lost").hidden = true;
+    stage("in", "on", "Connected", `${who} · ${Math.round(state.rttMs)} ms`);
+    if (first) entered();
+  } else if (state.phase === "waiting") {
+    stage(place(), "wait", "Not connected");
+    lost(closeWords(state.code, state.reason), "Try now");
+    const at = performance.now() + state.pauseMs;
+    const tick = () => show(byId("lost-pause"), `Next try in ${Math.max(0, Math.ceil((at - performance.now()) / 1000))} s.`);
+    tick();
+    countdown = setInterval(tick, 1000);
+  } else {
+    const words = closeWords(state.code, state.reason);
+    // A reload would be refused, too; not so where another tab has taken its place.
+    if (state.code < 4404) keep(null);
+    stage(place(), "off", wasOnline ? "Session ended" : "Not logged in");
+    if (wasOnline) return lost(words, "Log in again");
+    session = null;
+    // The server's sentence begins with the field's name.
+    refuse(words, /^`(\w+)`/.exec(state.reason)?.[1] ?? "token");
+  }
+}
+
+function lost(words, action) {
+  byId("lost").hidden = !wasOnline;
+  // Read out only where it is news.
+  if (byId("lost-words").textContent !== words) byId("lost-words").textContent = words;
+  show(byId("lost-pause"), "");
+  byId("again").textContent = action;
+  // Before the first login there is no list to stand above: the form says it, and can be changed.
+  if (!wasOnline) show(byId("login-error"), `${words} Trying again.`);
+}
+
+function refuse(sentence, name) {
+  show(byId("login-error"), sentence);
+  stage("out", "off", "Not logged in");
+  const field = NAMES.includes(name) ? fields[name] : fields.token;
+  field.ariaInvalid = "true";
+  field.focus();
+}
+
+function entered() {
+  const { login } = session;
+  if (fields.keep.checked) keep(login);
+  fields.token.value = "";
+  byId("send").elements.toId.focus();
+}
+
+form.onsubmit = (event) => {
+  event.preventDefault();
+  session?.close();
+  logIn(Object.fromEntries(NAMES.map((name) => [name, fields[name].value])));
+};
+
+form.oninput = ({ target }) => {
+  // Whoever changes a login does not want the old one to be tried again.
+  session?.close();
+  session = null;
+  clearInterval(countdown);
+  stage("out", "off", "Not logged in");
+  show(byId("login-error"), "");
+  target.removeAttribute("aria-invalid");
+  if (target === fields.token && /^wss?:\/\//.test(target.value) && URL.canParse(target.value)) {
+    const given = new URL(target.value).searchParams;
+    for (const name of NAMES) fields[name].value = given.get(name) ?? fields[name].value;
+  }
+};
+
+byId("logout").onclick = logOut;
+byId("again").onclick = () => session?.open();
+
+// A laptop that wakes up, a phone that finds its network again.
+addEventListener("online", () => session?.wake());
+document.addEventListener("visibilitychange", () => document.hidden || session?.wake());
+
+for (const button of document.querySelectorAll(".views button")) {
+  button.onclick = () => {
+    document.querySelector(".work").dataset.view = button.dataset.view;
+    for (const other of document.querySelectorAll(".views button")) other.ariaCurrent = String(other === button);
+  };
+}
+
+// A reload of a tab whose user has ticked the box.
+const login = kept();
+if (login) {
+  for (const name of NAMES) fields[name].value = login[name];
+  fields.keep.checked = true;
+  logIn(login);
+}

@@ -1,0 +1,163 @@
+//! Drives a browser over its debugging pipe (the Chrome DevTools Protocol: JSON texts, each ended by
+//! a zero byte): opens pages, runs scripts in them, presses keys.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+
+/// How long a browser may take to answer, on a machine that does much else.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// One browser's pipe.
+#[derive(Clone)]
+pub struct Devtools(Arc<Mutex<Pipe>>);
+
+struct Pipe {
+    commands: ChildStdin,
+    answers: mpsc::UnboundedReceiver<Value>,
+    last_id: u64,
+}
+
+impl Devtools {
+    pub(super) fn over(commands: ChildStdin, answers: ChildStdout) -> Self {
+        let (answers_in, answers_out) = mpsc::unbounded_channel();
+        // Ends with the browser, or once nobody asks any more.
+        std::thread::spawn(move || {
+            for text in BufReader::new(answers).split(0) {
+                let Ok(text) = text else { break };
+                let answer: Value = serde_json::from_slice(&text).unwrap();
+                // Events have no id.
+                if answer["id"].is_u64() && answers_in.send(answer).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(Arc::new(Mutex::new(Pipe {
+            commands,
+            answers: answers_out,
+            last_id: 0,
+        })))
+    }
+
+    async fn call(&self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let mut pipe = self.0.lock().await;
+        pipe.last_id += 1;
+        let id = pipe.last_id;
+        let mut command = json!({"id": id, "method": method, "params": params});
+        if let Some(session) = session {
+            command["sessionId"] = session.into();
+        }
+        pipe.commands
+            .write_all(format!("{command}\0").as_bytes())
+            .unwrap();
+        let answer = tokio::time::timeout(ANSWER_WITHIN, pipe.answers.recv());
+        let mut answer = answer.await.expect("the browser answers").expect("it runs");
+        assert_eq!(answer["id"], id, "{answer}");
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// Opens a page in a window of its own.
+    pub async fn open(&self, address: &str) -> Page {
+        let target = json!({"url": address, "newWindow": true});
+        let target = self.call(None, "Target.createTarget", target).await;
+        let target = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = self.call(None, "Target.attachToTarget", target).await;
+        let page = Page {
+            devtools: self.clone(),
+            session: attached["sessionId"].as_str().unwrap().into(),
+        };
+        // Every page believes that it is the one in front.
+        let enabled = json!({"enabled": true});
+        page.call("Emulation.setFocusEmulationEnabled", enabled)
+            .await;
+        page.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+            .await;
+        page
+    }
+}
+
+/// One page.
+pub struct Page {
+    devtools: Devtools,
+    session: String,
+}
+
+impl Page {
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        self.devtools.call(Some(&self.session), method, params).await
+    }
+
+    /// What this expression, or the promise it gives, comes to.
+    pub async fn value(&self, script: &str) -> Value {
+        let params = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
+        let mut answer = self.call("Runtime.evaluate", params).await;
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{script}: {thrown}");
+        answer["result"]["value"].take()
+    }
+
+    /// Waits until this expression is true. A page that is on its way has no answer yet.
+    pub async fn until(&self, script: &str) {
+        let end = Instant::now() + ANSWER_WITHIN;
+        while self.value(script).await != true {
+            if Instant::now() > end {
+                let text = self.value("document.body.innerText").await;
+                panic!("not so within {ANSWER_WITHIN:?}: {script}\n{text}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The text of an element, as it is seen.
+    pub async fn text(&self, selector: &str) -> String {
+        let script = format!("document.querySelector({}).innerText", json!(selector));
+        self.value(&script).await.as_str().unwrap().to_owned()
+    }
+
+    /// Types over what a field holds.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let field = json!(selector);
+        self.value(&format!("document.querySelector({field}).focus(); document.querySelector({field}).select()")).await;
+        if text.is_empty() {
+            self.press("Delete", 46, "").await;
+        } else {
+            self.call("Input.insertText", json!({"text": text})).await;
+        }
+    }
+
+    /// Chooses a value of a `<select>`, or ticks a box.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        let (field, value) = (json!(selector), json!(value));
+        let script = format!(
+            "{{ const field = document.querySelector({field}); \
+               if (field.matches('select')) field.value = {value}; else field.checked = true; \
+               field.dispatchEvent(new Event('change', {{bubbles: true}})); }}"
+        );
+        self.value(&script).await;
+    }
+
+    pub async fn enter(&self) {
+        self.press("Enter", 13, "\r").await;
+    }
+
+    async fn press(&self, key: &str, code: u32, text: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = json!({"type": kind, "key": key, "code": key,
+                "windowsVirtualKeyCode": code});
+            if kind == "keyDown" && !text.is_empty() {
+                event["text"] = text.into();
+            }
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    pub async fn click(&self, selector: &str) {
+        let script = format!("document.querySelector({}).click()", json!(selector));
+        self.value(&script).await;
+    }
+}
