@@ -89,7 +89,9 @@ pub struct Page {
 
 impl Page {
     pub async fn call(&self, method: &str, params: Value) -> Value {
-        self.devtools.call(Some(&self.session), method, params).await
+        self.devtools
+            .call(Some(&self.session), method, params)
+            .await
     }
 
     /// What this expression, or the promise it gives, comes to.
@@ -122,7 +124,10 @@ impl Page {
     /// Types over what a field holds.
     pub async fn fill(&self, selector: &str, text: &str) {
         let field = json!(selector);
-        self.value(&format!("document.querySelector({field}).focus(); document.querySelector({field}).select()")).await;
+        self.value(&format!(
+            "document.querySelector({field}).focus(); document.querySelector({field}).select()"
+        ))
+        .await;
         if text.is_empty() {
             self.press("Delete", 46, "").await;
         } else {

@@ -6,14 +6,13 @@
 
 import * as history from "./history.js";
 import * as live from "./live.js";
-import { show } from "./message.js";
+import { byId, show } from "./message.js";
 import { Session } from "./session.js";
 import { closeWords } from "./words.js";
 
 const KEPT = "relaybox";
 const NAMES = ["domain", "id", "name", "resource", "token"];
 
-const byId = (id) => document.getElementById(id);
 const form = byId("login");
 const fields = form.elements;
 
@@ -24,13 +23,12 @@ let countdown = 0;
 
 function logIn(login) {
   wasOnline = false;
-  const next = new Session(login, { state: changed, message: live.take, acked: live.acked, refused: live.refused, complaint: live.complain });
-  session = next;
-  live.start(next);
+  session = new Session(login, { state: changed, message: live.take, acked: live.acked, refused: live.refused, complaint: live.complain });
+  live.start(session);
   history.start(login);
   show(byId("login-error"), "");
   try {
-    next.open();
+    session.open();
   } catch {
     session = null;
     // RFC 6455, 4.1: a subprotocol is a token of HTTP.
@@ -41,7 +39,7 @@ function logIn(login) {
 function logOut() {
   session?.close();
   session = null;
-  keep(null);
+  forget();
   live.start(null);
   history.start(null);
   stage("out", "off", "Not logged in");
@@ -52,28 +50,20 @@ function logOut() {
 function stage(name, dot, phase, detail = "") {
   document.body.dataset.stage = name;
   byId("status").dataset.dot = dot;
-  // Only a change is read out.
-  if (byId("phase").textContent !== phase) byId("phase").textContent = phase;
-  byId("detail").textContent = detail;
+  show(byId("phase"), phase);
+  show(byId("detail"), detail);
 }
 
-// A browser may be told to have no storage: then nothing is kept.
-function keep(login) {
+// Nothing is kept where the browser is told to have no storage.
+function storage(action) {
   try {
-    if (login) sessionStorage.setItem(KEPT, JSON.stringify(login));
-    else sessionStorage.removeItem(KEPT);
-  } catch (error) {
-    console.warn(error);
-  }
-}
-
-function kept() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+    return action(sessionStorage);
   } catch {
     return null;
   }
 }
+
+const forget = () => storage((kept) => kept.removeItem(KEPT));
 
 const place = () => (wasOnline ? "in" : "out");
 
@@ -99,21 +89,20 @@ function changed(state) {
   } else {
     const words = closeWords(state.code, state.reason);
     // A reload would be refused, too; not so where another tab has taken its place.
-    if (state.code < 4404) keep(null);
+    if (state.code < 4404) forget();
     stage(place(), "off", wasOnline ? "Session ended" : "Not logged in");
     if (wasOnline) return lost(words, "Log in again");
     session = null;
     // The server's sentence begins with the field's name.
-    refuse(words, /^`(\w+)`/.exec(state.reason)?.[1] ?? "token");
+    refuse(words, /^`(\w+)`/.exec(state.reason)?.[1]);
   }
 }
 
 function lost(words, action) {
   byId("lost").hidden = !wasOnline;
-  // Read out only where it is news.
-  if (byId("lost-words").textContent !== words) byId("lost-words").textContent = words;
+  show(byId("lost-words"), words);
   show(byId("lost-pause"), "");
-  byId("again").textContent = action;
+  show(byId("again"), action);
   // Before the first login there is no list to stand above: the form says it, and can be changed.
   if (!wasOnline) show(byId("login-error"), `${words} Trying again.`);
 }
@@ -121,14 +110,14 @@ function lost(words, action) {
 function refuse(sentence, name) {
   show(byId("login-error"), sentence);
   stage("out", "off", "Not logged in");
-  const field = NAMES.includes(name) ? fields[name] : fields.token;
+  const field = fields[NAMES.includes(name) ? name : "token"];
   field.ariaInvalid = "true";
   field.focus();
 }
 
 function entered() {
   const { login } = session;
-  if (fields.keep.checked) keep(login);
+  if (fields.keep.checked) storage((kept) => kept.setItem(KEPT, JSON.stringify(login)));
   fields.token.value = "";
   byId("send").elements.toId.focus();
 }
@@ -160,15 +149,16 @@ byId("again").onclick = () => session?.open();
 addEventListener("online", () => session?.wake());
 document.addEventListener("visibilitychange", () => document.hidden || session?.wake());
 
-for (const button of document.querySelectorAll(".views button")) {
+const views = document.querySelectorAll(".views button");
+for (const button of views) {
   button.onclick = () => {
-    document.querySelector(".work").dataset.view = button.dataset.view;
-    for (const other of document.querySelectorAll(".views button")) other.ariaCurrent = String(other === button);
+    byId("work").dataset.view = button.value;
+    for (const other of views) other.ariaCurrent = String(other === button);
   };
 }
 
 // A reload of a tab whose user has ticked the box.
-const login = kept();
+const login = storage((kept) => JSON.parse(kept.getItem(KEPT)));
 if (login) {
   for (const name of NAMES) fields[name].value = login[name];
   fields.keep.checked = true;

@@ -1,6 +1,7 @@
 // The live view: what comes, and what is sent.
 
-import { messageElement, noticeElement, setState, setTime, show } from "./message.js";
+import { byId, messageElement, setState, setTime, show } from "./message.js";
+import { parse } from "./session.js";
 
 // The list's bounds; what leaves it is in the history. A message may have 256 KiB.
 const ROWS_MAX = 500;
@@ -8,7 +9,6 @@ const CHARS_MAX = 8_000_000;
 // Shown at once, so that a long backlog does not block the page.
 const BATCH_MAX = 200;
 
-const byId = (id) => document.getElementById(id);
 const log = byId("log");
 const form = byId("send");
 const fields = form.elements;
@@ -20,6 +20,8 @@ let pending = [];
 let drawing = 0;
 let rows = [];
 let chars = 0;
+// Whether the list's end is in view; if not, how many came since.
+let atEnd = true;
 let unseen = 0;
 // From clientMsgId to the element of a message that is under way.
 const sending = new Map();
@@ -31,13 +33,13 @@ export function start(next) {
   for (const row of rows) row.element.remove();
   [pending, rows, chars, drawing] = [[], [], 0, 0];
   sending.clear();
-  seen();
+  toEnd();
   form.reset();
   formChanged();
   show(byId("send-error"), "");
   byId("log-empty").hidden = false;
   document.title = "relaybox";
-  for (const me of document.querySelectorAll(".me")) me.textContent = next?.login.id ?? "";
+  byId("me").textContent = next?.login.id ?? "";
 }
 
 /** Takes a message that came. */
@@ -52,18 +54,20 @@ function draw() {
   drawing = 0;
   const batch = pending.splice(0, BATCH_MAX);
   for (const message of batch) {
-    add(messageElement(message, { onReply: replyTo }), JSON.stringify(message.content).length);
+    add(messageElement(message, replyTo), JSON.stringify(message.content).length);
   }
   session.shown(batch.at(-1).msgId);
+  // Who reads further up stays there, and is told.
+  if (atEnd) toEnd();
+  else show(newer, `${(unseen += batch.length)} new ↓`);
   if (pending.length) drawing = requestAnimationFrame(draw);
   else document.title = "relaybox";
 }
 
 /** A refusal that names no message. */
-export const complain = (sentence) => add(noticeElement(sentence), sentence.length);
+export const complain = (sentence) => show(byId("send-error"), sentence);
 
-function add(element, length, own = false) {
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+function add(element, length) {
   byId("log-empty").hidden = true;
   log.append(element);
   rows.push({ element, length });
@@ -73,14 +77,12 @@ function add(element, length, own = false) {
     chars -= oldest.length;
     oldest.element.remove();
   }
-  if (atEnd || own) return toEnd();
-  unseen += 1;
-  show(newer, unseen === 1 ? "1 new message ↓" : `${unseen} new messages ↓`);
 }
 
 function toEnd() {
-  log.scrollTop = log.scrollHeight;
+  atEnd = true;
   seen();
+  log.scrollTop = log.scrollHeight;
 }
 
 function seen() {
@@ -93,8 +95,11 @@ newer.onclick = () => {
   log.focus();
 };
 log.onscroll = () => {
-  if (log.scrollHeight - log.scrollTop - log.clientHeight < 48) seen();
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+  if (atEnd) seen();
 };
+// The end stays in view when what is around the list grows.
+new ResizeObserver(() => atEnd && toEnd()).observe(log);
 
 /** The server has stored a message that was sent here. */
 export function acked({ ack, msgId, sendAt, duplicate }) {
@@ -102,15 +107,16 @@ export function acked({ ack, msgId, sendAt, duplicate }) {
   if (!element) return;
   sending.delete(ack);
   setTime(element, sendAt);
-  setState(element, duplicate ? `✓ stored before · ${ack} · ${msgId}` : `✓ stored · ${ack} · ${msgId}`);
+  setState(element, `✓ stored${duplicate ? " before" : ""} · ${ack} · ${msgId}`);
 }
 
-/** The server has refused one. */
+/** The server has refused one: it may be changed and sent again. */
 export function refused(clientMsgId, sentence) {
   const element = sending.get(clientMsgId);
   if (!element) return;
   sending.delete(clientMsgId);
-  setState(element, `✗ not sent: ${sentence}`, { bad: true, retry: element.again });
+  setState(element, `✗ ${sentence}`, true);
+  fields.content.value ||= element.written;
 }
 
 function replyTo(id) {
@@ -129,51 +135,39 @@ function jsonOf(content, asJson) {
   throw new Error("The content may be any JSON value but null.");
 }
 
-function post(message, json) {
-  session.send(message, json);
-  const element = messageElement({ ...message, content: JSON.parse(json) }, { own: true });
-  element.again = () => attempt(() => {
-    session.send(message, json);
-    sending.set(message.clientMsgId, element);
-    setState(element, "… sending");
-  });
-  setState(element, "… sending");
-  sending.set(message.clientMsgId, element);
-  add(element, json.length, true);
-}
-
-// Does it, or says why not.
-function attempt(action) {
-  try {
-    action();
-    show(byId("send-error"), "");
-    return true;
-  } catch (error) {
-    show(byId("send-error"), error.message);
-    return false;
-  }
-}
-
-form.onsubmit = (event) => {
-  event.preventDefault();
+function post() {
   const type = fields.type.value || fields.number.value;
+  if (type === "") throw new Error("The type needs a number.");
+  const written = fields.content.value;
+  const json = jsonOf(written, fields.form.value === "json");
   const message = {
     toId: fields.toId.value,
     toResource: fields.toResource.value || undefined,
     type: Number(type),
     clientMsgId: fields.clientMsgId.value || newId(),
   };
-  const sent = attempt(() => {
-    if (type === "") throw new Error("The type needs a number.");
-    if (new TextEncoder().encode(message.clientMsgId).length > 64) throw new Error("clientMsgId has at most 64 bytes.");
-    post(message, jsonOf(fields.content.value, fields.form.value === "json"));
-  });
-  if (sent) [fields.content.value, fields.clientMsgId.value] = ["", ""];
+  session.send(message, json);
+  const element = messageElement({ ...message, content: parse(json) });
+  element.written = written;
+  sending.set(message.clientMsgId, element);
+  add(element, json.length);
+  toEnd();
+  [fields.content.value, fields.clientMsgId.value] = ["", ""];
+}
+
+form.onsubmit = (event) => {
+  event.preventDefault();
+  show(byId("send-error"), "");
+  try {
+    post();
+  } catch (error) {
+    show(byId("send-error"), error.message);
+  }
   fields.content.focus();
 };
 
 // Of its own for each page and message: a repeat is stored once. `randomUUID` would need TLS.
-const newId = () => `c-${Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("")}`;
+const newId = () => `c-${Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("")}`;
 
 function formChanged() {
   const asJson = fields.form.value === "json";

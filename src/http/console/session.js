@@ -1,5 +1,4 @@
-// One login and its connection: coming back, receipts, acknowledgements. Knows no element of the
-// page.
+// One login and its connection. Knows no element of the page.
 //
 // - Nothing is lost: the login says `receipts=manual`, so that the server keeps what this page has
 //   not shown, and `after`, the last message that it has.
@@ -53,9 +52,9 @@ export class Session {
   #unacked = new Map();
 
   /**
-   * `on` has `state({ phase, code, reason, pauseMs, rttMs })` with the phases connecting, online,
-   * waiting and ended; `message(message)`, `acked(ack)`, `refused(clientMsgId, sentence)` and
-   * `complaint(sentence)`, for a frame that cannot be told.
+   * `on` has `state({ phase, code, reason, pauseMs, rttMs })`, where `phase` is connecting, online,
+   * waiting or ended; `message(message)`, `acked(ack)`, `refused(clientMsgId, sentence)`, and
+   * `complaint(sentence)` for a refusal that names no message.
    */
   constructor(login, on) {
     this.#login = login;
@@ -91,7 +90,7 @@ export class Session {
     this.#unacked.clear();
   }
 
-  /** Asks for a sign of life, or comes back at once: the network has changed. */
+  /** The network has changed: asks for a sign of life, or comes back at once. */
   wake() {
     if (this.#online) this.#ping();
     else if (this.#attempt) this.open();
@@ -125,14 +124,17 @@ export class Session {
 
   #await() {
     this.#waits = true;
+    this.#later(ANSWER_MS, () => this.#closed(1006, "no answer"));
+  }
+
+  #later(ms, action) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#closed(1006, "no answer"), ANSWER_MS);
+    this.#timer = setTimeout(action, ms);
   }
 
   #pong() {
     this.#waits = false;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ping(), PING_MS);
+    this.#later(PING_MS, () => this.#ping());
     const came = !this.#online;
     this.#online = true;
     this.#attempt = 0;
@@ -164,7 +166,7 @@ export class Session {
   #closed(code, reason) {
     this.#leave();
     if (BAD_FRAME.includes(code)) {
-      for (const id of this.#unacked.keys()) this.#on.refused(id, `Closed with ${code}: ${reason}`);
+      for (const id of this.#unacked.keys()) this.#on.refused(id, `not acknowledged (${code}: ${reason})`);
       this.#unacked.clear();
     }
     if (isFinal(code)) {
@@ -173,7 +175,7 @@ export class Session {
     }
     const pause = pauseMs(this.#attempt, reason);
     this.#attempt += 1;
-    this.#timer = setTimeout(() => this.open(), pause);
+    this.#later(pause, () => this.open());
     this.#on.state({ phase: "waiting", code, reason, pauseMs: pause });
   }
 
