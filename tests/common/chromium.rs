@@ -144,7 +144,7 @@ impl Browser {
     }
 
     /// What the page wrote to its console.
-    fn console(&self) -> String {
+    pub fn console(&self) -> String {
         let log = fs::read(self.profile.path().join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log

@@ -121,13 +121,14 @@ impl Page {
         self.value(&script).await.as_str().unwrap().to_owned()
     }
 
-    /// Types over what a field holds.
+    /// Types over what a field holds; it has to be in view.
     pub async fn fill(&self, selector: &str, text: &str) {
-        let field = json!(selector);
-        self.value(&format!(
-            "document.querySelector({field}).focus(); document.querySelector({field}).select()"
-        ))
-        .await;
+        let script = format!(
+            "{{ const field = document.querySelector({}); field.focus(); field.select(); \
+               document.activeElement === field }}",
+            json!(selector)
+        );
+        assert_eq!(self.value(&script).await, true, "{selector} is not in view");
         if text.is_empty() {
             self.press("Delete", 46, "").await;
         } else {
