@@ -464,37 +464,92 @@ async fn after_a_restart_it_comes_back_and_has_missed_and_repeated_nothing() {
     assert_eq!(next.message().await["content"], "13");
 }
 
+/// Holds back what the page would draw, as a tab does that nobody looks at.
+async fn hide(page: &Page) {
+    page.value("window.held = []; requestAnimationFrame = (draw) => held.push(draw); 0")
+        .await;
+}
+
+/// Draws what was held back, and all that comes from now on.
+async fn unhide(page: &Page) {
+    page.value("requestAnimationFrame = (draw) => setTimeout(draw); held.pop()(); 0")
+        .await;
+}
+
+/// Waits until the server has taken all that the page has sent so far.
+async fn settled(page: &Page, words: &str) {
+    say(page, "u1", words).await;
+    shows(page, "#log .own:last-child", words).await;
+    shows(page, "#log .own:last-child", "✓ stored").await;
+}
+
 #[tokio::test]
-async fn what_was_not_shown_counts_as_not_received() {
+async fn what_is_received_is_what_was_shown_whoever_else_logs_in() {
     let Some(scene) = Scene::new(Options::new()).await else {
         return;
     };
+    let login = Login::new("u2").resource("console").receipts("manual");
     let page = scene.logged_in("u2", "Bob").await;
     let mut author = scene.server.user("author").await;
     author.say_acked("u2", "1").await;
     contents(&page, "#log", 1).await;
-    // As in a tab that nobody looks at.
-    let hide = "window.frames_ = []; requestAnimationFrame = (draw) => frames_.push(draw); 0";
-    page.value(hide).await;
+
+    // Come, and not shown: not received, though the browser has answered its Ping.
+    hide(&page).await;
     author.say_acked("u2", "2").await;
-    page.until("frames_.length === 1").await;
-    let login = Login::new("u2").resource("console").receipts("manual");
-    let mut next = scene.server.login(&login).await;
-    let message = next.message().await;
+    page.until("held.length === 1").await;
+    settled(&page, "one").await;
+    let mut other = scene.server.login(&login).await;
+    let message = other.message().await;
     assert_eq!(
-        (message["content"].as_str(), message["offline"].as_bool()),
-        (Some("2"), Some(true))
+        (&message["content"], &message["offline"]),
+        (&json!("2"), &json!(true))
     );
     shows(&page, "#lost", "4409").await;
     assert_eq!(contents(&page, "#log", 1).await, ["1"]);
 
-    // It comes again to a page that has it already, though not shown it.
+    // It comes again to a page that has it already.
     page.click("#again").await;
     connected(&page).await;
-    page.value("requestAnimationFrame = (draw) => setTimeout(draw); frames_.pop()()")
-        .await;
+    unhide(&page).await;
     author.say_acked("u2", "3").await;
     assert_eq!(contents(&page, "#log", 3).await, numbers(1..=3));
+
+    // Shown while there is no connection: received once there is one.
+    hide(&page).await;
+    author.say_acked("u2", "4").await;
+    page.until("held.length === 1").await;
+    let mut other = scene.server.login(&login).await;
+    shows(&page, "#lost", "4409").await;
+    unhide(&page).await;
+    assert_eq!(contents(&page, "#log", 4).await, numbers(1..=4));
+    page.click("#again").await;
+    other.closed(4409).await;
+    connected(&page).await;
+    settled(&page, "two").await;
+    let mut other = scene.server.login(&login).await;
+    let id = author.say_acked("u2", "5").await;
+    assert_eq!(other.message().await["content"], "5");
+
+    // What another one has received in its place comes here, too.
+    other.send(&json!({"received": id})).await;
+    other.ready().await;
+    page.click("#again").await;
+    connected(&page).await;
+    assert_eq!(contents(&page, "#log", 5).await, numbers(1..=5));
+}
+
+#[tokio::test]
+async fn it_works_without_tls() {
+    let Some(scene) = Scene::new(Options::new().args(&["--plain", "127.0.0.1:0"])).await else {
+        return;
+    };
+    let address = format!("http://{}/", scene.server.plain.as_ref().unwrap());
+    let page = scene.devtools.open(&address).await;
+    log_in(&page, "u1", "Alice", PROJECT_TOKEN).await;
+    connected(&page).await;
+    say(&page, "u1", "to myself").await;
+    assert_eq!(contents(&page, "#log", 1).await, ["to myself"]);
 }
 
 #[tokio::test]
