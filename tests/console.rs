@@ -112,11 +112,11 @@ fn numbers(range: std::ops::RangeInclusive<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-/// Counts the page's sockets, and its timers that have yet to fire.
-async fn count_attempts(page: &Page) {
+/// Keeps the addresses of the page's sockets, and its timers that have yet to fire.
+async fn keep_attempts(page: &Page) {
     page.value(
-        "window.sockets = 0; \
-         WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets += 1; } }; \
+        "window.sockets = []; \
+         WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets.push(String(all[0])); } }; \
          window.timers = new Set(); \
          const [set, clear] = [setTimeout, clearTimeout]; \
          setTimeout = (action, ms) => { \
@@ -215,6 +215,7 @@ async fn two_users_write_to_each_other_and_nothing_is_taken_for_html() {
     let bob_token = scene.server.mint("u2", &["--ttl", "1h"]).await;
     let alice = scene.logged_in("u1", evil).await;
     let bob = scene.page().await;
+    keep_attempts(&bob).await;
     log_in(&bob, "u2", "Bob", &bob_token).await;
     connected(&bob).await;
 
@@ -268,11 +269,13 @@ async fn two_users_write_to_each_other_and_nothing_is_taken_for_html() {
     assert_eq!(scene.server.mailbox("u1").await.len(), 1);
 
     // The token is nowhere but in memory.
-    let places = "JSON.stringify([location.href, performance.getEntries().map(e => e.name), \
+    let places = "JSON.stringify([sockets, location.href, performance.getEntries().map(e => e.name), \
                   {...sessionStorage}, {...localStorage}, document.cookie, \
                   [...document.querySelectorAll('input')].map(i => i.value)])";
     let places = bob.value(places).await.as_str().unwrap().to_owned();
     assert!(!places.contains(&bob_token), "{places}");
+    assert!(places.contains("/ws?"), "{places}");
+    assert!(places.contains("&receipts=manual"), "{places}");
 }
 
 #[tokio::test]
@@ -328,7 +331,7 @@ async fn a_refused_login_is_said_in_words_and_not_tried_again() {
         return;
     };
     let page = scene.page().await;
-    count_attempts(&page).await;
+    keep_attempts(&page).await;
     log_in(&page, "u1", "Alice", "wrong").await;
     shows(&page, "#login-error", "The token was not accepted").await;
     shows(
@@ -339,7 +342,10 @@ async fn a_refused_login_is_said_in_words_and_not_tried_again() {
     .await;
     // Nor is it when the network changes.
     page.value("dispatchEvent(new Event('online'))").await;
-    assert_eq!(page.value("[sockets, timers.size]").await, json!([1, 0]));
+    assert_eq!(
+        page.value("[sockets.length, timers.size]").await,
+        json!([1, 0])
+    );
     assert_eq!(page.value("document.activeElement.name").await, "token");
 
     log_in(&page, "system", "Alice", PROJECT_TOKEN).await;
@@ -347,7 +353,10 @@ async fn a_refused_login_is_said_in_words_and_not_tried_again() {
     assert_eq!(page.value("document.activeElement.name").await, "id");
     log_in(&page, "u1", "Alice", "not a token of HTTP").await;
     shows(&page, "#login-error", "A browser cannot send this token").await;
-    assert_eq!(page.value("[sockets, timers.size]").await, json!([2, 0]));
+    assert_eq!(
+        page.value("[sockets.length, timers.size]").await,
+        json!([2, 0])
+    );
 
     // The line that the first start prints.
     let url = format!(
@@ -362,7 +371,10 @@ async fn a_refused_login_is_said_in_words_and_not_tried_again() {
     let mut newer = scene.server.login(&Login::new("u7").resource("web")).await;
     shows(&page, "#lost", "has logged in elsewhere").await;
     page.value("dispatchEvent(new Event('online'))").await;
-    assert_eq!(page.value("[sockets, timers.size]").await, json!([3, 0]));
+    assert_eq!(
+        page.value("[sockets.length, timers.size]").await,
+        json!([3, 0])
+    );
     page.click("#again").await;
     newer.closed(4409).await;
     connected(&page).await;
@@ -442,10 +454,10 @@ async fn after_a_restart_it_comes_back_and_has_missed_and_repeated_nothing() {
     contents(&page, "#log", 10).await;
 
     // The same without a word: the connection is cut.
-    count_attempts(&page).await;
+    keep_attempts(&page).await;
     proxy.set_calm(false);
     proxy.set_calm(true);
-    page.until("sockets > 0").await;
+    page.until("sockets.length > 0").await;
     author.say_acked("u2", "11").await;
     connected(&page).await;
     page.value("isMute = false; 0").await;
@@ -494,7 +506,7 @@ async fn what_is_received_is_what_was_shown_whoever_else_logs_in() {
     author.say_acked("u2", "1").await;
     contents(&page, "#log", 1).await;
 
-    // Come, and not shown: not received, though the browser has answered its Ping.
+    // Come, and not shown: not received.
     hide(&page).await;
     author.say_acked("u2", "2").await;
     page.until("held.length === 1").await;
