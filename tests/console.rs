@@ -438,8 +438,16 @@ async fn after_a_restart_it_comes_back_and_has_missed_and_repeated_nothing() {
     contents(&page, "#log", 5).await;
     author.close().await;
 
+    // The next attempt soon has another reason to give.
+    let listen = "const words = document.querySelector('#lost-words'); window.reasons = []; \
+                  new MutationObserver(() => reasons.push(words.innerText)) \
+                  .observe(words, {childList: true}); 0";
+    page.value(listen).await;
     scene.server.stop().await;
-    shows(&page, "#lost", "The server is").await;
+    page.until(
+        "reasons.includes('The server is shutting down. (1001: the server is shutting down)')",
+    )
+    .await;
     say(&page, "u1", "written while nobody was there").await;
     shows(&page, "#log .own", "… sending").await;
     // A message before the page finds its way.
