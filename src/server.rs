@@ -136,7 +136,7 @@ async fn connect(
     store: Store,
     metrics: Arc<Metrics>,
 ) -> Result<Running, StartError> {
-    let tls = Tls::open(&config.certs, &config.host)?;
+    let tls = Tls::open_by(&config.certs, &config.host, Arc::clone(&clock))?;
     let listener = bind("listen", config.listen).await?;
     let plain = match config.plain {
         Some(address) => Some(bind("plain", address).await?),
@@ -209,6 +209,8 @@ async fn connect(
         metrics_address = Some(format!("http://{}", local_address(&listener, asked)));
         listen(listener, None, http::metrics_router(Arc::clone(&app)));
     }
+    let stop = sessions.stop.clone();
+    tracker.spawn(net::watch(tls.clone(), net::watch::INTERVAL, stop));
     take_orders(config, &sessions, &domains, &tracker);
     tracker.spawn(measuring::measure(
         sessions.store.clone(),
@@ -260,9 +262,11 @@ impl Running {
     /// retention. What of the
     /// settings cannot change while running is left as it is.
     pub async fn reload(&self, config: &Config) {
-        match self.tls.reload() {
-            Ok(()) => info!("the certificates have been read again"),
-            Err(error) => error!(%error, "the certificates stay as they were"),
+        let tls = self.tls.clone();
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(())) => info!("the certificates have been read again"),
+            Ok(Err(error)) => error!(%error, "the certificates stay as they were"),
+            Err(error) => error!(%error, "reading the certificates was interrupted"),
         }
         let declared = config
             .token

@@ -242,3 +242,40 @@ async fn sighup_takes_new_files_and_keeps_sessions() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn changed_files_are_taken_without_a_signal_and_a_session_lives_on() {
+    let (cert, key) = own_pem();
+    let home = home_with(Some(&cert), Some(&key));
+    let (new_cert, new_key) = own_pem();
+    home.write("certs/ca.pem", format!("{cert}{new_cert}"));
+    let server = Server::at(home.clone(), Options::new()).await;
+    let mut session = server.user("u1").await;
+
+    home.write("certs/cert.pem", "broken");
+    let refused = "the certificates stay as they were";
+    until("the broken file to be told of", async || {
+        server.stderr().contains(refused).then_some(())
+    })
+    .await;
+    let log = server.stderr();
+    let line = log.lines().find(|line| line.contains(refused)).unwrap();
+    assert!(
+        line.contains("ERROR") && line.contains("cert.pem"),
+        "{line}"
+    );
+    let old = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    assert!(shown(&server, &home.ca()).await.unwrap() == old.as_ref());
+
+    home.write("certs/cert.pem", &new_cert);
+    home.write("certs/key.pem", &new_key);
+    let new = CertificateDer::from_pem_slice(new_cert.as_bytes()).unwrap();
+    until("the new certificate", async || {
+        (shown(&server, &home.ca()).await? == new.as_ref()).then_some(())
+    })
+    .await;
+    let mut other = server.user("u2").await;
+    other.say("u1", "still there?").await;
+    assert_eq!(session.message().await["content"], "still there?");
+    assert_eq!(server.stderr().matches(refused).count(), 1);
+}

@@ -4,10 +4,9 @@
 //! belongs to the first certificate.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -18,8 +17,13 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::issue;
 
-/// A certificate that relaybox made is made anew this long before its end.
-const RENEW_BEFORE_END_S: i64 = 30 * 24 * 3600;
+/// A certificate that relaybox made is made anew this long before its end; one of other origin is warned of.
+const RENEW_BEFORE_END_S: i64 = 30 * DAY_S;
+
+const DAY_S: i64 = 24 * 3600;
+
+/// A larger file holds no certificate and no key.
+const PEM_BYTES_MAX: u64 = 1 << 20;
 
 /// Why the server has no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,16 @@ impl Files {
     }
 }
 
+/// A certificate that can be served.
+pub(super) struct Usable {
+    pub(super) certified: CertifiedKey,
+    /// Whether its file was written just now.
+    pub(super) is_new: bool,
+    /// When it has to be looked at again, whatever becomes of its files: to be made anew, or to be warned of.
+    /// Seconds since the Unix epoch.
+    pub(super) look_at_s: i64,
+}
+
 /// Sees to it that `dir` holds a certificate, and reads it.
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
@@ -113,27 +127,36 @@ impl Files {
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn ensure(
+pub(super) fn ensure(
     dir: &Path,
     hosts: &[String],
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, CertificateError> {
+    now_s: i64,
+) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
-    let now_s = unix_seconds();
+    let mut is_new = false;
     if !pair_exists(&files.certificate, &files.key)? {
         issue::make(&files, hosts, now_s)?;
+        is_new = true;
     }
-    let certified = load(&files, provider)?;
-    let leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    if !made_here(&files, &certified.cert) {
+    let mut certified = load(&files, provider)?;
+    let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+    let is_ours = made_here(&files, &certified.cert);
+    if is_ours && !(leaf.not_after_s - now_s > RENEW_BEFORE_END_S && leaf.names_all(hosts)) {
+        issue::renew(&files, hosts, now_s)?;
+        is_new = true;
+        certified = load(&files, provider)?;
+        leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+    } else if !is_ours {
         leaf.warn_of_dates(&files.certificate, now_s);
-        return Ok(certified);
     }
-    if leaf.not_after_s - now_s > RENEW_BEFORE_END_S && leaf.names_all(hosts) {
-        return Ok(certified);
-    }
-    issue::renew(&files, hosts, now_s)?;
-    load(&files, provider)
+    let near_end_s = leaf.not_after_s.saturating_sub(RENEW_BEFORE_END_S);
+    let look_at_s = near_end_s.max(now_s.saturating_add(DAY_S));
+    Ok(Usable {
+        certified,
+        is_new,
+        look_at_s,
+    })
 }
 
 /// As [`ensure`], for a server that runs with the certificate of `dir`: where its files have gone, nothing is made in
@@ -141,18 +164,19 @@ pub fn ensure(
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn ensure_again(
+pub(super) fn ensure_again(
     dir: &Path,
     hosts: &[String],
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, CertificateError> {
+    now_s: i64,
+) -> Result<Usable, CertificateError> {
     let Files {
         certificate, key, ..
     } = Files::of(dir);
     if !pair_exists(&certificate, &key)? {
         return Err(CertificateError::Gone { certificate, key });
     }
-    ensure(dir, hosts, provider)
+    ensure(dir, hosts, provider, now_s)
 }
 
 /// Whether both files are there; an error if only one is.
@@ -199,8 +223,23 @@ fn load(files: &Files, provider: &CryptoProvider) -> Result<CertifiedKey, Certif
     }
 }
 
+/// The bytes of a PEM file.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
-    fs::read(file).map_err(|error| unreadable(file, error))
+    read_bounded(file).map_err(|error| unreadable(file, error))
+}
+
+fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    // A pipe in its place could be waited for without end.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    let mut bounded = fs::File::open(file)?.take(PEM_BYTES_MAX + 1);
+    bounded.read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > PEM_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 /// The certificates of a PEM file, at least one.
@@ -274,7 +313,7 @@ impl Leaf {
 
     fn warn_of_dates(&self, file: &Path, now_s: i64) {
         let file = file.display();
-        let days_left = (self.not_after_s - now_s) / (24 * 3600);
+        let days_left = (self.not_after_s - now_s) / DAY_S;
         if self.not_after_s <= now_s {
             tracing::warn!(%file, "the certificate has expired: clients will refuse it");
         } else if self.not_before_s > now_s {
@@ -291,13 +330,6 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
         _ => None,
     }
-}
-
-fn unix_seconds() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn unreadable(file: &Path, error: io::Error) -> CertificateError {

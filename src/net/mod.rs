@@ -3,6 +3,7 @@
 //! - [`listener`]: the accept loop and what one connection goes through.
 //! - `places`: room for connections, of all and of each address.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
+//! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
 //!
 //! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
@@ -15,8 +16,10 @@ pub mod listener;
 mod places;
 mod requests;
 pub mod tls;
+pub mod watch;
 
 pub use certificates::CertificateError;
 pub use listener::{NetOptions, serve};
 pub use places::Places;
 pub use tls::Tls;
+pub use watch::watch;

@@ -5,7 +5,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -14,6 +15,8 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::{self, CertificateError};
+use super::watch::{Fingerprint, Looks};
+use crate::clock::{Clock, SystemClock};
 
 /// The TLS side of a listener. Clones share one certificate.
 #[derive(Clone)]
@@ -26,19 +29,60 @@ struct Shared {
     dir: PathBuf,
     hosts: Vec<String>,
     provider: Arc<CryptoProvider>,
+    clock: Arc<dyn Clock>,
     current: Arc<Current>,
+    /// Held by whoever looks at the files: exchanges come one after the other.
+    looks: Mutex<Looks>,
+    exchanged: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What came of a look at the certificate's files.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing is to be done.
+    Unchanged,
+    /// They have changed and been read, or a certificate was made anew: connections from now on get it.
+    Taken,
+}
+
+/// How often the certificate was exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchanges {
+    /// A certificate was taken in place of the one that was served.
+    pub exchanged: u64,
+    /// The files could not be used, or a certificate not be made anew: the old one was kept.
+    pub refused: u64,
 }
 
 impl Tls {
-    /// Reads the certificate of `dir`, making one for `hosts` where there is none (see [`certificates::ensure`]).
+    /// Reads the certificate of `dir`, making one for `hosts` where there is none (see [`certificates`]).
     /// Blocks on files.
     ///
     /// # Errors
     /// A sentence that names the file.
     pub fn open(dir: &Path, hosts: &[String]) -> Result<Self, CertificateError> {
+        Self::open_by(dir, hosts, Arc::new(SystemClock))
+    }
+
+    /// As [`Self::open`], by this clock: it says when a certificate is at its end.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn open_by(
+        dir: &Path,
+        hosts: &[String],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let certified = certificates::ensure(dir, hosts, &provider)?;
-        let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
+        let seen = Fingerprint::of(dir);
+        let usable = certificates::ensure(dir, hosts, &provider, seconds(clock.as_ref()))?;
+        // What was made is not taken for a change; what somebody else changed meanwhile is.
+        let seen = match usable.is_new {
+            true => Fingerprint::of(dir),
+            false => seen,
+        };
+        let current = Arc::new(Current(RwLock::new(Arc::new(usable.certified))));
         let config = server_config(&provider, &current)
             .map_err(|error| CertificateError::Issue(error.to_string()))?;
         Ok(Self {
@@ -47,7 +91,11 @@ impl Tls {
                 dir: dir.to_owned(),
                 hosts: hosts.to_vec(),
                 provider,
+                clock,
                 current,
+                looks: Mutex::new(Looks::new(seen, usable.look_at_s)),
+                exchanged: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
             }),
         })
     }
@@ -57,14 +105,74 @@ impl Tls {
     /// # Errors
     /// A sentence that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
+        let mut looks = self.looks();
+        let seen = Fingerprint::of(&self.shared.dir);
+        self.exchange(&mut looks, seen).map(|_| ())
+    }
+
+    /// Looks at the files once. Those that have changed, and were the same at the look before, are read; so is a
+    /// certificate near its end, which is made anew where relaybox has made it. Blocks on files.
+    ///
+    /// # Errors
+    /// A sentence that names the file; the certificate in use stays, and the same files are not tried again.
+    pub fn look(&self) -> Result<Look, CertificateError> {
+        let mut looks = self.looks();
+        let seen = Fingerprint::of(&self.shared.dir);
+        let have_changed = looks.have_changed(&seen);
+        if !have_changed && !looks.is_due(seconds(self.shared.clock.as_ref())) {
+            return Ok(Look::Unchanged);
+        }
+        let is_another = self.exchange(&mut looks, seen)?;
+        Ok(match have_changed || is_another {
+            true => Look::Taken,
+            false => Look::Unchanged,
+        })
+    }
+
+    /// How often the certificate was exchanged since the start.
+    pub fn exchanges(&self) -> Exchanges {
+        Exchanges {
+            exchanged: self.shared.exchanged.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Puts what the files hold in place of the certificate in use; whether it is another.
+    fn exchange(&self, looks: &mut Looks, seen: Fingerprint) -> Result<bool, CertificateError> {
         let shared = &self.shared;
-        let certified = certificates::ensure_again(&shared.dir, &shared.hosts, &shared.provider)?;
-        *shared
+        let now_s = seconds(shared.clock.as_ref());
+        let ensured =
+            certificates::ensure_again(&shared.dir, &shared.hosts, &shared.provider, now_s);
+        let usable = match ensured {
+            Ok(usable) => usable,
+            Err(error) => {
+                looks.refused(seen, now_s);
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(error);
+            }
+        };
+        let seen = match usable.is_new {
+            true => Fingerprint::of(&shared.dir),
+            false => seen,
+        };
+        looks.taken(seen, usable.look_at_s);
+        let mut current = shared
             .current
             .0
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
-        Ok(())
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_another = current.cert != usable.certified.cert;
+        *current = Arc::new(usable.certified);
+        drop(current);
+        shared
+            .exchanged
+            .fetch_add(u64::from(is_another), Ordering::Relaxed);
+        Ok(is_another)
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        let looks = self.shared.looks.lock();
+        looks.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn acceptor(&self) -> &TlsAcceptor {
@@ -80,6 +188,10 @@ impl fmt::Debug for Tls {
             .field("hosts", &self.shared.hosts)
             .finish_non_exhaustive()
     }
+}
+
+fn seconds(clock: &dyn Clock) -> i64 {
+    i64::try_from(clock.now_us() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 fn server_config(

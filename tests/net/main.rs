@@ -6,6 +6,7 @@ mod certificates;
 mod deadlines;
 mod limits;
 mod tls;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::Path;

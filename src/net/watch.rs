@@ -1,0 +1,174 @@
+//! Looks at the certificate's files now and then, and has them exchanged when they have changed.
+//!
+//! By their content, through their names: so it sees links that were turned elsewhere (certbot, Kubernetes), files
+//! that were renamed into place, and network file systems that tell nobody of changes. Invariants: files that are
+//! just being exchanged are let alone until two looks in a row have found the same; the same broken files are tried,
+//! and told of, once.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use tokio_util::sync::CancellationToken;
+
+use super::certificates::{self, CertificateError, Files};
+use super::tls::{Look, Tls};
+
+/// Between two looks.
+pub const INTERVAL: Duration = Duration::from_secs(3);
+
+/// Before a certificate that could not be made anew is tried again.
+const RETRY_S: i64 = 3600;
+
+/// Has the certificate exchanged whenever its files have changed, and made anew before its end, until `stop`.
+pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let looking = {
+            let tls = tls.clone();
+            tokio::task::spawn_blocking(move || tls.look())
+        };
+        // A look that hangs (a network file system) must not hold up the end.
+        let looked = tokio::select! {
+            () = stop.cancelled() => return,
+            looked = looking => looked,
+        };
+        match looked {
+            Ok(Ok(Look::Unchanged)) => {}
+            Ok(Ok(Look::Taken)) => tracing::info!("the certificates have changed and were read"),
+            Ok(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
+            Err(error) => tracing::error!(%error, "a look at the certificates was interrupted"),
+        }
+    }
+}
+
+/// What is known of the files from one look to the next.
+#[derive(Debug)]
+pub(super) struct Looks {
+    /// What was read last, whether it could be used or not.
+    tried: Fingerprint,
+    /// What is different, as it was at the last look.
+    changed: Option<Fingerprint>,
+    /// When the certificate has to be read all the same. Seconds since the Unix epoch.
+    look_at_s: i64,
+}
+
+impl Looks {
+    /// From a certificate on that is in use.
+    pub(super) fn new(seen: Fingerprint, look_at_s: i64) -> Self {
+        Self {
+            tried: seen,
+            changed: None,
+            look_at_s,
+        }
+    }
+
+    /// Whether what is seen now is to be read: it is new, and the look before saw the same.
+    pub(super) fn have_changed(&mut self, seen: &Fingerprint) -> bool {
+        if *seen == self.tried {
+            self.changed = None;
+            return false;
+        }
+        let is_settled = self.changed.as_ref() == Some(seen);
+        self.changed = Some(seen.clone());
+        is_settled
+    }
+
+    /// Whether the certificate has to be read though its files are the same.
+    pub(super) fn is_due(&self, now_s: i64) -> bool {
+        now_s >= self.look_at_s && self.changed.is_none()
+    }
+
+    /// What was seen is in use.
+    pub(super) fn taken(&mut self, seen: Fingerprint, look_at_s: i64) {
+        *self = Self::new(seen, look_at_s);
+    }
+
+    /// What was seen cannot be used.
+    pub(super) fn refused(&mut self, seen: Fingerprint, now_s: i64) {
+        self.tried = seen;
+        self.changed = None;
+        self.look_at_s = self.look_at_s.max(now_s.saturating_add(RETRY_S));
+    }
+}
+
+/// What the two files hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint([Content; 2]);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// By its hash: no copy of a key is kept.
+    Hash(Vec<u8>),
+    Unreadable(io::ErrorKind),
+}
+
+impl Fingerprint {
+    /// Reads the files of a certificate directory.
+    pub(super) fn of(dir: &Path) -> Self {
+        let files = Files::of(dir);
+        Self([&files.certificate, &files.key].map(|file| Content::of(file)))
+    }
+}
+
+impl Content {
+    fn of(file: &Path) -> Self {
+        match certificates::read(file) {
+            Ok(bytes) => Self::Hash(digest(&SHA256, &bytes).as_ref().to_vec()),
+            Err(CertificateError::Unreadable { error, .. }) => Self::Unreadable(error.kind()),
+            Err(_) => Self::Unreadable(io::ErrorKind::Other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(certificate: u8, key: u8) -> Fingerprint {
+        Fingerprint([certificate, key].map(|byte| Content::Hash(vec![byte])))
+    }
+
+    #[test]
+    fn only_what_two_looks_have_seen_is_read_and_only_once() {
+        let mut looks = Looks::new(seen(1, 1), 1000);
+        let mut sees = |certificate, key| looks.have_changed(&seen(certificate, key));
+        assert!(!sees(1, 1));
+        // Half exchanged, then wholly.
+        assert!(!sees(2, 1));
+        assert!(!sees(2, 2));
+        assert!(sees(2, 2));
+        looks.taken(seen(2, 2), 2000);
+        assert!(!looks.have_changed(&seen(2, 2)));
+        // There for a moment only.
+        assert!(!looks.have_changed(&seen(3, 2)));
+        assert!(!looks.have_changed(&seen(2, 2)));
+        assert!(!looks.have_changed(&seen(3, 2)));
+        assert!(looks.have_changed(&seen(3, 2)));
+        looks.refused(seen(3, 2), 0);
+        for _ in 0..3 {
+            assert!(!looks.have_changed(&seen(3, 2)), "told of twice");
+        }
+        assert!(!looks.have_changed(&seen(2, 2)));
+        assert!(looks.have_changed(&seen(2, 2)));
+    }
+
+    #[test]
+    fn a_certificate_near_its_end_is_read_again_but_not_at_every_look() {
+        let mut looks = Looks::new(seen(1, 1), 1000);
+        assert!(!looks.is_due(999));
+        assert!(looks.is_due(1000));
+        looks.refused(seen(1, 1), 1000);
+        assert!(!looks.is_due(1000 + RETRY_S - 1));
+        assert!(looks.is_due(1000 + RETRY_S));
+        // Not while its files are being exchanged.
+        assert!(!looks.have_changed(&seen(2, 1)));
+        assert!(!looks.is_due(1000 + RETRY_S));
+        looks.taken(seen(2, 2), 9000);
+        assert!(!looks.is_due(8999));
+    }
+}
