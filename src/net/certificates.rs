@@ -197,7 +197,10 @@ fn exists(file: &Path) -> Result<bool, CertificateError> {
     file.try_exists().map_err(|error| unreadable(file, error))
 }
 
-fn load(files: &Files, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+pub(super) fn load(
+    files: &Files,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, CertificateError> {
     let chain = read_chain(&files.certificate)?;
     let key = read_key(&files.key)?;
     let key = provider
@@ -261,7 +264,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
 }
 
 /// Whether the certificate was made by the CA beside it, whose key is there to make the next.
-fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
+pub(super) fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
     match (read_chain(&files.ca), files.ca_key.try_exists(), chain) {
         (Ok(ca), Ok(true), [_, issuer]) => ca.first() == Some(issuer),
         _ => false,
@@ -270,10 +273,10 @@ fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
 
 /// What decides whether a certificate still serves.
 pub(super) struct Leaf {
-    not_before_s: i64,
+    pub(super) not_before_s: i64,
     pub(super) not_after_s: i64,
-    dns_names: Vec<String>,
-    addresses: Vec<IpAddr>,
+    pub(super) dns_names: Vec<String>,
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Leaf {

@@ -5,15 +5,18 @@
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
+//! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //!
 //! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
 //! as its socket is open, upgraded or not, and every task is known to the tracker.
 
 pub mod certificates;
 mod deadline;
+pub mod inspect;
 mod issue;
 pub mod listener;
 mod places;
+pub mod probe;
 mod requests;
 pub mod tls;
 pub mod watch;

@@ -41,6 +41,7 @@ mod repair;
 mod replayed;
 mod room;
 mod shared;
+mod survey;
 mod sweep;
 mod tail;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use api::{
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Progress, check};
 pub use repair::{Loss, Repaired, repair};
+pub use survey::{Survey, survey};
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,6 +10,7 @@ mod model;
 mod pacing;
 mod recovery;
 mod simulated;
+mod survey;
 mod sweeping;
 mod tiers;
 

@@ -1,0 +1,327 @@
+//! Looks at a certificate directory as `doctor` does: what is there, and what it says, whether it is right or not.
+//!
+//! Makes and changes nothing, and judges nothing but what only it can: signatures and what TLS can use. No key leaves
+//! it.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustls::crypto::aws_lc_rs;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
+use x509_parser::oid_registry::{
+    self as oid, OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
+    OID_SIG_ED25519, Oid, OidRegistry,
+};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
+
+use super::certificates::{
+    self, CertificateError, Files, Leaf, load, made_here, pair_exists, read_chain,
+};
+
+/// What was found in a certificate directory.
+#[derive(Debug)]
+pub struct Inspected {
+    /// Where the certificate is expected.
+    pub certificate: PathBuf,
+    /// Where its key is.
+    pub key: PathBuf,
+    /// Where the CA is, where relaybox makes certificates.
+    pub ca: PathBuf,
+    /// Whether the pair can be served.
+    pub pair: Pair,
+    /// Whether relaybox made it, and makes the next.
+    pub is_made_here: bool,
+    /// The certificates in the file, the server's own first, as far as they can be read.
+    pub chain: Vec<Certificate>,
+    /// The CA of made certificates.
+    pub authority: Option<Certificate>,
+    /// Files that hold a private key, and their permission bits.
+    pub key_modes: Vec<(PathBuf, u32)>,
+}
+
+/// The state of `cert.pem` and `key.pem`.
+#[derive(Debug)]
+pub enum Pair {
+    /// Neither is there: they are made at the start.
+    Absent,
+    /// The server would refuse them.
+    Unusable(CertificateError),
+    /// They can be served.
+    Usable,
+}
+
+/// What one certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// All of it.
+    pub der: Vec<u8>,
+    /// Whom it is for.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// Good from then on; seconds since the Unix epoch.
+    pub not_before_s: i64,
+    /// Good until then; seconds since the Unix epoch.
+    pub not_after_s: i64,
+    /// The DNS names that it is for.
+    pub dns_names: Vec<String>,
+    /// The addresses that it is for.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it may sign others.
+    pub is_authority: bool,
+    /// Whether its own key signed it.
+    pub is_self_signed: bool,
+    /// Whether it may be used by a TLS server (RFC 5280, 4.2.1.12).
+    pub is_for_servers: bool,
+    /// What key it is for.
+    pub key: Key,
+    /// The name of its signature's algorithm, where TLS clients refuse that.
+    pub refused_signature: Option<String>,
+    /// Whether the next one in the file signed it; `None`: there is no next one.
+    pub is_signed_by_next: Option<bool>,
+}
+
+/// The kind of a public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// RSA, of so many bits.
+    Rsa(usize),
+    /// ECDSA on the curves P-256 and P-384.
+    Ecdsa,
+    /// ECDSA on P-521.
+    EcdsaP521,
+    /// Ed25519.
+    Ed25519,
+    /// Something else.
+    Other,
+}
+
+impl Inspected {
+    /// Looks at a directory. Blocks on files.
+    pub fn of(dir: &Path) -> Self {
+        let files = Files::of(dir);
+        let chain = read_chain(&files.certificate).unwrap_or_default();
+        let authority = read_chain(&files.ca).unwrap_or_default();
+        let keys = [&files.key, &files.ca_key].into_iter();
+        Self {
+            pair: pair(&files),
+            is_made_here: made_here(&files, &chain),
+            chain: parse_chain(&files.certificate, &chain),
+            authority: parse_chain(&files.ca, &authority).into_iter().next(),
+            key_modes: keys.filter_map(|file| mode(file)).collect(),
+            certificate: files.certificate,
+            key: files.key,
+            ca: files.ca,
+        }
+    }
+}
+
+fn pair(files: &Files) -> Pair {
+    let looked = pair_exists(&files.certificate, &files.key).and_then(|exists| {
+        if exists {
+            let chain = load(files, &aws_lc_rs::default_provider())?.cert;
+            Leaf::parse(&files.certificate, &chain[0])?;
+            return Ok(Pair::Usable);
+        }
+        // Half a CA keeps a certificate from being made.
+        pair_exists(&files.ca, &files.ca_key)?;
+        Ok(Pair::Absent)
+    });
+    looked.unwrap_or_else(Pair::Unusable)
+}
+
+fn mode(file: &Path) -> Option<(PathBuf, u32)> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((file.to_owned(), metadata.permissions().mode() & 0o7777))
+}
+
+/// All up to the first that cannot be read.
+fn parse_chain<D: AsRef<[u8]>>(file: &Path, chain: &[D]) -> Vec<Certificate> {
+    let parsed = chain.iter().enumerate().map_while(|(at, der)| {
+        let mut certificate = Certificate::parse(file, der.as_ref()).ok()?;
+        let next = chain.get(at + 1);
+        certificate.is_signed_by_next = next.map(|next| is_signed_by(der.as_ref(), next.as_ref()));
+        Some(certificate)
+    });
+    parsed.collect()
+}
+
+impl Certificate {
+    /// Reads one; `file` is named where it cannot be read.
+    ///
+    /// # Errors
+    /// It is not an X.509 certificate.
+    pub fn parse(file: &Path, der: &[u8]) -> Result<Self, CertificateError> {
+        let Leaf {
+            not_before_s,
+            not_after_s,
+            dns_names,
+            addresses,
+        } = Leaf::parse(file, &der.into())?;
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| {
+            certificates::broken(
+                file,
+                format!("holds a certificate that cannot be read: {error}"),
+            )
+        })?;
+        let usage = parsed.extended_key_usage().ok().flatten();
+        Ok(Self {
+            der: der.to_vec(),
+            subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
+            not_before_s,
+            not_after_s,
+            dns_names,
+            addresses,
+            is_authority: parsed.is_ca(),
+            is_self_signed: is_signed_by(der, der),
+            is_for_servers: usage.is_none_or(|usage| usage.value.server_auth || usage.value.any),
+            key: key(&parsed),
+            refused_signature: refused_signature(&parsed),
+            is_signed_by_next: None,
+        })
+    }
+
+    /// Whether a client accepts it under this name or address (RFC 9525, 6.3).
+    pub fn covers(&self, host: &str) -> bool {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return self.addresses.contains(&address);
+        }
+        self.dns_names.iter().any(|name| {
+            let whole = name.eq_ignore_ascii_case(host);
+            let below = host.split_once('.').zip(name.strip_prefix("*."));
+            whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
+        })
+    }
+}
+
+fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
+    let (Ok((_, signed)), Ok((_, signer))) = (
+        X509Certificate::from_der(der),
+        X509Certificate::from_der(by),
+    ) else {
+        return false;
+    };
+    let verified = match signed.verify_signature(Some(signer.public_key())) {
+        Ok(()) => true,
+        // Not one that can be verified here: the names have to do.
+        Err(error) => error == X509Error::SignatureUnsupportedAlgorithm,
+    };
+    verified && signed.issuer().as_raw() == signer.subject().as_raw()
+}
+
+fn key(certificate: &X509Certificate<'_>) -> Key {
+    let info = certificate.public_key();
+    match info.parsed() {
+        Ok(PublicKey::RSA(rsa)) => Key::Rsa(rsa.key_size()),
+        Ok(PublicKey::EC(_)) if info.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY => {
+            let parameters = info.algorithm.parameters.as_ref();
+            match parameters.and_then(|curve| curve.as_oid().ok()) {
+                Some(curve) if curve == OID_EC_P256 || curve == OID_NIST_EC_P384 => Key::Ecdsa,
+                Some(curve) if curve == OID_NIST_EC_P521 => Key::EcdsaP521,
+                _ => Key::Other,
+            }
+        }
+        _ if info.algorithm.algorithm == OID_SIG_ED25519 => Key::Ed25519,
+        _ => Key::Other,
+    }
+}
+
+/// What rustls, browsers and operating systems verify; all else (MD5, SHA-1, SHA-224, DSA) they do not.
+fn refused_signature(certificate: &X509Certificate<'_>) -> Option<String> {
+    let verified = [
+        oid::OID_PKCS1_SHA256WITHRSA,
+        oid::OID_PKCS1_SHA384WITHRSA,
+        oid::OID_PKCS1_SHA512WITHRSA,
+        oid::OID_PKCS1_RSASSAPSS,
+        oid::OID_SIG_ECDSA_WITH_SHA256,
+        oid::OID_SIG_ECDSA_WITH_SHA384,
+        oid::OID_SIG_ECDSA_WITH_SHA512,
+        oid::OID_SIG_ED25519,
+    ];
+    let algorithm = &certificate.signature_algorithm.algorithm;
+    (!verified.contains(algorithm)).then(|| name(algorithm))
+}
+
+fn name(algorithm: &Oid<'_>) -> String {
+    let registry = OidRegistry::default().with_crypto();
+    let known = registry.get(algorithm).map(|entry| entry.sn().to_owned());
+    known.unwrap_or_else(|| algorithm.to_id_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn for_names(names: &[&str]) -> Certificate {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Certificate::parse(Path::new("cert.pem"), made.cert.der()).unwrap()
+    }
+
+    #[test]
+    fn names_count_as_clients_count_them() {
+        let certificate = for_names(&["chat.example", "*.example.org", "192.0.2.7", "2001:db8::1"]);
+        for host in [
+            "chat.example",
+            "CHAT.Example",
+            "a.example.org",
+            "A.EXAMPLE.ORG",
+            "*.example.org",
+            "192.0.2.7",
+            "2001:db8:0::1",
+        ] {
+            assert!(certificate.covers(host), "{host}");
+        }
+        for host in [
+            "example.org",
+            "a.b.example.org",
+            "a.chat.example",
+            "example",
+            "192.0.2.8",
+            "localhost",
+            "",
+        ] {
+            assert!(!certificate.covers(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_told_from_one_that_its_issuer_did_not_sign() {
+        let (one, other) = (for_names(&["localhost"]), for_names(&["localhost"]));
+        assert_eq!(one.issuer, other.subject);
+        let (one, other) = (one.der, other.der);
+        assert!(is_signed_by(&one, &one));
+        assert!(!is_signed_by(&one, &other));
+        let chain = parse_chain(Path::new("cert.pem"), &[&one, &other]);
+        assert_eq!(chain[0].is_signed_by_next, Some(false));
+        assert_eq!(chain[1].is_signed_by_next, None);
+        assert!(chain[0].is_self_signed && chain[0].is_for_servers);
+        assert_eq!(chain[0].key, Key::Ecdsa);
+        assert_eq!(chain[0].refused_signature, None);
+    }
+
+    #[test]
+    fn what_is_made_here_is_found_right_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Inspected::of(dir.path()).pair, Pair::Absent));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        super::super::Tls::open(dir.path(), &["chat.example".to_owned()]).unwrap();
+        let found = Inspected::of(dir.path());
+        assert!(matches!(found.pair, Pair::Usable) && found.is_made_here);
+        let [leaf, ca] = found.chain.as_slice() else {
+            panic!("{:?}", found.chain)
+        };
+        assert_eq!(leaf.is_signed_by_next, Some(true));
+        assert!(!leaf.is_self_signed && ca.is_self_signed && ca.is_authority);
+        assert!(leaf.covers("chat.example") && leaf.covers("::1"));
+        assert_eq!(found.authority.as_ref().map(|ca| &ca.der), Some(&ca.der));
+        assert_eq!(found.key_modes.len(), 2);
+        assert!(found.key_modes.iter().all(|(_, mode)| *mode == 0o600));
+    }
+}

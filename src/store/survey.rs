@@ -1,0 +1,139 @@
+//! What can be told of a data directory from outside, whether a server runs on it or not.
+//!
+//! Takes no lock, writes nothing, and reads no more than the headers of the segments and the frames of two of them.
+//! A server may write meanwhile: what it says is then a moment old.
+
+use std::io;
+use std::path::Path;
+
+use super::api::OpenError;
+use super::check::known;
+use super::files::{FileSystem, RealFileSystem};
+use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
+use super::layout::{self, io_error};
+use super::open::load_state;
+use super::record::{self, Record};
+use crate::model::MsgId;
+
+/// Deeper than the index has directories.
+const DEPTH_MAX: u32 = 4;
+
+/// What is in a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    /// Bytes of journal and index.
+    pub bytes: u64,
+    /// About the first id that was given out.
+    pub oldest: MsgId,
+    /// The last id that was given out.
+    pub newest: MsgId,
+    /// Whether a domain was ever made; `None` where only the server can tell.
+    pub has_domains: Option<bool>,
+}
+
+/// Looks at a data directory. `None`: nothing has been stored there yet. Blocks on the disk.
+///
+/// # Errors
+/// No server would start on it: it is of a newer version, half restored, damaged where that shows at once, or cannot
+/// be read.
+pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
+    let files = &RealFileSystem;
+    match known(files, dir) {
+        Err(OpenError::Missing(_)) => return Ok(None),
+        known => known?,
+    }
+    let journal = dir.join(layout::JOURNAL);
+    if !journal.is_dir() {
+        return Ok(None);
+    }
+    let segments = list(files, &journal)?;
+    check_headers(files, &journal, &segments)?;
+    let state = load_state(files, dir)?;
+    let mut found = Found::default();
+    match segments.as_slice() {
+        [] => {}
+        [only] => found.read(files, &journal, *only, false)?,
+        [first, second, ..] => {
+            found.read(files, &journal, *first, true)?;
+            if found.oldest == 0 {
+                found.oldest = second.first_id;
+            }
+        }
+    }
+    if let [_, .., last] = segments.as_slice() {
+        found.read(files, &journal, *last, false)?;
+    }
+    let indexed = state.as_ref().map(|state| state.domains > 0);
+    let bytes = bytes(&journal, DEPTH_MAX) + bytes(&dir.join("db"), DEPTH_MAX);
+    Ok(Some(Survey {
+        bytes,
+        oldest: MsgId(found.oldest),
+        newest: MsgId(found.newest.max(state.map_or(0, |state| state.last_id))),
+        has_domains: match found.has_domains || segments.is_empty() {
+            true => Some(found.has_domains),
+            false => indexed,
+        },
+    }))
+}
+
+#[derive(Default)]
+struct Found {
+    /// 0 where there is none.
+    oldest: u64,
+    newest: u64,
+    has_domains: bool,
+}
+
+impl Found {
+    /// Reads a segment up to what is not right, which may be what a server is writing; or up to its first message.
+    fn read(
+        &mut self,
+        files: &dyn FileSystem,
+        journal: &Path,
+        name: SegmentName,
+        only_first: bool,
+    ) -> Result<(), OpenError> {
+        let path = name.path(journal);
+        let mut stream = SegmentStream::open(files, &path)?;
+        self.newest = self.newest.max(stream.header().last_id);
+        loop {
+            let step = stream.next().map_err(io_error("cannot read", &path))?;
+            let Step::Frame(frame) = step else {
+                return Ok(());
+            };
+            for record in frame.records().unwrap_or_default() {
+                match record::decode(record) {
+                    Ok(Record::Send { messages, .. }) => {
+                        let ids = || messages.iter().map(|message| message.id.0);
+                        self.newest = self.newest.max(ids().max().unwrap_or_default());
+                        if self.oldest == 0 {
+                            self.oldest = ids().min().unwrap_or_default();
+                        }
+                        if only_first {
+                            return Ok(());
+                        }
+                    }
+                    Ok(Record::Domain(_)) => self.has_domains = true,
+                    // What is wrong with it is for `check` to say.
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// What the files below a directory hold; those that vanish meanwhile do not count.
+fn bytes(dir: &Path, depth: u32) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let sizes = entries.filter_map(io::Result::ok).map(|entry| {
+        let Ok(metadata) = entry.metadata() else {
+            return 0;
+        };
+        match metadata.is_dir() {
+            true if depth > 0 => bytes(&entry.path(), depth - 1),
+            true => 0,
+            false => metadata.len(),
+        }
+    });
+    sizes.sum()
+}
