@@ -6,6 +6,7 @@
 
 mod backup;
 mod check;
+mod doctor;
 mod domain;
 mod live;
 mod logging;
@@ -46,6 +47,7 @@ Examples:
   relaybox domain add shop                       a domain for a project; prints its token
   relaybox token --domain shop --id alice        a token for one user, good for an hour
   relaybox backup /mnt/backup/relaybox           a copy of a running server, verified
+  relaybox doctor                                what keeps clients out or messages unsafe
 
 Settings come from flags, RELAYBOX_* variables and relaybox.toml, in this order.";
 
@@ -60,6 +62,7 @@ enum Command {
     Stats(live::StatsArgs),
     Sessions(live::SessionsArgs),
     Kick(live::KickArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Why a command did not end as asked.
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => live::stats(&args),
         Command::Sessions(args) => live::sessions(&args),
         Command::Kick(args) => live::kick(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,7 +32,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A clock this far behind the newest message is worth a warning: until it has caught up,
 /// messages carry times in its future.
-const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
+pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 
 /// Why the server could not be started. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]

@@ -54,6 +54,14 @@ pub fn request(data_dir: &Path, request: &Request) -> Result<Option<Response>, C
     Ok(Some(response))
 }
 
+/// The process of the server that runs on this data directory; `None` where none can be reached, or the system does
+/// not tell.
+pub fn process(data_dir: &Path) -> Option<u32> {
+    let stream = connect(data_dir).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+}
+
 fn connect(data_dir: &Path) -> io::Result<UnixStream> {
     let short = ShortPath::new(data_dir, SOCKET_NAME)?;
     UnixStream::connect(&short.path)

@@ -162,7 +162,7 @@ impl Signals {
 }
 
 /// Takes as many open files as the system lets this process have; `None`: no limit.
-fn raise_open_files_max() -> Option<u64> {
+pub(super) fn raise_open_files_max() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

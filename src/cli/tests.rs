@@ -24,7 +24,9 @@ fn every_setting_is_a_flag_of_serve_and_in_its_help() {
         assert!(help.contains(setting.flag), "{}", setting.flag);
         assert!(help.contains(setting.env), "{}", setting.env);
     }
-    for name in ["serve", "domain", "token", "backup", "restore", "check"] {
+    for name in [
+        "serve", "domain", "token", "backup", "restore", "check", "doctor",
+    ] {
         let help = command.find_subcommand_mut(name).unwrap();
         let help = help.render_help().to_string();
         assert!(help.contains("Examples:"), "{name}");
@@ -54,6 +56,8 @@ fn lines_are_taken_or_refused() {
         "check dir",
         "check dir --repair",
         "check --data d --repair",
+        "doctor",
+        "doctor --json --data d --listen 1 --host a --host b",
     ] {
         assert!(parse(line).is_ok(), "{line}");
     }
@@ -82,6 +86,7 @@ fn lines_are_taken_or_refused() {
         "check a b",
         "check dir --data d",
         "check --repair=yes",
+        "doctor now",
     ] {
         let error = parse(line).err();
         assert_eq!(error.map(|e| e.exit_code()), Some(2), "{line}");

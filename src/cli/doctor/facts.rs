@@ -1,0 +1,130 @@
+//! What was found out, before anybody judges it.
+//!
+//! Plain values: a test makes them up.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::net::inspect::{Certificate, Inspected};
+use crate::store::Survey;
+
+/// Everything that is judged, beside the settings.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// What is odd about the settings.
+    pub(super) warnings: Vec<String>,
+    /// The clock, in microseconds since the Unix epoch.
+    pub(super) now_us: u64,
+    /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
+    pub(super) is_synchronised: bool,
+    pub(super) server: Server,
+    /// The port of `listen`.
+    pub(super) listen: Port,
+    /// The port of `plain`, where there is one.
+    pub(super) plain: Option<Port>,
+    pub(super) certificates: Inspected,
+    /// Whether certificates can be written where they are expected.
+    pub(super) certificates_writable: bool,
+    pub(super) open_files: OpenFiles,
+    pub(super) data: Directory,
+    /// Where the data directory is, or would be.
+    pub(super) disk: Option<Disk>,
+    /// What is stored, or why no server would start on it.
+    pub(super) store: Result<Option<Survey>, String>,
+}
+
+/// Whether a server runs on the data directory.
+#[derive(Debug)]
+pub(super) enum Server {
+    None,
+    /// It answers on its socket.
+    Running {
+        /// Its process, where the system tells.
+        process: Option<u32>,
+        /// How many domains it has.
+        domains: usize,
+    },
+    /// Its socket is there, but it cannot be asked.
+    Unreachable(String),
+}
+
+/// What became of trying a port.
+#[derive(Debug)]
+pub(super) enum Port {
+    /// Port 0: there is nothing to try.
+    Any,
+    /// It can be listened on.
+    Free,
+    /// It cannot.
+    Taken(io::Error),
+    /// Beside a running server: something accepts connections there.
+    Answers,
+    /// Beside a running server: this certificate is shown there.
+    Shows(Box<Certificate>),
+    /// Beside a running server: there is something else.
+    Other(String),
+}
+
+/// What bounds connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenFiles {
+    /// `None`: nothing.
+    pub(super) limit: Option<u64>,
+    /// Connections that the settings ask for.
+    pub(super) connections: usize,
+    /// Whether the limit is the running server's own.
+    pub(super) of_server: bool,
+}
+
+/// The data directory.
+#[derive(Debug)]
+pub(super) enum Directory {
+    /// There is none yet.
+    Absent {
+        /// Whether it can be made.
+        can_be_made: bool,
+    },
+    /// It cannot be looked into.
+    Unreadable(io::Error),
+    There(Rights),
+}
+
+/// Who may do what in the data directory.
+#[derive(Debug)]
+pub(super) struct Rights {
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// Its owner.
+    pub(super) owner: u32,
+    /// Who looks.
+    pub(super) user: u32,
+    /// Something in it that belongs to another than the directory, and to whom.
+    pub(super) foreign: Option<(PathBuf, u32)>,
+    /// Whether a file could be written, made durable, and removed.
+    pub(super) written: io::Result<()>,
+}
+
+/// The file system of the data directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disk {
+    pub(super) kind: Kind,
+    pub(super) total_bytes: u64,
+    /// For those who are not root.
+    pub(super) free_bytes: u64,
+    /// Files that there can be; 0 where that is not bounded.
+    pub(super) total_files: u64,
+    pub(super) free_files: u64,
+}
+
+/// What kind of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One that keeps what it says it has kept, as far as is known.
+    Disk,
+    /// In memory.
+    Memory(&'static str),
+    /// The top layer of a container.
+    Layer(&'static str),
+    /// On another machine.
+    Network(&'static str),
+}

@@ -1,0 +1,147 @@
+//! What a check comes to, for people and for scripts.
+//!
+//! Invariant: the names of the checks do not change; scripts rely on them.
+
+use serde_json::{Value, json};
+
+use super::super::output;
+use super::super::progress::counted;
+
+macro_rules! checks {
+    ($($check:ident $name:literal;)*) => {
+        /// What was looked at.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Check { $($check),* }
+
+        impl Check {
+            /// All of them.
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$check),*];
+
+            /// Its name, for good.
+            pub(super) fn name(self) -> &'static str {
+                match self { $(Self::$check => $name),* }
+            }
+        }
+    };
+}
+
+checks! {
+    Settings "settings";
+    Server "server";
+    Port "port";
+    PlainPort "plain-port";
+    Listen "listen";
+    Plain "plain";
+    HistoryOpen "history-open";
+    CertificateFiles "certificate-files";
+    CertificateKey "certificate-key";
+    CertificateNames "certificate-names";
+    CertificateDates "certificate-dates";
+    CertificateChain "certificate-chain";
+    CertificateUse "certificate-use";
+    CertificateServed "certificate-served";
+    CertificateAuthority "certificate-authority";
+    KeyRights "key-rights";
+    Clock "clock";
+    OpenFiles "open-files";
+    DataDirectory "data-directory";
+    DataRights "data-rights";
+    FileSystem "file-system";
+    DiskSpace "disk-space";
+    Retention "retention";
+    Store "store";
+    Domains "domains";
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// As it should be.
+    Ok,
+    /// Works, but not for everybody or not for ever.
+    Warning,
+    /// Keeps clients out or messages unsafe.
+    Problem,
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) check: Check,
+    pub(super) state: State,
+    /// What is the matter, and what to do about it.
+    pub(super) says: String,
+}
+
+/// All lines, in the order in which they are told.
+#[derive(Debug, Default)]
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Findings {
+    pub(super) fn ok(&mut self, check: Check, says: impl Into<String>) {
+        self.add(check, State::Ok, says.into());
+    }
+
+    pub(super) fn warning(&mut self, check: Check, says: impl Into<String>) {
+        self.add(check, State::Warning, says.into());
+    }
+
+    pub(super) fn problem(&mut self, check: Check, says: impl Into<String>) {
+        self.add(check, State::Problem, says.into());
+    }
+
+    pub(super) fn add(&mut self, check: Check, state: State, says: String) {
+        self.0.push(Finding { check, state, says });
+    }
+
+    /// Whether nothing was found of this check that is not as it should be.
+    pub(super) fn is_ok(&self, check: Check) -> bool {
+        let mut of_it = self.0.iter().filter(|finding| finding.check == check);
+        of_it.all(|finding| finding.state == State::Ok)
+    }
+
+    pub(super) fn count(&self, state: State) -> u64 {
+        let counted = self.0.iter().filter(|finding| finding.state == state);
+        counted.count() as u64
+    }
+
+    /// One line for each.
+    pub(super) fn text(&self) -> String {
+        let line = |finding: &Finding| {
+            let (state, check) = (finding.state.name(), finding.check.name());
+            output::plain(&format!("{state:<8} {check}: {}", finding.says))
+        };
+        let lines: Vec<_> = self.0.iter().map(line).collect();
+        lines.join("\n")
+    }
+
+    /// All in a line.
+    pub(super) fn summary(&self) -> String {
+        let problems = counted(self.count(State::Problem), "problem");
+        let warnings = counted(self.count(State::Warning), "warning");
+        format!("{problems}, {warnings}")
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let check = |finding: &Finding| {
+            let (state, check) = (finding.state.name(), finding.check.name());
+            json!({"check": check, "state": state, "says": finding.says})
+        };
+        json!({
+            "problems": self.count(State::Problem),
+            "warnings": self.count(State::Warning),
+            "checks": self.0.iter().map(check).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! The data directory and the file system that it is on.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{statfs, statvfs};
+use rustix::process::geteuid;
+
+use super::super::facts::{Directory, Disk, Kind, Rights};
+use super::can_write_in;
+
+/// Files that are looked at for their owner.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Looks at the data directory, and tries to write in it.
+pub(super) fn directory(dir: &Path) -> Directory {
+    let metadata = match fs::metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => metadata,
+        Ok(_) => return Directory::Unreadable(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Directory::Absent {
+                can_be_made: can_write_in(dir),
+            };
+        }
+        Err(error) => return Directory::Unreadable(error),
+    };
+    let owner = metadata.uid();
+    Directory::There(Rights {
+        mode: metadata.mode() & 0o7777,
+        owner,
+        user: geteuid().as_raw(),
+        // A server of root's writes everything.
+        foreign: if owner == 0 {
+            None
+        } else {
+            foreign(dir, owner)
+        },
+        written: probe(dir),
+    })
+}
+
+/// The first that another owns, of what is in the directory and in its journal.
+fn foreign(dir: &Path, owner: u32) -> Option<(PathBuf, u32)> {
+    let dirs = [dir.to_owned(), dir.join("journal")];
+    let entries = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok());
+    let entries = entries.flatten().filter_map(Result::ok).take(ENTRIES_MAX);
+    let mut owners = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.uid())));
+    owners.find(|(_, other)| *other != owner)
+}
+
+/// Writes a file, makes it durable, and removes it.
+fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join(format!(".doctor-{}", std::process::id()));
+    let mut how = OpenOptions::new();
+    let mut file = how.write(true).create_new(true).mode(0o600).open(&path)?;
+    let written = file
+        .write_all(b"relaybox doctor\n")
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(dir)?.sync_all());
+    let removed = fs::remove_file(&path);
+    written.and(removed)
+}
+
+/// The file system that the directory is on, or would be.
+pub(super) fn disk(dir: &Path) -> Option<Disk> {
+    let dir = std::path::absolute(dir).ok()?;
+    let nearest = dir.ancestors().find(|dir| dir.is_dir())?;
+    let room = statvfs(nearest).ok()?;
+    Some(Disk {
+        kind: kind(statfs(nearest).ok()?.f_type as u64 & 0xffff_ffff),
+        total_bytes: room.f_blocks.saturating_mul(room.f_frsize),
+        free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+        total_files: room.f_files,
+        free_files: room.f_favail,
+    })
+}
+
+/// By its magic number (statfs(2)).
+fn kind(magic: u64) -> Kind {
+    match magic {
+        0x0102_1994 => Kind::Memory("tmpfs"),
+        0x8584_58f6 => Kind::Memory("ramfs"),
+        0x794c_7630 => Kind::Layer("overlayfs"),
+        0x6969 => Kind::Network("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Kind::Network("SMB"),
+        0x0102_1997 => Kind::Network("9p"),
+        0x00c3_6400 => Kind::Network("CephFS"),
+        _ => Kind::Disk,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_probe_leaves_nothing_and_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        probe(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let missing = probe(&dir.path().join("missing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_is_on_the_disk_of_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let absent = dir.path().join("a/b");
+        let (here, there) = (disk(dir.path()).unwrap(), disk(&absent).unwrap());
+        assert_eq!(
+            (here.kind, here.total_bytes),
+            (there.kind, there.total_bytes)
+        );
+        assert!(here.total_bytes >= here.free_bytes && here.total_bytes > 0);
+        assert!(matches!(
+            directory(&absent),
+            Directory::Absent { can_be_made: true }
+        ));
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(matches!(directory(&file), Directory::Unreadable(_)));
+        assert!(!can_write_in(&file.join("below")));
+    }
+
+    #[test]
+    fn file_systems_are_known_by_their_number() {
+        assert_eq!(kind(0xef53), Kind::Disk);
+        assert_eq!(kind(0x0102_1994), Kind::Memory("tmpfs"));
+        assert_eq!(kind(0x6969), Kind::Network("NFS"));
+    }
+}

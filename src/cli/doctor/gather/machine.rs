@@ -1,0 +1,46 @@
+//! What Linux tells of its clock and of a process' limits.
+
+use std::path::Path;
+
+/// Exists while systemd-timesyncd keeps the clock (systemd-timesyncd.service, "Files").
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+/// Whether it is known that the clock is set from the network. Other services leave no such mark.
+pub(super) fn is_synchronised() -> bool {
+    Path::new(SYNCHRONISED).exists()
+}
+
+/// The open-file limit of a process, `None` in it for no limit; `None` where it is not to be known.
+pub(super) fn open_files_of(process: u32) -> Option<Option<u64>> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    parse_open_files(&limits)
+}
+
+/// A line such as `Max open files            1024                 524288               files`.
+fn parse_open_files(limits: &str) -> Option<Option<u64>> {
+    let mut lines = limits.lines();
+    let rest = lines.find_map(|line| line.strip_prefix("Max open files"))?;
+    match rest.split_whitespace().next()? {
+        "unlimited" => Some(None),
+        soft => soft.parse().ok().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+            Max processes             7823                 7823                 processes\n\
+            Max open files            1024                 524288               files\n";
+        assert_eq!(parse_open_files(limits), Some(Some(1024)));
+        let unlimited = limits.replace("1024  ", "unlimited ");
+        assert_eq!(parse_open_files(&unlimited), Some(None));
+        for other in ["", "Max open files", "Max open files  x  y  files"] {
+            assert_eq!(parse_open_files(other), None, "{other}");
+        }
+        assert!(open_files_of(std::process::id()).is_some());
+    }
+}

@@ -1,0 +1,78 @@
+//! Finds the facts out, with no more harm than a probe file that is removed again.
+//!
+//! What cannot be found out is said to be unknown, never guessed. Invariant: every wait has a deadline.
+
+mod disk;
+mod machine;
+mod ports;
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::super::setting_args::{All, SettingArgs};
+use super::super::{Failure, serve};
+use super::facts::{Facts, OpenFiles, Server};
+use crate::admin::{self, Request, Response};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::net::inspect::Inspected;
+use crate::store;
+
+/// The settings as `serve` would have them, and everything that is judged beside them.
+pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
+    let asked = args.load(None)?;
+    let server = server(&asked.config.data);
+    let of_server = match server {
+        Server::Running { process, .. } => process.and_then(machine::open_files_of),
+        _ => None,
+    };
+    let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
+    let config = args.load(limit)?.config;
+    let (listen, plain) = ports::probe(&config, &server)?;
+    let facts = Facts {
+        warnings: asked.warnings,
+        now_us: SystemClock.now_us(),
+        is_synchronised: machine::is_synchronised(),
+        server,
+        listen,
+        plain,
+        certificates: Inspected::of(&config.certs),
+        certificates_writable: can_write_in(&config.certs),
+        open_files: OpenFiles {
+            limit,
+            connections: asked.config.connections_max,
+            of_server: of_server.is_some(),
+        },
+        data: disk::directory(&config.data),
+        disk: disk::disk(&config.data),
+        store: store::survey(&config.data).map_err(|error| error.to_string()),
+    };
+    Ok((config, facts))
+}
+
+fn server(data: &Path) -> Server {
+    match admin::request(data, &Request::DomainList {}) {
+        Ok(None) => Server::None,
+        Ok(Some(Response::Domains { list })) => Server::Running {
+            process: admin::process(data),
+            domains: list.len(),
+        },
+        Ok(Some(Response::Refused { sentence })) => Server::Unreachable(sentence),
+        Ok(Some(_)) => Server::Unreachable("the server gave an answer to another order".to_owned()),
+        Err(error) => Server::Unreachable(error.to_string()),
+    }
+}
+
+/// Whether files can be made in a directory, which may have to be made, too.
+fn can_write_in(dir: &Path) -> bool {
+    let Ok(dir) = std::path::absolute(dir) else {
+        return false;
+    };
+    let nearest = dir
+        .ancestors()
+        .find(|dir| fs::symlink_metadata(dir).is_ok());
+    nearest
+        .is_some_and(|dir| dir.is_dir() && access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+}

@@ -1,0 +1,138 @@
+//! Where the server listens, and who gets at it.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use super::super::facts::{Facts, Port};
+use super::super::finding::{Check, Findings};
+use super::{is_loopback, runs};
+use crate::config::Config;
+
+pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
+    port(
+        Check::Port,
+        "--listen",
+        config.listen,
+        &facts.listen,
+        facts,
+        out,
+    );
+    if let (Some(address), Some(tried)) = (config.plain, &facts.plain) {
+        port(Check::PlainPort, "--plain", address, tried, facts, out);
+    }
+    reach(config, out);
+    plain(config, out);
+    history_open(config, out);
+}
+
+fn port(
+    check: Check,
+    flag: &str,
+    address: SocketAddr,
+    tried: &Port,
+    facts: &Facts,
+    out: &mut Findings,
+) {
+    match tried {
+        Port::Any => out.warning(
+            check,
+            format!(
+                "port 0 takes another port at each start: give clients one that stays, with {flag}"
+            ),
+        ),
+        Port::Free if runs(facts) => out.warning(
+            check,
+            format!(
+                "a server runs, but nothing listens on {address}: it was started with other \
+                 settings"
+            ),
+        ),
+        Port::Free => out.ok(check, format!("{address} is free")),
+        Port::Answers | Port::Shows(_) => {
+            out.ok(check, format!("the running server answers on {address}"));
+        }
+        Port::Other(why) => out.problem(
+            check,
+            format!("a server runs, but what is at {address} is not it: {why}"),
+        ),
+        Port::Taken(error) => {
+            let advice = match error.kind() {
+                ErrorKind::AddrInUse => {
+                    format!("another program has it: end that, or choose another port with {flag}")
+                }
+                ErrorKind::PermissionDenied => format!(
+                    "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another \
+                     with {flag}"
+                ),
+                ErrorKind::AddrNotAvailable => format!(
+                    "this machine does not have that address; 0.0.0.0 or [::] in {flag} is all \
+                     that it has"
+                ),
+                _ => error.to_string(),
+            };
+            out.problem(check, format!("{address} cannot be listened on: {advice}"));
+        }
+    }
+}
+
+fn reach(config: &Config, out: &mut Findings) {
+    let listen = config.listen;
+    match config.plain {
+        _ if !is_loopback(listen) => out.ok(
+            Check::Listen,
+            format!("other machines may connect to {listen}, where firewalls let them"),
+        ),
+        None => out.warning(
+            Check::Listen,
+            format!(
+                "only programs on this machine can connect to {listen}: for others, give --listen \
+                 0.0.0.0:{} or [::]",
+                listen.port()
+            ),
+        ),
+        Some(_) => out.ok(
+            Check::Listen,
+            format!("only programs on this machine can connect to {listen}: a proxy, it seems"),
+        ),
+    }
+}
+
+fn plain(config: &Config, out: &mut Findings) {
+    match config.plain {
+        Some(address) if !is_loopback(address) => out.warning(
+            Check::Plain,
+            format!(
+                "tokens and messages pass unencrypted to {address}: leave that to a proxy on this \
+                 machine (--plain 127.0.0.1:{}), or to a network that nobody else is in",
+                address.port()
+            ),
+        ),
+        Some(address) => out.ok(
+            Check::Plain,
+            format!("what comes unencrypted to {address} does not leave this machine"),
+        ),
+        None => out.ok(Check::Plain, "everything is encrypted"),
+    }
+}
+
+fn history_open(config: &Config, out: &mut Findings) {
+    if !config.history_open {
+        out.ok(Check::HistoryOpen, "reading the history takes a token");
+        return;
+    }
+    let mut addresses = [Some(config.listen), config.plain].into_iter().flatten();
+    match addresses.find(|address| !is_loopback(*address)) {
+        Some(address) => out.warning(
+            Check::HistoryOpen,
+            format!(
+                "whoever reaches {address} reads every mailbox without a token: is that network \
+                 trusted? Else take history_open out of the settings"
+            ),
+        ),
+        None => out.ok(
+            Check::HistoryOpen,
+            "every program on this machine, and whatever it passes on, reads the history without \
+             a token",
+        ),
+    }
+}

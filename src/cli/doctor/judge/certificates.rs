@@ -1,0 +1,262 @@
+//! Whether clients accept the certificate, now and for some time to come: files, names, dates.
+
+use std::net::IpAddr;
+
+use super::super::super::progress::counted;
+use super::super::facts::Facts;
+use super::super::finding::{Check, Findings};
+use super::{DAY_S, date, is_loopback, now_s, runs, trust};
+use crate::config::Config;
+use crate::net::CertificateError;
+use crate::net::inspect::{Certificate, Inspected, Pair};
+
+/// A certificate of other origin is to be renewed when less than this is left.
+const LEFT_DAYS_MIN: i64 = 21;
+/// A made one is made anew when 30 are left; a running server does so within seconds.
+const LEFT_DAYS_MIN_MADE: i64 = 29;
+/// Apple's clients refuse certificates that are good for longer, whoever signed them.
+const GOOD_DAYS_MAX: i64 = 825;
+/// Names that are told.
+const NAMES_TOLD_MAX: usize = 5;
+
+pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
+    let found = &facts.certificates;
+    files(facts, out);
+    rights(found, out);
+    if matches!(found.pair, Pair::Absent) && config.host.is_empty() && !is_loopback(config.listen) {
+        out.warning(
+            Check::CertificateNames,
+            "the certificate that is made will be for this machine only, and clients on others \
+             will refuse it: give the server's name with --host",
+        );
+    }
+    if let Some(leaf) = found.chain.first() {
+        names(config, facts, leaf, out);
+        dates(facts, leaf, out);
+    }
+    trust::judge(facts, out);
+}
+
+fn files(facts: &Facts, out: &mut Findings) {
+    let found = &facts.certificates;
+    let (certificate, key) = (found.certificate.display(), found.key.display());
+    match &found.pair {
+        Pair::Usable => {
+            let fit = format!("{certificate} and {key} can be served");
+            out.ok(Check::CertificateFiles, fit);
+            out.ok(Check::CertificateKey, "the key is that of the certificate");
+        }
+        Pair::Unusable(error @ CertificateError::Mismatch { .. }) => {
+            out.problem(
+                Check::CertificateKey,
+                format!("{error}: put the files of one certificate there, both"),
+            );
+        }
+        Pair::Unusable(error) => out.problem(
+            Check::CertificateFiles,
+            format!("{error}: no server starts with that"),
+        ),
+        Pair::Absent if runs(facts) => out.warning(
+            Check::CertificateFiles,
+            format!(
+                "{certificate} and {key} are gone: the running server goes on with what it has, \
+                 and the next start makes others"
+            ),
+        ),
+        Pair::Absent if facts.certificates_writable => out.ok(
+            Check::CertificateFiles,
+            format!(
+                "there is no {certificate} yet: the first start makes it, and a CA that clients \
+                 have to trust"
+            ),
+        ),
+        Pair::Absent => out.problem(
+            Check::CertificateFiles,
+            format!(
+                "there is no {certificate}, and it cannot be made: let the server write there \
+                 (--certs), or put a certificate there"
+            ),
+        ),
+    }
+}
+
+fn rights(found: &Inspected, out: &mut Findings) {
+    for (file, mode) in &found.key_modes {
+        let file = file.display();
+        if mode & 0o007 != 0 {
+            out.warning(
+                Check::KeyRights,
+                format!(
+                    "every user of this machine can get at {file} (mode {mode:04o}): chmod 600 \
+                     {file}"
+                ),
+            );
+        }
+    }
+    if !found.key_modes.is_empty() && out.is_ok(Check::KeyRights) {
+        out.ok(
+            Check::KeyRights,
+            "no key is open to all users of this machine",
+        );
+    }
+}
+
+fn names(config: &Config, facts: &Facts, leaf: &Certificate, out: &mut Findings) {
+    let check = Check::CertificateNames;
+    let addresses = leaf.addresses.iter().map(ToString::to_string);
+    let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
+    let Some(told) = enumerate(&names) else {
+        return out.problem(
+            check,
+            "the certificate names no host (subject alternative names), and clients look at \
+             nothing else: have it issued for the server's names",
+        );
+    };
+    let missing: Vec<String> = config
+        .host
+        .iter()
+        .filter(|host| !leaf.covers(host))
+        .cloned()
+        .collect();
+    if let Some(missing) = enumerate(&missing) {
+        let says = format!("the certificate is for {told}, not for {missing}");
+        if !facts.certificates.is_made_here {
+            out.problem(
+                check,
+                format!(
+                    "{says} (--host): clients that connect by that name refuse it; have one \
+                     issued for it"
+                ),
+            );
+        } else if runs(facts) {
+            out.warning(
+                check,
+                format!("{says}: start the server again, and it is made anew"),
+            );
+        } else {
+            renewal(check, &says, facts, out);
+        }
+        return;
+    }
+    let mut names = leaf.dns_names.iter();
+    let is_local = names.all(|name| name.eq_ignore_ascii_case("localhost"))
+        && leaf.addresses.iter().all(IpAddr::is_loopback);
+    if is_local && !is_loopback(config.listen) {
+        let how = match facts.certificates.is_made_here {
+            true => "give the server's name with --host",
+            false => "have one issued for the server's name",
+        };
+        out.warning(
+            check,
+            format!(
+                "the certificate is for this machine only ({told}), and clients on others refuse \
+                 it: {how}"
+            ),
+        );
+        return;
+    }
+    let not_local = match leaf.covers("localhost") {
+        true => "",
+        false => " (not for localhost)",
+    };
+    out.ok(check, format!("the certificate is for {told}{not_local}"));
+}
+
+/// A made certificate that is not right any more: the next start makes another, if it can.
+fn renewal(check: Check, says: &str, facts: &Facts, out: &mut Findings) {
+    match facts.certificates_writable {
+        true => out.ok(check, format!("{says}, and is made anew at the next start")),
+        false => {
+            let file = facts.certificates.certificate.display();
+            out.problem(
+                check,
+                format!("{says}, and {file} cannot be made anew: let the server write there"),
+            );
+        }
+    }
+}
+
+/// Some of the names; `None` where there are none.
+fn enumerate(names: &[String]) -> Option<String> {
+    let told: Vec<&str> = names
+        .iter()
+        .take(NAMES_TOLD_MAX)
+        .map(String::as_str)
+        .collect();
+    let more = match names.len().saturating_sub(NAMES_TOLD_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!told.is_empty()).then(|| told.join(", ") + &more)
+}
+
+fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
+    let check = Check::CertificateDates;
+    let now_s = now_s(facts);
+    let is_made_here = facts.certificates.is_made_here;
+    let end = date(leaf.not_after_s);
+    let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
+    if leaf.not_before_s > now_s {
+        let begin = date(leaf.not_before_s);
+        out.problem(
+            check,
+            format!(
+                "the certificate is good from {begin} on only, and clients refuse it until then: \
+                 is this machine's clock right?"
+            ),
+        );
+    } else if is_made_here && !runs(facts) && left_days < LEFT_DAYS_MIN_MADE {
+        renewal(check, &format!("the certificate ends on {end}"), facts, out);
+    } else if leaf.not_after_s <= now_s {
+        let advice = match is_made_here {
+            true => "the running server could not make it anew, and its log says why",
+            false => "put a new one in its place, which a running server takes by itself",
+        };
+        out.problem(
+            check,
+            format!("the certificate expired on {end}, and clients refuse it: {advice}"),
+        );
+    } else if is_made_here && left_days < LEFT_DAYS_MIN_MADE {
+        out.warning(
+            check,
+            format!(
+                "the certificate ends on {end}, and the running server could not make it anew: \
+                 its log says why"
+            ),
+        );
+    } else if !is_made_here && left_days < LEFT_DAYS_MIN {
+        let left = counted(left_days.unsigned_abs(), "day");
+        out.warning(
+            check,
+            format!(
+                "the certificate ends on {end}, in {left}: renew it, and a running server takes \
+                 the new one by itself"
+            ),
+        );
+    }
+    for issuer in facts.certificates.chain.iter().skip(1) {
+        if issuer.not_after_s <= now_s {
+            let (subject, end) = (&issuer.subject, date(issuer.not_after_s));
+            out.problem(
+                check,
+                format!(
+                    "the certificate of its issuer ({subject}) expired on {end}, and clients \
+                     refuse both: take the chain that the CA has now"
+                ),
+            );
+        }
+    }
+    let good_days = leaf.not_after_s.saturating_sub(leaf.not_before_s) / DAY_S;
+    if good_days > GOOD_DAYS_MAX {
+        out.warning(
+            check,
+            format!(
+                "the certificate is good for {good_days} days, and Apple's clients refuse more \
+                 than {GOOD_DAYS_MAX}: have one issued for less"
+            ),
+        );
+    }
+    if !out.0.iter().any(|finding| finding.check == check) {
+        out.ok(check, format!("the certificate is good until {end}"));
+    }
+}

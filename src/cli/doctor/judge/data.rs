@@ -1,0 +1,293 @@
+//! Whether messages are safe where they are, and for how long there is room.
+
+use super::super::super::progress::{bytes, count, counted};
+use super::super::facts::{Directory, Disk, Facts, Kind, Rights, Server};
+use super::super::finding::{Check, Findings};
+use crate::config::Config;
+use crate::model::Retention;
+use crate::store::Survey;
+
+/// A disk or its file table with less than this left is nearly full.
+const FREE_PERCENT_MIN: u64 = 10;
+/// Segments that have to fit: one that is begun, and one that is made anew meanwhile.
+const SEGMENTS_MIN: u64 = 2;
+/// Files that have to fit: segments and the index.
+const FILES_MIN: u64 = 64;
+/// Growth over less time says little.
+const GROWTH_US_MIN: u64 = DAY_US;
+/// With less time left the operator is told.
+const LEFT_DAYS_MIN: u64 = 30;
+
+const DAY_US: u64 = 24 * 3600 * 1_000_000;
+
+pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
+    let dir = config.data.display().to_string();
+    directory(&dir, &facts.data, out);
+    let store = match &facts.store {
+        Ok(store) => *store,
+        Err(why) => {
+            out.problem(
+                Check::Store,
+                format!("no server starts on this data directory: {why}"),
+            );
+            None
+        }
+    };
+    if let Some(disk) = &facts.disk {
+        file_system(disk.kind, out);
+        space(config, disk, out);
+        retention(&config.retention, disk, store.as_ref(), out);
+    }
+    if let Some(store) = &store {
+        let size = bytes(store.bytes);
+        out.ok(
+            Check::Store,
+            format!("{size} of journal and index; `relaybox check` reads them all"),
+        );
+    }
+    domains(config, facts, store.as_ref(), out);
+}
+
+fn directory(dir: &str, data: &Directory, out: &mut Findings) {
+    let check = Check::DataDirectory;
+    match data {
+        Directory::Absent { can_be_made: true } => {
+            out.ok(
+                check,
+                format!("there is no {dir} yet: the first start makes it"),
+            );
+        }
+        Directory::Absent { can_be_made: false } => out.problem(
+            check,
+            format!(
+                "there is no {dir}, and this user cannot make it: make it, for the server's user \
+                 (--data)"
+            ),
+        ),
+        Directory::Unreadable(error) => out.problem(
+            check,
+            format!("{dir} cannot be used: {error}; it has to be a directory of the server's user"),
+        ),
+        Directory::There(rights) => {
+            match &rights.written {
+                Ok(()) => out.ok(
+                    check,
+                    format!("a file in {dir} can be written and made durable"),
+                ),
+                Err(error) => out.problem(
+                    check,
+                    format!(
+                        "a file in {dir} cannot be written and made durable: {error}; nothing is \
+                         accepted then"
+                    ),
+                ),
+            }
+            owners(dir, rights, out);
+        }
+    }
+}
+
+fn owners(dir: &str, rights: &Rights, out: &mut Findings) {
+    let check = Check::DataRights;
+    let Rights {
+        mode, owner, user, ..
+    } = *rights;
+    let root = 0;
+    if let Some((path, other)) = &rights.foreign {
+        out.problem(
+            check,
+            format!(
+                "{} belongs to user {other}, but {dir} to user {owner}, whose server cannot write \
+                 it: chown -R {owner} {dir}",
+                path.display()
+            ),
+        );
+    }
+    let chmod = format!("chmod 700 {dir}");
+    if mode & 0o002 != 0 {
+        out.problem(
+            check,
+            format!(
+                "every user of this machine may remove and replace what is in {dir} (mode \
+                 {mode:04o}): {chmod}"
+            ),
+        );
+    } else if mode & 0o020 != 0 {
+        out.warning(
+            check,
+            format!("its group may remove and replace what is in {dir} (mode {mode:04o}): {chmod}"),
+        );
+    } else if mode & 0o007 != 0 {
+        out.warning(
+            check,
+            format!(
+                "every user of this machine may look into {dir} (mode {mode:04o}), which holds \
+                 messages and signing keys: {chmod}"
+            ),
+        );
+    }
+    if user != owner && user == root {
+        out.warning(
+            check,
+            format!(
+                "{dir} belongs to user {owner}, but this ran as root, who may do everything: run \
+                 it as that user to know what the server may"
+            ),
+        );
+    } else if user != owner {
+        out.warning(
+            check,
+            format!("{dir} belongs to user {owner}, but this is user {user}"),
+        );
+    }
+    if out.is_ok(check) {
+        out.ok(check, format!("{dir} is closed to other users"));
+    }
+}
+
+fn file_system(kind: Kind, out: &mut Findings) {
+    let check = Check::FileSystem;
+    match kind {
+        Kind::Disk => out.ok(check, "one that outlives a restart"),
+        Kind::Memory(name) => out.warning(
+            check,
+            format!(
+                "{name} is memory: everything is lost when this machine restarts; choose a \
+                 directory on a disk (--data)"
+            ),
+        ),
+        Kind::Layer(name) => out.warning(
+            check,
+            format!(
+                "{name} goes with its container, and every message with it: put the data \
+                 directory on a volume"
+            ),
+        ),
+        Kind::Network(name) => out.warning(
+            check,
+            format!(
+                "{name} is on another machine: locks and fsync may not hold there, and every send \
+                 waits for it; take a local disk, and back up to that one"
+            ),
+        ),
+    }
+}
+
+/// Whether less than a tenth is left.
+fn is_short(free: u64, total: u64) -> bool {
+    u128::from(free) * 100 < u128::from(total) * u128::from(FREE_PERCENT_MIN)
+}
+
+fn space(config: &Config, disk: &Disk, out: &mut Findings) {
+    let check = Check::DiskSpace;
+    let needed = config.segment_bytes.saturating_mul(SEGMENTS_MIN);
+    let (free, total) = (bytes(disk.free_bytes), bytes(disk.total_bytes));
+    if disk.free_bytes < needed {
+        out.problem(
+            check,
+            format!(
+                "{free} are free, and two journal files take {}: sends are about to be refused; \
+                 make room",
+                bytes(needed)
+            ),
+        );
+    } else if is_short(disk.free_bytes, disk.total_bytes) {
+        out.warning(
+            check,
+            format!("{free} of {total} are free: make room before it is full"),
+        );
+    }
+    // Some file systems have no table that could be full.
+    let files = count(disk.free_files);
+    if disk.total_files > 0 && disk.free_files < FILES_MIN {
+        out.problem(
+            check,
+            format!(
+                "{files} more files (inodes) can be made, and sends are about to be refused: \
+                 remove files"
+            ),
+        );
+    } else if is_short(disk.free_files, disk.total_files) {
+        let all = count(disk.total_files);
+        out.warning(
+            check,
+            format!("{files} of {all} files (inodes) are free: remove some before none is"),
+        );
+    }
+    if out.is_ok(check) {
+        out.ok(check, format!("{free} of {total} are free"));
+    }
+}
+
+fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &mut Findings) {
+    let check = Check::Retention;
+    if let Some(kept) = retention.all {
+        let kept = humantime::format_duration(kept);
+        return out.ok(
+            check,
+            format!("messages are kept for {kept}, where a domain has no time of its own"),
+        );
+    }
+    let growth = store.and_then(growth_per_day);
+    let left_days = growth.map(|growth| disk.free_bytes / growth.max(1));
+    let is_soon = left_days.is_some_and(|days| days < LEFT_DAYS_MIN);
+    if !is_soon && !is_short(disk.free_bytes, disk.total_bytes) {
+        return out.ok(check, "messages are kept for ever, and there is room");
+    }
+    let stored = store.map_or(0, |store| store.bytes);
+    let pace = match (growth, left_days) {
+        (Some(growth), Some(days)) => format!(
+            " and grow by about {} a day, for which there is room for {}",
+            bytes(growth),
+            counted(days, "day")
+        ),
+        _ => String::new(),
+    };
+    out.warning(
+        check,
+        format!(
+            "messages are kept for ever; they take {}{pace}: set --retention, or give them a \
+             larger disk",
+            bytes(stored)
+        ),
+    );
+}
+
+/// Bytes a day, over all the time that there is.
+fn growth_per_day(store: &Survey) -> Option<u64> {
+    let time_us = store.newest.0.saturating_sub(store.oldest.0);
+    if store.oldest.0 == 0 || time_us < GROWTH_US_MIN {
+        return None;
+    }
+    let growth = u128::from(store.bytes) * u128::from(DAY_US) / u128::from(time_us);
+    u64::try_from(growth).ok()
+}
+
+fn domains(config: &Config, facts: &Facts, store: Option<&Survey>, out: &mut Findings) {
+    let check = Check::Domains;
+    match (&facts.server, store.and_then(|store| store.has_domains)) {
+        (Server::Running { domains: 0, .. }, _) => out.warning(
+            check,
+            "the running server has no domain, and nobody can log in: relaybox domain add NAME",
+        ),
+        (Server::Running { domains, .. }, _) => {
+            out.ok(
+                check,
+                format!(
+                    "the running server has {}",
+                    counted(*domains as u64, "domain")
+                ),
+            );
+        }
+        _ if !config.token.is_empty() => {
+            let declared = counted(config.token.len() as u64, "project token");
+            out.ok(check, format!("the settings declare {declared}"));
+        }
+        (_, Some(true)) => out.ok(check, "some have been made: relaybox domain list"),
+        (_, Some(false)) => out.ok(check, FIRST_START),
+        (_, None) if facts.store.as_ref().is_ok_and(Option::is_none) => out.ok(check, FIRST_START),
+        (_, None) => {}
+    }
+}
+
+const FIRST_START: &str = "there is none yet: the first start makes `demo` and prints its token";

@@ -1,0 +1,89 @@
+//! The clock and the open-file limit.
+
+use std::time::Duration;
+
+use super::super::super::progress::{count, time};
+use super::super::facts::{Facts, OpenFiles};
+use super::super::finding::{Check, Findings};
+use super::runs;
+use crate::config::limits::RESERVED_FILES;
+use crate::server::CLOCK_BEHIND_MAX;
+
+/// No relaybox ran before 2025.
+const BEGINNING_US: u64 = 1_735_689_600_000_000;
+/// A server for less is none.
+const CONNECTIONS_MIN: u64 = 64;
+
+pub(super) fn judge(facts: &Facts, out: &mut Findings) {
+    clock(facts, out);
+    open_files(&facts.open_files, runs(facts), out);
+}
+
+fn clock(facts: &Facts, out: &mut Findings) {
+    let newest = facts.store.as_ref().ok().copied().flatten();
+    let newest = newest.map(|store| store.newest).unwrap_or_default();
+    let behind = Duration::from_micros(newest.0.saturating_sub(facts.now_us));
+    if facts.now_us < BEGINNING_US {
+        out.problem(
+            Check::Clock,
+            "the clock is before 2025, and no certificate holds by it: set it, and have it kept \
+             (NTP)",
+        );
+    } else if behind > CLOCK_BEHIND_MAX {
+        let whole = Duration::from_secs(behind.as_secs());
+        out.warning(
+            Check::Clock,
+            format!(
+                "the clock is {} behind the newest message ({}): it ran ahead once, or is wrong \
+                 now; until it has caught up, messages carry times in its future",
+                humantime::format_duration(whole),
+                time(newest)
+            ),
+        );
+    } else if facts.is_synchronised {
+        out.ok(
+            Check::Clock,
+            "the system says that it is set from the network",
+        );
+    } else {
+        out.ok(
+            Check::Clock,
+            "not behind the newest message; whether it is set from the network is not known here",
+        );
+    }
+}
+
+fn open_files(found: &OpenFiles, runs: bool, out: &mut Findings) {
+    let check = Check::OpenFiles;
+    let Some(limit) = found.limit else {
+        return out.ok(check, "there is no limit");
+    };
+    let whose = match found.of_server {
+        true => "the running server's limit",
+        false if runs => "the limit here (the running server's is not known)",
+        false => "the limit",
+    };
+    let wanted = (found.connections as u64).saturating_add(RESERVED_FILES);
+    let raise = "raise it (LimitNOFILE= in a systemd unit, --ulimit nofile= of a container)";
+    let (limited, connections) = (count(limit), count(found.connections as u64));
+    if limit < RESERVED_FILES + CONNECTIONS_MIN {
+        out.problem(
+            check,
+            format!("{whose} is {limited}, which leaves next to nothing for connections: {raise}"),
+        );
+    } else if limit < wanted {
+        out.warning(
+            check,
+            format!(
+                "{whose} is {limited}, not enough for {connections} connections \
+                 (connections_max): {raise} to {}, or ask for less",
+                count(wanted)
+            ),
+        );
+    } else {
+        out.ok(
+            check,
+            format!("{whose} is {limited}, enough for {connections} connections"),
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! Whether clients can believe a certificate: who signed it, with what, and for what use; and which one is shown.
+
+use super::super::facts::{Facts, Port};
+use super::super::finding::{Check, Findings};
+use super::{DAY_S, date, now_s};
+use crate::net::inspect::{Certificate, Inspected, Key};
+
+/// A CA with less signs nothing more, so that the next certificate cannot be made.
+const AUTHORITY_LEFT_DAYS_MIN: i64 = 31;
+/// From here on there is time to tell everybody of a new CA.
+const AUTHORITY_LEFT_DAYS_WARN: i64 = 90;
+/// Clients refuse an RSA key with less.
+const RSA_BITS_MIN: usize = 2048;
+
+pub(super) fn judge(facts: &Facts, out: &mut Findings) {
+    let found = &facts.certificates;
+    if let Some(leaf) = found.chain.first() {
+        chain(found, leaf, out);
+        uses(found, leaf, out);
+    }
+    served(facts, out);
+    authority(facts, out);
+}
+
+fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
+    let check = Check::CertificateChain;
+    let (certificate, ca) = (found.certificate.display(), found.ca.display());
+    if found.is_made_here {
+        out.ok(
+            check,
+            format!("relaybox's own CA has signed the certificate: clients must trust {ca}"),
+        );
+        return;
+    }
+    if leaf.is_self_signed {
+        out.warning(
+            check,
+            format!(
+                "the certificate is self-signed: only clients that were told to trust \
+                 {certificate} accept it"
+            ),
+        );
+        return;
+    }
+    let broken = found
+        .chain
+        .iter()
+        .position(|one| one.is_signed_by_next == Some(false));
+    if let Some(at) = broken {
+        let issuer = found.chain.get(at).map_or("", |one| &one.issuer);
+        out.problem(
+            check,
+            format!(
+                "certificate {} in {certificate} is not signed by the one behind it: put behind \
+                 each that of its issuer ({issuer}), the server's own first",
+                at + 1
+            ),
+        );
+        return;
+    }
+    let root = found.chain.last().map_or("", |last| &last.issuer);
+    match found.chain.len() {
+        1 => out.warning(
+            check,
+            format!(
+                "{certificate} holds no intermediate certificate, and clients that do not know \
+                 {root} refuse it: a public CA gives a file with the chain (fullchain.pem)"
+            ),
+        ),
+        length => out.ok(
+            check,
+            format!("{length} certificates lead to {root}, which clients must know"),
+        ),
+    }
+}
+
+fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
+    let check = Check::CertificateUse;
+    for (at, one) in found.chain.iter().enumerate() {
+        // Nobody verifies the signature of a root.
+        let counts = at == 0 || !one.is_self_signed;
+        if let Some(algorithm) = one.refused_signature.as_ref().filter(|_| counts) {
+            out.problem(
+                check,
+                format!(
+                    "the certificate of {} is signed by {algorithm}, and clients refuse that: \
+                     have it issued anew",
+                    who(one)
+                ),
+            );
+        }
+        match one.key {
+            Key::Rsa(bits) if bits < RSA_BITS_MIN => out.problem(
+                check,
+                format!(
+                    "the key of {} has {bits} bits, and clients refuse RSA keys of less than \
+                     {RSA_BITS_MIN}",
+                    who(one)
+                ),
+            ),
+            Key::Other => out.problem(
+                check,
+                format!(
+                    "the key of {} is of a kind that TLS does not know: take ECDSA (P-256) or RSA",
+                    who(one)
+                ),
+            ),
+            _ => {}
+        }
+    }
+    let unusual = match leaf.key {
+        Key::Ed25519 => Some("Ed25519"),
+        Key::EcdsaP521 => Some("ECDSA on P-521"),
+        _ => None,
+    };
+    if let Some(kind) = unusual {
+        out.warning(
+            check,
+            format!(
+                "the key is {kind}, which browsers do not take: have a certificate issued for \
+                 ECDSA (P-256) or RSA"
+            ),
+        );
+    }
+    if !leaf.is_for_servers {
+        out.problem(
+            check,
+            "the certificate is not for servers (extended key usage), and clients refuse it: have \
+             one issued for TLS servers",
+        );
+    }
+    if leaf.is_authority {
+        out.warning(
+            check,
+            "the certificate is that of a CA, which many clients refuse for a server: sign one \
+             with it that is not",
+        );
+    }
+    if out.is_ok(check) {
+        let kind = match leaf.key {
+            Key::Rsa(bits) => format!("RSA of {bits} bits"),
+            _ => "ECDSA".to_owned(),
+        };
+        out.ok(
+            check,
+            format!("key ({kind}) and signature are such as clients take"),
+        );
+    }
+}
+
+/// Whose certificate it is; some have names and no subject.
+fn who(certificate: &Certificate) -> &str {
+    let names = certificate
+        .dns_names
+        .first()
+        .map_or("the server", String::as_str);
+    Some(certificate.subject.as_str())
+        .filter(|subject| !subject.is_empty())
+        .unwrap_or(names)
+}
+
+fn served(facts: &Facts, out: &mut Findings) {
+    let Port::Shows(shown) = &facts.listen else {
+        return;
+    };
+    let check = Check::CertificateServed;
+    let end = date(shown.not_after_s);
+    let in_file = facts.certificates.chain.first();
+    if in_file.is_some_and(|leaf| leaf.der == shown.der) {
+        out.ok(
+            check,
+            "the running server shows the certificate that is in the file",
+        );
+    } else if shown.not_after_s <= now_s(facts) {
+        out.problem(
+            check,
+            format!(
+                "the running server shows another certificate than that in the file, and it \
+                 expired on {end}: its log says why the file is not taken"
+            ),
+        );
+    } else {
+        out.warning(
+            check,
+            format!(
+                "the running server shows another certificate than that in the file, which ends \
+                 on {end}: it takes a good one within seconds, and else its log says why not"
+            ),
+        );
+    }
+}
+
+fn authority(facts: &Facts, out: &mut Findings) {
+    let found = &facts.certificates;
+    let Some(ca) = found.authority.as_ref().filter(|_| found.is_made_here) else {
+        return;
+    };
+    let check = Check::CertificateAuthority;
+    let left_days = ca.not_after_s.saturating_sub(now_s(facts)) / DAY_S;
+    let (file, end) = (found.ca.display(), date(ca.not_after_s));
+    let advice = "remove it, ca-key.pem, cert.pem and key.pem, start the server again, and have \
+                  clients trust the new one";
+    if left_days < AUTHORITY_LEFT_DAYS_MIN {
+        out.problem(
+            check,
+            format!("{file} ends on {end} and signs nothing more: {advice}"),
+        );
+    } else if left_days < AUTHORITY_LEFT_DAYS_WARN {
+        out.warning(check, format!("{file} ends on {end}: {advice}"));
+    } else if !facts.certificates_writable {
+        out.warning(
+            check,
+            format!(
+                "a new certificate cannot be written beside {file} when the present one ends: let \
+                 the server write there"
+            ),
+        );
+    } else {
+        out.ok(check, format!("{file} is good until {end}"));
+    }
+}
