@@ -150,13 +150,11 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
 
 /// Whose certificate it is; some have names and no subject.
 fn who(certificate: &Certificate) -> &str {
-    let names = certificate
-        .dns_names
-        .first()
-        .map_or("the server", String::as_str);
-    Some(certificate.subject.as_str())
-        .filter(|subject| !subject.is_empty())
-        .unwrap_or(names)
+    if !certificate.subject.is_empty() {
+        return &certificate.subject;
+    }
+    let name = certificate.dns_names.first();
+    name.map_or("the server", String::as_str)
 }
 
 fn served(facts: &Facts, out: &mut Findings) {
@@ -175,7 +173,7 @@ fn served(facts: &Facts, out: &mut Findings) {
         out.problem(
             check,
             format!(
-                "the running server shows another certificate than that in the file, and it \
+                "the running server shows another certificate than that in the file, one that \
                  expired on {end}: its log says why the file is not taken"
             ),
         );
@@ -183,8 +181,8 @@ fn served(facts: &Facts, out: &mut Findings) {
         out.warning(
             check,
             format!(
-                "the running server shows another certificate than that in the file, which ends \
-                 on {end}: it takes a good one within seconds, and else its log says why not"
+                "the running server shows another certificate than that in the file, one until \
+                 {end}: it takes a good one within seconds, and else its log says why not"
             ),
         );
     }

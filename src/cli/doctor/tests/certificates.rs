@@ -1,0 +1,388 @@
+//! Findings about certificates.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::net::CertificateError;
+
+fn leaf(facts: &mut Facts) -> &mut Certificate {
+    &mut facts.certificates.chain[0]
+}
+
+/// The server is down, and its certificate of relaybox's own making.
+fn made_here(facts: &mut Facts) {
+    facts.server = Server::None;
+    facts.listen = Port::Free;
+    let ca = Certificate {
+        is_self_signed: true,
+        not_after_s: NOW_S + 3000 * DAY_S,
+        not_before_s: NOW_S,
+        ..intermediate()
+    };
+    facts.certificates.is_made_here = true;
+    facts.certificates.authority = Some(ca.clone());
+    facts.certificates.chain[1] = ca;
+}
+
+/// As [`made_here`], of a server that runs.
+fn made_and_running(facts: &mut Facts) {
+    let server = healthy();
+    made_here(facts);
+    (facts.server, facts.listen) = (server.server, server.listen);
+}
+
+fn shown(facts: &mut Facts, left_days: i64) {
+    facts.listen = Port::Shows(Box::new(Certificate {
+        der: vec![9],
+        not_after_s: NOW_S + left_days * DAY_S,
+        ..certificate()
+    }));
+}
+
+fn ends_in(facts: &mut Facts, days: i64) {
+    leaf(facts).not_after_s = NOW_S + days * DAY_S;
+}
+
+#[test]
+fn files_keys_and_names_are_judged() {
+    use Check::{CertificateFiles, CertificateKey, CertificateNames, KeyRights};
+    use State::{Ok, Problem, Warning};
+    fn nothing_there(facts: &mut Facts) {
+        facts.certificates.pair = Pair::Absent;
+        facts.certificates.chain.clear();
+        facts.certificates.key_modes.clear();
+        facts.server = Server::None;
+        facts.listen = Port::Free;
+    }
+    fn local(facts: &mut Facts) {
+        leaf(facts).dns_names = vec!["localhost".to_owned()];
+        leaf(facts).addresses = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+    }
+    const HOSTS: &str = "host = ['chat.example', 'b.example']";
+    hold(&[
+        (
+            "",
+            |f| f.certificates.pair = Pair::Unusable(CertificateError::Host("x".to_owned())),
+            (CertificateFiles, Problem, "no server starts with that"),
+        ),
+        (
+            "",
+            |f| {
+                f.certificates.pair = Pair::Unusable(CertificateError::Mismatch {
+                    key: PathBuf::from("k"),
+                    certificate: PathBuf::from("c"),
+                });
+            },
+            (
+                CertificateKey,
+                Problem,
+                "k is not the key of the certificate in c",
+            ),
+        ),
+        (
+            "host = ['chat.example']",
+            nothing_there,
+            (CertificateFiles, Ok, "the first start makes it"),
+        ),
+        ("", nothing_there, (CertificateNames, Warning, "--host")),
+        (
+            "host = ['chat.example']",
+            |f| {
+                nothing_there(f);
+                f.certificates_writable = false;
+            },
+            (CertificateFiles, Problem, "cannot be made"),
+        ),
+        (
+            "host = ['chat.example']",
+            |f| {
+                nothing_there(f);
+                f.server = Server::Running {
+                    process: None,
+                    domains: 1,
+                };
+                f.listen = Port::Answers;
+            },
+            (CertificateFiles, Warning, "are gone"),
+        ),
+        (
+            "",
+            |f| f.certificates.key_modes[0].1 = 0o644,
+            (KeyRights, Warning, "certs/key.pem (mode 0644): chmod 600"),
+        ),
+        (
+            "host = ['chat.example']",
+            |_| {},
+            (CertificateNames, Ok, "for chat.example"),
+        ),
+        (
+            HOSTS,
+            |_| {},
+            (CertificateNames, Problem, "not for b.example (--host)"),
+        ),
+        (
+            HOSTS,
+            made_here,
+            (CertificateNames, Ok, "made anew at the next start"),
+        ),
+        (
+            HOSTS,
+            made_and_running,
+            (CertificateNames, Warning, "start the server again"),
+        ),
+        (
+            "",
+            |f| leaf(f).dns_names.clear(),
+            (CertificateNames, Problem, "names no host"),
+        ),
+        (
+            "",
+            |f| leaf(f).dns_names = (1..=7).map(|n| format!("{n}.example")).collect(),
+            (CertificateNames, Ok, "5.example and 2 more"),
+        ),
+        (
+            "",
+            local,
+            (
+                CertificateNames,
+                Warning,
+                "have one issued for the server's name",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                local(f);
+            },
+            (CertificateNames, Warning, "with --host"),
+        ),
+        (
+            "listen = '127.0.0.1:1'\nplain = '127.0.0.1:2'",
+            local,
+            (CertificateNames, Ok, "for localhost, 127.0.0.1, ::1"),
+        ),
+    ]);
+}
+
+#[test]
+fn dates_are_judged() {
+    use Check::{CertificateAuthority, CertificateDates, CertificateServed};
+    use State::{Ok, Problem, Warning};
+    hold(&[
+        (
+            "",
+            |f| ends_in(f, 21),
+            (CertificateDates, Ok, "until 2025-12-15"),
+        ),
+        (
+            "",
+            |f| ends_in(f, 20),
+            (CertificateDates, Warning, "in 20 days: renew it"),
+        ),
+        (
+            "",
+            |f| ends_in(f, 0),
+            (CertificateDates, Problem, "expired on 2025-11-24"),
+        ),
+        (
+            "",
+            |f| leaf(f).not_before_s = NOW_S + 1,
+            (CertificateDates, Problem, "good from 2025-11-24 on only"),
+        ),
+        (
+            "",
+            |f| f.certificates.chain[1].not_after_s = NOW_S,
+            (
+                CertificateDates,
+                Problem,
+                "its issuer (CN=Intermediate) expired",
+            ),
+        ),
+        (
+            "",
+            |f| ends_in(f, 800),
+            (CertificateDates, Warning, "good for 830 days"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                ends_in(f, -1);
+            },
+            (CertificateDates, Ok, "made anew at the next start"),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                ends_in(f, 28);
+            },
+            (CertificateDates, Warning, "could not make it anew"),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                ends_in(f, 0);
+            },
+            (CertificateDates, Problem, "could not make it anew"),
+        ),
+        (
+            "",
+            made_here,
+            (CertificateAuthority, Ok, "good until 2034-02-10"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates.authority.as_mut().unwrap().not_after_s = NOW_S + 89 * DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Warning,
+                "have clients trust the new one",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates.authority.as_mut().unwrap().not_after_s = NOW_S + 30 * DAY_S;
+            },
+            (CertificateAuthority, Problem, "signs nothing more"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates_writable = false;
+            },
+            (CertificateAuthority, Warning, "cannot be written beside"),
+        ),
+        (
+            "",
+            |f| shown(f, 5),
+            (CertificateServed, Warning, "one until 2025-11-29"),
+        ),
+        (
+            "",
+            |f| shown(f, -5),
+            (CertificateServed, Problem, "expired on 2025-11-19"),
+        ),
+    ]);
+}
+
+#[test]
+fn a_made_certificate_that_cannot_be_made_anew_is_a_problem() {
+    let mut facts = healthy();
+    made_here(&mut facts);
+    ends_in(&mut facts, 3);
+    facts.certificates_writable = false;
+    let text = judge(&config(""), &facts).text();
+    assert!(text.contains("problem  certificate-dates: "), "{text}");
+    assert!(
+        text.contains("cannot be made anew: let the server write there"),
+        "{text}"
+    );
+}
+
+#[test]
+fn trust_and_use_are_judged() {
+    use Check::{CertificateChain, CertificateUse};
+    use State::{Ok, Problem, Warning};
+    hold(&[
+        (
+            "",
+            |_| {},
+            (CertificateChain, Ok, "2 certificates lead to CN=Root"),
+        ),
+        (
+            "",
+            made_here,
+            (CertificateChain, Ok, "clients must trust certs/ca.pem"),
+        ),
+        (
+            "",
+            |f| leaf(f).is_self_signed = true,
+            (CertificateChain, Warning, "self-signed"),
+        ),
+        (
+            "",
+            |f| {
+                leaf(f).is_signed_by_next = None;
+                f.certificates.chain.truncate(1);
+            },
+            (CertificateChain, Warning, "do not know CN=Intermediate"),
+        ),
+        (
+            "",
+            |f| leaf(f).is_signed_by_next = Some(false),
+            (
+                CertificateChain,
+                Problem,
+                "certificate 1 in certs/cert.pem is not signed by",
+            ),
+        ),
+        (
+            "",
+            |f| leaf(f).refused_signature = Some("sha1WithRSAEncryption".to_owned()),
+            (
+                CertificateUse,
+                Problem,
+                "CN=chat.example is signed by sha1WithRSAEncryption",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                f.certificates.chain[1].is_self_signed = true;
+                f.certificates.chain[1].refused_signature = Some("sha1".to_owned());
+            },
+            (CertificateUse, Ok, "ECDSA"),
+        ),
+        (
+            "",
+            |f| leaf(f).key = Key::Rsa(2048),
+            (CertificateUse, Ok, "RSA of 2048 bits"),
+        ),
+        (
+            "",
+            |f| f.certificates.chain[1].key = Key::Rsa(1024),
+            (CertificateUse, Problem, "CN=Intermediate has 1024 bits"),
+        ),
+        (
+            "",
+            |f| {
+                leaf(f).subject.clear();
+                leaf(f).key = Key::Other;
+            },
+            (
+                CertificateUse,
+                Problem,
+                "the key of chat.example is of a kind",
+            ),
+        ),
+        (
+            "",
+            |f| leaf(f).key = Key::Ed25519,
+            (CertificateUse, Warning, "Ed25519, which browsers"),
+        ),
+        (
+            "",
+            |f| leaf(f).key = Key::EcdsaP521,
+            (CertificateUse, Warning, "P-521"),
+        ),
+        (
+            "",
+            |f| leaf(f).is_for_servers = false,
+            (CertificateUse, Problem, "not for servers"),
+        ),
+        (
+            "",
+            |f| leaf(f).is_authority = true,
+            (CertificateUse, Warning, "that of a CA"),
+        ),
+    ]);
+}

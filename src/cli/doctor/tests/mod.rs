@@ -1,0 +1,211 @@
+//! Every finding, from facts that are made up.
+
+#![allow(clippy::unwrap_used)]
+
+mod certificates;
+mod data;
+mod surroundings;
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use super::facts::{Directory, Disk, Facts, Kind, OpenFiles, Port, Rights, Server};
+use super::finding::{Check, Finding, State};
+use super::judge::judge;
+use crate::config::{self, Config, Env, FileText};
+use crate::model::MsgId;
+use crate::net::inspect::{Certificate, Inspected, Key, Pair};
+use crate::store::Survey;
+
+/// A time in 2025.
+const NOW_S: i64 = 1_764_000_000;
+const DAY_S: i64 = 24 * 3600;
+const GIB: u64 = 1 << 30;
+
+/// A leaf that a public CA has signed, good for 60 days yet.
+fn certificate() -> Certificate {
+    Certificate {
+        der: vec![1],
+        subject: "CN=chat.example".to_owned(),
+        issuer: "CN=Intermediate".to_owned(),
+        not_before_s: NOW_S - 30 * DAY_S,
+        not_after_s: NOW_S + 60 * DAY_S,
+        dns_names: vec!["chat.example".to_owned()],
+        addresses: Vec::new(),
+        is_authority: false,
+        is_self_signed: false,
+        is_for_servers: true,
+        key: Key::Ecdsa,
+        refused_signature: None,
+        is_signed_by_next: Some(true),
+    }
+}
+
+fn intermediate() -> Certificate {
+    Certificate {
+        der: vec![2],
+        subject: "CN=Intermediate".to_owned(),
+        issuer: "CN=Root".to_owned(),
+        not_after_s: NOW_S + 600 * DAY_S,
+        dns_names: Vec::new(),
+        is_authority: true,
+        is_signed_by_next: None,
+        ..certificate()
+    }
+}
+
+/// A running server with which all is well.
+fn healthy() -> Facts {
+    Facts {
+        warnings: Vec::new(),
+        now_us: NOW_S as u64 * 1_000_000,
+        is_synchronised: true,
+        server: Server::Running {
+            process: Some(42),
+            domains: 2,
+        },
+        listen: Port::Shows(Box::new(certificate())),
+        plain: None,
+        certificates: Inspected {
+            certificate: PathBuf::from("certs/cert.pem"),
+            key: PathBuf::from("certs/key.pem"),
+            ca: PathBuf::from("certs/ca.pem"),
+            pair: Pair::Usable,
+            is_made_here: false,
+            chain: vec![certificate(), intermediate()],
+            authority: None,
+            key_modes: vec![(PathBuf::from("certs/key.pem"), 0o640)],
+        },
+        certificates_writable: true,
+        open_files: OpenFiles {
+            limit: Some(100_000),
+            connections: 51_000,
+            of_server: true,
+        },
+        data: Directory::There(rights()),
+        disk: Some(disk()),
+        store: Ok(Some(store())),
+    }
+}
+
+fn rights() -> Rights {
+    Rights {
+        mode: 0o700,
+        owner: 998,
+        user: 998,
+        foreign: None,
+        written: Ok(()),
+    }
+}
+
+fn disk() -> Disk {
+    Disk {
+        kind: Kind::Disk,
+        total_bytes: 100 * GIB,
+        free_bytes: 50 * GIB,
+        total_files: 1_000_000,
+        free_files: 900_000,
+    }
+}
+
+fn store() -> Survey {
+    let day_us = DAY_S as u64 * 1_000_000;
+    let now_us = NOW_S as u64 * 1_000_000;
+    Survey {
+        bytes: 10 * GIB,
+        oldest: MsgId(now_us - 100 * day_us),
+        newest: MsgId(now_us - 1),
+        has_domains: Some(true),
+    }
+}
+
+/// Settings from the text of a file.
+fn config(text: &str) -> Config {
+    let file = FileText {
+        path: PathBuf::from("relaybox.toml"),
+        text: text.to_owned(),
+    };
+    let loaded = config::resolve(&[].into(), &Env::new(), Some(&file), None);
+    loaded.unwrap().config
+}
+
+/// A case: the settings, what is different, and what is to be found.
+type Case = (&'static str, fn(&mut Facts), (Check, State, &'static str));
+
+/// Exactly what is expected is found, beside what is as it should be.
+fn hold(cases: &[Case]) {
+    for (settings, change, (check, state, words)) in cases {
+        let mut facts = healthy();
+        change(&mut facts);
+        let findings = judge(&config(settings), &facts).0;
+        let fits = |finding: &&Finding| finding.check == *check && finding.says.contains(words);
+        let found = findings.iter().find(fits);
+        let told = found.map(|finding| finding.state);
+        assert_eq!(told, Some(*state), "{check:?} {words:?} in {findings:#?}");
+        let mut others = findings.iter().filter(|other| Some(*other) != found);
+        assert!(
+            others.all(|other| other.state == State::Ok),
+            "more than {check:?} {words:?}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_healthy_server_is_told_so_by_every_check() {
+    let findings = judge(&config(""), &healthy());
+    assert_eq!(findings.summary(), "0 problems, 0 warnings");
+    let text = findings.text();
+    assert!(
+        text.lines().all(|line| line.starts_with("ok       ")),
+        "{text}"
+    );
+    let needs_more = [Check::PlainPort, Check::CertificateAuthority];
+    for check in Check::ALL {
+        let told = findings
+            .0
+            .iter()
+            .filter(|found| found.check == *check)
+            .count();
+        let expected = usize::from(!needs_more.contains(check));
+        assert_eq!(told, expected, "{check:?}");
+    }
+}
+
+#[test]
+fn before_the_first_start_nothing_is_wrong() {
+    let mut facts = healthy();
+    facts.server = Server::None;
+    facts.listen = Port::Free;
+    facts.certificates.pair = Pair::Absent;
+    facts.certificates.chain.clear();
+    facts.certificates.key_modes.clear();
+    facts.data = Directory::Absent { can_be_made: true };
+    facts.store = Ok(None);
+    let findings = judge(&config("host = ['chat.example']"), &facts);
+    assert_eq!(findings.summary(), "0 problems, 0 warnings", "{findings:?}");
+    let text = findings.text();
+    assert!(text.contains("makes `demo` and prints its token"), "{text}");
+}
+
+#[test]
+fn no_token_is_told_and_nothing_moves_the_cursor() {
+    let mut facts = healthy();
+    facts.certificates.chain[0].dns_names = vec!["\u{1b}[2Jchat.example".to_owned()];
+    let findings = judge(&config("token = ['demo=very-secret']"), &facts);
+    for told in [findings.text(), findings.json().to_string()] {
+        assert!(
+            !told.contains("very-secret") && !told.contains('\u{1b}'),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn every_check_is_in_the_manual() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
+    let manual = std::fs::read_to_string(path).unwrap();
+    for check in Check::ALL {
+        let row = format!("| `{}` |", check.name());
+        assert!(manual.contains(&row), "no {row}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Findings about addresses and the machine.
+
+use super::*;
+
+#[test]
+fn addresses_are_judged() {
+    use Check::{
+        HistoryOpen, Listen, Plain, PlainPort, Port as TlsPort, Server as OfServer, Settings,
+    };
+    use State::{Ok, Problem, Warning};
+    fn stopped(facts: &mut Facts, listen: Port) {
+        facts.server = Server::None;
+        facts.listen = listen;
+    }
+    fn taken(facts: &mut Facts, kind: ErrorKind) {
+        stopped(facts, Port::Taken(kind.into()));
+    }
+    hold(&[
+        (
+            "",
+            |f| f.warnings.push("odd".to_owned()),
+            (Settings, Warning, "odd"),
+        ),
+        (
+            "",
+            |f| f.server = Server::Unreachable("no way".to_owned()),
+            (OfServer, Problem, "no way"),
+        ),
+        (
+            "",
+            |f| stopped(f, Port::Free),
+            (TlsPort, Ok, "0.0.0.0:8443 is free"),
+        ),
+        (
+            "",
+            |f| f.listen = Port::Free,
+            (TlsPort, Warning, "other settings"),
+        ),
+        (
+            "",
+            |f| f.listen = Port::Other("noise".to_owned()),
+            (TlsPort, Problem, "is not it: noise"),
+        ),
+        (
+            "listen = '0.0.0.0:0'",
+            |f| stopped(f, Port::Any),
+            (TlsPort, Warning, "port 0"),
+        ),
+        (
+            "",
+            |f| taken(f, ErrorKind::AddrInUse),
+            (TlsPort, Problem, "another program has it"),
+        ),
+        (
+            "",
+            |f| taken(f, ErrorKind::PermissionDenied),
+            (TlsPort, Problem, "CAP_NET_BIND_SERVICE"),
+        ),
+        (
+            "",
+            |f| taken(f, ErrorKind::AddrNotAvailable),
+            (TlsPort, Problem, "does not have that"),
+        ),
+        (
+            "",
+            |f| taken(f, ErrorKind::OutOfMemory),
+            (TlsPort, Problem, "out of memory"),
+        ),
+        (
+            "listen = '127.0.0.1:8443'",
+            |_| {},
+            (Listen, Warning, "--listen 0.0.0.0:8443"),
+        ),
+        (
+            "listen = '[::1]:8443'",
+            |_| {},
+            (Listen, Warning, "only programs on this machine"),
+        ),
+        (
+            "listen = '127.0.0.1:8443'\nplain = '127.0.0.1:80'",
+            |f| f.plain = Some(Port::Answers),
+            (Listen, Ok, "a proxy"),
+        ),
+        (
+            "plain = '127.0.0.1:80'",
+            |f| f.plain = Some(Port::Taken(ErrorKind::AddrInUse.into())),
+            (PlainPort, Problem, "another port with --plain"),
+        ),
+        (
+            "plain = '0.0.0.0:80'",
+            |_| {},
+            (Plain, Warning, "--plain 127.0.0.1:80"),
+        ),
+        (
+            "plain = '192.0.2.7:80'",
+            |_| {},
+            (Plain, Warning, "unencrypted"),
+        ),
+        (
+            "plain = '[::1]:80'",
+            |_| {},
+            (Plain, Ok, "does not leave this machine"),
+        ),
+        (
+            "history_open = true",
+            |_| {},
+            (HistoryOpen, Warning, "reaches 0.0.0.0:8443"),
+        ),
+    ]);
+}
+
+#[test]
+fn the_machine_is_judged() {
+    use Check::{Clock, OpenFiles as Files};
+    use State::{Ok, Problem, Warning};
+    fn limit(facts: &mut Facts, limit: u64) {
+        facts.open_files.limit = Some(limit);
+    }
+    fn behind(facts: &mut Facts, seconds: u64) {
+        facts.store.as_mut().unwrap().as_mut().unwrap().newest.0 =
+            facts.now_us + seconds * 1_000_000;
+    }
+    hold(&[
+        (
+            "",
+            |f| f.is_synchronised = false,
+            (Clock, Ok, "is not known here"),
+        ),
+        ("", |f| behind(f, 60), (Clock, Ok, "set from the network")),
+        ("", |f| behind(f, 3661), (Clock, Warning, "1h 1m 1s behind")),
+        ("", |f| f.open_files.limit = None, (Files, Ok, "no limit")),
+        ("", |f| limit(f, 51_256), (Files, Ok, "enough for 51,000")),
+        ("", |f| limit(f, 51_255), (Files, Warning, "to 51,256")),
+        ("", |f| limit(f, 256), (Files, Problem, "next to nothing")),
+        (
+            "",
+            |f| (f.open_files.of_server, f.open_files.limit) = (false, Some(1024)),
+            (Files, Warning, "is not known"),
+        ),
+    ]);
+    let mut facts = healthy();
+    facts.now_us = 0;
+    let findings = judge(&config(""), &facts).0;
+    let clock = findings.iter().find(|found| found.check == Clock).unwrap();
+    assert_eq!(clock.state, Problem, "{clock:?}");
+}
