@@ -50,7 +50,20 @@ async fn ids_go_on_above_a_clock_that_ran_ahead() {
         answered.recv().unwrap().unwrap();
         store.close();
     }
-    let mut server = Server::at(home, Options::new()).await;
+    let doctor = async |home: &Home| {
+        let told = home
+            .cli(&["doctor", "--listen", "127.0.0.1:0"])
+            .await
+            .success();
+        let clock = told.lines().find(|line| line.contains(" clock: ")).unwrap();
+        assert!(
+            clock.starts_with("warning  clock: the clock is 23h 59m"),
+            "{clock}"
+        );
+    };
+    doctor(&home).await;
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    doctor(&home).await;
     until("the warning", || {
         let told = server.stderr().contains("the clock is behind");
         async move { told.then_some(()) }

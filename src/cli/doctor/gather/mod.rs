@@ -47,12 +47,19 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         },
         data: disk::directory(&config.data),
         disk: disk::disk(&config.data),
-        store: store::survey(&config.data).map_err(|error| error.to_string()),
+        store: match config.data.is_dir() {
+            true => store::survey(&config.data).map_err(|error| error.to_string()),
+            false => Ok(None),
+        },
     };
     Ok((config, facts))
 }
 
 fn server(data: &Path) -> Server {
+    // Where there is no directory, that is the one thing to be said.
+    if !data.is_dir() {
+        return Server::None;
+    }
     match admin::request(data, &Request::DomainList {}) {
         Ok(None) => Server::None,
         Ok(Some(Response::Domains { list })) => Server::Running {

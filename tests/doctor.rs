@@ -1,0 +1,429 @@
+//! `relaybox doctor` as an operator and a script see it: PROTOCOL section 8.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use common::{DEMO, Home, Options, PROJECT_TOKEN, Server};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
+use serde_json::Value;
+
+/// Port 0 takes a free one: nothing can be in its way.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// What was found: the worst state of each check, and all that is said of it.
+struct Report {
+    code: Option<i32>,
+    states: BTreeMap<String, String>,
+    says: BTreeMap<String, String>,
+    text: String,
+}
+
+impl Report {
+    #[track_caller]
+    fn expect(&self, check: &str, state: &str, words: &str) {
+        let found = self.states.get(check).map(String::as_str);
+        assert_eq!(found, Some(state), "{check} in {}", self.text);
+        let says = &self.says[check];
+        assert!(says.contains(words), "no {words:?} in {says:?}");
+        let expected = i32::from(self.states.values().any(|state| state == "problem"));
+        assert_eq!(self.code, Some(expected), "{}", self.text);
+    }
+
+    /// The checks that found a problem.
+    fn problems(&self) -> Vec<&str> {
+        let bad = self.states.iter().filter(|(_, state)| *state == "problem");
+        bad.map(|(check, _)| check.as_str()).collect()
+    }
+}
+
+/// Runs it for a home, with these flags beside those of the directories.
+async fn doctor(home: &Home, flags: &[&str]) -> Report {
+    let (data, certs) = (home.data(), home.certs());
+    let mut args = vec!["doctor", "--json", "--data", data.to_str().unwrap()];
+    args.extend(["--certs", certs.to_str().unwrap()]);
+    args.extend(flags);
+    let outcome = home.cli_bare(&args).await;
+    let json: Value = serde_json::from_str(&outcome.stdout)
+        .unwrap_or_else(|error| panic!("no JSON ({error}): {outcome:?}"));
+    let mut report = Report {
+        code: outcome.code,
+        states: BTreeMap::new(),
+        says: BTreeMap::new(),
+        text: format!("{outcome:?}"),
+    };
+    let mut counts = BTreeMap::new();
+    for finding in json["checks"].as_array().unwrap() {
+        let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+        let (check, state, says) = (text("check"), text("state"), text("says"));
+        *counts.entry(state.clone()).or_insert(0) += 1;
+        let worst = report.states.entry(check.clone()).or_insert(state.clone());
+        // By their names, the worse comes later.
+        if rank(&state) > rank(worst) {
+            *worst = state;
+        }
+        let said = report.says.entry(check).or_default();
+        *said = format!("{said}{says}\n");
+    }
+    for (state, name) in [("problem", "problems"), ("warning", "warnings")] {
+        let count = counts.get(state).copied().unwrap_or(0);
+        assert_eq!(json[name], count, "{}", report.text);
+    }
+    report
+}
+
+fn rank(state: &str) -> usize {
+    let known = ["ok", "warning", "problem"];
+    known.iter().position(|known| *known == state).unwrap()
+}
+
+/// A home on which a server was started once.
+async fn healthy() -> Arc<Home> {
+    let mut server = Server::start().await;
+    server.stop().await;
+    server.home.clone()
+}
+
+/// Puts a certificate for `localhost` into the home; answers its PEM.
+fn certify(home: &Home, change: impl FnOnce(&mut CertificateParams)) -> String {
+    certify_by(home, KeyPair::generate().unwrap(), change)
+}
+
+/// As [`certify`], of this key; signed by a CA that is behind it in the file.
+fn certify_by(home: &Home, key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> String {
+    let mut ca = CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = days(-10);
+    params.not_after = days(90);
+    change(&mut params);
+    let leaf = params.signed_by(&key, &ca).unwrap().pem();
+    home.write("certs/cert.pem", format!("{leaf}{}", ca.pem()));
+    let file = home.write("certs/key.pem", key.serialize_pem());
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    leaf
+}
+
+fn days(days: i64) -> time::OffsetDateTime {
+    let day = Duration::from_secs(24 * 3600 * days.unsigned_abs());
+    let now = SystemTime::now();
+    if days < 0 {
+        (now - day).into()
+    } else {
+        (now + day).into()
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_directory_is_no_problem_and_is_left_as_it_is() {
+    let home = healthy().await;
+    let before = list(&home);
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    assert_eq!(report.problems(), Vec::<&str>::new(), "{}", report.text);
+    assert_eq!(report.code, Some(0));
+    // Names that scripts rely on.
+    let names: Vec<_> = report.states.keys().map(String::as_str).collect();
+    let expected = [
+        "certificate-authority",
+        "certificate-chain",
+        "certificate-dates",
+        "certificate-files",
+        "certificate-key",
+        "certificate-names",
+        "certificate-use",
+        "clock",
+        "data-directory",
+        "data-rights",
+        "disk-space",
+        "domains",
+        "file-system",
+        "history-open",
+        "key-rights",
+        "listen",
+        "open-files",
+        "plain",
+        "port",
+        "retention",
+        "server",
+        "settings",
+        "store",
+    ];
+    assert_eq!(names, expected);
+    report.expect("server", "ok", "none runs");
+    report.expect("domains", "ok", "some have been made");
+    report.expect("data-rights", "ok", "closed to other users");
+    assert_eq!(list(&home), before);
+}
+
+/// All files of a home.
+fn list(home: &Home) -> Vec<std::path::PathBuf> {
+    let mut dirs = vec![home.path("")];
+    let mut files = Vec::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path.clone());
+            }
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn before_the_first_start_it_makes_nothing() {
+    let home = Home::new();
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("data-directory", "ok", "the first start makes it");
+    report.expect("certificate-files", "ok", "the first start makes it");
+    report.expect("domains", "ok", "makes `demo`");
+    assert_eq!(list(&home), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test]
+async fn certificates_that_keep_clients_out_are_told() {
+    let home = healthy().await;
+    for file in ["ca.pem", "ca-key.pem"] {
+        fs::remove_file(home.certs().join(file)).unwrap();
+    }
+    let look = async |flags: &[&str]| {
+        let args = [&["--listen", ANY_PORT], flags].concat();
+        doctor(&home, &args).await
+    };
+    certify(&home, |_| {});
+    let report = look(&["--host", "localhost"]).await;
+    assert_eq!(report.problems(), Vec::<&str>::new(), "{}", report.text);
+    report.expect("certificate-chain", "ok", "2 certificates lead to");
+
+    certify(&home, |params| params.not_after = days(-1));
+    look(&[])
+        .await
+        .expect("certificate-dates", "problem", "expired on");
+
+    certify(&home, |params| params.not_before = days(2));
+    look(&[])
+        .await
+        .expect("certificate-dates", "problem", "good from");
+
+    certify(&home, |params| params.not_after = days(20));
+    look(&[])
+        .await
+        .expect("certificate-dates", "warning", "renew it");
+
+    certify(&home, |_| {});
+    let report = look(&["--host", "chat.example", "--host", "localhost"]).await;
+    report.expect("certificate-names", "problem", "not for chat.example");
+
+    certify_by(&home, KeyPair::generate_for(&PKCS_ED25519).unwrap(), |_| {});
+    look(&[])
+        .await
+        .expect("certificate-use", "warning", "Ed25519");
+
+    let leaf = certify(&home, |_| {});
+    home.write("certs/cert.pem", &leaf);
+    look(&[])
+        .await
+        .expect("certificate-chain", "warning", "no intermediate");
+    let stranger = rcgen::generate_simple_self_signed(vec!["x".to_owned()]).unwrap();
+    home.write("certs/cert.pem", format!("{leaf}{}", stranger.cert.pem()));
+    look(&[]).await.expect(
+        "certificate-chain",
+        "problem",
+        "is not signed by the one behind it",
+    );
+
+    certify(&home, |_| {});
+    home.write(
+        "certs/key.pem",
+        KeyPair::generate().unwrap().serialize_pem(),
+    );
+    let report = look(&[]).await;
+    report.expect(
+        "certificate-key",
+        "problem",
+        "is not the key of the certificate",
+    );
+    report.expect("certificate-dates", "ok", "good until");
+
+    home.write("certs/key.pem", "no key");
+    look(&[])
+        .await
+        .expect("certificate-files", "problem", "holds no private key");
+    fs::remove_file(home.certs().join("key.pem")).unwrap();
+    look(&[])
+        .await
+        .expect("certificate-files", "problem", "key.pem is not");
+}
+
+#[tokio::test]
+async fn signatures_and_keys_of_old_are_told() {
+    let home = healthy().await;
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates");
+    for (name, words) in [
+        ("rsa-1024.pem", "CN=rsa-1024 has 1024 bits"),
+        ("sha1.pem", "CN=sha1 is signed by sha1WithRSAEncryption"),
+    ] {
+        let old = format!("{files}/{name}");
+        fs::copy(old, home.certs().join("cert.pem")).unwrap();
+        let report = doctor(&home, &["--listen", ANY_PORT]).await;
+        report.expect("certificate-use", "problem", words);
+    }
+}
+
+#[tokio::test]
+async fn rights_that_let_others_in_are_told() {
+    let home = healthy().await;
+    let chmod = |name: &str, mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(home.path(name), mode).unwrap();
+    };
+    chmod("certs/key.pem", 0o644);
+    chmod("data", 0o755);
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("key-rights", "warning", "key.pem (mode 0644)");
+    report.expect("data-rights", "warning", "(mode 0755)");
+    chmod("data", 0o777);
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("data-rights", "problem", "chmod 700");
+    // Through a link, what counts is what it leads to.
+    fs::rename(home.path("certs/key.pem"), home.path("key")).unwrap();
+    symlink(home.path("key"), home.path("certs/key.pem")).unwrap();
+    chmod("key", 0o600);
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("key-rights", "ok", "no key is open");
+}
+
+#[tokio::test]
+async fn a_data_directory_that_no_server_starts_on_is_told() {
+    let home = healthy().await;
+    home.write("data/VERSION", "99\n");
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("store", "problem", "has version 99");
+    let no_directory = home.write("file", "");
+    let outcome = home
+        .cli_bare(&[
+            "doctor",
+            "--listen",
+            ANY_PORT,
+            "--data",
+            no_directory.to_str().unwrap(),
+        ])
+        .await;
+    outcome.failure(1, &["1 problem"]);
+    assert!(
+        outcome.stdout.contains("problem  data-directory: "),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn addresses_are_tried() {
+    let home = healthy().await;
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let report = doctor(&home, &["--listen", &taken]).await;
+    report.expect("port", "problem", "another program has it");
+    let report = doctor(&home, &["--listen", ANY_PORT, "--plain", &taken]).await;
+    report.expect("plain-port", "problem", "another port with --plain");
+    drop(other);
+    let report = doctor(&home, &["--listen", &taken]).await;
+    report.expect("port", "ok", "is free");
+    report.expect("listen", "warning", "only programs on this machine");
+    let open = [
+        "--listen",
+        "0.0.0.0:0",
+        "--plain",
+        "0.0.0.0:0",
+        "--history-open",
+    ];
+    let report = doctor(&home, &open).await;
+    report.expect("plain", "warning", "unencrypted");
+    report.expect("history-open", "warning", "every mailbox");
+    report.expect("certificate-names", "warning", "--host");
+}
+
+#[tokio::test]
+async fn a_running_server_is_asked_and_connected_to() {
+    let home = Arc::new(Home::new());
+    let kept = certify(&home, |_| {});
+    fs::copy(home.certs().join("cert.pem"), home.ca()).unwrap();
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    let (address, pid) = (server.address.clone(), server.pid());
+    let look = async || doctor(&home, &["--listen", &address]).await;
+    let report = look().await;
+    assert_eq!(report.problems(), Vec::<&str>::new(), "{}", report.text);
+    report.expect("server", "ok", &format!("process {pid}"));
+    report.expect("port", "ok", "the running server answers");
+    report.expect("certificate-served", "ok", "that is in the file");
+    report.expect(
+        "open-files",
+        &report.states["open-files"],
+        "the running server's limit",
+    );
+    report.expect("domains", "ok", "1 domain");
+
+    // Another certificate without its key: the server keeps what it has, and says so.
+    let key = fs::read(home.certs().join("key.pem")).unwrap();
+    let other = certify(&home, |_| {});
+    assert_ne!(kept, other);
+    home.write("certs/key.pem", key);
+    let report = look().await;
+    report.expect("certificate-key", "problem", "is not the key");
+    report.expect("certificate-served", "warning", "another certificate");
+
+    // Something else at the address that it is said to have.
+    let noise = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = noise.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || drop(noise.accept().unwrap()));
+    let report = doctor(&home, &["--listen", &elsewhere]).await;
+    report.expect("port", "problem", "is not it");
+    answering.join().unwrap();
+    let report = doctor(&home, &["--listen", &elsewhere]).await;
+    report.expect("port", "warning", "other settings");
+    server.user("u1").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_takes_the_settings_of_serve_and_tells_no_token() {
+    let home = healthy().await;
+    let declared =
+        format!("token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\nlisen = 1\n");
+    home.write("data/relaybox.toml", declared);
+    let report = doctor(&home, &["--listen", ANY_PORT]).await;
+    report.expect("settings", "warning", "lisen");
+    report.expect("retention", "ok", "30days");
+    report.expect("domains", "ok", "1 project token");
+    assert!(!report.text.contains(PROJECT_TOKEN), "{}", report.text);
+    let args = ["doctor", "--listen", ANY_PORT, "--token"];
+    let token = format!("{DEMO}={PROJECT_TOKEN}");
+    let outcome = home.cli(&[&args[..], &[&token]].concat()).await;
+    assert!(
+        !format!("{outcome:?}").contains(PROJECT_TOKEN),
+        "{outcome:?}"
+    );
+    let text = outcome.success();
+    assert!(
+        text.lines().last().unwrap().starts_with("0 problems, "),
+        "{text}"
+    );
+
+    for flags in [
+        &["--listen", "nowhere"][..],
+        &["--json", "--segment-bytes", "1"],
+    ] {
+        let outcome = home.cli(&[&["doctor"], flags].concat()).await;
+        outcome.failure(2, &["setting"]);
+        assert_eq!(outcome.stdout, "");
+    }
+}
