@@ -386,7 +386,7 @@ async fn a_running_server_is_asked_and_connected_to() {
     let elsewhere = noise.local_addr().unwrap().to_string();
     let answering = std::thread::spawn(move || drop(noise.accept().unwrap()));
     let report = doctor(&home, &["--listen", &elsewhere]).await;
-    report.expect("port", "problem", "is not it");
+    report.expect("port", "problem", "cannot be talked to");
     answering.join().unwrap();
     let report = doctor(&home, &["--listen", &elsewhere]).await;
     report.expect("port", "warning", "other settings");

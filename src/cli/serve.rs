@@ -1,6 +1,7 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -23,10 +24,13 @@ Examples:
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
 relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads the
 certificates, declared tokens, retention, limits and the log filter, and names what waits for a
-restart.";
+restart. Certificates that have changed are also taken without it.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
+
+/// How long threads that still read something are waited for at the end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A write went beyond the file-size limit.
 const SIGXFSZ: SignalKind = SignalKind::from_raw(Raw::XFSZ.as_raw());
@@ -50,7 +54,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(serve(args, open_files_max, loaded, &log_filter))
+    let ended = runtime.block_on(serve(args, open_files_max, loaded, &log_filter));
+    // Everything is durable: a thread that hangs in a read (a network file system) must not hold up the end.
+    runtime.shutdown_timeout(END_TIMEOUT);
+    ended
 }
 
 async fn serve(

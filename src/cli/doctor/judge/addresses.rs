@@ -53,7 +53,10 @@ fn port(
         }
         Port::Other(why) => out.problem(
             check,
-            format!("a server runs, but what is at {address} is not it: {why}"),
+            format!(
+                "a server runs, but cannot be talked to at {address}: {why}; another program may \
+                 have the port, or the server take no more connections"
+            ),
         ),
         Port::Taken(error) => {
             let advice = match error.kind() {

@@ -39,7 +39,7 @@ fn addresses_are_judged() {
         (
             "",
             |f| f.listen = Port::Other("noise".to_owned()),
-            (TlsPort, Problem, "is not it: noise"),
+            (TlsPort, Problem, "talked to at 0.0.0.0:8443: noise"),
         ),
         (
             "listen = '0.0.0.0:0'",
