@@ -136,7 +136,11 @@ async fn connect(
     store: Store,
     metrics: Arc<Metrics>,
 ) -> Result<Running, StartError> {
-    let tls = Tls::open_by(&config.certs, &config.host, Arc::clone(&clock))?;
+    let tls = {
+        let (certs, hosts) = (config.certs.clone(), config.host.clone());
+        let clock = Arc::clone(&clock);
+        tokio::task::spawn_blocking(move || Tls::open_by(&certs, &hosts, clock)).await??
+    };
     let listener = bind("listen", config.listen).await?;
     let plain = match config.plain {
         Some(address) => Some(bind("plain", address).await?),

@@ -15,6 +15,9 @@ use common::{DEMO, Home, Options, PROJECT_TOKEN, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
 use serde_json::Value;
 
+/// An address of this machine that no other test listens on.
+const ELSEWHERE: &str = "127.0.0.77:0";
+
 /// Port 0 takes a free one: nothing can be in its way.
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -329,7 +332,7 @@ async fn a_data_directory_that_no_server_starts_on_is_told() {
 #[tokio::test]
 async fn addresses_are_tried() {
     let home = healthy().await;
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = TcpListener::bind(ELSEWHERE).unwrap();
     let taken = other.local_addr().unwrap().to_string();
     let report = doctor(&home, &["--listen", &taken]).await;
     report.expect("port", "problem", "another program has it");
@@ -382,7 +385,7 @@ async fn a_running_server_is_asked_and_connected_to() {
     report.expect("certificate-served", "warning", "another certificate");
 
     // Something else at the address that it is said to have.
-    let noise = TcpListener::bind("127.0.0.1:0").unwrap();
+    let noise = TcpListener::bind(ELSEWHERE).unwrap();
     let elsewhere = noise.local_addr().unwrap().to_string();
     let answering = std::thread::spawn(move || drop(noise.accept().unwrap()));
     let report = doctor(&home, &["--listen", &elsewhere]).await;
