@@ -187,6 +187,10 @@ async fn connect(
     let app = Arc::new(App {
         sessions: Arc::clone(&sessions),
         history_open: config.history_open,
+        observe: {
+            let (tls, metrics) = (tls.clone(), Arc::clone(&metrics));
+            Box::new(move || tls.count_in(&metrics))
+        },
     });
     // One for all listeners: each connection costs an open file, whichever port it came to.
     let places = Places::new(config.connections_max, limits, metrics);

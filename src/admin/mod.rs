@@ -9,9 +9,9 @@ mod live;
 mod protocol;
 mod server;
 
+pub use client::{ClientError, process, request};
 pub use live::Live;
 pub use protocol::{DomainLine, Request, Response, SessionEntry, StatsAnswer, execute};
-pub use client::{ClientError, process, request};
 pub use server::{AdminSocket, Context, DomainChanged, serve};
 
 use std::fs::File;

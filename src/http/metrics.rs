@@ -17,6 +17,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics, as they stand now.
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    (app.observe)();
     let context = Arc::clone(&app.sessions);
     let looked = tokio::task::spawn_blocking(move || {
         stats::look(&context.store, &context.hub, &context.metrics)

@@ -34,6 +34,8 @@ pub struct App {
     pub sessions: Arc<session::Context>,
     /// Whether `GET /message-log` needs no token.
     pub history_open: bool,
+    /// Sets those metrics that only who stands above HTTP knows; must not block.
+    pub observe: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What a listener for metrics alone serves.

@@ -14,9 +14,10 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use super::certificates::{self, CertificateError};
+use super::certificates::{self, CertificateError, Leaf};
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
+use crate::metrics::Metrics;
 
 /// The TLS side of a listener. Clones share one certificate.
 #[derive(Clone)]
@@ -137,6 +138,24 @@ impl Tls {
         }
     }
 
+    /// Says in the metrics when the certificate in use ends, and how often it was exchanged.
+    pub fn count_in(&self, metrics: &Metrics) {
+        let current = self.shared.current.get();
+        let leaf = current.cert.first();
+        let leaf = leaf.and_then(|der| Leaf::parse(&self.shared.dir, der).ok());
+        if let Some(leaf) = leaf {
+            metrics.net.certificate_ends.set(leaf.not_after_s);
+        }
+        let Exchanges { exchanged, refused } = self.exchanges();
+        for (outcome, times) in [("taken", exchanged), ("refused", refused)] {
+            let counter = metrics
+                .net
+                .certificate_reloads
+                .with_label_values(&[outcome]);
+            counter.inc_by(times.saturating_sub(counter.get()));
+        }
+    }
+
     /// Puts what the files hold in place of the certificate in use; whether it is another.
     fn exchange(&self, looks: &mut Looks, seen: Fingerprint) -> Result<bool, CertificateError> {
         let shared = &self.shared;
@@ -217,7 +236,12 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(self.get())
+    }
+}
+
+impl Current {
+    fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
