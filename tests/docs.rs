@@ -69,3 +69,50 @@ fn the_tests_that_show_what_is_promised_exist() {
     }
     assert!(count > 10, "only {count} tests are named");
 }
+
+/// The Rust files below `dir`.
+fn sources(dir: &std::path::Path, texts: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, texts);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// The names of the fields that stand before an event's sentence: `%error, times = 2, "…`.
+fn fields(event: &str) -> impl Iterator<Item = &str> {
+    let head = event.split('"').next().unwrap_or_default();
+    let names = head
+        .split(',')
+        .map(|field| field.split('=').next().unwrap_or_default());
+    let names = names.map(|name| name.trim().trim_start_matches(['%', '?']));
+    names.filter(|name| !name.is_empty())
+}
+
+#[test]
+fn every_field_of_the_log_is_documented() {
+    let document = read("docs/LOGGING.md");
+    let mut texts = Vec::new();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    sources(root.as_ref(), &mut texts);
+    let mut count = 0;
+    for text in &texts {
+        for level in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+            for event in text.split(level).skip(1) {
+                for name in fields(event) {
+                    count += 1;
+                    let row = format!("| `{name}` |");
+                    assert!(
+                        document.contains(&row),
+                        "{name}: {}",
+                        &event[..event.len().min(80)]
+                    );
+                }
+            }
+        }
+    }
+    assert!(count > 40, "only {count} fields found");
+}

@@ -1,0 +1,10 @@
+//! What an operator sees of a running server, and does with it.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod logs;
+mod metrics;
+mod orders;

@@ -1,0 +1,151 @@
+//! `relaybox stats`, `sessions` and `kick`.
+
+use serde_json::Value;
+
+use crate::common::{DEMO, Login, Server, until};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[tokio::test]
+async fn sessions_are_listed_for_people_and_for_scripts() {
+    let mut server = Server::start().await;
+    let shop = server.add_domain("shop").await;
+    let _web = server.user("u1").await;
+    let _phone = server.login(&Login::new("u1").resource("phone")).await;
+    let _seller = server
+        .login(&Login::new("tab\u{a0}x").domain("shop").token(&shop))
+        .await;
+    let table = server.cli(&["sessions"]).await;
+    let mut lines = table.lines();
+    let head: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    let names = [
+        "DOMAIN",
+        "ID",
+        "RESOURCE",
+        "SINCE",
+        "ADDRESS",
+        "STATE",
+        "UNCONFIRMED",
+    ];
+    assert_eq!(head, names);
+    let rows: Vec<Vec<_>> = lines
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0][..3], ["demo", "u1", "phone"]);
+    assert_eq!(rows[0][4..6], ["127.0.0.1", "live"]);
+
+    let list = async |more: &[&str]| {
+        let args = [&["sessions", "--json"], more].concat();
+        json(&server.cli(&args).await)
+    };
+    assert_eq!(list(&[]).await["total"], 3);
+    assert_eq!(
+        list(&["--domain", "shop"]).await["list"][0]["id"],
+        "tab\u{a0}x"
+    );
+    let mine = list(&["--domain", DEMO, "--id", "u1"]).await;
+    let resources: Vec<_> = mine["list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["resource"])
+        .collect();
+    assert_eq!(resources, ["phone", "web"]);
+    let since = mine["list"][0]["since"].as_u64().unwrap();
+    assert!(since > 1_700_000_000_000, "{since} is in milliseconds");
+    assert_eq!(list(&["--id", "nobody"]).await["total"], 0);
+}
+
+#[tokio::test]
+async fn a_kick_ends_sessions_for_good_and_no_others() {
+    let server = Server::start().await;
+    let mut web = server.user("u1").await;
+    let mut phone = server.login(&Login::new("u1").resource("phone")).await;
+    let mut other = server.user("u2").await;
+    let kick = ["kick", "--domain", DEMO, "--id", "u1"];
+    let said = server
+        .cli(&[&kick[..], &["--resource", "web"]].concat())
+        .await;
+    assert_eq!(said, "1 session was ended");
+    assert_eq!(web.closed(4410).await, "ended by the operator");
+    phone.ready().await;
+    let said = server.cli(&[&kick[..], &["--json"]].concat()).await;
+    assert_eq!(json(&said)["sessions"], 1);
+    phone.closed(4410).await;
+    other.ready().await;
+    until("nobody of that name", || async {
+        let outcome = server.home.cli(&kick).await;
+        (outcome.code == Some(1)).then_some(())
+    })
+    .await;
+    let outcome = server.home.cli(&kick).await;
+    outcome.failure(1, &["no such session"]);
+    // It may log in again: its token is as good as before.
+    server.user("u1").await;
+}
+
+#[tokio::test]
+async fn stats_count_and_say_how_it_is() {
+    let server = Server::start().await;
+    let mut user = server.user("u1").await;
+    for _ in 0..5 {
+        user.say_acked("u2", "hello").await;
+    }
+    let stats = json(&server.cli(&["stats", "--json"]).await);
+    assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (&stats["sessions"], &stats["logins"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(stats["messagesIn"], 5);
+    assert_eq!(stats["notWritable"], Value::Null);
+    for name in [
+        "commits",
+        "commitUs",
+        "journalBytes",
+        "freeBytes",
+        "memoryBytes",
+        "startedAt",
+    ] {
+        assert!(
+            stats[name].as_u64().is_some_and(|number| number > 0),
+            "{name}: {stats}"
+        );
+    }
+    let table = server.cli(&["stats"]).await;
+    for words in [
+        "storage      writable",
+        "messages     5 in",
+        "logins       1 admitted, 0 refused",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_each_says_so() {
+    let mut server = Server::start().await;
+    server.stop().await;
+    let kick = ["kick", "--domain", "demo", "--id", "u"];
+    for args in [&["stats"][..], &["sessions"], &kick] {
+        let outcome = server.home.cli(args).await;
+        outcome.failure(1, &["no server runs on the data directory"]);
+    }
+    server.spawn().await;
+    for (args, words) in [
+        (&["kick", "--domain", "demo"][..], "--id"),
+        (
+            &["kick", "--domain", "demo", "--id", ""],
+            "an id must not be empty",
+        ),
+        (
+            &["sessions", "--domain", ""],
+            "a domain's name must not be empty",
+        ),
+    ] {
+        server.home.cli(args).await.failure(2, &[words]);
+    }
+}
