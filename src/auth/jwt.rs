@@ -6,9 +6,6 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-/// The capability to send messages of type 100.
-pub(super) const CAP_SYSTEM: &str = "system";
-
 /// What a user token says (PROTOCOL.md section 6).
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Claims {

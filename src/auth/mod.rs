@@ -19,10 +19,11 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, ProjectToken, UserId, UserName};
 use crate::protocol::login::TOKEN_BYTES_MAX;
-use jwt::{CAP_SYSTEM, Claims, NumericDate};
+use crate::protocol::request::{self, CAP_SYSTEM};
+use jwt::{Claims, NumericDate};
 
 /// The longest a user token lives, in seconds: 30 days.
-pub const USER_TOKEN_TTL_S_MAX: u64 = 30 * 24 * 3600;
+pub const USER_TOKEN_TTL_S_MAX: u64 = request::TTL_S_MAX;
 
 /// What a token allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,6 +282,30 @@ impl Auth {
                 expires_at_ms,
             }),
         })
+    }
+
+    /// Whether this token is one of any domain, and of which kind, for a caller that has not told
+    /// the domain yet; what it may do there is for [`Auth::verify`] to say.
+    ///
+    /// # Errors
+    /// [`AuthError::Unknown`], [`AuthError::Expired`].
+    pub fn identify(&self, token: &str) -> Result<Grant, AuthError> {
+        let now_ms = self.clock.now_ms();
+        let sha256 = secret::sha256(token.as_bytes());
+        let ends: Vec<_> = {
+            let domains = self.read();
+            let known = domains.values().filter_map(|e| e.project_token(&sha256));
+            known.map(|known| known.expires_at_ms).collect()
+        };
+        if ends.iter().any(|end_ms| !is_past(*end_ms, now_ms)) {
+            return Ok(Grant::Project);
+        }
+        if !ends.is_empty() {
+            return Err(AuthError::Expired);
+        }
+        let claimed = jwt::unverified(token).ok_or(AuthError::Unknown)?;
+        let domain = Domain::parse(&claimed.dom).map_err(|_| AuthError::Unknown)?;
+        Ok(self.verify(&domain, token)?.grant)
     }
 
     /// Whether a session's token is still good: `None`: revoked or expired, `Some(None)`:
