@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn fuzz bench-store bench-years bench-idle bench-delivery clean
+.PHONY: help run build test check audit fmt autobahn openapi fuzz bench-store bench-years bench-idle bench-delivery clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -33,6 +33,9 @@ fmt: ## Format the code
 
 autobahn: ## Run the Autobahn WebSocket conformance cases against the connection code
 	tests/autobahn/run
+
+openapi: ## Hold a running server against its openapi.json (schemathesis)
+	tests/openapi/run
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	for target in frame_parser client_frame; do \

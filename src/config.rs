@@ -8,6 +8,7 @@
 
 mod changes;
 pub mod limits;
+pub mod origins;
 mod parse;
 mod settings;
 mod source;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention};
+use origins::OriginPattern;
 use parse::Parsed;
 use values::Values;
 
@@ -81,6 +83,10 @@ pub struct Config {
     pub token: Vec<DeclaredToken>,
     /// Whether the history is open to callers without a token.
     pub history_open: bool,
+    /// Origins whose scripts may read answers over HTTP.
+    pub cors_origins: Vec<OriginPattern>,
+    /// Origins whose scripts may open a WebSocket; empty: all.
+    pub ws_origins: Vec<OriginPattern>,
     /// Message types beside [`MessageType::BASE`], ascending.
     pub types: Vec<MessageType>,
     /// Largest JSON text of a message's content.
@@ -221,6 +227,8 @@ pub fn resolve(
         host: values.list("host", parse::host)?,
         token: values.list("token", parse::declared_token)?,
         history_open: values.one("history_open", parse::switch)?,
+        cors_origins: values.list("cors_origins", origins::pattern)?,
+        ws_origins: values.list("ws_origins", origins::pattern)?,
         types: sorted(values.list("types", parse::message_type)?),
         content_bytes_max: values.size("content_bytes_max", &limits::CONTENT_BYTES)?,
         sessions_max: values.count("sessions_max", &limits::SESSIONS)?,

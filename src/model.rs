@@ -121,6 +121,13 @@ impl UserId {
     }
 }
 
+impl Resource {
+    /// What the server itself and backends send from.
+    pub fn server() -> Self {
+        Self("server".into())
+    }
+}
+
 /// A message's timestamp key: microseconds since the Unix epoch, strictly
 /// increasing over the whole server and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -16,6 +16,7 @@ use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
 use crate::config::Config;
+use crate::http::body::Bodies;
 use crate::http::{self, App};
 use crate::hub::{Hub, HubLimits};
 use crate::limits::Limits;
@@ -191,6 +192,9 @@ async fn connect(
             let (tls, metrics) = (tls.clone(), Arc::clone(&metrics));
             Box::new(move || tls.count_in(&metrics))
         },
+        cors_origins: config.cors_origins.clone(),
+        ws_origins: config.ws_origins.clone(),
+        bodies: Bodies::default(),
     });
     // One for all listeners: each connection costs an open file, whichever port it came to.
     let places = Places::new(config.connections_max, limits, metrics);

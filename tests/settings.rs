@@ -107,11 +107,12 @@ async fn unknown_settings_are_reported() {
 #[tokio::test]
 async fn sighup_names_the_settings_that_wait_for_a_restart() {
     let server = Server::with(Options::new().file("history_open = true\n")).await;
-    server
-        .home
-        .write("data/relaybox.toml", "types = [7]\nlog = \"debug\"\n");
+    server.home.write(
+        "data/relaybox.toml",
+        "types = [7]\nlog = \"debug\"\ncors_origins = []\nws_origins = \"https://a.example\"\n",
+    );
     server.signal(Signal::HUP);
-    for name in ["history_open", "types"] {
+    for name in ["history_open", "types", "cors_origins", "ws_origins"] {
         let sentence = format!("setting {name} has changed");
         common::until(&sentence, async || {
             server.stderr().contains(&sentence).then_some(())
@@ -119,13 +120,15 @@ async fn sighup_names_the_settings_that_wait_for_a_restart() {
         .await;
     }
     let told = server.stderr().matches("has changed").count();
-    assert_eq!(told, 2, "{}", server.stderr());
+    assert_eq!(told, 4, "{}", server.stderr());
 }
 
 #[tokio::test]
 async fn a_bad_setting_is_named() {
     let flag = |name: &str, value: &str| Options::new().args(&[name, value]);
     let cases = [
+        ("cors_origins", flag("--cors-origins", "https://a/b")),
+        ("ws_origins", flag("--ws-origins", "a.example")),
         ("listen", flag("--listen", "nonsense")),
         ("listen", flag("--listen", "127.0.0.1:99999")),
         ("plain", flag("--plain", "127.0.0.1")),

@@ -5,5 +5,6 @@
 pub mod domains;
 pub mod erase;
 pub mod history;
+pub mod presence;
 pub mod send;
 pub mod stats;

@@ -1,9 +1,13 @@
-//! Sending a message, as a session does.
+//! Sending a message, as a session or a backend does.
 
 use crate::hub::Hub;
-use crate::model::{Device, Draft, Mailbox, MessageType, Recipient, UserName};
+use crate::limits::{Limit, Limited, Limits};
+use crate::model::{
+    ClientMsgId, Device, Draft, Mailbox, MessageType, Recipient, Resource, UserName,
+};
 use crate::protocol::client_frame::Send;
 use crate::protocol::error_code::{ErrorCode, FrameError};
+use crate::protocol::request::BackendSend;
 use crate::store::{Accepted, AppendError, Store};
 
 /// Who sends: taken from its login, never from the frame.
@@ -15,13 +19,36 @@ pub struct Sender {
     pub name: UserName,
     /// Whether it may send messages of type 100.
     pub may_system: bool,
+    /// Whether it holds a project token: no limit of a single user counts then.
+    pub is_trusted: bool,
+}
+
+/// Why nothing of a send is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// A limit is reached.
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] AppendError),
+}
+
+/// What sends go through.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// How much may be sent.
+    pub limits: &'a Limits,
+    /// Who is online.
+    pub hub: &'a Hub,
+    /// Where they are stored.
+    pub store: &'a Store,
 }
 
 /// Hands a message to the store. `done` is called once: with the ids when the message is
 /// durable, or with the refusal, after which nothing of it is stored.
 pub fn send(
-    store: &Store,
-    hub: &Hub,
+    way: Way<'_>,
     sender: &Sender,
     send: Send,
     done: impl FnOnce(Result<Accepted, FrameError>) + std::marker::Send + 'static,
@@ -37,7 +64,49 @@ pub fn send(
             client_msg_id,
         }));
     }
-    let domain = &sender.device.mailbox.domain;
+    submit(way, sender, send, move |outcome| {
+        done(outcome.map_err(|error| refusal(&error, client_msg_id)));
+    });
+}
+
+/// Hands a message of a backend to the store, as from the resource `server` of its sender, whose id
+/// may be `system`. `done` as in [`send`].
+pub fn send_as_backend(
+    way: Way<'_>,
+    wanted: BackendSend,
+    done: impl FnOnce(Result<Accepted, SendError>) + std::marker::Send + 'static,
+) {
+    let mailbox = Mailbox {
+        domain: wanted.domain,
+        user: wanted.from_id,
+    };
+    let sender = Sender {
+        device: Device {
+            mailbox,
+            resource: Resource::server(),
+        },
+        name: wanted.from_name,
+        may_system: true,
+        is_trusted: true,
+    };
+    submit(way, &sender, wanted.send, done);
+}
+
+fn submit(
+    way: Way<'_>,
+    sender: &Sender,
+    send: Send,
+    done: impl FnOnce(Result<Accepted, SendError>) + std::marker::Send + 'static,
+) {
+    let Way { limits, hub, store } = way;
+    let mailbox = &sender.device.mailbox;
+    let domain = &mailbox.domain;
+    let messages = u32::try_from(send.to.len()).unwrap_or(u32::MAX);
+    let bytes = send.content.len() as u64 * u64::from(messages);
+    let limited_user = (!sender.is_trusted).then_some(mailbox);
+    if let Err(limited) = limits.send(domain, limited_user, messages, bytes) {
+        return done(Err(limited.into()));
+    }
     let recipients = send.to.into_iter().map(|user| {
         let mailbox = Mailbox {
             domain: domain.clone(),
@@ -59,26 +128,38 @@ pub fn send(
         content: send.content,
         client_msg_id: send.client_msg_id,
     };
-    store.append(
-        draft,
-        Box::new(move |outcome| done(outcome.map_err(|error| refusal(&error, client_msg_id)))),
-    );
+    store.append(draft, Box::new(|outcome| done(outcome.map_err(Into::into))));
 }
 
-fn refusal(error: &AppendError, client_msg_id: Option<crate::model::ClientMsgId>) -> FrameError {
+fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError {
+    let mut code = ErrorCode::StorageUnavailable;
     let message = match error {
-        // The system's reason is for the operator's log, not for a client.
-        AppendError::Unavailable(_) => "the server's storage cannot be written: nothing was stored",
-        AppendError::Overloaded => {
-            "the server has too much to store: nothing was stored, try again"
+        SendError::Limited(limited) if limited.limit == Limit::StoreQuota => {
+            format!("{limited}: nothing was stored").into()
         }
-        AppendError::DomainRemoved => "the domain has been removed: nothing was stored",
-        AppendError::Closed => "the server is shutting down: nothing was stored",
+        SendError::Limited(limited) => {
+            code = ErrorCode::RateLimited;
+            let retry_ms = limited.retry.as_millis() + 1;
+            format!("retry in {retry_ms} ms: {limited}, nothing was stored").into()
+        }
+        // The system's reason is for the operator's log, not for a client.
+        SendError::Store(AppendError::Unavailable(_)) => {
+            "the server's storage cannot be written: nothing was stored".into()
+        }
+        SendError::Store(AppendError::Overloaded) => {
+            "the server has too much to store: nothing was stored, try again".into()
+        }
+        SendError::Store(AppendError::DomainRemoved) => {
+            "the domain has been removed: nothing was stored".into()
+        }
+        SendError::Store(AppendError::Closed) => {
+            "the server is shutting down: nothing was stored".into()
+        }
     };
     FrameError {
-        code: ErrorCode::StorageUnavailable,
+        code,
         field: None,
-        message: message.into(),
+        message,
         client_msg_id,
     }
 }

@@ -17,6 +17,8 @@ impl Config {
             host,
             token: _,
             history_open,
+            cors_origins,
+            ws_origins,
             types,
             content_bytes_max,
             sessions_max,
@@ -40,6 +42,8 @@ impl Config {
             ("certs", *certs == new.certs),
             ("host", *host == new.host),
             ("history_open", *history_open == new.history_open),
+            ("cors_origins", *cors_origins == new.cors_origins),
+            ("ws_origins", *ws_origins == new.ws_origins),
             ("types", *types == new.types),
             (
                 "content_bytes_max",

@@ -49,6 +49,10 @@ const SETTINGS: &[Setting] = settings! {
         "Declares a project token, for containers and tests";
     history_open "--history-open" "RELAYBOX_HISTORY_OPEN" "BOOL" "false" false
         "Opens GET /message-log to callers without a token, for a network that is trusted";
+    cors_origins "--cors-origins" "RELAYBOX_CORS_ORIGINS" "ORIGIN" "*" true
+        "Origins whose scripts may use the HTTP endpoints: `https://app.example.com`, `https://*.example.com`, `*` for all";
+    ws_origins "--ws-origins" "RELAYBOX_WS_ORIGINS" "ORIGIN" "" true
+        "Origins whose scripts may log in at /ws; all where none is given. What is no browser sends no origin and may always";
     types "--types" "RELAYBOX_TYPES" "NUMBER" "" true
         "Message types beside 10, 20, 30, 40 and 100";
     content_bytes_max "--content-bytes-max" "RELAYBOX_CONTENT_BYTES_MAX" "SIZE" "256KiB" false

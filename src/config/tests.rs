@@ -73,6 +73,18 @@ fn the_highest_source_wins_for_every_setting() {
         ("host", ["a", "b", "c"]),
         ("token", ["demo=a", "demo=b", "demo=c"]),
         ("history_open", ["true", "false", "true"]),
+        (
+            "cors_origins",
+            [
+                "https://a.example",
+                "https://*.b.example",
+                "http://c.example:8080",
+            ],
+        ),
+        (
+            "ws_origins",
+            ["https://a.example", "https://b.example", "*"],
+        ),
         ("types", ["1", "2", "3"]),
         ("content_bytes_max", ["1KiB", "2KiB", "3KiB"]),
         ("sessions_max", ["1", "2", "3"]),

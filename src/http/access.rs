@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, header};
 use crate::auth::{AuthError, Grant};
 use crate::http::App;
 use crate::http::problem::Problem;
+use crate::limits::Visitor;
 use crate::model::Domain;
-use crate::protocol::login::{check_token, given_token};
+use crate::protocol::login::{bearer, check_token, given_token};
 use crate::protocol::query::Query;
 
 /// The `Authorization` header, where it is text.
@@ -38,17 +39,85 @@ pub(super) fn token<'a>(
 /// What the token allows in this domain.
 ///
 /// # Errors
-/// 401 where it is missing or not known there, 403 where it is another domain's.
-pub(super) fn grant(app: &App, domain: &Domain, token: Option<&str>) -> Result<Grant, Problem> {
+/// 401 where it is missing or not known there, 403 where it is another domain's, 429 where too many
+/// bad ones have come from there.
+pub(super) fn grant(
+    app: &App,
+    visitor: Visitor,
+    domain: &Domain,
+    token: Option<&str>,
+) -> Result<Grant, Problem> {
     let token = token.ok_or_else(|| {
         Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
     })?;
     check_token(token).map_err(Problem::unauthorized)?;
-    let verified = app.sessions.auth.verify(domain, token);
-    let verified = verified.map_err(|error| match error {
+    let verified = judged(app, visitor, || app.sessions.auth.verify(domain, token));
+    Ok(verified?.grant)
+}
+
+/// Looks at a token, unless too many bad ones have come from there.
+fn judged<T>(
+    app: &App,
+    visitor: Visitor,
+    judge: impl FnOnce() -> Result<T, AuthError>,
+) -> Result<T, Problem> {
+    let limits = &app.sessions.limits;
+    let may = limits.may_log_in(visitor.address);
+    may.map_err(|limited| Problem::limited(&limited))?;
+    let judged = judge().inspect_err(|_| limits.login_failed(visitor.address));
+    judged.map_err(refusal)
+}
+
+/// A caller's project token, from its header alone, before the domain is known: it belongs to some.
+///
+/// # Errors
+/// As of [`grant`]; 403 where it is a user token.
+pub(super) fn project_token<'a>(
+    app: &App,
+    visitor: Visitor,
+    headers: &'a HeaderMap,
+) -> Result<&'a str, Problem> {
+    let token = authorization(headers).map_err(Problem::parameter)?;
+    let token = token.and_then(bearer);
+    let token = token.ok_or_else(|| {
+        Problem::unauthorized("a project token is needed: `Authorization: Bearer …`")
+    })?;
+    check_token(token).map_err(Problem::unauthorized)?;
+    match judged(app, visitor, || app.sessions.auth.identify(token))? {
+        Grant::Project => Ok(token),
+        Grant::User(_) => Err(needs_project()),
+    }
+}
+
+/// Whether this is a project token of this domain.
+///
+/// # Errors
+/// As of [`grant`]; 403 where it is a user token.
+pub(super) fn project(
+    app: &App,
+    visitor: Visitor,
+    domain: &Domain,
+    token: &str,
+) -> Result<(), Problem> {
+    match grant(app, visitor, domain, Some(token))? {
+        Grant::Project => Ok(()),
+        Grant::User(_) => Err(needs_project()),
+    }
+}
+
+/// 401: no such token, or no such domain.
+pub(super) fn unknown() -> Problem {
+    refusal(AuthError::Unknown)
+}
+
+fn needs_project() -> Problem {
+    Problem::forbidden("this needs a project token")
+}
+
+fn refusal(error: AuthError) -> Problem {
+    match error {
         AuthError::Unknown => Problem::unauthorized("the token or the domain is unknown"),
         AuthError::Expired => Problem::unauthorized("the token has expired"),
         AuthError::OtherDomain => Problem::forbidden("the token is for another `domain`"),
-    })?;
-    Ok(verified.grant)
+    }
 }

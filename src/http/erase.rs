@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tracing::{error, info};
 
@@ -10,15 +10,29 @@ use crate::auth::Grant;
 use crate::command::erase::{self, EraseError};
 use crate::http::App;
 use crate::http::access;
+use crate::http::openapi::schemas::{EraseParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
 use crate::http::problem::Problem;
+use crate::limits::Visitor;
 
 /// All that this takes. Whoever gives more means to erase less.
 const PARAMETERS: [&str; 4] = ["domain", "toId", "before", "token"];
 
-/// Erases a mailbox below an id, or all that it has; 204 once that is on disk.
+/// Erases a mailbox below an id, or all that it has.
+///
+/// Answered once that is on disk. What nobody has received yet is erased, too.
+#[utoipa::path(
+    delete,
+    path = "/message-log",
+    operation_id = "erase_messages",
+    tag = "history",
+    params(MailboxParameters, EraseParameters),
+    responses((status = 204, description = "It is gone")),
+    security(("project" = []), ("token" = [])),
+)]
 pub async fn message_log(
     State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -28,10 +42,10 @@ pub async fn message_log(
             "`{name}` is no parameter of DELETE: it takes `domain`, `toId` and `before`"
         )));
     }
-    let mailbox = parameters::mailbox(&parameters)?;
+    let mailbox = parameters::mailbox(&parameters, "toId")?;
     let before = parameters::msg_id(&parameters, "before")?;
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
-    match access::grant(&app, &mailbox.domain, token)? {
+    match access::grant(&app, visitor, &mailbox.domain, token)? {
         Grant::Project => {}
         Grant::User(_) => return Err(Problem::forbidden("erasing needs a project token")),
     }
@@ -45,9 +59,7 @@ pub async fn message_log(
     });
     match erased.await.map_err(|_| Problem::internal())? {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(EraseError::DomainRemoved) => {
-            Err(Problem::unauthorized("the token or the domain is unknown"))
-        }
+        Err(EraseError::DomainRemoved) => Err(access::unknown()),
         Err(EraseError::NotStored(reason)) => {
             error!(%reason, "a mailbox cannot be erased");
             Err(Problem::storage_unavailable())

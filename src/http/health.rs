@@ -3,26 +3,41 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::http::App;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemBody};
 
-/// The process answers.
+/// Tells that the process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operating",
+    responses((status = 200, description = "It does", body = String)),
+)]
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// The store takes messages; 503 while it does not.
+/// Tells whether the store takes messages.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operating",
+    responses(
+        (status = 200, description = "It does", body = String),
+        (
+            status = 503,
+            description = "It does not",
+            body = inline(ProblemBody),
+            content_type = "application/problem+json",
+            headers(("Retry-After" = u64)),
+        ),
+    ),
+)]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.sessions.store.writable() {
         Ok(()) => "ready\n".into_response(),
-        Err(_) => {
-            let mut response = Problem::storage_unavailable().into_response();
-            let soon = HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, soon);
-            response
-        }
+        Err(_) => Problem::storage_unavailable().into_response(),
     }
 }

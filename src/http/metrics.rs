@@ -15,7 +15,13 @@ use crate::http::problem::Problem;
 /// The version of the format that is spoken.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics, as they stand now.
+/// Tells what is counted, in the Prometheus text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operating",
+    responses((status = 200, description = "All metrics, as they stand now", body = String)),
+)]
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     (app.observe)();
     let context = Arc::clone(&app.sessions);

@@ -3,26 +3,34 @@
 //! Holds no logic of messages and no state of its own.
 
 mod access;
+pub mod body;
 mod console;
 pub mod erase;
 pub mod health;
 pub mod history;
+pub mod messages;
 pub mod metrics;
+mod openapi;
 mod parameters;
+pub mod presence;
 pub mod problem;
+pub mod tokens;
 pub mod upgrade;
 pub mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
-use tower_http::cors::{Any as AnyOrigin, CorsLayer};
+use axum::{Extension, Router};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::config::origins::{self, OriginPattern};
 use crate::session;
+use body::Bodies;
 use problem::Problem;
 
 /// How long a browser may remember the answer to a preflight.
@@ -34,16 +42,24 @@ pub struct App {
     pub sessions: Arc<session::Context>,
     /// Whether `GET /message-log` needs no token.
     pub history_open: bool,
+    /// Origins whose scripts may read answers.
+    pub cors_origins: Vec<OriginPattern>,
+    /// Origins whose scripts may open a WebSocket; empty: all.
+    pub ws_origins: Vec<OriginPattern>,
+    /// Room for the bodies of requests.
+    pub bodies: Bodies,
     /// Sets those metrics that only who stands above HTTP knows; must not block.
     pub observe: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What a listener for metrics alone serves.
 pub fn metrics_router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics::metrics))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let (router, _) = OpenApiRouter::new()
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .split_for_parts();
+    router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .with_state(app)
@@ -52,29 +68,47 @@ pub fn metrics_router(app: Arc<App>) -> Router {
 /// All paths of the server; that of the metrics only `with_metrics`.
 pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let metrics_route = match with_metrics {
-        true => Router::new().route("/metrics", get(metrics::metrics)),
-        false => Router::new(),
+        true => OpenApiRouter::new().routes(routes!(metrics::metrics)),
+        false => OpenApiRouter::new(),
     };
-    // Tokens are explicit and there are no cookies, so any origin may ask.
-    let cors = CorsLayer::new()
-        .allow_origin(AnyOrigin)
-        .allow_methods([Method::GET, Method::HEAD, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::LINK, header::WWW_AUTHENTICATE, header::RETRY_AFTER])
-        .max_age(PREFLIGHT_MAX_AGE);
-    Router::new()
-        .route("/ws", get(ws::ws))
-        .route(
-            "/message-log",
-            get(history::message_log).delete(erase::message_log),
-        )
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(ws::ws))
+        .routes(routes!(history::message_log, erase::message_log))
+        .routes(routes!(messages::send))
+        .routes(routes!(tokens::mint))
+        .routes(routes!(presence::of_user))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::json))
         .merge(metrics_route)
+        .split_for_parts();
+    let document = openapi::finish(document, &app);
+    router
         .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
+        .layer(Extension(document))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
-        .layer(cors)
+        .layer(cors(&app.cors_origins))
         .with_state(app)
+}
+
+/// Lets scripts of these origins ask. Tokens are explicit and there are no cookies, so all may where
+/// the settings say nothing.
+fn cors(allowed: &[OriginPattern]) -> CorsLayer {
+    let origins = if allowed.contains(&OriginPattern::Any) {
+        AllowOrigin::any()
+    } else {
+        let allowed = allowed.to_vec();
+        AllowOrigin::predicate(move |origin: &HeaderValue, _| {
+            let origin = origin.to_str();
+            origin.is_ok_and(|origin| origins::allows(&allowed, origin))
+        })
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::LINK, header::WWW_AUTHENTICATE, header::RETRY_AFTER])
+        .max_age(PREFLIGHT_MAX_AGE)
 }

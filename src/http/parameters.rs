@@ -16,12 +16,13 @@ pub(super) fn bad_parameter(error: impl std::fmt::Display) -> Problem {
     Problem::parameter(error.to_string())
 }
 
-/// The mailbox that `domain` and `toId` name; both are required.
-pub(super) fn mailbox(parameters: &Query) -> Result<Mailbox, Problem> {
+/// The mailbox that `domain` and the parameter `user` name; both are required.
+pub(super) fn mailbox(parameters: &Query, user: &'static str) -> Result<Mailbox, Problem> {
+    let missing = |name| Problem::parameter(format!("`{name}` is missing"));
     let domain = name(parameters, "domain", Domain::parse)?;
-    let domain = domain.ok_or_else(|| Problem::parameter("`domain` is missing"))?;
-    let user = user_id(parameters, "toId")?;
-    let user = user.ok_or_else(|| Problem::parameter("`toId` is missing"))?;
+    let domain = domain.ok_or_else(|| missing("domain"))?;
+    let id = user_id(parameters, user)?;
+    let user = id.ok_or_else(|| missing(user))?;
     Ok(Mailbox { domain, user })
 }
 

@@ -1,9 +1,21 @@
 //! Errors over HTTP: RFC 9457 `application/problem+json` (PROTOCOL.md section 7).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::limits::{Limit, Limited};
+use crate::protocol::error_code::{ErrorCode, FrameError};
+
+/// The media type of a problem (RFC 9457, 3).
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// When to come again where nothing better is known.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,15 +23,30 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    field: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// `about:blank`: the status says what kind of problem it is.
     r#type: &'a str,
+    /// The status in words.
     title: &'a str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// A sentence that names the parameter or field and what was expected.
     detail: &'a str,
+    /// For programs: a fixed word for each kind of problem.
+    #[schema(example = "invalid_parameter")]
     code: &'a str,
+    /// The field of the body that is to blame, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    field: Option<&'a str>,
 }
 
 impl Problem {
@@ -28,7 +55,34 @@ impl Problem {
             status,
             code,
             detail: detail.into(),
+            field: None,
+            retry_after: None,
         }
+    }
+
+    /// The body of a request breaks a rule; by its code 400, 413, 429 or 503.
+    pub fn refused(error: FrameError) -> Self {
+        let status = match error.code {
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::StorageUnavailable => return Self::storage_unavailable(),
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::InvalidJson | ErrorCode::InvalidField | ErrorCode::TypeNotAllowed => {
+                StatusCode::BAD_REQUEST
+            }
+        };
+        Self {
+            field: error.field,
+            ..Self::new(status, error.code.as_str(), error.message)
+        }
+    }
+
+    /// 400: the body is no JSON object.
+    pub fn invalid_json(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::InvalidJson.as_str(),
+            detail,
+        )
     }
 
     /// 400: a parameter is missing or wrong; the sentence names it.
@@ -64,6 +118,43 @@ impl Problem {
         )
     }
 
+    /// 408: the body took too long.
+    pub fn request_timeout(after: Duration) -> Self {
+        let detail = format!("the body must be there within {} s", after.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+    }
+
+    /// 413: the body, or a part of it, is over its limit.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        let code = ErrorCode::TooLarge.as_str();
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
+    }
+
+    /// 415: the body is of a type that is not read here.
+    pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            detail,
+        )
+    }
+
+    /// 429, or 503 where it is for want of space: a limit is reached; it may come again after a while.
+    pub fn limited(limited: &Limited) -> Self {
+        let (status, code) = match limited.limit {
+            Limit::StoreQuota => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::StorageUnavailable,
+            ),
+            _ => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
+        };
+        let detail = format!("{}: `Retry-After` says when to come again", limited.limit);
+        Self {
+            retry_after: Some(limited.retry),
+            ..Self::new(status, code.as_str(), detail)
+        }
+    }
+
     /// 426: `/ws` speaks WebSocket only.
     pub fn upgrade_required() -> Self {
         Self::new(
@@ -75,11 +166,26 @@ impl Problem {
 
     /// 503: the store cannot be read or written.
     pub fn storage_unavailable() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "storage_unavailable",
-            "the server's storage does not answer; try again later",
-        )
+        Self {
+            retry_after: Some(SOON),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::StorageUnavailable.as_str(),
+                "the server's storage does not answer; try again later",
+            )
+        }
+    }
+
+    /// 503: too many bodies are being read.
+    pub fn overloaded() -> Self {
+        Self {
+            retry_after: Some(SOON),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "the server reads too many large bodies; try again later",
+            )
+        }
     }
 
     /// 500: a fault of the server.
@@ -94,17 +200,23 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            field: self.field,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/problem+json");
-        headers.insert(header::CONTENT_TYPE, json);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(after) = self.retry_after {
+            // Rounded up: who comes earlier is refused again.
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -119,5 +231,41 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_tried_again_says_when() {
+        let limited = |ms| {
+            let (limit, retry) = (Limit::SendsPerUser, Duration::from_millis(ms));
+            Problem::limited(&Limited { limit, retry })
+        };
+        let (field, code) = (Some("toId"), ErrorCode::InvalidField);
+        let message = "`toId` is missing".to_owned();
+        let client_msg_id = None;
+        let refused = FrameError {
+            code,
+            field,
+            message,
+            client_msg_id,
+        };
+        for (problem, status, after) in [
+            (limited(0), 429, Some("1")),
+            (limited(1000), 429, Some("1")),
+            (limited(1001), 429, Some("2")),
+            (Problem::storage_unavailable(), 503, Some("1")),
+            (Problem::overloaded(), 503, Some("1")),
+            (Problem::refused(refused), 400, None),
+        ] {
+            let response = problem.clone().into_response();
+            assert_eq!(response.status(), status, "{problem:?}");
+            let said = response.headers().get(header::RETRY_AFTER);
+            let said = said.map(|after| after.to_str().expect("digits"));
+            assert_eq!(said, after, "{problem:?}");
+        }
     }
 }

@@ -3,26 +3,54 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
 
+use crate::config::origins;
 use crate::http::App;
 use crate::http::access::authorization;
-use crate::http::problem::Problem;
+use crate::http::openapi::schemas::LoginParameters;
+use crate::http::problem::{Problem, ProblemBody};
 use crate::http::upgrade::{UpgradeError, upgrade};
 use crate::limits::Visitor;
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::session;
 use crate::websocket::ConnectionOptions;
 
-/// Completes the handshake, whatever the login holds: a browser cannot see an HTTP status
-/// here, so a refusal is a close code.
+/// Logs in: an upgrade to WebSocket (RFC 6455).
+///
+/// The handshake is completed whatever the login holds, as a browser cannot see an HTTP status here:
+/// a refused login is a close code.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    operation_id = "log_in",
+    tag = "clients",
+    params(LoginParameters),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from here on"),
+        (
+            status = 403,
+            description = "The page's origin may not log in here",
+            body = inline(ProblemBody),
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 426,
+            description = "The request asks for no upgrade",
+            body = inline(ProblemBody),
+            content_type = "application/problem+json",
+            headers(("Upgrade" = String), ("Sec-WebSocket-Version" = String)),
+        ),
+    ),
+)]
 pub async fn ws(
     State(app): State<Arc<App>>,
     Extension(visitor): Extension<Visitor>,
     mut request: Request,
 ) -> Result<Response, Problem> {
+    check_origin(&app, request.headers())?;
     let login = login(&request);
     let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
     let options = ConnectionOptions {
@@ -42,6 +70,24 @@ pub async fn ws(
         }
     });
     Ok(response.into_response())
+}
+
+/// Whether the page that asks, if one does, may: what is no browser sends no `Origin`.
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    if app.ws_origins.is_empty() {
+        return Ok(());
+    }
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let allowed = |value: &HeaderValue| {
+        let origin = value.to_str();
+        origin.is_ok_and(|origin| origins::allows(&app.ws_origins, origin))
+    };
+    if origins.all(allowed) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "`Origin` must be one of those that the setting `ws_origins` lists",
+    ))
 }
 
 fn login(request: &Request) -> Result<Login, String> {

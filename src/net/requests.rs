@@ -85,6 +85,8 @@ pub(super) async fn answer<S>(
         .timer(TokioTimer::new())
         // The deadlines of this module stand in for it; it would also time connections that rest.
         .header_read_timeout(None)
+        // A request that is whole is carried out, also where its client has left.
+        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         // A head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.

@@ -37,6 +37,7 @@ impl Identity {
             AuthError::Expired => CloseReason::TokenExpired,
             AuthError::OtherDomain => CloseReason::Forbidden("the token is for another domain"),
         })?;
+        let is_trusted = verified.grant == Grant::Project;
         let (name, may_system) = match verified.grant {
             Grant::Project => (name, true),
             Grant::User(user) if user.id != id => {
@@ -53,6 +54,7 @@ impl Identity {
                 device,
                 name,
                 may_system,
+                is_trusted,
             },
             credential: verified.credential,
             place: ConnectionPlace::default(),

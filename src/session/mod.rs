@@ -20,6 +20,7 @@ use tracing::{debug, error};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::command::send::Way;
 use crate::hub::{Arrival, Hub, Outbox, Registration};
 use crate::limits::{Limit, Limited, Limits, Visitor};
 use crate::metrics::Metrics;
@@ -66,6 +67,15 @@ const CODES_COUNTED: [u16; 16] = [
 ];
 
 impl Context {
+    /// What sends go through.
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            limits: &self.limits,
+            hub: &self.hub,
+            store: &self.store,
+        }
+    }
+
     /// Counts the end of a session or login.
     fn closed(&self, code: u16, by: &str) {
         let label = match CODES_COUNTED.contains(&code) {

@@ -228,10 +228,8 @@ impl Services for Server {
         let (array, client_msg_id) = (send.to_array, send.client_msg_id.clone());
         let outbox = Arc::clone(outbox);
         outbox.send_started(bytes);
-        let Context { store, hub, .. } = &*self.context;
         command::send::send(
-            store,
-            hub,
+            self.context.way(),
             &self.identity.sender,
             send,
             move |outcome| match outcome {

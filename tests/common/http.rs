@@ -1,6 +1,6 @@
 //! One HTTP/1.1 request on a connection of its own.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
@@ -22,6 +22,18 @@ impl Answer {
         Self::try_of(io, method, target, headers).await.unwrap()
     }
 
+    /// The answer to a request with a body.
+    pub async fn to(
+        io: Stream,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let answer = Self::try_to(io, method, target, headers, body.into());
+        answer.await.unwrap()
+    }
+
     /// An answer that the server may break off.
     pub async fn try_of(
         io: Stream,
@@ -29,12 +41,22 @@ impl Answer {
         target: &str,
         headers: &[(&str, &str)],
     ) -> hyper::Result<Self> {
+        Self::try_to(io, method, target, headers, Bytes::new()).await
+    }
+
+    async fn try_to(
+        io: Stream,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> hyper::Result<Self> {
         let mut request = Request::builder().method(method).uri(target);
         request = request.header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let request = request.body(Full::new(body)).unwrap();
         soon("an HTTP answer", async {
             let io = TokioIo::new(io);
             let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;

@@ -342,6 +342,17 @@ impl Server {
         Answer::of(self.stream().await, method, target, headers).await
     }
 
+    /// POSTs JSON with a bearer token.
+    pub async fn post(&self, target: &str, token: &str, json: impl ToString) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let stream = self.stream().await;
+        Answer::to(stream, "POST", target, &headers, json.to_string()).await
+    }
+
     /// A page of the mailbox `to` in the domain `demo`, read by project token.
     pub async fn history(&self, to: &str, more: &str) -> Value {
         let target = format!(

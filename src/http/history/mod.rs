@@ -1,12 +1,12 @@
 //! `GET /message-log` (PROTOCOL.md section 5).
 
 mod links;
-mod query;
+pub(super) mod query;
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
@@ -16,15 +16,35 @@ use crate::auth::Grant;
 use crate::command::history::{self, HistoryPage, HistoryQuery, Place, Senders};
 use crate::http::App;
 use crate::http::access;
+use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
 use crate::http::problem::Problem;
+use crate::limits::Visitor;
 use crate::model::Message;
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
 
-/// Answers one page of a mailbox, or what lies at a cursor.
+/// Lists a mailbox: one page of it, or what lies at a cursor.
+///
+/// Newest first, unless it goes upwards from `after` or `order` says otherwise. The `Link` header
+/// says where to go on. With a user token only where its user is `toId`, `fromId` or `with`.
+#[utoipa::path(
+    get,
+    path = "/message-log",
+    operation_id = "list_messages",
+    tag = "history",
+    params(MailboxParameters, HistoryParameters),
+    responses((
+        status = 200,
+        description = "A part of the mailbox",
+        body = schemas::HistoryPage,
+        headers(("Link" = String, description = "RFC 8288: `first`, `prev`, `next`, `last`; none where there is nothing to go to")),
+    )),
+    security(("user" = []), ("token" = [])),
+)]
 pub async fn message_log(
     State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -32,7 +52,7 @@ pub async fn message_log(
     let query = query::parse(&parameters)?;
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
     if !app.history_open {
-        let grant = access::grant(&app, &query.mailbox.domain, token)?;
+        let grant = access::grant(&app, visitor, &query.mailbox.domain, token)?;
         check_access(&grant, &query)?;
     }
     let store = app.sessions.store.clone();

@@ -6,8 +6,11 @@ use crate::http::problem::Problem;
 use crate::model::MsgId;
 use crate::protocol::query::Query;
 
-const SIZE_MAX: u64 = 100;
-const SIZE_DEFAULT: u64 = 10;
+/// Most messages in an answer.
+pub(in crate::http) const SIZE_MAX: u64 = 100;
+
+/// So many where nothing is said.
+pub(in crate::http) const SIZE_DEFAULT: u64 = 10;
 
 /// Parameters that contradict each other.
 const CONTRADICTORY: [(&str, &str); 7] = [
@@ -22,7 +25,7 @@ const CONTRADICTORY: [(&str, &str); 7] = [
 
 /// Reads the parameters, all of them: none that is known is passed over.
 pub(super) fn parse(parameters: &Query) -> Result<HistoryQuery, Problem> {
-    let mailbox = mailbox(parameters)?;
+    let mailbox = mailbox(parameters, "toId")?;
     let from = user_id(parameters, "fromId")?;
     let with = user_id(parameters, "with")?;
     let page = number(parameters, "page", 1, MsgId::MAX.0)?;

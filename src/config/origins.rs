@@ -1,0 +1,178 @@
+//! Web origins (RFC 6454) that browsers may come from.
+//!
+//! Only reads and compares texts. Invariant: a pattern is written as browsers write an origin, in
+//! lower case and without the port that its scheme has anyway, so that comparing bytes will do.
+
+use super::parse::{self, Parsed};
+
+/// One entry of a list of origins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// `*`
+    Any,
+    /// This one: `https://app.example.com`, with a port where it is not its scheme's own.
+    One(String),
+    /// `https://*.example.com`: every name below that domain, but not the domain.
+    Below {
+        /// Up to the name: `https://`.
+        scheme: String,
+        /// From the dot on: `.example.com`, with the port.
+        domain: String,
+    },
+}
+
+impl OriginPattern {
+    fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(one) => origin == one,
+            Self::Below { scheme, domain } => {
+                let rest = origin.strip_prefix(scheme.as_str());
+                let name = rest.and_then(|rest| rest.strip_suffix(domain.as_str()));
+                name.is_some_and(|name| parse::host(name).is_ok_and(|name| !name.contains(':')))
+            }
+        }
+    }
+}
+
+/// Whether an `Origin` header's value is on the list.
+pub fn allows(list: &[OriginPattern], origin: &str) -> bool {
+    list.iter().any(|pattern| pattern.allows(origin))
+}
+
+/// `*`, `https://app.example.com`, `http://localhost:3000`, `https://*.example.com`.
+pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
+    let expected = || {
+        "* or an origin such as https://app.example.com, https://*.example.com or \
+         http://localhost:3000, without a path"
+            .to_owned()
+    };
+    if text == "*" {
+        return Ok(OriginPattern::Any);
+    }
+    let text = text.to_ascii_lowercase();
+    let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;
+    let (host, port) = split_port(rest).ok_or_else(expected)?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let is_address = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
+    let is_host = match bare {
+        Some(bare) => is_address(bare),
+        None => !is_address(host) && parse::host(host).is_ok(),
+    };
+    if !is_scheme || !is_host {
+        return Err(expected());
+    }
+    let own = matches!((scheme, port), ("https", Some(443)) | ("http", Some(80)));
+    let port = port
+        .filter(|_| !own)
+        .map_or(String::new(), |p| format!(":{p}"));
+    Ok(match host.strip_prefix('*') {
+        Some(domain) => OriginPattern::Below {
+            scheme: format!("{scheme}://"),
+            domain: format!("{domain}{port}"),
+        },
+        None => OriginPattern::One(format!("{scheme}://{host}{port}")),
+    })
+}
+
+/// The host, and the port where there is one; `None` where that is no number above 0.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            let port = port.parse().ok().filter(|port| digits && *port > 0)?;
+            Some((host, Some(port)))
+        }
+        _ => Some((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_match_exactly_or_below_a_domain() {
+        let cases = [
+            ("*", "https://a.example", true),
+            ("https://app.example.com", "https://app.example.com", true),
+            (
+                "https://APP.example.com:443",
+                "https://app.example.com",
+                true,
+            ),
+            ("http://localhost:3000", "http://localhost:3000", true),
+            ("http://localhost:80", "http://localhost", true),
+            ("https://[::1]:8443", "https://[::1]:8443", true),
+            ("capacitor://localhost", "capacitor://localhost", true),
+            ("https://app.example.com", "http://app.example.com", false),
+            (
+                "https://app.example.com",
+                "https://app.example.com:8443",
+                false,
+            ),
+            (
+                "https://app.example.com",
+                "https://app.example.com.evil.example",
+                false,
+            ),
+            (
+                "https://app.example.com",
+                "https://evil.app.example.com",
+                false,
+            ),
+            ("https://app.example.com", "null", false),
+            ("https://*.example.com", "https://a.example.com", true),
+            ("https://*.example.com", "https://a.b.example.com", true),
+            ("https://*.example.com", "https://example.com", false),
+            ("https://*.example.com", "https://.example.com", false),
+            ("https://*.example.com", "https://evilexample.com", false),
+            ("https://*.example.com", "https://a.example.com:8443", false),
+            (
+                "https://*.example.com",
+                "https://evil.example/.example.com",
+                false,
+            ),
+            ("https://*.example.com", "https://evil:1.example.com", false),
+            (
+                "https://*.example.com:8443",
+                "https://a.example.com:8443",
+                true,
+            ),
+        ];
+        for (text, origin, allowed) in cases {
+            let list = [pattern(text).expect(text)];
+            assert_eq!(allows(&list, origin), allowed, "{text} {origin}");
+        }
+        assert!(!allows(&[], "https://a.example"));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for text in [
+            "",
+            "app.example.com",
+            "https://",
+            "https://app.example.com/",
+            "https://app.example.com/chat",
+            "https://user@app.example.com",
+            "https://app.example.com:",
+            "https://app.example.com:0",
+            "https://app.example.com:+1",
+            "https://app.example.com:99999",
+            "https://a.*.example.com",
+            "https://*",
+            "https://*.",
+            "https://::1",
+            "https://[::1",
+            "1http://a",
+            "null",
+        ] {
+            assert!(pattern(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Bodies of requests: JSON text, bounded in bytes and in time.
+//!
+//! Never looks at what the JSON says. Invariants: nothing is read of a caller whose token is not
+//! known; the bodies that are being read take no more memory together than there is room for.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, HeaderValue};
+use futures_util::StreamExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::http::App;
+use crate::http::access;
+use crate::http::problem::Problem;
+use crate::limits::Visitor;
+
+/// How long a body may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Memory of all bodies that are being read.
+const ROOM_BYTES: usize = 64 << 20;
+
+/// What the room is given out in.
+const UNIT_BYTES: usize = 1 << 10;
+
+/// How long, and how much of, a body that is refused is read on: a client that is still sending
+/// would see a broken connection instead of the answer.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+const DISCARD_BYTES_MAX: usize = 4 << 20;
+
+/// Room for bodies that are being read.
+#[derive(Debug)]
+pub struct Bodies {
+    room: Semaphore,
+}
+
+/// A body that has been read, and the room that it takes.
+#[derive(Debug)]
+pub(super) struct JsonText<'a> {
+    text: String,
+    _room: SemaphorePermit<'a>,
+}
+
+impl std::ops::Deref for JsonText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            room: Semaphore::new(ROOM_BYTES / UNIT_BYTES),
+        }
+    }
+}
+
+/// Reads the body of a request by project token: the token, and the JSON.
+///
+/// # Errors
+/// As of [`access::project_token`] and [`Bodies::json`].
+pub(super) async fn of_project<'a>(
+    app: &'a App,
+    visitor: Visitor,
+    headers: &'a HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<(&'a str, JsonText<'a>), Problem> {
+    let mut stream = body.into_data_stream();
+    let read = match access::project_token(app, visitor, headers) {
+        Ok(token) => {
+            let json = app.bodies.json(headers, &mut stream, bytes_max).await;
+            json.map(|json| (token, json))
+        }
+        Err(problem) => Err(problem),
+    };
+    // Who asks first whether to send (RFC 9110, 10.1.1) has not begun.
+    if read.is_err() && !headers.contains_key(EXPECT) {
+        // Whatever comes of it, the answer is the refusal.
+        let _ = timeout(DISCARD_TIMEOUT, discard(&mut stream)).await;
+    }
+    read
+}
+
+async fn discard(stream: &mut BodyDataStream) {
+    let mut bytes = 0;
+    while let Some(Ok(piece)) = stream.next().await {
+        bytes += piece.len();
+        if bytes > DISCARD_BYTES_MAX {
+            break;
+        }
+    }
+}
+
+impl Bodies {
+    /// Reads a body of at most `bytes_max` bytes that calls itself JSON.
+    ///
+    /// # Errors
+    /// 415 for another type or a compressed body, 413 where it is too large, 408 where it takes too
+    /// long, 400 where it breaks off or is no UTF-8, 503 while there is no room.
+    async fn json(
+        &self,
+        headers: &HeaderMap,
+        stream: &mut BodyDataStream,
+        bytes_max: usize,
+    ) -> Result<JsonText<'_>, Problem> {
+        check_type(headers)?;
+        let length = headers.get(CONTENT_LENGTH).and_then(length);
+        let bytes_max_here = match length {
+            Some(length) if length > bytes_max => return Err(too_large(bytes_max)),
+            Some(length) => length,
+            None => bytes_max,
+        };
+        let room = timeout(READ_TIMEOUT, self.room(bytes_max_here)).await;
+        let room = room.map_err(|_| Problem::overloaded())?;
+        let bytes = timeout(READ_TIMEOUT, read(stream, bytes_max)).await;
+        let bytes = bytes.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
+        Ok(JsonText { text, _room: room })
+    }
+
+    async fn room(&self, bytes: usize) -> SemaphorePermit<'_> {
+        let units = bytes.div_ceil(UNIT_BYTES).min(ROOM_BYTES / UNIT_BYTES);
+        let units = u32::try_from(units).expect("the room is counted in a few bits");
+        let room = self.room.acquire_many(units).await;
+        room.expect("the semaphore is never closed")
+    }
+}
+
+fn length(value: &HeaderValue) -> Option<usize> {
+    value.to_str().ok()?.parse().ok()
+}
+
+async fn read(stream: &mut BodyDataStream, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Problem::invalid_json("the body breaks off"))?;
+        if bytes.len() + piece.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::too_large(format!("the body must be at most {bytes_max} bytes"))
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+    let media_type = headers.get(CONTENT_TYPE).map(text).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::unsupported_media_type(
+            "the body must be JSON: `Content-Type: application/json`",
+        ));
+    }
+    // RFC 9110, 15.5.16: a coding that is not understood is 415, too.
+    let coded = headers.get_all(CONTENT_ENCODING).iter().map(text);
+    if coded
+        .into_iter()
+        .any(|coding| !coding.eq_ignore_ascii_case("identity"))
+    {
+        return Err(Problem::unsupported_media_type(
+            "the body must not be compressed: send it without `Content-Encoding`",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::convert::Infallible;
+
+    use axum::response::IntoResponse as _;
+    use futures_util::stream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json");
+
+    async fn read<'a>(
+        bodies: &'a Bodies,
+        headers: &HeaderMap,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<JsonText<'a>, u16> {
+        let mut stream = body.into_data_stream();
+        let read = bodies.json(headers, &mut stream, bytes_max).await;
+        read.map_err(status)
+    }
+
+    fn status(problem: Problem) -> u16 {
+        problem.into_response().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_json_of_a_bounded_size_and_gives_its_room_back() {
+        let bodies = Bodies::default();
+        type Case<'a> = (
+            &'a [(&'static str, &'static str)],
+            &'a [u8],
+            Result<&'a str, u16>,
+        );
+        let cases: &[Case<'_>] = &[
+            (&[JSON], b"{}", Ok("{}")),
+            (
+                &[("content-type", "Application/JSON; charset=utf-8")],
+                b"1234",
+                Ok("1234"),
+            ),
+            (&[JSON, ("content-encoding", "identity")], b"{}", Ok("{}")),
+            (&[JSON], b"12345", Err(413)),
+            (&[JSON, ("content-length", "5")], b"", Err(413)),
+            (&[JSON], b"\"\xff\"", Err(400)),
+            (&[], b"{}", Err(415)),
+            (&[("content-type", "text/json")], b"{}", Err(415)),
+            (&[("content-type", "application/jsonp")], b"{}", Err(415)),
+            (&[JSON, ("content-encoding", "gzip")], b"{}", Err(415)),
+        ];
+        for (pairs, bytes, expected) in cases {
+            let read = read(&bodies, &headers(pairs), Body::from(bytes.to_vec()), 4).await;
+            let read = read.map(|text| text.to_owned());
+            assert_eq!(read, expected.map(str::to_owned), "{pairs:?}");
+        }
+        assert_eq!(bodies.room.available_permits(), ROOM_BYTES / UNIT_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_or_breaks_off_is_given_up() {
+        let bodies = Bodies::default();
+        let drops = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>("x"), ()))
+        });
+        let (begun, json) = (Instant::now(), headers(&[JSON]));
+        let trickled = read(&bodies, &json, Body::from_stream(drops), 1 << 20).await;
+        assert_eq!(trickled.err(), Some(408));
+        assert_eq!(begun.elapsed(), READ_TIMEOUT);
+
+        let broken = stream::iter([Ok("{"), Err(std::io::Error::other("gone"))]);
+        let broken = read(&bodies, &json, Body::from_stream(broken), 1 << 20).await;
+        assert_eq!(broken.err(), Some(400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_bodies_together_are_bounded() {
+        let bodies = Bodies::default();
+        let json = headers(&[JSON]);
+        // Without a length each takes as much as it may have.
+        let held = read(&bodies, &json, Body::from("{}"), ROOM_BYTES).await;
+        let next = read(&bodies, &json, Body::from("{}"), 4).await;
+        assert_eq!(next.err(), Some(503));
+        drop(held);
+        assert!(read(&bodies, &json, Body::from("{}"), 4).await.is_ok());
+    }
+}

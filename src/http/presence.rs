@@ -1,0 +1,92 @@
+//! `GET /presence` (PROTOCOL.md section 6).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, Uri};
+use serde::Serialize;
+use tracing::error;
+use utoipa::ToSchema;
+
+use crate::command::presence;
+use crate::http::App;
+use crate::http::access;
+use crate::http::openapi::schemas::{TimeMs, UserParameters};
+use crate::http::parameters;
+use crate::http::problem::Problem;
+use crate::limits::Visitor;
+use crate::model::{Resource, UserId};
+
+/// Where a user is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// The user.
+    #[schema(value_type = UserId)]
+    id: String,
+    /// Whether it has any session.
+    online: bool,
+    /// Its sessions, by resource.
+    sessions: Vec<PresentSession>,
+    /// When it was last here, in milliseconds since the Unix epoch: now, while it is online; `null`
+    /// where it was not here within the last 30 days.
+    #[schema(value_type = Option<TimeMs>, required)]
+    last_seen: Option<u64>,
+}
+
+/// One session of a user.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub struct PresentSession {
+    /// The device or tab.
+    #[schema(value_type = Resource)]
+    resource: String,
+    /// When it logged in, in milliseconds since the Unix epoch.
+    #[schema(value_type = TimeMs)]
+    since: u64,
+}
+
+/// Tells whether a user is online, on which devices, and when it was last here.
+///
+/// A user that nobody has ever heard of is one that was never here.
+#[utoipa::path(
+    get,
+    path = "/presence",
+    tag = "backend",
+    params(UserParameters),
+    responses((status = 200, description = "Where the user is", body = Presence)),
+    security(("project" = [])),
+)]
+pub async fn of_user(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Json<Presence>, Problem> {
+    let parameters = parameters::of(&uri)?;
+    let mailbox = parameters::mailbox(&parameters, "id")?;
+    let token = access::project_token(&app, visitor, &headers)?;
+    access::project(&app, visitor, &mailbox.domain, token)?;
+    let id = mailbox.user.to_string();
+    let sessions = Arc::clone(&app.sessions);
+    let found = tokio::task::spawn_blocking(move || {
+        presence::presence(&sessions.store, &sessions.hub, &*sessions.clock, &mailbox)
+    });
+    let found = found.await.map_err(|_| Problem::internal())?;
+    let found = found.map_err(|error| {
+        error!(%error, "when a user was last seen cannot be read");
+        Problem::storage_unavailable()
+    })?;
+    let sessions = found.sessions.into_iter().map(|session| PresentSession {
+        resource: session.resource.to_string(),
+        since: session.since_ms,
+    });
+    let sessions: Vec<_> = sessions.collect();
+    Ok(Json(Presence {
+        id,
+        online: !sessions.is_empty(),
+        sessions,
+        last_seen: found.last_seen_ms,
+    }))
+}

@@ -1,0 +1,79 @@
+//! `POST /tokens` (PROTOCOL.md section 6).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::MintError;
+use crate::http::App;
+use crate::http::access;
+use crate::http::body;
+use crate::http::openapi::schemas::{TimeMs, Token, TokenBody};
+use crate::http::problem::Problem;
+use crate::limits::Visitor;
+use crate::protocol::request::{self, TOKEN_BYTES_MAX, TokenWanted};
+
+/// A user token.
+// No `Debug`: it holds one.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Minted {
+    /// The token: a JWT (HS256).
+    #[schema(value_type = Token)]
+    token: String,
+    /// When it ends, in milliseconds since the Unix epoch.
+    #[schema(value_type = TimeMs)]
+    expires_at: u64,
+}
+
+/// Tokens are for whoever asked, and for no cache.
+const NOT_STORED: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// Makes a token for one user.
+///
+/// What its app or browser logs in with, in place of the project token. With `name` the login's
+/// `name` is overridden.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    tag = "backend",
+    request_body(content = TokenBody),
+    responses((status = 201, description = "The token", body = Minted)),
+    security(("project" = [])),
+)]
+pub async fn mint(
+    State(app): State<Arc<App>>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<Minted>), Problem> {
+    let (head, body) = request.into_parts();
+    let (token, text) =
+        body::of_project(&app, visitor, &head.headers, body, TOKEN_BYTES_MAX).await?;
+    let wanted = request::token(&text).map_err(Problem::refused)?;
+    access::project(&app, visitor, &wanted.domain, token)?;
+    let TokenWanted {
+        domain,
+        id,
+        name,
+        ttl,
+        system,
+    } = wanted;
+    let minted = app
+        .sessions
+        .auth
+        .mint(&domain, &id, name.as_ref(), ttl, system);
+    let (token, expires_at) = minted.map_err(|error| match error {
+        // Removed since the token was looked at.
+        MintError::UnknownDomain => access::unknown(),
+        error @ (MintError::ReservedId | MintError::Ttl) => Problem::parameter(error.to_string()),
+    })?;
+    Ok((
+        StatusCode::CREATED,
+        NOT_STORED,
+        Json(Minted { token, expires_at }),
+    ))
+}
