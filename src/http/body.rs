@@ -20,6 +20,9 @@ use crate::limits::Visitor;
 /// How long a body may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a body waits for room. Together less than a request may take in all.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Memory of all bodies that are being read.
 const ROOM_BYTES: usize = 64 << 20;
 
@@ -116,7 +119,7 @@ impl Bodies {
             Some(length) => length,
             None => bytes_max,
         };
-        let room = timeout(READ_TIMEOUT, self.room(bytes_max_here)).await;
+        let room = timeout(ROOM_TIMEOUT, self.room(bytes_max_here)).await;
         let room = room.map_err(|_| Problem::overloaded())?;
         let bytes = timeout(READ_TIMEOUT, read(stream, bytes_max)).await;
         let bytes = bytes.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;

@@ -6,9 +6,8 @@
 #[allow(dead_code, reason = "of these types only the schemas are used")]
 pub(super) mod schemas;
 
-use std::sync::Arc;
-
 use axum::Extension;
+use axum::body::Bytes;
 use axum::http::{HeaderName, header};
 use utoipa::OpenApi as _;
 use utoipa::openapi::header::HeaderBuilder;
@@ -41,7 +40,7 @@ struct Base;
 
 /// The text of the document.
 #[derive(Clone)]
-pub(super) struct Document(Arc<str>);
+pub(super) struct Document(Bytes);
 
 /// Describes all endpoints.
 ///
@@ -54,11 +53,8 @@ pub(super) struct Document(Arc<str>);
 )]
 pub(super) async fn json(
     Extension(Document(text)): Extension<Document>,
-) -> ([(HeaderName, &'static str); 1], String) {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        text.to_string(),
-    )
+) -> ([(HeaderName, &'static str); 1], Bytes) {
+    ([(header::CONTENT_TYPE, "application/json")], text)
 }
 
 /// What is known before any route.
