@@ -6,14 +6,21 @@
 
 mod backup;
 mod check;
+mod completions;
 mod doctor;
 mod domain;
+mod listen;
 mod live;
 mod logging;
+mod man;
 mod operate;
 mod output;
+mod peer;
+mod printer;
 mod progress;
 mod restore;
+mod runtime;
+mod send;
 mod serve;
 mod setting_args;
 mod table;
@@ -48,6 +55,7 @@ Examples:
   relaybox token --domain shop --id alice        a token for one user, good for an hour
   relaybox backup /mnt/backup/relaybox           a copy of a running server, verified
   relaybox doctor                                what keeps clients out or messages unsafe
+  relaybox listen --domain shop --id alice       what arrives for a user, in the terminal
 
 Settings come from flags, RELAYBOX_* variables and relaybox.toml, in this order.";
 
@@ -63,6 +71,10 @@ enum Command {
     Sessions(live::SessionsArgs),
     Kick(live::KickArgs),
     Doctor(doctor::DoctorArgs),
+    Send(send::SendArgs),
+    Listen(listen::ListenArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Why a command did not end as asked.
@@ -101,6 +113,10 @@ pub fn run() -> ExitCode {
         Command::Sessions(args) => live::sessions(&args),
         Command::Kick(args) => live::kick(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Listen(args) => listen::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ mod settings;
 mod source;
 mod values;
 
-pub use settings::{CONFIG_ENV, Setting, settings};
+pub use settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, Setting, settings};
 pub use source::Origin;
 
 use std::collections::BTreeMap;

@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a room may use only those below it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "main",
     "cli",
+    "client",
     "server",
     "net",
     "http",
@@ -29,13 +30,14 @@ const ROOMS: [&str; 18] = [
 ];
 
 /// Crates that only these rooms may name.
-const FENCES: [(&str, &[&str]); 8] = [
+const FENCES: [(&str, &[&str]); 9] = [
     ("prometheus", &["metrics"]),
     ("governor", &["limits"]),
     ("sled", &["store"]),
     ("bincode", &["store"]),
     ("fastwebsockets", &["websocket", "http"]),
     ("rustls", &["net"]),
+    ("tokio_tungstenite", &["client"]),
     ("rcgen", &["net"]),
     ("anyhow", &["cli", "main"]),
 ];

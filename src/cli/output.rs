@@ -9,8 +9,16 @@ use anyhow::Context as _;
 /// # Errors
 /// Where nobody can read it.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    write(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes as they are, at once.
+///
+/// # Errors
+/// Where nobody can read them.
+pub(super) fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")
+    out.write_all(bytes)
         .and_then(|()| out.flush())
         .context("standard output cannot be written")
 }

@@ -25,7 +25,23 @@ fn every_setting_is_a_flag_of_serve_and_in_its_help() {
         assert!(help.contains(setting.env), "{}", setting.env);
     }
     for name in [
-        "serve", "domain", "token", "backup", "restore", "check", "doctor",
+        "serve",
+        "domain",
+        "token",
+        "backup",
+        "restore",
+        "check",
+        "doctor",
+        "serve",
+        "domain",
+        "token",
+        "backup",
+        "restore",
+        "check",
+        "send",
+        "listen",
+        "completions",
+        "man",
     ] {
         let help = command.find_subcommand_mut(name).unwrap();
         let help = help.render_help().to_string();
@@ -58,6 +74,15 @@ fn lines_are_taken_or_refused() {
         "check --data d --repair",
         "doctor",
         "doctor --json --data d --listen 1 --host a --host b",
+        "send u2",
+        "send u2 -",
+        "send u2 hello --to u3 --to u4 --json --type 20 --to-resource web --timeout 1s",
+        "send u2 hello --url ws://h --domain d --id u --name N --resource r --ca f --token-file -",
+        "listen",
+        "listen --json --after 0 --count 1",
+        "listen --token t",
+        "completions bash",
+        "man --dir d",
     ] {
         assert!(parse(line).is_ok(), "{line}");
     }
@@ -87,6 +112,18 @@ fn lines_are_taken_or_refused() {
         "check dir --data d",
         "check --repair=yes",
         "doctor now",
+        "send",
+        "send u2 a b",
+        "send u2 hello --type text",
+        "send u2 hello --timeout soon",
+        "send u2 hello --data d",
+        "listen u2",
+        "listen --count 0",
+        "listen --after -1",
+        "listen --token t --token-file f",
+        "completions",
+        "completions csh",
+        "man serve",
     ] {
         let error = parse(line).err();
         assert_eq!(error.map(|e| e.exit_code()), Some(2), "{line}");

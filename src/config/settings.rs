@@ -104,6 +104,9 @@ const SETTINGS: &[Setting] = settings! {
 /// The environment variable that names the settings file, as `--config` does.
 pub const CONFIG_ENV: &str = "RELAYBOX_CONFIG";
 
+/// What begins the variables of `send` and `listen`, which are no settings.
+pub const CLIENT_ENV_PREFIX: &str = "RELAYBOX_CLIENT_";
+
 /// What every environment variable of relaybox begins with.
 pub(super) const ENV_PREFIX: &str = "RELAYBOX_";
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{CONFIG_ENV, ENV_PREFIX, Setting, nearest, settings};
+use super::settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, nearest, settings};
 use super::{ConfigError, Env, FileText, Flags};
 
 /// Where a value was written.
@@ -89,6 +89,9 @@ fn from_env(env: &Env, warnings: &mut Vec<String>) -> BTreeMap<&'static str, Raw
     let mut raws = BTreeMap::new();
     for (name, text) in env {
         if !name.starts_with(ENV_PREFIX) || name == CONFIG_ENV {
+            continue;
+        }
+        if name.starts_with(CLIENT_ENV_PREFIX) {
             continue;
         }
         let Some(setting) = settings().iter().find(|setting| setting.env == name) else {

@@ -6,11 +6,13 @@
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
+//! - [`client`]: the other side, for the client in the terminal.
 //!
 //! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
 //! as its socket is open, upgraded or not, and every task is known to the tracker.
 
 pub mod certificates;
+pub mod client;
 mod deadline;
 pub mod inspect;
 mod issue;

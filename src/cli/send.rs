@@ -1,0 +1,258 @@
+//! `relaybox send`: sends one message and waits until it is on disk.
+//!
+//! Never confirms what is delivered to its session: nobody has seen that. Invariant: it ends well only
+//! once the message was acknowledged.
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::{sleep, timeout};
+
+use super::peer::{self, Peer, PeerArgs, STDIN};
+use super::{Failure, output, runtime};
+use crate::auth::random_key;
+use crate::client::frame::{Ack, ServerFrame};
+use crate::client::{Backoff, Connection, Ended, Verdict};
+use crate::config::limits::CONTENT_BYTES;
+use crate::model::{ClientMsgId, Resource, UserId};
+
+const EXAMPLES: &str = "\
+Examples:
+  relaybox send --domain demo --id u1 u2 \"hello\"
+  uptime | relaybox send --domain demo --id u1 u2
+  relaybox send --domain demo --id u1 u2 --to u3 --json '{\"text\":\"hello\"}' --type 20
+
+The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. Standard output gets the msgId of each
+recipient's copy, once it is on disk.";
+
+/// The devices that sends log in as. A second one at the same time ends the first, which then goes on as
+/// another of them: few, since the server keeps a cursor for each.
+const RESOURCES: [&str; 4] = ["cli-send", "cli-send-2", "cli-send-3", "cli-send-4"];
+
+/// The close code of a session whose device has logged in again.
+const REPLACED: u16 = 4409;
+
+/// Sends a message to a user, online or not
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SendArgs {
+    /// The recipient's id
+    #[arg(value_name = "TO")]
+    to: String,
+    /// The message; without it, or with -, it is read from standard input
+    text: Option<String>,
+    /// A further recipient's id; repeatable
+    #[arg(long = "to", value_name = "ID")]
+    more: Vec<String>,
+    /// The message is JSON, and is sent as it stands
+    #[arg(long)]
+    json: bool,
+    /// What kind of message it is: 10 text, 20 image, 30 voice, 40 audio or video, 100 system
+    #[arg(long = "type", value_name = "NUMBER", default_value_t = 10)]
+    kind: u32,
+    /// Only this device of the recipients gets it
+    #[arg(long, value_name = "NAME")]
+    to_resource: Option<String>,
+    /// The send's own id: a repeat with the same one within 24 hours is stored once [default: a random one]
+    #[arg(long, value_name = "ID")]
+    client_msg_id: Option<String>,
+    /// How long to wait until the message is on disk
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    peer: PeerArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame<'a> {
+    to_id: ToId<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_resource: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: u32,
+    content: &'a RawValue,
+    client_msg_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToId<'a> {
+    One(&'a str),
+    Several(Vec<&'a str>),
+}
+
+/// Runs the command.
+pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
+    let wrong = |what: &str, error| Failure::Usage(format!("{what} {error}"));
+    for id in args.more.iter().chain([&args.to]) {
+        UserId::parse(id).map_err(|error| wrong("a recipient's id", error))?;
+    }
+    let to_resource = args.to_resource.as_deref();
+    let parsed = to_resource.map(Resource::parse).transpose();
+    parsed.map_err(|error| wrong("--to-resource", error))?;
+    let client_msg_id = match &args.client_msg_id {
+        Some(id) => ClientMsgId::parse(id).map_err(|error| wrong("--client-msg-id", error))?,
+        None => random_id(),
+    };
+    let content = content(args)?;
+    let frame = Frame {
+        to_id: match args.more.is_empty() {
+            true => ToId::One(&args.to),
+            false => ToId::Several(recipients(args).collect()),
+        },
+        to_resource,
+        kind: args.kind,
+        content: &content,
+        client_msg_id: client_msg_id.as_str(),
+    };
+    let frame = serde_json::to_string(&frame).context("the message cannot be written as JSON")?;
+    let peer = args.peer.resolve(&resource(0))?;
+
+    let sending = async { timeout(args.timeout, send(&peer, &frame, &client_msg_id)).await };
+    let ack = runtime::run(sending)?.unwrap_or_else(|_| {
+        let time = humantime::format_duration(args.timeout);
+        Err(anyhow!(
+            "no acknowledgement within {time}: whether the message was stored is not known; with --client-msg-id {} \
+             the same send can be repeated, and is stored once",
+            output::plain(client_msg_id.as_str())
+        ))
+    })?;
+    if ack.duplicate {
+        output::hint("It was stored before: this is the first one's msgId.");
+    }
+    let ids: Vec<_> = ack.ids.iter().map(ToString::to_string).collect();
+    Ok(output::print(&ids.join("\n"))?)
+}
+
+fn recipients(args: &SendArgs) -> impl Iterator<Item = &str> {
+    std::iter::once(args.to.as_str()).chain(args.more.iter().map(String::as_str))
+}
+
+fn random_id() -> ClientMsgId {
+    let hex: String = random_key()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    ClientMsgId::parse(&format!("cli-{hex}")).expect("36 plain characters are an id")
+}
+
+/// The first attempt's device, or one of all.
+fn resource(attempt: u32) -> Resource {
+    let at = match attempt {
+        0 => 0,
+        _ => usize::from(random_key()[0]) % RESOURCES.len(),
+    };
+    Resource::parse(RESOURCES[at]).expect("these are names")
+}
+
+fn content(args: &SendArgs) -> Result<Box<RawValue>, Failure> {
+    let text = match args.text.as_deref() {
+        Some(text) if text != STDIN => text.to_owned(),
+        _ => from_stdin(&args.peer)?,
+    };
+    if !args.json {
+        return Ok(to_raw_value(&text).context("the message cannot be written as JSON")?);
+    }
+    let content = serde_json::from_str::<Box<RawValue>>(text.trim());
+    let content = content.map_err(|e| Failure::Usage(format!("the message is not JSON: {e}")))?;
+    if content.get() == "null" {
+        return Err(Failure::Usage("the message must not be null".to_owned()));
+    }
+    Ok(content)
+}
+
+fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
+    if peer.takes_stdin() {
+        let sentence = "standard input holds the token: give the message as an argument";
+        return Err(Failure::Usage(sentence.to_owned()));
+    }
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        output::hint("Type the message; Ctrl-D at the start of a line ends it.");
+    }
+    let mut text = String::new();
+    let mut limited = (&mut stdin).take(CONTENT_BYTES.max + 1);
+    let read = limited.read_to_string(&mut text);
+    read.context("the message cannot be read from standard input")?;
+    if text.len() as u64 > CONTENT_BYTES.max {
+        return Err(Failure::Usage(format!(
+            "the message is longer than any server takes: {} bytes",
+            CONTENT_BYTES.max
+        )));
+    }
+    // The last line's end is the shell's, not the message's.
+    let line_end = text.strip_suffix('\n').map(str::len);
+    text.truncate(line_end.unwrap_or(text.len()));
+    Ok(text)
+}
+
+/// Sends until the message is acknowledged: after a broken connection again, since its id makes a repeat
+/// harmless.
+async fn send(peer: &Peer, frame: &str, id: &ClientMsgId) -> anyhow::Result<Ack> {
+    let mut backoff = Backoff::default();
+    let mut attempt = 0;
+    loop {
+        let login = peer.login(&resource(attempt), None);
+        let told = match Connection::open(&login, &peer.trust).await {
+            Ok(connection) => match exchange(connection, frame, id).await? {
+                Ok(ack) => return Ok(ack),
+                Err(ended) => told(peer, &ended)?,
+            },
+            // Who never was there is rather mistaken than away.
+            Err(error) if attempt == 0 || error.verdict() == Verdict::Stop => {
+                return Err(anyhow!(peer::explain(&error)));
+            }
+            Err(_) => None,
+        };
+        attempt += 1;
+        sleep(backoff.pause(told)).await;
+    }
+}
+
+/// The pause that the server asks for before the next attempt.
+fn told(peer: &Peer, ended: &Ended) -> anyhow::Result<Option<Duration>> {
+    match (ended.verdict(), ended) {
+        (Verdict::Again { told }, _) => Ok(told),
+        // Another send at the same time: the next attempt is another device's.
+        (_, Ended::Closed { code: REPLACED, .. }) if !peer.resource_given => Ok(None),
+        (Verdict::Stop, _) => Err(anyhow!(
+            "the server ended the session: {}",
+            output::plain(&ended.to_string())
+        )),
+    }
+}
+
+/// One attempt: the acknowledgement, or how the session ended before it came. A refusal is an error.
+async fn exchange(
+    mut connection: Connection,
+    frame: &str,
+    id: &ClientMsgId,
+) -> anyhow::Result<Result<Ack, Ended>> {
+    if let Err(ended) = connection.send(frame.to_owned()).await {
+        return Ok(Err(ended));
+    }
+    loop {
+        let text = match connection.next().await {
+            Ok(text) => text,
+            Err(ended) => return Ok(Err(ended)),
+        };
+        match ServerFrame::parse(&text).context("the server's answer cannot be read")? {
+            ServerFrame::Ack(ack) if ack.client_msg_id == id.as_str() => {
+                connection.close().await;
+                return Ok(Ok(ack));
+            }
+            // Only this one frame was sent: what is refused is it.
+            ServerFrame::Refused(refused) => {
+                let sentence = output::plain(&refused.sentence);
+                connection.close().await;
+                return Err(anyhow!("the server refused the message: {sentence}"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether and when to come back (PROTOCOL.md section 2, "close codes").
+
+use std::time::Duration;
+
+use crate::auth::random_key;
+use crate::client::connection::{Ended, OpenError};
+use crate::net::client::ConnectError;
+
+/// The shortest first pause is half of it.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+/// No pause is longer, unless the server asks for one.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause that a server's word is taken for.
+const PAUSE_TOLD_MAX: Duration = Duration::from_secs(3600);
+/// What a server says first where it knows how long to wait.
+const TOLD: &str = "retry in ";
+
+/// What an end means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The same parameters will not do.
+    Stop,
+    /// Again, after a pause.
+    Again {
+        /// The least that the server wants it to be.
+        told: Option<Duration>,
+    },
+}
+
+const AGAIN: Verdict = Verdict::Again { told: None };
+
+impl Ended {
+    /// What it means.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Closed {
+                code: 4400..=4499, ..
+            } => Verdict::Stop,
+            Self::Closed { reason, .. } => Verdict::Again { told: told(reason) },
+            Self::Lost(_) | Self::Silent => AGAIN,
+        }
+    }
+}
+
+impl OpenError {
+    /// What it means to a client that was never there: what is wrong with names, certificates or
+    /// addresses stays wrong.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Connect(ConnectError::Unreachable { .. }) | Self::Slow => AGAIN,
+            Self::Connect(_) => Verdict::Stop,
+            // Too early, too much, or a proxy whose server is away.
+            Self::Refused {
+                status: 408 | 425 | 429 | 500..,
+            } => AGAIN,
+            Self::Refused { .. } => Verdict::Stop,
+            Self::Handshake(_) => AGAIN,
+        }
+    }
+}
+
+/// The pause in a reason such as `retry in 250 ms`.
+fn told(reason: &str) -> Option<Duration> {
+    let rest = reason.strip_prefix(TOLD)?;
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (digits, unit) = rest.split_at(digits);
+    let unit = unit.trim_start();
+    let ms = digits.parse().ok().filter(|_| unit.starts_with("ms"))?;
+    Some(Duration::from_millis(ms).min(PAUSE_TOLD_MAX))
+}
+
+/// Pauses that grow with each failure in a row, jittered so that a crowd does not come back at once.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The next pause; never less than what the server told.
+    pub fn pause(&mut self, told: Option<Duration>) -> Duration {
+        let most = PAUSE_FIRST * 2u32.pow(self.failures.min(6));
+        let half = most.min(PAUSE_MAX) / 2;
+        self.failures = self.failures.saturating_add(1);
+        told.unwrap_or(half) + half.mul_f64(random_fraction())
+    }
+
+    /// It went well.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// From 0 to 1.
+fn random_fraction() -> f64 {
+    let [a, b, c, d, ..] = random_key();
+    f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(code: u16, reason: &str) -> Verdict {
+        let reason = reason.to_owned();
+        Ended::Closed { code, reason }.verdict()
+    }
+
+    #[test]
+    fn close_codes_say_whether_to_come_back() {
+        for code in [4400, 4401, 4403, 4409, 4410, 4499] {
+            assert_eq!(closed(code, "retry in 5 ms"), Verdict::Stop, "{code}");
+        }
+        for code in [1000, 1001, 1009, 1011, 1012, 1013, 4399, 4500, 4529, 4599] {
+            assert_eq!(closed(code, ""), AGAIN, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_server_s_pause_counts() {
+        let ms = |ms| Verdict::Again {
+            told: Some(Duration::from_millis(ms)),
+        };
+        assert_eq!(closed(4529, "retry in 1500 ms: above the rate"), ms(1500));
+        assert_eq!(closed(1013, "retry in 7ms"), ms(7));
+        assert_eq!(closed(1013, "retry in 99999999999 ms"), ms(3_600_000));
+        for other in ["retry in 5 s", "retry in ms", "retry soon", "busy"] {
+            assert_eq!(closed(1013, other), AGAIN, "{other}");
+        }
+        let told = Duration::from_secs(60);
+        assert!(Backoff::default().pause(Some(told)) >= told);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_begin_anew() {
+        let mut backoff = Backoff::default();
+        for most_ms in [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000] {
+            let most = Duration::from_millis(most_ms);
+            let pause = backoff.pause(None);
+            assert!(pause >= most / 2 && pause <= most, "{pause:?} of {most:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause(None) <= PAUSE_FIRST);
+    }
+
+    #[test]
+    fn what_stays_wrong_is_not_tried_again() {
+        let refused = |status| OpenError::Refused { status }.verdict();
+        for status in [400, 401, 404, 426] {
+            assert_eq!(refused(status), Verdict::Stop, "{status}");
+        }
+        for status in [429, 502, 503] {
+            assert_eq!(refused(status), AGAIN, "{status}");
+        }
+        let host = "a".to_owned();
+        let untrusted = OpenError::Connect(ConnectError::Untrusted { host });
+        assert_eq!(untrusted.verdict(), Verdict::Stop);
+    }
+}

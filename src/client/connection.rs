@@ -1,0 +1,234 @@
+//! One session's WebSocket, from the login to its end.
+//!
+//! Invariants: a server that says nothing for too long counts as gone; no frame is taken that is larger than
+//! any server's settings allow.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::client::Login;
+use crate::config::limits;
+use crate::net::client::{ConnectError, Stream, Trust, connect};
+
+/// How long the answer to the login's request may take.
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
+/// After this long without a byte the server is pinged, and after twice as long it counts as gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a frame may take to leave.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the server may take to answer a close.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a close that came before writing failed is looked for.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(1);
+/// Stands for the code of a close that has none (RFC 6455, 7.1.5).
+const NO_CODE: u16 = 1005;
+/// Of a message, beside its content: names and numbers, with all their escapes.
+const ENVELOPE_BYTES_MAX: u64 = 16 << 10;
+/// Bytes read at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// Why a session did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server, or a proxy before it, answered otherwise than with an upgrade.
+    #[error("the server answers with HTTP status {status} in place of a WebSocket")]
+    Refused {
+        /// The status.
+        status: u16,
+    },
+    /// The upgrade failed.
+    #[error("the server does not speak WebSocket as it should: {0}")]
+    Handshake(String),
+    /// The upgrade took too long.
+    #[error("the server did not answer the login in time")]
+    Slow,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The server closed it.
+    #[error("{reason} ({code})")]
+    Closed {
+        /// The close code.
+        code: u16,
+        /// The server's reason.
+        reason: String,
+    },
+    /// The connection broke.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    /// Nothing came from the server any more.
+    #[error("the server has fallen silent")]
+    Silent,
+}
+
+impl Ended {
+    fn lost(error: &Error) -> Self {
+        Self::Lost(match error {
+            Error::ConnectionClosed | Error::AlreadyClosed => "it was closed".to_owned(),
+            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                "it was cut off".to_owned()
+            }
+            Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        })
+    }
+}
+
+/// A session's WebSocket. Whether the login was accepted shows in what comes: a refusal is a close.
+pub struct Connection {
+    socket: WebSocketStream<Stream>,
+    heard_at: Instant,
+    pinged: bool,
+}
+
+impl Connection {
+    /// Connects and asks for the session; by TLS if the address says so, with `trust`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(login: &Login, trust: &Trust) -> Result<Self, OpenError> {
+        let address = &login.address;
+        let trust = address.tls.then_some(trust);
+        let stream = connect(&address.host, address.port, trust).await?;
+        let request = request(login).map_err(|error| OpenError::Handshake(error.to_string()))?;
+        let bytes_max = (limits::CONTENT_BYTES.max + ENVELOPE_BYTES_MAX) as usize;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .max_message_size(Some(bytes_max))
+            .max_frame_size(Some(bytes_max));
+        let upgrade = client_async_with_config(request, stream, Some(config));
+        match timeout(UPGRADE_DEADLINE, upgrade).await {
+            Err(_) => Err(OpenError::Slow),
+            Ok(Ok((socket, _))) => Ok(Self {
+                socket,
+                heard_at: Instant::now(),
+                pinged: false,
+            }),
+            Ok(Err(Error::Http(response))) => Err(OpenError::Refused {
+                status: response.status().as_u16(),
+            }),
+            Ok(Err(error)) => Err(OpenError::Handshake(error.to_string())),
+        }
+    }
+
+    /// The next text of the server. Cancel-safe: what has not been returned is kept.
+    ///
+    /// # Errors
+    /// How the session ended; it is of no use any more.
+    pub async fn next(&mut self) -> Result<String, Ended> {
+        loop {
+            let quiet_until = self.heard_at + SILENCE * (1 + u32::from(self.pinged));
+            let message = match timeout_at(quiet_until, self.socket.next()).await {
+                Ok(message) => message,
+                Err(_) if self.pinged => return Err(Ended::Silent),
+                Err(_) => {
+                    self.pinged = true;
+                    self.write(Message::Ping(Bytes::new())).await?;
+                    continue;
+                }
+            };
+            self.heard_at = Instant::now();
+            self.pinged = false;
+            match message {
+                Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+                Some(Ok(Message::Close(close))) => {
+                    // So that the answer to it leaves; whether it arrives is the server's concern.
+                    let _ = timeout(WRITE_DEADLINE, self.socket.flush()).await;
+                    return Err(closed(close));
+                }
+                // The library answers Pings; the server sends no binary frames.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(Ended::lost(&error)),
+                None => return Err(Ended::Lost("it was closed".to_owned())),
+            }
+        }
+    }
+
+    /// Sends a text.
+    ///
+    /// # Errors
+    /// How the session ended; it is of no use any more.
+    pub async fn send(&mut self, text: String) -> Result<(), Ended> {
+        self.write(Message::text(text)).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), Ended> {
+        match timeout(WRITE_DEADLINE, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.last_words().await.unwrap_or(Ended::lost(&error))),
+            Err(_) => Err(Ended::Silent),
+        }
+    }
+
+    /// The server's close, where it came before writing failed; messages before it come again.
+    async fn last_words(&mut self) -> Option<Ended> {
+        let reading = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(close) = message {
+                    return Some(closed(close));
+                }
+            }
+            None
+        };
+        timeout(LAST_WORDS_DEADLINE, reading).await.ok().flatten()
+    }
+
+    /// Ends the session. Whether the server has taken everything that was sent: its answer comes behind it.
+    pub async fn close(mut self) -> bool {
+        let closing = async {
+            self.socket.close(None).await?;
+            // What is delivered meanwhile stays unconfirmed, and comes again.
+            while let Some(message) = self.socket.next().await {
+                if let Message::Close(_) = message? {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, Error>(false)
+        };
+        matches!(timeout(CLOSE_DEADLINE, closing).await, Ok(Ok(true)))
+    }
+}
+
+/// The server's code and reason, or what there is in their place.
+fn closed(close: Option<CloseFrame>) -> Ended {
+    let Some(close) = close else {
+        return Ended::Closed {
+            code: NO_CODE,
+            reason: "without a reason".to_owned(),
+        };
+    };
+    let reason = match close.reason.as_str() {
+        "" => "without a reason",
+        reason => reason,
+    };
+    Ended::Closed {
+        code: close.code.into(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The token goes into a header, where it can: URLs are what proxies log.
+fn request(login: &Login) -> Result<Request, Error> {
+    if !login.token_fits_header() {
+        return login.url_with_token().into_client_request();
+    }
+    let mut request = login.url().into_client_request()?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", login.token))?;
+    bearer.set_sensitive(true);
+    request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    Ok(request)
+}
