@@ -417,6 +417,27 @@ async fn a_listener_comes_back_after_a_restart_and_repeats_nothing() {
 }
 
 #[tokio::test]
+async fn who_is_asked_to_come_back_later_does() {
+    let options = Options::new().args(&["--sessions-per-user-max", "1"]);
+    let server = Server::with(options).await;
+    // The user has all the sessions that it may have.
+    let (other, another) = (server.user("u1").await, server.user("u2").await);
+    let args = ["u3", "late", "--timeout", "1s", "--client-msg-id", "c-1"];
+    let outcome = run(&server, client(&server, "send", "u1"), &args).await;
+    outcome.failure(1, &["no acknowledgement within 1s", "--client-msg-id c-1"]);
+    let mut listening = Listening::spawn(client(&server, "listen", "u2"), &[]);
+    let said = listening.says("; again in").await;
+    assert!(
+        said.contains("sessions already") && said.contains("(4529)"),
+        "{said}"
+    );
+    drop((other, another));
+    listening.says("listening as").await;
+    send(&server, &["u3", "at last"]).await;
+    assert_eq!(contents(&server.mailbox("u3").await), ["at last"]);
+}
+
+#[tokio::test]
 async fn a_broken_pipe_loses_nothing() {
     let server = Server::start().await;
     let mut listening = Listening::start(&server, "u2", &["--json"]).await;

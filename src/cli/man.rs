@@ -1,10 +1,12 @@
 //! `relaybox man`: manual pages, made from what the command line is.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command, CommandFactory as _};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use super::{Cli, Failure, output};
 
@@ -24,15 +26,45 @@ pub(super) struct ManArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &ManArgs) -> Result<(), Failure> {
+    // Before it is built: the help of a help has no page.
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
     let Some(dir) = &args.dir else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command().disable_help_subcommand(true))
-            .render(&mut page)
-            .context("the manual page cannot be made")?;
+        let (_, page) = page(&command)?;
         return Ok(output::write(&page)?);
     };
-    fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
-        .with_context(|| format!("the manual pages cannot be written into {}", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    Ok(write_pages(&command, dir)?)
+}
+
+/// Writes the page of a command and those of the commands below it.
+fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
+    let (name, page) = page(command)?;
+    let file = dir.join(name);
+    fs::write(&file, page).with_context(|| format!("{} cannot be written", file.display()))?;
+    for below in command.get_subcommands() {
+        write_pages(below, dir)?;
+    }
     Ok(())
+}
+
+/// A page and its file's name. Examples stay the lines that they are.
+fn page(command: &Command) -> anyhow::Result<(String, Vec<u8>)> {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let man = Man::new(command.clone().after_help(None::<&str>));
+    let name = man.get_filename();
+    let mut page = Vec::new();
+    man.render(&mut page)
+        .with_context(|| format!("the page {name} cannot be made"))?;
+    if let Some(examples) = examples {
+        let mut section = Roff::new();
+        section.control("SH", ["EXAMPLES"]).control("nf", []);
+        // The heading of the help is that of the section.
+        for line in examples.lines().skip(1) {
+            section.text([roman(line)]);
+        }
+        section.control("fi", []);
+        section.to_writer(&mut page)?;
+    }
+    Ok((name, page))
 }
