@@ -122,6 +122,38 @@ impl Listening {
     }
 }
 
+/// Has the server listen where it does now from its next start on.
+fn stay(server: &mut Server) {
+    let (data, certs) = (server.home.data(), server.home.certs());
+    let places = [
+        ("--listen", server.address.as_str()),
+        ("--data", data.to_str().unwrap()),
+        ("--certs", certs.to_str().unwrap()),
+    ];
+    let options = Options::new().without_defaults();
+    let options = places.iter().fold(options, |options, (flag, value)| {
+        options.args(&[flag, value])
+    });
+    server.change(options);
+}
+
+/// Stores more than a pipe holds, each message with its number; how many.
+async fn fill(server: &Server, to: &str) -> usize {
+    let mut sender = server.user("filler").await;
+    let text = "x".repeat(8 * 1024);
+    for number in 0..64 {
+        sender.say_acked(to, &format!("{number} {text}")).await;
+    }
+    64
+}
+
+/// The number of such a message.
+fn number(line: &str) -> usize {
+    let message: Value = serde_json::from_str(line).unwrap();
+    let content = message["content"].as_str().unwrap();
+    content.split(' ').next().unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn what_is_sent_is_listened_to() {
     let server = Server::start().await;
@@ -375,21 +407,7 @@ async fn a_plain_server_is_spoken_to_without_tls() {
 #[tokio::test]
 async fn a_listener_comes_back_after_a_restart_and_repeats_nothing() {
     let mut server = Server::start().await;
-    // At the same place from now on.
-    let (data, certs) = (server.home.data(), server.home.certs());
-    let places = [
-        "--data",
-        data.to_str().unwrap(),
-        "--certs",
-        certs.to_str().unwrap(),
-    ];
-    let listen = ["--listen", &server.address.clone()];
-    server.change(
-        Options::new()
-            .without_defaults()
-            .args(&listen)
-            .args(&places),
-    );
+    stay(&mut server);
     let mut listening = Listening::start(&server, "u2", &["--json"]).await;
     send(&server, &["u2", "before"]).await;
     assert!(listening.line().await.contains("\"before\""));
@@ -414,6 +432,26 @@ async fn a_listener_comes_back_after_a_restart_and_repeats_nothing() {
         "{said}"
     );
     drop(newer);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_reader_is_not_written_twice() {
+    let mut server = Server::start().await;
+    stay(&mut server);
+    let count = fill(&server, "u2").await;
+    let mut listening = Listening::start(&server, "u2", &["--json"]).await;
+    let mut seen = vec![number(&listening.line().await)];
+    // The pipe is full: most are delivered, not written, and not confirmed.
+    server.kill9().await;
+    listening.says("; again in").await;
+    server.spawn().await;
+    listening.says("listening as").await;
+    while seen.len() < count {
+        seen.push(number(&listening.line().await));
+    }
+    send(&server, &["u2", "next"]).await;
+    assert!(listening.line().await.contains("\"next\""));
+    assert_eq!(seen, (0..count).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -456,13 +494,7 @@ async fn a_broken_pipe_loses_nothing() {
 #[tokio::test]
 async fn a_reader_that_does_not_read_loses_nothing_and_can_be_left() {
     let server = Server::start().await;
-    let mut sender = server.user("u1").await;
-    // More than any pipe holds.
-    let text = "x".repeat(8 * 1024);
-    let count = 64;
-    for number in 0..count {
-        sender.say_acked("u2", &format!("{number} {text}")).await;
-    }
+    let count = fill(&server, "u2").await;
     let mut listening = Listening::start(&server, "u2", &["--json"]).await;
     let read = listening.line().await;
     assert!(read.contains("\"0 x"), "{read}");
@@ -478,8 +510,7 @@ async fn a_reader_that_does_not_read_loses_nothing_and_can_be_left() {
         got += usize::from(serde_json::from_str::<Value>(&line).is_ok());
     }
     let rest = messages(&server, "u2", 1, &[]).await;
-    let next = rest[0]["content"].as_str().unwrap();
-    let next: usize = next.split(' ').next().unwrap().parse().unwrap();
+    let next = number(&rest[0].to_string());
     assert!(next <= got + 1, "{next} follows {got}");
     assert!(got < count, "the pipe took it all: nothing was tested");
 }

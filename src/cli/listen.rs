@@ -25,8 +25,8 @@ Examples:
   relaybox listen --domain demo --id u2 --after 0 --json | jq .content
   relaybox listen --url chat.example.com:8443 --domain demo --id u2 --count 1
 
-The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. A message counts as received once it is
-written; what has not been comes again the next time. Ctrl-C ends it.";
+The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. A message counts as received
+once it is written; what has not been comes again the next time. Ctrl-C ends it.";
 
 /// The device that listening logs in as.
 const RESOURCE: &str = "cli";

@@ -26,8 +26,8 @@ Examples:
   uptime | relaybox send --domain demo --id u1 u2
   relaybox send --domain demo --id u1 u2 --to u3 --json '{\"text\":\"hello\"}' --type 20
 
-The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. Standard output gets the msgId of each
-recipient's copy, once it is on disk.";
+The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. Standard output gets the msgId
+of each recipient's copy, once it is on disk.";
 
 /// The devices that sends log in as. A second one at the same time ends the first, which then goes on as
 /// another of them: few, since the server keeps a cursor for each.

@@ -226,7 +226,11 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
 #[test]
 fn unknown_names_are_pointed_out() {
     let in_file = file("[server]\nx = 1\n[hosts]\ny = 2");
-    let env = env(&[("RELAYBOX_LISTEM", "x"), ("RELAYBOX_CONFIG", "y")]);
+    let env = env(&[
+        ("RELAYBOX_LISTEM", "x"),
+        ("RELAYBOX_CONFIG", "y"),
+        ("RELAYBOX_CLIENT_TOKEN", "z"),
+    ]);
     let loaded = resolve(&Flags::new(), &env, Some(&in_file), None).unwrap();
     let mut warnings = loaded.warnings;
     warnings.sort();
