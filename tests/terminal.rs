@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Server, soon};
+use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Raw, Server, soon};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
@@ -452,6 +452,23 @@ async fn what_waits_for_a_reader_is_not_written_twice() {
     send(&server, &["u2", "next"]).await;
     assert!(listening.line().await.contains("\"next\""));
     assert_eq!(seen, (0..count).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_quiet_listener_stays() {
+    let options = Options::new().args(&["--ping-interval", "1s"]);
+    let server = Server::with(options).await;
+    let mut listening = Listening::start(&server, "u2", &[]).await;
+    // Who answers no ping is closed; it logged in later.
+    let mut mute = Raw::login(&server, &Login::new("u3")).await;
+    let (code, _) = mute.closed().await;
+    assert_eq!(code, 1011);
+    send(&server, &["u2", "still there?"]).await;
+    assert!(listening.line().await.ends_with(": still there?"));
+    listening.signal(Signal::TERM);
+    let (code, said) = listening.ended().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("again in"), "{said}");
 }
 
 #[tokio::test]

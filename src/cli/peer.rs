@@ -41,7 +41,7 @@ pub(super) struct PeerArgs {
     /// The user's display name [default: its id]
     #[arg(long)]
     name: Option<String>,
-    /// The device to log in as; a second login as the same one ends the first [default: cli, cli-send]
+    /// The device to log in as; a second login as the same one ends the first [default: cli, for send cli-send]
     #[arg(long, value_name = "NAME")]
     resource: Option<String>,
     /// The token. Others on this machine can see flags: better the variable, or a file
@@ -108,6 +108,7 @@ impl PeerArgs {
         };
         let token = self.token(in_url("token")?)?;
         let trust = match given_path(&self.ca, "CA") {
+            _ if !address.tls => Trust::nobody(),
             Some(file) => Trust::in_file(&file),
             None => Trust::in_system_and(Path::new(CA_DEFAULT)),
         };

@@ -99,6 +99,7 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
         Some(id) => ClientMsgId::parse(id).map_err(|error| wrong("--client-msg-id", error))?,
         None => random_id(),
     };
+    let peer = args.peer.resolve(&resource(0))?;
     let content = content(args)?;
     let frame = Frame {
         to_id: match args.more.is_empty() {
@@ -111,7 +112,6 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
         client_msg_id: client_msg_id.as_str(),
     };
     let frame = serde_json::to_string(&frame).context("the message cannot be written as JSON")?;
-    let peer = args.peer.resolve(&resource(0))?;
 
     let sending = async { timeout(args.timeout, send(&peer, &frame, &client_msg_id)).await };
     let ack = runtime::run(sending)?.unwrap_or_else(|_| {

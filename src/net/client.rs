@@ -84,6 +84,14 @@ impl Trust {
         Self::with(roots)
     }
 
+    /// No authority: no server is verified by it. For addresses without TLS.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn nobody() -> Result<Self, TrustError> {
+        Self::with(RootCertStore::empty())
+    }
+
     fn with(roots: RootCertStore) -> Result<Self, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -184,12 +192,9 @@ fn judge(error: io::Error, host: &str, address: &str) -> ConnectError {
             address: address.to_owned(),
             source: error,
         },
-        // All local authorities have one name: another one's is taken for it, with a wrong signature.
-        Some(TlsError::InvalidCertificate(Flaw::UnknownIssuer | Flaw::BadSignature)) => {
-            ConnectError::Untrusted {
-                host: host.to_owned(),
-            }
-        }
+        Some(TlsError::InvalidCertificate(Flaw::UnknownIssuer)) => ConnectError::Untrusted {
+            host: host.to_owned(),
+        },
         Some(TlsError::InvalidCertificate(flaw)) => ConnectError::Certificate {
             host: host.to_owned(),
             flaw: match flaw {
