@@ -398,6 +398,13 @@ async fn a_plain_server_is_spoken_to_without_tls() {
     let url = format!("ws://{}", server.plain.as_ref().unwrap());
     let command = client_at(&server, "send", "u1", &url);
     run(&server, command, &["u2", "in plain"]).await.success();
+    let outcome = run(
+        &server,
+        client_at(&server, "listen", "u1", &url),
+        &["--ca", "x"],
+    )
+    .await;
+    outcome.failure(2, &["--ca", "ws://"]);
     let url = format!("wss://{}", server.plain.as_ref().unwrap());
     let outcome = run(&server, client_at(&server, "listen", "u1", &url), &[]).await;
     outcome.failure(1, &["does not speak TLS", "ws://"]);

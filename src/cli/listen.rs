@@ -140,6 +140,9 @@ impl Listener {
     fn judge(&self, ended: &Ended) -> anyhow::Result<(String, Option<Duration>)> {
         let sentence = output::plain(&ended.to_string());
         match ended.verdict() {
+            Verdict::Again { told } if matches!(ended, Ended::Closed { .. }) => {
+                Ok((format!("the server closed the session: {sentence}"), told))
+            }
             Verdict::Again { told } => Ok((sentence, told)),
             Verdict::Stop if self.online => {
                 Err(anyhow!("the server ended the session: {sentence}"))

@@ -107,6 +107,10 @@ impl PeerArgs {
             None => resource.clone(),
         };
         let token = self.token(in_url("token")?)?;
+        if self.ca.is_some() && !address.tls {
+            let sentence = "--ca is of no use to ws://, which verifies nobody";
+            return Err(Failure::Usage(sentence.to_owned()));
+        }
         let trust = match given_path(&self.ca, "CA") {
             _ if !address.tls => Trust::nobody(),
             Some(file) => Trust::in_file(&file),
