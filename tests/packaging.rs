@@ -136,7 +136,7 @@ async fn check_page(home: &Home, file: &Path) {
         // Most machines that build have none.
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
     }
-    let examples = page.split(".SH EXAMPLES").nth(1);
+    let examples = page.split(".SH EXAMPLES\n.nf\n").nth(1);
     let has_examples = home_help(home, name).await.stdout.contains("Example");
     assert_eq!(examples.is_some(), has_examples, "{file:?}");
     let lines = examples.unwrap_or_default().lines();
