@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -30,6 +30,10 @@ use crate::store::{OpenError, Store, StoreOptions};
 
 /// How long a stop waits for sessions and requests to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel keeps until they are accepted (it may keep fewer): when everyone comes
+/// back at once, who finds no room there is reset.
+const BACKLOG: u32 = 8192;
 
 /// A clock this far behind the newest message is worth a warning: until it has caught up,
 /// messages carry times in its future.
@@ -142,13 +146,13 @@ async fn connect(
         let clock = Arc::clone(&clock);
         tokio::task::spawn_blocking(move || Tls::open_by(&certs, &hosts, clock)).await??
     };
-    let listener = bind("listen", config.listen).await?;
+    let listener = bind("listen", config.listen)?;
     let plain = match config.plain {
-        Some(address) => Some(bind("plain", address).await?),
+        Some(address) => Some(bind("plain", address)?),
         None => None,
     };
     let metrics_listener = match config.metrics_listen {
-        Some(address) => Some(bind("metrics_listen", address).await?),
+        Some(address) => Some(bind("metrics_listen", address)?),
         None => None,
     };
     let address = local_address(&listener, config.listen);
@@ -334,14 +338,23 @@ fn rules(config: &Config) -> FrameRules {
     }
 }
 
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            setting,
-            address,
-            source,
-        })
+fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    listen_on(address).map_err(|source| StartError::Listen {
+        setting,
+        address,
+        source,
+    })
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restart must not wait for what the last server's connections leave in the kernel.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
