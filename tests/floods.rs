@@ -6,9 +6,12 @@ mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{DEADLINE, Login, Options, Server};
+use common::{Client, DEADLINE, Login, Options, Server};
 
 /// A session on the plain port, whose frames are written by hand. Blocking, and so faster than
 /// the server.
@@ -196,4 +199,108 @@ async fn senders_that_outrun_the_disk_are_slowed_down_and_not_refused() {
         assert!(refused.is_empty(), "{} times {}", refused.len(), refused[0]);
     }
     assert_eq!(server.history("u", "").await["total"], SENDERS * SENDS);
+}
+
+/// What strangers do, each in a thread of its own until `stop`: logins with bad tokens, frames that
+/// are none, and TLS handshakes that go no further.
+fn floods(server: &Server, stop: &Arc<AtomicBool>) -> Vec<thread::JoinHandle<u64>> {
+    let plain = server.plain.clone().unwrap();
+    let tls = server.address.clone();
+    let repeat = |act: Box<dyn FnMut() + Send>| {
+        let (stop, mut act) = (Arc::clone(stop), act);
+        thread::spawn(move || {
+            let mut times = 0;
+            while !stop.load(Ordering::Relaxed) {
+                act();
+                times += 1;
+            }
+            times
+        })
+    };
+    let bad_login = move || {
+        let query = Login::new("stranger").token("wrong").query();
+        let Ok(mut stream) = TcpStream::connect(&plain) else {
+            return;
+        };
+        let head = format!(
+            "GET /ws?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        // Whatever comes of it: the server is free to refuse.
+        let _ = stream.set_read_timeout(Some(DEADLINE));
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.read(&mut [0; 512]);
+    };
+    let mut sessions: Vec<TcpStream> = (0..2)
+        .map(|id| raw_session(server, &Login::new(&format!("flooder{id}"))))
+        .collect();
+    for session in &sessions {
+        // Its answers are thrown away, or it would be held up by them.
+        let mut reading = session.try_clone().unwrap();
+        thread::spawn(move || while reading.read(&mut [0; 1 << 16]).is_ok_and(|read| read > 0) {});
+    }
+    let bad_frame = move || {
+        for session in &mut sessions {
+            let _ = session.write_all(&b"\x81\x81\0\0\0\0x".repeat(100));
+        }
+    };
+    let mut half_open = std::collections::VecDeque::new();
+    let handshake = move || {
+        let Ok(mut stream) = TcpStream::connect(&tls) else {
+            return;
+        };
+        // The head of a record of which nothing follows.
+        let _ = stream.write_all(b"\x16\x03\x01\x02\x00\x01");
+        half_open.push_back(stream);
+        if half_open.len() > 500 {
+            half_open.pop_front();
+        }
+        thread::sleep(Duration::from_micros(500));
+    };
+    vec![
+        repeat(Box::new(bad_login.clone())),
+        repeat(Box::new(bad_login)),
+        repeat(Box::new(bad_frame)),
+        repeat(Box::new(handshake)),
+    ]
+}
+
+/// How long messages of one to the other take, in order.
+async fn latencies(from: &mut Client, to: &mut Client, count: usize) -> Vec<Duration> {
+    let mut all = Vec::new();
+    for number in 0..count {
+        let begun = Instant::now();
+        from.say("quiet2", &number.to_string()).await;
+        assert_eq!(to.message().await["content"], number.to_string());
+        all.push(begun.elapsed());
+    }
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_pair_talks_on_while_strangers_flood() {
+    const COUNT: usize = 200;
+    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let (mut one, mut other) = (server.user("quiet1").await, server.user("quiet2").await);
+    let quiet = latencies(&mut one, &mut other, COUNT).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let floods = floods(&server, &stop);
+    let flooded = latencies(&mut one, &mut other, COUNT).await;
+    stop.store(true, Ordering::Relaxed);
+    let times: Vec<u64> = floods
+        .into_iter()
+        .map(|flood| flood.join().unwrap())
+        .collect();
+    for (what, all) in [("quiet", &quiet), ("flooded", &flooded)] {
+        let (p50, p99) = (all[COUNT / 2], all[COUNT * 99 / 100]);
+        println!(
+            "{what}: p50 {p50:?}, p99 {p99:?}, worst {:?}",
+            all[COUNT - 1]
+        );
+    }
+    println!("meanwhile bad logins, bad logins, bad frames by 200, half handshakes: {times:?}");
+    assert!(times.iter().all(|times| *times > 10), "no flood: {times:?}");
+    // Not a matter of speed: somebody who floods must not be able to make others wait.
+    assert!(flooded[COUNT * 99 / 100] < Duration::from_secs(5));
 }
