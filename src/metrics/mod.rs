@@ -48,8 +48,8 @@ group! {
         logins: IntCounter = "relaybox_logins_total";
         /// Logins that were refused, by reason.
         logins_refused: IntCounterVec = "relaybox_logins_refused_total" ["reason"];
-        /// Sessions that ended, by close code and by who closed: server, client. A connection that
-        /// broke without a close frame has the code 1006.
+        /// Sessions that ended and logins that were refused, by close code and by who closed: server,
+        /// client. A connection that broke without a close frame has the code 1006.
         closes: IntCounterVec = "relaybox_closes_total" ["code", "by"];
         /// Frames of clients that were refused, by error code.
         frames_refused: IntCounterVec = "relaybox_frames_refused_total" ["error"];
