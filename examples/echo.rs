@@ -56,7 +56,7 @@ struct Echo {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_max_level(tracing::Level::WARN)
         .init();
     let arguments = Arguments::parse();
     let made = std::env::temp_dir().join(format!("relaybox-echo-{}", std::process::id()));

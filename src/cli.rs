@@ -26,6 +26,7 @@ mod setting_args;
 mod table;
 mod token;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -84,6 +85,8 @@ enum Failure {
     Usage(String),
     /// Anything else. Exit code 1.
     Other(anyhow::Error),
+    /// The log has said why. Exit code 1.
+    Logged,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -102,23 +105,9 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let done = match cli.command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Domain(args) => domain::run(&args),
-        Command::Token(args) => token::run(&args),
-        Command::Backup(args) => backup::run(&args),
-        Command::Restore(args) => restore::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Stats(args) => live::stats(&args),
-        Command::Sessions(args) => live::sessions(&args),
-        Command::Kick(args) => live::kick(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Send(args) => send::run(&args),
-        Command::Listen(args) => listen::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
-    };
-    match done {
+    // A panic has told of itself: its code would be none of ours.
+    let done = catch_unwind(AssertUnwindSafe(|| carry_out(&cli.command)));
+    match done.unwrap_or(Err(Failure::Logged)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(sentence)) => {
             output::complain(&sentence);
@@ -129,6 +118,26 @@ pub fn run() -> ExitCode {
             output::complain(&sentence(&error));
             ExitCode::FAILURE
         }
+        Err(Failure::Logged) => ExitCode::FAILURE,
+    }
+}
+
+fn carry_out(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Domain(args) => domain::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Stats(args) => live::stats(args),
+        Command::Sessions(args) => live::sessions(args),
+        Command::Kick(args) => live::kick(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Send(args) => send::run(args),
+        Command::Listen(args) => listen::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

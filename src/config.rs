@@ -182,13 +182,28 @@ pub fn load(
     open_files_max: Option<u64>,
 ) -> Result<Loaded, ConfigError> {
     let (path, required) = source::file_path(flags, env, named);
-    let file = match read(&path) {
-        Ok(text) => Some(FileText { path, text }),
-        // A data directory that is no directory is the store's to complain of.
-        Err(source) if is_absent(&source) && !required => None,
-        Err(source) => return Err(ConfigError::Read { path, source }),
-    };
+    let file = read_file(path, required)?;
     resolve(flags, env, file.as_ref(), open_files_max)
+}
+
+fn read_file(path: PathBuf, required: bool) -> Result<Option<FileText>, ConfigError> {
+    match read(&path) {
+        Ok(text) => Ok(Some(FileText { path, text })),
+        // A data directory that is no directory is the store's to complain of.
+        Err(source) if is_absent(&source) && !required => Ok(None),
+        Err(source) => Err(ConfigError::Read { path, source }),
+    }
+}
+
+/// The data directory alone, for who needs no other setting: none of the others has to be right.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load_data(flags: &Flags, env: &Env, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    let (path, required) = source::file_path(flags, env, named);
+    let file = read_file(path, required)?;
+    let (raws, _) = source::collect(flags, env, file.as_ref())?;
+    Values(&raws).one("data", directory)
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -253,6 +268,11 @@ pub fn resolve(
     };
     let mut loaded = Loaded { config, warnings };
     check_together(&loaded.config, &values)?;
+    if !values.raw("trusted_proxies").values.is_empty() && loaded.config.plain.is_none() {
+        let warning =
+            "setting trusted_proxies does nothing without plain: over TLS nobody speaks for others";
+        loaded.warnings.push(warning.to_owned());
+    }
     fit_open_files(&mut loaded, &values, open_files_max);
     Ok(loaded)
 }
@@ -281,6 +301,7 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
         connections_per_address_max: connections_max.and_then(|max| usize::try_from(max).ok()),
         connects_per_address: rate("connects_per_address")?,
         failed_logins_per_address: rate("failed_logins_per_address")?,
+        logins_per_user: rate("logins_per_user")?,
         logins: rate("logins")?,
         sends_per_user: rate("sends_per_user")?,
         sends_per_domain: values.per_domain("sends_per_domain", parse::rate)?,
@@ -303,12 +324,20 @@ fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
 }
 
 fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
-    if config
-        .plain
-        .is_some_and(|plain| plain.port() != 0 && plain == config.listen)
-    {
-        let expected = "another address than that of the setting listen".to_owned();
-        return Err(values.invalid("plain", expected));
+    let addresses = [
+        ("listen", Some(config.listen)),
+        ("plain", config.plain),
+        ("metrics_listen", config.metrics_listen),
+    ];
+    for (at, (setting, address)) in addresses.iter().enumerate() {
+        let earlier = addresses.iter().take(at);
+        let taken = |(_, other): &&(&str, Option<SocketAddr>)| {
+            address.is_some_and(|address| address.port() != 0) && other == address
+        };
+        if let Some((other, _)) = earlier.into_iter().find(taken) {
+            let expected = format!("another address than that of the setting {other}");
+            return Err(values.invalid(setting, expected));
+        }
     }
     let tail_bytes_min = config.content_bytes_max.saturating_mul(4);
     if config.tail_bytes_max < tail_bytes_min {

@@ -1,12 +1,16 @@
 //! Creates everything and connects it: the one place that knows all rooms.
 
+mod first_start;
 mod measuring;
+
+pub use first_start::FirstStart;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -34,6 +38,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that the kernel keeps until they are accepted (it may keep fewer): when everyone comes
 /// back at once, who finds no room there is reset.
 const BACKLOG: u32 = 8192;
+
+/// Most connections to the address that is for metrics alone.
+const METRICS_CONNECTIONS_MAX: usize = 32;
 
 /// A clock this far behind the newest message is worth a warning: until it has caught up,
 /// messages carry times in its future.
@@ -78,14 +85,6 @@ pub struct Running {
     domains: Domains,
     tls: Tls,
     tracker: TaskTracker,
-}
-
-/// What the first start made; told once and never again.
-pub struct FirstStart {
-    /// The project token of the domain `demo`.
-    pub token: String,
-    /// A complete login.
-    pub login_url: String,
 }
 
 /// Starts a server.
@@ -171,10 +170,11 @@ async fn connect(
         })
         .await??
     };
-    let first_start = made.map(|(domain, token)| first_start(&domain, token, address));
+    let first_start = made.map(|(domain, token)| FirstStart::new(&domain, token, address));
 
     let limits = Arc::new(Limits::new(config.limits.clone(), Arc::clone(&metrics)));
     let tracker = TaskTracker::new();
+    session::count_from_zero(&metrics);
     let sessions = Arc::new(session::Context {
         store,
         hub,
@@ -199,10 +199,17 @@ async fn connect(
         cors_origins: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),
         bodies: Bodies::default(),
+        scrapes: Semaphore::new(1),
     });
     // One for all listeners: each connection costs an open file, whichever port it came to.
-    let places = Places::new(config.connections_max, limits, metrics);
-    let listen = |listener, tls, router| {
+    let places = Places::new(
+        config.connections_max,
+        Arc::clone(&limits),
+        Arc::clone(&metrics),
+    );
+    let connections_max = i64::try_from(config.connections_max).unwrap_or(i64::MAX);
+    metrics.net.connections_max.set(connections_max);
+    let listen = |listener, tls, router, places: &Places| {
         let stop = sessions.stop.clone();
         tracker.spawn(net::serve(
             listener,
@@ -215,18 +222,24 @@ async fn connect(
         ));
     };
     let router = || http::router(Arc::clone(&app), config.metrics_listen.is_none());
-    listen(listener, Some(tls.clone()), router());
+    listen(listener, Some(tls.clone()), router(), &places);
     if let (Some(plain), Some(asked)) = (plain, config.plain) {
         addresses.push(format!("http://{}", local_address(&plain, asked)));
-        listen(plain, None, router());
+        listen(plain, None, router(), &places);
     }
     let mut metrics_address = None;
     if let (Some(listener), Some(asked)) = (metrics_listener, config.metrics_listen) {
         metrics_address = Some(format!("http://{}", local_address(&listener, asked)));
-        listen(listener, None, http::metrics_router(Arc::clone(&app)));
+        // Apart, so that a crowd of strangers does not keep the operator out.
+        let places = Places::new(METRICS_CONNECTIONS_MAX, limits, metrics);
+        let router = http::metrics_router(Arc::clone(&app));
+        listen(listener, None, router, &places);
     }
     let stop = sessions.stop.clone();
     tracker.spawn(net::watch(tls.clone(), net::watch::INTERVAL, stop));
+    for address in addresses.iter().chain(&metrics_address) {
+        info!(address, "listening");
+    }
     take_orders(config, &sessions, &domains, &tracker);
     tracker.spawn(measuring::measure(
         sessions.store.clone(),
@@ -304,6 +317,7 @@ impl Running {
 
     /// Stops accepting, closes the sessions with 1001, makes everything durable.
     pub async fn shutdown(self) {
+        info!("stopping");
         self.sessions.stop.cancel();
         self.sessions.hub.close_all(&CloseReason::ShuttingDown);
         self.tracker.close();
@@ -359,24 +373,4 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
-}
-
-fn first_start(domain: &Domain, token: String, address: SocketAddr) -> FirstStart {
-    let host = if address.ip().is_unspecified() {
-        "localhost".into()
-    } else {
-        url_host(address)
-    };
-    let port = address.port();
-    let login_url = format!(
-        "wss://{host}:{port}/ws?id=u1&name=Alice&domain={domain}&resource=web&token={token}"
-    );
-    FirstStart { token, login_url }
-}
-
-fn url_host(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V4(v4) => v4.ip().to_string(),
-        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
-    }
 }

@@ -30,9 +30,8 @@ const ROOMS: [&str; 19] = [
 ];
 
 /// Crates that only these rooms may name.
-const FENCES: [(&str, &[&str]); 9] = [
+const FENCES: [(&str, &[&str]); 8] = [
     ("prometheus", &["metrics"]),
-    ("governor", &["limits"]),
     ("sled", &["store"]),
     ("bincode", &["store"]),
     ("fastwebsockets", &["websocket", "http"]),

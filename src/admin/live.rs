@@ -76,11 +76,10 @@ impl Live {
     }
 
     fn stats(&self) -> Result<Response, Refusal> {
-        let stats = stats::look(&self.store, &self.hub, &self.metrics)?;
         Ok(Response::Stats(Box::new(StatsAnswer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at_ms,
-            stats,
+            stats: stats::look(&self.store, &self.hub, &self.metrics),
         })))
     }
 }

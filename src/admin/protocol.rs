@@ -3,7 +3,6 @@
 //! The command line uses [`execute`] too where no server runs, so that both ways do the same.
 //! No `Debug` on what holds a token.
 
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -183,8 +182,6 @@ pub(super) enum Refusal {
     Ttl,
     #[error(transparent)]
     Domain(#[from] DomainError),
-    #[error("the data directory cannot be looked at: {0}")]
-    Look(#[from] io::Error),
     #[error("no server runs on this data directory")]
     NotRunning,
 }

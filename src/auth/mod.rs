@@ -6,6 +6,7 @@
 //! Invariants: no token and no key is in any `Debug`, `Display` or log line; hashes
 //! and signatures are compared in constant time; there is no leeway on expiry.
 
+mod declared;
 mod jwt;
 mod secret;
 
@@ -102,6 +103,9 @@ pub enum MintError {
     Ttl,
 }
 
+/// The end of a declared token whose domain was removed: as if it had never been.
+const ENDED: Option<u64> = Some(0);
+
 #[derive(Default)]
 struct Entry {
     record: Option<DomainRecord>,
@@ -109,6 +113,12 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether a declared token has not been ended at once.
+    fn is_declared(&self) -> bool {
+        let mut tokens = self.declared.iter();
+        tokens.any(|token| token.expires_at_ms != ENDED)
+    }
+
     fn project_tokens(&self) -> impl Iterator<Item = &ProjectToken> {
         let stored = self.record.iter().flat_map(|record| &record.tokens);
         self.declared.iter().chain(stored)
@@ -118,6 +128,7 @@ impl Entry {
     fn project_token(&self, sha256: &[u8; 32]) -> Option<&ProjectToken> {
         self.project_tokens()
             .filter(|token| secret::same(&token.sha256, sha256))
+            .filter(|token| token.expires_at_ms != ENDED)
             .max_by_key(|token| token.expires_at_ms.unwrap_or(u64::MAX))
     }
 }
@@ -152,74 +163,6 @@ impl Auth {
         self.domains.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a project token that the settings declare; only its hash is kept.
-    pub fn declare(&self, domain: &Domain, token: &str) {
-        let sha256 = secret::sha256(token.as_bytes());
-        let mut domains = self.write();
-        let entry = domains.entry(domain.clone()).or_default();
-        entry.declared.retain(|known| known.sha256 != sha256);
-        entry.declared.push(ProjectToken {
-            sha256,
-            expires_at_ms: None,
-        });
-    }
-
-    /// Replaces all declared tokens by these, and says which domains' declarations changed.
-    pub fn redeclare<'a>(
-        &self,
-        tokens: impl IntoIterator<Item = (&'a Domain, &'a str)>,
-    ) -> Vec<Domain> {
-        let mut wanted: HashMap<Domain, Vec<ProjectToken>> = HashMap::new();
-        for (domain, token) in tokens {
-            wanted
-                .entry(domain.clone())
-                .or_default()
-                .push(ProjectToken {
-                    sha256: secret::sha256(token.as_bytes()),
-                    expires_at_ms: None,
-                });
-        }
-        let mut changed = Vec::new();
-        let mut domains = self.write();
-        for domain in wanted.keys() {
-            domains.entry(domain.clone()).or_default();
-        }
-        for (domain, entry) in domains.iter_mut() {
-            let declared = wanted.remove(domain).unwrap_or_default();
-            if entry.declared != declared {
-                entry.declared = declared;
-                changed.push(domain.clone());
-            }
-        }
-        domains.retain(|_, entry| entry.record.is_some() || !entry.declared.is_empty());
-        changed
-    }
-
-    /// Lets the declared tokens of a domain end at `at_ms` (now or in the past: at once),
-    /// until the settings are read again. Says whether there were any.
-    pub fn expire_declared(&self, domain: &Domain, at_ms: u64) -> bool {
-        let mut domains = self.write();
-        let Some(entry) = domains.get_mut(domain) else {
-            return false;
-        };
-        for token in &mut entry.declared {
-            token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(at_ms));
-        }
-        !entry.declared.is_empty()
-    }
-
-    /// The domains that the settings declare a token for, in order of their names.
-    pub fn declared(&self) -> Vec<Domain> {
-        let domains = self.read();
-        let mut names: Vec<_> = domains
-            .iter()
-            .filter(|(_, entry)| !entry.declared.is_empty())
-            .map(|(domain, _)| domain.clone())
-            .collect();
-        names.sort();
-        names
-    }
-
     /// Adds a stored domain, or replaces what is known of it; declared tokens stay.
     pub fn put(&self, record: DomainRecord) {
         let mut domains = self.write();
@@ -227,9 +170,19 @@ impl Auth {
         entry.record = Some(record);
     }
 
-    /// Forgets a domain, its declared tokens included.
+    /// Forgets a domain, and ends its declared tokens.
     pub fn remove(&self, domain: &Domain) {
-        self.write().remove(domain);
+        let mut domains = self.write();
+        if let Some(entry) = domains.get_mut(domain) {
+            entry.record = None;
+            for token in &mut entry.declared {
+                token.expires_at_ms = ENDED;
+            }
+            // What was ended has to be known, or the same settings would bring it back.
+            if entry.declared.is_empty() {
+                domains.remove(domain);
+            }
+        }
     }
 
     /// Whether this token may act in this domain, and as whom.

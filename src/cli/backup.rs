@@ -36,7 +36,7 @@ pub(super) struct BackupArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
-    let data = operate::load(&args.settings)?.data;
+    let data = args.settings.data()?;
     // Only a courtesy: it works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");

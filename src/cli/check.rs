@@ -40,7 +40,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let dir = match &args.dir {
         Some(dir) => dir.clone(),
-        None => operate::load(&args.settings)?.data,
+        None => args.settings.data()?,
     };
     let report = check(&dir)?;
     tell(&dir, &report)?;

@@ -9,7 +9,7 @@ use super::domain::domain_name;
 use super::progress::{bytes, count};
 use super::setting_args::{DataOnly, SettingArgs};
 use super::table::Table;
-use super::{Failure, operate, output};
+use super::{Failure, output};
 use crate::admin::{self, Request, Response, SessionEntry, StatsAnswer};
 use crate::model::{Resource, UserId};
 
@@ -77,7 +77,7 @@ fn resource(text: &str) -> Result<String, String> {
 
 /// Asks the running server; that none runs is an error.
 fn ask(settings: &SettingArgs<DataOnly>, request: &Request) -> Result<Response, Failure> {
-    let data = operate::load(settings)?.data;
+    let data = settings.data()?;
     let failed = |sentence: String| Failure::Other(anyhow::Error::msg(sentence));
     match admin::request(&data, request)? {
         None => Err(failed(format!(

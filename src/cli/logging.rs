@@ -1,12 +1,13 @@
 //! The log on standard error: text or JSON, with a level for each module (docs/LOGGING.md).
 //!
 //! Invariant: nothing of a message's content, no token and no query string gets there at any
-//! level; so what libraries say below `info` does not, as it may hold what they were given.
+//! level; so what libraries say does not, as it may hold what they were given.
 
 use std::io;
+use std::panic::PanicHookInfo;
 
 use anyhow::Context as _;
-use tracing::{Level, Metadata};
+use tracing::Metadata;
 use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -39,6 +40,7 @@ impl LogFilter {
         let subscriber = tracing_subscriber::registry().with(filter);
         let subscriber = subscriber.with(layer.with_filter(filter_fn(may_be_told)));
         subscriber.try_init().context("logging cannot be set up")?;
+        std::panic::set_hook(Box::new(tell_panic));
         Ok(Self(handle))
     }
 
@@ -53,7 +55,37 @@ impl LogFilter {
 }
 
 fn may_be_told(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    let ours = target.split("::").next() == Some("relaybox");
-    ours || *metadata.level() <= Level::INFO
+    metadata.target().split("::").next() == Some("relaybox")
+}
+
+/// A panic is a line like any other. What a library says in it may hold what it was given.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or_default();
+    let Some(place) = panic.location() else {
+        return tracing::error!(thread, "a thread panicked");
+    };
+    let ours = place.file().starts_with("src/");
+    let error = panic.payload_as_str().filter(|_| ours).unwrap_or_default();
+    let (file, line) = (short(place.file()), place.line());
+    tracing::error!(thread, error, "a thread panicked at {file}:{line}");
+}
+
+/// A library's file without the directories of the machine that built this.
+fn short(file: &str) -> &str {
+    let in_registry = file.split_once("/registry/src/");
+    let below = in_registry.and_then(|(_, rest)| rest.split_once('/'));
+    below.map_or(file, |(_, file)| file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_without_the_building_machines_directories() {
+        let library = "/home/b/.cargo/registry/src/index-1949/sled-0.34.7/src/lib.rs";
+        assert_eq!(short(library), "sled-0.34.7/src/lib.rs");
+        assert_eq!(short("src/main.rs"), "src/main.rs");
+    }
 }

@@ -26,7 +26,13 @@ pub(super) fn carry_out(
     args: &SettingArgs<DataOnly>,
     request: &Request,
 ) -> Result<Response, Failure> {
-    match ask_or_open(&load(args)?, request)? {
+    // A running server has its own settings.
+    let answer = admin::request(&args.data()?, request)?;
+    let answer = match answer {
+        Some(answer) => answer,
+        None => ask_or_open(&load(args)?, request)?,
+    };
+    match answer {
         Response::Refused { sentence } => Err(Failure::Other(anyhow::Error::msg(sentence))),
         response => Ok(response),
     }

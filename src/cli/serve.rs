@@ -10,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logging::LogFilter;
 use super::setting_args::{All, SettingArgs};
-use super::{Failure, output};
-use crate::config::Loaded;
+use super::{Failure, output, sentence};
+use crate::config::{Loaded, LogFormat};
 use crate::server::{self, FirstStart, Running};
 
 const EXAMPLES: &str = "\
@@ -47,7 +47,8 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
-    let log_filter = LogFilter::set_up(&loaded.config.log, loaded.config.log_format)?;
+    let format = loaded.config.log_format;
+    let log_filter = LogFilter::set_up(&loaded.config.log, format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("relaybox-worker")
@@ -57,7 +58,14 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let ended = runtime.block_on(serve(args, open_files_max, loaded, &log_filter));
     // Everything is durable: a thread that hangs in a read (a network file system) must not hold up the end.
     runtime.shutdown_timeout(END_TIMEOUT);
-    ended
+    match ended {
+        // Whoever reads JSON finds the reason there, and nothing else among its lines.
+        Err(Failure::Other(error)) if format == LogFormat::Json => {
+            tracing::error!(error = sentence(&error), "the server has ended");
+            Err(Failure::Logged)
+        }
+        ended => ended,
+    }
 }
 
 async fn serve(
@@ -82,6 +90,7 @@ async fn serve(
                         tracing::warn!("setting {name} has changed: it counts from the next start");
                     }
                     running.reload(&loaded.config).await;
+                    tracing::info!("the settings have been read again");
                 }
             }
         }
@@ -109,6 +118,7 @@ fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
         Err(Failure::Other(error)) => {
             tracing::error!("settings and certificates stay as they are: {error:#}");
         }
+        Err(Failure::Logged) => {}
     }
     None
 }

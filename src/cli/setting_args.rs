@@ -50,6 +50,18 @@ impl<W: Which> SettingArgs<W> {
     }
 }
 
+impl SettingArgs<DataOnly> {
+    /// The data directory, whatever the other settings are.
+    pub(super) fn data(&self) -> Result<PathBuf, Failure> {
+        let env = environment(std::env::vars_os())?;
+        Ok(config::load_data(
+            &self.flags,
+            &env,
+            self.config.as_deref(),
+        )?)
+    }
+}
+
 /// The variables that matter, as text.
 fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, Failure> {
     let mut env = Env::new();

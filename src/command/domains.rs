@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::info;
+
 use crate::auth::{self, Auth, MintError};
 use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, ProjectToken, SigningKey, UserId, UserName};
@@ -131,6 +133,7 @@ impl Domains {
             tokens: vec![stored(&token)],
             signing_keys: vec![new_key()],
         })?;
+        info!(%domain, "a domain has been added");
         Ok(token)
     }
 
@@ -169,6 +172,7 @@ impl Domains {
         }
         let declared = self.auth.declared().contains(domain);
         self.auth.remove(domain);
+        info!(%domain, "a domain has been removed");
         Ok(declared)
     }
 
@@ -203,6 +207,7 @@ impl Domains {
         record.signing_keys.insert(0, new_key());
         self.put(record)?;
         let declared = self.auth.expire_declared(domain, until_ms);
+        info!(%domain, "the tokens of a domain have been replaced");
         Ok(Rotated { token, declared })
     }
 

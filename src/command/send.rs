@@ -1,5 +1,7 @@
 //! Sending a message, as a session or a backend does.
 
+use std::sync::Arc;
+
 use crate::hub::Hub;
 use crate::limits::{Limit, Limited, Limits};
 use crate::model::{
@@ -38,7 +40,7 @@ pub enum SendError {
 #[derive(Clone, Copy)]
 pub struct Way<'a> {
     /// How much may be sent.
-    pub limits: &'a Limits,
+    pub limits: &'a Arc<Limits>,
     /// Who is online.
     pub hub: &'a Hub,
     /// Where they are stored.
@@ -102,10 +104,9 @@ fn submit(
     let mailbox = &sender.device.mailbox;
     let domain = &mailbox.domain;
     let messages = u32::try_from(send.to.len()).unwrap_or(u32::MAX);
-    let bytes = send.content.len() as u64 * u64::from(messages);
     let limited_user = (!sender.is_trusted).then_some(mailbox);
-    if let Err(limited) = limits.send(domain, limited_user, messages, bytes) {
-        return done(Err(limited.into()));
+    if let Err(limited) = limits.send(domain, limited_user, messages) {
+        return repeat_or_refuse(store, mailbox, send.client_msg_id, limited, done);
     }
     let recipients = send.to.into_iter().map(|user| {
         let mailbox = Mailbox {
@@ -128,7 +129,39 @@ fn submit(
         content: send.content,
         client_msg_id: send.client_msg_id,
     };
-    store.append(draft, Box::new(|outcome| done(outcome.map_err(Into::into))));
+    if limits.quotas().is_off() {
+        return store.append(draft, Box::new(|outcome| done(outcome.map_err(Into::into))));
+    }
+    let bytes = draft.content.len() as u64 * u64::from(messages);
+    let (limits, domain) = (Arc::clone(limits), domain.clone());
+    let counted = move |outcome: Result<Accepted, AppendError>| {
+        if outcome.as_ref().is_ok_and(|accepted| !accepted.duplicate) {
+            limits.quotas().add(&domain, bytes);
+        }
+        done(outcome.map_err(Into::into));
+    };
+    store.append(draft, Box::new(counted));
+}
+
+/// What was accepted before is answered as then, whatever limit is reached by now: whoever lost an
+/// acknowledgement must not be told that nothing was stored.
+fn repeat_or_refuse(
+    store: &Store,
+    sender: &Mailbox,
+    client_msg_id: Option<ClientMsgId>,
+    limited: Limited,
+    done: impl FnOnce(Result<Accepted, SendError>) + std::marker::Send + 'static,
+) {
+    let Some(client_msg_id) = client_msg_id else {
+        return done(Err(limited.into()));
+    };
+    let answer = move |outcome: Result<Accepted, AppendError>| {
+        done(outcome.map_err(|error| match error {
+            AppendError::NotRepeated => limited.into(),
+            error => error.into(),
+        }));
+    };
+    store.repeat(sender, client_msg_id, Box::new(answer));
 }
 
 fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError {
@@ -138,7 +171,10 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
             format!("{limited}: nothing was stored").into()
         }
         SendError::Limited(limited) => {
-            code = ErrorCode::RateLimited;
+            code = match limited.limit {
+                Limit::SendsPerUser => ErrorCode::RateLimited,
+                _ => ErrorCode::DomainRateLimited,
+            };
             let retry_ms = limited.retry.as_millis() + 1;
             format!("retry in {retry_ms} ms: {limited}, nothing was stored").into()
         }
@@ -152,6 +188,8 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
         SendError::Store(AppendError::DomainRemoved) => {
             "the domain has been removed: nothing was stored".into()
         }
+        // Nobody is told this: see `repeat_or_refuse`.
+        SendError::Store(AppendError::NotRepeated) => "nothing was stored".into(),
         SendError::Store(AppendError::Closed) => {
             "the server is shutting down: nothing was stored".into()
         }

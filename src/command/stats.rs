@@ -1,9 +1,8 @@
 //! What a running server does, in numbers: for its operator, and for the metrics that are only
 //! looked at when somebody asks.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use crate::hub::Hub;
 use crate::metrics::{self, Metrics};
@@ -53,14 +52,12 @@ pub struct Stats {
     pub not_writable: Option<String>,
 }
 
-/// Looks at everything, and sets the gauges that nobody else sets. Blocks on disk.
-///
-/// # Errors
-/// The size of the data directory cannot be read.
-pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> io::Result<Stats> {
+/// Looks at everything, and sets the gauges that nobody else sets. What of the disk cannot be
+/// looked at stays as it was. Blocks on disk.
+pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
     let totals = hub.totals();
     let waiting = store.stats();
-    let disk = store.disk_bytes()?;
+    let disk = store.disk_bytes();
     let not_writable = store.writable().err().map(|error| error.to_string());
 
     let gauge = |gauge: &metrics::Gauge, value: u64| {
@@ -77,18 +74,23 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> io::Result<Stats> {
     gauge(&of_store.queue_bytes, waiting.queue_bytes as u64);
     gauge(&of_store.checkpoint_lag_bytes, waiting.tail_bytes as u64);
     gauge(&of_store.checkpoint_lag_seconds, waiting.tail_age.as_secs());
-    gauge(
-        &of_store.bytes.with_label_values(&["journal"]),
-        disk.journal,
-    );
-    gauge(&of_store.bytes.with_label_values(&["index"]), disk.index);
-    gauge(&of_store.free_bytes, disk.free);
+    let journal = of_store.bytes.with_label_values(&["journal"]);
+    let index = of_store.bytes.with_label_values(&["index"]);
+    match disk {
+        Ok(disk) => {
+            gauge(&journal, disk.journal);
+            gauge(&index, disk.index);
+            gauge(&of_store.free_bytes, disk.free);
+        }
+        Err(error) => debug!(%error, "the data directory cannot be looked at"),
+    }
     gauge(&of_store.writable, u64::from(not_writable.is_none()));
 
     let commits = of_store.commit_seconds.get_sample_count();
     let commit_s = of_store.commit_seconds.get_sample_sum() / commits.max(1) as f64;
-    Ok(Stats {
-        connections: u64::try_from(metrics.net.connections.get()).unwrap_or_default(),
+    let number = |gauge: &metrics::Gauge| u64::try_from(gauge.get()).unwrap_or_default();
+    Stats {
+        connections: number(&metrics.net.connections),
         sessions: totals.sessions,
         catching_up: totals.catching_up,
         unconfirmed: totals.unconfirmed,
@@ -102,10 +104,10 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> io::Result<Stats> {
         commit_us: (commit_s * 1e6) as u64,
         queue: waiting.queue as u64,
         tail_bytes: waiting.tail_bytes as u64,
-        journal_bytes: disk.journal,
-        index_bytes: disk.index,
-        free_bytes: disk.free,
-        memory_bytes: metrics.memory_bytes(),
+        journal_bytes: number(&journal),
+        index_bytes: number(&index),
+        free_bytes: number(&of_store.free_bytes),
+        memory_bytes: metrics::memory_bytes(),
         not_writable,
-    })
+    }
 }

@@ -99,6 +99,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("connections_per_address_max", ["1", "2", "off"]),
         ("connects_per_address", ["1/s", "2/s", "off"]),
         ("failed_logins_per_address", ["1/s", "2/s", "off"]),
+        ("logins_per_user", ["1/s", "2/s", "off"]),
         ("logins", ["1/s", "2/s", "off"]),
         ("sends_per_user", ["1/s", "2/s", "off"]),
         ("sends_per_domain", ["1/s", "2/s", "shop=3/s"]),
@@ -128,7 +129,14 @@ fn the_highest_source_wins_for_every_setting() {
         ] {
             let loaded = resolve(flags, env, Some(&in_file), None).unwrap();
             assert_eq!(loaded.config, alone(expected), "{}", setting.name);
-            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            // That it does nothing alone.
+            let warned = setting.name == "trusted_proxies";
+            assert_eq!(
+                loaded.warnings.len(),
+                usize::from(warned),
+                "{:?}",
+                loaded.warnings
+            );
         }
         assert_ne!(alone(low), alone(middle), "{}", setting.name);
     }
@@ -205,6 +213,10 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
         (
             from_file("plain = \"0.0.0.0:8443\""),
             "setting plain (relaybox.toml:1): expected another address than that of the setting listen",
+        ),
+        (
+            from_file("plain = \"[::1]:80\"\nmetrics_listen = \"[::1]:80\""),
+            "setting metrics_listen (relaybox.toml:2): expected another address than that of the setting plain",
         ),
         (
             from_file("tail_bytes_max = \"1MiB\"\ncontent_bytes_max = \"1MiB\""),

@@ -27,7 +27,10 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 const ROOM_BYTES: usize = 64 << 20;
 
 /// What the room is given out in.
-const UNIT_BYTES: usize = 1 << 10;
+const UNIT_BYTES: usize = 64 << 10;
+
+/// So much of each body needs no room: small ones wait for nobody.
+const FREE_BYTES: usize = 16 << 10;
 
 /// How long, and how much of, a body that is refused is read on: a client that is still sending
 /// would see a broken connection instead of the answer.
@@ -44,7 +47,7 @@ pub struct Bodies {
 #[derive(Debug)]
 pub(super) struct JsonText<'a> {
     text: String,
-    _room: SemaphorePermit<'a>,
+    _room: Option<SemaphorePermit<'a>>,
 }
 
 impl std::ops::Deref for JsonText<'_> {
@@ -114,42 +117,49 @@ impl Bodies {
     ) -> Result<JsonText<'_>, Problem> {
         check_type(headers)?;
         let length = headers.get(CONTENT_LENGTH).and_then(length);
-        let bytes_max_here = match length {
-            Some(length) if length > bytes_max => return Err(too_large(bytes_max)),
-            Some(length) => length,
-            None => bytes_max,
-        };
-        let room = timeout(ROOM_TIMEOUT, self.room(bytes_max_here)).await;
-        let room = room.map_err(|_| Problem::overloaded())?;
-        let bytes = timeout(READ_TIMEOUT, read(stream, bytes_max)).await;
-        let bytes = bytes.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
+        if length.is_some_and(|length| length > bytes_max) {
+            return Err(too_large(bytes_max));
+        }
+        let read = timeout(READ_TIMEOUT, self.read(stream, bytes_max)).await;
+        let (bytes, room) = read.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
         let text = String::from_utf8(bytes)
             .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
         Ok(JsonText { text, _room: room })
     }
 
-    async fn room(&self, bytes: usize) -> SemaphorePermit<'_> {
-        let units = bytes.div_ceil(UNIT_BYTES).min(ROOM_BYTES / UNIT_BYTES);
-        let units = u32::try_from(units).expect("the room is counted in a few bits");
-        let room = self.room.acquire_many(units).await;
-        room.expect("the semaphore is never closed")
+    /// Takes room as the bytes come, so that a body that only promises many holds up nobody.
+    async fn read<'a>(
+        &'a self,
+        stream: &mut BodyDataStream,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), Problem> {
+        let mut bytes = Vec::new();
+        let mut room: Option<SemaphorePermit<'_>> = None;
+        let mut covered = FREE_BYTES;
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|_| Problem::invalid_json("the body breaks off"))?;
+            let length = bytes.len() + piece.len();
+            if length > bytes_max {
+                return Err(too_large(bytes_max));
+            }
+            while length > covered {
+                let more = timeout(ROOM_TIMEOUT, self.room.acquire()).await;
+                let more = more.map_err(|_| Problem::overloaded())?;
+                let more = more.map_err(|_| Problem::internal())?;
+                covered += UNIT_BYTES;
+                match &mut room {
+                    Some(room) => room.merge(more),
+                    None => room = Some(more),
+                }
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes, room))
     }
 }
 
 fn length(value: &HeaderValue) -> Option<usize> {
     value.to_str().ok()?.parse().ok()
-}
-
-async fn read(stream: &mut BodyDataStream, bytes_max: usize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Problem::invalid_json("the body breaks off"))?;
-        if bytes.len() + piece.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }
 
 fn too_large(bytes_max: usize) -> Problem {
@@ -268,11 +278,13 @@ mod tests {
     async fn all_bodies_together_are_bounded() {
         let bodies = Bodies::default();
         let json = headers(&[JSON]);
-        // Without a length each takes as much as it may have.
-        let held = read(&bodies, &json, Body::from("{}"), ROOM_BYTES).await;
-        let next = read(&bodies, &json, Body::from("{}"), 4).await;
+        let large = || Body::from("0".repeat(ROOM_BYTES));
+        let held = read(&bodies, &json, large(), ROOM_BYTES).await;
+        let next = read(&bodies, &json, large(), ROOM_BYTES).await;
         assert_eq!(next.err(), Some(503));
-        drop(held);
+        // Small ones go on.
         assert!(read(&bodies, &json, Body::from("{}"), 4).await.is_ok());
+        drop(held);
+        assert!(read(&bodies, &json, large(), ROOM_BYTES).await.is_ok());
     }
 }

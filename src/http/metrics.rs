@@ -11,6 +11,7 @@ use tracing::error;
 use crate::command::stats;
 use crate::http::App;
 use crate::http::problem::Problem;
+use crate::session;
 
 /// The version of the format that is spoken.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,16 +24,25 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "All metrics, as they stand now", body = String)),
 )]
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    (app.observe)();
-    let context = Arc::clone(&app.sessions);
-    let looked = tokio::task::spawn_blocking(move || {
-        stats::look(&context.store, &context.hub, &context.metrics)
-    });
-    // What could be counted is still worth to be known.
-    if let Err(error) = looked.await.map_err(|_| Problem::internal())? {
-        error!(%error, "the size of the data directory cannot be read");
-    }
-    let text = app.sessions.metrics.text().map_err(|error| {
+    // One at a time: whoever asks on and on waits for himself.
+    let turn = app.scrapes.acquire().await;
+    let _turn = turn.map_err(|_| Problem::internal())?;
+    let gathered = {
+        let app = Arc::clone(&app);
+        tokio::task::spawn_blocking(move || {
+            (app.observe)();
+            let session::Context {
+                store,
+                hub,
+                metrics,
+                ..
+            } = &*app.sessions;
+            stats::look(store, hub, metrics);
+            metrics.text()
+        })
+    };
+    let text = gathered.await.map_err(|_| Problem::internal())?;
+    let text = text.map_err(|error| {
         error!(%error, "the metrics cannot be written as text");
         Problem::internal()
     })?;

@@ -24,6 +24,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
+use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +49,8 @@ pub struct App {
     pub ws_origins: Vec<OriginPattern>,
     /// Room for the bodies of requests.
     pub bodies: Bodies,
+    /// Whose turn it is to have the metrics gathered; one permit.
+    pub scrapes: Semaphore,
     /// Sets those metrics that only who stands above HTTP knows; must not block.
     pub observe: Box<dyn Fn() + Send + Sync>,
 }
@@ -88,8 +91,8 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(Extension(document))
-        .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .layer(cors(&app.cors_origins))
+        .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
 }
 

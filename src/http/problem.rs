@@ -65,7 +65,7 @@ impl Problem {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::StorageUnavailable => return Self::storage_unavailable(),
-            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::RateLimited | ErrorCode::DomainRateLimited => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::InvalidJson | ErrorCode::InvalidField | ErrorCode::TypeNotAllowed => {
                 StatusCode::BAD_REQUEST
             }

@@ -27,8 +27,10 @@ const REFUSAL_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Outbox {
     bytes_max: usize,
-    /// Deliveries of the session that are not confirmed yet, for whoever looks on.
+    /// For whoever looks on: deliveries of the session that are not confirmed yet, and bytes that it
+    /// has taken from here or from the store and that its socket has not.
     unconfirmed: AtomicU32,
+    taken_bytes: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -98,6 +100,7 @@ impl Outbox {
         Self {
             bytes_max,
             unconfirmed: AtomicU32::new(0),
+            taken_bytes: AtomicU32::new(0),
             state: Mutex::default(),
         }
     }
@@ -194,18 +197,26 @@ impl Outbox {
         state.wake();
     }
 
-    /// The session says how many of its deliveries are not confirmed yet.
-    pub fn note_unconfirmed(&self, unconfirmed: usize) {
-        let unconfirmed = u32::try_from(unconfirmed).unwrap_or(u32::MAX);
-        self.unconfirmed.store(unconfirmed, Ordering::Relaxed);
+    /// The session says how many of its deliveries are not confirmed yet, and how many bytes of
+    /// output wait for its socket.
+    pub fn note_session(&self, unconfirmed: usize, bytes: usize) {
+        for (place, number) in [(&self.unconfirmed, unconfirmed), (&self.taken_bytes, bytes)] {
+            place.store(u32::try_from(number).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
     }
 
-    /// What waits here.
+    /// Bytes that wait to be taken.
+    #[cfg(test)]
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.state().frames.len()
+    }
+
+    /// What waits for the session.
     pub fn load(&self) -> Load {
         let state = self.state();
         Load {
             catching_up: !state.live,
-            bytes: state.frames.len(),
+            bytes: state.frames.len() + self.taken_bytes.load(Ordering::Relaxed) as usize,
             unconfirmed: self.unconfirmed.load(Ordering::Relaxed),
         }
     }

@@ -106,12 +106,12 @@ fn what_waits_is_told_and_a_kick_ends_one_session_or_all_of_a_user() {
         .into_iter()
         .collect();
     let mailbox = device("u", "web").mailbox;
-    outboxes[0].outbox.note_unconfirmed(3);
+    outboxes[0].outbox.note_session(3, 100);
     assert!(outboxes[0].outbox.try_go_live(crate::model::MsgId::ZERO));
     outboxes[0].outbox.deliver(crate::model::MsgId(1), b"12345");
     let totals = hub.totals();
     assert_eq!((totals.sessions, totals.catching_up), (2, 1));
-    assert_eq!((totals.bytes, totals.unconfirmed), (5, 3));
+    assert_eq!((totals.bytes, totals.unconfirmed), (105, 3));
     let resources = |is_wanted: bool, max| {
         let (lines, _) = hub.list(|_| is_wanted, max);
         let names = lines

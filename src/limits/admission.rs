@@ -1,43 +1,88 @@
-//! Logins at a bounded rate. Who is one too many is told when to come back: each at a time of
-//! its own, one behind the other, so that a crowd that is sent away does not come back as one.
+//! Logins at a bounded rate, one behind the other.
+//!
+//! Who is one too many gets a slot: a time that is its own, which it is told, and at which it is
+//! admitted whoever else comes then. A crowd that is sent away so comes back one by one, and hardly
+//! anyone is sent away twice. Invariants: a user has one slot at most, so that whoever tries again and
+//! again takes nobody else's; slots follow one another at the rate.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::rates::Limiter;
-use crate::model::Rate;
+use crate::model::{Mailbox, Rate};
 
-/// The longest that anyone is told to wait: who is told more forgets it.
+/// The longest that anyone is told to wait; who would have to wait for longer has no slot.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// For so long a slot is kept for who is late.
+const LATE_MAX: Duration = Duration::from_secs(30);
+/// Between two times that slots are dropped which nobody came for.
+const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The rate, and the time up to which returns have been promised.
+/// The rate, and who was promised what.
 pub(super) struct Admission {
-    limiter: Limiter<()>,
-    spacing: Duration,
-    promised: Mutex<Instant>,
+    per: Duration,
+    one: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Up to when what was admitted or promised is paid for.
+    paid: Instant,
+    slots: HashMap<Mailbox, Instant>,
+    pruned: Instant,
 }
 
 impl Admission {
     pub(super) fn new(rate: Rate) -> Self {
+        let now = Instant::now();
         Self {
-            limiter: Limiter::new(rate),
-            spacing: rate.per / rate.count.get(),
-            promised: Mutex::new(Instant::now()),
+            per: rate.per,
+            one: rate.per / rate.count.get(),
+            state: Mutex::new(State {
+                paid: now,
+                slots: HashMap::new(),
+                pruned: now,
+            }),
         }
     }
 
-    /// Admits one, or says when to come back.
-    pub(super) fn admit(&self) -> Result<(), Duration> {
-        self.limiter
-            .check(&(), 1)
-            .map_err(|wait| self.promise(wait, Instant::now()))
+    /// Admits a login of this user, or says when to come back.
+    pub(super) fn admit(&self, user: &Mailbox) -> Result<(), Duration> {
+        self.admit_at(user, Instant::now())
     }
 
-    fn promise(&self, wait: Duration, now: Instant) -> Duration {
-        let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*promised + self.spacing).max(now + wait);
-        *promised = next.min(now + RETRY_MAX);
-        promised.saturating_duration_since(now)
+    fn admit_at(&self, user: &Mailbox, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = state.slots.get(user).copied() {
+            if slot > now {
+                return Err(slot - now);
+            }
+            state.slots.remove(user);
+            if now - slot <= LATE_MAX {
+                return Ok(());
+            }
+        }
+        state.prune(now);
+        let paid = state.paid.max(now) + self.one;
+        let wait = (paid - now).saturating_sub(self.per);
+        if wait > RETRY_MAX {
+            return Err(RETRY_MAX);
+        }
+        state.paid = paid;
+        if wait.is_zero() {
+            return Ok(());
+        }
+        state.slots.insert(user.clone(), now + wait);
+        Err(wait)
+    }
+}
+
+impl State {
+    fn prune(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.pruned) >= PRUNE_PAUSE {
+            self.pruned = now;
+            self.slots.retain(|_, slot| *slot + LATE_MAX >= now);
+        }
     }
 }
 
@@ -46,26 +91,68 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::model::{Domain, UserId};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn user(number: usize) -> Mailbox {
+        Mailbox {
+            domain: Domain::parse("d").expect("valid"),
+            user: UserId::parse(&number.to_string()).expect("valid"),
+        }
+    }
+
+    /// A hundred a second.
+    fn admission() -> Admission {
+        let count = NonZeroU32::new(100).expect("not zero");
+        let per = Duration::from_secs(1);
+        Admission::new(Rate { count, per })
+    }
 
     #[test]
-    fn a_crowd_is_spread_over_time() {
-        let count = NonZeroU32::new(100).expect("not zero");
-        let admission = Admission::new(Rate {
-            count,
-            per: Duration::from_secs(1),
-        });
-        let now = Instant::now();
-        let wait = Duration::from_millis(10);
-        let hints: Vec<_> = (0..100).map(|_| admission.promise(wait, now)).collect();
-        assert!(
-            hints
-                .windows(2)
-                .all(|two| two[1] - two[0] == Duration::from_millis(10))
-        );
-        let long: Vec<_> = (0..10_000).map(|_| admission.promise(wait, now)).collect();
-        assert_eq!(long.last(), Some(&RETRY_MAX));
-        // Promises that are over count no more.
-        let later = now + RETRY_MAX + Duration::from_secs(1);
-        assert_eq!(admission.promise(wait, later), wait);
+    fn a_crowd_comes_back_one_by_one_and_nobody_twice() {
+        let (admission, begun) = (admission(), Instant::now());
+        let admit = |number| admission.admit_at(&user(number), begun);
+        let hints: Vec<_> = (0..1000).map(admit).collect();
+        assert!(hints[..100].iter().all(Result::is_ok));
+        for (at, hint) in hints[100..].iter().enumerate() {
+            assert_eq!(*hint, Err(10 * MS * (at as u32 + 1)));
+        }
+        for (number, hint) in hints.iter().enumerate().skip(100) {
+            let slot = begun + hint.expect_err("sent away");
+            // A newcomer at the same time finds no room before those who were promised it.
+            assert!(
+                admission
+                    .admit_at(&user(number + 10_000), slot - MS)
+                    .is_err()
+            );
+            assert_eq!(admission.admit_at(&user(number), slot), Ok(()));
+        }
+    }
+
+    #[test]
+    fn who_tries_again_and_again_takes_nobodys_turn() {
+        let (admission, begun) = (admission(), Instant::now());
+        (0..100).for_each(|number| assert_eq!(admission.admit_at(&user(number), begun), Ok(())));
+        let hint = admission.admit_at(&user(500), begun);
+        assert_eq!(hint, Err(10 * MS));
+        for _ in 0..10_000 {
+            assert_eq!(admission.admit_at(&user(500), begun), hint);
+        }
+        assert_eq!(admission.admit_at(&user(501), begun), Err(20 * MS));
+    }
+
+    #[test]
+    fn what_is_promised_is_bounded_and_forgotten_in_time() {
+        let (admission, begun) = (admission(), Instant::now());
+        let last = (0..20_000)
+            .map(|number| admission.admit_at(&user(number), begun))
+            .last();
+        assert_eq!(last, Some(Err(RETRY_MAX)));
+        let slots = || admission.state.lock().expect("not poisoned").slots.len();
+        assert_eq!(slots(), 6_000);
+        let late = begun + RETRY_MAX + LATE_MAX + MS;
+        assert_eq!(admission.admit_at(&user(20_001), late), Ok(()));
+        assert_eq!(slots(), 0);
     }
 }

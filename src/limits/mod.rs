@@ -30,7 +30,7 @@ use crate::model::{Domain, LimitOptions, Mailbox};
 use addresses::{Address, Connections};
 use admission::Admission;
 use overflow::Overflow;
-use rates::{ByDomain, Failures, Limiter};
+use rates::{ByDomain, Limiter};
 
 /// A limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +65,9 @@ impl Visitor {
 struct Rules {
     options: LimitOptions,
     connects: Option<Limiter<Address>>,
-    failures: Option<Failures>,
+    failures: Option<Limiter<Address>>,
     admission: Option<Admission>,
+    user_logins: Option<Limiter<Mailbox>>,
     user_sends: Option<Limiter<Mailbox>>,
     domain_sends: ByDomain,
 }
@@ -75,8 +76,9 @@ impl Rules {
     fn new(options: LimitOptions) -> Self {
         Self {
             connects: options.connects_per_address.map(Limiter::new),
-            failures: options.failed_logins_per_address.map(Failures::new),
+            failures: options.failed_logins_per_address.map(Limiter::new),
             admission: options.logins.map(Admission::new),
+            user_logins: options.logins_per_user.map(Limiter::new),
             user_sends: options.sends_per_user.map(Limiter::new),
             domain_sends: ByDomain::new(&options.sends_per_domain),
             options,
@@ -147,11 +149,11 @@ impl Limits {
             };
         }
         if lines.next().is_some() && !self.proxy_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                %peer,
-                "X-Forwarded-For comes from an address that is not in trusted_proxies: everyone \
-                 behind it counts as one"
-            );
+            let what = match self.rules().options.unlimited.contains(peer) {
+                true => "nobody behind it is limited by address",
+                false => "everyone behind it counts as one",
+            };
+            tracing::warn!(%peer, "X-Forwarded-For comes from an address that is not in trusted_proxies: {what}");
         }
         Visitor::direct(peer)
     }
@@ -210,22 +212,29 @@ impl Limits {
         if let Some(failures) = &rules.failures
             && !rules.options.unlimited.contains(address)
         {
-            failures.note(Address::of(address));
+            // Who is over the rate already has to wait as it is.
+            let _ = failures.check(&Address::of(address), 1);
         }
     }
 
-    /// A login whose token is good may go on.
+    /// A login of this user, whose token is good, may go on; `by_user_token` says which kind it is.
     ///
     /// # Errors
-    /// There are too many at once. Who comes back when it is told meets no crowd.
-    pub fn admit(&self) -> Result<(), Limited> {
+    /// The user logs in too often, or there are too many logins at once. Who comes back when it is
+    /// told meets no crowd.
+    pub fn admit(&self, user: &Mailbox, by_user_token: bool) -> Result<(), Limited> {
         let rules = self.rules();
-        let admitted = rules.admission.as_ref().map_or(Ok(()), Admission::admit);
-        admitted.map_err(|retry| self.limited(Limit::Logins, retry, &"the server"))
+        if let Some(limiter) = rules.user_logins.as_ref().filter(|_| by_user_token)
+            && let Err(retry) = limiter.check(user, 1)
+        {
+            return Err(self.limited(Limit::LoginsPerUser, retry, &user.domain));
+        }
+        let admission = rules.admission.as_ref();
+        let admitted = admission.map_or(Ok(()), |admission| admission.admit(user));
+        admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
     }
 
-    /// A domain, or one of its users with a user token, sends so many messages of so many bytes
-    /// together.
+    /// A domain, or one of its users with a user token, sends so many messages.
     ///
     /// # Errors
     /// The limit that is reached. The send may count for those before it all the same.
@@ -234,7 +243,6 @@ impl Limits {
         domain: &Domain,
         user: Option<&Mailbox>,
         messages: u32,
-        bytes: u64,
     ) -> Result<(), Limited> {
         let rules = self.rules();
         if !self.quotas.has_room(domain) {
@@ -249,7 +257,6 @@ impl Limits {
         if let Err(retry) = rules.domain_sends.check(domain, messages) {
             return Err(self.limited(Limit::SendsPerDomain, retry, domain));
         }
-        self.quotas.add(domain, bytes);
         Ok(())
     }
 }

@@ -20,6 +20,8 @@ pub enum Limit {
     ConnectsPerAddress,
     /// Failed logins of one address.
     FailedLoginsPerAddress,
+    /// Logins of one user.
+    LoginsPerUser,
     /// Logins in all.
     Logins,
     /// Sessions in all.
@@ -35,11 +37,12 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
         Self::FailedLoginsPerAddress,
+        Self::LoginsPerUser,
         Self::Logins,
         Self::Sessions,
         Self::SessionsPerUser,
@@ -55,6 +58,7 @@ impl Limit {
             Self::ConnectionsPerAddress => "connections_per_address_max",
             Self::ConnectsPerAddress => "connects_per_address",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
+            Self::LoginsPerUser => "logins_per_user",
             Self::Logins => "logins",
             Self::Sessions => "sessions_max",
             Self::SessionsPerUser => "sessions_per_user_max",
@@ -73,6 +77,7 @@ impl fmt::Display for Limit {
             Self::ConnectionsPerAddress => "too many connections from this address",
             Self::ConnectsPerAddress => "connections come too fast from this address",
             Self::FailedLoginsPerAddress => "too many failed logins from this address",
+            Self::LoginsPerUser => "this user logs in too often",
             Self::Logins => "the server takes no more logins at the moment",
             Self::Sessions => "the server is at its limit of sessions",
             Self::SessionsPerUser => "this user has too many sessions",

@@ -80,7 +80,7 @@ impl Quotas {
     }
 
     /// The domain stores so many bytes more.
-    pub(super) fn add(&self, domain: &Domain, bytes: u64) {
+    pub fn add(&self, domain: &Domain, bytes: u64) {
         if self.is_off() {
             return;
         }
@@ -97,20 +97,30 @@ impl Quotas {
 
     /// Measures each of these domains that has a quota and is due. `measure` may take its time:
     /// sends go on meanwhile.
+    ///
+    /// # Errors
+    /// The last one of those that could not be measured; the others were.
     pub fn measure<E>(
         &self,
         domains: impl Iterator<Item = Domain>,
         mut measure: impl FnMut(&Domain) -> Result<u64, E>,
     ) -> Result<(), E> {
+        let mut outcome = Ok(());
         for domain in domains.filter(|domain| self.is_due(domain, Instant::now())) {
             self.state().used.entry(domain.clone()).or_default().added = 0;
-            let bytes = measure(&domain)?;
+            let bytes = match measure(&domain) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
             let mut state = self.state();
             let used = state.used.entry(domain).or_default();
             used.bytes = bytes.saturating_add(used.added);
             used.measured = Some(Instant::now());
         }
-        Ok(())
+        outcome
     }
 
     fn is_due(&self, domain: &Domain, now: Instant) -> bool {

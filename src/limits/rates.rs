@@ -1,114 +1,99 @@
 //! How often something may happen, by key, in memory that is bounded.
+//!
+//! The generic cell rate algorithm (ITU-T I.371): of each key one time is kept, up to which what it
+//! has done is paid for. What is done at once may run ahead of now by the period of the rate, its
+//! last piece by any amount: who sends one message to a thousand waits for all of them.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock as _, MonotonicClock};
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
-
-use super::addresses::Address;
 use crate::model::{Domain, PerDomain, Rate};
 
-/// With more keys than this, those that have recovered are dropped.
+/// With more keys than this, those that have paid for all are dropped.
 const KEYS_KEPT: usize = 4_096;
-/// Most keys; who comes after is not limited by this limit, but by those of the whole server.
+/// Most keys. Who comes after is not limited by this limit, but by those of the whole server.
 const KEYS_MAX: usize = 200_000;
 /// Between two times that keys are dropped: it looks at all of them.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-fn quota(rate: Rate) -> Quota {
-    let one = rate.per / rate.count.get();
-    let quota = Quota::with_period(one.max(Duration::from_nanos(1)));
-    quota.expect("a period above zero").allow_burst(rate.count)
+/// The same rate for each key.
+pub(super) struct Limiter<K> {
+    per: Duration,
+    one: Duration,
+    state: Mutex<State<K>>,
 }
 
-/// The same rate for each key.
-pub(super) struct Limiter<K: Hash + Eq + Clone> {
-    count: NonZeroU32,
-    limiter: RateLimiter<K, HashMapStateStore<K>, MonotonicClock>,
-    pruned: Mutex<Instant>,
+struct State<K> {
+    /// Up to when each key has paid.
+    paid: HashMap<K, Instant>,
+    pruned: Instant,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
     pub(super) fn new(rate: Rate) -> Self {
         Self {
-            count: rate.count,
-            limiter: RateLimiter::hashmap_with_clock(quota(rate), MonotonicClock),
-            pruned: Mutex::new(Instant::now()),
+            per: rate.per,
+            one: rate.per / rate.count.get(),
+            state: Mutex::new(State {
+                paid: HashMap::new(),
+                pruned: Instant::now(),
+            }),
         }
     }
 
-    /// Counts `times`, or says when as many are free. What is more than there ever are at once
-    /// counts as all of them.
+    fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long until there is room for one more.
+    fn wait(&self, paid: Option<&Instant>, now: Instant) -> Duration {
+        let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
+        (ahead + self.one).saturating_sub(self.per)
+    }
+
+    /// How long the key has to wait, if it has.
+    pub(super) fn blocked(&self, key: &K) -> Option<Duration> {
+        let state = self.state();
+        let wait = self.wait(state.paid.get(key), Instant::now());
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Counts `times`, or says when there is room for one.
     pub(super) fn check(&self, key: &K, times: u32) -> Result<(), Duration> {
-        if self.limiter.len() > KEYS_KEPT {
-            self.prune();
-        }
-        if self.limiter.len() > KEYS_MAX {
+        self.check_at(key, times, Instant::now())
+    }
+
+    fn check_at(&self, key: &K, times: u32, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state();
+        let cost = self.one.saturating_mul(times.max(1));
+        if let Some(paid) = state.paid.get_mut(key) {
+            let wait = self.wait(Some(paid), now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            *paid = (*paid).max(now) + cost;
             return Ok(());
         }
-        let times = NonZeroU32::new(times)
-            .unwrap_or(NonZeroU32::MIN)
-            .min(self.count);
-        match self.limiter.check_key_n(key, times) {
-            Ok(Ok(())) | Err(_) => Ok(()),
-            Ok(Err(not_yet)) => Err(not_yet.wait_time_from(MonotonicClock.now())),
+        if state.paid.len() >= KEYS_KEPT {
+            state.prune(now);
         }
-    }
-
-    fn prune(&self) {
-        {
-            let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
-            if pruned.elapsed() < PRUNE_PAUSE {
-                return;
-            }
-            *pruned = Instant::now();
+        if state.paid.len() < KEYS_MAX {
+            state.paid.insert(key.clone(), now + cost);
         }
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
+        Ok(())
     }
 }
 
-/// Failures of each address, and which addresses have to wait.
-pub(super) struct Failures {
-    limiter: Limiter<Address>,
-    blocked: Mutex<HashMap<Address, Instant>>,
-}
-
-impl Failures {
-    pub(super) fn new(rate: Rate) -> Self {
-        Self {
-            limiter: Limiter::new(rate),
-            blocked: Mutex::default(),
+impl<K: Hash + Eq> State<K> {
+    fn prune(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.pruned) >= PRUNE_PAUSE {
+            self.pruned = now;
+            self.paid.retain(|_, paid| *paid > now);
+            let kept = self.paid.len();
+            self.paid.shrink_to(2 * kept.max(KEYS_KEPT));
         }
-    }
-
-    /// One more failure.
-    pub(super) fn note(&self, address: Address) {
-        let Err(wait) = self.limiter.check(&address, 1) else {
-            return;
-        };
-        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if blocked.len() > KEYS_KEPT {
-            blocked.retain(|_, until| *until > now);
-        }
-        if blocked.len() < KEYS_MAX {
-            blocked.insert(address, now + wait);
-        }
-    }
-
-    /// How long the address has to wait, if it has.
-    pub(super) fn blocked(&self, address: &Address) -> Option<Duration> {
-        let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = blocked.get(address)?;
-        until
-            .checked_duration_since(Instant::now())
-            .filter(|wait| !wait.is_zero())
     }
 }
 
@@ -121,11 +106,10 @@ pub(super) struct ByDomain {
 impl ByDomain {
     pub(super) fn new(rates: &PerDomain<Rate>) -> Self {
         let named = rates.domains.iter();
+        let named = named.map(|(domain, rate)| (domain.clone(), rate.map(Limiter::new)));
         Self {
             others: rates.all.map(Limiter::new),
-            named: named
-                .map(|(domain, rate)| (domain.clone(), rate.map(Limiter::new)))
-                .collect(),
+            named: named.collect(),
         }
     }
 
@@ -134,5 +118,58 @@ impl ByDomain {
         limiter
             .as_ref()
             .map_or(Ok(()), |limiter| limiter.check(domain, times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn limiter(count: u32, per: Duration) -> Limiter<u32> {
+        let count = NonZeroU32::new(count).expect("not zero");
+        Limiter::new(Rate { count, per })
+    }
+
+    #[test]
+    fn as_many_as_the_rate_at_once_and_then_as_they_come_free() {
+        let limiter = limiter(10, 100 * MS);
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(limiter.check_at(&1, 1, begun), Ok(()));
+        }
+        assert_eq!(limiter.check_at(&1, 1, begun), Err(10 * MS));
+        assert_eq!(limiter.check_at(&2, 1, begun), Ok(()), "another key");
+        assert_eq!(limiter.check_at(&1, 1, begun + 10 * MS), Ok(()));
+        assert_eq!(limiter.check_at(&1, 1, begun + 10 * MS), Err(10 * MS));
+        assert_eq!(limiter.check_at(&1, 1, begun + 1000 * MS), Ok(()));
+    }
+
+    #[test]
+    fn many_at_once_are_paid_for_afterwards() {
+        let limiter = limiter(10, 100 * MS);
+        let begun = Instant::now();
+        assert_eq!(limiter.check_at(&1, 1000, begun), Ok(()));
+        let all_but_one_burst = Duration::from_secs(10) + 10 * MS - 100 * MS;
+        assert_eq!(limiter.check_at(&1, 1, begun), Err(all_but_one_burst));
+        let later = begun + all_but_one_burst;
+        assert_eq!(limiter.check_at(&1, 1, later), Ok(()));
+    }
+
+    #[test]
+    fn who_is_limited_stays_so_however_many_others_come() {
+        let limiter = limiter(1, Duration::from_secs(3600));
+        assert!(limiter.check(&0, 1).is_ok() && limiter.check(&0, 1).is_err());
+        for other in 1..=KEYS_MAX as u32 + 10 {
+            assert_eq!(limiter.check(&other, 1), Ok(()));
+        }
+        assert_eq!(limiter.state().paid.len(), KEYS_MAX);
+        assert!(limiter.check(&0, 1).is_err() && limiter.blocked(&0).is_some());
+        let later = Instant::now() + Duration::from_secs(7200);
+        assert_eq!(limiter.check_at(&u32::MAX, 1, later), Ok(()));
+        assert_eq!(limiter.state().paid.len(), 1, "the others have paid");
     }
 }

@@ -22,10 +22,10 @@ group! {
         connections_max: IntGauge = "relaybox_connections_max";
         /// TLS handshakes that failed, by reason: tls, timeout, plain_http.
         handshakes_failed: IntCounterVec = "relaybox_tls_handshakes_failed_total" ["reason"];
-        /// HTTP requests that were answered, upgrades included, by path and status.
+        /// HTTP requests of the service that were answered, upgrades included, by path and status.
         requests: IntCounterVec = "relaybox_http_requests_total" ["path", "status"];
         /// When the certificate in use ends, in seconds since the Unix epoch.
-        certificate_ends: IntGauge = "relaybox_certificate_not_after_seconds";
+        certificate_ends: IntGauge = "relaybox_certificate_not_after_timestamp_seconds";
         /// Times that the certificate was read again, by outcome: taken, refused.
         certificate_reloads: IntCounterVec = "relaybox_certificate_reloads_total" ["outcome"];
     }
@@ -155,16 +155,6 @@ impl Metrics {
         })
     }
 
-    /// The resident memory of the process in bytes; zero where the system does not say.
-    pub fn memory_bytes(&self) -> u64 {
-        let families = self.registry.gather();
-        let memory = families
-            .iter()
-            .find(|family| family.name() == "process_resident_memory_bytes");
-        let metric = memory.and_then(|family| family.get_metric().first());
-        metric.map_or(0, |metric| metric.get_gauge().get_value() as u64)
-    }
-
     /// All of them in the Prometheus text format, version 0.0.4.
     ///
     /// # Errors
@@ -172,6 +162,17 @@ impl Metrics {
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// The resident memory of this process in bytes; zero where the system does not say.
+pub fn memory_bytes() -> u64 {
+    // proc_pid_statm(5): the second number counts the resident pages.
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
 /// The sum of a counter over all its labels.

@@ -36,6 +36,8 @@ pub struct LimitOptions {
     pub connects_per_address: Option<Rate>,
     /// How often one address may fail to log in.
     pub failed_logins_per_address: Option<Rate>,
+    /// How often one user may log in with user tokens.
+    pub logins_per_user: Option<Rate>,
     /// How many logins are admitted.
     pub logins: Option<Rate>,
     /// How many messages one user may send with user tokens.

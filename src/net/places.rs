@@ -34,8 +34,6 @@ impl Places {
     /// Room for so many connections, upgraded ones included, and for as many of one address as `limits` allow.
     pub fn new(connections_max: usize, limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
         let max = connections_max.min(Semaphore::MAX_PERMITS);
-        let gauge = i64::try_from(max).unwrap_or(i64::MAX);
-        metrics.net.connections_max.set(gauge);
         Self {
             permits: Arc::new(Semaphore::new(max)),
             limits,

@@ -56,6 +56,21 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// The names of those that a login may be refused for.
+    pub const OF_LOGINS: [&str; 11] = [
+        "bad_parameter",
+        "unauthorized",
+        "token_expired",
+        "token_revoked",
+        "forbidden",
+        "sessions_per_user",
+        "over_limit",
+        "busy",
+        "sessions",
+        "storage_unavailable",
+        "internal",
+    ];
+
     /// The code of the Close frame.
     pub fn code(&self) -> u16 {
         match self {

@@ -13,13 +13,26 @@ pub enum ErrorCode {
     TypeNotAllowed,
     /// The content is over the limit.
     TooLarge,
-    /// More sends than a limit allows.
+    /// More sends than the sender may.
     RateLimited,
+    /// More sends than the sender's domain may: the same for the client, but not its own doing.
+    DomainRateLimited,
     /// The store accepts nothing at the moment.
     StorageUnavailable,
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::InvalidJson,
+        Self::InvalidField,
+        Self::TypeNotAllowed,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::DomainRateLimited,
+        Self::StorageUnavailable,
+    ];
+
     /// The code as it stands in the JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +40,7 @@ impl ErrorCode {
             Self::InvalidField => "invalid_field",
             Self::TypeNotAllowed => "type_not_allowed",
             Self::TooLarge => "too_large",
-            Self::RateLimited => "rate_limited",
+            Self::RateLimited | Self::DomainRateLimited => "rate_limited",
             Self::StorageUnavailable => "storage_unavailable",
         }
     }

@@ -158,7 +158,9 @@ impl<S: Services> Conversation<S> {
         let (now, rules) = (self.services.now(), self.services.rules());
         self.machine
             .handle(input, now, rules, connection.queue(), &mut self.actions);
-        self.outbox.note_unconfirmed(self.machine.unconfirmed());
+        let unconfirmed = self.machine.unconfirmed();
+        self.outbox
+            .note_session(unconfirmed, connection.queued_bytes());
     }
 
     /// Carries out what the machine wants, also what it wants in answer to that.

@@ -6,9 +6,12 @@
 //! - [`task`]: the one task that owns the socket and waits.
 
 mod conversation;
+mod counting;
 pub mod identity;
 pub mod machine;
 pub mod task;
+
+pub use counting::count_from_zero;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::command::send::Way;
 use crate::hub::{Arrival, Hub, Outbox, Registration};
-use crate::limits::{Limit, Limited, Limits, Visitor};
+use crate::limits::{ConnectionPlace, Limit, Limited, Limits, Visitor};
 use crate::metrics::Metrics;
 use crate::model::{Device, MsgId};
 use crate::protocol::client_frame::FrameRules;
@@ -60,12 +63,6 @@ pub struct Context {
     pub stop: CancellationToken,
 }
 
-/// Close codes that are counted by themselves (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client
-/// may close with any other.
-const CODES_COUNTED: [u16; 16] = [
-    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4409, 4410, 4529,
-];
-
 impl Context {
     /// What sends go through.
     pub fn way(&self) -> Way<'_> {
@@ -74,16 +71,6 @@ impl Context {
             hub: &self.hub,
             store: &self.store,
         }
-    }
-
-    /// Counts the end of a session or login.
-    fn closed(&self, code: u16, by: &str) {
-        let label = match CODES_COUNTED.contains(&code) {
-            true => code.to_string(),
-            false => "other".to_owned(),
-        };
-        let closes = &self.metrics.sessions.closes;
-        closes.with_label_values(&[label.as_str(), by]).inc();
     }
 }
 
@@ -97,9 +84,20 @@ pub async fn open(
     login: Result<Login, String>,
     visitor: Visitor,
 ) {
-    match admit(&context, login, visitor).await {
-        Ok((identity, registration, outbox, start)) => {
-            debug!(domain = %identity.sender.device.mailbox.domain, "a session begins");
+    // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
+    let place = match visitor.proxied {
+        true => context.limits.connect(visitor.address),
+        false => Ok(ConnectionPlace::default()),
+    };
+    let (place, admitted) = match place {
+        Ok(place) => (place, admit(&context, login, visitor).await),
+        Err(limited) => (ConnectionPlace::default(), Err(over_limit(limited))),
+    };
+    match admitted {
+        Ok((mut identity, registration, outbox, start)) => {
+            identity.place = place;
+            let domain = &identity.sender.device.mailbox.domain;
+            debug!(%domain, address = %visitor.address, "a session begins");
             context.metrics.sessions.logins.inc();
             let tracker = context.tracker.clone();
             let session = Session::new(context, identity, registration, outbox, start);
@@ -110,7 +108,7 @@ pub async fn open(
             debug!(code, reason = name, address = %visitor.address, "a login is refused");
             let refused = &context.metrics.sessions.logins_refused;
             refused.with_label_values(&[name]).inc();
-            context.closed(code, "server");
+            counting::closed(&context.metrics, code, "server");
             connection.close(reason.code(), &reason.text()).await;
         }
     }
@@ -127,14 +125,16 @@ async fn admit(
     let (receipts, after) = (login.receipts, login.after);
     let limits = &context.limits;
     limits.may_log_in(visitor.address).map_err(over_limit)?;
-    let mut identity = Identity::verify(login, &context.auth)
+    let identity = Identity::verify(login, &context.auth)
         .inspect_err(|_| limits.login_failed(visitor.address))?;
-    if visitor.proxied {
-        identity.place = limits.connect(visitor.address).map_err(over_limit)?;
-    }
     // Only those whose token is good: bad ones must not take their turn.
-    limits.admit().map_err(|limited| CloseReason::Busy {
-        retry_ms: retry_ms(&limited),
+    let sender = &identity.sender;
+    let admitted = limits.admit(&sender.device.mailbox, !sender.is_trusted);
+    admitted.map_err(|limited| match limited.limit {
+        Limit::Logins => CloseReason::Busy {
+            retry_ms: retry_ms(&limited),
+        },
+        _ => over_limit(limited),
     })?;
     context
         .store
@@ -215,6 +215,8 @@ async fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> Result<M
     outcome.map_err(|error| match error {
         AppendError::Closed => CloseReason::ShuttingDown,
         AppendError::DomainRemoved => CloseReason::TokenRevoked,
+        // Only sends are repeated.
+        AppendError::NotRepeated => CloseReason::Internal,
         AppendError::Unavailable(_) | AppendError::Overloaded => {
             error!(%error, "a login is refused: its cursor cannot be read or stored");
             CloseReason::StorageUnavailable

@@ -20,10 +20,10 @@ use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::server_frame;
-use crate::session::Context;
 use crate::session::conversation::{Conversation, End, Services, Timer};
 use crate::session::identity::Identity;
 use crate::session::machine::{Input, Now, Start};
+use crate::session::{Context, counting};
 use crate::store::{Backlog, ReadError};
 use crate::websocket::{Connection, writer};
 
@@ -138,7 +138,7 @@ impl Server {
             // RFC 6455, 7.1.5: the connection was lost.
             End::Gone => (1006, "client"),
         };
-        self.context.closed(code, by);
+        counting::closed(&self.context.metrics, code, by);
     }
 }
 

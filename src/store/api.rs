@@ -112,6 +112,9 @@ pub enum AppendError {
     /// The domain has been removed.
     #[error("the domain has been removed")]
     DomainRemoved,
+    /// It is no repeat of a send that was accepted within the last 24 hours.
+    #[error("it was not sent before")]
+    NotRepeated,
     /// The store has been closed.
     #[error("the server is shutting down")]
     Closed,

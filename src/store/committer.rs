@@ -8,6 +8,8 @@
 //! synced, also no repeat of a send whose original is in the same batch; of a frame that
 //! failed, nothing is in memory.
 
+mod sends;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use super::queue::{Job, Taken};
 use super::record::{self, Record};
 use super::shared::Shared;
 use super::tail::{Batch as Encoded, SendIds, SendKey};
-use crate::model::{Draft, Mailbox, Message, MsgId};
+use crate::model::{Mailbox, Message, MsgId};
 
 /// Cursors that nothing else takes along are written after this.
 const CURSORS_ALONE: Duration = Duration::from_millis(500);
@@ -168,6 +170,10 @@ impl Committer {
                     let outcome = self.stage_append(&mut batch, *draft);
                     batch.appends.push((done, outcome));
                 }
+                Job::Repeat { key, done } => {
+                    let outcome = self.stage_repeat(&batch, &key);
+                    batch.appends.push((done, outcome));
+                }
                 Job::Enter {
                     device,
                     after,
@@ -251,72 +257,6 @@ impl Committer {
         }
         self.last_id = MsgId(last);
         Some(MsgId(first))
-    }
-
-    fn stage_append(&mut self, batch: &mut Batch, draft: Draft) -> Result<Accepted, AppendError> {
-        // It would be above the floor, and so come back with a domain of that name.
-        if self.shared.domains().is_removed(&draft.domain) {
-            return Err(AppendError::DomainRemoved);
-        }
-        let key = draft.client_msg_id.clone().map(|client_msg_id| SendKey {
-            domain: draft.domain.clone(),
-            from_id: draft.from_id.clone(),
-            client_msg_id,
-        });
-        if let Some(key) = &key {
-            let known = match batch.repeats.get(key) {
-                Some(ids) => Some(*ids),
-                None => self.shared.known_send(key, self.last_id)?,
-            };
-            if let Some(known) = known {
-                return Ok(Accepted {
-                    ids: known.ids(),
-                    duplicate: true,
-                });
-            }
-        }
-        let unknown = batch.cursors.unknown(&self.shared, &draft, self.last_id)?;
-        let count = draft.recipients.len();
-        let first = self.next_ids(count as u64).ok_or_else(|| {
-            AppendError::Unavailable("no message id is left at this time".to_owned())
-        })?;
-        let from = batch.messages.len();
-        for (id, recipient) in (first.0..).zip(draft.recipients) {
-            batch.messages.push(Message {
-                id: MsgId(id),
-                mailbox: Mailbox {
-                    domain: draft.domain.clone(),
-                    user: recipient.user,
-                },
-                to_resource: draft.to_resource.clone(),
-                from_id: draft.from_id.clone(),
-                from_name: draft.from_name.clone(),
-                from_resource: draft.from_resource.clone(),
-                kind: draft.kind,
-                content: draft.content.clone(),
-                recipient_offline: recipient.offline,
-            });
-        }
-        let messages = &batch.messages[from..];
-        let client_msg_id = draft.client_msg_id.as_ref();
-        self.frame
-            .push(|out| record::encode_send(messages, client_msg_id, out));
-        let (shared, frame) = (&self.shared, &mut self.frame);
-        batch
-            .cursors
-            .make_known(shared, frame, &unknown, self.last_id);
-        let ids = SendIds {
-            first,
-            count: count as u32,
-        };
-        if let Some(key) = key {
-            batch.repeats.insert(key.clone(), ids);
-            batch.sends.push((key, ids));
-        }
-        Ok(Accepted {
-            ids: ids.ids(),
-            duplicate: false,
-        })
     }
 
     /// Takes pending cursors along, if the last time is at least `age` ago.

@@ -63,11 +63,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::model::{
-    Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
+    ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
 };
 use files::{FileSystem, RealFileSystem};
 use queue::{ChangeReply, Job};
 use shared::Shared;
+use tail::SendKey;
 use threads::Threads;
 
 /// The messages, cursors, idempotency keys and domains of one data directory.
@@ -131,6 +132,17 @@ impl Store {
     pub fn append(&self, draft: Draft, done: Done) {
         let draft = Box::new(draft);
         self.shared().queue.push(Job::Append { draft, done });
+    }
+
+    /// Answers a send that was accepted before, as [`Store::append`] answers its repeat; any other
+    /// with [`AppendError::NotRepeated`], and nothing is stored.
+    pub fn repeat(&self, sender: &Mailbox, client_msg_id: ClientMsgId, done: Done) {
+        let key = Box::new(SendKey {
+            domain: sender.domain.clone(),
+            from_id: sender.user.clone(),
+            client_msg_id,
+        });
+        self.shared().queue.push(Job::Repeat { key, done });
     }
 
     /// Whether the committer keeps up. Who takes no more from its clients while it does not

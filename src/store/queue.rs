@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::api::{AppendError, Done, EnterDone};
+use super::tail::SendKey;
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 
 /// Most bytes of content that wait, so that a disk that stalls costs no more memory.
@@ -22,6 +23,11 @@ pub(super) type ChangeReply = SyncSender<Result<bool, AppendError>>;
 pub(super) enum Job {
     Append {
         draft: Box<Draft>,
+        done: Done,
+    },
+    /// Answers a send that was accepted before, and no other.
+    Repeat {
+        key: Box<SendKey>,
         done: Done,
     },
     Enter {
@@ -41,7 +47,7 @@ impl Job {
     /// Tells its owner that nothing came of it.
     pub(super) fn refuse(self, error: AppendError) {
         match self {
-            Self::Append { done, .. } => done(Err(error)),
+            Self::Append { done, .. } | Self::Repeat { done, .. } => done(Err(error)),
             Self::Enter { done, .. } => done(Err(error)),
             // Who no longer waits needs no answer.
             Self::PutDomain(_, reply)
@@ -169,7 +175,10 @@ impl Queue {
         let mut bytes = 0;
         let mut count = 0;
         for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
-            let alone = !matches!(job, Job::Append { .. } | Job::Enter { .. });
+            let alone = !matches!(
+                job,
+                Job::Append { .. } | Job::Repeat { .. } | Job::Enter { .. }
+            );
             if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
                 break;
             }

@@ -92,7 +92,7 @@ async fn bad_tokens_make_their_address_wait_and_no_other() {
     let (bad, good) = (Login::new("a").token("wrong"), Login::new("a"));
     let mut older = from(&server, "203.0.113.7", &good).await;
     older.ready().await;
-    for _ in 0..6 {
+    for _ in 0..5 {
         from(&server, "203.0.113.7", &bad).await.closed(4401).await;
     }
     let login = good.clone().resource("phone");
@@ -109,7 +109,7 @@ async fn bad_tokens_make_their_address_wait_and_no_other() {
     let unauthorized = "reason=\"unauthorized\"";
     assert_eq!(
         metric(&server, "relaybox_logins_refused_total", unauthorized).await,
-        6
+        5
     );
 }
 
@@ -125,11 +125,46 @@ async fn bad_tokens_in_requests_count_as_well() {
         ];
         common::http::Answer::of(plain(&server).await, "GET", target, &headers).await
     };
-    for _ in 0..6 {
+    for _ in 0..5 {
         ask("203.0.113.7", "wrong").await.problem(401);
     }
     let answer = ask("203.0.113.7", PROJECT_TOKEN).await;
     answer.problem(429);
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 60);
     assert_eq!(ask("203.0.113.8", PROJECT_TOKEN).await.status, 200);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_bad_logins_take_places_too() {
+    let server = behind_proxy(&["--connects-per-address", "3/h"]).await;
+    let malformed = Login::new("");
+    for _ in 0..3 {
+        let mut client = from(&server, "203.0.113.7", &malformed).await;
+        client.closed(4400).await;
+    }
+    let reason = from(&server, "203.0.113.7", &malformed)
+        .await
+        .closed(4529)
+        .await;
+    assert!(
+        reason.ends_with("connections come too fast from this address"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn over_tls_nobody_speaks_for_others() {
+    let server = behind_proxy(&["--connections-per-address-max", "1"]).await;
+    let mut sessions = Vec::new();
+    for id in ["a", "b", "c"] {
+        let mut request = Login::new(id).request();
+        request
+            .headers_mut()
+            .insert("x-forwarded-for", "203.0.113.7".parse().unwrap());
+        let mut session = Client::open(server.stream().await, request).await;
+        session.ready().await;
+        sessions.push(session);
+    }
+    let listed = server.cli(&["sessions"]).await;
+    assert!(!listed.contains("203.0.113.7"), "{listed}");
 }

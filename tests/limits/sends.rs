@@ -45,6 +45,52 @@ async fn a_user_above_its_rate_is_told_so_and_goes_on_later() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_is_acknowledged_again_whatever_the_limit() {
+    let args = ["--sends-per-user", "1/h", "--store-quota", "1MiB"];
+    let mut server = Server::with(Options::new().args(&args)).await;
+    let token = server.mint("u1", &[]).await;
+    let mut user = server.login(&Login::new("u1").token(&token)).await;
+    let content = "x".repeat(200 << 10);
+    let frame = json!({"toId": "a", "type": 10, "content": content, "clientMsgId": "1"});
+    user.send(&frame).await;
+    let first = user.ack("1").await;
+    // Many times over: a repeat takes no room of the domain.
+    for _ in 0..10 {
+        user.send(&frame).await;
+        let again = user.ack("1").await;
+        assert_eq!(
+            (&again["msgId"], &again["duplicate"]),
+            (&first["msgId"], &true.into())
+        );
+    }
+    user.send(&json!({"toId": "a", "type": 10, "content": 1, "clientMsgId": "2"}))
+        .await;
+    assert_eq!(user.answer("2").await["error"]["code"], "rate_limited");
+    let mut other = server.user("u2").await;
+    other.say_acked("a", "there is room").await;
+    assert_eq!(server.mailbox("a").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_user_is_not_ended_for_what_its_domain_does() {
+    let mut server = Server::with(Options::new().args(&["--sends-per-domain", "1/h"])).await;
+    let token = server.mint("u1", &[]).await;
+    server
+        .user("backend")
+        .await
+        .say_acked("a", "all that there is")
+        .await;
+    let mut user = server.login(&Login::new("u1").token(&token)).await;
+    for count in 0..150 {
+        let id = count.to_string();
+        user.send(&json!({"toId": "a", "type": 10, "content": 1, "clientMsgId": id}))
+            .await;
+        assert_eq!(user.answer(&id).await["error"]["code"], "rate_limited");
+    }
+    user.ready().await;
+}
+
+#[tokio::test]
 async fn who_stays_above_the_rate_is_closed() {
     let mut server = Server::with(Options::new().args(&["--sends-per-user", "1/h"])).await;
     let token = server.mint("u1", &[]).await;

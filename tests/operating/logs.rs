@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::common::{Login, Options, Server, encode};
+use crate::common::{Home, Login, Options, Server, encode};
 
 const CONTENT: &str = "content-that-nobody-may-log";
 
@@ -69,7 +69,7 @@ async fn at_no_level_is_a_token_a_content_or_a_query_string_logged() {
 
 #[tokio::test]
 async fn json_lines_have_the_fields_that_are_documented() {
-    let args = ["--log", "relaybox=trace", "--log-format", "json"];
+    let args = ["--log", "trace", "--log-format", "json"];
     let mut server = Server::with(Options::new().args(&args)).await;
     busy(&mut server).await;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/LOGGING.md");
@@ -93,4 +93,22 @@ async fn json_lines_have_the_fields_that_are_documented() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_failed_start_is_a_line_of_json_too() {
+    let server = Server::start().await;
+    let args = ["--log-format", "json", "--metrics-listen", &server.address];
+    let outcome = Home::new().serve_fails(&Options::new().args(&args)).await;
+    assert_eq!(outcome.code, Some(1));
+    for line in outcome.stderr.lines() {
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["level"].is_string());
+    }
+    assert!(
+        outcome.stderr.contains("metrics_listen"),
+        "{}",
+        outcome.stderr
+    );
 }

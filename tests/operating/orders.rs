@@ -149,3 +149,39 @@ async fn without_a_server_each_says_so() {
         server.home.cli(args).await.failure(2, &[words]);
     }
 }
+
+#[tokio::test]
+async fn a_setting_that_is_wrong_keeps_nobody_from_a_running_server() {
+    let server = Server::start().await;
+    server
+        .home
+        .write("data/relaybox.toml", "sends_per_user = 12");
+    server.cli(&["stats"]).await;
+    server.cli(&["sessions"]).await;
+    server.cli(&["domain", "list"]).await;
+    server
+        .cli(&["token", "--domain", DEMO, "--id", "u1"])
+        .await
+        .split('.')
+        .nth(2)
+        .unwrap();
+    let copy = server.home.path("copy");
+    server.cli(&["backup", copy.to_str().unwrap()]).await;
+    server.cli(&["check"]).await;
+}
+
+#[tokio::test]
+async fn what_was_rotated_away_stays_so_over_a_reload() {
+    let server = Server::start().await;
+    server.cli(&["domain", "rotate", DEMO]).await;
+    server.refused(&Login::new("u1"), 4401).await;
+    server.signal(rustix::process::Signal::HUP);
+    until("the reload", || async {
+        server
+            .stderr()
+            .contains("the settings have been read again")
+            .then_some(())
+    })
+    .await;
+    server.refused(&Login::new("u1"), 4401).await;
+}

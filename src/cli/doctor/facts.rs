@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) listen: Port,
     /// The port of `plain`, where there is one.
     pub(super) plain: Option<Port>,
+    /// The port of `metrics_listen`, where there is one.
+    pub(super) metrics: Option<Port>,
     pub(super) certificates: Inspected,
     /// Whether certificates can be written where they are expected.
     pub(super) certificates_writable: bool,

@@ -31,6 +31,7 @@ checks! {
     Server "server";
     Port "port";
     PlainPort "plain-port";
+    MetricsPort "metrics-port";
     Listen "listen";
     Plain "plain";
     HistoryOpen "history-open";

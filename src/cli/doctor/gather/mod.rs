@@ -30,7 +30,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     };
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
-    let (listen, plain) = ports::probe(&config, &server)?;
+    let (listen, plain, metrics) = ports::probe(&config, &server)?;
     let facts = Facts {
         warnings: asked.warnings,
         now_us: SystemClock.now_us(),
@@ -38,6 +38,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         server,
         listen,
         plain,
+        metrics,
         certificates: Inspected::of(&config.certs),
         certificates_writable: can_write_in(&config.certs),
         open_files: OpenFiles {

@@ -15,20 +15,24 @@ use crate::net::probe::{ProbeError, shown_certificate};
 /// How long the server may take to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The ports of `listen` and `plain`.
-pub(super) fn probe(config: &Config, server: &Server) -> anyhow::Result<(Port, Option<Port>)> {
+/// The ports of `listen`, `plain` and `metrics_listen`.
+pub(super) fn probe(
+    config: &Config,
+    server: &Server,
+) -> anyhow::Result<(Port, Option<Port>, Option<Port>)> {
     let runs = !matches!(server, Server::None);
     let listen = match (config.listen.port(), runs) {
         (0, _) => Port::Any,
         (_, true) => beside_server(config.listen)?,
         (_, false) => listen_on(config.listen),
     };
-    let plain = config.plain.map(|address| match (address.port(), runs) {
+    let without_tls = |address: SocketAddr| match (address.port(), runs) {
         (0, _) => Port::Any,
         (_, true) => plain_beside_server(address),
         (_, false) => listen_on(address),
-    });
-    Ok((listen, plain))
+    };
+    let plain = config.plain.map(without_tls);
+    Ok((listen, plain, config.metrics_listen.map(without_tls)))
 }
 
 fn listen_on(address: SocketAddr) -> Port {

@@ -20,6 +20,10 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     if let (Some(address), Some(tried)) = (config.plain, &facts.plain) {
         port(Check::PlainPort, "--plain", address, tried, facts, out);
     }
+    if let (Some(address), Some(tried)) = (config.metrics_listen, &facts.metrics) {
+        let check = Check::MetricsPort;
+        port(check, "--metrics-listen", address, tried, facts, out);
+    }
     reach(config, out);
     plain(config, out);
     history_open(config, out);

@@ -66,6 +66,7 @@ fn healthy() -> Facts {
         },
         listen: Port::Shows(Box::new(certificate())),
         plain: None,
+        metrics: None,
         certificates: Inspected {
             certificate: PathBuf::from("certs/cert.pem"),
             key: PathBuf::from("certs/key.pem"),
@@ -159,7 +160,11 @@ fn a_healthy_server_is_told_so_by_every_check() {
         text.lines().all(|line| line.starts_with("ok       ")),
         "{text}"
     );
-    let needs_more = [Check::PlainPort, Check::CertificateAuthority];
+    let needs_more = [
+        Check::PlainPort,
+        Check::MetricsPort,
+        Check::CertificateAuthority,
+    ];
     for check in Check::ALL {
         let told = findings
             .0

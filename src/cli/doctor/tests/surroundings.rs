@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn addresses_are_judged() {
     use Check::{
-        HistoryOpen, Listen, Plain, PlainPort, Port as TlsPort, Server as OfServer, Settings,
+        HistoryOpen, Listen, MetricsPort, Plain, PlainPort, Port as TlsPort, Server as OfServer,
+        Settings,
     };
     use State::{Ok, Problem, Warning};
     fn stopped(facts: &mut Facts, listen: Port) {
@@ -85,6 +86,11 @@ fn addresses_are_judged() {
             "plain = '127.0.0.1:80'",
             |f| f.plain = Some(Port::Taken(ErrorKind::AddrInUse.into())),
             (PlainPort, Problem, "another port with --plain"),
+        ),
+        (
+            "metrics_listen = '127.0.0.1:80'",
+            |f| f.metrics = Some(Port::Taken(ErrorKind::AddrInUse.into())),
+            (MetricsPort, Problem, "another port with --metrics-listen"),
         ),
         (
             "plain = '0.0.0.0:80'",

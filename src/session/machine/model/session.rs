@@ -321,7 +321,7 @@ impl Session {
             + ANSWER_BYTES_MAX
             + chunk_bytes.max(outbox_bytes_max)
             + PINGS_BYTES_MAX;
-        let (queued, waiting) = (connection.queued_bytes(), self.outbox.load().bytes);
+        let (queued, waiting) = (connection.queued_bytes(), self.outbox.waiting_bytes());
         prop_assert!(
             queued <= queue_max,
             "{queued} bytes are queued, at most {queue_max}"

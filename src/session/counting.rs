@@ -1,0 +1,43 @@
+//! How logins and sessions end, as it is counted: by labels that are known beforehand.
+
+use crate::metrics::Metrics;
+use crate::protocol::close::CloseReason;
+use crate::protocol::error_code::ErrorCode;
+
+/// Close codes that are counted by themselves (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client
+/// may close with any other.
+const CODES: [u16; 16] = [
+    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4409, 4410, 4529,
+];
+/// What is counted of the others.
+const OTHER: &str = "other";
+
+/// Counts the end of a session, or of a login that is refused.
+pub(super) fn closed(metrics: &Metrics, code: u16, by: &str) {
+    let label = match CODES.contains(&code) {
+        true => code.to_string(),
+        false => OTHER.to_owned(),
+    };
+    let closes = &metrics.sessions.closes;
+    closes.with_label_values(&[label.as_str(), by]).inc();
+}
+
+/// Has everything begin at zero: what appears with its first event is taken for no rise.
+pub fn count_from_zero(metrics: &Metrics) {
+    let sessions = &metrics.sessions;
+    for code in CODES {
+        for by in ["server", "client"] {
+            sessions.closes.with_label_values(&[&code.to_string(), by]);
+        }
+    }
+    sessions.closes.with_label_values(&[OTHER, "client"]);
+    for name in CloseReason::OF_LOGINS {
+        sessions.logins_refused.with_label_values(&[name]);
+    }
+    for code in ErrorCode::ALL {
+        sessions.frames_refused.with_label_values(&[code.as_str()]);
+    }
+    for reason in ["tls", "timeout", "plain_http"] {
+        metrics.net.handshakes_failed.with_label_values(&[reason]);
+    }
+}
