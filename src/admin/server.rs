@@ -42,6 +42,19 @@ pub struct Context {
     pub live: Live,
 }
 
+impl Context {
+    /// Carries out the order that a line holds, its end included. Blocks on the disk.
+    pub fn answer(&self, line: &[u8]) -> Response {
+        let request = match parse(line) {
+            Ok(request) => request,
+            Err(sentence) => return Response::Refused { sentence },
+        };
+        let changed = |domain: &Domain| (self.changed)(domain);
+        let done = self.live.execute(&request);
+        done.unwrap_or_else(|| execute(&self.domains, &request, &changed))
+    }
+}
+
 /// The bound socket; its file goes away with it.
 #[derive(Debug)]
 pub struct AdminSocket {
@@ -148,18 +161,11 @@ async fn order(
     if line.is_empty() {
         return Ok(());
     }
-    let response = match parse(&line) {
-        // The store blocks; and what has begun is carried out even if the caller goes away.
-        Ok(request) => orders
-            .spawn_blocking(move || {
-                let changed = |domain: &Domain| (context.changed)(domain);
-                let done = context.live.execute(&request);
-                done.unwrap_or_else(|| execute(&context.domains, &request, &changed))
-            })
-            .await
-            .map_err(io::Error::other)?,
-        Err(sentence) => Response::Refused { sentence },
-    };
+    // The store blocks; and what has begun is carried out even if the caller goes away.
+    let response = orders
+        .spawn_blocking(move || context.answer(&line))
+        .await
+        .map_err(io::Error::other)?;
     let mut answer = serde_json::to_vec(&response)?;
     answer.push(b'\n');
     writer.write_all(&answer).await?;

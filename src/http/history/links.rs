@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::command::history::{HistoryPage, HistoryQuery, Order, Place, Senders};
 
 /// The links of an answer; none where there is nothing to go to.
-pub(super) fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
+pub fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
     let base = base(query, page);
     let link = |rel: &str, place: &str| format!("<{base}{place}>; rel=\"{rel}\"");
     let links = match query.place {

@@ -1,7 +1,7 @@
 //! `GET /message-log` (PROTOCOL.md section 5).
 
-mod links;
-pub(super) mod query;
+pub mod links;
+pub mod query;
 
 use std::sync::Arc;
 

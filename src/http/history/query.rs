@@ -7,10 +7,10 @@ use crate::model::MsgId;
 use crate::protocol::query::Query;
 
 /// Most messages in an answer.
-pub(in crate::http) const SIZE_MAX: u64 = 100;
+pub const SIZE_MAX: u64 = 100;
 
 /// So many where nothing is said.
-pub(in crate::http) const SIZE_DEFAULT: u64 = 10;
+pub const SIZE_DEFAULT: u64 = 10;
 
 /// Parameters that contradict each other.
 const CONTRADICTORY: [(&str, &str); 7] = [
@@ -24,7 +24,10 @@ const CONTRADICTORY: [(&str, &str); 7] = [
 ];
 
 /// Reads the parameters, all of them: none that is known is passed over.
-pub(super) fn parse(parameters: &Query) -> Result<HistoryQuery, Problem> {
+///
+/// # Errors
+/// 400 with the name of the first one that is wrong.
+pub fn parse(parameters: &Query) -> Result<HistoryQuery, Problem> {
     let mailbox = mailbox(parameters, "toId")?;
     let from = user_id(parameters, "fromId")?;
     let with = user_id(parameters, "with")?;
