@@ -3,6 +3,7 @@
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 help: ## Say what each command does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,7 @@ test: ## Run all tests (with cargo-nextest where it is installed)
 check: ## Formatting, lints, documentation, dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo check --locked --manifest-path fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@cargo deny --version >/dev/null 2>&1 || { echo "make check needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
 	@# Those of other platforms too: they are looked at without a network.
@@ -38,8 +40,10 @@ openapi: ## Hold a running server against its openapi.json (schemathesis)
 	tests/openapi/run
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
-	for target in frame_parser client_frame; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 bench-store: ## Measure the store: commits against the floor of its disk, and 2 million messages

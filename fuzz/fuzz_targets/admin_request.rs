@@ -44,18 +44,31 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     // It is used to the end of the process.
     let dir = tempfile::tempdir_in(tmp).expect("a directory").keep();
     let clock = Arc::new(SystemClock);
-    let store = Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
+    let store =
+        Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
     let auth = Auth::new(clock.clone());
     let metrics = Arc::<Metrics>::default();
-    let limits = HubLimits { sessions_max: 1, sessions_per_user_max: 1 };
+    let limits = HubLimits {
+        sessions_max: 1,
+        sessions_per_user_max: 1,
+    };
     let changes = Arc::<AtomicUsize>::default();
     let told = Arc::clone(&changes);
     let context = Context {
         domains: Domains::new(store.clone(), auth.clone(), clock),
         changed: Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed)),
-        live: Live { store, hub: Arc::new(Hub::new(limits, Arc::clone(&metrics))), metrics, started_at_ms: 7 },
+        live: Live {
+            store,
+            hub: Arc::new(Hub::new(limits, Arc::clone(&metrics))),
+            metrics,
+            started_at_ms: 7,
+        },
     };
-    Server { context, auth, changes }
+    Server {
+        context,
+        auth,
+        changes,
+    }
 });
 
 /// Domains and their newest project tokens.
@@ -64,23 +77,42 @@ type Model = BTreeMap<String, String>;
 impl Server {
     fn grant(&self, domain: &str, token: &str) -> Option<Grant> {
         let domain = Domain::parse(domain).expect("it was taken");
-        self.auth.verify(&domain, token).ok().map(|verified| verified.grant)
+        self.auth
+            .verify(&domain, token)
+            .ok()
+            .map(|verified| verified.grant)
     }
 
     fn domain_add(&self, domain: &str, answer: &Response, model: &mut Model) -> bool {
         let expected = Domain::parse(domain).is_ok() && !model.contains_key(domain);
-        if let Response::Token { token, declared: false } = answer {
+        if let Response::Token {
+            token,
+            declared: false,
+        } = answer
+        {
             assert_eq!(self.grant(domain, token), Some(Grant::Project));
             model.insert(domain.to_owned(), token.clone());
         }
         expected
     }
 
-    fn domain_rotate(&self, domain: &str, grace_ms: u64, answer: &Response, model: &mut Model) -> bool {
+    fn domain_rotate(
+        &self,
+        domain: &str,
+        grace_ms: u64,
+        answer: &Response,
+        model: &mut Model,
+    ) -> bool {
         let expected = model.contains_key(domain) && grace_ms <= GRACE_S_MAX * 1000;
-        if let Response::Token { token, declared: false } = answer {
+        if let Response::Token {
+            token,
+            declared: false,
+        } = answer
+        {
             assert_eq!(self.grant(domain, token), Some(Grant::Project));
-            let old = model.insert(domain.to_owned(), token.clone()).expect("it was there");
+            let old = model
+                .insert(domain.to_owned(), token.clone())
+                .expect("it was there");
             if grace_ms == 0 || grace_ms > LONG_MS {
                 assert_eq!(self.grant(domain, &old).is_some(), grace_ms > 0);
             }
@@ -88,22 +120,38 @@ impl Server {
         expected
     }
 
-    fn user_token(&self, domain: &str, user: UserGrant, ttl_s: u64, answer: &Response, model: &Model) -> bool {
-        if let Response::Token { token, declared: false } = answer {
+    fn user_token(
+        &self,
+        domain: &str,
+        user: UserGrant,
+        ttl_s: u64,
+        answer: &Response,
+        model: &Model,
+    ) -> bool {
+        if let Response::Token {
+            token,
+            declared: false,
+        } = answer
+        {
             // One of a few seconds may have ended.
             let grant = self.grant(domain, token);
             assert!(grant == Some(Grant::User(user.clone())) || ttl_s <= LONG_MS / 1000);
         }
-        model.contains_key(domain) && (1..=USER_TOKEN_TTL_S_MAX).contains(&ttl_s) && !user.id.is_system()
+        model.contains_key(domain)
+            && (1..=USER_TOKEN_TTL_S_MAX).contains(&ttl_s)
+            && !user.id.is_system()
     }
 
     /// Whether an order is one to be carried out; its answer's content is checked on the way.
     fn is_carried_out(&self, order: &Request, answer: &Response, model: &mut Model) -> bool {
-        let is_none_or_id = |id: &Option<String>| id.as_ref().is_none_or(|id| UserId::parse(id).is_ok());
+        let is_none_or_id =
+            |id: &Option<String>| id.as_ref().is_none_or(|id| UserId::parse(id).is_ok());
         match order {
             Request::DomainAdd { domain } => self.domain_add(domain, answer, model),
             Request::DomainList {} => {
-                let Response::Domains { list } = answer else { return true };
+                let Response::Domains { list } = answer else {
+                    return true;
+                };
                 let names: Vec<&str> = list.iter().map(|line| line.domain.as_str()).collect();
                 let known: Vec<&str> = model.keys().map(String::as_str).collect();
                 assert_eq!(names, known);
@@ -111,23 +159,51 @@ impl Server {
             }
             Request::DomainRemove { domain } => {
                 let token = model.remove(domain);
-                assert!(token.as_ref().is_none_or(|token| self.grant(domain, token).is_none()));
+                assert!(
+                    token
+                        .as_ref()
+                        .is_none_or(|token| self.grant(domain, token).is_none())
+                );
                 token.is_some()
             }
-            Request::DomainRotate { domain, grace_ms } => self.domain_rotate(domain, *grace_ms, answer, model),
-            Request::Token { domain, id, name, ttl_s, system } => {
-                let (Ok(id), Ok(name)) = (UserId::parse(id), name.as_deref().map(UserName::parse).transpose()) else {
+            Request::DomainRotate { domain, grace_ms } => {
+                self.domain_rotate(domain, *grace_ms, answer, model)
+            }
+            Request::Token {
+                domain,
+                id,
+                name,
+                ttl_s,
+                system,
+            } => {
+                let (Ok(id), Ok(name)) = (
+                    UserId::parse(id),
+                    name.as_deref().map(UserName::parse).transpose(),
+                ) else {
                     return false;
                 };
-                let user = UserGrant { id, name, system: *system };
+                let user = UserGrant {
+                    id,
+                    name,
+                    system: *system,
+                };
                 self.user_token(domain, user, *ttl_s, answer, model)
             }
-            Request::Kick { domain, id, resource } => {
-                let is_resource = resource.as_ref().is_none_or(|resource| Resource::parse(resource).is_ok());
+            Request::Kick {
+                domain,
+                id,
+                resource,
+            } => {
+                let is_resource = resource
+                    .as_ref()
+                    .is_none_or(|resource| Resource::parse(resource).is_ok());
                 Domain::parse(domain).is_ok() && UserId::parse(id).is_ok() && is_resource
             }
             Request::Sessions { domain, id } => {
-                domain.as_ref().is_none_or(|domain| Domain::parse(domain).is_ok()) && is_none_or_id(id)
+                domain
+                    .as_ref()
+                    .is_none_or(|domain| Domain::parse(domain).is_ok())
+                    && is_none_or_id(id)
             }
             Request::JournalEnd {} | Request::Stats {} => true,
         }
@@ -142,26 +218,47 @@ impl Server {
         assert!(read == answer);
         assert!(json.len() <= ANSWER_BYTES_MAX || matches!(answer, Response::Domains { .. }));
 
-        let order = serde_json::from_slice(line).ok().filter(|_| line.ends_with(b"\n"));
-        let expected = order.as_ref().is_some_and(|order| self.is_carried_out(order, &answer, model));
+        let order = serde_json::from_slice(line)
+            .ok()
+            .filter(|_| line.ends_with(b"\n"));
+        let expected = order
+            .as_ref()
+            .is_some_and(|order| self.is_carried_out(order, &answer, model));
         let fits = matches!(
             (&order, &answer),
-            (Some(Request::DomainAdd { .. } | Request::DomainRotate { .. } | Request::Token { .. }), Response::Token { .. })
-                | (Some(Request::DomainList {}), Response::Domains { .. })
-                | (Some(Request::DomainRemove { .. }), Response::Removed { declared: false })
+            (
+                Some(
+                    Request::DomainAdd { .. }
+                        | Request::DomainRotate { .. }
+                        | Request::Token { .. }
+                ),
+                Response::Token { .. }
+            ) | (Some(Request::DomainList {}), Response::Domains { .. })
+                | (
+                    Some(Request::DomainRemove { .. }),
+                    Response::Removed { declared: false }
+                )
                 | (Some(Request::JournalEnd {}), Response::JournalEnd { .. })
                 | (Some(Request::Kick { .. }), Response::Kicked { sessions: 0 })
-                | (Some(Request::Sessions { .. }), Response::Sessions { total: 0, .. })
+                | (
+                    Some(Request::Sessions { .. }),
+                    Response::Sessions { total: 0, .. }
+                )
                 | (Some(Request::Stats {}), Response::Stats(_))
         );
         match &answer {
             Response::Refused { sentence } => {
                 assert!(!expected, "{sentence}");
-                assert!((1..=SENTENCE_BYTES_MAX).contains(&sentence.len()) && !sentence.contains('\n'));
+                assert!(
+                    (1..=SENTENCE_BYTES_MAX).contains(&sentence.len()) && !sentence.contains('\n')
+                );
             }
             _ => assert!(expected && fits),
         }
-        let ends_tokens = matches!(&order, Some(Request::DomainRemove { .. } | Request::DomainRotate { .. }));
+        let ends_tokens = matches!(
+            &order,
+            Some(Request::DomainRemove { .. } | Request::DomainRotate { .. })
+        );
         let told = self.changes.load(Ordering::Relaxed) - changes;
         assert_eq!(told, usize::from(expected && ends_tokens));
     }

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use relaybox::model::MessageType;
+use relaybox::model::{MessageType, MsgId};
 use relaybox::protocol::client_frame::{ClientFrame, FrameRules, RECIPIENTS_MAX, parse};
 
 const CONTENT_BYTES_MAX: usize = 64;
@@ -16,6 +16,9 @@ fuzz_target!(|text: &str| {
     };
     match parse(text, &rules) {
         Ok(ClientFrame::Ping) => assert_eq!(text, "ping"),
+        Ok(ClientFrame::Received(id)) => {
+            assert!(id <= MsgId::MAX && text.contains(&id.to_string()));
+        }
         Ok(ClientFrame::Send(send)) => {
             assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()));
             assert!(send.to_array || send.to.len() == 1);
@@ -27,7 +30,11 @@ fuzz_target!(|text: &str| {
         }
         Err(error) => {
             assert!(!error.message.is_empty());
-            assert!(error.field.is_none_or(|field| error.message.contains(field)));
+            assert!(
+                error
+                    .field
+                    .is_none_or(|field| error.message.contains(field))
+            );
         }
     }
 });

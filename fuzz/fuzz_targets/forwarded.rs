@@ -31,7 +31,11 @@ struct Input<'a> {
 }
 
 fuzz_target!(|input: Input| {
-    let peer = if input.from_proxy { IpAddr::from([10, 0, 0, 1]) } else { input.peer };
+    let peer = if input.from_proxy {
+        IpAddr::from([10, 0, 0, 1])
+    } else {
+        input.peer
+    };
     let lines: Vec<&str> = input.lines.split('\n').collect();
     let visitor = LIMITS.visitor(peer, lines.iter().copied());
     if !LIMITS.is_proxy(peer) {
@@ -49,19 +53,36 @@ fuzz_target!(|input: Input| {
     let entries = || joined.split(',').map(str::trim);
     let reads = |entry: &str| {
         let bare = entry.trim_start_matches('[').trim_end_matches(']');
-        let socket = || entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
-        bare.parse().ok().or_else(socket).map(|address: IpAddr| address.to_canonical())
+        let socket = || {
+            entry
+                .parse::<std::net::SocketAddr>()
+                .ok()
+                .map(|socket| socket.ip())
+        };
+        bare.parse()
+            .ok()
+            .or_else(socket)
+            .map(|address: IpAddr| address.to_canonical())
     };
     assert!(address == peer || entries().any(|entry| reads(entry) == Some(address)));
 
     if !LIMITS.is_proxy(address) {
         let before = format!("{}, {joined}", input.written_before);
         assert_eq!(LIMITS.visitor(peer, [before.as_str()].into_iter()), visitor);
-        let line_before = [input.written_before].into_iter().chain(lines.iter().copied());
+        let line_before = [input.written_before]
+            .into_iter()
+            .chain(lines.iter().copied());
         let line_before: Vec<&str> = line_before.collect();
         assert_eq!(LIMITS.visitor(peer, line_before.into_iter()), visitor);
         // Nobody between it and the peer is a stranger, or the stranger would count.
-        let behind = entries().rev().map(reads).take_while(|read| *read != Some(address));
-        assert!(behind.into_iter().all(|read| read.is_some_and(|hop| LIMITS.is_proxy(hop))));
+        let behind = entries()
+            .rev()
+            .map(reads)
+            .take_while(|read| *read != Some(address));
+        assert!(
+            behind
+                .into_iter()
+                .all(|read| read.is_some_and(|hop| LIMITS.is_proxy(hop)))
+        );
     }
 });

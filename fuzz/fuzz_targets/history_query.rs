@@ -16,9 +16,11 @@ use axum::response::IntoResponse as _;
 use libfuzzer_sys::fuzz_target;
 use relaybox::clock::ManualClock;
 use relaybox::command::history::{self, HistoryPage, HistoryQuery, Order, Place, Senders};
-use relaybox::http::history::query::{self, SIZE_MAX};
 use relaybox::http::history::links;
-use relaybox::model::{Domain, Draft, Message, MessageType, MsgId, Recipient, Resource, UserId, UserName};
+use relaybox::http::history::query::{self, SIZE_MAX};
+use relaybox::model::{
+    Domain, Draft, Message, MessageType, MsgId, Recipient, Resource, UserId, UserName,
+};
 use relaybox::protocol::query::Query;
 use relaybox::store::{CommitSink, Store, StoreOptions};
 
@@ -46,14 +48,19 @@ static STORE: LazyLock<(Store, Vec<Kept>)> = LazyLock::new(|| {
     // It is used to the end of the process.
     let dir = tempfile::tempdir_in(tmp).expect("a directory").keep();
     let clock = Arc::new(ManualClock::new(FIRST_US));
-    let store = Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
+    let store =
+        Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
     let mut kept = Vec::new();
     for n in 0..MESSAGES {
         // Mostly from `b` to `a`; now and then many in a millisecond, or none for some.
         let from = USERS[[1, 1, 0, 1, 2, 1, 0][n as usize % 7]];
         let to = USERS[[0, 0, 0, 1, 0][n as usize % 5]];
         clock.advance_us([1, 300, 5, 2500, 700][n as usize % 5]);
-        kept.push(Kept { id: send(&store, n, from, to), from, to });
+        kept.push(Kept {
+            id: send(&store, n, from, to),
+            from,
+            to,
+        });
         if n == MESSAGES / 2 {
             store.checkpoint();
         }
@@ -62,10 +69,17 @@ static STORE: LazyLock<(Store, Vec<Kept>)> = LazyLock::new(|| {
 });
 
 fn send(store: &Store, n: u64, from: &str, to: &str) -> MsgId {
-    let content = if n % 50 == 0 { "1".repeat(LARGE_BYTES) } else { n.to_string() };
+    let content = if n % 50 == 0 {
+        "1".repeat(LARGE_BYTES)
+    } else {
+        n.to_string()
+    };
     let draft = Draft {
         domain: Domain::parse("d").expect("a name"),
-        recipients: vec![Recipient { user: UserId::parse(to).expect("an id"), offline: true }],
+        recipients: vec![Recipient {
+            user: UserId::parse(to).expect("an id"),
+            offline: true,
+        }],
         to_resource: None,
         from_id: UserId::parse(from).expect("an id"),
         from_name: UserName::parse("Name").expect("a name"),
@@ -75,7 +89,10 @@ fn send(store: &Store, n: u64, from: &str, to: &str) -> MsgId {
         client_msg_id: None,
     };
     let (sender, answer) = mpsc::channel();
-    store.append(draft, Box::new(move |accepted| sender.send(accepted).expect("somebody waits")));
+    store.append(
+        draft,
+        Box::new(move |accepted| sender.send(accepted).expect("somebody waits")),
+    );
     answer.recv().expect("an answer").expect("room").ids[0]
 }
 
@@ -83,8 +100,12 @@ fn send(store: &Store, n: u64, from: &str, to: &str) -> MsgId {
 fn matching(query: &HistoryQuery, kept: &[Kept]) -> Vec<MsgId> {
     let user = query.mailbox.user.as_str();
     let newest = kept.last().map_or(MsgId::ZERO, |last| last.id);
-    let as_of = query.as_of.filter(|as_of| *as_of <= newest).unwrap_or(newest);
-    let times: RangeInclusive<u64> = query.since_ms.unwrap_or(0)..=query.until_ms.unwrap_or(u64::MAX);
+    let as_of = query
+        .as_of
+        .filter(|as_of| *as_of <= newest)
+        .unwrap_or(newest);
+    let times: RangeInclusive<u64> =
+        query.since_ms.unwrap_or(0)..=query.until_ms.unwrap_or(u64::MAX);
     let is_meant = |message: &&Kept| match &query.senders {
         Senders::All => message.to == user,
         Senders::From(from) => message.to == user && message.from == from.as_str(),
@@ -95,7 +116,8 @@ fn matching(query: &HistoryQuery, kept: &[Kept]) -> Vec<MsgId> {
     };
     let in_domain = kept.iter().filter(|_| query.mailbox.domain.as_str() == "d");
     let ids = in_domain.filter(is_meant).map(|message| message.id);
-    ids.filter(|id| *id <= as_of && times.contains(&id.send_at_ms())).collect()
+    ids.filter(|id| *id <= as_of && times.contains(&id.send_at_ms()))
+        .collect()
 }
 
 /// All that lies from the place of a query on, in its order, as if its answer had no size.
@@ -104,15 +126,26 @@ fn listed(query: &HistoryQuery, kept: &[Kept]) -> Vec<MsgId> {
     let (order, skipped) = match query.place {
         Place::Page(number, order) => (order, (number - 1).saturating_mul(query.size)),
         Place::Cursor { before, after } => {
-            ids.retain(|id| before.is_none_or(|before| *id < before) && after.is_none_or(|after| *id > after));
+            ids.retain(|id| {
+                before.is_none_or(|before| *id < before) && after.is_none_or(|after| *id > after)
+            });
             let upwards = before.is_none() && after.is_some();
-            (if upwards { Order::Ascending } else { Order::Descending }, 0)
+            (
+                if upwards {
+                    Order::Ascending
+                } else {
+                    Order::Descending
+                },
+                0,
+            )
         }
     };
     if order == Order::Descending {
         ids.reverse();
     }
-    ids.into_iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX)).collect()
+    ids.into_iter()
+        .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
+        .collect()
 }
 
 /// A whole answer.
@@ -135,10 +168,18 @@ fn check(query: &HistoryQuery, store: &Store, kept: &[Kept]) -> HistoryPage {
     assert_eq!(ids, expected);
     assert_eq!(page.total, matching.len() as u64);
     assert_eq!(page.pages, page.total.div_ceil(query.size));
-    assert_eq!(page.next, expected.last().copied().filter(|_| listed.len() > expected.len()));
+    assert_eq!(
+        page.next,
+        expected
+            .last()
+            .copied()
+            .filter(|_| listed.len() > expected.len())
+    );
     let newest = kept.last().map_or(MsgId::ZERO, |last| last.id);
     let pinned = query.as_of.filter(|as_of| *as_of <= newest);
-    let as_of = matching.last().map_or(MsgId::ZERO, |last| pinned.unwrap_or(*last));
+    let as_of = matching
+        .last()
+        .map_or(MsgId::ZERO, |last| pinned.unwrap_or(*last));
     assert_eq!(page.as_of, as_of);
     page
 }
@@ -148,9 +189,14 @@ fn links_of(header: &HeaderValue) -> Vec<(String, HistoryQuery)> {
     let text = header.to_str().expect("ASCII");
     let links = text.split(", ").map(|link| {
         let (address, relation) = link.split_once("; rel=").expect("a link");
-        let address = address.strip_prefix("</message-log?").and_then(|rest| rest.strip_suffix('>'));
+        let address = address
+            .strip_prefix("</message-log?")
+            .and_then(|rest| rest.strip_suffix('>'));
         let parameters = Query::parse(address.expect("an address")).expect("well formed");
-        (relation.trim_matches('"').to_owned(), query::parse(&parameters).expect("good parameters"))
+        (
+            relation.trim_matches('"').to_owned(),
+            query::parse(&parameters).expect("good parameters"),
+        )
     });
     links.collect()
 }
@@ -162,9 +208,18 @@ fn check_links(query: &HistoryQuery, page: &HistoryPage, store: &Store, kept: &[
         Place::Cursor { .. } => page.next.is_some(),
     };
     let links = header.as_ref().map_or(Vec::new(), links_of);
-    assert_eq!(links.iter().filter(|(relation, _)| relation == "next").count(), usize::from(has_next));
+    assert_eq!(
+        links
+            .iter()
+            .filter(|(relation, _)| relation == "next")
+            .count(),
+        usize::from(has_next)
+    );
     for (relation, to) in &links {
-        assert_eq!((&to.mailbox, &to.senders, to.size), (&query.mailbox, &query.senders, query.size));
+        assert_eq!(
+            (&to.mailbox, &to.senders, to.size),
+            (&query.mailbox, &query.senders, query.size)
+        );
         assert_eq!(to.as_of, Some(page.as_of));
         if relation == "next" {
             let behind = listed(query, kept).split_off(query.size as usize);

@@ -24,16 +24,31 @@ type Given = HashMap<String, Vec<String>>;
 fn decode(query: &str) -> Given {
     let mut given = Given::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        given.entry(name.into_owned()).or_default().push(value.into_owned());
+        given
+            .entry(name.into_owned())
+            .or_default()
+            .push(value.into_owned());
     }
     given
 }
 
 /// All tokens that a reader could take for the one that counts.
-fn tokens<'a>(given: &'a Given, authorization: Option<&'a str>, subprotocols: &[&'a str]) -> Vec<&'a str> {
-    let mut tokens: Vec<&str> = given.get("token").into_iter().flatten().map(String::as_str).collect();
+fn tokens<'a>(
+    given: &'a Given,
+    authorization: Option<&'a str>,
+    subprotocols: &[&'a str],
+) -> Vec<&'a str> {
+    let mut tokens: Vec<&str> = given
+        .get("token")
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
     if let Some(text) = authorization
-        && text.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+        && text
+            .as_bytes()
+            .get(..6)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
         && (text.len() == 6 || text.as_bytes()[6] == b' ')
     {
         tokens.push(text[6..].trim());
@@ -64,14 +79,18 @@ fn check(login: &Login, given: &Given, tokens: &[&str]) {
     well_formed(&login.token, TOKEN_BYTES_MAX);
     assert!(!tokens.is_empty() && tokens.iter().all(|token| *token == login.token));
     let receipts = match login.receipts {
-        ReceiptMode::Auto => given.get("receipts").is_none_or(|values| *values == ["auto"]),
+        ReceiptMode::Auto => given
+            .get("receipts")
+            .is_none_or(|values| *values == ["auto"]),
         ReceiptMode::Manual => given["receipts"] == ["manual"],
     };
     assert!(receipts);
     match (login.after, given.get("after")) {
         (None, None) => {}
         (Some(after), Some(values)) => {
-            let [text] = values.as_slice() else { panic!("`after` several times") };
+            let [text] = values.as_slice() else {
+                panic!("`after` several times")
+            };
             assert!(after <= MsgId::MAX && text.parse() == Ok(after.0));
         }
         (after, values) => panic!("{after:?} of {values:?}"),
@@ -99,7 +118,10 @@ fn written(login: &Login) -> String {
 
 fn check_refusal(sentence: String, given: &Given, tokens: &[&str]) {
     assert!(sentence.contains('`') && !sentence.chars().any(char::is_control));
-    for token in tokens.iter().filter(|token| token.len() >= TELLING_TOKEN_BYTES) {
+    for token in tokens
+        .iter()
+        .filter(|token| token.len() >= TELLING_TOKEN_BYTES)
+    {
         // A parameter's name is told, whatever stands there.
         let is_name = given.keys().any(|name| name.contains(token));
         assert!(is_name || !sentence.contains(token), "the token is told");
@@ -123,7 +145,9 @@ fuzz_target!(|text: &str| {
         Err(sentence) => check_refusal(sentence, &given, &tokens),
         Ok(login) => {
             check(&login, &given, &tokens);
-            let again = Login::parse(&written(&login), None, &[]).ok().expect("written by the rules");
+            let again = Login::parse(&written(&login), None, &[])
+                .ok()
+                .expect("written by the rules");
             assert_eq!(written(&again), written(&login));
         }
     }

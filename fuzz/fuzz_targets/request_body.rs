@@ -30,7 +30,9 @@ fn is(value: &Value, name: &str) -> bool {
             let digits = name.strip_prefix('-').unwrap_or(name);
             let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
             // Another reader takes "-0", and what is beyond 64 bits, for a fraction.
-            is_integer && (number.to_string() == name || name.parse().ok() == number.as_f64().filter(|_| number.is_f64()))
+            is_integer
+                && (number.to_string() == name
+                    || name.parse().ok() == number.as_f64().filter(|_| number.is_f64()))
         }
         _ => false,
     }
@@ -49,11 +51,22 @@ fn check_message(sent: &BackendSend, text: &str, rules: &FrameRules) {
     assert!(is(&body["fromId"], sent.from_id.as_str()));
     let send = &sent.send;
     let one = [body["toId"].clone()];
-    let to = if send.to_array { body["toIds"].as_array().expect("an array") } else { one.as_slice() };
+    let to = if send.to_array {
+        body["toIds"].as_array().expect("an array")
+    } else {
+        one.as_slice()
+    };
     assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()) && to.len() == send.to.len());
-    assert!(send.to.iter().zip(to).all(|(user, value)| is(value, user.as_str())));
+    assert!(
+        send.to
+            .iter()
+            .zip(to)
+            .all(|(user, value)| is(value, user.as_str()))
+    );
     assert_eq!(send.to.iter().collect::<HashSet<_>>().len(), send.to.len());
-    send.to.iter().for_each(|user| well_formed(user.as_str(), 128));
+    send.to
+        .iter()
+        .for_each(|user| well_formed(user.as_str(), 128));
     match &send.to_resource {
         None => assert!(body["toResource"].is_null()),
         Some(resource) => assert_eq!(body["toResource"], resource.as_str()),
@@ -66,7 +79,10 @@ fn check_message(sent: &BackendSend, text: &str, rules: &FrameRules) {
     assert!(send.content.len() <= CONTENT_BYTES_MAX && *send.content != *"null");
     // Byte for byte as it stands in the body, and JSON by itself.
     assert!(text.contains(&*send.content));
-    assert_eq!(serde_json::from_str::<Value>(&send.content).ok(), Some(body["content"].clone()));
+    assert_eq!(
+        serde_json::from_str::<Value>(&send.content).ok(),
+        Some(body["content"].clone())
+    );
 }
 
 fn check_token(wanted: &TokenWanted, text: &str) {
@@ -93,7 +109,11 @@ fn check_token(wanted: &TokenWanted, text: &str) {
 
 fn check_refusal(error: &FrameError) {
     assert!(!error.message.is_empty() && error.message.len() <= SENTENCE_BYTES_MAX);
-    assert!(error.field.is_none_or(|field| error.message.contains(field)));
+    assert!(
+        error
+            .field
+            .is_none_or(|field| error.message.contains(field))
+    );
     assert!(!error.message.chars().any(char::is_control));
 }
 

@@ -25,18 +25,27 @@ const NOW_MS: u64 = NOW_S * 1000;
 const GRACE_S: u64 = 10;
 
 /// Domain, token: all project tokens there are. One looks like a JWT.
-const PROJECT_TOKENS: [(Place, &str); 3] =
-    [(Place::Demo, "project"), (Place::Other, "project2"), (Place::Declared, "e30.e30.e30")];
+const PROJECT_TOKENS: [(Place, &str); 3] = [
+    (Place::Demo, "project"),
+    (Place::Other, "project2"),
+    (Place::Declared, "e30.e30.e30"),
+];
 
 static AUTH: LazyLock<Auth> = LazyLock::new(|| {
     let auth = Auth::new(Arc::new(ManualClock::new(NOW_MS * 1000)));
     let record = |place: Place, token: &str, keys: &[(Key, Option<u64>)]| DomainRecord {
         domain: place.domain(),
         created_at_ms: 0,
-        tokens: vec![ProjectToken { sha256: sha256(token.as_bytes()), expires_at_ms: None }],
+        tokens: vec![ProjectToken {
+            sha256: sha256(token.as_bytes()),
+            expires_at_ms: None,
+        }],
         signing_keys: keys
             .iter()
-            .map(|(key, expires_at_ms)| SigningKey { secret: key.secret(), expires_at_ms: *expires_at_ms })
+            .map(|(key, expires_at_ms)| SigningKey {
+                secret: key.secret(),
+                expires_at_ms: *expires_at_ms,
+            })
             .collect(),
     };
     let in_grace = (Key::DemoInGrace, Some(NOW_MS + GRACE_S * 1000));
@@ -106,7 +115,9 @@ enum Algorithm {
 impl Algorithm {
     fn json(self) -> Value {
         let names = ["HS256", "HS384", "HS512", "RS256", "ES256", "none", "hs256"];
-        names.get(self as usize).map_or(json!(256), |name| json!(name))
+        names
+            .get(self as usize)
+            .map_or(json!(256), |name| json!(name))
     }
 
     fn sign(self, key: Key, text: &str) -> Vec<u8> {
@@ -115,7 +126,9 @@ impl Algorithm {
             Self::Hs512 => hmac::HMAC_SHA512,
             _ => hmac::HMAC_SHA256,
         };
-        hmac::sign(&hmac::Key::new(with, &key.secret()), text.as_bytes()).as_ref().to_vec()
+        hmac::sign(&hmac::Key::new(with, &key.secret()), text.as_bytes())
+            .as_ref()
+            .to_vec()
     }
 }
 
@@ -169,8 +182,15 @@ struct Forged<'a> {
 
 impl Forged<'_> {
     fn header(&self) -> String {
-        let mut header = Map::from_iter([("typ".to_owned(), json!("JWT")), ("alg".to_owned(), self.algorithm.json())]);
-        header.extend(self.crit.as_ref().map(|crit| ("crit".to_owned(), json!(crit))));
+        let mut header = Map::from_iter([
+            ("typ".to_owned(), json!("JWT")),
+            ("alg".to_owned(), self.algorithm.json()),
+        ]);
+        header.extend(
+            self.crit
+                .as_ref()
+                .map(|crit| ("crit".to_owned(), json!(crit))),
+        );
         with_more(&header, self.more_header)
     }
 
@@ -182,7 +202,12 @@ impl Forged<'_> {
         claims.insert("exp".to_owned(), exp);
         claims.extend(self.nbf.as_ref().map(|nbf| ("nbf".to_owned(), nbf.json())));
         claims.extend(self.name.map(|name| ("name".to_owned(), json!(name))));
-        let caps: Vec<&str> = self.system.then_some("system").into_iter().chain(self.cap).collect();
+        let caps: Vec<&str> = self
+            .system
+            .then_some("system")
+            .into_iter()
+            .chain(self.cap)
+            .collect();
         claims.insert("caps".to_owned(), json!(caps));
         with_more(&claims, self.more_claims)
     }
@@ -198,12 +223,15 @@ impl Forged<'_> {
     fn is_readable(&self) -> bool {
         let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         let is_value = |text: &str| serde_json::from_str::<Value>(text).is_ok();
-        [self.header(), self.claims()].iter().all(|text| is_value(text) || !is_json(text))
+        [self.header(), self.claims()]
+            .iter()
+            .all(|text| is_value(text) || !is_json(text))
     }
 
     /// Nothing about it is unusual: where it is worth something it has to be taken.
     fn is_plain(&self) -> bool {
-        let is_usual = |date: &Option<Date>| matches!(date, None | Some(Date::Near(_) | Date::Fraction(_)));
+        let is_usual =
+            |date: &Option<Date>| matches!(date, None | Some(Date::Near(_) | Date::Fraction(_)));
         self.crit.is_none()
             && self.more_header.is_none()
             && self.more_claims.is_none()
@@ -267,9 +295,13 @@ fn check_forged(forged: &Forged, asked: Place) {
         Ok(verified) => {
             assert!(lives && has_begun && is_here);
             assert_eq!(verified.grant, Grant::User(grant.clone()));
-            let until_ms = AUTH.validity(&asked.domain(), &verified.credential).flatten();
+            let until_ms = AUTH
+                .validity(&asked.domain(), &verified.credential)
+                .flatten();
             let until_ms = until_ms.expect("it ends");
-            assert!(until_ms > NOW_MS && until_ms as f64 <= seconds("exp").unwrap_or_default() * 1000.0);
+            assert!(
+                until_ms > NOW_MS && until_ms as f64 <= seconds("exp").unwrap_or_default() * 1000.0
+            );
             assert!(forged.key != Key::DemoInGrace || until_ms <= NOW_MS + GRACE_S * 1000);
         }
         Err(AuthError::Expired) => assert!(!lives),
@@ -280,7 +312,10 @@ fn check_forged(forged: &Forged, asked: Place) {
         assert_eq!(verdict.is_ok(), lives && has_begun && is_here, "{token}");
     }
     let identified = AUTH.identify(&token);
-    assert_eq!(identified.is_ok(), verdict.is_ok() || verdict == Err(AuthError::OtherDomain));
+    assert_eq!(
+        identified.is_ok(),
+        verdict.is_ok() || verdict == Err(AuthError::OtherDomain)
+    );
     assert!(identified.is_err() || identified == Ok(Grant::User(grant)));
 }
 
@@ -294,12 +329,22 @@ fn check_text(text: &str) {
         }
     }
     let is_one = PROJECT_TOKENS.iter().any(|(_, token)| *token == text);
-    let expected = if is_one { Ok(Grant::Project) } else { Err(AuthError::Unknown) };
+    let expected = if is_one {
+        Ok(Grant::Project)
+    } else {
+        Err(AuthError::Unknown)
+    };
     assert_eq!(AUTH.identify(text), expected);
 }
 
 fn check_minted(minted: &Minted, asked: Place) {
-    let Minted { domain, id, name, ttl_s, system } = *minted;
+    let Minted {
+        domain,
+        id,
+        name,
+        ttl_s,
+        system,
+    } = *minted;
     let (Ok(id), Ok(name)) = (UserId::parse(id), name.map(UserName::parse).transpose()) else {
         return;
     };

@@ -6,6 +6,7 @@
 mod common;
 
 mod browsers;
+mod forged;
 mod messages;
 mod openapi;
 mod presence;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::common::{DEMO, Login, PROJECT_TOKEN, Server};
+use crate::common::{DEMO, Login, PROJECT_TOKEN, Server, Way};
 use crate::message;
 
 fn now_ms() -> u64 {
@@ -15,11 +15,15 @@ fn now_ms() -> u64 {
 }
 
 async fn minted(server: &mut Server, changes: Value) -> (String, u64) {
+    minted_by(server, PROJECT_TOKEN, changes).await
+}
+
+async fn minted_by(server: &mut Server, project: &str, changes: Value) -> (String, u64) {
     let mut body = json!({"domain": DEMO, "id": "u1", "ttl": 3600});
     body.as_object_mut()
         .unwrap()
         .extend(changes.as_object().unwrap().clone());
-    let answer = server.post("/tokens", PROJECT_TOKEN, &body).await;
+    let answer = server.post("/tokens", project, &body).await;
     assert_eq!(answer.status, 201, "{body}: {}", answer.body);
     assert_eq!(answer.header("cache-control"), "no-store");
     let answer = answer.json();
@@ -97,4 +101,115 @@ async fn a_removed_domain_mints_no_tokens() {
     server.secret(answer.json()["token"].as_str().unwrap());
     server.cli(&["domain", "remove", "shop", "--yes"]).await;
     server.post("/tokens", &project, &wanted).await.problem(401);
+}
+
+#[tokio::test]
+async fn a_token_may_come_in_three_ways_and_speaks_for_its_user_under_its_name() {
+    let mut server = Server::start().await;
+    let (token, _) = minted(&mut server, json!({"name": "Alice"})).await;
+    let mut other = server.user("u2").await;
+    for way in [Way::Query, Way::Header, Way::Subprotocol] {
+        let login = Login::new("u1").way(way).token(&token).name("Mallory");
+        let mut user = server.login(&login).await;
+        // What a frame says of its sender is passed over.
+        let frame = json!({
+            "toId": "u2", "type": 10, "content": format!("{way:?}"),
+            "fromId": "u3", "fromName": "Mallory", "domain": "other",
+        });
+        user.send(&frame).await;
+        let message = other.message().await;
+        assert_eq!(message["content"], format!("{way:?}"));
+        assert_eq!(message["fromId"], "u1");
+        assert_eq!(message["fromName"], "Alice");
+        assert_eq!(message["domain"], DEMO);
+        for refused in [
+            login.clone().token(&format!("{token}x")),
+            login.clone().domain("x"),
+        ] {
+            let mut client = server.connect(&refused).await;
+            let code = client.text_or_code().await.unwrap_err();
+            assert!(matches!(code, Some(4401 | 4403)), "{way:?} {code:?}");
+        }
+        server
+            .refused(&Login::new("u2").way(way).token(&token), 4403)
+            .await;
+        user.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_ends_all_user_tokens_at_once_or_after_its_grace_and_not_before() {
+    let mut server = Server::start().await;
+    let mut project = server.add_domain("shop").await;
+    let mut bystander = server.user("u1").await;
+    for (grace_ms, more) in [(2000, &["--grace", "2s"][..]), (0, &[])] {
+        let wanted = json!({"domain": "shop"});
+        let (posted, _) = minted_by(&mut server, &project, wanted.clone()).await;
+        let printed = server.mint_for("shop", "u2", &[]).await;
+        let old = [("u1", &posted), ("u2", &printed), ("u3", &project)];
+        let old = old.map(|(id, token)| Login::new(id).domain("shop").token(token));
+        let mut sessions = Vec::new();
+        for login in &old {
+            sessions.push(server.login(login).await);
+        }
+
+        let earliest_ms = now_ms() + grace_ms;
+        let rotate = [&["domain", "rotate", "shop"], more].concat();
+        let next = server.cli(&rotate).await;
+        server.secret(&next);
+        let (fresh, _) = minted_by(&mut server, &next, wanted).await;
+        let login = Login::new("u1").domain("shop").resource("new");
+        let mut stays = server.login(&login.token(&fresh)).await;
+        for session in &mut sessions {
+            session.closed(4401).await;
+            assert!(now_ms() >= earliest_ms, "ended within its grace");
+        }
+        for login in &old {
+            server.refused(login, 4401).await;
+        }
+        for token in [&posted, &printed, &project] {
+            let target = "/message-log?domain=shop&toId=u1";
+            server.get(target, Some(token)).await.problem(401);
+        }
+        stays.nothing().await;
+        project = next;
+    }
+    bystander.nothing().await;
+}
+
+#[tokio::test]
+async fn a_token_reads_what_its_user_takes_part_in() {
+    let mut server = Server::start().await;
+    let (token, _) = minted(&mut server, json!({})).await;
+    for (to, from) in [("u1", "u2"), ("u2", "u1"), ("u2", "u3")] {
+        let changes = json!({"toId": to, "fromId": from});
+        let body = message(changes);
+        let answer = server.post("/messages", PROJECT_TOKEN, &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+    for (query, status, total) in [
+        ("toId=u1", 200, 1),
+        ("toId=u1&fromId=u2", 200, 1),
+        ("toId=u1&with=u2", 200, 2),
+        ("toId=u2&fromId=u1", 200, 1),
+        ("toId=u2&with=u1", 200, 2),
+        ("toId=u2", 403, 0),
+        ("toId=u2&fromId=u3", 403, 0),
+        ("toId=u2&with=u3", 403, 0),
+        ("toId=u3", 403, 0),
+    ] {
+        let target = format!("/message-log?domain={DEMO}&{query}");
+        let in_query = format!("{target}&token={token}");
+        for answer in [
+            server.get(&target, Some(&token)).await,
+            server.get(&in_query, None).await,
+        ] {
+            assert_eq!(answer.status, status, "{query}: {}", answer.body);
+            if status == 200 {
+                assert_eq!(answer.json()["total"], total, "{query}");
+            } else {
+                answer.problem(403);
+            }
+        }
+    }
 }
