@@ -16,8 +16,12 @@ use relaybox::protocol::close::CloseReason;
 use relaybox::protocol::login::{Login, ReceiptMode, SUBPROTOCOL, TOKEN_BYTES_MAX};
 use relaybox::websocket::writer;
 
-/// Shorter ones are words of a sentence by chance.
+/// Longer than any word of a sentence.
 const TELLING_TOKEN_BYTES: usize = 24;
+
+/// Behind a name that is no text.
+const MALFORMED: &str = "` is malformed: it must be percent-encoded UTF-8";
+const NAME_CHARS_MAX: usize = 32;
 
 type Given = HashMap<String, Vec<String>>;
 
@@ -116,15 +120,18 @@ fn written(login: &Login) -> String {
     query
 }
 
-fn check_refusal(sentence: String, given: &Given, tokens: &[&str]) {
+fn check_refusal(sentence: String, tokens: &[&str]) {
     assert!(sentence.contains('`') && !sentence.chars().any(char::is_control));
-    for token in tokens
-        .iter()
-        .filter(|token| token.len() >= TELLING_TOKEN_BYTES)
-    {
+    if let Some(name) = sentence.strip_suffix(MALFORMED) {
         // A parameter's name is told, whatever stands there.
-        let is_name = given.keys().any(|name| name.contains(token));
-        assert!(is_name || !sentence.contains(token), "the token is told");
+        assert!(name.chars().count() <= 1 + NAME_CHARS_MAX);
+    } else {
+        let is_telling = |token: &&&str| token.len() >= TELLING_TOKEN_BYTES && !token.contains(' ');
+        let mut telling = tokens.iter().filter(is_telling);
+        assert!(
+            !telling.any(|token| sentence.contains(token)),
+            "the token is told"
+        );
     }
     let reason = CloseReason::BadLogin(sentence);
     assert_eq!(reason.code(), 4400);
@@ -142,7 +149,7 @@ fuzz_target!(|text: &str| {
     let given = decode(query);
     let tokens = tokens(&given, authorization, &subprotocols);
     match Login::parse(query, authorization, &subprotocols) {
-        Err(sentence) => check_refusal(sentence, &given, &tokens),
+        Err(sentence) => check_refusal(sentence, &tokens),
         Ok(login) => {
             check(&login, &given, &tokens);
             let again = Login::parse(&written(&login), None, &[])

@@ -9,6 +9,8 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::model::SigningKey;
 
+mod forged;
+
 const NOW_S: u64 = 1_764_000_000;
 const KEY: [u8; 32] = [7; 32];
 
