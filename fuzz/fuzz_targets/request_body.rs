@@ -30,9 +30,7 @@ fn is(value: &Value, name: &str) -> bool {
             let digits = name.strip_prefix('-').unwrap_or(name);
             let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
             // Another reader takes "-0", and what is beyond 64 bits, for a fraction.
-            is_integer
-                && (number.to_string() == name
-                    || name.parse().ok() == number.as_f64().filter(|_| number.is_f64()))
+            is_integer && (number.to_string() == name || number.is_f64())
         }
         _ => false,
     }

@@ -23,6 +23,8 @@ use serde_json::{Map, Value, json};
 const NOW_S: u64 = 1_764_000_000;
 const NOW_MS: u64 = NOW_S * 1000;
 const GRACE_S: u64 = 10;
+/// More than a millisecond, less than the hundredths of [`Date::Fraction`].
+const INSTANT_S: f64 = 0.002;
 
 /// Domain, token: all project tokens there are. One looks like a JWT.
 const PROJECT_TOKENS: [(Place, &str); 3] = [
@@ -288,24 +290,26 @@ fn check_forged(forged: &Forged, asked: Place) {
         return;
     };
     let seconds = |claim: &str| claims[claim].as_f64();
-    let lives = seconds("exp").is_some_and(|exp| exp > NOW_S as f64);
-    let has_begun = seconds("nbf").is_none_or(|nbf| nbf < NOW_S as f64 + 0.001);
+    // Times are looked at by the millisecond.
+    let lives = seconds("exp").is_some_and(|exp| exp >= NOW_S as f64 + INSTANT_S);
+    let has_begun = seconds("nbf").is_none_or(|nbf| nbf < NOW_S as f64 + INSTANT_S);
     let is_here = claims["dom"] == asked.name();
     match &verdict {
         Ok(verified) => {
-            assert!(lives && has_begun && is_here);
+            assert!(seconds("exp").is_some_and(|exp| exp > NOW_S as f64));
+            assert!(has_begun && is_here);
             assert_eq!(verified.grant, Grant::User(grant.clone()));
-            let until_ms = AUTH
-                .validity(&asked.domain(), &verified.credential)
-                .flatten();
-            let until_ms = until_ms.expect("it ends");
-            assert!(
-                until_ms > NOW_MS && until_ms as f64 <= seconds("exp").unwrap_or_default() * 1000.0
-            );
+            let until_ms = AUTH.validity(&asked.domain(), &verified.credential);
+            let until_ms = until_ms.flatten().expect("it ends");
+            // Whole seconds exactly: a fraction of this size is rounded.
+            let whole_ms = claims["exp"].as_u64().map(|exp| exp.saturating_mul(1000));
+            let fraction_ms = || (seconds("exp").unwrap_or_default() * 1000.0) as u64;
+            let exp_ms = whole_ms.unwrap_or_else(fraction_ms);
+            assert!((NOW_MS + 1..=exp_ms).contains(&until_ms));
             assert!(forged.key != Key::DemoInGrace || until_ms <= NOW_MS + GRACE_S * 1000);
         }
         Err(AuthError::Expired) => assert!(!lives),
-        Err(AuthError::OtherDomain) => assert!(lives && has_begun && !is_here),
+        Err(AuthError::OtherDomain) => assert!(has_begun && !is_here),
         Err(AuthError::Unknown) => assert!(!has_begun || !forged.is_plain()),
     }
     if forged.is_plain() {

@@ -65,12 +65,13 @@ impl Drop for ConnectionPlace {
 }
 
 /// For whom `peer` speaks, if it is trusted: the last address in the lines that is not trusted;
-/// `peer` itself where there is none that can be read.
+/// `peer` itself where there is none that can be read. An IPv4 address is in its own form.
 pub(super) fn forwarded<'a>(
     trusted: &Networks,
     peer: IpAddr,
     lines: impl DoubleEndedIterator<Item = &'a str>,
 ) -> IpAddr {
+    let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return peer;
     }
@@ -148,6 +149,9 @@ mod tests {
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            // The peer of a socket for IPv4 and IPv6.
+            ("::ffff:10.0.0.1", &[], "10.0.0.1"),
+            ("::ffff:192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
             // What the client wrote itself stands before it.
             ("10.0.0.1", &["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
             (

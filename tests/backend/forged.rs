@@ -163,6 +163,7 @@ async fn what_the_domain_did_not_sign_is_refused_everywhere() {
             if token.is_ascii() || way == Way::Query {
                 let login = Login::new("u1").way(way).token(&token);
                 let mut client = server.connect(&login).await;
+                client.try_send_text("ping").await;
                 let answer = client.text_or_code().await;
                 assert_eq!(answer, Err(Some(4401)), "{case} {way:?}");
             }
