@@ -65,53 +65,19 @@ fn a_key_is_good_for_its_own_domain_alone() {
     let (auth, _) = fixture();
     auth.declare(&domain("bare"), "secret");
     let hash = sha256(&KEY);
-    let table: [(&str, &[u8], &str, &str, Option<AuthError>); 10] = [
-        ("its own", &KEY, "demo", "demo", None),
+    let unknown = Some(AuthError::Unknown);
+    let elsewhere = Some(AuthError::OtherDomain);
+    let table = [
+        ("its own", &KEY[..], "demo", "demo", None),
         ("the other's own", &OTHER_KEY, "other", "other", None),
-        (
-            "good elsewhere",
-            &OTHER_KEY,
-            "other",
-            "demo",
-            Some(AuthError::OtherDomain),
-        ),
-        (
-            "a foreign domain's",
-            &OTHER_KEY,
-            "demo",
-            "demo",
-            Some(AuthError::Unknown),
-        ),
-        (
-            "a foreign domain's, there",
-            &OTHER_KEY,
-            "demo",
-            "other",
-            Some(AuthError::Unknown),
-        ),
-        (
-            "nobody's",
-            &[9; 32],
-            "demo",
-            "demo",
-            Some(AuthError::Unknown),
-        ),
-        ("none", &[], "demo", "demo", Some(AuthError::Unknown)),
-        ("its hash", &hash, "demo", "demo", Some(AuthError::Unknown)),
-        (
-            "the project token",
-            b"project",
-            "demo",
-            "demo",
-            Some(AuthError::Unknown),
-        ),
-        (
-            "of a domain without a key",
-            b"secret",
-            "bare",
-            "bare",
-            Some(AuthError::Unknown),
-        ),
+        ("good elsewhere", &OTHER_KEY, "other", "demo", elsewhere),
+        ("a foreign domain's", &OTHER_KEY, "demo", "demo", unknown),
+        ("the same, there", &OTHER_KEY, "demo", "other", unknown),
+        ("nobody's", &[9; 32], "demo", "demo", unknown),
+        ("none", &[], "demo", "demo", unknown),
+        ("its hash", &hash, "demo", "demo", unknown),
+        ("the project token", b"project", "demo", "demo", unknown),
+        ("where there is none", b"secret", "bare", "bare", unknown),
     ];
     for (case, secret, dom, asked, refusal) in table {
         let claims = with("dom", json!(dom)).to_string();
