@@ -168,7 +168,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
     let mut code = ErrorCode::StorageUnavailable;
     let message = match error {
         SendError::Limited(limited) if limited.limit == Limit::StoreQuota => {
-            format!("{limited}: nothing was stored").into()
+            format!("{limited}: nothing was stored")
         }
         SendError::Limited(limited) => {
             code = match limited.limit {
@@ -176,7 +176,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
                 _ => ErrorCode::DomainRateLimited,
             };
             let retry_ms = limited.retry.as_millis() + 1;
-            format!("retry in {retry_ms} ms: {limited}, nothing was stored").into()
+            format!("retry in {retry_ms} ms: {limited}, nothing was stored")
         }
         // The system's reason is for the operator's log, not for a client.
         SendError::Store(AppendError::Unavailable(_)) => {
