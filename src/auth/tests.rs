@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::model::SigningKey;
 
+mod ended;
 mod forged;
 
 const NOW_S: u64 = 1_764_000_000;
@@ -144,24 +145,6 @@ fn redeclaring_replaces_and_names_what_changed() {
     assert!(auth.verify(&new, "fresh").is_ok());
     assert_eq!(auth.verify(&old, "gone"), Err(AuthError::Unknown));
     assert!(auth.verify(&demo, "project").is_ok());
-}
-
-#[test]
-fn what_was_ended_stays_so_when_the_settings_are_read_again() {
-    let (auth, clock) = fixture();
-    let (demo, new) = (domain("demo"), domain("new"));
-    auth.declare(&demo, "rotated");
-    auth.declare(&new, "removed");
-    auth.expire_declared(&demo, NOW_S * 1000 + 5);
-    auth.remove(&new);
-    let again = || auth.redeclare([(&demo, "rotated"), (&new, "removed")]);
-    assert_eq!(again(), []);
-    clock.advance_us(5000);
-    assert_eq!(again(), []);
-    assert_eq!(auth.verify(&demo, "rotated"), Err(AuthError::Expired));
-    assert_eq!(auth.verify(&new, "removed"), Err(AuthError::Unknown));
-    assert!(!auth.declared().contains(&new), "no domain comes back");
-    assert_eq!(auth.redeclare([(&demo, "fresh")]), [demo.clone(), new]);
 }
 
 #[test]
