@@ -1,10 +1,10 @@
 //! Limits that keep strangers from slowing down those who behave: per address, per user, per
 //! domain, and of logins as a whole.
 //!
-//! - [`addresses`]: who counts as one visitor, and proxies that speak for others;
-//! - [`rates`]: how often something may happen, by key;
-//! - [`admission`]: logins at a bounded rate, and when those that are too many may come back;
-//! - [`quotas`]: how much a domain may store.
+//! - `addresses`: who counts as one visitor, and proxies that speak for others;
+//! - `rates`: how often something may happen, by key;
+//! - `admission`: logins at a bounded rate, and when those that are too many may come back;
+//! - `quotas`: how much a domain may store.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
 //! counted here, and a line in the log says so, at most one for each limit in ten seconds; what
