@@ -28,7 +28,7 @@ pub(super) const STDIN: &str = "-";
 #[derive(Args)]
 #[command(next_help_heading = "Login")]
 pub(super) struct PeerArgs {
-    /// The server: wss://HOST[:PORT], ws:// where it speaks no TLS (--plain), or HOST[:PORT] with
+    /// The server: wss://HOST:PORT, ws://HOST:PORT where it speaks no TLS (--plain), or HOST alone, at
     /// port 8443; a login URL will do [default: wss://localhost:8443] [env: RELAYBOX_CLIENT_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
