@@ -288,8 +288,7 @@ fn take_orders(
 
 impl Running {
     /// Reads the certificates again, declares the tokens of new settings and takes over their
-    /// retention. What of the
-    /// settings cannot change while running is left as it is.
+    /// retention and limits. What of the settings cannot change while running is left as it is.
     pub async fn reload(&self, config: &Config) {
         let tls = self.tls.clone();
         match tokio::task::spawn_blocking(move || tls.reload()).await {

@@ -98,7 +98,7 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
         Action::List { json, settings } => {
             let response = operate::carry_out(settings, &Request::DomainList {})?;
             let Response::Domains { list } = &response else {
-                return Err(unexpected());
+                return Err(operate::unexpected());
             };
             output::print(&match json {
                 true => serde_json::to_string(list)?,
@@ -117,7 +117,7 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
             let domain = name.clone();
             let response = operate::carry_out(settings, &Request::DomainRemove { domain })?;
             let Response::Removed { declared } = response else {
-                return Err(unexpected());
+                return Err(operate::unexpected());
             };
             output::hint(&format!("The domain {name:?} was removed."));
             if declared {
@@ -152,14 +152,8 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
 fn print_token(response: &Response) -> Result<(), Failure> {
     match response {
         Response::Token { token, .. } => Ok(output::print(token)?),
-        _ => Err(unexpected()),
+        _ => Err(operate::unexpected()),
     }
-}
-
-fn unexpected() -> Failure {
-    Failure::Other(anyhow::Error::msg(
-        "the server gave an answer to another order",
-    ))
 }
 
 /// Asks on the terminal; without one, the answer must have come as `--yes`.

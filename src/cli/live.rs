@@ -9,7 +9,7 @@ use super::domain::domain_name;
 use super::progress::{bytes, count};
 use super::setting_args::{DataOnly, SettingArgs};
 use super::table::Table;
-use super::{Failure, output};
+use super::{Failure, operate, output};
 use crate::admin::{self, Request, Response, SessionEntry, StatsAnswer};
 use crate::model::{Resource, UserId};
 
@@ -89,12 +89,6 @@ fn ask(settings: &SettingArgs<DataOnly>, request: &Request) -> Result<Response, 
     }
 }
 
-fn unexpected() -> Failure {
-    Failure::Other(anyhow::Error::msg(
-        "the server gave an answer to another order",
-    ))
-}
-
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(output::print(&serde_json::to_string(value)?)?)
 }
@@ -104,7 +98,7 @@ pub(super) fn stats(args: &StatsArgs) -> Result<(), Failure> {
     match ask(&args.settings, &Request::Stats {})? {
         Response::Stats(answer) if args.json => print_json(&answer),
         Response::Stats(answer) => Ok(output::print(&stats_table(&answer, SystemTime::now()))?),
-        _ => Err(unexpected()),
+        _ => Err(operate::unexpected()),
     }
 }
 
@@ -194,7 +188,7 @@ pub(super) fn sessions(args: &SessionsArgs) -> Result<(), Failure> {
         id: args.id.clone(),
     };
     let Response::Sessions { list, total } = ask(&args.settings, &request)? else {
-        return Err(unexpected());
+        return Err(operate::unexpected());
     };
     if args.json {
         return print_json(&serde_json::json!({ "total": total, "list": list }));
@@ -243,7 +237,7 @@ pub(super) fn kick(args: &KickArgs) -> Result<(), Failure> {
         resource: args.resource.clone(),
     };
     let Response::Kicked { sessions } = ask(&args.settings, &request)? else {
-        return Err(unexpected());
+        return Err(operate::unexpected());
     };
     if args.json {
         print_json(&serde_json::json!({ "sessions": sessions }))?;

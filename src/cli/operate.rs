@@ -47,6 +47,13 @@ pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
+/// An answer that does not belong to the order.
+pub(super) fn unexpected() -> Failure {
+    Failure::Other(anyhow::Error::msg(
+        "the server gave an answer to another order",
+    ))
+}
+
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let started = Instant::now();
     loop {

@@ -78,9 +78,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     };
     match operate::carry_out(&args.settings, &request)? {
         Response::Token { token, .. } => Ok(output::print(&token)?),
-        _ => Err(Failure::Other(anyhow::Error::msg(
-            "the server gave an answer to another order",
-        ))),
+        _ => Err(operate::unexpected()),
     }
 }
 
