@@ -14,6 +14,7 @@ mod live;
 mod logging;
 mod man;
 mod operate;
+mod outlet;
 mod output;
 mod peer;
 mod printer;

@@ -7,6 +7,7 @@ pub use first_start::FirstStart;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -87,11 +88,14 @@ pub struct Running {
     tracker: TaskTracker,
 }
 
-/// Starts a server.
+/// Starts a server. `log_lines_dropped` is counted up by whoever writes the log.
 ///
 /// # Errors
 /// Why there is none; nothing is left running.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    log_lines_dropped: Arc<AtomicU64>,
+) -> Result<Running, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let types = MessageType::BASE.iter().chain(&config.types);
     let types: Vec<u32> = types.map(|kind| kind.0).collect();
@@ -114,7 +118,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??
     };
     warn_of_clock(store.last_id(), clock.as_ref());
-    match connect(&config, clock, hub, store.clone(), metrics).await {
+    match connect(
+        &config,
+        clock,
+        hub,
+        store.clone(),
+        metrics,
+        log_lines_dropped,
+    )
+    .await
+    {
         Ok(running) => Ok(running),
         Err(error) => {
             tokio::task::spawn_blocking(move || store.close()).await?;
@@ -139,6 +152,7 @@ async fn connect(
     hub: Arc<Hub>,
     store: Store,
     metrics: Arc<Metrics>,
+    log_lines_dropped: Arc<AtomicU64>,
 ) -> Result<Running, StartError> {
     let tls = {
         let (certs, hosts) = (config.certs.clone(), config.host.clone());
@@ -194,7 +208,12 @@ async fn connect(
         history_open: config.history_open,
         observe: {
             let (tls, metrics) = (tls.clone(), Arc::clone(&metrics));
-            Box::new(move || tls.count_in(&metrics))
+            Box::new(move || {
+                tls.count_in(&metrics);
+                let dropped = &metrics.log.lines_dropped;
+                let total = log_lines_dropped.load(Ordering::Relaxed);
+                dropped.inc_by(total.saturating_sub(dropped.get()));
+            })
         },
         cors_origins: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),

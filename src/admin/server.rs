@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,18 @@ use super::{REQUEST_BYTES_MAX, SOCKET_NAME, ShortPath};
 use crate::command::domains::Domains;
 use crate::model::Domain;
 
-/// Orders at a time; more wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 8;
+/// Connections at a time; more wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 32;
+/// Orders that are carried out at a time: fewer than there are threads that may block on the disk.
+const ORDERS_MAX: usize = 4;
 /// For the line of an order to come, so that idle callers do not hold up others.
 const LINE_DEADLINE: Duration = Duration::from_secs(3);
 /// For one order to come, be carried out and be answered.
 const ORDER_DEADLINE: Duration = Duration::from_secs(30);
+/// For an answer to be taken, so that callers that do not read hold up no others for long.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+/// The same once the server stops.
+const LAST_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 /// After an accept that failed (out of files, say) before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -100,6 +107,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let turns = Arc::new(Semaphore::new(ORDERS_MAX));
     loop {
         let accepted = async {
             let permit = permits.clone().acquire_owned().await;
@@ -114,8 +122,9 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let context = context.clone();
                 let (orders, stop) = (tracker.clone(), stop.clone());
+                let turns = Arc::clone(&turns);
                 tracker.spawn(async move {
-                    let order = order(stream, context, &orders, &stop);
+                    let order = order(stream, context, turns, &orders, &stop);
                     let order = timeout(ORDER_DEADLINE, order);
                     match order.await {
                         Ok(Ok(())) => {}
@@ -139,6 +148,7 @@ pub async fn serve(
 async fn order(
     stream: UnixStream,
     context: Context,
+    turns: Arc<Semaphore>,
     orders: &TaskTracker,
     stop: &CancellationToken,
 ) -> io::Result<()> {
@@ -161,15 +171,30 @@ async fn order(
     if line.is_empty() {
         return Ok(());
     }
+    let turn = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        turn = turns.acquire_owned() => turn.map_err(io::Error::other)?,
+    };
     // The store blocks; and what has begun is carried out even if the caller goes away.
     let response = orders
-        .spawn_blocking(move || context.answer(&line))
+        .spawn_blocking(move || {
+            let _turn = turn;
+            context.answer(&line)
+        })
         .await
         .map_err(io::Error::other)?;
     let mut answer = serde_json::to_vec(&response)?;
     answer.push(b'\n');
-    writer.write_all(&answer).await?;
-    writer.shutdown().await
+    let mut written = pin!(async {
+        writer.write_all(&answer).await?;
+        writer.shutdown().await
+    });
+    // Cancel-safe: the write stays pinned here.
+    tokio::select! {
+        written = timeout(ANSWER_DEADLINE, &mut written) => return written?,
+        () = stop.cancelled() => {}
+    }
+    timeout(LAST_ANSWER_DEADLINE, written).await?
 }
 
 fn parse(line: &[u8]) -> Result<Request, String> {

@@ -13,7 +13,7 @@ use super::*;
 use crate::auth::Auth;
 use crate::clock::SystemClock;
 use crate::command::domains::Domains;
-use crate::hub::{Arrival, Hub, HubLimits, Outbox};
+use crate::hub::{Arrival, Hub, HubLimits, Outbox, Registration};
 use crate::metrics::Metrics;
 use crate::model::{Device, Domain, Mailbox, Message, Resource, UserId};
 use crate::store::{CommitSink, Store, StoreOptions};
@@ -38,8 +38,8 @@ fn start(dir: &Path) -> Running {
     let changed: Arc<Mutex<Vec<Domain>>> = Arc::default();
     let seen = changed.clone();
     let limits = HubLimits {
-        sessions_max: 10,
-        sessions_per_user_max: 10,
+        sessions_max: 5000,
+        sessions_per_user_max: 5000,
     };
     let metrics = Arc::<Metrics>::default();
     let hub = Arc::new(Hub::new(limits, Arc::clone(&metrics)));
@@ -72,6 +72,20 @@ impl Running {
         let stopped = tokio::time::timeout(Duration::from_secs(5), self.tracker.wait());
         stopped.await.unwrap();
     }
+}
+
+fn login(running: &Running, domain: &str, user: &str, resource: &str) -> Registration {
+    let device = Device {
+        mailbox: Mailbox {
+            domain: Domain::parse(domain).unwrap(),
+            user: UserId::parse(user).unwrap(),
+        },
+        resource: Resource::parse(resource).unwrap(),
+    };
+    let from = "192.0.2.1".parse().unwrap();
+    let arrival = Arrival { at_ms: 5, from };
+    let outbox = Arc::new(Outbox::new(1024));
+    running.hub.register(device, outbox, arrival).unwrap()
 }
 
 async fn ask(dir: &Path, order: Request) -> Option<Response> {
@@ -233,6 +247,36 @@ async fn idle_callers_hold_up_neither_orders_nor_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_that_read_no_answer_hold_up_neither_orders_nor_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path());
+    // An answer that no socket's buffer holds.
+    let sessions: Vec<_> = (0..5000)
+        .map(|n| login(&running, "demo", "u1", &n.to_string()))
+        .collect();
+    let path = dir.path().join(SOCKET_NAME);
+    let mut deaf: Vec<_> = (0..12)
+        .map(|_| UnixStream::connect(&path).unwrap())
+        .collect();
+    for stream in &mut deaf {
+        stream.write_all(b"{\"order\":\"sessions\"}\n").unwrap();
+    }
+    for stream in &deaf {
+        // Its answer has begun.
+        let mut first = [0];
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        (&*stream).read_exact(&mut first).unwrap();
+    }
+    let asked = ask(dir.path(), add("demo"));
+    let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    assert!(matches!(asked, Ok(Some(Response::Token { .. }))));
+    running.stop().await;
+    drop((deaf, sessions));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_socket_is_private_replaces_a_dead_ones_and_fits_any_path() {
     let root = tempfile::tempdir().unwrap();
     let deep = root.path().join("d".repeat(120)).join("e".repeat(120));
@@ -260,24 +304,11 @@ async fn the_socket_is_private_replaces_a_dead_ones_and_fits_any_path() {
 async fn a_running_server_lists_counts_and_ends_its_sessions() {
     let dir = tempfile::tempdir().unwrap();
     let running = start(dir.path());
-    let login = |domain: &str, user: &str, resource: &str| {
-        let device = Device {
-            mailbox: Mailbox {
-                domain: Domain::parse(domain).unwrap(),
-                user: UserId::parse(user).unwrap(),
-            },
-            resource: Resource::parse(resource).unwrap(),
-        };
-        let from = "192.0.2.1".parse().unwrap();
-        let arrival = Arrival { at_ms: 5, from };
-        let outbox = Arc::new(Outbox::new(1024));
-        running.hub.register(device, outbox, arrival).unwrap()
-    };
     let _sessions = [
-        login("demo", "u1", "web"),
-        login("demo", "u1", "phone"),
-        login("demo", "u2", "web"),
-        login("shop", "u1", "web"),
+        login(&running, "demo", "u1", "web"),
+        login(&running, "demo", "u1", "phone"),
+        login(&running, "demo", "u2", "web"),
+        login(&running, "shop", "u1", "web"),
     ];
     let text = |text: &str| Some(text.to_owned());
     for (domain, id, expected) in [

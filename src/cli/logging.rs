@@ -5,6 +5,9 @@
 
 use std::io;
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::Metadata;
@@ -13,21 +16,35 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
 
+use super::outlet::Outlet;
+use super::output;
 use crate::config::LogFormat;
 
-/// What changes the log filter while the server runs.
-pub(super) struct LogFilter(reload::Handle<Targets, Registry>);
+/// How long the end waits for whoever reads the log.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl LogFilter {
+/// This process' log. Its last lines are waited for when it is dropped, for a while.
+pub(super) struct Log {
+    filter: reload::Handle<Targets, Registry>,
+    outlet: Outlet,
+}
+
+impl Log {
     /// Has this process log from now on.
     pub(super) fn set_up(filter: &str, format: LogFormat) -> anyhow::Result<Self> {
         let filter: Targets = filter.parse().context("setting log")?;
         let (filter, handle) = reload::Layer::new(filter);
+        let outlet = Outlet::start(io::stderr(), |lines| {
+            tracing::warn!(
+                lines,
+                "nobody read the log for too long: lines were dropped"
+            );
+        });
+        let outlet = outlet.context("logging cannot be set up")?;
+        let writer = outlet.clone();
         let layer = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            // A closed standard error must not end the server.
-            .log_internal_errors(false);
+            .with_writer(move || writer.clone())
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
         let layer = match format {
             LogFormat::Text => layer.boxed(),
             LogFormat::Json => layer
@@ -41,16 +58,38 @@ impl LogFilter {
         let subscriber = subscriber.with(layer.with_filter(filter_fn(may_be_told)));
         subscriber.try_init().context("logging cannot be set up")?;
         std::panic::set_hook(Box::new(tell_panic));
-        Ok(Self(handle))
+        Ok(Self {
+            filter: handle,
+            outlet,
+        })
+    }
+
+    /// Lines that nobody will read: how many so far.
+    pub(super) fn dropped(&self) -> Arc<AtomicU64> {
+        self.outlet.dropped()
+    }
+
+    /// Says why the server has ended, as a command would, or as an event where machines read.
+    pub(super) fn complain(&self, format: LogFormat, sentence: &str) {
+        match format {
+            LogFormat::Text => self.outlet.push(output::complaint(sentence).as_bytes()),
+            LogFormat::Json => tracing::error!(error = sentence, "the server has ended"),
+        }
     }
 
     /// Takes another filter; the old one stays where the new one is no good.
     pub(super) fn change(&self, text: &str) {
         let parsed = text.parse::<Targets>().context("setting log");
-        let changed = parsed.and_then(|filter| Ok(self.0.reload(filter)?));
+        let changed = parsed.and_then(|filter| Ok(self.filter.reload(filter)?));
         if let Err(error) = changed {
             tracing::error!("the log filter stays as it was: {error:#}");
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.outlet.flush(END_TIMEOUT);
     }
 }
 

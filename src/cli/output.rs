@@ -30,7 +30,12 @@ pub(super) fn hint(text: &str) {
 
 /// Says why the command did not end as asked.
 pub(super) fn complain(sentence: &str) {
-    hint(&format!("relaybox: {sentence}"));
+    let _ = io::stderr().write_all(complaint(sentence).as_bytes());
+}
+
+/// The line that says why a command did not end as asked.
+pub(super) fn complaint(sentence: &str) -> String {
+    format!("relaybox: {sentence}\n")
 }
 
 /// Text for a terminal: control characters, which could move its cursor, are escaped.

@@ -1,6 +1,8 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
 use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,10 +10,10 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal as Raw, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::logging::LogFilter;
+use super::logging::Log;
 use super::setting_args::{All, SettingArgs};
 use super::{Failure, output, sentence};
-use crate::config::{Loaded, LogFormat};
+use crate::config::Loaded;
 use crate::server::{self, FirstStart, Running};
 
 const EXAMPLES: &str = "\
@@ -32,6 +34,9 @@ const BLOCKING_THREADS_MAX: usize = 8;
 /// How long threads that still read something are waited for at the end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the end waits for whoever reads standard output.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A write went beyond the file-size limit.
 const SIGXFSZ: SignalKind = SignalKind::from_raw(Raw::XFSZ.as_raw());
 
@@ -48,44 +53,41 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
     let format = loaded.config.log_format;
-    let log_filter = LogFilter::set_up(&loaded.config.log, format)?;
+    let log = Log::set_up(&loaded.config.log, format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("relaybox-worker")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("the runtime cannot be started")?;
-    let ended = runtime.block_on(serve(args, open_files_max, loaded, &log_filter));
+    let ended = runtime.block_on(serve(args, open_files_max, loaded, &log));
     // Everything is durable: a thread that hangs in a read (a network file system) must not hold up the end.
     runtime.shutdown_timeout(END_TIMEOUT);
-    match ended {
-        // Whoever reads JSON finds the reason there, and nothing else among its lines.
-        Err(Failure::Other(error)) if format == LogFormat::Json => {
-            tracing::error!(error = sentence(&error), "the server has ended");
-            Err(Failure::Logged)
-        }
-        ended => ended,
-    }
+    ended.map_err(|error| {
+        // Through the log: where nobody reads it, the end must not wait for that either.
+        log.complain(format, &sentence(&error));
+        Failure::Logged
+    })
 }
 
 async fn serve(
     args: &ServeArgs,
     open_files_max: Option<u64>,
     loaded: Loaded,
-    log_filter: &LogFilter,
-) -> Result<(), Failure> {
+    log: &Log,
+) -> anyhow::Result<()> {
     // Before anything is written: a signal must find its handler.
     let mut signals = Signals::register().context("signals cannot be handled")?;
     warn(&loaded);
     let config = loaded.config.clone();
-    let running = server::start(loaded.config).await?;
-    announce(&running);
+    let running = server::start(loaded.config, log.dropped()).await?;
+    let announced = announce(&running);
     loop {
         match signals.next().await {
             Order::End => break,
             Order::Reload => {
                 if let Some(loaded) = load_again(args, open_files_max) {
-                    log_filter.change(&loaded.config.log);
+                    log.change(&loaded.config.log);
                     for name in config.fixed_changes(&loaded.config) {
                         tracing::warn!("setting {name} has changed: it counts from the next start");
                     }
@@ -96,6 +98,10 @@ async fn serve(
         }
     }
     running.shutdown().await;
+    // It ends without a value: whoever waits sees the other end go.
+    if let Some(announced) = announced {
+        let _ = announced.recv_timeout(OUTPUT_TIMEOUT);
+    }
     Ok(())
 }
 
@@ -124,8 +130,8 @@ fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
 }
 
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody
-/// reads serves all the same.
-fn announce(running: &Running) {
+/// reads serves all the same: the thread that prints may hang there. Its end shows at what is returned.
+fn announce(running: &Running) -> Option<Receiver<()>> {
     let mut lines = Vec::new();
     if let Some(FirstStart { token, login_url }) = &running.first_start {
         lines.push("The domain demo was made. Its project token, shown only this once:".to_owned());
@@ -137,12 +143,20 @@ fn announce(running: &Running) {
     lines.extend(metrics.map(|address| format!("metrics {address}/metrics")));
     let ready = running.addresses.iter();
     lines.extend(ready.map(|address| format!("ready {address}")));
-    for line in lines {
-        if let Err(error) = output::print(&line) {
+    let (end, ended) = channel();
+    let print = move || {
+        if let Err(error) = output::print(&lines.join("\n")) {
             tracing::warn!("{error:#}");
-            return;
         }
+        drop(end);
+    };
+    let started = ThreadBuilder::new()
+        .name("announce".to_owned())
+        .spawn(print);
+    if let Err(error) = &started {
+        tracing::warn!(%error, "nothing can be printed on standard output");
     }
+    started.is_ok().then_some(ended)
 }
 
 enum Order {

@@ -63,6 +63,14 @@ group! {
 }
 
 group! {
+    /// The log.
+    pub struct Log {
+        /// Lines of the log that were dropped because nobody read them, or because they could not be written.
+        lines_dropped: IntCounter = "relaybox_log_lines_dropped_total";
+    }
+}
+
+group! {
     /// The store.
     pub struct Store {
         /// Time to write a batch to the journal and sync it.
@@ -99,6 +107,8 @@ pub struct Metrics {
     pub sessions: Sessions,
     /// The store.
     pub store: Store,
+    /// The log.
+    pub log: Log,
     /// [`Sessions::messages_in`] by type.
     pub messages_in: ByType,
     /// [`Sessions::messages_out`] by type.
@@ -151,6 +161,7 @@ impl Metrics {
             messages_out: ByType::new(&sessions.messages_out, types),
             sessions,
             store: Store::register(&registry)?,
+            log: Log::register(&registry)?,
             registry,
         })
     }

@@ -1,0 +1,295 @@
+//! The server's standard error: a bounded queue and one thread that writes, so that nothing waits
+//! for whoever reads it (or does not: a full pipe, a terminal that was stopped, a full disk).
+//!
+//! Invariants: handing a line over never blocks on its reader; a line goes out whole or is counted as
+//! dropped; memory is at most twice [`BYTES_MAX`], that of what waits and that of what is being written.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder as ThreadBuilder;
+use std::time::Duration;
+
+/// Most bytes that wait; lines that find no room are dropped.
+const BYTES_MAX: usize = 1 << 20;
+
+/// Before a reader that takes nothing, and says so, is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where lines are handed over. Clones are one.
+#[derive(Clone)]
+pub(super) struct Outlet(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Something came into the queue, or went out.
+    changed: Condvar,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// A line found no room: none is taken before those that wait are being written, so that what
+    /// is missing is one gap.
+    is_full: bool,
+    /// The thread writes what it has taken.
+    is_writing: bool,
+    /// Dropped lines that nobody was told of.
+    untold: u64,
+}
+
+impl Outlet {
+    /// Starts the thread that writes to `out`. Once lines go out again behind some that were dropped, it
+    /// calls `tell` with their number.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(super) fn start(
+        out: impl Write + Send + 'static,
+        tell: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let outlet = Self(Arc::clone(&shared));
+        // Never joined: it may hang in a write for as long as the process lives.
+        ThreadBuilder::new()
+            .name("log".to_owned())
+            .spawn(move || shared.write_on(out, tell))?;
+        Ok(outlet)
+    }
+
+    /// Lines that were dropped so far.
+    pub(super) fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.0.dropped)
+    }
+
+    /// Hands over whole lines.
+    pub(super) fn push(&self, lines: &[u8]) {
+        let mut queue = self.0.queue();
+        queue.is_full |= queue.bytes.len() + lines.len() > BYTES_MAX;
+        if queue.is_full {
+            self.0.note_dropped(&mut queue, lines);
+        } else {
+            queue.bytes.extend_from_slice(lines);
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is written, but not longer than that.
+    pub(super) fn flush(&self, time: Duration) {
+        let queue = self.0.queue();
+        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
+        let waited = self.0.changed.wait_timeout_while(queue, time, is_busy);
+        drop(waited);
+    }
+}
+
+/// One line a call, as `tracing_subscriber` writes them.
+impl Write for Outlet {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_dropped(&self, queue: &mut Queue, lines: &[u8]) {
+        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        queue.untold += count;
+        self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn write_on(&self, mut out: impl Write, tell: impl Fn(u64)) {
+        let mut taken = Vec::new();
+        let mut flows = true;
+        loop {
+            let mut queue = self.queue();
+            queue.is_writing = false;
+            self.changed.notify_all();
+            let nothing_to_do =
+                |queue: &mut Queue| queue.bytes.is_empty() && !(flows && queue.untold > 0);
+            let waited = self.changed.wait_while(queue, nothing_to_do);
+            let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut queue.bytes, &mut taken);
+            queue.is_writing = true;
+            queue.is_full = false;
+            let untold = match flows {
+                true => std::mem::take(&mut queue.untold),
+                false => 0,
+            };
+            drop(queue);
+            if untold > 0 {
+                // It comes behind what was taken, where those lines would have been.
+                tell(untold);
+            }
+            if !taken.is_empty() {
+                let written = write(&mut out, &taken);
+                flows = written == taken.len();
+                self.note_dropped(&mut self.queue(), &taken[written..]);
+            }
+            taken.clear();
+        }
+    }
+}
+
+/// Writes all, or up to an error: how many bytes.
+fn write(out: &mut impl Write, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        match out.write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Who started this process has made the pipe a non-blocking one.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Writes what a test lets through: each write waits for its outcome.
+    struct Gate {
+        asked: Sender<Vec<u8>>,
+        outcomes: Receiver<io::Result<usize>>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.asked.send(bytes.to_vec()).unwrap();
+            self.outcomes.recv().unwrap()
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        outlet: Outlet,
+        asked: Receiver<Vec<u8>>,
+        outcomes: Sender<io::Result<usize>>,
+        told: Receiver<u64>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (asks, asked) = channel();
+            let (outcomes, to_gate) = channel();
+            let (tells, told) = channel();
+            let gate = Gate {
+                asked: asks,
+                outcomes: to_gate,
+            };
+            let outlet = Outlet::start(gate, move |lines| tells.send(lines).unwrap()).unwrap();
+            Self {
+                outlet,
+                asked,
+                outcomes,
+                told,
+            }
+        }
+
+        /// What the thread wants to write now.
+        fn asked(&self) -> String {
+            String::from_utf8(self.asked.recv_timeout(DEADLINE).unwrap()).unwrap()
+        }
+
+        fn answer(&self, outcome: io::Result<usize>) {
+            self.outcomes.send(outcome).unwrap();
+        }
+
+        /// Lets everything through that is written from now on, and waits for its end.
+        fn open(&self, first: usize) {
+            self.answer(Ok(first));
+            while !self.outlet.0.queue().bytes.is_empty() || self.outlet.0.queue().is_writing {
+                if let Ok(bytes) = self.asked.recv_timeout(Duration::from_millis(20)) {
+                    self.answer(Ok(bytes.len()));
+                }
+            }
+        }
+
+        fn dropped(&self) -> u64 {
+            self.outlet.dropped().load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn who_reads_nothing_holds_up_nobody_and_what_was_dropped_is_counted_and_told() {
+        let bench = Bench::new();
+        bench.outlet.push(b"first\n");
+        assert_eq!(bench.asked(), "first\n");
+        // The thread hangs in that write now, and these come all the same.
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        for _ in 0..1030 {
+            bench.outlet.push(&line);
+        }
+        assert_eq!(bench.dropped(), 6);
+        // A short one would find room, but not behind others that did not.
+        bench.outlet.push(b"short\n");
+        assert_eq!(bench.dropped(), 7);
+        assert!(bench.outlet.0.queue().bytes.len() <= BYTES_MAX);
+        // The end waits for so long and not longer.
+        bench.outlet.flush(Duration::from_millis(1));
+        assert!(bench.told.try_recv().is_err(), "told before it flows");
+        bench.open(6);
+        assert_eq!(bench.told.recv_timeout(DEADLINE).unwrap(), 7);
+        bench.outlet.push(b"later\n");
+        assert_eq!(bench.asked(), "later\n");
+        bench.open(6);
+        bench.outlet.flush(DEADLINE);
+        assert_eq!(bench.dropped(), 7);
+        assert!(bench.told.try_recv().is_err(), "told twice");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_dropped_and_told_once_it_can() {
+        let bench = Bench::new();
+        bench.outlet.push(b"one\ntwo\n");
+        assert_eq!(bench.asked(), "one\ntwo\n");
+        bench.answer(Ok(4));
+        assert_eq!(bench.asked(), "two\n");
+        bench.answer(Err(io::ErrorKind::StorageFull.into()));
+        bench.outlet.flush(DEADLINE);
+        assert_eq!(bench.dropped(), 1);
+        bench.outlet.push(b"three\n");
+        assert_eq!(bench.asked(), "three\n");
+        assert!(bench.told.try_recv().is_err(), "told before it flows");
+        bench.open(6);
+        assert_eq!(bench.told.recv_timeout(DEADLINE).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_is_tried_again_and_loses_nothing() {
+        let bench = Bench::new();
+        bench.outlet.push(b"one\n");
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted] {
+            assert_eq!(bench.asked(), "one\n");
+            bench.answer(Err(kind.into()));
+        }
+        assert_eq!(bench.asked(), "one\n");
+        bench.open(4);
+        assert_eq!(bench.dropped(), 0);
+    }
+}
