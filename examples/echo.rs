@@ -120,16 +120,18 @@ async fn talk(mut connection: Connection, stop: CancellationToken) {
     loop {
         let read = connection.queued_bytes() < QUEUED_BYTES_MAX;
         let event = tokio::select! {
-            () = stop.cancelled() => return connection.close(1001, "the server shuts down").await,
+            () = stop.cancelled() => return connection.close(1001, "the server shuts down", stop).await,
             event = poll_fn(|cx| connection.poll_event(cx, read)) => event,
         };
         match event {
             Event::Text(text) => writer::text(connection.queue(), &text),
             Event::Binary(payload) => writer::binary(connection.queue(), &payload),
             Event::Pong(_) | Event::Flushed => {}
-            Event::Close { code } => return connection.close(code.unwrap_or(1000), "").await,
+            Event::Close { code } => return connection.close(code.unwrap_or(1000), "", stop).await,
             Event::Violation(violation) => {
-                return connection.close(violation.code, &violation.reason).await;
+                return connection
+                    .close(violation.code, &violation.reason, stop)
+                    .await;
             }
             Event::Ended => return,
         }

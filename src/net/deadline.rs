@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::lingering::Seat;
 use super::places::Place;
 
 #[derive(Debug, Clone, Copy)]
@@ -84,11 +85,13 @@ impl Activity {
     }
 }
 
-/// A stream that reports its bytes and holds its connection's place, also after an upgrade.
+/// A stream that reports its bytes and holds its connection's place, also after an upgrade. Once its write side is
+/// shut it lingers: it ends as if its peer had ended it when somebody else needs the room.
 pub(super) struct Observed<S> {
     stream: Box<S>,
     activity: Activity,
-    _place: Place,
+    place: Place,
+    seat: Option<Seat>,
 }
 
 impl<S> Observed<S> {
@@ -97,7 +100,8 @@ impl<S> Observed<S> {
         Self {
             stream: Box::new(stream),
             activity,
-            _place: place,
+            place,
+            seat: None,
         }
     }
 }
@@ -108,6 +112,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(seat) = &mut self.seat
+            && seat.poll_lost(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
@@ -133,7 +142,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut *self.stream).poll_shutdown(cx))?;
+        if let Some(seat) = self.place.linger() {
+            self.seat = Some(seat);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

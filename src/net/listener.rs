@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Observed};
+use super::lingering::linger;
 use super::places::{Place, Places};
 use super::requests::{self, Asker};
 use super::tls::Tls;
@@ -126,7 +127,7 @@ impl Visit {
     async fn over_tls(self, stream: TcpStream, tls: Tls) {
         let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
             if speaks_plain_http(&stream).await? {
-                send_elsewhere(stream).await?;
+                send_elsewhere(stream, &self.stop).await?;
                 return Ok(None);
             }
             tls.acceptor().accept(stream).await.map(Some)
@@ -179,22 +180,15 @@ async fn speaks_plain_http(stream: &TcpStream) -> io::Result<bool> {
     Ok(first[0].is_ascii_uppercase())
 }
 
-/// Tells who speaks HTTP to the TLS port what is wrong; reads on a little, lest a reset swallow the answer.
-async fn send_elsewhere(mut stream: TcpStream) -> io::Result<()> {
+/// Tells who speaks HTTP to the TLS port what is wrong.
+async fn send_elsewhere(mut stream: TcpStream, stop: &CancellationToken) -> io::Result<()> {
     const TEXT: &str = "This port speaks https (and wss) only.\n";
-    const READS_MAX: usize = 16;
     let answer = format!(
         "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{TEXT}",
         TEXT.len()
     );
     stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    let mut discarded = [0; 1024];
-    for _ in 0..READS_MAX {
-        if stream.read(&mut discarded).await? == 0 {
-            break;
-        }
-    }
+    linger(&mut stream, stop).await;
     Ok(())
 }
 

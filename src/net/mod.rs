@@ -1,7 +1,7 @@
 //! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
 //!
 //! - [`listener`]: the accept loop and what one connection goes through.
-//! - `places`: room for connections, of all and of each address.
+//! - `places`: room for connections, of all and of each address; `lingering`: for those that are closed, and still read.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
@@ -16,6 +16,7 @@ pub mod client;
 mod deadline;
 pub mod inspect;
 mod issue;
+mod lingering;
 pub mod listener;
 mod places;
 pub mod probe;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::lingering::{Lingering, Seat};
 use crate::limits::{ConnectionPlace, Limit, Limits};
 use crate::metrics::{Gauge, Metrics};
 
@@ -12,6 +13,7 @@ use crate::metrics::{Gauge, Metrics};
 #[derive(Clone)]
 pub struct Places {
     permits: Arc<Semaphore>,
+    lingering: Arc<Lingering>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -19,9 +21,21 @@ pub struct Places {
 /// A connection's place, for as long as its socket is open.
 #[derive(Debug)]
 pub(super) struct Place {
-    _all: OwnedSemaphorePermit,
-    _of_address: ConnectionPlace,
+    /// `None` once it lingers.
+    all: Option<OwnedSemaphorePermit>,
+    of_address: ConnectionPlace,
+    lingering: Arc<Lingering>,
     open: Gauge,
+}
+
+impl Place {
+    /// From now on the connection is only read to its end: it no longer counts for its address, and who needs its
+    /// place among all gets it. `None` where that was said before.
+    pub(super) fn linger(&mut self) -> Option<Seat> {
+        let place = self.all.take()?;
+        self.of_address = ConnectionPlace::default();
+        Some(Lingering::enter(&self.lingering, place))
+    }
 }
 
 impl Drop for Place {
@@ -36,6 +50,7 @@ impl Places {
         let max = connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             permits: Arc::new(Semaphore::new(max)),
+            lingering: Arc::default(),
             limits,
             metrics,
         }
@@ -48,7 +63,8 @@ impl Places {
     /// A place for a connection from `peer`; those of a trusted proxy without TLS are counted where its requests say
     /// whom they are from.
     pub(super) fn enter(&self, peer: IpAddr, plain: bool) -> Option<Place> {
-        let Ok(all) = Arc::clone(&self.permits).try_acquire_owned() else {
+        let free = Arc::clone(&self.permits).try_acquire_owned().ok();
+        let Some(all) = free.or_else(|| self.lingering.take_oldest()) else {
             self.limits.note(Limit::Connections, &peer);
             return None;
         };
@@ -60,8 +76,9 @@ impl Places {
         let open = self.metrics.net.connections.clone();
         open.inc();
         Some(Place {
-            _all: all,
-            _of_address: of_address,
+            all: Some(all),
+            of_address,
+            lingering: Arc::clone(&self.lingering),
             open,
         })
     }

@@ -1,10 +1,11 @@
 //! HTTP/1.1 on one stream: hyper, the router, deadlines and the end.
 //!
-//! Never outlives its stop by more than a bound. Invariant: what hyper hands over at an upgrade is no longer touched.
+//! Never outlives its stop by more than a bound. Invariants: what hyper hands over at an upgrade is no longer touched;
+//! an answer that ends its connection is not lost to a client that still sends.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Observed};
+use super::lingering;
 use super::listener::NetOptions;
 use crate::limits::{Limits, Visitor};
 
@@ -93,21 +95,25 @@ pub(super) async fn answer<S>(
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
+    let mut connection = connection;
 
-    let mut in_time = InTime::new(connection.as_mut(), activity.clone(), options);
+    let mut in_time = InTime::new(&mut connection, activity.clone(), options);
     let rest = tokio::select! {
-        // Both are cancel-safe: the connection stays pinned here, the token keeps its state.
+        // Both are cancel-safe: the connection stays here, the token keeps its state.
         ended = &mut in_time => match ended {
             Ended::ByItself => {
                 activity.upgraded();
+                // What was upgraded has no parts left here.
+                if let Some(parts) = connection.into_parts() {
+                    lingering::linger(&mut parts.io.into_inner(), &stop).await;
+                }
                 return;
             }
             Ended::Late => LAST_WORDS_TIMEOUT,
         },
         () = stop.cancelled() => STOP_TIMEOUT,
     };
-    connection.as_mut().graceful_shutdown();
+    Pin::new(&mut connection).graceful_shutdown();
     // Whatever comes of it, the connection ends here.
     let _ = tokio::time::timeout(rest, connection).await;
     activity.upgraded();

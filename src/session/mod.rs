@@ -109,7 +109,10 @@ pub async fn open(
             let refused = &context.metrics.sessions.logins_refused;
             refused.with_label_values(&[name]).inc();
             counting::closed(&context.metrics, code, "server");
-            connection.close(reason.code(), &reason.text()).await;
+            // Its place among those of its address is for who comes next.
+            drop(place);
+            let stop = context.stop.clone();
+            connection.close(code, &reason.text(), stop).await;
         }
     }
 }

@@ -91,6 +91,7 @@ impl Session {
             // Before it is offline: who asks then is told of this end.
             self.conversation.services().left(&end);
             // The user is offline from now on, however long the peer takes to close.
+            let stop = self.conversation.services().context.stop.clone();
             drop(self.conversation);
             match end {
                 End::Close(reason) => {
@@ -99,9 +100,9 @@ impl Session {
                         reason = reason.name(),
                         "a session ends"
                     );
-                    connection.close(reason.code(), &reason.text()).await;
+                    connection.close(reason.code(), &reason.text(), stop).await;
                 }
-                End::Answer(code) => connection.close(code, "").await,
+                End::Answer(code) => connection.close(code, "", stop).await,
                 End::Gone => {}
             }
         }

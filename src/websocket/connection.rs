@@ -6,6 +6,7 @@
 //! keeps no buffer.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -13,6 +14,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::frame::Violation;
 use super::parser::{Incoming, Parser};
@@ -27,8 +30,12 @@ const READS_A_POLL_MAX: usize = 4;
 /// Encoded Pongs that wait for output; beyond it only the latest Ping is answered, as RFC 6455, 5.5.3 permits.
 const PONGS_BYTES_MAX: usize = 2 * 1024;
 
-/// How long an orderly close may take, from Close frame to end of stream.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a close may take, from its Close frame to the peer's end of the stream: a client that is at work reads
+/// and answers when it comes to it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may take once the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 thread_local! {
     static READ_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
@@ -163,25 +170,48 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Sends what is queued and a Close, waits for the peer's, and shuts the stream down, all within 2 s.
+    /// Sends what is queued and a Close, shuts the write side, and reads on until the peer ends the stream too, all
+    /// within 10 s, and within 2 s of `stop`.
     ///
-    /// Input is discarded meanwhile, and until the peer ends the stream too: closing a socket with unread input would
-    /// reset it, and the peer might never see the code (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
+    /// Input is discarded meanwhile, unseen: closing a socket with unread input would reset it, and the peer might
+    /// lose what it has not read yet, the code with it (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
     /// may have to close one day does not carry the room for it all its life.
-    pub fn close(mut self, code: u16, reason: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    pub fn close(
+        mut self,
+        code: u16,
+        reason: &str,
+        stop: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         writer::close(&mut self.queue, code, reason);
+        self.input = Vec::new();
+        self.parser = Parser::new(0, false);
         Box::pin(async move {
             if self.ended {
                 return;
             }
-            // An error or the deadline ends the connection just the same.
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-                std::future::poll_fn(|cx| self.poll_closing(cx)).await?;
-                std::future::poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
-                std::future::poll_fn(|cx| self.poll_discard(cx)).await
-            })
-            .await;
+            let stopped = async {
+                stop.cancelled().await;
+                sleep(STOP_TIMEOUT).await;
+            };
+            // However it goes, the connection ends with it.
+            tokio::select! {
+                _ = self.last_words() => {}
+                () = sleep(CLOSE_TIMEOUT) => {}
+                () = stopped => {}
+            }
         })
+    }
+
+    async fn last_words(&mut self) -> io::Result<()> {
+        // A peer that waits for room to write may have to be read before it reads.
+        let mut ended = false;
+        poll_fn(|cx| {
+            ended = ended || self.poll_discard(cx)?.is_ready();
+            self.poll_write_all(cx)
+        })
+        .await?;
+        poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
+        poll_fn(|cx| self.poll_discard(cx)).await
     }
 
     fn end(&mut self) -> Poll<Event> {
@@ -286,19 +316,15 @@ impl Connection {
         writer::pong(&mut self.pongs, ping);
     }
 
-    /// Writes all that is queued while discarding input; ready once that is flushed and the peer has closed too.
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let event = ready!(self.poll_event(cx, true));
-            if event == Event::Ended {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            if self.parser.is_closed() && self.queued_bytes() == 0 && self.batch.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
+    /// Ready once all that is queued is written and flushed.
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() || !self.batch.is_empty() {
+            ready!(self.poll_write(cx))?;
         }
+        Poll::Ready(Ok(()))
     }
 
+    /// Ready once the peer has ended the stream.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         with_read_buffer(|buffer| {
             for _ in 0..READS_A_POLL_MAX {

@@ -5,6 +5,7 @@
 mod certificates;
 mod deadlines;
 mod limits;
+mod lingering;
 mod tls;
 mod watch;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -82,7 +83,8 @@ impl Server {
                         "slow"
                     }),
                 )
-                .route("/ws", get(open));
+                .route("/ws", get(open))
+                .with_state(server.token.clone());
         server.tracker.spawn(serve(
             listener,
             tls,
@@ -110,7 +112,7 @@ impl Server {
 }
 
 /// An upgraded connection that is closed by its first message, or ends with its client.
-async fn open(mut request: Request) -> impl IntoResponse {
+async fn open(State(stop): State<CancellationToken>, mut request: Request) -> impl IntoResponse {
     let options = ConnectionOptions {
         message_bytes_max: 1024,
         binary: false,
@@ -120,7 +122,7 @@ async fn open(mut request: Request) -> impl IntoResponse {
             tokio::spawn(async move {
                 let mut connection = connection.await.unwrap();
                 std::future::poll_fn(|cx| connection.poll_event(cx, true)).await;
-                connection.close(1000, "bye").await;
+                connection.close(1000, "bye", stop).await;
             });
             response
         }

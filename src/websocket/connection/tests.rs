@@ -157,7 +157,7 @@ async fn blocked_output_neither_stops_reading_nor_piles_up_pongs() {
 async fn close_ends_as_soon_as_the_peer_has_answered() {
     let (mut client, mut connection) = connection(1 << 16);
     writer::text(connection.queue(), "last");
-    let closing = tokio::spawn(connection.close(4409, "replaced"));
+    let closing = tokio::spawn(connection.close(4409, "replaced", CancellationToken::new()));
     let mut seen = [0; 18];
     client.read_exact(&mut seen).await.unwrap();
     assert_eq!(&seen, b"\x81\x04last\x88\x0a\x11\x39replaced");
@@ -171,15 +171,42 @@ async fn close_ends_as_soon_as_the_peer_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_gives_a_silent_or_deaf_peer_two_seconds() {
-    for stream_bytes in [1 << 16, 1] {
-        let (client, connection) = connection(stream_bytes);
-        let started = Instant::now();
-        connection.close(1001, "the server shuts down").await;
-        let elapsed = started.elapsed();
-        assert!(elapsed >= CLOSE_TIMEOUT && elapsed < CLOSE_TIMEOUT * 2);
-        drop(client);
+async fn close_gives_a_silent_or_deaf_peer_ten_seconds_and_two_once_the_server_stops() {
+    let stopping = CancellationToken::new();
+    stopping.cancel();
+    for (stop, time) in [
+        (CancellationToken::new(), CLOSE_TIMEOUT),
+        (stopping, STOP_TIMEOUT),
+    ] {
+        for stream_bytes in [1 << 16, 1] {
+            let (client, connection) = connection(stream_bytes);
+            let started = Instant::now();
+            let reason = "the server shuts down";
+            connection.close(1001, reason, stop.clone()).await;
+            assert_eq!(started.elapsed().as_secs(), time.as_secs());
+            drop(client);
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_at_work_reads_everything_later_whatever_it_sent_meanwhile() {
+    // Smaller than what goes either way: each side blocks until the other reads.
+    let (mut client, mut connection) = connection(64);
+    writer::text(connection.queue(), "x".repeat(600));
+    let closing = tokio::spawn(connection.close(1011, "", CancellationToken::new()));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for n in 0..100u8 {
+        client.write_all(&frame(0x8a, &[n])).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    client.read_to_end(&mut seen).await.unwrap();
+    assert_eq!(seen.len(), 604 + 4);
+    assert_eq!(seen[604..], [0x88, 2, 0x03, 0xf3]);
+    client.write_all(&frame(0x8a, b"late")).await.unwrap();
+    assert!(!closing.is_finished());
+    drop(client);
+    closing.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +220,10 @@ async fn a_violation_is_told_before_the_end() {
     assert_eq!(violation.code, 1002);
     let started = Instant::now();
     let closing = tokio::spawn(async move {
-        connection.close(violation.code, &violation.reason).await;
+        let stop = CancellationToken::new();
+        connection
+            .close(violation.code, &violation.reason, stop)
+            .await;
     });
     let mut seen = Vec::new();
     client.read_to_end(&mut seen).await.unwrap();

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use proptest::{prop_assert, prop_assert_eq};
+use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::desk::{Desk, ManualTimer};
@@ -26,7 +27,7 @@ use crate::websocket::Connection;
 const INPUTS_MAX: usize = 3000;
 
 /// How long an orderly close may take.
-const CLOSE_MS: u64 = 2000;
+const CLOSE_MS: u64 = 10_000;
 
 /// Most bytes of an answer to a client's text.
 const ANSWER_BYTES_MAX: usize = 400;
@@ -275,9 +276,10 @@ impl Session {
                 return Ok(());
             };
             drop(conversation);
+            let stop = CancellationToken::new();
             let close = match end {
-                End::Close(reason) => connection.close(reason.code(), &reason.text()),
-                End::Answer(code) => connection.close(code, ""),
+                End::Close(reason) => connection.close(reason.code(), &reason.text(), stop),
+                End::Answer(code) => connection.close(code, "", stop),
                 End::Gone => return Ok(()),
             };
             self.stage = Stage::Closing(close, now_ms + CLOSE_MS);
