@@ -45,7 +45,7 @@ pub(super) fn copy(
     let (mut reader, size): (Box<dyn Read>, u64) = match part {
         Part::UpTo(end) if !rewritten && stream.is_compressed() => {
             let opened = uncompressed(files, from).map_err(io_error("cannot read", from))?;
-            (Box::new(opened.0), end)
+            (Box::new(opened), end)
         }
         Part::UpTo(end) if !rewritten => (Box::new(&source), end),
         _ => (Box::new(&source), found.len()),

@@ -37,13 +37,14 @@ pub(in crate::store) struct Bad<'a> {
     pub(in crate::store) cut_short: bool,
 }
 
-/// Hands over the pieces of a segment, in order, until `visit` wants no more.
+/// Hands over the pieces of a segment, in order, until `visit` wants no more; answers how many
+/// zeros stand behind a compressed one, which are no damage.
 pub(in crate::store) fn read(
     files: &dyn FileSystem,
     path: &Path,
     mut stream: SegmentStream,
     visit: &mut dyn FnMut(Piece<'_>) -> bool,
-) {
+) -> u64 {
     let header = *stream.header();
     let mut sequence = header.first_sequence;
     let (bad_from, why) = loop {
@@ -52,10 +53,10 @@ pub(in crate::store) fn read(
             Ok(Step::Frame(frame)) => {
                 sequence = sequence.max(frame.sequence.saturating_add(1));
                 if !visit(Piece::Frame(offset, frame)) {
-                    return;
+                    return 0;
                 }
             }
-            Ok(Step::End) => return,
+            Ok(Step::End) => return stream.padding_bytes(),
             Ok(Step::Bad) => break (offset, "no right frame is here".to_owned()),
             Err(error) => break (offset, error.to_string()),
         }
@@ -64,6 +65,7 @@ pub(in crate::store) fn read(
     let plain = plain(files, path);
     let rest = plain.bytes.get(bad_from as usize..).unwrap_or_default();
     search(rest, plain.whole, bad_from, &header, sequence, &why, visit);
+    0
 }
 
 /// As [`read`], of a segment whose header is lost: its frames say what it was.
@@ -169,7 +171,8 @@ pub(in crate::store) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
         whole,
     };
     let mut rest = found.bytes.as_slice();
-    while !rest.is_empty() && plain.bytes.len() < SEGMENT_BYTES_MAX as usize {
+    // Zeros at the end are padding.
+    while rest.iter().any(|byte| *byte != 0) && plain.bytes.len() < SEGMENT_BYTES_MAX as usize {
         let length = plain.unpack(rest);
         rest = rest.get(length..).unwrap_or_default();
     }

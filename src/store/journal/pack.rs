@@ -1,13 +1,15 @@
 //! The compressed form of a sealed segment.
 //!
 //! Its bytes in parts, each a zstd frame with its length and a checksum: damage to one loses no
-//! other.
+//! other. Zeros behind the last part are padding, as tools leave it that copy in blocks.
 
-use std::io::{self, BufWriter, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
+use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
+
 use super::super::files::{FileSystem, FileWriter};
-use super::segment::{SegmentName, is_compressed};
+use super::segment::{SegmentName, ZSTD_MAGIC, is_compressed};
 
 /// Fast enough to keep up with the committer on part of a core.
 const ZSTD_LEVEL: i32 = 1;
@@ -100,6 +102,88 @@ impl Packed<'_> {
     }
 }
 
+/// Reads the bytes of a compressed segment. What is wrong with it is said in our own words, as
+/// an error that has no number of the system's.
+pub(crate) struct Unpacker {
+    source: BufReader<Box<dyn Read + Send>>,
+    decoder: Decoder<'static>,
+    /// Whether the next byte of the source begins a part, or nothing.
+    between: bool,
+    padding_bytes: u64,
+}
+
+impl Unpacker {
+    /// Before the first part.
+    pub(crate) fn new(source: Box<dyn Read + Send>) -> io::Result<Self> {
+        Ok(Self {
+            source: BufReader::with_capacity(COMPARED_BYTES as usize, source),
+            decoder: Decoder::new()?,
+            between: true,
+            padding_bytes: 0,
+        })
+    }
+
+    /// How many zeros stand behind the last part, once that was read.
+    pub(crate) fn padding_bytes(&self) -> u64 {
+        self.padding_bytes
+    }
+
+    /// Between two parts: whether there is another one.
+    fn begin_part(&mut self) -> io::Result<bool> {
+        let first = self.source.fill_buf()?.first().copied();
+        if first == Some(ZSTD_MAGIC[0]) {
+            self.decoder.reinit()?;
+            self.between = false;
+            return Ok(true);
+        }
+        loop {
+            let rest = self.source.fill_buf()?;
+            if rest.iter().any(|byte| *byte != 0) {
+                return Err(io::Error::other(
+                    "what stands here is no part of the segment",
+                ));
+            }
+            let count = rest.len();
+            if count == 0 {
+                return Ok(false);
+            }
+            self.padding_bytes += count as u64;
+            self.source.consume(count);
+        }
+    }
+}
+
+impl Read for Unpacker {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        // What is unpacked already comes before what stands behind it may turn out to be damaged.
+        let mut is_drained = self.between;
+        while !bytes.is_empty() && (!self.between || self.begin_part()?) {
+            let packed = match is_drained {
+                true => self.source.fill_buf()?,
+                false => &[],
+            };
+            let at_end = is_drained && packed.is_empty();
+            is_drained = true;
+            let mut input = InBuffer::around(packed);
+            let mut output = OutBuffer::around(&mut *bytes);
+            let ran = self.decoder.run(&mut input, &mut output);
+            let left = ran.map_err(|_| {
+                io::Error::other("its compressed bytes are not as they were written")
+            })?;
+            let (read, made) = (input.pos(), output.pos());
+            self.source.consume(read);
+            self.between = left == 0;
+            if made > 0 {
+                return Ok(made);
+            }
+            if at_end && left > 0 {
+                return Err(io::Error::other("it is cut short"));
+            }
+        }
+        Ok(0)
+    }
+}
+
 /// Puts the compressed form in the place of a sealed segment.
 pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
     let path = name.path(dir);
@@ -110,7 +194,7 @@ pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) ->
     io::copy(&mut files.read_on(&path)?, &mut packer)?;
     let packed = packer.finish()?;
     // The journal is the truth: it is not replaced by anything that was not read back.
-    let mut unpacked = zstd::stream::Decoder::new(files.read_on(&packed.temporary)?)?;
+    let mut unpacked = Unpacker::new(files.read_on(&packed.temporary)?)?;
     if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
         return Err(io::Error::other("the compressed segment reads differently"));
     }
@@ -155,5 +239,47 @@ mod tests {
         assert_eq!(zstd::stream::decode_all(packed.as_slice()).unwrap(), bytes);
         let file = RealFileSystem.open(&name.path(dir.path())).unwrap();
         assert!(is_compressed(file.as_ref()).unwrap());
+    }
+
+    #[test]
+    fn zeros_behind_the_last_part_are_padding_and_nothing_else_is() {
+        let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).unwrap();
+        compressor.include_checksum(true).unwrap();
+        let unpack = |packed: Vec<u8>| {
+            let mut unpacker = Unpacker::new(Box::new(io::Cursor::new(packed))).unwrap();
+            let mut bytes = Vec::new();
+            let read = unpacker.read_to_end(&mut bytes);
+            (
+                bytes,
+                unpacker.padding_bytes(),
+                read.map_err(|e| e.to_string()).err(),
+            )
+        };
+        // So that the checksum of some ends in a zero, which is none of the padding.
+        for n in 0..600_u64 {
+            let part = format!("{n} frames").repeat(20).into_bytes();
+            let packed = compressor.compress(&part).unwrap();
+            let with = |more: &[u8]| unpack([packed.as_slice(), more].concat());
+            assert_eq!(with(&[]), (part.clone(), 0, None), "{n}");
+            let zeros = vec![0; 100_000];
+            assert_eq!(with(&zeros), (part.clone(), 100_000, None), "{n}");
+            let twice = [part.as_slice(), &part].concat();
+            assert_eq!(with(&packed), (twice.clone(), 0, None), "{n}");
+            let damaged = |more: &[&[u8]]| {
+                let (bytes, _, said) = with(&more.concat());
+                let said = said.expect("it is damaged");
+                assert!(bytes.starts_with(&part) && bytes.len() <= twice.len());
+                assert!(
+                    said.contains("no part") || said.contains("not as they"),
+                    "{said}"
+                );
+            };
+            damaged(&[b"rubbish"]);
+            damaged(&[b"(rubbish"]);
+            damaged(&[&zeros, b"x"]);
+            damaged(&[&zeros, &packed]);
+            let cut = unpack(packed[..packed.len() - 1].to_vec());
+            assert!(cut.2.is_some(), "{n}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::frame::{self, Frame};
+use super::pack::Unpacker;
 use super::segment::{HEADER_BYTES, SegmentHeader, ZSTD_MAGIC};
 use crate::store::api::OpenError;
 use crate::store::files::FileSystem;
@@ -20,9 +21,8 @@ const SEARCH_BYTES_MAX: usize = 256 << 20;
 
 /// A segment that is being read.
 pub(crate) struct SegmentStream {
-    source: Box<dyn Read + Send>,
+    source: Source,
     header: SegmentHeader,
-    compressed: bool,
     /// What was read; from `start` on it has not been left behind.
     buffer: Vec<u8>,
     start: usize,
@@ -53,11 +53,9 @@ impl SegmentStream {
     }
 
     fn try_open(files: &dyn FileSystem, path: &Path) -> io::Result<Self> {
-        let (source, compressed) = uncompressed(files, path)?;
         let mut stream = Self {
-            source,
+            source: uncompressed(files, path)?,
             header: SegmentHeader::default(),
-            compressed,
             buffer: Vec::new(),
             start: 0,
             offset: 0,
@@ -77,7 +75,15 @@ impl SegmentStream {
 
     /// Whether it is compressed, and with that sealed for good.
     pub(crate) fn is_compressed(&self) -> bool {
-        self.compressed
+        matches!(self.source, Source::Packed(_))
+    }
+
+    /// How many zeros stand behind it that do not count, once all of it was read.
+    pub(crate) fn padding_bytes(&self) -> u64 {
+        match &self.source {
+            Source::Packed(unpacker) => unpacker.padding_bytes(),
+            Source::Plain(_) => 0,
+        }
     }
 
     /// Bytes from the (uncompressed) beginning to behind the last frame that was handed out.
@@ -153,28 +159,42 @@ impl SegmentStream {
     }
 }
 
-/// The uncompressed bytes of a segment in either form, and whether it is compressed.
-pub(crate) fn uncompressed(
-    files: &dyn FileSystem,
-    path: &Path,
-) -> io::Result<(Box<dyn Read + Send>, bool)> {
+/// The uncompressed bytes of a segment in either form.
+pub(crate) enum Source {
+    /// It is not compressed.
+    Plain(Box<dyn Read + Send>),
+    /// It is.
+    Packed(Box<Unpacker>),
+}
+
+impl Read for Source {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(bytes),
+            Self::Packed(unpacker) => unpacker.read(bytes),
+        }
+    }
+}
+
+/// Opens a segment in either form.
+pub(crate) fn uncompressed(files: &dyn FileSystem, path: &Path) -> io::Result<Source> {
     let mut file = files.read_on(path)?;
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
     (&mut file)
         .take(ZSTD_MAGIC.len() as u64)
         .read_to_end(&mut magic)?;
     let compressed = magic == ZSTD_MAGIC;
-    let file = io::Cursor::new(magic).chain(file);
-    if compressed {
-        return Ok((Box::new(zstd::stream::Decoder::new(file)?), true));
-    }
-    Ok((Box::new(file), false))
+    let file = Box::new(io::Cursor::new(magic).chain(file));
+    Ok(match compressed {
+        true => Source::Packed(Box::new(Unpacker::new(file)?)),
+        false => Source::Plain(file),
+    })
 }
 
 /// Why a segment was not read: the disk's reason, or damage where the disk has none.
 pub(crate) fn unreadable(path: &Path, offset: u64, error: io::Error) -> OpenError {
     let path = path.to_owned();
-    // The decoder's own errors have no number of the system's.
+    // Those of damage have no number of the system's.
     if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::NotFound {
         return OpenError::Io {
             action: "cannot read",

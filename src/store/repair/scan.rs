@@ -164,7 +164,9 @@ impl Source {
         visit: &mut dyn FnMut(Piece<'_>) -> bool,
     ) {
         match self {
-            Self::Stream(stream) => segment::read(files, path, stream, visit),
+            Self::Stream(stream) => {
+                segment::read(files, path, stream, visit);
+            }
             Self::Headless(plain, header) => read_headless(&plain, &header, visit),
         }
     }
