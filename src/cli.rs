@@ -1,8 +1,9 @@
 //! The command line: reads it, runs one subcommand, and turns what came of it into an exit
 //! code and at most one sentence on standard error.
 //!
-//! Exit codes: 0 ended as asked, 2 bad usage or settings, 1 anything else. A broken standard
-//! output or error is an error, or nothing, but never a panic.
+//! Exit codes: 0 ended as asked, 2 bad usage or settings, 3 `check` found no damage, but the end
+//! may be missing, 1 anything else. A broken standard output or error is an error, or nothing,
+//! but never a panic.
 
 mod backup;
 mod check;
@@ -84,6 +85,8 @@ enum Command {
 enum Failure {
     /// The caller's doing: usage or settings. Exit code 2.
     Usage(String),
+    /// Nothing is damaged, but what came last may be missing. Exit code 3.
+    Short(String),
     /// Anything else. Exit code 1.
     Other(anyhow::Error),
     /// The log has said why. Exit code 1.
@@ -113,6 +116,10 @@ pub fn run() -> ExitCode {
         Err(Failure::Usage(sentence)) => {
             output::complain(&sentence);
             ExitCode::from(2)
+        }
+        Err(Failure::Short(sentence)) => {
+            output::complain(&sentence);
+            ExitCode::from(3)
         }
         Err(Failure::Other(error)) => {
             // With its causes, on one line.

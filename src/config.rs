@@ -219,6 +219,8 @@ fn read(path: &Path) -> std::io::Result<String> {
     if text.len() as u64 > limits::FILE_BYTES_MAX {
         return Err(std::io::Error::other("it is larger than 1 MiB"));
     }
+    // Tools that copy in blocks leave zeros behind it.
+    text.truncate(text.trim_end_matches('\0').len());
     Ok(text)
 }
 

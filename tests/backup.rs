@@ -353,7 +353,7 @@ async fn damage_never_gets_into_a_backup_and_is_mended_there() {
     let refused = home
         .cli_bare(&["restore", text(&dest), "--data", text(&nowhere)])
         .await;
-    refused.failure(1, &["now ends before frame"]);
+    refused.failure(1, &["the backup held everything before"]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use clap::Args;
 use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::{DataOnly, SettingArgs};
 use super::{Failure, operate, output};
-use crate::store::{self, CheckReport, IndexCondition, Loss, OpenError};
+use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +16,8 @@ Examples:
   relaybox check /mnt/backup/relaybox
   relaybox check --repair
 
-Exit code 0: whole; 1: damaged. With --repair (of a stopped server, or of a backup) everything
+Exit code 0: whole; 1: damaged; 3: nothing is damaged, but the newest segment is sealed, and what
+came behind it may be missing (a copy by a tool that leaves out files that change). With --repair (of a stopped server, or of a backup) everything
 that can be read is kept, and damaged files are moved into journal.damaged-1, -2 and so on.";
 
 /// The index's cache while it is verified.
@@ -46,7 +47,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     tell(&dir, &report)?;
     let fit = !matches!(report.index, IndexCondition::Unfit(_));
     if report.damage.is_empty() && (fit || !args.repair) {
-        return if fit { Ok(()) } else { Err(index_unfit()) };
+        return match (fit, is_short(&report)) {
+            (false, _) => Err(index_unfit()),
+            (true, true) => Err(Failure::Short(format!(
+                "what came last may be missing from {}",
+                dir.display()
+            ))),
+            (true, false) => Ok(()),
+        };
     }
     if !args.repair {
         return Err(damaged(&dir, &report));
@@ -72,6 +80,12 @@ fn check(dir: &Path) -> anyhow::Result<CheckReport> {
     })
 }
 
+/// Whether its end may be missing.
+fn is_short(report: &CheckReport) -> bool {
+    let mut notes = report.notes.iter();
+    notes.any(|note| matches!(note, Note::Sealed(_)))
+}
+
 fn damaged(dir: &Path, report: &CheckReport) -> Failure {
     let places = report.damage.len() as u64 + report.more_damage;
     Failure::Other(anyhow::anyhow!(
@@ -94,30 +108,29 @@ fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
         let more = count(report.more_damage);
         output::print(&format!("and so are {more} places more"))?;
     }
-    if report.torn_bytes > 0 {
-        output::print(&format!(
-            "behind the last frame stand {} that a crash left; nobody was told of them, and the \
-             next start cuts them off",
-            counted(report.torn_bytes, "byte")
-        ))?;
-    }
-    if report.incomplete {
-        output::print("the last backup into this place was interrupted; run it again")?;
+    // What is missing for sure stands among the damage.
+    let told = |note: &&Note| !matches!(note, Note::Missing { .. });
+    for note in report.notes.iter().filter(told) {
+        output::print(&note.to_string())?;
     }
     output::print(&match &report.index {
         IndexCondition::InUse => "a server runs: its index was not looked at".to_owned(),
         IndexCondition::Absent => {
-            "there is no index: it is made from the journal at the next start".to_owned()
+            "there is no index that could be used: it is made from the journal at the next start"
+                .to_owned()
+        }
+        IndexCondition::Copied => {
+            "the index came with a copy: it is made from the journal at the next start".to_owned()
         }
         IndexCondition::Fit => "the index is whole".to_owned(),
         IndexCondition::Unfit(why) => {
             format!("the index is not fit and is made anew at the next start: {why}")
         }
     })?;
-    let whole = if report.damage.is_empty() {
-        "is whole"
-    } else {
-        "has, as far as it can be read"
+    let whole = match (report.damage.is_empty(), is_short(report)) {
+        (true, false) => "is whole",
+        (true, true) => "is whole as far as it goes",
+        (false, _) => "has, as far as it can be read",
     };
     output::print(&format!(
         "{} {whole}: {}, {}, {}",

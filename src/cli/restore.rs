@@ -41,10 +41,8 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         data.display(),
         messages(restored.messages, restored.newest),
     ))?;
-    if !restored.complete {
-        output::hint(
-            "The backup was interrupted before its end: later messages may be missing from it.",
-        );
+    for note in &restored.notes {
+        output::hint(&format!("relaybox: warning: {note}"));
     }
     // So that the first start is a fast one, and whatever it would stumble over shows now. The
     // settings are those that came with the backup.

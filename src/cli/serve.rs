@@ -118,7 +118,7 @@ fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
             warn(&loaded);
             return Some(loaded);
         }
-        Err(Failure::Usage(sentence)) => {
+        Err(Failure::Usage(sentence) | Failure::Short(sentence)) => {
             tracing::error!("settings and certificates stay as they are: {sentence}");
         }
         Err(Failure::Other(error)) => {

@@ -46,6 +46,12 @@ pub(super) struct Site {
     pub(super) counts: bool,
 }
 
+/// Without its state, whatever stands in `db` counts for nothing.
+fn forget(site: &Site) -> std::io::Result<()> {
+    site.files.remove(&site.dir.join(IndexState::FILE))?;
+    site.files.sync_dir(&site.dir)
+}
+
 impl Builder {
     /// Takes up an index where its state says it is.
     pub(super) fn resume(site: Site, index: Index, state: IndexState) -> Result<Self, IndexError> {
@@ -68,10 +74,15 @@ impl Builder {
 
     /// Begins a new index in place of the old one, which is set aside.
     pub(super) fn anew(site: Site) -> Result<Self, BuildError> {
-        // Without its state, whatever stands in `db` counts for nothing.
-        site.files.remove(&site.dir.join(IndexState::FILE))?;
-        site.files.sync_dir(&site.dir)?;
+        forget(&site)?;
         place::set_aside(&site.dir)?;
+        Self::beside(site)
+    }
+
+    /// Begins a new index in place of the old one, which is of no use to anybody and may be
+    /// removed.
+    pub(super) fn in_place_of(site: Site) -> Result<Self, BuildError> {
+        forget(&site)?;
         Self::beside(site)
     }
 

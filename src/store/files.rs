@@ -14,6 +14,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+
 /// Keeps a lock file locked while it lives.
 pub(super) type LockGuard = Box<dyn Any + Send + Sync>;
 
@@ -38,6 +40,9 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// The whole of a small file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// When a file was made, in nanoseconds of Unix time, where the file system remembers that.
+    /// No tool that copies the file can make this the same, and a rename leaves it alone.
+    fn born_ns(&self, path: &Path) -> Option<u64>;
     /// Bytes that this user may still write to the file system of `dir`.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock on a file, made if need be; `None` where another holds it.
@@ -110,9 +115,20 @@ pub(super) fn replace(
     name: &str,
     bytes: &[u8],
 ) -> io::Result<()> {
+    replace_by(files, dir, name, |_| bytes.to_vec())
+}
+
+/// As [`replace`], with bytes that depend on when the file is made: see
+/// [`FileSystem::born_ns`].
+pub(super) fn replace_by(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+    bytes: impl FnOnce(Option<u64>) -> Vec<u8>,
+) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.new"));
     let file = files.create(&temporary)?;
-    file.write_all_at(bytes, 0)?;
+    file.write_all_at(&bytes(files.born_ns(&temporary)), 0)?;
     file.sync_data()?;
     drop(file);
     files.rename(&temporary, &dir.join(name))?;
@@ -177,6 +193,18 @@ impl FileSystem for RealFileSystem {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn born_ns(&self, path: &Path) -> Option<u64> {
+        let (how, what) = (AtFlags::empty(), StatxFlags::BTIME);
+        let found = rustix::fs::statx(CWD, path, how, what).ok()?;
+        let born = found.stx_btime;
+        let born_ns = u64::try_from(born.tv_sec)
+            .ok()?
+            .checked_mul(1_000_000_000)?;
+        let born_ns = born_ns.checked_add(born.tv_nsec.into())?;
+        let is_known = found.stx_mask & what.bits() != 0 && born_ns > 0;
+        is_known.then_some(born_ns)
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {

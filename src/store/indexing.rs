@@ -11,6 +11,7 @@ use super::api::OpenError;
 use super::breather::Breather;
 use super::files::{self, FileSystem};
 use super::index::{Index, IndexError, IndexState, guarded, syncing};
+use super::layout::io_error;
 use super::tail::Generation;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
@@ -101,9 +102,32 @@ pub(super) fn expect_fewer_cursors(
     save(files, dir, &fewer)
 }
 
-/// Writes the index's state.
+/// Writes the index's state, and with it when the file was made that holds it.
 pub(super) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> std::io::Result<()> {
-    files::replace(files, dir, IndexState::FILE, &state.encode())
+    files::replace_by(files, dir, IndexState::FILE, |born_ns| {
+        state.encode(born_ns)
+    })
+}
+
+/// An index's state as it was found.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) state: IndexState,
+    /// Whether the file is another one than that which was written: then the directory was copied
+    /// file by file, each at another moment. What was moved, or copied as a whole file system, is
+    /// none, and neither is anything where the file system does not remember when files were made.
+    pub(super) copied: bool,
+}
+
+/// Reads the index's state; `None` where there is none, or none that is right.
+pub(super) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>, OpenError> {
+    let path = dir.join(IndexState::FILE);
+    let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
+    let decoded = bytes.and_then(|bytes| IndexState::decode(&bytes));
+    Ok(decoded.map(|(state, born_ns)| Loaded {
+        state,
+        copied: born_ns.is_some() && born_ns != files.born_ns(&path),
+    }))
 }
 
 /// What generations are written into.

@@ -20,25 +20,37 @@ pub(super) const SWEEP_DUE: &str = "sweep.due";
 /// The journal of a restore that is not at its end: while it is there, nothing else counts.
 pub(super) const RESTORING: &str = "journal.restoring";
 
-/// Makes sure that a directory whose lock is held is one that this program may open, and
-/// gives a new one its version.
-pub(super) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+/// Makes sure that a directory whose lock is held is one that this program may open; whether it
+/// has a version.
+pub(super) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
     if dir.join(RESTORING).exists() {
         return Err(OpenError::HalfRestored(dir.to_owned()));
     }
-    if !check_version(files, dir)? {
-        let text = format!("{VERSION_NUMBER}\n");
-        put(files, dir, VERSION, text.as_bytes())?;
-    }
-    Ok(())
+    check_version(files, dir)
 }
 
-/// Whether the directory has a version; an error where it is not one that is known.
+/// Gives a directory its version. Not before it has a segment: so one that has a version and no
+/// segment has lost it, and one with neither is new.
+pub(super) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    put(
+        files,
+        dir,
+        VERSION,
+        format!("{VERSION_NUMBER}\n").as_bytes(),
+    )
+}
+
+/// Whether the directory has a version; an error where it is not one that is known. Zeros behind
+/// it are padding.
 pub(super) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
     let Some(found) = read(files, dir, VERSION)? else {
         return Ok(false);
     };
-    let number = std::str::from_utf8(&found).ok().map(str::trim);
+    let text = without_padding(&found).trim_ascii();
+    if text.is_empty() {
+        return Ok(false);
+    }
+    let number = std::str::from_utf8(text).ok();
     match number.and_then(|number| number.parse().ok()) {
         Some(VERSION_NUMBER) => Ok(true),
         Some(found) if found > VERSION_NUMBER => Err(OpenError::TooNew {
@@ -51,6 +63,12 @@ pub(super) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, 
             what: "it does not hold a version".to_owned(),
         }),
     }
+}
+
+/// A file's bytes without the zeros at its end, as tools leave them that copy in blocks.
+pub(super) fn without_padding(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    bytes.get(..end.map_or(0, |at| at + 1)).unwrap_or_default()
 }
 
 /// One of the small files; `None` where there is none.

@@ -54,7 +54,7 @@ pub use api::{
     StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
-pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Progress, check};
+pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
 

@@ -1,16 +1,17 @@
 //! Opens a data directory: takes its lock, recovers what is in it, makes it ready.
 //!
-//! The index is taken as it is after a clean close; else it is verified, and made anew
-//! from the journal if anything is wrong with it. The journal is never mended beyond
-//! cutting off a torn tail.
+//! The index is taken as it is after a clean close; else it is verified. It is made anew from
+//! the journal if anything is wrong with it, or if it came with a copy; before anything of it
+//! is touched, all of the journal is judged as `relaybox check` does. The journal is never
+//! mended beyond cutting off a torn tail.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::api::{OpenError, StoreOptions};
 use super::builder::{Builder, Site};
+use super::check::{Damage, Note, end_note, judge};
 use super::files::{FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
 use super::indexing::{self, BuildError};
@@ -49,7 +50,7 @@ pub(super) fn open(
         .lock(&lock_path)
         .map_err(io_error("cannot lock", &lock_path))?
         .ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
-    layout::prepare(files.as_ref(), dir)?;
+    let has_version = layout::prepare(files.as_ref(), dir)?;
     files
         .create_dir(&journal)
         .and_then(|()| files.sync_dir(dir))
@@ -67,25 +68,37 @@ pub(super) fn open(
     clear(files.as_ref(), &journal)?;
     let segments = list(files.as_ref(), &journal)?;
     let mark = check_headers(files.as_ref(), &journal, &segments)?;
-    let state = load_state(files.as_ref(), dir)?;
-    let had = state.as_ref().map_or(0, |state| state.messages);
-    if segments.is_empty() && (state.is_some() || holds_something(&site())) {
+    let loaded = indexing::load(files.as_ref(), dir)?;
+    let had = loaded.as_ref().map_or(0, |loaded| loaded.state.messages);
+    let was_there = || has_version || loaded.is_some() || holds_something(&site());
+    if segments.is_empty() && was_there() {
         return Err(OpenError::Damaged {
             path: journal,
             offset: 0,
             what: "its segments are missing".to_owned(),
         });
     }
-    let existing = match state {
-        Some(state) => existing(site(), state).map(Some),
+    let existing = match loaded {
+        Some(loaded) if loaded.copied => Err(IndexError::Copied.into()),
+        Some(loaded) => existing(site(), loaded.state).map(Some),
         None if segments.is_empty() => Ok(None),
         None => Err(BuildError::Index(IndexError::Damaged(
             "its state is missing, damaged or of another format".to_owned(),
         ))),
     };
+    let is_whole_at = |end: &End| {
+        let sealed = end.open.is_none();
+        end_note(files.as_ref(), dir, end.position.sequence, sealed)
+    };
     let (builder, end) = match existing {
-        Ok(Some(found)) => found,
-        Ok(None) => anew(site())?,
+        Ok(Some((builder, end))) => {
+            tell(is_whole_at(&end)?);
+            if !has_version {
+                tell([Note::NoVersion]);
+            }
+            (builder, end)
+        }
+        Ok(None) => anew(site(), false)?,
         Err(BuildError::Journal(error)) => return Err(error),
         Err(BuildError::Surroundings(source)) => {
             return Err(OpenError::Io {
@@ -95,11 +108,19 @@ pub(super) fn open(
             });
         }
         Err(error) => {
+            let report = judge(files.as_ref(), dir, None, &|_, _| {})?;
+            if let Some(Damage { path, offset, what }) = report.damage.into_iter().next() {
+                return Err(OpenError::Damaged { path, offset, what });
+            }
             tracing::warn!(%error, "the index is not fit and is made anew from the journal");
-            let found = anew(site())?;
+            // What is torn is told of when it was cut off.
+            let notes = report.notes.into_iter();
+            tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
+            let copied = matches!(error, BuildError::Index(IndexError::Copied));
+            let found = anew(site(), !copied)?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
-            if messages < had {
+            if messages < had && !copied {
                 let missing = had - messages;
                 tracing::error!(
                     missing,
@@ -136,6 +157,9 @@ pub(super) fn open(
     builder.state.clean = None;
     indexing::save(files.as_ref(), dir, &builder.state)
         .map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
+    if !has_version {
+        layout::put_version(files.as_ref(), dir)?;
+    }
     Ok(Opened {
         lock,
         builder,
@@ -174,11 +198,20 @@ fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError>
     Ok((builder, end))
 }
 
-/// Makes the index anew.
-fn anew(site: Site) -> Result<(Builder, End), OpenError> {
+fn tell(notes: impl IntoIterator<Item = Note>) {
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+}
+
+/// Makes the index anew; `kept`: the one that is there is set aside.
+fn anew(site: Site, kept: bool) -> Result<(Builder, End), OpenError> {
     let dir = site.dir.clone();
     let made = index::guarded(|| {
-        let mut builder = Builder::anew(site)?;
+        let mut builder = match kept {
+            true => Builder::anew(site)?,
+            false => Builder::in_place_of(site)?,
+        };
         let outcome = builder.replay(None, &|| false)?;
         Ok::<_, BuildError>((builder, outcome))
     });
@@ -198,13 +231,4 @@ fn anew(site: Site) -> Result<(Builder, End), OpenError> {
         Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
     }
-}
-
-pub(super) fn load_state(
-    files: &dyn FileSystem,
-    dir: &Path,
-) -> Result<Option<IndexState>, OpenError> {
-    let path = dir.join(IndexState::FILE);
-    let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
-    Ok(bytes.and_then(|bytes| IndexState::decode(&bytes)))
 }

@@ -9,9 +9,9 @@ use std::path::Path;
 use super::api::OpenError;
 use super::check::known;
 use super::files::{FileSystem, RealFileSystem};
+use super::indexing;
 use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
 use super::layout::{self, io_error};
-use super::open::load_state;
 use super::record::{self, Record};
 use crate::model::MsgId;
 
@@ -48,7 +48,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     }
     let segments = list(files, &journal)?;
     check_headers(files, &journal, &segments)?;
-    let state = load_state(files, dir)?;
+    let state = indexing::load(files, dir)?.map(|loaded| loaded.state);
     let mut found = Found::default();
     match segments.as_slice() {
         [] => {}

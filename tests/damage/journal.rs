@@ -329,12 +329,14 @@ async fn a_damaged_journal_is_named_and_nothing_wrong_is_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_where_nobody_reads_is_found_in_time() {
-    let sample = Sample::make().await;
-    let home = Arc::new(Home::new());
-    copy(&sample.server.home.path("Clean"), &home.data());
-    let journal = Journal::of(&home.data(), &sample.other.home.data());
+    let Sample {
+        mut server, other, ..
+    } = Sample::make().await;
+    // Where it was written: of a copy the whole journal is read at the first start.
+    server.stop().await;
+    let journal = Journal::of(&server.home.data(), &other.home.data());
     let files = flip(journal.middle(), 50);
-    let mut server = Server::attempt(home, options()).await.unwrap();
+    server.spawn().await;
     server.excuse_index();
     common::until("the damage is named", async || {
         let said = server.stderr();

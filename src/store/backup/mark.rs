@@ -31,13 +31,32 @@ impl Mark {
         }
     }
 
-    /// `None` where there is none; one that cannot be read says nothing.
+    /// Reads the file; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not say what it should.
     pub(in crate::store) fn read(
         files: &dyn FileSystem,
         dir: &Path,
     ) -> Result<Option<Self>, OpenError> {
-        let bytes = layout::read(files, dir, BACKUP)?;
-        Ok(bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default()))
+        let Some(bytes) = layout::read(files, dir, BACKUP)? else {
+            return Ok(None);
+        };
+        let mark = serde_json::from_slice(layout::without_padding(&bytes));
+        mark.map(Some).map_err(|_| OpenError::Damaged {
+            path: dir.join(BACKUP),
+            offset: 0,
+            what: "it does not say how far the backup reaches".to_owned(),
+        })
+    }
+
+    /// Says, where there is one, that the backup has not come to its end, and holds nothing for
+    /// sure.
+    pub(in crate::store) fn forget(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+        match layout::read(files, dir, BACKUP)? {
+            Some(_) => Self::default().write(files, dir),
+            None => Ok(()),
+        }
     }
 
     /// Writes the file.
@@ -65,7 +84,13 @@ mod tests {
         };
         mark.write(&RealFileSystem, dir.path()).unwrap();
         assert_eq!(read(), Some(mark));
-        std::fs::write(dir.path().join(BACKUP), "rubbish").unwrap();
-        assert_eq!(read(), Some(Mark::default()));
+        let text = std::fs::read(dir.path().join(BACKUP)).unwrap();
+        let behind = |more: &[u8]| {
+            let bytes = [text.as_slice(), more].concat();
+            std::fs::write(dir.path().join(BACKUP), bytes).unwrap();
+            Mark::read(&RealFileSystem, dir.path())
+        };
+        assert_eq!(behind(&[0; 4000]).unwrap(), Some(mark));
+        assert!(matches!(behind(b"x"), Err(OpenError::Damaged { .. })));
     }
 }

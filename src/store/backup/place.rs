@@ -38,7 +38,11 @@ impl Place {
                 dir: dir.to_owned(),
             });
         }
-        let mark = Mark::read(files, dest)?;
+        let mark = match Mark::read(files, dest) {
+            // The next run mends it.
+            Err(OpenError::Damaged { .. }) => Some(Mark::default()),
+            read => read?,
+        };
         for entry in entries(dest)? {
             let known = [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE, BACKUP];
             let known = known.contains(&entry.trim_end_matches(TEMPORARY))

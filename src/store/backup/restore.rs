@@ -8,12 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::api::OpenError;
-use super::super::check::{CheckReport, Damage, Progress, check_journal, known, segments};
+use super::super::check::{CheckReport, Damage, Note, Progress, judge, known, segments};
 use super::super::files::{FileSystem, RealFileSystem};
 use super::super::journal::SegmentStream;
 use super::super::layout::{self, io_error};
 use super::copy::{Part, copy};
-use super::mark::Mark;
 use super::place::entries;
 use super::take_along;
 use crate::model::MsgId;
@@ -46,18 +45,6 @@ pub enum RestoreError {
         /// The first.
         first: Damage,
     },
-    /// Its end is missing.
-    #[error(
-        "the backup {src} held everything before frame {then}, and now ends before frame {now}"
-    )]
-    Short {
-        /// The backup.
-        src: PathBuf,
-        /// How far it reached,
-        then: u64,
-        /// and how far it does.
-        now: u64,
-    },
 }
 
 /// What a restore did.
@@ -69,8 +56,8 @@ pub struct Restored {
     pub messages: u64,
     /// The newest of them.
     pub newest: MsgId,
-    /// Whether the backup's last run came to its end; a plain copy does not say.
-    pub complete: bool,
+    /// What there is to know of the backup.
+    pub notes: Vec<Note>,
 }
 
 /// Verifies the backup `src` and copies it into the new data directory `dir`.
@@ -86,8 +73,13 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     let _src_held = layout::hold(src)?;
     check_empty(dir)?;
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
-    let report = check_journal(files, src, None, &bytes)?;
-    let complete = check_whole(files, src, &report)?;
+    let report = judge(files, src, None, &bytes)?;
+    if let Some(first) = report.damage.first() {
+        return Err(RestoreError::Damaged {
+            places: report.damage.len() as u64 + report.more_damage,
+            first: first.clone(),
+        });
+    }
 
     let restoring = dir.join(layout::RESTORING);
     files
@@ -119,7 +111,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         segments: report.segments,
         messages: report.messages,
         newest: report.newest,
-        complete,
+        notes: report.notes,
     })
 }
 
@@ -148,31 +140,6 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
         }),
         None => Ok(()),
     }
-}
-
-/// Whether the backup's last run came to its end.
-fn check_whole(
-    files: &dyn FileSystem,
-    src: &Path,
-    report: &CheckReport,
-) -> Result<bool, RestoreError> {
-    if let Some(first) = report.damage.first() {
-        return Err(RestoreError::Damaged {
-            places: report.damage.len() as u64 + report.more_damage,
-            first: first.clone(),
-        });
-    }
-    let Some(mark) = Mark::read(files, src)? else {
-        return Ok(true);
-    };
-    if mark.sequence > report.end.sequence {
-        return Err(RestoreError::Short {
-            src: src.to_owned(),
-            then: mark.sequence,
-            now: report.end.sequence,
-        });
-    }
-    Ok(mark.complete)
 }
 
 fn copy_journal(

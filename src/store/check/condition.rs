@@ -10,37 +10,25 @@ use super::super::checkpoint::retire;
 use super::super::files::FileSystem;
 use super::super::index::{Index, IndexError, IndexState, place};
 use super::super::indexing;
-use super::super::open::load_state;
 use super::{CheckReport, IndexCondition};
-use crate::store::layout::{self, io_error};
+use crate::store::layout::io_error;
 
-/// Looks at the index, and adds to `report` what it says of it, and what it knows of the
-/// journal that is missing.
+/// Looks at the index, and adds to `report` what it says of it.
 pub(super) fn check_index(
     files: &dyn FileSystem,
     dir: &Path,
     cache_bytes: u64,
     report: &mut CheckReport,
 ) -> Result<(), OpenError> {
-    let Some(state) = load_state(files, dir)? else {
-        let stands = dir.join(IndexState::FILE).exists();
-        report.index = match stands {
-            true => IndexCondition::Unfit("its state cannot be read".to_owned()),
-            false => IndexCondition::Absent,
-        };
+    let Some(found) = indexing::load(files, dir)? else {
+        // It counts for nothing without a state.
+        report.index = IndexCondition::Absent;
         return Ok(());
     };
-    if state.position.sequence > report.end.sequence && report.damage.is_empty() {
-        let what = format!(
-            "it ends before frame {}, but the index has everything before frame {}: the newest \
-             messages are missing from it",
-            report.end.sequence, state.position.sequence
-        );
-        report.damage.push(super::Damage {
-            path: dir.join(layout::JOURNAL),
-            offset: 0,
-            what,
-        });
+    let state = found.state;
+    if found.copied {
+        report.index = IndexCondition::Copied;
+        return Ok(());
     }
     report.index = match verify(dir, cache_bytes, &state) {
         Ok(highest) if highest > report.newest.0.max(state.last_id) => {

@@ -4,17 +4,20 @@
 //! memory for one segment at most, and only where it is damaged.
 
 mod condition;
+mod note;
 pub(super) mod segment;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use note::Note;
 pub(super) use walk::{Next, Walk};
 
 use super::api::OpenError;
 use super::backup::Mark;
 use super::files::{FileSystem, RealFileSystem};
+use super::indexing;
 use super::journal::{SegmentName, SegmentStream};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
@@ -49,6 +52,8 @@ pub enum IndexCondition {
     InUse,
     /// There is none: it is made at the next start.
     Absent,
+    /// It came with a copy, and is not looked at: it is made anew at the next start.
+    Copied,
     /// It is right.
     Fit,
     /// It is made anew at the next start, for this reason.
@@ -68,11 +73,12 @@ pub struct CheckReport {
     pub newest: MsgId,
     /// Behind the last right frame.
     pub end: JournalEnd,
-    /// Bytes behind it that a crash left: nobody was told of them, and the next start cuts
-    /// them off.
+    /// Bytes behind it that a crash left.
     pub torn_bytes: u64,
-    /// Of a backup: its last run was interrupted, and it holds less than it might.
-    pub incomplete: bool,
+    /// Whether the newest segment is one that nobody writes on any more.
+    pub sealed: bool,
+    /// What there is to know beside the damage.
+    pub notes: Vec<Note>,
     /// All that is wrong with the journal.
     pub damage: Vec<Damage>,
     /// What is wrong beyond that, and not in the list.
@@ -102,20 +108,17 @@ pub fn check(
         Some(_) => None,
         None => Some(layout::hold(dir)?),
     };
-    let mut report = check_journal(&files, dir, end, progress)?;
-    if let Some(mark) = Mark::read(&files, dir)? {
-        report.incomplete = !mark.complete;
-        if mark.sequence > report.end.sequence && report.damage.is_empty() {
-            let what = format!(
-                "it ends before frame {}, but the backup held everything before frame {}",
-                report.end.sequence, mark.sequence
-            );
-            report.damage.push(Damage {
-                path: dir.join(layout::JOURNAL),
-                offset: 0,
-                what,
-            });
-        }
+    let mut report = judge(&files, dir, end, progress)?;
+    let missing = report
+        .notes
+        .iter()
+        .find(|note| matches!(note, Note::Missing { .. }));
+    if let Some(missing) = missing {
+        report.damage.push(Damage {
+            path: dir.join(layout::JOURNAL),
+            offset: 0,
+            what: missing.to_string(),
+        });
     }
     if held.is_some() {
         condition::check_index(&files, dir, cache_bytes, &mut report)?;
@@ -123,15 +126,91 @@ pub fn check(
     Ok(report)
 }
 
+/// Reads the journal, and holds against it what else says how far it should reach. By what comes
+/// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
+/// so the three agree. `end` as for [`check`].
+pub(super) fn judge(
+    files: &dyn FileSystem,
+    dir: &Path,
+    end: Option<JournalEnd>,
+    progress: Progress<'_>,
+) -> Result<CheckReport, OpenError> {
+    let mut report = check_journal(files, dir, end, progress)?;
+    if !layout::check_version(files, dir)? {
+        report.notes.push(Note::NoVersion);
+    }
+    if report.torn_bytes > 0 {
+        report.notes.push(Note::Torn(report.torn_bytes));
+    }
+    // What a running server writes on may have been sealed since.
+    let sealed = report.sealed && end.is_none();
+    match end_note(files, dir, report.end.sequence, sealed) {
+        Ok(note) => report.notes.extend(note),
+        Err(OpenError::Damaged { path, offset, what }) => {
+            if report.damage.is_empty() {
+                report.damage.push(Damage { path, offset, what });
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    let ends = report.end.sequence;
+    let ahead = match indexing::load(files, dir)? {
+        Some(found) if end.is_none() && report.damage.is_empty() => {
+            let indexed = found.state.position.sequence;
+            (indexed > ends).then_some((found.copied, indexed))
+        }
+        _ => None,
+    };
+    match ahead {
+        Some((false, indexed)) => report.notes.push(Note::Missing { ends, indexed }),
+        Some((true, _)) if !sealed => report.notes.push(Note::IndexCopiedLater),
+        _ => {}
+    }
+    Ok(report)
+}
+
+/// What there is to know of the end of a journal that reaches up to the frame `reached`.
+///
+/// # Errors
+/// It is a backup that held more, or one that does not say what it held: that is damage.
+pub(super) fn end_note(
+    files: &dyn FileSystem,
+    dir: &Path,
+    reached: u64,
+    sealed: bool,
+) -> Result<Option<Note>, OpenError> {
+    let journal = dir.join(layout::JOURNAL);
+    match Mark::read(files, dir)? {
+        Some(mark) if mark.sequence > reached => Err(OpenError::Damaged {
+            path: journal,
+            offset: 0,
+            what: format!(
+                "it ends before frame {reached}, but the backup held everything before frame {}",
+                mark.sequence
+            ),
+        }),
+        Some(mark) if !mark.complete => Ok(Some(Note::Interrupted)),
+        None if sealed => {
+            let newest = segments(files, &journal)?.pop();
+            Ok(newest.map(|newest| Note::Sealed(newest.path(&journal))))
+        }
+        // A backup knows that it has everything.
+        _ => Ok(None),
+    }
+}
+
 /// Refuses what is no data directory of a known version.
 pub(super) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
     if dir.join(layout::RESTORING).exists() {
         return Err(OpenError::HalfRestored(dir.to_owned()));
     }
-    match layout::check_version(files, dir)? {
-        true => Ok(()),
-        false => Err(OpenError::Missing(dir.to_owned())),
-    }
+    let journal = dir.join(layout::JOURNAL);
+    // Without the version its segments say what it is.
+    let is_one = layout::check_version(files, dir)?
+        || (journal.is_dir() && !segments(files, &journal)?.is_empty());
+    is_one
+        .then_some(())
+        .ok_or_else(|| OpenError::Missing(dir.to_owned()))
 }
 
 /// Reads the journal only.
@@ -147,7 +226,7 @@ pub(super) fn check_journal(
         // Those behind it were begun since.
         names.retain(|name| name.number <= end.segment);
     }
-    let sizes = sizes(&journal, &names)?;
+    let sizes = sizes(&journal, &names);
     let all: u64 = sizes.iter().sum();
     let mut walk = Walk::new(files);
     walk.journal = mark(files, &journal, &names);
@@ -192,11 +271,11 @@ fn mark(files: &dyn FileSystem, journal: &Path, names: &[SegmentName]) -> Option
     most.map(|(journal, _)| journal)
 }
 
-fn sizes(journal: &Path, names: &[SegmentName]) -> Result<Vec<u64>, OpenError> {
+/// Only for telling how far the work is.
+fn sizes(journal: &Path, names: &[SegmentName]) -> Vec<u64> {
     let size = |name: &SegmentName| {
-        let path = name.path(journal);
-        let metadata = std::fs::metadata(&path);
-        Ok(metadata.map_err(io_error("cannot read", &path))?.len())
+        let metadata = std::fs::metadata(name.path(journal));
+        metadata.map_or(0, |metadata| metadata.len())
     };
     names.iter().map(size).collect()
 }

@@ -7,7 +7,7 @@ use super::super::files::FileSystem;
 use super::super::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
 use super::super::record::{self, Record};
 use super::segment::{self, Bad, FIRST_FRAME, Piece};
-use super::{CheckReport, Damage, IndexCondition, JournalEnd};
+use super::{CheckReport, Damage, IndexCondition, JournalEnd, Note};
 use crate::model::MsgId;
 
 /// Kept in a report; beyond it they are only counted.
@@ -60,7 +60,8 @@ impl<'a> Walk<'a> {
                 newest: MsgId::ZERO,
                 end,
                 torn_bytes: 0,
-                incomplete: false,
+                sealed: false,
+                notes: Vec::new(),
                 damage: Vec::new(),
                 more_damage: 0,
                 index: IndexCondition::InUse,
@@ -112,6 +113,7 @@ impl<'a> Walk<'a> {
                 return self.unreadable(path, error);
             }
         };
+        self.report.sealed = stream.is_compressed();
         let header = *stream.header();
         let fits = self.fits(name, path, &header);
         let stop = match next {
@@ -131,7 +133,10 @@ impl<'a> Walk<'a> {
             may_be_torn: last_until.is_some() && !stream.is_compressed(),
             ..Scan::default()
         };
-        segment::read(self.files, path, stream, &mut |piece| scan.piece(piece));
+        let padding = segment::read(self.files, path, stream, &mut |piece| scan.piece(piece));
+        if padding > 0 {
+            self.padded(path);
+        }
         scan.finish(&header);
         for (offset, what) in scan.damage {
             self.damage(path, offset, what);
@@ -152,6 +157,17 @@ impl<'a> Walk<'a> {
             self.report.newest = self.report.newest.max(MsgId(scan.newest));
             self.report.end.sequence = self.expected.unwrap_or(scan.at);
         }
+    }
+
+    fn padded(&mut self, path: &Path) {
+        for note in &mut self.report.notes {
+            if let Note::Padded { files, .. } = note {
+                *files += 1;
+                return;
+            }
+        }
+        let first = path.to_owned();
+        self.report.notes.push(Note::Padded { files: 1, first });
     }
 
     /// Notes the segments that should stand before this one.

@@ -56,6 +56,9 @@ pub(super) enum IndexError {
     /// A stored value is not what it must be.
     #[error("{0}")]
     Damaged(String),
+    /// It came with a copy of the data directory, and each of its files is of another moment.
+    #[error("it was copied file by file")]
+    Copied,
     /// sled gave up in a panic.
     #[error("the index panicked")]
     Panicked,
@@ -88,7 +91,9 @@ impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Damaged(what) => Self::Damaged(what),
-            IndexError::Sled(_) | IndexError::Panicked => Self::Index(error.to_string()),
+            IndexError::Sled(_) | IndexError::Copied | IndexError::Panicked => {
+                Self::Index(error.to_string())
+            }
         }
     }
 }

@@ -59,22 +59,31 @@ impl IndexState {
         }
     }
 
-    /// The bytes of the file: magic, CRC32C of the rest, bincode.
-    pub(in crate::store) fn encode(&self) -> Vec<u8> {
-        let body = bincode::encode_to_vec(self, CODING)
-            .expect("a vector takes all bytes and the types have no failing encoder");
+    /// The bytes of the file: magic, CRC32C of the rest, bincode. `born_ns`: when the file that
+    /// they are written to was made, if its file system tells that.
+    pub(in crate::store) fn encode(&self, born_ns: Option<u64>) -> Vec<u8> {
+        const INFALLIBLE: &str = "a vector takes all bytes and the types have no failing encoder";
+        let mut body = bincode::encode_to_vec(self, CODING).expect(INFALLIBLE);
+        if born_ns.is_some() {
+            body.extend(bincode::encode_to_vec(born_ns, CODING).expect(INFALLIBLE));
+        }
         let crc = crc32c::crc32c(&body).to_le_bytes();
         [MAGIC.as_slice(), &crc, &body].concat()
     }
 
-    /// Reads the file; `None` where it is not right.
-    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads the file, and when it was made as it says itself; `None` where it is not right.
+    /// Zeros behind it are padding.
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<(Self, Option<u64>)> {
         let (crc, body) = bytes.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
-        if crc32c::crc32c(body).to_le_bytes() != *crc {
-            return None;
-        }
         let (state, used) = bincode::decode_from_slice(body, CODING).ok()?;
-        (used == body.len()).then_some(state)
+        // Nothing more stands in what earlier versions wrote, and neither does a 1 in padding.
+        let (born_ns, more) = match body.get(used) {
+            Some(1) => bincode::decode_from_slice(&body[used..], CODING).ok()?,
+            _ => (None, 0),
+        };
+        let (body, padding) = body.split_at(used + more);
+        let right = crc32c::crc32c(body).to_le_bytes() == *crc;
+        (right && padding.iter().all(|byte| *byte == 0)).then_some((state, born_ns))
     }
 }
 
@@ -103,12 +112,25 @@ mod tests {
         let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
         let golden = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
-        assert_eq!(state.encode(), golden);
-        assert_eq!(IndexState::decode(&golden), Some(state));
-        for at in 0..golden.len() {
-            let mut bad = golden.clone();
-            bad[at] ^= 1;
-            assert_eq!(IndexState::decode(&bad), None, "byte {at}");
+        assert_eq!(state.encode(None), golden);
+        assert_eq!(IndexState::decode(&golden), Some((state.clone(), None)));
+        let body = [body.as_slice(), &[1, 251, 0x34, 0x12]].concat();
+        let crc = crc32c::crc32c(&body).to_le_bytes();
+        let born = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
+        assert_eq!(state.encode(Some(0x1234)), born);
+        assert_eq!(IndexState::decode(&born), Some((state, Some(0x1234))));
+        for golden in [golden, born] {
+            for at in 0..golden.len() {
+                let mut bad = golden.clone();
+                bad[at] ^= 1;
+                assert_eq!(IndexState::decode(&bad), None, "byte {at}");
+                assert_eq!(IndexState::decode(&golden[..at]), None, "cut at {at}");
+            }
+            let behind = |more: &[u8]| IndexState::decode(&[golden.as_slice(), more].concat());
+            assert_eq!(behind(&[0; 5000]), IndexState::decode(&golden));
+            for more in [b"\0\0x".as_slice(), b"x", &[1], &[1, 7]] {
+                assert_eq!(behind(more), None);
+            }
         }
     }
 }

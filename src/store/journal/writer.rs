@@ -59,6 +59,9 @@ pub(crate) struct Writer {
     /// making failed half-way is replaced and never stands beside another of its number.
     planned: Option<SegmentName>,
     retry_at: Option<Instant>,
+    /// Sealed, and not told of yet: not before the next one stands. So a compressed segment has
+    /// a successor, and one that is the newest of a journal shows that its end was lost.
+    unannounced: Option<SegmentName>,
     sealed: Sender<SegmentName>,
 }
 
@@ -80,6 +83,7 @@ impl Writer {
             journal: start.journal.unwrap_or_else(SegmentHeader::random_journal),
             planned: None,
             retry_at: None,
+            unannounced: None,
             sealed,
         };
         if let Some((name, generation)) = start.open {
@@ -97,6 +101,9 @@ impl Writer {
             });
         } else if start.end == Position::START {
             writer.begin_segment(start.last_id)?;
+        } else if let Err(error) = writer.ready(start.last_id) {
+            // The first write tries again.
+            tracing::debug!(%error, "a segment to write on could not be begun");
         }
         Ok(writer)
     }
@@ -180,8 +187,7 @@ impl Writer {
             if let Err(error) = current.file.set_len(self.end.offset) {
                 tracing::debug!(%error, "a sealed segment keeps its reserved space");
             }
-            // Nobody listening means that the store is closing.
-            let _ = self.sealed.send(current.name);
+            self.unannounced = Some(current.name);
         }
     }
 
@@ -239,6 +245,10 @@ impl Writer {
             generation: header.generation,
             frames: 0,
         });
+        if let Some(name) = self.unannounced.take() {
+            // Nobody listening means that the store is closing.
+            let _ = self.sealed.send(name);
+        }
         self.planned = None;
         self.retry_at = None;
         self.is_marked = true;

@@ -65,6 +65,7 @@ mod tests {
                 journal: 7,
             },
             whole: true,
+            sealed: false,
             torn: false,
             frames: end - first,
             end,

@@ -13,9 +13,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::api::OpenError;
+use super::backup::Mark;
 use super::check::segment::Piece;
 use super::check::{Progress, known, segments};
-use super::files::{FileSystem, RealFileSystem};
+use super::files::{self, FileSystem, RealFileSystem};
 use super::index::IndexState;
 use super::journal::{FrameBuffer, Packer, SegmentName};
 use super::layout::{self, io_error};
@@ -79,7 +80,9 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
         .remove(&state)
         .and_then(|()| files.sync_dir(dir))
         .map_err(io_error("cannot remove", &state))?;
-    if plan.aside.is_empty() && plan.made.is_empty() {
+    // What a backup says that it held is no measure any more.
+    Mark::forget(&files, dir)?;
+    if plan.aside.is_empty() && plan.made.is_empty() && plan.open.is_none() {
         return Ok(Repaired {
             aside: None,
             files: 0,
@@ -104,6 +107,11 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
             let removed = files.remove(&path);
             removed.map_err(io_error("cannot set aside", &path))?;
         }
+    }
+    if let Some((name, header)) = plan.open {
+        let path = name.path(&journal);
+        let made = files::replace(&files, &journal, &name.file_name(), &header.encode());
+        made.map_err(io_error("cannot write", &path))?;
     }
     files
         .sync_dir(&journal)

@@ -14,6 +14,8 @@ pub(super) struct Plan {
     pub(super) aside: Vec<SegmentName>,
     /// Segments that are made anew.
     pub(super) made: Vec<Made>,
+    /// An empty one to be written on behind them, where the last of them is sealed.
+    pub(super) open: Option<(SegmentName, SegmentHeader)>,
     pub(super) losses: Vec<Loss>,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Pla
     if names.last().is_some_and(|name| name.number > last) {
         planner.lose(None, None);
     }
+    planner.open(last, chosen.get(&last).is_some_and(|last| last.sealed));
     let kept = planner.kept;
     let mut plan = planner.plan;
     plan.aside = names
@@ -135,6 +138,28 @@ impl Planner<'_> {
             },
             source: Some(candidate.name),
         });
+    }
+
+    /// A journal ends with a segment that is written on.
+    fn open(&mut self, last: u64, sealed: bool) {
+        let kept = self.kept.last().is_some_and(|kept| kept.number == last);
+        if kept && !sealed {
+            return;
+        }
+        if kept {
+            // What stood behind it, if anything did, is not there.
+            self.lose(None, None);
+        }
+        let name = self.name(last + 1, self.last_id);
+        let header = SegmentHeader {
+            number: name.number,
+            generation: SegmentHeader::random_generation(),
+            first_sequence: self.reached,
+            last_id: self.last_id,
+            rewritten_to: None,
+            journal: self.journal,
+        };
+        self.plan.open = Some((name, header));
     }
 
     /// A segment without frames, so that the numbers have no gap.

@@ -26,6 +26,8 @@ pub(super) struct Candidate {
     pub(super) header: SegmentHeader,
     /// Whether it can stay as it is: nothing is wrong with it, but for a torn end.
     pub(super) whole: bool,
+    /// Whether it is compressed, and with that written on no more.
+    pub(super) sealed: bool,
     /// Whether something that is no frame stands at its end.
     pub(super) torn: bool,
     pub(super) frames: u64,
@@ -41,11 +43,11 @@ impl Candidate {
     pub(super) fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Option<Self> {
         let source = Source::open(files, &name.path(journal), name)?;
         let header = *source.header();
-        let compressed = source.is_compressed();
         let mut candidate = Self {
             name,
             header,
             whole: !matches!(source, Source::Headless(..)),
+            sealed: source.is_compressed(),
             torn: false,
             frames: 0,
             end: header.first_sequence,
@@ -62,7 +64,7 @@ impl Candidate {
             }
             true
         });
-        candidate.whole &= !(candidate.torn && compressed);
+        candidate.whole &= !(candidate.torn && candidate.sealed);
         if let Some(next) = header.rewritten_to {
             if candidate.torn && candidate.end < next {
                 candidate.gap(next);

@@ -60,7 +60,7 @@ impl World {
         let index = self.store.shared().index().unwrap();
         let held = index.cursors(&mailbox("d", "u")).unwrap().len();
         let state = std::fs::read(self.dir.path().join("db.state")).unwrap();
-        let state = super::super::index::IndexState::decode(&state).unwrap();
+        let (state, _) = super::super::index::IndexState::decode(&state).unwrap();
         (held, state.cursors)
     }
 }

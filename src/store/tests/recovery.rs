@@ -1,8 +1,10 @@
 //! What is found again after things went wrong, and what is reported instead.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::super::journal::{FrameBuffer, Position, Writer, WriterStart};
 use super::simulated::{Fault, SimulatedFileSystem};
 use super::*;
 
@@ -97,16 +99,21 @@ fn damage_is_reported_and_never_skipped() {
 }
 
 #[test]
-fn an_index_without_its_journal_is_no_new_directory() {
+fn an_index_or_a_version_without_the_journal_is_no_new_directory() {
     let dir = tempfile::tempdir().unwrap();
+    let remove = |name: &str| std::fs::remove_file(dir.path().join(name)).unwrap();
     open(dir.path()).close();
-    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    remove("db.state");
+    remove("VERSION");
     std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    // As the first start leaves it that ends before it has a segment.
     assert_eq!(reopened(dir.path()).unwrap(), 0, "nothing was ever written");
     fill(dir.path(), 10);
     open(dir.path()).close();
-    std::fs::remove_file(dir.path().join("db.state")).unwrap();
+    remove("db.state");
     std::fs::remove_file(segments(dir.path()).pop().unwrap()).unwrap();
+    assert_eq!(damage_of(dir.path()).0, dir.path().join("journal"));
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
     assert_eq!(damage_of(dir.path()).0, dir.path().join("journal"));
 }
 
@@ -344,4 +351,36 @@ fn a_start_on_a_full_disk_keeps_the_index() {
     files.disarm();
     let store = open(&few).unwrap();
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 2);
+}
+
+/// A compressed segment that is the newest shows that what followed it was lost: so none is told
+/// of, and with that compressed, before its successor stands.
+#[test]
+fn a_segment_counts_as_sealed_when_the_next_one_stands() {
+    let files = SimulatedFileSystem::default();
+    let start = WriterStart {
+        dir: PathBuf::from("/journal"),
+        segment_bytes: 4096,
+        end: Position::START,
+        is_marked: true,
+        open: None,
+        last_id: 0,
+        journal: None,
+    };
+    let (sender, sealed) = channel();
+    let mut writer = Writer::resume(Arc::new(files.clone()), start, sender).unwrap();
+    let mut frame = FrameBuffer::default();
+    let mut append = |writer: &mut Writer| {
+        frame.clear();
+        frame.push(|out| out.resize(out.len() + 3000, b'r'));
+        writer.append(&mut frame, 1)
+    };
+    append(&mut writer).unwrap();
+    files.arm(Fault::FailSync, 0);
+    append(&mut writer).unwrap_err();
+    assert!(sealed.try_recv().is_err(), "there is no successor");
+    let writer = RefCell::new(writer);
+    eventually("the next one", || writer.borrow_mut().ready(1).is_ok());
+    assert_eq!(sealed.try_recv().unwrap().number, 1);
+    append(&mut writer.borrow_mut()).unwrap();
 }

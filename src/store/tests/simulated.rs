@@ -292,6 +292,10 @@ impl FileSystem for SimulatedFileSystem {
         Ok(inode.map(|inode| disk.inodes[&inode].current.clone()))
     }
 
+    fn born_ns(&self, path: &Path) -> Option<u64> {
+        self.disk().names.get(path).map(|inode| inode + 1)
+    }
+
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
         Ok(if self.disk().full_for > 0 {
             0

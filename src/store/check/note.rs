@@ -1,0 +1,59 @@
+//! What there is to know of a data directory in which nothing is damaged.
+
+use std::path::PathBuf;
+
+/// Something odd. Nothing that is there is wrong because of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Note {
+    /// Nothing comes behind a newest segment that is written on no more. A running server always
+    /// has one that it writes on, and begins it before it calls the one before sealed.
+    #[error(
+        "the newest segment is sealed, and what followed it may be missing: {0} is the last one \
+         here. A tool that leaves out files that change makes such a copy (rclone does), and so \
+         does one in whose time the segment was sealed. Copy it again, or use relaybox backup"
+    )]
+    Sealed(PathBuf),
+    /// A backup's last run did not come to its end.
+    #[error(
+        "the last backup into this place was interrupted, and what came last may be missing; run \
+         it again"
+    )]
+    Interrupted,
+    /// What a crash left, or a tool that copies in blocks.
+    #[error(
+        "behind the last frame stand {0} bytes that a crash left; nobody was told of them, and the \
+         next start cuts them off"
+    )]
+    Torn(u64),
+    /// Of a copy.
+    #[error(
+        "the index was copied later than the journal; it is rebuilt; nothing that was \
+         acknowledged before the copy is missing"
+    )]
+    IndexCopiedLater,
+    /// Of what is no copy: the index knows of frames that the journal should have.
+    #[error(
+        "the journal ends before frame {ends}, but the index has everything before frame \
+         {indexed}: the newest messages are missing from it"
+    )]
+    Missing {
+        /// The sequence that comes behind the journal.
+        ends: u64,
+        /// The one that the index is at.
+        indexed: u64,
+    },
+    /// The file is not there, or holds nothing.
+    #[error("VERSION is missing: it is made anew at the next start")]
+    NoVersion,
+    /// Segments with zeros behind their end.
+    #[error(
+        "zeros stand behind the end of {files} sealed segments, the first {first}: tools that \
+         copy in blocks leave them, and they are no damage"
+    )]
+    Padded {
+        /// How many.
+        files: u64,
+        /// The first.
+        first: PathBuf,
+    },
+}
