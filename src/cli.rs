@@ -17,6 +17,7 @@ mod man;
 mod operate;
 mod outlet;
 mod output;
+mod owner;
 mod peer;
 mod printer;
 mod progress;
@@ -131,6 +132,10 @@ pub fn run() -> ExitCode {
 }
 
 fn carry_out(command: &Command) -> Result<(), Failure> {
+    // Manual pages are for everybody.
+    if !matches!(command, Command::Man(_)) {
+        owner::make_private();
+    }
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Domain(args) => domain::run(args),

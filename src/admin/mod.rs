@@ -11,7 +11,9 @@ mod server;
 
 pub use client::{ClientError, process, request};
 pub use live::Live;
-pub use protocol::{DomainLine, Request, Response, SessionEntry, StatsAnswer, execute};
+pub use protocol::{
+    DomainLine, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,
+};
 pub use server::{AdminSocket, Context, DomainChanged, serve};
 
 use std::fs::File;

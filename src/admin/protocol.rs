@@ -1,6 +1,7 @@
 //! Orders and their answers, as JSON, and what carries an order out.
 //!
-//! The command line uses [`execute`] too where no server runs, so that both ways do the same.
+//! The command line uses [`execute`] and [`execute_reading`] too where no server runs, so that both
+//! ways do the same.
 //! No `Debug` on what holds a token.
 
 use std::net::IpAddr;
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::USER_TOKEN_TTL_S_MAX;
-use crate::command::domains::{DomainError, Domains, GRACE_S_MAX};
+use crate::auth::{Auth, USER_TOKEN_TTL_S_MAX};
+use crate::command::domains::{self, DomainError, DomainSummary, Domains, GRACE_S_MAX, summaries};
 use crate::command::stats::Stats;
-use crate::model::{Domain, NameError, UserId, UserName};
+use crate::model::{Domain, DomainRecord, NameError, UserId, UserName};
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +196,33 @@ pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) 
     })
 }
 
+/// Carries out an order that only reads, for a stopped server that has these domains. `auth` knows
+/// what the settings declare.
+pub fn execute_reading(
+    records: Vec<DomainRecord>,
+    auth: &Auth,
+    now_ms: u64,
+    request: &Request,
+) -> Response {
+    for record in &records {
+        auth.put(record.clone());
+    }
+    let response = match request {
+        Request::DomainList {} => Ok(list(summaries(records, auth, now_ms))),
+        Request::Token {
+            domain,
+            id,
+            name,
+            ttl_s,
+            system,
+        } => mint(auth, domain, id, name.as_deref(), *ttl_s, *system),
+        _ => Err(Refusal::NotRunning),
+    };
+    response.unwrap_or_else(|refusal| Response::Refused {
+        sentence: refusal.to_string(),
+    })
+}
+
 fn try_execute(
     domains: &Domains,
     request: &Request,
@@ -205,9 +233,7 @@ fn try_execute(
             token: domains.add(&parse_domain(domain)?)?,
             declared: false,
         },
-        Request::DomainList {} => Response::Domains {
-            list: list(domains),
-        },
+        Request::DomainList {} => list(domains.list()),
         Request::DomainRemove { domain } => {
             let domain = parse_domain(domain)?;
             let declared = domains.remove(&domain)?;
@@ -244,21 +270,7 @@ fn try_execute(
             name,
             ttl_s,
             system,
-        } => {
-            let domain = parse_domain(domain)?;
-            let id = parse_id(id)?;
-            let name = name.as_deref().map(UserName::parse).transpose();
-            let name = name.map_err(|e| Refusal::Name("name", e))?;
-            if !(1..=USER_TOKEN_TTL_S_MAX).contains(ttl_s) {
-                return Err(Refusal::Ttl);
-            }
-            let ttl = Duration::from_secs(*ttl_s);
-            let (token, _) = domains.mint(&domain, &id, name.as_ref(), ttl, *system)?;
-            Response::Token {
-                token,
-                declared: false,
-            }
-        }
+        } => mint(domains.auth(), domain, id, name.as_deref(), *ttl_s, *system)?,
     })
 }
 
@@ -270,13 +282,37 @@ pub(super) fn parse_id(text: &str) -> Result<UserId, Refusal> {
     UserId::parse(text).map_err(|e| Refusal::Name("id", e))
 }
 
-fn list(domains: &Domains) -> Vec<DomainLine> {
-    let list = domains.list().into_iter();
-    list.map(|summary| DomainLine {
+fn list(summaries: Vec<DomainSummary>) -> Response {
+    let lines = summaries.into_iter().map(|summary| DomainLine {
         domain: summary.domain.as_str().to_owned(),
         created_at_ms: summary.created_at_ms,
         tokens: summary.tokens,
         declared: summary.declared,
+    });
+    Response::Domains {
+        list: lines.collect(),
+    }
+}
+
+fn mint(
+    auth: &Auth,
+    domain: &str,
+    id: &str,
+    name: Option<&str>,
+    ttl_s: u64,
+    system: bool,
+) -> Result<Response, Refusal> {
+    let domain = parse_domain(domain)?;
+    let id = parse_id(id)?;
+    let name = name.map(UserName::parse).transpose();
+    let name = name.map_err(|e| Refusal::Name("name", e))?;
+    if !(1..=USER_TOKEN_TTL_S_MAX).contains(&ttl_s) {
+        return Err(Refusal::Ttl);
+    }
+    let ttl = Duration::from_secs(ttl_s);
+    let (token, _) = domains::mint(auth, &domain, &id, name.as_ref(), ttl, system)?;
+    Ok(Response::Token {
+        token,
+        declared: false,
     })
-    .collect()
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::progress::{Bar, bytes, counted, messages};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output};
+use super::{Failure, operate, output, owner};
 use crate::store::{self, BackupError, OpenError};
 
 const EXAMPLES: &str = "\
@@ -37,6 +37,7 @@ pub(super) struct BackupArgs {
 /// Runs the command.
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     let data = args.settings.data()?;
+    owner::become_owner_of(&args.dest)?;
     // Only a courtesy: it works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");

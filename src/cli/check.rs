@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output};
+use super::{Failure, operate, output, owner};
 use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError};
 
 const EXAMPLES: &str = "\
@@ -63,6 +63,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         let sentence = "stop the server before its data directory is repaired";
         return Err(Failure::Other(anyhow::Error::msg(sentence)));
     }
+    owner::become_owner_of(&dir)?;
     repair(&dir)?;
     let report = check(&dir)?;
     tell(&dir, &report)?;
@@ -115,6 +116,10 @@ fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
     }
     output::print(&match &report.index {
         IndexCondition::InUse => "a server runs: its index was not looked at".to_owned(),
+        IndexCondition::Unseen(why) => format!(
+            "the index was not looked at: there is no place for a copy of it in {} (TMPDIR): {why}",
+            std::env::temp_dir().display()
+        ),
         IndexCondition::Absent => {
             "there is no index that could be used: it is made from the journal at the next start"
                 .to_owned()

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, output};
+use super::{Failure, output, owner};
 use crate::admin::{self, Request, Response};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::{Domain, Message};
-use crate::store::{CommitSink, JournalEnd, OpenError, Store, StoreOptions};
+use crate::store::{self, CommitSink, JournalEnd, OpenError, Store, StoreOptions};
 
 /// How long a server that has the data directory, but does not listen yet, is waited for.
 const STARTING_DEADLINE: Duration = Duration::from_secs(5);
@@ -65,15 +65,18 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
         if !begins && !exists(&config.data)? {
             bail!("there is no data directory {}", config.data.display());
         }
-        match open(config) {
-            Ok(store) => return Ok(on_store(config, store, request)),
+        match on_stopped(config, request) {
             // A server that starts or ends: it has the directory, but not (or no longer) the socket.
-            Err(OpenError::InUse(_)) if started.elapsed() < STARTING_DEADLINE => {
+            Err(error) if is_in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
             }
-            Err(error) => return Err(error.into()),
+            done => return done,
         }
     }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
 }
 
 /// Runs `work` on a data directory: with the end of the journal where a server runs on it,
@@ -135,16 +138,29 @@ pub(super) fn open(config: &Config) -> Result<Store, OpenError> {
     Store::open(options, Arc::new(SystemClock), Arc::new(NoSessions))
 }
 
-fn on_store(config: &Config, store: Store, request: &Request) -> Response {
+/// Carries an order out on the data directory of a stopped server; what only reads opens no store.
+fn on_stopped(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let auth = Auth::new(clock.clone());
     // So that the answer tells what these will do at the next start.
     for declared in &config.token {
         auth.declare(&declared.domain, declared.token());
     }
+    let reads = matches!(request, Request::DomainList {} | Request::Token { .. });
+    if reads {
+        let records = store::stored_domains(&config.data)?;
+        return Ok(admin::execute_reading(
+            records,
+            &auth,
+            clock.now_ms(),
+            request,
+        ));
+    }
+    owner::become_owner_of(&config.data)?;
+    let store = open(config)?;
     let domains = Domains::new(store.clone(), auth, clock);
     let nobody_to_tell = |_: &Domain| {};
     let response = admin::execute(&domains, request, &nobody_to_tell);
     store.close();
-    response
+    Ok(response)
 }

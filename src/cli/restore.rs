@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::progress::{Bar, counted, messages};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output};
+use super::{Failure, operate, output, owner};
 use crate::store;
 
 const EXAMPLES: &str = "\
@@ -14,8 +14,8 @@ Examples:
   relaybox restore /mnt/backup/relaybox
   relaybox restore /mnt/backup/relaybox --data /var/lib/relaybox
 
-The backup is verified first, and the data directory must be new or empty. Run it as the user
-that the server runs as.";
+The backup is verified first, and the data directory must be new or empty. What is made in one
+that is there belongs to its owner, also where root runs this.";
 
 /// Puts a backup in the place of a new data directory
 #[derive(Args)]
@@ -31,6 +31,7 @@ pub(super) struct RestoreArgs {
 /// Runs the command.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let data = operate::load(&args.settings)?.data;
+    owner::become_owner_of(&data)?;
     let bar = Bar::of_bytes("verifying and copying");
     let restored = store::restore(&args.src, &data, &|done, all| bar.set(done, all));
     drop(bar);

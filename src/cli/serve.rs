@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logging::Log;
 use super::setting_args::{All, SettingArgs};
-use super::{Failure, output, sentence};
+use super::{Failure, output, owner, sentence};
 use crate::config::Loaded;
 use crate::server::{self, FirstStart, Running};
 
@@ -52,6 +52,7 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
+    owner::become_owner_of(&loaded.config.data)?;
     let format = loaded.config.log_format;
     let log = Log::set_up(&loaded.config.log, format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -95,6 +95,11 @@ impl Domains {
         }
     }
 
+    /// What is known of their tokens.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
     /// The store that they are in.
     pub fn store(&self) -> &Store {
         &self.store
@@ -139,25 +144,7 @@ impl Domains {
 
     /// All stored domains, by name.
     pub fn list(&self) -> Vec<DomainSummary> {
-        let now_ms = self.clock.now_ms();
-        let declared: HashSet<Domain> = self.auth.declared().into_iter().collect();
-        let mut list: Vec<_> = self
-            .store
-            .domains()
-            .into_iter()
-            .map(|record| DomainSummary {
-                created_at_ms: record.created_at_ms,
-                tokens: record
-                    .tokens
-                    .iter()
-                    .filter(|token| is_live(token.expires_at_ms, now_ms))
-                    .count(),
-                declared: declared.contains(&record.domain),
-                domain: record.domain,
-            })
-            .collect();
-        list.sort_by(|a, b| a.domain.cmp(&b.domain));
-        list
+        summaries(self.store.domains(), &self.auth, self.clock.now_ms())
     }
 
     /// Removes a domain with its messages, and ends all its tokens. Says whether the settings
@@ -223,11 +210,7 @@ impl Domains {
         ttl: Duration,
         system: bool,
     ) -> Result<(String, u64), DomainError> {
-        let minted = self.auth.mint(domain, id, name, ttl, system);
-        minted.map_err(|error| match error {
-            MintError::UnknownDomain => DomainError::Unknown(domain.clone()),
-            MintError::ReservedId | MintError::Ttl => DomainError::Mint(error),
-        })
+        mint(&self.auth, domain, id, name, ttl, system)
     }
 
     /// Gives every declared domain a stored record with a signing key and no token, so that
@@ -262,6 +245,43 @@ impl Domains {
         let token = self.add(&domain)?;
         Ok(Some((domain, token)))
     }
+}
+
+/// Stored domains as they are listed, by name.
+pub fn summaries(records: Vec<DomainRecord>, auth: &Auth, now_ms: u64) -> Vec<DomainSummary> {
+    let declared: HashSet<Domain> = auth.declared().into_iter().collect();
+    let summary = |record: DomainRecord| DomainSummary {
+        created_at_ms: record.created_at_ms,
+        tokens: record
+            .tokens
+            .iter()
+            .filter(|token| is_live(token.expires_at_ms, now_ms))
+            .count(),
+        declared: declared.contains(&record.domain),
+        domain: record.domain,
+    };
+    let mut list: Vec<_> = records.into_iter().map(summary).collect();
+    list.sort_by(|a, b| a.domain.cmp(&b.domain));
+    list
+}
+
+/// Makes a user token of a domain that `auth` knows, as [`Domains::mint`] does. Stores nothing.
+///
+/// # Errors
+/// [`DomainError::Unknown`], [`DomainError::Mint`].
+pub fn mint(
+    auth: &Auth,
+    domain: &Domain,
+    id: &UserId,
+    name: Option<&UserName>,
+    ttl: Duration,
+    system: bool,
+) -> Result<(String, u64), DomainError> {
+    let minted = auth.mint(domain, id, name, ttl, system);
+    minted.map_err(|error| match error {
+        MintError::UnknownDomain => DomainError::Unknown(domain.clone()),
+        MintError::ReservedId | MintError::Ttl => DomainError::Mint(error),
+    })
 }
 
 fn stored(token: &str) -> ProjectToken {

@@ -3,9 +3,9 @@
 //! Never overwrites a private key. Invariants: key files are readable by their owner alone from the moment they exist,
 //! and a file is either whole or absent.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rcgen::{
@@ -32,7 +32,7 @@ const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Makes a key and a certificate, and the CA where there is none yet.
 pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
-    fs::create_dir_all(&files.dir).map_err(|error| unwritable(&files.dir, error))?;
+    make_dir(&files.dir).map_err(|error| unwritable(&files.dir, error))?;
     let key = KeyPair::generate().map_err(issue_error)?;
     let chain = certify(files, &key, hosts, now_s)?;
     write_whole(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
@@ -176,6 +176,16 @@ fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
         .map_err(|error| broken(file, format!("holds a key that cannot be used: {error}")))
 }
 
+/// One that is made is open to everybody, whatever the umask says: clients of this machine look up
+/// the CA there.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(0o755))
+}
+
 /// Writes beside the file and renames, so that a crash leaves the old one or the new one.
 fn write_whole(file: &Path, content: &[u8], mode: u32) -> Result<(), CertificateError> {
     let temporary = file.with_extension("pem.new");
@@ -189,6 +199,8 @@ fn write_whole(file: &Path, content: &[u8], mode: u32) -> Result<(), Certificate
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
+        // Whatever the umask says: a certificate is for everybody who connects.
+        out.set_permissions(Permissions::from_mode(mode))?;
         out.write_all(content)?;
         out.sync_all()?;
         fs::rename(&temporary, file)

@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::api::OpenError;
 use super::files::{self, FileSystem};
+use super::journal::Position;
 
 /// The version of the layout.
 const VERSION_NUMBER: u32 = 1;
@@ -111,6 +112,15 @@ pub(super) fn hold(dir: &Path) -> Result<File, OpenError> {
         // Some network file systems lock no directories.
         Err(TryLockError::Error(error)) if !is_dir => Err(io_error("cannot lock", &path)(error)),
         _ => Ok(file),
+    }
+}
+
+/// The journal does not begin where every journal does.
+pub(super) fn astray(journal: PathBuf) -> OpenError {
+    OpenError::Damaged {
+        path: journal,
+        offset: 0,
+        what: format!("it does not begin with frame {}", Position::START.sequence),
     }
 }
 

@@ -36,6 +36,7 @@ mod open;
 mod publisher;
 mod queue;
 mod read;
+mod reading;
 mod record;
 mod repair;
 mod replayed;
@@ -55,6 +56,7 @@ pub use api::{
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
+pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
 

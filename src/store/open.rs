@@ -15,9 +15,7 @@ use super::check::{Damage, Note, end_note, judge};
 use super::files::{FileSystem, LockGuard};
 use super::index::{self, Index, IndexError, IndexState, place};
 use super::indexing::{self, BuildError};
-use super::journal::{
-    End, Outcome, Position, SegmentName, Writer, WriterStart, check_headers, clear, list,
-};
+use super::journal::{End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, list};
 use super::layout::{self, io_error};
 use super::room::checkpoint_bytes;
 use crate::clock::Clock;
@@ -222,11 +220,7 @@ fn anew(site: Site, kept: bool) -> Result<(Builder, End), OpenError> {
     };
     match made {
         Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
-        Ok((_, Outcome::Astray)) => Err(OpenError::Damaged {
-            path: dir.join("journal"),
-            offset: 0,
-            what: format!("it does not begin with frame {}", Position::START.sequence),
-        }),
+        Ok((_, Outcome::Astray)) => Err(layout::astray(dir.join(layout::JOURNAL))),
         Err(BuildError::Journal(error)) => Err(error),
         Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),

@@ -1,7 +1,7 @@
 //! One running server process.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -157,12 +157,24 @@ impl Server {
         }
     }
 
+    /// As [`Server::spawn`], by another command.
+    pub async fn spawn_as(&mut self, command: Command) {
+        if let Err(status) = self.try_spawn_as(command).await {
+            panic!("ended at its start, {status}: {}", self.stderr.text());
+        }
+    }
+
     async fn try_spawn(&mut self) -> Result<(), ExitStatus> {
+        self.try_spawn_as(self.home.serve_command(&self.options))
+            .await
+    }
+
+    async fn try_spawn_as(&mut self, mut command: Command) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "the server still runs");
         let plain = self.options.args.iter().any(|arg| arg == "--plain");
         let wanted = 1 + usize::from(plain);
         self.stdout.0.lock().unwrap().clear();
-        let mut child = self.home.serve_command(&self.options).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         self.readers = vec![
             self.stdout.read(child.stdout.take().unwrap()),
             self.stderr.read(child.stderr.take().unwrap()),

@@ -50,6 +50,8 @@ pub struct Damage {
 pub enum IndexCondition {
     /// Not looked at: a server is using it.
     InUse,
+    /// Not looked at, as there was no place for a copy of it, for this reason.
+    Unseen(String),
     /// There is none: it is made at the next start.
     Absent,
     /// It came with a copy, and is not looked at: it is made anew at the next start.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const NAME: &str = "heap";
+pub(super) const NAME: &str = "heap";
 
 /// The open file.
 #[derive(Debug)]
@@ -25,7 +25,15 @@ impl Heap {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.mode(0o600).open(dir.join(NAME))?;
+        Self::on(options.mode(0o600).open(dir.join(NAME))?)
+    }
+
+    /// Opens the one in this directory, and cannot write it.
+    pub(super) fn open_to_read(dir: &Path) -> io::Result<Self> {
+        Self::on(File::open(dir.join(NAME))?)
+    }
+
+    fn on(file: File) -> io::Result<Self> {
         let bytes = file.metadata()?.len().into();
         Ok(Self { file, bytes })
     }

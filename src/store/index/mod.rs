@@ -19,6 +19,7 @@ mod messages;
 mod packing;
 pub(super) mod place;
 mod read;
+mod scratch;
 mod search;
 mod sender;
 mod senders;
@@ -42,6 +43,7 @@ use unpacked::Unpacked;
 
 pub(super) use apply::syncing;
 pub(super) use copy::{Found, Kept};
+pub(super) use scratch::Scratch;
 pub(super) use small::day;
 pub(super) use state::IndexState;
 
@@ -158,29 +160,38 @@ impl Index {
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
             place::make(path)?;
-            let db = open_sled(&Self::config(path, cache_bytes))?;
-            let mut sends = BTreeMap::new();
-            for name in db.tree_names() {
-                let name = String::from_utf8_lossy(&name).into_owned();
-                if let Some(Ok(day)) = name.strip_prefix(SENDS_PREFIX).map(str::parse) {
-                    sends.insert(day, db.open_tree(&name)?);
-                }
-            }
-            let index = Self {
-                messages: db.open_tree("messages")?,
-                heap: Heap::open(path)?,
-                unpacked: Unpacked::new(cache_bytes / CACHE_PART),
-                summaries: db.open_tree("summaries")?,
-                senders: db.open_tree("senders")?,
-                cursors: db.open_tree("cursors")?,
-                domains: db.open_tree("domains")?,
-                erased: db.open_tree("erased")?,
-                sends: Mutex::new(sends),
-                file: File::open(path.join("db"))?,
-                db,
-            };
-            Ok(index)
+            Self::with_heap(path, Heap::open(path)?, cache_bytes)
         })
+    }
+
+    /// Opens a copy of sled's files, beside the heap of the index `of`, only to read.
+    fn open_copy(path: &Path, of: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+        guarded(|| Self::with_heap(path, Heap::open_to_read(of)?, cache_bytes))
+    }
+
+    fn with_heap(path: &Path, heap: Heap, cache_bytes: u64) -> Result<Self, IndexError> {
+        let db = open_sled(&Self::config(path, cache_bytes))?;
+        let mut sends = BTreeMap::new();
+        for name in db.tree_names() {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if let Some(Ok(day)) = name.strip_prefix(SENDS_PREFIX).map(str::parse) {
+                sends.insert(day, db.open_tree(&name)?);
+            }
+        }
+        let index = Self {
+            messages: db.open_tree("messages")?,
+            heap,
+            unpacked: Unpacked::new(cache_bytes / CACHE_PART),
+            summaries: db.open_tree("summaries")?,
+            senders: db.open_tree("senders")?,
+            cursors: db.open_tree("cursors")?,
+            domains: db.open_tree("domains")?,
+            erased: db.open_tree("erased")?,
+            sends: Mutex::new(sends),
+            file: File::open(path.join("db"))?,
+            db,
+        };
+        Ok(index)
     }
 
     fn config(path: &Path, cache_bytes: u64) -> sled::Config {

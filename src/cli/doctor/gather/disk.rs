@@ -5,14 +5,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{statfs, statvfs};
+use rustix::fs::{Mode, OFlags, statfs, statvfs};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::super::facts::{Directory, Disk, Kind, Rights};
 use super::can_write_in;
 
 /// Files that are looked at for their owner.
-const ENTRIES_MAX: usize = 10_000;
+const ENTRIES_MAX: usize = 100_000;
 
 /// Looks at the data directory, and tries to write in it.
 pub(super) fn directory(dir: &Path) -> Directory {
@@ -41,17 +42,49 @@ pub(super) fn directory(dir: &Path) -> Directory {
     })
 }
 
-/// The first that another owns, of what is in the directory and in its journal.
+/// The first that another owns, of what is in the directory and below it.
 fn foreign(dir: &Path, owner: u32) -> Option<(PathBuf, u32)> {
-    let dirs = [dir.to_owned(), dir.join("journal")];
-    let entries = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok());
-    let entries = entries.flatten().filter_map(Result::ok).take(ENTRIES_MAX);
-    let mut owners = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.uid())));
-    owners.find(|(_, other)| *other != owner)
+    let mut dirs = vec![dir.to_owned()];
+    let mut looked_at = 0;
+    while let Some(dir) = dirs.pop() {
+        let entries = fs::read_dir(dir).into_iter().flatten();
+        for entry in entries.filter_map(Result::ok) {
+            // What was removed meanwhile belongs to nobody.
+            let Ok(found) = entry.metadata() else {
+                continue;
+            };
+            if found.uid() != owner {
+                return Some((entry.path(), found.uid()));
+            }
+            looked_at += 1;
+            if looked_at > ENTRIES_MAX {
+                return None;
+            }
+            if found.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    None
 }
 
-/// Writes a file, makes it durable, and removes it.
+/// Writes a file and makes it durable. It has no name, so that nothing changes that anybody could
+/// see; where the file system has no such files, it gets one, and is removed.
 fn probe(dir: &Path) -> io::Result<()> {
+    let unnamed = rustix::fs::open(
+        dir,
+        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::RUSR | Mode::WUSR,
+    );
+    match unnamed {
+        Ok(file) => {
+            let mut file = File::from(file);
+            file.write_all(b"relaybox doctor\n")?;
+            return file.sync_all();
+        }
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
     let path = dir.join(format!(".doctor-{}", std::process::id()));
     let mut how = OpenOptions::new();
     let mut file = how.write(true).create_new(true).mode(0o600).open(&path)?;

@@ -1,4 +1,4 @@
-//! Finds the facts out, with no more harm than a probe file that is removed again.
+//! Finds the facts out, with no more harm than a probe file that has no name or is removed again.
 //!
 //! What cannot be found out is said to be unknown, never guessed. Invariant: every wait has a deadline.
 
