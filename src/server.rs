@@ -113,6 +113,10 @@ pub async fn start(
         metrics: Arc::clone(&metrics),
         ..StoreOptions::new(&config.data)
     };
+    // Where all locks are of no use: an earlier version's whose LOCK was removed.
+    if admin::answers(&config.data) {
+        return Err(OpenError::InUse(config.data).into());
+    }
     let store = {
         let (clock, hub) = (Arc::clone(&clock), Arc::clone(&hub));
         tokio::task::spawn_blocking(move || Store::open(options, clock, hub)).await??

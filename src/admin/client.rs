@@ -54,6 +54,11 @@ pub fn request(data_dir: &Path, request: &Request) -> Result<Option<Response>, C
     Ok(Some(response))
 }
 
+/// Whether a server answers on this data directory's socket.
+pub fn answers(data_dir: &Path) -> bool {
+    connect(data_dir).is_ok()
+}
+
 /// The process of the server that runs on this data directory; `None` where none can be reached, or the system does
 /// not tell.
 pub fn process(data_dir: &Path) -> Option<u32> {

@@ -9,7 +9,7 @@ mod live;
 mod protocol;
 mod server;
 
-pub use client::{ClientError, process, request};
+pub use client::{ClientError, answers, process, request};
 pub use live::Live;
 pub use protocol::{
     DomainLine, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,

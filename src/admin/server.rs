@@ -1,7 +1,7 @@
 //! The running server's side of the socket.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -67,6 +67,8 @@ impl Context {
 pub struct AdminSocket {
     listener: UnixListener,
     file: PathBuf,
+    /// Device and inode of the file.
+    identity: (u64, u64),
 }
 
 impl AdminSocket {
@@ -87,15 +89,24 @@ impl AdminSocket {
         }
         let listener = UnixListener::bind(ShortPath::new(&data_dir, &new_name)?.path)?;
         std::fs::set_permissions(&new_file, std::fs::Permissions::from_mode(0o600))?;
+        let made = std::fs::symlink_metadata(&new_file)?;
         std::fs::rename(&new_file, &file)?;
-        Ok(Self { listener, file })
+        Ok(Self {
+            listener,
+            file,
+            identity: (made.dev(), made.ino()),
+        })
     }
 }
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        // One that cannot be removed is replaced by the next server.
-        let _ = std::fs::remove_file(&self.file);
+        let found = std::fs::symlink_metadata(&self.file);
+        // It is another server's where the directory is another one by now.
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
+            // One that cannot be removed is replaced by the next server.
+            let _ = std::fs::remove_file(&self.file);
+        }
     }
 }
 

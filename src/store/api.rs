@@ -137,6 +137,13 @@ pub enum OpenError {
     /// Another process has it.
     #[error("the data directory {0} is in use by another process")]
     InUse(PathBuf),
+    /// It shares a file that is written in place with another directory.
+    #[error(
+        "{0} has another name, too, as in a copy that is made of hard links: whatever is written \
+         into one is written into the other; make a real copy (cp -a, relaybox backup), and remove \
+         this one or that one"
+    )]
+    Linked(PathBuf),
     /// A file operation failed.
     #[error("{action} {path}: {source}")]
     Io {

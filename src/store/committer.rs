@@ -110,13 +110,15 @@ impl Committer {
         }
     }
 
-    /// Finds out whether a journal that could not be written can be again.
+    /// Finds out whether the data directory is still this server's own, and whether a journal that
+    /// could not be written can be again.
     fn probe(&mut self) {
-        if self.shared.health().journal.is_some() {
+        let mut found = self.shared.hold.check();
+        if found.is_ok() && self.shared.health().journal.is_some() {
             let before = self.shared.tail().active.last_id;
-            let ready = self.writer.ready(before.0);
-            self.note_journal(ready.err().map(|error| error.to_string()));
+            found = self.writer.ready(before.0);
         }
+        self.note_journal(found.err().map(|error| error.to_string()));
     }
 
     fn note_journal(&self, reason: Option<String>) {

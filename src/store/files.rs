@@ -7,17 +7,13 @@
 //! Invariants: what is made is private (directories 0700, files 0600); nothing
 //! here is durable before `sync_data` of the file and `sync_dir` of its directory.
 
-use std::any::Any;
 use std::fmt::Debug;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
-
-/// Keeps a lock file locked while it lives.
-pub(super) type LockGuard = Box<dyn Any + Send + Sync>;
 
 /// Operations on names. Paths are absolute or relative to the process.
 pub(super) trait FileSystem: Debug + Send + Sync {
@@ -45,8 +41,6 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     fn born_ns(&self, path: &Path) -> Option<u64>;
     /// Bytes that this user may still write to the file system of `dir`.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
-    /// Takes an exclusive lock on a file, made if need be; `None` where another holds it.
-    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
 }
 
 /// Operations on one open file.
@@ -63,6 +57,17 @@ pub(super) trait JournalFile: Send {
     fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
     /// Fills `bytes` from the beginning of the file as far as it goes; answers how far.
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
+    /// Its names and its length, as they are by now; `None` where nobody else could change them.
+    fn condition(&self) -> io::Result<Option<Condition>>;
+}
+
+/// What others may do to an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// How many names lead to it.
+    pub(super) links: u64,
+    /// Its length in bytes.
+    pub(super) len_bytes: u64,
 }
 
 /// Writes a file from its beginning on. Syncs now and then: a commit on the same file system
@@ -152,12 +157,12 @@ impl FileSystem for RealFileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(true);
-        Ok(Box::new(how.mode(0o600).open(path)?))
+        Ok(Box::new(locked(how.mode(0o600).open(path)?)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Box::new(file))
+        Ok(Box::new(locked(file)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -211,17 +216,15 @@ impl FileSystem for RealFileSystem {
         let status = rustix::fs::statvfs(dir)?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
+}
 
-    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
-        let mut how = OpenOptions::new();
-        how.read(true).write(true).create(true).truncate(false);
-        let file = how.mode(0o600).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+/// While it is open, others find it locked: one of the ways in which they see that the directory
+/// is in use (`hold.rs`), so that there are others where it cannot be locked.
+fn locked(file: File) -> File {
+    if let Err(error) = file.try_lock() {
+        tracing::debug!(%error, "a file is written without a lock");
     }
+    file
 }
 
 impl JournalFile for File {
@@ -240,6 +243,14 @@ impl JournalFile for File {
     fn preallocate(&self, len_bytes: u64) -> io::Result<()> {
         let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
         Ok(rustix::fs::fallocate(self, flags, 0, len_bytes)?)
+    }
+
+    fn condition(&self) -> io::Result<Option<Condition>> {
+        let found = self.metadata()?;
+        Ok(Some(Condition {
+            links: found.nlink(),
+            len_bytes: found.len(),
+        }))
     }
 
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {

@@ -1,6 +1,5 @@
-//! The data directory's own files: their names, the version of it all, and its lock.
+//! The data directory's own files: their names, and the version of it all.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -90,29 +89,6 @@ pub(super) fn put(
     bytes: &[u8],
 ) -> Result<(), OpenError> {
     files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
-}
-
-/// Keeps others from a directory that is only read, or that is a backup: by its lock file
-/// where it has one, else by a lock on itself. Makes no file.
-pub(super) fn hold(dir: &Path) -> Result<File, OpenError> {
-    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
-    let path = dir.join(LOCK);
-    let mut how = OpenOptions::new();
-    let (file, is_dir) = match how.read(true).write(true).open(&path) {
-        Ok(file) => (Ok(file), false),
-        Err(error) if error.kind() == NotFound => (File::open(dir), true),
-        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-            (File::open(&path), false)
-        }
-        Err(error) => (Err(error), false),
-    };
-    let file = file.map_err(io_error("cannot open", if is_dir { dir } else { &path }))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
-        // Some network file systems lock no directories.
-        Err(TryLockError::Error(error)) if !is_dir => Err(io_error("cannot lock", &path)(error)),
-        _ => Ok(file),
-    }
 }
 
 /// The journal does not begin where every journal does.

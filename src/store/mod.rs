@@ -27,6 +27,8 @@ mod cursors;
 mod domains;
 mod files;
 mod floors;
+mod held;
+mod hold;
 mod index;
 mod indexing;
 mod journal;

@@ -12,7 +12,9 @@ use std::sync::mpsc::Sender;
 use super::api::{OpenError, StoreOptions};
 use super::builder::{Builder, Site};
 use super::check::{Damage, Note, end_note, judge};
-use super::files::{FileSystem, LockGuard};
+use super::files::FileSystem;
+use super::held::HeldFileSystem;
+use super::hold::{Hold, refuse_links};
 use super::index::{self, Index, IndexError, IndexState, place};
 use super::indexing::{self, BuildError};
 use super::journal::{End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, list};
@@ -23,7 +25,9 @@ use crate::model::MsgId;
 
 /// A data directory that is ready.
 pub(super) struct Opened {
-    pub(super) lock: LockGuard,
+    pub(super) hold: Arc<Hold>,
+    /// Operations on files that mind the hold.
+    pub(super) files: Arc<dyn FileSystem>,
     pub(super) builder: Builder,
     pub(super) writer: Writer,
     pub(super) last_id: MsgId,
@@ -43,11 +47,11 @@ pub(super) fn open(
     files
         .create_dir(dir)
         .map_err(io_error("cannot create", dir))?;
-    let lock_path = dir.join(layout::LOCK);
-    let lock = files
-        .lock(&lock_path)
-        .map_err(io_error("cannot lock", &lock_path))?
-        .ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
+    refuse_links(dir)?;
+    let hold = Hold::take(dir).map_err(io_error("cannot lock", dir))?;
+    let hold = Arc::new(hold.ok_or_else(|| OpenError::InUse(dir.to_owned()))?);
+    let files: &Arc<dyn FileSystem> =
+        &(Arc::new(HeldFileSystem::new(files.clone(), hold.clone())) as _);
     let has_version = layout::prepare(files.as_ref(), dir)?;
     files
         .create_dir(&journal)
@@ -159,7 +163,8 @@ pub(super) fn open(
         layout::put_version(files.as_ref(), dir)?;
     }
     Ok(Opened {
-        lock,
+        hold,
+        files: files.clone(),
         builder,
         writer,
         last_id,

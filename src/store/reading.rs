@@ -8,6 +8,7 @@ use super::api::OpenError;
 use super::check::known;
 use super::domains::Domains;
 use super::files::RealFileSystem;
+use super::hold;
 use super::journal::{Outcome, Position, check_headers, list, replay};
 use super::layout;
 use super::record::Record;
@@ -20,7 +21,7 @@ use crate::model::DomainRecord;
 pub fn stored_domains(dir: &Path) -> Result<Vec<DomainRecord>, OpenError> {
     let files = &RealFileSystem;
     known(files, dir)?;
-    let _held = layout::hold(dir)?;
+    let _held = hold::hold(dir)?;
     let journal = dir.join(layout::JOURNAL);
     let segments = list(files, &journal)?;
     check_headers(files, &journal, &segments)?;

@@ -15,6 +15,7 @@ use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
+use super::hold::Hold;
 use super::index::{Index, IndexError, IndexState, day, guarded};
 use super::queue::Queue;
 use super::sweep::Sweeping;
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     pub(super) options: StoreOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) files: Arc<dyn FileSystem>,
+    /// The data directory is this process' own.
+    pub(super) hold: Arc<Hold>,
     pub(super) queue: Queue,
     /// What happened to cursors and is not in the journal yet.
     pub(super) pending: Mutex<Changes>,

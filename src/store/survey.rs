@@ -9,6 +9,7 @@ use std::path::Path;
 use super::api::OpenError;
 use super::check::known;
 use super::files::{FileSystem, RealFileSystem};
+use super::hold;
 use super::indexing;
 use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
 use super::layout::{self, io_error};
@@ -42,6 +43,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
         Err(OpenError::Missing(_)) => return Ok(None),
         known => known?,
     }
+    hold::refuse_links(dir)?;
     let journal = dir.join(layout::JOURNAL);
     if !journal.is_dir() {
         return Ok(None);

@@ -14,7 +14,7 @@ use std::thread::{Builder as ThreadBuilder, JoinHandle};
 use super::api::{CommitSink, OpenError, StoreOptions};
 use super::checkpoint::{Checkpointer, retire};
 use super::committer::Committer;
-use super::files::{FileSystem, LockGuard};
+use super::files::FileSystem;
 use super::index::{IndexState, place};
 use super::indexing;
 use super::journal::{SegmentName, compress, is_compressed};
@@ -36,7 +36,6 @@ pub(super) struct Threads {
     checkpointer: JoinHandle<IndexState>,
     compressor: JoinHandle<()>,
     sweeper: JoinHandle<()>,
-    lock: LockGuard,
 }
 
 impl Threads {
@@ -50,7 +49,8 @@ impl Threads {
         let (sealed_sender, sealed) = channel();
         let opened = open(&options, clock.as_ref(), &files, sealed_sender)?;
         let Opened {
-            lock,
+            hold,
+            files,
             builder,
             writer,
             last_id,
@@ -65,6 +65,7 @@ impl Threads {
             options,
             clock,
             files,
+            hold,
             pending: Default::default(),
             domains: builder.domains.into(),
             tail: tail.into(),
@@ -100,7 +101,6 @@ impl Threads {
                 })?,
                 sweeper: spawn("sweep", move || sweeper.run())?,
                 shared,
-                lock,
             })
         };
         started().map_err(|source| OpenError::Io {
@@ -142,7 +142,7 @@ impl Threads {
                 tracing::warn!(%error, "the next start will verify the index");
             }
         }
-        drop(self.lock);
+        self.shared.hold.release();
     }
 
     /// Ends all at once, as a crash would.
@@ -151,7 +151,7 @@ impl Threads {
         self.shared.signal().abort = true;
         self.shared.changed.notify_all();
         if is_own() {
-            return;
+            return self.shared.hold.release();
         }
         join(self.committer);
         join(self.publisher);
@@ -161,7 +161,7 @@ impl Threads {
         if let Some(Err(error)) = self.shared.set_index(None).map(retire) {
             tracing::debug!(%error, "the index stays open for a while");
         }
-        drop(self.lock);
+        self.shared.hold.release();
     }
 }
 

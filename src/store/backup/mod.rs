@@ -22,6 +22,7 @@ pub use restore::{RestoreError, Restored, restore};
 use super::api::OpenError;
 use super::check::{Damage, JournalEnd, Next, Progress, Walk, known};
 use super::files::{FileSystem, RealFileSystem};
+use super::hold;
 use super::journal::{SegmentName, SegmentStream, TEMPORARY, list};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
@@ -108,7 +109,7 @@ pub fn backup(
     known(files, dir)?;
     let _held = match end {
         Some(_) => None,
-        None => Some(layout::hold(dir)?),
+        None => Some(hold::hold(dir)?),
     };
     let journal = dir.join(layout::JOURNAL);
     let end = match end {

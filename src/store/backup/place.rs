@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::super::api::OpenError;
 use super::super::check::{JournalEnd, segments};
 use super::super::files::FileSystem;
+use super::super::hold;
 use super::super::journal::{SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear};
 use super::super::layout::{self, io_error};
 use super::super::repair::is_aside;
@@ -112,13 +113,13 @@ impl Place {
     }
 
     /// Makes the directories, keeps others out, and notes that a run has begun.
-    pub(super) fn begin(&self, files: &dyn FileSystem) -> Result<File, BackupError> {
+    pub(super) fn begin(&self, files: &dyn FileSystem) -> Result<Vec<File>, BackupError> {
         let dest = self.dest.as_path();
         let journal = dest.join(layout::JOURNAL);
         files
             .create_dir(dest)
             .map_err(io_error("cannot create", dest))?;
-        let held = layout::hold(dest)?;
+        let held = hold::hold(dest)?;
         let mark = Mark {
             complete: false,
             ..self.mark

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::super::api::OpenError;
 use super::super::check::{CheckReport, Damage, Note, Progress, judge, known, segments};
 use super::super::files::{FileSystem, RealFileSystem};
+use super::super::hold::{self, Hold};
 use super::super::journal::SegmentStream;
 use super::super::layout::{self, io_error};
 use super::copy::{Part, copy};
@@ -70,7 +71,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         Err(OpenError::Missing(src)) => return Err(RestoreError::NoBackup(src)),
         known => known?,
     }
-    let _src_held = layout::hold(src)?;
+    let _src_held = hold::hold(src)?;
     check_empty(dir)?;
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
     let report = judge(files, src, None, &bytes)?;
@@ -85,10 +86,8 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     files
         .create_dir(dir)
         .map_err(io_error("cannot create", dir))?;
-    let lock_path = dir.join(layout::LOCK);
-    let lock = files.lock(&lock_path);
-    let lock = lock.map_err(io_error("cannot lock", &lock_path))?;
-    let _lock = lock.ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
+    let held = Hold::take(dir).map_err(io_error("cannot lock", dir))?;
+    let _held = held.ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
     if restoring.exists() {
         // What an interrupted restore left: copies, not yet used by anybody.
         fs::remove_dir_all(&restoring).map_err(io_error("cannot remove", &restoring))?;
@@ -119,7 +118,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
 fn check_empty(dir: &Path) -> Result<(), RestoreError> {
     let found = entries(dir)?;
     if found.iter().any(|entry| entry == layout::LOCK) {
-        layout::hold(dir)?;
+        hold::hold(dir)?;
     }
     let again = found.iter().any(|entry| entry == layout::RESTORING);
     let ours = [

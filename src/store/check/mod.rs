@@ -17,6 +17,7 @@ pub(super) use walk::{Next, Walk};
 use super::api::OpenError;
 use super::backup::Mark;
 use super::files::{FileSystem, RealFileSystem};
+use super::hold;
 use super::indexing;
 use super::journal::{SegmentName, SegmentStream};
 use super::layout::{self, io_error};
@@ -106,9 +107,13 @@ pub fn check(
 ) -> Result<CheckReport, OpenError> {
     let files = RealFileSystem;
     known(&files, dir)?;
+    // States of a backup may share what nobody writes any more.
+    if Mark::read(&files, dir)?.is_none() {
+        hold::refuse_linked_segment(dir)?;
+    }
     let held = match end {
         Some(_) => None,
-        None => Some(layout::hold(dir)?),
+        None => Some(hold::hold(dir)?),
     };
     let mut report = judge(&files, dir, end, progress)?;
     let missing = report

@@ -17,6 +17,7 @@ use super::backup::Mark;
 use super::check::segment::Piece;
 use super::check::{Progress, known, segments};
 use super::files::{self, FileSystem, RealFileSystem};
+use super::hold;
 use super::index::IndexState;
 use super::journal::{FrameBuffer, Packer, SegmentName};
 use super::layout::{self, io_error};
@@ -58,7 +59,7 @@ pub struct Repaired {
 pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError> {
     let files = RealFileSystem;
     known(&files, dir)?;
-    let _held = layout::hold(dir)?;
+    let _held = hold::hold(dir)?;
     let journal = dir.join(layout::JOURNAL);
     let names = segments(&files, &journal)?;
     let mut candidates = Vec::new();

@@ -158,6 +158,10 @@ impl Sweeper {
             tracing::debug!(%error, "sweeps have the same priority as all else");
         }
         while self.shared.queue.is_open() {
+            if self.shared.hold.check().is_err() {
+                self.shared.wait_for_change(TICK);
+                continue;
+            }
             if !self.is_due() {
                 let mut scrub = std::mem::take(&mut self.scrub);
                 scrub.step(&self.shared, &|| self.is_wanted(Instant::now()));

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::super::files::{FileSystem, JournalFile, LockGuard};
+use super::super::files::{Condition, FileSystem, JournalFile};
 
 const BLOCK_BYTES: usize = 512;
 
@@ -303,10 +303,6 @@ impl FileSystem for SimulatedFileSystem {
             u64::MAX
         })
     }
-
-    fn lock(&self, _path: &Path) -> io::Result<Option<LockGuard>> {
-        Ok(Some(Box::new(())))
-    }
 }
 
 impl SimulatedFileSystem {
@@ -372,6 +368,10 @@ impl JournalFile for SimulatedFile {
 
     fn preallocate(&self, _len_bytes: u64) -> io::Result<()> {
         self.with(|disk, _| disk.step(Operation::Reserve).map(|_| ()))
+    }
+
+    fn condition(&self) -> io::Result<Option<Condition>> {
+        Ok(None)
     }
 
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
