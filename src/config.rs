@@ -10,6 +10,7 @@ mod changes;
 pub mod limits;
 pub mod origins;
 mod parse;
+mod places;
 mod settings;
 mod source;
 mod values;
@@ -26,7 +27,6 @@ use std::time::Duration;
 
 use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention};
 use origins::OriginPattern;
-use parse::Parsed;
 use values::Values;
 
 /// The texts of the flags that were given, by the setting's name.
@@ -75,6 +75,8 @@ pub struct Config {
     pub plain: Option<SocketAddr>,
     /// The data directory.
     pub data: PathBuf,
+    /// The socket for the command line; `None`: in the data directory, or one without a file.
+    pub socket: Option<PathBuf>,
     /// The directory of `cert.pem` and `key.pem`.
     pub certs: PathBuf,
     /// Names and addresses in the made certificate, beside the loopback ones.
@@ -195,15 +197,24 @@ fn read_file(path: PathBuf, required: bool) -> Result<Option<FileText>, ConfigEr
     }
 }
 
-/// The data directory alone, for who needs no other setting: none of the others has to be right.
+/// The data directory and the socket alone, for who needs no other setting: none of the others has
+/// to be right.
 ///
 /// # Errors
 /// See [`ConfigError`].
-pub fn load_data(flags: &Flags, env: &Env, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
+pub fn load_data(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
     let (path, required) = source::file_path(flags, env, named);
     let file = read_file(path, required)?;
     let (raws, _) = source::collect(flags, env, file.as_ref())?;
-    Values(&raws).one("data", directory)
+    let values = Values(&raws);
+    Ok((
+        values.one("data", places::directory)?,
+        values.one("socket", places::socket)?,
+    ))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -239,8 +250,9 @@ pub fn resolve(
     let config = Config {
         listen: values.one("listen", parse::address)?,
         plain: values.one("plain", parse::optional_address)?,
-        data: values.one("data", directory)?,
-        certs: values.one("certs", directory)?,
+        data: values.one("data", places::directory)?,
+        socket: values.one("socket", places::socket)?,
+        certs: values.one("certs", places::directory)?,
         host: values.list("host", parse::host)?,
         token: values.list("token", parse::declared_token)?,
         history_open: values.one("history_open", parse::switch)?,
@@ -311,13 +323,6 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
             parse::size(text, &limits::STORE_QUOTA_BYTES)
         })?,
     })
-}
-
-fn directory(text: &str) -> Parsed<PathBuf> {
-    if text.is_empty() || text.contains('\0') {
-        return Err("a directory".to_owned());
-    }
-    Ok(PathBuf::from(text))
 }
 
 fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminSocket, Live};
+use crate::admin::{self, AdminSocket, Live, Site};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
@@ -114,7 +114,7 @@ pub async fn start(
         ..StoreOptions::new(&config.data)
     };
     // Where all locks are of no use: an earlier version's whose LOCK was removed.
-    if admin::answers(&config.data) {
+    if admin::answers(&Site::new(&config.data, None)) {
         return Err(OpenError::InUse(config.data).into());
     }
     let store = {
@@ -288,10 +288,11 @@ fn take_orders(
     domains: &Domains,
     tracker: &TaskTracker,
 ) {
-    let socket = match AdminSocket::bind(&config.data) {
+    let site = Site::new(&config.data, config.socket.clone());
+    let socket = match AdminSocket::bind(&site) {
         Ok(socket) => socket,
         Err(error) => {
-            return warn!(%error, "the admin socket cannot be made: stop the server to change domains");
+            return warn!(%error, "the admin socket cannot be made, and no command reaches this server: name another place for it (--socket)");
         }
     };
     let hub = Arc::clone(&sessions.hub);

@@ -147,6 +147,7 @@ async fn a_healthy_directory_is_no_problem_and_is_left_as_it_is() {
         "data-rights",
         "disk-space",
         "domains",
+        "file-size",
         "file-system",
         "history-open",
         "key-rights",

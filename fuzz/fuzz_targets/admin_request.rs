@@ -205,7 +205,7 @@ impl Server {
                     .is_none_or(|domain| Domain::parse(domain).is_ok())
                     && is_none_or_id(id)
             }
-            Request::JournalEnd {} | Request::Stats {} => true,
+            Request::JournalEnd {} | Request::Site {} | Request::Stats {} => true,
         }
     }
 
@@ -244,6 +244,7 @@ impl Server {
                     Some(Request::Sessions { .. }),
                     Response::Sessions { total: 0, .. }
                 )
+                | (Some(Request::Site {}), Response::Site { .. })
                 | (Some(Request::Stats {}), Response::Stats(_))
         );
         match &answer {

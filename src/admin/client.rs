@@ -1,12 +1,14 @@
 //! The command line's side of the socket. Blocking; needs no runtime.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::RESPONSE_BYTES_MAX;
 use super::protocol::{Request, Response};
-use super::{RESPONSE_BYTES_MAX, SOCKET_NAME, ShortPath};
+use super::site::{ShortPath, Site};
 
 /// How long an answer may take: longer than the server's own deadline.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(35);
@@ -15,8 +17,18 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(35);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The socket is there but cannot be used.
-    #[error("the running server cannot be reached through {SOCKET_NAME}: {0}")]
+    #[error("the running server cannot be reached through its socket: {0}")]
     Io(#[from] io::Error),
+    /// The socket is that of another server.
+    #[error(
+        "the server at {socket} has another data directory than {data}: nothing was asked of it"
+    )]
+    Another {
+        /// Where it was reached.
+        socket: PathBuf,
+        /// What it was to have.
+        data: PathBuf,
+    },
     /// What came is no answer, or was cut off.
     #[error("the running server gave no proper answer; its log may say why")]
     NoAnswer,
@@ -26,18 +38,31 @@ pub enum ClientError {
 ///
 /// # Errors
 /// See [`ClientError`]; the order may have been carried out all the same.
-pub fn request(data_dir: &Path, request: &Request) -> Result<Option<Response>, ClientError> {
-    let mut stream = match connect(data_dir) {
+pub fn request(site: &Site, request: &Request) -> Result<Option<Response>, ClientError> {
+    // In the data directory it is the directory's own, elsewhere it may be anybody's.
+    match site.is_usual() || is_of(site)? {
+        true => exchange(site, request),
+        false => Err(ClientError::Another {
+            socket: site.file(),
+            data: site.data().to_owned(),
+        }),
+    }
+}
+
+/// Whether the server that is reached, if one is, has this data directory.
+fn is_of(site: &Site) -> Result<bool, ClientError> {
+    let (asked, found) = match exchange(site, &Request::Site {})? {
+        None => return Ok(true),
+        Some(Response::Site { device, inode }) => ((device, inode), std::fs::metadata(site.data())),
+        Some(_) => return Err(ClientError::NoAnswer),
+    };
+    Ok(found.is_ok_and(|found| (found.dev(), found.ino()) == asked))
+}
+
+fn exchange(site: &Site, request: &Request) -> Result<Option<Response>, ClientError> {
+    let mut stream = match connect(site) {
         Ok(stream) => stream,
-        // No socket, or one that a dead server has left behind.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
+        Err(error) if is_nobody(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
@@ -55,19 +80,44 @@ pub fn request(data_dir: &Path, request: &Request) -> Result<Option<Response>, C
 }
 
 /// Whether a server answers on this data directory's socket.
-pub fn answers(data_dir: &Path) -> bool {
-    connect(data_dir).is_ok()
+pub fn answers(site: &Site) -> bool {
+    connect(site).is_ok()
 }
 
 /// The process of the server that runs on this data directory; `None` where none can be reached, or the system does
 /// not tell.
-pub fn process(data_dir: &Path) -> Option<u32> {
-    let stream = connect(data_dir).ok()?;
+pub fn process(site: &Site) -> Option<u32> {
+    let stream = connect(site).ok()?;
     let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
     u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
 }
 
-fn connect(data_dir: &Path) -> io::Result<UnixStream> {
-    let short = ShortPath::new(data_dir, SOCKET_NAME)?;
-    UnixStream::connect(&short.path)
+/// No socket, or one that a dead server has left behind.
+fn is_nobody(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
+}
+
+fn connect(site: &Site) -> io::Result<UnixStream> {
+    let short = ShortPath::new(&site.file())?;
+    let connected = UnixStream::connect(&short.path);
+    match connected {
+        Err(error) if is_nobody(&error) && site.is_usual() => connect_by_name(site)?.ok_or(error),
+        connected => connected,
+    }
+}
+
+/// `None` where nobody has the name, or a stranger, to whom nothing is said.
+fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
+    let Ok(name) = site.name() else {
+        return Ok(None);
+    };
+    let stream = match UnixStream::connect_addr(&name) {
+        Err(error) if is_nobody(&error) => return Ok(None),
+        connected => connected?,
+    };
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?.uid.as_raw();
+    let owner = std::fs::metadata(site.data())?.uid();
+    let me = rustix::process::geteuid().as_raw();
+    Ok([0, owner, me].contains(&peer).then_some(stream))
 }

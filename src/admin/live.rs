@@ -37,6 +37,10 @@ impl Live {
                 resource,
             } => self.kick(domain, id, resource.as_deref()),
             Request::Sessions { domain, id } => self.sessions(domain.as_deref(), id.as_deref()),
+            Request::Site {} => {
+                let (device, inode) = self.store.directory();
+                Ok(Response::Site { device, inode })
+            }
             Request::Stats {} => self.stats(),
             _ => return None,
         };

@@ -55,6 +55,8 @@ pub enum Request {
         /// and of this user there.
         id: Option<String>,
     },
+    /// Say whose server it is.
+    Site {},
     /// Say what the server does.
     Stats {},
     /// Mint a user token.
@@ -101,6 +103,13 @@ pub enum Response {
         offset: u64,
         /// The sequence of the frame that comes next.
         sequence: u64,
+    },
+    /// The server's data directory.
+    Site {
+        /// The device that it is on.
+        device: u64,
+        /// Its inode there.
+        inode: u64,
     },
     /// Sessions were told to end.
     Kicked {
@@ -253,7 +262,7 @@ fn try_execute(
             }
         }
         // A running server has carried these out before they come here.
-        Request::Kick { .. } | Request::Sessions { .. } | Request::Stats {} => {
+        Request::Kick { .. } | Request::Sessions { .. } | Request::Site {} | Request::Stats {} => {
             return Err(Refusal::NotRunning);
         }
         Request::JournalEnd {} => {

@@ -1,7 +1,7 @@
 //! The running server's side of the socket.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::REQUEST_BYTES_MAX;
 use super::live::Live;
 use super::protocol::{Request, Response, execute};
-use super::{REQUEST_BYTES_MAX, SOCKET_NAME, ShortPath};
+use super::site::{ShortPath, Site};
 use crate::command::domains::Domains;
 use crate::model::Domain;
 
@@ -66,46 +67,105 @@ impl Context {
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
-    file: PathBuf,
-    /// Device and inode of the file.
-    identity: (u64, u64),
+    /// Its file, with device and inode; `None` where it has a name alone.
+    file: Option<(PathBuf, (u64, u64))>,
 }
 
 impl AdminSocket {
-    /// Binds `relaybox.sock` in the data directory, mode 0600, in place of what a dead server
-    /// may have left. To be called with the store's lock held, inside a Tokio runtime.
+    /// Binds the socket, mode 0600, in place of what a dead server may have left. Where none can
+    /// be made in the data directory, and no other place was named, it is known by a name alone.
+    /// To be called with the store's lock held, inside a Tokio runtime.
     ///
     /// # Errors
-    /// Those of the file system. The server can run without the socket: warn.
-    pub fn bind(data_dir: &Path) -> io::Result<Self> {
-        let data_dir = std::path::absolute(data_dir)?;
-        let file = data_dir.join(SOCKET_NAME);
+    /// Those of the file system; in a place that was named, there is something that is not a dead
+    /// server's. The server can run without the socket: warn.
+    pub fn bind(site: &Site) -> io::Result<Self> {
+        let file = std::path::absolute(site.file())?;
+        match Self::bind_file(site, file) {
+            Err(error) if site.is_usual() => {
+                let Ok(listener) = bind_name(site) else {
+                    return Err(error);
+                };
+                tracing::info!(
+                    %error,
+                    "no socket can be made in the data directory: the command line of this \
+                     machine finds the server by a name instead"
+                );
+                let file = None;
+                Ok(Self { listener, file })
+            }
+            bound => bound,
+        }
+    }
+
+    fn bind_file(site: &Site, file: PathBuf) -> io::Result<Self> {
+        if !site.is_usual() {
+            refuse_others(&file)?;
+        }
         // Bound under another name, so that the socket appears with its mode, and at once.
-        let new_name = format!("{SOCKET_NAME}.new");
-        let new_file = data_dir.join(&new_name);
+        let mut new_file = file.clone().into_os_string();
+        new_file.push(".new");
+        let new_file = PathBuf::from(new_file);
         match std::fs::remove_file(&new_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(ShortPath::new(&data_dir, &new_name)?.path)?;
-        std::fs::set_permissions(&new_file, std::fs::Permissions::from_mode(0o600))?;
-        let made = std::fs::symlink_metadata(&new_file)?;
-        std::fs::rename(&new_file, &file)?;
-        Ok(Self {
-            listener,
-            file,
-            identity: (made.dev(), made.ino()),
-        })
+        let bind = || {
+            let listener = UnixListener::bind(ShortPath::new(&new_file)?.path)?;
+            std::fs::set_permissions(&new_file, std::fs::Permissions::from_mode(0o600))?;
+            let made = std::fs::symlink_metadata(&new_file)?;
+            std::fs::rename(&new_file, &file)?;
+            Ok((listener, (made.dev(), made.ino())))
+        };
+        match bind() {
+            Ok((listener, identity)) => {
+                let file = Some((file, identity));
+                Ok(Self { listener, file })
+            }
+            Err(error) => {
+                // Some file systems make a file that is no socket, and then say no.
+                let _ = std::fs::remove_file(&new_file);
+                Err(error)
+            }
+        }
     }
+}
+
+/// In a place that is not the data directory there may be anybody's.
+fn refuse_others(file: &Path) -> io::Result<()> {
+    let kind = match std::fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?.file_type(),
+    };
+    if !kind.is_socket() {
+        let what = format!("{} is there, and is no socket", file.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+    }
+    match std::os::unix::net::UnixStream::connect(ShortPath::new(file)?.path) {
+        Ok(_) => {
+            let what = format!("another server answers at {}", file.display());
+            Err(io::Error::new(io::ErrorKind::AddrInUse, what))
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+fn bind_name(site: &Site) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::bind_addr(&site.name()?)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        let found = std::fs::symlink_metadata(&self.file);
+        let Some((file, identity)) = &self.file else {
+            return;
+        };
+        let found = std::fs::symlink_metadata(file);
         // It is another server's where the directory is another one by now.
-        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == *identity) {
             // One that cannot be removed is replaced by the next server.
-            let _ = std::fs::remove_file(&self.file);
+            let _ = std::fs::remove_file(file);
         }
     }
 }

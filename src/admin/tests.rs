@@ -3,12 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::site::ShortPath;
 use super::*;
 use crate::auth::Auth;
 use crate::clock::SystemClock;
@@ -54,7 +56,7 @@ fn start(dir: &Path) -> Running {
         },
     };
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-    let socket = AdminSocket::bind(dir).unwrap();
+    let socket = AdminSocket::bind(&Site::new(dir, None)).unwrap();
     tracker.spawn(serve(socket, context, tracker.clone(), stop.clone()));
     Running {
         auth,
@@ -89,8 +91,8 @@ fn login(running: &Running, domain: &str, user: &str, resource: &str) -> Registr
 }
 
 async fn ask(dir: &Path, order: Request) -> Option<Response> {
-    let dir = dir.to_owned();
-    let asked = tokio::task::spawn_blocking(move || request(&dir, &order).unwrap());
+    let site = Site::new(dir, None);
+    let asked = tokio::task::spawn_blocking(move || request(&site, &order).unwrap());
     asked.await.unwrap()
 }
 
@@ -283,7 +285,7 @@ async fn the_socket_is_private_replaces_a_dead_ones_and_fits_any_path() {
     std::fs::create_dir_all(&deep).unwrap();
     for dir in [root.path(), &deep] {
         // What a killed server leaves: a bound file that nobody listens on.
-        let short = ShortPath::new(dir, SOCKET_NAME).unwrap();
+        let short = ShortPath::new(&dir.join(SOCKET_NAME)).unwrap();
         drop(UnixListener::bind(&short.path).unwrap());
         assert!(dir.join(SOCKET_NAME).exists());
         assert!(ask(dir, Request::DomainList {}).await.is_none());

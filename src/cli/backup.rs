@@ -36,13 +36,14 @@ pub(super) struct BackupArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
-    let data = args.settings.data()?;
+    let site = args.settings.site()?;
+    let data = site.data().to_owned();
     owner::become_owner_of(&args.dest)?;
     // Only a courtesy: it works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");
     let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
-    let copied = operate::beside_server(&data, in_use, |end| {
+    let copied = operate::beside_server(&site, in_use, |end| {
         store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
     });
     drop(bar);

@@ -8,6 +8,7 @@ use clap::Args;
 use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::{DataOnly, SettingArgs};
 use super::{Failure, operate, output, owner};
+use crate::admin::Site;
 use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError};
 
 const EXAMPLES: &str = "\
@@ -39,11 +40,12 @@ pub(super) struct CheckArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => args.settings.data()?,
+    let site = match &args.dir {
+        Some(dir) => Site::new(dir, None),
+        None => args.settings.site()?,
     };
-    let report = check(&dir)?;
+    let dir = site.data().to_owned();
+    let report = check(&site)?;
     tell(&dir, &report)?;
     let fit = !matches!(report.index, IndexCondition::Unfit(_));
     if report.damage.is_empty() && (fit || !args.repair) {
@@ -65,7 +67,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
     owner::become_owner_of(&dir)?;
     repair(&dir)?;
-    let report = check(&dir)?;
+    let report = check(&site)?;
     tell(&dir, &report)?;
     if !report.damage.is_empty() {
         return Err(damaged(&dir, &report));
@@ -73,11 +75,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(dir: &Path) -> anyhow::Result<CheckReport> {
+fn check(site: &Site) -> anyhow::Result<CheckReport> {
     let bar = Bar::of_bytes("reading");
     let in_use = |error: &OpenError| matches!(error, OpenError::InUse(_));
-    operate::beside_server(dir, in_use, |end| {
-        store::check(dir, end, CACHE_BYTES, &|done, all| bar.set(done, all))
+    operate::beside_server(site, in_use, |end| {
+        store::check(site.data(), end, CACHE_BYTES, &|done, all| {
+            bar.set(done, all)
+        })
     })
 }
 

@@ -77,12 +77,16 @@ fn resource(text: &str) -> Result<String, String> {
 
 /// Asks the running server; that none runs is an error.
 fn ask(settings: &SettingArgs<DataOnly>, request: &Request) -> Result<Response, Failure> {
-    let data = settings.data()?;
+    let site = settings.site()?;
     let failed = |sentence: String| Failure::Other(anyhow::Error::msg(sentence));
-    match admin::request(&data, request)? {
-        None => Err(failed(format!(
-            "no server runs on the data directory {}",
-            data.display()
+    match admin::request(&site, request)? {
+        None => Err(Failure::Other(operate::silent(site.data()).unwrap_or_else(
+            || {
+                anyhow::anyhow!(
+                    "no server runs on the data directory {}",
+                    site.data().display()
+                )
+            },
         ))),
         Some(Response::Refused { sentence }) => Err(failed(sentence)),
         Some(response) => Ok(response),

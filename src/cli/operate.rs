@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::setting_args::{DataOnly, SettingArgs};
 use super::{Failure, output, owner};
-use crate::admin::{self, Request, Response};
+use crate::admin::{self, Request, Response, Site};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::Domains;
@@ -27,7 +27,7 @@ pub(super) fn carry_out(
     request: &Request,
 ) -> Result<Response, Failure> {
     // A running server has its own settings.
-    let answer = admin::request(&args.data()?, request)?;
+    let answer = admin::request(&args.site()?, request)?;
     let answer = match answer {
         Some(answer) => answer,
         None => ask_or_open(&load(args)?, request)?,
@@ -56,8 +56,9 @@ pub(super) fn unexpected() -> Failure {
 
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let started = Instant::now();
+    let site = Site::new(&config.data, config.socket.clone());
     loop {
-        if let Some(response) = admin::request(&config.data, request)? {
+        if let Some(response) = admin::request(&site, request)? {
             return Ok(response);
         }
         // Only `add` may begin a data directory: elsewhere a missing one is a slip.
@@ -70,9 +71,21 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
             Err(error) if is_in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
             }
+            Err(error) if is_in_use(&error) => return Err(silent(&config.data).unwrap_or(error)),
             done => return done,
         }
     }
+}
+
+/// What there is to say of a process that has a data directory and answers on no socket.
+pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
+    let process = store::holder(data)?;
+    Some(anyhow::anyhow!(
+        "the data directory {} is in use by another process ({process}), and no server answers on \
+         its socket: if it is a server whose log says that no socket could be made, or one in \
+         another container, start it with --socket PATH and give that to this command, too",
+        data.display()
+    ))
 }
 
 fn is_in_use(error: &anyhow::Error) -> bool {
@@ -83,13 +96,13 @@ fn is_in_use(error: &anyhow::Error) -> bool {
 /// else without, and the work then keeps it from others. `in_use` tells the refusal of a
 /// directory that is in use all the same: of a server that starts or ends.
 pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
-    data: &Path,
+    site: &Site,
     in_use: impl Fn(&E) -> bool,
     work: impl Fn(Option<JournalEnd>) -> Result<T, E>,
 ) -> anyhow::Result<T> {
     let started = Instant::now();
     loop {
-        let end = journal_end(data)?;
+        let end = journal_end(site)?;
         match work(end) {
             Err(error) if in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
@@ -99,8 +112,8 @@ pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
     }
 }
 
-fn journal_end(data: &Path) -> anyhow::Result<Option<JournalEnd>> {
-    match admin::request(data, &Request::JournalEnd {})? {
+fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
+    match admin::request(site, &Request::JournalEnd {})? {
         None => Ok(None),
         Some(Response::JournalEnd {
             segment,

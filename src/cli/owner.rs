@@ -81,7 +81,15 @@ fn owner_of(dir: &Path) -> anyhow::Result<Option<Owner>> {
             user: found.uid(),
             group: found.gid(),
         })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // What stands there instead is for others to say.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
     };
     let owner = look(dir)?;

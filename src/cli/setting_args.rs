@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Failure;
+use crate::admin::Site;
 use crate::config::{self, CONFIG_ENV, Env, Flags, Loaded, Setting, settings};
 
 /// Which settings a command takes.
@@ -25,12 +26,12 @@ impl Which for All {
     }
 }
 
-/// The data directory only: commands that work on it or on its server.
+/// The data directory and its server's socket: commands that work on either.
 pub(super) struct DataOnly;
 
 impl Which for DataOnly {
     fn takes(setting: &Setting) -> bool {
-        setting.name == "data"
+        matches!(setting.name, "data" | "socket")
     }
 }
 
@@ -51,14 +52,12 @@ impl<W: Which> SettingArgs<W> {
 }
 
 impl SettingArgs<DataOnly> {
-    /// The data directory, whatever the other settings are.
-    pub(super) fn data(&self) -> Result<PathBuf, Failure> {
+    /// The data directory and its socket, whatever the other settings are.
+    pub(super) fn site(&self) -> Result<Site, Failure> {
         let env = environment(std::env::vars_os())?;
-        Ok(config::load_data(
-            &self.flags,
-            &env,
-            self.config.as_deref(),
-        )?)
+        let named = self.config.as_deref();
+        let (data, socket) = config::load_data(&self.flags, &env, named)?;
+        Ok(Site::new(data, socket))
     }
 }
 

@@ -41,6 +41,8 @@ const SETTINGS: &[Setting] = settings! {
         "The same service without TLS, for a reverse proxy or a benchmark; `off` for none";
     data "--data" "RELAYBOX_DATA" "DIR" "./data" false
         "Data directory: everything but the certificates";
+    socket "--socket" "RELAYBOX_SOCKET" "PATH" "auto" false
+        "Socket of the running server for the command line; `auto`: relaybox.sock in the data directory or, where none can be made there, one without a file";
     certs "--certs" "RELAYBOX_CERTS" "DIR" "./certs" false
         "Directory of cert.pem and key.pem; missing ones are made on first start";
     host "--host" "RELAYBOX_HOST" "NAME" "" true

@@ -69,6 +69,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("listen", ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]),
         ("plain", ["127.0.0.1:1", "127.0.0.1:2", "off"]),
         ("data", ["a", "b", "c"]),
+        ("socket", ["a", "b", "auto"]),
         ("certs", ["a", "b", "c"]),
         ("host", ["a", "b", "c"]),
         ("token", ["demo=a", "demo=b", "demo=c"]),

@@ -164,6 +164,14 @@ pub enum OpenError {
         /// What was found.
         what: String,
     },
+    /// Something else stands in its place.
+    #[error("{path} is no data directory: {what}")]
+    NoDirectory {
+        /// The place.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// There is none.
     #[error("there is no data directory {0}")]
     Missing(PathBuf),

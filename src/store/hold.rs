@@ -55,6 +55,11 @@ impl Hold {
         }))
     }
 
+    /// Device and inode of the directory.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
     /// Whether the path still leads to the directory that was taken, and its files are those that
     /// were written.
     ///
@@ -130,6 +135,31 @@ pub(super) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
         return Err(in_use());
     }
     Ok([place].into_iter().chain(lock).collect())
+}
+
+/// The process that has a directory, by what the system tells of locks; `None` where none has it,
+/// or it does not tell. Takes no lock: a server that starts just then is not refused because of it.
+pub fn holder(dir: &Path) -> Option<u32> {
+    let found = fs::metadata(dir.join(LOCK)).ok()?;
+    let (major, minor) = (
+        rustix::fs::major(found.dev()),
+        rustix::fs::minor(found.dev()),
+    );
+    let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| process_of_lock(line, &file))
+}
+
+/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); one that waits has
+/// an arrow behind its number.
+fn process_of_lock(line: &str, file: &str) -> Option<u32> {
+    let mut words = line.split_whitespace().skip(1);
+    if words.next() != Some("FLOCK") {
+        return None;
+    }
+    let process = words.nth(2)?;
+    let process = process.parse().ok()?;
+    (words.next() == Some(file)).then_some(process)
 }
 
 /// Whether it is locked now; `false` where that cannot be done there, `None` where another has it.
@@ -247,6 +277,26 @@ mod tests {
         assert!(!is_free(dir));
         taken.release();
         assert!(is_free(dir));
+    }
+
+    #[test]
+    fn the_process_that_has_it_is_known() {
+        let (dir, _) = directory();
+        assert_eq!(holder(dir.path()), None);
+        let taken = Hold::take(dir.path()).unwrap().unwrap();
+        assert_eq!(holder(dir.path()), Some(std::process::id()));
+        taken.release();
+        assert_eq!(holder(dir.path()), None);
+        let line = "12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF";
+        assert_eq!(process_of_lock(line, "fe:00:4711"), Some(1812));
+        assert_eq!(process_of_lock(line, "fe:00:471"), None);
+        for other in [
+            "12: -> FLOCK ADVISORY WRITE 1 fe:00:4711 0 EOF",
+            "12: POSIX ADVISORY WRITE 1 fe:00:4711 0 EOF",
+            "",
+        ] {
+            assert_eq!(process_of_lock(other, "fe:00:4711"), None);
+        }
     }
 
     #[test]

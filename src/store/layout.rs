@@ -91,6 +91,21 @@ pub(super) fn put(
     files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
 }
 
+/// Refuses a place of a directory in which something else stands.
+pub(super) fn refuse_other(dir: &Path) -> Result<(), OpenError> {
+    let what = match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is a file",
+        Err(_) if dir.is_symlink() => "it is a link that leads nowhere",
+        // It is to be made, or whoever tries says what is wrong.
+        Err(_) => return Ok(()),
+    };
+    Err(OpenError::NoDirectory {
+        path: dir.to_owned(),
+        what,
+    })
+}
+
 /// The journal does not begin where every journal does.
 pub(super) fn astray(journal: PathBuf) -> OpenError {
     OpenError::Damaged {

@@ -58,6 +58,7 @@ pub use api::{
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
+pub use hold::holder;
 pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
@@ -359,6 +360,11 @@ impl Store {
     /// The system's.
     pub fn disk_bytes(&self) -> std::io::Result<DiskBytes> {
         self.shared().disk_bytes()
+    }
+
+    /// Device and inode of the data directory, by which it is known whatever leads to it.
+    pub fn directory(&self) -> (u64, u64) {
+        self.shared().hold.identity()
     }
 
     /// How much is where.

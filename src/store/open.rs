@@ -44,6 +44,7 @@ pub(super) fn open(
 ) -> Result<Opened, OpenError> {
     let dir = options.dir.as_path();
     let journal = dir.join(layout::JOURNAL);
+    layout::refuse_other(dir)?;
     files
         .create_dir(dir)
         .map_err(io_error("cannot create", dir))?;

@@ -28,6 +28,8 @@ pub(super) struct Facts {
     /// Whether certificates can be written where they are expected.
     pub(super) certificates_writable: bool,
     pub(super) open_files: OpenFiles,
+    /// The largest file that the server may write; `None`: no limit, or none is known.
+    pub(super) file_bytes: Option<u64>,
     pub(super) data: Directory,
     /// Where the data directory is, or would be.
     pub(super) disk: Option<Disk>,
@@ -45,6 +47,11 @@ pub(super) enum Server {
         process: Option<u32>,
         /// How many domains it has.
         domains: usize,
+    },
+    /// A process has the data directory, but no server answers on its socket.
+    Silent {
+        /// That process.
+        process: u32,
     },
     /// Its socket is there, but it cannot be asked.
     Unreachable(String),
@@ -129,4 +136,6 @@ pub(super) enum Kind {
     Layer(&'static str),
     /// On another machine.
     Network(&'static str),
+    /// One that keeps nobody's rights.
+    Rightless(&'static str),
 }

@@ -46,6 +46,7 @@ checks! {
     KeyRights "key-rights";
     Clock "clock";
     OpenFiles "open-files";
+    FileSize "file-size";
     DataDirectory "data-directory";
     DataRights "data-rights";
     FileSystem "file-system";

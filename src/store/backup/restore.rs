@@ -72,6 +72,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         known => known?,
     }
     let _src_held = hold::hold(src)?;
+    layout::refuse_other(dir)?;
     check_empty(dir)?;
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
     let report = judge(files, src, None, &bytes)?;

@@ -208,6 +208,7 @@ pub(super) fn end_note(
 
 /// Refuses what is no data directory of a known version.
 pub(super) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    layout::refuse_other(dir)?;
     if dir.join(layout::RESTORING).exists() {
         return Err(OpenError::HalfRestored(dir.to_owned()));
     }

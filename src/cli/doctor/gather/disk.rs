@@ -20,6 +20,9 @@ pub(super) fn directory(dir: &Path) -> Directory {
     let metadata = match fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => return Directory::Unreadable(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_symlink() => {
+            return Directory::Unreadable(io::Error::other("it is a link that leads nowhere"));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Directory::Absent {
                 can_be_made: can_write_in(dir),
@@ -102,12 +105,72 @@ pub(super) fn disk(dir: &Path) -> Option<Disk> {
     let nearest = dir.ancestors().find(|dir| dir.is_dir())?;
     let room = statvfs(nearest).ok()?;
     Some(Disk {
-        kind: kind(statfs(nearest).ok()?.f_type as u64 & 0xffff_ffff),
+        kind: mounted(nearest)
+            .and_then(|name| kind_by_name(&name))
+            .unwrap_or(kind(statfs(nearest).ok()?.f_type as u64 & 0xffff_ffff)),
         total_bytes: room.f_blocks.saturating_mul(room.f_frsize),
         free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
         total_files: room.f_files,
         free_files: room.f_favail,
     })
+}
+
+/// The name of the file system that a directory is on, as it was mounted.
+fn mounted(dir: &Path) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    parse_mounts(&mounts, &dir.canonicalize().ok()?)
+}
+
+/// Lines such as `user@host:/ /mnt/a\040b fuse.sshfs rw 0 0`; of mounts over one another the last
+/// one counts.
+fn parse_mounts(mounts: &str, dir: &Path) -> Option<String> {
+    let mut best: Option<(usize, &str)> = None;
+    for line in mounts.lines() {
+        let mut words = line.split(' ').skip(1);
+        let (Some(at), Some(name)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let at = PathBuf::from(
+            at.replace("\\040", " ")
+                .replace("\\011", "\t")
+                .replace("\\134", "\\"),
+        );
+        let depth = at.components().count();
+        if dir.starts_with(&at) && best.is_none_or(|(deepest, _)| depth >= deepest) {
+            best = Some((depth, name));
+        }
+    }
+    best.map(|(_, name)| name.to_owned())
+}
+
+/// What a magic number does not tell: all of FUSE has the same one.
+fn kind_by_name(name: &str) -> Option<Kind> {
+    const NETWORK: [&str; 16] = [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "ceph",
+        "afs",
+        "glusterfs",
+        "davfs",
+        "sshfs",
+        "rclone",
+        "s3fs",
+        "goofys",
+        "gcsfuse",
+        "juicefs",
+        "mount-s3",
+    ];
+    // fuseblk is what ntfs-3g and exfat-fuse are mounted as.
+    const RIGHTLESS: [&str; 8] = [
+        "vfat", "msdos", "exfat", "ntfs", "ntfs3", "ntfs-3g", "fuseblk", "fusefat",
+    ];
+    let name = name.strip_prefix("fuse.").unwrap_or(name);
+    let known = |names: &[&'static str]| names.iter().find(|known| **known == name).copied();
+    let network = known(&NETWORK).map(Kind::Network);
+    network.or_else(|| known(&RIGHTLESS).map(Kind::Rightless))
 }
 
 /// By its magic number (statfs(2)).
@@ -156,6 +219,40 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert!(matches!(directory(&file), Directory::Unreadable(_)));
         assert!(!can_write_in(&file.join("below")));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
+        assert!(matches!(directory(&link), Directory::Unreadable(_)));
+    }
+
+    #[test]
+    fn file_systems_are_known_by_the_name_that_they_were_mounted_with() {
+        let mounts = "/dev/vda / ext4 rw 0 0\n\
+            tmpfs /mnt tmpfs rw 0 0\n\
+            user@host:/ /mnt/a\\040b fuse.sshfs rw 0 0\n\
+            /dev/sdb1 /mnt/usb fuseblk rw 0 0\n\
+            /dev/sdc1 /mnt/usb exfat rw 0 0\n";
+        for (dir, name, kind) in [
+            ("/var/lib", "ext4", None),
+            ("/mnt/ab", "tmpfs", None),
+            ("/mnt/a b/c", "fuse.sshfs", Some(Kind::Network("sshfs"))),
+            ("/mnt/usb", "exfat", Some(Kind::Rightless("exfat"))),
+        ] {
+            let found = parse_mounts(mounts, Path::new(dir)).unwrap();
+            assert_eq!(
+                (found.as_str(), kind_by_name(&found)),
+                (name, kind),
+                "{dir}"
+            );
+        }
+        assert!(mounted(Path::new("/")).is_some());
+        for (name, kind) in [
+            ("nfs4", Some(Kind::Network("nfs4"))),
+            ("fuse.rclone", Some(Kind::Network("rclone"))),
+            ("fuseblk", Some(Kind::Rightless("fuseblk"))),
+            ("fuse.gocryptfs", None),
+        ] {
+            assert_eq!(kind_by_name(name), kind);
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::path::Path;
 /// Exists while systemd-timesyncd keeps the clock (systemd-timesyncd.service, "Files").
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
+const OPEN_FILES: &str = "Max open files";
+const FILE_BYTES: &str = "Max file size";
+
 /// Whether it is known that the clock is set from the network. Other services leave no such mark.
 pub(super) fn is_synchronised() -> bool {
     Path::new(SYNCHRONISED).exists()
@@ -12,14 +15,23 @@ pub(super) fn is_synchronised() -> bool {
 
 /// The open-file limit of a process, `None` in it for no limit; `None` where it is not to be known.
 pub(super) fn open_files_of(process: u32) -> Option<Option<u64>> {
+    limit_of(process, OPEN_FILES)
+}
+
+/// As [`open_files_of`]: the size of a file in bytes.
+pub(super) fn file_bytes_of(process: u32) -> Option<Option<u64>> {
+    limit_of(process, FILE_BYTES)
+}
+
+fn limit_of(process: u32, name: &str) -> Option<Option<u64>> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
-    parse_open_files(&limits)
+    parse_limit(&limits, name)
 }
 
 /// A line such as `Max open files            1024                 524288               files`.
-fn parse_open_files(limits: &str) -> Option<Option<u64>> {
+fn parse_limit(limits: &str, name: &str) -> Option<Option<u64>> {
     let mut lines = limits.lines();
-    let rest = lines.find_map(|line| line.strip_prefix("Max open files"))?;
+    let rest = lines.find_map(|line| line.strip_prefix(name))?;
     match rest.split_whitespace().next()? {
         "unlimited" => Some(None),
         soft => soft.parse().ok().map(Some),
@@ -35,12 +47,13 @@ mod tests {
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
             Max processes             7823                 7823                 processes\n\
             Max open files            1024                 524288               files\n";
-        assert_eq!(parse_open_files(limits), Some(Some(1024)));
+        assert_eq!(parse_limit(limits, OPEN_FILES), Some(Some(1024)));
         let unlimited = limits.replace("1024  ", "unlimited ");
-        assert_eq!(parse_open_files(&unlimited), Some(None));
+        assert_eq!(parse_limit(&unlimited, OPEN_FILES), Some(None));
         for other in ["", "Max open files", "Max open files  x  y  files"] {
-            assert_eq!(parse_open_files(other), None, "{other}");
+            assert_eq!(parse_limit(other, OPEN_FILES), None, "{other}");
         }
         assert!(open_files_of(std::process::id()).is_some());
+        assert!(file_bytes_of(std::process::id()).is_some());
     }
 }

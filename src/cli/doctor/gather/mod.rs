@@ -10,11 +10,12 @@ use std::fs;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
+use rustix::process::{Resource, getrlimit};
 
 use super::super::setting_args::{All, SettingArgs};
 use super::super::{Failure, serve};
 use super::facts::{Facts, OpenFiles, Server};
-use crate::admin::{self, Request, Response};
+use crate::admin::{self, Request, Response, Site};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::net::inspect::Inspected;
@@ -23,11 +24,13 @@ use crate::store;
 /// The settings as `serve` would have them, and everything that is judged beside them.
 pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
     let asked = args.load(None)?;
-    let server = server(&asked.config.data);
-    let of_server = match server {
-        Server::Running { process, .. } => process.and_then(machine::open_files_of),
+    let server = server(&asked.config);
+    let process = match server {
+        Server::Running { process, .. } => process,
+        Server::Silent { process } => Some(process),
         _ => None,
     };
+    let of_server = process.and_then(machine::open_files_of);
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
     let (listen, plain, metrics) = ports::probe(&config, &server)?;
@@ -46,6 +49,10 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
             connections: asked.config.connections_max,
             of_server: of_server.is_some(),
         },
+        file_bytes: match process {
+            Some(process) => machine::file_bytes_of(process).flatten(),
+            None => getrlimit(Resource::Fsize).current,
+        },
         data: disk::directory(&config.data),
         disk: disk::disk(&config.data),
         store: match config.data.is_dir() {
@@ -56,15 +63,20 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     Ok((config, facts))
 }
 
-fn server(data: &Path) -> Server {
+fn server(config: &Config) -> Server {
+    let data = config.data.as_path();
+    let site = Site::new(data, config.socket.clone());
     // Where there is no directory, that is the one thing to be said.
     if !data.is_dir() {
         return Server::None;
     }
-    match admin::request(data, &Request::DomainList {}) {
-        Ok(None) => Server::None,
+    match admin::request(&site, &Request::DomainList {}) {
+        Ok(None) => match store::holder(data) {
+            Some(process) => Server::Silent { process },
+            None => Server::None,
+        },
         Ok(Some(Response::Domains { list })) => Server::Running {
-            process: admin::process(data),
+            process: admin::process(&site),
             domains: list.len(),
         },
         Ok(Some(Response::Refused { sentence })) => Server::Unreachable(sentence),

@@ -22,7 +22,8 @@ const DAY_US: u64 = 24 * 3600 * 1_000_000;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let dir = config.data.display().to_string();
-    directory(&dir, &facts.data, out);
+    let kind = facts.disk.map(|disk| disk.kind);
+    directory(&dir, &facts.data, kind, out);
     let store = match &facts.store {
         Ok(store) => *store,
         Err(why) => {
@@ -48,7 +49,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     domains(config, facts, store.as_ref(), out);
 }
 
-fn directory(dir: &str, data: &Directory, out: &mut Findings) {
+fn directory(dir: &str, data: &Directory, kind: Option<Kind>, out: &mut Findings) {
     let check = Check::DataDirectory;
     match data {
         Directory::Absent { can_be_made: true } => {
@@ -82,12 +83,12 @@ fn directory(dir: &str, data: &Directory, out: &mut Findings) {
                     ),
                 ),
             }
-            owners(dir, rights, out);
+            owners(dir, rights, kind, out);
         }
     }
 }
 
-fn owners(dir: &str, rights: &Rights, out: &mut Findings) {
+fn owners(dir: &str, rights: &Rights, kind: Option<Kind>, out: &mut Findings) {
     let check = Check::DataRights;
     let Rights {
         mode, owner, user, ..
@@ -103,7 +104,13 @@ fn owners(dir: &str, rights: &Rights, out: &mut Findings) {
             ),
         );
     }
-    let chmod = format!("chmod 700 {dir}");
+    let chmod = match kind {
+        Some(Kind::Rightless(_)) => {
+            "mount it for the server's user alone (uid=, umask=077): chmod does nothing there"
+                .to_owned()
+        }
+        _ => format!("chmod 700 {dir}"),
+    };
     if mode & 0o002 != 0 {
         out.problem(
             check,
@@ -168,6 +175,13 @@ fn file_system(kind: Kind, out: &mut Findings) {
             format!(
                 "{name} is on another machine: locks and fsync may not hold there, and every send \
                  waits for it; take a local disk, and back up to that one"
+            ),
+        ),
+        Kind::Rightless(name) => out.warning(
+            check,
+            format!(
+                "{name} keeps no rights: whoever it was mounted for reads and writes everything on \
+                 it; take a file system of this machine's own"
             ),
         ),
     }

@@ -1,11 +1,12 @@
-//! The clock and the open-file limit.
+//! The clock, and the limits of a process.
 
 use std::time::Duration;
 
-use super::super::super::progress::{count, time};
+use super::super::super::progress::{bytes, count, time};
 use super::super::facts::{Facts, OpenFiles};
 use super::super::finding::{Check, Findings};
 use super::runs;
+use crate::config::Config;
 use crate::config::limits::RESERVED_FILES;
 use crate::server::CLOCK_BEHIND_MAX;
 
@@ -14,9 +15,36 @@ const BEGINNING_US: u64 = 1_735_689_600_000_000;
 /// A server for less is none.
 const CONNECTIONS_MIN: u64 = 64;
 
-pub(super) fn judge(facts: &Facts, out: &mut Findings) {
+pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     clock(facts, out);
     open_files(&facts.open_files, runs(facts), out);
+    file_size(config, facts.file_bytes, out);
+}
+
+fn file_size(config: &Config, limit: Option<u64>, out: &mut Findings) {
+    let check = Check::FileSize;
+    let needed = config.segment_bytes;
+    match limit {
+        None => out.ok(check, "files may be of any size"),
+        Some(limit) if limit < needed => out.problem(
+            check,
+            format!(
+                "files may have {} at most, and a journal file takes {} (segment_bytes): sends are \
+                 refused whenever one is full; raise the limit (LimitFSIZE= in a systemd unit, \
+                 ulimit -f)",
+                bytes(limit),
+                bytes(needed)
+            ),
+        ),
+        Some(limit) => out.warning(
+            check,
+            format!(
+                "files may have {} at most: the index grows beyond that one day; raise the limit \
+                 (LimitFSIZE= in a systemd unit, ulimit -f)",
+                bytes(limit)
+            ),
+        ),
+    }
 }
 
 fn clock(facts: &Facts, out: &mut Findings) {

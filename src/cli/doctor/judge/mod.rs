@@ -29,7 +29,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
     server(facts, &mut out);
     addresses::judge(config, facts, &mut out);
     certificates::judge(config, facts, &mut out);
-    machine::judge(facts, &mut out);
+    machine::judge(config, facts, &mut out);
     data::judge(config, facts, &mut out);
     out
 }
@@ -41,6 +41,14 @@ fn server(facts: &Facts, out: &mut Findings) {
             let process = process.map_or(String::new(), |id| format!(" (process {id})"));
             out.ok(Check::Server, format!("one runs{process} and takes orders"));
         }
+        Server::Silent { process } => out.problem(
+            Check::Server,
+            format!(
+                "process {process} has this data directory, but no server answers on its socket, \
+                 so no command reaches it: if it is a server whose log says that no socket could \
+                 be made, or one in another container, start it with --socket PATH"
+            ),
+        ),
         Server::Unreachable(why) => out.problem(
             Check::Server,
             format!("{why}: run this as the server's own user, or as root"),

@@ -4,7 +4,9 @@ use super::*;
 
 #[test]
 fn the_data_directory_is_judged() {
-    use Check::{DataDirectory, DataRights, DiskSpace, Domains, FileSystem, Retention, Store};
+    use Check::{
+        DataDirectory, DataRights, DiskSpace, Domains, FileSize, FileSystem, Retention, Store,
+    };
     use State::{Ok, Problem, Warning};
     fn rights_of(facts: &mut Facts) -> &mut Rights {
         match &mut facts.data {
@@ -85,6 +87,30 @@ fn the_data_directory_is_judged() {
             "",
             |f| disk_of(f).kind = Kind::Network("NFS"),
             (FileSystem, Warning, "NFS is on another machine"),
+        ),
+        (
+            "",
+            |f| disk_of(f).kind = Kind::Rightless("exfat"),
+            (FileSystem, Warning, "exfat keeps no rights"),
+        ),
+        (
+            "",
+            |f| f.file_bytes = Some(1 << 20),
+            (
+                FileSize,
+                Problem,
+                "1.00 MiB at most, and a journal file takes 32.00 MiB",
+            ),
+        ),
+        (
+            "",
+            |f| f.file_bytes = Some(GIB),
+            (FileSize, Warning, "the index grows beyond that"),
+        ),
+        (
+            "",
+            |f| f.server = Server::Silent { process: 42 },
+            (Check::Server, Problem, "process 42 has this data directory"),
         ),
         (
             "retention = '30days'",
@@ -169,6 +195,24 @@ fn the_data_directory_is_judged() {
             (Domains, Ok, "declare 2 project tokens"),
         ),
     ]);
+}
+
+#[test]
+fn where_chmod_does_nothing_it_is_not_advised() {
+    let mut facts = healthy();
+    facts.disk = Some(Disk {
+        kind: Kind::Rightless("exfat"),
+        ..disk()
+    });
+    facts.data = Directory::There(Rights {
+        mode: 0o777,
+        ..rights()
+    });
+    let text = judge(&config(""), &facts).text();
+    assert!(
+        text.contains("umask=077") && !text.contains("chmod 700"),
+        "{text}"
+    );
 }
 
 #[test]

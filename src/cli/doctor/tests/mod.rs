@@ -83,6 +83,7 @@ fn healthy() -> Facts {
             connections: 51_000,
             of_server: true,
         },
+        file_bytes: None,
         data: Directory::There(rights()),
         disk: Some(disk()),
         store: Ok(Some(store())),
