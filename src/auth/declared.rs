@@ -20,8 +20,8 @@ impl Auth {
         });
     }
 
-    /// Replaces all declared tokens by these, and says which domains' declarations changed. One that
-    /// has been ended stays so as long as it is declared.
+    /// Replaces all declared tokens by these, and says which domains' declarations changed, in order of
+    /// their names. One that has been ended stays so as long as it is declared.
     pub fn redeclare<'a>(
         &self,
         tokens: impl IntoIterator<Item = (&'a Domain, &'a str)>,
@@ -56,6 +56,7 @@ impl Auth {
             }
         }
         domains.retain(|_, entry| entry.record.is_some() || !entry.declared.is_empty());
+        changed.sort();
         changed
     }
 
