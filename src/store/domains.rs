@@ -58,6 +58,7 @@ impl Domains {
             Record::Send { .. }
             | Record::SendIds { .. }
             | Record::Cursor { .. }
+            | Record::Confirmed { .. }
             | Record::Erased { .. } => return None,
         };
         self.set(&domain, state.clone());

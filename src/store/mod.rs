@@ -157,8 +157,8 @@ impl Store {
     }
 
     /// A device logs in: `done` gets its receipt cursor, and the device is then known
-    /// durably. One that is not known starts at the highest cursor of the user's other
-    /// devices, and where there is none, from the beginning. `after` lowers the cursor,
+    /// durably. One that is not known starts at the highest id that the user has confirmed with
+    /// any device, and where nothing was, from the beginning. `after` lowers the cursor,
     /// durably, and never raises it. A device is not known any more after 30 days without
     /// use, and where the user has 32 others, the one that was unused for longest makes room.
     ///

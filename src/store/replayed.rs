@@ -49,6 +49,7 @@ pub(super) fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>,
                 tail.push_erased(mailbox, upto);
             }
             Record::Cursor { device, change } => tail.push_cursor(&device, change),
+            Record::Confirmed { mailbox, id } => tail.push_confirmed(&mailbox, id),
             Record::Domain(_) | Record::DomainRemoved { .. } => {}
         }
     }

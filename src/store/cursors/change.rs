@@ -58,6 +58,14 @@ impl CursorChange {
         }
     }
 
+    /// The id that it names. No cursor was ever set above what its user had confirmed.
+    fn id(self) -> MsgId {
+        match self {
+            Self::Raise { id, .. } | Self::Set(CursorValue { id, .. }) => id,
+            Self::Use { .. } | Self::Drop => MsgId::ZERO,
+        }
+    }
+
     /// This change behind an older one, as one.
     pub(in crate::store) fn after(self, older: Self) -> Self {
         match (self, older) {
@@ -87,6 +95,8 @@ pub(in crate::store) struct UserChanges {
     kept: Vec<(Resource, CursorChange)>,
     /// Apart: whoever writes to ever new resources makes many of them.
     dropped: HashSet<Resource>,
+    /// The highest id that any of these changes names: the user has confirmed that much.
+    confirmed: MsgId,
 }
 
 impl UserChanges {
@@ -97,6 +107,7 @@ impl UserChanges {
             Some(at) => Some(self.kept[at].1),
             None => self.dropped.take(resource).map(|_| CursorChange::Drop),
         };
+        self.note_confirmed(change.id());
         let new = old.map_or(change, |old| change.after(old));
         match (new, at) {
             (CursorChange::Drop, at) => {
@@ -109,6 +120,16 @@ impl UserChanges {
             (_, None) => self.kept.push((resource.clone(), new)),
         }
         old.is_none()
+    }
+
+    /// The user has confirmed this much, with whichever device.
+    fn note_confirmed(&mut self, id: MsgId) {
+        self.confirmed = self.confirmed.max(id);
+    }
+
+    /// How much the user is known to have confirmed, by these changes alone.
+    pub(in crate::store) fn confirmed(&self) -> MsgId {
+        self.confirmed
     }
 
     /// What happened to one device's.
@@ -160,6 +181,12 @@ pub(in crate::store) fn push(changes: &mut Changes, device: &Device, change: Cur
             user.push(&device.resource, change)
         }
     }
+}
+
+/// Adds that a user has confirmed this much.
+pub(in crate::store) fn push_confirmed(changes: &mut Changes, mailbox: &Mailbox, id: MsgId) {
+    let user = changes.entry(mailbox.clone()).or_default();
+    user.note_confirmed(id);
 }
 
 /// Takes back what waits of a device, unless more came on top of `written`.

@@ -4,7 +4,8 @@
 //! so that nothing comes between what it sees and what it changes.
 //!
 //! Invariants: a decision leaves at most [`DEVICES_MAX`] devices known, the one that it is
-//! about always among them; a decision never raises the cursor of a known device.
+//! about always among them; a decision never raises the cursor of a known device; what the user
+//! has confirmed outlives the cursor that said it.
 
 use super::change::{CursorChange, CursorValue, UserChanges};
 use crate::model::{MsgId, Resource};
@@ -63,29 +64,58 @@ impl Known {
         let durable = self.durable.as_ref();
         moment.counts(&self.value) && durable.is_some_and(|value| moment.counts(value))
     }
+
+    /// What was confirmed and waits to be written: it goes ahead of a decision that overrules it,
+    /// since the user has confirmed it all the same.
+    fn unwritten(&self, resource: &Resource) -> Option<(Resource, CursorChange)> {
+        let CursorValue { id, at_ms, .. } = self.value;
+        let written = self.durable.map_or(MsgId::ZERO, |durable| durable.id);
+        let raise = CursorChange::Raise { id, at_ms };
+        (id > written).then(|| (resource.clone(), raise))
+    }
+}
+
+/// The cursors of one user, as they are stored.
+#[derive(Debug, Default)]
+pub(in crate::store) struct UserCursors {
+    pub(in crate::store) devices: Vec<(Resource, CursorValue)>,
+    /// What the user has confirmed, where none of the cursors says as much; else perhaps less.
+    pub(in crate::store) confirmed: MsgId,
 }
 
 /// All devices of one user.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Devices(Vec<(Resource, Known)>);
+pub(in crate::store) struct Devices {
+    known: Vec<(Resource, Known)>,
+    /// The highest id that any device of the user has ever confirmed, as far as messages of
+    /// before it are still there.
+    confirmed: MsgId,
+}
 
 /// What a decision changes.
 pub(in crate::store) type Decision = Vec<(Resource, CursorChange)>;
 
 impl Devices {
-    /// Those that the index knows.
-    pub(in crate::store) fn new(stored: Vec<(Resource, CursorValue)>) -> Self {
-        let known = stored.into_iter().map(|(resource, value)| {
+    /// Those that the index knows, and how much it knows to be confirmed beside their cursors.
+    pub(in crate::store) fn new(stored: UserCursors) -> Self {
+        let UserCursors { devices, confirmed } = stored;
+        let highest = devices.iter().map(|(_, value)| value.id).max();
+        let known = devices.into_iter().map(|(resource, value)| {
             let durable = Some(value);
             (resource, Known { value, durable })
         });
-        Self(known.collect())
+        Self {
+            known: known.collect(),
+            confirmed: confirmed.max(highest.unwrap_or_default()),
+        }
     }
 
     /// Adds what happened later, and whether that is durable.
     pub(in crate::store) fn overlay(&mut self, changes: &UserChanges, durable: bool) {
+        self.confirmed = self.confirmed.max(changes.confirmed());
         let dropped = changes.dropped();
-        self.0.retain(|(resource, _)| !dropped.contains(resource));
+        self.known
+            .retain(|(resource, _)| !dropped.contains(resource));
         for (resource, change) in changes.kept() {
             let old = self.take(resource);
             if let Some(value) = change.apply(old.map(|known| known.value)) {
@@ -93,25 +123,29 @@ impl Devices {
                     true => Some(value),
                     false => old.and_then(|known| known.durable),
                 };
-                self.0.push((resource.clone(), Known { value, durable }));
+                self.known
+                    .push((resource.clone(), Known { value, durable }));
             }
         }
     }
 
     fn take(&mut self, resource: &Resource) -> Option<Known> {
-        let at = self.0.iter().position(|(theirs, _)| theirs == resource)?;
-        Some(self.0.swap_remove(at).1)
+        let at = self
+            .known
+            .iter()
+            .position(|(theirs, _)| theirs == resource)?;
+        Some(self.known.swap_remove(at).1)
     }
 
     /// Whether the device is known.
     pub(in crate::store) fn counts(&self, resource: &Resource, moment: Moment) -> bool {
-        let mut devices = self.0.iter();
+        let mut devices = self.known.iter();
         devices.any(|(theirs, known)| theirs == resource && known.counts(moment))
     }
 
     /// When any of them was last known to be in use; those that were only written to were not.
     pub(in crate::store) fn last_used(&self, moment: Moment) -> Option<u64> {
-        let values = self.0.iter().map(|(_, known)| known.value);
+        let values = self.known.iter().map(|(_, known)| known.value);
         let used = values.filter(|value| value.used && moment.counts(value));
         used.map(|value| value.at_ms).max()
     }
@@ -141,9 +175,8 @@ impl Devices {
         let own = self.take(resource);
         let own = own.filter(|known| moment.counts(&known.value));
         let mut decision = self.drop_gone(moment);
-        let highest = self.0.iter().map(|(_, known)| known.value.id).max();
-        let start = own.map(|known| known.value.id).or(highest);
-        let start = start.unwrap_or_default().max(moment.floor);
+        let start = own.map_or(self.confirmed, |known| known.value.id);
+        let start = start.max(moment.floor);
         let id = moment.lowered(start, after);
         let value = CursorValue {
             id,
@@ -163,6 +196,8 @@ impl Devices {
                 }
             }
             _ => {
+                let lowered = own.filter(|_| id < start);
+                decision.extend(lowered.and_then(|known| known.unwritten(resource)));
                 decision.push((resource.clone(), CursorChange::Set(value)));
                 Known {
                     value,
@@ -171,13 +206,13 @@ impl Devices {
             }
         };
         self.drop_longest_unused(&mut decision);
-        self.0.push((resource.clone(), known));
+        self.known.push((resource.clone(), known));
         (id, decision)
     }
 
     fn drop_gone(&mut self, moment: Moment) -> Decision {
         let mut decision = Decision::new();
-        self.0.retain(|(resource, known)| {
+        self.known.retain(|(resource, known)| {
             let counts = moment.counts(&known.value);
             if !counts {
                 decision.push((resource.clone(), CursorChange::Drop));
@@ -190,15 +225,17 @@ impl Devices {
     /// Makes room for one device. Those that were only written to go first: whoever writes
     /// to ever new resources of a user must not push out the devices that the user has.
     fn drop_longest_unused(&mut self, decision: &mut Decision) {
-        let excess = (self.0.len() + 1).saturating_sub(DEVICES_MAX);
+        let excess = (self.known.len() + 1).saturating_sub(DEVICES_MAX);
         if excess == 0 {
             return;
         }
-        self.0.sort_unstable_by_key(|(_, known)| {
+        self.known.sort_unstable_by_key(|(_, known)| {
             let value = known.value;
             (value.used, value.at_ms, value.id)
         });
-        let dropped = self.0.drain(..excess);
-        decision.extend(dropped.map(|(resource, _)| (resource, CursorChange::Drop)));
+        for (resource, known) in self.known.drain(..excess) {
+            decision.extend(known.unwritten(&resource));
+            decision.push((resource, CursorChange::Drop));
+        }
     }
 }

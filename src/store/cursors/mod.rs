@@ -14,7 +14,8 @@ mod staged;
 #[cfg(test)]
 mod tests;
 
-pub(super) use change::{Changes, CursorChange, CursorValue, push};
+pub(super) use change::{Changes, CursorChange, CursorValue, push, push_confirmed};
+pub(super) use devices::UserCursors;
 pub(super) use staged::StagedCursors;
 
 use super::api::{AppendError, EnterDone};

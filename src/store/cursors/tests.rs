@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::change::{Changes, CursorChange, CursorValue, push};
-use super::devices::{DEVICES_MAX, Decision, Devices, Moment};
+use super::devices::{DEVICES_MAX, Decision, Devices, Moment, UserCursors};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource, UserId};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -24,7 +24,12 @@ fn value(id: u64, at_ms: u64, used: bool) -> CursorValue {
 
 fn devices(stored: &[(&str, CursorValue)]) -> Devices {
     let stored = stored.iter().map(|(name, value)| (resource(name), *value));
-    Devices::new(stored.collect())
+    of(stored.collect())
+}
+
+fn of(devices: Vec<(Resource, CursorValue)>) -> Devices {
+    let confirmed = MsgId::ZERO;
+    Devices::new(UserCursors { devices, confirmed })
 }
 
 fn dropped(decision: &Decision) -> Vec<&str> {
@@ -56,7 +61,7 @@ fn a_known_device_that_was_used_lately_changes_nothing() {
 }
 
 #[test]
-fn a_start_is_the_highest_of_those_that_count() {
+fn a_start_is_the_highest_that_was_ever_confirmed() {
     let table = [
         (vec![], 0, None, 0),
         (vec![], 7, None, 7),
@@ -92,7 +97,7 @@ fn a_start_is_the_highest_of_those_that_count() {
             vec![("tv", value(5, NOW_MS, true)), ("pc", value(9, 0, true))],
             0,
             None,
-            5,
+            9,
         ),
         (vec![("tv", value(5, NOW_MS, true))], 7, None, 7),
         (
@@ -158,7 +163,7 @@ fn those_that_never_logged_in_make_room_first_and_the_new_one_never_does() {
         let used = n != 5 && n != 20;
         (resource(name), value(n, NOW_MS + n, used))
     });
-    let mut devices = Devices::new(stored.collect());
+    let mut devices = of(stored.collect());
     let later = moment(NOW_MS + 100);
     for (newcomer, login, leaves) in [
         ("x1", false, "d05"),

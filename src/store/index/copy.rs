@@ -190,10 +190,15 @@ impl Copy<'_> {
         for entry in &self.from.cursors {
             let (key, value) = entry?;
             small::cursor_value(&value)?;
+            self.found.cursors += 1;
+            // What a user has confirmed of a mailbox that has nothing: whatever comes is above it.
+            let is_confirmed = key::of_mailbox(&key).is_some_and(|prefix| key == prefix);
+            if is_confirmed && self.to.messages.scan_prefix(&key).next().is_none() {
+                continue;
+            }
             let bytes = key.len() + value.len();
             self.to.cursors.insert(key, value)?;
             self.state.cursors += 1;
-            self.found.cursors += 1;
             (self.pace)(self.to, bytes)?;
         }
         for entry in &self.from.domains {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use super::super::cursors::CursorValue;
+use super::super::cursors::{CursorValue, UserCursors};
 use super::super::domains::{DomainState, Domains};
 use super::super::record::{self, Record};
 use super::super::tail::{Generation, SendIds, SendKey};
@@ -38,11 +38,14 @@ impl Index {
         for (mailbox, devices) in cursors {
             let prefix = key::prefix(mailbox);
             generation.note_written(devices.len());
+            let (mut confirmed, mut said) = (devices.confirmed(), MsgId::ZERO);
             for (resource, change) in devices.iter() {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
                 let stored = self.cursors.get(&key)?;
                 let old = stored.map(|stored| cursor_value(&stored)).transpose()?;
                 let new = change.apply(old);
+                confirmed = old.map_or(confirmed, |old| confirmed.max(old.id));
+                said = new.map_or(said, |new| said.max(new.id));
                 if new == old {
                     continue;
                 }
@@ -57,6 +60,12 @@ impl Index {
                     }
                 }
                 pace(self, key.len())?;
+            }
+            // A cursor that said it was lowered or is gone.
+            if confirmed > said && confirmed > self.confirmed(&prefix)? {
+                let old = self.cursors.insert(&prefix, encode_confirmed(confirmed))?;
+                state.cursors += u64::from(old.is_none());
+                pace(self, prefix.len())?;
             }
         }
         let mut sends: Vec<_> = generation.sends.iter().collect();
@@ -150,20 +159,33 @@ impl Index {
         Ok(self.cursors.iter().try_fold(0, count)?)
     }
 
-    /// The cursors of a user's devices.
-    pub(in crate::store) fn cursors(
-        &self,
-        mailbox: &Mailbox,
-    ) -> Result<Vec<(Resource, CursorValue)>, IndexError> {
+    /// What a user has confirmed beside its cursors; `prefix` is that of its mailbox.
+    fn confirmed(&self, prefix: &[u8]) -> Result<MsgId, IndexError> {
+        let stored = self.cursors.get(prefix)?;
+        let stored = stored.map(|stored| cursor_value(&stored)).transpose()?;
+        Ok(stored.map_or(MsgId::ZERO, |value| value.id))
+    }
+
+    /// As [`UserCursors::confirmed`].
+    pub(in crate::store) fn confirmed_of(&self, mailbox: &Mailbox) -> Result<MsgId, IndexError> {
+        self.confirmed(&key::prefix(mailbox))
+    }
+
+    /// The cursors of a user.
+    pub(in crate::store) fn cursors(&self, mailbox: &Mailbox) -> Result<UserCursors, IndexError> {
         let prefix = key::prefix(mailbox);
-        let mut cursors = Vec::new();
+        let mut cursors = UserCursors::default();
         for entry in self.cursors.scan_prefix(&prefix) {
             let (key, value) = entry?;
+            if key == prefix {
+                cursors.confirmed = cursor_value(&value)?.id;
+                continue;
+            }
             let name = key.get(prefix.len()..).map(std::str::from_utf8);
             let name = name.and_then(Result::ok).map(Resource::parse);
             let resource = name.and_then(Result::ok);
             let resource = resource.ok_or_else(|| IndexError::damaged("a cursor's key"))?;
-            cursors.push((resource, cursor_value(&value)?));
+            cursors.devices.push((resource, cursor_value(&value)?));
         }
         Ok(cursors)
     }
@@ -244,6 +266,12 @@ fn decode_cursor(value: &[u8]) -> Option<CursorValue> {
             _ => return None,
         },
     })
+}
+
+/// What a user has confirmed stands among its cursors, as that of no resource.
+fn encode_confirmed(id: MsgId) -> Vec<u8> {
+    let (at_ms, used) = (0, false);
+    encode_cursor(CursorValue { id, at_ms, used })
 }
 
 /// Which mailbox is erased up to which id.

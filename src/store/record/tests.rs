@@ -101,6 +101,13 @@ fn golden_bytes() {
             b"\x01\x07\x01d\x01u\xfb\x02\x01\x03".to_vec(),
         ),
         (
+            Record::Confirmed {
+                mailbox: device.mailbox.clone(),
+                id: MsgId(258),
+            },
+            b"\x01\x09\x01d\x01u\xfb\x02\x01".to_vec(),
+        ),
+        (
             Record::SendIds {
                 key: SendKey {
                     domain: Domain::parse("d").unwrap(),
@@ -130,7 +137,7 @@ fn golden_bytes() {
 #[test]
 fn what_could_not_have_been_written_is_refused() {
     assert!(matches!(decode(b"\x02\0"), Err(RecordError::Version(2))));
-    assert!(matches!(decode(b"\x01\x09"), Err(RecordError::Coding(_))));
+    assert!(matches!(decode(b"\x01\x0a"), Err(RecordError::Coding(_))));
     assert!(matches!(
         decode(b"\x01\x03\0\x04"),
         Err(RecordError::Name(_))

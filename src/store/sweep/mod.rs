@@ -279,6 +279,7 @@ impl Sweeper {
             keeps_erasures: false,
             forgotten: HashMap::new(),
             devices: HashSet::new(),
+            users: HashSet::new(),
         };
         let mut damaged = None;
         let segments = list(files, &dir)?;
@@ -319,6 +320,7 @@ impl Sweeper {
             self.shared.mark()?;
             self.index_due = true;
             sieve.devices.clear();
+            sieve.users.clear();
             sealed.rewrite(files, &dir, sieve)?;
             tracing::debug!(segment = sealed.name.number, "a segment was made anew");
         }

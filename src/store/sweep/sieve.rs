@@ -50,8 +50,9 @@ pub(super) struct Sieve<'a> {
     pub(super) dropped: u64,
     /// Mailboxes whose erasures the journal does not hold any more.
     pub(super) forgotten: HashMap<Mailbox, MsgId>,
-    /// The devices whose cursors have been met in this segment.
+    /// The devices whose cursors have been met in this segment, and their users.
     pub(super) devices: HashSet<Device>,
+    pub(super) users: HashSet<Mailbox>,
 }
 
 impl Sieve<'_> {
@@ -65,6 +66,19 @@ impl Sieve<'_> {
 
     fn is_forgotten(&self, at_ms: u64) -> bool {
         !self.keeps_erasures && at_ms.saturating_add(ERASED_AGE_MS) < self.gone.now_us / 1000
+    }
+
+    /// What a user has confirmed, as it stands now; once a segment.
+    fn sift_confirmed(
+        &mut self,
+        mailbox: Mailbox,
+        left: &mut Vec<Record>,
+    ) -> Result<(), IndexError> {
+        if self.users.insert(mailbox.clone()) {
+            let id = guarded(|| self.index.confirmed_of(&mailbox))?;
+            left.extend((id > MsgId::ZERO).then_some(Record::Confirmed { mailbox, id }));
+        }
+        Ok(())
     }
 
     /// What is left of a send. Its messages have ids that follow one another; those that are
@@ -145,7 +159,9 @@ impl journal::Sieve for Sieve<'_> {
                 *forgotten = upto.max(*forgotten);
             }
             // As it stands now: changes that come again behind that lead to the same end.
+            Record::Confirmed { mailbox, .. } => self.sift_confirmed(mailbox, left)?,
             Record::Cursor { device, .. } => {
+                self.sift_confirmed(device.mailbox.clone(), left)?;
                 if self.devices.insert(device.clone()) {
                     let value = guarded(|| self.index.cursor(&device))?;
                     left.extend(value.map(|value| Record::Cursor {

@@ -256,6 +256,12 @@ impl Tail {
         self.active.touched(things, things * SMALL_BYTES);
     }
 
+    /// Adds that a user has confirmed this much.
+    pub(super) fn push_confirmed(&mut self, mailbox: &Mailbox, id: MsgId) {
+        cursors::push_confirmed(&mut self.active.cursors, mailbox, id);
+        self.active.touched(1, SMALL_BYTES);
+    }
+
     /// Sets what became of a domain.
     pub(super) fn push_domain(&mut self, domain: Domain, state: DomainState) {
         self.active.domains.insert(domain, state);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod confirmed;
 mod cursors;
 mod devices;
 mod erasing;

@@ -3,7 +3,8 @@
 //! Held: what was acknowledged is there exactly once, in the order of ids, whatever
 //! happened; ids rise strictly; what was refused is not there, unless a crash came
 //! before its fate was settled; a repeat gets the first ids; a device that was told its
-//! cursor is known and has not more; one that was not used for a month is gone.
+//! cursor is known and has not more; one that was not used for a month is gone; a new one begins
+//! where the user has confirmed.
 //!
 //! `RELAYBOX_TEST_CASES` sets the number of cases, `RELAYBOX_TEST_SEED` repeats a run.
 
@@ -127,8 +128,10 @@ impl World {
     /// What is older than the retention is gone.
     fn expire(&mut self) {
         let oldest = MsgId(self.clock.now_us() - KEPT_US);
-        for messages in self.model.mailboxes.values_mut() {
+        for (to, messages) in &mut self.model.mailboxes {
             messages.retain(|id, _| *id > oldest);
+            let oldest = messages.keys().next().copied();
+            self.model.cursors.begins_at(to, oldest);
         }
     }
 
@@ -232,7 +235,7 @@ impl World {
             Step::Month => {
                 self.months_us += 31 * 24 * 60 * 60 * 1_000_000;
                 self.clock.set_us(NOW_US + self.months_us);
-                self.model.cursors.forget();
+                self.model.cursors.unused_for_long();
                 self.model.own_ids.clear();
             }
             Step::PutDomain if !self.model.domain && !self.model.domain_doubtful => {

@@ -21,6 +21,8 @@ struct Expected {
 pub(super) struct Cursors {
     /// A device that is not in here must not be known.
     expected: BTreeMap<(String, String), Expected>,
+    /// By user: between which ids the highest is that was ever confirmed.
+    confirmed: BTreeMap<String, (MsgId, MsgId)>,
     /// Between which ids the domain's floor is.
     floor: (MsgId, MsgId),
 }
@@ -40,12 +42,34 @@ impl Cursors {
     }
 
     /// No device is known any more.
+    pub(super) fn unused_for_long(&mut self) {
+        self.expected.clear();
+    }
+
+    /// Nor is anything that was confirmed.
     pub(super) fn forget(&mut self) {
         self.expected.clear();
+        self.confirmed.clear();
+    }
+
+    /// A user has messages from `oldest` on: where there is none that was confirmed, nobody has to
+    /// know that it was.
+    pub(super) fn begins_at(&mut self, user: &str, oldest: Option<MsgId>) {
+        if let Some((least, _)) = self.confirmed.get_mut(user)
+            && oldest.is_none_or(|oldest| oldest > *least)
+        {
+            *least = MsgId::ZERO;
+        }
+    }
+
+    fn note(&mut self, user: &str, least: MsgId, most: MsgId) {
+        let noted = self.confirmed.entry(user.to_owned()).or_default();
+        *noted = (noted.0.max(least), noted.1.max(most));
     }
 
     /// A cursor was raised, with a later commit.
     pub(super) fn confirmed(&mut self, user: &str, resource: &str, id: MsgId) {
+        self.note(user, MsgId::ZERO, id);
         let key = (user.to_owned(), resource.to_owned());
         let unknown = Expected {
             known: false,
@@ -58,17 +82,9 @@ impl Cursors {
 
     /// Between which ids a login with this `after` finds its cursor.
     fn start(&self, user: &str, resource: &str, after: Option<MsgId>) -> (MsgId, MsgId) {
-        let theirs = self
-            .expected
-            .iter()
-            .filter(|((theirs, _), _)| theirs == user);
-        let (own, others): (Vec<_>, Vec<_>) = theirs.partition(|((_, name), _)| name == resource);
-        let own = own.first().map(|(_, expected)| **expected);
-        let surely = others.iter().filter(|(_, expected)| expected.known);
-        let least = surely.map(|(_, expected)| expected.least).max();
-        let most = others.iter().map(|(_, expected)| expected.most).max();
-        let least = least.unwrap_or_default().max(self.floor.0);
-        let most = most.unwrap_or_default().max(self.floor.1);
+        let own = self.expected.get(&(user.to_owned(), resource.to_owned()));
+        let (least, most) = self.confirmed.get(user).copied().unwrap_or_default();
+        let (least, most) = (least.max(self.floor.0), most.max(self.floor.1));
         let (least, most) = match own {
             Some(own) if own.known => (own.least, own.most),
             Some(own) => (own.least.min(least), own.most.max(most)),
@@ -82,6 +98,7 @@ impl Cursors {
     pub(super) fn entered(&mut self, user: &str, resource: &str, after: Option<MsgId>, id: MsgId) {
         let (least, most) = self.start(user, resource, after);
         assert!(least <= id && id <= most, "{least} {id} {most}");
+        self.note(user, id, id);
         let key = (user.to_owned(), resource.to_owned());
         let own = self.expected.get(&key);
         // What was confirmed before may not be written yet.
@@ -145,6 +162,7 @@ impl Cursors {
                         most: id,
                     };
                     self.expected.insert(key, exactly);
+                    self.note(user, id, id);
                 }
             }
         }
