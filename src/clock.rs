@@ -1,13 +1,17 @@
 //! Wall time behind a trait, so that tests can set it, hold it and step it backwards.
 
 use std::fmt::Debug;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time of day. Never used to measure durations.
+/// Tells the time of day, and apart from it how time passes.
 pub trait Clock: Debug + Send + Sync {
-    /// Microseconds since the Unix epoch.
+    /// Microseconds since the Unix epoch. Never used to measure durations: it may be stepped.
     fn now_us(&self) -> u64;
+
+    /// How much time has passed since some moment in this process, however the clock was set.
+    fn monotonic(&self) -> Duration;
 
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64 {
@@ -27,31 +31,47 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
     }
+
+    fn monotonic(&self) -> Duration {
+        static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGINNING.elapsed()
+    }
 }
 
 /// A clock that stands still until it is told otherwise.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    now_us: AtomicU64,
+    passed_us: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `now_us` microseconds since the Unix epoch.
     pub fn new(now_us: u64) -> Self {
-        Self(AtomicU64::new(now_us))
+        Self {
+            now_us: AtomicU64::new(now_us),
+            passed_us: AtomicU64::default(),
+        }
     }
 
-    /// Moves the clock, forwards or backwards.
+    /// Steps the clock, forwards or backwards: no time passes.
     pub fn set_us(&self, now_us: u64) {
-        self.0.store(now_us, Ordering::SeqCst);
+        self.now_us.store(now_us, Ordering::SeqCst);
     }
 
-    /// Moves the clock forwards.
+    /// Lets time pass.
     pub fn advance_us(&self, by_us: u64) {
-        self.0.fetch_add(by_us, Ordering::SeqCst);
+        self.passed_us.fetch_add(by_us, Ordering::SeqCst);
+        self.now_us.fetch_add(by_us, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now_us(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.now_us.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.passed_us.load(Ordering::SeqCst))
     }
 }

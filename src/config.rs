@@ -292,9 +292,7 @@ pub fn resolve(
 }
 
 fn retention(values: &Values<'_>) -> Result<Retention, ConfigError> {
-    let kept = values.per_domain("retention", |text| {
-        parse::duration(text, &limits::RETENTION_MS)
-    })?;
+    let kept = values.per_domain("retention", parse::retention)?;
     Ok(Retention {
         all: kept.all,
         domains: kept.domains,

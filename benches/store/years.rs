@@ -33,9 +33,12 @@ pub fn dir() -> PathBuf {
     base().join("years")
 }
 
-/// Its options: the defaults.
+/// Its options: the defaults, but for the minute that a new retention waits.
 pub fn options() -> StoreOptions {
-    StoreOptions::new(dir())
+    let mut options = StoreOptions::new(dir());
+    // What expires here is meant to.
+    options.retention_notice = Duration::ZERO;
+    options
 }
 
 /// The large mailbox.

@@ -73,6 +73,30 @@ pub(super) fn duration(text: &str, bound_ms: &Bound) -> Parsed<Duration> {
         .map_err(|expected| format!("a duration such as 25s, {expected}"))
 }
 
+/// How long messages are kept: a duration in which minutes and months cannot be mixed up.
+pub(super) fn retention(text: &str) -> Parsed<Duration> {
+    let runs = text.split_inclusive(|c: char| !c.is_alphabetic());
+    let mut before = "";
+    let mut read = 0;
+    for run in runs {
+        let unit = run.trim_end_matches(|c: char| !c.is_alphabetic());
+        if matches!(unit, "m" | "M") {
+            let number = before
+                .trim_end()
+                .rsplit(|c: char| !c.is_ascii_digit())
+                .next();
+            let number = number.unwrap_or_default();
+            return Err(format!(
+                "minutes or months written out, since {number}{unit} may mean either: {number}min \
+                 or {number}months"
+            ));
+        }
+        read += run.len();
+        before = &text[..read];
+    }
+    duration(text, &limits::RETENTION_MS)
+}
+
 /// A value for one domain or (`None`) for all; no value is `off`.
 pub(super) type OfDomain<T> = (Option<Domain>, Option<T>);
 
@@ -228,168 +252,4 @@ pub(super) fn log_filter(text: &str) -> Parsed<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BYTES: Bound = Bound {
-        unit: "bytes",
-        default: 1,
-        min: 1,
-        max: 4 << 30,
-        reason: "for the test",
-    };
-
-    #[test]
-    fn sizes_take_units() {
-        for (text, bytes) in [
-            ("1", 1),
-            ("262144", 262_144),
-            ("256KiB", 262_144),
-            ("256 kib", 262_144),
-            ("256K", 262_144),
-            ("1_000", 1000),
-            ("2kB", 2000),
-            ("3MiB", 3 << 20),
-            ("4GiB", 4 << 30),
-        ] {
-            assert_eq!(size(text, &BYTES), Ok(bytes), "{text}");
-        }
-        for text in [
-            "",
-            "0",
-            "-1",
-            "KiB",
-            "1.5MiB",
-            "5GiB",
-            "1x",
-            "99999999999GiB",
-        ] {
-            assert_eq!(
-                size(text, &BYTES),
-                Err("from 1 to 4GiB".to_owned()),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn durations_are_bounded() {
-        let bound = &limits::PING_INTERVAL_MS;
-        assert_eq!(duration("1m 30s", bound), Ok(Duration::from_secs(90)));
-        for text in ["0s", "25", "2h", "99ms", "soon"] {
-            let expected = duration(text, bound).err();
-            assert!(
-                expected.is_some_and(|e| e.ends_with("from 100ms to 1h")),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_retention_is_of_all_or_of_one_domain() {
-        let days = |n: u64| Some(Duration::from_secs(n * 86_400));
-        let domain = |name| Domain::parse(name).ok();
-        let retention = |text| per_domain(text, &|text| duration(text, &limits::RETENTION_MS));
-        assert_eq!(retention("30days"), Ok((None, days(30))));
-        assert_eq!(retention("shop=1day"), Ok((domain("shop"), days(1))));
-        assert_eq!(retention("shop=off"), Ok((domain("shop"), None)));
-        for text in [
-            "",
-            "30",
-            "shop=",
-            "=1day",
-            "1ms",
-            "200years",
-            "shop=ever",
-            "a=1s=2s",
-            "a=1s,b=2s",
-        ] {
-            assert!(retention(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_hosts_and_filters() {
-        assert!(address("localhost:1").is_ok_and(|a| a.ip().is_loopback()));
-        assert!(address("[::]:0").is_ok());
-        for text in [
-            "8443",
-            ":8443",
-            "localhost",
-            "0.0.0.0:99999",
-            "example.com:1",
-        ] {
-            assert!(address(text).is_err(), "{text}");
-        }
-        assert_eq!(optional_address("off"), Ok(None));
-        for text in [
-            "a",
-            "chat.example.com",
-            "*.example.com",
-            "10.0.0.1",
-            "::1",
-            "xn--a_b-c",
-        ] {
-            assert_eq!(host(text), Ok(text.to_owned()));
-        }
-        for text in [
-            "",
-            "a..b",
-            "a.",
-            "-a",
-            "a:1",
-            "https://a",
-            "ü.de",
-            "a b",
-            "*",
-            "[::1]",
-        ] {
-            assert!(host(text).is_err(), "{text}");
-        }
-        for text in ["info", "OFF", "warn,relaybox::net=debug,hyper=off"] {
-            assert!(log_filter(text).is_ok(), "{text}");
-        }
-        for text in [
-            "",
-            "verbose",
-            "relaybox",
-            "relaybox=loud",
-            "info,",
-            "=info",
-            "a[b]=info",
-        ] {
-            assert!(log_filter(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_declared_token_is_never_repeated() {
-        let declared = declared_token("a/b=x=y").ok();
-        assert!(declared.is_some_and(|d| d.domain.as_str() == "a/b" && d.token() == "x=y"));
-        for text in ["hush", "=hush", "demo=", "de\tmo=hush", "demo=hu\nsh"] {
-            let expected = declared_token(text).err();
-            assert!(expected.is_some_and(|e| !e.contains("hush")), "{text}");
-        }
-    }
-
-    #[test]
-    fn rates_and_networks() {
-        let parsed = |text| rate(text).map(|rate| (rate.count.get(), rate.per.as_secs()));
-        assert_eq!(parsed("100/s"), Ok((100, 1)));
-        assert_eq!(parsed("6_000 / min"), Ok((6000, 60)));
-        assert_eq!(parsed("1/h"), Ok((1, 3600)));
-        for text in ["0/s", "100", "/s", "1/day", "-1/s", "1000001/s", ""] {
-            assert!(rate(text).is_err(), "{text}");
-        }
-        assert_eq!(optional_rate("off"), Ok(None));
-        for (text, expected) in [
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("::1", "::1/128"),
-            ("192.0.2.1", "192.0.2.1/32"),
-        ] {
-            let network = network(text).map(|network| network.to_string());
-            assert_eq!(network.as_deref(), Ok(expected));
-        }
-        assert!(network("10.0.0.0/33").is_err() && network("localhost").is_err());
-    }
-}
+mod tests;

@@ -20,6 +20,25 @@ impl Retention {
         self.domains.get(domain).copied().unwrap_or(self.all)
     }
 
+    /// Whether messages of a domain are kept for less time than by `other`.
+    pub fn is_stricter(&self, other: &Self, domain: &Domain) -> bool {
+        stricter(self.of(domain), other.of(domain)) != other.of(domain)
+    }
+
+    /// Keeps everything that either of the two keeps.
+    pub fn looser(&self, other: &Self) -> Self {
+        let longer = |one: Option<Duration>, two: Option<Duration>| Some(one?.max(two?));
+        let named = self.domains.keys().chain(other.domains.keys());
+        let domains = named.map(|domain| {
+            let kept = longer(self.of(domain), other.of(domain));
+            (domain.clone(), kept)
+        });
+        Self {
+            domains: domains.collect(),
+            all: longer(self.all, other.all),
+        }
+    }
+
     /// The newest id that has expired at this time (microseconds since the Unix epoch) in a
     /// domain: everything at or below it has.
     pub fn expired(&self, domain: &Domain, now_us: u64) -> MsgId {
@@ -38,6 +57,10 @@ impl Retention {
         let domains = self.domains.values().copied();
         domains.chain([self.all]).flatten().min()
     }
+}
+
+fn stricter(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
+    [one, two].into_iter().flatten().min()
 }
 
 fn before(now_us: u64, kept: Duration) -> MsgId {
@@ -64,6 +87,18 @@ mod tests {
         assert_eq!(expired("ever", 1_000), MsgId::ZERO);
         assert_eq!(expired("other", 50), MsgId::ZERO);
         assert_eq!(retention.expired_anywhere(1_000), MsgId(900));
+        let looser = retention.looser(&Retention {
+            all: Some(us(200)),
+            domains: BTreeMap::from([(domain("long"), Some(us(300))), (domain("x"), Some(us(1)))]),
+        });
+        let kept = |name: &str| looser.of(&domain(name));
+        assert_eq!(kept("other"), Some(us(200)));
+        assert_eq!((kept("long"), kept("x")), (Some(us(500)), Some(us(100))));
+        assert_eq!(kept("ever"), None);
+        let stricter = |name: &str| retention.is_stricter(&looser, &domain(name));
+        assert!(stricter("other") && !stricter("long") && !stricter("ever"));
+        assert!(retention.is_stricter(&Retention::default(), &domain("long")));
+        assert!(!Retention::default().is_stricter(&retention, &domain("long")));
         assert_eq!(Retention::default().shortest(), None);
         let for_ever = Retention::default().expired(&domain("other"), 1_000);
         assert_eq!(for_ever, MsgId::ZERO);

@@ -22,6 +22,8 @@ pub struct StoreOptions {
     pub queue_max: usize,
     /// How long messages are kept.
     pub retention: Retention,
+    /// How long a retention that erases more than the one before waits once it was told what.
+    pub retention_notice: Duration,
     /// What commits are counted in.
     pub metrics: Arc<Metrics>,
 }
@@ -36,6 +38,7 @@ impl StoreOptions {
             cache_bytes: 32 << 20,
             queue_max: 16_384,
             retention: Retention::default(),
+            retention_notice: Duration::from_secs(60),
             metrics: Arc::default(),
         }
     }

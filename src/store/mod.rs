@@ -32,6 +32,7 @@ mod hold;
 mod index;
 mod indexing;
 mod journal;
+mod keeping;
 mod layout;
 mod lookup;
 mod open;
@@ -301,11 +302,11 @@ impl Store {
         Ok(())
     }
 
-    /// From now on messages are kept so long; what has expired by that is gone at once.
+    /// Messages are to be kept so long. What that keeps longer than before counts at once; what it
+    /// erases is told in the log first, and counts [`StoreOptions::retention_notice`] after that,
+    /// unless another retention is set meanwhile.
     pub fn set_retention(&self, retention: Retention) {
-        let place = self.shared().retention.write();
-        *place.unwrap_or_else(PoisonError::into_inner) = retention;
-        self.shared().changed.notify_all();
+        self.shared().set_retention(retention);
     }
 
     fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {

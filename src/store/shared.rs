@@ -1,7 +1,8 @@
 //! What the store's threads and its readers share, each part behind its own lock.
 //!
 //! Locks are held for memory operations only, never over a disk's. Where two are held
-//! at once the order is: pending, domains, tail, index.
+//! at once the order is: pending, domains, tail, index; and keeping before retention. Only `keeping`
+//! is held while its file is written, by the thread that erases and by who sets the retention.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use super::domains::Domains;
 use super::files::FileSystem;
 use super::hold::Hold;
 use super::index::{Index, IndexError, IndexState, day, guarded};
+use super::keeping::Keeping;
 use super::queue::Queue;
 use super::sweep::Sweeping;
 use super::tail::Tail;
@@ -68,7 +70,9 @@ pub(super) struct Shared {
     /// What happened to cursors and is not in the journal yet.
     pub(super) pending: Mutex<Changes>,
     pub(super) domains: RwLock<Domains>,
+    /// The retention that is in force.
     pub(super) retention: RwLock<Retention>,
+    pub(super) keeping: Mutex<Keeping>,
     pub(super) tail: RwLock<Tail>,
     /// `None` while it is being rebuilt, and after closing.
     pub(super) index: RwLock<Option<Arc<Index>>>,

@@ -12,15 +12,16 @@ use super::files::{FileSystem, RealFileSystem};
 use super::hold;
 use super::indexing;
 use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
+use super::keeping;
 use super::layout::{self, io_error};
 use super::record::{self, Record};
-use crate::model::MsgId;
+use crate::model::{MsgId, Retention};
 
 /// Deeper than the index has directories.
 const DEPTH_MAX: u32 = 4;
 
 /// What is in a data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// Bytes of journal and index.
     pub bytes: u64,
@@ -30,6 +31,8 @@ pub struct Survey {
     pub newest: MsgId,
     /// Whether a domain was ever made; `None` where only the server can tell.
     pub has_domains: Option<bool>,
+    /// The retention that was last in force; for ever, where none is known.
+    pub retention: Retention,
 }
 
 /// Looks at a data directory. `None`: nothing has been stored there yet. Blocks on the disk.
@@ -75,6 +78,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
             true => Some(found.has_domains),
             false => indexed,
         },
+        retention: keeping::applied(files, dir)?.unwrap_or_default(),
     }))
 }
 

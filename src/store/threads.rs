@@ -18,12 +18,14 @@ use super::files::FileSystem;
 use super::index::{IndexState, place};
 use super::indexing;
 use super::journal::{SegmentName, compress, is_compressed};
+use super::keeping;
 use super::open::{Opened, open};
 use super::publisher;
 use super::queue::Queue;
 use super::shared::{Health, Shared, Signal};
 use super::sweep::Sweeper;
 use crate::clock::Clock;
+use crate::model::MsgId;
 
 /// Batches on their way to the sink.
 const PUBLICATIONS_MAX: usize = 4;
@@ -59,9 +61,17 @@ impl Threads {
         let mut tail = builder.tail;
         tail.active.last_id = last_id;
         let dir = options.dir.clone();
+        let (retention, keeping) = keeping::begin(
+            files.as_ref(),
+            &dir,
+            &options.retention,
+            options.retention_notice,
+            last_id == MsgId::ZERO,
+        )?;
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_max),
-            retention: options.retention.clone().into(),
+            retention: retention.into(),
+            keeping: keeping.into(),
             options,
             clock,
             files,
@@ -80,6 +90,7 @@ impl Threads {
             signal: Signal::default().into(),
             changed: Default::default(),
         });
+        shared.note_in_force();
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
         let checkpointer = Checkpointer::new(shared.clone(), builder.state);

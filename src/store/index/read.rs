@@ -60,6 +60,21 @@ impl Index {
         decode().map_err(IndexError::Damaged)
     }
 
+    /// The mailbox behind this one, in the order of keys, that has messages; the first for `None`.
+    pub(in crate::store) fn mailbox_after(
+        &self,
+        last: Option<&Mailbox>,
+    ) -> Result<Option<Mailbox>, IndexError> {
+        // Behind its prefix stand ids, and none begins so.
+        let behind = |mailbox| [key::prefix(mailbox), vec![0xff]].concat();
+        let from = last.map(behind).unwrap_or_default();
+        let Some(entry) = self.messages.range(from..).next() else {
+            return Ok(None);
+        };
+        let mailbox = key::mailbox(&entry?.0);
+        Ok(Some(mailbox.ok_or_else(|| IndexError::damaged("a key"))?))
+    }
+
     /// Bytes of a domain's messages, before compression, in the chunks that have some above their
     /// mailbox's floor. `step` is called for each chunk, and may pause.
     pub(in crate::store) fn bytes_of(

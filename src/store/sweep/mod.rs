@@ -162,6 +162,7 @@ impl Sweeper {
                 self.shared.wait_for_change(TICK);
                 continue;
             }
+            self.shared.step_retention();
             if !self.is_due() {
                 let mut scrub = std::mem::take(&mut self.scrub);
                 scrub.step(&self.shared, &|| self.is_wanted(Instant::now()));

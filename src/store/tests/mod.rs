@@ -6,6 +6,7 @@ mod confirmed;
 mod cursors;
 mod devices;
 mod erasing;
+mod keeping;
 mod mending;
 mod model;
 mod pacing;
@@ -47,6 +48,7 @@ fn options(dir: &Path) -> StoreOptions {
     options.segment_bytes = 64 << 10;
     options.cache_bytes = 4 << 20;
     options.tail_bytes_max = 8 << 20;
+    options.retention_notice = Duration::ZERO;
     options
 }
 

@@ -1,10 +1,12 @@
 //! Whether messages are safe where they are, and for how long there is room.
 
-use super::super::super::progress::{bytes, count, counted};
+use std::time::Duration;
+
+use super::super::super::progress::{bytes, count, counted, time};
 use super::super::facts::{Directory, Disk, Facts, Kind, Rights, Server};
 use super::super::finding::{Check, Findings};
 use crate::config::Config;
-use crate::model::Retention;
+use crate::model::{MsgId, Retention};
 use crate::store::Survey;
 
 /// A disk or its file table with less than this left is nearly full.
@@ -25,7 +27,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let kind = facts.disk.map(|disk| disk.kind);
     directory(&dir, &facts.data, kind, out);
     let store = match &facts.store {
-        Ok(store) => *store,
+        Ok(store) => store.as_ref(),
         Err(why) => {
             out.problem(
                 Check::Store,
@@ -34,19 +36,22 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
             None
         }
     };
+    if let Some(store) = store {
+        new_retention(&config.retention, facts.now_us, store, out);
+    }
     if let Some(disk) = &facts.disk {
         file_system(disk.kind, out);
         space(config, disk, out);
-        retention(&config.retention, disk, store.as_ref(), out);
+        retention(&config.retention, disk, store, out);
     }
-    if let Some(store) = &store {
+    if let Some(store) = store {
         let size = bytes(store.bytes);
         out.ok(
             Check::Store,
             format!("{size} of journal and index; `relaybox check` reads them all"),
         );
     }
-    domains(config, facts, store.as_ref(), out);
+    domains(config, facts, store, out);
 }
 
 fn directory(dir: &str, data: &Directory, kind: Option<Kind>, out: &mut Findings) {
@@ -235,6 +240,9 @@ fn space(config: &Config, disk: &Disk, out: &mut Findings) {
 
 fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &mut Findings) {
     let check = Check::Retention;
+    if !out.is_ok(check) {
+        return;
+    }
     if let Some(kept) = retention.all {
         let kept = humantime::format_duration(kept);
         return out.ok(
@@ -263,6 +271,46 @@ fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &m
             "messages are kept for ever; they take {}{pace}: set --retention, or give them a \
              larger disk",
             bytes(stored)
+        ),
+    );
+}
+
+/// What settings erase that erases more than those which were last in force.
+fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Findings) {
+    let before = |kept: Duration| MsgId(now_us.saturating_sub(kept.as_micros() as u64));
+    let erases = |kept: Duration| {
+        let kept_text = humantime::format_duration(kept);
+        let from = time(before(kept));
+        format!("what is older than {kept_text}, from before {from}")
+    };
+    let is_new = |kept: &Duration| store.oldest != MsgId::ZERO && before(*kept) >= store.oldest;
+    let mut erased = Vec::new();
+    let stricter = |kept: Option<Duration>, old: Option<Duration>| {
+        kept.filter(|kept| old.is_none_or(|old| *kept < old))
+    };
+    if let Some(kept) = stricter(wanted.all, store.retention.all).filter(is_new) {
+        erased.push(erases(kept));
+    }
+    for (domain, kept) in &wanted.domains {
+        let stricter = stricter(*kept, store.retention.of(domain));
+        if let Some(kept) = stricter.filter(is_new) {
+            erased.push(format!("of the domain {domain} {}", erases(kept)));
+        }
+    }
+    let Some(more) = erased.len().checked_sub(1) else {
+        return;
+    };
+    let first = &erased[0];
+    let more = match more {
+        0 => String::new(),
+        more => format!("; and of {}", counted(more as u64, "more domain")),
+    };
+    out.warning(
+        Check::Retention,
+        format!(
+            "new settings: a minute behind the start or the reload that takes them over they erase \
+             {first}{more}, for good; the oldest message is of {}",
+            time(store.oldest)
         ),
     );
 }

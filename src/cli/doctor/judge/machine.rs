@@ -48,8 +48,8 @@ fn file_size(config: &Config, limit: Option<u64>, out: &mut Findings) {
 }
 
 fn clock(facts: &Facts, out: &mut Findings) {
-    let newest = facts.store.as_ref().ok().copied().flatten();
-    let newest = newest.map(|store| store.newest).unwrap_or_default();
+    let store = facts.store.as_ref().ok().and_then(Option::as_ref);
+    let newest = store.map(|store| store.newest).unwrap_or_default();
     let behind = Duration::from_micros(newest.0.saturating_sub(facts.now_us));
     if facts.now_us < BEGINNING_US {
         out.problem(

@@ -149,6 +149,20 @@ fn the_data_directory_is_judged() {
             |_| {},
             (Retention, Ok, "kept for 30days"),
         ),
+        (
+            "retention = ['1year', 'shop=6min']",
+            |_| {},
+            (
+                Retention,
+                Warning,
+                "of the domain shop what is older than 6m",
+            ),
+        ),
+        (
+            "retention = '29days'",
+            |_| {},
+            (Retention, Warning, "they erase what is older than 29days"),
+        ),
         // 102.4 MiB a day.
         (
             "",

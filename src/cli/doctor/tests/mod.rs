@@ -8,12 +8,13 @@ mod surroundings;
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::facts::{Directory, Disk, Facts, Kind, OpenFiles, Port, Rights, Server};
 use super::finding::{Check, Finding, State};
 use super::judge::judge;
 use crate::config::{self, Config, Env, FileText};
-use crate::model::MsgId;
+use crate::model::{self, MsgId};
 use crate::net::inspect::{Certificate, Inspected, Key, Pair};
 use crate::store::Survey;
 
@@ -118,6 +119,10 @@ fn store() -> Survey {
         oldest: MsgId(now_us - 100 * day_us),
         newest: MsgId(now_us - 1),
         has_domains: Some(true),
+        retention: model::Retention {
+            all: Some(Duration::from_secs(30 * DAY_S as u64)),
+            ..model::Retention::default()
+        },
     }
 }
 
