@@ -29,13 +29,14 @@ mod setting_args;
 mod table;
 mod token;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::model::shown;
 
 /// A self-contained instant-message server.
 #[derive(Parser)]
@@ -106,9 +107,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
+    panic::set_hook(Box::new(|panic| {
+        output::complain(&logging::panicked(panic.location()));
+    }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_values(error)),
     };
     // A panic has told of itself: its code would be none of ours.
     let done = catch_unwind(AssertUnwindSafe(|| carry_out(&cli.command)));
@@ -165,6 +169,33 @@ fn sentence(error: &anyhow::Error) -> String {
         }
     }
     sentence
+}
+
+/// Takes out what the caller wrote, but names of flags and commands: it may be a token in the wrong place.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    // Tips repeat it.
+    error.remove(ContextKind::Suggested);
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    for kind in [
+        ContextKind::InvalidValue,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidArg,
+    ] {
+        let Some(ContextValue::String(written)) = error.get(kind) else {
+            continue;
+        };
+        let kept = match kind {
+            // None was given.
+            ContextKind::InvalidValue if written.is_empty() => continue,
+            ContextKind::InvalidSubcommand => shown(written),
+            ContextKind::InvalidArg if !is_unknown => continue,
+            ContextKind::InvalidArg if written.starts_with('-') => shown(written),
+            _ => "…",
+        };
+        let kept = ContextValue::String(kept.to_owned());
+        error.insert(kind, kept);
+    }
+    error
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

@@ -153,14 +153,15 @@ pub enum ConfigError {
         expected: String,
     },
     /// The file is not TOML.
-    #[error("{path}:{line}: {message}", path = path.display())]
+    #[error(
+        "{path}:{line}: this is not TOML: each setting is NAME = VALUE on a line of its own and once, texts in quotes, \
+         lists in brackets", path = path.display()
+    )]
     Syntax {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
-        message: String,
     },
     /// The file cannot be read.
     #[error("the settings file {path} cannot be read: {source}", path = path.display())]

@@ -15,6 +15,16 @@ pub use retention::Retention;
 use std::fmt;
 use std::sync::Arc;
 
+/// A name that nobody knows, as a sentence may repeat it: `…` unless it looks like one (letters, `-`, `_` and `.`).
+/// What stands in a name's place may be a secret that belongs elsewhere.
+pub fn shown(name: &str) -> &str {
+    let is_part = |byte: u8| byte.is_ascii_alphabetic() || b"-_.".contains(&byte);
+    match name.len() <= 32 && name.bytes().all(is_part) {
+        true => name,
+        false => "…",
+    }
+}
+
 /// Why a text is not a valid name. `Display` completes the sentence "`field` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

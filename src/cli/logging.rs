@@ -4,7 +4,7 @@
 //! level; so what libraries say does not, as it may hold what they were given.
 
 use std::io;
-use std::panic::PanicHookInfo;
+use std::panic::{Location, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -97,20 +97,17 @@ fn may_be_told(metadata: &Metadata<'_>) -> bool {
     metadata.target().split("::").next() == Some("relaybox")
 }
 
-/// A panic is a line like any other. What a library says in it may hold what it was given.
+/// A panic is a line like any other.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or_default();
-    let Some(place) = panic.location() else {
-        return tracing::error!(thread, "a thread panicked");
-    };
-    let ours = place.file().starts_with("src/");
-    let payload = panic.payload();
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let error = text.filter(|_| ours).unwrap_or_default();
-    let (file, line) = (short(place.file()), place.line());
-    tracing::error!(thread, error, "a thread panicked at {file}:{line}");
+    tracing::error!(thread, "{}", panicked(panic.location()));
+}
+
+/// The sentence of a panic: its place alone. What is said in one may hold what a library was given, or a piece of text.
+pub(super) fn panicked(place: Option<&Location<'_>>) -> String {
+    let place = place.map(|place| format!(" at {}:{}", short(place.file()), place.line()));
+    format!("a thread panicked{}", place.unwrap_or_default())
 }
 
 /// A library's file without the directories of the machine that built this.
@@ -129,5 +126,6 @@ mod tests {
         let library = "/home/b/.cargo/registry/src/index-1949/sled-0.34.7/src/lib.rs";
         assert_eq!(short(library), "sled-0.34.7/src/lib.rs");
         assert_eq!(short("src/main.rs"), "src/main.rs");
+        assert_eq!(panicked(None), "a thread panicked");
     }
 }

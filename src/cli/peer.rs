@@ -168,7 +168,10 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     };
     read.with_context(|| match is_stdin(file) {
         true => "the token cannot be read from standard input".to_owned(),
-        false => format!("the token cannot be read from {}", file.display()),
+        // Not its name: it may be the token, in the wrong place.
+        false => format!(
+            "the token cannot be read from the file that --token-file (or {CLIENT_ENV_PREFIX}TOKEN_FILE) names"
+        ),
     })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -52,7 +52,7 @@ pub(super) struct SendArgs {
     #[arg(long)]
     json: bool,
     /// What kind of message it is: 10 text, 20 image, 30 voice, 40 audio or video, 100 system
-    #[arg(long = "type", value_name = "NUMBER", default_value_t = 10)]
+    #[arg(long = "type", value_name = "NUMBER", default_value_t = 10, value_parser = kind)]
     kind: u32,
     /// Only this device of the recipients gets it
     #[arg(long, value_name = "NAME")]
@@ -61,7 +61,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "ID")]
     client_msg_id: Option<String>,
     /// How long to wait until the message is on disk
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
     #[command(flatten)]
     peer: PeerArgs,
@@ -84,6 +84,14 @@ struct Frame<'a> {
 enum ToId<'a> {
     One(&'a str),
     Several(Vec<&'a str>),
+}
+
+fn kind(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a 32-bit number".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s".into())
 }
 
 /// Runs the command.

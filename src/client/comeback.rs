@@ -54,7 +54,8 @@ impl OpenError {
                 status: 408 | 425 | 429 | 500..,
             } => AGAIN,
             Self::Refused { .. } => Verdict::Stop,
-            Self::Handshake(_) => AGAIN,
+            Self::Unwritable => Verdict::Stop,
+            Self::Lost(_) | Self::Handshake => AGAIN,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -48,9 +49,17 @@ pub enum OpenError {
         /// The status.
         status: u16,
     },
+    /// A token or a name cannot be sent.
+    #[error("the login cannot be written as a request: is the token, or a name, too long?")]
+    Unwritable,
+    /// The connection broke before the upgrade was answered.
+    #[error("the connection was lost before the server answered the login: {0}")]
+    Lost(io::Error),
     /// The upgrade failed.
-    #[error("the server does not speak WebSocket as it should: {0}")]
-    Handshake(String),
+    #[error(
+        "the server does not speak WebSocket as it should: its answer to the login is not that of RFC 6455, 4.2.2"
+    )]
+    Handshake,
     /// The upgrade took too long.
     #[error("the server did not answer the login in time")]
     Slow,
@@ -83,7 +92,12 @@ impl Ended {
                 "it was cut off".to_owned()
             }
             Error::Io(error) => error.to_string(),
-            error => error.to_string(),
+            // In our words: the library knows the token, and all that came.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                "it was cut off".to_owned()
+            }
+            Error::Capacity(_) => "the server sent more at once than any may".to_owned(),
+            _ => "it broke the rules of WebSocket".to_owned(),
         })
     }
 }
@@ -104,7 +118,7 @@ impl Connection {
         let address = &login.address;
         let trust = address.tls.then_some(trust);
         let stream = connect(&address.host, address.port, trust).await?;
-        let request = request(login).map_err(|error| OpenError::Handshake(error.to_string()))?;
+        let request = request(login).map_err(|_| OpenError::Unwritable)?;
         let bytes_max = (limits::CONTENT_BYTES.max + ENVELOPE_BYTES_MAX) as usize;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
@@ -121,7 +135,8 @@ impl Connection {
             Ok(Err(Error::Http(response))) => Err(OpenError::Refused {
                 status: response.status().as_u16(),
             }),
-            Ok(Err(error)) => Err(OpenError::Handshake(error.to_string())),
+            Ok(Err(Error::Io(error))) => Err(OpenError::Lost(error)),
+            Ok(Err(_)) => Err(OpenError::Handshake),
         }
     }
 

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, nearest, settings};
 use super::{ConfigError, Env, FileText, Flags};
+use crate::model::shown;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,7 @@ fn from_env(env: &Env, warnings: &mut Vec<String>) -> BTreeMap<&'static str, Raw
 }
 
 fn unknown(what: &str, name: &str, nearest: Option<&str>) -> String {
-    let name: String = name.chars().take(80).collect();
+    let name = shown(name);
     let hint = nearest.map(|n| format!("; did you mean {n}?"));
     format!(
         "the {what} {name:?} is unknown and ignored{}",
@@ -123,11 +124,10 @@ fn from_file(
     warnings: &mut Vec<String>,
 ) -> Result<BTreeMap<&'static str, Raw>, ConfigError> {
     let line = |at: usize| line_of(&file.text, at);
-    // Only the message: the error's own Display quotes the line, which may hold a token.
+    // Only the place: what the library says may hold a token.
     let table = DeTable::parse(&file.text).map_err(|error| ConfigError::Syntax {
         path: file.path.clone(),
         line: line(error.span().map_or(0, |span| span.start)),
-        message: error.message().to_owned(),
     })?;
     let mut raws = BTreeMap::new();
     for (key, value) in table.get_ref() {

@@ -3,89 +3,22 @@
 //! Never changes a file that relaybox has not made. Invariant: what is returned can be served, that is, the key
 //! belongs to the first certificate.
 
-use std::fs;
-use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, InconsistentKeys};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::issue;
+use super::certificate_error::{CertificateError, broken, unreadable};
+use super::{issue, pem};
 
 /// A certificate that relaybox made is made anew this long before its end; one of other origin is warned of.
 const RENEW_BEFORE_END_S: i64 = 30 * DAY_S;
 
 const DAY_S: i64 = 24 * 3600;
-
-/// A larger file holds no certificate and no key.
-const PEM_BYTES_MAX: u64 = 1 << 20;
-
-/// Why the server has no certificate.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// One file of a pair is there, the other is not.
-    #[error(
-        "{present} is there but {missing} is not: put the other one beside it, or remove it to have both made",
-        present = .present.display(), missing = .missing.display()
-    )]
-    Alone {
-        /// The file that is there.
-        present: PathBuf,
-        /// The file that is not.
-        missing: PathBuf,
-    },
-    /// A running server's certificate has gone.
-    #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
-    Gone {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// A file or the directory cannot be read.
-    #[error("{file} cannot be read: {error}", file = .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A file or the directory cannot be written.
-    #[error("{file} cannot be written: {error}", file = .file.display())]
-    Unwritable {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A file is not PEM, or what it holds cannot be used.
-    #[error("{file} {flaw}", file = .file.display())]
-    Broken {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it, as the rest of a sentence.
-        flaw: String,
-    },
-    /// The key is not that of the certificate.
-    #[error("{key} is not the key of the certificate in {certificate}", key = .key.display(), certificate = .certificate.display())]
-    Mismatch {
-        /// The key's file.
-        key: PathBuf,
-        /// The certificate's file.
-        certificate: PathBuf,
-    },
-    /// A host name cannot stand in a certificate.
-    #[error("the host {0:?} is neither a DNS name nor an IP address")]
-    Host(String),
-    /// A certificate could not be made.
-    #[error("a certificate could not be made: {0}")]
-    Issue(String),
-}
 
 /// The files of a certificate directory.
 #[derive(Debug, Clone)]
@@ -201,17 +134,12 @@ pub(super) fn load(
     files: &Files,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
-    let chain = read_chain(&files.certificate)?;
-    let key = read_key(&files.key)?;
+    let chain = pem::certificates(&files.certificate)?;
+    let key = pem::key(&files.key)?;
     let key = provider
         .key_provider
         .load_private_key(key)
-        .map_err(|error| {
-            broken(
-                &files.key,
-                format!("holds a key that cannot be used: {error}"),
-            )
-        })?;
+        .map_err(|_| unusable_key(&files.key))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
@@ -219,53 +147,28 @@ pub(super) fn load(
             key: files.key.clone(),
             certificate: files.certificate.clone(),
         }),
-        Err(error) => Err(broken(
-            &files.certificate,
-            format!("holds a certificate that cannot be used: {error}"),
-        )),
+        Err(_) => Err(unreadable_certificate(&files.certificate)),
     }
 }
 
-/// The bytes of a PEM file.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
-    read_bounded(file).map_err(|error| unreadable(file, error))
+/// It was read, and is none that TLS can sign with.
+pub(super) fn unusable_key(file: &Path) -> CertificateError {
+    let flaw = "holds a key that cannot be used: it must be a whole one of RSA (from 2048 bits), ECDSA or Ed25519";
+    broken(file, flaw)
 }
 
-fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    // A pipe in its place could be waited for without end.
-    if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    let mut bounded = fs::File::open(file)?.take(PEM_BYTES_MAX + 1);
-    bounded.read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > PEM_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
-}
-
-/// The certificates of a PEM file, at least one.
-pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let chain = CertificateDer::pem_slice_iter(&read(file)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| broken(file, format!("is not PEM: {error}")))?;
-    if chain.is_empty() {
-        return Err(broken(file, "holds no certificate".to_owned()));
-    }
-    Ok(chain)
-}
-
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => broken(file, "holds no private key".to_owned()),
-        error => broken(file, format!("is not PEM: {error}")),
-    })
+/// What it holds is no X.509.
+pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
+    broken(file, "holds a certificate that cannot be read")
 }
 
 /// Whether the certificate was made by the CA beside it, whose key is there to make the next.
 pub(super) fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
-    match (read_chain(&files.ca), files.ca_key.try_exists(), chain) {
+    match (
+        pem::certificates(&files.ca),
+        files.ca_key.try_exists(),
+        chain,
+    ) {
         (Ok(ca), Ok(true), [_, issuer]) => ca.first() == Some(issuer),
         _ => false,
     }
@@ -281,12 +184,8 @@ pub(super) struct Leaf {
 
 impl Leaf {
     pub(super) fn parse(file: &Path, der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| {
-            broken(
-                file,
-                format!("holds a certificate that cannot be read: {error}"),
-            )
-        })?;
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
         let mut leaf = Self {
             not_before_s: certificate.validity().not_before.timestamp(),
             not_after_s: certificate.validity().not_after.timestamp(),
@@ -332,19 +231,5 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
         16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
         _ => None,
-    }
-}
-
-fn unreadable(file: &Path, error: io::Error) -> CertificateError {
-    CertificateError::Unreadable {
-        file: file.to_owned(),
-        error,
-    }
-}
-
-pub(super) fn broken(file: &Path, flaw: String) -> CertificateError {
-    CertificateError::Broken {
-        file: file.to_owned(),
-        flaw,
     }
 }

@@ -10,12 +10,14 @@ use std::time::Duration;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError as Flaw, ClientConfig, Error as TlsError, RootCertStore};
+use rustls_native_certs::ErrorKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::certificates::{self, CertificateError};
+use super::certificate_error::CertificateError;
+use super::pem;
 
 /// How long each of finding a host, reaching it and greeting it by TLS may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
@@ -35,19 +37,14 @@ pub enum TrustError {
     #[error(transparent)]
     File(#[from] CertificateError),
     /// The file's certificates are none of authorities.
-    #[error("{file} holds a certificate that cannot be trusted: {flaw}")]
-    Unfit {
-        /// The file.
-        file: String,
-        /// What TLS says of it.
-        flaw: String,
-    },
+    #[error("{0} holds a certificate that cannot vouch for a server")]
+    Unfit(String),
     /// There is nothing to verify a server by.
     #[error("this system trusts no authorities{0}")]
     None(String),
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Setup(String),
+    #[error("TLS cannot be set up")]
+    Setup,
 }
 
 /// The authorities that may vouch for a server.
@@ -78,8 +75,7 @@ impl Trust {
         // Systems carry a few that are odd; those that are fit count.
         roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
-            let errors = system.errors.iter().map(|error| format!(": {error}"));
-            return Err(TrustError::None(errors.collect()));
+            return Err(TrustError::None(system.errors.iter().map(told).collect()));
         }
         Self::with(roots)
     }
@@ -96,7 +92,7 @@ impl Trust {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|error| TrustError::Setup(error.to_string()))?
+            .map_err(|_| TrustError::Setup)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         // A WebSocket upgrade needs HTTP/1.1.
@@ -106,14 +102,21 @@ impl Trust {
 }
 
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
-    for certificate in certificates::read_chain(file)? {
+    for certificate in pem::certificates(file)? {
         let added = roots.add(certificate);
-        added.map_err(|flaw| TrustError::Unfit {
-            file: file.display().to_string(),
-            flaw: flaw.to_string(),
-        })?;
+        added.map_err(|_| TrustError::Unfit(file.display().to_string()))?;
     }
     Ok(())
+}
+
+/// Why a file of the system's authorities is of no use. It may be anything, since a variable can name it: what a
+/// reader of PEM says may repeat it.
+fn told(error: &rustls_native_certs::Error) -> String {
+    match &error.kind {
+        ErrorKind::Io { inner, path } => format!(": {} cannot be read: {inner}", path.display()),
+        ErrorKind::Pem(_) => ": a file of them is not PEM".to_owned(),
+        _ => ": they cannot be found out".to_owned(),
+    }
 }
 
 /// Why a server was not reached.

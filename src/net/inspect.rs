@@ -18,9 +18,9 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 
-use super::certificates::{
-    self, CertificateError, Files, Leaf, load, made_here, pair_exists, read_chain,
-};
+use super::certificate_error::CertificateError;
+use super::certificates::{Files, Leaf, load, made_here, pair_exists, unreadable_certificate};
+use super::pem;
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -104,8 +104,8 @@ impl Inspected {
     /// Looks at a directory. Blocks on files.
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
-        let chain = read_chain(&files.certificate).unwrap_or_default();
-        let authority = read_chain(&files.ca).unwrap_or_default();
+        let chain = pem::certificates(&files.certificate).unwrap_or_default();
+        let authority = pem::certificates(&files.ca).unwrap_or_default();
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
             pair: pair(&files),
@@ -162,12 +162,8 @@ impl Certificate {
             dns_names,
             addresses,
         } = Leaf::parse(file, &der.into())?;
-        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| {
-            certificates::broken(
-                file,
-                format!("holds a certificate that cannot be read: {error}"),
-            )
-        })?;
+        let (_, parsed) =
+            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
         let usage = parsed.extended_key_usage().ok().flatten();
         Ok(Self {
             der: der.to_vec(),

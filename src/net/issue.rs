@@ -14,7 +14,9 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::certificates::{self, CertificateError, Files, Leaf, broken, pair_exists};
+use super::certificate_error::{CertificateError, broken};
+use super::certificates::{Files, Leaf, pair_exists, unusable_key};
+use super::pem;
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -33,7 +35,7 @@ const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Makes a key and a certificate, and the CA where there is none yet.
 pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
     make_dir(&files.dir).map_err(|error| unwritable(&files.dir, error))?;
-    let key = KeyPair::generate().map_err(issue_error)?;
+    let key = new_key()?;
     let chain = certify(files, &key, hosts, now_s)?;
     write_whole(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
     write_whole(&files.certificate, chain.as_bytes(), 0o644)?;
@@ -63,7 +65,7 @@ fn certify(
     let mut params = leaf_params(hosts, now_s)?;
     let (ca_pem, issuer, ca_end) = authority(files, now_s)?;
     params.not_after = params.not_after.min(ca_end);
-    let leaf = params.signed_by(key, &issuer).map_err(issue_error)?;
+    let leaf = params.signed_by(key, &issuer).map_err(unsigned)?;
     Ok(leaf.pem() + &ca_pem)
 }
 
@@ -78,7 +80,8 @@ fn leaf_params(hosts: &[String], now_s: i64) -> Result<CertificateParams, Certif
         }
     }
     let common_name = hosts.first().map_or("localhost", String::as_str);
-    let mut params = CertificateParams::new(names).map_err(issue_error)?;
+    let mut params = CertificateParams::new(names)
+        .map_err(|_| CertificateError::Issue("one of its names cannot stand in it"))?;
     params.distinguished_name = DistinguishedName::new();
     // RFC 5280, A.1: a common name has at most 64 characters; clients look at the alternative names anyway.
     if common_name.len() <= 64 {
@@ -117,28 +120,22 @@ fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
     if !pair_exists(&files.ca, &files.ca_key)? {
         return make_authority(files, now_s);
     }
-    let chain = certificates::read_chain(&files.ca)?;
+    let chain = pem::certificates(&files.ca)?;
     let end_s = Leaf::parse(&files.ca, &chain[0])?.not_after_s;
     if end_s - now_s < CA_DAYS_LEFT_MIN * DAY_S {
         return Err(broken(
             &files.ca,
-            "is at its end: remove it and ca-key.pem to have a new one made".to_owned(),
+            "is at its end: remove it and ca-key.pem to have a new one made",
         ));
     }
     let key = read_key_pair(&files.ca_key)?;
-    let issuer = Issuer::from_ca_cert_der(&chain[0], key).map_err(|error| {
-        broken(
-            &files.ca,
-            format!("holds a certificate that cannot sign: {error}"),
-        )
-    })?;
-    let pem = String::from_utf8(certificates::read(&files.ca)?)
-        .map_err(|_| broken(&files.ca, "is not text".to_owned()))?;
-    Ok((pem, issuer, timestamp(end_s)?))
+    let issuer = Issuer::from_ca_cert_der(&chain[0], key)
+        .map_err(|_| broken(&files.ca, "holds a certificate that cannot sign"))?;
+    Ok((pem::text(&files.ca)?, issuer, timestamp(end_s)?))
 }
 
 fn make_authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
-    let key = KeyPair::generate().map_err(issue_error)?;
+    let key = new_key()?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     // Some clients mix up two CAs of the same name.
@@ -152,7 +149,7 @@ fn make_authority(files: &Files, now_s: i64) -> Result<Authority, CertificateErr
     (params.not_before, params.not_after) = validity(now_s, CA_DAYS)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let pem = params.self_signed(&key).map_err(issue_error)?.pem();
+    let pem = params.self_signed(&key).map_err(unsigned)?.pem();
     write_whole(&files.ca_key, key.serialize_pem().as_bytes(), 0o600)?;
     write_whole(&files.ca, pem.as_bytes(), 0o644)?;
     let end = params.not_after;
@@ -166,14 +163,19 @@ fn validity(now_s: i64, days: i64) -> Result<(OffsetDateTime, OffsetDateTime), C
 
 fn timestamp(seconds: i64) -> Result<OffsetDateTime, CertificateError> {
     OffsetDateTime::from_unix_timestamp(seconds)
-        .map_err(|error| CertificateError::Issue(error.to_string()))
+        .map_err(|_| CertificateError::Issue("the clock is out of range"))
+}
+
+fn new_key() -> Result<KeyPair, CertificateError> {
+    KeyPair::generate().map_err(|_| CertificateError::Issue("no key can be generated"))
+}
+
+fn unsigned(_: rcgen::Error) -> CertificateError {
+    CertificateError::Issue("it cannot be signed with the key")
 }
 
 fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
-    let pem = String::from_utf8(certificates::read(file)?)
-        .map_err(|_| broken(file, "is not text".to_owned()))?;
-    KeyPair::from_pem(&pem)
-        .map_err(|error| broken(file, format!("holds a key that cannot be used: {error}")))
+    KeyPair::try_from(&pem::key(file)?).map_err(|_| unusable_key(file))
 }
 
 /// One that is made is open to everybody, whatever the umask says: clients of this machine look up
@@ -213,8 +215,4 @@ fn unwritable(file: &Path, error: io::Error) -> CertificateError {
         file: file.to_owned(),
         error,
     }
-}
-
-fn issue_error(error: rcgen::Error) -> CertificateError {
-    CertificateError::Issue(error.to_string())
 }

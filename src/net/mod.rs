@@ -4,13 +4,14 @@
 //! - `places`: room for connections, of all and of each address; `lingering`: for those that are closed, and still read.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
-//! - [`certificates`]: PEM files read and judged; `issue` makes those that are missing.
+//! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //! - [`client`]: the other side, for the client in the terminal.
 //!
 //! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
 //! as its socket is open, upgraded or not, and every task is known to the tracker.
 
+mod certificate_error;
 pub mod certificates;
 pub mod client;
 mod deadline;
@@ -18,13 +19,14 @@ pub mod inspect;
 mod issue;
 mod lingering;
 pub mod listener;
+mod pem;
 mod places;
 pub mod probe;
 mod requests;
 pub mod tls;
 pub mod watch;
 
-pub use certificates::CertificateError;
+pub use certificate_error::CertificateError;
 pub use listener::{NetOptions, serve};
 pub use places::Places;
 pub use tls::Tls;

@@ -14,7 +14,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use super::certificates::{self, CertificateError, Leaf};
+use super::certificate_error::CertificateError;
+use super::certificates::{self, Leaf};
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
@@ -84,8 +85,7 @@ impl Tls {
             false => seen,
         };
         let current = Arc::new(Current(RwLock::new(Arc::new(usable.certified))));
-        let config = server_config(&provider, &current)
-            .map_err(|error| CertificateError::Issue(error.to_string()))?;
+        let config = server_config(&provider, &current).map_err(|_| CertificateError::Setup)?;
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             shared: Arc::new(Shared {
@@ -231,8 +231,13 @@ fn server_config(
 }
 
 /// The certificate in use.
-#[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl fmt::Debug for Current {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Current").finish_non_exhaustive()
+    }
+}
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use tokio_util::sync::CancellationToken;
 
-use super::certificates::{self, CertificateError, Files};
+use super::certificate_error::CertificateError;
+use super::certificates::Files;
+use super::pem;
 use super::tls::{Look, Tls};
 
 /// Between two looks.
@@ -117,7 +119,7 @@ impl Fingerprint {
 
 impl Content {
     fn of(file: &Path) -> Self {
-        match certificates::read(file) {
+        match pem::read(file) {
             Ok(bytes) => Self::Hash(digest(&SHA256, &bytes).as_ref().to_vec()),
             Err(CertificateError::Unreadable { error, .. }) => Self::Unreadable(error.kind()),
             Err(_) => Self::Unreadable(io::ErrorKind::Other),

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::model::shown;
+
 /// Why a query string or a parameter of it is refused. Each names the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -14,7 +16,8 @@ pub enum QueryError {
 }
 
 /// The decoded parameters of a query string, in their order.
-#[derive(Debug, Default)]
+// No `Debug`: a token may be among them.
+#[derive(Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -26,8 +29,9 @@ impl Query {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let key = decode(key).ok_or_else(|| QueryError::Malformed(printable(key)))?;
-            let value = decode(value).ok_or_else(|| QueryError::Malformed(printable(&key)))?;
+            let key = decode(key).ok_or_else(|| QueryError::Malformed(shown(key).to_owned()))?;
+            let value =
+                decode(value).ok_or_else(|| QueryError::Malformed(shown(&key).to_owned()))?;
             pairs.push((key, value));
         }
         Ok(Self(pairs))
@@ -50,11 +54,11 @@ impl Query {
         Ok(first.map(String::as_str))
     }
 
-    /// A parameter that is none of these, cut to what fits into a sentence.
+    /// A parameter that is none of these, as a sentence may repeat it.
     pub fn other_than(&self, known: &[&str]) -> Option<String> {
         let mut names = self.0.iter().map(|(key, _)| key);
         let other = names.find(|key| !known.contains(&key.as_str()))?;
-        Some(printable(other))
+        Some(shown(other).to_owned())
     }
 }
 
@@ -68,11 +72,6 @@ fn decode(text: &str) -> Option<String> {
     }
     let spaced = text.replace('+', " ");
     Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
-}
-
-/// A parameter's name cut to what fits into a reason text.
-fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(32).collect()
 }
 
 #[cfg(test)]

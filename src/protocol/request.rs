@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::model::{Domain, UserId, UserName};
+use crate::model::{Domain, UserId, UserName, shown};
 use crate::protocol::client_frame::{self, FrameRules, Send};
 use crate::protocol::error_code::FrameError;
 use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
@@ -163,8 +163,7 @@ fn system(json: &str) -> Result<bool, FrameError> {
     for cap in &caps {
         let cap: String = serde_json::from_str(cap.get()).map_err(|_| expected())?;
         if cap != CAP_SYSTEM {
-            // Cut to what fits into a sentence.
-            let cap: String = cap.chars().filter(|c| !c.is_control()).take(32).collect();
+            let cap = shown(&cap);
             let expected = format!("must hold nothing but \"system\": \"{cap}\" is unknown");
             return Err(invalid("caps", expected));
         }

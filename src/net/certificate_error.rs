@@ -1,0 +1,86 @@
+//! What can be wrong with a certificate directory.
+//!
+//! Never holds what a library says: it was given the key, and may repeat it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the server has no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One file of a pair is there, the other is not.
+    #[error(
+        "{present} is there but {missing} is not: put the other one beside it, or remove it to have both made",
+        present = .present.display(), missing = .missing.display()
+    )]
+    Alone {
+        /// The file that is there.
+        present: PathBuf,
+        /// The file that is not.
+        missing: PathBuf,
+    },
+    /// A running server's certificate has gone.
+    #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
+    Gone {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// A file or the directory cannot be read.
+    #[error("{file} cannot be read: {error}", file = .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file or the directory cannot be written.
+    #[error("{file} cannot be written: {error}", file = .file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file is not PEM, or what it holds cannot be used.
+    #[error("{file} {flaw}", file = .file.display())]
+    Broken {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, as the rest of a sentence. A text of this source, and none of a library's: those
+        /// were given the key.
+        flaw: &'static str,
+    },
+    /// The key is not that of the certificate.
+    #[error("{key} is not the key of the certificate in {certificate}", key = .key.display(), certificate = .certificate.display())]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+    /// A host name cannot stand in a certificate.
+    #[error("the host {0:?} is neither a DNS name nor an IP address")]
+    Host(String),
+    /// A certificate could not be made.
+    #[error("a certificate could not be made: {0}")]
+    Issue(&'static str),
+    /// TLS cannot be set up with it.
+    #[error("TLS cannot be set up")]
+    Setup,
+}
+
+pub(super) fn unreadable(file: &Path, error: io::Error) -> CertificateError {
+    CertificateError::Unreadable {
+        file: file.to_owned(),
+        error,
+    }
+}
+
+pub(super) fn broken(file: &Path, flaw: &'static str) -> CertificateError {
+    CertificateError::Broken {
+        file: file.to_owned(),
+        flaw,
+    }
+}

@@ -1,0 +1,271 @@
+//! Tokens: in settings, on the command line, in URLs, requests and orders, rightly and wrongly.
+
+use std::fmt::{Debug, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use relaybox::auth::Auth;
+use relaybox::client::Address;
+use relaybox::clock::SystemClock;
+use relaybox::config::{self, Env, FileText, Flags, settings};
+use relaybox::model::Domain;
+use relaybox::protocol::login::Login;
+use relaybox::protocol::request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::common::{Home, Options, Server};
+use crate::leak::Secret;
+use crate::spoil::{slip, spoiled};
+
+/// Letters and digits in turn: no word and no number has four of them in a row.
+const TOKEN: &str = "Q7K2X9V4M8R3T6Z5B7N2H9D4W8F3P6J5";
+
+fn secret() -> Secret {
+    let mut secret = Secret::default();
+    secret.add(TOKEN.as_bytes(), &[]);
+    secret
+}
+
+#[track_caller]
+fn assert_hidden(said: &str) {
+    assert_eq!(secret().shown_in(said), None, "of a token in: {said}");
+}
+
+fn tell<T>(said: &mut String, result: Result<T, impl Debug + ToString>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            writeln!(said, "{} {error:?}", error.to_string()).unwrap();
+            None
+        }
+    }
+}
+
+/// Where a token may stand in a settings file.
+fn lines() -> Vec<String> {
+    let mut lines: Vec<_> = [
+        "token = [\"demo=T\"]",
+        "token = [\"demo=T\", \"shop=T\"]\nlisten = \"127.0.0.1:1\"",
+        "token = \"demo=T\"\ntoken = \"demo=T\"",
+        "token = demo=T",
+        "token = [demo=T]",
+        "token = [\"demo=T\"",
+        "token = {demo = \"T\"}",
+        "token = [[\"demo=T\"]]",
+        "token.demo = \"T\"",
+        "[token]\ndemo = \"T\"\ndemo = \"T\"",
+        "[[token]]\ndemo = \"T\"",
+        "token = \"\"\"\ndemo=T",
+        "token = \"demo=\\T\"",
+        "token = \"demo=\\uT\"",
+        "T",
+        "T = \"demo\"",
+        "\"T\" = 1\n\"T\" = 2",
+        "[T]\n[T]",
+        "tokens = [\"demo=T\"]",
+        "= T",
+        "a.T = 1\na = 2",
+    ]
+    .map(str::to_owned)
+    .into();
+    for setting in settings() {
+        for value in [
+            "T",
+            "\"T\"",
+            "\"demo=T\"",
+            "[\"demo=T\", \"T\"]",
+            "0T",
+            "1979-T",
+        ] {
+            lines.push(format!("{} = {value}", setting.name));
+        }
+    }
+    lines
+        .into_iter()
+        .map(|line| line.replace('T', TOKEN))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_token_of_the_settings_is_in_what_is_said_of_them(
+        text in select(lines()),
+        slips in vec(slip(), 0..3),
+        setting in 0..settings().len(),
+        wrong in select(vec!["demo=", "", "=", "demo", "demo=x\u{7}"]),
+    ) {
+        let mut said = String::new();
+        let text = String::from_utf8_lossy(&spoiled(text.as_bytes(), &slips)).into_owned();
+        let file = FileText { path: PathBuf::from("relaybox.toml"), text };
+        let setting = &settings()[setting];
+        let value = format!("{wrong}{TOKEN}");
+        let flags = Flags::from([(setting.name, vec![value.clone()])]);
+        let env = Env::from([
+            (setting.env.to_owned(), value),
+            (format!("RELAYBOX_{TOKEN}"), TOKEN.to_owned()),
+        ]);
+        for (flags, env, file) in [
+            (&Flags::new(), &Env::new(), Some(&file)),
+            (&Flags::new(), &env, None),
+            (&flags, &Env::new(), None),
+        ] {
+            let loaded = config::resolve(flags, env, file, None);
+            if let Some(loaded) = tell(&mut said, loaded) {
+                writeln!(said, "{:?} {:?}", loaded.warnings, loaded.config.token).unwrap();
+            }
+        }
+        assert_hidden(&said);
+    }
+
+    #[test]
+    fn no_token_of_a_login_or_a_request_is_in_what_is_said_of_it(
+        text in select(vec![
+            "wss://localhost:8443/ws?id=u1&name=A&domain=demo&resource=web&token=T",
+            "wss://localhost:8443/ws?id=u1&T&token=T&token=T",
+            "wss://user:T@localhost/",
+            "wss://localhost:T/",
+            "https://[T]/#T",
+            "T://localhost",
+            "id=u1&name=A&domain=demo&resource=web&token=T",
+            "id=T&name=T&domain=T&resource=T&after=T&receipts=T",
+            "Bearer T",
+            "T.T.T",
+            "{\"domain\":\"demo\",\"id\":\"u1\",\"ttl\":\"T\",\"caps\":[\"T\"]}",
+            "{\"domain\":\"demo\",\"id\":\"u1\",\"ttl\":60,\"caps\":[\"T\"]}",
+            "{\"domain\":T,\"T\":1}",
+        ]),
+        slips in vec(slip(), 0..3),
+    ) {
+        let mut said = String::new();
+        let text = spoiled(text.replace('T', TOKEN).as_bytes(), &slips);
+        let text = String::from_utf8_lossy(&text);
+        tell(&mut said, Address::parse(&text));
+        let query = text.split_once('?').map_or(&*text, |(_, query)| query);
+        tell(&mut said, Login::parse(query, Some(&text), &["relaybox", &text]));
+        tell(&mut said, request::token(&text));
+        let auth = Auth::new(Arc::new(SystemClock));
+        let domain = Domain::parse("demo").unwrap();
+        auth.declare(&domain, &text);
+        let verified = tell(&mut said, auth.verify(&domain, &text));
+        tell(&mut said, auth.verify(&domain, &text.repeat(2)));
+        writeln!(said, "{auth:?} {verified:?}").unwrap();
+        assert_hidden(&said);
+    }
+}
+
+/// Every way to hand a token to the wrong place of the command line.
+#[tokio::test]
+async fn no_token_of_the_command_line_is_in_what_a_command_says() {
+    let home = Home::new();
+    let lines = [
+        "T",
+        "serve T",
+        "serve demo=T",
+        "serve --token T",
+        "serve --tokens demo=T",
+        "serve --T",
+        "serve -T",
+        "serve --history-open=T",
+        "serve --history-open true demo=T",
+        "serve --token -T",
+        "serve --listen T",
+        "domain add shop T",
+        "domain T",
+        "domain rotate shop --grace T",
+        "token --domain demo --id u1 --ttl T",
+        "token --domain demo --id u1 --cap T",
+        "token --domain demo --id u1 --token T",
+        "listen --token=T --token-file T",
+        "listen --domain demo --id u1 --token-file T",
+        "listen --domain demo --id u1 --after T",
+        "listen --domain demo --id u1 --count T",
+        "listen --domain demo --id u1 --json=T",
+        "listen --url wss://localhost:1/ws?token=T&T=1",
+        "listen --url wss://user:T@localhost:1",
+        "send u2 hello --url ws://127.0.0.1:1/ws?id=u1&domain=demo&token=T",
+        "send u2 hello T",
+        "send u2 hello --type T",
+        "send u2 hello --timeout 3T",
+        "completions T",
+    ];
+    for line in lines {
+        let line = line.replace('T', TOKEN);
+        let ended = home.cli_bare(&line.split(' ').collect::<Vec<_>>()).await;
+        assert_ne!(ended.code, Some(0), "{line}");
+        assert!(!ended.stderr.is_empty(), "{line}");
+        assert_hidden(&format!("{}{}", ended.stdout, ended.stderr));
+    }
+    for (name, value) in [
+        ("RELAYBOX_TOKEN", "T"),
+        ("RELAYBOX_TOKEN", "demo=T,=T"),
+        ("RELAYBOX_LISTEN", "demo=T"),
+    ] {
+        let options = Options::new().without_defaults().undeclared();
+        let refused = home
+            .serve_fails(&options.env(name, &value.replace('T', TOKEN)))
+            .await;
+        refused.failure(2, &["setting "]);
+        assert_hidden(&refused.stderr);
+    }
+    for text in ["token = demo=T", "token = [\"T\"]", "token.demo = \"T\""] {
+        let options = Options::new().undeclared().file(&text.replace('T', TOKEN));
+        let refused = home.serve_fails(&options).await;
+        refused.failure(2, &["relaybox.toml:1"]);
+        assert_hidden(&refused.stderr);
+    }
+}
+
+/// A server that logs all it can is asked with tokens in all the wrong places.
+#[tokio::test]
+async fn no_token_of_a_request_is_in_the_log_or_an_answer() {
+    let mut server = Server::with(Options::new()).await;
+    let token = format!("Bearer {TOKEN}");
+    let json = ("content-type", "application/json");
+    for (method, target) in [
+        ("GET", "/message-log?domain=demo&toId=u1&token=T"),
+        ("GET", "/message-log?domain=demo&toId=u1&T=1"),
+        ("GET", "/message-log?domain=demo&toId=u1&token=T&token=T"),
+        ("DELETE", "/message-log?domain=demo&toId=u1&T=%"),
+        ("GET", "/presence?domain=demo&id=u1&token=T"),
+        ("POST", "/tokens?token=T"),
+        ("GET", "/T"),
+        ("GET", "/ws?id=u1&token=T"),
+    ] {
+        let target = target.replace('T', TOKEN);
+        let answer = server
+            .request(method, &target, &[("authorization", &token), json])
+            .await;
+        assert!(
+            (400..500).contains(&answer.status),
+            "{target}: {}",
+            answer.status
+        );
+        assert_hidden(&answer.body);
+    }
+    for line in [
+        "T",
+        "{\"order\":\"T\"}",
+        "{\"order\":\"stats\",\"T\":1}",
+        "{\"order\":\"token\",\"domain\":T}",
+    ] {
+        let socket = server.home.data().join("relaybox.sock");
+        let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+        let line = format!("{}\n", line.replace('T', TOKEN));
+        stream.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("refused"), "{answer}");
+        assert_hidden(&answer);
+    }
+    server.stop().await;
+    assert_hidden(&server.stderr());
+}
