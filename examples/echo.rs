@@ -128,6 +128,10 @@ async fn talk(mut connection: Connection, stop: CancellationToken) {
             Event::Binary(payload) => writer::binary(connection.queue(), &payload),
             Event::Pong(_) | Event::Flushed => {}
             Event::Close { code } => return connection.close(code.unwrap_or(1000), "", stop).await,
+            Event::TooLarge { bytes, .. } => {
+                let reason = format!("a message of {bytes} bytes is too large");
+                return connection.close(1009, &reason, stop).await;
+            }
             Event::Violation(violation) => {
                 return connection
                     .close(violation.code, &violation.reason, stop)

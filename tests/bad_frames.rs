@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 const CONTENT_BYTES_MAX: usize = 256 * 1024;
 const FRAME_BYTES_MAX: usize = 2 * CONTENT_BYTES_MAX + 4096;
+const DISCARDED_BYTES_MAX: usize = 16 << 20;
 
 /// A good frame to `victim` with one field replaced by this JSON text, or left out.
 fn with(field: &str, text: Option<&str>) -> String {
@@ -225,11 +226,72 @@ async fn content_up_to_the_limit_is_delivered_and_above_it_refused() {
         Some("content"),
         "the longest frame",
     );
-    client
-        .send_text(frame(FRAME_BYTES_MAX - envelope + 1))
-        .await;
+    for bytes in [FRAME_BYTES_MAX + 1, DISCARDED_BYTES_MAX] {
+        client.send_text(frame(bytes - envelope)).await;
+        let error = client.error().await;
+        assert_error(&error, &["too_large"], None, "not read");
+        let sentence = error["content"].as_str().unwrap();
+        for number in [bytes, FRAME_BYTES_MAX, CONTENT_BYTES_MAX] {
+            assert!(sentence.contains(&number.to_string()), "{sentence}");
+        }
+    }
+    client.nothing().await;
+    let too_much = frame(DISCARDED_BYTES_MAX + 1 - envelope);
+    client.try_send_text(&too_much).await;
     client.closed(1009).await;
     recipient.nothing().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_large_holds_up_nothing_that_comes_behind_it() {
+    let server = Server::start().await;
+    let mut recipient = server.user("u2").await;
+    let mut client = server.user("u1").await;
+    let small = |n: usize| {
+        json!({"toId": "u2", "type": 10, "content": n, "clientMsgId": format!("c{n}")}).to_string()
+    };
+    let content = format!(
+        r#"{{"clientMsgId":"inside","x":"{}"}}"#,
+        "x".repeat(700_000)
+    );
+    let first =
+        |id: &str| format!(r#"{{"clientMsgId":"{id}","toId":"u2","type":10,"content":{content}}}"#);
+    let last = format!(r#"{{"toId":"u2","type":10,"content":{content},"clientMsgId":"late"}}"#);
+
+    client.send_text(small(0)).await;
+    client.send_text(first("large")).await;
+    client.send_text(small(1)).await;
+    client.send_text(last).await;
+    client.send_text(small(2)).await;
+    // In small parts, with pings between them.
+    let fragmented = first("parts").into_bytes();
+    let count = fragmented.len().div_ceil(50_000);
+    for (index, part) in fragmented.chunks(50_000).enumerate() {
+        let kind = if index == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
+        let part = Frame::message(part.to_vec(), OpCode::Data(kind), index + 1 == count);
+        client.send_raw(Message::Frame(part)).await;
+        client.send_raw(Message::Ping(Vec::new().into())).await;
+    }
+    client.send_text(small(3)).await;
+
+    for n in 0..4 {
+        assert_eq!(client.ack(&format!("c{n}")).await["duplicate"], false);
+    }
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let error = client.error().await;
+        assert_error(&error, &["too_large"], None, "too large");
+        ids.push(error["error"]["clientMsgId"].clone());
+    }
+    assert_eq!(ids, [json!("large"), Value::Null, json!("parts")]);
+    assert_eq!(recipient.contents(4).await, [0, 1, 2, 3]);
+    client.nothing().await;
+    recipient.nothing().await;
+    assert_eq!(server.history("u2", "").await["total"], 4);
 }
 
 #[tokio::test]
@@ -245,8 +307,18 @@ async fn the_limit_can_be_set() {
         Some("content"),
         "2001",
     );
-    client.try_send_text(&"x".repeat(2 * 2000 + 4097)).await;
-    client.closed(1009).await;
+    for bytes in [2000 + 4097, 2 * 2000 + 4096, 2 * 2000 + 4097] {
+        let id = format!("c{bytes}");
+        let start = format!(r#"{{"clientMsgId":"{id}","content":""#);
+        let text = format!("{start}{}", "x".repeat(bytes - start.len()));
+        client.send_text(text).await;
+        let code = if bytes > 2 * 2000 + 4096 {
+            "too_large"
+        } else {
+            "invalid_json"
+        };
+        assert_error(&client.error().await, &[code], None, &id);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use relaybox::model::{MessageType, MsgId};
-use relaybox::protocol::client_frame::{ClientFrame, FrameRules, RECIPIENTS_MAX, parse};
+use relaybox::protocol::client_frame::{ClientFrame, FrameRules, RECIPIENTS_MAX, parse, too_large};
 
 const CONTENT_BYTES_MAX: usize = 64;
 
@@ -14,12 +14,15 @@ fuzz_target!(|text: &str| {
         content_bytes_max: CONTENT_BYTES_MAX,
         types: MessageType::BASE.into(),
     };
+    // As the start of a frame of which no more was read: what the whole would have said.
+    let cut = too_large(text.as_bytes(), text.len(), &rules).client_msg_id;
     match parse(text, &rules) {
         Ok(ClientFrame::Ping) => assert_eq!(text, "ping"),
         Ok(ClientFrame::Received(id)) => {
             assert!(id <= MsgId::MAX && text.contains(&id.to_string()));
         }
         Ok(ClientFrame::Send(send)) => {
+            assert_eq!(cut, send.client_msg_id);
             assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()));
             assert!(send.to_array || send.to.len() == 1);
             assert!(rules.types.contains(&send.kind));

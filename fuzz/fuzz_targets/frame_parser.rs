@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use relaybox::websocket::parser::{Incoming, Parser};
+use relaybox::websocket::parser::{DISCARDED_BYTES_MAX, Incoming, Parser, START_BYTES_MAX};
 use relaybox::websocket::{Violation, writer};
 
 const MESSAGE_BYTES_MAX: usize = 300;
@@ -27,7 +27,7 @@ fn parse(pieces: &[&[u8]], binary: bool) -> Vec<Result<Incoming, Violation>> {
             }
             // An event costs the input at least a byte, so that no input keeps a task busy for ever.
             assert!(input.len() < before);
-            assert!(parser.buffered_bytes() <= MESSAGE_BYTES_MAX + CONTROL_BYTES_MAX);
+            assert!(parser.buffered_bytes() <= START_BYTES_MAX + CONTROL_BYTES_MAX);
         }
         assert!(input.is_empty());
     }
@@ -48,6 +48,11 @@ fn check(event: &Result<Incoming, Violation>) {
         Ok(Incoming::Binary(payload)) => {
             assert!(payload.len() <= MESSAGE_BYTES_MAX);
             writer::binary(&mut written, payload);
+        }
+        Ok(Incoming::TooLarge { start, bytes }) => {
+            assert!((MESSAGE_BYTES_MAX + 1..=DISCARDED_BYTES_MAX).contains(bytes));
+            assert_eq!(start.len(), START_BYTES_MAX.min(*bytes));
+            writer::binary(&mut written, start);
         }
         Ok(Incoming::Ping(payload) | Incoming::Pong(payload)) => {
             assert!(payload.len() <= CONTROL_BYTES_MAX);

@@ -71,6 +71,17 @@ pub fn send(
     });
 }
 
+/// Refuses a send that is too large with `error`: it counts for the rates as one that is stored, and where
+/// it is above one, that is the answer.
+pub fn refuse_too_large(way: Way<'_>, sender: &Sender, error: FrameError) -> FrameError {
+    let mailbox = &sender.device.mailbox;
+    let limited_user = (!sender.is_trusted).then_some(mailbox);
+    match way.limits.send_rates(&mailbox.domain, limited_user, 1) {
+        Ok(()) => error,
+        Err(limited) => refusal(&limited.into(), error.client_msg_id),
+    }
+}
+
 /// Hands a message of a backend to the store, as from the resource `server` of its sender, whose id
 /// may be `system`. `done` as in [`send`].
 pub fn send_as_backend(

@@ -244,11 +244,24 @@ impl Limits {
         user: Option<&Mailbox>,
         messages: u32,
     ) -> Result<(), Limited> {
-        let rules = self.rules();
         if !self.quotas.has_room(domain) {
             let retry = quotas::MEASURE_PAUSE;
             return Err(self.limited(Limit::StoreQuota, retry, domain));
         }
+        self.send_rates(domain, user, messages)
+    }
+
+    /// As [`Limits::send`], of what is not going to be stored: the rates alone.
+    ///
+    /// # Errors
+    /// The rate that is reached.
+    pub fn send_rates(
+        &self,
+        domain: &Domain,
+        user: Option<&Mailbox>,
+        messages: u32,
+    ) -> Result<(), Limited> {
+        let rules = self.rules();
         if let Some((limiter, user)) = rules.user_sends.as_ref().zip(user)
             && let Err(retry) = limiter.check(user, messages)
         {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId};
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::fields::{Fields, Shape, invalid, is_integer, name, user_id, user_ids};
+use crate::protocol::start_of_object;
 
 /// Most recipients of one send.
 pub const RECIPIENTS_MAX: usize = 100;
@@ -35,7 +36,7 @@ pub struct FrameRules {
 }
 
 impl FrameRules {
-    /// Most bytes of a whole message on the socket; a longer one closes with 1009.
+    /// Most bytes of a whole message on the socket; a longer one is not read, but [`too_large`].
     pub fn message_bytes_max(&self) -> usize {
         2 * self.content_bytes_max + 4096
     }
@@ -87,6 +88,22 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
         client_msg_id: known_id,
         ..error
     })
+}
+
+/// The refusal of a frame of so many bytes, of which only the start was kept. It has the frame's
+/// `clientMsgId` where a valid one stands in that.
+pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
+    let (frame_max, content_max) = (rules.message_bytes_max(), rules.content_bytes_max);
+    FrameError {
+        code: ErrorCode::TooLarge,
+        field: None,
+        message: format!(
+            "the frame has {bytes} bytes, and may have {frame_max}: `content` must be at most \
+             {content_max} bytes of JSON text"
+        ),
+        client_msg_id: start_of_object::find(start, "clientMsgId")
+            .and_then(|json| name("clientMsgId", json.get(), ClientMsgId::parse).ok()),
+    }
 }
 
 fn received<const N: usize>(json: &str, fields: &Fields<'_, N>) -> Result<MsgId, FrameError> {

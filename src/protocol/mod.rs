@@ -8,3 +8,4 @@ pub mod login;
 pub mod query;
 pub mod request;
 pub mod server_frame;
+mod start_of_object;

@@ -14,7 +14,7 @@ use crate::hub::{Outbox, Registration};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error_code::ErrorCode;
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::session::machine::{Action, Input, Machine, Now, Start};
 use crate::store::Backlog;
 use crate::websocket::{Connection, Event};
@@ -44,6 +44,9 @@ pub(super) trait Services {
 
     /// Carries out a send; `outbox` gets its outcome.
     fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send);
+
+    /// Refuses a send that is too large, which counts as one; `outbox` gets its outcome.
+    fn refuse_too_large(&self, outbox: &Arc<Outbox>, error: FrameError);
 
     /// A frame of the client was refused with this code.
     fn refused(&self, code: ErrorCode);
@@ -187,6 +190,7 @@ impl<S: Services> Conversation<S> {
             // A session that was replaced confirms nothing any more: its successor may have gone back.
             Action::Confirm(id) => self.registration.if_current(|| services.confirm(id)),
             Action::Send(send) => services.send(&self.outbox, send),
+            Action::TooLarge(error) => services.refuse_too_large(&self.outbox, error),
             Action::CheckToken => {
                 let validity = services.validity();
                 self.handle(Input::Token(validity), connection);
@@ -203,6 +207,7 @@ impl<S: Services> Conversation<S> {
 fn input(event: Event) -> Input {
     match event {
         Event::Text(text) => Input::Text(text),
+        Event::TooLarge { start, bytes } => Input::TooLarge { start, bytes },
         Event::Pong(payload) => Input::Pong(payload),
         // Binary messages are violations here, so none arrives.
         Event::Binary(_) => Input::Heard,

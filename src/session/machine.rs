@@ -131,6 +131,11 @@ impl Machine {
         let queued_before = queue.len();
         match input {
             Input::Text(text) => self.text(&text, now, rules, queue, actions),
+            Input::TooLarge { start, bytes } => {
+                actions.push(Action::TooLarge(client_frame::too_large(
+                    &start, bytes, rules,
+                )));
+            }
             Input::Heard => self.pings.heard(now.elapsed),
             Input::Pong(payload) => self.receipts.pong(&payload),
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
@@ -167,6 +172,9 @@ impl Machine {
             Ok(ClientFrame::Ping) => writer::text(queue, b"pong"),
             Ok(ClientFrame::Received(id)) => self.received(id, now, queue, actions),
             Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
+            Err(error) if error.code == ErrorCode::TooLarge => {
+                actions.push(Action::TooLarge(error));
+            }
             Err(error) => self.refuse(&error, now, queue, actions),
         }
     }

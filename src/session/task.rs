@@ -18,7 +18,7 @@ use crate::command;
 use crate::hub::{Outbox, Registration, is_for};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
-use crate::protocol::error_code::ErrorCode;
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
 use crate::session::conversation::{Conversation, End, Services, Timer};
 use crate::session::identity::Identity;
@@ -246,6 +246,12 @@ impl Services for Server {
                 }
             },
         );
+    }
+
+    fn refuse_too_large(&self, outbox: &Arc<Outbox>, error: FrameError) {
+        let error =
+            command::send::refuse_too_large(self.context.way(), &self.identity.sender, error);
+        outbox.send_finished(0, Err(error));
     }
 
     fn refused(&self, code: ErrorCode) {

@@ -44,7 +44,8 @@ thread_local! {
 /// What a connection accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionOptions {
-    /// Most payload bytes of a message, over all its frames; above it: violation 1009.
+    /// Most payload bytes of a message, over all its frames; of a larger one only the start comes, and above
+    /// [`DISCARDED_BYTES_MAX`](super::parser::DISCARDED_BYTES_MAX) it is a violation, 1009.
     pub message_bytes_max: usize,
     /// Whether binary messages are accepted; else: violation 1003.
     pub binary: bool,
@@ -57,6 +58,13 @@ pub enum Event {
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
+    /// A message of more than the permitted size, of which only the start was kept.
+    TooLarge {
+        /// As [`Incoming::TooLarge`].
+        start: Vec<u8>,
+        /// How many bytes it had.
+        bytes: usize,
+    },
     /// A Pong, with its payload, at most 125 bytes.
     Pong(Vec<u8>),
     /// The peer's Close; [`Connection::close`] answers it. Input after it is discarded.
@@ -302,6 +310,9 @@ impl Connection {
                 Ok(Some(Incoming::Ping(payload))) => self.answer(&payload),
                 Ok(Some(Incoming::Text(text))) => return Some(Event::Text(text)),
                 Ok(Some(Incoming::Binary(payload))) => return Some(Event::Binary(payload)),
+                Ok(Some(Incoming::TooLarge { start, bytes })) => {
+                    return Some(Event::TooLarge { start, bytes });
+                }
                 Ok(Some(Incoming::Pong(payload))) => return Some(Event::Pong(payload)),
                 Ok(Some(Incoming::Close { code })) => return Some(Event::Close { code }),
                 Err(violation) => return Some(Event::Violation(violation)),

@@ -43,7 +43,7 @@ pub(super) struct Rules {
     pub(super) message_open: bool,
     /// Payload bytes that the open message has already.
     pub(super) message_bytes: usize,
-    /// Most payload bytes of a message, over all its frames.
+    /// Most payload bytes of a message that is read at all, over all its frames.
     pub(super) message_bytes_max: usize,
     /// Whether binary messages are accepted.
     pub(super) binary: bool,

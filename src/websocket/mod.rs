@@ -5,7 +5,8 @@
 //! - [`connection`]: the two bound to a stream, driven by polling from one task.
 //!
 //! It never knows what a message means, who is logged in or how the stream came to be. Invariants: memory of a
-//! connection is bounded by the message limit plus one read buffer, and an idle one keeps no buffer at all.
+//! connection is bounded by the message limit (or the start that is kept of a larger message) plus one read buffer, and
+//! an idle one keeps no buffer at all.
 
 pub mod connection;
 mod frame;

@@ -1,14 +1,21 @@
 //! Bytes from a client in, messages and control frames out. No I/O, no clock.
 //!
-//! Never buffers more than a message of the permitted size plus one control frame; between messages it owns no heap
-//! memory. Invariants: cutting the input differently changes nothing in what comes out, and after a Close frame or a
-//! violation it swallows everything.
+//! Never buffers more than a message of the permitted size, or the start of one that is larger, plus one control
+//! frame; between messages it owns no heap memory. Invariants: cutting the input differently changes nothing in what
+//! comes out, and after a Close frame or a violation it swallows everything.
 
 use std::mem;
 
 use fastwebsockets::{OpCode, unmask};
 
 use super::frame::{self, HEAD_BYTES_MAX, Head, Progress, Rules, Violation};
+
+/// How much is kept of a message that is too large: what a client says of it stands at its start.
+pub const START_BYTES_MAX: usize = 64 << 10;
+
+/// The largest message that is read to its end although it is too large, so that the session can go on behind it.
+/// A larger one, where not even a permitted message may be as large, is a violation.
+pub const DISCARDED_BYTES_MAX: usize = 16 << 20;
 
 /// What a client sent, complete and valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +24,14 @@ pub enum Incoming {
     Text(String),
     /// A binary message.
     Binary(Vec<u8>),
+    /// A message of more than the permitted size, read to its end and thrown away as it came.
+    TooLarge {
+        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Of text, these alone were held to be UTF-8, and the last
+        /// character may be cut.
+        start: Vec<u8>,
+        /// How many bytes it had.
+        bytes: usize,
+    },
     /// A Ping; to be answered with a Pong of the same payload (RFC 6455, 5.5.2).
     Ping(Vec<u8>),
     /// A Pong.
@@ -41,13 +56,17 @@ pub struct Parser {
     /// Text or Binary while a message is open.
     message_kind: Option<OpCode>,
     message: Vec<u8>,
+    /// Payload bytes of the message's frames so far, the open one's whole length included. Above `message_bytes_max`
+    /// only the start is kept.
+    message_bytes: usize,
     /// How much of `message` is known to be UTF-8.
     message_utf8: usize,
     control: Vec<u8>,
 }
 
 impl Parser {
-    /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames.
+    /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames: of a
+    /// larger one only the start comes out.
     pub fn new(message_bytes_max: usize, binary: bool) -> Self {
         Self {
             message_bytes_max,
@@ -58,6 +77,7 @@ impl Parser {
             frame: None,
             message_kind: None,
             message: Vec::new(),
+            message_bytes: 0,
             message_utf8: 0,
             control: Vec::new(),
         }
@@ -116,8 +136,8 @@ impl Parser {
     fn take_head(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
         let rules = Rules {
             message_open: self.message_kind.is_some(),
-            message_bytes: self.message.len(),
-            message_bytes_max: self.message_bytes_max,
+            message_bytes: self.message_bytes,
+            message_bytes_max: self.message_bytes_max.max(DISCARDED_BYTES_MAX),
             binary: self.binary,
         };
         loop {
@@ -126,6 +146,9 @@ impl Parser {
                     self.head_bytes = 0;
                     if matches!(head.opcode, OpCode::Text | OpCode::Binary) {
                         self.message_kind = Some(head.opcode);
+                    }
+                    if !frame::is_control(head.opcode) {
+                        self.announced(head.payload_bytes);
                     }
                     return Ok(Some(head));
                 }
@@ -141,6 +164,20 @@ impl Parser {
         }
     }
 
+    /// A frame of the message begins, of this length.
+    fn announced(&mut self, bytes: usize) {
+        self.message_bytes += bytes;
+        if self.is_too_large() {
+            self.message.truncate(START_BYTES_MAX);
+            self.message.shrink_to_fit();
+            self.message_utf8 = self.message_utf8.min(self.message.len());
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.message_bytes > self.message_bytes_max
+    }
+
     /// Takes what there is of a frame's payload, unmasked (RFC 6455, 5.3), and returns how much that was.
     fn take_payload(
         &mut self,
@@ -152,19 +189,24 @@ impl Parser {
         let (payload, rest) = input.split_at(step);
         *input = rest;
         let control = frame::is_control(head.opcode);
+        let too_large = !control && self.is_too_large();
         let buffer = if control {
             &mut self.control
         } else {
             &mut self.message
         };
         let start = buffer.len();
-        buffer.extend_from_slice(payload);
+        let kept = match too_large {
+            true => step.min(START_BYTES_MAX - start),
+            false => step,
+        };
+        buffer.extend_from_slice(&payload[..kept]);
         let mut mask = head.mask;
         mask.rotate_left(taken & 3);
         unmask(&mut buffer[start..], mask);
 
         // The whole of a message in one piece is checked once, when it becomes a string.
-        let whole = head.fin && start == 0 && step == head.payload_bytes;
+        let whole = head.fin && start == 0 && step == head.payload_bytes && !too_large;
         if !control && self.message_kind == Some(OpCode::Text) && !whole {
             self.check_utf8()?;
         }
@@ -196,8 +238,14 @@ impl Parser {
 
     fn complete_message(&mut self) -> Result<Incoming, Violation> {
         let payload = mem::take(&mut self.message);
+        let (bytes, too_large) = (self.message_bytes, self.is_too_large());
+        self.message_bytes = 0;
         self.message_utf8 = 0;
         match self.message_kind.take() {
+            _ if too_large => Ok(Incoming::TooLarge {
+                start: payload,
+                bytes,
+            }),
             Some(OpCode::Binary) => Ok(Incoming::Binary(payload)),
             _ => String::from_utf8(payload)
                 .map(Incoming::Text)

@@ -95,6 +95,7 @@ async fn who_stays_above_the_rate_is_closed() {
     let mut server = Server::with(Options::new().args(&["--sends-per-user", "1/h"])).await;
     let token = server.mint("u1", &[]).await;
     let mut user = server.login(&Login::new("u1").token(&token)).await;
+    user.say_acked("a", "all that there is").await;
     for _ in 0..200 {
         if !user
             .try_send_text(r#"{"toId":"a","type":10,"content":1}"#)
@@ -106,6 +107,35 @@ async fn who_stays_above_the_rate_is_closed() {
     let reason = user.closed(4529).await;
     assert_eq!(retry_ms(&reason), 60_000);
     assert_eq!(server.mailbox("a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_counts_as_what_is_stored() {
+    // With a content that is too large, and as a frame that is not even read.
+    for bytes in [3000, 100_000] {
+        let args = ["--sends-per-user", "3/h", "--content-bytes-max", "2000"];
+        let mut server = Server::with(Options::new().args(&args)).await;
+        let token = server.mint("u1", &[]).await;
+        let mut user = server.login(&Login::new("u1").token(&token)).await;
+        let large = |id: u32| json!({"clientMsgId": id.to_string(), "toId": "a", "type": 10, "content": "x".repeat(bytes)});
+        for id in 0..4 {
+            // In the order of their names: the id comes first.
+            user.send(&large(id)).await;
+            let expected = if id < 3 { "too_large" } else { "rate_limited" };
+            let answer = user.answer(&id.to_string()).await;
+            assert_eq!(answer["error"]["code"], expected, "{bytes} bytes: {answer}");
+        }
+        user.send(&json!({"toId": "a", "type": 10, "content": 1, "clientMsgId": "small"}))
+            .await;
+        let answer = user.answer("small").await;
+        assert_eq!(answer["error"]["code"], "rate_limited");
+        for id in 4..200 {
+            if !user.try_send_text(&large(id).to_string()).await {
+                break;
+            }
+        }
+        user.closed(4529).await;
+    }
 }
 
 #[tokio::test]

@@ -226,3 +226,21 @@ fn a_field_that_stands_twice_is_refused_also_where_one_is_null() {
     let nulls = r#"{"toId":"a","type":10,"content":1,"toResource":null,"received":null}"#;
     assert_eq!(accepted(nulls).to_resource, None);
 }
+
+#[test]
+fn a_frame_that_was_not_read_keeps_its_id() {
+    let rules = rules();
+    let id_of = |start: &[u8]| {
+        let error = too_large(start, 70_000, &rules);
+        assert_eq!((error.code, error.field), (ErrorCode::TooLarge, None));
+        let max = rules.content_bytes_max.to_string();
+        assert!(error.message.contains("70000") && error.message.contains(&max));
+        error.client_msg_id.map(|id| id.as_str().to_owned())
+    };
+    let known = Some("c-1".to_owned());
+    assert_eq!(id_of(br#"{"clientMsgId":"c-1","content":"xx"#), known);
+    assert_eq!(id_of(br#"{"content":{"clientMsgId":"c-1"},"x":"#), None);
+    assert_eq!(id_of(br#"{"clientMsgId":7,"content":"xx"#), None);
+    let too_long = format!(r#"{{"clientMsgId":"{}","content":"#, "x".repeat(65));
+    assert_eq!(id_of(too_long.as_bytes()), None);
+}

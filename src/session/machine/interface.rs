@@ -6,7 +6,7 @@ use crate::hub::Taken;
 use crate::model::{Mailbox, MsgId, Resource};
 use crate::protocol::client_frame;
 use crate::protocol::close::CloseReason;
-use crate::protocol::error_code::ErrorCode;
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
 use crate::websocket::Violation;
@@ -16,6 +16,13 @@ use crate::websocket::Violation;
 pub enum Input {
     /// A text message came from the client.
     Text(String),
+    /// A message of more bytes than one may have came, of which only the start was kept.
+    TooLarge {
+        /// Its start.
+        start: Vec<u8>,
+        /// How many bytes it had.
+        bytes: usize,
+    },
     /// Something came in: a sign of life.
     Heard,
     /// A Pong came, with this payload.
@@ -55,6 +62,8 @@ pub enum Action {
     Confirm(MsgId),
     /// Carry out a send.
     Send(client_frame::Send),
+    /// Refuse a send that is too large with this error, unless a rate says more.
+    TooLarge(FrameError),
     /// Note that a frame was refused with this code.
     Refused(ErrorCode),
     /// Look at the token again; answered by [`Input::Token`].

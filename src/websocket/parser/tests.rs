@@ -14,9 +14,13 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         length @ 0..126 => bytes.push(0x80 | length as u8),
-        length => {
+        length @ 126..65_536 => {
             bytes.push(0x80 | 126);
             bytes.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
     bytes.extend_from_slice(&mask);
@@ -43,7 +47,7 @@ fn parse(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Result<Inco
                 Ok(None) => break,
                 Err(violation) => out.push(Err(violation)),
             }
-            assert!(parser.buffered_bytes() <= MAX + 125);
+            assert!(parser.buffered_bytes() <= START_BYTES_MAX + 125);
         }
         assert!(input.is_empty());
     }
@@ -120,8 +124,96 @@ fn text_fails_at_the_first_byte_that_cannot_be_mended() {
 fn the_limit_holds_for_the_sum_of_fragments_and_before_the_payload() {
     let fits = [frame(0x01, &[b'x'; 600]), frame(0x80, &[b'y'; 400])].concat();
     assert!(matches!(&parse(&fits, [])[..], [Ok(Incoming::Text(text))] if text.len() == MAX));
-    let head_of_too_much = [&frame(0x01, &[b'x'; 600])[..], &[0x80, 0xfe, 0x01, 0x91]].concat();
-    assert_eq!(code_of(&parse(&head_of_too_much, [])), Some(1009));
+    let most = [
+        &frame(0x01, &[b'x'; 600])[..],
+        &head_of(DISCARDED_BYTES_MAX - 600),
+    ]
+    .concat();
+    assert_eq!(parse(&most, []), []);
+    let too_much = [
+        &frame(0x01, &[b'x'; 600])[..],
+        &head_of(DISCARDED_BYTES_MAX - 599),
+    ]
+    .concat();
+    assert_eq!(code_of(&parse(&too_much, [])), Some(1009));
+    // The sum of what was announced counts, not of what was kept.
+    let megabyte = frame(0x00, &vec![b'x'; 1 << 20]);
+    let mut parser = Parser::new(MAX, true);
+    let started = [&frame(0x01, b"")[..], &megabyte.repeat(16)].concat();
+    assert_eq!(parser.next(&mut &started[..]), Ok(None));
+    assert_eq!(parser.next(&mut &frame(0x00, b"")[..]), Ok(None));
+    let refused = parser.next(&mut &frame(0x00, b"x")[..]).unwrap_err();
+    assert_eq!(refused.code, 1009);
+}
+
+/// The head of a last frame of so many bytes.
+fn head_of(bytes: usize) -> [u8; 14] {
+    let mut head = [0; 14];
+    (head[0], head[1]) = (0x80, 0x80 | 127);
+    head[2..10].copy_from_slice(&(bytes as u64).to_be_bytes());
+    head
+}
+
+#[test]
+fn a_message_that_is_too_large_is_thrown_away_but_for_its_start() {
+    let text: String = (0u32..)
+        .flat_map(|number| [char::from(b'a' + (number % 26) as u8), '\u{4f60}'])
+        .take(100_000)
+        .collect();
+    let whole = text.as_bytes();
+    let first = |bytes: usize| whole[..bytes.min(START_BYTES_MAX)].to_vec();
+    let table: &[(&str, &[usize])] = &[
+        ("one frame", &[whole.len()]),
+        ("a permitted start", &[MAX, 1]),
+        ("small pieces", &[700; 200]),
+        ("characters that are cut", &[MAX + 1, 65_536, 1, 2, 3]),
+        ("up to the start", &[START_BYTES_MAX]),
+        ("one more", &[START_BYTES_MAX, 1]),
+        ("an empty end", &[MAX + 2, 0]),
+    ];
+    for (name, pieces) in table {
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        for (index, piece) in pieces.iter().enumerate() {
+            let first = if index == 0 { 0x01 } else { 0x00 };
+            let fin = if index + 1 == pieces.len() { 0x80 } else { 0 };
+            bytes.extend(frame(first | fin, &whole[at..at + piece]));
+            bytes.extend(frame(0x89, b"p").repeat(usize::from(fin == 0)));
+            at += piece;
+        }
+        bytes.extend(frame(0x81, b"next"));
+        let mut expected = vec![Ok(Incoming::Ping(b"p".to_vec())); pieces.len() - 1];
+        expected.push(Ok(Incoming::TooLarge {
+            start: first(at),
+            bytes: at,
+        }));
+        expected.push(Ok(Incoming::Text("next".to_owned())));
+        for step in [bytes.len(), 1, 7, 16_384] {
+            let cuts = (0..bytes.len()).step_by(step);
+            assert!(parse(&bytes, cuts) == expected, "{name}, cut each {step}");
+        }
+    }
+}
+
+#[test]
+fn a_permitted_start_of_what_becomes_too_large_is_let_go() {
+    let mut parser = Parser::new(1 << 20, true);
+    let start = frame(0x01, &vec![b'x'; 1 << 20]);
+    assert_eq!(parser.next(&mut &start[..]), Ok(None));
+    assert_eq!(parser.buffered_bytes(), 1 << 20);
+    assert_eq!(parser.next(&mut &frame(0x00, b"x")[..]), Ok(None));
+    assert_eq!(parser.message.capacity(), START_BYTES_MAX);
+}
+
+#[test]
+fn of_text_that_is_too_large_the_start_alone_must_be_utf8() {
+    let with_bad_byte = |at: usize| {
+        let mut payload = vec![b'x'; 2 * START_BYTES_MAX];
+        payload[at] = 0xff;
+        code_of(&parse(&frame(0x81, &payload), []))
+    };
+    assert_eq!(with_bad_byte(START_BYTES_MAX - 1), Some(1007));
+    assert_eq!(with_bad_byte(START_BYTES_MAX), None);
 }
 
 #[test]
@@ -166,6 +258,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         "[a-z\u{e9}\u{4f60}\u{1f600}]{0,60}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..130),
+        "[a-z\u{4f60}]{400,600}".prop_map(String::into_bytes),
     ];
     (first, payload).prop_map(|(first, payload)| frame(first, &payload))
 }

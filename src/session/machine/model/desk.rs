@@ -13,7 +13,7 @@ use super::{Settings, WALL_MS};
 use crate::hub::Outbox;
 use crate::model::{MessageType, MsgId};
 use crate::protocol::client_frame::{self, FrameRules};
-use crate::protocol::error_code::ErrorCode;
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::session::conversation::{Services, Timer};
 use crate::session::machine::Now;
 use crate::store::Backlog;
@@ -171,6 +171,10 @@ impl Services for Desk {
 
     fn send(&self, _: &Arc<Outbox>, send: client_frame::Send) {
         panic!("no client of these sends: {send:?}");
+    }
+
+    fn refuse_too_large(&self, _: &Arc<Outbox>, error: FrameError) {
+        panic!("no client of these sends as much: {error}");
     }
 
     fn refused(&self, _code: ErrorCode) {}
