@@ -7,12 +7,18 @@ mod common;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Raw, Server, soon};
+use futures_util::StreamExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// The client's command for a user, with the server's token.
 fn client(server: &Server, command: &str, id: &str) -> Command {
@@ -497,6 +503,76 @@ async fn who_is_asked_to_come_back_later_does() {
     listening.says("listening as").await;
     send(&server, &["u3", "at last"]).await;
     assert_eq!(contents(&server.mailbox("u3").await), ["at last"]);
+}
+
+/// A server, or what stands before one, that closes each session with this code once it got a text; how many
+/// sessions it has had.
+async fn closing_with(code: u16, reason: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let sessions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sessions);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut socket = accept_async(stream).await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            while !matches!(socket.next().await, Some(Ok(Message::Text(_))) | None) {}
+            let frame = CloseFrame {
+                code: code.into(),
+                reason: reason.into(),
+            };
+            let _ = socket.close(Some(frame)).await;
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    });
+    (url, sessions)
+}
+
+#[tokio::test]
+async fn what_the_server_does_not_take_is_not_sent_again() {
+    let server = Server::with(Options::new().args(&["--content-bytes-max", "2000"])).await;
+    // Too large to be stored, and too large to be read.
+    for bytes in [2000, 100_000] {
+        let args = ["u2", &"x".repeat(bytes), "--timeout", "1h"];
+        let outcome = run(&server, client(&server, "send", "u1"), &args).await;
+        outcome.failure(1, &["the server refused the message", "at most 2000 bytes"]);
+    }
+    // Each line's end is two bytes of JSON.
+    let longest = server.home.write("text", "\n".repeat(5 << 20));
+    let binary = server.home.write("binary", b"\xff");
+    for (file, words) in [
+        (longest, "longer than any server takes"),
+        (binary, "is not UTF-8"),
+    ] {
+        let mut command = client(&server, "send", "u1");
+        command.stdin(std::fs::File::open(file).unwrap());
+        let outcome = run(&server, command, &["u2"]).await;
+        outcome.failure(2, &[words]);
+    }
+    for code in [1002, 1003, 1007, 1009] {
+        let (url, sessions) = closing_with(code, "that one").await;
+        let command = client_at(&server, "send", "u1", &url);
+        let outcome = run(&server, command, &["u2", "x", "--timeout", "1h"]).await;
+        let words = format!("that one ({code})");
+        outcome.failure(1, &["the server does not take the message", &words]);
+        assert_eq!(sessions.load(Ordering::Relaxed), 1, "{code}");
+    }
+    assert!(server.mailbox("u2").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_send_that_was_in_vain_says_why() {
+    let server = Server::start().await;
+    let (url, _) = closing_with(1011, "out of order").await;
+    let command = client_at(&server, "send", "u1", &url);
+    let args = ["u2", "x", "--timeout", "5s", "--client-msg-id", "c-1"];
+    let outcome = run(&server, command, &args).await;
+    let words = [
+        "no acknowledgement within 5s",
+        "out of order (1011)",
+        "--client-msg-id c-1",
+    ];
+    outcome.failure(1, &words);
 }
 
 #[tokio::test]

@@ -75,8 +75,9 @@ struct Frame<'a> {
     to_resource: Option<&'a str>,
     #[serde(rename = "type")]
     kind: u32,
-    content: &'a RawValue,
+    /// Before the content: where that is too large, the server reads the start alone.
     client_msg_id: &'a str,
+    content: &'a RawValue,
 }
 
 #[derive(Serialize)]
@@ -116,18 +117,21 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
         },
         to_resource,
         kind: args.kind,
-        content: &content,
         client_msg_id: client_msg_id.as_str(),
+        content: &content,
     };
     let frame = serde_json::to_string(&frame).context("the message cannot be written as JSON")?;
 
-    let sending = async { timeout(args.timeout, send(&peer, &frame, &client_msg_id)).await };
-    let ack = runtime::run(sending)?.unwrap_or_else(|_| {
+    let mut trouble = None;
+    let sending = send(&peer, &frame, &client_msg_id, &mut trouble);
+    let sent = runtime::run(async { timeout(args.timeout, sending).await })?;
+    let ack = sent.unwrap_or_else(|_| {
         let time = humantime::format_duration(args.timeout);
+        let id = output::plain(client_msg_id.as_str());
+        let trouble = trouble.map_or(String::new(), |trouble| format!(" (the last attempt: {trouble})"));
         Err(anyhow!(
-            "no acknowledgement within {time}: whether the message was stored is not known; with --client-msg-id {} \
-             the same send can be repeated, and is stored once",
-            output::plain(client_msg_id.as_str())
+            "no acknowledgement within {time}{trouble}: whether the message was stored is not known; with \
+             --client-msg-id {id} the same send can be repeated, and is stored once"
         ))
     })?;
     if ack.duplicate {
@@ -163,15 +167,25 @@ fn content(args: &SendArgs) -> Result<Box<RawValue>, Failure> {
         Some(text) if text != STDIN => text.to_owned(),
         _ => from_stdin(&args.peer)?,
     };
-    if !args.json {
-        return Ok(to_raw_value(&text).context("the message cannot be written as JSON")?);
-    }
-    let content = serde_json::from_str::<Box<RawValue>>(text.trim());
-    let content = content.map_err(|e| Failure::Usage(format!("the message is not JSON: {e}")))?;
+    let content = match args.json {
+        false => to_raw_value(&text).context("the message cannot be written as JSON")?,
+        true => serde_json::from_str::<Box<RawValue>>(text.trim())
+            .map_err(|e| Failure::Usage(format!("the message is not JSON: {e}")))?,
+    };
     if content.get() == "null" {
         return Err(Failure::Usage("the message must not be null".to_owned()));
     }
+    if content.get().len() as u64 > CONTENT_BYTES.max {
+        return Err(too_long());
+    }
     Ok(content)
+}
+
+fn too_long() -> Failure {
+    Failure::Usage(format!(
+        "the message is longer than any server takes: {} bytes of JSON text",
+        CONTENT_BYTES.max
+    ))
 }
 
 fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
@@ -183,16 +197,15 @@ fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
     if stdin.is_terminal() {
         output::hint("Type the message; Ctrl-D at the start of a line ends it.");
     }
-    let mut text = String::new();
+    let mut text = Vec::new();
     let mut limited = (&mut stdin).take(CONTENT_BYTES.max + 1);
-    let read = limited.read_to_string(&mut text);
+    let read = limited.read_to_end(&mut text);
     read.context("the message cannot be read from standard input")?;
     if text.len() as u64 > CONTENT_BYTES.max {
-        return Err(Failure::Usage(format!(
-            "the message is longer than any server takes: {} bytes",
-            CONTENT_BYTES.max
-        )));
+        return Err(too_long());
     }
+    let mut text = String::from_utf8(text)
+        .map_err(|_| Failure::Usage("the message on standard input is not UTF-8".to_owned()))?;
     // The last line's end is the shell's, not the message's.
     let line_end = text.strip_suffix('\n').map(str::len);
     text.truncate(line_end.unwrap_or(text.len()));
@@ -200,8 +213,13 @@ fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
 }
 
 /// Sends until the message is acknowledged: after a broken connection again, since its id makes a repeat
-/// harmless.
-async fn send(peer: &Peer, frame: &str, id: &ClientMsgId) -> anyhow::Result<Ack> {
+/// harmless. `trouble` is why the last attempt failed.
+async fn send(
+    peer: &Peer,
+    frame: &str,
+    id: &ClientMsgId,
+    trouble: &mut Option<String>,
+) -> anyhow::Result<Ack> {
     let mut backoff = Backoff::default();
     let mut attempt = 0;
     loop {
@@ -209,29 +227,37 @@ async fn send(peer: &Peer, frame: &str, id: &ClientMsgId) -> anyhow::Result<Ack>
         let told = match Connection::open(&login, &peer.trust).await {
             Ok(connection) => match exchange(connection, frame, id).await? {
                 Ok(ack) => return Ok(ack),
-                Err(ended) => told(peer, &ended)?,
+                Err(ended) => {
+                    *trouble = Some(output::plain(&ended.to_string()));
+                    told(peer, &ended)?
+                }
             },
             // Who never was there is rather mistaken than away.
             Err(error) if attempt == 0 || error.verdict() == Verdict::Stop => {
                 return Err(anyhow!(peer::explain(&error)));
             }
-            Err(_) => None,
+            Err(error) => {
+                *trouble = Some(peer::explain(&error));
+                None
+            }
         };
         attempt += 1;
         sleep(backoff.pause(told)).await;
     }
 }
 
-/// The pause that the server asks for before the next attempt.
+/// The pause that the server asks for before the next attempt; an error where none would do better.
 fn told(peer: &Peer, ended: &Ended) -> anyhow::Result<Option<Duration>> {
+    let sentence = output::plain(&ended.to_string());
     match (ended.verdict(), ended) {
+        // Only this one frame was sent.
+        _ if ended.is_for_a_frame() => {
+            Err(anyhow!("the server does not take the message: {sentence}"))
+        }
         (Verdict::Again { told }, _) => Ok(told),
         // Another send at the same time: the next attempt is another device's.
         (_, Ended::Closed { code: REPLACED, .. }) if !peer.resource_given => Ok(None),
-        (Verdict::Stop, _) => Err(anyhow!(
-            "the server ended the session: {}",
-            output::plain(&ended.to_string())
-        )),
+        (Verdict::Stop, _) => Err(anyhow!("the server ended the session: {sentence}")),
     }
 }
 

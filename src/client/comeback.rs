@@ -40,6 +40,15 @@ impl Ended {
             Self::Lost(_) | Self::Silent => AGAIN,
         }
     }
+
+    /// Whether the last frame that was sent is why, so that it must not be sent again; the login may.
+    pub fn is_for_a_frame(&self) -> bool {
+        let code = match self {
+            Self::Closed { code, .. } => code,
+            Self::Lost(_) | Self::Silent => return false,
+        };
+        matches!(code, 1002 | 1003 | 1007 | 1009)
+    }
 }
 
 impl OpenError {
@@ -114,6 +123,21 @@ mod tests {
         for code in [1000, 1001, 1009, 1011, 1012, 1013, 4399, 4500, 4529, 4599] {
             assert_eq!(closed(code, ""), AGAIN, "{code}");
         }
+        for (code, for_a_frame) in [
+            (1001, false),
+            (1002, true),
+            (1003, true),
+            (1005, false),
+            (1007, true),
+            (1009, true),
+            (1011, false),
+            (4400, false),
+        ] {
+            let reason = String::new();
+            let ended = Ended::Closed { code, reason };
+            assert_eq!(ended.is_for_a_frame(), for_a_frame, "{code}");
+        }
+        assert!(!Ended::Silent.is_for_a_frame());
     }
 
     #[test]
