@@ -31,9 +31,9 @@ pub(super) enum RecordError {
     /// Its version byte is not known.
     #[error("a record has version {0}, which this relaybox does not know")]
     Version(u8),
-    /// It is not what its version promises.
+    /// It is not what its version promises. In our words: a record may hold a key that signs.
     #[error("a record does not decode: {0}")]
-    Coding(String),
+    Coding(&'static str),
     /// A name in it breaks the rules.
     #[error("a record holds a name that {0}")]
     Name(#[from] NameError),

@@ -8,10 +8,12 @@ pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     if *version != VERSION {
         return Err(RecordError::Version(*version));
     }
-    let (stored, used) = bincode::borrow_decode_from_slice::<Stored<'_>, _>(rest, CODING)
-        .map_err(|error| RecordError::Coding(error.to_string()))?;
+    let (stored, used) =
+        bincode::borrow_decode_from_slice::<Stored<'_>, _>(rest, CODING).map_err(|_| {
+            RecordError::Coding("it ends early, or holds what its version does not know")
+        })?;
     if used != rest.len() {
-        return Err(RecordError::Coding("bytes are left over".to_owned()));
+        return Err(RecordError::Coding("bytes are left over"));
     }
     match stored {
         Stored::Send(send) => send.into_record(),
@@ -95,7 +97,7 @@ impl StoredSend<'_> {
         let content: std::sync::Arc<str> = self.content.into();
         let last = self.first_id.checked_add(self.recipients.len() as u64);
         if last.is_none_or(|last| last > MsgId::MAX.0 + 1) {
-            return Err(RecordError::Coding("an id is out of range".to_owned()));
+            return Err(RecordError::Coding("an id is out of range"));
         }
         let mut messages = Vec::with_capacity(self.recipients.len());
         for (id, (user, recipient_offline)) in (self.first_id..).zip(self.recipients) {
