@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
@@ -68,6 +68,20 @@ pub(super) struct Condition {
     pub(super) links: u64,
     /// Its length in bytes.
     pub(super) len_bytes: u64,
+}
+
+/// An error that may be one of a disk without room.
+pub(super) trait OutOfSpace {
+    /// Whether it is: the disk, its table of files or a quota is full, or a file would be larger
+    /// than it may be.
+    fn is_out_of_space(&self) -> bool;
+}
+
+impl OutOfSpace for io::Error {
+    fn is_out_of_space(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
 }
 
 /// Writes a file from its beginning on. Syncs now and then: a commit on the same file system
@@ -131,13 +145,54 @@ pub(super) fn replace_by(
     name: &str,
     bytes: impl FnOnce(Option<u64>) -> Vec<u8>,
 ) -> io::Result<()> {
-    let temporary = dir.join(format!("{name}.new"));
-    let file = files.create(&temporary)?;
-    file.write_all_at(&bytes(files.born_ns(&temporary)), 0)?;
+    let temporary = Temporary::new(files, dir.join(format!("{name}.new")));
+    let file = files.create(&temporary.path)?;
+    file.write_all_at(&bytes(files.born_ns(&temporary.path)), 0)?;
     file.sync_data()?;
     drop(file);
-    files.rename(&temporary, &dir.join(name))?;
-    files.sync_dir(dir)
+    temporary.put_in_place(&dir.join(name))
+}
+
+/// A file in the making: where it does not get into its place, it goes, and its space comes back.
+pub(super) struct Temporary<'a> {
+    files: &'a dyn FileSystem,
+    /// Where it is.
+    pub(super) path: PathBuf,
+    is_in_place: bool,
+}
+
+impl<'a> Temporary<'a> {
+    /// One that is about to be made.
+    pub(super) fn new(files: &'a dyn FileSystem, path: PathBuf) -> Self {
+        Self {
+            files,
+            path,
+            is_in_place: false,
+        }
+    }
+
+    /// Renames it, durably, over what is there; its name stays in its directory.
+    pub(super) fn put_in_place(mut self, path: &Path) -> io::Result<()> {
+        self.files.rename(&self.path, path)?;
+        self.is_in_place = true;
+        match path.parent() {
+            Some(dir) => self.files.sync_dir(dir),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if self.is_in_place {
+            return;
+        }
+        // Else the next start removes it.
+        if let Err(error) = self.files.remove(&self.path) {
+            let path = self.path.display();
+            tracing::debug!(%path, %error, "a temporary file could not be removed");
+        }
+    }
 }
 
 /// The machine's file system.

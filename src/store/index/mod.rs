@@ -48,6 +48,7 @@ pub(super) use small::day;
 pub(super) use state::IndexState;
 
 use super::api::{AppendError, ReadError};
+use super::files::OutOfSpace;
 
 /// Why the index did not do what it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,9 +62,18 @@ pub(super) enum IndexError {
     /// It came with a copy of the data directory, and each of its files is of another moment.
     #[error("it was copied file by file")]
     Copied,
+    /// There is no room to write it. What is durable of it is right.
+    #[error("{0}")]
+    OutOfSpace(String),
     /// sled gave up in a panic.
     #[error("the index panicked")]
     Panicked,
+}
+
+impl OutOfSpace for IndexError {
+    fn is_out_of_space(&self) -> bool {
+        matches!(self, Self::OutOfSpace(_))
+    }
 }
 
 impl IndexError {
@@ -78,6 +88,7 @@ impl From<sled::Error> for IndexError {
             sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
                 Self::Damaged(error.to_string())
             }
+            sled::Error::Io(error) => error.into(),
             _ => Self::Sled(error.to_string()),
         }
     }
@@ -85,7 +96,10 @@ impl From<sled::Error> for IndexError {
 
 impl From<io::Error> for IndexError {
     fn from(error: io::Error) -> Self {
-        Self::Sled(error.to_string())
+        match error.is_out_of_space() {
+            true => Self::OutOfSpace(error.to_string()),
+            false => Self::Sled(error.to_string()),
+        }
     }
 }
 
@@ -93,7 +107,10 @@ impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Damaged(what) => Self::Damaged(what),
-            IndexError::Sled(_) | IndexError::Copied | IndexError::Panicked => {
+            IndexError::Sled(_)
+            | IndexError::OutOfSpace(_)
+            | IndexError::Copied
+            | IndexError::Panicked => {
                 Self::Index(error.to_string())
             }
         }

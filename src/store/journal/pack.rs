@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
-use super::super::files::{FileSystem, FileWriter};
+use super::super::files::{FileSystem, FileWriter, Temporary};
 use super::segment::{SegmentName, ZSTD_MAGIC, is_compressed};
 
 /// Fast enough to keep up with the committer on part of a core.
@@ -20,8 +20,7 @@ const COMPARED_BYTES: u64 = 64 << 10;
 
 /// A compressed segment in the making, under a temporary name.
 pub(crate) struct Packer<'a> {
-    files: &'a dyn FileSystem,
-    temporary: PathBuf,
+    temporary: Temporary<'a>,
     path: PathBuf,
     compressor: zstd::bulk::Compressor<'static>,
     part: Vec<u8>,
@@ -36,12 +35,11 @@ impl<'a> Packer<'a> {
         name: SegmentName,
     ) -> io::Result<Self> {
         let path = name.path(dir);
-        let temporary = name.temporary(dir);
-        let file = FileWriter::new(files.create(&temporary)?);
+        let temporary = Temporary::new(files, name.temporary(dir));
+        let file = FileWriter::new(files.create(&temporary.path)?);
         let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
         compressor.include_checksum(true)?;
         Ok(Self {
-            files,
             temporary,
             path,
             compressor,
@@ -64,7 +62,6 @@ impl<'a> Packer<'a> {
         let file = self.file.into_inner();
         file.map_err(|error| error.into_error())?.sync_data()?;
         Ok(Packed {
-            files: self.files,
             temporary: self.temporary,
             path: self.path,
         })
@@ -88,17 +85,19 @@ impl io::Write for Packer<'_> {
 
 /// A compressed segment that is whole and durable, but not in its place.
 pub(crate) struct Packed<'a> {
-    files: &'a dyn FileSystem,
-    /// Where it is.
-    pub(crate) temporary: PathBuf,
+    temporary: Temporary<'a>,
     path: PathBuf,
 }
 
 impl Packed<'_> {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.temporary.path
+    }
+
     /// Puts it in the place of the segment. At any moment the name leads to a whole file.
-    pub(crate) fn put_in_place(self, dir: &Path) -> io::Result<()> {
-        self.files.rename(&self.temporary, &self.path)?;
-        self.files.sync_dir(dir)
+    pub(crate) fn put_in_place(self) -> io::Result<()> {
+        self.temporary.put_in_place(&self.path)
     }
 }
 
@@ -194,11 +193,11 @@ pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) ->
     io::copy(&mut files.read_on(&path)?, &mut packer)?;
     let packed = packer.finish()?;
     // The journal is the truth: it is not replaced by anything that was not read back.
-    let mut unpacked = Unpacker::new(files.read_on(&packed.temporary)?)?;
+    let mut unpacked = Unpacker::new(files.read_on(packed.path())?)?;
     if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
         return Err(io::Error::other("the compressed segment reads differently"));
     }
-    packed.put_in_place(dir)
+    packed.put_in_place()
 }
 
 fn reads_alike(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {

@@ -153,22 +153,6 @@ impl Sealed {
         dir: &Path,
         sieve: &mut S,
     ) -> Result<(), S::Error> {
-        let written = self.write_anew(files, dir, sieve);
-        if written.is_err() {
-            // Else the next start removes it.
-            if let Err(error) = files.remove(&self.name.temporary(dir)) {
-                tracing::debug!(%error, "a temporary segment could not be removed");
-            }
-        }
-        written
-    }
-
-    fn write_anew<S: Sieve>(
-        &self,
-        files: &dyn FileSystem,
-        dir: &Path,
-        sieve: &mut S,
-    ) -> Result<(), S::Error> {
         let (old, next) = self.headers(files, dir)?;
         let header = SegmentHeader {
             generation: SegmentHeader::random_generation(),
@@ -203,12 +187,12 @@ impl Sealed {
             packer.write_all(frame.seal(header.generation, sequence))?;
         }
         let packed = packer.finish()?;
-        let read = count_records(files, &packed.temporary, &header, sieve)?;
+        let read = count_records(files, packed.path(), &header, sieve)?;
         if read != written {
             let what = format!("a segment made anew holds {read} records instead of {written}");
             return Err(io::Error::other(what).into());
         }
-        Ok(packed.put_in_place(dir)?)
+        Ok(packed.put_in_place()?)
     }
 }
 

@@ -180,7 +180,7 @@ fn make(files: &dyn FileSystem, journal: &Path, aside: &Path, made: &Made) -> io
         });
         written?;
     }
-    packer.finish()?.put_in_place(journal)
+    packer.finish()?.put_in_place()
 }
 
 fn open(files: &dyn FileSystem, aside: &Path, name: SegmentName) -> Option<(Source, SegmentName)> {
