@@ -182,11 +182,7 @@ async fn connect(
     let domains = Domains::new(store.clone(), auth.clone(), Arc::clone(&clock));
     let made = {
         let domains = domains.clone();
-        tokio::task::spawn_blocking(move || {
-            domains.ensure_declared()?;
-            domains.first_start()
-        })
-        .await??
+        tokio::task::spawn_blocking(move || domains.start()).await??
     };
     let first_start = made.map(|(domain, token)| FirstStart::new(&domain, token, address));
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{error, info};
 
 use crate::auth::{self, Auth, MintError};
 use crate::clock::Clock;
@@ -233,11 +233,26 @@ impl Domains {
         Ok(())
     }
 
+    /// Stores the declared domains, and the first one where there is none at all, which it returns
+    /// with its token. Where the store takes nothing, what it has is served all the same.
+    ///
+    /// # Errors
+    /// [`DomainError::Store`].
+    pub fn start(&self) -> Result<Option<(Domain, String)>, DomainError> {
+        match self.ensure_declared().and_then(|()| self.first_start()) {
+            Err(DomainError::Store(AppendError::Unavailable(reason))) => {
+                error!(reason, "domains that are new cannot be stored");
+                Ok(None)
+            }
+            made => made,
+        }
+    }
+
     /// Where there is no domain at all: adds the first one and returns it with its token.
     ///
     /// # Errors
     /// [`DomainError::Store`].
-    pub fn first_start(&self) -> Result<Option<(Domain, String)>, DomainError> {
+    fn first_start(&self) -> Result<Option<(Domain, String)>, DomainError> {
         if !self.store.domains().is_empty() {
             return Ok(None);
         }

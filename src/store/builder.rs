@@ -166,20 +166,30 @@ impl Builder {
     }
 
     /// Begins a new index beside what there is with what is kept of the one that is in use; and
-    /// answers how much of the small trees that one held. `stop` is asked again and again.
+    /// answers how much of the small trees that one held. `stop` is asked again and again, and so is
+    /// whether there is `room` for more.
     pub(super) fn copied(
         site: Site,
         from: &Index,
         state: &IndexState,
         kept: &dyn Kept,
         stop: &dyn Fn() -> bool,
+        room: &mut dyn FnMut() -> std::io::Result<()>,
     ) -> Result<(Self, Found), BuildError> {
+        room()?;
         let number = place::free_number(&site.dir)?;
         let index = Index::open(&place::path(&site.dir, number), site.cache_bytes)?;
         let mut breather = Breather::new();
-        let mut pace = syncing(SYNC_BYTES, |_| {
+        let mut unchecked = 0;
+        let mut pace = syncing(SYNC_BYTES, |bytes| {
             if stop() {
                 return Err(IndexError::Sled("the store is closing".to_owned()));
+            }
+            unchecked += bytes;
+            if unchecked >= SYNC_BYTES {
+                unchecked = 0;
+                // Nobody knows before how much of the old one stays.
+                room()?;
             }
             breather.step();
             Ok(())

@@ -3,13 +3,16 @@
 //! Commits never wait for it while the tail has room: it holds no lock while it works
 //! on a frozen generation, and pauses between its writes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::builder::{Builder, Site};
+use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::indexing::{self, BuildError, How};
+use super::indexing::{self, BuildError, How, check_space};
+use super::reserve::OPEN_BYTES;
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
 
@@ -33,6 +36,8 @@ const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     state: IndexState,
+    /// A write found no room: sled takes no more, and has to be opened again.
+    is_stuck: bool,
 }
 
 impl Shared {
@@ -54,7 +59,11 @@ impl Shared {
 impl Checkpointer {
     /// A thread that goes on with this state.
     pub(super) fn new(shared: Arc<Shared>, state: IndexState) -> Self {
-        Self { shared, state }
+        Self {
+            shared,
+            state,
+            is_stuck: false,
+        }
     }
 
     /// Works until it is told to finish or to abort; answers the last state.
@@ -66,13 +75,15 @@ impl Checkpointer {
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();
-            let (finish, asked) = {
+            self.look_for_space();
+            let (finish, asked, is_asked_for) = {
                 let signal = self.shared.signal();
                 if signal.abort {
                     break;
                 }
                 let asked = signal.asked;
-                let wanted = signal.finish || asked > signal.done;
+                let is_asked_for = asked > signal.done;
+                let wanted = signal.finish || is_asked_for;
                 let due = wanted || (retry_at.is_none() && self.due());
                 if !due {
                     drop(self.shared.changed.wait_timeout(signal, TICK));
@@ -81,9 +92,9 @@ impl Checkpointer {
                     }
                     continue;
                 }
-                (signal.finish, asked)
+                (signal.finish, asked, is_asked_for)
             };
-            let made = guarded(|| self.checkpoint(finish));
+            let made = guarded(|| self.checkpoint(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
             if let Some(reason) = &failed {
                 retry_at = Some(Instant::now() + RETRY_PAUSE);
@@ -108,6 +119,14 @@ impl Checkpointer {
         self.state
     }
 
+    /// Finds out whether the disk still has room for all that the tail may hold.
+    fn look_for_space(&self) {
+        let shared = &self.shared;
+        let (files, options) = (shared.files.as_ref(), &shared.options);
+        let is_scarce = check_space(files, &options.dir, options.tail_bytes_max).is_err();
+        shared.is_scarce.store(is_scarce, Ordering::Relaxed);
+    }
+
     fn due(&self) -> bool {
         let tail = self.shared.tail();
         let old = |since: Instant| since.elapsed() >= AGE_MAX;
@@ -116,7 +135,7 @@ impl Checkpointer {
             || tail.active.since.is_some_and(old)
     }
 
-    fn checkpoint(&mut self, finish: bool) -> Result<(), BuildError> {
+    fn checkpoint(&mut self, finish: bool, is_needed: bool) -> Result<(), BuildError> {
         let frozen = {
             let mut tail = self.shared.tail_mut();
             match &tail.frozen {
@@ -125,16 +144,27 @@ impl Checkpointer {
                 None => tail.freeze(),
             }
         };
-        let dir = &self.shared.options.dir;
-        let files = self.shared.files.as_ref();
-        indexing::check_space(files, dir, frozen.bytes)?;
-        indexing::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
         let shared = self.shared.clone();
+        let (dir, files) = (&shared.options.dir, shared.files.as_ref());
+        let path = place::path(dir, self.state.number);
+        indexing::check_file_size(&path, frozen.bytes)?;
+        let _lent = match is_needed {
+            true => indexing::room_for(files, &shared.reserve, dir, frozen.bytes)?,
+            false => check_space(files, dir, frozen.bytes).map(|()| None)?,
+        };
+        indexing::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
+        if self.is_stuck {
+            self.reopen(&path)?;
+        }
         // Until `indexed` says which one counts.
         let mut _alone = None;
         let state = match self.apply(&frozen, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
+            Err(error) if error.is_out_of_space() => {
+                self.is_stuck = true;
+                return Err(error.into());
+            }
             Err(error) => {
                 tracing::warn!(%error, "the index is broken and is made anew from the journal");
                 _alone = Some(shared.places());
@@ -228,6 +258,23 @@ impl Checkpointer {
         let old = self.shared.set_index(Some(Arc::new(builder.target.index)));
         // It is in place all the same; but the old one is not to be removed while it is read.
         Ok(old.map_or(Ok(()), retire)?)
+    }
+
+    /// Opens the index again, as after a crash.
+    fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
+        let shared = &self.shared;
+        let _lent = shared.reserve.lend(OPEN_BYTES);
+        let _alone = shared.places();
+        // What is being made beside it is made of the old one.
+        shared.rebuilds.fetch_add(1, Ordering::Relaxed);
+        if let Some(old) = shared.set_index(None) {
+            retire(old)?;
+        }
+        let index = Index::open(path, shared.options.cache_bytes)?;
+        index.verify(&mut self.state)?;
+        shared.set_index(Some(Arc::new(index)));
+        self.is_stuck = false;
+        Ok(())
     }
 
     /// Makes the index anew from the journal, `frozen` included.

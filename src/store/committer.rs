@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::api::{Accepted, AppendError, Done};
 use super::cursors::StagedCursors;
-use super::journal::{FrameBuffer, Writer};
+use super::journal::{FrameBuffer, Position, Writer};
 use super::publisher::{Answer, Publication};
 use super::queue::{Job, Taken};
 use super::record::{self, Record};
@@ -44,6 +44,15 @@ pub(super) struct Committer {
     publications: SyncSender<Publication>,
     cursors_written: Instant,
     written: Instant,
+}
+
+/// Which room a frame may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// While none is kept back, none.
+    Free,
+    /// Also what is kept back.
+    Kept,
 }
 
 /// What a batch will be once its frame is durable.
@@ -86,18 +95,18 @@ impl Committer {
             match self.shared.queue.take(pause) {
                 Taken::Jobs(jobs) if jobs.is_empty() => {
                     self.probe();
-                    self.commit_cursors(CURSORS_ALONE);
-                    self.mark_end(MARK_AFTER);
+                    self.commit_cursors(CURSORS_ALONE, Use::Free);
+                    self.mark_end(MARK_AFTER, Use::Free);
                 }
                 Taken::Jobs(jobs) => {
                     self.commit(jobs);
                     // A batch that writes nothing, of repeats say, takes none along.
-                    self.commit_cursors(CURSORS_ALONE);
+                    self.commit_cursors(CURSORS_ALONE, Use::Free);
                 }
                 Taken::Finished => {
                     // A frame takes a part of what waits.
-                    while self.commit_cursors(Duration::ZERO) {}
-                    self.mark_end(Duration::ZERO);
+                    while self.commit_cursors(Duration::ZERO, Use::Kept) {}
+                    self.mark_end(Duration::ZERO, Use::Kept);
                     return;
                 }
                 Taken::Aborted(jobs) => {
@@ -110,10 +119,13 @@ impl Committer {
         }
     }
 
-    /// Finds out whether the data directory is still this server's own, and whether a journal that
-    /// could not be written can be again.
+    /// Finds out whether the data directory is still this server's own, whether space is kept back,
+    /// and whether a journal that could not be written can be again.
     fn probe(&mut self) {
         let mut found = self.shared.hold.check();
+        if found.is_ok() {
+            found = self.shared.reserve.keep();
+        }
         if found.is_ok() && self.shared.health().journal.is_some() {
             let before = self.shared.tail().active.last_id;
             found = self.writer.ready(before.0);
@@ -134,23 +146,23 @@ impl Committer {
     }
 
     /// Marks the end of the journal, if the last frame is at least `age` old.
-    fn mark_end(&mut self, age: Duration) {
+    fn mark_end(&mut self, age: Duration, room: Use) {
         if self.writer.is_marked() || self.written.elapsed() < age {
             return;
         }
         self.frame.clear();
-        if self.write().is_ok() {
+        if self.write(room).is_ok() {
             let mut tail = self.shared.tail_mut();
             tail.advance(self.last_id, self.writer.end());
         }
     }
 
     /// Whether it has written some.
-    fn commit_cursors(&mut self, age: Duration) -> bool {
+    fn commit_cursors(&mut self, age: Duration, room: Use) -> bool {
         self.frame.clear();
         let mut batch = Batch::default();
         self.stage_pending_cursors(&mut batch, age);
-        let written = !self.frame.is_empty() && self.write().is_ok();
+        let written = !self.frame.is_empty() && self.write(room).is_ok();
         if written {
             self.publish(batch, Vec::new());
         }
@@ -158,7 +170,14 @@ impl Committer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) {
-        if let Err(error) = self.shared.wait_for_room() {
+        // What is ordered comes alone, and takes little.
+        let room = match jobs.iter().any(Job::is_order) {
+            true => Use::Kept,
+            false => Use::Free,
+        };
+        if room == Use::Free
+            && let Err(error) = self.shared.wait_for_room()
+        {
             let refused = jobs.into_iter();
             let answers = refused.map(|job| Answer::Refused(job, error.clone()));
             return self.answer(answers.collect());
@@ -206,11 +225,10 @@ impl Committer {
                     });
                 }
                 Job::Seal(reply) => {
-                    let sealed = self.writer.seal(self.last_id.0);
-                    self.note_journal(sealed.as_ref().err().map(ToString::to_string));
-                    let failed = |error: io::Error| AppendError::Unavailable(error.to_string());
+                    let id = self.last_id.0;
+                    let sealed = self.written(Use::Kept, |writer, _| writer.seal(id));
                     batch.sealed = sealed.is_ok();
-                    answers.push(Answer::Change(reply, sealed.map(|_| true).map_err(failed)));
+                    answers.push(Answer::Change(reply, sealed.map(|_| true)));
                 }
                 Job::Erase(mailbox, before, reply) => {
                     let news = self.stage_erasure(&mut batch, mailbox, before);
@@ -220,7 +238,7 @@ impl Committer {
         }
         if !self.frame.is_empty() {
             self.stage_pending_cursors(&mut batch, CURSORS_ALONG);
-            if let Err(error) = self.write() {
+            if let Err(error) = self.write(room) {
                 let appends = batch.appends.into_iter();
                 let failed = appends.map(|(done, _)| Answer::Append(done, Err(error.clone())));
                 let answers = answers.into_iter().map(|answer| answer.failed(&error));
@@ -270,15 +288,42 @@ impl Committer {
         self.cursors_written = Instant::now();
     }
 
-    fn write(&mut self) -> Result<(), AppendError> {
+    fn write(&mut self, room: Use) -> Result<(), AppendError> {
         let before = self.shared.tail().active.last_id;
-        let metrics = &self.shared.options.metrics.store;
-        let append = || self.writer.append(&mut self.frame, before.0);
-        let written = metrics.commit_seconds.observe_closure_duration(append);
-        self.note_journal(written.as_ref().err().map(ToString::to_string));
-        written.map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        let shared = self.shared.clone();
+        let seconds = &shared.options.metrics.store.commit_seconds;
+        self.written(room, |writer, frame| {
+            seconds.observe_closure_duration(|| writer.append(frame, before.0))
+        })?;
         self.written = Instant::now();
         Ok(())
+    }
+
+    /// Writes into the journal, once more where there is no room and the space that is kept back
+    /// may be used.
+    fn written(
+        &mut self,
+        room: Use,
+        mut work: impl FnMut(&mut Writer, &mut FrameBuffer) -> io::Result<Position>,
+    ) -> Result<Position, AppendError> {
+        let reserve = self.shared.reserve.clone();
+        let kept = match room {
+            Use::Free => reserve.keep(),
+            Use::Kept => Ok(()),
+        };
+        let mut done = kept.and_then(|()| work(&mut self.writer, &mut self.frame));
+        if room == Use::Kept {
+            done = done.or_else(|error| {
+                reserve.retry(error, || {
+                    self.writer.hurry();
+                    work(&mut self.writer, &mut self.frame)
+                })
+            });
+        }
+        let reason = done.as_ref().err().map(ToString::to_string);
+        let lack = || reserve.lack().map(|lack| lack.to_string());
+        self.note_journal(reason.or_else(lack));
+        done.map_err(|error| AppendError::Unavailable(error.to_string()))
     }
 
     /// Makes a durable batch readable and hands it on.

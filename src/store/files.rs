@@ -39,7 +39,8 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     /// When a file was made, in nanoseconds of Unix time, where the file system remembers that.
     /// No tool that copies the file can make this the same, and a rename leaves it alone.
     fn born_ns(&self, path: &Path) -> Option<u64>;
-    /// Bytes that this user may still write to the file system of `dir`.
+    /// Bytes that this user may still write to the file system of `dir`; none where no file more
+    /// can be made there.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
@@ -195,6 +196,9 @@ impl Drop for Temporary<'_> {
     }
 }
 
+/// An index is about so many.
+const FREE_FILES_MIN: u64 = 12;
+
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RealFileSystem;
@@ -269,6 +273,10 @@ impl FileSystem for RealFileSystem {
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         let status = rustix::fs::statvfs(dir)?;
+        // Some have no table of files that could be full.
+        if status.f_files > 0 && status.f_favail < FREE_FILES_MIN {
+            return Ok(0);
+        }
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
 }

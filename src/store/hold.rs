@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::api::OpenError;
+use super::files::OutOfSpace as _;
 use super::journal::{SegmentName, ZSTD_MAGIC};
 use super::layout::{JOURNAL, LOCK, io_error};
 
@@ -37,8 +38,13 @@ impl Hold {
         let found = place.metadata()?;
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(false);
-        let lock = how.mode(0o600).open(dir.join(LOCK))?;
-        let (Some(whole), Some(by_name)) = (try_lock(&place)?, try_lock(&lock)?) else {
+        let lock = match how.mode(0o600).open(dir.join(LOCK)) {
+            // It went with a copy, and there is no room for one.
+            Err(error) if error.is_out_of_space() => None,
+            opened => Some(opened?),
+        };
+        let by_name = lock.as_ref().map_or(Ok(Some(false)), try_lock)?;
+        let (Some(whole), Some(by_name)) = (try_lock(&place)?, by_name) else {
             return Ok(None);
         };
         if !(whole || by_name) {
@@ -51,7 +57,7 @@ impl Hold {
             dir: dir.to_owned(),
             identity: (found.dev(), found.ino()),
             is_lost: AtomicBool::new(false),
-            locks: Mutex::new(vec![place, lock]),
+            locks: Mutex::new([place].into_iter().chain(lock).collect()),
         }))
     }
 

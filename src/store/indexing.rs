@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::api::OpenError;
 use super::breather::Breather;
-use super::files::{self, FileSystem};
-use super::index::{Index, IndexError, IndexState, guarded, syncing};
+use super::files::{self, FileSystem, OutOfSpace};
+use super::index::{Index, IndexError, IndexState, guarded, place, syncing};
 use super::layout::io_error;
+use super::reserve::{Lent, Reserve};
 use super::tail::Generation;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
@@ -21,6 +24,11 @@ pub(super) const SYNC_BYTES: usize = 1 << 20;
 const SYNC_BYTES_ALONE: usize = 8 << 20;
 /// Space that writing a generation leaves free beside what it may take itself.
 const FREE_BYTES_MARGIN: u64 = 8 << 20;
+/// The same where what is kept back has to do.
+const FREE_BYTES_MIN: u64 = 2 << 20;
+
+/// Most bytes of a tail that goes into the index by what is kept back, and another batch with it.
+pub(super) const KEPT_TAIL_BYTES: usize = 2 << 20;
 
 /// Why an index was not brought up to the journal.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,16 @@ pub(super) enum BuildError {
     /// index itself is fine.
     #[error("the index cannot be brought up to the journal: {0}")]
     Surroundings(#[from] std::io::Error),
+}
+
+impl OutOfSpace for BuildError {
+    fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Journal(_) => false,
+            Self::Index(error) => error.is_out_of_space(),
+            Self::Surroundings(error) => error.is_out_of_space(),
+        }
+    }
 }
 
 /// How a generation is written.
@@ -79,10 +97,48 @@ pub(super) fn apply(
 /// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
 /// it, and leave the index broken.
 pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
-    if files.free_bytes(dir)? < FREE_BYTES_MARGIN + 2 * bytes as u64 {
+    check_free(files, dir, FREE_BYTES_MARGIN + 2 * bytes as u64)
+}
+
+/// Refuses where less is free.
+pub(super) fn check_free(
+    files: &dyn FileSystem,
+    dir: &Path,
+    needed_bytes: u64,
+) -> std::io::Result<()> {
+    if files.free_bytes(dir)? < needed_bytes {
         return Err(std::io::ErrorKind::StorageFull.into());
     }
     Ok(())
+}
+
+/// The same where files may become only so large (RLIMIT_FSIZE), and the index at `path` has most
+/// of what it has in one.
+pub(super) fn check_file_size(path: &Path, bytes: usize) -> std::io::Result<()> {
+    let Some(most) = getrlimit(Resource::Fsize).current else {
+        return Ok(());
+    };
+    if place::bytes(path)? + 2 * bytes as u64 > most {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
+}
+
+/// Makes sure that what takes so many bytes in memory can be written, by the reserve where that is
+/// what it takes.
+pub(super) fn room_for(
+    files: &dyn FileSystem,
+    reserve: &Arc<Reserve>,
+    dir: &Path,
+    bytes: usize,
+) -> std::io::Result<Option<Lent>> {
+    if check_space(files, dir, bytes).is_ok() {
+        return Ok(None);
+    }
+    let needed_bytes = FREE_BYTES_MIN + 2 * bytes as u64;
+    let lent = reserve.lend(needed_bytes);
+    check_free(files, dir, needed_bytes)?;
+    Ok(Some(lent))
 }
 
 /// Before a generation goes into the index: from then on the index may hold fewer cursors

@@ -43,6 +43,7 @@ mod reading;
 mod record;
 mod repair;
 mod replayed;
+mod reserve;
 mod room;
 mod shared;
 mod survey;

@@ -12,13 +12,14 @@ use std::sync::mpsc::Sender;
 use super::api::{OpenError, StoreOptions};
 use super::builder::{Builder, Site};
 use super::check::{Damage, Note, end_note, judge};
-use super::files::FileSystem;
+use super::files::{FileSystem, OutOfSpace as _};
 use super::held::HeldFileSystem;
 use super::hold::{Hold, refuse_links};
 use super::index::{self, Index, IndexError, IndexState, place};
-use super::indexing::{self, BuildError};
+use super::indexing::{self, BuildError, Loaded};
 use super::journal::{End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, list};
 use super::layout::{self, io_error};
+use super::reserve::{OPEN_BYTES, Reserve, ReservingFileSystem};
 use super::room::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
@@ -26,8 +27,9 @@ use crate::model::MsgId;
 /// A data directory that is ready.
 pub(super) struct Opened {
     pub(super) hold: Arc<Hold>,
-    /// Operations on files that mind the hold.
+    /// Operations on files that mind the hold, and may have the reserve.
     pub(super) files: Arc<dyn FileSystem>,
+    pub(super) reserve: Arc<Reserve>,
     pub(super) builder: Builder,
     pub(super) writer: Writer,
     pub(super) last_id: MsgId,
@@ -51,8 +53,11 @@ pub(super) fn open(
     refuse_links(dir)?;
     let hold = Hold::take(dir).map_err(io_error("cannot lock", dir))?;
     let hold = Arc::new(hold.ok_or_else(|| OpenError::InUse(dir.to_owned()))?);
-    let files: &Arc<dyn FileSystem> =
-        &(Arc::new(HeldFileSystem::new(files.clone(), hold.clone())) as _);
+    let held = Arc::new(HeldFileSystem::new(files.clone(), hold.clone()));
+    let reserve = Arc::new(Reserve::new(held, dir, options.segment_bytes));
+    let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
+    // Also for the index, whose files are not opened by these operations.
+    let mut lent = vec![reserve.lend(OPEN_BYTES)];
     let has_version = layout::prepare(files.as_ref(), dir)?;
     files
         .create_dir(&journal)
@@ -63,7 +68,7 @@ pub(super) fn open(
         files: files.clone(),
         dir: dir.to_owned(),
         cache_bytes: options.cache_bytes,
-        checkpoint_bytes: checkpoint_bytes(options),
+        checkpoint_bytes: checkpoint_bytes(options.tail_bytes_max),
         tail_bytes_max: options.tail_bytes_max,
         day_min: index::day(clock.now_us()).saturating_sub(1),
         counts: true,
@@ -83,7 +88,13 @@ pub(super) fn open(
     }
     let existing = match loaded {
         Some(loaded) if loaded.copied => Err(IndexError::Copied.into()),
-        Some(loaded) => existing(site(), loaded.state).map(Some),
+        Some(Loaded { state, .. }) => match existing(site(), state.clone()) {
+            Err(error) if error.is_out_of_space() => {
+                lent.push(reserve.lend(u64::MAX));
+                existing(site(), state).map(Some)
+            }
+            made => made.map(Some),
+        },
         None if segments.is_empty() => Ok(None),
         None => Err(BuildError::Index(IndexError::Damaged(
             "its state is missing, damaged or of another format".to_owned(),
@@ -101,13 +112,21 @@ pub(super) fn open(
             }
             (builder, end)
         }
-        Ok(None) => anew(site(), false)?,
+        Ok(None) => anew(&site, false)?,
         Err(BuildError::Journal(error)) => return Err(error),
         Err(BuildError::Surroundings(source)) => {
             return Err(OpenError::Io {
                 action: "cannot bring the index up to the journal in",
                 path: dir.to_owned(),
                 source,
+            });
+        }
+        // It is right, and a new one would need more.
+        Err(BuildError::Index(error @ IndexError::OutOfSpace(_))) => {
+            return Err(OpenError::Io {
+                action: "cannot open the index in",
+                path: dir.to_owned(),
+                source: io::Error::other(error),
             });
         }
         Err(error) => {
@@ -120,7 +139,7 @@ pub(super) fn open(
             let notes = report.notes.into_iter();
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
             let copied = matches!(error, BuildError::Index(IndexError::Copied));
-            let found = anew(site(), !copied)?;
+            let found = anew(&site, !copied)?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
             if messages < had && !copied {
@@ -139,6 +158,10 @@ pub(super) fn open(
         tracing::warn!(segment, bytes, "the journal's torn end was cut off");
     }
     let last_id = builder.tail.active.last_id.max(MsgId(end.last_id));
+    drop(lent);
+    if let Err(error) = reserve.keep() {
+        tracing::warn!(%error, "nothing can be stored: make room on the disk");
+    }
     let start = WriterStart {
         dir: journal.clone(),
         segment_bytes: options.segment_bytes,
@@ -151,21 +174,28 @@ pub(super) fn open(
     let sealed_now = segments.into_iter();
     let open_name = end.open.map(|(name, _)| name);
     let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
-    let writer = Writer::resume(files.clone(), start, sealed)
+    let writer = Writer::resume(reserve.others().clone(), start, sealed)
         .map_err(io_error("cannot write in", &journal))?;
     let mut builder = builder;
     if let Err(error) = place::remove_all_but(dir, builder.state.number) {
         tracing::warn!(%error, "an index that was left half made stays on disk");
     }
     builder.state.clean = None;
-    indexing::save(files.as_ref(), dir, &builder.state)
-        .map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
+    let saved = match indexing::save(files.as_ref(), dir, &builder.state) {
+        // The one that is there is right, once it does not say that the index was not opened since.
+        Err(error) if error.is_out_of_space() => {
+            place::unseal(&place::path(dir, builder.state.number))
+        }
+        saved => saved,
+    };
+    saved.map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
     if !has_version {
         layout::put_version(files.as_ref(), dir)?;
     }
     Ok(Opened {
         hold,
         files: files.clone(),
+        reserve,
         builder,
         writer,
         last_id,
@@ -209,16 +239,26 @@ fn tell(notes: impl IntoIterator<Item = Note>) {
 }
 
 /// Makes the index anew; `kept`: the one that is there is set aside.
-fn anew(site: Site, kept: bool) -> Result<(Builder, End), OpenError> {
-    let dir = site.dir.clone();
-    let made = index::guarded(|| {
-        let mut builder = match kept {
-            true => Builder::anew(site)?,
-            false => Builder::in_place_of(site)?,
-        };
-        let outcome = builder.replay(None, &|| false)?;
-        Ok::<_, BuildError>((builder, outcome))
-    });
+fn anew(site: &dyn Fn() -> Site, kept: bool) -> Result<(Builder, End), OpenError> {
+    let dir = site().dir;
+    let make = |site, kept| {
+        index::guarded(|| {
+            let mut builder = match kept {
+                true => Builder::anew(site)?,
+                false => Builder::in_place_of(site)?,
+            };
+            let outcome = builder.replay(None, &|| false)?;
+            Ok::<_, BuildError>((builder, outcome))
+        })
+    };
+    let mut made = make(site(), kept);
+    if made.as_ref().is_err_and(BuildError::is_out_of_space) {
+        tracing::warn!("there is no room for another index: the old one is removed");
+        made = place::remove_broken(&dir)
+            .and_then(|_| place::remove_all_but(&dir, u64::MAX))
+            .map_err(BuildError::Surroundings)
+            .and_then(|()| make(site(), false));
+    }
     let broken = |source: io::Error| OpenError::Io {
         action: "cannot make the index in",
         path: dir.join("db"),

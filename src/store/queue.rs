@@ -59,6 +59,14 @@ impl Job {
         }
     }
 
+    /// Whether an operator or the store itself asks for it: it makes a batch of its own.
+    pub(super) fn is_order(&self) -> bool {
+        !matches!(
+            self,
+            Self::Append { .. } | Self::Repeat { .. } | Self::Enter { .. }
+        )
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Append { draft, .. } => draft.content.len() + 64 * draft.recipients.len(),
@@ -175,10 +183,7 @@ impl Queue {
         let mut bytes = 0;
         let mut count = 0;
         for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
-            let alone = !matches!(
-                job,
-                Job::Append { .. } | Job::Repeat { .. } | Job::Enter { .. }
-            );
+            let alone = job.is_order();
             if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
                 break;
             }

@@ -3,9 +3,11 @@
 //! Room is made by everything that a checkpoint writes, not only by its end: a load that the
 //! index cannot keep up with is slowed down to its pace, and never stands still.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::api::{AppendError, StoreOptions};
+use super::api::AppendError;
+use super::indexing::KEPT_TAIL_BYTES;
 use super::shared::Shared;
 
 /// How long a batch is held up when the tail is all but full.
@@ -19,7 +21,17 @@ impl Shared {
     /// How full the tail is: see [`super::tail::Tail::fullness`].
     pub(super) fn fullness(&self) -> f64 {
         let put_off = self.health().index.is_some();
-        self.tail().fullness(self.options.tail_bytes_max, put_off)
+        self.tail().fullness(self.tail_bytes_max(), put_off)
+    }
+
+    /// Most bytes in the tail. While space is scarce, no more than can go into the index when there
+    /// is none but what is kept back.
+    fn tail_bytes_max(&self) -> usize {
+        let bytes = self.options.tail_bytes_max;
+        match self.is_scarce.load(Ordering::Relaxed) {
+            true => bytes.min(KEPT_TAIL_BYTES),
+            false => bytes,
+        }
     }
 
     /// Whether the tail takes more. While checkpoints are put off, all of it may be filled.
@@ -51,12 +63,12 @@ impl Shared {
 
     /// Bytes in the active tail at which a checkpoint is due.
     pub(super) fn checkpoint_bytes(&self) -> usize {
-        checkpoint_bytes(&self.options)
+        checkpoint_bytes(self.tail_bytes_max())
     }
 }
 
-/// Half of what the tail may hold: the more of a mailbox goes into the index at once, the
-/// less is written for each message.
-pub(super) fn checkpoint_bytes(options: &StoreOptions) -> usize {
-    (options.tail_bytes_max / 2).max(1)
+/// Bytes of a tail at which a checkpoint is due: half of what it may hold. The more of a mailbox goes
+/// into the index at once, the less is written for each message.
+pub(super) fn checkpoint_bytes(tail_bytes_max: usize) -> usize {
+    (tail_bytes_max / 2).max(1)
 }

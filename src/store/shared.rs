@@ -20,6 +20,7 @@ use super::hold::Hold;
 use super::index::{Index, IndexError, IndexState, day, guarded};
 use super::keeping::Keeping;
 use super::queue::Queue;
+use super::reserve::Reserve;
 use super::sweep::Sweeping;
 use super::tail::Tail;
 use crate::clock::Clock;
@@ -66,6 +67,8 @@ pub(super) struct Shared {
     pub(super) files: Arc<dyn FileSystem>,
     /// The data directory is this process' own.
     pub(super) hold: Arc<Hold>,
+    /// What is kept back of the disk.
+    pub(super) reserve: Arc<Reserve>,
     pub(super) queue: Queue,
     /// What happened to cursors and is not in the journal yet.
     pub(super) pending: Mutex<Changes>,
@@ -78,6 +81,8 @@ pub(super) struct Shared {
     pub(super) index: RwLock<Option<Arc<Index>>>,
     /// Who read the index found it damaged.
     pub(super) index_suspect: AtomicBool,
+    /// There is little space on the disk: the tail holds less.
+    pub(super) is_scarce: AtomicBool,
     /// What the index that counts holds, durably.
     pub(super) indexed: Mutex<IndexState>,
     /// How often the checkpoint has begun to make the index anew in place of all others.

@@ -53,6 +53,7 @@ impl Threads {
         let Opened {
             hold,
             files,
+            reserve,
             builder,
             writer,
             last_id,
@@ -76,17 +77,23 @@ impl Threads {
             clock,
             files,
             hold,
+            health: Health {
+                journal: reserve.lack().map(|lack| lack.to_string()),
+                index: None,
+            }
+            .into(),
+            reserve,
             pending: Default::default(),
             domains: builder.domains.into(),
             tail: tail.into(),
             index: Some(Arc::new(builder.target.index)).into(),
             index_suspect: Default::default(),
+            is_scarce: Default::default(),
             indexed: builder.state.clone().into(),
             rebuilds: Default::default(),
             places: Default::default(),
             segments: Default::default(),
             sweeping: Default::default(),
-            health: Health::default().into(),
             signal: Signal::default().into(),
             changed: Default::default(),
         });
@@ -153,6 +160,9 @@ impl Threads {
                 tracing::warn!(%error, "the next start will verify the index");
             }
         }
+        if let Err(error) = self.shared.reserve.keep() {
+            tracing::debug!(%error, "the next start has less space");
+        }
         self.shared.hold.release();
     }
 
@@ -211,7 +221,8 @@ fn compress_sealed(shared: &Shared, before: Vec<SegmentName>, sealed: &Receiver<
         if !shared.queue.is_open() {
             return;
         }
-        let files = shared.files.as_ref();
+        // It makes room only where it comes to its end.
+        let files = shared.reserve.others().as_ref();
         let path = name.path(&dir);
         let done = files.open(&path).and_then(|file| {
             if is_compressed(file.as_ref())? {

@@ -110,9 +110,7 @@ impl From<IndexError> for ReadError {
             IndexError::Sled(_)
             | IndexError::OutOfSpace(_)
             | IndexError::Copied
-            | IndexError::Panicked => {
-                Self::Index(error.to_string())
-            }
+            | IndexError::Panicked => Self::Index(error.to_string()),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::super::files::{FileSystem, JournalFile};
+use super::super::files::{FileSystem, JournalFile, OutOfSpace as _};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use super::{FrameBuffer, Position};
 
@@ -58,7 +58,10 @@ pub(crate) struct Writer {
     /// The name of the segment to be begun; kept over failures, so that a file whose
     /// making failed half-way is replaced and never stands beside another of its number.
     planned: Option<SegmentName>,
-    retry_at: Option<Instant>,
+    /// When it is begun again behind a failure of that kind.
+    retry: Option<(Instant, io::ErrorKind)>,
+    /// The next segment reserves as little as it may.
+    is_thrifty: bool,
     /// Sealed, and not told of yet: not before the next one stands. So a compressed segment has
     /// a successor, and one that is the newest of a journal shows that its end was lost.
     unannounced: Option<SegmentName>,
@@ -82,7 +85,8 @@ impl Writer {
             is_marked: start.is_marked,
             journal: start.journal.unwrap_or_else(SegmentHeader::random_journal),
             planned: None,
-            retry_at: None,
+            retry: None,
+            is_thrifty: false,
             unannounced: None,
             sealed,
         };
@@ -90,9 +94,9 @@ impl Writer {
             let file = writer.files.open(&name.path(&writer.dir))?;
             file.set_len(start.end.offset)?;
             file.sync_data()?;
-            writer
-                .reserve(file.as_ref())
-                .or_else(out_of_space_is_fine)?;
+            if let Err(error) = writer.reserve(file.as_ref()) {
+                tracing::debug!(%error, "the open segment has no space reserved");
+            }
             writer.current = Some(Current {
                 file,
                 name,
@@ -126,11 +130,13 @@ impl Writer {
         if self.current.is_some() {
             return Ok(());
         }
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(io::Error::other("the last write failed a moment ago"));
+        if let Some((at, kind)) = self.retry
+            && Instant::now() < at
+        {
+            return Err(kind.into());
         }
-        self.begin_segment(last_id).inspect_err(|_| {
-            self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+        self.begin_segment(last_id).inspect_err(|error| {
+            self.retry = Some((Instant::now() + RETRY_PAUSE, error.kind()));
         })
     }
 
@@ -167,10 +173,15 @@ impl Writer {
             .write_all_at(bytes, self.end.offset)
             .and_then(|()| current.file.sync_data());
         if let Err(error) = written {
+            let (written_bytes, had_frames) = (self.end.offset, current.frames > 0);
             self.give_up_current();
             // Now rather than later: its header makes the leftovers void for good.
-            if self.begin_segment(last_id).is_err() {
-                self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+            if let Err(error) = self.begin_segment(last_id) {
+                self.retry = Some((Instant::now() + RETRY_PAUSE, error.kind()));
+            } else if error.kind() == io::ErrorKind::FileTooLarge && had_frames {
+                // This is how large a segment may become here.
+                self.segment_bytes = written_bytes;
+                return self.append(frame, last_id);
             }
             return Err(error);
         }
@@ -179,6 +190,12 @@ impl Writer {
         self.end.offset += bytes.len() as u64;
         self.end.sequence += 1;
         Ok(self.end)
+    }
+
+    /// The next try is made at once, and what it reserves is no more than has to be.
+    pub(crate) fn hurry(&mut self) {
+        self.retry = None;
+        self.is_thrifty = true;
     }
 
     fn seal_current(&mut self) {
@@ -250,7 +267,8 @@ impl Writer {
             let _ = self.sealed.send(name);
         }
         self.planned = None;
-        self.retry_at = None;
+        self.retry = None;
+        self.is_thrifty = false;
         self.is_marked = true;
         self.end.segment = name.number;
         self.end.offset = HEADER_BYTES as u64;
@@ -259,26 +277,23 @@ impl Writer {
 
     /// Reserves the segment's space, or as much as there is.
     fn reserve(&self, file: &dyn JournalFile) -> io::Result<()> {
-        let mut bytes = self.segment_bytes;
+        let mut bytes = match self.is_thrifty {
+            true => PREALLOCATE_BYTES_MIN,
+            false => self.segment_bytes,
+        };
         loop {
             match file.preallocate(bytes) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Err(error)
+                    if error.is_out_of_space() && error.kind() != io::ErrorKind::FileTooLarge =>
+                {
                     if bytes <= PREALLOCATE_BYTES_MIN {
                         return Err(error);
                     }
                     bytes = (bytes / 8).max(PREALLOCATE_BYTES_MIN);
                 }
-                // File systems without the operation, or with a limit on a file's size.
-                Err(_) => return Ok(()),
+                // Also on file systems without the operation, and with a limit on a file's size.
+                _ => return Ok(()),
             }
         }
     }
-}
-
-fn out_of_space_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::StorageFull {
-        return Ok(());
-    }
-    Err(error)
 }

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::api::AppendError;
 use super::breather::Breather;
+use super::files::OutOfSpace as _;
 use super::index::place;
 use super::indexing::BuildError;
 use super::journal::{Sealed, last_id_before, list};
@@ -266,8 +267,17 @@ impl Sweeper {
             return Ok(0);
         };
         let mut end = open.number;
+        let mut left = None;
         if last_id_before(files, &dir, open)? < highest || shared.indexed().position.segment < end {
-            end = self.seal()?;
+            match self.seal() {
+                Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+                // What the index is beyond makes room for the rest.
+                Err(error) => {
+                    end = shared.indexed().position.segment;
+                    left = Some(error);
+                }
+                Ok(number) => end = number,
+            }
         }
         let stop = || !shared.queue.is_open();
         let mut sieve = Sieve {
@@ -282,7 +292,6 @@ impl Sweeper {
             devices: HashSet::new(),
             users: HashSet::new(),
         };
-        let mut damaged = None;
         let segments = list(files, &dir)?;
         self.segments = segments.len() as u32;
         for pair in segments.windows(2) {
@@ -297,7 +306,12 @@ impl Sweeper {
                     tracing::error!(%error, "what is gone stays in a damaged segment");
                     // It may hide something in there that nothing else does.
                     sieve.keeps_erasures = true;
-                    damaged = Some(error);
+                    left = Some(error.into());
+                }
+                // One that shrinks more makes room for it.
+                Err(error) if error.is_out_of_space() => {
+                    sieve.keeps_erasures = true;
+                    left = Some(error);
                 }
                 Err(error) => {
                     // Some segments are without them by now.
@@ -308,7 +322,7 @@ impl Sweeper {
             }
         }
         self.forgotten.extend(sieve.forgotten);
-        damaged.map_or(Ok(sieve.dropped), |error| Err(error.into()))
+        left.map_or(Ok(sieve.dropped), Err)
     }
 
     fn sweep_segment(&mut self, sealed: Sealed, sieve: &mut Sieve<'_>) -> Result<(), SweepError> {
@@ -339,6 +353,10 @@ impl Sweeper {
         let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
         let end = segments.last().map_or(0, |name| name.number);
         self.shared.checkpoint();
+        if self.shared.indexed().position.segment < end {
+            // One that was put off came first.
+            self.shared.checkpoint();
+        }
         if self.shared.indexed().position.segment < end {
             let what = "the index is not up to the journal";
             return Err(io::Error::other(what).into());

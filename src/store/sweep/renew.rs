@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use super::super::builder::{Builder, Site};
 use super::super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place};
+use super::super::indexing::room_for;
+use super::super::reserve::Lent;
 use super::super::shared::{Shared, Successor};
 use super::TICK;
 use super::sieve::SweepError;
 
-/// Space that an index in the making leaves free beside what the one that counts takes.
-const FREE_BYTES_MARGIN: u64 = 64 << 20;
 /// Memory for an index in the making.
 const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 4 << 20;
@@ -35,12 +35,9 @@ pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
     drop(shared.index()?);
     let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
     remove_others(shared)?;
-    let dir = &shared.options.dir;
-    let needed = place::bytes(&place::path(dir, shared.indexed().number))?;
-    if shared.files.free_bytes(dir)? < needed.saturating_add(FREE_BYTES_MARGIN) {
-        return Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into());
-    }
-    let builder = match make(shared, how) {
+    // Until there is one less.
+    let mut lent = Vec::new();
+    let builder = match make(shared, how, &mut lent) {
         Ok(builder) => Box::new(builder),
         Err(SweepError::Stopped) => return Err(SweepError::Stopped),
         Err(error) => {
@@ -59,7 +56,7 @@ fn remove_others(shared: &Shared) -> Result<(), SweepError> {
     Ok(place::remove_all_but(&shared.options.dir, number)?)
 }
 
-fn make(shared: &Shared, how: How<'_>) -> Result<Builder, SweepError> {
+fn make(shared: &Shared, how: How<'_>, lent: &mut Vec<Lent>) -> Result<Builder, SweepError> {
     let site = || Site {
         files: shared.files.clone(),
         dir: shared.options.dir.clone(),
@@ -76,7 +73,7 @@ fn make(shared: &Shared, how: How<'_>) -> Result<Builder, SweepError> {
         Ok::<_, SweepError>(builder)
     };
     let begun = match how {
-        How::Copied(kept) => copied(shared, site(), kept),
+        How::Copied(kept) => copied(shared, site(), kept, lent),
         How::Replayed => anew(),
     };
     let mut builder = match begun {
@@ -98,13 +95,23 @@ fn make(shared: &Shared, how: How<'_>) -> Result<Builder, SweepError> {
     Ok(builder.reopened(shared.options.cache_bytes)?)
 }
 
-fn copied(shared: &Shared, site: Site, kept: &dyn Kept) -> Result<Builder, SweepError> {
+fn copied(
+    shared: &Shared,
+    site: Site,
+    kept: &dyn Kept,
+    lent: &mut Vec<Lent>,
+) -> Result<Builder, SweepError> {
     let index = shared.index()?;
     let state = shared.indexed().clone();
     // One that the checkpoint gave up is not to be held on to.
     let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
     let stop = || stops(shared) || !counts();
-    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop) {
+    let (files, dir) = (shared.files.as_ref(), &shared.options.dir);
+    let mut room = || {
+        lent.extend(room_for(files, &shared.reserve, dir, 0)?);
+        Ok(())
+    };
+    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut room) {
         Err(_) if stops(shared) => return Err(SweepError::Stopped),
         copied => copied?,
     };

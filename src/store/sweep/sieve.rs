@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::super::api::OpenError;
 use super::super::breather::Breather;
 use super::super::cursors::CursorChange;
+use super::super::files::OutOfSpace;
 use super::super::index::{Index, IndexError, guarded};
 use super::super::journal;
 use super::super::record::Record;
@@ -33,6 +34,16 @@ pub(super) enum SweepError {
     /// The store closes.
     #[error("the store is closing")]
     Stopped,
+}
+
+impl OutOfSpace for SweepError {
+    fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Io(error) => error.is_out_of_space(),
+            Self::Index(error) => error.is_out_of_space(),
+            Self::Journal(_) | Self::Stopped => false,
+        }
+    }
 }
 
 /// What is gone, and what a sweep has met.

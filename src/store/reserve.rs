@@ -1,0 +1,338 @@
+//! Space and files that are kept back, for what has to work on a full disk: starting, erasing,
+//! sweeping, closing, and what an operator orders.
+//!
+//! Whoever sends, logs in or confirms never gets at it: nothing of theirs is stored while it is
+//! not whole. It is given up by who needs it, in the moment of the need and as far as that goes,
+//! and made whole again as soon as there is room.
+//!
+//! Its parts have no length: what they reserve lies behind their end. So a copy of them is empty.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::files::{Condition, FileSystem, JournalFile, OutOfSpace as _};
+
+/// The directory of the parts.
+pub(super) const RESERVE: &str = "reserve";
+/// Each is a file (an inode) that may be needed for another,
+const PARTS: u32 = 32;
+/// and its part of the space: that of a segment, which is made anew beside the old one, and so
+/// much for the rest.
+const REST_BYTES: u64 = 8 << 20;
+/// What is needed much of leaves so many parts for what needs little.
+const LEFT_PARTS: u32 = 8;
+/// Space that an index may need to be opened.
+pub(super) const OPEN_BYTES: u64 = 2 << 20;
+/// The pause between two tries to make it whole.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Where space cannot be reserved, it is written at once so many bytes.
+const WRITTEN_BYTES: usize = 64 << 10;
+
+/// What is kept back of the disk.
+pub(super) struct Reserve {
+    /// Operations that get nothing of it.
+    files: Arc<dyn FileSystem>,
+    dir: PathBuf,
+    part_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many files there are, numbered from 0.
+    named: u32,
+    /// How many of them hold their space, from the first on.
+    held: u32,
+    /// How many need it now.
+    borrowers: u32,
+    /// Why it was not made whole, and when that is tried again.
+    lack: Option<(io::ErrorKind, Instant)>,
+}
+
+/// While it lives, the reserve is free for use.
+pub(super) struct Lent(Arc<Reserve>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.borrowers -= 1;
+        // What is left of it, before others take that.
+        if state.borrowers == 0 {
+            self.0.refill(&mut state);
+        }
+    }
+}
+
+impl fmt::Debug for Reserve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reserve").field("dir", &self.dir).finish()
+    }
+}
+
+impl Reserve {
+    /// That of a data directory, whose file operations are `files`. It may be there from before,
+    /// or parts of it.
+    pub(super) fn new(files: Arc<dyn FileSystem>, dir: &Path, segment_bytes: u64) -> Self {
+        let dir = dir.join(RESERVE);
+        // Where they cannot be listed, there are none.
+        let names = files.list(&dir).unwrap_or_default();
+        let is_there = |number: &u32| names.contains(&number.to_string());
+        let named = (0..PARTS).take_while(is_there).count() as u32;
+        Self {
+            files,
+            dir,
+            part_bytes: (segment_bytes + REST_BYTES).div_ceil(PARTS.into()),
+            state: Mutex::new(State {
+                named,
+                held: 0,
+                borrowers: 0,
+                lack: None,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part(&self, number: u32) -> PathBuf {
+        self.dir.join(number.to_string())
+    }
+
+    /// The file operations that get nothing of it.
+    pub(super) fn others(&self) -> &Arc<dyn FileSystem> {
+        &self.files
+    }
+
+    /// Gives up as much of it as it takes for so many bytes to be free, until they are not needed
+    /// any more.
+    pub(super) fn lend(self: &Arc<Self>, needed_bytes: u64) -> Lent {
+        let mut state = self.state();
+        state.borrowers += 1;
+        let dir = self.dir.parent().unwrap_or(&self.dir);
+        let is_short = || {
+            let free = self.files.free_bytes(dir);
+            free.is_ok_and(|free_bytes| free_bytes < needed_bytes)
+        };
+        while state.named > LEFT_PARTS && is_short() && self.give_part(&mut state) {}
+        drop(state);
+        Lent(self.clone())
+    }
+
+    /// Does something again that found no room, each time with more of the reserve given up.
+    pub(super) fn retry<T>(
+        &self,
+        error: io::Error,
+        mut work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut done = Err(error);
+        let mut state = self.state();
+        while done.as_ref().is_err_and(io::Error::is_out_of_space) && self.give_part(&mut state) {
+            done = work();
+        }
+        done
+    }
+
+    /// Gives a part up; `false` where there is none.
+    fn give_part(&self, state: &mut State) -> bool {
+        let Some(last) = state.named.checked_sub(1) else {
+            return false;
+        };
+        if let Err(error) = self.files.remove(&self.part(last)) {
+            tracing::debug!(%error, "a part of the reserve could not be given up");
+        }
+        state.named = last;
+        state.held = state.held.min(last);
+        true
+    }
+
+    /// Makes it whole, unless somebody needs it now.
+    ///
+    /// # Errors
+    /// It is not whole.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if state.held == PARTS {
+            return Ok(());
+        }
+        if let Some((kind, at)) = state.lack
+            && Instant::now() < at
+        {
+            return Err(self.lacks(kind));
+        }
+        if state.borrowers > 0 {
+            return Err(self.lacks(io::ErrorKind::StorageFull));
+        }
+        self.refill(&mut state);
+        match state.lack {
+            Some((kind, _)) => Err(self.lacks(kind)),
+            None => Ok(()),
+        }
+    }
+
+    fn refill(&self, state: &mut State) {
+        let made = self.make(state);
+        let kind = made.err().map(|error| error.kind());
+        state.lack = kind.map(|kind| (kind, Instant::now() + RETRY_PAUSE));
+    }
+
+    fn make(&self, state: &mut State) -> io::Result<()> {
+        self.files.create_dir(&self.dir)?;
+        while state.held < PARTS {
+            let path = self.part(state.held);
+            // What came with a copy holds nothing yet.
+            let is_new = state.held == state.named;
+            let file = match is_new {
+                true => self.files.create(&path),
+                false => self.files.open(&path),
+            };
+            let filled = file.and_then(|file| self.fill(file.as_ref()));
+            if is_new && filled.is_err() {
+                self.files.remove(&path)?;
+            }
+            filled?;
+            state.held += 1;
+            state.named = state.named.max(state.held);
+        }
+        Ok(())
+    }
+
+    /// Why nothing that anybody sends is stored; `None` where it is whole.
+    pub(super) fn lack(&self) -> Option<io::Error> {
+        let state = self.state();
+        let kind = state.lack.map_or(io::ErrorKind::StorageFull, |lack| lack.0);
+        (state.held < PARTS).then(|| self.lacks(kind))
+    }
+
+    fn lacks(&self, kind: io::ErrorKind) -> io::Error {
+        let reason = io::Error::from(kind);
+        let megabytes = (u64::from(PARTS) * self.part_bytes) >> 20;
+        let what = "that are kept back for erasing and starting are not there";
+        io::Error::new(kind, format!("{reason}: the {megabytes} MiB {what}"))
+    }
+
+    /// Takes a part's space.
+    fn fill(&self, file: &dyn JournalFile) -> io::Result<()> {
+        match file.preallocate(self.part_bytes) {
+            Err(error) if error.is_out_of_space() => Err(error),
+            Ok(()) => Ok(()),
+            // Not every file system can.
+            Err(_) => {
+                let zeros = [0; WRITTEN_BYTES];
+                for offset in (0..self.part_bytes).step_by(WRITTEN_BYTES) {
+                    file.write_all_at(&zeros, offset)?;
+                }
+                file.sync_data()
+            }
+        }
+    }
+}
+
+/// The file operations of who may have the reserve.
+#[derive(Debug)]
+pub(super) struct ReservingFileSystem(pub(super) Arc<Reserve>);
+
+struct ReservingFile {
+    inner: Box<dyn JournalFile>,
+    reserve: Arc<Reserve>,
+}
+
+impl ReservingFileSystem {
+    fn run<T>(&self, work: impl Fn(&dyn FileSystem) -> io::Result<T>) -> io::Result<T> {
+        let files = self.0.files.as_ref();
+        work(files).or_else(|error| self.0.retry(error, || work(files)))
+    }
+
+    fn file(
+        &self,
+        work: impl Fn(&dyn FileSystem) -> io::Result<Box<dyn JournalFile>>,
+    ) -> io::Result<Box<dyn JournalFile>> {
+        Ok(Box::new(ReservingFile {
+            inner: self.run(work)?,
+            reserve: self.0.clone(),
+        }))
+    }
+}
+
+impl FileSystem for ReservingFileSystem {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.run(|files| files.create_dir(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        self.file(|files| files.create(path))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        self.file(|files| files.open(path))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.0.files.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.run(|files| files.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.run(|files| files.remove(path))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.run(|files| files.sync_dir(dir))
+    }
+
+    fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        self.0.files.read_on(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        self.0.files.read(path)
+    }
+
+    fn born_ns(&self, path: &Path) -> Option<u64> {
+        self.0.files.born_ns(path)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.0.files.free_bytes(dir)
+    }
+}
+
+impl ReservingFile {
+    fn run<T>(&self, work: impl Fn(&dyn JournalFile) -> io::Result<T>) -> io::Result<T> {
+        let file = self.inner.as_ref();
+        work(file).or_else(|error| self.reserve.retry(error, || work(file)))
+    }
+}
+
+impl JournalFile for ReservingFile {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.run(|file| file.write_all_at(bytes, offset))
+    }
+
+    /// Not tried again: what a failed one dropped is not written by the next.
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data()
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.run(|file| file.set_len(len_bytes))
+    }
+
+    fn preallocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.inner.preallocate(len_bytes)
+    }
+
+    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.inner.read_start(bytes)
+    }
+
+    fn condition(&self) -> io::Result<Option<Condition>> {
+        self.inner.condition()
+    }
+}
