@@ -205,6 +205,23 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
         assert_hidden(&format!("{}{}", ended.stdout, ended.stderr));
     }
     for (name, value) in [
+        ("RELAYBOX_CLIENT_TOKEN", "T"),
+        ("RELAYBOX_CLIENT_TOKEN", "T\nT"),
+        ("RELAYBOX_CLIENT_TOKEN", "\u{ff}T"),
+        ("RELAYBOX_CLIENT_TOKEN_FILE", "T"),
+        ("RELAYBOX_CLIENT_URL", "wss://user:T@localhost:1"),
+        ("RELAYBOX_CLIENT_URL", "wss://localhost:1/ws?token=T&T=1"),
+    ] {
+        let url = "ws://127.0.0.1:1/ws?id=u1&domain=demo";
+        let mut command = home.bare_command(["send", "u2", "hello", "--timeout", "3s"]);
+        command.env("RELAYBOX_CLIENT_URL", url);
+        command.env(name, value.replace('T', TOKEN));
+        let ended = home.run(command).await;
+        assert_ne!(ended.code, Some(0), "{name} {value:?}");
+        assert!(!ended.stderr.is_empty(), "{name} {value:?}");
+        assert_hidden(&format!("{}{}", ended.stdout, ended.stderr));
+    }
+    for (name, value) in [
         ("RELAYBOX_TOKEN", "T"),
         ("RELAYBOX_TOKEN", "demo=T,=T"),
         ("RELAYBOX_LISTEN", "demo=T"),
