@@ -1,4 +1,4 @@
-//! A real browser whose page is frozen, reloaded or killed in the middle of a burst: what a
+//! A real browser whose page is frozen, left, reloaded or killed in the middle of a burst: what a
 //! Pong confirms and what the page itself does (PROTOCOL section 4).
 //!
 //! `u1` writes numbers to `u2`, whose resource `tab` is a page in Chromium. The page copies
@@ -8,12 +8,18 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
 use common::chromium::{self, Browser};
+use common::devtools::Page;
 use common::{Client, DEADLINE, Login, Options, Server, Way};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 const PAGE: &str = include_str!("browser/page.html");
 
@@ -50,6 +56,23 @@ impl Scene {
 
     /// A page that reports as this run, and the ones after it where it is loaded again; logged in.
     async fn page(&self, run: u64, login: Login, more: Value) -> Browser {
+        let page = self.html(run, login, more);
+        let browser = Browser::open(&self.program, &page);
+        browser.says(&format!("run {run} is open")).await;
+        browser
+    }
+
+    /// As [`Scene::page`], for run 1, with another page beside it at `/elsewhere`: only what comes over HTTP is
+    /// kept in the back/forward cache.
+    async fn page_of_a_site(&self, login: Login, more: Value) -> (Browser, Page) {
+        let address = serve(self.html(1, login, more)).await;
+        let (browser, devtools) = Browser::driven(&self.program);
+        let page = devtools.open(&address).await;
+        browser.says("run 1 is open").await;
+        (browser, page)
+    }
+
+    fn html(&self, run: u64, login: Login, more: Value) -> String {
         let query = login.way(Way::Subprotocol).query();
         let mut config = json!({
             "run": run,
@@ -58,10 +81,7 @@ impl Scene {
         });
         let more = more.as_object().unwrap().clone();
         config.as_object_mut().unwrap().extend(more);
-        let page = PAGE.replace("{/* CONFIG */}", &config.to_string());
-        let browser = Browser::open(&self.program, &page);
-        browser.says(&format!("run {run} is open")).await;
-        browser
+        PAGE.replace("{/* CONFIG */}", &config.to_string())
     }
 
     /// The next `count` numbers, stored when this returns.
@@ -120,6 +140,15 @@ impl Scene {
         self.has_nothing_for(&resource).await
     }
 
+    /// Waits until the browser has confirmed all that was written, for a page that does not run.
+    async fn confirmed_by_the_browser(&mut self) {
+        let end = Instant::now() + DEADLINE;
+        while !self.all_is_confirmed().await {
+            assert!(Instant::now() < end, "its Pongs confirm nothing");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// All that the ledger holds.
     async fn ledger(&self) -> Ledger {
         let mailbox = self.server.mailbox("ledger").await;
@@ -164,6 +193,33 @@ impl Ledger {
     }
 }
 
+/// Serves this page over HTTP at the address that it gives, and an empty one everywhere else.
+async fn serve(page: String) -> String {
+    let other = "<!doctype html><title>elsewhere</title>";
+    let site = Router::new()
+        .route("/", get(|| async { Html(page) }))
+        .fallback(move || async move { Html(other) });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, site).await });
+    address
+}
+
+/// Follows a link.
+async fn leave(page: &Page) {
+    page.value("window.stayed = true; location.href = '/elsewhere'; 0")
+        .await;
+    page.until("location.pathname === '/elsewhere' && document.readyState === 'complete'")
+        .await;
+}
+
+/// Goes back to the page as it was left.
+async fn back(page: &Page) {
+    page.value("history.back(); 0").await;
+    page.until("location.pathname === '/' && window.stayed === true")
+        .await;
+}
+
 fn tab() -> Login {
     Login::new("u2").resource("tab")
 }
@@ -206,15 +262,7 @@ async fn pongs_confirm_what_a_frozen_page_has_not_seen_and_after_brings_it_back(
     scene.write(150).await;
     scene.report(|r| r["frozen"] == 100).await;
     scene.write(100).await;
-    // The browser answers Pings for a page that never runs again.
-    let end = Instant::now() + DEADLINE;
-    while !scene.all_is_confirmed().await {
-        assert!(
-            Instant::now() < end,
-            "a frozen page's Pongs confirm nothing"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    scene.confirmed_by_the_browser().await;
     page.kill();
     assert!(scene.has_nothing_for("tab").await);
     let seen = scene.ledger().await.copies(1).len();
@@ -289,4 +337,44 @@ async fn a_page_reloaded_at_work_asks_for_what_it_has_not_processed() {
     let (first, second) = ledger.hand_over(&scene.ids);
     assert!(first.len() < 100, "it was reloaded at 100: {first:?}");
     assert!(second.len() > 200, "{second:?}");
+}
+
+#[tokio::test]
+async fn with_manual_receipts_a_page_in_the_back_forward_cache_loses_nothing() {
+    let Some(mut scene) = Scene::new(Options::new()).await else {
+        return;
+    };
+    let manual = tab().receipts("manual");
+    let (_browser, page) = scene.page_of_a_site(manual, json!({"manual": true})).await;
+    scene.write(50).await;
+    scene.processed(1).await;
+    leave(&page).await;
+    scene.write(50).await;
+    back(&page).await;
+    scene.processed(1).await;
+    assert!(scene.has_nothing_for("tab").await, "it has confirmed all");
+    // In its first moments in the cache the page may have taken some, which then come again.
+    let copies = BTreeSet::from_iter(scene.ledger().await.copies(1));
+    assert_eq!(copies, (1..=100).collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn pongs_confirm_what_a_page_in_the_back_forward_cache_has_not_seen_and_after_brings_it_back()
+{
+    let Some(mut scene) = Scene::new(Options::new()).await else {
+        return;
+    };
+    let (_browser, page) = scene.page_of_a_site(tab(), json!({"resume": true})).await;
+    scene.write(50).await;
+    scene.processed(1).await;
+    leave(&page).await;
+    scene.write(50).await;
+    scene.confirmed_by_the_browser().await;
+    let seen = scene.ledger().await.copies(1).len();
+    back(&page).await;
+    scene.processed(1).await;
+    let copies = scene.ledger().await.copies(1);
+    assert!(seen < 100, "nothing was in the cache");
+    let copies = BTreeSet::from_iter(copies);
+    assert_eq!(copies, (1..=100).collect::<BTreeSet<_>>());
 }

@@ -5,16 +5,17 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use common::chromium::{self, Browser};
 use common::devtools::{Devtools, Page};
 use common::proxy::Proxy;
 use common::random::Random;
-use common::{Login, Options, PROJECT_TOKEN, Server};
+use common::{DEADLINE, Login, Options, PROJECT_TOKEN, Server};
 use serde_json::json;
 
 /// All of the assets, in bytes.
-const ASSETS_BYTES_MAX: usize = 40 * 1024;
+const ASSETS_BYTES_MAX: usize = 41 * 1024;
 
 /// What a page may do; everything else it may not.
 const POLICY: [&str; 8] = [
@@ -590,4 +591,51 @@ async fn a_reload_keeps_the_login_where_its_user_has_said_so() {
         .await;
     assert_eq!(page.text("#phase").await, "Not logged in");
     assert_eq!(page.value("sessionStorage.length").await, 0);
+}
+
+/// Waits until the user is online, or is not.
+async fn until_online(server: &Server, id: &str, online: bool) {
+    let target = format!("/presence?domain=demo&id={id}");
+    let end = Instant::now() + DEADLINE;
+    while server.get(&target, Some(PROJECT_TOKEN)).await.json()["online"] != online {
+        assert!(Instant::now() < end, "{id} is not online={online}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_follows_a_link_is_offline_and_has_missed_nothing_when_back() {
+    let Some(scene) = Scene::new(Options::new().args(&["--plain", "127.0.0.1:0"])).await else {
+        return;
+    };
+    let address = format!("http://{}/", scene.server.plain.as_ref().unwrap());
+    let page = scene.devtools.open(&address).await;
+    log_in(&page, "u2", "Bob", PROJECT_TOKEN).await;
+    connected(&page).await;
+    let mut author = scene.server.user("author").await;
+    author.say_acked("u2", "1").await;
+    contents(&page, "#log", 1).await;
+
+    page.value("window.stayed = true; location.href = '/healthz'; 0")
+        .await;
+    page.until("location.pathname === '/healthz'").await;
+    until_online(&scene.server, "u2", false).await;
+    for content in ["2", "3"] {
+        author.say_acked("u2", content).await;
+    }
+    page.value("history.back(); 0").await;
+    page.until("location.pathname === '/' && window.stayed === true")
+        .await;
+    assert_eq!(contents(&page, "#log", 3).await, numbers(1..=3));
+    connected(&page).await;
+    until_online(&scene.server, "u2", true).await;
+
+    // Who has logged out stays so.
+    page.click("#logout").await;
+    page.value("location.href = '/healthz'; 0").await;
+    page.until("location.pathname === '/healthz'").await;
+    page.value("history.back(); 0").await;
+    page.until("location.pathname === '/' && window.stayed === true")
+        .await;
+    assert_eq!(page.text("#phase").await, "Not logged in");
 }

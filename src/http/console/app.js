@@ -147,6 +147,9 @@ byId("again").onclick = () => session?.open();
 
 // A laptop that wakes up, a phone that finds its network again.
 addEventListener("online", () => session?.wake());
+// In the back/forward cache the browser would answer for the page, and its user count as online.
+addEventListener("pagehide", ({ persisted }) => persisted && session?.layAside());
+addEventListener("pageshow", ({ persisted }) => persisted && session?.takeUp());
 document.addEventListener("visibilitychange", () => document.hidden || session?.wake());
 
 const views = document.querySelectorAll(".views button");

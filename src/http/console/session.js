@@ -47,6 +47,7 @@ export class Session {
   #waits = false;
   #online = false;
   #attempt = 0;
+  #aside = false;
   #taken = 0;
   #shown = 0;
   #unacked = new Map();
@@ -68,6 +69,7 @@ export class Session {
   /** Logs in, now. Throws where the browser cannot send such a token. */
   open() {
     this.#leave();
+    this.#aside = false;
     const { domain, id, name, resource, token } = this.#login;
     const url = new URL("ws", location.href);
     url.protocol = location.protocol === "http:" ? "ws:" : "wss:";
@@ -88,6 +90,17 @@ export class Session {
   close() {
     this.#leave();
     this.#unacked.clear();
+  }
+
+  /** Until `takeUp` nobody sees the page: the server keeps what comes. */
+  layAside() {
+    this.#aside = this.#socket !== null || this.#attempt > 0;
+    this.#attempt = 0;
+    this.#leave();
+  }
+
+  takeUp() {
+    if (this.#aside) this.open();
   }
 
   /** The network has changed: asks for a sign of life, or comes back at once. */
