@@ -142,3 +142,45 @@ fn poll_to_end(mut stream: Pin<&mut impl AsyncRead>, cx: &mut Context<'_>) -> Po
     cx.waker().wake_by_ref();
     Poll::Pending
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::task::Waker;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn is_sent_away(seat: &mut Seat) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        seat.poll_lost(&mut cx).is_ready()
+    }
+
+    #[test]
+    fn no_more_than_the_bound_linger_and_the_oldest_give_way() {
+        let permits = Arc::new(Semaphore::new(LINGERING_MAX + 2));
+        let lingering = Arc::new(Lingering::default());
+        let mut seats = Vec::new();
+        for _ in 0..LINGERING_MAX + 2 {
+            let place = Arc::clone(&permits).try_acquire_owned().unwrap();
+            seats.push(Lingering::enter(&lingering, place));
+        }
+        for (number, seat) in seats.iter_mut().enumerate() {
+            assert_eq!(is_sent_away(seat), number < 2, "{number}");
+        }
+        assert_eq!(permits.available_permits(), 2, "their places are free");
+
+        // Who comes and finds no place gets the oldest one's.
+        let place = lingering.take_oldest().unwrap();
+        assert!(is_sent_away(&mut seats[2]) && !is_sent_away(&mut seats[3]));
+        assert_eq!(permits.available_permits(), 2, "it is handed over");
+        drop(place);
+
+        // A seat that is left, or was lost, leaves nothing behind.
+        drop(seats);
+        assert_eq!(permits.available_permits(), LINGERING_MAX + 2);
+        assert!(lingering.take_oldest().is_none());
+    }
+}
