@@ -23,6 +23,8 @@ use tokio::net::TcpListener;
 
 const PAGE: &str = include_str!("browser/page.html");
 
+const README: &str = include_str!("../README.md");
+
 /// Everybody's place: the server, who writes, and who keeps what was processed.
 struct Scene {
     program: PathBuf,
@@ -140,11 +142,11 @@ impl Scene {
         self.has_nothing_for(&resource).await
     }
 
-    /// Waits until the browser has confirmed all that was written, for a page that does not run.
-    async fn confirmed_by_the_browser(&mut self) {
+    /// Waits until all that was written is confirmed.
+    async fn until_confirmed(&mut self) {
         let end = Instant::now() + DEADLINE;
         while !self.all_is_confirmed().await {
-            assert!(Instant::now() < end, "its Pongs confirm nothing");
+            assert!(Instant::now() < end, "not all is confirmed");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -262,7 +264,8 @@ async fn pongs_confirm_what_a_frozen_page_has_not_seen_and_after_brings_it_back(
     scene.write(150).await;
     scene.report(|r| r["frozen"] == 100).await;
     scene.write(100).await;
-    scene.confirmed_by_the_browser().await;
+    // The browser answers Pings for a page that never runs again.
+    scene.until_confirmed().await;
     page.kill();
     assert!(scene.has_nothing_for("tab").await);
     let seen = scene.ledger().await.copies(1).len();
@@ -369,7 +372,7 @@ async fn pongs_confirm_what_a_page_in_the_back_forward_cache_has_not_seen_and_af
     scene.processed(1).await;
     leave(&page).await;
     scene.write(50).await;
-    scene.confirmed_by_the_browser().await;
+    scene.until_confirmed().await;
     let seen = scene.ledger().await.copies(1).len();
     back(&page).await;
     scene.processed(1).await;
@@ -377,4 +380,32 @@ async fn pongs_confirm_what_a_page_in_the_back_forward_cache_has_not_seen_and_af
     assert!(seen < 100, "nothing was in the cache");
     let copies = BTreeSet::from_iter(copies);
     assert_eq!(copies, (1..=100).collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn the_web_page_of_the_readme_loses_nothing_when_its_user_goes_away_and_comes_back() {
+    let Some(mut scene) = Scene::new(Options::new()).await else {
+        return;
+    };
+    let (_, code) = README.split_once("```js\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let names = json!([scene.server.address, "demo", "u2", "tab", scene.token]);
+    let address = serve(format!(
+        "<!doctype html><script>const [HOST, domain, id, resource, token] = {names}; name = 'Bob'; \
+         const handled = [], handle = (message) => handled.push(message.content);</script>\
+         <script>{code}</script>"
+    ))
+    .await;
+    let (_browser, devtools) = Browser::driven(&scene.program);
+    let page = devtools.open(&address).await;
+    scene.write(20).await;
+    page.until("handled.length >= 20").await;
+    leave(&page).await;
+    scene.write(20).await;
+    back(&page).await;
+    scene.write(20).await;
+    page.until("handled.length >= 60").await;
+    let all: Vec<_> = (1..=60).collect();
+    assert_eq!(page.value("handled").await, json!(all));
+    scene.until_confirmed().await;
 }
