@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::opening::Opening;
 use crate::metrics::Metrics;
 use crate::model::{Message, MsgId, Retention};
 
@@ -26,6 +27,8 @@ pub struct StoreOptions {
     pub retention_notice: Duration,
     /// What commits are counted in.
     pub metrics: Arc<Metrics>,
+    /// Told how far the opening is, and asked whether it is to go on.
+    pub opening: Arc<Opening>,
 }
 
 impl StoreOptions {
@@ -40,6 +43,7 @@ impl StoreOptions {
             retention: Retention::default(),
             retention_notice: Duration::from_secs(60),
             metrics: Arc::default(),
+            opening: Arc::default(),
         }
     }
 }
@@ -183,6 +187,9 @@ pub enum OpenError {
         "a restore into {0} was interrupted, and it does not hold everything: run the restore again"
     )]
     HalfRestored(PathBuf),
+    /// The opening was stopped.
+    #[error("the start was stopped")]
+    Stopped,
     /// It was written by a newer relaybox.
     #[error("the data directory has version {found}, and this relaybox knows only up to {known}")]
     TooNew {

@@ -94,12 +94,12 @@ impl Builder {
     }
 
     /// Replays the journal from the index's place on, up to the frame `until`. What is
-    /// short of a generation stays in the tail. `stop` is asked at every frame. While one
-    /// generation is written, the next one is read.
+    /// short of a generation stays in the tail. `stop` is asked at every frame, and told which comes
+    /// next. While one generation is written, the next one is read.
     pub(super) fn replay(
         &mut self,
         until: Option<u64>,
-        stop: &dyn Fn() -> bool,
+        stop: &dyn Fn(u64) -> bool,
     ) -> Result<Outcome, BuildError> {
         let Self {
             target,
@@ -121,8 +121,8 @@ impl Builder {
                 if target.is_paced {
                     breather.step();
                 }
-                if stop() {
-                    return Err(IndexError::Sled("the store is closing".to_owned()).into());
+                if stop(behind.sequence) {
+                    return Err(IndexError::Stopped.into());
                 }
                 if progress.elapsed() >= PROGRESS_PAUSE {
                     progress = Instant::now();
@@ -183,7 +183,7 @@ impl Builder {
         let mut unchecked = 0;
         let mut pace = syncing(SYNC_BYTES, |bytes| {
             if stop() {
-                return Err(IndexError::Sled("the store is closing".to_owned()));
+                return Err(IndexError::Stopped);
             }
             unchecked += bytes;
             if unchecked >= SYNC_BYTES {

@@ -12,6 +12,7 @@ use super::builder::{Builder, Site};
 use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::indexing::{self, BuildError, How, check_space};
+use super::opening::Opening;
 use super::reserve::OPEN_BYTES;
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
@@ -195,7 +196,7 @@ impl Checkpointer {
             }
             written.store(0, Ordering::Relaxed);
             if self.shared.queue.aborted() {
-                return Err(IndexError::Sled("the store is closing".to_owned()));
+                return Err(IndexError::Stopped);
             }
             let crowded = self.shared.fullness() > CROWDED;
             if !finish && !crowded {
@@ -241,7 +242,7 @@ impl Checkpointer {
         let position = self.state.position;
         // Checkpoints wait for it now.
         builder.target.is_paced = false;
-        builder.replay(Some(position.sequence), &|| self.shared.queue.aborted())?;
+        builder.replay(Some(position.sequence), &|_| self.shared.queue.aborted())?;
         builder.flush()?;
         let path = place::path(dir, builder.state.number);
         if builder.state.position.sequence != position.sequence || !path.is_dir() {
@@ -271,7 +272,7 @@ impl Checkpointer {
             retire(old)?;
         }
         let index = Index::open(path, shared.options.cache_bytes)?;
-        index.verify(&mut self.state)?;
+        index.verify(&mut self.state, &Opening::default())?;
         shared.set_index(Some(Arc::new(index)));
         self.is_stuck = false;
         Ok(())
@@ -294,7 +295,7 @@ impl Checkpointer {
             counts: true,
         };
         let mut builder = Builder::anew(site)?;
-        builder.replay(Some(frozen.end.sequence), &|| self.shared.queue.aborted())?;
+        builder.replay(Some(frozen.end.sequence), &|_| self.shared.queue.aborted())?;
         builder.flush()?;
         self.shared.set_index(Some(Arc::new(builder.target.index)));
         self.shared.index_suspect.store(false, Ordering::Relaxed);

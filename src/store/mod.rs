@@ -22,6 +22,7 @@ mod breather;
 mod builder;
 mod check;
 mod checkpoint;
+mod claim;
 mod committer;
 mod cursors;
 mod domains;
@@ -36,6 +37,7 @@ mod keeping;
 mod layout;
 mod lookup;
 mod open;
+mod opening;
 mod publisher;
 mod queue;
 mod read;
@@ -46,6 +48,7 @@ mod replayed;
 mod reserve;
 mod room;
 mod shared;
+mod starting;
 mod survey;
 mod sweep;
 mod tail;
@@ -60,7 +63,9 @@ pub use api::{
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
+pub use claim::Claim;
 pub use hold::holder;
+pub use opening::Opening;
 pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
@@ -68,11 +73,9 @@ pub use survey::{Survey, survey};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock::Clock;
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
 };
-use files::{FileSystem, RealFileSystem};
 use queue::{ChangeReply, Job};
 use shared::Shared;
 use tail::SendKey;
@@ -102,33 +105,6 @@ impl Drop for Handle {
 }
 
 impl Store {
-    /// Opens (or makes) the data directory, takes its lock, recovers, and starts the threads.
-    ///
-    /// # Errors
-    /// The directory is in use, damaged, of a newer version, or cannot be read or written.
-    pub fn open(
-        options: StoreOptions,
-        clock: Arc<dyn Clock>,
-        sink: Arc<dyn CommitSink>,
-    ) -> Result<Self, OpenError> {
-        Self::open_with(options, clock, sink, Arc::new(RealFileSystem))
-    }
-
-    fn open_with(
-        options: StoreOptions,
-        clock: Arc<dyn Clock>,
-        sink: Arc<dyn CommitSink>,
-        files: Arc<dyn FileSystem>,
-    ) -> Result<Self, OpenError> {
-        let threads = Threads::start(options, clock, sink, files)?;
-        Ok(Self {
-            handle: Arc::new(Handle {
-                shared: threads.shared().clone(),
-                threads: Mutex::new(Some(threads)),
-            }),
-        })
-    }
-
     fn shared(&self) -> &Shared {
         &self.handle.shared
     }

@@ -1,4 +1,4 @@
-//! Opens a data directory: takes its lock, recovers what is in it, makes it ready.
+//! Opens a data directory that is taken: recovers what is in it, makes it ready.
 //!
 //! The index is taken as it is after a clean close; else it is verified. It is made anew from
 //! the journal if anything is wrong with it, or if it came with a copy; before anything of it
@@ -6,19 +6,23 @@
 //! mended beyond cutting off a torn tail.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::api::{OpenError, StoreOptions};
+use super::api::OpenError;
 use super::builder::{Builder, Site};
 use super::check::{Damage, Note, end_note, judge};
+use super::claim::Claim;
 use super::files::{FileSystem, OutOfSpace as _};
 use super::held::HeldFileSystem;
-use super::hold::{Hold, refuse_links};
 use super::index::{self, Index, IndexError, IndexState, place};
 use super::indexing::{self, BuildError, Loaded};
-use super::journal::{End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, list};
+use super::journal::{
+    End, Outcome, SegmentName, SegmentStream, Writer, WriterStart, check_headers, clear, list,
+};
 use super::layout::{self, io_error};
+use super::opening::{Opening, Work};
 use super::reserve::{OPEN_BYTES, Reserve, ReservingFileSystem};
 use super::room::checkpoint_bytes;
 use crate::clock::Clock;
@@ -26,7 +30,6 @@ use crate::model::MsgId;
 
 /// A data directory that is ready.
 pub(super) struct Opened {
-    pub(super) hold: Arc<Hold>,
     /// Operations on files that mind the hold, and may have the reserve.
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) reserve: Arc<Reserve>,
@@ -37,22 +40,20 @@ pub(super) struct Opened {
     pub(super) sealed: Vec<SegmentName>,
 }
 
-/// Opens or makes the data directory. `sealed` is told of segments sealed later.
+/// Opens or makes what is in a data directory. `sealed` is told of segments sealed later.
 pub(super) fn open(
-    options: &StoreOptions,
+    claim: &Claim,
     clock: &dyn Clock,
-    files: &Arc<dyn FileSystem>,
     sealed: Sender<SegmentName>,
 ) -> Result<Opened, OpenError> {
+    let Claim {
+        options,
+        files,
+        hold,
+    } = claim;
     let dir = options.dir.as_path();
     let journal = dir.join(layout::JOURNAL);
-    layout::refuse_other(dir)?;
-    files
-        .create_dir(dir)
-        .map_err(io_error("cannot create", dir))?;
-    refuse_links(dir)?;
-    let hold = Hold::take(dir).map_err(io_error("cannot lock", dir))?;
-    let hold = Arc::new(hold.ok_or_else(|| OpenError::InUse(dir.to_owned()))?);
+    let opening = options.opening.as_ref();
     let held = Arc::new(HeldFileSystem::new(files.clone(), hold.clone()));
     let reserve = Arc::new(Reserve::new(held, dir, options.segment_bytes));
     let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
@@ -88,10 +89,10 @@ pub(super) fn open(
     }
     let existing = match loaded {
         Some(loaded) if loaded.copied => Err(IndexError::Copied.into()),
-        Some(Loaded { state, .. }) => match existing(site(), state.clone()) {
+        Some(Loaded { state, .. }) => match existing(site(), state.clone(), opening) {
             Err(error) if error.is_out_of_space() => {
                 lent.push(reserve.lend(u64::MAX));
-                existing(site(), state).map(Some)
+                existing(site(), state, opening).map(Some)
             }
             made => made.map(Some),
         },
@@ -112,8 +113,10 @@ pub(super) fn open(
             }
             (builder, end)
         }
-        Ok(None) => anew(&site, false)?,
+        Ok(None) => anew(&site, false, opening)?,
         Err(BuildError::Journal(error)) => return Err(error),
+        // The index is none the worse for it.
+        Err(BuildError::Index(IndexError::Stopped)) => return Err(OpenError::Stopped),
         Err(BuildError::Surroundings(source)) => {
             return Err(OpenError::Io {
                 action: "cannot bring the index up to the journal in",
@@ -130,7 +133,9 @@ pub(super) fn open(
             });
         }
         Err(error) => {
-            let report = judge(files.as_ref(), dir, None, &|_, _| {})?;
+            let judged = |done, all| opening.begin(Work::JudgeJournal, all, done);
+            let stop = || opening.is_stopped();
+            let report = judge(files.as_ref(), dir, None, &judged, &stop)?;
             if let Some(Damage { path, offset, what }) = report.damage.into_iter().next() {
                 return Err(OpenError::Damaged { path, offset, what });
             }
@@ -139,7 +144,7 @@ pub(super) fn open(
             let notes = report.notes.into_iter();
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
             let copied = matches!(error, BuildError::Index(IndexError::Copied));
-            let found = anew(&site, !copied)?;
+            let found = anew(&site, !copied, opening)?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
             if messages < had && !copied {
@@ -193,7 +198,6 @@ pub(super) fn open(
         layout::put_version(files.as_ref(), dir)?;
     }
     Ok(Opened {
-        hold,
         files: files.clone(),
         reserve,
         builder,
@@ -214,15 +218,23 @@ fn holds_something(site: &Site) -> bool {
 }
 
 /// Takes the index as it is, if it is fit, and brings it up to the journal.
-fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError> {
+fn existing(
+    site: Site,
+    state: IndexState,
+    opening: &Opening,
+) -> Result<(Builder, End), BuildError> {
     let path = place::path(&site.dir, state.number);
     let clean = state.clean.is_some() && state.clean == place::fingerprint(&path).ok();
     let index = Index::open(&path, site.cache_bytes)?;
     let mut state = state;
-    let highest = if clean { 0 } else { index.verify(&mut state)? };
+    opening.begin(Work::VerifyIndex, state.messages, 0);
+    let highest = match clean {
+        true => 0,
+        false => index.verify(&mut state, opening)?,
+    };
     let resumed = index::guarded(|| Builder::resume(site, index, state));
     let mut builder = resumed?;
-    let outcome = index::guarded(|| builder.replay(None, &|| false))?;
+    let outcome = index::guarded(|| replay(&mut builder, opening))?;
     let Outcome::Reached(end) = outcome else {
         return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
     };
@@ -232,6 +244,27 @@ fn existing(site: Site, state: IndexState) -> Result<(Builder, End), BuildError>
     Ok((builder, end))
 }
 
+/// Brings an index up to the journal.
+fn replay(builder: &mut Builder, opening: &Opening) -> Result<Outcome, BuildError> {
+    let from = builder.state.position.sequence;
+    let newest = newest_frame(builder.target.files.as_ref(), &builder.target.dir);
+    opening.begin(Work::Replay, newest.saturating_sub(from), 0);
+    builder.replay(None, &|sequence| {
+        opening.reach(sequence.saturating_sub(from));
+        opening.is_stopped()
+    })
+}
+
+/// The frame that the newest segment begins with: about how many there are. Only for telling how far
+/// the work is.
+fn newest_frame(files: &dyn FileSystem, dir: &Path) -> u64 {
+    let journal = dir.join(layout::JOURNAL);
+    let segments = list(files, &journal).unwrap_or_default();
+    let newest = segments.last().map(|name| name.path(&journal));
+    let opened = newest.and_then(|path| SegmentStream::open(files, &path).ok());
+    opened.map_or(0, |stream| stream.header().first_sequence)
+}
+
 fn tell(notes: impl IntoIterator<Item = Note>) {
     for note in notes {
         tracing::warn!("{note}");
@@ -239,7 +272,11 @@ fn tell(notes: impl IntoIterator<Item = Note>) {
 }
 
 /// Makes the index anew; `kept`: the one that is there is set aside.
-fn anew(site: &dyn Fn() -> Site, kept: bool) -> Result<(Builder, End), OpenError> {
+fn anew(
+    site: &dyn Fn() -> Site,
+    kept: bool,
+    opening: &Opening,
+) -> Result<(Builder, End), OpenError> {
     let dir = site().dir;
     let make = |site, kept| {
         index::guarded(|| {
@@ -247,7 +284,7 @@ fn anew(site: &dyn Fn() -> Site, kept: bool) -> Result<(Builder, End), OpenError
                 true => Builder::anew(site)?,
                 false => Builder::in_place_of(site)?,
             };
-            let outcome = builder.replay(None, &|| false)?;
+            let outcome = replay(&mut builder, opening)?;
             Ok::<_, BuildError>((builder, outcome))
         })
     };
@@ -268,6 +305,7 @@ fn anew(site: &dyn Fn() -> Site, kept: bool) -> Result<(Builder, End), OpenError
         Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
         Ok((_, Outcome::Astray)) => Err(layout::astray(dir.join(layout::JOURNAL))),
         Err(BuildError::Journal(error)) => Err(error),
+        Err(BuildError::Index(IndexError::Stopped)) => Err(OpenError::Stopped),
         Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
     }

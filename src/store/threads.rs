@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
-use super::api::{CommitSink, OpenError, StoreOptions};
+use super::api::{CommitSink, OpenError};
 use super::checkpoint::{Checkpointer, retire};
+use super::claim::Claim;
 use super::committer::Committer;
-use super::files::FileSystem;
 use super::index::{IndexState, place};
 use super::indexing;
 use super::journal::{SegmentName, compress, is_compressed};
@@ -41,17 +41,16 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Opens the data directory and starts the threads.
+    /// Opens a data directory and starts the threads.
     pub(super) fn start(
-        options: StoreOptions,
+        claim: Claim,
         clock: Arc<dyn Clock>,
         sink: Arc<dyn CommitSink>,
-        files: Arc<dyn FileSystem>,
     ) -> Result<Self, OpenError> {
         let (sealed_sender, sealed) = channel();
-        let opened = open(&options, clock.as_ref(), &files, sealed_sender)?;
+        let opened = open(&claim, clock.as_ref(), sealed_sender)?;
+        let Claim { options, hold, .. } = claim;
         let Opened {
-            hold,
             files,
             reserve,
             builder,

@@ -75,7 +75,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     layout::refuse_other(dir)?;
     check_empty(dir)?;
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
-    let report = judge(files, src, None, &bytes)?;
+    let report = judge(files, src, None, &bytes, &|| false)?;
     if let Some(first) = report.damage.first() {
         return Err(RestoreError::Damaged {
             places: report.damage.len() as u64 + report.more_damage,

@@ -11,6 +11,7 @@ use super::super::checkpoint::retire;
 use super::super::files::FileSystem;
 use super::super::index::{IndexError, IndexState, Scratch, place};
 use super::super::indexing;
+use super::super::opening::Opening;
 use super::{CheckReport, IndexCondition};
 
 /// Looks at the index, and adds to `report` what it says of it.
@@ -61,7 +62,7 @@ fn verify(dir: &Path, cache_bytes: u64, state: &IndexState) -> Result<u64, Unver
     }
     let copy = Scratch::of(&path).map_err(Unverified::NoCopy)?;
     let index = copy.open(cache_bytes)?;
-    let verified = index.verify(&mut state.clone());
+    let verified = index.verify(&mut state.clone(), &Opening::default());
     retire(Arc::new(index))?;
     Ok(verified?)
 }

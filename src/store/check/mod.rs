@@ -115,7 +115,7 @@ pub fn check(
         Some(_) => None,
         None => Some(hold::hold(dir)?),
     };
-    let mut report = judge(&files, dir, end, progress)?;
+    let mut report = judge(&files, dir, end, progress, &|| false)?;
     let missing = report
         .notes
         .iter()
@@ -135,14 +135,18 @@ pub fn check(
 
 /// Reads the journal, and holds against it what else says how far it should reach. By what comes
 /// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
-/// so the three agree. `end` as for [`check`].
+/// so the three agree. `end` as for [`check`]; `stop` is asked at every segment.
+///
+/// # Errors
+/// It cannot be read, or was stopped.
 pub(super) fn judge(
     files: &dyn FileSystem,
     dir: &Path,
     end: Option<JournalEnd>,
     progress: Progress<'_>,
+    stop: &dyn Fn() -> bool,
 ) -> Result<CheckReport, OpenError> {
-    let mut report = check_journal(files, dir, end, progress)?;
+    let mut report = check_journal(files, dir, end, progress, stop)?;
     if !layout::check_version(files, dir)? {
         report.notes.push(Note::NoVersion);
     }
@@ -227,6 +231,7 @@ pub(super) fn check_journal(
     dir: &Path,
     end: Option<JournalEnd>,
     progress: Progress<'_>,
+    stop: &dyn Fn() -> bool,
 ) -> Result<CheckReport, OpenError> {
     let journal = dir.join(layout::JOURNAL);
     let mut names = segments(files, &journal)?;
@@ -243,6 +248,9 @@ pub(super) fn check_journal(
     }
     let mut done = 0;
     for (index, name) in names.iter().enumerate() {
+        if stop() {
+            return Err(OpenError::Stopped);
+        }
         let next = match names.get(index + 1) {
             None => Next::Nothing(end.map(|end| end.sequence)),
             Some(next) => Next::of(files, &journal, *next),

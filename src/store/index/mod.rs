@@ -68,6 +68,9 @@ pub(super) enum IndexError {
     /// sled gave up in a panic.
     #[error("the index panicked")]
     Panicked,
+    /// Whoever wanted something of it wants it no more.
+    #[error("the store is closing")]
+    Stopped,
 }
 
 impl OutOfSpace for IndexError {
@@ -107,10 +110,7 @@ impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Damaged(what) => Self::Damaged(what),
-            IndexError::Sled(_)
-            | IndexError::OutOfSpace(_)
-            | IndexError::Copied
-            | IndexError::Panicked => Self::Index(error.to_string()),
+            _ => Self::Index(error.to_string()),
         }
     }
 }

@@ -12,6 +12,7 @@ use sled::Tree;
 use super::chunk::Chunk;
 use super::search::Found;
 use super::{Index, IndexError, IndexState, guarded, key, messages, senders};
+use crate::store::opening::Opening;
 
 /// One sequence of chunks, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -50,15 +51,20 @@ impl Index {
     /// Checks all chunks and all counts; answers the highest id found.
     /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
     /// on it says so, or their loss would go unnoticed.
-    pub(in crate::store) fn verify(&self, state: &mut IndexState) -> Result<u64, IndexError> {
+    /// It ends with an error where `opening` was stopped, which is told how many messages it saw.
+    pub(in crate::store) fn verify(
+        &self,
+        state: &mut IndexState,
+        opening: &Opening,
+    ) -> Result<u64, IndexError> {
         if self.heap.bytes() < state.heap_bytes {
             return Err(IndexError::damaged("its heap is too short"));
         }
         guarded(|| {
             let highest = std::thread::scope(|scope| {
                 let known = &*state;
-                let senders = scope.spawn(|| guarded(|| self.verify_senders(known)));
-                let highest = guarded(|| self.verify_messages(known));
+                let senders = scope.spawn(|| guarded(|| self.verify_senders(known, opening)));
+                let highest = guarded(|| self.verify_messages(known, opening));
                 senders.join().unwrap_or(Err(IndexError::Panicked))?;
                 highest
             })?;
@@ -67,15 +73,16 @@ impl Index {
         })
     }
 
-    fn verify_messages(&self, state: &IndexState) -> Result<u64, IndexError> {
+    fn verify_messages(&self, state: &IndexState, opening: &Opening) -> Result<u64, IndexError> {
         let mut sequence = Sequence::default();
         let mut highest = 0;
         let mut known = 0;
-        for found in chunks(&self.messages) {
+        for found in chunks(&self.messages, opening) {
             let found = found?;
             sequence.take(&found, Some(0))?;
             self.verify_chunk(&found, state)?;
             highest = highest.max(found.head.last_id);
+            opening.reach(known);
             if found.head.last_id <= state.last_id {
                 known += found.head.count;
                 continue;
@@ -105,10 +112,10 @@ impl Index {
 
     /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first
     /// summary are as many messages as its position says.
-    fn verify_senders(&self, state: &IndexState) -> Result<(), IndexError> {
+    fn verify_senders(&self, state: &IndexState, opening: &Opening) -> Result<(), IndexError> {
         let mut sequence = Sequence::default();
-        let mut keys = chunks(&self.senders).peekable();
-        for found in chunks(&self.summaries) {
+        let mut keys = chunks(&self.senders, opening).peekable();
+        for found in chunks(&self.summaries, opening) {
             let found = found?;
             let is_first = {
                 let prefix = key::of_mailbox(&found.key);
@@ -134,8 +141,11 @@ impl Index {
     }
 }
 
-fn chunks(tree: &Tree) -> impl Iterator<Item = Result<Found, IndexError>> {
-    tree.iter().map(|entry| Found::parse(entry?))
+fn chunks(tree: &Tree, opening: &Opening) -> impl Iterator<Item = Result<Found, IndexError>> {
+    tree.iter().map(|entry| match opening.is_stopped() {
+        true => Err(IndexError::Stopped),
+        false => Found::parse(entry?),
+    })
 }
 
 /// Takes the keys of one mailbox, checks them, and counts what they have below `id`.

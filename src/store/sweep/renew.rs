@@ -86,7 +86,7 @@ fn make(shared: &Shared, how: How<'_>, lent: &mut Vec<Lent>) -> Result<Builder, 
     };
     for _ in 0..CATCH_UPS_MAX {
         let until = shared.indexed().position.sequence;
-        builder.replay(Some(until), &|| stops(shared))?;
+        builder.replay(Some(until), &|_| stops(shared))?;
         builder.flush()?;
         if shared.indexed().position.sequence - until < BEHIND_FRAMES_MAX {
             break;

@@ -31,7 +31,7 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         };
         let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
         let mut builder = Builder::beside(site).unwrap();
-        builder.replay(None, &|| false).unwrap();
+        builder.replay(None, &|_| false).unwrap();
         builder.flush().unwrap();
         shared.index().unwrap().spoil("messages");
         send_one(&store, "a", "u", "one more");

@@ -12,6 +12,7 @@ mod model;
 mod pacing;
 mod recovery;
 mod simulated;
+mod stopping;
 mod survey;
 mod sweeping;
 mod tiers;

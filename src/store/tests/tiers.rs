@@ -6,6 +6,7 @@ use std::cell::Cell;
 use super::super::index::{Index, IndexError, IndexState, Kept};
 use super::super::indexing::{self, How};
 use super::super::journal::Position;
+use super::super::opening::Opening;
 use super::super::tail::{Batch, Generation, Tail};
 use super::*;
 
@@ -100,14 +101,18 @@ impl World {
             };
             let done = indexing::apply(&self.index, &frozen, &self.state, 0, How::Paced(&mut stop));
             // What is there by now is right, whatever comes of the rest.
-            self.index.verify(&mut self.state.clone()).unwrap();
+            self.index
+                .verify(&mut self.state.clone(), &Opening::default())
+                .unwrap();
             if done.is_ok() {
                 break;
             }
         }
         let state = indexing::apply(&self.index, &frozen, &self.state, 0, How::AtOnce);
         self.state = state.unwrap();
-        self.index.verify(&mut self.state.clone()).unwrap();
+        self.index
+            .verify(&mut self.state.clone(), &Opening::default())
+            .unwrap();
     }
 
     fn check(&mut self, to: &str) {
@@ -202,7 +207,9 @@ fn a_tier_that_is_missing_is_noticed() {
             world.checkpoint(1_000, 0);
         }
         world.index.lose_first_of(tree);
-        let verified = world.index.verify(&mut world.state.clone());
+        let verified = world
+            .index
+            .verify(&mut world.state.clone(), &Opening::default());
         assert!(verified.is_err(), "{tree}");
     }
 }
@@ -219,7 +226,11 @@ fn a_heap_that_is_short_is_noticed() {
         .open(dir.path().join("heap"));
     heap.unwrap().set_len(state.heap_bytes - 1).unwrap();
     let index = Index::open(dir.path(), 4 << 20).unwrap();
-    assert!(index.verify(&mut state.clone()).is_err());
+    assert!(
+        index
+            .verify(&mut state.clone(), &Opening::default())
+            .is_err()
+    );
 }
 
 /// Keeps of one mailbox what is above this id, and of the others everything.
@@ -278,7 +289,9 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         copy.messages
             .retain(|message| message.id > kept.floor(&message.mailbox));
         assert_eq!(state.messages, copy.messages.len() as u64);
-        index.verify(&mut state.clone()).unwrap();
+        index
+            .verify(&mut state.clone(), &Opening::default())
+            .unwrap();
         (copy.index, copy.state) = (index, state);
         copy.check("busy");
         copy.check("quiet");
