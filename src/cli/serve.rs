@@ -1,6 +1,7 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
 use std::io;
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal as Raw, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::logging::Log;
 use super::setting_args::{All, SettingArgs};
@@ -81,21 +83,41 @@ async fn serve(
     let mut signals = Signals::register().context("signals cannot be handled")?;
     warn(&loaded);
     let config = loaded.config.clone();
-    let running = server::start(loaded.config, log.dropped()).await?;
+    let stop = CancellationToken::new();
+    let mut starting = pin!(server::start(loaded.config, log.dropped(), stop.clone()));
+    // A SIGHUP waits until the start is done.
+    let started = tokio::select! {
+        started = &mut starting => started?,
+        () = signals.end() => {
+            stop.cancel();
+            starting.await?
+        }
+    };
+    let Some(running) = started else {
+        tracing::info!("stopped before the start was done");
+        return Ok(());
+    };
     let announced = announce(&running);
-    loop {
+    let reload = async || {
+        let Some(loaded) = load_again(args, open_files_max) else {
+            return;
+        };
+        log.change(&loaded.config.log);
+        for name in config.fixed_changes(&loaded.config) {
+            tracing::warn!("setting {name} has changed: it counts from the next start");
+        }
+        running.reload(&loaded.config).await;
+        tracing::info!("the settings have been read again");
+    };
+    // The end may have come too late for the start.
+    while !stop.is_cancelled() {
         match signals.next().await {
-            Order::End => break,
-            Order::Reload => {
-                if let Some(loaded) = load_again(args, open_files_max) {
-                    log.change(&loaded.config.log);
-                    for name in config.fixed_changes(&loaded.config) {
-                        tracing::warn!("setting {name} has changed: it counts from the next start");
-                    }
-                    running.reload(&loaded.config).await;
-                    tracing::info!("the settings have been read again");
-                }
-            }
+            Order::End => stop.cancel(),
+            // One that waits for the disk does not hold up the end.
+            Order::Reload => tokio::select! {
+                () = reload() => {}
+                () = signals.end() => stop.cancel(),
+            },
         }
     }
     running.shutdown().await;
@@ -189,6 +211,14 @@ impl Signals {
             _ = self.terminate.recv() => Order::End,
             _ = self.interrupt.recv() => Order::End,
             _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+
+    /// Leaves a SIGHUP for later.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

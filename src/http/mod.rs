@@ -6,6 +6,7 @@ mod access;
 pub mod body;
 mod console;
 pub mod erase;
+pub mod gate;
 pub mod health;
 pub mod history;
 pub mod messages;

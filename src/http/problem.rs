@@ -176,6 +176,14 @@ impl Problem {
         }
     }
 
+    /// 503: the store is not open yet; the sentence says how far it is.
+    pub fn starting(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(SOON),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", detail)
+        }
+    }
+
     /// 503: too many bodies are being read.
     pub fn overloaded() -> Self {
         Self {
@@ -259,6 +267,7 @@ mod tests {
             (limited(1001), 429, Some("2")),
             (Problem::storage_unavailable(), 503, Some("1")),
             (Problem::overloaded(), 503, Some("1")),
+            (Problem::starting("soon"), 503, Some("1")),
             (Problem::refused(refused), 400, None),
         ] {
             let response = problem.clone().into_response();

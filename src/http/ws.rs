@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
 
-use crate::config::origins;
+use crate::config::origins::{self, OriginPattern};
 use crate::http::App;
 use crate::http::access::authorization;
 use crate::http::openapi::schemas::LoginParameters;
@@ -16,7 +16,7 @@ use crate::http::upgrade::{UpgradeError, upgrade};
 use crate::limits::Visitor;
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::session;
-use crate::websocket::ConnectionOptions;
+use crate::websocket::{Connection, ConnectionOptions};
 
 /// Logs in: an upgrade to WebSocket (RFC 6455).
 ///
@@ -50,18 +50,13 @@ pub async fn ws(
     Extension(visitor): Extension<Visitor>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    check_origin(&app, request.headers())?;
+    check_origin(&app.ws_origins, request.headers())?;
     let login = login(&request);
-    let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
     let options = ConnectionOptions {
         message_bytes_max: app.sessions.rules.message_bytes_max(),
         binary: false,
     };
-    let upgraded = upgrade(&mut request, subprotocol.then_some(SUBPROTOCOL), options);
-    let (response, connection) = upgraded.map_err(|error| match error {
-        UpgradeError::NotWebSocket | UpgradeError::Version => Problem::upgrade_required(),
-        error => Problem::parameter(error.to_string()),
-    })?;
+    let (response, connection) = accept(&mut request, options)?;
     let sessions = Arc::clone(&app.sessions);
     app.sessions.tracker.spawn(async move {
         match connection.await {
@@ -72,17 +67,36 @@ pub async fn ws(
     Ok(response.into_response())
 }
 
+/// Completes the handshake, whatever the login holds.
+pub(super) fn accept(
+    request: &mut Request,
+    options: ConnectionOptions,
+) -> Result<
+    (
+        Response,
+        impl Future<Output = Result<Connection, UpgradeError>> + Send + use<>,
+    ),
+    Problem,
+> {
+    let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
+    let upgraded = upgrade(request, subprotocol.then_some(SUBPROTOCOL), options);
+    upgraded.map_err(|error| match error {
+        UpgradeError::NotWebSocket | UpgradeError::Version => Problem::upgrade_required(),
+        error => Problem::parameter(error.to_string()),
+    })
+}
+
 /// Whether the page that asks, if one does, may: what is no browser sends no `Origin`.
-fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
-    if app.ws_origins.is_empty() {
+pub(super) fn check_origin(allowed: &[OriginPattern], headers: &HeaderMap) -> Result<(), Problem> {
+    if allowed.is_empty() {
         return Ok(());
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    let allowed = |value: &HeaderValue| {
+    let is_allowed = |value: &HeaderValue| {
         let origin = value.to_str();
-        origin.is_ok_and(|origin| origins::allows(&app.ws_origins, origin))
+        origin.is_ok_and(|origin| origins::allows(allowed, origin))
     };
-    if origins.all(allowed) {
+    if origins.all(is_allowed) {
         return Ok(());
     }
     Err(Problem::forbidden(

@@ -5,12 +5,14 @@
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
+//! - [`mod@apart`]: a thread for files that may never answer.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //! - [`client`]: the other side, for the client in the terminal.
 //!
 //! It never looks into a request. Invariants: every wait has a deadline, every connection holds a permit for as long
 //! as its socket is open, upgraded or not, and every task is known to the tracker.
 
+mod apart;
 mod certificate_error;
 pub mod certificates;
 pub mod client;
@@ -26,6 +28,7 @@ mod requests;
 pub mod tls;
 pub mod watch;
 
+pub use apart::apart;
 pub use certificate_error::CertificateError;
 pub use listener::{NetOptions, serve};
 pub use places::Places;

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate_error::CertificateError;
@@ -37,6 +38,8 @@ struct Shared {
     looks: Mutex<Looks>,
     exchanged: AtomicU64,
     refused: AtomicU64,
+    /// Somebody wants the files to be read again.
+    asked: Notify,
 }
 
 /// What came of a look at the certificate's files.
@@ -46,6 +49,8 @@ pub enum Look {
     Unchanged,
     /// They have changed and been read, or a certificate was made anew: connections from now on get it.
     Taken,
+    /// They have been read because somebody asked for it.
+    Asked,
 }
 
 /// How often the certificate was exchanged.
@@ -97,6 +102,7 @@ impl Tls {
                 looks: Mutex::new(Looks::new(seen, usable.look_at_s)),
                 exchanged: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
+                asked: Notify::new(),
             }),
         })
     }
@@ -109,6 +115,16 @@ impl Tls {
         let mut looks = self.looks();
         let seen = Fingerprint::of(&self.shared.dir);
         self.exchange(&mut looks, seen).map(|_| ())
+    }
+
+    /// Has [`mod@super::watch`] read the certificate again, soon. Waits for nothing.
+    pub fn ask_reload(&self) {
+        self.shared.asked.notify_one();
+    }
+
+    /// Somebody has asked. Cancel-safe.
+    pub(super) async fn asked(&self) {
+        self.shared.asked.notified().await;
     }
 
     /// Looks at the files once. Those that have changed, and were the same at the look before, are read; so is a

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::apart::apart;
 use super::certificate_error::CertificateError;
 use super::certificates::Files;
 use super::pem;
@@ -20,31 +22,55 @@ use super::tls::{Look, Tls};
 /// Between two looks.
 pub const INTERVAL: Duration = Duration::from_secs(3);
 
+/// A look that takes longer is told of.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Before a certificate that could not be made anew is tried again.
 const RETRY_S: i64 = 3600;
 
-/// Has the certificate exchanged whenever its files have changed, and made anew before its end, until `stop`.
+/// Has the certificate exchanged whenever its files have changed or it is [asked to](Tls::ask_reload), and made anew
+/// before its end, until `stop`. One look at a time: for files that do not answer, one thread waits.
 pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
-    loop {
+    // All are cancel-safe: that somebody asked is kept in mind.
+    while let Some(asked) = tokio::select! {
+        () = stop.cancelled() => None,
+        () = tls.asked() => Some(true),
+        () = tokio::time::sleep(interval) => Some(false),
+    } {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = look(&tls, asked) => {}
         }
-        let looking = {
-            let tls = tls.clone();
-            tokio::task::spawn_blocking(move || tls.look())
-        };
-        // A look that hangs (a network file system) must not hold up the end.
-        let looked = tokio::select! {
-            () = stop.cancelled() => return,
-            looked = looking => looked,
-        };
-        match looked {
-            Ok(Ok(Look::Unchanged)) => {}
-            Ok(Ok(Look::Taken)) => tracing::info!("the certificates have changed and were read"),
-            Ok(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
-            Err(error) => tracing::error!(%error, "a look at the certificates was interrupted"),
+    }
+}
+
+async fn look(tls: &Tls, asked: bool) {
+    let looking = {
+        let tls = tls.clone();
+        apart("certificates", move || match asked {
+            true => tls.reload().map(|()| Look::Asked),
+            false => tls.look(),
+        })
+    };
+    let mut looking = match looking {
+        Ok(looking) => looking,
+        Err(error) => {
+            return tracing::error!(%error, "there is no thread that could look at the certificates");
         }
+    };
+    let looked = match timeout(PATIENCE, &mut looking).await {
+        Ok(looked) => looked,
+        Err(_) => {
+            tracing::warn!("the files of the certificates do not answer: the one in use stays");
+            looking.await
+        }
+    };
+    match looked {
+        Ok(Ok(Look::Unchanged)) => {}
+        Ok(Ok(Look::Taken)) => tracing::info!("the certificates have changed and were read"),
+        Ok(Ok(Look::Asked)) => tracing::info!("the certificates have been read again"),
+        Ok(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
+        Err(_) => tracing::error!("a look at the certificates was interrupted"),
     }
 }
 

@@ -34,6 +34,11 @@ pub enum CloseReason {
         /// When to come back, in milliseconds.
         retry_ms: u64,
     },
+    /// The store is not open yet. Later it is.
+    Starting {
+        /// When to come back, in milliseconds.
+        retry_ms: u64,
+    },
     /// The operator ended the session.
     Kicked,
     /// The server stops.
@@ -57,7 +62,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The names of those that a login may be refused for.
-    pub const OF_LOGINS: [&str; 11] = [
+    pub const OF_LOGINS: [&str; 12] = [
         "bad_parameter",
         "unauthorized",
         "token_expired",
@@ -67,6 +72,7 @@ impl CloseReason {
         "over_limit",
         "busy",
         "sessions",
+        "starting",
         "storage_unavailable",
         "internal",
     ];
@@ -81,7 +87,10 @@ impl CloseReason {
             Self::Kicked => 4410,
             Self::TooManySessions { .. } | Self::OverLimit { .. } => 4529,
             Self::ShuttingDown => 1001,
-            Self::AtCapacity | Self::Busy { .. } | Self::StorageUnavailable => 1013,
+            Self::AtCapacity
+            | Self::Busy { .. }
+            | Self::Starting { .. }
+            | Self::StorageUnavailable => 1013,
             Self::Violation { code, .. } => *code,
             Self::PingTimeout | Self::Internal => 1011,
         }
@@ -105,6 +114,9 @@ impl CloseReason {
             Self::Busy { retry_ms } => {
                 format!("retry in {retry_ms} ms: too many logins at once").into()
             }
+            Self::Starting { retry_ms } => {
+                format!("retry in {retry_ms} ms: the server is starting").into()
+            }
             Self::Kicked => "ended by the operator".into(),
             Self::ShuttingDown => "the server is shutting down".into(),
             Self::AtCapacity => "the server is at its limit of sessions".into(),
@@ -127,6 +139,7 @@ impl CloseReason {
             Self::TooManySessions { .. } => "sessions_per_user",
             Self::OverLimit { .. } => "over_limit",
             Self::Busy { .. } => "busy",
+            Self::Starting { .. } => "starting",
             Self::Kicked => "kicked",
             Self::ShuttingDown => "shutting_down",
             Self::AtCapacity => "sessions",

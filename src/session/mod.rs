@@ -104,17 +104,28 @@ pub async fn open(
             tracker.spawn(session.run(connection));
         }
         Err(reason) => {
-            let (code, name) = (reason.code(), reason.name());
-            debug!(code, reason = name, address = %visitor.address, "a login is refused");
-            let refused = &context.metrics.sessions.logins_refused;
-            refused.with_label_values(&[name]).inc();
-            counting::closed(&context.metrics, code, "server");
             // Its place among those of its address is for who comes next.
             drop(place);
             let stop = context.stop.clone();
-            connection.close(code, &reason.text(), stop).await;
+            refuse(connection, &reason, visitor, &context.metrics, stop).await;
         }
     }
+}
+
+/// Closes the connection of a login that is refused.
+pub async fn refuse(
+    connection: Connection,
+    reason: &CloseReason,
+    visitor: Visitor,
+    metrics: &Metrics,
+    stop: CancellationToken,
+) {
+    let (code, name) = (reason.code(), reason.name());
+    debug!(code, reason = name, address = %visitor.address, "a login is refused");
+    let refused = &metrics.sessions.logins_refused;
+    refused.with_label_values(&[name]).inc();
+    counting::closed(metrics, code, "server");
+    connection.close(code, &reason.text(), stop).await;
 }
 
 type Admitted = (Identity, Registration, Arc<Outbox>, Start);

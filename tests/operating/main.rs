@@ -5,7 +5,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bare;
+mod hanging;
 mod logs;
 mod metrics;
 mod orders;
+mod starting;
 mod unread;

@@ -2,12 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, Read as _, Write as _};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::net::TcpStream;
+use rustix::process::Signal;
 
-use crate::common::http::Answer;
+use crate::bare::Bare;
 use crate::common::{Home, Options, until};
 
 /// What a pipe holds, by default (pipe(7)).
@@ -18,69 +17,6 @@ fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(&[b'\n'; PIPE_BYTES]).unwrap();
     (reader, writer.into())
-}
-
-/// A server whose outputs are the test's business; killed on drop.
-struct Bare {
-    child: Child,
-    plain: String,
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-impl Bare {
-    /// Starts, and answers once it is ready.
-    async fn start(home: &Home, stdout: Stdio, stderr: Stdio) -> Self {
-        let plain = free_port();
-        let options = Options::new().args(&["--plain", &plain, "--log", "trace"]);
-        let mut command = home.serve_command(&options);
-        let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
-        let bare = Self { child, plain };
-        until("it is ready", || async {
-            let stream = TcpStream::connect(&bare.plain).await.ok()?;
-            let answer = Answer::try_of(Box::new(stream), "GET", "/readyz", &[]).await;
-            (answer.ok()?.status == 200).then_some(())
-        })
-        .await;
-        bare
-    }
-
-    async fn get(&self, target: &str) -> String {
-        let stream = TcpStream::connect(&self.plain).await.unwrap();
-        let answer = Answer::of(Box::new(stream), "GET", target, &[]).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.body
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// The exit code, once it has ended.
-    async fn code(mut self) -> Option<i32> {
-        let status = until("the end of the server", || {
-            let status = self.child.try_wait().unwrap();
-            async move { status }
-        });
-        status.await.code()
-    }
-
-    /// SIGTERM has to end it, with the exit code 0.
-    async fn ends(self) {
-        self.signal(Signal::TERM);
-        assert_eq!(self.code().await, Some(0));
-    }
 }
 
 fn dropped(metrics: &str) -> u64 {
@@ -160,10 +96,7 @@ async fn a_start_that_fails_ends_though_nobody_reads_why() {
         let options = Options::new().args(&["--plain", &taken, "--log-format", format]);
         let (_log, stderr) = full_pipe();
         let mut command = home.serve_command(&options);
-        let bare = Bare {
-            child: command.stderr(stderr).spawn().unwrap(),
-            plain: taken.clone(),
-        };
+        let bare = Bare::spawn(command.stderr(stderr), taken.clone());
         assert_eq!(bare.code().await, Some(1));
     }
 }

@@ -1,0 +1,121 @@
+//! What a server answers before its store is open, and the way to the whole service once it is.
+//!
+//! Only `/healthz` is 200 then; a login is closed with 1013, and whatever else is asked is 503, with how far the
+//! start is. Invariant: a connection that was made meanwhile gets the whole service from the opening on.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::problem::Problem;
+use super::{cors, health, ws};
+use crate::config::origins::OriginPattern;
+use crate::limits::Visitor;
+use crate::metrics::Metrics;
+use crate::protocol::close::CloseReason;
+use crate::session;
+use crate::websocket::ConnectionOptions;
+
+/// When those who are sent away may come back.
+const RETRY_MS: Range<u64> = 1000..5000;
+
+/// Between two of them, so that they do not all come back at once.
+const RETRY_STEP_MS: u64 = 397;
+
+/// A server that is starting, as its handlers need it.
+pub struct Starting {
+    /// Half a sentence that says how far it is; empty where there is nothing to tell.
+    pub progress: Box<dyn Fn() -> String + Send + Sync>,
+    /// Origins whose scripts may read answers.
+    pub cors_origins: Vec<OriginPattern>,
+    /// Origins whose scripts may open a WebSocket; empty: all.
+    pub ws_origins: Vec<OriginPattern>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where connections of logins are spawned.
+    pub tracker: TaskTracker,
+    /// Set when the server stops.
+    pub stop: CancellationToken,
+    /// Logins that were sent away.
+    pub refused: AtomicU64,
+}
+
+/// Leads to the answers of a start until it is opened. Clones are one.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<OnceLock<Router>>);
+
+impl Gate {
+    /// What a listener serves from the beginning to the end.
+    pub fn router(&self, starting: Arc<Starting>) -> Router {
+        let before = before(starting);
+        let gate = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let router = gate.0.get().unwrap_or(&before).clone();
+            async move { TowerToHyperService::new(router).call(request).await }
+        })
+    }
+
+    /// From now on there is the whole service.
+    pub fn open(&self, whole: Router) {
+        // Once open it stays open.
+        let _ = self.0.set(whole);
+    }
+}
+
+fn before(starting: Arc<Starting>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/ws", get(log_in))
+        .fallback(wait)
+        .method_not_allowed_fallback(wait)
+        .layer(cors(&starting.cors_origins))
+        .with_state(starting)
+}
+
+async fn wait(State(starting): State<Arc<Starting>>) -> Response {
+    let progress = (starting.progress)();
+    let detail = match progress.as_str() {
+        "" => "the server is starting".to_owned(),
+        progress => format!("the server is starting: {progress}"),
+    };
+    Problem::starting(detail).into_response()
+}
+
+/// The handshake is completed, as a browser cannot see an HTTP status here.
+async fn log_in(
+    State(starting): State<Arc<Starting>>,
+    Extension(visitor): Extension<Visitor>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    ws::check_origin(&starting.ws_origins, request.headers())?;
+    let options = ConnectionOptions {
+        message_bytes_max: 0,
+        binary: false,
+    };
+    let (response, connection) = ws::accept(&mut request, options)?;
+    let turn = starting.refused.fetch_add(1, Ordering::Relaxed);
+    let spread = turn.wrapping_mul(RETRY_STEP_MS) % (RETRY_MS.end - RETRY_MS.start);
+    let retry_ms = RETRY_MS.start + spread;
+    let tracker = starting.tracker.clone();
+    tracker.spawn(async move {
+        match connection.await {
+            Ok(connection) => {
+                let reason = CloseReason::Starting { retry_ms };
+                let stop = starting.stop.clone();
+                session::refuse(connection, &reason, visitor, &starting.metrics, stop).await;
+            }
+            Err(error) => debug!(%error, "a connection ended before its upgrade"),
+        }
+    });
+    Ok(response)
+}
