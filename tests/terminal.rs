@@ -8,9 +8,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Raw, Server, soon};
-use futures_util::StreamExt as _;
+use common::{DEADLINE, Home, Login, Options, Outcome, PROJECT_TOKEN, Raw, Server, soon};
+use futures_util::{SinkExt as _, StreamExt as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
@@ -573,6 +574,34 @@ async fn a_send_that_was_in_vain_says_why() {
         "--client-msg-id c-1",
     ];
     outcome.failure(1, &words);
+}
+
+#[tokio::test]
+async fn a_large_message_may_take_long_to_leave() {
+    let server = Server::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let peer = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = accept_async(stream).await.unwrap();
+        // A small frame would have been given up by then.
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let ack = json!({"ack": frame["clientMsgId"], "msgId": 7, "sendAt": 0, "duplicate": false});
+        socket.send(Message::text(ack.to_string())).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    // More than the sockets' buffers hold.
+    let file = server.home.write("text", "x".repeat(8_000_000));
+    let mut command = client_at(&server, "send", "u1", &url);
+    command.args(["u2", "--timeout", "10m"]);
+    command.stdin(std::fs::File::open(file).unwrap());
+    let mut command = tokio::process::Command::from(command);
+    let sending = async { tokio::join!(command.kill_on_drop(true).output(), peer) };
+    let sent = tokio::time::timeout(6 * DEADLINE, sending).await;
+    let (output, ()) = sent.expect("it is sent in one go");
+    assert_eq!(output.unwrap().stdout, b"7\n");
 }
 
 #[tokio::test]

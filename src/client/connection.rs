@@ -24,8 +24,10 @@ use crate::net::client::{ConnectError, Stream, Trust, connect};
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
 /// After this long without a byte the server is pinged, and after twice as long it counts as gone.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long a frame may take to leave.
+/// How long a frame may take to leave, however small.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Of a larger one, this many bytes a second have to leave: who gives up on a slow line tries for ever.
+const WRITE_BYTES_A_SECOND: usize = 16 << 10;
 /// How long the server may take to answer a close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a close that came before writing failed is looked for.
@@ -182,7 +184,8 @@ impl Connection {
     }
 
     async fn write(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(WRITE_DEADLINE, self.socket.send(message)).await {
+        let more = Duration::from_secs((message.len() / WRITE_BYTES_A_SECOND) as u64);
+        match timeout(WRITE_DEADLINE + more, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.last_words().await.unwrap_or(Ended::lost(&error))),
             Err(_) => Err(Ended::Silent),
