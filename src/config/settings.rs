@@ -66,7 +66,7 @@ const SETTINGS: &[Setting] = settings! {
     connections_max "--connections-max" "RELAYBOX_CONNECTIONS_MAX" "N" "51000" false
         "Most connections of every kind; never more than the open-file limit allows";
     ping_interval "--ping-interval" "RELAYBOX_PING_INTERVAL" "DURATION" "25s" false
-        "Between two pings of an idle session; a peer that answers none for two is closed";
+        "Between two pings of an idle session; a peer that is silent for two after one, or for three after a message, is closed";
     outbox_bytes_max "--outbox-bytes-max" "RELAYBOX_OUTBOX_BYTES_MAX" "SIZE" "256KiB" false
         "Most bytes that wait for one slow reader; beyond it is served from the store";
     retention "--retention" "RELAYBOX_RETENTION" "[DOMAIN=]DURATION" "" true

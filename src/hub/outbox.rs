@@ -68,6 +68,8 @@ pub struct Delivery {
     pub id: MsgId,
     /// Bytes of its frame.
     pub bytes: u32,
+    /// Bytes of all frames up to its end.
+    pub end: u32,
 }
 
 /// What the session's task found in its outbox.
@@ -118,8 +120,8 @@ impl Outbox {
         }
         if state.live && state.frames.len() + frame.len() <= self.bytes_max {
             state.frames.extend_from_slice(frame);
-            let bytes = frame.len() as u32;
-            state.deliveries.push(Delivery { id, bytes });
+            let (bytes, end) = (frame.len() as u32, state.frames.len() as u32);
+            state.deliveries.push(Delivery { id, bytes, end });
             state.passed = id;
             state.wake();
             return true;

@@ -30,7 +30,6 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// TCP looks after a silent peer from here on, and gives up on one that does not answer.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +40,8 @@ pub struct NetOptions {
     pub head_timeout: Duration,
     /// Between requests; for carrying one out; and between two bytes of an answer that go out.
     pub idle_timeout: Duration,
+    /// How long TCP bears that a peer takes nothing; longer than a session does.
+    pub user_timeout: Duration,
 }
 
 impl Default for NetOptions {
@@ -49,6 +50,18 @@ impl Default for NetOptions {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            user_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl NetOptions {
+    /// The defaults, where sessions bear four such intervals of silence: TCP must not be the first to give up.
+    pub fn with_ping_interval(interval: Duration) -> Self {
+        let defaults = Self::default();
+        Self {
+            user_timeout: defaults.user_timeout.max(interval * 5),
+            ..defaults
         }
     }
 }
@@ -93,7 +106,7 @@ pub async fn serve(
         let Some(place) = places.enter(peer.ip(), tls.is_none()) else {
             continue;
         };
-        set_socket_options(&stream);
+        set_socket_options(&stream, options.user_timeout);
         let visit = Visit {
             peer,
             place,
@@ -193,14 +206,14 @@ async fn send_elsewhere(mut stream: TcpStream, stop: &CancellationToken) -> io::
 }
 
 /// What fails here fails only this optimisation, so it is not an error.
-fn set_socket_options(stream: &TcpStream) {
+fn set_socket_options(stream: &TcpStream, user_timeout: Duration) {
     use rustix::net::sockopt;
     // Without it a small write waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE);
     let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL);
-    let user_timeout_ms = u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    let user_timeout_ms = u32::try_from(user_timeout.as_millis()).unwrap_or(u32::MAX);
     let _ = sockopt::set_tcp_user_timeout(stream, user_timeout_ms);
 }
 
@@ -227,8 +240,13 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
         let stream = stream.unwrap();
         assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 0);
-        set_socket_options(&stream);
-        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
+        for (interval_s, timeout_s) in [(1, 120), (25, 125), (60, 300)] {
+            let interval = Duration::from_secs(interval_s);
+            let options = NetOptions::with_ping_interval(interval);
+            set_socket_options(&stream, options.user_timeout);
+            let timeout_ms = sockopt::tcp_user_timeout(&stream).unwrap();
+            assert_eq!(timeout_ms, timeout_s * 1000);
+        }
         assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEPALIVE_IDLE);
         assert!(sockopt::socket_keepalive(&stream).unwrap() && stream.nodelay().unwrap());
     }

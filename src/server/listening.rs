@@ -64,7 +64,7 @@ impl Ports {
                 port.listener,
                 tls,
                 router,
-                NetOptions::default(),
+                NetOptions::with_ping_interval(config.ping_interval),
                 places.clone(),
                 ground.tracker.clone(),
                 ground.stop.clone(),

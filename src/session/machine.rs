@@ -13,6 +13,7 @@
 //!   window of unconfirmed deliveries is full, nothing more is delivered: a slow reader costs one
 //!   chunk and one outbox, whatever its backlog.
 
+mod held;
 mod interface;
 mod pings;
 mod receipts;
@@ -22,7 +23,7 @@ pub use interface::{Action, Input, Now, Start, Window};
 
 use std::time::Duration;
 
-use crate::hub::{self, Taken};
+use crate::hub::{self, Delivery, Taken};
 use crate::model::{Mailbox, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
 use crate::protocol::close::CloseReason;
@@ -30,15 +31,13 @@ use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
 use crate::store::Backlog;
 use crate::websocket::{Violation, writer};
+use held::Held;
 use pings::Pings;
 use receipts::Receipts;
 use strikes::Strikes;
 
 /// How often a session says that its cursor is in use.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Receipts that may wait for their message; of more, a higher one covers the lowest.
-const HELD_MAX: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -60,14 +59,15 @@ pub struct Machine {
     receipts: Receipts,
     pings: Pings,
     strikes: Strikes,
-    /// The application's receipts for something that has yet to be delivered again, lowest first.
-    held: Vec<MsgId>,
+    held: Held,
     /// A read or a go-live is under way.
     asked: bool,
     /// The outbox is to take no more.
     falling: bool,
     /// Output is queued that has not left yet.
     writing: bool,
+    /// A Ping is among it.
+    ping_waits: bool,
     used_at: Duration,
 }
 
@@ -81,10 +81,11 @@ impl Machine {
             receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
             strikes: Strikes::default(),
-            held: Vec::new(),
+            held: Held::default(),
             asked: false,
             falling: false,
             writing: false,
+            ping_waits: false,
             used_at: Duration::ZERO,
             start,
         };
@@ -109,7 +110,10 @@ impl Machine {
 
     /// How long until [`Input::Tick`] is due.
     pub fn wake_in(&self, now: Now) -> Duration {
-        let until_ping = self.pings.wake_at().saturating_sub(now.elapsed);
+        let until_ping = self
+            .pings
+            .wake_at(self.receipts.owed())
+            .saturating_sub(now.elapsed);
         match self.start.token_expires_at_ms {
             None => until_ping,
             Some(at_ms) => until_ping.min(Duration::from_millis(at_ms.saturating_sub(now.wall_ms))),
@@ -143,14 +147,14 @@ impl Machine {
                 self.close(CloseReason::Violation { code, reason }, actions);
             }
             Input::Ended => self.end(Action::End, actions),
-            Input::Flushed => self.writing = false,
+            Input::Flushed => (self.writing, self.ping_waits) = (false, false),
             Input::Taken(taken) => self.taken(taken, now, queue, actions),
-            Input::Messages(messages) => self.messages(&messages, queue),
+            Input::Messages(messages) => self.messages(&messages, now, queue),
             Input::ReadFailed => self.close(CloseReason::Internal, actions),
             Input::Live(live) => self.live(live),
             Input::Token(None) => self.close(CloseReason::TokenRevoked, actions),
             Input::Token(Some(expires_at_ms)) => self.start.token_expires_at_ms = expires_at_ms,
-            Input::Tick => self.tick(now, queue, actions),
+            Input::Tick => self.tick(now, actions),
         }
         if self.state == State::Closed {
             return;
@@ -185,30 +189,17 @@ impl Machine {
             && self.position < id
             && id <= self.start.newest_at_login;
         if comes_again && id > self.receipts.cursor() {
-            self.hold(id);
+            self.held.push(id);
         } else {
             self.judge(id, now, queue, actions);
-        }
-    }
-
-    /// Each waits by itself: a wrong one must not take a right one with it.
-    fn hold(&mut self, id: MsgId) {
-        let at = self.held.partition_point(|held| *held <= id);
-        self.held.insert(at, id);
-        if self.held.len() > HELD_MAX {
-            self.held.remove(0);
         }
     }
 
     fn judge_held(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         let all = self.state == State::Live || !self.receipts.has_room(true);
         let upto = if all { MsgId::MAX } else { self.position };
-        let later = self.held.partition_point(|id| *id <= upto);
-        if later > 0 {
-            let later = self.held.split_off(later);
-            for id in std::mem::replace(&mut self.held, later) {
-                self.judge(id, now, queue, actions);
-            }
+        for id in self.held.take_through(upto) {
+            self.judge(id, now, queue, actions);
         }
     }
 
@@ -237,21 +228,13 @@ impl Machine {
         let mut over_rate = None;
         if let Some(output) = taken.output {
             self.writing |= !output.frames.is_empty();
-            if queue.is_empty() {
-                *queue = output.frames;
-            } else {
-                queue.extend_from_slice(&output.frames);
-            }
+            self.deliver(&output.deliveries, output.frames, now, queue);
             for error in &output.errors {
                 self.refuse(error, now, queue, actions);
                 self.writing = true;
                 if error.code == ErrorCode::RateLimited {
                     over_rate = self.strikes.note(now.elapsed).or(over_rate);
                 }
-            }
-            for delivery in &output.deliveries {
-                self.receipts.delivered(delivery.id, delivery.bytes);
-                self.position = delivery.id;
             }
             if output.behind {
                 self.state = State::CatchingUp;
@@ -271,7 +254,31 @@ impl Machine {
         }
     }
 
-    fn messages(&mut self, backlog: &Backlog, queue: &mut Vec<u8>) {
+    /// Queues what the outbox had, with Pings between the deliveries.
+    fn deliver(&mut self, deliveries: &[Delivery], frames: Vec<u8>, now: Now, queue: &mut Vec<u8>) {
+        let mut queued = 0;
+        for delivery in deliveries {
+            self.position = delivery.id;
+            self.receipts.delivered(delivery.id, delivery.bytes);
+            if self.delivery_due(now) {
+                let end = delivery.end as usize;
+                queue.extend_from_slice(&frames[queued..end]);
+                queued = end;
+                self.ping(now, queue);
+            }
+        }
+        if queue.is_empty() {
+            *queue = frames;
+        } else {
+            queue.extend_from_slice(&frames[queued..]);
+        }
+    }
+
+    fn delivery_due(&mut self, now: Now) -> bool {
+        self.pings.delivery_due(self.receipts.owed(), now.elapsed)
+    }
+
+    fn messages(&mut self, backlog: &Backlog, now: Now, queue: &mut Vec<u8>) {
         self.asked = false;
         self.seen = backlog.upto;
         let mut json = Vec::new();
@@ -285,6 +292,9 @@ impl Machine {
                 writer::text(queue, &json);
                 let bytes = queue.len() - queued_before;
                 self.receipts.delivered(message.id, bytes as u32);
+                if self.delivery_due(now) {
+                    self.ping(now, queue);
+                }
             }
         }
     }
@@ -302,9 +312,10 @@ impl Machine {
         if let Some(cursor) = self.receipts.moved(self.position) {
             self.confirm(cursor, now, actions);
         }
-        let unpinged = self.receipts.unpinged();
-        let full = unpinged > 0 && !self.has_room();
-        if self.pings.receipts_due(unpinged, now.elapsed) || full {
+        let owed = self.receipts.owed();
+        // Where the window ends, so does the distance to the next Ping.
+        let full = owed.unpinged > 0 && !self.has_room();
+        if full || self.pings.due(owed, now.elapsed) {
             self.ping(now, queue);
         }
         if self.state == State::Live && !self.falling && !self.has_room() {
@@ -316,7 +327,7 @@ impl Machine {
     /// Whether the window takes more deliveries. A receipt that waits must be able to come true:
     /// the session before this one may have gone a little further.
     fn has_room(&self) -> bool {
-        self.receipts.has_room(!self.held.is_empty())
+        self.receipts.has_room(self.held.len() > 0)
     }
 
     /// The next step of catching up, once all output has left.
@@ -337,11 +348,15 @@ impl Machine {
     }
 
     fn ping(&mut self, now: Now, queue: &mut Vec<u8>) {
-        writer::ping(queue, &self.receipts.ping());
-        self.pings.sent(now.elapsed);
+        self.pings.sent(self.receipts.owed(), now.elapsed);
+        // One that has yet to leave will do: they are not to pile up before a peer that takes nothing.
+        if !(self.ping_waits && self.receipts.is_asked()) {
+            writer::ping(queue, &self.receipts.ping());
+            self.ping_waits = true;
+        }
     }
 
-    fn tick(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self
             .start
             .token_expires_at_ms
@@ -354,9 +369,6 @@ impl Machine {
         }
         if now.elapsed >= self.used_at + USE_PAUSE {
             self.confirm(self.receipts.cursor(), now, actions);
-        }
-        if self.pings.life_due(now.elapsed) {
-            self.ping(now, queue);
         }
     }
 

@@ -341,10 +341,15 @@ impl Raw {
         }
     }
 
-    /// Reads up to the Ping of this message and answers it; the server has handled it then.
+    /// Reads up to the Ping of this message and answers it, and those before it, as no other comes while
+    /// one is under way; the server has handled it then.
     pub async fn confirm(&mut self, id: u64) {
+        if let Some(asked) = self.pings.last().cloned() {
+            self.pong(asked).await;
+        }
+        let answers = std::mem::replace(&mut self.answers, true);
         self.pinged(&id.to_string()).await;
-        self.pong(id.to_string()).await;
+        self.answers = answers;
         self.settle().await;
     }
 

@@ -29,7 +29,7 @@ impl World<'_> {
         if matches!(receipt, Receipt::All) {
             self.settle(device).await?;
         }
-        let session = self.sessions.get_mut(&device).expect("it was picked");
+        let (session, model) = self.parts(device);
         let auto = session.receipts == Receipts::Auto;
         let last = session.given.last().copied();
         let confirmed = match receipt {
@@ -37,7 +37,7 @@ impl World<'_> {
                 // Nothing asks for the receipt of what was confirmed before its Ping was due.
                 let pong = auto && last > session.confirmed;
                 if pong {
-                    session.read_last_ping().await?;
+                    session.read_last_ping(model).await?;
                 }
                 last.map(|last| (last, pong))
             }

@@ -237,12 +237,19 @@ impl Session {
         Ok(())
     }
 
-    /// Reads up to the Ping that asks for the last delivery.
-    pub async fn read_last_ping(&mut self) -> Outcome<Option<Id>> {
+    /// Reads up to the Ping that asks for the last delivery. One that is under way is answered, as no
+    /// other comes before.
+    pub async fn read_last_ping(&mut self, model: &mut Model) -> Outcome {
+        let mut answered = None;
         while self.pings.last() != self.last.as_ref() {
+            let asked = self.pings.last().copied();
+            if let Some(id) = asked.filter(|_| asked > answered) {
+                answered = asked;
+                self.confirm(model, id, true).await?;
+            }
             self.read_on().await?;
         }
-        Ok(self.last)
+        Ok(())
     }
 
     /// Reads to the end, and ends the connection.

@@ -21,14 +21,16 @@ mod clients;
 mod desk;
 mod ending;
 mod frames;
+mod pinging;
 mod session;
+mod slow;
 mod steps;
 mod store;
 mod watch;
 mod wire;
 mod world;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -140,8 +142,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn sessions_do_what_the_model_says() {
+/// Runs `case` with as many seeds as are asked for, or with the one that is.
+fn run_seeds(cases: u64, case: impl Fn(u64)) {
     // An orderly close sets a deadline; it is the world that says when it is over.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -149,10 +151,29 @@ fn sessions_do_what_the_model_says() {
     let runtime = runtime.expect("a runtime without threads");
     let _timers = runtime.enter();
     if let Some(seed) = number("RELAYBOX_TEST_SEED") {
-        return run_case(seed);
+        return case(seed);
     }
     let first = RandomState::new().hash_one("seed");
-    for case in 0..number("RELAYBOX_TEST_CASES").unwrap_or(CASES) {
-        run_case(first.wrapping_add(case));
+    for at in 0..number("RELAYBOX_TEST_CASES").unwrap_or(cases) {
+        case(first.wrapping_add(at));
     }
+}
+
+#[test]
+fn sessions_do_what_the_model_says() {
+    run_seeds(CASES, run_case);
+}
+
+#[test]
+fn a_client_that_works_slowly_gets_past_a_message_on_every_connection() {
+    run_seeds(CASES / 10, |seed| {
+        let random = |of: &str| {
+            let mut hasher = DefaultHasher::new();
+            (seed, of).hash(&mut hasher);
+            hasher.finish()
+        };
+        if let Err(why) = slow::run(random("settings"), random("client")) {
+            panic!("RELAYBOX_TEST_SEED={seed}: {why}");
+        }
+    });
 }

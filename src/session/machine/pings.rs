@@ -2,17 +2,27 @@
 //!
 //! A Ping asks for the receipt of deliveries, or for a sign of life from a peer that is silent.
 //! Anything that is heard from the peer answers it, as far as its life is concerned.
+//!
+//! Many libraries read only when their app asks for the next message: they come to a Ping once the app
+//! has worked on all that stands before it. So the first Ping stands directly behind the first delivery,
+//! and further ones at growing distance. Others answer only the first of several Pings that wait
+//! together: so there are few, and one that is not answered is repeated alone.
 
 use std::time::Duration;
 
-/// As many deliveries get a Ping at once.
-const RECEIPTS_MAX: usize = 32;
+use super::receipts::Owed;
 
-/// Between two Pings that ask for receipts, unless there are many to ask for.
-const RECEIPTS_PAUSE: Duration = Duration::from_millis(100);
+/// Most deliveries between two Pings.
+const DISTANCE_MAX: usize = 32;
 
-/// Intervals after an unanswered Ping at which its peer counts as dead.
-const INTERVALS_UNANSWERED: u32 = 2;
+/// From a Ping for receipts to the next, unless deliveries are at the distance for it.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Intervals after an unanswered Ping to a silent peer at which that counts as dead.
+const INTERVALS_SILENT: u32 = 2;
+
+/// The same after a Ping behind a delivery, which an app that works on it leaves unanswered meanwhile.
+const INTERVALS_AT_WORK: u32 = 3;
 
 /// The Pings of one session. Times are since its beginning.
 #[derive(Debug)]
@@ -23,8 +33,10 @@ pub(super) struct Pings {
     sent_at: Option<Duration>,
     /// The first Ping since the peer was heard.
     unanswered_since: Option<Duration>,
-    /// When the next Ping for receipts is to be sent.
-    receipts_at: Option<Duration>,
+    /// The last Ping that asked about a delivery which none had asked about.
+    asked_at: Option<Duration>,
+    /// After so many deliveries the next Ping follows at once.
+    distance: usize,
 }
 
 impl Pings {
@@ -35,7 +47,8 @@ impl Pings {
             heard_at: Duration::ZERO,
             sent_at: None,
             unanswered_since: None,
-            receipts_at: None,
+            asked_at: None,
+            distance: 1,
         }
     }
 
@@ -46,27 +59,27 @@ impl Pings {
     }
 
     /// A Ping leaves.
-    pub(super) fn sent(&mut self, now: Duration) {
+    pub(super) fn sent(&mut self, owed: Owed, now: Duration) {
         self.sent_at = Some(now);
         self.unanswered_since.get_or_insert(now);
-        self.receipts_at = None;
-    }
-
-    /// Whether a Ping for so many deliveries is due. The first goes out at once, with its delivery in
-    /// one write; those that follow closely wait for one another.
-    pub(super) fn receipts_due(&mut self, deliveries: usize, now: Duration) -> bool {
-        if deliveries == 0 {
-            self.receipts_at = None;
-            return false;
+        if owed.unpinged > 0 {
+            self.asked_at = Some(now);
+            self.distance = DISTANCE_MAX.min(self.distance * 2);
         }
-        let at = self.sent_at.map_or(now, |sent_at| sent_at + RECEIPTS_PAUSE);
-        self.receipts_at = Some(at);
-        deliveries >= RECEIPTS_MAX || at <= now
     }
 
-    /// Whether a Ping for a sign of life is due.
-    pub(super) fn life_due(&self, now: Duration) -> bool {
-        self.life_at() <= now
+    /// Whether a Ping is to follow the delivery that has just made `owed` what it is.
+    pub(super) fn delivery_due(&mut self, owed: Owed, now: Duration) -> bool {
+        if owed.unconfirmed == 1 && self.rest_at() <= now {
+            // A burst begins.
+            self.distance = 1;
+        }
+        owed.unpinged >= self.distance
+    }
+
+    /// Whether a Ping is due for what the last one has left out, or for a sign of life.
+    pub(super) fn due(&self, owed: Owed, now: Duration) -> bool {
+        self.due_at(owed) <= now
     }
 
     /// Whether the peer has answered nothing for too long.
@@ -75,20 +88,35 @@ impl Pings {
     }
 
     /// When to look again.
-    pub(super) fn wake_at(&self) -> Duration {
-        let others = [self.receipts_at, self.dead_at()];
-        others
-            .into_iter()
-            .flatten()
-            .fold(self.life_at(), Duration::min)
+    pub(super) fn wake_at(&self, owed: Owed) -> Duration {
+        let due_at = self.due_at(owed);
+        self.dead_at().map_or(due_at, |at| at.min(due_at))
     }
 
-    fn life_at(&self) -> Duration {
-        self.heard_at.max(self.sent_at.unwrap_or_default()) + self.interval
+    fn due_at(&self, owed: Owed) -> Duration {
+        let sent_at = self.sent_at.unwrap_or_default();
+        match owed {
+            Owed { unconfirmed: 0, .. } => self.heard_at.max(sent_at) + self.interval,
+            // None is under way.
+            Owed {
+                unconfirmed,
+                unpinged,
+            } if unconfirmed == unpinged => self.rest_at(),
+            // Again, whatever was heard: it may have been passed over for one before it.
+            _ => sent_at + self.interval,
+        }
+    }
+
+    fn rest_at(&self) -> Duration {
+        self.asked_at.map_or(Duration::ZERO, |at| at + PAUSE)
     }
 
     fn dead_at(&self) -> Option<Duration> {
         let since = self.unanswered_since?;
-        Some(since + self.interval * INTERVALS_UNANSWERED)
+        let intervals = match since >= self.heard_at + self.interval {
+            true => INTERVALS_SILENT,
+            false => INTERVALS_AT_WORK,
+        };
+        Some(since + self.interval * intervals)
     }
 }

@@ -22,6 +22,15 @@ struct Delivery {
     pinged: bool,
 }
 
+/// What Pings have to ask about: nothing where the application confirms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owed {
+    /// Deliveries that are not confirmed.
+    pub(super) unconfirmed: usize,
+    /// Those among them that no Ping has asked about.
+    pub(super) unpinged: usize,
+}
+
 /// A receipt for something that was not delivered here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotDelivered;
@@ -100,12 +109,22 @@ impl Receipts {
             || self.bytes >= bytes_max * times / parts
     }
 
-    /// How many deliveries wait for a Ping that asks for their receipt.
-    pub(super) fn unpinged(&self) -> usize {
-        match self.mode {
-            ReceiptMode::Auto => self.unpinged,
-            ReceiptMode::Manual => 0,
+    /// What Pings have to ask about.
+    pub(super) fn owed(&self) -> Owed {
+        let counts = match self.mode {
+            ReceiptMode::Auto => (self.unconfirmed.len(), self.unpinged),
+            ReceiptMode::Manual => (0, 0),
+        };
+        let (unconfirmed, unpinged) = counts;
+        Owed {
+            unconfirmed,
+            unpinged,
         }
+    }
+
+    /// Whether the last Ping stands behind all that was delivered.
+    pub(super) fn is_asked(&self) -> bool {
+        self.unpinged == 0
     }
 
     /// The payload of a Ping that leaves now: the last delivered `msgId`, or nothing where none was.
@@ -217,7 +236,7 @@ mod tests {
         receipts.pong(b"20");
         assert_eq!(receipts.moved(MsgId(30)), Some(MsgId(20)));
         assert_eq!(receipts.moved(MsgId(30)), None);
-        assert_eq!(receipts.unpinged(), 1);
+        assert_eq!(receipts.owed().unpinged, 1);
         assert_eq!(receipts.ping(), b"30");
         receipts.pong(b"30");
         assert_eq!(
@@ -230,7 +249,7 @@ mod tests {
     #[test]
     fn with_manual_receipts_a_pong_moves_nothing() {
         let mut receipts = receipts(ReceiptMode::Manual, &[10, 20]);
-        assert_eq!(receipts.unpinged(), 0);
+        assert_eq!(receipts.owed().unpinged, 0);
         assert_eq!(receipts.ping(), b"20");
         receipts.pong(b"20");
         assert_eq!(receipts.cursor(), MsgId(5));

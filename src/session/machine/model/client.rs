@@ -2,12 +2,36 @@
 
 use proptest::prop_assert;
 
-use super::Checked;
 use super::frames::{Frame, REFUSAL, message_id, parse};
 use super::wire::Wire;
+use super::{Checked, Failure};
 use crate::model::MsgId;
 
 const MASK: [u8; 4] = [0x5a, 0x11, 0xc3, 0x08];
+
+/// How much a client reads.
+#[derive(Clone, Copy)]
+pub(super) enum Amount {
+    /// Up to so many bytes, and all frames in them.
+    Bytes(usize),
+    /// Up to the next message and no further, as many libraries do when their app asks for one: they
+    /// answer each Ping that they come to.
+    Message,
+}
+
+impl Amount {
+    pub(super) const ALL: Self = Self::Bytes(usize::MAX);
+}
+
+/// What a frame was.
+enum Taken {
+    Message,
+    Ping,
+    Other,
+}
+
+/// Bytes that a library reads at once while its app waits for a message.
+const PIECE: usize = 16;
 
 pub(super) struct Client {
     pub(super) wire: Wire,
@@ -44,40 +68,75 @@ impl Client {
         }
     }
 
-    /// Reads up to so many bytes; `check` is asked about each delivery.
+    /// Reads so much; `check` is asked about each delivery.
     pub(super) fn read(
         &mut self,
-        bytes_max: usize,
+        amount: Amount,
         mut check: impl FnMut(&str, MsgId) -> Checked,
     ) -> Checked {
         self.wire.write(&mut self.output);
-        self.input
-            .extend(self.wire.read(bytes_max).unwrap_or_default());
-        let input = std::mem::take(&mut self.input);
-        let mut rest = &input[..];
-        while let Some((frame, length)) = parse(rest).map_err(super::fail)? {
-            rest = &rest[length..];
-            match frame {
-                Frame::Ping(payload) => self.pings.push(payload.to_vec()),
-                Frame::Close(code) => self.closed = Some(code),
-                Frame::Text("pong") => {}
-                Frame::Text(text) => {
-                    if let Some(id) = message_id(text) {
-                        check(text, id)?;
-                        self.ids.push(id);
-                    } else {
-                        prop_assert!(text.ends_with(REFUSAL), "{text}");
-                        self.errors += 1;
-                    }
-                }
+        match amount {
+            Amount::Bytes(max) => {
+                self.fetch(max);
+                while self.take_frame(&mut check)?.is_some() {}
             }
+            Amount::Message => loop {
+                match self.take_frame(&mut check)? {
+                    Some(Taken::Message) => break,
+                    Some(Taken::Ping) => self.pong_next(),
+                    Some(Taken::Other) => {}
+                    None if self.fetch(PIECE) => {}
+                    None => break,
+                }
+            },
         }
-        self.input = rest.to_vec();
         if self.closed.is_some() && !self.wire.is_cut() {
             self.send(0x88, &1000_u16.to_be_bytes());
             self.wire.cut(usize::MAX, usize::MAX);
         }
         Ok(())
+    }
+
+    /// Reads up to so many bytes; whether there were any.
+    fn fetch(&mut self, bytes_max: usize) -> bool {
+        let bytes = self.wire.read(bytes_max).unwrap_or_default();
+        self.input.extend_from_slice(&bytes);
+        !bytes.is_empty()
+    }
+
+    /// Takes the first frame of what was read.
+    fn take_frame(
+        &mut self,
+        check: &mut impl FnMut(&str, MsgId) -> Checked,
+    ) -> Result<Option<Taken>, Failure> {
+        let Some((frame, length)) = parse(&self.input).map_err(super::fail)? else {
+            return Ok(None);
+        };
+        let taken = match frame {
+            Frame::Ping(payload) => {
+                self.pings.push(payload.to_vec());
+                Taken::Ping
+            }
+            Frame::Close(code) => {
+                self.closed = Some(code);
+                Taken::Other
+            }
+            Frame::Text("pong") => Taken::Other,
+            Frame::Text(text) => match message_id(text) {
+                Some(id) => {
+                    check(text, id)?;
+                    self.ids.push(id);
+                    Taken::Message
+                }
+                None => {
+                    prop_assert!(text.ends_with(REFUSAL), "{text}");
+                    self.errors += 1;
+                    Taken::Other
+                }
+            },
+        };
+        self.input.drain(..length);
+        Ok(Some(taken))
     }
 
     fn send(&mut self, first: u8, payload: &[u8]) {
@@ -111,6 +170,12 @@ impl Client {
             self.answered = self.pings.len() - 1;
             self.pong_next();
         }
+    }
+
+    /// Answers the first Ping that was not answered and none of the others, as some libraries do.
+    pub(super) fn pong_first(&mut self) {
+        self.pong_next();
+        self.answered = self.pings.len();
     }
 
     /// Answers the first Ping that was not answered.

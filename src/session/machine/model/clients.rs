@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Checked;
+use super::client::Amount;
 use super::desk::Shared;
 use super::session::Session;
 use super::steps::{Pong, Receipt, Step};
@@ -63,7 +64,7 @@ impl World {
             .map(|_| ())
     }
 
-    pub(super) fn read(&mut self, device: usize, bytes: usize) -> Checked {
+    pub(super) fn read(&mut self, device: usize, amount: Amount) -> Checked {
         let found = self
             .sessions
             .iter_mut()
@@ -71,10 +72,21 @@ impl World {
             .find(|session| session.desk.device == device);
         let received = &mut self.devices[device].received;
         found.map_or(Ok(()), |session| {
-            session.read(bytes, |id| {
+            session.read(amount, |id| {
                 received.insert(id);
             })
         })
+    }
+
+    /// The client takes one message after another, and works on each.
+    pub(super) fn take(&mut self, device: usize, count: usize, work_ms: u64) -> Checked {
+        for _ in 0..count {
+            self.store_answers()?;
+            self.run()?;
+            self.read(device, Amount::Message)?;
+            self.pass(work_ms)?;
+        }
+        Ok(())
     }
 
     /// For a while the client reads and confirms all, and the store answers.
@@ -82,7 +94,7 @@ impl World {
         for _ in 0..HONEST_ROUNDS {
             self.store_answers()?;
             self.run()?;
-            self.read(device, usize::MAX)?;
+            self.read(device, Amount::ALL)?;
             if let Some(session) = self.session(device) {
                 session.client.answer(session.watch.facts.manual);
             }
@@ -99,6 +111,7 @@ impl World {
         match which {
             Pong::Latest => client.pong_latest(),
             Pong::Next => client.pong_next(),
+            Pong::First => client.pong_first(),
             Pong::All => {
                 while client.owes_pong() {
                     client.pong_next();

@@ -2,6 +2,7 @@
 
 use proptest::{prop_assert, prop_assert_eq};
 
+use super::client::Amount;
 use super::session::Session;
 use super::steps::After;
 use super::store::DEVICES;
@@ -27,7 +28,7 @@ impl World {
             }
         }
         self.sessions.iter().try_for_each(Session::check_quiet)?;
-        for _ in 0..rounds {
+        for round in 0..rounds {
             self.read_all(true)?;
             if self.sessions.iter().any(Session::is_busy) {
                 continue;
@@ -35,7 +36,9 @@ impl World {
             if self.sessions.iter().all(Session::is_level) {
                 break;
             }
-            self.pass(100)?;
+            // A Ping that was passed over is repeated after an interval.
+            let pause_ms = [100, self.settings.interval_ms];
+            self.pass(pause_ms[round % 2])?;
         }
         self.draining = false;
         self.run()?;
@@ -47,7 +50,7 @@ impl World {
         self.run()?;
         for session in &mut self.sessions {
             let received = &mut self.devices[session.desk.device].received;
-            session.read(usize::MAX, |id| {
+            session.read(Amount::ALL, |id| {
                 received.insert(id);
             })?;
             if confirming {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use proptest::{prop_assert, prop_assert_eq};
 use tokio_util::sync::CancellationToken;
 
-use super::client::Client;
+use super::client::{Amount, Client};
 use super::desk::{Desk, ManualTimer};
 use super::frames::check_message;
 use super::watch::Watch;
@@ -214,7 +214,7 @@ impl Session {
         let timer = pin!(ManualTimer { now_ms, timer_ms });
         let polled = conversation.poll_input(&mut cx, connection, timer);
         if self.client.wire.take_life() {
-            self.watch.alive(now_ms);
+            self.watch.pinging.alive(now_ms);
             self.deaf = false;
         }
         self.deaf |= self.desk.shared.borrow().busy;
@@ -300,7 +300,7 @@ impl Session {
                 4409 => causes.replaced,
                 4401 => causes.revoked || expired,
                 1001 => causes.stopped,
-                1011 => causes.read_failed || self.watch.is_dead(now_ms),
+                1011 => causes.read_failed || self.watch.pinging.is_dead(now_ms),
                 _ => false,
             },
         };
@@ -314,6 +314,9 @@ impl Session {
             return Ok(());
         };
         let shared = self.desk.shared.borrow();
+        if connection.queued_bytes() == 0 && !self.client.wire.is_blocked() {
+            self.watch.pinging.all_left(shared.now_ms);
+        }
         self.watch.check_time(shared.now_ms, self.deaf)?;
         let Settings {
             outbox_bytes_max, ..
@@ -342,7 +345,7 @@ impl Session {
     }
 
     /// The client reads; `got` is told of each delivery.
-    pub(super) fn read(&mut self, bytes_max: usize, mut got: impl FnMut(MsgId)) -> Checked {
+    pub(super) fn read(&mut self, amount: Amount, mut got: impl FnMut(MsgId)) -> Checked {
         let Self {
             client,
             watch,
@@ -351,7 +354,7 @@ impl Session {
         } = self;
         let store = &desk.shared.borrow().store;
         let mut at = client.ids.len();
-        client.read(bytes_max, |text, id| {
+        client.read(amount, |text, id| {
             prop_assert_eq!(Some(id), watch.delivered(at), "the client's next delivery");
             at += 1;
             check_message(text, id, &watch.facts, store)?;

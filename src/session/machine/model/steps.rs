@@ -40,6 +40,12 @@ pub(super) enum Step {
         device: usize,
         bytes: usize,
     },
+    /// The client asks its library for so many messages, one by one, and works on each for a while.
+    Take {
+        device: usize,
+        count: usize,
+        work_ms: u64,
+    },
     Stall {
         device: usize,
         on: bool,
@@ -120,6 +126,8 @@ pub(super) enum Reach {
 pub(super) enum Pong {
     Latest,
     Next,
+    /// The first one that waits, and none of the others.
+    First,
     All,
     /// A delivery, whether or not a Ping has asked for it.
     Delivery(usize),
@@ -140,16 +148,16 @@ pub(super) enum Receipt {
 }
 
 /// Random bits that are used up from below.
-struct Bits(u64);
+pub(super) struct Bits(pub(super) u64);
 
 impl Bits {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         let value = self.0 % bound;
         self.0 /= bound;
         value
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 
@@ -157,7 +165,7 @@ impl Bits {
         self.below(count) == 0
     }
 
-    fn size(&mut self, bound: u64) -> usize {
+    pub(super) fn size(&mut self, bound: u64) -> usize {
         self.below(bound) as usize
     }
 }
@@ -176,7 +184,12 @@ pub(super) fn step(random: u64) -> (Step, bool) {
             bytes: bits.pick(&[1, 30, 200, 1000, 1_000_000]),
         },
         30..34 => Step::Honest { device },
-        34..46 => Step::Pong {
+        34..37 => Step::Take {
+            device,
+            count: bits.pick(&[1, 2, 5]),
+            work_ms: bits.pick(&[0, 100, 900, 20_000, 60_000]),
+        },
+        37..46 => Step::Pong {
             device,
             which: pong(&mut bits),
         },
@@ -282,6 +295,7 @@ fn pong(bits: &mut Bits) -> Pong {
         Pong::Latest,
         Pong::Latest,
         Pong::Next,
+        Pong::First,
         Pong::All,
         delivery,
         junk,

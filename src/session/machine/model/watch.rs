@@ -7,21 +7,14 @@ use proptest::prelude::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::frames::{Frame, message_id, parse};
+use super::pinging::{Counts, Pinging};
 use super::store::Store;
 use super::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, fail};
 use crate::model::MsgId;
 
-/// A Ping follows a delivery within this time (PROTOCOL.md section 4).
-const PING_WITHIN_MS: u64 = 1000;
-
-/// Pings for receipts keep this distance, unless there are many receipts to ask for.
-const PING_PAUSE_MS: u64 = 100;
-const PING_AT_ONCE: usize = 32;
-
 struct Delivered {
     id: MsgId,
     bytes: usize,
-    at_ms: u64,
 }
 
 pub(super) struct Watch {
@@ -39,16 +32,13 @@ pub(super) struct Watch {
     /// A receipt came that may have to wait; the window may then be twice as large.
     stretched: bool,
     pinged: BTreeSet<MsgId>,
-    last_ping: Option<(u64, usize)>,
+    pub(super) pinging: Pinging,
     errors: usize,
     /// Errors that are due at once, those that may take until the session is level, and those that
     /// may or may not come.
     errors_now: usize,
     errors_later: usize,
     errors_maybe: usize,
-    life_ms: u64,
-    /// The first Ping since the last sign of life.
-    unanswered_ms: Option<u64>,
 }
 
 impl Watch {
@@ -62,13 +52,11 @@ impl Watch {
             doubtful: Vec::new(),
             stretched: false,
             pinged: BTreeSet::new(),
-            last_ping: None,
+            pinging: Pinging::new(&facts),
             errors: 0,
             errors_now: 0,
             errors_later: 0,
             errors_maybe: 0,
-            life_ms: facts.began_ms,
-            unanswered_ms: None,
             facts,
         }
     }
@@ -82,11 +70,6 @@ impl Watch {
         self.delivered
             .last()
             .map_or(self.facts.after, |delivered| delivered.id)
-    }
-
-    pub(super) fn alive(&mut self, now_ms: u64) {
-        self.life_ms = now_ms;
-        self.unanswered_ms = None;
     }
 
     /// A Pong counts if a Ping with its payload was sent.
@@ -199,6 +182,9 @@ impl Watch {
             let Some((frame, length)) = parse(bytes).map_err(fail)? else {
                 return Err(fail("half a frame is queued".into()));
             };
+            if !matches!(frame, Frame::Ping(_)) {
+                self.pinging.check_not_due()?;
+            }
             match frame {
                 Frame::Ping(payload) => self.ping(payload, now_ms)?,
                 Frame::Text("pong") => {}
@@ -210,20 +196,22 @@ impl Watch {
             }
             bytes = &bytes[length..];
         }
+        self.pinging.check_not_due()?;
         let batch = &self.delivered[delivered_before..];
         prop_assert!(had_room || batch.is_empty(), "deliveries beyond the window");
         self.check_batch(batch)
     }
 
-    fn deliver(&mut self, id: MsgId, bytes: usize, at_ms: u64, store: &Store) -> Checked {
+    fn deliver(&mut self, id: MsgId, bytes: usize, now_ms: u64, store: &Store) -> Checked {
         let next = store.next_due(self.facts.device, self.position());
         let next = next.map(|message| message.id);
         // What was on its way when it was erased may still come.
         let erased = id > self.position() && store.is_erased(self.facts.device, id);
         prop_assert!(Some(id) == next || erased, "{id}, and not {next:?}");
         prop_assert!((FRAME_BYTES_MIN..FRAME_BYTES_MAX + CONTENT_BYTES_MAX).contains(&bytes));
-        self.delivered.push(Delivered { id, bytes, at_ms });
+        self.delivered.push(Delivered { id, bytes });
         self.unconfirmed_bytes += bytes;
+        self.pinging.delivered(self.counts(), now_ms);
         if self.claims.contains(&id) {
             self.confirm(id);
         }
@@ -232,26 +220,21 @@ impl Watch {
     }
 
     fn ping(&mut self, payload: &[u8], now_ms: u64) -> Checked {
-        let interval_ms = self.facts.settings.interval_ms;
         let last = self.delivered.last().map(|delivered| delivered.id);
         let expected = last.map_or_else(String::new, |id| id.to_string());
         prop_assert_eq!(payload, expected.as_bytes(), "the payload of a Ping");
-        let (ago_ms, deliveries) = match self.last_ping {
-            None => (now_ms - self.facts.began_ms, self.delivered.len()),
-            Some((at_ms, delivered)) => (now_ms - at_ms, self.delivered.len() - delivered),
-        };
-        let full = self.fills(1, 2);
-        let first = self.last_ping.is_none() && deliveries > 0;
-        let for_receipts = ago_ms >= PING_PAUSE_MS || deliveries >= PING_AT_ONCE || full || first;
-        let asked = !self.facts.manual && deliveries > 0 && for_receipts;
-        prop_assert!(
-            asked || ago_ms >= interval_ms,
-            "a Ping {ago_ms} ms and {deliveries} deliveries after the last"
-        );
         self.pinged.extend(last);
-        self.last_ping = Some((now_ms, self.delivered.len()));
-        self.unanswered_ms.get_or_insert(now_ms);
-        Ok(())
+        let counts = self.counts();
+        self.pinging.ping(counts, now_ms)
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            delivered: self.delivered.len(),
+            confirmed: self.confirmed,
+            full: self.fills(1, 2),
+            unsure: self.stretched,
+        }
     }
 
     /// Whether unconfirmed deliveries fill `times / parts` of the window.
@@ -315,30 +298,7 @@ impl Watch {
 
     /// Nothing more happens before time passes. `deaf`: the session may have counted this as life.
     pub(super) fn check_time(&self, now_ms: u64, deaf: bool) -> Checked {
-        let interval_ms = self.facts.settings.interval_ms;
-        let pinged = self.last_ping.map_or(0, |(_, delivered)| delivered);
-        let oldest = self.delivered.get(pinged.max(self.confirmed));
-        prop_assert!(
-            self.facts.manual
-                || oldest.is_none_or(|oldest| now_ms <= oldest.at_ms + PING_WITHIN_MS),
-            "no Ping for a delivery for a second"
-        );
-        let last_ping_ms = self.last_ping.map_or(0, |(at_ms, _)| at_ms);
-        // A part of a frame is taken for a sign of life when the next input comes.
-        let ping_ms = self.life_ms.max(last_ping_ms) + 2 * interval_ms;
-        prop_assert!(deaf || now_ms < ping_ms, "no Ping to a silent peer");
-        prop_assert!(
-            deaf || !self.is_dead(now_ms),
-            "a dead peer's session goes on"
-        );
-        Ok(())
-    }
-
-    /// Whether a Ping has had no answer for two intervals.
-    pub(super) fn is_dead(&self, now_ms: u64) -> bool {
-        let interval_ms = self.facts.settings.interval_ms;
-        self.unanswered_ms
-            .is_some_and(|at_ms| now_ms >= at_ms + 2 * interval_ms)
+        self.pinging.check_time(self.counts(), now_ms, deaf)
     }
 
     /// The store has answered all, and the client has read all, but confirmed nothing more: the window

@@ -116,6 +116,11 @@ impl Wire {
         self.state().cut
     }
 
+    /// Whether what the server writes, or has written, cannot leave.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state().blocked
+    }
+
     /// Whether there was a sign of life since this was asked last.
     pub(super) fn take_life(&self) -> bool {
         std::mem::take(&mut self.state().life)

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::client::Client;
+use super::client::{Amount, Client};
 use super::clients::{FUTURE, Known, disturb};
 use super::desk::{Desk, Shared};
 use super::session::{Login, Session};
@@ -97,7 +97,12 @@ impl World {
             }
             Step::Publish => self.publish(),
             Step::Erase { mailbox, kept } => self.erase(mailbox, kept),
-            Step::Read { device, bytes } => self.read(device, bytes)?,
+            Step::Read { device, bytes } => self.read(device, Amount::Bytes(bytes))?,
+            Step::Take {
+                device,
+                count,
+                work_ms,
+            } => self.take(device, count, work_ms)?,
             Step::Honest { device } => self.honest(device)?,
             Step::Pong { device, which } => self.pong(device, which),
             Step::Received { device, which } => self.received(device, which),
@@ -141,7 +146,7 @@ impl World {
             session.run(&known.received)?;
             if session.is_gone() {
                 let received = &mut known.received;
-                session.read(usize::MAX, |id| {
+                session.read(Amount::ALL, |id| {
                     received.insert(id);
                 })?;
             }
@@ -166,7 +171,7 @@ impl World {
         Ok(())
     }
 
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         mailbox: usize,
         only: Option<usize>,

@@ -1,6 +1,7 @@
 //! What the machine does: helpers for its tests, and those that are about a session as a whole.
 
 mod catching_up;
+mod pings;
 
 use std::time::Duration;
 
@@ -11,9 +12,6 @@ use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
 
 const INTERVAL: Duration = Duration::from_secs(25);
-
-/// An empty Ping, 0x89 0x00, as lossy text.
-const PING: &str = "\u{fffd}\0";
 
 struct Harness {
     machine: Machine,
@@ -60,13 +58,14 @@ fn all_read(upto: u64) -> Input {
 
 /// Output of the outbox: these deliveries in one frame each, and the news of being behind.
 fn output(ids: &[u64], behind: bool) -> Input {
-    let delivery = |id: &u64| Delivery {
+    let delivery = |(id, end): (&u64, u32)| Delivery {
         id: MsgId(*id),
         bytes: 1,
+        end,
     };
     let output = Output {
         frames: vec![b'.'; ids.len()],
-        deliveries: ids.iter().map(delivery).collect(),
+        deliveries: ids.iter().zip(1..).map(delivery).collect(),
         behind,
         ..Output::default()
     };
@@ -164,33 +163,6 @@ fn only_a_receipt_moves_the_cursor() {
 }
 
 #[test]
-fn pings_for_receipts_are_few() {
-    let mut session = Harness::live();
-    assert!(session.put(output(&[30], false)).0.ends_with("30"));
-    session.put(Input::Flushed);
-    assert_eq!(session.put(output(&[31, 32], false)).0, "..");
-    session.put(Input::Flushed);
-    assert_eq!(
-        session.machine.wake_in(session.now),
-        Duration::from_millis(100)
-    );
-    assert_eq!(session.pong("32"), [], "it was not asked for");
-    let (queue, _) = session.wait(Duration::from_millis(100));
-    assert!(queue.ends_with("32"), "{queue}");
-    session.put(Input::Flushed);
-    let many: Vec<u64> = (40..72).collect();
-    assert!(session.put(output(&many, false)).0.ends_with("71"));
-    session.put(Input::Flushed);
-    // Who answers only the latest Ping confirms everything before it.
-    assert_eq!(session.pong("71"), [Action::Confirm(MsgId(71))]);
-    session.put(Input::Heard);
-    assert!(
-        session.wait(INTERVAL).0.ends_with("71"),
-        "a later Ping must not take the place of an earlier one"
-    );
-}
-
-#[test]
 fn the_applications_receipts_count_and_wrong_ones_are_refused() {
     let mut session = Harness::live_with(ReceiptMode::Manual);
     assert_eq!(session.put(output(&[30, 31, 32], false)).0, "...");
@@ -240,7 +212,7 @@ fn a_wrong_receipt_takes_no_right_one_with_it() {
     }
     let (mut session, _) = Harness::new(None);
     (0..100).for_each(|_| drop(session.received(14)));
-    assert_eq!(session.machine.held.len(), HELD_MAX);
+    assert_eq!(session.machine.held.len(), held::HELD_MAX);
 }
 
 #[test]
@@ -282,26 +254,6 @@ fn refused_frames_are_answered_and_good_ones_carried_out() {
 }
 
 #[test]
-fn silence_is_pinged_twice_and_then_ends_the_session() {
-    let mut session = Harness::live();
-    assert_eq!(session.machine.wake_in(session.now), INTERVAL);
-    assert_eq!(session.wait(INTERVAL).0, PING);
-    assert_eq!(session.machine.wake_in(session.now), INTERVAL);
-    session.put(Input::Heard);
-    assert_eq!(session.wait(INTERVAL).0, PING, "it lives: from the start");
-    assert_eq!(session.wait(INTERVAL).0, PING);
-    assert_eq!(
-        session.wait(INTERVAL).1,
-        [Action::Close(CloseReason::PingTimeout)]
-    );
-    assert_eq!(
-        session.put(Input::Text("ping".into())),
-        (String::new(), vec![]),
-        "it is over"
-    );
-}
-
-#[test]
 fn a_token_ends_at_its_time_or_when_it_is_revoked() {
     let (mut session, _) = Harness::new(Some(3_000));
     assert_eq!(session.machine.wake_in(session.now), Duration::from_secs(2));
@@ -322,17 +274,6 @@ fn a_token_ends_at_its_time_or_when_it_is_revoked() {
     assert_eq!(
         session.put(Input::Token(None)).1,
         [Action::Close(CloseReason::TokenRevoked)]
-    );
-}
-
-#[test]
-fn a_peer_that_answers_no_ping_for_receipts_is_dead_as_well() {
-    let mut session = Harness::live();
-    session.put(output(&[30], false));
-    assert!(session.wait(INTERVAL).0.ends_with("30"));
-    assert_eq!(
-        session.wait(INTERVAL).1,
-        [Action::Close(CloseReason::PingTimeout)]
     );
 }
 

@@ -1,0 +1,94 @@
+//! Clients whose app takes its time for each message: however long, within the three intervals that it
+//! has, every connection gets past one at least, and in the end all is confirmed.
+
+use proptest::{prop_assert, prop_assert_eq};
+
+use super::client::Amount;
+use super::steps::{self, After, Bits, Reach};
+use super::store::DEVICES;
+use super::world::World;
+use super::{Checked, Settings, fail};
+
+/// Most messages of a case.
+const MESSAGES_MAX: u64 = 40;
+
+/// Most turns of a case: far more than any needs.
+const TURNS_MAX: usize = 2000;
+
+#[derive(Debug, Clone, Copy)]
+enum Library {
+    /// Reads up to the next message and no further when its app asks, and answers each Ping that it
+    /// comes to.
+    WhenAsked,
+    /// Reads all that there is, hands it to its app, and then answers the first Ping of those alone.
+    FirstPing,
+}
+
+/// A device with a backlog, to which more may come, logs in again and again.
+pub(super) fn run(settings: u64, random: u64) -> Checked {
+    let mut bits = Bits(random);
+    let library = bits.pick(&[Library::WhenAsked, Library::FirstPing]);
+    let settings = steps::settings(settings);
+    let settings = Settings {
+        store_at_once: true,
+        // Room for what the app works on, and the Ping behind it.
+        to_client_bytes: settings.to_client_bytes.max(1000),
+        to_server_bytes: 1000,
+        ..settings
+    };
+    let work_ms = 100 + bits.below(3 * settings.interval_ms - 101);
+    let (backlog, mut live) = (1 + bits.size(MESSAGES_MAX), bits.size(MESSAGES_MAX));
+    let mut world = World::new(settings);
+    let commit = |world: &mut World, count| world.commit(0, None, count, 50, Reach::Published);
+    // From now on the device is known, and what comes is due to it.
+    (0..DEVICES.len()).for_each(|device| world.login(device, false, After::Cursor, None));
+    world.begin()?;
+    world.restart(0)?;
+    commit(&mut world, backlog);
+    let got = |world: &mut World| world.session(0).map_or(0, |s| s.client.ids.len());
+    let mut before = None;
+    for _ in 0..TURNS_MAX {
+        let (cursor, last) = {
+            let store = &world.shared.borrow().store;
+            (store.cursor(0), store.last)
+        };
+        if cursor == last && live == 0 {
+            return Ok(());
+        }
+        if !world.session(0).is_some_and(|session| session.is_open()) {
+            let stuck = before.is_some_and(|before| cursor <= before);
+            prop_assert!(
+                !stuck,
+                "no progress at {work_ms} ms, {library:?}, {settings:?}"
+            );
+            before = Some(cursor);
+            world.login(0, false, After::Cursor, None);
+            world.begin()?;
+        }
+        if live > 0 {
+            live -= 1;
+            commit(&mut world, 1);
+        }
+        world.run()?;
+        let had = got(&mut world);
+        let idle_ms = match library {
+            Library::WhenAsked => {
+                world.read(0, Amount::Message)?;
+                100
+            }
+            Library::FirstPing => {
+                world.read(0, Amount::ALL)?;
+                settings.interval_ms
+            }
+        };
+        let worked = got(&mut world) > had;
+        world.pass(if worked { work_ms } else { idle_ms })?;
+        if let (Library::FirstPing, Some(session)) = (library, world.session(0)) {
+            session.client.pong_first();
+        }
+        world.run()?;
+    }
+    let store = &world.shared.borrow().store;
+    prop_assert_eq!(store.cursor(0), store.last, "{:?}", library);
+    Err(fail(format!("messages were not sent: {live}")))
+}
