@@ -41,7 +41,7 @@ async fn assert_kept(server: &Server, acked: &BTreeMap<u64, u64>) {
 #[tokio::test]
 async fn a_full_disk_refuses_sends_loses_nothing_and_is_recovered_from() {
     let home = Arc::new(Home::new());
-    let Some(disk) = SmallDisk::mount(&home.data(), 120) else {
+    let Some(disk) = SmallDisk::mount(&home.data(), 48) else {
         return;
     };
     // The server goes before the disk that it stands on, and that before the home.

@@ -42,6 +42,8 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     /// Bytes that this user may still write to the file system of `dir`; none where no file more
     /// can be made there.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// All bytes of the disk that a directory is on, free or not.
+    fn disk_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// Operations on one open file.
@@ -278,6 +280,11 @@ impl FileSystem for RealFileSystem {
             return Ok(0);
         }
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let status = rustix::fs::statvfs(dir)?;
+        Ok(status.f_blocks.saturating_mul(status.f_frsize))
     }
 }
 

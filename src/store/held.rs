@@ -108,6 +108,10 @@ impl FileSystem for HeldFileSystem {
         self.hold.check()?;
         self.inner.free_bytes(dir)
     }
+
+    fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.inner.disk_bytes(dir)
+    }
 }
 
 impl JournalFile for HeldFile {

@@ -23,7 +23,7 @@ use super::journal::{
 };
 use super::layout::{self, io_error};
 use super::opening::{Opening, Work};
-use super::reserve::{OPEN_BYTES, Reserve, ReservingFileSystem};
+use super::reserve::{self, OPEN_BYTES, Reserve, ReservingFileSystem};
 use super::room::checkpoint_bytes;
 use crate::clock::Clock;
 use crate::model::MsgId;
@@ -55,7 +55,10 @@ pub(super) fn open(
     let journal = dir.join(layout::JOURNAL);
     let opening = options.opening.as_ref();
     let held = Arc::new(HeldFileSystem::new(files.clone(), hold.clone()));
-    let reserve = Arc::new(Reserve::new(held, dir, options.segment_bytes));
+    // Where that cannot be told, the disk is taken for a large one.
+    let disk_bytes = held.disk_bytes(dir).unwrap_or(u64::MAX);
+    let segment_bytes = reserve::segment_bytes(disk_bytes, options.segment_bytes);
+    let reserve = Arc::new(Reserve::new(held, dir, disk_bytes, segment_bytes));
     let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
     // Also for the index, whose files are not opened by these operations.
     let mut lent = vec![reserve.lend(OPEN_BYTES)];
@@ -169,7 +172,7 @@ pub(super) fn open(
     }
     let start = WriterStart {
         dir: journal.clone(),
-        segment_bytes: options.segment_bytes,
+        segment_bytes,
         end: end.position,
         is_marked: end.is_marked,
         open: end.open,

@@ -22,6 +22,10 @@ const PARTS: u32 = 32;
 /// and its part of the space: that of a segment, which is made anew beside the old one, and so
 /// much for the rest.
 const REST_BYTES: u64 = 8 << 20;
+/// On a small disk a segment, and with it what is kept back, is smaller: these parts of the disk at most.
+const SEGMENT_DISK_PART: u64 = 8;
+const RESERVE_DISK_PART: u64 = 4;
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// What is needed much of leaves so many parts for what needs little.
 const LEFT_PARTS: u32 = 8;
 /// Space that an index may need to be opened.
@@ -30,6 +34,11 @@ pub(super) const OPEN_BYTES: u64 = 2 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Where space cannot be reserved, it is written at once so many bytes.
 const WRITTEN_BYTES: usize = 64 << 10;
+
+/// How large a segment becomes at most on a disk of so many bytes, where `segment_bytes` is set.
+pub(super) fn segment_bytes(disk_bytes: u64, segment_bytes: u64) -> u64 {
+    segment_bytes.min((disk_bytes / SEGMENT_DISK_PART).max(SEGMENT_BYTES_MIN))
+}
 
 /// What is kept back of the disk.
 pub(super) struct Reserve {
@@ -73,18 +82,23 @@ impl fmt::Debug for Reserve {
 }
 
 impl Reserve {
-    /// That of a data directory, whose file operations are `files`. It may be there from before,
-    /// or parts of it.
-    pub(super) fn new(files: Arc<dyn FileSystem>, dir: &Path, segment_bytes: u64) -> Self {
-        let dir = dir.join(RESERVE);
+    /// That of a data directory on a disk of so many bytes, whose file operations are `files`. It may be
+    /// there from before, or parts of it.
+    pub(super) fn new(
+        files: Arc<dyn FileSystem>,
+        dir: &Path,
+        disk_bytes: u64,
+        segment_bytes: u64,
+    ) -> Self {
         // Where they cannot be listed, there are none.
-        let names = files.list(&dir).unwrap_or_default();
+        let names = files.list(&dir.join(RESERVE)).unwrap_or_default();
         let is_there = |number: &u32| names.contains(&number.to_string());
         let named = (0..PARTS).take_while(is_there).count() as u32;
+        let bytes = (segment_bytes + REST_BYTES).min(disk_bytes / RESERVE_DISK_PART);
         Self {
             files,
-            dir,
-            part_bytes: (segment_bytes + REST_BYTES).div_ceil(PARTS.into()),
+            dir: dir.join(RESERVE),
+            part_bytes: bytes.div_ceil(PARTS.into()),
             state: Mutex::new(State {
                 named,
                 held: 0,
@@ -300,6 +314,10 @@ impl FileSystem for ReservingFileSystem {
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         self.0.files.free_bytes(dir)
+    }
+
+    fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.0.files.disk_bytes(dir)
     }
 }
 

@@ -178,7 +178,7 @@ async fn a_body_may_come_in_chunks() {
 #[tokio::test]
 async fn a_full_disk_refuses_messages_and_says_when_to_come_again() {
     let home = Arc::new(Home::new());
-    let Some(disk) = SmallDisk::mount(&home.data(), 120) else {
+    let Some(disk) = SmallDisk::mount(&home.data(), 48) else {
         return;
     };
     let server = Server::at(home.clone(), Options::new()).await;

@@ -303,6 +303,10 @@ impl FileSystem for SimulatedFileSystem {
             u64::MAX
         })
     }
+
+    fn disk_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 impl SimulatedFileSystem {
