@@ -15,6 +15,8 @@ use common::{Home, Options, Server};
 const MESSAGES: u64 = 500;
 /// Behind the state that the journal of some copies is of.
 const LATER: u64 = 700;
+/// The same, and no segment was begun since.
+const SOON: u64 = 510;
 
 /// What all three must make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +35,19 @@ use Verdict::{Noted, Refused, Short, Whole};
 
 const SEALED: &str = "the newest segment is sealed";
 const LATE: &str = "nothing that was acknowledged before the copy is missing";
+const BREAKS_OFF: &str = "the journal breaks off";
 const TORN: &str = "torn";
 const PADDED: &str = "zeros stand behind";
 const NO_VERSION: &str = "VERSION is missing";
 /// Everything that a whole copy gives no reason to say.
-const NOTES: [&str; 5] = [SEALED, LATE, "that a crash left", PADDED, NO_VERSION];
+const NOTES: [&str; 6] = [
+    SEALED,
+    LATE,
+    BREAKS_OFF,
+    "that a crash left",
+    PADDED,
+    NO_VERSION,
+];
 
 /// Spoils the copy that it is given.
 type Spoil = fn(&Copy);
@@ -148,8 +158,18 @@ fn seal(path: &Path) {
     });
 }
 
+fn unseal(path: &Path) {
+    edit(path, |bytes| {
+        *bytes = zstd::decode_all(bytes.as_slice()).unwrap()
+    });
+}
+
+fn cut_last_byte(path: &Path) {
+    edit(path, |bytes| bytes.truncate(bytes.len() - 1));
+}
+
 /// Each with the index and without.
-const CASES: [Case; 44] = [
+const CASES: [Case; 43] = [
     case("nothing", Whole, |_| ()),
     case("LOCK: removed", Whole, |c| remove(c.file("LOCK"))),
     case("LOCK: padded", Whole, |c| pad(c.file("LOCK"))),
@@ -250,9 +270,6 @@ const CASES: [Case; 44] = [
         remove(c.newest());
         remove(c.newest());
     }),
-    case("open: its last byte cut", Noted(TORN), |c| {
-        edit(c.newest(), |bytes| bytes.truncate(bytes.len() - 1));
-    }),
     case("open: padded", Noted(TORN), |c| pad(c.newest())),
     case("open: its header", Refused("byte 0"), |c| {
         flip(&c.newest(), 20)
@@ -273,8 +290,28 @@ const CASES: [Case; 44] = [
     }),
 ];
 
-/// With the index, which changes nothing: no index of a copy is used.
-const INDEX_CASES: [Case; 10] = [
+/// Without the index, nothing tells that more than a crash was at work.
+const BARE_CASES: [Case; 1] = [case("open: its last byte cut", Noted(TORN), |c| {
+    cut_last_byte(&c.newest())
+})];
+
+/// With the index: that of a copy is not used, but tells how far the journal should reach.
+const INDEX_CASES: [Case; 13] = [
+    case("open: its last byte cut", Short(BREAKS_OFF), |c| {
+        cut_last_byte(&c.newest())
+    }),
+    case("open: cut in half", Short(BREAKS_OFF), |c| {
+        cut_in_half(c.newest())
+    }),
+    // As where it is left out before the one before is compressed.
+    case(
+        "open: removed, and the one before unsealed",
+        Short(BREAKS_OFF),
+        |c| {
+            remove(c.newest());
+            unseal(&c.newest());
+        },
+    ),
     case("state: padded", Whole, |c| pad(c.file("db.state"))),
     case("state: removed", Whole, |c| remove(c.file("db.state"))),
     case("state: junk", Whole, |c| junk(c.file("db.state"))),
@@ -456,6 +493,7 @@ async fn of_a_spoiled_copy_without_its_index_all_say_the_same() {
     remove(bare.join("db.state"));
     let mut wrong = Vec::new();
     agree(&CASES, &bare, &other.data(), MESSAGES, &mut wrong).await;
+    agree(&BARE_CASES, &bare, &other.data(), MESSAGES, &mut wrong).await;
     assert_none(&wrong);
 }
 
@@ -481,11 +519,16 @@ async fn an_index_of_another_time_than_the_journal_makes_a_copy_no_worse() {
     };
     let (journal, index) = (["journal", "VERSION"], ["db", "db.state"]);
     parts("journal-first", &journal);
+    parts("journal-long-before", &journal);
     parts("index-first", &index);
     let store = open(&home.data());
-    send(&store, MESSAGES..LATER);
+    send(&store, MESSAGES..SOON);
     store.close();
     parts("journal-first", &index);
+    let store = open(&home.data());
+    send(&store, SOON..LATER);
+    store.close();
+    parts("journal-long-before", &index);
     parts("index-first", &journal);
     let mut wrong = Vec::new();
     let other = home.data();
@@ -494,6 +537,12 @@ async fn an_index_of_another_time_than_the_journal_makes_a_copy_no_worse() {
             "journal-first",
             MESSAGES,
             [case("journal first", Noted(LATE), |_| ())],
+        ),
+        // So it would look if the open segment had been left out.
+        (
+            "journal-long-before",
+            MESSAGES,
+            [case("journal long before", Short(BREAKS_OFF), |_| ())],
         ),
         ("index-first", LATER, [case("index first", Whole, |_| ())]),
     ] {

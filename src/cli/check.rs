@@ -17,8 +17,8 @@ Examples:
   relaybox check /mnt/backup/relaybox
   relaybox check --repair
 
-Exit code 0: whole; 1: damaged; 3: nothing is damaged, but the newest segment is sealed, and what
-came behind it may be missing (a copy by a tool that leaves out files that change). With --repair (of a stopped server, or of a backup) everything
+Exit code 0: whole; 1: damaged; 3: nothing is damaged, but what came last may be missing (a copy by a
+tool that leaves out files that change, or one that did not come to its end). With --repair (of a stopped server, or of a backup) everything
 that can be read is kept, and damaged files are moved into journal.damaged-1, -2 and so on.";
 
 /// The index's cache while it is verified.
@@ -88,7 +88,7 @@ fn check(site: &Site) -> anyhow::Result<CheckReport> {
 /// Whether its end may be missing.
 fn is_short(report: &CheckReport) -> bool {
     let mut notes = report.notes.iter();
-    notes.any(|note| matches!(note, Note::Sealed(_)))
+    notes.any(|note| matches!(note, Note::Sealed(_) | Note::BreaksOff { .. }))
 }
 
 fn damaged(dir: &Path, report: &CheckReport) -> Failure {

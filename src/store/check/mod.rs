@@ -18,7 +18,7 @@ use super::api::OpenError;
 use super::backup::Mark;
 use super::files::{FileSystem, RealFileSystem};
 use super::hold;
-use super::indexing;
+use super::indexing::{self, Loaded};
 use super::journal::{SegmentName, SegmentStream};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
@@ -150,9 +150,6 @@ pub(super) fn judge(
     if !layout::check_version(files, dir)? {
         report.notes.push(Note::NoVersion);
     }
-    if report.torn_bytes > 0 {
-        report.notes.push(Note::Torn(report.torn_bytes));
-    }
     // What a running server writes on may have been sealed since.
     let sealed = report.sealed && end.is_none();
     match end_note(files, dir, report.end.sequence, sealed) {
@@ -164,20 +161,40 @@ pub(super) fn judge(
         }
         Err(error) => return Err(error),
     }
-    let ends = report.end.sequence;
-    let ahead = match indexing::load(files, dir)? {
-        Some(found) if end.is_none() && report.damage.is_empty() => {
-            let indexed = found.state.position.sequence;
-            (indexed > ends).then_some((found.copied, indexed))
-        }
+    let index = match indexing::load(files, dir)? {
+        Some(found) if end.is_none() && report.damage.is_empty() => index_note(&report, &found),
         _ => None,
     };
-    match ahead {
-        Some((false, indexed)) => report.notes.push(Note::Missing { ends, indexed }),
-        Some((true, _)) if !sealed => report.notes.push(Note::IndexCopiedLater),
-        _ => {}
+    // Where the index has what the journal breaks off before, somebody may have been told of it.
+    if report.torn_bytes > 0 && !matches!(index, Some(Note::BreaksOff { .. })) {
+        report.notes.push(Note::Torn(report.torn_bytes));
     }
+    report.notes.extend(index);
     Ok(report)
+}
+
+/// What there is to know of a journal beside which stands an index that has more.
+fn index_note(report: &CheckReport, found: &Loaded) -> Option<Note> {
+    let (end, index) = (report.end, found.state.position);
+    let lacks_segment = index.segment > end.segment;
+    if index.sequence <= end.sequence && !lacks_segment {
+        return None;
+    }
+    match found.copied {
+        false => Some(Note::Missing {
+            ends: end.sequence,
+            indexed: index.sequence,
+        }),
+        // What is said of that says this, too.
+        true if report.sealed => None,
+        true if lacks_segment || report.torn_bytes > 0 => Some(Note::BreaksOff {
+            segment: end.segment,
+            ends: end.sequence,
+            index_segment: index.segment,
+            indexed: index.sequence,
+        }),
+        true => Some(Note::IndexCopiedLater),
+    }
 }
 
 /// What there is to know of the end of a journal that reaches up to the frame `reached`.

@@ -25,12 +25,30 @@ pub enum Note {
          next start cuts them off"
     )]
     Torn(u64),
-    /// Of a copy.
+    /// Of a copy whose journal ends between two frames: so it does where it was only read earlier,
+    /// and so it may where the copying did not come to its end.
     #[error(
-        "the index was copied later than the journal; it is rebuilt; nothing that was \
-         acknowledged before the copy is missing"
+        "the index was copied later than the journal; it is rebuilt; if the copying came to its \
+         end, nothing that was acknowledged before the copy is missing"
     )]
     IndexCopiedLater,
+    /// Of a copy whose journal ends in the midst of a frame, or lacks a segment that the index names.
+    #[error(
+        "the journal breaks off in segment {segment} before frame {ends}, and what followed it may \
+         be missing: the index is in segment {index_segment} and has everything before frame \
+         {indexed}. So it is where the journal was read earlier than the index, and where not all \
+         of it was copied. Copy it again, or use relaybox backup"
+    )]
+    BreaksOff {
+        /// The last segment.
+        segment: u64,
+        /// The sequence that comes behind it.
+        ends: u64,
+        /// The segment that the index is in.
+        index_segment: u64,
+        /// The sequence that it is at.
+        indexed: u64,
+    },
     /// Of what is no copy: the index knows of frames that the journal should have.
     #[error(
         "the journal ends before frame {ends}, but the index has everything before frame \
