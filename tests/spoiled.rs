@@ -578,6 +578,24 @@ async fn an_index_of_another_time_than_the_journal_makes_a_copy_no_worse() {
     assert!(data.join("db.broken-1").exists(), "what it had is kept");
 }
 
+#[tokio::test]
+async fn a_repair_says_what_only_the_index_knew_of() {
+    let home = Home::new();
+    make(&home.data(), 50);
+    copy(&home.data().join("journal"), &home.path("before"));
+    let store = open(&home.data());
+    send(&store, 50..60);
+    store.close();
+    remove(home.data().join("journal"));
+    copy(&home.path("before"), &home.data().join("journal"));
+    home.cli(&["check"]).await.failure(1, &["is damaged"]);
+    let told = home.cli(&["check", "--repair"]).await.success();
+    assert!(
+        told.contains("lost: frames") && told.contains("not later than"),
+        "{told}"
+    );
+}
+
 /// Moved, renamed or copied as a whole file system, a directory is no copy.
 #[tokio::test]
 async fn what_was_only_renamed_keeps_its_index() {

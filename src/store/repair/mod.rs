@@ -19,6 +19,7 @@ use super::check::{Progress, known, segments};
 use super::files::{self, FileSystem, RealFileSystem};
 use super::hold;
 use super::index::IndexState;
+use super::indexing;
 use super::journal::{FrameBuffer, Packer, SegmentName};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
@@ -74,7 +75,9 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
             what: "nothing of it can be read: only a backup can help".to_owned(),
         });
     }
-    let plan = plan(&names, candidates);
+    // The only thing that may know of what is gone without a trace; that of a copy is of a later time.
+    let index = indexing::load(&files, dir)?.filter(|index| !index.copied);
+    let plan = plan(&names, candidates, index.as_ref().map(|index| &index.state));
     // Whatever happens from here on, the index is not relied upon.
     let state = dir.join(IndexState::FILE);
     files

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::index::IndexState;
 use super::super::journal::{SegmentHeader, SegmentName};
 use super::scan::Candidate;
 use super::{Loss, chain};
@@ -29,8 +30,13 @@ pub(super) struct Made {
     pub(super) source: Option<SegmentName>,
 }
 
-/// What is to be done about these files, of which `candidates` can be used.
-pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Plan {
+/// What is to be done about these files, of which `candidates` can be used. `index`: what else says
+/// how far the journal reached.
+pub(super) fn plan(
+    names: &[SegmentName],
+    mut candidates: Vec<Candidate>,
+    index: Option<&IndexState>,
+) -> Plan {
     let journal = mark(&candidates);
     candidates.retain(|candidate| [journal, 0].contains(&candidate.header.journal));
     candidates.sort_by_key(|candidate| (candidate.header.number, candidate.name));
@@ -59,6 +65,10 @@ pub(super) fn plan(names: &[SegmentName], mut candidates: Vec<Candidate>) -> Pla
         planner.lose(None, None);
     }
     planner.open(last, chosen.get(&last).is_some_and(|last| last.sealed));
+    let open_ended = planner.plan.losses.iter().any(|loss| loss.to.is_none());
+    if let Some(index) = index.filter(|_| !open_ended) {
+        planner.lose(Some(index.position.sequence), Some(index.last_id));
+    }
     let kept = planner.kept;
     let mut plan = planner.plan;
     plan.aside = names
