@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use common::brief::{self, Brief};
 use common::eraser::Eraser;
-use common::journal::segments;
+use common::journal::{open, segments, send};
 use common::ledger::Ledger;
 use common::load::Load;
 use common::random::{self, Random};
@@ -128,6 +128,42 @@ async fn copies_are_whole(copy: Copy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_by_cp_is_whole() {
     copies_are_whole(cp).await;
+}
+
+/// A sealed segment shows by its compression that something came behind it.
+#[test]
+fn what_could_not_be_compressed_is_tried_again() {
+    let home = Home::new();
+    let is_compressed = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    };
+    let store = open(&home.data());
+    let first = segments(&home.data()).remove(0);
+    let in_the_way = first.with_extension("log.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let mut sent = 0;
+    let mut send_until = |segment: usize| {
+        while segments(&home.data()).len() < segment {
+            send(&store, sent..sent + 10);
+            sent += 10;
+        }
+    };
+    let end = Instant::now() + DEADLINE;
+    let wait = |path: &Path| {
+        while !is_compressed(path) {
+            assert!(Instant::now() < end, "{} is not compressed", path.display());
+            std::thread::yield_now();
+        }
+    };
+    send_until(3);
+    // They are done in order.
+    wait(&segments(&home.data())[1]);
+    assert!(!is_compressed(&first), "nothing was in the way");
+    std::fs::remove_dir(in_the_way).unwrap();
+    send_until(4);
+    wait(&first);
+    store.close();
 }
 
 /// Where there is no rsync the test is skipped, except in CI, where it fails.

@@ -5,11 +5,13 @@
 //! its lock, which is given up last.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
+use std::time::Duration;
 
 use super::api::{CommitSink, OpenError};
 use super::checkpoint::{Checkpointer, retire};
@@ -29,6 +31,9 @@ use crate::model::MsgId;
 
 /// Batches on their way to the sink.
 const PUBLICATIONS_MAX: usize = 4;
+
+/// A segment that could not be compressed is tried again after this.
+const COMPRESS_AGAIN: Duration = Duration::from_secs(60);
 
 /// The running threads.
 pub(super) struct Threads {
@@ -212,27 +217,44 @@ fn join<T>(thread: JoinHandle<T>) -> Option<T> {
         .ok()
 }
 
-/// Compresses what was sealed before and what is sealed while the store is open.
+/// Compresses what was sealed before and what is sealed while the store is open. What fails is tried
+/// again with the next, and every minute.
 fn compress_sealed(shared: &Shared, before: Vec<SegmentName>, sealed: &Receiver<SegmentName>) {
-    let dir = shared.journal_dir();
-    for name in before.into_iter().chain(sealed.iter()) {
-        // What is left uncompressed now is found again at the next start.
-        if !shared.queue.is_open() {
-            return;
-        }
-        // It makes room only where it comes to its end.
-        let files = shared.reserve.others().as_ref();
-        let path = name.path(&dir);
-        let done = files.open(&path).and_then(|file| {
-            if is_compressed(file.as_ref())? {
-                return Ok(());
-            }
-            let _alone = shared.segments();
-            compress(files, &dir, name)
-        });
-        if let Err(error) = done {
-            let path = path.display();
-            tracing::warn!(%path, %error, "a journal segment stays uncompressed for now");
+    let mut left = before;
+    let mut failed = BTreeSet::new();
+    loop {
+        // What is left uncompressed at the end is found again at the next start.
+        left.retain(|name| shared.queue.is_open() && !is_done(shared, *name, &mut failed));
+        let next = match left.is_empty() {
+            true => sealed.recv().map_err(RecvTimeoutError::from),
+            false => sealed.recv_timeout(COMPRESS_AGAIN),
+        };
+        match next {
+            Ok(name) => left.push(name),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Compresses a segment; answers whether it is. Said once of each that it is not.
+fn is_done(shared: &Shared, name: SegmentName, failed: &mut BTreeSet<SegmentName>) -> bool {
+    let dir = shared.journal_dir();
+    // It makes room only where it comes to its end.
+    let files = shared.reserve.others().as_ref();
+    let path = name.path(&dir);
+    let done = files.open(&path).and_then(|file| {
+        if is_compressed(file.as_ref())? {
+            return Ok(());
+        }
+        let _alone = shared.segments();
+        compress(files, &dir, name)
+    });
+    if let Err(error) = &done
+        && failed.insert(name)
+    {
+        let path = path.display();
+        tracing::warn!(%path, %error, "a journal segment stays uncompressed for now");
+    }
+    done.is_ok()
 }
