@@ -59,6 +59,9 @@ impl FileSystem for Stopping {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         RealFileSystem.free_bytes(dir)
     }
+    fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
+        RealFileSystem.disk_bytes(dir)
+    }
 }
 
 /// Opens it, stopped after so many files; `None`: it ended before.
