@@ -6,6 +6,7 @@
 //! Invariants: `newer.after(older)` does to any cursor what `older` and then `newer` do;
 //! changes that were carried out in part may be carried out again from the first one, and
 //! the end is the same: a raise only raises, and all else does not look at what was before.
+//! (What a user has confirmed beside its cursors does: whoever carries them out writes that first.)
 
 use std::collections::{HashMap, HashSet};
 

@@ -39,6 +39,7 @@ impl Index {
             let prefix = key::prefix(mailbox);
             generation.note_written(devices.len());
             let (mut confirmed, mut said) = (devices.confirmed(), MsgId::ZERO);
+            let mut changed = Vec::new();
             for (resource, change) in devices.iter() {
                 let key = [&prefix, resource.as_str().as_bytes()].concat();
                 let stored = self.cursors.get(&key)?;
@@ -46,13 +47,22 @@ impl Index {
                 let new = change.apply(old);
                 confirmed = old.map_or(confirmed, |old| confirmed.max(old.id));
                 said = new.map_or(said, |new| said.max(new.id));
-                if new == old {
-                    continue;
+                if new != old {
+                    changed.push((key, new, old.is_none()));
                 }
+            }
+            // A cursor that said it is lowered or goes. First, as that may become durable alone:
+            // whoever then begins again does not find the old cursor any more.
+            if confirmed > said && confirmed > self.confirmed(&prefix)? {
+                let old = self.cursors.insert(&prefix, encode_confirmed(confirmed))?;
+                state.cursors += u64::from(old.is_none());
+                pace(self, prefix.len())?;
+            }
+            for (key, new, is_new) in changed {
                 match new {
                     Some(value) => {
                         self.cursors.insert(&key, encode_cursor(value))?;
-                        state.cursors += u64::from(old.is_none());
+                        state.cursors += u64::from(is_new);
                     }
                     None => {
                         self.cursors.remove(&key)?;
@@ -60,12 +70,6 @@ impl Index {
                     }
                 }
                 pace(self, key.len())?;
-            }
-            // A cursor that said it was lowered or is gone.
-            if confirmed > said && confirmed > self.confirmed(&prefix)? {
-                let old = self.cursors.insert(&prefix, encode_confirmed(confirmed))?;
-                state.cursors += u64::from(old.is_none());
-                pace(self, prefix.len())?;
             }
         }
         let mut sends: Vec<_> = generation.sends.iter().collect();

@@ -1,5 +1,9 @@
 //! What a user has confirmed, when the cursors that said it do so no longer.
 
+use super::super::cursors::{CursorChange, CursorValue};
+use super::super::index::{Index, IndexError, IndexState};
+use super::super::journal::Position;
+use super::super::tail::Tail;
 use super::devices::{DAY_US, World};
 use super::*;
 
@@ -92,4 +96,53 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
     let next = send_one(&world.store, "a", "u", "1");
     let fresh = device("d", "u", "fresh");
     assert!(enter(&world.store, &fresh, None).unwrap() < next);
+}
+
+#[test]
+fn a_checkpoint_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("db"), 1 << 20).unwrap();
+    let mut state = IndexState::empty(0);
+    let value = |id| {
+        let (id, at_ms, used) = (MsgId(id), 1, true);
+        CursorValue { id, at_ms, used }
+    };
+    let lowered = CursorChange::Set(value(2));
+    for (name, change) in [("lowered", lowered), ("dropped", CursorChange::Drop)] {
+        for steps in 0.. {
+            // What a checkpoint before has written is in no later generation.
+            let user = format!("{name}{steps}");
+            let mut tail = Tail::new(MsgId::ZERO, Position::START);
+            let resources = ["web", "phone", "tv"].map(|resource| device("d", &user, resource));
+            for (resource, id) in resources.iter().zip([9, 7, 5]) {
+                tail.push_cursor(resource, CursorChange::Set(value(id)));
+            }
+            let before = tail.freeze();
+            index
+                .apply_small(&before, 0, &mut state, &mut |_, _| Ok(()))
+                .unwrap();
+            for resource in &resources {
+                tail.push_cursor(resource, change);
+            }
+            let frozen = tail.freeze();
+            let mut left = steps;
+            let mut cut = |_: &Index, _| match left {
+                0 => Err(IndexError::Panicked),
+                _ => {
+                    left -= 1;
+                    Ok(())
+                }
+            };
+            let done = index.apply_small(&frozen, 0, &mut state, &mut cut);
+            index
+                .apply_small(&frozen, 0, &mut state, &mut |_, _| Ok(()))
+                .unwrap();
+            let confirmed = index.confirmed_of(&mailbox("d", &user)).unwrap();
+            assert_eq!(confirmed, MsgId(9), "{name} after {steps} writes");
+            if done.is_ok() {
+                assert!(steps > 3, "{steps}");
+                break;
+            }
+        }
+    }
 }
