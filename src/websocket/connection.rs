@@ -34,6 +34,9 @@ const PONGS_BYTES_MAX: usize = 2 * 1024;
 /// and answers when it comes to it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Most bytes that are discarded meanwhile: two of the largest messages. Who sends more does not read.
+const CLOSE_BYTES_MAX: usize = 32 << 20;
+
 /// How long it may take once the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -178,8 +181,8 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Sends what is queued and a Close, shuts the write side, and reads on until the peer ends the stream too, all
-    /// within 10 s, and within 2 s of `stop`.
+    /// Sends what is queued and a Close, shuts the write side, and reads on until the peer ends the stream too or
+    /// has sent 32 MiB, all within 10 s, and within 2 s of `stop`.
     ///
     /// Input is discarded meanwhile, unseen: closing a socket with unread input would reset it, and the peer might
     /// lose what it has not read yet, the code with it (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
@@ -212,14 +215,14 @@ impl Connection {
 
     async fn last_words(&mut self) -> io::Result<()> {
         // A peer that waits for room to write may have to be read before it reads.
-        let mut ended = false;
+        let (mut ended, mut discarded) = (false, 0);
         poll_fn(|cx| {
-            ended = ended || self.poll_discard(cx)?.is_ready();
+            ended = ended || self.poll_discard(cx, &mut discarded)?.is_ready();
             self.poll_write_all(cx)
         })
         .await?;
         poll_fn(|cx| self.io.as_mut().poll_shutdown(cx)).await?;
-        poll_fn(|cx| self.poll_discard(cx)).await
+        poll_fn(|cx| self.poll_discard(cx, &mut discarded)).await
     }
 
     fn end(&mut self) -> Poll<Event> {
@@ -335,15 +338,23 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once the peer has ended the stream.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready once the peer has ended the stream, or `discarded` is all that is read of it.
+    fn poll_discard(
+        &mut self,
+        cx: &mut Context<'_>,
+        discarded: &mut usize,
+    ) -> Poll<io::Result<()>> {
         with_read_buffer(|buffer| {
             for _ in 0..READS_A_POLL_MAX {
+                if *discarded >= CLOSE_BYTES_MAX {
+                    return Poll::Ready(Ok(()));
+                }
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(self.io.as_mut().poll_read(cx, &mut buffer))?;
                 if buffer.filled().is_empty() {
                     return Poll::Ready(Ok(()));
                 }
+                *discarded += buffer.filled().len();
             }
             cx.waker().wake_by_ref();
             Poll::Pending

@@ -326,3 +326,28 @@ async fn a_peer_that_takes_output_slowly_shows_that_it_lives() {
     assert!(connection.take_heard());
     assert!(!connection.take_heard(), "once for each time");
 }
+
+/// Has input without end, and takes all output.
+struct Endless(Arc<AtomicUsize>);
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let bytes = buffer.initialize_unfilled().len();
+        buffer.advance(bytes);
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn who_sends_without_end_into_a_close_is_read_so_far_and_no_further() {
+    let read = Arc::<AtomicUsize>::default();
+    let stream = tokio::io::join(Endless(Arc::clone(&read)), tokio::io::sink());
+    let closing = over(stream).close(1000, "", CancellationToken::new());
+    closing.await;
+    assert!(read.load(Ordering::Relaxed) <= CLOSE_BYTES_MAX + READ_BYTES);
+}
