@@ -1,5 +1,6 @@
 //! Whether messages are safe where they are, and for how long there is room.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::super::progress::{bytes, count, counted, time};
@@ -291,8 +292,10 @@ fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Find
     if let Some(kept) = stricter(wanted.all, store.retention.all).filter(is_new) {
         erased.push(erases(kept));
     }
-    for (domain, kept) in &wanted.domains {
-        let stricter = stricter(*kept, store.retention.of(domain));
+    // Of both: also a domain that is named no more may lose something.
+    let named = wanted.domains.keys().chain(store.retention.domains.keys());
+    for domain in named.collect::<BTreeSet<_>>() {
+        let stricter = stricter(wanted.of(domain), store.retention.of(domain));
         if let Some(kept) = stricter.filter(is_new) {
             erased.push(format!("of the domain {domain} {}", erases(kept)));
         }

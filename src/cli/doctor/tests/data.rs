@@ -163,6 +163,20 @@ fn the_data_directory_is_judged() {
             |_| {},
             (Retention, Warning, "they erase what is older than 29days"),
         ),
+        (
+            "retention = '30days'",
+            |f| {
+                let kept_all = (model::Domain::parse("shop").expect("valid"), None);
+                let store = f.store.as_mut().expect("it reads");
+                let store = store.as_mut().expect("there is one");
+                store.retention.domains.extend([kept_all]);
+            },
+            (
+                Retention,
+                Warning,
+                "of the domain shop what is older than 30days",
+            ),
+        ),
         // 102.4 MiB a day.
         (
             "",
