@@ -67,6 +67,8 @@ impl Outlet {
     /// Hands over whole lines.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut queue = self.0.queue();
+        // Where none waits, there is no gap to go on with.
+        queue.is_full &= !queue.bytes.is_empty();
         queue.is_full |= queue.bytes.len() + lines.len() > BYTES_MAX;
         if queue.is_full {
             self.0.note_dropped(&mut queue, lines);
@@ -278,6 +280,23 @@ mod tests {
         assert!(bench.told.try_recv().is_err(), "told before it flows");
         bench.open(6);
         assert_eq!(bench.told.recv_timeout(DEADLINE).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_line_that_never_finds_room_keeps_out_no_later_one() {
+        let bench = Bench::new();
+        bench.outlet.push(b"one\n");
+        assert_eq!(bench.asked(), "one\n");
+        bench.answer(Err(io::ErrorKind::StorageFull.into()));
+        bench.outlet.flush(DEADLINE);
+        bench
+            .outlet
+            .push(&[&vec![b'x'; BYTES_MAX][..], b"\n"].concat());
+        assert_eq!(bench.dropped(), 2);
+        bench.outlet.push(b"later\n");
+        assert_eq!(bench.asked(), "later\n");
+        bench.open(6);
+        assert_eq!(bench.told.recv_timeout(DEADLINE).unwrap(), 2);
     }
 
     #[test]
