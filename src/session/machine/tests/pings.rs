@@ -1,4 +1,5 @@
 //! When Pings are sent, what for, and when a peer counts as dead.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 
