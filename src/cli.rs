@@ -7,6 +7,7 @@
 
 mod backup;
 mod check;
+mod clock;
 mod completions;
 mod doctor;
 mod domain;
@@ -76,6 +77,7 @@ enum Command {
     Sessions(live::SessionsArgs),
     Kick(live::KickArgs),
     Doctor(doctor::DoctorArgs),
+    Clock(clock::ClockArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
     Completions(completions::CompletionsArgs),
@@ -151,6 +153,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Sessions(args) => live::sessions(args),
         Command::Kick(args) => live::kick(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Clock(args) => clock::run(args),
         Command::Send(args) => send::run(args),
         Command::Listen(args) => listen::run(args),
         Command::Completions(args) => completions::run(args),

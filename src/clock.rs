@@ -1,16 +1,18 @@
 //! Wall time behind a trait, so that tests can set it, hold it and step it backwards.
 
 use std::fmt::Debug;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tells the time of day, and apart from it how time passes.
 pub trait Clock: Debug + Send + Sync {
     /// Microseconds since the Unix epoch. Never used to measure durations: it may be stepped.
     fn now_us(&self) -> u64;
 
-    /// How much time has passed since some moment in this process, however the clock was set.
+    /// How much time has passed since some moment, however the clock was set; also while the
+    /// machine was suspended.
     fn monotonic(&self) -> Duration;
 
     /// Milliseconds since the Unix epoch.
@@ -33,8 +35,11 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
-        BEGINNING.elapsed()
+        let time = clock_gettime(ClockId::Boottime);
+        Duration::new(
+            time.tv_sec.unsigned_abs(),
+            time.tv_nsec.unsigned_abs() as u32,
+        )
     }
 }
 

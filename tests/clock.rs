@@ -1,4 +1,5 @@
-//! A clock that ran ahead once: ids go on above the newest one, and the operator is told.
+//! A clock that ran ahead once: ids go on above the newest one, nothing ends by it, and the operator
+//! is told, and may take it for right.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,14 +21,14 @@ impl CommitSink for Nobody {
     fn committed(&self, _: &[Message]) {}
 }
 
-#[tokio::test]
-async fn ids_go_on_above_a_clock_that_ran_ahead() {
-    let home = Arc::new(Home::new());
-    let ahead_us = SystemClock.now_us() + DAY_US;
-    {
-        let clock = Arc::new(ManualClock::new(ahead_us));
-        let options = StoreOptions::new(home.data());
-        let store = Store::open(options, clock, Arc::new(Nobody)).unwrap();
+/// A message that was sent so many days from now, and all before it.
+fn send_days_from_now(home: &Home, days: &[i64]) {
+    let now_us = SystemClock.now_us();
+    let clock = Arc::new(ManualClock::new(now_us));
+    let options = StoreOptions::new(home.data());
+    let store = Store::open(options, clock.clone(), Arc::new(Nobody)).unwrap();
+    for days in days {
+        clock.set_us(now_us.saturating_add_signed(days * DAY_US as i64));
         let (answer, answered) = channel();
         let draft = Draft {
             domain: Domain::parse("demo").unwrap(),
@@ -48,30 +49,106 @@ async fn ids_go_on_above_a_clock_that_ran_ahead() {
             Box::new(move |outcome| answer.send(outcome).unwrap()),
         );
         answered.recv().unwrap().unwrap();
-        store.close();
     }
-    let doctor = async |home: &Home| {
-        let told = home
-            .cli(&["doctor", "--listen", "127.0.0.1:0"])
-            .await
-            .success();
-        let clock = told.lines().find(|line| line.contains(" clock: ")).unwrap();
-        assert!(
-            clock.starts_with("warning  clock: the clock is 23h 59m"),
-            "{clock}"
-        );
-    };
-    doctor(&home).await;
-    let mut server = Server::at(home.clone(), Options::new()).await;
-    doctor(&home).await;
-    until("the warning", || {
-        let told = server.stderr().contains("the clock is behind");
-        async move { told.then_some(()) }
+    store.close();
+}
+
+async fn doctor(home: &Home) -> String {
+    let told = home.cli(&["doctor", "--listen", "127.0.0.1:0"]).await;
+    let told = told.success();
+    let clock = told.lines().find(|line| line.contains(" clock: "));
+    clock.unwrap().to_owned()
+}
+
+async fn says(server: &Server, words: &str) {
+    until(words, async || {
+        server.stderr().contains(words).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn ids_go_on_above_a_clock_that_ran_ahead() {
+    let home = Arc::new(Home::new());
+    let ahead_us = SystemClock.now_us() + DAY_US - 60_000_000;
+    send_days_from_now(&home, &[1]);
+    let judged = async |home: &Home| {
+        let clock = doctor(home).await;
+        let begins = "warning  clock: the clock is 23h 59m";
+        assert!(clock.starts_with(begins), "{clock}");
+    };
+    judged(&home).await;
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    judged(&home).await;
+    says(&server, "the clock is behind").await;
     let mut client = server.user("u1").await;
     assert!(client.say_acked("box", "later").await > ahead_us);
     let ids: Vec<_> = server.mailbox("box").await;
     assert_eq!(ids.len(), 2);
+    server.stop().await;
+}
+
+const HELD: &str = "nothing is dropped or erased by age until";
+
+#[tokio::test]
+async fn behind_a_step_nothing_ends_by_age_until_the_operator_accepts_the_clock() {
+    let home = Arc::new(Home::new());
+    send_days_from_now(&home, &[0, 40]);
+    home.write("data/relaybox.toml", "retention = \"1h\"\n");
+    // A stopped server's, and nothing is written for the answer.
+    let clock = async |home: &Home| home.cli(&["clock"]).await.success();
+    let told = clock(&home).await;
+    assert!(told.contains("wrong by more than a day"), "{told}");
+    assert!(
+        told.contains(HELD) && told.contains("relaybox clock accept"),
+        "{told}"
+    );
+    assert!(doctor(&home).await.contains(HELD));
+
+    let options = Options::new().args(&["--metrics-listen", "127.0.0.1:0"]);
+    let mut server = Server::at(home.clone(), options).await;
+    says(&server, "the clock was stepped by more than a day").await;
+    says(&server, "hold_s=86").await;
+    assert!(clock(&home).await.contains(HELD));
+    assert!(doctor(&home).await.contains(HELD));
+    assert_eq!(server.mailbox("box").await.len(), 2);
+    // Also behind a kill: who must wait a day is not let off, nor asked to begin anew.
+    server.kill9().await;
+    server.spawn().await;
+    assert!(clock(&home).await.contains(HELD));
+    let accepted = server.cli(&["clock", "accept"]).await;
+    assert!(
+        accepted.contains("everything ends by age again"),
+        "{accepted}"
+    );
+    let told = clock(&home).await;
+    assert!(told.contains("the clock is taken for right"), "{told}");
+    let again = server.cli(&["clock", "accept"]).await;
+    assert!(again.contains("nothing was held"), "{again}");
+    assert!(doctor(&home).await.contains("behind the newest message"));
+    // They are seconds old, whatever their ids say.
+    assert_eq!(server.mailbox("box").await.len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_can_be_told_that_it_was_away_for_long() {
+    let home = Arc::new(Home::new());
+    home.cli(&["clock"])
+        .await
+        .failure(1, &["no data directory"]);
+    home.cli(&["clock", "accept"])
+        .await
+        .failure(1, &["no data directory"]);
+    send_days_from_now(&home, &[-40]);
+    assert!(home.cli(&["clock"]).await.success().contains(HELD));
+    let accepted = home.cli(&["clock", "accept"]).await.success();
+    assert!(
+        accepted.contains("everything ends by age again"),
+        "{accepted}"
+    );
+    assert!(!home.cli(&["clock"]).await.success().contains(HELD));
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    assert!(!server.stderr().contains("the clock was stepped"));
     server.stop().await;
 }

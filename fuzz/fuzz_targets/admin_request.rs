@@ -205,7 +205,11 @@ impl Server {
                     .is_none_or(|domain| Domain::parse(domain).is_ok())
                     && is_none_or_id(id)
             }
-            Request::JournalEnd {} | Request::Site {} | Request::Stats {} => true,
+            Request::Clock {}
+            | Request::ClockAccept {}
+            | Request::JournalEnd {}
+            | Request::Site {}
+            | Request::Stats {} => true,
         }
     }
 
@@ -237,6 +241,11 @@ impl Server {
                 | (
                     Some(Request::DomainRemove { .. }),
                     Response::Removed { declared: false }
+                )
+                | (Some(Request::Clock {}), Response::Clock { ahead_s: None, .. })
+                | (
+                    Some(Request::ClockAccept {}),
+                    Response::ClockAccepted { was_held: false }
                 )
                 | (Some(Request::JournalEnd {}), Response::JournalEnd { .. })
                 | (Some(Request::Kick { .. }), Response::Kicked { sessions: 0 })

@@ -13,6 +13,7 @@ use crate::auth::{Auth, USER_TOKEN_TTL_S_MAX};
 use crate::command::domains::{self, DomainError, DomainSummary, Domains, GRACE_S_MAX, summaries};
 use crate::command::stats::Stats;
 use crate::model::{Domain, DomainRecord, NameError, UserId, UserName};
+use crate::store::AppendError;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,10 @@ pub enum Request {
         /// How long the old ones stay good, in milliseconds.
         grace_ms: u64,
     },
+    /// Say whether the clock is taken for right.
+    Clock {},
+    /// Take it for right though it was stepped.
+    ClockAccept {},
     /// Say how far the journal is durable.
     JournalEnd {},
     /// End sessions of a user.
@@ -94,6 +99,18 @@ pub enum Response {
     Removed {
         /// The settings declare a token for it, which brings it back at the next start.
         declared: bool,
+    },
+    /// Whether nothing ends by age because the clock was stepped.
+    Clock {
+        /// If so: how far the clock is ahead of what was plausible, or behind it, in seconds.
+        ahead_s: Option<i64>,
+        /// How long nothing ends by age, in seconds.
+        hold_s: u64,
+    },
+    /// The clock is taken for right.
+    ClockAccepted {
+        /// Nothing ended by age before.
+        was_held: bool,
     },
     /// Everything that was acknowledged before the order is before this place.
     JournalEnd {
@@ -192,6 +209,8 @@ pub(super) enum Refusal {
     Ttl,
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error(transparent)]
+    Store(#[from] AppendError),
     #[error("no server runs on this data directory")]
     NotRunning,
 }
@@ -265,6 +284,16 @@ fn try_execute(
         Request::Kick { .. } | Request::Sessions { .. } | Request::Site {} | Request::Stats {} => {
             return Err(Refusal::NotRunning);
         }
+        Request::Clock {} => {
+            let hold = domains.store().clock_hold();
+            Response::Clock {
+                ahead_s: hold.map(|hold| hold.ahead_s),
+                hold_s: hold.map_or(0, |hold| hold.left.as_secs()),
+            }
+        }
+        Request::ClockAccept {} => Response::ClockAccepted {
+            was_held: domains.store().accept_clock()?,
+        },
         Request::JournalEnd {} => {
             let end = domains.store().journal_end();
             Response::JournalEnd {

@@ -64,7 +64,7 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
         // Only `add` may begin a data directory: elsewhere a missing one is a slip.
         let begins = matches!(request, Request::DomainAdd { .. });
         if !begins && !exists(&config.data)? {
-            bail!("there is no data directory {}", config.data.display());
+            bail!(no_directory(&config.data));
         }
         match on_stopped(config, request) {
             // A server that starts or ends: it has the directory, but not (or no longer) the socket.
@@ -129,7 +129,17 @@ fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
     }
 }
 
-fn exists(data: &Path) -> anyhow::Result<bool> {
+fn no_directory(data: &Path) -> String {
+    format!("there is no data directory {}", data.display())
+}
+
+/// Why nothing can be said of a directory that is not there.
+pub(super) fn missing(data: &Path) -> Failure {
+    Failure::Other(anyhow::Error::msg(no_directory(data)))
+}
+
+/// Whether there is such a directory.
+pub(super) fn exists(data: &Path) -> anyhow::Result<bool> {
     data.try_exists()
         .with_context(|| format!("the data directory {} cannot be read", data.display()))
 }

@@ -32,6 +32,7 @@ fn every_setting_is_a_flag_of_serve_and_in_its_help() {
         "restore",
         "check",
         "doctor",
+        "clock",
         "serve",
         "domain",
         "token",

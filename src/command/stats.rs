@@ -85,6 +85,9 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
         Err(error) => debug!(%error, "the data directory cannot be looked at"),
     }
     gauge(&of_store.writable, u64::from(not_writable.is_none()));
+    // The last second is one, too.
+    let hold_s = store.clock_hold().map(|hold| hold.left.as_secs().max(1));
+    gauge(&of_store.clock_hold_seconds, hold_s.unwrap_or_default());
 
     let commits = of_store.commit_seconds.get_sample_count();
     let commit_s = of_store.commit_seconds.get_sample_sum() / commits.max(1) as f64;

@@ -89,6 +89,9 @@ group! {
         bytes: IntGaugeVec = "relaybox_store_bytes" ["part"];
         /// Bytes that the file system of the data directory has left.
         free_bytes: IntGauge = "relaybox_store_free_bytes";
+        /// Seconds for which nothing is dropped or erased by age yet, because the clock was stepped by
+        /// more than a day; else 0.
+        clock_hold_seconds: IntGauge = "relaybox_clock_hold_seconds";
         /// 1 while messages can be stored, else 0.
         writable: IntGauge = "relaybox_store_writable";
     }

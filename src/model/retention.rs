@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Domain, MsgId};
+use super::Domain;
 
 /// How long messages are kept, for all domains and for some. The default keeps all for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,19 +39,6 @@ impl Retention {
         }
     }
 
-    /// The newest id that has expired at this time (microseconds since the Unix epoch) in a
-    /// domain: everything at or below it has.
-    pub fn expired(&self, domain: &Domain, now_us: u64) -> MsgId {
-        self.of(domain)
-            .map_or(MsgId::ZERO, |kept| before(now_us, kept))
-    }
-
-    /// The newest id that has expired at this time in any domain.
-    pub fn expired_anywhere(&self, now_us: u64) -> MsgId {
-        self.shortest()
-            .map_or(MsgId::ZERO, |kept| before(now_us, kept))
-    }
-
     /// The shortest of all times; `None` where everything is kept for ever.
     pub fn shortest(&self) -> Option<Duration> {
         let domains = self.domains.values().copied();
@@ -61,11 +48,6 @@ impl Retention {
 
 fn stricter(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
     [one, two].into_iter().flatten().min()
-}
-
-fn before(now_us: u64, kept: Duration) -> MsgId {
-    let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
-    MsgId(now_us.saturating_sub(kept_us))
 }
 
 #[cfg(test)]
@@ -81,12 +63,10 @@ mod tests {
             all: Some(us(100)),
             domains: BTreeMap::from([(domain("long"), Some(us(500))), (domain("ever"), None)]),
         };
-        let expired = |name: &str, now_us| retention.expired(&domain(name), now_us);
-        assert_eq!(expired("other", 1_000), MsgId(900));
-        assert_eq!(expired("long", 1_000), MsgId(500));
-        assert_eq!(expired("ever", 1_000), MsgId::ZERO);
-        assert_eq!(expired("other", 50), MsgId::ZERO);
-        assert_eq!(retention.expired_anywhere(1_000), MsgId(900));
+        assert_eq!(retention.of(&domain("other")), Some(us(100)));
+        assert_eq!(retention.of(&domain("long")), Some(us(500)));
+        assert_eq!(retention.of(&domain("ever")), None);
+        assert_eq!(retention.shortest(), Some(us(100)));
         let looser = retention.looser(&Retention {
             all: Some(us(200)),
             domains: BTreeMap::from([(domain("long"), Some(us(300))), (domain("x"), Some(us(1)))]),
@@ -100,7 +80,5 @@ mod tests {
         assert!(retention.is_stricter(&Retention::default(), &domain("long")));
         assert!(!Retention::default().is_stricter(&retention, &domain("long")));
         assert_eq!(Retention::default().shortest(), None);
-        let for_ever = Retention::default().expired(&domain("other"), 1_000);
-        assert_eq!(for_ever, MsgId::ZERO);
     }
 }

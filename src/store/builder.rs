@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::thread::Builder as ThreadBuilder;
 use std::time::{Duration, Instant};
 
+use super::age::AgeState;
 use super::breather::Breather;
 use super::domains::Domains;
 use super::files::FileSystem;
-use super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place, syncing};
+use super::index::{Found, Index, IndexError, IndexState, Kept, day, guarded, place, syncing};
 use super::indexing::{BuildError, SYNC_BYTES, Target, Writing, check_space};
 use super::journal::{Outcome, Position, list, replay};
 use super::record::Record;
@@ -26,6 +27,8 @@ pub(super) struct Builder {
     pub(super) target: Target,
     pub(super) state: IndexState,
     pub(super) domains: Domains,
+    /// The age time that the journal has told of last.
+    pub(super) age: Option<AgeState>,
     pub(super) tail: Tail,
     /// Bytes of the tail at which it goes into the index.
     pub(super) checkpoint_bytes: usize,
@@ -40,8 +43,6 @@ pub(super) struct Site {
     pub(super) cache_bytes: u64,
     pub(super) checkpoint_bytes: usize,
     pub(super) tail_bytes_max: usize,
-    /// Sends of days before are not kept.
-    pub(super) day_min: u64,
     /// Whether this is the index that counts: then its state is saved as it goes on.
     pub(super) counts: bool,
 }
@@ -57,12 +58,12 @@ impl Builder {
     pub(super) fn resume(site: Site, index: Index, state: IndexState) -> Result<Self, IndexError> {
         Ok(Self {
             domains: index.domains()?,
+            age: index.age()?,
             tail: Tail::new(MsgId(state.last_id), state.position),
             target: Target {
                 files: site.files,
                 dir: site.dir,
                 index,
-                day_min: site.day_min,
                 counts: site.counts,
                 is_paced: !site.counts,
             },
@@ -105,6 +106,7 @@ impl Builder {
             target,
             state,
             domains,
+            age,
             tail,
             ..
         } = self;
@@ -135,6 +137,9 @@ impl Builder {
                     );
                 }
                 take(domains, tail, records, behind);
+                if let Some(told) = &tail.active.age {
+                    age.clone_from(&Some(told.clone()));
+                }
                 if tail.active.bytes < self.checkpoint_bytes {
                     return Ok(());
                 }
@@ -149,8 +154,10 @@ impl Builder {
                 // Nobody reads it but the writer, who frees it.
                 tail.frozen = None;
                 let before = state.clone();
+                let day_min = day_min(age.as_ref(), frozen.last_id);
                 let thread = ThreadBuilder::new().name("index".to_owned());
-                let thread = thread.spawn_scoped(scope, move || target.write(&frozen, &before))?;
+                let thread =
+                    thread.spawn_scoped(scope, move || target.write(&frozen, &before, day_min))?;
                 writing.thread = Some(thread);
                 Ok(())
             };
@@ -222,8 +229,18 @@ impl Builder {
     /// Writes what is in the tail into the index.
     pub(super) fn flush(&mut self) -> Result<(), BuildError> {
         let frozen = self.tail.freeze();
-        self.state = self.target.write(&frozen, &self.state)?;
+        let day_min = day_min(self.age.as_ref(), frozen.last_id);
+        self.state = self.target.write(&frozen, &self.state, day_min)?;
         self.tail.frozen = None;
         Ok(())
+    }
+}
+
+/// Sends of days before are not kept: as it was when the journal said this of age time, or, where it
+/// says nothing, when the last id was given.
+fn day_min(age: Option<&AgeState>, last_id: MsgId) -> u64 {
+    match age {
+        Some(age) => age.ages().day_min(),
+        None => day(last_id.0).saturating_sub(1),
     }
 }

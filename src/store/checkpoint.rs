@@ -187,8 +187,7 @@ impl Checkpointer {
 
     fn apply(&self, frozen: &Generation, finish: bool) -> Result<IndexState, IndexError> {
         let index = self.shared.index()?;
-        let last_id = self.shared.tail().active.last_id;
-        let day_min = self.shared.day_min(last_id);
+        let day_min = self.shared.ages().day_min();
         let written = AtomicUsize::new(0);
         let mut between = |bytes: usize| {
             if written.fetch_add(bytes, Ordering::Relaxed) + bytes < PACE_BYTES {
@@ -291,7 +290,6 @@ impl Checkpointer {
             cache_bytes: self.shared.options.cache_bytes,
             checkpoint_bytes: self.shared.checkpoint_bytes(),
             tail_bytes_max: self.shared.options.tail_bytes_max,
-            day_min: self.shared.day_min(frozen.last_id),
             counts: true,
         };
         let mut builder = Builder::anew(site)?;

@@ -8,17 +8,20 @@
 //! synced, also no repeat of a send whose original is in the same batch; of a frame that
 //! failed, nothing is in memory.
 
+mod aging;
 mod sends;
+mod writing;
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use self::writing::Use;
+use super::age::AgeClock;
 use super::api::{Accepted, AppendError, Done};
 use super::cursors::StagedCursors;
-use super::journal::{FrameBuffer, Position, Writer};
+use super::journal::{FrameBuffer, Writer};
 use super::publisher::{Answer, Publication};
 use super::queue::{Job, Taken};
 use super::record::{self, Record};
@@ -44,15 +47,8 @@ pub(super) struct Committer {
     publications: SyncSender<Publication>,
     cursors_written: Instant,
     written: Instant,
-}
-
-/// Which room a frame may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    /// While none is kept back, none.
-    Free,
-    /// Also what is kept back.
-    Kept,
+    /// The segment in which age time was noted last.
+    age_segment: Option<u64>,
 }
 
 /// What a batch will be once its frame is durable.
@@ -64,6 +60,7 @@ struct Batch {
     cursors: StagedCursors,
     domain: Option<Record>,
     erased: Option<(Mailbox, MsgId)>,
+    age: Option<AgeClock>,
     sealed: bool,
     appends: Vec<(Done, Result<Accepted, AppendError>)>,
 }
@@ -84,6 +81,7 @@ impl Committer {
             publications,
             cursors_written: Instant::now(),
             written: Instant::now(),
+            age_segment: None,
         }
     }
 
@@ -96,16 +94,21 @@ impl Committer {
                 Taken::Jobs(jobs) if jobs.is_empty() => {
                     self.probe();
                     self.commit_cursors(CURSORS_ALONE, Use::Free);
+                    self.keep_age();
+                    self.note_age_if_due();
                     self.mark_end(MARK_AFTER, Use::Free);
                 }
                 Taken::Jobs(jobs) => {
+                    self.keep_age();
                     self.commit(jobs);
                     // A batch that writes nothing, of repeats say, takes none along.
                     self.commit_cursors(CURSORS_ALONE, Use::Free);
+                    self.note_age_if_due();
                 }
                 Taken::Finished => {
                     // A frame takes a part of what waits.
                     while self.commit_cursors(Duration::ZERO, Use::Kept) {}
+                    self.keep_age_at_end();
                     self.mark_end(Duration::ZERO, Use::Kept);
                     return;
                 }
@@ -119,49 +122,16 @@ impl Committer {
         }
     }
 
-    /// Finds out whether the data directory is still this server's own, whether space is kept back,
-    /// and whether a journal that could not be written can be again.
-    fn probe(&mut self) {
-        let mut found = self.shared.hold.check();
-        if found.is_ok() {
-            found = self.shared.reserve.keep();
-        }
-        if found.is_ok() && self.shared.health().journal.is_some() {
-            let before = self.shared.tail().active.last_id;
-            found = self.writer.ready(before.0);
-        }
-        self.note_journal(found.err().map(|error| error.to_string()));
-    }
-
-    fn note_journal(&self, reason: Option<String>) {
-        let mut health = self.shared.health();
-        match (&health.journal, &reason) {
-            (None, Some(reason)) => tracing::error!(reason, "the journal cannot be written"),
-            (Some(_), None) => tracing::info!("the journal can be written again"),
-            // The first reason says more than "failed a moment ago".
-            (Some(_), Some(_)) => return,
-            (None, None) => {}
-        }
-        health.journal = reason;
-    }
-
-    /// Marks the end of the journal, if the last frame is at least `age` old.
-    fn mark_end(&mut self, age: Duration, room: Use) {
-        if self.writer.is_marked() || self.written.elapsed() < age {
-            return;
-        }
-        self.frame.clear();
-        if self.write(room).is_ok() {
-            let mut tail = self.shared.tail_mut();
-            tail.advance(self.last_id, self.writer.end());
-        }
-    }
-
     /// Whether it has written some.
     fn commit_cursors(&mut self, age: Duration, room: Use) -> bool {
         self.frame.clear();
         let mut batch = Batch::default();
         self.stage_pending_cursors(&mut batch, age);
+        self.commit_staged(batch, room)
+    }
+
+    /// Whether there was anything in the frame, and it was written.
+    fn commit_staged(&mut self, batch: Batch, room: Use) -> bool {
         let written = !self.frame.is_empty() && self.write(room).is_ok();
         if written {
             self.publish(batch, Vec::new());
@@ -202,7 +172,7 @@ impl Committer {
                 } => {
                     let (shared, frame) = (&self.shared, &mut self.frame);
                     let cursors = &mut batch.cursors;
-                    let outcome = cursors.enter(shared, frame, &device, after, self.last_id);
+                    let outcome = cursors.enter(shared, frame, &device, after);
                     answers.push(Answer::Enter(done, outcome));
                 }
                 Job::PutDomain(record, reply) => {
@@ -230,6 +200,10 @@ impl Committer {
                     batch.sealed = sealed.is_ok();
                     answers.push(Answer::Change(reply, sealed.map(|_| true)));
                 }
+                Job::AcceptClock(reply) => {
+                    let accepted = self.stage_accepted(&mut batch, true);
+                    answers.push(Answer::Change(reply, Ok(accepted)));
+                }
                 Job::Erase(mailbox, before, reply) => {
                     let news = self.stage_erasure(&mut batch, mailbox, before);
                     answers.push(Answer::Change(reply, Ok(news)));
@@ -238,6 +212,7 @@ impl Committer {
         }
         if !self.frame.is_empty() {
             self.stage_pending_cursors(&mut batch, CURSORS_ALONG);
+            self.stage_age_along(&mut batch);
             if let Err(error) = self.write(room) {
                 let appends = batch.appends.into_iter();
                 let failed = appends.map(|(done, _)| Answer::Append(done, Err(error.clone())));
@@ -260,7 +235,7 @@ impl Committer {
         let upto = below.min(self.last_id);
         let news = upto > self.shared.domains().floors().of(&mailbox);
         if news {
-            let at_ms = self.shared.clock.now_us() / 1000;
+            let at_ms = self.shared.ages().stamp_ms();
             self.frame
                 .push(|out| record::encode_erased(&mailbox, upto, at_ms, out));
             batch.erased = Some((mailbox, upto));
@@ -288,44 +263,6 @@ impl Committer {
         self.cursors_written = Instant::now();
     }
 
-    fn write(&mut self, room: Use) -> Result<(), AppendError> {
-        let before = self.shared.tail().active.last_id;
-        let shared = self.shared.clone();
-        let seconds = &shared.options.metrics.store.commit_seconds;
-        self.written(room, |writer, frame| {
-            seconds.observe_closure_duration(|| writer.append(frame, before.0))
-        })?;
-        self.written = Instant::now();
-        Ok(())
-    }
-
-    /// Writes into the journal, once more where there is no room and the space that is kept back
-    /// may be used.
-    fn written(
-        &mut self,
-        room: Use,
-        mut work: impl FnMut(&mut Writer, &mut FrameBuffer) -> io::Result<Position>,
-    ) -> Result<Position, AppendError> {
-        let reserve = self.shared.reserve.clone();
-        let kept = match room {
-            Use::Free => reserve.keep(),
-            Use::Kept => Ok(()),
-        };
-        let mut done = kept.and_then(|()| work(&mut self.writer, &mut self.frame));
-        if room == Use::Kept {
-            done = done.or_else(|error| {
-                reserve.retry(error, || {
-                    self.writer.hurry();
-                    work(&mut self.writer, &mut self.frame)
-                })
-            });
-        }
-        let reason = done.as_ref().err().map(ToString::to_string);
-        let lack = || reserve.lack().map(|lack| lack.to_string());
-        self.note_journal(reason.or_else(lack));
-        done.map_err(|error| AppendError::Unavailable(error.to_string()))
-    }
-
     /// Makes a durable batch readable and hands it on.
     fn publish(&mut self, batch: Batch, mut answers: Vec<Answer>) {
         let messages = Arc::new(batch.messages);
@@ -340,6 +277,7 @@ impl Committer {
         if let Some((mailbox, upto)) = &batch.erased {
             self.shared.domains_mut().erase(mailbox, *upto);
         }
+        let age = batch.age.map(|age| self.noted(age));
         let encoded = Encoded::new(&messages);
         let full = {
             let mut tail = self.shared.tail_mut();
@@ -355,6 +293,9 @@ impl Committer {
             }
             if let Some((mailbox, upto)) = batch.erased {
                 tail.push_erased(mailbox, upto);
+            }
+            if let Some(age) = age {
+                tail.push_age(age);
             }
             tail.advance(self.last_id, self.writer.end());
             if batch.sealed {

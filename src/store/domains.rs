@@ -59,6 +59,7 @@ impl Domains {
             | Record::SendIds { .. }
             | Record::Cursor { .. }
             | Record::Confirmed { .. }
+            | Record::Age(_)
             | Record::Erased { .. } => return None,
         };
         self.set(&domain, state.clone());

@@ -191,8 +191,6 @@ pub(super) struct Target {
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) dir: PathBuf,
     pub(super) index: Index,
-    /// Sends of days before are not kept.
-    pub(super) day_min: u64,
     /// Whether this is the index that counts: then its state is saved as it goes on.
     pub(super) counts: bool,
     /// Whether it pauses for others.
@@ -200,11 +198,13 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Writes a generation; answers the index's state behind it.
+    /// Writes a generation, and drops the sends of days before `day_min`; answers the index's state
+    /// behind it.
     pub(super) fn write(
         &self,
         frozen: &Generation,
         state: &IndexState,
+        day_min: u64,
     ) -> Result<IndexState, BuildError> {
         let files = self.files.as_ref();
         if self.counts {
@@ -219,7 +219,7 @@ impl Target {
             true => How::Paced(&mut pause),
             false => How::AtOnce,
         };
-        let state = guarded(|| apply(&self.index, frozen, state, self.day_min, how))?;
+        let state = guarded(|| apply(&self.index, frozen, state, day_min, how))?;
         if self.counts {
             save(files, &self.dir, &state)?;
         }

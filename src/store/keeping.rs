@@ -201,7 +201,10 @@ impl Shared {
         // What is in memory is young, but the retention may be short.
         self.checkpoint();
         let in_force = self.retention().clone();
-        let now_us = self.clock.now_us();
+        // Where age is held: as it will be.
+        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        let accepted = self.age().accepted(false);
+        let ages = accepted.map_or_else(|| self.ages(), |age| age.ages(wall_us, monotonic));
         let (begun, mut breather) = (Instant::now(), Breather::new());
         let mut expiring: BTreeMap<Domain, Expiring> = BTreeMap::new();
         let mut last = None;
@@ -211,7 +214,8 @@ impl Shared {
                 return Ok((expiring, false));
             }
             if wanted.is_stricter(&in_force, &mailbox.domain) {
-                let upto = wanted.expired(&mailbox.domain, now_us);
+                let kept = wanted.of(&mailbox.domain).unwrap_or_default();
+                let upto = ages.expired(kept);
                 let messages = self.rank(&mailbox, None, upto)?;
                 if messages > 0 {
                     let of_domain = expiring.entry(mailbox.domain.clone());

@@ -15,6 +15,7 @@
 //! made anew from the journal whenever it is missing, torn or short) and `db.state`
 //! (how far the index is). Other files in it are left alone.
 
+mod age;
 mod api;
 mod backup;
 mod body;
@@ -57,6 +58,7 @@ mod tests;
 mod threads;
 mod usage;
 
+pub use age::ClockHold;
 pub use api::{
     Accepted, AppendError, Backlog, CommitSink, DiskBytes, Done, EnterDone, OpenError, ReadError,
     StoreOptions, StoreStats,

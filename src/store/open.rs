@@ -25,7 +25,6 @@ use super::layout::{self, io_error};
 use super::opening::{Opening, Work};
 use super::reserve::{self, OPEN_BYTES, Reserve, ReservingFileSystem};
 use super::room::checkpoint_bytes;
-use crate::clock::Clock;
 use crate::model::MsgId;
 
 /// A data directory that is ready.
@@ -41,11 +40,7 @@ pub(super) struct Opened {
 }
 
 /// Opens or makes what is in a data directory. `sealed` is told of segments sealed later.
-pub(super) fn open(
-    claim: &Claim,
-    clock: &dyn Clock,
-    sealed: Sender<SegmentName>,
-) -> Result<Opened, OpenError> {
+pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened, OpenError> {
     let Claim {
         options,
         files,
@@ -74,7 +69,6 @@ pub(super) fn open(
         cache_bytes: options.cache_bytes,
         checkpoint_bytes: checkpoint_bytes(options.tail_bytes_max),
         tail_bytes_max: options.tail_bytes_max,
-        day_min: index::day(clock.now_us()).saturating_sub(1),
         counts: true,
     };
     clear(files.as_ref(), &journal)?;

@@ -39,6 +39,8 @@ pub(super) enum Job {
     RemoveDomain(Domain, ChangeReply),
     /// Erases what the mailbox has below an id; all, where none is given.
     Erase(Mailbox, Option<MsgId>, ChangeReply),
+    /// Takes the clock for right, though it was stepped.
+    AcceptClock(ChangeReply),
     /// Seals the journal's segment, so that all until now is in segments that may be made anew.
     Seal(ChangeReply),
 }
@@ -53,6 +55,7 @@ impl Job {
             Self::PutDomain(_, reply)
             | Self::RemoveDomain(_, reply)
             | Self::Erase(_, _, reply)
+            | Self::AcceptClock(reply)
             | Self::Seal(reply) => {
                 let _ = reply.send(Err(error));
             }

@@ -11,6 +11,7 @@ pub(super) use decode::decode;
 use bincode::config::{Configuration, standard};
 use bincode::{BorrowDecode, Encode};
 
+use super::age::{AgeState, Span};
 use super::cursors::{CursorChange, CursorValue};
 use super::tail::{SendIds, SendKey};
 use crate::model::{
@@ -65,6 +66,8 @@ pub(super) enum Record {
     },
     /// A user has confirmed everything up to `id`, whatever its cursors say.
     Confirmed { mailbox: Mailbox, id: MsgId },
+    /// How far age time is.
+    Age(AgeState),
     /// What is left of a send whose messages are gone: the ids that a repeat of it gets.
     SendIds { key: SendKey, ids: SendIds },
 }
@@ -114,6 +117,18 @@ enum Stored<'a> {
         user: &'a str,
         id: u64,
     },
+    Age(StoredAge),
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredAge {
+    now_us: u64,
+    wall_us: u64,
+    offset_us: i64,
+    /// Since when, what has passed, and how long it may have been off.
+    hold: Option<(u64, u64, u64)>,
+    /// After, since, offset, gap.
+    spans: Vec<(u64, u64, i64, u64)>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -233,6 +248,21 @@ pub(super) fn encode_erased(mailbox: &Mailbox, upto: MsgId, at_ms: u64, out: &mu
     put(&stored, out);
 }
 
+/// Appends the record of how far age time is.
+pub(super) fn encode_age(age: &AgeState, out: &mut Vec<u8>) {
+    let span = |span: &Span| (span.after.0, span.since_us, span.offset_us, span.gap_us);
+    let stored = Stored::Age(StoredAge {
+        now_us: age.now_us,
+        wall_us: age.wall_us,
+        offset_us: age.offset_us,
+        hold: age
+            .hold
+            .map(|hold| (hold.since_us, hold.passed_us, hold.stop_us)),
+        spans: age.spans.iter().map(span).collect(),
+    });
+    put(&stored, out);
+}
+
 /// Appends the record of what a user has confirmed.
 fn encode_confirmed(mailbox: &Mailbox, id: MsgId, out: &mut Vec<u8>) {
     let stored = Stored::Confirmed {
@@ -265,6 +295,7 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::SendIds { key, ids } => encode_send_ids(key, *ids, out),
         Record::Cursor { device, change } => encode_cursor(device, *change, out),
         Record::Confirmed { mailbox, id } => encode_confirmed(mailbox, *id, out),
+        Record::Age(age) => encode_age(age, out),
         Record::Domain(domain) => encode_domain(domain, out),
         Record::DomainRemoved { domain, floor } => encode_domain_removed(domain, *floor, out),
         Record::Erased {

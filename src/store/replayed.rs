@@ -50,6 +50,7 @@ pub(super) fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>,
             }
             Record::Cursor { device, change } => tail.push_cursor(&device, change),
             Record::Confirmed { mailbox, id } => tail.push_confirmed(&mailbox, id),
+            Record::Age(age) => tail.push_age(age),
             Record::Domain(_) | Record::DomainRemoved { .. } => {}
         }
     }

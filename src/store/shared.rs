@@ -11,13 +11,14 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use super::age::{AgeClock, Ages};
 use super::api::StoreOptions;
 use super::builder::Builder;
 use super::cursors::Changes;
 use super::domains::Domains;
 use super::files::FileSystem;
 use super::hold::Hold;
-use super::index::{Index, IndexError, IndexState, day, guarded};
+use super::index::{Index, IndexError, IndexState, guarded};
 use super::keeping::Keeping;
 use super::queue::Queue;
 use super::reserve::Reserve;
@@ -64,6 +65,7 @@ pub(super) struct Signal {
 pub(super) struct Shared {
     pub(super) options: StoreOptions,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) age: RwLock<AgeClock>,
     pub(super) files: Arc<dyn FileSystem>,
     /// The data directory is this process' own.
     pub(super) hold: Arc<Hold>,
@@ -157,9 +159,8 @@ impl Shared {
     /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
     /// domain, or expired by now.
     pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        let expired = self
-            .retention()
-            .expired(&mailbox.domain, self.clock.now_us());
+        let kept = self.retention().of(&mailbox.domain);
+        let expired = kept.map_or(MsgId::ZERO, |kept| self.ages().expired(kept));
         self.domains().floors().of(mailbox).max(expired)
     }
 
@@ -174,14 +175,19 @@ impl Shared {
         self.options.dir.join("journal")
     }
 
-    /// The time by which the age of sends and cursors is told: never before the last id.
-    pub(super) fn now_us(&self, last_id: MsgId) -> u64 {
-        self.clock.now_us().max(last_id.0)
+    /// How old everything is at this moment: whatever ends by age asks this.
+    pub(super) fn ages(&self) -> Ages {
+        // The clocks are read first: age time may be ahead of what was read, never behind.
+        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        self.age().ages(wall_us, monotonic)
     }
 
-    /// The days whose sends may still be asked for: yesterday at the earliest.
-    pub(super) fn day_min(&self, last_id: MsgId) -> u64 {
-        day(self.now_us(last_id)).saturating_sub(1)
+    pub(super) fn age(&self) -> RwLockReadGuard<'_, AgeClock> {
+        self.age.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn age_mut(&self) -> RwLockWriteGuard<'_, AgeClock> {
+        self.age.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with the index. Where that shows it to be damaged, this is noted.

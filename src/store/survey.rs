@@ -5,7 +5,9 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use super::age::{AgeClock, AgeState, ClockHold};
 use super::api::OpenError;
 use super::check::known;
 use super::files::{FileSystem, RealFileSystem};
@@ -15,6 +17,7 @@ use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
 use super::keeping;
 use super::layout::{self, io_error};
 use super::record::{self, Record};
+use crate::clock::{Clock as _, SystemClock};
 use crate::model::{MsgId, Retention};
 
 /// Deeper than the index has directories.
@@ -33,6 +36,9 @@ pub struct Survey {
     pub has_domains: Option<bool>,
     /// The retention that was last in force; for ever, where none is known.
     pub retention: Retention,
+    /// Whether a server that starts now lets nothing end by age, or the one that runs does: because
+    /// of a step of the clock, or of a long stop.
+    pub clock_hold: Option<ClockHold>,
 }
 
 /// Looks at a data directory. `None`: nothing has been stored there yet. Blocks on the disk.
@@ -68,17 +74,29 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     if let [_, .., last] = segments.as_slice() {
         found.read(files, &journal, *last, false)?;
     }
+    // A segment that was only just begun does not say it yet.
+    if let ([.., before, _], None) = (segments.as_slice(), &found.age) {
+        found.read(files, &journal, *before, false)?;
+    }
     let indexed = state.as_ref().map(|state| state.domains > 0);
+    let newest = MsgId(
+        found
+            .newest
+            .max(state.as_ref().map_or(0, |state| state.last_id)),
+    );
+    let wall_us = SystemClock.now_us();
+    let age = AgeClock::resume(found.age, newest, wall_us, Duration::ZERO);
     let bytes = bytes(&journal, DEPTH_MAX) + bytes(&dir.join("db"), DEPTH_MAX);
     Ok(Some(Survey {
         bytes,
         oldest: MsgId(found.oldest),
-        newest: MsgId(found.newest.max(state.map_or(0, |state| state.last_id))),
+        newest,
         has_domains: match found.has_domains || segments.is_empty() {
             true => Some(found.has_domains),
             false => indexed,
         },
         retention: keeping::applied(files, dir)?.unwrap_or_default(),
+        clock_hold: age.hold(wall_us),
     }))
 }
 
@@ -88,6 +106,7 @@ struct Found {
     oldest: u64,
     newest: u64,
     has_domains: bool,
+    age: Option<AgeState>,
 }
 
 impl Found {
@@ -120,6 +139,7 @@ impl Found {
                         }
                     }
                     Ok(Record::Domain(_)) => self.has_domains = true,
+                    Ok(Record::Age(age)) => self.age = Some(age),
                     // What is wrong with it is for `check` to say.
                     Ok(_) | Err(_) => {}
                 }

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 use std::time::Duration;
 
+use super::age::AgeClock;
 use super::api::{CommitSink, OpenError};
 use super::checkpoint::{Checkpointer, retire};
 use super::claim::Claim;
@@ -53,7 +54,7 @@ impl Threads {
         sink: Arc<dyn CommitSink>,
     ) -> Result<Self, OpenError> {
         let (sealed_sender, sealed) = channel();
-        let opened = open(&claim, clock.as_ref(), sealed_sender)?;
+        let opened = open(&claim, sealed_sender)?;
         let Claim { options, hold, .. } = claim;
         let Opened {
             files,
@@ -65,6 +66,7 @@ impl Threads {
         } = opened;
         let mut tail = builder.tail;
         tail.active.last_id = last_id;
+        let age = AgeClock::resume(builder.age, last_id, clock.now_us(), clock.monotonic());
         let dir = options.dir.clone();
         let (retention, keeping) = keeping::begin(
             files.as_ref(),
@@ -78,6 +80,7 @@ impl Threads {
             retention: retention.into(),
             keeping: keeping.into(),
             options,
+            age: age.into(),
             clock,
             files,
             hold,
@@ -102,6 +105,7 @@ impl Threads {
             changed: Default::default(),
         });
         shared.note_in_force();
+        shared.tell_hold();
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
         let checkpointer = Checkpointer::new(shared.clone(), builder.state);

@@ -95,6 +95,7 @@ async fn everything_that_happens_is_counted_and_nobody_is_named() {
         ),
         ("relaybox_outbox_bytes", 0.0),
         ("relaybox_store_writable", 1.0),
+        ("relaybox_clock_hold_seconds", 0.0),
         ("relaybox_sessions_max", 50_000.0),
     ] {
         let found = all.get(name).copied();

@@ -11,7 +11,7 @@ impl Committer {
     fn known(&self, batch: &Batch, key: &SendKey) -> Result<Option<Accepted>, AppendError> {
         let known = match batch.repeats.get(key) {
             Some(ids) => Some(*ids),
-            None => self.shared.known_send(key, self.last_id)?,
+            None => self.shared.known_send(key)?,
         };
         Ok(known.map(|known| Accepted {
             ids: known.ids(),
@@ -47,7 +47,7 @@ impl Committer {
         {
             return Ok(accepted);
         }
-        let unknown = batch.cursors.unknown(&self.shared, &draft, self.last_id)?;
+        let unknown = batch.cursors.unknown(&self.shared, &draft)?;
         let count = draft.recipients.len();
         let first = self.next_ids(count as u64).ok_or_else(|| {
             AppendError::Unavailable("no message id is left at this time".to_owned())
@@ -74,9 +74,7 @@ impl Committer {
         self.frame
             .push(|out| record::encode_send(messages, client_msg_id, out));
         let (shared, frame) = (&self.shared, &mut self.frame);
-        batch
-            .cursors
-            .make_known(shared, frame, &unknown, self.last_id);
+        batch.cursors.make_known(shared, frame, &unknown);
         let ids = SendIds {
             first,
             count: count as u32,

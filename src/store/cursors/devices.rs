@@ -7,6 +7,7 @@
 //! about always among them; a decision never raises the cursor of a known device; what the user
 //! has confirmed outlives the cursor that said it.
 
+use super::super::age::Ages;
 use super::change::{CursorChange, CursorValue, UserChanges};
 use crate::model::{MsgId, Resource};
 
@@ -21,26 +22,27 @@ const USE_NOTED_MS: u64 = MS_PER_DAY;
 pub(super) const DEVICES_MAX: usize = 32;
 
 /// When a device is looked at, and from where on its domain's messages count.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::store) struct Moment {
-    pub(in crate::store) at_ms: u64,
+    pub(in crate::store) ages: Ages,
     pub(in crate::store) floor: MsgId,
 }
 
 impl Moment {
-    fn unused_ms(&self, value: &CursorValue) -> u64 {
-        self.at_ms.saturating_sub(value.at_ms)
+    /// The stamp of a use now.
+    pub(in crate::store) fn at_ms(&self) -> u64 {
+        self.ages.stamp_ms()
     }
 
     /// Whether a cursor counts: it is neither from before the removal of its domain, nor
     /// was it unused for too long.
     pub(in crate::store) fn counts(&self, value: &CursorValue) -> bool {
-        value.id >= self.floor && self.unused_ms(value) < UNUSED_MAX_MS
+        value.id >= self.floor && self.ages.age_ms(value.at_ms) < UNUSED_MAX_MS
     }
 
     /// Whether it should be noted that the device is used now.
     pub(in crate::store) fn is_news(&self, value: &CursorValue) -> bool {
-        !value.used || self.unused_ms(value) >= USE_NOTED_MS
+        !value.used || self.ages.ago_ms(value.at_ms) >= USE_NOTED_MS
     }
 
     /// The cursor that a login with this `after` finds.
@@ -60,7 +62,7 @@ pub(in crate::store) struct Known {
 
 impl Known {
     /// Whether the device is known now and would be after a restart.
-    pub(in crate::store) fn counts(&self, moment: Moment) -> bool {
+    pub(in crate::store) fn counts(&self, moment: &Moment) -> bool {
         let durable = self.durable.as_ref();
         moment.counts(&self.value) && durable.is_some_and(|value| moment.counts(value))
     }
@@ -138,15 +140,20 @@ impl Devices {
     }
 
     /// Whether the device is known.
-    pub(in crate::store) fn counts(&self, resource: &Resource, moment: Moment) -> bool {
+    pub(in crate::store) fn counts(&self, resource: &Resource, moment: &Moment) -> bool {
         let mut devices = self.known.iter();
         devices.any(|(theirs, known)| theirs == resource && known.counts(moment))
     }
 
-    /// When any of them was last known to be in use; those that were only written to were not.
-    pub(in crate::store) fn last_used(&self, moment: Moment) -> Option<u64> {
+    /// The stamp of the last time that any of them was known to be in use, if that is not too long
+    /// ago; those that were only written to were not.
+    pub(in crate::store) fn last_used(&self, moment: &Moment) -> Option<u64> {
         let values = self.known.iter().map(|(_, known)| known.value);
-        let used = values.filter(|value| value.used && moment.counts(value));
+        let was_here = |value: &CursorValue| {
+            let is_long_ago = moment.ages.ago_ms(value.at_ms) >= UNUSED_MAX_MS;
+            value.used && moment.counts(value) && !is_long_ago
+        };
+        let used = values.filter(was_here);
         used.map(|value| value.at_ms).max()
     }
 
@@ -155,13 +162,17 @@ impl Devices {
         &mut self,
         resource: &Resource,
         after: Option<MsgId>,
-        moment: Moment,
+        moment: &Moment,
     ) -> (MsgId, Decision) {
         self.decide(resource, true, after, moment)
     }
 
     /// A device is written to.
-    pub(in crate::store) fn make_known(&mut self, resource: &Resource, moment: Moment) -> Decision {
+    pub(in crate::store) fn make_known(
+        &mut self,
+        resource: &Resource,
+        moment: &Moment,
+    ) -> Decision {
         self.decide(resource, false, None, moment).1
     }
 
@@ -170,7 +181,7 @@ impl Devices {
         resource: &Resource,
         login: bool,
         after: Option<MsgId>,
-        moment: Moment,
+        moment: &Moment,
     ) -> (MsgId, Decision) {
         let own = self.take(resource);
         let own = own.filter(|known| moment.counts(&known.value));
@@ -180,13 +191,13 @@ impl Devices {
         let id = moment.lowered(start, after);
         let value = CursorValue {
             id,
-            at_ms: moment.at_ms,
+            at_ms: moment.at_ms(),
             used: login || own.is_some_and(|known| known.value.used),
         };
         let known = match own {
             Some(known) if known.counts(moment) && id == start => {
                 if login && moment.is_news(&known.value) {
-                    let at_ms = moment.at_ms;
+                    let at_ms = moment.at_ms();
                     let change = CursorChange::Use { at_ms };
                     decision.push((resource.clone(), change));
                     let durable = change.apply(known.durable);
@@ -210,7 +221,7 @@ impl Devices {
         (id, decision)
     }
 
-    fn drop_gone(&mut self, moment: Moment) -> Decision {
+    fn drop_gone(&mut self, moment: &Moment) -> Decision {
         let mut decision = Decision::new();
         self.known.retain(|(resource, known)| {
             let counts = moment.counts(&known.value);

@@ -29,24 +29,18 @@ use devices::{Devices, Known, Moment};
 const TRIES_MAX: usize = 16;
 
 impl Shared {
-    /// Now, never before the last id.
-    fn moment(&self, domain: &Domain, last_id: MsgId) -> Moment {
+    /// Now.
+    fn moment(&self, domain: &Domain) -> Moment {
         Moment {
-            at_ms: self.now_us(last_id) / 1000,
+            ages: self.ages(),
             floor: self.domains().floor(domain),
         }
-    }
-
-    /// Now, for those who give no ids.
-    fn moment_of_reader(&self, domain: &Domain) -> Moment {
-        let last_id = self.tail().active.last_id;
-        self.moment(domain, last_id)
     }
 
     /// As [`super::Store::cursor`], `IndexError` for those inside.
     pub(super) fn cursor(&self, device: &Device) -> Result<Option<MsgId>, IndexError> {
         let known = self.known(device)?;
-        let moment = self.moment_of_reader(&device.mailbox.domain);
+        let moment = self.moment(&device.mailbox.domain);
         let value = known.map(|known| known.value);
         Ok(value.filter(|value| moment.counts(value)).map(|v| v.id))
     }
@@ -107,10 +101,10 @@ impl Shared {
             Ok(known) => known,
             Err(error) => return done(Err(error.into())),
         };
-        let moment = self.moment_of_reader(domain);
+        let moment = self.moment(domain);
         let fit = known.filter(|known| {
             let id = known.value.id;
-            known.counts(moment) && moment.lowered(id, after) == id
+            known.counts(&moment) && moment.lowered(id, after) == id
         });
         let Some(known) = fit else {
             let device = Box::new(device.clone());
@@ -122,7 +116,7 @@ impl Shared {
         };
         if moment.is_news(&known.value) {
             // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
-            let at_ms = moment.at_ms;
+            let at_ms = moment.at_ms();
             push(&mut self.pending(), device, CursorChange::Use { at_ms });
         }
         done(Ok(known.value.id));
@@ -135,7 +129,7 @@ impl Shared {
             // Nothing above the newest message can have been received.
             (id.min(tail.active.last_id), tail.cursor(device))
         };
-        let moment = self.moment_of_reader(&device.mailbox.domain);
+        let moment = self.moment(&device.mailbox.domain);
         // From before the domain's removal.
         if id < moment.floor {
             return;
@@ -144,7 +138,7 @@ impl Shared {
         if known.is_some_and(|value| value.id >= id && !moment.is_news(&value)) {
             return;
         }
-        let at_ms = moment.at_ms;
+        let at_ms = moment.at_ms();
         push(
             &mut self.pending(),
             device,
@@ -157,15 +151,18 @@ impl Shared {
         if self.domains().is_removed(&device.mailbox.domain) {
             return;
         }
-        let at_ms = self.moment_of_reader(&device.mailbox.domain).at_ms;
+        let at_ms = self.ages().stamp_ms();
         // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
         push(&mut self.pending(), device, CursorChange::Use { at_ms });
     }
 
     /// As [`super::Store::last_seen`].
     pub(super) fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, IndexError> {
-        let moment = self.moment_of_reader(&mailbox.domain);
-        Ok(self.devices(mailbox)?.last_used(moment))
+        let moment = self.moment(&mailbox.domain);
+        let used = self.devices(mailbox)?.last_used(&moment);
+        // By the clock that the answer is read with.
+        let now_ms = self.clock.now_ms();
+        Ok(used.map(|at_ms| now_ms.saturating_sub(moment.ages.ago_ms(at_ms))))
     }
 
     /// Drops what waited and is durable now.

@@ -48,15 +48,14 @@ impl StagedCursors {
         frame: &mut FrameBuffer,
         device: &Device,
         after: Option<MsgId>,
-        last_id: MsgId,
     ) -> Result<MsgId, AppendError> {
         let domain = &device.mailbox.domain;
         if shared.domains().is_removed(domain) {
             return Err(AppendError::DomainRemoved);
         }
-        let moment = shared.moment(domain, last_id);
+        let moment = shared.moment(domain);
         let devices = self.devices(shared, &device.mailbox)?;
-        let (id, decision) = devices.enter(&device.resource, after, moment);
+        let (id, decision) = devices.enter(&device.resource, after, &moment);
         self.stage_decision(frame, &device.mailbox, decision);
         Ok(id)
     }
@@ -66,12 +65,11 @@ impl StagedCursors {
         &mut self,
         shared: &Shared,
         draft: &Draft,
-        last_id: MsgId,
     ) -> Result<Vec<Device>, IndexError> {
         let Some(resource) = &draft.to_resource else {
             return Ok(Vec::new());
         };
-        let moment = shared.moment(&draft.domain, last_id);
+        let moment = shared.moment(&draft.domain);
         let mut unknown = Vec::new();
         for recipient in &draft.recipients {
             let device = Device {
@@ -82,9 +80,9 @@ impl StagedCursors {
                 resource: resource.clone(),
             };
             let known = match self.users.get(&device.mailbox) {
-                Some(devices) => devices.counts(resource, moment),
+                Some(devices) => devices.counts(resource, &moment),
                 // Most are known: there is no need to read all of the user's.
-                None => shared.known(&device)?.is_some_and(|k| k.counts(moment)),
+                None => shared.known(&device)?.is_some_and(|k| k.counts(&moment)),
             };
             if !known {
                 self.devices(shared, &device.mailbox)?;
@@ -100,13 +98,12 @@ impl StagedCursors {
         shared: &Shared,
         frame: &mut FrameBuffer,
         unknown: &[Device],
-        last_id: MsgId,
     ) {
         for device in unknown {
-            let moment = shared.moment(&device.mailbox.domain, last_id);
+            let moment = shared.moment(&device.mailbox.domain);
             let devices = self.users.get_mut(&device.mailbox);
             let devices = devices.expect("`unknown` has read them");
-            let decision = devices.make_known(&device.resource, moment);
+            let decision = devices.make_known(&device.resource, &moment);
             self.stage_decision(frame, &device.mailbox, decision);
         }
     }

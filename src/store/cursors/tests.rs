@@ -1,6 +1,7 @@
 //! What is decided among the devices of a user.
 #![allow(clippy::unwrap_used)]
 
+use super::super::age::Ages;
 use super::change::{Changes, CursorChange, CursorValue, push};
 use super::devices::{DEVICES_MAX, Decision, Devices, Moment, UserCursors};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource, UserId};
@@ -9,8 +10,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NOW_MS: u64 = 1_000 * DAY_MS;
 
 fn moment(at_ms: u64) -> Moment {
-    let floor = MsgId::ZERO;
-    Moment { at_ms, floor }
+    let (ages, floor) = (Ages::plain(at_ms * 1_000), MsgId::ZERO);
+    Moment { ages, floor }
 }
 
 fn resource(name: &str) -> Resource {
@@ -42,7 +43,7 @@ fn dropped(decision: &Decision) -> Vec<&str> {
 #[test]
 fn a_known_device_that_was_used_lately_changes_nothing() {
     let mut devices = devices(&[("web", value(5, NOW_MS, true)), ("tv", value(9, 0, true))]);
-    let mut later = moment(NOW_MS + DAY_MS - 1);
+    let later = &moment(NOW_MS + DAY_MS - 1);
     let (id, decision) = devices.enter(&resource("web"), None, later);
     assert_eq!((id, dropped(&decision)), (MsgId(5), vec!["tv"]));
     assert_eq!(
@@ -52,8 +53,8 @@ fn a_known_device_that_was_used_lately_changes_nothing() {
     );
     assert_eq!(devices.enter(&resource("web"), Some(MsgId(5)), later).1, []);
     assert_eq!(devices.make_known(&resource("web"), later), []);
-    later.at_ms += 1;
-    let at_ms = later.at_ms;
+    let at_ms = NOW_MS + DAY_MS;
+    let later = &moment(at_ms);
     let use_ = (resource("web"), CursorChange::Use { at_ms });
     assert_eq!(devices.make_known(&resource("web"), later), []);
     assert_eq!(devices.enter(&resource("web"), None, later).1, [use_]);
@@ -127,8 +128,8 @@ fn a_start_is_the_highest_that_was_ever_confirmed() {
         (vec![("web", value(8, NOW_MS, true))], 4, Some(0), 4),
     ];
     for (row, (stored, floor, after, start)) in table.into_iter().enumerate() {
-        let moment = Moment {
-            at_ms: NOW_MS,
+        let moment = &Moment {
+            ages: Ages::plain(NOW_MS * 1_000),
             floor: MsgId(floor),
         };
         let web = resource("web");
@@ -164,7 +165,7 @@ fn those_that_never_logged_in_make_room_first_and_the_new_one_never_does() {
         (resource(name), value(n, NOW_MS + n, used))
     });
     let mut devices = of(stored.collect());
-    let later = moment(NOW_MS + 100);
+    let later = &moment(NOW_MS + 100);
     for (newcomer, login, leaves) in [
         ("x1", false, "d05"),
         ("x2", true, "d20"),
@@ -199,9 +200,9 @@ fn too_many_are_brought_down_to_as_many_as_may_be() {
         .zip(0..)
         .map(|(name, n)| (name.as_str(), value(n, NOW_MS + n, true)));
     let mut devices = devices(&stored.collect::<Vec<_>>());
-    let (_, decision) = devices.enter(&resource("web"), None, moment(NOW_MS + 100));
+    let (_, decision) = devices.enter(&resource("web"), None, &moment(NOW_MS + 100));
     assert_eq!(dropped(&decision).len(), 50 + 1 - DEVICES_MAX);
-    assert!(devices.counts(&resource("d49"), moment(NOW_MS)));
+    assert!(devices.counts(&resource("d49"), &moment(NOW_MS)));
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn what_waits_to_be_written_counts_but_makes_nothing_known_durably() {
     push(&mut waiting, &device("pc"), raise(8, NOW_MS));
     let waiting = waiting.into_values().next().unwrap();
     let stored = [("tv", value(5, 0, true)), ("pc", value(4, NOW_MS, true))];
-    let now = moment(NOW_MS);
+    let now = &moment(NOW_MS);
     for (name, id, is_set) in [
         ("web", 7, true),
         ("tv", 6, true),

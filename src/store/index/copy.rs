@@ -216,6 +216,10 @@ impl Copy<'_> {
                 self.state.erased += 1;
             }
         }
+        for entry in &self.from.age {
+            let (key, value) = entry?;
+            self.to.age.insert(key, value)?;
+        }
         self.sends()
     }
 

@@ -5,11 +5,13 @@
 //!
 //! Trees: `messages` (mailbox, first id → chunk of messages), `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
-//! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id).
+//! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id),
+//! `age` (how far age time is).
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.
 
+mod age;
 mod apply;
 mod chunk;
 mod copy;
@@ -138,6 +140,7 @@ pub(super) struct Index {
     cursors: Tree,
     domains: Tree,
     erased: Tree,
+    age: Tree,
     sends: Mutex<BTreeMap<u64, Tree>>,
     file: File,
 }
@@ -202,6 +205,7 @@ impl Index {
             cursors: db.open_tree("cursors")?,
             domains: db.open_tree("domains")?,
             erased: db.open_tree("erased")?,
+            age: db.open_tree("age")?,
             sends: Mutex::new(sends),
             file: File::open(path.join("db"))?,
             db,

@@ -1,5 +1,8 @@
 //! Reads records, and parses the types of the model in them again.
 
+use std::sync::Arc;
+
+use super::super::age::Hold;
 use super::*;
 
 /// Reads one record, which must take all of `bytes`.
@@ -47,6 +50,7 @@ pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
             upto: MsgId(upto),
             at_ms,
         }),
+        Stored::Age(age) => Ok(Record::Age(age.into_state())),
         Stored::Confirmed { domain, user, id } => Ok(Record::Confirmed {
             mailbox: mailbox(domain, user)?,
             id: MsgId(id),
@@ -78,6 +82,30 @@ fn mailbox(domain: &str, user: &str) -> Result<Mailbox, NameError> {
     })
 }
 
+impl StoredAge {
+    fn into_state(self) -> AgeState {
+        let hold = self.hold.map(|(since_us, passed_us, stop_us)| Hold {
+            since_us,
+            passed_us,
+            stop_us,
+        });
+        let spans = self.spans.into_iter();
+        let spans = spans.map(|(after, since_us, offset_us, gap_us)| Span {
+            after: MsgId(after),
+            since_us,
+            offset_us,
+            gap_us,
+        });
+        AgeState {
+            now_us: self.now_us,
+            wall_us: self.wall_us,
+            offset_us: self.offset_us,
+            hold,
+            spans: Arc::new(spans.collect()),
+        }
+    }
+}
+
 impl StoredDevice<'_> {
     fn into_record(self, change: CursorChange) -> Result<Record, RecordError> {
         let mailbox = mailbox(self.domain, self.user)?;
@@ -94,7 +122,7 @@ impl StoredSend<'_> {
         let from_name = UserName::parse(self.from_name)?;
         let from_resource = Resource::parse(self.from_resource)?;
         let to_resource = self.to_resource.map(Resource::parse).transpose()?;
-        let content: std::sync::Arc<str> = self.content.into();
+        let content: Arc<str> = self.content.into();
         let last = self.first_id.checked_add(self.recipients.len() as u64);
         if last.is_none_or(|last| last > MsgId::MAX.0 + 1) {
             return Err(RecordError::Coding("an id is out of range"));

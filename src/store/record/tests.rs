@@ -1,5 +1,8 @@
 //! Golden bytes of every record, and what is refused.
 #![allow(clippy::unwrap_used)]
+use std::sync::Arc;
+
+use super::super::age::Hold;
 use super::*;
 
 fn send() -> Record {
@@ -108,6 +111,25 @@ fn golden_bytes() {
             b"\x01\x09\x01d\x01u\xfb\x02\x01".to_vec(),
         ),
         (
+            Record::Age(AgeState {
+                now_us: 258,
+                wall_us: 3,
+                offset_us: -1,
+                hold: Some(Hold {
+                    since_us: 4,
+                    passed_us: 5,
+                    stop_us: 9,
+                }),
+                spans: Arc::new(vec![Span {
+                    after: MsgId(6),
+                    since_us: 7,
+                    offset_us: -255,
+                    gap_us: 8,
+                }]),
+            }),
+            b"\x01\x0a\xfb\x02\x01\x03\x01\x01\x04\x05\x09\x01\x06\x07\xfb\xfd\x01\x08".to_vec(),
+        ),
+        (
             Record::SendIds {
                 key: SendKey {
                     domain: Domain::parse("d").unwrap(),
@@ -137,7 +159,7 @@ fn golden_bytes() {
 #[test]
 fn what_could_not_have_been_written_is_refused() {
     assert!(matches!(decode(b"\x02\0"), Err(RecordError::Version(2))));
-    assert!(matches!(decode(b"\x01\x0a"), Err(RecordError::Coding(_))));
+    assert!(matches!(decode(b"\x01\x0b"), Err(RecordError::Coding(_))));
     assert!(matches!(
         decode(b"\x01\x03\0\x04"),
         Err(RecordError::Name(_))

@@ -1,36 +1,45 @@
 //! What is gone, as it stands at the beginning of a sweep.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use super::super::age::Ages;
 use super::super::floors::Floors;
 use super::super::index::Kept;
-use super::super::lookup::SEND_AGE_US;
 use crate::model::{Domain, Mailbox, MsgId, Retention};
 
 /// What tells what is gone.
 pub(super) struct Gone {
     pub(super) floors: Floors,
     pub(super) retention: Retention,
-    pub(super) now_us: u64,
+    pub(super) ages: Ages,
 }
 
 impl Gone {
     /// Nothing above it is gone.
     pub(super) fn highest(&self) -> MsgId {
-        let expired = self.retention.expired_anywhere(self.now_us);
-        self.floors.highest().max(expired)
+        self.floors
+            .highest()
+            .max(self.expired(self.retention.shortest()))
     }
 
     /// Everything of the mailbox at or below it is gone.
     pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        let expired = self.retention.expired(&mailbox.domain, self.now_us);
+        let expired = self.expired(self.retention.of(&mailbox.domain));
         self.floors.of(mailbox).max(expired)
+    }
+
+    fn expired(&self, kept: Option<Duration>) -> MsgId {
+        kept.map_or(MsgId::ZERO, |kept| self.ages.expired(kept))
     }
 
     /// Whether a send of this domain, whose first id this is, may still be repeated.
     pub(super) fn is_known_send(&self, domain: &Domain, first: MsgId) -> bool {
-        let removed = first <= self.floors.of_domain(domain);
-        !removed && first.0.saturating_add(SEND_AGE_US) > self.now_us
+        first
+            > self
+                .floors
+                .of_domain(domain)
+                .max(self.ages.newest_forgotten())
     }
 }
 

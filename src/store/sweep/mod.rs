@@ -236,7 +236,7 @@ impl Sweeper {
         let gone = Gone {
             floors: shared.domains().floors().clone(),
             retention,
-            now_us: shared.clock.now_us(),
+            ages: shared.ages(),
         };
         let dropped = self.sweep_journal(&gone)?;
         if self.index_due {
@@ -282,6 +282,7 @@ impl Sweeper {
         let stop = || !shared.queue.is_open();
         let mut sieve = Sieve {
             gone,
+            age: shared.age().state().clone(),
             index: shared.index()?,
             is_index_checked: false,
             stop: &stop,
@@ -290,6 +291,7 @@ impl Sweeper {
             keeps_erasures: false,
             forgotten: HashMap::new(),
             devices: HashSet::new(),
+            is_age_kept: false,
             users: HashSet::new(),
         };
         let segments = list(files, &dir)?;
@@ -336,6 +338,7 @@ impl Sweeper {
             self.index_due = true;
             sieve.devices.clear();
             sieve.users.clear();
+            sieve.is_age_kept = false;
             sealed.rewrite(files, &dir, sieve)?;
             tracing::debug!(segment = sealed.name.number, "a segment was made anew");
         }

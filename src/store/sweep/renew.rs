@@ -63,7 +63,6 @@ fn make(shared: &Shared, how: How<'_>, lent: &mut Vec<Lent>) -> Result<Builder, 
         cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
         checkpoint_bytes: BUILD_TAIL_BYTES_MAX / 2,
         tail_bytes_max: BUILD_TAIL_BYTES_MAX,
-        day_min: shared.day_min(shared.tail().active.last_id),
         counts: false,
     };
     let anew = || {

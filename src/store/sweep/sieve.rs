@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
+use super::super::age::AgeState;
 use super::super::api::OpenError;
 use super::super::breather::Breather;
 use super::super::cursors::CursorChange;
@@ -49,6 +50,8 @@ impl OutOfSpace for SweepError {
 /// What is gone, and what a sweep has met.
 pub(super) struct Sieve<'a> {
     pub(super) gone: &'a Gone,
+    /// How far age time is.
+    pub(super) age: AgeState,
     /// Has everything that the segments have which are made anew.
     pub(super) index: Arc<Index>,
     pub(super) is_index_checked: bool,
@@ -64,6 +67,8 @@ pub(super) struct Sieve<'a> {
     /// The devices whose cursors have been met in this segment, and their users.
     pub(super) devices: HashSet<Device>,
     pub(super) users: HashSet<Mailbox>,
+    /// Whether the age time has been met in it.
+    pub(super) is_age_kept: bool,
 }
 
 impl Sieve<'_> {
@@ -76,7 +81,7 @@ impl Sieve<'_> {
     }
 
     fn is_forgotten(&self, at_ms: u64) -> bool {
-        !self.keeps_erasures && at_ms.saturating_add(ERASED_AGE_MS) < self.gone.now_us / 1000
+        !self.keeps_erasures && self.gone.ages.age_ms(at_ms) > ERASED_AGE_MS
     }
 
     /// What a user has confirmed, as it stands now; once a segment.
@@ -170,6 +175,12 @@ impl journal::Sieve for Sieve<'_> {
                 *forgotten = upto.max(*forgotten);
             }
             // As it stands now: changes that come again behind that lead to the same end.
+            // As it stands now; once a segment, since the last one counts.
+            Record::Age(_) => {
+                if !std::mem::replace(&mut self.is_age_kept, true) {
+                    left.push(Record::Age(self.age.clone()));
+                }
+            }
             Record::Confirmed { mailbox, .. } => self.sift_confirmed(mailbox, left)?,
             Record::Cursor { device, .. } => {
                 self.sift_confirmed(device.mailbox.clone(), left)?;

@@ -21,6 +21,7 @@ pub(super) use self::batch::Batch;
 pub(super) use self::mailbox::{Entry, TailMailbox, Taken};
 
 use self::mailbox::Bodies;
+use super::age::AgeState;
 use super::cursors::{self, Changes, CursorChange};
 use super::domains::DomainState;
 use super::journal::Position;
@@ -80,6 +81,8 @@ pub(super) struct Generation {
     pub(super) domains: BTreeMap<Domain, DomainState>,
     /// Up to which id mailboxes were erased.
     pub(super) erased: HashMap<Mailbox, MsgId>,
+    /// How far age time was when it was last noted.
+    pub(super) age: Option<AgeState>,
     pub(super) messages: u64,
     pub(super) bytes: usize,
     /// When its first thing came.
@@ -102,6 +105,7 @@ impl Generation {
             sends: HashMap::new(),
             domains: BTreeMap::new(),
             erased: HashMap::new(),
+            age: None,
             messages: 0,
             bytes: 0,
             since: None,
@@ -273,6 +277,12 @@ impl Tail {
         let place = self.active.erased.entry(mailbox).or_default();
         *place = upto.max(*place);
         self.active.touched(0, SMALL_BYTES);
+    }
+
+    /// Notes how far age time is.
+    pub(super) fn push_age(&mut self, age: AgeState) {
+        self.active.age = Some(age);
+        self.active.touched(0, 0);
     }
 
     /// A segment was sealed: the next checkpoint says that the index is beyond it, also if

@@ -26,7 +26,6 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
             cache_bytes: 4 << 20,
             checkpoint_bytes: 4 << 20,
             tail_bytes_max: 8 << 20,
-            day_min: 0,
             counts: false,
         };
         let rebuilds = shared.rebuilds.load(Ordering::Relaxed);

@@ -1,7 +1,9 @@
 //! The store as a whole: helpers for its tests.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod behaviour;
+mod clock;
 mod confirmed;
 mod cursors;
 mod devices;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use super::files::FileSystem;
 use super::{Accepted, AppendError, CommitSink, OpenError, Store, StoreOptions};
-use crate::clock::ManualClock;
+use crate::clock::{Clock as _, ManualClock};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
     Recipient, Resource, Retention, UserId, UserName,
@@ -171,6 +173,15 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "{what} did not come true");
         std::thread::yield_now();
     }
+}
+
+/// Waits until the store has seen what the clock shows now, and has noted what is to be noted.
+fn catch_up(store: &Store, clock: &ManualClock) {
+    clock::look(store);
+    eventually("age time is noted", || {
+        let age = store.shared().age();
+        age.state().wall_us == clock.now_us() && !age.is_due()
+    });
 }
 
 fn record(name: &str) -> DomainRecord {

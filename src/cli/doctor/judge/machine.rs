@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::super::clock::held;
 use super::super::super::progress::{bytes, count, time};
 use super::super::facts::{Facts, OpenFiles};
 use super::super::finding::{Check, Findings};
@@ -56,6 +57,14 @@ fn clock(facts: &Facts, out: &mut Findings) {
             Check::Clock,
             "the clock is before 2025, and no certificate holds by it: set it, and have it kept \
              (NTP)",
+        );
+    } else if let Some(hold) = store.and_then(|store| store.clock_hold) {
+        out.warning(
+            Check::Clock,
+            format!(
+                "{}; if the clock is right: relaybox clock accept",
+                held(hold)
+            ),
         );
     } else if behind > CLOCK_BEHIND_MAX {
         let whole = Duration::from_secs(behind.as_secs());

@@ -119,6 +119,7 @@ fn store() -> Survey {
         oldest: MsgId(now_us - 100 * day_us),
         newest: MsgId(now_us - 1),
         has_domains: Some(true),
+        clock_hold: None,
         retention: model::Retention {
             all: Some(Duration::from_secs(30 * DAY_S as u64)),
             ..model::Retention::default()

@@ -134,6 +134,15 @@ fn the_machine_is_judged() {
         ),
         ("", |f| behind(f, 60), (Clock, Ok, "set from the network")),
         ("", |f| behind(f, 3661), (Clock, Warning, "1h 1m 1s behind")),
+        (
+            "",
+            |f| {
+                let store = f.store.as_mut().unwrap().as_mut().unwrap();
+                let (ahead_s, left) = (90_000, std::time::Duration::from_secs(60));
+                store.clock_hold = Some(crate::store::ClockHold { ahead_s, left });
+            },
+            (Clock, Warning, "nothing is dropped or erased by age"),
+        ),
         ("", |f| f.open_files.limit = None, (Files, Ok, "no limit")),
         ("", |f| limit(f, 51_256), (Files, Ok, "enough for 51,000")),
         ("", |f| limit(f, 51_255), (Files, Warning, "to 51,256")),

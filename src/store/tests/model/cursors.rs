@@ -41,9 +41,14 @@ impl Cursors {
         self.floor.1 = self.floor.1.min(id);
     }
 
-    /// No device is known any more.
-    pub(super) fn unused_for_long(&mut self) {
-        self.expected.clear();
+    /// No device is known any more; where a crash may come before that is noted, perhaps some are.
+    pub(super) fn unused_for_long(&mut self, surely: bool) {
+        for expected in self.expected.values_mut() {
+            expected.known = false;
+        }
+        if surely {
+            self.expected.clear();
+        }
     }
 
     /// Nor is anything that was confirmed.

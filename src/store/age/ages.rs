@@ -1,0 +1,107 @@
+//! How old something is, at one moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Span, micros};
+use crate::model::MsgId;
+
+/// What is told of age at one moment.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Ages {
+    now_us: u64,
+    /// Since when nothing ends by age, if so.
+    held_us: Option<u64>,
+    spans: Arc<Vec<Span>>,
+}
+
+impl Ages {
+    /// At this age time; with `held_us` it is held since then.
+    pub(super) fn new(now_us: u64, held_us: Option<u64>, spans: &Arc<Vec<Span>>) -> Self {
+        Self {
+            now_us,
+            held_us,
+            spans: spans.clone(),
+        }
+    }
+
+    /// By a clock that was never stepped.
+    #[cfg(test)]
+    pub(in crate::store) fn plain(now_us: u64) -> Self {
+        Self::new(now_us, None, &Arc::new(vec![Span::default()]))
+    }
+
+    /// The stamp of what happens now, in milliseconds.
+    pub(in crate::store) fn stamp_ms(&self) -> u64 {
+        self.now_us / 1_000
+    }
+
+    /// How old this is where something ends by it, in milliseconds: what may have been a stop does
+    /// not count.
+    pub(in crate::store) fn age_ms(&self, stamp_ms: u64) -> u64 {
+        (self.deciding_us() / 1_000).saturating_sub(stamp_ms)
+    }
+
+    /// How long ago this was by the clock as it was accepted, in milliseconds.
+    pub(in crate::store) fn ago_ms(&self, stamp_ms: u64) -> u64 {
+        let gaps_us = self.gaps_us(|span| span.since_us / 1_000 > stamp_ms);
+        let passed_ms = (self.now_us / 1_000).saturating_sub(stamp_ms);
+        passed_ms.saturating_add(gaps_us / 1_000)
+    }
+
+    /// The newest id that is so old where something ends by it; what may have been a stop does not
+    /// count. Everything at or below it is.
+    pub(in crate::store) fn newest_of_age(&self, age: Duration) -> MsgId {
+        self.newest(age, |_| 0)
+    }
+
+    /// The newest id that has expired where messages are kept for so long, by the clock as it was
+    /// accepted. Everything at or below it has.
+    pub(in crate::store) fn expired(&self, kept: Duration) -> MsgId {
+        self.newest(kept, |span| span.gap_us)
+    }
+
+    fn newest(&self, age: Duration, gap_us: impl Fn(&Span) -> u64) -> MsgId {
+        let gaps = self.spans.iter().map(&gap_us);
+        let mut gaps_us = gaps.fold(0, u64::saturating_add);
+        let now_us = self.deciding_us().saturating_add(gaps_us);
+        let Some(cut_us) = now_us.checked_sub(micros(age)) else {
+            return MsgId::ZERO;
+        };
+        // Of the spans behind, the nearest.
+        let mut next: Option<&Span> = None;
+        for span in self.spans.iter().rev() {
+            if cut_us >= span.since_us.saturating_add(gaps_us) {
+                let at_us = cut_us - gaps_us;
+                return match next {
+                    Some(next) if at_us >= next.since_us => next.after,
+                    next => {
+                        let id = at_us
+                            .saturating_add_signed(span.offset_us)
+                            .min(MsgId::MAX.0);
+                        let end = next.map_or(MsgId::MAX, |next| next.after);
+                        MsgId(id).max(span.after).min(end)
+                    }
+                };
+            }
+            gaps_us = gaps_us.saturating_sub(gap_us(span));
+            next = Some(span);
+        }
+        MsgId::ZERO
+    }
+
+    /// This moment by the clock as it was accepted.
+    pub(super) fn calendar_us(&self) -> u64 {
+        self.now_us.saturating_add(self.gaps_us(|_| true))
+    }
+
+    /// The age time by which it is decided.
+    fn deciding_us(&self) -> u64 {
+        self.held_us.unwrap_or(self.now_us)
+    }
+
+    fn gaps_us(&self, is_counted: impl Fn(&Span) -> bool) -> u64 {
+        let spans = self.spans.iter().filter(|span| is_counted(span));
+        spans.map(|span| span.gap_us).fold(0, u64::saturating_add)
+    }
+}

@@ -1,0 +1,28 @@
+//! How far age time was when it was last noted, alone in its tree.
+
+use super::super::age::AgeState;
+use super::super::record::{self, Record};
+use super::{Index, IndexError};
+
+const KEY: &[u8] = b"age";
+
+impl Index {
+    /// Notes it.
+    pub(super) fn set_age(&self, age: &AgeState) -> Result<(), IndexError> {
+        let mut value = Vec::new();
+        record::encode_age(age, &mut value);
+        self.age.insert(KEY, value)?;
+        Ok(())
+    }
+
+    /// How far age time was when it was last noted.
+    pub(in crate::store) fn age(&self) -> Result<Option<AgeState>, IndexError> {
+        let Some(stored) = self.age.get(KEY)? else {
+            return Ok(None);
+        };
+        match record::decode(&stored) {
+            Ok(Record::Age(age)) => Ok(Some(age)),
+            _ => Err(IndexError::damaged("the age time")),
+        }
+    }
+}
