@@ -156,12 +156,51 @@ async fn a_journal_that_is_put_over_the_servers_is_not_written_into() {
         }
         refused(&mut client, "late").await;
         is_ready(&server, 503).await;
-        let says = "the journal was removed, replaced or written by another";
+        let says = "the journal was moved, removed, replaced or written by another";
         assert!(server.stderr().contains(says));
         // Not even by what is done at the end.
         let restored = fs::read(&open).unwrap();
         server.kill9().await;
         assert_eq!(fs::read(&open).unwrap(), restored);
+        server.spawn().await;
+        assert_holds(&server, &["kept"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_moved_away_takes_nothing_along() {
+    for (whole, restored, idle) in [
+        (true, true, false),
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let mut server = Server::start().await;
+        let mut client = server.user("u1").await;
+        let data = server.home.data();
+        send(&mut client, "kept").await.unwrap();
+        let moved = match whole {
+            true => data.join("journal"),
+            false => segment(&data),
+        };
+        let (copy, away) = (server.home.path("copy"), server.home.path("away"));
+        cp("-a", &moved, &copy);
+        fs::rename(&moved, &away).unwrap();
+        if restored {
+            fs::rename(&copy, &moved).unwrap();
+        }
+        // Nothing waits to be written: it is noticed all the same.
+        if idle {
+            is_ready(&server, 503).await;
+        }
+        refused(&mut client, "late").await;
+        is_ready(&server, 503).await;
+        let says = "the journal was moved, removed, replaced or written by another";
+        assert!(server.stderr().contains(says));
+        server.kill9().await;
+        if !restored {
+            fs::rename(&away, &moved).unwrap();
+        }
         server.spawn().await;
         assert_holds(&server, &["kept"]).await;
     }

@@ -60,13 +60,15 @@ pub(super) trait JournalFile: Send {
     fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
     /// Fills `bytes` from the beginning of the file as far as it goes; answers how far.
     fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
-    /// Its names and its length, as they are by now; `None` where nobody else could change them.
+    /// What it is, its names and its length, as they are by now; `None` where nobody else could change them.
     fn condition(&self) -> io::Result<Option<Condition>>;
 }
 
 /// What others may do to an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Condition {
+    /// Device and inode.
+    pub(super) identity: (u64, u64),
     /// How many names lead to it.
     pub(super) links: u64,
     /// Its length in bytes.
@@ -318,6 +320,7 @@ impl JournalFile for File {
     fn condition(&self) -> io::Result<Option<Condition>> {
         let found = self.metadata()?;
         Ok(Some(Condition {
+            identity: (found.dev(), found.ino()),
             links: found.nlink(),
             len_bytes: found.len(),
         }))

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{Condition, FileSystem, JournalFile};
 use super::hold::Hold;
+use super::names::Name;
 
 /// Operations on names, in a directory that is held.
 pub(super) struct HeldFileSystem {
@@ -19,6 +20,8 @@ pub(super) struct HeldFileSystem {
 struct HeldFile {
     inner: Box<dyn JournalFile>,
     hold: Arc<Hold>,
+    /// Looked at by every check, as long as the file is open.
+    _name: Option<Arc<Name>>,
     /// Its length, if nobody else writes it.
     len_bytes: AtomicU64,
 }
@@ -29,11 +32,13 @@ impl HeldFileSystem {
         Self { inner, hold }
     }
 
-    fn held(&self, inner: Box<dyn JournalFile>) -> io::Result<Box<dyn JournalFile>> {
+    fn held(&self, path: &Path, inner: Box<dyn JournalFile>) -> io::Result<Box<dyn JournalFile>> {
         let found = inner.condition()?;
+        let name = found.map(|found| self.hold.names().watch(path, found.identity));
         Ok(Box::new(HeldFile {
             inner,
             hold: self.hold.clone(),
+            _name: name,
             len_bytes: found.map_or(0, |found| found.len_bytes).into(),
         }))
     }
@@ -65,12 +70,12 @@ impl FileSystem for HeldFileSystem {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         self.hold.check()?;
-        self.held(self.inner.create(path)?)
+        self.held(path, self.inner.create(path)?)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         self.hold.check()?;
-        self.held(self.inner.open(path)?)
+        self.held(path, self.inner.open(path)?)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -79,11 +84,13 @@ impl FileSystem for HeldFileSystem {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.hold.check()?;
-        self.inner.rename(from, to)
+        let rename = || self.inner.rename(from, to);
+        self.hold.names().rename(from, to, rename)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.hold.check()?;
+        self.hold.names().forget(path);
         self.inner.remove(path)
     }
 

@@ -2,23 +2,24 @@
 //!
 //! The guard is what is guarded: the directory itself is locked, and so is the segment that is
 //! written on; `LOCK` is locked beside them, for versions that know nothing else and for file
-//! systems that lock no directories. Who holds a directory also notices when it is no longer the
-//! one that its path leads to: then nothing is made, renamed or removed by that path any more, and
-//! nothing is called durable.
+//! systems that lock no directories. Who holds a directory also notices when it, the journal in it
+//! or a file that is written on is no longer what its path leads to: then nothing is made, renamed
+//! or removed by that path any more, and nothing is called durable.
 //!
-//! Invariant: what was acknowledged stood, at that moment, in a file that still had its name.
+//! Invariant: what was acknowledged stood, at that moment, in a file that its name still led to.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::api::OpenError;
 use super::files::OutOfSpace as _;
 use super::journal::{SegmentName, ZSTD_MAGIC};
 use super::layout::{JOURNAL, LOCK, io_error};
+use super::names::{Name, Names, is_gone};
 
 /// A directory that is held.
 #[derive(Debug)]
@@ -26,8 +27,10 @@ pub(super) struct Hold {
     dir: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
-    /// A file that was written on was removed, replaced or written by another.
+    /// A file that was written on was moved, removed, replaced or written by another.
     is_lost: AtomicBool,
+    names: Names,
+    journal: Mutex<Option<(File, Arc<Name>)>>,
     locks: Mutex<Vec<File>>,
 }
 
@@ -57,8 +60,25 @@ impl Hold {
             dir: dir.to_owned(),
             identity: (found.dev(), found.ino()),
             is_lost: AtomicBool::new(false),
+            names: Names::default(),
+            journal: Mutex::default(),
             locks: Mutex::new([place].into_iter().chain(lock).collect()),
         }))
+    }
+
+    /// The names of what is written in it, or was opened for that.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Watches the name of the journal, also while none of its segments is written on.
+    pub(super) fn watch_journal(&self, path: &Path) -> io::Result<()> {
+        let place = File::open(path)?;
+        let found = place.metadata()?;
+        let name = self.names.watch(path, (found.dev(), found.ino()));
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        *journal = Some((place, name));
+        Ok(())
     }
 
     /// Device and inode of the directory.
@@ -72,12 +92,22 @@ impl Hold {
     /// # Errors
     /// They are not: a sentence.
     pub(super) fn check(&self) -> io::Result<()> {
-        if self.is_lost.load(Ordering::Relaxed) {
-            return Err(io::Error::other(
-                "the journal was removed, replaced or written by another while the server ran: \
-                 restart it",
-            ));
+        if !self.is_lost.load(Ordering::Relaxed) {
+            self.check_dir()?;
+            if self.names.lead() {
+                return Ok(());
+            }
+            // They may have gone with the directory just now, and come back with it.
+            self.check_dir()?;
+            self.is_lost.store(true, Ordering::Relaxed);
         }
+        Err(io::Error::other(
+            "the journal was moved, removed, replaced or written by another while the server \
+             ran: restart it",
+        ))
+    }
+
+    fn check_dir(&self) -> io::Result<()> {
         match fs::metadata(&self.dir) {
             Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
             // It tells nothing of where the directory is.
@@ -107,11 +137,6 @@ impl Hold {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.clear();
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Keeps others from a directory that is only read, or that is a backup. Makes no file.

@@ -37,6 +37,7 @@ mod journal;
 mod keeping;
 mod layout;
 mod lookup;
+mod names;
 mod open;
 mod opening;
 mod publisher;

@@ -61,6 +61,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     files
         .create_dir(&journal)
         .and_then(|()| files.sync_dir(dir))
+        .and_then(|()| hold.watch_journal(&journal))
         .map_err(io_error("cannot create", &journal))?;
 
     let site = || Site {
