@@ -210,10 +210,15 @@ fn open_segment(dir: &Path) -> Option<PathBuf> {
     let names =
         entries.filter_map(|entry| SegmentName::parse(&entry.file_name().to_string_lossy()));
     let path = names.max()?.path(&journal);
+    is_not_compressed(&path).ok()?.then_some(path)
+}
+
+/// Whether a segment is not compressed, and would be written on if it were the newest.
+pub(super) fn is_not_compressed(path: &Path) -> io::Result<bool> {
     let mut magic = [0; ZSTD_MAGIC.len()];
-    let file = File::open(&path).ok()?;
+    let file = File::open(path)?;
     let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut magic, 0);
-    (read.is_err() || magic != ZSTD_MAGIC).then_some(path)
+    Ok(read.is_err() || magic != ZSTD_MAGIC)
 }
 
 /// Whether another process writes in the journal.

@@ -143,9 +143,10 @@ pub(super) fn is_aside(name: &str) -> bool {
     name.starts_with(ASIDE)
 }
 
-/// Keeps a file under a second name; where the file system has no links, by a copy.
+/// Keeps a file under a second name. By a copy where the file system has no links, or where it may
+/// be the newest segment at a moment: with two names that would be refused, also by the next repair.
 fn keep(from: &Path, to: &Path) -> io::Result<()> {
-    if fs::hard_link(from, to).is_ok() {
+    if !hold::is_not_compressed(from)? && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
     fs::copy(from, to)?;
@@ -188,4 +189,32 @@ fn make(files: &dyn FileSystem, journal: &Path, aside: &Path, made: &Made) -> io
 
 fn open(files: &dyn FileSystem, aside: &Path, name: SegmentName) -> Option<(Source, SegmentName)> {
     Some((Source::open(files, &name.path(aside), name)?, name))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::journal::ZSTD_MAGIC;
+    use super::*;
+
+    #[test]
+    fn a_repair_that_ends_behind_any_file_set_aside_can_be_done_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = dir.path().join(layout::JOURNAL);
+        fs::create_dir(&journal).unwrap();
+        let aside = make_aside(&RealFileSystem, dir.path()).unwrap();
+        let sealed = ZSTD_MAGIC.as_slice();
+        for (number, bytes) in (1..).zip([sealed, b"rbxJRNL\n", b"", b"rbxJRNL\nmore"]) {
+            let name = SegmentName {
+                number,
+                first_id: number,
+            };
+            let (from, to) = (name.path(&journal), name.path(&aside));
+            fs::write(&from, bytes).unwrap();
+            keep(&from, &to).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), bytes);
+            hold::refuse_links(dir.path()).unwrap();
+            drop(hold::hold(dir.path()).unwrap());
+        }
+    }
 }
