@@ -83,10 +83,17 @@ async fn the_socket_is_where_it_is_put() {
     server.spawn().await;
     server.cli(&["stats"]).await;
     server.stop().await;
-    fs::write(&socket, "mine").unwrap();
-    server.spawn().await;
-    assert!(server.stderr().contains("is there, and is no socket"));
-    assert_eq!(fs::read(&socket).unwrap(), b"mine");
+    // That goes for the name under which it is made, too.
+    for name in ["run/a.sock", "run/a.sock.new"] {
+        let theirs = home.path(name);
+        fs::write(&theirs, "mine").unwrap();
+        server.spawn().await;
+        let says = format!("{} is there, and is no socket", theirs.display());
+        assert!(server.stderr().contains(&says), "{}", server.stderr());
+        assert_eq!(fs::read(&theirs).unwrap(), b"mine");
+        server.stop().await;
+        fs::remove_file(&theirs).unwrap();
+    }
 }
 
 #[tokio::test]

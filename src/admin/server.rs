@@ -99,13 +99,14 @@ impl AdminSocket {
     }
 
     fn bind_file(site: &Site, file: PathBuf) -> io::Result<Self> {
-        if !site.is_usual() {
-            refuse_others(&file)?;
-        }
         // Bound under another name, so that the socket appears with its mode, and at once.
         let mut new_file = file.clone().into_os_string();
         new_file.push(".new");
         let new_file = PathBuf::from(new_file);
+        if !site.is_usual() {
+            refuse_others(&file)?;
+            refuse_others(&new_file)?;
+        }
         match std::fs::remove_file(&new_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
