@@ -55,9 +55,10 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     let segment_bytes = reserve::segment_bytes(disk_bytes, options.segment_bytes);
     let reserve = Arc::new(Reserve::new(held, dir, disk_bytes, segment_bytes));
     let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
+    // Before anything is made in it: what is kept back is, once it was lent.
+    let has_version = layout::prepare(files.as_ref(), dir)?;
     // Also for the index, whose files are not opened by these operations.
     let mut lent = vec![reserve.lend(OPEN_BYTES)];
-    let has_version = layout::prepare(files.as_ref(), dir)?;
     files
         .create_dir(&journal)
         .and_then(|()| files.sync_dir(dir))
