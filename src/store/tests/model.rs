@@ -10,6 +10,7 @@
 
 mod cursors;
 mod expected;
+mod full;
 mod steps;
 
 use std::collections::btree_map::Entry;
@@ -34,9 +35,22 @@ struct World {
     clock: Arc<ManualClock>,
     store: Option<Store>,
     model: Model,
+    /// Nothing goes wrong but that the disk is full: what is ordered is done.
+    is_sound: bool,
 }
 
 impl World {
+    fn new(is_sound: bool) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            files: SimulatedFileSystem::default(),
+            clock: clock(),
+            store: None,
+            model: Model::default(),
+            is_sound,
+        }
+    }
+
     fn open(&mut self) {
         let start = |world: &Self| {
             let mut options = options(world.dir.path());
@@ -52,7 +66,7 @@ impl World {
             )
         };
         let mut opened = start(self);
-        if opened.is_err() {
+        if opened.is_err() && !self.is_sound {
             // A fault struck while it opened.
             self.files.lose_power(7);
             opened = start(self);
@@ -148,7 +162,10 @@ impl World {
         let before = at.unwrap_or(MsgId::MAX);
         match erased {
             Ok(()) => known.retain(|id, _| *id >= before),
-            Err(_) => self.model.doubtful_erasures.push((to, before)),
+            Err(error) => {
+                assert!(!self.is_sound, "an erasure: {error}");
+                self.model.doubtful_erasures.push((to, before));
+            }
         }
     }
 
@@ -253,7 +270,10 @@ impl World {
             Step::PutDomain if !self.model.domain && !self.model.domain_doubtful => {
                 match self.store().put_domain(record("d")) {
                     Ok(()) => self.model.domain = true,
-                    Err(_) => self.model.domain_doubtful = true,
+                    Err(error) => {
+                        assert!(!self.is_sound, "a domain: {error}");
+                        self.model.domain_doubtful = true;
+                    }
                 }
             }
             Step::RemoveDomain if self.model.domain && !self.model.domain_doubtful => {
@@ -264,7 +284,8 @@ impl World {
                         self.model.forget();
                         self.model.cursors.removed(self.model.last, true);
                     }
-                    Err(_) => {
+                    Err(error) => {
+                        assert!(!self.is_sound, "a domain's removal: {error}");
                         self.model.domain_doubtful = true;
                         self.model.cursors.removed(self.model.last, false);
                     }
@@ -373,13 +394,7 @@ proptest! {
 
     #[test]
     fn the_store_holds_what_the_model_holds(steps in steps()) {
-        let mut world = World {
-            dir: tempfile::tempdir().unwrap(),
-            files: SimulatedFileSystem::default(),
-            clock: clock(),
-            store: None,
-            model: Model::default(),
-        };
+        let mut world = World::new(false);
         world.open();
         for step in &steps {
             world.step(step);

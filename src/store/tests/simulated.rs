@@ -1,29 +1,23 @@
 //! A file system in memory that fails on demand and forgets what was not synced.
 //!
 //! A restart after a crash keeps of unsynced names a beginning, in their order, and of
-//! unsynced bytes any blocks, by a seed.
+//! unsynced bytes any blocks, by a seed. Its room can be taken by others.
+
+mod fault;
+mod room;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use self::room::Limits;
 use super::super::files::{Condition, FileSystem, JournalFile};
 
-const BLOCK_BYTES: usize = 512;
+pub(super) use self::fault::Fault;
+pub(super) use self::room::Lack;
 
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The world stops; a write in progress gets half-way.
-    Crash,
-    /// The next sync fails; what it should have kept is kept or not.
-    FailSync,
-    /// The next write stops half-way.
-    ShortWrite,
-    /// The disk is full for so many operations.
-    Full(u32),
-}
+const BLOCK_BYTES: usize = 512;
 
 #[derive(Debug, Clone, Default)]
 struct Inode {
@@ -31,6 +25,8 @@ struct Inode {
     synced: Vec<u8>,
     /// A sync has failed: later ones do not bring back what it lost.
     poisoned: bool,
+    /// So many bytes are its own, written or not.
+    reserved: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +45,7 @@ struct Disk {
     armed: Option<(Fault, u32)>,
     crashed: bool,
     full_for: u32,
+    limits: Option<Limits>,
     seed: u64,
 }
 
@@ -88,14 +85,9 @@ impl Disk {
             return Err(crashed());
         }
         self.full_for = self.full_for.saturating_sub(1);
-        let fits = |fault| match fault {
-            Fault::Crash | Fault::Full(_) => true,
-            Fault::FailSync => operation == Operation::Sync,
-            Fault::ShortWrite => operation == Operation::Write,
-        };
         match &mut self.armed {
             Some((_, after)) if *after > 0 => *after -= 1,
-            Some((fault, _)) if fits(*fault) => {
+            Some((fault, _)) if fault.fits(operation) => {
                 let fault = *fault;
                 self.armed = None;
                 match fault {
@@ -175,6 +167,7 @@ impl SimulatedFileSystem {
         let mut disk = self.disk();
         disk.armed = None;
         disk.full_for = 0;
+        disk.limits = None;
     }
 
     /// Whether there is such a file; not an operation that counts.
@@ -215,6 +208,7 @@ impl SimulatedFileSystem {
                 current: bytes.clone(),
                 synced: bytes,
                 poisoned: false,
+                reserved: inode.reserved,
             };
             disk.inodes.insert(number, inode);
         }
@@ -230,6 +224,7 @@ impl FileSystem for SimulatedFileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         let mut disk = self.disk();
         disk.step(Operation::Other)?;
+        disk.check_files(path)?;
         let inode = disk.next_inode;
         disk.next_inode += 1;
         disk.inodes.insert(inode, Inode::default());
@@ -297,10 +292,11 @@ impl FileSystem for SimulatedFileSystem {
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(if self.disk().full_for > 0 {
+        let disk = self.disk();
+        Ok(if disk.full_for > 0 {
             0
         } else {
-            u64::MAX
+            disk.free_bytes()
         })
     }
 
@@ -337,12 +333,18 @@ impl JournalFile for SimulatedFile {
                 None => bytes,
             };
             let from = offset as usize;
+            let room = disk.room(inode);
+            let written = &written[..written.len().min(room.bytes.saturating_sub(from))];
             let to = from + written.len();
             if inode.current.len() < to {
                 inode.current.resize(to, 0);
             }
             inode.current[from..to].copy_from_slice(written);
-            fault.map_or(Ok(()), |_| Err(io::Error::other("the write was cut short")))
+            match fault {
+                Some(_) => Err(io::Error::other("the write was cut short")),
+                None if written.len() < bytes.len() => Err(room.refusal.into()),
+                None => Ok(()),
+            }
         })
     }
 
@@ -366,12 +368,21 @@ impl JournalFile for SimulatedFile {
         self.with(|disk, inode| {
             disk.step(Operation::Other)?;
             inode.current.resize(len_bytes as usize, 0);
+            inode.reserved = inode.reserved.min(len_bytes);
             Ok(())
         })
     }
 
-    fn preallocate(&self, _len_bytes: u64) -> io::Result<()> {
-        self.with(|disk, _| disk.step(Operation::Reserve).map(|_| ()))
+    fn preallocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.with(|disk, inode| {
+            disk.step(Operation::Reserve)?;
+            let room = disk.room(inode);
+            if len_bytes as usize > room.bytes {
+                return Err(room.refusal.into());
+            }
+            inode.reserved = inode.reserved.max(len_bytes);
+            Ok(())
+        })
     }
 
     fn condition(&self) -> io::Result<Option<Condition>> {

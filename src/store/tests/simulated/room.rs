@@ -1,0 +1,116 @@
+//! How much room there is, where others have taken the rest.
+
+use std::io;
+use std::path::Path;
+
+use super::{Disk, Inode, SimulatedFileSystem};
+
+/// What there is none of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store::tests) enum Lack {
+    /// Space, and how that is told.
+    Space(io::ErrorKind),
+    /// Files, and how that is told.
+    Files(io::ErrorKind),
+    /// Files of more bytes.
+    FileSize(usize),
+}
+
+/// What there may be on the disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    lack: Lack,
+    bytes: u64,
+    files: usize,
+}
+
+/// How long a file may become, and how more is refused.
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) refusal: io::ErrorKind,
+}
+
+impl SimulatedFileSystem {
+    /// Others take all that is free, but for so many bytes.
+    pub(in crate::store::tests) fn fill(&self, lack: Lack, left_bytes: u64) {
+        let mut disk = self.disk();
+        disk.limits = Some(Limits {
+            lack,
+            bytes: disk.used() + left_bytes,
+            files: disk.names.len(),
+        });
+    }
+
+    /// They give it back.
+    pub(in crate::store::tests) fn make_room(&self) {
+        self.disk().limits = None;
+    }
+}
+
+impl Inode {
+    fn used(&self) -> u64 {
+        self.reserved.max(self.current.len() as u64)
+    }
+}
+
+impl Disk {
+    /// By all that have a name, but for one that is being written.
+    fn used(&self) -> u64 {
+        let inodes = self.names.values();
+        inodes
+            .filter_map(|at| self.inodes.get(at))
+            .map(Inode::used)
+            .sum()
+    }
+
+    /// Whether another file can be made.
+    pub(super) fn check_files(&self, path: &Path) -> io::Result<()> {
+        match self.limits {
+            Some(Limits {
+                lack: Lack::Files(refusal),
+                files,
+                ..
+            }) if self.names.len() >= files && !self.names.contains_key(path) => {
+                Err(refusal.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Beside what is there.
+    pub(super) fn free_bytes(&self) -> u64 {
+        match self.limits {
+            Some(Limits {
+                lack: Lack::Space(_),
+                bytes,
+                ..
+            }) => bytes.saturating_sub(self.used()),
+            Some(Limits {
+                lack: Lack::Files(_),
+                files,
+                ..
+            }) if self.names.len() >= files => 0,
+            _ => u64::MAX,
+        }
+    }
+
+    /// For a file that is being written.
+    pub(super) fn room(&self, inode: &Inode) -> Room {
+        let (bytes, refusal) = match self.limits {
+            Some(Limits {
+                lack: Lack::Space(refusal),
+                bytes,
+                ..
+            }) => {
+                let left = bytes.saturating_sub(self.used());
+                (left.max(inode.used()) as usize, refusal)
+            }
+            Some(Limits {
+                lack: Lack::FileSize(bytes),
+                ..
+            }) => (bytes, io::ErrorKind::FileTooLarge),
+            _ => (usize::MAX, io::ErrorKind::StorageFull),
+        };
+        Room { bytes, refusal }
+    }
+}
