@@ -56,6 +56,8 @@ pub enum CloseReason {
     },
     /// The peer answered no ping for too long.
     PingTimeout,
+    /// The window is full, and Pongs come that are no receipts: its library does not echo the payload.
+    NoReceipts,
     /// A fault of the server.
     Internal,
 }
@@ -83,6 +85,7 @@ impl CloseReason {
             Self::BadLogin(_) => 4400,
             Self::Unauthorized | Self::TokenExpired | Self::TokenRevoked => 4401,
             Self::Forbidden(_) => 4403,
+            Self::NoReceipts => 4408,
             Self::Replaced => 4409,
             Self::Kicked => 4410,
             Self::TooManySessions { .. } | Self::OverLimit { .. } => 4529,
@@ -123,6 +126,10 @@ impl CloseReason {
             Self::StorageUnavailable => "the server's storage cannot be written".into(),
             Self::Violation { reason, .. } => reason.clone().into(),
             Self::PingTimeout => "no answer to a ping".into(),
+            Self::NoReceipts => {
+                "Pongs without the Ping's payload confirm nothing: log in with receipts=manual"
+                    .into()
+            }
             Self::Internal => "internal error".into(),
         }
     }
@@ -146,6 +153,7 @@ impl CloseReason {
             Self::StorageUnavailable => "storage_unavailable",
             Self::Violation { .. } => "violation",
             Self::PingTimeout => "ping_timeout",
+            Self::NoReceipts => "no_receipts",
             Self::Internal => "internal",
         }
     }

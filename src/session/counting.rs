@@ -6,8 +6,9 @@ use crate::protocol::error_code::ErrorCode;
 
 /// Close codes that are counted by themselves (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client
 /// may close with any other.
-const CODES: [u16; 16] = [
-    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4409, 4410, 4529,
+const CODES: [u16; 17] = [
+    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4408, 4409, 4410,
+    4529,
 ];
 /// What is counted of the others.
 const OTHER: &str = "other";

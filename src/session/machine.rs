@@ -36,6 +36,9 @@ use pings::Pings;
 use receipts::Receipts;
 use strikes::Strikes;
 
+/// Intervals for which Pongs may come that are no receipts while the window is full.
+const INTERVALS_UNHEEDED: u32 = 2;
+
 /// How often a session says that its cursor is in use.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -141,7 +144,12 @@ impl Machine {
                 )));
             }
             Input::Heard => self.pings.heard(now.elapsed),
-            Input::Pong(payload) => self.receipts.pong(&payload),
+            Input::Pong(payload) => {
+                let unheeded = self.receipts.pong(&payload, now.elapsed);
+                if unheeded >= self.start.ping_interval * INTERVALS_UNHEEDED {
+                    self.close(CloseReason::NoReceipts, actions);
+                }
+            }
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
             Input::Violation(Violation { code, reason }) => {
                 self.close(CloseReason::Violation { code, reason }, actions);

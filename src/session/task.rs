@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::command;
 use crate::hub::{Outbox, Registration, is_for};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
+use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
 use crate::session::conversation::{Conversation, End, Services, Timer};
@@ -92,14 +93,25 @@ impl Session {
             self.conversation.services().left(&end);
             // The user is offline from now on, however long the peer takes to close.
             let stop = self.conversation.services().context.stop.clone();
+            let domain = self
+                .conversation
+                .services()
+                .identity
+                .sender
+                .device
+                .mailbox
+                .domain
+                .clone();
             drop(self.conversation);
             match end {
                 End::Close(reason) => {
-                    debug!(
-                        code = reason.code(),
-                        reason = reason.name(),
-                        "a session ends"
-                    );
+                    let (code, name) = (reason.code(), reason.name());
+                    match reason {
+                        CloseReason::NoReceipts => {
+                            warn!(%domain, code, reason = name, "Pongs without the payload confirm nothing, a session ends: its client needs receipts=manual");
+                        }
+                        _ => debug!(code, reason = name, "a session ends"),
+                    }
                     connection.close(reason.code(), &reason.text(), stop).await;
                 }
                 End::Answer(code) => connection.close(code, "", stop).await,

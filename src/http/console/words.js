@@ -10,6 +10,7 @@ const CLOSED = {
   4400: "The login was refused: one of its fields is not right.",
   4401: "The token was not accepted: it is unknown in this domain, has expired or was revoked.",
   4403: "This token is for another user or another domain.",
+  4408: "This browser’s answers to pings confirm nothing.",
   4409: "This resource has logged in elsewhere, perhaps in another tab, and took this one’s place. With different resource names you can have both.",
   4410: "The operator has ended this session.",
   4529: "This user has too many sessions, or sends too fast.",

@@ -6,6 +6,7 @@
 //! - what waits is bounded: beyond the window nothing more is to be delivered.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::Window;
 use crate::model::MsgId;
@@ -51,6 +52,10 @@ pub(super) struct Receipts {
     bytes: usize,
     paused: bool,
     unpinged: usize,
+    /// Whether anything was confirmed in this session.
+    confirmed: bool,
+    /// The first Pong that was no receipt while the window is full and nothing was ever confirmed.
+    unheeded_since: Option<Duration>,
 }
 
 impl Receipts {
@@ -67,6 +72,8 @@ impl Receipts {
             bytes: 0,
             paused: false,
             unpinged: 0,
+            confirmed: false,
+            unheeded_since: None,
         }
     }
 
@@ -139,8 +146,9 @@ impl Receipts {
         }
     }
 
-    /// Takes a Pong. Only an answer to a Ping that was sent counts.
-    pub(super) fn pong(&mut self, payload: &[u8]) {
+    /// Takes a Pong. Only an answer to a Ping that was sent counts. Answers for how long the window has
+    /// been full while Pongs came, none of which ever did.
+    pub(super) fn pong(&mut self, payload: &[u8], now: Duration) -> Duration {
         let asked = |delivery: &Delivery| delivery.pinged;
         if let (ReceiptMode::Auto, Some(id)) = (self.mode, decimal(payload))
             && let Ok(at) = self.position(id)
@@ -148,6 +156,10 @@ impl Receipts {
         {
             self.confirm_through(at);
         }
+        if self.mode == ReceiptMode::Manual || self.confirmed || !self.paused {
+            return Duration::ZERO;
+        }
+        now - *self.unheeded_since.get_or_insert(now)
     }
 
     /// Takes the application's receipt. What is at or below the cursor is known already, and of what
@@ -180,6 +192,7 @@ impl Receipts {
     }
 
     fn confirm_through(&mut self, at: usize) {
+        self.confirmed = true;
         for delivery in self.unconfirmed.drain(..=at) {
             self.bytes -= delivery.bytes as usize;
             // A login may begin below its cursor.
@@ -217,7 +230,7 @@ mod tests {
     #[test]
     fn a_pong_counts_for_what_a_ping_has_asked() {
         let mut receipts = receipts(ReceiptMode::Auto, &[10, 20]);
-        receipts.pong(b"20");
+        receipts.pong(b"20", Duration::ZERO);
         assert_eq!(receipts.cursor(), MsgId(5), "nobody has asked");
         assert_eq!(receipts.ping(), b"20");
         receipts.delivered(MsgId(30), 100);
@@ -230,15 +243,15 @@ mod tests {
             b"20 ",
             b"99999999999999999999",
         ] {
-            receipts.pong(junk);
+            receipts.pong(junk, Duration::ZERO);
             assert_eq!(receipts.moved(MsgId(30)), None, "{junk:?}");
         }
-        receipts.pong(b"20");
+        receipts.pong(b"20", Duration::ZERO);
         assert_eq!(receipts.moved(MsgId(30)), Some(MsgId(20)));
         assert_eq!(receipts.moved(MsgId(30)), None);
         assert_eq!(receipts.owed().unpinged, 1);
         assert_eq!(receipts.ping(), b"30");
-        receipts.pong(b"30");
+        receipts.pong(b"30", Duration::ZERO);
         assert_eq!(
             receipts.moved(MsgId(35)),
             Some(MsgId(35)),
@@ -251,7 +264,7 @@ mod tests {
         let mut receipts = receipts(ReceiptMode::Manual, &[10, 20]);
         assert_eq!(receipts.owed().unpinged, 0);
         assert_eq!(receipts.ping(), b"20");
-        receipts.pong(b"20");
+        receipts.pong(b"20", Duration::ZERO);
         assert_eq!(receipts.cursor(), MsgId(5));
     }
 
@@ -298,7 +311,7 @@ mod tests {
                 match mode {
                     ReceiptMode::Auto => {
                         let ping = receipts.ping();
-                        receipts.pong(&ping);
+                        receipts.pong(&ping, Duration::ZERO);
                     }
                     ReceiptMode::Manual => assert_eq!(receipts.received(MsgId(id)), Ok(())),
                 }

@@ -242,3 +242,41 @@ fn an_app_that_works_on_a_delivery_has_three_intervals_for_it() {
     assert_eq!(session.burst(30..34), [30, 32]);
     session.dies_in(INTERVAL * 2);
 }
+
+#[test]
+fn pongs_without_the_payload_end_a_session_whose_window_is_full() {
+    let window = Window {
+        messages_max: 8,
+        bytes_max: 1000,
+    };
+    let begin = |mode| {
+        let (mut session, _) = Harness::with(|start| {
+            start.window = window;
+            start.receipts = mode;
+        });
+        session.put(read((101..109).map(message).collect()));
+        session.put(Input::Flushed);
+        session
+    };
+    let foreign = |session: &mut Harness| {
+        session.put(Input::Heard);
+        session.pong("")
+    };
+    let mut session = begin(ReceiptMode::Auto);
+    for _ in 0..2 {
+        assert_eq!(foreign(&mut session), []);
+        session.sent_after(INTERVAL);
+    }
+    let end = foreign(&mut session);
+    assert_eq!(end, [Action::Close(CloseReason::NoReceipts)]);
+    assert!(CloseReason::NoReceipts.text().contains("receipts=manual"));
+    // One that ever confirmed anything is at work; one that confirms by itself is another matter.
+    let mut at_work = begin(ReceiptMode::Auto);
+    assert_eq!(at_work.pong("101"), [Action::Confirm(MsgId(101))]);
+    for mut session in [at_work, begin(ReceiptMode::Manual)] {
+        for _ in 0..6 {
+            assert_eq!(foreign(&mut session), []);
+            session.sent_after(INTERVAL);
+        }
+    }
+}
