@@ -234,6 +234,9 @@ async fn places_that_are_not_fit_are_refused() {
     make(&other.data(), 60);
     let dest = home.path("backup");
     backup(&home, &dest).await.success();
+    // A first run that was killed at its very beginning left no more than this.
+    let begun = home.write("begun/BACKUP.new", "{");
+    backup(&home, begun.parent().unwrap()).await.success();
     let before = files(&dest);
     backup(&other, &dest)
         .await

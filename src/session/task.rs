@@ -93,25 +93,14 @@ impl Session {
             self.conversation.services().left(&end);
             // The user is offline from now on, however long the peer takes to close.
             let stop = self.conversation.services().context.stop.clone();
-            let domain = self
-                .conversation
-                .services()
-                .identity
-                .sender
-                .device
-                .mailbox
-                .domain
-                .clone();
             drop(self.conversation);
             match end {
                 End::Close(reason) => {
-                    let (code, name) = (reason.code(), reason.name());
-                    match reason {
-                        CloseReason::NoReceipts => {
-                            warn!(%domain, code, reason = name, "Pongs without the payload confirm nothing, a session ends: its client needs receipts=manual");
-                        }
-                        _ => debug!(code, reason = name, "a session ends"),
-                    }
+                    debug!(
+                        code = reason.code(),
+                        reason = reason.name(),
+                        "a session ends"
+                    );
                     connection.close(reason.code(), &reason.text(), stop).await;
                 }
                 End::Answer(code) => connection.close(code, "", stop).await,
@@ -152,6 +141,11 @@ impl Server {
             End::Gone => (1006, "client"),
         };
         counting::closed(&self.context.metrics, code, by);
+        if let End::Close(reason @ CloseReason::NoReceipts) = end {
+            let domain = &self.identity.sender.device.mailbox.domain;
+            let reason = reason.name();
+            warn!(%domain, code, reason, "a client's Pongs lack the payload of the Pings and confirm nothing: it needs receipts=manual");
+        }
     }
 }
 

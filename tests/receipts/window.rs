@@ -1,8 +1,11 @@
 //! The window: deliveries that are not confirmed yet do not hold up further ones, up to a bound.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::common::raw::is_message;
+use crate::common::raw::{Frame, is_message};
+use crate::common::stage::flood_with;
 use crate::common::{Login, Options, Raw, Stage};
 
 /// Unconfirmed deliveries after which further ones wait.
@@ -185,4 +188,41 @@ async fn a_session_whose_deliveries_pause_is_kept_alive() {
     raw.received(last).await;
     all.extend(until_pause(&mut raw, COUNT - all.len()).await);
     assert_all(&all, COUNT);
+}
+
+#[tokio::test]
+async fn pongs_without_the_payload_end_a_session_whose_window_is_full_and_it_is_said_why() {
+    let interval = Duration::from_secs(1);
+    let stage = Stage::with(Options::new().args(&["--ping-interval", "1s"])).await;
+    let content = "x".repeat(200_000);
+    flood_with(&stage.server, "u2", 0..12, |n| {
+        json!(format!("{n}{content}"))
+    })
+    .await;
+    let mut raw = Raw::login(&stage.server, &Login::new("u2")).await;
+    raw.messages(WINDOW_BYTES / content.len()).await;
+    let mut pongs = 0;
+    let (code, reason) = loop {
+        match raw.frame_within(interval / 4).await {
+            Some(Frame::Close(code, reason)) => break (code, reason),
+            Some(Frame::Ended) => panic!("no code, after {pongs} Pongs"),
+            Some(_) => {}
+            None => {
+                assert!(pongs < 100, "it lives on");
+                pongs += 1;
+                raw.pong("").await;
+            }
+        }
+    };
+    assert_eq!(code, 4408);
+    assert!(reason.contains("receipts=manual"), "{reason}");
+    assert!(stage.server.stderr().contains("it needs receipts=manual"));
+    let metrics = stage.server.get("/metrics", None).await;
+    assert!(metrics.body.contains("code=\"4408\""), "{}", metrics.body);
+    // What it says helps.
+    let mut raw = Raw::login(&stage.server, &manual()).await;
+    for message in raw.messages(10).await {
+        raw.received(id(&message)).await;
+    }
+    raw.messages(2).await;
 }

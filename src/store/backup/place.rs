@@ -49,8 +49,8 @@ impl Place {
             let known = known.contains(&entry.trim_end_matches(TEMPORARY))
                 || entry == layout::JOURNAL
                 || is_aside(&entry);
-            // What a new file system has.
-            let nothing = entry == "lost+found";
+            // What a new file system has, and what a first run leaves that is killed at once.
+            let nothing = entry == "lost+found" || entry == format!("{BACKUP}{TEMPORARY}");
             if !nothing && (!known || mark.is_none()) {
                 return Err(BackupError::NoBackup {
                     dest: dest.to_owned(),
