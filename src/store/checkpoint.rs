@@ -172,9 +172,12 @@ impl Checkpointer {
                 self.rebuild(&frozen)?
             }
         };
-        // The index has them, whether its state can be saved or not: what is removed from it
-        // once more finds nothing, and is not counted again.
+        // The index has them, whether its state can be saved or not: what is put into it or removed
+        // from it once more finds that done, and is not counted again.
         self.state.cursors = state.cursors;
+        self.state.domains = state.domains;
+        self.state.erased = state.erased;
+        self.state.sends.clone_from(&state.sends);
         indexing::save(files, dir, &state)?;
         // Not before: what is frozen is counted once, however often it has to be written.
         self.state = state;

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::super::builder::{Builder, Site};
+use super::super::index::IndexState;
 use super::super::shared::Successor;
+use super::simulated::{Fault, SimulatedFileSystem};
 use super::*;
 
 fn swept(dir: &Path) -> bool {
@@ -117,5 +119,32 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO), "{tree}");
         assert_eq!(store.domains().len(), 1, "{tree}");
         assert!(store.floor(&u) > MsgId::ZERO, "{tree}");
+    }
+}
+
+#[test]
+fn what_a_checkpoint_that_is_repeated_finds_in_the_index_is_counted() {
+    for operations in 0..12 {
+        let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
+        let opened = Store::open_with(
+            options(dir.path()),
+            clock(),
+            Arc::new(Seen::default()),
+            Arc::new(files.clone()),
+        );
+        let store = opened.unwrap();
+        store.put_domain(record("d")).unwrap();
+        send(&store, with_id(draft("a", &["u"], "1"), "1")).unwrap();
+        store.erase(&mailbox("d", "u"), None).unwrap();
+        files.arm(Fault::ShortWrite, operations);
+        store.checkpoint();
+        files.disarm();
+        store.close();
+        let path = dir.path().join("db.state");
+        let state = files.read(&path).unwrap().unwrap();
+        let (state, _) = IndexState::decode(&state).unwrap();
+        let sends: u64 = state.sends.values().sum();
+        let counts = (state.domains, state.erased, sends);
+        assert_eq!(counts, (1, 1, 1), "after {operations}");
     }
 }
