@@ -103,11 +103,11 @@ impl Cursors {
     pub(super) fn entered(&mut self, user: &str, resource: &str, after: Option<MsgId>, id: MsgId) {
         let (least, most) = self.start(user, resource, after);
         assert!(least <= id && id <= most, "{least} {id} {most}");
-        self.note(user, id, id);
         let key = (user.to_owned(), resource.to_owned());
         let own = self.expected.get(&key);
         // What was confirmed before may not be written yet.
         let least = own.map_or(id, |own| own.least.min(id));
+        self.note(user, least, id);
         let known = Expected {
             known: true,
             least,
