@@ -8,7 +8,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::{Home, Options, Server, until};
+use common::{Home, Options, Server};
 use relaybox::clock::{Clock, ManualClock, SystemClock};
 use relaybox::model::{Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName};
 use relaybox::store::{CommitSink, Store, StoreOptions};
@@ -60,13 +60,6 @@ async fn doctor(home: &Home) -> String {
     clock.unwrap().to_owned()
 }
 
-async fn says(server: &Server, words: &str) {
-    until(words, async || {
-        server.stderr().contains(words).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn ids_go_on_above_a_clock_that_ran_ahead() {
     let home = Arc::new(Home::new());
@@ -80,7 +73,7 @@ async fn ids_go_on_above_a_clock_that_ran_ahead() {
     judged(&home).await;
     let mut server = Server::at(home.clone(), Options::new()).await;
     judged(&home).await;
-    says(&server, "the clock is behind").await;
+    server.says("the clock is behind").await;
     let mut client = server.user("u1").await;
     assert!(client.say_acked("box", "later").await > ahead_us);
     let ids: Vec<_> = server.mailbox("box").await;
@@ -107,8 +100,10 @@ async fn behind_a_step_nothing_ends_by_age_until_the_operator_accepts_the_clock(
 
     let options = Options::new().args(&["--metrics-listen", "127.0.0.1:0"]);
     let mut server = Server::at(home.clone(), options).await;
-    says(&server, "the clock was stepped by more than a day").await;
-    says(&server, "hold_s=86").await;
+    server
+        .says("the clock was stepped by more than a day")
+        .await;
+    server.says("hold_s=86").await;
     assert!(clock(&home).await.contains(HELD));
     assert!(doctor(&home).await.contains(HELD));
     assert_eq!(server.mailbox("box").await.len(), 2);

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use common::{Home, Options, Server, until};
+use common::{Home, Options, Server};
 use relaybox::clock::{Clock, ManualClock, SystemClock};
 use relaybox::model::{Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName};
 use relaybox::store::{CommitSink, Store, StoreOptions};
@@ -51,13 +51,6 @@ fn with_old_messages() -> Arc<Home> {
     home
 }
 
-async fn says(server: &Server, words: &str) {
-    until(words, async || {
-        server.stderr().contains(words).then_some(())
-    })
-    .await;
-}
-
 async fn doctor(home: &Home) -> String {
     let told = home.cli(&["doctor", "--listen", "127.0.0.1:0"]).await;
     let told = told.success();
@@ -75,16 +68,16 @@ async fn log_and_doctor_say_what_a_new_retention_erases_before_it_does() {
 
     let options = Options::new().file("retention = \"1h\"\n");
     let mut server = Server::at(home.clone(), options).await;
-    says(&server, "in 1m it erases 3 messages for good").await;
-    says(&server, "of this domain, what is older than 1h").await;
+    server.says("in 1m it erases 3 messages for good").await;
+    server.says("of this domain, what is older than 1h").await;
     assert!(doctor(&home).await.starts_with("warning"));
     assert_eq!(server.mailbox("box").await.len(), 3);
 
     // Mended in time.
     home.write("data/relaybox.toml", "retention = \"30days\"\n");
     server.signal(Signal::HUP);
-    says(&server, "is taken back").await;
-    says(&server, "it erases 0 messages").await;
+    server.says("is taken back").await;
+    server.says("it erases 0 messages").await;
     let line = doctor(&home).await;
     assert!(line.starts_with("ok"), "{line}");
     assert_eq!(server.mailbox("box").await.len(), 3);

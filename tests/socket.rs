@@ -68,8 +68,7 @@ async fn the_socket_is_where_it_is_put() {
     // A second server does not take it away.
     let other = Arc::new(Home::new());
     let second = Server::at(other, options.clone()).await;
-    let says = "another server answers at";
-    assert!(second.stderr().contains(says), "{}", second.stderr());
+    second.says("another server answers at").await;
     let list = server.cli(&["domain", "list"]).await;
     assert!(list.contains("shop"), "{list}");
     // And its orders do not go to the first.
@@ -89,7 +88,7 @@ async fn the_socket_is_where_it_is_put() {
         fs::write(&theirs, "mine").unwrap();
         server.spawn().await;
         let says = format!("{} is there, and is no socket", theirs.display());
-        assert!(server.stderr().contains(&says), "{}", server.stderr());
+        server.says(&says).await;
         assert_eq!(fs::read(&theirs).unwrap(), b"mine");
         server.stop().await;
         fs::remove_file(&theirs).unwrap();
@@ -101,7 +100,7 @@ async fn a_server_that_cannot_be_reached_is_not_called_none() {
     let home = Arc::new(Home::new());
     let options = Options::new().args(&["--socket", "missing/a.sock"]);
     let server = Server::at(home.clone(), options).await;
-    assert!(server.stderr().contains("no command reaches this server"));
+    server.says("no command reaches this server").await;
     let process = format!("({})", server.pid());
     let words = ["is in use by another process", &process, "--socket PATH"];
     for args in [

@@ -263,6 +263,11 @@ impl Server {
         self.stderr.text()
     }
 
+    /// Waits until the log has these words: what writes it is a thread of its own.
+    pub async fn says(&self, words: &str) {
+        until(words, async || self.stderr().contains(words).then_some(())).await;
+    }
+
     pub fn port(&self) -> u16 {
         self.address.rsplit(':').next().unwrap().parse().unwrap()
     }

@@ -44,7 +44,7 @@ async fn connections_of_one_address_are_limited_and_others_are_not_touched() {
     .await;
     let limited = "limit=\"connections_per_address_max\"";
     assert!(metric(&server, "relaybox_limited_total", limited).await >= 2);
-    assert!(server.stderr().contains("connections_per_address_max"));
+    server.says("connections_per_address_max").await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn an_address_that_is_not_trusted_speaks_for_nobody() {
         matches!(read, Ok(0) | Err(_)),
         "the third is closed at once"
     );
-    assert!(server.stderr().contains("not in trusted_proxies"));
+    server.says("not in trusted_proxies").await;
 }
 
 #[tokio::test]

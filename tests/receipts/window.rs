@@ -216,7 +216,7 @@ async fn pongs_without_the_payload_end_a_session_whose_window_is_full_and_it_is_
     };
     assert_eq!(code, 4408);
     assert!(reason.contains("receipts=manual"), "{reason}");
-    assert!(stage.server.stderr().contains("it needs receipts=manual"));
+    stage.server.says("it needs receipts=manual").await;
     let metrics = stage.server.get("/metrics", None).await;
     assert!(metrics.body.contains("code=\"4408\""), "{}", metrics.body);
     // What it says helps.
