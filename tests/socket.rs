@@ -20,11 +20,7 @@ async fn without_a_socket_in_the_data_directory_there_is_one_without_a_file() {
     let place = home.data().join("relaybox.sock");
     fs::create_dir_all(&place).unwrap();
     let mut server = Server::at(home.clone(), Options::new()).await;
-    assert!(
-        server
-            .stderr()
-            .contains("finds the server by a name instead")
-    );
+    server.says("finds the server by a name instead").await;
     let stats = server.cli(&["stats"]).await;
     assert!(stats.contains("sessions"), "{stats}");
     server.add_domain("shop").await;
