@@ -5,7 +5,7 @@
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
-//! - [`mod@apart`]: a thread for files that may never answer.
+//! - `apart`: a thread for files that may never answer.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //! - [`client`]: the other side, for the client in the terminal.
 //!
