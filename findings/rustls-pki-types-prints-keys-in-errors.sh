@@ -8,8 +8,8 @@
 # "PRIVATE KEY" in a log finds. A person who pastes the line into a report gives the key away.
 # Seen with rustls-pki-types 1.16.0 and a key made by openssl 3.0 (Debian 12), 2026-11-29.
 #
-# Why it matters here: keys come out of environment variables like that. No text of a library that was given a secret is
-# shown by relaybox, also not that of a well-kept one; src/net/pem.rs has sentences of its own, and reads such a key.
+# Why it matters here: keys come out of environment variables like that, and a server's log is shown to others. So no
+# text of a library that was given a secret may be repeated, also not that of a well-kept one.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
