@@ -6,58 +6,24 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
+use common::past::{self, send_at};
 use common::{Home, Options, Server};
-use relaybox::clock::{Clock, ManualClock, SystemClock};
-use relaybox::model::{Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName};
-use relaybox::store::{CommitSink, Store, StoreOptions};
+use relaybox::clock::{Clock, SystemClock};
 
 const DAY_US: u64 = 24 * 60 * 60 * 1_000_000;
-
-struct Nobody;
-
-impl CommitSink for Nobody {
-    fn committed(&self, _: &[Message]) {}
-}
 
 /// A message that was sent so many days from now, and all before it.
 fn send_days_from_now(home: &Home, days: &[i64]) {
     let now_us = SystemClock.now_us();
-    let clock = Arc::new(ManualClock::new(now_us));
-    let options = StoreOptions::new(home.data());
-    let store = Store::open(options, clock.clone(), Arc::new(Nobody)).unwrap();
-    for days in days {
-        clock.set_us(now_us.saturating_add_signed(days * DAY_US as i64));
-        let (answer, answered) = channel();
-        let draft = Draft {
-            domain: Domain::parse("demo").unwrap(),
-            recipients: vec![Recipient {
-                user: UserId::parse("box").unwrap(),
-                offline: true,
-            }],
-            to_resource: None,
-            from_id: UserId::parse("u1").unwrap(),
-            from_name: UserName::parse("u1").unwrap(),
-            from_resource: Resource::parse("web").unwrap(),
-            kind: MessageType(10),
-            content: "1".into(),
-            client_msg_id: None,
-        };
-        store.append(
-            draft,
-            Box::new(move |outcome| answer.send(outcome).unwrap()),
-        );
-        answered.recv().unwrap().unwrap();
-    }
-    store.close();
+    let times_us = days
+        .iter()
+        .map(|days| now_us.saturating_add_signed(days * DAY_US as i64));
+    send_at(home, now_us, times_us);
 }
 
 async fn doctor(home: &Home) -> String {
-    let told = home.cli(&["doctor", "--listen", "127.0.0.1:0"]).await;
-    let told = told.success();
-    let clock = told.lines().find(|line| line.contains(" clock: "));
-    clock.unwrap().to_owned()
+    past::doctor(home, "clock").await
 }
 
 #[tokio::test]

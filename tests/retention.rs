@@ -5,57 +5,24 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
+use common::past::{self, send_at};
 use common::{Home, Options, Server};
-use relaybox::clock::{Clock, ManualClock, SystemClock};
-use relaybox::model::{Domain, Draft, Message, MessageType, Recipient, Resource, UserId, UserName};
-use relaybox::store::{CommitSink, Store, StoreOptions};
+use relaybox::clock::{Clock, SystemClock};
 use rustix::process::Signal;
 
 const HOUR_US: u64 = 60 * 60 * 1_000_000;
 
-struct Nobody;
-
-impl CommitSink for Nobody {
-    fn committed(&self, _: &[Message]) {}
-}
-
 /// A directory with three messages of ten hours ago.
 fn with_old_messages() -> Arc<Home> {
     let home = Arc::new(Home::new());
-    let clock = ManualClock::new(SystemClock.now_us() - 10 * HOUR_US);
-    let options = StoreOptions::new(home.data());
-    let store = Store::open(options, Arc::new(clock), Arc::new(Nobody)).unwrap();
-    for content in ["1", "2", "3"] {
-        let (answer, answered) = channel();
-        let draft = Draft {
-            domain: Domain::parse("demo").unwrap(),
-            recipients: vec![Recipient {
-                user: UserId::parse("box").unwrap(),
-                offline: true,
-            }],
-            to_resource: None,
-            from_id: UserId::parse("u1").unwrap(),
-            from_name: UserName::parse("u1").unwrap(),
-            from_resource: Resource::parse("web").unwrap(),
-            kind: MessageType(10),
-            content: content.into(),
-            client_msg_id: None,
-        };
-        let done = move |outcome| answer.send(outcome).unwrap();
-        store.append(draft, Box::new(done));
-        answered.recv().unwrap().unwrap();
-    }
-    store.close();
+    let then_us = SystemClock.now_us() - 10 * HOUR_US;
+    send_at(&home, then_us, [then_us; 3]);
     home
 }
 
 async fn doctor(home: &Home) -> String {
-    let told = home.cli(&["doctor", "--listen", "127.0.0.1:0"]).await;
-    let told = told.success();
-    let line = told.lines().find(|line| line.contains(" retention: "));
-    line.unwrap().to_owned()
+    past::doctor(home, "retention").await
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod link;
 pub mod load;
 pub mod login;
+pub mod past;
 pub mod proxy;
 pub mod random;
 pub mod raw;
