@@ -10,6 +10,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod cursor;
 mod door;
 mod ending;
 mod erasing;

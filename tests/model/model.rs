@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cursor::{Confirmed, Cursor};
 pub use crate::names::Names;
 use crate::step::{Device, RESOURCES, USERS};
 
@@ -32,20 +33,6 @@ impl Message {
     }
 }
 
-/// The receipt cursor of a device that the server knows, or may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    /// Confirmed for sure: must not come again.
-    pub sure: Id,
-    /// Perhaps confirmed: what is above must come.
-    pub perhaps: Id,
-    /// What of `sure` outlives a kill.
-    stored: Id,
-    /// Whether it is sure that the server knows the device, now and after a kill.
-    known: bool,
-    known_stored: bool,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Offline,
@@ -59,6 +46,8 @@ pub struct Track {
     device: Device,
     /// Deliveries begin above an id of this interval.
     from: (Id, Id),
+    /// The login's `after`: up to there the client may say that it has everything.
+    named: Id,
     /// The newest message before the login, and when it was surely accepted.
     newest: (Id, Id),
     /// Erased before the login; what was erased later may have been on its way.
@@ -86,6 +75,11 @@ impl Track {
         id > self.from.1
     }
 
+    /// Whether the login said that the client has it.
+    pub fn was_named(&self, id: Id) -> bool {
+        id <= self.named
+    }
+
     /// What was stored before the login, and is to be delivered for sure.
     pub fn is_awaited(&self, id: Id) -> bool {
         self.is_after_start(id) && id <= self.newest.0
@@ -99,6 +93,7 @@ pub struct Model {
     mailboxes: [Vec<Message>; USERS + 1],
     floors: [Id; USERS + 1],
     cursors: [[Option<Cursor>; RESOURCES]; USERS + 1],
+    confirmed: [Confirmed; USERS + 1],
     presence: [[Presence; RESOURCES]; USERS + 1],
     newest: Id,
 }
@@ -110,6 +105,7 @@ impl Model {
             mailboxes: Default::default(),
             floors: [0; USERS + 1],
             cursors: Default::default(),
+            confirmed: Default::default(),
             presence: [[Presence::Offline; RESOURCES]; USERS + 1],
             newest: 0,
         }
@@ -171,45 +167,26 @@ impl Model {
         Ok(())
     }
 
-    /// Where a login of this device would begin: at its cursor, or where the others are.
+    /// Where a login of this device would begin: at its cursor, or where its user has confirmed.
     fn start(&self, device: Device) -> (Id, Id) {
         let own = self.cursor(device);
-        if let Some(Cursor {
-            sure,
-            perhaps,
-            known: true,
-            ..
-        }) = own
-        {
-            return (sure, perhaps);
+        if let Some(own) = own.filter(|own| own.known) {
+            return (own.sure, own.perhaps);
         }
-        let others = self.cursors[device.user].iter().enumerate();
-        let others = others.filter(|(resource, _)| *resource != device.resource);
-        let others: Vec<_> = others.filter_map(|(_, cursor)| *cursor).collect();
-        let surely = others.iter().filter(|cursor| cursor.known);
-        let sure = surely.map(|cursor| cursor.sure).max().unwrap_or(0);
-        let perhaps = others.iter().map(|cursor| cursor.perhaps).max();
-        let perhaps = perhaps.unwrap_or(0);
+        let others = self.cursors[device.user].iter().flatten();
+        let sure = others.filter(|cursor| cursor.known).map(|c| c.sure).max();
+        let confirmed = self.confirmed[device.user];
+        let sure = confirmed.sure.max(sure.unwrap_or(0));
         match own {
-            Some(own) => (sure.min(own.sure), perhaps.max(own.perhaps)),
-            None => (sure, perhaps),
+            Some(own) => (sure.min(own.sure), confirmed.perhaps.max(own.perhaps)),
+            None => (sure, confirmed.perhaps),
         }
     }
 
     /// The device is known, with a cursor in this interval.
     fn set_cursor(&mut self, device: Device, (sure, perhaps): (Id, Id)) {
         let cursor = &mut self.cursors[device.user][device.resource];
-        let (stored, known_stored) = match cursor {
-            Some(cursor) => (cursor.stored.min(sure), cursor.known_stored),
-            None => (sure, false),
-        };
-        *cursor = Some(Cursor {
-            sure,
-            perhaps,
-            stored,
-            known: true,
-            known_stored,
-        });
+        *cursor = Some(Cursor::moved(*cursor, sure, perhaps));
     }
 
     /// A login was accepted; `before` was the mailbox's newest message when it began. `after` lowers
@@ -217,6 +194,7 @@ impl Model {
     pub fn logged_in(&mut self, device: Device, before: Id, after: Option<Id>) -> Track {
         let newest = (before, self.newest(device.user));
         let cursor = self.start(device);
+        let named = after.unwrap_or(0);
         // Above the newest message it counts as that one.
         let after = after.map(|after| (after.min(newest.0), after.min(newest.1)));
         let from = after.unwrap_or(cursor);
@@ -226,6 +204,7 @@ impl Model {
             floor: self.floors[device.user],
             device,
             from,
+            named,
             newest,
             last: None,
             live: false,
@@ -295,6 +274,8 @@ impl Model {
             cursor.perhaps = cursor.perhaps.min(id - 1).max(cursor.sure);
         }
         cursor.known_stored = true;
+        let shown = cursor.sure;
+        self.confirmed[device.user].took(shown);
         track.last = Some(id);
         Ok(())
     }
@@ -353,6 +334,7 @@ impl Model {
     pub fn receipt_sent(&mut self, device: Device, id: Id) {
         let cursor = self.cursor_mut(device);
         cursor.perhaps = cursor.perhaps.max(id);
+        self.confirmed[device.user].may_take(id);
     }
 
     /// A receipt has been taken.
@@ -360,6 +342,7 @@ impl Model {
         let cursor = self.cursor_mut(device);
         cursor.sure = cursor.sure.max(id);
         cursor.perhaps = cursor.perhaps.max(id);
+        self.confirmed[device.user].took(id);
     }
 
     /// Everything that was confirmed has had the time to be stored.
@@ -368,6 +351,7 @@ impl Model {
             cursor.stored = cursor.sure;
             cursor.known_stored |= cursor.known;
         }
+        self.confirmed.iter_mut().for_each(Confirmed::rested);
     }
 
     /// The server was killed and is there again.
@@ -376,6 +360,7 @@ impl Model {
             cursor.sure = cursor.stored;
             cursor.known = cursor.known_stored;
         }
+        self.confirmed.iter_mut().for_each(Confirmed::killed);
         self.presence = [[Presence::Offline; RESOURCES]; USERS + 1];
     }
 

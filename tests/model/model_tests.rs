@@ -176,7 +176,7 @@ fn receipts_move_the_cursor_once_they_are_taken() {
 }
 
 #[test]
-fn a_new_device_starts_at_the_highest_cursor() {
+fn a_new_device_starts_at_what_was_confirmed() {
     let mut model = model();
     after_login(&mut model, WEB, &[10]).unwrap();
     model.receipt_taken(WEB, 10);
@@ -184,6 +184,17 @@ fn a_new_device_starts_at_the_highest_cursor() {
     // The phone is known since it was written to, when nobody had confirmed anything.
     found(after_login(&mut model, PHONE, &[20]), "without [10]");
     after_login(&mut model, TABLET, &[20]).unwrap();
+}
+
+#[test]
+fn a_new_device_starts_at_what_was_confirmed_also_where_after_lowered_the_cursor() {
+    let mut model = model();
+    after_login(&mut model, WEB, &[10]).unwrap();
+    model.receipt_taken(WEB, 10);
+    model.logged_in(WEB, 30, Some(0));
+    found(after_login(&mut model, TABLET, &[10]), "again");
+    after_login(&mut model, TABLET, &[20]).unwrap();
+    after_login(&mut model, WEB, &[10]).unwrap();
 }
 
 #[test]

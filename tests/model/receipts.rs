@@ -102,6 +102,8 @@ impl World<'_> {
         let wanted = match self.model.is_for(device, id) {
             true if session.given.contains(&id) || track.is_awaited(id) => Wanted::Taken,
             true if self.model.is_confirmed(device, id) => Wanted::Taken,
+            // It may be a message of another mailbox, which lies above all of this one.
+            _ if track.was_named(id) => Wanted::Either,
             false if track.is_after_start(id) && self.model.lacks_before(device, id) => {
                 Wanted::Refused
             }
