@@ -13,7 +13,7 @@ use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
 use super::indexing::{self, BuildError, How, check_space};
 use super::opening::Opening;
-use super::reserve::OPEN_BYTES;
+use super::reserve::{OPEN_BYTES, WRITE_FILES};
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
 
@@ -150,7 +150,10 @@ impl Checkpointer {
         let path = place::path(dir, self.state.number);
         indexing::check_file_size(&path, frozen.bytes)?;
         let _lent = match is_needed {
-            true => indexing::room_for(files, &shared.reserve, dir, frozen.bytes)?,
+            true => {
+                let reserve = &shared.reserve;
+                indexing::room_for(files, reserve, dir, frozen.bytes, WRITE_FILES)?
+            }
             false => check_space(files, dir, frozen.bytes).map(|()| None)?,
         };
         indexing::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
@@ -266,7 +269,7 @@ impl Checkpointer {
     /// Opens the index again, as after a crash.
     fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
         let shared = &self.shared;
-        let _lent = shared.reserve.lend(OPEN_BYTES);
+        let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
         let _alone = shared.places();
         // What is being made beside it is made of the old one.
         shared.rebuilds.fetch_add(1, Ordering::Relaxed);

@@ -39,9 +39,9 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     /// When a file was made, in nanoseconds of Unix time, where the file system remembers that.
     /// No tool that copies the file can make this the same, and a rename leaves it alone.
     fn born_ns(&self, path: &Path) -> Option<u64>;
-    /// Bytes that this user may still write to the file system of `dir`; none where no file more
-    /// can be made there.
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Bytes that this user may still write to the file system of `dir`; none where so many files
+    /// more cannot be made there.
+    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64>;
     /// All bytes of the disk that a directory is on, free or not.
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
@@ -200,9 +200,6 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// An index is about so many.
-const FREE_FILES_MIN: u64 = 12;
-
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RealFileSystem;
@@ -275,10 +272,10 @@ impl FileSystem for RealFileSystem {
         is_known.then_some(born_ns)
     }
 
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
         let status = rustix::fs::statvfs(dir)?;
         // Some have no table of files that could be full.
-        if status.f_files > 0 && status.f_favail < FREE_FILES_MIN {
+        if status.f_files > 0 && status.f_favail < files {
             return Ok(0);
         }
         Ok(status.f_bavail.saturating_mul(status.f_frsize))

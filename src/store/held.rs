@@ -111,9 +111,9 @@ impl FileSystem for HeldFileSystem {
     }
 
     /// Asked before anything goes into the index, which does not come by here.
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
         self.hold.check()?;
-        self.inner.free_bytes(dir)
+        self.inner.free_bytes(dir, files)
     }
 
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {

@@ -14,7 +14,7 @@ use super::breather::Breather;
 use super::files::{self, FileSystem, OutOfSpace};
 use super::index::{Index, IndexError, IndexState, guarded, place, syncing};
 use super::layout::io_error;
-use super::reserve::{Lent, Reserve};
+use super::reserve::{Lent, Reserve, WRITE_FILES};
 use super::tail::Generation;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
@@ -97,7 +97,12 @@ pub(super) fn apply(
 /// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
 /// it, and leave the index broken.
 pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
-    check_free(files, dir, FREE_BYTES_MARGIN + 2 * bytes as u64)
+    check_free(
+        files,
+        dir,
+        FREE_BYTES_MARGIN + 2 * bytes as u64,
+        WRITE_FILES,
+    )
 }
 
 /// Refuses where less is free.
@@ -105,8 +110,9 @@ pub(super) fn check_free(
     files: &dyn FileSystem,
     dir: &Path,
     needed_bytes: u64,
+    needed_files: u64,
 ) -> std::io::Result<()> {
-    if files.free_bytes(dir)? < needed_bytes {
+    if files.free_bytes(dir, needed_files)? < needed_bytes {
         return Err(std::io::ErrorKind::StorageFull.into());
     }
     Ok(())
@@ -124,20 +130,22 @@ pub(super) fn check_file_size(path: &Path, bytes: usize) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Makes sure that what takes so many bytes in memory can be written, by the reserve where that is
-/// what it takes.
+/// Makes sure that what takes so many bytes in memory, and so many files, can be written, by the
+/// reserve where that is what it takes.
 pub(super) fn room_for(
     files: &dyn FileSystem,
     reserve: &Arc<Reserve>,
     dir: &Path,
     bytes: usize,
+    needed_files: u64,
 ) -> std::io::Result<Option<Lent>> {
-    if check_space(files, dir, bytes).is_ok() {
+    let bytes = 2 * bytes as u64;
+    if check_free(files, dir, FREE_BYTES_MARGIN + bytes, needed_files).is_ok() {
         return Ok(None);
     }
-    let needed_bytes = FREE_BYTES_MIN + 2 * bytes as u64;
-    let lent = reserve.lend(needed_bytes);
-    check_free(files, dir, needed_bytes)?;
+    let needed_bytes = FREE_BYTES_MIN + bytes;
+    let lent = reserve.lend(needed_bytes, needed_files);
+    check_free(files, dir, needed_bytes, needed_files)?;
     Ok(Some(lent))
 }
 

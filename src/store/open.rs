@@ -23,7 +23,7 @@ use super::journal::{
 };
 use super::layout::{self, io_error};
 use super::opening::{Opening, Work};
-use super::reserve::{self, OPEN_BYTES, Reserve, ReservingFileSystem};
+use super::reserve::{self, INDEX_FILES, OPEN_BYTES, Reserve, ReservingFileSystem, WRITE_FILES};
 use super::room::checkpoint_bytes;
 use crate::model::MsgId;
 
@@ -58,7 +58,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     // Before anything is made in it: what is kept back is, once it was lent.
     let has_version = layout::prepare(files.as_ref(), dir)?;
     // Also for the index, whose files are not opened by these operations.
-    let mut lent = vec![reserve.lend(OPEN_BYTES)];
+    let mut lent = vec![reserve.lend(OPEN_BYTES, WRITE_FILES)];
     files
         .create_dir(&journal)
         .and_then(|()| files.sync_dir(dir))
@@ -90,7 +90,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         Some(loaded) if loaded.copied => Err(IndexError::Copied.into()),
         Some(Loaded { state, .. }) => match existing(site(), state.clone(), opening) {
             Err(error) if error.is_out_of_space() => {
-                lent.push(reserve.lend(u64::MAX));
+                lent.push(reserve.lend(u64::MAX, INDEX_FILES));
                 existing(site(), state, opening).map(Some)
             }
             made => made.map(Some),
@@ -112,7 +112,10 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
             }
             (builder, end)
         }
-        Ok(None) => anew(&site, false, opening)?,
+        Ok(None) => {
+            lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
+            anew(&site, false, opening)?
+        }
         Err(BuildError::Journal(error)) => return Err(error),
         // The index is none the worse for it.
         Err(BuildError::Index(IndexError::Stopped)) => return Err(OpenError::Stopped),
@@ -143,6 +146,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
             let notes = report.notes.into_iter();
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
             let copied = matches!(error, BuildError::Index(IndexError::Copied));
+            lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
             let found = anew(&site, !copied, opening)?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");

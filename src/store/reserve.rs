@@ -30,6 +30,10 @@ const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const LEFT_PARTS: u32 = 8;
 /// Space that an index may need to be opened.
 pub(super) const OPEN_BYTES: u64 = 2 << 20;
+/// Files that opening an index or writing into it makes: its snapshot and its state, and one to spare.
+pub(super) const WRITE_FILES: u64 = 3;
+/// Those of another index, with its directories and its state.
+pub(super) const INDEX_FILES: u64 = 8;
 /// The pause between two tries to make it whole.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Where space cannot be reserved, it is written at once so many bytes.
@@ -121,14 +125,14 @@ impl Reserve {
         &self.files
     }
 
-    /// Gives up as much of it as it takes for so many bytes to be free, until they are not needed
-    /// any more.
-    pub(super) fn lend(self: &Arc<Self>, needed_bytes: u64) -> Lent {
+    /// Gives up as much of it as it takes for so many bytes and files to be free, until they are not
+    /// needed any more.
+    pub(super) fn lend(self: &Arc<Self>, needed_bytes: u64, needed_files: u64) -> Lent {
         let mut state = self.state();
         state.borrowers += 1;
         let dir = self.dir.parent().unwrap_or(&self.dir);
         let is_short = || {
-            let free = self.files.free_bytes(dir);
+            let free = self.files.free_bytes(dir, needed_files);
             free.is_ok_and(|free_bytes| free_bytes < needed_bytes)
         };
         while state.named > LEFT_PARTS && is_short() && self.give_part(&mut state) {}
@@ -312,8 +316,8 @@ impl FileSystem for ReservingFileSystem {
         self.0.files.born_ns(path)
     }
 
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        self.0.files.free_bytes(dir)
+    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
+        self.0.files.free_bytes(dir, files)
     }
 
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {

@@ -52,7 +52,7 @@ impl Shared {
         Ok(DiskBytes {
             journal: bytes(&self.journal_dir())?,
             index: bytes(&place::path(dir, number))?,
-            free: self.files.free_bytes(dir)?,
+            free: self.files.free_bytes(dir, 1)?,
         })
     }
 }

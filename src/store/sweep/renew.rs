@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::builder::{Builder, Site};
 use super::super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place};
 use super::super::indexing::room_for;
-use super::super::reserve::Lent;
+use super::super::reserve::{INDEX_FILES, Lent};
 use super::super::shared::{Shared, Successor};
 use super::TICK;
 use super::sieve::SweepError;
@@ -107,7 +107,7 @@ fn copied(
     let stop = || stops(shared) || !counts();
     let (files, dir) = (shared.files.as_ref(), &shared.options.dir);
     let mut room = || {
-        lent.extend(room_for(files, &shared.reserve, dir, 0)?);
+        lent.extend(room_for(files, &shared.reserve, dir, 0, INDEX_FILES)?);
         Ok(())
     };
     let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut room) {

@@ -291,12 +291,12 @@ impl FileSystem for SimulatedFileSystem {
         self.disk().names.get(path).map(|inode| inode + 1)
     }
 
-    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+    fn free_bytes(&self, _dir: &Path, files: u64) -> io::Result<u64> {
         let disk = self.disk();
         Ok(if disk.full_for > 0 {
             0
         } else {
-            disk.free_bytes()
+            disk.free_bytes(files)
         })
     }
 

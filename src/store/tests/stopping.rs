@@ -56,8 +56,8 @@ impl FileSystem for Stopping {
     fn born_ns(&self, path: &Path) -> Option<u64> {
         RealFileSystem.born_ns(path)
     }
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        RealFileSystem.free_bytes(dir)
+    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
+        RealFileSystem.free_bytes(dir, files)
     }
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
         RealFileSystem.disk_bytes(dir)

@@ -77,8 +77,8 @@ impl Disk {
         }
     }
 
-    /// Beside what is there.
-    pub(super) fn free_bytes(&self) -> u64 {
+    /// Beside what is there, if there may be so many files more.
+    pub(super) fn free_bytes(&self, more: u64) -> u64 {
         match self.limits {
             Some(Limits {
                 lack: Lack::Space(_),
@@ -89,7 +89,7 @@ impl Disk {
                 lack: Lack::Files(_),
                 files,
                 ..
-            }) if self.names.len() >= files => 0,
+            }) if self.names.len() as u64 + more > files as u64 => 0,
             _ => u64::MAX,
         }
     }
