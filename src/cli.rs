@@ -30,6 +30,7 @@ mod setting_args;
 mod table;
 mod token;
 
+use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -37,7 +38,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
-use crate::model::shown;
 
 /// A self-contained instant-message server.
 #[derive(Parser)]
@@ -114,7 +114,10 @@ pub fn run() -> ExitCode {
     }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&without_values(error)),
+        Err(error) => {
+            let words: Vec<_> = std::env::args_os().skip(1).collect();
+            return usage(&without_values(error, &words));
+        }
     };
     // A panic has told of itself: its code would be none of ours.
     let done = catch_unwind(AssertUnwindSafe(|| carry_out(&cli.command)));
@@ -174,11 +177,13 @@ fn sentence(error: &anyhow::Error) -> String {
     sentence
 }
 
-/// Takes out what the caller wrote, but names of flags and commands: it may be a token in the wrong place.
-fn without_values(mut error: clap::Error) -> clap::Error {
+/// Takes out what the caller wrote, but names that are known: it may be a token in the wrong place. Of an unknown name
+/// the place is told; the parser itself tells the known ones that are near.
+fn without_values(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     // Tips repeat it.
     error.remove(ContextKind::Suggested);
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    let mut place = None;
     for kind in [
         ContextKind::InvalidValue,
         ContextKind::InvalidSubcommand,
@@ -187,18 +192,32 @@ fn without_values(mut error: clap::Error) -> clap::Error {
         let Some(ContextValue::String(written)) = error.get(kind) else {
             continue;
         };
-        let kept = match kind {
+        match kind {
             // None was given.
             ContextKind::InvalidValue if written.is_empty() => continue,
-            ContextKind::InvalidSubcommand => shown(written),
+            ContextKind::InvalidValue => {}
             ContextKind::InvalidArg if !is_unknown => continue,
-            ContextKind::InvalidArg if written.starts_with('-') => shown(written),
-            _ => "…",
-        };
-        let kept = ContextValue::String(kept.to_owned());
-        error.insert(kind, kept);
+            _ => place = place_of(written, words),
+        }
+        error.insert(kind, ContextValue::String("…".to_owned()));
+    }
+    if let Some(place) = place {
+        let tip = format!("'…' is word {place} behind relaybox").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
+}
+
+/// Which of the words it is, from 1; `None` where it may be one or another.
+fn place_of(written: &str, words: &[OsString]) -> Option<usize> {
+    let is_it = |word: &OsString| {
+        let word = word.to_string_lossy();
+        let name = word.split_once('=').map_or(&*word, |(name, _)| name);
+        *word == *written || name == written
+    };
+    let mut places = words.iter().zip(1..).filter(|(word, _)| is_it(word));
+    let (_, place) = places.next()?;
+    places.next().is_none().then_some(place)
 }
 
 fn usage(error: &clap::Error) -> ExitCode {

@@ -5,25 +5,17 @@
 //! meets many hands between its sender's socket and its recipients'.
 
 mod limit_options;
+mod nearest;
 mod rate;
 mod retention;
 
 pub use limit_options::{LimitOptions, Networks};
+pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;
 
 use std::fmt;
 use std::sync::Arc;
-
-/// A name that nobody knows, as a sentence may repeat it: `…` unless it looks like one (letters, `-`, `_` and `.`).
-/// What stands in a name's place may be a secret that belongs elsewhere.
-pub fn shown(name: &str) -> &str {
-    let is_part = |byte: u8| byte.is_ascii_alphabetic() || b"-_.".contains(&byte);
-    match name.len() <= 32 && name.bytes().all(is_part) {
-        true => name,
-        false => "…",
-    }
-}
 
 /// Why a text is not a valid name. `Display` completes the sentence "`field` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

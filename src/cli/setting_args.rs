@@ -71,9 +71,13 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
         if !name.starts_with("RELAYBOX_") {
             continue;
         }
-        let text = text
-            .into_string()
-            .map_err(|_| Failure::Usage(format!("the value of {name} is not UTF-8")))?;
+        let is_known = name == CONFIG_ENV || settings().iter().any(|known| known.env == name);
+        let text = match text.into_string() {
+            Ok(text) => text,
+            // It counts for nothing, and its name is not repeated.
+            Err(_) if !is_known => String::new(),
+            Err(_) => return Err(Failure::Usage(format!("the value of {name} is not UTF-8"))),
+        };
         env.insert(name, text);
     }
     Ok(env)
@@ -150,6 +154,7 @@ mod tests {
         let bad = OsString::from_vec(vec![0xff]);
         let vars = |name: &str| [(OsString::from(name), bad.clone())].into_iter();
         assert!(environment(vars("PATH")).is_ok_and(|env| env.is_empty()));
+        assert!(environment(vars("RELAYBOX_HUSH")).is_ok_and(|env| env.len() == 1));
         let Err(Failure::Usage(sentence)) = environment(vars("RELAYBOX_LOG")) else {
             panic!("that is no text");
         };

@@ -43,7 +43,7 @@ impl Address {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let query = Query::parse(query).map_err(|error| error.to_string())?;
         if let Some(name) = query.other_than(&PARAMETERS) {
-            return Err(format!("has a parameter that is none of a login: {name:?}"));
+            return Err(format!("has a parameter that is none of a login: {name}"));
         }
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),

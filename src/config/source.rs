@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, nearest, settings};
+use super::settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, settings};
 use super::{ConfigError, Env, FileText, Flags};
-use crate::model::shown;
+use crate::model::nearest;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,15 +89,19 @@ fn split(setting: &Setting, text: &str) -> Vec<String> {
 fn from_env(env: &Env, warnings: &mut Vec<String>) -> BTreeMap<&'static str, Raw> {
     let mut raws = BTreeMap::new();
     for (name, text) in env {
-        if !name.starts_with(ENV_PREFIX) || name == CONFIG_ENV {
+        if name == CONFIG_ENV || name.starts_with(CLIENT_ENV_PREFIX) {
             continue;
         }
-        if name.starts_with(CLIENT_ENV_PREFIX) {
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
             continue;
-        }
+        };
         let Some(setting) = settings().iter().find(|setting| setting.env == name) else {
             let known = settings().iter().map(|setting| setting.env);
-            warnings.push(unknown("environment variable", name, nearest(name, known)));
+            let known = known.chain([CONFIG_ENV]);
+            let near = nearest(rest, known.filter_map(|env| env.strip_prefix(ENV_PREFIX)));
+            let near = near.map(|near| format!("{ENV_PREFIX}{near}"));
+            let what = format!("an environment variable that begins with {ENV_PREFIX}");
+            warnings.push(unknown(&what, near.as_deref()));
             continue;
         };
         // An empty variable is how containers write "not set".
@@ -110,13 +114,12 @@ fn from_env(env: &Env, warnings: &mut Vec<String>) -> BTreeMap<&'static str, Raw
     raws
 }
 
-fn unknown(what: &str, name: &str, nearest: Option<&str>) -> String {
-    let name = shown(name);
-    let hint = nearest.map(|n| format!("; did you mean {n}?"));
-    format!(
-        "the {what} {name:?} is unknown and ignored{}",
-        hint.unwrap_or_default()
-    )
+fn unknown(what: &str, near: Option<&str>) -> String {
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`relaybox serve --help` has all that are known".to_owned(),
+    };
+    format!("{what} is unknown and ignored; {hint}")
 }
 
 fn from_file(
@@ -138,7 +141,7 @@ fn from_file(
         let name: &str = key.get_ref();
         let Some(setting) = settings().iter().find(|setting| setting.name == name) else {
             let known = settings().iter().map(|setting| setting.name);
-            let warning = unknown("key", name, nearest(name, known));
+            let warning = unknown("the key in this line", nearest(name, known));
             warnings.push(format!("{origin}: {warning}"));
             continue;
         };

@@ -241,6 +241,8 @@ fn unknown_names_are_pointed_out() {
     let in_file = file("[server]\nx = 1\n[hosts]\ny = 2");
     let env = env(&[
         ("RELAYBOX_LISTEM", "x"),
+        ("RELAYBOX_KONFIG", "x"),
+        ("RELAYBOX_XYZ", "x"),
         ("RELAYBOX_CONFIG", "y"),
         ("RELAYBOX_CLIENT_TOKEN", "z"),
     ]);
@@ -250,9 +252,11 @@ fn unknown_names_are_pointed_out() {
     assert_eq!(
         warnings,
         [
-            "relaybox.toml:1: the key \"server\" is unknown and ignored",
-            "relaybox.toml:3: the key \"hosts\" is unknown and ignored; did you mean host?",
-            "the environment variable \"RELAYBOX_LISTEM\" is unknown and ignored; did you mean RELAYBOX_LISTEN?",
+            "an environment variable that begins with RELAYBOX_ is unknown and ignored; `relaybox serve --help` has all that are known",
+            "an environment variable that begins with RELAYBOX_ is unknown and ignored; did you mean `RELAYBOX_CONFIG`?",
+            "an environment variable that begins with RELAYBOX_ is unknown and ignored; did you mean `RELAYBOX_LISTEN`?",
+            "relaybox.toml:1: the key in this line is unknown and ignored; `relaybox serve --help` has all that are known",
+            "relaybox.toml:3: the key in this line is unknown and ignored; did you mean `host`?",
         ]
     );
 }

@@ -39,7 +39,7 @@ pub async fn message_log(
     let parameters = parameters::of(&uri)?;
     if let Some(name) = parameters.other_than(&PARAMETERS) {
         return Err(Problem::parameter(format!(
-            "`{name}` is no parameter of DELETE: it takes `domain`, `toId` and `before`"
+            "{name} is no parameter of DELETE: it takes `domain`, `toId` and `before`"
         )));
     }
     let mailbox = parameters::mailbox(&parameters, "toId")?;

@@ -2,13 +2,19 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::model::shown;
+use crate::model::nearest;
+
+/// Every parameter that a login or a request takes.
+const NAMES: [&str; 17] = [
+    "id", "name", "domain", "resource", "token", "receipts", "after", "toId", "fromId", "with",
+    "page", "size", "order", "asOf", "before", "since", "until",
+];
 
 /// Why a query string or a parameter of it is refused. Each names the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// A `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
-    #[error("`{0}` is malformed: it must be percent-encoded UTF-8")]
+    #[error("{0} is malformed: it must be percent-encoded UTF-8")]
     Malformed(String),
     /// The parameter stands more than once.
     #[error("`{0}` is given more than once")]
@@ -27,12 +33,13 @@ impl Query {
     /// [`QueryError::Malformed`] with the parameter's name.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let mut pairs = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let given = text.split('&').filter(|pair| !pair.is_empty());
+        for (at, pair) in given.enumerate() {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let key = decode(key).ok_or_else(|| QueryError::Malformed(shown(key).to_owned()))?;
-            let value =
-                decode(value).ok_or_else(|| QueryError::Malformed(shown(&key).to_owned()))?;
-            pairs.push((key, value));
+            let malformed = |key| QueryError::Malformed(said(at, key));
+            let decoded = decode(key).ok_or_else(|| malformed(key))?;
+            let value = decode(value).ok_or_else(|| malformed(&decoded))?;
+            pairs.push((decoded, value));
         }
         Ok(Self(pairs))
     }
@@ -54,11 +61,21 @@ impl Query {
         Ok(first.map(String::as_str))
     }
 
-    /// A parameter that is none of these, as a sentence may repeat it.
+    /// The first parameter that is none of these, as a sentence may name it.
     pub fn other_than(&self, known: &[&str]) -> Option<String> {
-        let mut names = self.0.iter().map(|(key, _)| key);
-        let other = names.find(|key| !known.contains(&key.as_str()))?;
-        Some(shown(other).to_owned())
+        let mut names = self.0.iter().map(|(key, _)| key.as_str()).enumerate();
+        let (at, other) = names.find(|(_, key)| !known.contains(key))?;
+        Some(said(at, other))
+    }
+}
+
+/// What a sentence calls a parameter: its name where that is known, else its place.
+fn said(at: usize, name: &str) -> String {
+    let place = at + 1;
+    match nearest(name, NAMES) {
+        Some(near) if near == name => format!("`{name}`"),
+        Some(near) => format!("parameter {place} (did you mean `{near}`?)"),
+        None => format!("parameter {place}"),
     }
 }
 
@@ -87,7 +104,9 @@ mod tests {
         assert_eq!(query.value("x"), Ok(Some("")));
         assert_eq!(query.value("absent"), Ok(None));
         assert_eq!(query.other_than(&["name", "id", "flag", "x"]), None);
-        assert_eq!(query.other_than(&["name", "x"]), Some("id".into()));
+        let other = |known: &[&str]| query.other_than(known);
+        assert_eq!(other(&["name", "x"]).as_deref(), Some("`id`"));
+        assert_eq!(other(&["name", "id", "x"]).as_deref(), Some("parameter 3"));
     }
 
     #[test]
@@ -95,9 +114,17 @@ mod tests {
         for text in ["id=%", "id=%4", "id=%zz", "id=%ff", "id=%c3%28"] {
             assert_eq!(
                 Query::parse(text).err(),
-                Some(QueryError::Malformed("id".into())),
+                Some(QueryError::Malformed("`id`".into())),
                 "{text}"
             );
+        }
+        for (text, place) in [
+            ("id=a&&befor=%", "parameter 2 (did you mean `before`?)"),
+            ("id=a&hush-hush=%", "parameter 2"),
+            ("hush%", "parameter 1"),
+        ] {
+            let error = Query::parse(text).err();
+            assert_eq!(error, Some(QueryError::Malformed(place.into())), "{text}");
         }
         let query = Query::parse("id=a&id=a").expect("well formed");
         assert_eq!(query.value("id"), Err(QueryError::Repeated("id")));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::model::{Domain, UserId, UserName, shown};
+use crate::model::{Domain, UserId, UserName};
 use crate::protocol::client_frame::{self, FrameRules, Send};
 use crate::protocol::error_code::FrameError;
 use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
@@ -160,11 +160,11 @@ fn ttl(json: &str) -> Result<Duration, FrameError> {
 fn system(json: &str) -> Result<bool, FrameError> {
     let expected = || invalid("caps", "must be an array that holds nothing but \"system\"");
     let caps: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| expected())?;
-    for cap in &caps {
+    for (at, cap) in caps.iter().enumerate() {
         let cap: String = serde_json::from_str(cap.get()).map_err(|_| expected())?;
         if cap != CAP_SYSTEM {
-            let cap = shown(&cap);
-            let expected = format!("must hold nothing but \"system\": \"{cap}\" is unknown");
+            let place = at + 1;
+            let expected = format!("must hold nothing but \"system\": entry {place} is unknown");
             return Err(invalid("caps", expected));
         }
     }

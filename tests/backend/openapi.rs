@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use relaybox::protocol::query::Query;
 use serde_json::{Value, json};
 
 use crate::common::{Options, PROJECT_TOKEN, Server};
@@ -52,6 +53,29 @@ async fn it_has_the_paths_and_methods_that_the_server_has() {
             let allow: BTreeSet<_> = allow.map(str::to_owned).collect();
             assert_eq!(allow, described, "{path}");
         }
+    }
+}
+
+/// Else a refusal would tell where it stands alone, as of a name that nobody knows.
+#[tokio::test]
+async fn every_parameter_is_one_that_a_refusal_names() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let mut names = BTreeSet::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let in_query = parameters.filter(|parameter| parameter["in"] == "query");
+            names.extend(in_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()));
+        }
+    }
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let refused = Query::parse(&format!("{name}=%"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(refused.starts_with(&format!("`{name}`")), "{refused}");
     }
 }
 

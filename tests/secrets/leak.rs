@@ -66,6 +66,14 @@ impl Secret {
         }
     }
 
+    /// Four letters of a passphrase tell it, too, although they might be of any word.
+    pub fn add_passphrase(&mut self, passphrase: &str) {
+        self.add(passphrase.as_bytes(), &[]);
+        for run in passphrase.as_bytes().windows(RUN) {
+            add(&mut self.texts, String::from_utf8_lossy(run).into_owned());
+        }
+    }
+
     /// A part of the secret that the text shows.
     pub fn shown_in(&self, text: &str) -> Option<String> {
         let packed: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -103,6 +111,17 @@ fn every_way_to_write_a_secret_is_found() {
             assert!(secret.shown_in(&said).is_some(), "{said}");
         }
     }
+    let mut passphrase = Secret::default();
+    passphrase.add_passphrase("wyvern-quokka");
+    assert!(
+        passphrase
+            .shown_in("the key \"yvern\" is unknown")
+            .is_some()
+    );
+    assert_eq!(
+        passphrase.shown_in("every vernier"),
+        Some("vern".to_owned())
+    );
     for said in ["A1 and B2", "key.pem is not PEM", "[1, 2, 3, 4]", "A1B"] {
         assert_eq!(secret.shown_in(said), None, "{said}");
     }

@@ -22,10 +22,15 @@ use crate::spoil::{slip, spoiled};
 
 /// Letters and digits in turn: no word and no number has four of them in a row.
 const TOKEN: &str = "Q7K2X9V4M8R3T6Z5B7N2H9D4W8F3P6J5";
+/// What looks like a name: no sentence of ours has four letters of it in a row.
+const PASSPHRASE: &str = "wyvern-skunk-zephyr";
+
+const SECRETS: [&str; 2] = [TOKEN, PASSPHRASE];
 
 fn secret() -> Secret {
     let mut secret = Secret::default();
     secret.add(TOKEN.as_bytes(), &[]);
+    secret.add_passphrase(PASSPHRASE);
     secret
 }
 
@@ -85,7 +90,7 @@ fn lines() -> Vec<String> {
     }
     lines
         .into_iter()
-        .map(|line| line.replace('T', TOKEN))
+        .flat_map(|line| SECRETS.map(|secret| line.replace('T', secret)))
         .collect()
 }
 
@@ -102,16 +107,17 @@ proptest! {
         slips in vec(slip(), 0..3),
         setting in 0..settings().len(),
         wrong in select(vec!["demo=", "", "=", "demo", "demo=x\u{7}"]),
+        secret in select(SECRETS.to_vec()),
     ) {
         let mut said = String::new();
         let text = String::from_utf8_lossy(&spoiled(text.as_bytes(), &slips)).into_owned();
         let file = FileText { path: PathBuf::from("relaybox.toml"), text };
         let setting = &settings()[setting];
-        let value = format!("{wrong}{TOKEN}");
+        let value = format!("{wrong}{secret}");
         let flags = Flags::from([(setting.name, vec![value.clone()])]);
         let env = Env::from([
             (setting.env.to_owned(), value),
-            (format!("RELAYBOX_{TOKEN}"), TOKEN.to_owned()),
+            (format!("RELAYBOX_{secret}"), secret.to_owned()),
         ]);
         for (flags, env, file) in [
             (&Flags::new(), &Env::new(), Some(&file)),
@@ -144,9 +150,10 @@ proptest! {
             "{\"domain\":T,\"T\":1}",
         ]),
         slips in vec(slip(), 0..3),
+        secret in select(SECRETS.to_vec()),
     ) {
         let mut said = String::new();
-        let text = spoiled(text.replace('T', TOKEN).as_bytes(), &slips);
+        let text = spoiled(text.replace('T', secret).as_bytes(), &slips);
         let text = String::from_utf8_lossy(&text);
         tell(&mut said, Address::parse(&text));
         let query = text.split_once('?').map_or(&*text, |(_, query)| query);
@@ -196,14 +203,24 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
         "send u2 hello --type T",
         "send u2 hello --timeout 3T",
         "completions T",
+        "help T",
+        "domain help T",
+        "token --T",
+        "serve --T=1",
+        "serve --listen=127.0.0.1:1 --token-T",
     ];
+    let lines = lines
+        .iter()
+        .flat_map(|line| SECRETS.map(|secret| line.replace('T', secret)));
     for line in lines {
-        let line = line.replace('T', TOKEN);
         let ended = home.cli_bare(&line.split(' ').collect::<Vec<_>>()).await;
         assert_ne!(ended.code, Some(0), "{line}");
         assert!(!ended.stderr.is_empty(), "{line}");
         assert_hidden(&format!("{}{}", ended.stdout, ended.stderr));
     }
+    let in_both = |(name, value): (&'static str, &str)| {
+        SECRETS.map(|secret| (name, value.replace('T', secret)))
+    };
     for (name, value) in [
         ("RELAYBOX_CLIENT_TOKEN", "T"),
         ("RELAYBOX_CLIENT_TOKEN", "T\nT"),
@@ -211,11 +228,14 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
         ("RELAYBOX_CLIENT_TOKEN_FILE", "T"),
         ("RELAYBOX_CLIENT_URL", "wss://user:T@localhost:1"),
         ("RELAYBOX_CLIENT_URL", "wss://localhost:1/ws?token=T&T=1"),
-    ] {
+    ]
+    .into_iter()
+    .flat_map(in_both)
+    {
         let url = "ws://127.0.0.1:1/ws?id=u1&domain=demo";
         let mut command = home.bare_command(["send", "u2", "hello", "--timeout", "3s"]);
         command.env("RELAYBOX_CLIENT_URL", url);
-        command.env(name, value.replace('T', TOKEN));
+        command.env(name, &value);
         let ended = home.run(command).await;
         assert_ne!(ended.code, Some(0), "{name} {value:?}");
         assert!(!ended.stderr.is_empty(), "{name} {value:?}");
@@ -225,16 +245,19 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
         ("RELAYBOX_TOKEN", "T"),
         ("RELAYBOX_TOKEN", "demo=T,=T"),
         ("RELAYBOX_LISTEN", "demo=T"),
-    ] {
+    ]
+    .into_iter()
+    .flat_map(in_both)
+    {
         let options = Options::new().without_defaults().undeclared();
-        let refused = home
-            .serve_fails(&options.env(name, &value.replace('T', TOKEN)))
-            .await;
+        let refused = home.serve_fails(&options.env(name, &value)).await;
         refused.failure(2, &["setting "]);
         assert_hidden(&refused.stderr);
     }
-    for text in ["token = demo=T", "token = [\"T\"]", "token.demo = \"T\""] {
-        let options = Options::new().undeclared().file(&text.replace('T', TOKEN));
+    let wrong = ["token = demo=T", "token = [\"T\"]", "token.demo = \"T\""];
+    let wrong = wrong.map(|text| SECRETS.map(|secret| text.replace('T', secret)));
+    for text in wrong.as_flattened() {
+        let options = Options::new().undeclared().file(text);
         let refused = home.serve_fails(&options).await;
         refused.failure(2, &["relaybox.toml:1"]);
         assert_hidden(&refused.stderr);
@@ -244,10 +267,16 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
 /// A server that logs all it can is asked with tokens in all the wrong places.
 #[tokio::test]
 async fn no_token_of_a_request_is_in_the_log_or_an_answer() {
-    let mut server = Server::with(Options::new()).await;
-    let token = format!("Bearer {TOKEN}");
+    // It is told of names that it does not know, too.
+    let unknown = SECRETS.map(|secret| format!("RELAYBOX_{secret}"));
+    let keys = SECRETS.map(|secret| format!("{secret} = 1\n")).concat();
+    let mut options = Options::new().file(&keys);
+    for name in &unknown {
+        options = options.env(name, "1");
+    }
+    let mut server = Server::with(options).await;
     let json = ("content-type", "application/json");
-    for (method, target) in [
+    let requests = [
         ("GET", "/message-log?domain=demo&toId=u1&token=T"),
         ("GET", "/message-log?domain=demo&toId=u1&T=1"),
         ("GET", "/message-log?domain=demo&toId=u1&token=T&token=T"),
@@ -256,8 +285,13 @@ async fn no_token_of_a_request_is_in_the_log_or_an_answer() {
         ("POST", "/tokens?token=T"),
         ("GET", "/T"),
         ("GET", "/ws?id=u1&token=T"),
-    ] {
-        let target = target.replace('T', TOKEN);
+    ];
+    for ((method, target), secret) in requests
+        .iter()
+        .flat_map(|it| SECRETS.map(|secret| (it, secret)))
+    {
+        let target = target.replace('T', secret);
+        let token = format!("Bearer {secret}");
         let answer = server
             .request(method, &target, &[("authorization", &token), json])
             .await;
@@ -268,15 +302,19 @@ async fn no_token_of_a_request_is_in_the_log_or_an_answer() {
         );
         assert_hidden(&answer.body);
     }
-    for line in [
+    let lines = [
         "T",
         "{\"order\":\"T\"}",
         "{\"order\":\"stats\",\"T\":1}",
         "{\"order\":\"token\",\"domain\":T}",
-    ] {
+    ];
+    for line in lines
+        .iter()
+        .flat_map(|line| SECRETS.map(|secret| line.replace('T', secret)))
+    {
         let socket = server.home.data().join("relaybox.sock");
         let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
-        let line = format!("{}\n", line.replace('T', TOKEN));
+        let line = format!("{line}\n");
         stream.write_all(line.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
