@@ -8,6 +8,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::sync::Arc;
 
 use common::{Home, Options, Server};
@@ -113,6 +114,56 @@ async fn a_server_that_cannot_be_reached_is_not_called_none() {
     );
     assert!(doctor.stdout.contains(&words), "{doctor:?}");
     assert_eq!(doctor.code, Some(1));
+}
+
+/// As one that runs in another container on the same volume: its process is not seen, its locks are.
+#[tokio::test]
+async fn a_server_of_another_pid_namespace_is_not_called_none() {
+    let apart = ["-pf", "--mount-proc"];
+    let tried = Command::new("unshare").args(apart).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: no other PID namespace can be made here (unshare)");
+        return;
+    }
+    let home = Arc::new(Home::new());
+    let options = Options::new().args(&["--socket", "missing/a.sock"]);
+    let server = Server::at(home.clone(), options).await;
+    server.says("no command reaches this server").await;
+    let run = async |args: &[&str]| {
+        let mut command = home.bare_command(args);
+        command.arg("--data").arg(home.data());
+        let mut in_other = Command::new("unshare");
+        in_other.args(apart).arg(command.get_program());
+        in_other.args(command.get_args());
+        in_other.current_dir(home.path(""));
+        home.run(in_other).await
+    };
+    for locks in ["all", "all but LOCK"] {
+        let words = [
+            "is in use by another process (the system does not say here which one)",
+            "--socket PATH",
+        ];
+        for args in [
+            &["stats"] as &[&str],
+            &["sessions"],
+            &["kick", "--domain", "demo", "--id", "u1"],
+            &["domain", "list"],
+        ] {
+            let ended = run(args).await;
+            ended.failure(1, &words);
+            assert!(
+                !ended.stderr.contains("no server runs"),
+                "{locks}: {ended:?}"
+            );
+        }
+        let doctor = run(&["doctor", "--certs", "certs"]).await;
+        let words = "problem  server: a process that the system does not name here has this data";
+        assert!(doctor.stdout.contains(words), "{locks}: {doctor:?}");
+        // Here it is known, whatever somebody has removed.
+        let process = format!("in use by another process ({})", server.pid());
+        home.cli(&["stats"]).await.failure(1, &[&process]);
+        let _ = fs::remove_file(home.data().join("LOCK"));
+    }
 }
 
 #[tokio::test]

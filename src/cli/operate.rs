@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::{Domain, Message};
-use crate::store::{self, CommitSink, JournalEnd, OpenError, Store, StoreOptions};
+use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store, StoreOptions};
 
 /// How long a server that has the data directory, but does not listen yet, is waited for.
 const STARTING_DEADLINE: Duration = Duration::from_secs(5);
@@ -79,12 +79,22 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
 
 /// What there is to say of a process that has a data directory and answers on no socket.
 pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
-    let process = store::holder(data)?;
+    let data_dir = data.display();
+    let which = match store::holder(data) {
+        Ok(Holder::None) => return None,
+        Ok(Holder::Process(process)) => process.to_string(),
+        Ok(Holder::Unnamed) => "the system does not say here which one".to_owned(),
+        Err(error) => {
+            return Some(anyhow::anyhow!(
+                "no server answers on the socket of the data directory {data_dir}, and whether a \
+                 process has it cannot be told: {error}"
+            ));
+        }
+    };
     Some(anyhow::anyhow!(
-        "the data directory {} is in use by another process ({process}), and no server answers on \
-         its socket: if it is a server whose log says that no socket could be made, or one in \
-         another container, start it with --socket PATH and give that to this command, too",
-        data.display()
+        "the data directory {data_dir} is in use by another process ({which}), and no server \
+         answers on its socket: if it is a server whose log says that no socket could be made, or \
+         one in another container, start it with --socket PATH and give that to this command, too"
     ))
 }
 

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
+use super::locks::try_lock;
+
 /// Operations on names. Paths are absolute or relative to the process.
 pub(super) trait FileSystem: Debug + Send + Sync {
     /// Makes a directory with its parents; one that exists is fine.
@@ -290,8 +292,8 @@ impl FileSystem for RealFileSystem {
 /// While it is open, others find it locked: one of the ways in which they see that the directory
 /// is in use (`hold.rs`), so that there are others where it cannot be locked.
 fn locked(file: File) -> File {
-    if let Err(error) = file.try_lock() {
-        tracing::debug!(%error, "a file is written without a lock");
+    if !matches!(try_lock(&file), Ok(Some(true))) {
+        tracing::debug!("a file is written without a lock");
     }
     file
 }

@@ -8,7 +8,7 @@
 //!
 //! Invariant: what was acknowledged stood, at that moment, in a file that its name still led to.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::api::OpenError;
 use super::files::OutOfSpace as _;
 use super::journal::{SegmentName, ZSTD_MAGIC};
 use super::layout::{JOURNAL, LOCK, io_error};
+use super::locks::try_lock;
 use super::names::{Name, Names, is_gone};
 
 /// A directory that is held.
@@ -168,43 +169,8 @@ pub(super) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
     Ok([place].into_iter().chain(lock).collect())
 }
 
-/// The process that has a directory, by what the system tells of locks; `None` where none has it,
-/// or it does not tell. Takes no lock: a server that starts just then is not refused because of it.
-pub fn holder(dir: &Path) -> Option<u32> {
-    let found = fs::metadata(dir.join(LOCK)).ok()?;
-    let (major, minor) = (
-        rustix::fs::major(found.dev()),
-        rustix::fs::minor(found.dev()),
-    );
-    let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| process_of_lock(line, &file))
-}
-
-/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); one that waits has
-/// an arrow behind its number.
-fn process_of_lock(line: &str, file: &str) -> Option<u32> {
-    let mut words = line.split_whitespace().skip(1);
-    if words.next() != Some("FLOCK") {
-        return None;
-    }
-    let process = words.nth(2)?;
-    let process = process.parse().ok()?;
-    (words.next() == Some(file)).then_some(process)
-}
-
-/// Whether it is locked now; `false` where that cannot be done there, `None` where another has it.
-fn try_lock(file: &File) -> io::Result<Option<bool>> {
-    match file.try_lock() {
-        Ok(()) => Ok(Some(true)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Network file systems lock no directories.
-        Err(TryLockError::Error(_)) => Ok(Some(false)),
-    }
-}
-
 /// The newest segment, if it is one that is written on.
-fn open_segment(dir: &Path) -> Option<PathBuf> {
+pub(super) fn open_segment(dir: &Path) -> Option<PathBuf> {
     let journal = dir.join(JOURNAL);
     let entries = fs::read_dir(&journal).ok()?.filter_map(Result::ok);
     let names =
@@ -230,7 +196,7 @@ fn segment_is_taken(dir: &Path) -> bool {
     let Ok(file) = file.or_else(|_| File::open(&path)) else {
         return false;
     };
-    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    matches!(try_lock(&file), Ok(None))
 }
 
 /// Refuses to write in a directory whose files have other names, too: a copy made of hard links,
@@ -313,26 +279,6 @@ mod tests {
         assert!(!is_free(dir));
         taken.release();
         assert!(is_free(dir));
-    }
-
-    #[test]
-    fn the_process_that_has_it_is_known() {
-        let (dir, _) = directory();
-        assert_eq!(holder(dir.path()), None);
-        let taken = Hold::take(dir.path()).unwrap().unwrap();
-        assert_eq!(holder(dir.path()), Some(std::process::id()));
-        taken.release();
-        assert_eq!(holder(dir.path()), None);
-        let line = "12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF";
-        assert_eq!(process_of_lock(line, "fe:00:4711"), Some(1812));
-        assert_eq!(process_of_lock(line, "fe:00:471"), None);
-        for other in [
-            "12: -> FLOCK ADVISORY WRITE 1 fe:00:4711 0 EOF",
-            "12: POSIX ADVISORY WRITE 1 fe:00:4711 0 EOF",
-            "",
-        ] {
-            assert_eq!(process_of_lock(other, "fe:00:4711"), None);
-        }
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub(super) enum Server {
     },
     /// A process has the data directory, but no server answers on its socket.
     Silent {
-        /// That process.
-        process: u32,
+        /// That process, where the system tells.
+        process: Option<u32>,
     },
     /// Its socket is there, but it cannot be asked.
     Unreachable(String),

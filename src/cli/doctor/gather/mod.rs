@@ -19,15 +19,14 @@ use crate::admin::{self, Request, Response, Site};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::net::inspect::Inspected;
-use crate::store;
+use crate::store::{self, Holder};
 
 /// The settings as `serve` would have them, and everything that is judged beside them.
 pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
     let asked = args.load(None)?;
     let server = server(&asked.config);
     let process = match server {
-        Server::Running { process, .. } => process,
-        Server::Silent { process } => Some(process),
+        Server::Running { process, .. } | Server::Silent { process } => process,
         _ => None,
     };
     let of_server = process.and_then(machine::open_files_of);
@@ -72,8 +71,15 @@ fn server(config: &Config) -> Server {
     }
     match admin::request(&site, &Request::DomainList {}) {
         Ok(None) => match store::holder(data) {
-            Some(process) => Server::Silent { process },
-            None => Server::None,
+            Ok(Holder::None) => Server::None,
+            Ok(Holder::Process(process)) => Server::Silent {
+                process: Some(process),
+            },
+            Ok(Holder::Unnamed) => Server::Silent { process: None },
+            Err(error) => Server::Unreachable(format!(
+                "no server answers on the socket, and whether a process has this data directory \
+                 cannot be told: {error}"
+            )),
         },
         Ok(Some(Response::Domains { list })) => Server::Running {
             process: admin::process(&site),

@@ -41,14 +41,18 @@ fn server(facts: &Facts, out: &mut Findings) {
             let process = process.map_or(String::new(), |id| format!(" (process {id})"));
             out.ok(Check::Server, format!("one runs{process} and takes orders"));
         }
-        Server::Silent { process } => out.problem(
-            Check::Server,
-            format!(
-                "process {process} has this data directory, but no server answers on its socket, \
-                 so no command reaches it: if it is a server whose log says that no socket could \
-                 be made, or one in another container, start it with --socket PATH"
-            ),
-        ),
+        Server::Silent { process } => {
+            let unnamed = || "a process that the system does not name here".to_owned();
+            let process = process.map_or_else(unnamed, |id| format!("process {id}"));
+            out.problem(
+                Check::Server,
+                format!(
+                    "{process} has this data directory, but no server answers on its socket, so \
+                     no command reaches it: if it is a server whose log says that no socket could \
+                     be made, or one in another container, start it with --socket PATH"
+                ),
+            );
+        }
         Server::Unreachable(why) => out.problem(
             Check::Server,
             format!("{why}: run this as the server's own user, or as root"),

@@ -109,8 +109,13 @@ fn the_data_directory_is_judged() {
         ),
         (
             "",
-            |f| f.server = Server::Silent { process: 42 },
+            |f| f.server = Server::Silent { process: Some(42) },
             (Check::Server, Problem, "process 42 has this data directory"),
+        ),
+        (
+            "",
+            |f| f.server = Server::Silent { process: None },
+            (Check::Server, Problem, "the system does not name here has"),
         ),
         (
             "retention = '30days'",
