@@ -9,7 +9,9 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -322,4 +324,80 @@ async fn signals_of_root_reach_a_server_that_has_become_the_owner() {
     }
     server.signal(Signal::HUP);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_directory_is_roots_its_server_is_known_by_whose_files_are_in_it() {
+    if !is_root() {
+        return;
+    }
+    let home = owned().await;
+    let data = home.data();
+    chown(&data, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    assert!(server.cli(&["stats"]).await.contains("sessions"));
+    server.stop().await;
+    // Without a file it has a name that anybody might have taken.
+    let socket = data.join("relaybox.sock");
+    fs::create_dir_all(&socket).unwrap();
+    server.spawn().await;
+    server.says("finds the server by a name instead").await;
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    assert!(status.contains("Uid:\t65534\t"), "{status}");
+    assert!(server.cli(&["stats"]).await.contains("sessions"));
+    // Its file is none of its own, and stays.
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().await, Some(0));
+}
+
+/// Answers as if it were the directory's server, as another user; says what it was asked.
+fn stranger(socket: &Path, data: &Path) -> std::thread::JoinHandle<String> {
+    let found = fs::metadata(data).unwrap();
+    let (device, inode) = (found.dev(), found.ino());
+    let (socket, ready) = (socket.to_owned(), std::sync::Barrier::new(2));
+    let ready = Arc::new(ready);
+    let listens = Arc::clone(&ready);
+    let answers = std::thread::spawn(move || {
+        // Of this thread alone.
+        let user = rustix::process::Uid::from_raw(STRANGER);
+        rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
+        listens.wait();
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = String::new();
+        BufReader::new(&stream).read_line(&mut asked).unwrap();
+        let site = format!("{{\"answer\":\"site\",\"device\":{device},\"inode\":{inode}}}\n");
+        // Whoever has said nothing may be gone.
+        let _ = stream.write_all(site.as_bytes());
+        asked
+    });
+    ready.wait();
+    answers
+}
+
+#[tokio::test]
+async fn a_stranger_at_the_socket_is_asked_nothing() {
+    if !is_root() {
+        return;
+    }
+    let home = owned().await;
+    let shared = home.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    let socket = shared.join("a.sock");
+    let at = socket.display().to_string();
+    let backup = home.path("backup").display().to_string();
+    for args in [
+        &["stats", "--socket", &at] as &[&str],
+        &["token", "--domain", "shop", "--id", "u1", "--socket", &at],
+        &["backup", &backup, "--socket", &at],
+    ] {
+        let answers = stranger(&socket, &home.data());
+        let words = ["user 65533 answers at", "nothing was asked"];
+        home.cli(args).await.failure(1, &words);
+        assert_eq!(answers.join().unwrap(), "", "{args:?}");
+        fs::remove_file(&socket).unwrap();
+    }
+    assert!(!home.path("backup").exists());
 }

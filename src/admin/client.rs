@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::RESPONSE_BYTES_MAX;
 use super::protocol::{Request, Response};
 use super::site::{ShortPath, Site};
+use crate::store::owner_of;
 
 /// How long an answer may take: longer than the server's own deadline.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(35);
@@ -98,16 +99,31 @@ fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
 }
 
+/// Reaches the socket, and a server of whom it may be: nothing is said to anybody else.
 fn connect(site: &Site) -> io::Result<UnixStream> {
-    let short = ShortPath::new(&site.file())?;
-    let connected = UnixStream::connect(&short.path);
-    match connected {
-        Err(error) if is_nobody(&error) && site.is_usual() => connect_by_name(site)?.ok_or(error),
-        connected => connected,
+    let file = site.file();
+    let short = ShortPath::new(&file)?;
+    let stream = match UnixStream::connect(&short.path) {
+        Err(error) if is_nobody(&error) && site.is_usual() => {
+            return connect_by_name(site)?.ok_or(error);
+        }
+        connected => connected?,
+    };
+    let peer = peer(&stream)?;
+    if may_serve(site, peer)? {
+        return Ok(stream);
     }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "user {peer} answers at {}, who is neither root nor the user of the data directory: \
+             nothing was asked",
+            file.display()
+        ),
+    ))
 }
 
-/// `None` where nobody has the name, or a stranger, to whom nothing is said.
+/// `None` where nobody has the name, or a stranger.
 fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
     let Ok(name) = site.name() else {
         return Ok(None);
@@ -116,8 +132,19 @@ fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
         Err(error) if is_nobody(&error) => return Ok(None),
         connected => connected?,
     };
-    let peer = rustix::net::sockopt::socket_peercred(&stream)?.uid.as_raw();
-    let owner = std::fs::metadata(site.data())?.uid();
+    let is_server = may_serve(site, peer(&stream)?)?;
+    Ok(is_server.then_some(stream))
+}
+
+/// The user of the other side.
+fn peer(stream: &UnixStream) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
+}
+
+/// Whether a server of this user may have the data directory: the directory's own user, root, who
+/// may do all, or whoever asks.
+fn may_serve(site: &Site, user: u32) -> io::Result<bool> {
+    let owner = owner_of(site.data())?.map(|owner| owner.user);
     let me = rustix::process::geteuid().as_raw();
-    Ok([0, owner, me].contains(&peer).then_some(stream))
+    Ok([0, me].contains(&user) || owner == Some(user))
 }

@@ -20,22 +20,13 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
+use crate::store::{Owner, owner_of};
+
 /// What root keeps: to read and write what others own, and to listen on ports below 1024.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::NET_BIND_SERVICE);
-
-/// What has an owner by which the whole directory is known, where the directory itself is root's:
-/// a volume of a container's, say.
-const INSIDE: [&str; 2] = ["VERSION", "LOCK"];
-
-/// A user and a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owner {
-    user: u32,
-    group: u32,
-}
 
 /// Files that are made from now on are private, whoever makes them: the index would make its own
 /// with whatever mode the umask leaves.
@@ -50,7 +41,8 @@ pub(super) fn make_private() {
 /// What this user makes there would not be the owner's.
 pub(super) fn become_owner_of(dir: &Path) -> anyhow::Result<()> {
     let me = geteuid().as_raw();
-    let Some(owner) = owner_of(dir)? else {
+    let owner = owner_of(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    let Some(owner) = owner else {
         return Ok(());
     };
     // What root has opened to others is theirs to use.
@@ -72,36 +64,6 @@ pub(super) fn become_owner_of(dir: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Whose a directory is; `None` where there is none.
-fn owner_of(dir: &Path) -> anyhow::Result<Option<Owner>> {
-    let look = |path: &Path| match fs::metadata(path) {
-        Ok(found) => Ok(Some(Owner {
-            user: found.uid(),
-            group: found.gid(),
-        })),
-        // What stands there instead is for others to say.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
-    };
-    let owner = look(dir)?;
-    if owner.is_none_or(|owner| owner.user != 0) {
-        return Ok(owner);
-    }
-    for name in INSIDE {
-        if let Some(inside) = look(&dir.join(name))? {
-            return Ok(Some(inside));
-        }
-    }
-    Ok(owner)
 }
 
 fn become_user(owner: Owner) -> io::Result<()> {

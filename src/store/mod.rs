@@ -42,6 +42,7 @@ mod lookup;
 mod names;
 mod open;
 mod opening;
+mod owner;
 mod publisher;
 mod queue;
 mod read;
@@ -71,6 +72,7 @@ pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress,
 pub use claim::Claim;
 pub use holder::{Holder, holder};
 pub use opening::Opening;
+pub use owner::{Owner, owner_of};
 pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
