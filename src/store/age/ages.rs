@@ -10,16 +10,24 @@ use crate::model::MsgId;
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Ages {
     now_us: u64,
+    /// What the clock shows then.
+    wall_us: u64,
     /// Since when nothing ends by age, if so.
     held_us: Option<u64>,
     spans: Arc<Vec<Span>>,
 }
 
 impl Ages {
-    /// At this age time; with `held_us` it is held since then.
-    pub(super) fn new(now_us: u64, held_us: Option<u64>, spans: &Arc<Vec<Span>>) -> Self {
+    /// At this age time, when the clock shows `wall_us`; with `held_us` it is held since then.
+    pub(super) fn new(
+        now_us: u64,
+        wall_us: u64,
+        held_us: Option<u64>,
+        spans: &Arc<Vec<Span>>,
+    ) -> Self {
         Self {
             now_us,
+            wall_us,
             held_us,
             spans: spans.clone(),
         }
@@ -28,7 +36,7 @@ impl Ages {
     /// By a clock that was never stepped.
     #[cfg(test)]
     pub(in crate::store) fn plain(now_us: u64) -> Self {
-        Self::new(now_us, None, &Arc::new(vec![Span::default()]))
+        Self::new(now_us, now_us, None, &Arc::new(vec![Span::default()]))
     }
 
     /// The stamp of what happens now, in milliseconds.
@@ -44,9 +52,19 @@ impl Ages {
 
     /// How long ago this was by the clock as it was accepted, in milliseconds.
     pub(in crate::store) fn ago_ms(&self, stamp_ms: u64) -> u64 {
+        self.ago_us(stamp_ms) / 1_000
+    }
+
+    /// When this was by the clock as it goes now, in milliseconds: the same whenever it is asked for,
+    /// unless the clock is stepped.
+    pub(in crate::store) fn wall_ms(&self, stamp_ms: u64) -> u64 {
+        self.wall_us.saturating_sub(self.ago_us(stamp_ms)) / 1_000
+    }
+
+    fn ago_us(&self, stamp_ms: u64) -> u64 {
         let gaps_us = self.gaps_us(|span| span.since_us / 1_000 > stamp_ms);
-        let passed_ms = (self.now_us / 1_000).saturating_sub(stamp_ms);
-        passed_ms.saturating_add(gaps_us / 1_000)
+        let passed_us = self.now_us.saturating_sub(stamp_ms.saturating_mul(1_000));
+        passed_us.saturating_add(gaps_us)
     }
 
     /// The newest id that is so old where something ends by it; what may have been a stop does not

@@ -131,6 +131,7 @@ impl AgeState {
     pub(super) fn ages(&self) -> Ages {
         Ages::new(
             self.now_us,
+            self.wall_us,
             self.hold.map(|hold| hold.since_us),
             &self.spans,
         )
@@ -277,7 +278,7 @@ impl AgeClock {
             }
             false => (state.of_wall(wall_us), since_us),
         };
-        Ages::new(now_us, since_us, &state.spans)
+        Ages::new(now_us, wall_us, since_us, &state.spans)
     }
 
     /// Whether age is held, and for how long.

@@ -157,6 +157,22 @@ fn a_clock_that_was_ahead_for_one_message_makes_nothing_old() {
 }
 
 #[test]
+fn when_something_was_is_the_same_whenever_that_is_asked() {
+    let mut machine = Machine::new();
+    machine.pass(999);
+    let stamp_ms = machine.ages().stamp_ms();
+    assert_eq!(machine.ages().wall_ms(stamp_ms), NOW_US / 1_000);
+    // By a clock that now differs from age time by less than a millisecond, too.
+    machine.step(AHEAD_US + 700);
+    let then_ms = machine.ages().wall_ms(stamp_ms);
+    assert!(then_ms.abs_diff((NOW_US + AHEAD_US as u64) / 1_000) <= 1);
+    for passed_us in [1, 200, 300, 998, MINUTE_US] {
+        machine.pass(passed_us);
+        assert_eq!(machine.ages().wall_ms(stamp_ms), then_ms, "{passed_us}");
+    }
+}
+
+#[test]
 fn a_clock_that_was_set_back_by_hours_makes_nothing_old() {
     let mut machine = Machine::new();
     machine.pass(DAY_US);

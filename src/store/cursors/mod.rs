@@ -161,8 +161,7 @@ impl Shared {
         let moment = self.moment(&mailbox.domain);
         let used = self.devices(mailbox)?.last_used(&moment);
         // By the clock that the answer is read with.
-        let now_ms = self.clock.now_ms();
-        Ok(used.map(|at_ms| now_ms.saturating_sub(moment.ages.ago_ms(at_ms))))
+        Ok(used.map(|at_ms| moment.ages.wall_ms(at_ms)))
     }
 
     /// Drops what waited and is durable now.
