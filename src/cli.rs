@@ -11,6 +11,7 @@ mod clock;
 mod completions;
 mod doctor;
 mod domain;
+mod interrupt;
 mod listen;
 mod live;
 mod logging;

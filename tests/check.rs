@@ -6,11 +6,13 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 
 use common::journal::{self, flip, make, number, open, segments, send};
-use common::{Home, Options, Outcome, Server};
+use common::{Home, Options, Outcome, Server, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 const MESSAGES: u64 = 500;
 
@@ -340,4 +342,96 @@ async fn what_is_no_data_directory_is_refused() {
     assert!(told.stdout.contains("its segments are missing"), "{told:?}");
     let told = check(&home, &["--repair"]).await;
     told.failure(1, &["only a backup can help"]);
+}
+
+/// A stopped server's directory whose index is not copied to its end: a pipe that nobody writes to
+/// stands behind its files. With a directory for temporary files.
+async fn endless() -> (Arc<Home>, PathBuf) {
+    let home = Arc::new(Home::new());
+    let mut server = Server::at(home.clone(), Options::new()).await;
+    server.stop().await;
+    let index = fs::read_dir(home.data().join("db")).unwrap();
+    let pipe = index.last().unwrap().unwrap().path().join("zz");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    fs::create_dir(home.path("temporary")).unwrap();
+    (home, pipe)
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(dir).unwrap();
+    found.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn check_in(home: &Home, temporary: &Path) -> Command {
+    let mut command = home.bare_command(["check", "--data"]);
+    command.arg(home.data()).env("TMPDIR", temporary);
+    command
+}
+
+/// Begins a check that is at its copy of the index.
+async fn begin(home: &Home) -> Child {
+    let temporary = home.path("temporary");
+    let before = entries(&temporary).len();
+    let child = check_in(home, &temporary).spawn().unwrap();
+    until("a copy of the index", async || {
+        let found = entries(&temporary);
+        let copied = found.iter().filter(|copy| copy.join("db").exists());
+        (copied.count() > before).then_some(())
+    })
+    .await;
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let process = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(process, signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_check_and_its_copy_of_the_index() {
+    let (home, _) = endless().await;
+    for (signal_, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let child = begin(&home).await;
+        signal(&child, signal_);
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        assert!(ended.stdout.is_empty(), "{ended:?}");
+        assert_eq!(entries(&home.path("temporary")), [] as [PathBuf; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_check_removes_the_copies_of_those_that_are_gone() {
+    let (home, pipe) = endless().await;
+    let temporary = home.path("temporary");
+    let mut killed = begin(&home).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = entries(&temporary);
+    assert_eq!(left.len(), 1, "{left:?}");
+    // Neither what is at work nor what is another's.
+    let (other, _) = endless().await;
+    let mut at_work = check_in(&other, &temporary).spawn().unwrap();
+    until("the first copy to go and one to come", async || {
+        let found = entries(&temporary);
+        let is_whole = found.len() == 1 && found[0].join("db").exists();
+        (is_whole && found != left).then_some(())
+    })
+    .await;
+    let in_use = entries(&temporary);
+    fs::write(temporary.join("relaybox-index-1"), "somebody's").unwrap();
+    fs::remove_file(pipe).unwrap();
+    let whole = home.run(check_in(&home, &temporary)).await.success();
+    assert!(whole.contains("the index is whole"), "{whole}");
+    assert!(in_use[0].exists());
+    assert_eq!(entries(&temporary).len(), 2);
+    signal(&at_work, Signal::TERM);
+    assert_eq!(at_work.wait().unwrap().code(), Some(143));
+    assert!(!in_use[0].exists());
 }

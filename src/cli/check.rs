@@ -2,14 +2,15 @@
 //! where asked to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output, owner};
+use super::{Failure, interrupt, operate, output, owner};
 use crate::admin::Site;
-use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError};
+use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError, Scratches};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +46,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         None => args.settings.site()?,
     };
     let dir = site.data().to_owned();
-    let report = check(&site)?;
+    // Before there is a thread: it would stay with the user that began it.
+    if args.repair {
+        owner::become_owner_of(&dir)?;
+    }
+    let scratches = Arc::new(Scratches::default());
+    let at_end = Arc::clone(&scratches);
+    interrupt::before_end(move || at_end.end())?;
+    let report = check(&site, &scratches)?;
     tell(&dir, &report)?;
     let fit = !matches!(report.index, IndexCondition::Unfit(_));
     if report.damage.is_empty() && (fit || !args.repair) {
@@ -65,9 +73,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         let sentence = "stop the server before its data directory is repaired";
         return Err(Failure::Other(anyhow::Error::msg(sentence)));
     }
-    owner::become_owner_of(&dir)?;
     repair(&dir)?;
-    let report = check(&site)?;
+    let report = check(&site, &scratches)?;
     tell(&dir, &report)?;
     if !report.damage.is_empty() {
         return Err(damaged(&dir, &report));
@@ -75,11 +82,11 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(site: &Site) -> anyhow::Result<CheckReport> {
+fn check(site: &Site, scratches: &Scratches) -> anyhow::Result<CheckReport> {
     let bar = Bar::of_bytes("reading");
     let in_use = |error: &OpenError| matches!(error, OpenError::InUse(_));
     operate::beside_server(site, in_use, |end| {
-        store::check(site.data(), end, CACHE_BYTES, &|done, all| {
+        store::check(site.data(), end, CACHE_BYTES, scratches, &|done, all| {
             bar.set(done, all)
         })
     })

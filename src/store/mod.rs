@@ -71,6 +71,7 @@ pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
 pub use claim::Claim;
 pub use holder::{Holder, holder};
+pub use index::Scratches;
 pub use opening::Opening;
 pub use owner::{Owner, owner_of};
 pub use reading::stored_domains;

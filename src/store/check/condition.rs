@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::super::api::OpenError;
 use super::super::checkpoint::retire;
 use super::super::files::FileSystem;
-use super::super::index::{IndexError, IndexState, Scratch, place};
+use super::super::index::{IndexError, IndexState, Scratch, Scratches, place};
 use super::super::indexing;
 use super::super::opening::Opening;
 use super::{CheckReport, IndexCondition};
@@ -19,6 +19,7 @@ pub(super) fn check_index(
     files: &dyn FileSystem,
     dir: &Path,
     cache_bytes: u64,
+    scratches: &Scratches,
     report: &mut CheckReport,
 ) -> Result<(), OpenError> {
     let Some(found) = indexing::load(files, dir)? else {
@@ -31,7 +32,7 @@ pub(super) fn check_index(
         report.index = IndexCondition::Copied;
         return Ok(());
     }
-    report.index = match verify(dir, cache_bytes, &state) {
+    report.index = match verify(dir, cache_bytes, scratches, &state) {
         Ok(highest) if highest > report.newest.0.max(state.last_id) => {
             IndexCondition::Unfit("it is newer than the journal".to_owned())
         }
@@ -55,12 +56,17 @@ impl From<IndexError> for Unverified {
 }
 
 /// Reads all of it; answers the highest id found.
-fn verify(dir: &Path, cache_bytes: u64, state: &IndexState) -> Result<u64, Unverified> {
+fn verify(
+    dir: &Path,
+    cache_bytes: u64,
+    scratches: &Scratches,
+    state: &IndexState,
+) -> Result<u64, Unverified> {
     let path = place::path(dir, state.number);
     if !path.is_dir() {
         return Err(IndexError::Damaged("it is missing".to_owned()).into());
     }
-    let copy = Scratch::of(&path).map_err(Unverified::NoCopy)?;
+    let copy = Scratch::of(&path, scratches).map_err(Unverified::NoCopy)?;
     let index = copy.open(cache_bytes)?;
     let verified = index.verify(&mut state.clone(), &Opening::default());
     retire(Arc::new(index))?;

@@ -18,6 +18,7 @@ use super::api::OpenError;
 use super::backup::Mark;
 use super::files::{FileSystem, RealFileSystem};
 use super::hold;
+use super::index::Scratches;
 use super::indexing::{self, Loaded};
 use super::journal::{SegmentName, SegmentStream};
 use super::layout::{self, io_error};
@@ -95,7 +96,7 @@ pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// Reads every frame and record of a data directory or a backup. `end`: a server runs on it,
 /// and its journal is durable up to there; without it, the directory is kept from others
-/// meanwhile, and its index is looked at, too.
+/// meanwhile, and its index is looked at, too, in a copy among `scratches`.
 ///
 /// # Errors
 /// It is in use, of a newer version, no data directory, or cannot be read. Damage is none.
@@ -103,6 +104,7 @@ pub fn check(
     dir: &Path,
     end: Option<JournalEnd>,
     cache_bytes: u64,
+    scratches: &Scratches,
     progress: Progress<'_>,
 ) -> Result<CheckReport, OpenError> {
     let files = RealFileSystem;
@@ -128,7 +130,7 @@ pub fn check(
         });
     }
     if held.is_some() {
-        condition::check_index(&files, dir, cache_bytes, &mut report)?;
+        condition::check_index(&files, dir, cache_bytes, scratches, &mut report)?;
     }
     Ok(report)
 }

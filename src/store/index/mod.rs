@@ -46,6 +46,7 @@ use unpacked::Unpacked;
 pub(super) use apply::syncing;
 pub(super) use copy::{Found, Kept};
 pub(super) use scratch::Scratch;
+pub use scratch::Scratches;
 pub(super) use small::day;
 pub(super) use state::IndexState;
 

@@ -2,34 +2,142 @@
 //! is changed.
 //!
 //! Only sled's own files are copied, which are small beside the heap; that one is read in its place.
+//! They hold signing keys, so none stays: one that a process could not remove, since it was killed,
+//! is removed by the next that makes one. Which those are is told by a lock (flock), not by a number.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+use super::super::locks::try_lock;
 use super::{Index, IndexError, heap, place};
 
-/// The copy; it goes away with this.
-pub(in crate::store) struct Scratch {
-    of: PathBuf,
-    dir: PathBuf,
+/// What the name of a copy begins with.
+const PREFIX: &str = "relaybox-index-";
+
+/// How often a copy is begun that others remove before it is locked.
+const TRIES: u32 = 16;
+
+/// How often it is tried to remove a copy that is written to.
+const REMOVALS: u32 = 16;
+
+/// The copies that a command makes, one at a time.
+#[derive(Debug, Default)]
+pub struct Scratches {
+    /// The one that is there now.
+    dir: Mutex<Option<PathBuf>>,
 }
 
-impl Scratch {
+impl Scratches {
+    /// Removes what is there, for a process that ends now: whoever works with a copy, or is about to
+    /// make one, waits from then on for the end.
+    pub fn end(&self) {
+        let mut dir = self.lock();
+        if let Some(dir) = dir.take() {
+            remove(&dir);
+        }
+        std::mem::forget(dir);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.dir.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty directory that nobody removes while it is open.
+    fn make(&self, within: &Path) -> io::Result<(PathBuf, File)> {
+        let mut place = self.lock();
+        for _ in 0..TRIES {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            let nanos = since.unwrap_or_default().as_nanos();
+            let dir = within.join(format!("{PREFIX}{}-{nanos}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&dir) {
+                // Not one that somebody has put there.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made?,
+            }
+            if let Some(held) = locked(&dir) {
+                *place = Some(dir.clone());
+                return Ok((dir, held));
+            }
+        }
+        Err(io::Error::other("others remove what is made there"))
+    }
+}
+
+/// The directory, locked for this process; `None` where it has gone, or is another's.
+fn locked(dir: &Path) -> Option<File> {
+    let file = File::open(dir).ok()?;
+    // Where nothing can be locked, nobody removes what is not.
+    try_lock(&file).ok()??;
+    let (held, found) = (file.metadata().ok()?, fs::metadata(dir).ok()?);
+    ((held.dev(), held.ino()) == (found.dev(), found.ino())).then_some(file)
+}
+
+/// Removes this user's copies that no process works with.
+fn remove_abandoned(within: &Path) {
+    let entries = fs::read_dir(within).into_iter().flatten().flatten();
+    for entry in entries {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let path = entry.path();
+        let mut how = OpenOptions::new();
+        let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits();
+        let Ok(dir) = how.read(true).custom_flags(flags.cast_signed()).open(&path) else {
+            continue;
+        };
+        let is_mine = dir
+            .metadata()
+            .is_ok_and(|found| found.uid() == geteuid().as_raw());
+        if is_mine && matches!(try_lock(&dir), Ok(Some(true))) {
+            remove(&path);
+        }
+    }
+}
+
+fn remove(dir: &Path) {
+    for _ in 0..REMOVALS {
+        match fs::remove_dir_all(dir) {
+            // sled makes files whenever it likes.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let path = dir.display();
+                tracing::debug!(%path, %error, "a copy of the index stays");
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// The copy; it goes away with this.
+pub(in crate::store) struct Scratch<'a> {
+    of: PathBuf,
+    dir: PathBuf,
+    scratches: &'a Scratches,
+    /// Tells others that it is in use.
+    _lock: File,
+}
+
+impl<'a> Scratch<'a> {
     /// Copies the index at `path` into the directory for temporary files (`TMPDIR`).
-    pub(in crate::store) fn of(path: &Path) -> io::Result<Self> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let nanos = since.unwrap_or_default().as_nanos();
-        let name = format!("relaybox-index-{}-{nanos}", std::process::id());
+    pub(in crate::store) fn of(path: &Path, scratches: &'a Scratches) -> io::Result<Self> {
+        let within = std::env::temp_dir();
+        remove_abandoned(&within);
+        let (dir, lock) = scratches.make(&within)?;
         let scratch = Self {
             of: path.to_owned(),
-            dir: std::env::temp_dir().join(name),
+            dir,
+            scratches,
+            _lock: lock,
         };
         let make = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        // Not one that somebody has put there.
-        DirBuilder::new().mode(0o700).create(&scratch.dir)?;
         for file in place::files(path)? {
             let inside = file.strip_prefix(path).map_err(io::Error::other)?;
             if inside == Path::new(heap::NAME) {
@@ -48,11 +156,11 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
-            let path = self.dir.display();
-            tracing::debug!(%path, %error, "a copy of the index stays");
+        let mut place = self.scratches.lock();
+        if let Some(dir) = place.take() {
+            remove(&dir);
         }
     }
 }

@@ -1,0 +1,40 @@
+//! What is still done when a signal ends a command that would be killed by it.
+
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What a shell adds to a signal's number to make an exit code of it.
+const BY_SIGNAL: i32 = 128;
+
+/// From now on SIGINT and SIGTERM end the process as soon as this is done, with the code that a
+/// shell gives for a process that they killed. Other threads are at work meanwhile.
+///
+/// # Errors
+/// The signals cannot be handled.
+pub(super) fn before_end(last: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let runtime = runtime.context("signals cannot be handled")?;
+    let register = |kind| {
+        let _within = runtime.enter();
+        signal(kind).context("signals cannot be handled")
+    };
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let (mut interrupt, mut terminate) = (register(kinds[0])?, register(kinds[1])?);
+    let wait = move || {
+        let kind = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => kinds[0],
+                _ = terminate.recv() => kinds[1],
+            }
+        });
+        last();
+        std::process::exit(BY_SIGNAL + kind.as_raw_value());
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(wait).context("signals cannot be handled")?;
+    Ok(())
+}
