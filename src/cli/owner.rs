@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Uid, geteuid, umask};
 use rustix::thread::{
     CapabilitySet, capabilities, set_capabilities, set_keep_capabilities, set_thread_groups,
@@ -87,9 +87,16 @@ fn become_user(owner: Owner) -> io::Result<()> {
 
 /// Makes a file, looks whose it is, and removes it.
 fn owner_of_what_is_made_in(dir: &Path) -> io::Result<u32> {
-    let path = dir.join(format!(".owner-{}", std::process::id()));
     let mut how = OpenOptions::new();
-    let file = how.write(true).create_new(true).mode(0o600).open(&path)?;
+    how.write(true).mode(0o600);
+    // One without a name, of which nothing stays whenever the command is killed, where the file system has such files.
+    let mut unnamed = how.clone();
+    unnamed.custom_flags(OFlags::TMPFILE.bits().cast_signed());
+    if let Ok(file) = unnamed.open(dir) {
+        return Ok(file.metadata()?.uid());
+    }
+    let path = dir.join(format!(".owner-{}", std::process::id()));
+    let file = how.create_new(true).open(&path)?;
     let owner = file.metadata().map(|made| made.uid());
     fs::remove_file(&path)?;
     owner
