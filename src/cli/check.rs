@@ -95,7 +95,12 @@ fn check(site: &Site, scratches: &Scratches) -> anyhow::Result<CheckReport> {
 /// Whether its end may be missing.
 fn is_short(report: &CheckReport) -> bool {
     let mut notes = report.notes.iter();
-    notes.any(|note| matches!(note, Note::Sealed(_) | Note::BreaksOff { .. }))
+    notes.any(|note| {
+        matches!(
+            note,
+            Note::Sealed(_) | Note::BreaksOff { .. } | Note::IndexAhead { .. }
+        )
+    })
 }
 
 fn damaged(dir: &Path, report: &CheckReport) -> Failure {
@@ -120,9 +125,7 @@ fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
         let more = count(report.more_damage);
         output::print(&format!("and so are {more} places more"))?;
     }
-    // What is missing for sure stands among the damage.
-    let told = |note: &&Note| !matches!(note, Note::Missing { .. });
-    for note in report.notes.iter().filter(told) {
+    for note in &report.notes {
         output::print(&note.to_string())?;
     }
     output::print(&match &report.index {
@@ -142,6 +145,10 @@ fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
         IndexCondition::Unfit(why) => {
             format!("the index is not fit and is made anew at the next start: {why}")
         }
+        IndexCondition::PerhapsCopied(why) => format!(
+            "the index is made anew at the next start, as that of a copy is; nothing tells whether \
+             this is one: {why}"
+        ),
     })?;
     let whole = match (report.damage.is_empty(), is_short(report)) {
         (true, false) => "is whole",
@@ -190,5 +197,9 @@ fn lost(loss: &Loss) -> String {
         Some(before) => format!(", not later than {}", time(before)),
         None => String::new(),
     };
-    format!("lost: {frames}, sent {after}{before}")
+    let lost = match loss.is_unsure {
+        true => "lost, unless this is a copy",
+        false => "lost",
+    };
+    format!("{lost}: {frames}, sent {after}{before}")
 }

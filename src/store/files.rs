@@ -13,8 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxFlags};
-
+use super::identity::FileIdentity;
 use super::locks::try_lock;
 
 /// Operations on names. Paths are absolute or relative to the process.
@@ -38,9 +37,8 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// The whole of a small file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// When a file was made, in nanoseconds of Unix time, where the file system remembers that.
-    /// No tool that copies the file can make this the same, and a rename leaves it alone.
-    fn born_ns(&self, path: &Path) -> Option<u64>;
+    /// What a file is known by.
+    fn identity(&self, path: &Path) -> FileIdentity;
     /// Bytes that this user may still write to the file system of `dir`; none where so many files
     /// more cannot be made there.
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64>;
@@ -144,17 +142,16 @@ pub(super) fn replace(
     replace_by(files, dir, name, |_| bytes.to_vec())
 }
 
-/// As [`replace`], with bytes that depend on when the file is made: see
-/// [`FileSystem::born_ns`].
+/// As [`replace`], with bytes that depend on what the file is known by.
 pub(super) fn replace_by(
     files: &dyn FileSystem,
     dir: &Path,
     name: &str,
-    bytes: impl FnOnce(Option<u64>) -> Vec<u8>,
+    bytes: impl FnOnce(FileIdentity) -> Vec<u8>,
 ) -> io::Result<()> {
     let temporary = Temporary::new(files, dir.join(format!("{name}.new")));
     let file = files.create(&temporary.path)?;
-    file.write_all_at(&bytes(files.born_ns(&temporary.path)), 0)?;
+    file.write_all_at(&bytes(files.identity(&temporary.path)), 0)?;
     file.sync_data()?;
     drop(file);
     temporary.put_in_place(&dir.join(name))
@@ -262,16 +259,8 @@ impl FileSystem for RealFileSystem {
         }
     }
 
-    fn born_ns(&self, path: &Path) -> Option<u64> {
-        let (how, what) = (AtFlags::empty(), StatxFlags::BTIME);
-        let found = rustix::fs::statx(CWD, path, how, what).ok()?;
-        let born = found.stx_btime;
-        let born_ns = u64::try_from(born.tv_sec)
-            .ok()?
-            .checked_mul(1_000_000_000)?;
-        let born_ns = born_ns.checked_add(born.tv_nsec.into())?;
-        let is_known = found.stx_mask & what.bits() != 0 && born_ns > 0;
-        is_known.then_some(born_ns)
+    fn identity(&self, path: &Path) -> FileIdentity {
+        FileIdentity::of(path)
     }
 
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {

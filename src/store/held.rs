@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{Condition, FileSystem, JournalFile};
 use super::hold::Hold;
+use super::identity::FileIdentity;
 use super::names::Name;
 
 /// Operations on names, in a directory that is held.
@@ -106,8 +107,8 @@ impl FileSystem for HeldFileSystem {
         self.inner.read(path)
     }
 
-    fn born_ns(&self, path: &Path) -> Option<u64> {
-        self.inner.born_ns(path)
+    fn identity(&self, path: &Path) -> FileIdentity {
+        self.inner.identity(path)
     }
 
     /// Asked before anything goes into the index, which does not come by here.

@@ -12,6 +12,7 @@ use rustix::process::{Resource, getrlimit};
 use super::api::OpenError;
 use super::breather::Breather;
 use super::files::{self, FileSystem, OutOfSpace};
+use super::identity::FileIdentity;
 use super::index::{Index, IndexError, IndexState, guarded, place, syncing};
 use super::layout::io_error;
 use super::reserve::{Lent, Reserve, WRITE_FILES};
@@ -166,10 +167,10 @@ pub(super) fn expect_fewer_cursors(
     save(files, dir, &fewer)
 }
 
-/// Writes the index's state, and with it when the file was made that holds it.
+/// Writes the index's state, and with it what the file is known by that holds it.
 pub(super) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> std::io::Result<()> {
-    files::replace_by(files, dir, IndexState::FILE, |born_ns| {
-        state.encode(born_ns)
+    files::replace_by(files, dir, IndexState::FILE, |identity| {
+        state.encode(identity)
     })
 }
 
@@ -177,10 +178,18 @@ pub(super) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> st
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) state: IndexState,
-    /// Whether the file is another one than that which was written: then the directory was copied
-    /// file by file, each at another moment. What was moved, or copied as a whole file system, is
-    /// none, and neither is anything where the file system does not remember when files were made.
-    pub(super) copied: bool,
+    pub(super) origin: Origin,
+}
+
+/// Whether the file is the one that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It is, moved perhaps, or copied with all of its file system.
+    Original,
+    /// It is another one: the directory was copied file by file, each at another moment.
+    Copy,
+    /// Nothing tells: the file system does not, or it was written by an earlier version.
+    Unknown,
 }
 
 /// Reads the index's state; `None` where there is none, or none that is right.
@@ -188,9 +197,13 @@ pub(super) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>,
     let path = dir.join(IndexState::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
     let decoded = bytes.and_then(|bytes| IndexState::decode(&bytes));
-    Ok(decoded.map(|(state, born_ns)| Loaded {
+    Ok(decoded.map(|(state, noted)| Loaded {
         state,
-        copied: born_ns.is_some() && born_ns != files.born_ns(&path),
+        origin: match noted {
+            FileIdentity::Unknown => Origin::Unknown,
+            noted if noted.is_still(files.identity(&path)) => Origin::Original,
+            _ => Origin::Copy,
+        },
     }))
 }
 

@@ -32,6 +32,7 @@ mod floors;
 mod held;
 mod hold;
 mod holder;
+mod identity;
 mod index;
 mod indexing;
 mod journal;

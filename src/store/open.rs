@@ -17,7 +17,7 @@ use super::claim::Claim;
 use super::files::{FileSystem, OutOfSpace as _};
 use super::held::HeldFileSystem;
 use super::index::{self, Index, IndexError, IndexState, place};
-use super::indexing::{self, BuildError, Loaded};
+use super::indexing::{self, BuildError, Loaded, Origin};
 use super::journal::{
     End, Outcome, SegmentName, SegmentStream, Writer, WriterStart, check_headers, clear, list,
 };
@@ -77,7 +77,6 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     let segments = list(files.as_ref(), &journal)?;
     let mark = check_headers(files.as_ref(), &journal, &segments)?;
     let loaded = indexing::load(files.as_ref(), dir)?;
-    let had = loaded.as_ref().map_or(0, |loaded| loaded.state.messages);
     let was_there = || has_version || loaded.is_some() || holds_something(&site());
     if segments.is_empty() && was_there() {
         return Err(OpenError::Damaged {
@@ -87,7 +86,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         });
     }
     let existing = match loaded {
-        Some(loaded) if loaded.copied => Err(IndexError::Copied.into()),
+        Some(loaded) if loaded.origin == Origin::Copy => Err(IndexError::Copied.into()),
         Some(Loaded { state, .. }) => match existing(site(), state.clone(), opening) {
             Err(error) if error.is_out_of_space() => {
                 lent.push(reserve.lend(u64::MAX, INDEX_FILES));
@@ -150,14 +149,6 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
             let found = anew(&site, !copied, opening)?;
             let messages = found.0.state.messages + found.0.tail.active.messages;
             tracing::warn!(messages, "the index was made anew");
-            if messages < had && !copied {
-                let missing = had - messages;
-                tracing::error!(
-                    missing,
-                    "messages that the index had are not in the journal: they are gone, but for \
-                     the old index, which is kept as db.broken-<n>"
-                );
-            }
             found
         }
     };

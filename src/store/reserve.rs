@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::files::{Condition, FileSystem, JournalFile, OutOfSpace as _};
+use super::identity::FileIdentity;
 
 /// The directory of the parts.
 pub(super) const RESERVE: &str = "reserve";
@@ -312,8 +313,8 @@ impl FileSystem for ReservingFileSystem {
         self.0.files.read(path)
     }
 
-    fn born_ns(&self, path: &Path) -> Option<u64> {
-        self.0.files.born_ns(path)
+    fn identity(&self, path: &Path) -> FileIdentity {
+        self.0.files.identity(path)
     }
 
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {

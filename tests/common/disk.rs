@@ -33,10 +33,15 @@ impl LoopDisk {
     /// Makes the disk in the file `image` and mounts it. `None`, with the reason printed, where
     /// this machine does not let us.
     pub fn make(image: &Path, at: &Path, megabytes: u64) -> Option<Self> {
+        Self::make_with(image, at, megabytes, &[])
+    }
+
+    /// The same, with options of `mkfs.ext4`.
+    pub fn make_with(image: &Path, at: &Path, megabytes: u64, options: &[&str]) -> Option<Self> {
         let file = std::fs::File::create(image).unwrap();
         file.set_len(megabytes << 20).unwrap();
         std::fs::create_dir_all(at).unwrap();
-        let made = run(Command::new("mkfs.ext4").arg("-q").arg(image))
+        let made = run(Command::new("mkfs.ext4").arg("-q").args(options).arg(image))
             .and_then(|()| run(Command::new("python3").args(["-c", "import fcntl"])));
         let disk = Self {
             image: image.to_owned(),
@@ -63,6 +68,14 @@ impl LoopDisk {
         run(Command::new("umount").arg(&self.at))
     }
 
+    /// Takes the disk to another machine and back: to a copy of its image, as a whole.
+    pub fn reimage(&mut self, image: &Path) {
+        self.unmount_in_time();
+        std::fs::copy(&self.image, image).unwrap();
+        self.image = image.to_owned();
+        self.mount("defaults").unwrap();
+    }
+
     /// Everything that is needed to cut the power without delay.
     pub fn fuse(&self) -> Fuse {
         let mut child = Command::new("python3")
@@ -80,14 +93,18 @@ impl LoopDisk {
 
     /// The power comes back. Whoever had files open on the disk is gone by now.
     pub fn power_up(&self, options: &str) {
+        self.unmount_in_time();
+        let mounted = self.mount(options);
+        mounted.expect("the file system recovers");
+    }
+
+    fn unmount_in_time(&self) {
         let end = Instant::now() + DEADLINE;
         // What a killed process had open is closed a moment later.
         while let Err(why) = self.unmount() {
             assert!(Instant::now() < end, "{why}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let mounted = self.mount(options);
-        mounted.expect("the file system recovers");
     }
 }
 

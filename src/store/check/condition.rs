@@ -10,7 +10,7 @@ use super::super::api::OpenError;
 use super::super::checkpoint::retire;
 use super::super::files::FileSystem;
 use super::super::index::{IndexError, IndexState, Scratch, Scratches, place};
-use super::super::indexing;
+use super::super::indexing::{self, Origin};
 use super::super::opening::Opening;
 use super::{CheckReport, IndexCondition};
 
@@ -28,16 +28,20 @@ pub(super) fn check_index(
         return Ok(());
     };
     let state = found.state;
-    if found.copied {
+    if found.origin == Origin::Copy {
         report.index = IndexCondition::Copied;
         return Ok(());
     }
+    let unfit = match found.origin {
+        Origin::Unknown => IndexCondition::PerhapsCopied,
+        _ => IndexCondition::Unfit,
+    };
     report.index = match verify(dir, cache_bytes, scratches, &state) {
         Ok(highest) if highest > report.newest.0.max(state.last_id) => {
-            IndexCondition::Unfit("it is newer than the journal".to_owned())
+            unfit("it is newer than the journal".to_owned())
         }
         Ok(_) => IndexCondition::Fit,
-        Err(Unverified::Unfit(error)) => IndexCondition::Unfit(error.to_string()),
+        Err(Unverified::Unfit(error)) => unfit(error.to_string()),
         Err(Unverified::NoCopy(error)) => IndexCondition::Unseen(error.to_string()),
     };
     Ok(())

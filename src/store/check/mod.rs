@@ -19,8 +19,8 @@ use super::backup::Mark;
 use super::files::{FileSystem, RealFileSystem};
 use super::hold;
 use super::index::Scratches;
-use super::indexing::{self, Loaded};
-use super::journal::{SegmentName, SegmentStream};
+use super::indexing::{self, Loaded, Origin};
+use super::journal::{MARK_BYTES, SegmentName, SegmentStream};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
 
@@ -62,6 +62,8 @@ pub enum IndexCondition {
     Fit,
     /// It is made anew at the next start, for this reason.
     Unfit(String),
+    /// The same, where nothing tells whether it came with a copy: it may then be as it was copied.
+    PerhapsCopied(String),
 }
 
 /// What was found.
@@ -118,17 +120,6 @@ pub fn check(
         None => Some(hold::hold(dir)?),
     };
     let mut report = judge(&files, dir, end, progress, &|| false)?;
-    let missing = report
-        .notes
-        .iter()
-        .find(|note| matches!(note, Note::Missing { .. }));
-    if let Some(missing) = missing {
-        report.damage.push(Damage {
-            path: dir.join(layout::JOURNAL),
-            offset: 0,
-            what: missing.to_string(),
-        });
-    }
     if held.is_some() {
         condition::check_index(&files, dir, cache_bytes, scratches, &mut report)?;
     }
@@ -163,40 +154,60 @@ pub(super) fn judge(
         }
         Err(error) => return Err(error),
     }
-    let index = match indexing::load(files, dir)? {
-        Some(found) if end.is_none() && report.damage.is_empty() => index_note(&report, &found),
-        _ => None,
-    };
-    // Where the index has what the journal breaks off before, somebody may have been told of it.
-    if report.torn_bytes > 0 && !matches!(index, Some(Note::BreaksOff { .. })) {
-        report.notes.push(Note::Torn(report.torn_bytes));
+    let torn_bytes = report.torn_bytes;
+    match indexing::load(files, dir)? {
+        Some(found) if end.is_none() && report.damage.is_empty() && is_ahead(&report, &found) => {
+            judge_ahead(&mut report, &found, dir);
+        }
+        _ if torn_bytes > 0 => report.notes.push(Note::Torn(torn_bytes)),
+        _ => {}
     }
-    report.notes.extend(index);
     Ok(report)
 }
 
-/// What there is to know of a journal beside which stands an index that has more.
-fn index_note(report: &CheckReport, found: &Loaded) -> Option<Note> {
+/// Whether an index has more than the journal beside which it stands.
+fn is_ahead(report: &CheckReport, found: &Loaded) -> bool {
     let (end, index) = (report.end, found.state.position);
-    let lacks_segment = index.segment > end.segment;
-    if index.sequence <= end.sequence && !lacks_segment {
-        return None;
-    }
-    match found.copied {
-        false => Some(Note::Missing {
+    // A frame without records says nothing but that it was the last one.
+    let is_marked = index.segment == end.segment
+        && index.sequence == end.sequence.saturating_add(1)
+        && index.offset == end.offset.saturating_add(MARK_BYTES);
+    !is_marked && (index.sequence > end.sequence || index.segment > end.segment)
+}
+
+/// Of the original that is damage: somebody was told of what is not there. A copy may have its
+/// journal from before, and what may be one is not blamed.
+fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
+    let (end, index) = (report.end, found.state.position);
+    let note = match found.origin {
+        Origin::Original => {
+            let what = format!(
+                "the journal ends in segment {} before frame {}, but the index is in segment {} and \
+                 has everything before frame {}: the newest messages are missing from the journal",
+                end.segment, end.sequence, index.segment, index.sequence
+            );
+            let path = dir.join(layout::JOURNAL);
+            return report.damage.push(Damage {
+                path,
+                offset: 0,
+                what,
+            });
+        }
+        // What is said of that says this, too.
+        _ if report.sealed => return,
+        Origin::Unknown => Note::IndexAhead {
             ends: end.sequence,
             indexed: index.sequence,
-        }),
-        // What is said of that says this, too.
-        true if report.sealed => None,
-        true if lacks_segment || report.torn_bytes > 0 => Some(Note::BreaksOff {
+        },
+        Origin::Copy if index.segment > end.segment || report.torn_bytes > 0 => Note::BreaksOff {
             segment: end.segment,
             ends: end.sequence,
             index_segment: index.segment,
             indexed: index.sequence,
-        }),
-        true => Some(Note::IndexCopiedLater),
-    }
+        },
+        Origin::Copy => Note::IndexCopiedLater,
+    };
+    report.notes.push(note);
 }
 
 /// What there is to know of the end of a journal that reaches up to the frame `reached`.

@@ -49,12 +49,14 @@ pub enum Note {
         /// The sequence that it is at.
         indexed: u64,
     },
-    /// Of what is no copy: the index knows of frames that the journal should have.
+    /// Of what may be a copy or not: the index knows of frames that the journal lacks.
     #[error(
         "the journal ends before frame {ends}, but the index has everything before frame \
-         {indexed}: the newest messages are missing from it"
+         {indexed}, and nothing tells whether this is a copy. If it is one, its index was copied \
+         later than its journal, or not all of the journal was copied; if it is none, its newest \
+         messages are missing"
     )]
-    Missing {
+    IndexAhead {
         /// The sequence that comes behind the journal.
         ends: u64,
         /// The one that the index is at.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bincode::config::{Configuration, standard};
 use bincode::{Decode, Encode};
 
+use super::super::identity::FileIdentity;
 use super::super::journal::Position;
 
 /// Its last digit is the number of the index's format: an index of another one is made anew.
@@ -59,31 +60,30 @@ impl IndexState {
         }
     }
 
-    /// The bytes of the file: magic, CRC32C of the rest, bincode. `born_ns`: when the file that
-    /// they are written to was made, if its file system tells that.
-    pub(in crate::store) fn encode(&self, born_ns: Option<u64>) -> Vec<u8> {
+    /// The bytes of the file that is known by `identity`: magic, CRC32C of the rest, bincode.
+    pub(in crate::store) fn encode(&self, identity: FileIdentity) -> Vec<u8> {
         const INFALLIBLE: &str = "a vector takes all bytes and the types have no failing encoder";
         let mut body = bincode::encode_to_vec(self, CODING).expect(INFALLIBLE);
-        if born_ns.is_some() {
-            body.extend(bincode::encode_to_vec(born_ns, CODING).expect(INFALLIBLE));
+        if identity != FileIdentity::Unknown {
+            body.extend(bincode::encode_to_vec(identity, CODING).expect(INFALLIBLE));
         }
         let crc = crc32c::crc32c(&body).to_le_bytes();
         [MAGIC.as_slice(), &crc, &body].concat()
     }
 
-    /// Reads the file, and when it was made as it says itself; `None` where it is not right.
+    /// Reads the file, and what it says that it is known by; `None` where it is not right.
     /// Zeros behind it are padding.
-    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<(Self, Option<u64>)> {
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<(Self, FileIdentity)> {
         let (crc, body) = bytes.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
         let (state, used) = bincode::decode_from_slice(body, CODING).ok()?;
-        // Nothing more stands in what earlier versions wrote, and neither does a 1 in padding.
-        let (born_ns, more) = match body.get(used) {
-            Some(1) => bincode::decode_from_slice(&body[used..], CODING).ok()?,
-            _ => (None, 0),
+        // Nothing more stands in what earlier versions wrote, and zeros are padding.
+        let (identity, more) = match body.get(used) {
+            None | Some(0) => (FileIdentity::Unknown, 0),
+            Some(_) => bincode::decode_from_slice(&body[used..], CODING).ok()?,
         };
         let (body, padding) = body.split_at(used + more);
         let right = crc32c::crc32c(body).to_le_bytes() == *crc;
-        (right && padding.iter().all(|byte| *byte == 0)).then_some((state, born_ns))
+        (right && padding.iter().all(|byte| *byte == 0)).then_some((state, identity))
     }
 }
 
@@ -112,14 +112,27 @@ mod tests {
         let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6];
         let crc = crc32c::crc32c(&body).to_le_bytes();
         let golden = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
-        assert_eq!(state.encode(None), golden);
-        assert_eq!(IndexState::decode(&golden), Some((state.clone(), None)));
-        let body = [body.as_slice(), &[1, 251, 0x34, 0x12]].concat();
-        let crc = crc32c::crc32c(&body).to_le_bytes();
-        let born = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
-        assert_eq!(state.encode(Some(0x1234)), born);
-        assert_eq!(IndexState::decode(&born), Some((state, Some(0x1234))));
-        for golden in [golden, born] {
+        let unknown = FileIdentity::Unknown;
+        assert_eq!(state.encode(unknown), golden);
+        assert_eq!(IndexState::decode(&golden), Some((state.clone(), unknown)));
+        let inode = FileIdentity::Inode {
+            file_system: 5,
+            inode: 12,
+            changed_ns: 0x1234,
+        };
+        let noted = [
+            (FileIdentity::Born(0x1234), &[1, 251, 0x34, 0x12][..]),
+            (inode, &[2, 5, 12, 251, 0x34, 0x12]),
+        ];
+        let noted = noted.map(|(identity, note)| {
+            let body = [body.as_slice(), note].concat();
+            let crc = crc32c::crc32c(&body).to_le_bytes();
+            let bytes = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
+            assert_eq!(state.encode(identity), bytes);
+            assert_eq!(IndexState::decode(&bytes), Some((state.clone(), identity)));
+            bytes
+        });
+        for golden in noted.into_iter().chain([golden]) {
             for at in 0..golden.len() {
                 let mut bad = golden.clone();
                 bad[at] ^= 1;
@@ -128,7 +141,7 @@ mod tests {
             }
             let behind = |more: &[u8]| IndexState::decode(&[golden.as_slice(), more].concat());
             assert_eq!(behind(&[0; 5000]), IndexState::decode(&golden));
-            for more in [b"\0\0x".as_slice(), b"x", &[1], &[1, 7]] {
+            for more in [b"\0\0x".as_slice(), b"x", &[1], &[1, 7], &[2, 5, 12, 7]] {
                 assert_eq!(behind(more), None);
             }
         }

@@ -8,6 +8,8 @@
 
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 32;
+/// A frame without records.
+pub(crate) const MARK_BYTES: u64 = HEADER_BYTES as u64;
 const MAGIC: [u8; 4] = *b"rbF1";
 const CRC_AT: usize = 28;
 

@@ -15,7 +15,7 @@ mod segment;
 mod stream;
 mod writer;
 
-pub(super) use frame::{Frame, FrameBuffer, find_valid};
+pub(super) use frame::{Frame, FrameBuffer, MARK_BYTES, find_valid};
 pub(super) use pack::{PART_BYTES, Packer, compress};
 pub(super) use reader::{End, Outcome, check_headers, clear, list, replay};
 pub(super) use rewrite::{Sealed, Sieve, last_id_before};

@@ -19,7 +19,7 @@ use super::check::{Progress, known, segments};
 use super::files::{self, FileSystem, RealFileSystem};
 use super::hold;
 use super::index::IndexState;
-use super::indexing;
+use super::indexing::{self, Origin};
 use super::journal::{FrameBuffer, Packer, SegmentName};
 use super::layout::{self, io_error};
 use crate::model::MsgId;
@@ -39,6 +39,9 @@ pub struct Loss {
     pub after: MsgId,
     /// and, if that can be known, none that is higher than this.
     pub before: Option<MsgId>,
+    /// Only the index knows of them, which in a copy may be later than the journal; and nothing
+    /// tells whether this is one.
+    pub is_unsure: bool,
 }
 
 /// What was done.
@@ -76,8 +79,8 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
         });
     }
     // The only thing that may know of what is gone without a trace; that of a copy is of a later time.
-    let index = indexing::load(&files, dir)?.filter(|index| !index.copied);
-    let plan = plan(&names, candidates, index.as_ref().map(|index| &index.state));
+    let index = indexing::load(&files, dir)?.filter(|index| index.origin != Origin::Copy);
+    let plan = plan(&names, candidates, index.as_ref());
     // Whatever happens from here on, the index is not relied upon.
     let state = dir.join(IndexState::FILE);
     files

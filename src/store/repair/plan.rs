@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::index::IndexState;
+use super::super::indexing::{Loaded, Origin};
 use super::super::journal::{SegmentHeader, SegmentName};
 use super::scan::Candidate;
 use super::{Loss, chain};
@@ -35,7 +35,7 @@ pub(super) struct Made {
 pub(super) fn plan(
     names: &[SegmentName],
     mut candidates: Vec<Candidate>,
-    index: Option<&IndexState>,
+    index: Option<&Loaded>,
 ) -> Plan {
     let journal = mark(&candidates);
     candidates.retain(|candidate| [journal, 0].contains(&candidate.header.journal));
@@ -67,7 +67,11 @@ pub(super) fn plan(
     planner.open(last, chosen.get(&last).is_some_and(|last| last.sealed));
     let open_ended = planner.plan.losses.iter().any(|loss| loss.to.is_none());
     if let Some(index) = index.filter(|_| !open_ended) {
-        planner.lose(Some(index.position.sequence), Some(index.last_id));
+        let known = planner.plan.losses.len();
+        let state = &index.state;
+        planner.lose(Some(state.position.sequence), Some(state.last_id));
+        let only_indexed = planner.plan.losses.iter_mut().skip(known);
+        only_indexed.for_each(|loss| loss.is_unsure = index.origin == Origin::Unknown);
     }
     let kept = planner.kept;
     let mut plan = planner.plan;
@@ -118,6 +122,7 @@ impl Planner<'_> {
                         .before
                         .or(next.map(|next| next.header.last_id))
                         .map(MsgId),
+                    is_unsure: false,
                 });
             }
         }
@@ -201,6 +206,7 @@ impl Planner<'_> {
                 to,
                 after: MsgId(self.last_id),
                 before: before.map(MsgId),
+                is_unsure: false,
             });
         }
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::room::Limits;
 use super::super::files::{Condition, FileSystem, JournalFile};
+use super::super::identity::FileIdentity::{self, Born, Unknown};
 
 pub(super) use self::fault::Fault;
 pub(super) use self::room::Lack;
@@ -287,17 +288,16 @@ impl FileSystem for SimulatedFileSystem {
         Ok(inode.map(|inode| disk.inodes[&inode].current.clone()))
     }
 
-    fn born_ns(&self, path: &Path) -> Option<u64> {
-        self.disk().names.get(path).map(|inode| inode + 1)
+    fn identity(&self, path: &Path) -> FileIdentity {
+        self.disk().names.get(path).copied().map_or(Unknown, Born)
     }
 
     fn free_bytes(&self, _dir: &Path, files: u64) -> io::Result<u64> {
         let disk = self.disk();
-        Ok(if disk.full_for > 0 {
-            0
-        } else {
-            disk.free_bytes(files)
-        })
+        match disk.full_for {
+            0 => Ok(disk.free_bytes(files)),
+            _ => Ok(0),
+        }
     }
 
     fn disk_bytes(&self, _dir: &Path) -> io::Result<u64> {

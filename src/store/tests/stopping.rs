@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::files::{JournalFile, RealFileSystem};
+use super::super::identity::FileIdentity;
 use super::super::opening::Opening;
 use super::*;
 
@@ -53,8 +54,8 @@ impl FileSystem for Stopping {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         self.step().read(path)
     }
-    fn born_ns(&self, path: &Path) -> Option<u64> {
-        RealFileSystem.born_ns(path)
+    fn identity(&self, path: &Path) -> FileIdentity {
+        RealFileSystem.identity(path)
     }
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
         RealFileSystem.free_bytes(dir, files)
