@@ -405,7 +405,7 @@ async fn it_takes_the_settings_of_serve_and_tells_no_token() {
         format!("token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\nlisen = 1\n");
     home.write("data/relaybox.toml", declared);
     let report = doctor(&home, &["--listen", ANY_PORT]).await;
-    report.expect("settings", "warning", "lisen");
+    report.expect("settings", "warning", "did you mean `listen`?");
     report.expect("retention", "ok", "30days");
     report.expect("domains", "ok", "1 project token");
     assert!(!report.text.contains(PROJECT_TOKEN), "{}", report.text);

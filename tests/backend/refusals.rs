@@ -235,10 +235,10 @@ async fn what_is_wrong_in_a_request_is_named() {
         (
             "/tokens",
             JSON,
-            token(json!({"caps": ["root"]})),
+            token(json!({"caps": ["system", "root"]})),
             400,
             "invalid_field",
-            "root",
+            "entry 2 is unknown",
         ),
         (
             "/tokens",

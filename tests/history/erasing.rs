@@ -147,7 +147,6 @@ async fn what_would_erase_something_else_is_refused_by_name() {
         ("before", "domain=demo&toId=box&before=-1"),
         ("before", "domain=demo&toId=box&before=9007199254740992"),
         ("before", "domain=demo&toId=box&before=1&before=1"),
-        ("befor", "domain=demo&toId=box&befor=1"),
         ("fromId", "domain=demo&toId=box&fromId=rare"),
         ("until", "domain=demo&toId=box&until=5"),
         ("asOf", "domain=demo&toId=box&asOf=5"),
@@ -155,6 +154,21 @@ async fn what_would_erase_something_else_is_refused_by_name() {
         let target = format!("/message-log?{query}");
         let detail = erase(&server, &target, PROJECT_TOKEN).await.problem(400);
         assert!(detail.contains(&format!("`{name}`")), "{query}: {detail}");
+    }
+    // A name that nobody knows, by its place.
+    for (query, named) in [
+        (
+            "domain=demo&toId=box&befor=1",
+            "parameter 3 (did you mean `before`?) is no",
+        ),
+        (
+            "domain=demo&hush-hush=1&toId=box",
+            "parameter 2 is no parameter of DELETE",
+        ),
+    ] {
+        let target = format!("/message-log?{query}");
+        let detail = erase(&server, &target, PROJECT_TOKEN).await.problem(400);
+        assert!(detail.starts_with(named), "{query}: {detail}");
     }
     assert_eq!(server.mailbox("box").await.len(), 25);
 }
