@@ -3,7 +3,7 @@
 //! Commits never wait for it while the tail has room: it holds no lock while it works
 //! on a frozen generation, and pauses between its writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::builder::{Builder, Site};
 use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::indexing::{self, BuildError, How, check_space};
+use super::indexing::{self, BuildError, How, check_file_size, check_space};
 use super::opening::Opening;
 use super::reserve::{OPEN_BYTES, WRITE_FILES};
 use super::shared::{Shared, Successor};
@@ -124,8 +124,15 @@ impl Checkpointer {
     fn look_for_space(&self) {
         let shared = &self.shared;
         let (files, options) = (shared.files.as_ref(), &shared.options);
-        let is_scarce = check_space(files, &options.dir, options.tail_bytes_max).is_err();
+        let bytes = options.tail_bytes_max;
+        let is_scarce = check_space(files, &options.dir, bytes)
+            .and_then(|()| check_file_size(&self.path(), bytes, false))
+            .is_err();
         shared.is_scarce.store(is_scarce, Ordering::Relaxed);
+    }
+
+    fn path(&self) -> PathBuf {
+        place::path(&self.shared.options.dir, self.state.number)
     }
 
     fn due(&self) -> bool {
@@ -147,8 +154,8 @@ impl Checkpointer {
         };
         let shared = self.shared.clone();
         let (dir, files) = (&shared.options.dir, shared.files.as_ref());
-        let path = place::path(dir, self.state.number);
-        indexing::check_file_size(&path, frozen.bytes)?;
+        let path = self.path();
+        check_file_size(&path, frozen.bytes, is_needed)?;
         let _lent = match is_needed {
             true => {
                 let reserve = &shared.reserve;
@@ -220,8 +227,14 @@ impl Checkpointer {
         let Some(Successor { builder, rebuilds }) = self.shared.signal().successor.take() else {
             return;
         };
+        // One that was put off would hold it up for as long as there is no room.
+        let is_frozen = self.shared.tail().frozen.is_some();
+        let written = match is_frozen {
+            true => guarded(|| self.checkpoint(false, true)),
+            false => Ok(()),
+        };
         let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
-            true => guarded(|| self.succeed(*builder)),
+            true => written.and_then(|()| guarded(|| self.succeed(*builder))),
             false => {
                 let what = "the one that counts was made anew meanwhile".to_owned();
                 Err(IndexError::Sled(what).into())
@@ -240,9 +253,6 @@ impl Checkpointer {
 
     fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
         let unfit = |what: &str| IndexError::Damaged(what.to_owned());
-        if self.shared.tail().frozen.is_some() {
-            return Err(unfit("a checkpoint is under way").into());
-        }
         let dir = &self.shared.options.dir;
         let position = self.state.position;
         // Checkpoints wait for it now.

@@ -120,12 +120,16 @@ pub(super) fn check_free(
 }
 
 /// The same where files may become only so large (RLIMIT_FSIZE), and the index at `path` has most
-/// of what it has in one.
-pub(super) fn check_file_size(path: &Path, bytes: usize) -> std::io::Result<()> {
+/// of what it has in one. As of a disk, a part is kept back, for what `is_needed`.
+pub(super) fn check_file_size(path: &Path, bytes: usize, is_needed: bool) -> std::io::Result<()> {
     let Some(most) = getrlimit(Resource::Fsize).current else {
         return Ok(());
     };
-    if place::bytes(path)? + 2 * bytes as u64 > most {
+    let left_bytes = match is_needed {
+        true => 0,
+        false => FREE_BYTES_MARGIN,
+    };
+    if place::bytes(path)? + 2 * bytes as u64 + left_bytes > most {
         return Err(std::io::ErrorKind::FileTooLarge.into());
     }
     Ok(())

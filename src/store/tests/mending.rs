@@ -1,11 +1,12 @@
 //! A damaged index is mended while the store is in use, by whoever meets the damage first.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use super::super::builder::{Builder, Site};
 use super::super::index::IndexState;
 use super::super::shared::Successor;
-use super::simulated::{Fault, SimulatedFileSystem};
+use super::simulated::{Fault, Lack, SimulatedFileSystem};
 use super::*;
 
 fn swept(dir: &Path) -> bool {
@@ -58,6 +59,48 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         drop(store);
         assert_eq!(check_consistent(&open(dir.path()), &u).len(), count + 1);
     }
+}
+
+#[test]
+fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
+    let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
+    let opened = Store::open_with(
+        options(dir.path()),
+        clock(),
+        Arc::new(Seen::default()),
+        Arc::new(files.clone()),
+    );
+    let store = opened.unwrap();
+    for n in 0..20 {
+        send_one(&store, "a", "u", &n.to_string());
+    }
+    store.checkpoint();
+    let shared = store.shared();
+    let site = Site {
+        files: shared.files.clone(),
+        dir: dir.path().to_owned(),
+        cache_bytes: 4 << 20,
+        checkpoint_bytes: 4 << 20,
+        tail_bytes_max: 8 << 20,
+        counts: false,
+    };
+    let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
+    let mut builder = Builder::beside(site).unwrap();
+    builder.replay(None, &|_| false).unwrap();
+    builder.flush().unwrap();
+    let builder = Box::new(builder.reopened(4 << 20).unwrap());
+    send_one(&store, "a", "u", "one more");
+    files.fill(Lack::Space(io::ErrorKind::StorageFull), 0);
+    shared.tail_mut().freeze();
+    shared.changed.notify_all();
+    eventually("a checkpoint that is put off", || {
+        shared.health().index.is_some()
+    });
+    shared.signal().successor = Some(Successor { builder, rebuilds });
+    shared.changed.notify_all();
+    eventually("an answer", || shared.signal().succeeded.is_some());
+    assert_eq!(shared.signal().succeeded, Some(true));
+    assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 21);
 }
 
 #[test]
