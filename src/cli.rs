@@ -113,6 +113,10 @@ pub fn run() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
         output::complain(&logging::panicked(panic.location()));
     }));
+    if let Err(error) = runtime::refuse_large_files() {
+        output::complain(&sentence(&error));
+        return ExitCode::FAILURE;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,46 +1,65 @@
 //! A disk without room, whatever it is that is full: the server starts, serves what there is,
 //! erases, sweeps and takes orders; and it takes sends again when there is room.
+//!
+//! A quota (EDQUOT) is tried in the store's model (`src/store/tests/model/full.rs`).
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::journal::segments;
 use common::random::Random;
 use common::small_disk::SmallDisk;
-use common::{Home, Login, Options, PROJECT_TOKEN, Server, until, until_within};
+use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Server, soon, until, until_within};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
 
 /// A sweep works in small pieces, and tries again now and then.
 const SWEPT_WITHIN: Duration = Duration::from_secs(120);
 
-/// What is taken by others.
+/// What there is no more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Full {
     Space,
     Files,
+    /// For all processes alike (RLIMIT_FSIZE): EFBIG.
+    FileSize(u64),
 }
 
 struct World {
     full: Full,
+    options: Options,
     server: Server,
     sent: u64,
     /// What was acknowledged for each mailbox, by number.
     acked: BTreeMap<&'static str, BTreeMap<u64, u64>>,
     random: Random,
-    disk: SmallDisk,
+    disk: Option<SmallDisk>,
 }
 
 impl World {
-    async fn new(full: Full) -> Option<Self> {
+    /// On a disk of so many megabytes.
+    async fn new(full: Full, megabytes: usize, args: &[&str]) -> Option<Self> {
         let home = Arc::new(Home::new());
-        let disk = SmallDisk::with_files(&home.data(), 200, 200)?;
-        let server = Server::at(home.clone(), Options::new()).await;
+        let disk = match full {
+            Full::FileSize(_) => None,
+            _ => Some(SmallDisk::with_files(&home.data(), megabytes, 200)?),
+        };
+        let options = Options::new().args(args);
+        let server = Server::at(home.clone(), options.clone()).await;
         Some(Self {
             full,
+            options,
             server,
             sent: 0,
             acked: BTreeMap::new(),
@@ -50,17 +69,49 @@ impl World {
     }
 
     fn fill(&self) {
-        match self.full {
-            Full::Space => self.disk.fill(),
-            Full::Files => self.disk.fill_files(),
+        match (&self.disk, self.full) {
+            (Some(disk), Full::Space) => disk.fill(),
+            (Some(disk), Full::Files) => disk.fill_files(),
+            _ => {}
         }
     }
 
     fn free(&self) {
-        match self.full {
-            Full::Space => self.disk.free(),
-            Full::Files => self.disk.free_files(),
+        match (&self.disk, self.full) {
+            (Some(disk), Full::Space) => disk.free(),
+            (Some(disk), Full::Files) => disk.free_files(),
+            _ => {}
         }
+    }
+
+    fn limited(&self, command: Command) -> Command {
+        match self.full {
+            Full::FileSize(bytes) => self.server.home.limited(&command, bytes),
+            _ => command,
+        }
+    }
+
+    /// Starts the server where it is full.
+    async fn spawn(&mut self) {
+        self.fill();
+        let command = self.server.home.serve_command(&self.options);
+        self.server.spawn_as(self.limited(command)).await;
+    }
+
+    /// Runs a subcommand on the data.
+    async fn cli(&self, args: &[&str]) -> Outcome {
+        let mut command = self.server.home.bare_command(args);
+        command.arg("--data").arg(self.server.home.data());
+        self.server.home.run(self.limited(command)).await
+    }
+
+    /// A client in the terminal.
+    fn client(&self, args: &[&str]) -> Command {
+        let url = format!("wss://localhost:{}", self.server.port());
+        let mut command = self.server.home.bare_command(args);
+        command.args(["--domain", "demo", "--url", &url]);
+        command.env("RELAYBOX_CLIENT_TOKEN", PROJECT_TOKEN);
+        self.limited(command)
     }
 
     /// Sends 100 KiB that nothing makes smaller; whether that was taken.
@@ -158,32 +209,103 @@ impl World {
     /// All the commands, beside a server that runs or without one.
     async fn orders(&self, name: &str) {
         let home = &self.server.home;
-        home.cli(&["domain", "add", name]).await.success();
-        home.cli(&["domain", "rotate", name]).await.success();
-        let list = home.cli(&["domain", "list"]).await.success();
+        self.cli(&["domain", "add", name]).await.success();
+        self.cli(&["domain", "rotate", name]).await.success();
+        let list = self.cli(&["domain", "list"]).await.success();
         assert!(list.contains(name), "{list}");
         let user = ["token", "--domain", name, "--id", "u"];
-        home.cli(&user).await.success();
+        self.cli(&user).await.success();
         let remove = ["domain", "remove", name, "--yes"];
-        home.cli(&remove).await.success();
-        let copy = home.path(format!("copy-{name}"));
-        let copy = copy.to_str().unwrap();
-        home.cli(&["backup", copy]).await.success();
-        home.cli_bare(&["check", copy]).await.success();
-        home.cli(&["check"]).await.success();
-        // It finds that the disk is full.
-        home.cli(&["doctor"]).await.failure(1, &[]);
+        self.cli(&remove).await.success();
+        let clock = self.cli(&["clock"]).await.success();
+        assert!(!clock.is_empty());
+        self.cli(&["clock", "accept"]).await.success();
+        let [copy, back] = ["copy", "back"].map(|what| home.path(format!("{what}-{name}")));
+        let copied = copy.to_str().unwrap();
+        self.cli(&["backup", copied]).await.success();
+        home.cli_bare(&["check", copied]).await.success();
+        let there = self.server.home.data().join("restored");
+        let restore = |to: &Path| {
+            let mut command = home.bare_command(["restore", copied, "--data"]);
+            command.arg(to);
+            home.run(self.limited(command))
+        };
+        restore(&back).await.success();
+        if self.full == Full::Space {
+            // There is no room for that; it can be done again.
+            for _ in 0..2 {
+                let refused = restore(&there).await;
+                refused.failure(1, &["cannot write", "No space left on device"]);
+            }
+            fs::remove_dir_all(&there).unwrap();
+        }
+        for made in [copy, back] {
+            fs::remove_dir_all(made).unwrap();
+        }
+        self.cli(&["check"]).await.success();
+        // It finds that it is full.
+        self.cli(&["doctor"]).await.failure(1, &[]);
+    }
+
+    /// What goes only with a server.
+    async fn live_orders(&mut self, mut listening: Child) {
+        let stats = self.cli(&["stats"]).await.success();
+        assert!(!stats.is_empty());
+        let sessions = self.cli(&["sessions"]).await.success();
+        assert!(sessions.contains("guest"), "{sessions}");
+        let kicked = self
+            .cli(&["kick", "--domain", "demo", "--id", "guest"])
+            .await;
+        assert!(kicked.success().contains("1 session was ended"));
+        let ended = soon("the end of listen", listening.wait()).await.unwrap();
+        assert_eq!(ended.code(), Some(1));
+        // What is compressed meanwhile may give room again.
+        for attempt in 1.. {
+            self.send_until_full().await;
+            let args = ["send", "hello", "hello", "--id", "u1", "--timeout", "1s"];
+            let sent = self.server.home.run(self.client(&args)).await;
+            if sent.code == Some(1) {
+                sent.failure(1, &["no acknowledgement within 1s", "1013"]);
+                break;
+            }
+            assert!(attempt < 20, "{sent:?}");
+        }
+    }
+
+    /// A `listen` that is logged in.
+    async fn listening(&self) -> Child {
+        let mut command = tokio::process::Command::from(self.client(&["listen", "--id", "guest"]));
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = soon("a login", lines.next_line()).await.unwrap();
+        assert!(line.unwrap().contains("listening as"));
+        // It may say more.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        child
+    }
+
+    /// The files of the journal with their bytes.
+    fn journal(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let paths = segments(&self.server.home.data()).into_iter();
+        paths.map(|p| (p.clone(), fs::read(p).unwrap())).collect()
     }
 }
 
-async fn scenario(full: Full) {
-    let Some(mut world) = World::new(full).await else {
+/// So many messages there are before it is full.
+async fn scenario(full: Full, args: &[&str], count: usize) {
+    let Some(mut world) = World::new(full, 200, args).await else {
         return;
     };
-    for to in ["box", "other", "third"].into_iter().cycle().take(300) {
+    if let Full::FileSize(_) = full {
+        world.server.stop().await;
+        world.spawn().await;
+    }
+    let listening = world.listening().await;
+    for to in ["box", "other", "third"].into_iter().cycle().take(count) {
         assert!(world.send(to).await);
     }
     world.send_until_full().await;
+    world.live_orders(listening).await;
     world.orders("running").await;
     world.check().await;
     world.erase("third").await;
@@ -191,22 +313,18 @@ async fn scenario(full: Full) {
     // What that has freed is taken again.
     world.send_until_full().await;
     world.server.stop().await;
-    world.fill();
-    world.server.spawn().await;
+    world.spawn().await;
     world.send_until_full().await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         world.server.kill9().await;
-        world.fill();
-        world.server.spawn().await;
+        world.spawn().await;
         world.send_until_full().await;
     }
     world.server.stop().await;
     world.fill();
     world.orders("stopped").await;
-    let home = world.server.home.clone();
-    home.cli(&["check", "--repair"]).await.success();
-    world.fill();
-    world.server.spawn().await;
+    world.cli(&["check", "--repair"]).await.success();
+    world.spawn().await;
     world.check().await;
 
     // What is erased makes room for what comes.
@@ -222,10 +340,141 @@ async fn scenario(full: Full) {
 
 #[tokio::test]
 async fn without_space() {
-    scenario(Full::Space).await;
+    scenario(Full::Space, &[], 300).await;
 }
 
 #[tokio::test]
 async fn without_files() {
-    scenario(Full::Files).await;
+    scenario(Full::Files, &[], 300).await;
+}
+
+#[tokio::test]
+async fn with_files_that_may_not_grow() {
+    let limit = Full::FileSize(20 << 20);
+    scenario(limit, &["--tail-bytes-max", "4MiB"], 60).await;
+}
+
+/// Damage that nothing is lost by: rubbish behind a sealed segment.
+fn spoil(segment: &Path) {
+    let mut file = OpenOptions::new().append(true).open(segment).unwrap();
+    file.write_all(&b"rubbish".repeat(9)).unwrap();
+}
+
+/// Segments of a stopped server that nobody writes on any more.
+fn sealed(data: &Path) -> Vec<PathBuf> {
+    let mut paths = segments(data);
+    paths.retain(|path| {
+        fs::read(path)
+            .unwrap()
+            .starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    });
+    paths
+}
+
+async fn repaired(full: Full) {
+    let Some(mut world) = World::new(full, 128, &["--segment-bytes", "1MiB"]).await else {
+        return;
+    };
+    for _ in 0..150 {
+        assert!(world.send("box").await);
+    }
+    let data = world.server.home.data();
+    world.server.stop().await;
+    spoil(&sealed(&data)[1]);
+    let open = File::options()
+        .write(true)
+        .open(segments(&data).pop().unwrap());
+    // In its header.
+    open.unwrap().write_all_at(b"\xff", 20).unwrap();
+    world.fill();
+    world.cli(&["check"]).await.failure(1, &["damaged"]);
+    let repaired = world.cli(&["check", "--repair"]).await.success();
+    assert!(repaired.contains("2 damaged files set aside"), "{repaired}");
+    let whole = world.cli(&["check"]).await.success();
+    assert!(whole.contains("is whole"), "{whole}");
+    world.spawn().await;
+    world.check().await;
+    world.free();
+    until("room", async || world.is_ready().await.then_some(())).await;
+    assert!(world.send("box").await);
+    world.server.stop().await;
+
+    // More than what is kept back has room for.
+    let sealed = sealed(&data);
+    sealed.iter().for_each(|path| spoil(path));
+    world.fill();
+    if full == Full::Space {
+        let before = world.journal();
+        let refused = world.cli(&["check", "--repair"]).await;
+        refused.failure(1, &["there is no room to repair", "up to 12 MiB and"]);
+        assert!(world.journal() == before, "the journal was changed");
+        let names = fs::read_dir(&data).unwrap().map(|e| e.unwrap().file_name());
+        let aside = |name: &str| name.starts_with("journal.damaged");
+        assert_eq!(names.filter(|n| aside(&n.to_string_lossy())).count(), 1);
+        world.free();
+        let repaired = world.server.home.cli(&["check", "--repair"]).await;
+        repaired.success();
+    } else {
+        world.cli(&["check", "--repair"]).await.success();
+    }
+    world.spawn().await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_damaged_directory_is_repaired_without_space() {
+    repaired(Full::Space).await;
+}
+
+#[tokio::test]
+async fn a_damaged_directory_is_repaired_without_files() {
+    repaired(Full::Files).await;
+}
+
+#[tokio::test]
+async fn what_expires_leaves_a_full_disk() {
+    for full in [Full::Space, Full::Files] {
+        let args = ["--segment-bytes", "1MiB", "--retention", "demo=2s"];
+        let Some(mut world) = World::new(full, 64, &args).await else {
+            return;
+        };
+        for _ in 0..60 {
+            assert!(world.send("box").await);
+        }
+        world.server.stop().await;
+        world.spawn().await;
+        let bytes = || world.journal().iter().map(|(_, b)| b.len()).sum::<usize>();
+        let is_gone = async || {
+            world.fill();
+            (world.mailbox("box").await.is_empty() && bytes() < 1 << 20).then_some(())
+        };
+        until_within(SWEPT_WITHIN, "the end of what has expired", is_gone).await;
+        world.free();
+        until("room", async || world.is_ready().await.then_some(())).await;
+        assert!(world.send("box").await);
+    }
+}
+
+#[test]
+fn no_command_is_killed_by_a_limit_of_a_file_s_size() {
+    let home = Home::new();
+    let told = home.path("told");
+    for (args, code) in [
+        (&["man"] as &[&str], 1),
+        (&["completions", "bash"], 1),
+        // Help that nobody gets is no error.
+        (&["--help"], 0),
+        // Its files go on where one may not grow.
+        (&["domain", "add", "shop"], 0),
+        (&["domain", "list"], 0),
+    ] {
+        let mut command = home.limited(&home.bare_command(args), 512);
+        let output = command.stdout(File::create(&told).unwrap()).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(code == 1, stderr.contains("File too large"), "{stderr}");
+    }
+    let list = fs::read_to_string(&told).unwrap();
+    assert!(list.contains("shop"), "{list}");
 }

@@ -196,10 +196,6 @@ async fn what_is_no_directory_is_said_to_be_none() {
 async fn doctor_knows_the_largest_file() {
     let home = Home::new();
     let command = home.bare_command(["doctor", "--listen", "127.0.0.1:0"]);
-    let mut limited = std::process::Command::new("sh");
-    limited.args(["-c", "ulimit -f 2000 && exec \"$0\" \"$@\""]);
-    limited.arg(command.get_program()).args(command.get_args());
-    limited.current_dir(home.path(""));
-    let doctor = home.run(limited).await;
+    let doctor = home.run(home.limited(&command, 1 << 20)).await;
     assert!(doctor.stdout.contains("problem  file-size"), "{doctor:?}");
 }

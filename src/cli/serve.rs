@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use rustix::process::{Resource, Rlimit, Signal as Raw, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -38,9 +38,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the end waits for whoever reads standard output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A write went beyond the file-size limit.
-const SIGXFSZ: SignalKind = SignalKind::from_raw(Raw::XFSZ.as_raw());
 
 /// Runs the server
 #[derive(Args)]
@@ -191,8 +188,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    // Handled by being there: its default would kill the process. The write fails then (EFBIG).
-    _file_size: Signal,
 }
 
 impl Signals {
@@ -201,7 +196,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-            _file_size: signal(SIGXFSZ)?,
         })
     }
 

@@ -187,6 +187,22 @@ pub enum OpenError {
         "a restore into {0} was interrupted, and it does not hold everything: run the restore again"
     )]
     HalfRestored(PathBuf),
+    /// There is no room for a repair.
+    #[error(
+        "there is no room to repair {dir}, and nothing of it was changed: make room for up to {} \
+         MiB and {files} files ({source})",
+        bytes.div_ceil(1 << 20)
+    )]
+    NoRoom {
+        /// The directory.
+        dir: PathBuf,
+        /// Bytes that it takes at most,
+        bytes: u64,
+        /// and files.
+        files: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The opening was stopped.
     #[error("the start was stopped")]
     Stopped,

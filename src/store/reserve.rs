@@ -1,5 +1,5 @@
 //! Space and files that are kept back, for what has to work on a full disk: starting, erasing,
-//! sweeping, closing, and what an operator orders.
+//! sweeping, closing, repairing, and what an operator orders.
 //!
 //! Whoever sends, logs in or confirms never gets at it: nothing of theirs is stored while it is
 //! not whole. It is given up by who needs it, in the moment of the need and as far as that goes,
@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(super) const WRITE_FILES: u64 = 3;
 pub(super) const INDEX_FILES: u64 = 8;
 /// The pause between two tries to make it whole.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// What the space that a file takes is told in (stat(2)).
+const BLOCK_BYTES: u64 = 512;
 /// Where space cannot be reserved, it is written at once so many bytes.
 const WRITTEN_BYTES: usize = 64 << 10;
 
@@ -111,6 +114,15 @@ impl Reserve {
                 lack: None,
             }),
         }
+    }
+
+    /// That of a directory without a server, as large as the last one made it; `None` where there
+    /// is none, as in a backup.
+    pub(super) fn left_in(dir: &Path, files: Arc<dyn FileSystem>) -> Option<Arc<Self>> {
+        let first = std::fs::metadata(dir.join(RESERVE).join("0")).ok()?;
+        let mut reserve = Self::new(files, dir, u64::MAX, 0);
+        reserve.part_bytes = first.blocks() * BLOCK_BYTES;
+        Some(Arc::new(reserve))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

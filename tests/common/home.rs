@@ -99,6 +99,23 @@ impl Home {
         command
     }
 
+    /// The same command, none of whose files may have more bytes (a multiple of 512).
+    pub fn limited(&self, command: &Command, file_bytes: u64) -> Command {
+        let limit = format!("ulimit -f {} && exec \"$0\" \"$@\"", file_bytes / 512);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &limit]).arg(command.get_program());
+        limited.args(command.get_args()).current_dir(&self.root);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited.stdin(Stdio::null());
+        limited.stdout(Stdio::piped()).stderr(Stdio::piped());
+        limited
+    }
+
     /// `relaybox serve` as the options say.
     pub fn serve_command(&self, options: &Options) -> Command {
         let mut args: Vec<String> = vec!["serve".into()];

@@ -20,6 +20,13 @@ pub(super) struct Plan {
     pub(super) losses: Vec<Loss>,
 }
 
+impl Plan {
+    /// Whether no file is touched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.aside.is_empty() && self.made.is_empty() && self.open.is_none()
+    }
+}
+
 /// A segment that is made anew.
 #[derive(Debug)]
 pub(super) struct Made {
