@@ -15,6 +15,10 @@ use super::receipts::Owed;
 /// Most deliveries between two Pings.
 const DISTANCE_MAX: usize = 32;
 
+/// So many bytes of deliveries are a distance, too: a slow network may take as long for them as an app
+/// for its work, and shows no sign of life meanwhile.
+const DISTANCE_BYTES: usize = 128 << 10;
+
 /// From a Ping for receipts to the next, unless deliveries are at the distance for it.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -74,7 +78,7 @@ impl Pings {
             // A burst begins.
             self.distance = 1;
         }
-        owed.unpinged >= self.distance
+        owed.unpinged >= self.distance || owed.unpinged_bytes >= DISTANCE_BYTES
     }
 
     /// Whether a Ping is due for what the last one has left out, or for a sign of life.
@@ -101,6 +105,7 @@ impl Pings {
             Owed {
                 unconfirmed,
                 unpinged,
+                ..
             } if unconfirmed == unpinged => self.rest_at(),
             // Again, whatever was heard: it may have been passed over for one before it.
             _ => sent_at + self.interval,

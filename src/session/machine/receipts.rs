@@ -30,6 +30,8 @@ pub(super) struct Owed {
     pub(super) unconfirmed: usize,
     /// Those among them that no Ping has asked about.
     pub(super) unpinged: usize,
+    /// The bytes of these.
+    pub(super) unpinged_bytes: usize,
 }
 
 /// A receipt for something that was not delivered here.
@@ -52,6 +54,7 @@ pub(super) struct Receipts {
     bytes: usize,
     paused: bool,
     unpinged: usize,
+    unpinged_bytes: usize,
     /// Whether anything was confirmed in this session.
     confirmed: bool,
     /// The first Pong that was no receipt while the window is full and nothing was ever confirmed.
@@ -72,6 +75,7 @@ impl Receipts {
             bytes: 0,
             paused: false,
             unpinged: 0,
+            unpinged_bytes: 0,
             confirmed: false,
             unheeded_since: None,
         }
@@ -92,6 +96,7 @@ impl Receipts {
         self.delivered = id;
         self.bytes += bytes as usize;
         self.unpinged += 1;
+        self.unpinged_bytes += bytes as usize;
         self.unconfirmed.push_back(Delivery {
             id,
             bytes,
@@ -118,14 +123,17 @@ impl Receipts {
 
     /// What Pings have to ask about.
     pub(super) fn owed(&self) -> Owed {
-        let counts = match self.mode {
-            ReceiptMode::Auto => (self.unconfirmed.len(), self.unpinged),
-            ReceiptMode::Manual => (0, 0),
-        };
-        let (unconfirmed, unpinged) = counts;
-        Owed {
-            unconfirmed,
-            unpinged,
+        match self.mode {
+            ReceiptMode::Auto => Owed {
+                unconfirmed: self.unconfirmed.len(),
+                unpinged: self.unpinged,
+                unpinged_bytes: self.unpinged_bytes,
+            },
+            ReceiptMode::Manual => Owed {
+                unconfirmed: 0,
+                unpinged: 0,
+                unpinged_bytes: 0,
+            },
         }
     }
 
@@ -137,6 +145,7 @@ impl Receipts {
     /// The payload of a Ping that leaves now: the last delivered `msgId`, or nothing where none was.
     pub(super) fn ping(&mut self) -> Vec<u8> {
         self.unpinged = 0;
+        self.unpinged_bytes = 0;
         if let Some(last) = self.unconfirmed.back_mut() {
             last.pinged = true;
         }
@@ -199,6 +208,7 @@ impl Receipts {
             self.cursor = self.cursor.max(delivery.id);
         }
         self.unpinged = self.unpinged.min(self.unconfirmed.len());
+        self.unpinged_bytes = self.unpinged_bytes.min(self.bytes);
         self.paused &= self.fills(1, 2);
         if self.unconfirmed.is_empty() {
             // A session that is level keeps nothing.

@@ -15,8 +15,18 @@ fn ping(payload: &str) -> String {
 impl Harness {
     /// Live deliveries in one batch. Answers the ids that Pings behind them asked about.
     fn burst(&mut self, ids: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        self.burst_of(ids, 1)
+    }
+
+    /// The same with deliveries of so many bytes.
+    fn burst_of(&mut self, ids: impl IntoIterator<Item = u64>, bytes: u32) -> Vec<u64> {
         let ids: Vec<u64> = ids.into_iter().collect();
-        let queue = self.put(output(&ids, false)).0;
+        let mut input = output(&ids, false);
+        if let Input::Taken(taken) = &mut input {
+            let deliveries = &mut taken.output.as_mut().unwrap().deliveries;
+            deliveries.iter_mut().for_each(|one| one.bytes = bytes);
+        }
+        let queue = self.put(input).0;
         self.put(Input::Flushed);
         let last = |part: &str| part.trim_end_matches('.').get(1..).map(str::parse);
         let pings = queue.split('\u{fffd}').skip(1).map(last);
@@ -56,6 +66,16 @@ impl Harness {
         let end = self.wait(moment).1;
         assert_eq!(end, [Action::Close(CloseReason::PingTimeout)]);
     }
+}
+
+#[test]
+fn large_deliveries_are_asked_about_sooner() {
+    let mut session = Harness::live();
+    assert_eq!(session.burst(101..132).last(), Some(&131), "then after 32");
+    assert_eq!(session.burst_of(132..142, 50 << 10), [134, 137, 140]);
+    // What is left of it counts, and what was asked about does not.
+    assert_eq!(session.burst_of([142], 20 << 10), NONE);
+    assert_eq!(session.burst_of([143], 60 << 10), [143]);
 }
 
 #[test]
