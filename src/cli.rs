@@ -28,6 +28,7 @@ mod runtime;
 mod send;
 mod serve;
 mod setting_args;
+mod signals;
 mod table;
 mod token;
 

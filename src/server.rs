@@ -7,6 +7,7 @@ mod first_start;
 mod listening;
 mod measuring;
 mod running;
+mod waiting;
 
 pub use first_start::FirstStart;
 pub use running::Running;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ use crate::protocol::client_frame::FrameRules;
 use crate::session;
 use crate::store::{Claim, OpenError, Opening, Store, StoreOptions};
 use listening::{Listening, Ports};
+use waiting::on_disk;
 
 /// How long a stop waits for sessions and requests to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -193,43 +196,43 @@ impl Ground {
     /// what was acknowledged is durable.
     async fn open(&self, claim: Claim) -> Result<Option<Store>, StartError> {
         let (clock, hub) = (Arc::clone(&self.clock), Arc::clone(&self.hub));
-        let opening = net::apart("opening", move || Store::open_claimed(claim, clock, hub));
-        let mut opening = opening.map_err(StartError::interrupted)?;
+        let opening = move || Store::open_claimed(claim, clock, hub);
         let opened = tokio::select! {
-            opened = &mut opening => opened,
-            () = self.stop.cancelled() => {
-                self.opening.stop();
-                match timeout(STOP_TIMEOUT, &mut opening).await {
-                    Ok(opened) => opened,
-                    Err(_) => {
-                        warn!("the start did not end in time: it is left where it is");
-                        return Ok(None);
-                    }
-                }
-            }
-            never = self.tell_progress() => never,
+            opened = on_disk(&self.stop, "opening", opening) => opened?,
+            never = self.attend_opening() => never,
         };
-        match opened.map_err(StartError::interrupted)? {
-            Err(OpenError::Stopped) => Ok(None),
-            Ok(store) if self.stop.is_cancelled() => {
-                close(store).await?;
+        match opened {
+            None | Some(Err(OpenError::Stopped)) => Ok(None),
+            Some(Ok(store)) if self.stop.is_cancelled() => {
+                self.close(store).await?;
                 Ok(None)
             }
-            opened => Ok(Some(opened?)),
+            Some(opened) => Ok(Some(opened?)),
         }
     }
 
-    /// Tells the log, without end.
-    async fn tell_progress(&self) -> ! {
+    /// Tells the log how far the opening is, and the opening of the stop. Without end.
+    async fn attend_opening(&self) -> ! {
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
+        while tokio::select! {
+            _ = ticks.tick() => true,
+            () = self.stop.cancelled() => false,
+        } {
             let progress = self.opening.to_string();
             if !progress.is_empty() {
                 info!("starting: {progress}");
             }
         }
+        self.opening.stop();
+        loop {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn close(&self, store: Store) -> Result<(), StartError> {
+        let closed = on_disk(&self.stop, "closing", move || store.close()).await?;
+        Ok(closed.unwrap_or_default())
     }
 
     async fn connect(
@@ -248,13 +251,13 @@ impl Ground {
         // Only now that nothing else can fail: a token that is made is told.
         let made = {
             let domains = domains.clone();
-            let made = tokio::task::spawn_blocking(move || domains.start());
-            made.await.map_err(StartError::interrupted)
+            on_disk(&self.stop, "domains", move || domains.start()).await
         };
-        let made = match made.and_then(|made| Ok(made?)) {
-            Ok(made) => made,
+        let made = match made.and_then(|made| Ok(made.transpose()?)) {
+            Ok(Some(made)) => made,
+            Ok(None) => return Ok(None),
             Err(error) => {
-                close(store).await?;
+                self.close(store).await?;
                 return Err(error);
             }
         };
@@ -277,7 +280,7 @@ impl Ground {
         let stop = || self.stop.clone();
         let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
         self.tracker.spawn(watching);
-        take_orders(config, &sessions, &domains, &self.tracker);
+        take_orders(config, &sessions, &domains, &self.tracker).await?;
         self.tracker.spawn(measuring::measure(
             sessions.store.clone(),
             Arc::clone(&self.limits),
@@ -321,11 +324,6 @@ impl StartError {
     }
 }
 
-async fn close(store: Store) -> Result<(), StartError> {
-    let closed = tokio::task::spawn_blocking(move || store.close());
-    closed.await.map_err(StartError::interrupted)
-}
-
 fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {
     let behind = Duration::from_micros(newest.0.saturating_sub(clock.now_us()));
     if behind > CLOCK_BEHIND_MAX {
@@ -338,18 +336,25 @@ fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {
 
 /// Listens on the admin socket. Without it the server still serves, but its command line
 /// cannot reach it.
-fn take_orders(
+async fn take_orders(
     config: &Config,
     sessions: &Arc<session::Context>,
     domains: &Domains,
     tracker: &TaskTracker,
-) {
+) -> Result<(), StartError> {
     let site = Site::new(&config.data, config.socket.clone());
-    let socket = match AdminSocket::bind(&site) {
-        Ok(socket) => socket,
-        Err(error) => {
-            return warn!(%error, "the admin socket cannot be made, and no command reaches this server: name another place for it (--socket)");
+    let runtime = Handle::current();
+    let bind = move || {
+        let _entered = runtime.enter();
+        AdminSocket::bind(&site)
+    };
+    let socket = match on_disk(&sessions.stop, "socket", bind).await? {
+        Some(Ok(socket)) => socket,
+        Some(Err(error)) => {
+            warn!(%error, "the admin socket cannot be made, and no command reaches this server: name another place for it (--socket)");
+            return Ok(());
         }
+        None => return Ok(()),
     };
     let hub = Arc::clone(&sessions.hub);
     let context = admin::Context {
@@ -364,6 +369,7 @@ fn take_orders(
     };
     let stop = sessions.stop.clone();
     tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
+    Ok(())
 }
 
 fn rules(config: &Config) -> FrameRules {

@@ -69,6 +69,12 @@ impl Log {
         self.outlet.dropped()
     }
 
+    /// Waits for the last lines, for a while.
+    pub(super) fn flusher(&self) -> impl Fn() + Send + use<> {
+        let outlet = self.outlet.clone();
+        move || outlet.flush(END_TIMEOUT)
+    }
+
     /// Says why the server has ended, as a command would, or as an event where machines read.
     pub(super) fn complain(&self, format: LogFormat, sentence: &str) {
         match format {
@@ -89,7 +95,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.outlet.flush(END_TIMEOUT);
+        self.flusher()();
     }
 }
 

@@ -1,7 +1,5 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
-use std::io;
-use std::pin::pin;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
@@ -9,13 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::logging::Log;
 use super::setting_args::{All, SettingArgs};
+use super::signals::Early;
 use super::{Failure, output, owner, sentence};
 use crate::config::Loaded;
+use crate::net;
 use crate::server::{self, FirstStart, Running};
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,11 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end waits for whoever reads standard output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A settings file that takes longer to be read again is told of.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const UNHANDLED: &str = "signals cannot be handled";
+
 /// Runs the server
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -49,6 +54,8 @@ pub(super) struct ServeArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    // Before any file is looked at: it may not answer.
+    let early = Early::register().context(UNHANDLED)?;
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
     owner::become_owner_of(&loaded.config.data)?;
@@ -60,7 +67,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("the runtime cannot be started")?;
-    let ended = runtime.block_on(serve(args, open_files_max, loaded, &log));
+    let ended = runtime.block_on(serve(args, open_files_max, loaded, &log, &early));
+    if ended.is_ok() {
+        early.take_back();
+    }
     // Everything is durable: a thread that hangs in a read (a network file system) must not hold up the end.
     runtime.shutdown_timeout(END_TIMEOUT);
     ended.map_err(|error| {
@@ -75,28 +85,23 @@ async fn serve(
     open_files_max: Option<u64>,
     loaded: Loaded,
     log: &Log,
+    early: &Early,
 ) -> anyhow::Result<()> {
-    // Before anything is written: a signal must find its handler.
-    let mut signals = Signals::register().context("signals cannot be handled")?;
+    let (ends, mut hangups) = early.hand_over().context(UNHANDLED)?;
+    let stop = CancellationToken::new();
+    // Whatever this thread is at.
+    tokio::spawn(ends.obey(stop.clone(), log.flusher()));
     warn(&loaded);
     let config = loaded.config.clone();
-    let stop = CancellationToken::new();
-    let mut starting = pin!(server::start(loaded.config, log.dropped(), stop.clone()));
     // A SIGHUP waits until the start is done.
-    let started = tokio::select! {
-        started = &mut starting => started?,
-        () = signals.end() => {
-            stop.cancel();
-            starting.await?
-        }
-    };
+    let started = server::start(loaded.config, log.dropped(), stop.clone()).await?;
     let Some(running) = started else {
         tracing::info!("stopped before the start was done");
         return Ok(());
     };
     let announced = announce(&running);
     let reload = async || {
-        let Some(loaded) = load_again(args, open_files_max) else {
+        let Some(loaded) = load_again(args, open_files_max).await else {
             return;
         };
         log.change(&loaded.config.log);
@@ -106,17 +111,14 @@ async fn serve(
         running.reload(&loaded.config).await;
         tracing::info!("the settings have been read again");
     };
-    // The end may have come too late for the start.
-    while !stop.is_cancelled() {
-        match signals.next().await {
-            Order::End => stop.cancel(),
-            // One that waits for the disk does not hold up the end.
-            Order::Reload => tokio::select! {
-                () = reload() => {}
-                () = signals.end() => stop.cancel(),
-            },
+    let serving = async {
+        loop {
+            hangups.next().await;
+            reload().await;
         }
-    }
+    };
+    // A reload that waits for the disk does not hold up the end.
+    stop.run_until_cancelled(serving).await;
     running.shutdown().await;
     // It ends without a value: whoever waits sees the other end go.
     if let Some(announced) = announced {
@@ -132,8 +134,21 @@ fn warn(loaded: &Loaded) {
 }
 
 /// The settings as they are now; `None`, and a line in the log, where they are no good.
-fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
-    match args.settings.load(open_files_max) {
+async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
+    let settings = args.settings.clone();
+    let loading = net::apart("settings", move || settings.load(open_files_max));
+    let loaded = match loading {
+        Ok(mut loading) => match timeout(PATIENCE, &mut loading).await {
+            Ok(loaded) => loaded,
+            Err(_) => {
+                tracing::warn!("the settings file does not answer: what is in force stays");
+                loading.await
+            }
+        }
+        .unwrap_or(Err(Failure::Logged)),
+        Err(error) => Err(error.into()),
+    };
+    match loaded {
         Ok(loaded) => {
             warn(&loaded);
             return Some(loaded);
@@ -144,6 +159,7 @@ fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
         Err(Failure::Other(error)) => {
             tracing::error!("settings and certificates stay as they are: {error:#}");
         }
+        // A panic has told of itself.
         Err(Failure::Logged) => {}
     }
     None
@@ -177,44 +193,6 @@ fn announce(running: &Running) -> Option<Receiver<()>> {
         tracing::warn!(%error, "nothing can be printed on standard output");
     }
     started.is_ok().then_some(ended)
-}
-
-enum Order {
-    End,
-    Reload,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn register() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Order {
-        // Cancel-safe: `recv` keeps a signal that it has not handed out.
-        tokio::select! {
-            _ = self.terminate.recv() => Order::End,
-            _ = self.interrupt.recv() => Order::End,
-            _ = self.hangup.recv() => Order::Reload,
-        }
-    }
-
-    /// Leaves a SIGHUP for later.
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Takes as many open files as the system lets this process have; `None`: no limit.

@@ -18,6 +18,7 @@ pub(super) trait Which {
 }
 
 /// Every setting: `serve`.
+#[derive(Clone)]
 pub(super) struct All;
 
 impl Which for All {
@@ -36,6 +37,7 @@ impl Which for DataOnly {
 }
 
 /// The flags `--config` and those of `W`, as they were given.
+#[derive(Clone)]
 pub(super) struct SettingArgs<W> {
     config: Option<PathBuf>,
     flags: Flags,

@@ -8,7 +8,7 @@ use tracing::{error, info};
 use super::{FirstStart, end};
 use crate::command::domains::Domains;
 use crate::config::Config;
-use crate::net::Tls;
+use crate::net::{self, Tls};
 use crate::protocol::close::CloseReason;
 use crate::session;
 
@@ -37,10 +37,15 @@ impl Running {
             .iter()
             .map(|declared| (&declared.domain, declared.token()));
         let changed = self.sessions.auth.redeclare(declared);
-        self.sessions.store.set_retention(config.retention.clone());
         self.sessions.limits.reload(config.limits.clone());
-        let domains = self.domains.clone();
-        match tokio::task::spawn_blocking(move || domains.ensure_declared()).await {
+        let (store, domains) = (self.sessions.store.clone(), self.domains.clone());
+        let retention = config.retention.clone();
+        // Both may wait for the disk.
+        let stored = tokio::task::spawn_blocking(move || {
+            store.set_retention(retention);
+            domains.ensure_declared()
+        });
+        match stored.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(%error, "a declared domain cannot be stored"),
             Err(error) => error!(%error, "declaring domains was interrupted"),
@@ -50,17 +55,20 @@ impl Running {
         }
     }
 
-    /// Stops accepting, closes the sessions with 1001, makes everything durable.
+    /// Stops accepting, closes the sessions with 1001, makes everything durable. Waits for the
+    /// disk, however long: who does not want to may end the process meanwhile, as a crash would.
     pub async fn shutdown(self) {
         info!("stopping");
         self.sessions.stop.cancel();
         self.sessions.hub.close_all(&CloseReason::ShuttingDown);
         end(&self.tracker).await;
         let store = self.sessions.store.clone();
-        if tokio::task::spawn_blocking(move || store.close())
-            .await
-            .is_err()
-        {
+        // Not behind reads that may hang.
+        let is_closed = match net::apart("closing", move || store.close()) {
+            Ok(closed) => closed.await.is_ok(),
+            Err(_) => false,
+        };
+        if !is_closed {
             error!("closing the store was interrupted");
         }
     }

@@ -290,7 +290,7 @@ impl Store {
 
     /// Messages are to be kept so long. What that keeps longer than before counts at once; what it
     /// erases is told in the log first, and counts [`StoreOptions::retention_notice`] after that,
-    /// unless another retention is set meanwhile.
+    /// unless another retention is set meanwhile. Blocks while the one in force is noted on disk.
     pub fn set_retention(&self, retention: Retention) {
         self.shared().set_retention(retention);
     }

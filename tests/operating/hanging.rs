@@ -1,12 +1,15 @@
-//! The certificates stand on a file system that does not answer: who opens one waits.
+//! Files that do not answer: who opens one, or reads it, waits.
 //!
-//! A write lease (fcntl(2)) does that to a file of this machine, for up to 45 s.
+//! A write lease (fcntl(2)) does that to a file of this machine, for up to 45 s; a pipe into which nobody writes does
+//! it for as long as the test wants.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bare::{Bare, free_port};
 use crate::common::{Home, Options, Server, until};
@@ -125,5 +128,131 @@ async fn a_start_that_waits_for_its_certificates_obeys() {
         bare.signal(signal);
         assert_eq!(bare.code().await, Some(0), "{signal:?}");
         drop(lease);
+    }
+}
+
+/// A pipe in a file's place.
+struct Silent(PathBuf);
+
+impl Silent {
+    fn at(file: PathBuf) -> Self {
+        let new = file.with_extension("pipe");
+        mknodat(CWD, &new, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::rename(new, &file).unwrap();
+        Self(file)
+    }
+
+    /// Returns once somebody reads it, and waits for as long as what this returns is there.
+    async fn until_read(&self) -> File {
+        until("a reader", || async {
+            let writer = open(&self.0, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+            writer.ok().map(File::from)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn settings_that_hang_hold_up_neither_logins_nor_the_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = std::sync::Arc::new(Home::new());
+        let settings = home.write("settings.toml", "");
+        let options = Options::new().args(&["--config", settings.to_str().unwrap()]);
+        let mut server = Server::at(home, options).await;
+        let silent = Silent::at(settings);
+        server.signal(Signal::HUP);
+        let writer = silent.until_read().await;
+        // No thread more for each.
+        server.signal(Signal::HUP);
+        server.user("u1").await;
+        server.mailbox("u1").await;
+        server.signal(signal);
+        assert_eq!(server.ended().await, Some(0), "{}", server.stderr());
+        drop(writer);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_found_settings_hanging_is_done_when_they_answer() {
+    let home = std::sync::Arc::new(Home::new());
+    let settings = home.write("settings.toml", "");
+    let options = Options::new().args(&["--config", settings.to_str().unwrap()]);
+    let mut server = Server::at(home, options).await;
+    let silent = Silent::at(settings);
+    server.signal(Signal::HUP);
+    drop(silent.until_read().await);
+    server.says("the settings have been read again").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_waits_for_its_settings_obeys() {
+    let home = Home::new();
+    let silent = Silent::at(home.path("settings.toml"));
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut command = home.serve_command(&Options::new().args(&["--config", "settings.toml"]));
+        let bare = Bare::spawn(command.stderr(Stdio::null()), free_port());
+        let writer = silent.until_read().await;
+        // What would kill it by default is for later.
+        bare.signal(Signal::HUP);
+        bare.signal(signal);
+        assert_eq!(bare.code().await, Some(0), "{signal:?}");
+        drop(writer);
+    }
+}
+
+/// As in a container without an init: process 1 gets only signals that it handles.
+#[tokio::test]
+async fn process_1_obeys_while_it_waits_for_its_settings() {
+    let apart = ["-pf", "--mount-proc", "--kill-child"];
+    let tried = Command::new("unshare").args(apart).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: no other PID namespace can be made here (unshare)");
+        return;
+    }
+    let home = Home::new();
+    let silent = Silent::at(home.path("settings.toml"));
+    for signal in [Signal::TERM, Signal::INT] {
+        let serve = home.serve_command(&Options::new().args(&["--config", "settings.toml"]));
+        let mut command = Command::new("unshare");
+        command.args(apart).arg(serve.get_program());
+        command.args(serve.get_args()).current_dir(home.path(""));
+        let bare = Bare::spawn(command.stderr(Stdio::null()), free_port());
+        let writer = silent.until_read().await;
+        let id = bare.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let server = children.unwrap().trim().parse().unwrap();
+        kill_process(Pid::from_raw(server).unwrap(), signal).unwrap();
+        assert_eq!(bare.code().await, Some(0), "{signal:?}");
+        drop(writer);
+    }
+}
+
+/// The retention is noted in a file that hangs, by a thread that the end waits for.
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_signal_and_a_second_one_ends_it_at_once() {
+    for second in [Signal::TERM, Signal::INT] {
+        let mut server = Server::with(Options::new().file("retention = \"30d\"\n")).await;
+        let hanging = server.home.write("data/retention.applied.new", "");
+        let lease = Lease::of(&hanging).await;
+        for retention in ["40d", "50d"] {
+            let text = format!("retention = \"{retention}\"\n");
+            server.home.write("data/relaybox.toml", text);
+            server.signal(Signal::HUP);
+            let said = "the settings have been read again";
+            if retention == "40d" {
+                server.says(said).await;
+            }
+        }
+        let lease = lease.until_wanted().await;
+        server.signal(Signal::TERM);
+        server.says("stopping").await;
+        server.signal(second);
+        assert_eq!(server.ended().await, Some(1), "{}", server.stderr());
+        let said = "ERROR relaybox::cli::signals: a second signal came before the server had ended";
+        assert!(server.stderr().contains(said), "{}", server.stderr());
+        drop(lease);
+        // What was acknowledged is there, and so is the directory.
+        server.change(Options::new());
     }
 }

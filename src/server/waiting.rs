@@ -1,0 +1,56 @@
+//! Work on the disk during the start: one that does not answer must not hold up a stop.
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{STOP_TIMEOUT, StartError};
+use crate::net;
+
+/// Does it on a thread of its own; `None`: stopped, and it did not end in time. It is left where it
+/// is then: what was acknowledged is durable, and a crash may meet it there too.
+pub(super) async fn on_disk<T: Send + 'static>(
+    stop: &CancellationToken,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Option<T>, StartError> {
+    let mut working = net::apart(name, work).map_err(StartError::interrupted)?;
+    let done = tokio::select! {
+        done = &mut working => done,
+        () = stop.cancelled() => match timeout(STOP_TIMEOUT, &mut working).await {
+            Ok(done) => done,
+            Err(_) => {
+                warn!("the start did not end in time: it is left where it is");
+                return Ok(None);
+            }
+        },
+    };
+    done.map(Some).map_err(StartError::interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_is_left_at_a_stop_and_what_ends_in_time_is_not() {
+        let stop = CancellationToken::new();
+        let (answer, answers) = channel::<()>();
+        let hanging = on_disk(&stop, "hanging", move || answers.recv());
+        let mut hanging = std::pin::pin!(hanging);
+        // It is waited for, however long, until somebody wants it to end.
+        let hour = std::time::Duration::from_secs(3600);
+        assert!(timeout(hour, &mut hanging).await.is_err());
+        stop.cancel();
+        assert!(hanging.await.unwrap().is_none());
+        drop(answer);
+
+        tokio::time::resume();
+        let done = on_disk(&stop, "closing", || 7).await;
+        assert_eq!(done.unwrap(), Some(7));
+    }
+}
