@@ -85,7 +85,9 @@ impl Ends {
         self.next().await;
         stop.cancel();
         let why = overdue(self.next()).await;
-        tracing::error!("{why}: it is left as a crash would leave it; what was acknowledged is durable");
+        tracing::error!(
+            "{why}: it is left as a crash would leave it; what was acknowledged is durable"
+        );
         flush();
         process::exit(1);
     }
