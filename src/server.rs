@@ -231,8 +231,8 @@ impl Ground {
     }
 
     async fn close(&self, store: Store) -> Result<(), StartError> {
-        let closed = on_disk(&self.stop, "closing", move || store.close()).await?;
-        Ok(closed.unwrap_or_default())
+        on_disk(&self.stop, "closing", move || store.close()).await?;
+        Ok(())
     }
 
     async fn connect(
