@@ -55,8 +55,8 @@ pub(super) struct Usable {
 /// Sees to it that `dir` holds a certificate, and reads it.
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
-/// made. One that was made here is made anew when it ends within 30 days or lacks one of `hosts`. Files of other
-/// origin are only read.
+/// made. One that was made here is made anew when it ends within 30 days, lacks one of `hosts`, or was made by a clock
+/// that was ahead. Files of other origin are only read.
 ///
 /// # Errors
 /// A sentence that names the file.
@@ -75,14 +75,21 @@ pub(super) fn ensure(
     let mut certified = load(&files, provider)?;
     let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
     let is_ours = made_here(&files, &certified.cert);
-    if is_ours && !(leaf.not_after_s - now_s > RENEW_BEFORE_END_S && leaf.names_all(hosts)) {
+    let was_made_ahead = is_ours && made_ahead(&leaf, &certified.cert, now_s);
+    if was_made_ahead {
+        tracing::warn!(
+            file = %files.certificate.display(),
+            "a clock that was ahead had made the certificate, which is not valid yet: it is made anew"
+        );
+    }
+    let is_near_end = leaf.not_after_s - now_s <= RENEW_BEFORE_END_S;
+    if is_ours && (is_near_end || was_made_ahead || !leaf.names_all(hosts)) {
         issue::renew(&files, hosts, now_s)?;
         is_new = true;
         certified = load(&files, provider)?;
         leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    } else if !is_ours {
-        leaf.warn_of_dates(&files.certificate, now_s);
     }
+    leaf.warn_of_dates(&files.certificate, now_s);
     let near_end_s = leaf.not_after_s.saturating_sub(RENEW_BEFORE_END_S);
     let look_at_s = near_end_s.max(now_s.saturating_add(DAY_S));
     Ok(Usable {
@@ -162,16 +169,36 @@ pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
     broken(file, "holds a certificate that cannot be read")
 }
 
-/// Whether the certificate was made by the CA beside it, whose key is there to make the next.
+/// Whether the certificate was made by the CA beside it, whose key is there to make the next. That CA may have been
+/// made anew since.
 pub(super) fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
     match (
         pem::certificates(&files.ca),
         files.ca_key.try_exists(),
         chain,
     ) {
-        (Ok(ca), Ok(true), [_, issuer]) => ca.first() == Some(issuer),
+        (Ok(ca), Ok(true), [_, issuer]) => ca.first().is_some_and(|ca| is_same_ca(ca, issuer)),
         _ => false,
     }
+}
+
+/// Whether two certificates are of one name and key.
+fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
+    let parsed = [one, other].map(|der| X509Certificate::from_der(der));
+    match parsed {
+        [Ok((_, one)), Ok((_, other))] => {
+            one.subject().as_raw() == other.subject().as_raw()
+                && one.public_key().raw == other.public_key().raw
+        }
+        _ => false,
+    }
+}
+
+/// Whether a certificate made here, or its CA, was made by a clock that was ahead. A clock that cannot be right says
+/// nothing of that: who starts without one has it set later.
+fn made_ahead(leaf: &Leaf, chain: &[CertificateDer<'static>], now_s: i64) -> bool {
+    let leaf_is = now_s >= issue::EARLIEST_S && leaf.not_before_s > now_s;
+    leaf_is || chain.iter().skip(1).any(|ca| issue::made_ahead(ca, now_s))
 }
 
 /// What decides whether a certificate still serves.

@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use aws_lc_rs::rand;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
 };
+use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate_error::{CertificateError, broken};
 use super::certificates::{Files, Leaf, pair_exists, unusable_key};
@@ -20,14 +23,21 @@ use super::pem;
 
 const DAY_S: i64 = 24 * 3600;
 
+/// 2025-01-01, in seconds since the Unix epoch: no clock that is right shows less. A CA made here is good from then
+/// on, so that none begins in the future, however far ahead the clock was.
+pub(super) const EARLIEST_S: i64 = 1_735_689_600;
+
 /// Ten years: who trusts the CA does so once.
 const CA_DAYS: i64 = 3650;
 
 /// A CA with less than this left signs nothing more.
 const CA_DAYS_LEFT_MIN: i64 = 31;
 
-/// With the day before its making, less than the 398 days beyond which clients refuse a certificate.
-const LEAF_DAYS: i64 = 395;
+/// It is good from so long before its making: for clients whose clock is behind, and should this one be ahead.
+const LEAF_DAYS_BEFORE: i64 = 30;
+
+/// With the days before its making, less than the 398 days beyond which clients refuse a certificate.
+const LEAF_DAYS: i64 = 365;
 
 /// Names that every certificate made here has.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -89,7 +99,9 @@ fn leaf_params(hosts: &[String], now_s: i64) -> Result<CertificateParams, Certif
             .distinguished_name
             .push(DnType::CommonName, common_name);
     }
-    (params.not_before, params.not_after) = validity(now_s, LEAF_DAYS)?;
+    params.serial_number = Some(new_serial_number()?);
+    params.not_before = timestamp(now_s - LEAF_DAYS_BEFORE * DAY_S)?;
+    params.not_after = timestamp(now_s + LEAF_DAYS * DAY_S)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -115,12 +127,29 @@ fn host_is_valid(host: &str) -> bool {
 /// A CA's certificate in PEM, what signs with it, and its end.
 type Authority = (String, Issuer<'static, KeyPair>, OffsetDateTime);
 
-/// The CA of the directory, made if there is none.
+/// The CA of the directory, made if there is none. One [that a clock made which was ahead](made_ahead) is made anew
+/// for the same key and name, so that what it has signed is believed as before.
 fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
     if !pair_exists(&files.ca, &files.ca_key)? {
-        return make_authority(files, now_s);
+        let made = make_authority(new_key()?, now_s)?;
+        let key = made.1.key().serialize_pem();
+        write_whole(&files.ca_key, key.as_bytes(), 0o600)?;
+        write_whole(&files.ca, made.0.as_bytes(), 0o644)?;
+        return Ok(made);
     }
     let chain = pem::certificates(&files.ca)?;
+    if let [ca] = chain.as_slice()
+        && made_ahead(ca, now_s)
+    {
+        let made = make_authority(read_key_pair(&files.ca_key)?, now_s)?;
+        write_whole(&files.ca, made.0.as_bytes(), 0o644)?;
+        tracing::warn!(
+            ca = %files.ca.display(),
+            "a clock that was ahead had made the CA, and it was made anew with the same key: clients that look at \
+             the dates of what they trust must trust it anew"
+        );
+        return Ok(made);
+    }
     let end_s = Leaf::parse(&files.ca, &chain[0])?.not_after_s;
     if end_s - now_s < CA_DAYS_LEFT_MIN * DAY_S {
         return Err(broken(
@@ -134,31 +163,40 @@ fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
     Ok((pem::text(&files.ca)?, issuer, timestamp(end_s)?))
 }
 
-fn make_authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
-    let key = new_key()?;
+/// Whether a CA was made here, by a clock that was ahead: by the present one it is not good yet. A clock that cannot
+/// be right says nothing of that.
+pub(super) fn made_ahead(ca: &CertificateDer<'_>, now_s: i64) -> bool {
+    let Ok((_, ca)) = X509Certificate::from_der(ca) else {
+        return false;
+    };
+    let name = authority_name(&ca.public_key().subject_public_key.data);
+    let mut names = ca.subject().iter_common_name();
+    names.any(|found| found.as_str().is_ok_and(|found| found == name))
+        && now_s >= EARLIEST_S
+        && ca.validity().not_before.timestamp() > now_s
+}
+
+/// Some clients mix up two CAs of the same name.
+fn authority_name(public_key: &[u8]) -> String {
+    let mark = public_key.iter().skip(1).take(4);
+    let mark: String = mark.map(|byte| format!("{byte:02x}")).collect();
+    format!("relaybox local CA {mark}")
+}
+
+fn make_authority(key: KeyPair, now_s: i64) -> Result<Authority, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    // Some clients mix up two CAs of the same name.
-    let mark: String = key.public_key_raw()[1..5]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     params
         .distinguished_name
-        .push(DnType::CommonName, format!("relaybox local CA {mark}"));
-    (params.not_before, params.not_after) = validity(now_s, CA_DAYS)?;
+        .push(DnType::CommonName, authority_name(key.public_key_raw()));
+    params.serial_number = Some(new_serial_number()?);
+    params.not_before = timestamp(EARLIEST_S)?;
+    params.not_after = timestamp(now_s.max(EARLIEST_S) + CA_DAYS * DAY_S)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pem = params.self_signed(&key).map_err(unsigned)?.pem();
-    write_whole(&files.ca_key, key.serialize_pem().as_bytes(), 0o600)?;
-    write_whole(&files.ca, pem.as_bytes(), 0o644)?;
     let end = params.not_after;
     Ok((pem, Issuer::new(params, key), end))
-}
-
-/// From a day ago, for clients whose clock is behind.
-fn validity(now_s: i64, days: i64) -> Result<(OffsetDateTime, OffsetDateTime), CertificateError> {
-    Ok((timestamp(now_s - DAY_S)?, timestamp(now_s + days * DAY_S)?))
 }
 
 fn timestamp(seconds: i64) -> Result<OffsetDateTime, CertificateError> {
@@ -168,6 +206,13 @@ fn timestamp(seconds: i64) -> Result<OffsetDateTime, CertificateError> {
 
 fn new_key() -> Result<KeyPair, CertificateError> {
     KeyPair::generate().map_err(|_| CertificateError::Issue("no key can be generated"))
+}
+
+/// Never twice the same of one CA (RFC 5280, 4.1.2.2): Firefox refuses a certificate made anew that has the old one's.
+fn new_serial_number() -> Result<SerialNumber, CertificateError> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| CertificateError::Issue("there are no random numbers"))?;
+    Ok(SerialNumber::from(bytes.to_vec()))
 }
 
 fn unsigned(_: rcgen::Error) -> CertificateError {

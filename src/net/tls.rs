@@ -83,7 +83,8 @@ impl Tls {
     ) -> Result<Self, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let seen = Fingerprint::of(dir);
-        let usable = certificates::ensure(dir, hosts, &provider, seconds(clock.as_ref()))?;
+        let now_s = seconds(clock.as_ref());
+        let usable = certificates::ensure(dir, hosts, &provider, now_s)?;
         // What was made is not taken for a change; what somebody else changed meanwhile is.
         let seen = match usable.is_new {
             true => Fingerprint::of(dir),
@@ -99,7 +100,7 @@ impl Tls {
                 provider,
                 clock,
                 current,
-                looks: Mutex::new(Looks::new(seen, usable.look_at_s)),
+                looks: Mutex::new(Looks::new(seen, usable.look_at_s, now_s)),
                 exchanged: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
                 asked: Notify::new(),
@@ -128,7 +129,8 @@ impl Tls {
     }
 
     /// Looks at the files once. Those that have changed, and were the same at the look before, are read; so is a
-    /// certificate near its end, which is made anew where relaybox has made it. Blocks on files.
+    /// certificate near its end, or once the clock was set back: it is made anew where relaybox has made it and its
+    /// dates are not right. Blocks on files.
     ///
     /// # Errors
     /// A sentence that names the file; the certificate in use stays, and the same files are not tried again.
@@ -190,7 +192,7 @@ impl Tls {
             true => Fingerprint::of(&shared.dir),
             false => seen,
         };
-        looks.taken(seen, usable.look_at_s);
+        looks.taken(seen, usable.look_at_s, now_s);
         let mut current = shared
             .current
             .0

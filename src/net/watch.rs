@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Before a certificate that could not be made anew is tried again.
 const RETRY_S: i64 = 3600;
 
+/// A clock that shows so much less than at the last reading was set back: what was planned by it is not waited for.
+const SET_BACK_S: i64 = 3600;
+
 /// Has the certificate exchanged whenever its files have changed or it is [asked to](Tls::ask_reload), and made anew
 /// before its end, until `stop`. One look at a time: for files that do not answer, one thread waits.
 pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
@@ -83,15 +86,18 @@ pub(super) struct Looks {
     changed: Option<Fingerprint>,
     /// When the certificate has to be read all the same. Seconds since the Unix epoch.
     look_at_s: i64,
+    /// When it was read last, by the clock of that moment. Seconds since the Unix epoch.
+    read_at_s: i64,
 }
 
 impl Looks {
-    /// From a certificate on that is in use.
-    pub(super) fn new(seen: Fingerprint, look_at_s: i64) -> Self {
+    /// From a certificate on that is in use, and was read now.
+    pub(super) fn new(seen: Fingerprint, look_at_s: i64, now_s: i64) -> Self {
         Self {
             tried: seen,
             changed: None,
             look_at_s,
+            read_at_s: now_s,
         }
     }
 
@@ -108,19 +114,23 @@ impl Looks {
 
     /// Whether the certificate has to be read though its files are the same.
     pub(super) fn is_due(&self, now_s: i64) -> bool {
-        now_s >= self.look_at_s && self.changed.is_none()
+        let was_set_back = now_s < self.read_at_s.saturating_sub(SET_BACK_S);
+        (now_s >= self.look_at_s || was_set_back) && self.changed.is_none()
     }
 
     /// What was seen is in use.
-    pub(super) fn taken(&mut self, seen: Fingerprint, look_at_s: i64) {
-        *self = Self::new(seen, look_at_s);
+    pub(super) fn taken(&mut self, seen: Fingerprint, look_at_s: i64, now_s: i64) {
+        *self = Self::new(seen, look_at_s, now_s);
     }
 
     /// What was seen cannot be used.
     pub(super) fn refused(&mut self, seen: Fingerprint, now_s: i64) {
         self.tried = seen;
         self.changed = None;
-        self.look_at_s = self.look_at_s.max(now_s.saturating_add(RETRY_S));
+        if self.is_due(now_s) {
+            self.look_at_s = now_s.saturating_add(RETRY_S);
+        }
+        self.read_at_s = now_s;
     }
 }
 
@@ -163,14 +173,14 @@ mod tests {
 
     #[test]
     fn only_what_two_looks_have_seen_is_read_and_only_once() {
-        let mut looks = Looks::new(seen(1, 1), 1000);
+        let mut looks = Looks::new(seen(1, 1), 1000, 0);
         let mut sees = |certificate, key| looks.have_changed(&seen(certificate, key));
         assert!(!sees(1, 1));
         // Half exchanged, then wholly.
         assert!(!sees(2, 1));
         assert!(!sees(2, 2));
         assert!(sees(2, 2));
-        looks.taken(seen(2, 2), 2000);
+        looks.taken(seen(2, 2), 2000, 0);
         assert!(!looks.have_changed(&seen(2, 2)));
         // There for a moment only.
         assert!(!looks.have_changed(&seen(3, 2)));
@@ -187,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_certificate_near_its_end_is_read_again_but_not_at_every_look() {
-        let mut looks = Looks::new(seen(1, 1), 1000);
+        let mut looks = Looks::new(seen(1, 1), 1000, 0);
         assert!(!looks.is_due(999));
         assert!(looks.is_due(1000));
         looks.refused(seen(1, 1), 1000);
@@ -196,7 +206,22 @@ mod tests {
         // Not while its files are being exchanged.
         assert!(!looks.have_changed(&seen(2, 1)));
         assert!(!looks.is_due(1000 + RETRY_S));
-        looks.taken(seen(2, 2), 9000);
+        looks.taken(seen(2, 2), 9000, 1000);
         assert!(!looks.is_due(8999));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_has_the_certificate_read_again() {
+        let ahead = 1_000_000;
+        let mut looks = Looks::new(seen(1, 1), 2 * ahead, ahead);
+        assert!(!looks.is_due(ahead - SET_BACK_S));
+        let now = ahead - SET_BACK_S - 1;
+        assert!(looks.is_due(now));
+        // What could not be used then is tried again as any other.
+        looks.refused(seen(1, 1), now);
+        assert!(!looks.is_due(now + RETRY_S - 1));
+        assert!(looks.is_due(now + RETRY_S));
+        looks.taken(seen(1, 1), 2 * ahead, now);
+        assert!(!looks.is_due(now));
     }
 }

@@ -1,11 +1,16 @@
 //! The certificate directory: what is made, what is renewed, what is left alone, what is refused and how.
 
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
 
-use rcgen::{CertificateParams, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use relaybox::clock::{Clock as _, ManualClock, SystemClock};
 use rustls::version::TLS13;
 use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 use super::*;
 
@@ -27,10 +32,11 @@ fn days_from_now(days: i64) -> OffsetDateTime {
 }
 
 /// A certificate of somebody else's making.
-fn write_own(dir: &Path, days: i64) {
+fn write_own(dir: &Path, begin_days: i64, end_days: i64) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.not_after = days_from_now(days);
+    params.not_before = days_from_now(begin_days);
+    params.not_after = days_from_now(end_days);
     let certificate = params.self_signed(&key).unwrap();
     fs::write(dir.join("cert.pem"), certificate.pem()).unwrap();
     fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
@@ -94,11 +100,121 @@ fn a_made_certificate_near_its_end_is_made_anew() {
     }
 }
 
+/// The certificates of a file.
+fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+    let found = CertificateDer::pem_file_iter(file).unwrap();
+    found.map(Result::unwrap).collect()
+}
+
+/// From how many seconds on, seen from now, a certificate is good; and its serial number.
+fn begin_and_serial(certificate: &CertificateDer<'_>) -> (i64, Vec<u8>) {
+    let (_, certificate) = X509Certificate::from_der(certificate).unwrap();
+    let begin = certificate.validity().not_before.timestamp();
+    let begin = begin - days_from_now(0).unix_timestamp();
+    (begin, certificate.raw_serial().to_vec())
+}
+
+/// As [`open_tls`], with what is logged meanwhile.
+fn open_logged(dir: &Path) -> (Tls, String) {
+    let mut log = tempfile::tempfile().unwrap();
+    let writer = Mutex::new(log.try_clone().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    let tls = tracing::subscriber::with_default(subscriber, || open_tls(dir));
+    let mut text = String::new();
+    log.rewind().unwrap();
+    log.read_to_string(&mut text).unwrap();
+    (tls, text)
+}
+
+/// A CA of this name, and a certificate that it signed, for these keys: as a clock makes them that is ahead.
+fn write_ahead(dir: &Path, name: &str, ca_key: &KeyPair, key: &KeyPair) {
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name.push(DnType::CommonName, name);
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    for params in [&mut ca, &mut leaf] {
+        params.not_before = days_from_now(399);
+        params.not_after = days_from_now(790);
+    }
+    let ca_pem = ca.self_signed(ca_key).unwrap().pem();
+    let issuer = Issuer::from_params(&ca, ca_key);
+    let leaf = leaf.signed_by(key, &issuer).unwrap().pem();
+    fs::write(dir.join("ca.pem"), &ca_pem).unwrap();
+    fs::write(dir.join("ca-key.pem"), ca_key.serialize_pem()).unwrap();
+    fs::write(dir.join("cert.pem"), leaf + &ca_pem).unwrap();
+    fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_start_with_a_clock_ahead_has_made_is_mended_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let ahead_us = SystemClock.now_us() + 400 * 24 * 3600 * 1_000_000;
+    Tls::open_by(dir.path(), &[], Arc::new(ManualClock::new(ahead_us))).unwrap();
+    let before = contents(dir.path());
+    let old = certificates(&dir.path().join("cert.pem"));
+    // A clock that cannot be right, as on machines that have none of their own, changes nothing.
+    Tls::open_by(dir.path(), &[], Arc::new(ManualClock::new(0))).unwrap();
+    assert_eq!(contents(dir.path()), before);
+
+    let server = Server::start(Some(open_tls(dir.path())), options()).await;
+    let after = contents(dir.path());
+    assert_eq!((&before[..2], &before[3]), (&after[..2], &after[3]));
+    let config = client(dir.path(), &[&TLS13]);
+    connect_tls(&server, config, "localhost").await.unwrap();
+    let new = certificates(&dir.path().join("cert.pem"));
+    assert_ne!(begin_and_serial(&old[0]).1, begin_and_serial(&new[0]).1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_made_ca_from_the_future_is_made_anew_with_its_key_and_one_of_other_origin_is_not() {
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mark = &ca_key.public_key_raw()[1..5];
+    let mark: String = mark.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("relaybox local CA {mark}");
+    let (old, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_ahead(dir.path(), &name, &ca_key, &key);
+    let before = contents(dir.path());
+    fs::write(old.path().join("ca.pem"), &before[0]).unwrap();
+    let (tls, log) = open_logged(dir.path());
+    let told = log.lines().any(|line| {
+        line.contains("WARN") && line.contains("ca.pem") && line.contains("must trust it anew")
+    });
+    assert!(told, "{log}");
+    let server = Server::start(Some(tls), options()).await;
+    let after = contents(dir.path());
+    assert_eq!((&before[1], &before[3]), (&after[1], &after[3]));
+    assert!(after[2].ends_with(&after[0]), "the old CA is shown");
+    let [was, is] = [old.path(), dir.path()].map(|dir| certificates(&dir.join("ca.pem")));
+    let (was, is) = (begin_and_serial(&was[0]), begin_and_serial(&is[0]));
+    assert!(is.0 < 0, "good in {} s", is.0);
+    assert_ne!(was.1, is.1);
+    // Also whoever trusts the old one, and does not look at its dates, lets the server in.
+    for trusted in [old.path(), dir.path()] {
+        let config = client(trusted, &[&TLS13]);
+        connect_tls(&server, config, "localhost").await.unwrap();
+    }
+    server.stop().await;
+
+    // As if the start had ended between the two files.
+    fs::write(dir.path().join("cert.pem"), &before[2]).unwrap();
+    open_tls(dir.path());
+    let again = contents(dir.path());
+    assert!(again[0] == after[0], "the CA is made once");
+    assert!(again[2] != before[2] && again[2].ends_with(&after[0]));
+
+    write_ahead(dir.path(), "Our own CA", &ca_key, &key);
+    let before = contents(dir.path());
+    open_tls(dir.path());
+    let after = contents(dir.path());
+    assert_eq!((&before[..2], &before[3]), (&after[..2], &after[3]));
+}
+
 #[test]
 fn own_files_are_never_touched_even_if_expired_or_of_other_names() {
     let dir = tempfile::tempdir().unwrap();
-    for days in [-1, 10, 1000] {
-        write_own(dir.path(), days);
+    for (begin, end) in [(-100, -1), (-100, 10), (-100, 1000), (10, 100)] {
+        write_own(dir.path(), begin, end);
         let before = contents(dir.path());
         Tls::open(dir.path(), &["chat.example".to_owned()]).unwrap();
         assert_eq!(contents(dir.path()), before);
@@ -169,7 +285,7 @@ fn every_flaw_is_a_sentence_that_names_the_file() {
     ];
     for (expected, spoil) in cases {
         let dir = tempfile::tempdir().unwrap();
-        write_own(dir.path(), 100);
+        write_own(dir.path(), -1, 100);
         spoil(dir.path());
         let error = error(dir.path(), &[]);
         let expected = format!("{}/{expected}", dir.path().display());

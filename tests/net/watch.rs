@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use relaybox::clock::{Clock as _, ManualClock, SystemClock};
-use relaybox::net::tls::Exchanges;
+use relaybox::net::tls::{Exchanges, Look};
 use relaybox::net::watch;
 use rustls::version::TLS13;
 
@@ -140,8 +140,8 @@ async fn a_made_certificate_is_made_anew_before_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let now_us = SystemClock.now_us();
     let day_us = 24 * 3600 * 1_000_000;
-    // So it ends in 29 days, which by its own clock is in 395.
-    let clock = Arc::new(ManualClock::new(now_us - 366 * day_us));
+    // So it ends in 29 days, which by its own clock is in 365.
+    let clock = Arc::new(ManualClock::new(now_us - 336 * day_us));
     let tls = Tls::open_by(dir.path(), &[], clock.clone()).unwrap();
     let read = || fs::read(dir.path().join("cert.pem")).unwrap();
     let before = read();
@@ -164,5 +164,28 @@ async fn a_made_certificate_is_made_anew_before_its_end() {
         refused: 0,
     };
     assert_eq!(tls.exchanges(), expected);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_look_leaves_no_certificate_from_the_future() {
+    let dir = tempfile::tempdir().unwrap();
+    let now_us = SystemClock.now_us();
+    let clock = Arc::new(ManualClock::new(now_us));
+    let tls = Tls::open_by(dir.path(), &[], clock.clone()).unwrap();
+    let ca = fs::read(dir.path().join("ca.pem")).unwrap();
+    let server = Server::start(Some(tls.clone()), options()).await;
+    let is_trusted = async || {
+        let config = client(dir.path(), &[&TLS13]);
+        connect_tls(&server, config, "localhost").await.is_ok()
+    };
+    clock.set_us(now_us + 400 * 24 * 3600 * 1_000_000);
+    assert!(matches!(tls.look(), Ok(Look::Taken)));
+    assert!(!is_trusted().await, "the clock was not ahead");
+    clock.set_us(now_us);
+    assert!(matches!(tls.look(), Ok(Look::Taken)));
+    assert!(is_trusted().await);
+    assert!(matches!(tls.look(), Ok(Look::Unchanged)));
+    assert!(fs::read(dir.path().join("ca.pem")).unwrap() == ca);
     server.stop().await;
 }

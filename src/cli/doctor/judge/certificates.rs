@@ -198,13 +198,22 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
     let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
     if leaf.not_before_s > now_s {
         let begin = date(leaf.not_before_s);
-        out.problem(
-            check,
-            format!(
-                "the certificate is good from {begin} on only, and clients refuse it until then: \
-                 is this machine's clock right?"
-            ),
-        );
+        let says = format!("the certificate is good from {begin} on only");
+        if is_made_here && !runs(facts) {
+            renewal(check, &says, facts, out);
+        } else {
+            let advice = match is_made_here {
+                true => ", and why could the running server not make it anew (its log says)",
+                false => "",
+            };
+            out.problem(
+                check,
+                format!(
+                    "{says}, and clients refuse it until then: is this machine's clock right\
+                     {advice}?"
+                ),
+            );
+        }
     } else if is_made_here && !runs(facts) && left_days < LEFT_DAYS_MIN_MADE {
         renewal(check, &format!("the certificate ends on {end}"), facts, out);
     } else if leaf.not_after_s <= now_s {
@@ -235,8 +244,18 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
         );
     }
     for issuer in facts.certificates.chain.iter().skip(1) {
-        if issuer.not_after_s <= now_s {
-            let (subject, end) = (&issuer.subject, date(issuer.not_after_s));
+        let subject = &issuer.subject;
+        if issuer.not_before_s > now_s && !is_made_here {
+            let begin = date(issuer.not_before_s);
+            out.problem(
+                check,
+                format!(
+                    "the certificate of its issuer ({subject}) is good from {begin} on only, and \
+                     clients refuse both until then: is this machine's clock right?"
+                ),
+            );
+        } else if issuer.not_after_s <= now_s {
+            let end = date(issuer.not_after_s);
             out.problem(
                 check,
                 format!(

@@ -196,6 +196,17 @@ fn authority(facts: &Facts, out: &mut Findings) {
     let check = Check::CertificateAuthority;
     let left_days = ca.not_after_s.saturating_sub(now_s(facts)) / DAY_S;
     let (file, end) = (found.ca.display(), date(ca.not_after_s));
+    if ca.not_before_s > now_s(facts) {
+        let begin = date(ca.not_before_s);
+        return out.problem(
+            check,
+            format!(
+                "{file} is good from {begin} on only, and clients that look at that refuse what it \
+                 has signed: where this machine's clock is right, start the server again, which \
+                 makes its own CA anew with the same key, and have those clients trust it anew"
+            ),
+        );
+    }
     let advice = "remove it, ca-key.pem, cert.pem and key.pem, start the server again, and have \
                   clients trust the new one";
     if left_days < AUTHORITY_LEFT_DAYS_MIN {

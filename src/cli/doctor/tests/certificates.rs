@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::*;
 use crate::net::CertificateError;
 
-fn leaf(facts: &mut Facts) -> &mut Certificate {
+pub(super) fn leaf(facts: &mut Facts) -> &mut Certificate {
     &mut facts.certificates.chain[0]
 }
 
 /// The server is down, and its certificate of relaybox's own making.
-fn made_here(facts: &mut Facts) {
+pub(super) fn made_here(facts: &mut Facts) {
     facts.server = Server::None;
     facts.listen = Port::Free;
     let ca = Certificate {
@@ -192,6 +192,31 @@ fn dates_are_judged() {
         ),
         (
             "",
+            |f| {
+                made_here(f);
+                leaf(f).not_before_s = NOW_S + DAY_S;
+            },
+            (CertificateDates, Ok, "made anew at the next start"),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                leaf(f).not_before_s = NOW_S + DAY_S;
+            },
+            (CertificateDates, Problem, "not make it anew (its log says)"),
+        ),
+        (
+            "",
+            |f| f.certificates.chain[1].not_before_s = NOW_S + DAY_S,
+            (
+                CertificateDates,
+                Problem,
+                "its issuer (CN=Intermediate) is good from 2025-11-25 on only",
+            ),
+        ),
+        (
+            "",
             |f| f.certificates.chain[1].not_after_s = NOW_S,
             (
                 CertificateDates,
@@ -232,6 +257,18 @@ fn dates_are_judged() {
             "",
             made_here,
             (CertificateAuthority, Ok, "good until 2034-02-10"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates.authority.as_mut().unwrap().not_before_s = NOW_S + DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Problem,
+                "good from 2025-11-25 on only",
+            ),
         ),
         (
             "",
@@ -286,103 +323,4 @@ fn a_made_certificate_that_cannot_be_made_anew_is_a_problem() {
         text.contains("cannot be made anew: let the server write there"),
         "{text}"
     );
-}
-
-#[test]
-fn trust_and_use_are_judged() {
-    use Check::{CertificateChain, CertificateUse};
-    use State::{Ok, Problem, Warning};
-    hold(&[
-        (
-            "",
-            |_| {},
-            (CertificateChain, Ok, "2 certificates lead to CN=Root"),
-        ),
-        (
-            "",
-            made_here,
-            (CertificateChain, Ok, "clients must trust certs/ca.pem"),
-        ),
-        (
-            "",
-            |f| leaf(f).is_self_signed = true,
-            (CertificateChain, Warning, "self-signed"),
-        ),
-        (
-            "",
-            |f| {
-                leaf(f).is_signed_by_next = None;
-                f.certificates.chain.truncate(1);
-            },
-            (CertificateChain, Warning, "do not know CN=Intermediate"),
-        ),
-        (
-            "",
-            |f| leaf(f).is_signed_by_next = Some(false),
-            (
-                CertificateChain,
-                Problem,
-                "certificate 1 in certs/cert.pem is not signed by",
-            ),
-        ),
-        (
-            "",
-            |f| leaf(f).refused_signature = Some("sha1WithRSAEncryption".to_owned()),
-            (
-                CertificateUse,
-                Problem,
-                "CN=chat.example is signed by sha1WithRSAEncryption",
-            ),
-        ),
-        (
-            "",
-            |f| {
-                f.certificates.chain[1].is_self_signed = true;
-                f.certificates.chain[1].refused_signature = Some("sha1".to_owned());
-            },
-            (CertificateUse, Ok, "ECDSA"),
-        ),
-        (
-            "",
-            |f| leaf(f).key = Key::Rsa(2048),
-            (CertificateUse, Ok, "RSA of 2048 bits"),
-        ),
-        (
-            "",
-            |f| f.certificates.chain[1].key = Key::Rsa(1024),
-            (CertificateUse, Problem, "CN=Intermediate has 1024 bits"),
-        ),
-        (
-            "",
-            |f| {
-                leaf(f).subject.clear();
-                leaf(f).key = Key::Other;
-            },
-            (
-                CertificateUse,
-                Problem,
-                "the key of chat.example is of a kind",
-            ),
-        ),
-        (
-            "",
-            |f| leaf(f).key = Key::Ed25519,
-            (CertificateUse, Warning, "Ed25519, which browsers"),
-        ),
-        (
-            "",
-            |f| leaf(f).key = Key::EcdsaP521,
-            (CertificateUse, Warning, "P-521"),
-        ),
-        (
-            "",
-            |f| leaf(f).is_for_servers = false,
-            (CertificateUse, Problem, "not for servers"),
-        ),
-        (
-            "",
-            |f| leaf(f).is_authority = true,
-            (CertificateUse, Warning, "that of a CA"),
-        ),
-    ]);
 }

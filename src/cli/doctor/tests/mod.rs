@@ -5,6 +5,7 @@
 mod certificates;
 mod data;
 mod surroundings;
+mod trust;
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
