@@ -478,3 +478,24 @@ fn no_command_is_killed_by_a_limit_of_a_file_s_size() {
     let list = fs::read_to_string(&told).unwrap();
     assert!(list.contains("shop"), "{list}");
 }
+
+/// The index is looked at as a copy, which is opened and written to.
+#[tokio::test]
+async fn a_check_without_room_for_that_copy_takes_the_index_for_no_damage() {
+    let mut server = Server::start().await;
+    server.stop().await;
+    let home = server.home.clone();
+    let place = home.path("temporary");
+    let Some(_disk) = SmallDisk::mount(&place, 1) else {
+        return;
+    };
+    // There is room for what is copied, and none for what opening it adds.
+    std::fs::write(place.join("filler"), vec![0x5a; 896 << 10]).unwrap();
+    let mut command = home.bare_command(["check", "--data"]);
+    let command = command.arg(home.data()).env("TMPDIR", &place);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(told.contains("the index was not looked at"), "{told}");
+    assert!(told.contains("No space left"), "{told}");
+}

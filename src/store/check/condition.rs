@@ -2,7 +2,6 @@
 //!
 //! Writes nothing in the directory: the index is opened as a copy.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,20 +41,24 @@ pub(super) fn check_index(
         }
         Ok(_) => IndexCondition::Fit,
         Err(Unverified::Unfit(error)) => unfit(error.to_string()),
-        Err(Unverified::NoCopy(error)) => IndexCondition::Unseen(error.to_string()),
+        Err(Unverified::NoCopy(why)) => IndexCondition::Unseen(why),
     };
     Ok(())
 }
 
 /// Why nothing is known of it, or nothing good.
 enum Unverified {
-    NoCopy(io::Error),
+    NoCopy(String),
     Unfit(IndexError),
 }
 
 impl From<IndexError> for Unverified {
     fn from(error: IndexError) -> Self {
-        Self::Unfit(error)
+        match error {
+            // Only the copy is ever written to.
+            IndexError::OutOfSpace(error) => Self::NoCopy(error.to_string()),
+            error => Self::Unfit(error),
+        }
     }
 }
 
@@ -70,7 +73,8 @@ fn verify(
     if !path.is_dir() {
         return Err(IndexError::Damaged("it is missing".to_owned()).into());
     }
-    let copy = Scratch::of(&path, scratches).map_err(Unverified::NoCopy)?;
+    let copy =
+        Scratch::of(&path, scratches).map_err(|error| Unverified::NoCopy(error.to_string()))?;
     let index = copy.open(cache_bytes)?;
     let verified = index.verify(&mut state.clone(), &Opening::default());
     retire(Arc::new(index))?;
