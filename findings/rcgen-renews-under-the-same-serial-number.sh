@@ -40,8 +40,7 @@ fn main() {
     }
 }
 RS
-cargo build --quiet 2>cargo.log || { cat cargo.log; exit 1; }
-./target/debug/seen
+cargo run --quiet 2>cargo.log || { cat cargo.log; exit 1; }
 for file in first.pem renewed.pem; do
   openssl x509 -in "$file" -noout -serial -startdate | tr '\n' ' '
   echo

@@ -5,12 +5,28 @@ use std::sync::atomic::Ordering;
 
 use super::super::builder::{Builder, Site};
 use super::super::index::IndexState;
-use super::super::shared::Successor;
+use super::super::shared::{Shared, Successor};
 use super::simulated::{Fault, Lack, SimulatedFileSystem};
 use super::*;
 
 fn swept(dir: &Path) -> bool {
     !dir.join("sweep.due").exists()
+}
+
+/// An index that was made beside the one that counts, up to where the journal is.
+fn beside(shared: &Shared) -> Builder {
+    let site = Site {
+        files: shared.files.clone(),
+        dir: shared.options.dir.clone(),
+        cache_bytes: 4 << 20,
+        checkpoint_bytes: 4 << 20,
+        tail_bytes_max: 8 << 20,
+        counts: false,
+    };
+    let mut builder = Builder::beside(site).unwrap();
+    builder.replay(None, &|_| false).unwrap();
+    builder.flush().unwrap();
+    builder
 }
 
 #[test]
@@ -23,18 +39,8 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         }
         store.checkpoint();
         let shared = store.shared();
-        let site = Site {
-            files: shared.files.clone(),
-            dir: dir.path().to_owned(),
-            cache_bytes: 4 << 20,
-            checkpoint_bytes: 4 << 20,
-            tail_bytes_max: 8 << 20,
-            counts: false,
-        };
         let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
-        let mut builder = Builder::beside(site).unwrap();
-        builder.replay(None, &|_| false).unwrap();
-        builder.flush().unwrap();
+        let builder = beside(shared);
         shared.index().unwrap().spoil("messages");
         send_one(&store, "a", "u", "one more");
         store.checkpoint();
@@ -76,18 +82,8 @@ fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
     }
     store.checkpoint();
     let shared = store.shared();
-    let site = Site {
-        files: shared.files.clone(),
-        dir: dir.path().to_owned(),
-        cache_bytes: 4 << 20,
-        checkpoint_bytes: 4 << 20,
-        tail_bytes_max: 8 << 20,
-        counts: false,
-    };
     let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
-    let mut builder = Builder::beside(site).unwrap();
-    builder.replay(None, &|_| false).unwrap();
-    builder.flush().unwrap();
+    let builder = beside(shared);
     let builder = Box::new(builder.reopened(4 << 20).unwrap());
     send_one(&store, "a", "u", "one more");
     files.fill(Lack::Space(io::ErrorKind::StorageFull), 0);
