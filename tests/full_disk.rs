@@ -1,7 +1,5 @@
 //! A disk without room, whatever it is that is full: the server starts, serves what there is,
 //! erases, sweeps and takes orders; and it takes sends again when there is room.
-//!
-//! A quota (EDQUOT) is tried in the store's model (`src/store/tests/model/full.rs`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,8 +19,8 @@ use common::random::Random;
 use common::small_disk::SmallDisk;
 use common::{Home, Login, Options, Outcome, PROJECT_TOKEN, Server, soon, until, until_within};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr};
 
 /// A sweep works in small pieces, and tries again now and then.
 const SWEPT_WITHIN: Duration = Duration::from_secs(120);
@@ -32,6 +30,8 @@ const SWEPT_WITHIN: Duration = Duration::from_secs(120);
 enum Full {
     Space,
     Files,
+    /// Of a quota that statvfs(2) does not show: EDQUOT.
+    Quota,
     /// For all processes alike (RLIMIT_FSIZE): EFBIG.
     FileSize(u64),
 }
@@ -53,6 +53,10 @@ impl World {
         let home = Arc::new(Home::new());
         let disk = match full {
             Full::FileSize(_) => None,
+            Full::Quota => {
+                let image = home.path("disk");
+                Some(SmallDisk::with_quota(&image, &home.data(), megabytes)?)
+            }
             _ => Some(SmallDisk::with_files(&home.data(), megabytes, 200)?),
         };
         let options = Options::new().args(args);
@@ -70,7 +74,7 @@ impl World {
 
     fn fill(&self) {
         match (&self.disk, self.full) {
-            (Some(disk), Full::Space) => disk.fill(),
+            (Some(disk), Full::Space | Full::Quota) => disk.fill(),
             (Some(disk), Full::Files) => disk.fill_files(),
             _ => {}
         }
@@ -78,7 +82,7 @@ impl World {
 
     fn free(&self) {
         match (&self.disk, self.full) {
-            (Some(disk), Full::Space) => disk.free(),
+            (Some(disk), Full::Space | Full::Quota) => disk.free(),
             (Some(disk), Full::Files) => disk.free_files(),
             _ => {}
         }
@@ -231,11 +235,15 @@ impl World {
             home.run(self.limited(command))
         };
         restore(&back).await.success();
-        if self.full == Full::Space {
+        let lack = match self.full {
+            Full::Space => Some("No space left on device"),
+            Full::Quota => Some("Disk quota exceeded"),
+            Full::Files | Full::FileSize(_) => None,
+        };
+        if let Some(lack) = lack {
             // There is no room for that; it can be done again.
             for _ in 0..2 {
-                let refused = restore(&there).await;
-                refused.failure(1, &["cannot write", "No space left on device"]);
+                restore(&there).await.failure(1, &["cannot write", lack]);
             }
             fs::remove_dir_all(&there).unwrap();
         }
@@ -243,8 +251,12 @@ impl World {
             fs::remove_dir_all(made).unwrap();
         }
         self.cli(&["check"]).await.success();
-        // It finds that it is full.
-        self.cli(&["doctor"]).await.failure(1, &[]);
+        // It finds that it is full; of a quota only the server knows.
+        let doctor = self.cli(&["doctor"]).await;
+        match self.full {
+            Full::Quota if name == "stopped" => drop(doctor.success()),
+            _ => doctor.failure(1, &[]),
+        }
     }
 
     /// What goes only with a server.
@@ -272,13 +284,18 @@ impl World {
         }
     }
 
-    /// A `listen` that is logged in.
-    async fn listening(&self) -> Child {
-        let mut command = tokio::process::Command::from(self.client(&["listen", "--id", "guest"]));
+    /// A `listen`, and what it says.
+    fn listen(&self, id: &str) -> (Child, Lines<BufReader<ChildStderr>>) {
+        let mut command = tokio::process::Command::from(self.client(&["listen", "--id", id]));
         let mut child = command.kill_on_drop(true).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = soon("a login", lines.next_line()).await.unwrap();
-        assert!(line.unwrap().contains("listening as"));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        (child, lines)
+    }
+
+    /// One that is logged in.
+    async fn listening(&self) -> Child {
+        let (child, mut lines) = self.listen("guest");
+        says(&mut lines, "listening as").await;
         // It may say more.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         child
@@ -289,6 +306,20 @@ impl World {
         let paths = segments(&self.server.home.data()).into_iter();
         paths.map(|p| (p.clone(), fs::read(p).unwrap())).collect()
     }
+}
+
+/// Waits for a line with these words.
+async fn says(lines: &mut Lines<BufReader<ChildStderr>>, words: &str) {
+    // The longer it is refused, the later it tries again.
+    let said = tokio::time::timeout(SWEPT_WITHIN, async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.contains(words) {
+                return true;
+            }
+        }
+        false
+    });
+    assert_eq!(said.await, Ok(true), "{words}");
 }
 
 /// So many messages there are before it is full.
@@ -328,11 +359,14 @@ async fn scenario(full: Full, args: &[&str], count: usize) {
     world.check().await;
 
     // What is erased makes room for what comes.
+    let (_late, mut told) = world.listen("late");
+    says(&mut told, "again in").await;
     world.erase("other").await;
     if full == Full::Files {
         world.free();
     }
     until("room", async || world.is_ready().await.then_some(())).await;
+    says(&mut told, "listening as").await;
     assert!(world.send("box").await);
     world.server.restart().await;
     world.check().await;
@@ -341,6 +375,11 @@ async fn scenario(full: Full, args: &[&str], count: usize) {
 #[tokio::test]
 async fn without_space() {
     scenario(Full::Space, &[], 300).await;
+}
+
+#[tokio::test]
+async fn without_quota() {
+    scenario(Full::Quota, &[], 300).await;
 }
 
 #[tokio::test]
@@ -403,7 +442,7 @@ async fn repaired(full: Full) {
     let sealed = sealed(&data);
     sealed.iter().for_each(|path| spoil(path));
     world.fill();
-    if full == Full::Space {
+    if full != Full::Files {
         let before = world.journal();
         let refused = world.cli(&["check", "--repair"]).await;
         refused.failure(1, &["there is no room to repair", "up to 12 MiB and"]);
@@ -427,13 +466,18 @@ async fn a_damaged_directory_is_repaired_without_space() {
 }
 
 #[tokio::test]
+async fn a_damaged_directory_is_repaired_without_quota() {
+    repaired(Full::Quota).await;
+}
+
+#[tokio::test]
 async fn a_damaged_directory_is_repaired_without_files() {
     repaired(Full::Files).await;
 }
 
 #[tokio::test]
 async fn what_expires_leaves_a_full_disk() {
-    for full in [Full::Space, Full::Files] {
+    for full in [Full::Space, Full::Quota, Full::Files] {
         let args = ["--segment-bytes", "1MiB", "--retention", "demo=2s"];
         let Some(mut world) = World::new(full, 64, &args).await else {
             return;
@@ -445,7 +489,10 @@ async fn what_expires_leaves_a_full_disk() {
         world.spawn().await;
         let bytes = || world.journal().iter().map(|(_, b)| b.len()).sum::<usize>();
         let is_gone = async || {
-            world.fill();
+            // There, trying takes so long that others would get all that is given up.
+            if full != Full::Quota {
+                world.fill();
+            }
             (world.mailbox("box").await.is_empty() && bytes() < 1 << 20).then_some(())
         };
         until_within(SWEPT_WITHIN, "the end of what has expired", is_gone).await;

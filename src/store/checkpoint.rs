@@ -39,6 +39,8 @@ pub(super) struct Checkpointer {
     state: IndexState,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
+    /// All that the tail may hold found no room when that was tried last.
+    is_short: bool,
 }
 
 impl Shared {
@@ -64,6 +66,7 @@ impl Checkpointer {
             shared,
             state,
             is_stuck: false,
+            is_short: false,
         }
     }
 
@@ -74,6 +77,7 @@ impl Checkpointer {
             tracing::debug!(%error, "checkpoints have the same priority as all else");
         }
         let mut retry_at: Option<Instant> = None;
+        self.try_space();
         loop {
             self.take_successor();
             self.look_for_space();
@@ -120,15 +124,22 @@ impl Checkpointer {
         self.state
     }
 
-    /// Finds out whether the disk still has room for all that the tail may hold.
+    /// Finds out whether the disk still has room for all that the tail may hold, as far as it says so.
     fn look_for_space(&self) {
         let shared = &self.shared;
-        let (files, options) = (shared.files.as_ref(), &shared.options);
+        let (files, options) = (shared.reserve.others().as_ref(), &shared.options);
         let bytes = options.tail_bytes_max;
-        let is_scarce = check_space(files, &options.dir, bytes)
-            .and_then(|()| check_file_size(&self.path(), bytes, false))
-            .is_err();
+        let found = check_space(files, &options.dir, bytes)
+            .and_then(|()| check_file_size(&self.path(), bytes, false));
+        let is_scarce = self.is_short || found.is_err();
         shared.is_scarce.store(is_scarce, Ordering::Relaxed);
+    }
+
+    /// Finds out the same by taking that room for a moment: too much for every look.
+    fn try_space(&mut self) {
+        let (files, options) = (self.shared.files.as_ref(), &self.shared.options);
+        self.is_short = check_space(files, &options.dir, options.tail_bytes_max).is_err();
+        self.look_for_space();
     }
 
     fn path(&self) -> PathBuf {
@@ -156,11 +167,10 @@ impl Checkpointer {
         let (dir, files) = (&shared.options.dir, shared.files.as_ref());
         let path = self.path();
         check_file_size(&path, frozen.bytes, is_needed)?;
+        self.try_space();
         let _lent = match is_needed {
-            true => {
-                let reserve = &shared.reserve;
-                indexing::room_for(files, reserve, dir, frozen.bytes, WRITE_FILES)?
-            }
+            _ if !self.is_short => None,
+            true => indexing::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,
             false => check_space(files, dir, frozen.bytes).map(|()| None)?,
         };
         indexing::expect_fewer_cursors(files, dir, &frozen, &self.state)?;

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use super::identity::FileIdentity;
 use super::locks::try_lock;
 
+/// What statfs(2) says of tmpfs.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
 /// Operations on names. Paths are absolute or relative to the process.
 pub(super) trait FileSystem: Debug + Send + Sync {
     /// Makes a directory with its parents; one that exists is fine.
@@ -42,6 +45,18 @@ pub(super) trait FileSystem: Debug + Send + Sync {
     /// Bytes that this user may still write to the file system of `dir`; none where so many files
     /// more cannot be made there.
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64>;
+    /// Refuses where that is less than so many bytes.
+    fn check_room(&self, dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
+        match self.free_bytes(dir, files)? < bytes {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+    /// Whether the file system of `dir` is in memory: it says truly what is free, and room that is
+    /// taken for a moment is taken from all programs.
+    fn is_in_memory(&self, _dir: &Path) -> bool {
+        false
+    }
     /// All bytes of the disk that a directory is on, free or not.
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
@@ -270,6 +285,11 @@ impl FileSystem for RealFileSystem {
             return Ok(0);
         }
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn is_in_memory(&self, dir: &Path) -> bool {
+        let found = rustix::fs::statfs(dir);
+        found.is_ok_and(|found| found.f_type as u64 & 0xffff_ffff == TMPFS_MAGIC)
     }
 
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {

@@ -117,6 +117,10 @@ impl FileSystem for HeldFileSystem {
         self.inner.free_bytes(dir, files)
     }
 
+    fn is_in_memory(&self, dir: &Path) -> bool {
+        self.inner.is_in_memory(dir)
+    }
+
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
         self.inner.disk_bytes(dir)
     }

@@ -98,25 +98,8 @@ pub(super) fn apply(
 /// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
 /// it, and leave the index broken.
 pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
-    check_free(
-        files,
-        dir,
-        FREE_BYTES_MARGIN + 2 * bytes as u64,
-        WRITE_FILES,
-    )
-}
-
-/// Refuses where less is free.
-pub(super) fn check_free(
-    files: &dyn FileSystem,
-    dir: &Path,
-    needed_bytes: u64,
-    needed_files: u64,
-) -> std::io::Result<()> {
-    if files.free_bytes(dir, needed_files)? < needed_bytes {
-        return Err(std::io::ErrorKind::StorageFull.into());
-    }
-    Ok(())
+    let bytes = FREE_BYTES_MARGIN + 2 * bytes as u64;
+    files.check_room(dir, bytes, WRITE_FILES)
 }
 
 /// The same where files may become only so large (RLIMIT_FSIZE), and the index at `path` has most
@@ -138,19 +121,18 @@ pub(super) fn check_file_size(path: &Path, bytes: usize, is_needed: bool) -> std
 /// Makes sure that what takes so many bytes in memory, and so many files, can be written, by the
 /// reserve where that is what it takes.
 pub(super) fn room_for(
-    files: &dyn FileSystem,
     reserve: &Arc<Reserve>,
-    dir: &Path,
     bytes: usize,
     needed_files: u64,
 ) -> std::io::Result<Option<Lent>> {
     let bytes = 2 * bytes as u64;
-    if check_free(files, dir, FREE_BYTES_MARGIN + bytes, needed_files).is_ok() {
+    let checked = reserve.check_room(FREE_BYTES_MARGIN + bytes, needed_files);
+    if checked.is_ok() {
         return Ok(None);
     }
     let needed_bytes = FREE_BYTES_MIN + bytes;
     let lent = reserve.lend(needed_bytes, needed_files);
-    check_free(files, dir, needed_bytes, needed_files)?;
+    reserve.check_room(needed_bytes, needed_files)?;
     Ok(Some(lent))
 }
 

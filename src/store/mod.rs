@@ -52,6 +52,7 @@ mod record;
 mod repair;
 mod replayed;
 mod reserve;
+mod reserving;
 mod room;
 mod shared;
 mod starting;

@@ -23,7 +23,8 @@ use super::journal::{
 };
 use super::layout::{self, io_error};
 use super::opening::{Opening, Work};
-use super::reserve::{self, INDEX_FILES, OPEN_BYTES, Reserve, ReservingFileSystem, WRITE_FILES};
+use super::reserve::{self, INDEX_FILES, OPEN_BYTES, Reserve, WRITE_FILES};
+use super::reserving::ReservingFileSystem;
 use super::room::checkpoint_bytes;
 use crate::model::MsgId;
 

@@ -8,17 +8,19 @@
 //! Its parts have no length: what they reserve lies behind their end. So a copy of them is empty.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::files::{Condition, FileSystem, JournalFile, OutOfSpace as _};
-use super::identity::FileIdentity;
+use super::files::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
 
 /// The directory of the parts.
 pub(super) const RESERVE: &str = "reserve";
+/// What the files beside them are called, followed by a number, that are made to see whether there
+/// is room.
+const TRIAL: &str = "room-";
 /// Each is a file (an inode) that may be needed for another,
 const PARTS: u32 = 32;
 /// and its part of the space: that of a segment, which is made anew beside the old one, and so
@@ -55,6 +57,8 @@ pub(super) struct Reserve {
     dir: PathBuf,
     part_bytes: u64,
     state: Mutex<State>,
+    /// Of who tries whether there is room: nobody takes what another one has just removed.
+    trial: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -113,6 +117,7 @@ impl Reserve {
                 borrowers: 0,
                 lack: None,
             }),
+            trial: Mutex::new(()),
         }
     }
 
@@ -138,15 +143,37 @@ impl Reserve {
         &self.files
     }
 
+    /// Refuses where so many bytes and files are not free beside it: by what the disk says, which does
+    /// not show a user's quota (ext4, xfs) nor that of a subvolume (btrfs), and by taking them for a moment.
+    pub(super) fn check_room(&self, needed_bytes: u64, needed_files: u64) -> io::Result<()> {
+        let dir = self.dir.parent().unwrap_or(&self.dir);
+        self.files.check_room(dir, needed_bytes, needed_files)?;
+        if needed_files == 0 || self.files.is_in_memory(dir) {
+            return Ok(());
+        }
+        let _alone = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
+        self.files.create_dir(&self.dir)?;
+        let mut made = Vec::new();
+        for number in 0..needed_files {
+            let path = self.dir.join(format!("{TRIAL}{number}"));
+            let place = Temporary::new(self.files.as_ref(), path);
+            let file = self.files.create(&place.path)?;
+            if number == 0 {
+                try_space(file.as_ref(), needed_bytes)?;
+            }
+            made.push(place);
+        }
+        Ok(())
+    }
+
     /// Gives up as much of it as it takes for so many bytes and files to be free, until they are not
     /// needed any more.
     pub(super) fn lend(self: &Arc<Self>, needed_bytes: u64, needed_files: u64) -> Lent {
         let mut state = self.state();
         state.borrowers += 1;
-        let dir = self.dir.parent().unwrap_or(&self.dir);
         let is_short = || {
-            let free = self.files.free_bytes(dir, needed_files);
-            free.is_ok_and(|free_bytes| free_bytes < needed_bytes)
+            let checked = self.check_room(needed_bytes, needed_files);
+            checked.is_err_and(|error| error.is_out_of_space())
         };
         while state.named > LEFT_PARTS && is_short() && self.give_part(&mut state) {}
         drop(state);
@@ -262,112 +289,13 @@ impl Reserve {
     }
 }
 
-/// The file operations of who may have the reserve.
-#[derive(Debug)]
-pub(super) struct ReservingFileSystem(pub(super) Arc<Reserve>);
-
-struct ReservingFile {
-    inner: Box<dyn JournalFile>,
-    reserve: Arc<Reserve>,
-}
-
-impl ReservingFileSystem {
-    fn run<T>(&self, work: impl Fn(&dyn FileSystem) -> io::Result<T>) -> io::Result<T> {
-        let files = self.0.files.as_ref();
-        work(files).or_else(|error| self.0.retry(error, || work(files)))
-    }
-
-    fn file(
-        &self,
-        work: impl Fn(&dyn FileSystem) -> io::Result<Box<dyn JournalFile>>,
-    ) -> io::Result<Box<dyn JournalFile>> {
-        Ok(Box::new(ReservingFile {
-            inner: self.run(work)?,
-            reserve: self.0.clone(),
-        }))
-    }
-}
-
-impl FileSystem for ReservingFileSystem {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.run(|files| files.create_dir(path))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
-        self.file(|files| files.create(path))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
-        self.file(|files| files.open(path))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.0.files.list(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.run(|files| files.rename(from, to))
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.run(|files| files.remove(path))
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.run(|files| files.sync_dir(dir))
-    }
-
-    fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        self.0.files.read_on(path)
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        self.0.files.read(path)
-    }
-
-    fn identity(&self, path: &Path) -> FileIdentity {
-        self.0.files.identity(path)
-    }
-
-    fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
-        self.0.files.free_bytes(dir, files)
-    }
-
-    fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {
-        self.0.files.disk_bytes(dir)
-    }
-}
-
-impl ReservingFile {
-    fn run<T>(&self, work: impl Fn(&dyn JournalFile) -> io::Result<T>) -> io::Result<T> {
-        let file = self.inner.as_ref();
-        work(file).or_else(|error| self.reserve.retry(error, || work(file)))
-    }
-}
-
-impl JournalFile for ReservingFile {
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.run(|file| file.write_all_at(bytes, offset))
-    }
-
-    /// Not tried again: what a failed one dropped is not written by the next.
-    fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data()
-    }
-
-    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
-        self.run(|file| file.set_len(len_bytes))
-    }
-
-    fn preallocate(&self, len_bytes: u64) -> io::Result<()> {
-        self.inner.preallocate(len_bytes)
-    }
-
-    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.inner.read_start(bytes)
-    }
-
-    fn condition(&self) -> io::Result<Option<Condition>> {
-        self.inner.condition()
+/// Whether a file gets so many bytes.
+fn try_space(file: &dyn JournalFile, bytes: u64) -> io::Result<()> {
+    match file.preallocate(bytes) {
+        // How large one file may become says nothing of the disk.
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(()),
+        Err(error) if error.is_out_of_space() => Err(error),
+        // Not every file system can.
+        _ => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
 //! A disk that is soon full.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A small file system in memory, unmounted on drop.
+/// A small file system, in memory or with a quota, unmounted on drop.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -18,21 +18,27 @@ impl SmallDisk {
     pub fn with_files(at: &Path, megabytes: usize, files: usize) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let size = format!("size={megabytes}m,nr_inodes={files},mode=700");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(at)
-            .output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(at.to_owned())),
-            Ok(output) => {
-                eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-                None
-            }
-            Err(error) => {
-                eprintln!("skipped: cannot run mount: {error}");
-                None
-            }
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]);
+        ran(mount.arg(at)).then(|| Self(at.to_owned()))
+    }
+
+    /// btrfs in the file `image`, of which a quota allows so many megabytes: what statvfs(2) says
+    /// to be free is that of the whole disk.
+    pub fn with_quota(image: &Path, at: &Path, megabytes: usize) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let file = File::create(image).unwrap();
+        file.set_len((megabytes as u64) << 21).unwrap();
+        let mut make = Command::new("mkfs.btrfs");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "btrfs", "-o", "loop"]);
+        if !ran(make.args(["-q", "-m", "single"]).arg(image)) || !ran(mount.arg(image).arg(at)) {
+            return None;
         }
+        let disk = Self(at.to_owned());
+        let btrfs = |args: &[&str]| ran(Command::new("btrfs").args(args).arg(at));
+        let limit = format!("{megabytes}M");
+        (btrfs(&["quota", "enable"]) && btrfs(&["qgroup", "limit", &limit])).then_some(disk)
     }
 
     /// Takes all the room there is now.
@@ -72,6 +78,17 @@ impl SmallDisk {
     pub fn free_files(&self) {
         std::fs::remove_dir_all(self.0.join("fillers")).unwrap();
     }
+}
+
+/// Whether it ended well; the reason is printed where it did not.
+fn ran(command: &mut Command) -> bool {
+    let program = command.get_program().to_owned();
+    match command.output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => eprintln!("skipped: cannot run {}: {error}", program.display()),
+    }
+    false
 }
 
 impl Drop for SmallDisk {

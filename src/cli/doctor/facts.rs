@@ -47,6 +47,8 @@ pub(super) enum Server {
         process: Option<u32>,
         /// How many domains it has.
         domains: usize,
+        /// Why it stores nothing, where it does not.
+        not_writable: Option<String>,
     },
     /// A process has the data directory, but no server answers on its socket.
     Silent {

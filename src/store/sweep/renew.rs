@@ -105,9 +105,8 @@ fn copied(
     // One that the checkpoint gave up is not to be held on to.
     let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
     let stop = || stops(shared) || !counts();
-    let (files, dir) = (shared.files.as_ref(), &shared.options.dir);
     let mut room = || {
-        lent.extend(room_for(files, &shared.reserve, dir, 0, INDEX_FILES)?);
+        lent.extend(room_for(&shared.reserve, 0, INDEX_FILES)?);
         Ok(())
     };
     let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut room) {

@@ -13,6 +13,7 @@ mod mending;
 mod model;
 mod pacing;
 mod recovery;
+mod reserve;
 mod simulated;
 mod stopping;
 mod survey;

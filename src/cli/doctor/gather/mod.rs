@@ -69,26 +69,41 @@ fn server(config: &Config) -> Server {
     if !data.is_dir() {
         return Server::None;
     }
-    match admin::request(&site, &Request::DomainList {}) {
-        Ok(None) => match store::holder(data) {
-            Ok(Holder::None) => Server::None,
-            Ok(Holder::Process(process)) => Server::Silent {
-                process: Some(process),
-            },
-            Ok(Holder::Unnamed) => Server::Silent { process: None },
-            Err(error) => Server::Unreachable(format!(
-                "no server answers on the socket, and whether a process has this data directory \
-                 cannot be told: {error}"
-            )),
-        },
-        Ok(Some(Response::Domains { list })) => Server::Running {
+    let (domains, stats) = match ask(&site) {
+        Ok(Some(answers)) => answers,
+        Ok(None) => {
+            return match store::holder(data) {
+                Ok(Holder::None) => Server::None,
+                Ok(Holder::Process(process)) => Server::Silent {
+                    process: Some(process),
+                },
+                Ok(Holder::Unnamed) => Server::Silent { process: None },
+                Err(error) => Server::Unreachable(format!(
+                    "no server answers on the socket, and whether a process has this data \
+                     directory cannot be told: {error}"
+                )),
+            };
+        }
+        Err(sentence) => return Server::Unreachable(sentence),
+    };
+    match (domains, stats) {
+        (Response::Domains { list }, Response::Stats(answer)) => Server::Running {
             process: admin::process(&site),
             domains: list.len(),
+            not_writable: answer.stats.not_writable,
         },
-        Ok(Some(Response::Refused { sentence })) => Server::Unreachable(sentence),
-        Ok(Some(_)) => Server::Unreachable("the server gave an answer to another order".to_owned()),
-        Err(error) => Server::Unreachable(error.to_string()),
+        (Response::Refused { sentence }, _) | (_, Response::Refused { sentence }) => {
+            Server::Unreachable(sentence)
+        }
+        _ => Server::Unreachable("the server gave an answer to another order".to_owned()),
     }
+}
+
+/// What a running server says of its domains and of what it does; `None` where none answers.
+fn ask(site: &Site) -> Result<Option<(Response, Response)>, String> {
+    let ask = |request| admin::request(site, &request).map_err(|error| error.to_string());
+    let domains = ask(Request::DomainList {})?;
+    Ok(domains.zip(ask(Request::Stats {})?))
 }
 
 /// Whether files can be made in a directory, which may have to be made, too.

@@ -37,9 +37,20 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
 fn server(facts: &Facts, out: &mut Findings) {
     match &facts.server {
         Server::None => out.ok(Check::Server, "none runs on this data directory"),
-        Server::Running { process, .. } => {
+        Server::Running {
+            process,
+            not_writable,
+            ..
+        } => {
             let process = process.map_or(String::new(), |id| format!(" (process {id})"));
-            out.ok(Check::Server, format!("one runs{process} and takes orders"));
+            let runs = format!("one runs{process} and takes orders");
+            match not_writable {
+                None => out.ok(Check::Server, runs),
+                Some(why) => out.problem(
+                    Check::Server,
+                    format!("{runs}, but stores nothing that is sent: {why}"),
+                ),
+            }
         }
         Server::Silent { process } => {
             let unnamed = || "a process that the system does not name here".to_owned();

@@ -100,6 +100,7 @@ fn files_keys_and_names_are_judged() {
                 f.server = Server::Running {
                     process: None,
                     domains: 1,
+                    not_writable: None,
                 };
                 f.listen = Port::Answers;
             },

@@ -208,6 +208,7 @@ fn the_data_directory_is_judged() {
                 f.server = Server::Running {
                     process: None,
                     domains: 0,
+                    not_writable: None,
                 }
             },
             (Domains, Warning, "nobody can log in"),

@@ -65,6 +65,7 @@ fn healthy() -> Facts {
         server: Server::Running {
             process: Some(42),
             domains: 2,
+            not_writable: None,
         },
         listen: Port::Shows(Box::new(certificate())),
         plain: None,

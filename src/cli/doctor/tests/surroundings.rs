@@ -29,6 +29,17 @@ fn addresses_are_judged() {
         ),
         (
             "",
+            |f| {
+                f.server = Server::Running {
+                    process: Some(42),
+                    domains: 2,
+                    not_writable: Some("the quota is used up".to_owned()),
+                }
+            },
+            (OfServer, Problem, "is sent: the quota is used up"),
+        ),
+        (
+            "",
             |f| stopped(f, Port::Free),
             (TlsPort, Ok, "0.0.0.0:8443 is free"),
         ),

@@ -1,6 +1,7 @@
 //! How much room there is, where others have taken the rest.
 
 use std::io;
+use std::io::ErrorKind::StorageFull;
 use std::path::Path;
 
 use super::{Disk, Inode, SimulatedFileSystem};
@@ -77,16 +78,17 @@ impl Disk {
         }
     }
 
-    /// Beside what is there, if there may be so many files more.
+    /// Beside what is there, if there may be so many files more, as the disk tells it: of a quota
+    /// it tells nothing.
     pub(super) fn free_bytes(&self, more: u64) -> u64 {
         match self.limits {
             Some(Limits {
-                lack: Lack::Space(_),
+                lack: Lack::Space(StorageFull),
                 bytes,
                 ..
             }) => bytes.saturating_sub(self.used()),
             Some(Limits {
-                lack: Lack::Files(_),
+                lack: Lack::Files(StorageFull),
                 files,
                 ..
             }) if self.names.len() as u64 + more > files as u64 => 0,

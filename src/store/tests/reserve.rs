@@ -1,0 +1,52 @@
+//! What is kept back, by itself: how much of it is given up, and when.
+
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+use super::super::files::OutOfSpace as _;
+use super::super::reserve::{RESERVE, Reserve};
+use super::simulated::{Lack, SimulatedFileSystem};
+use super::*;
+
+const NEEDED_BYTES: u64 = 1 << 20;
+const NEEDED_FILES: u64 = 3;
+
+/// What a quota leaves is told by nobody.
+#[test]
+fn as_much_is_given_up_as_is_needed_whatever_the_disk_says_to_be_free() {
+    for (lack, fewest) in [
+        (Lack::Space(StorageFull), 28),
+        (Lack::Space(QuotaExceeded), 28),
+        (Lack::Files(StorageFull), 29),
+        (Lack::Files(QuotaExceeded), 29),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = SimulatedFileSystem::default();
+        let shared = Arc::new(files.clone());
+        let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
+        let parts = || files.list(&dir.path().join(RESERVE)).unwrap();
+        let check = || reserve.check_room(NEEDED_BYTES, NEEDED_FILES);
+        reserve.keep().unwrap();
+        check().unwrap();
+        files.fill(lack, 0);
+        assert!(check().unwrap_err().is_out_of_space(), "{lack:?}");
+
+        let lent = reserve.lend(NEEDED_BYTES, NEEDED_FILES);
+        check().unwrap();
+        assert_eq!(parts().len(), fewest, "{lack:?}: {:?}", parts());
+        assert!(reserve.keep().is_err() && reserve.lack().is_some());
+        drop(lent);
+        assert_eq!(parts().len(), 32, "{lack:?}: {:?}", parts());
+        assert!(reserve.lack().is_none());
+    }
+}
+
+/// How large one file may become is another question.
+#[test]
+fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let shared = Arc::new(files.clone());
+    let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
+    files.fill(Lack::FileSize(64 << 10), 0);
+    reserve.check_room(NEEDED_BYTES, NEEDED_FILES).unwrap();
+}
