@@ -52,8 +52,11 @@ fuzz_target!(|input: Input| {
     assert_eq!(LIMITS.visitor(peer, [joined.as_str()].into_iter()), visitor);
 
     let entries = || joined.split(',').map(str::trim);
+    // As some proxies write it: in quotes, with a port, with a zone.
     let reads = |entry: &str| {
+        let entry = entry.trim_matches('"');
         let bare = entry.trim_start_matches('[').trim_end_matches(']');
+        let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
         let socket = || {
             entry
                 .parse::<std::net::SocketAddr>()

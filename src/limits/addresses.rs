@@ -92,12 +92,12 @@ pub(super) fn forwarded<'a>(
 
 /// An address, perhaps with a port, a zone or in quotes, as some proxies write it.
 fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
     let with_port = || {
         text.parse::<std::net::SocketAddr>()
             .ok()
             .map(|socket| socket.ip())
     };
-    let text = text.trim_matches('"');
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let bare = bare.split('%').next().unwrap_or(bare);
     let address = bare.parse().ok().or_else(with_port);
@@ -144,7 +144,7 @@ mod tests {
     fn only_what_trusted_proxies_wrote_is_believed() {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network"));
         let trusted = Networks::new(networks.to_vec());
-        let table: [(&str, &[&str], &str); 13] = [
+        let table: [(&str, &[&str], &str); 14] = [
             ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
@@ -167,6 +167,7 @@ mod tests {
             ),
             ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
             ("10.0.0.1", &["\"198.51.100.1\""], "198.51.100.1"),
+            ("10.0.0.1", &["\"[2001:db8::1]:4711\""], "2001:db8::1"),
             ("10.0.0.1", &["fe80::1%eth0"], "fe80::1"),
         ];
         for (peer, lines, expected) in table {
