@@ -502,6 +502,24 @@ async fn what_expires_leaves_a_full_disk() {
     }
 }
 
+/// What is in memory has to go into the index before anything can go from the disk.
+#[tokio::test]
+async fn what_is_erased_leaves_a_quota_that_was_filled_while_much_was_in_memory() {
+    let Some(mut world) = World::new(Full::Quota, 230, &[]).await else {
+        return;
+    };
+    for to in ["box", "other"].into_iter().cycle().take(200) {
+        assert!(world.send(to).await);
+    }
+    let disk = world.disk.as_ref().unwrap();
+    // As another program does it, not all at once.
+    disk.fill_with_pauses(Duration::from_millis(30));
+    world.erase("box").await;
+    world.erase("other").await;
+    until("room", async || world.is_ready().await.then_some(())).await;
+    assert!(world.send("box").await);
+}
+
 #[test]
 fn no_command_is_killed_by_a_limit_of_a_file_s_size() {
     let home = Home::new();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::builder::{Builder, Site};
 use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::indexing::{self, BuildError, How, check_file_size, check_space};
+use super::indexing::{self, BuildError, How, KEPT_TAIL_BYTES, check_file_size, check_space};
 use super::opening::Opening;
 use super::reserve::{OPEN_BYTES, WRITE_FILES};
 use super::shared::{Shared, Successor};
@@ -23,6 +23,8 @@ const AGE_MAX: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(500);
 /// The pause after a checkpoint that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The same where there was no room: to try that is to write.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(5);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
@@ -39,8 +41,10 @@ pub(super) struct Checkpointer {
     state: IndexState,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
-    /// All that the tail may hold found no room when that was tried last.
+    /// What is in the tail, and as much again, found no room when that was tried last,
     is_short: bool,
+    /// which was then.
+    tried_at: Instant,
 }
 
 impl Shared {
@@ -67,6 +71,7 @@ impl Checkpointer {
             state,
             is_stuck: false,
             is_short: false,
+            tried_at: Instant::now(),
         }
     }
 
@@ -77,7 +82,6 @@ impl Checkpointer {
             tracing::debug!(%error, "checkpoints have the same priority as all else");
         }
         let mut retry_at: Option<Instant> = None;
-        self.try_space();
         loop {
             self.take_successor();
             self.look_for_space();
@@ -101,9 +105,15 @@ impl Checkpointer {
             };
             let made = guarded(|| self.checkpoint(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
+            if let Err(error) = &made {
+                let pause = match error.is_out_of_space() {
+                    true => NO_ROOM_PAUSE,
+                    false => RETRY_PAUSE,
+                };
+                retry_at = Some(Instant::now() + pause);
+            }
             if let Some(reason) = &failed {
-                retry_at = Some(Instant::now() + RETRY_PAUSE);
-                // Tried again every second; said again only when the reason is another one.
+                // Tried again and again; said again only when the reason is another one.
                 if self.shared.health().index.as_ref() != Some(reason) {
                     tracing::warn!(reason, "a checkpoint was put off");
                 }
@@ -124,8 +134,13 @@ impl Checkpointer {
         self.state
     }
 
-    /// Finds out whether the disk still has room for all that the tail may hold, as far as it says so.
-    fn look_for_space(&self) {
+    /// Finds out whether the disk still has room for all that the tail may hold.
+    fn look_for_space(&mut self) {
+        // What is kept back has room for less.
+        let is_large = self.shared.tail().bytes() > KEPT_TAIL_BYTES;
+        if is_large && !self.is_short && self.tried_at.elapsed() >= TICK {
+            self.try_space();
+        }
         let shared = &self.shared;
         let (files, options) = (shared.reserve.others().as_ref(), &shared.options);
         let bytes = options.tail_bytes_max;
@@ -135,11 +150,12 @@ impl Checkpointer {
         shared.is_scarce.store(is_scarce, Ordering::Relaxed);
     }
 
-    /// Finds out the same by taking that room for a moment: too much for every look.
+    /// Tries whether it has room for twice what is there, as not all disks say what they have.
     fn try_space(&mut self) {
         let (files, options) = (self.shared.files.as_ref(), &self.shared.options);
-        self.is_short = check_space(files, &options.dir, options.tail_bytes_max).is_err();
-        self.look_for_space();
+        let bytes = 2 * self.shared.tail().bytes();
+        self.is_short = check_space(files, &options.dir, bytes).is_err();
+        self.tried_at = Instant::now();
     }
 
     fn path(&self) -> PathBuf {

@@ -148,18 +148,36 @@ impl Reserve {
     pub(super) fn check_room(&self, needed_bytes: u64, needed_files: u64) -> io::Result<()> {
         let dir = self.dir.parent().unwrap_or(&self.dir);
         self.files.check_room(dir, needed_bytes, needed_files)?;
-        if needed_files == 0 || self.files.is_in_memory(dir) {
+        if self.files.is_in_memory(dir) {
             return Ok(());
         }
+        match self.take_room(needed_bytes, needed_files) {
+            Err(error) if error.is_out_of_space() => Err(error),
+            Ok(()) => Ok(()),
+            // As where there is no reserve: only what the disk says is known.
+            Err(error) => {
+                tracing::debug!(%error, "whether there is room could not be tried");
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes so many bytes and files, and gives them back.
+    fn take_room(&self, bytes: u64, files: u64) -> io::Result<()> {
         let _alone = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
-        self.files.create_dir(&self.dir)?;
         let mut made = Vec::new();
-        for number in 0..needed_files {
+        for number in 0..files {
             let path = self.dir.join(format!("{TRIAL}{number}"));
             let place = Temporary::new(self.files.as_ref(), path);
             let file = self.files.create(&place.path)?;
             if number == 0 {
-                try_space(file.as_ref(), needed_bytes)?;
+                match file.preallocate(bytes) {
+                    // How large one file may become says nothing of the disk.
+                    Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {}
+                    Err(error) if error.is_out_of_space() => return Err(error),
+                    // Not every file system can.
+                    _ => {}
+                }
             }
             made.push(place);
         }
@@ -286,16 +304,5 @@ impl Reserve {
                 file.sync_data()
             }
         }
-    }
-}
-
-/// Whether a file gets so many bytes.
-fn try_space(file: &dyn JournalFile, bytes: u64) -> io::Result<()> {
-    match file.preallocate(bytes) {
-        // How large one file may become says nothing of the disk.
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(()),
-        Err(error) if error.is_out_of_space() => Err(error),
-        // Not every file system can.
-        _ => Ok(()),
     }
 }

@@ -50,3 +50,24 @@ fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
     files.fill(Lack::FileSize(64 << 10), 0);
     reserve.check_room(NEEDED_BYTES, NEEDED_FILES).unwrap();
 }
+
+/// While much is in memory, room that goes without a word is missed before it is too little for that.
+#[test]
+fn where_a_quota_fills_the_tail_goes_into_the_index_in_time() {
+    // Before its age makes it due.
+    const IN_TIME: Duration = Duration::from_secs(20);
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    let content = "x".repeat(100 << 10);
+    let tail_bytes = || store.stats().tail_bytes;
+    while tail_bytes() < 3 << 20 {
+        send_one(&store, "a", "b", &content);
+    }
+    let begun = Instant::now();
+    files.fill(Lack::Space(QuotaExceeded), 17 << 20);
+    while tail_bytes() > 1 << 20 {
+        assert!(begun.elapsed() < IN_TIME, "it stays in memory");
+        std::thread::yield_now();
+    }
+}
