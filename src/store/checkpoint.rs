@@ -19,6 +19,8 @@ use super::tail::Generation;
 
 /// What is in the tail goes into the index after this at the latest.
 const AGE_MAX: Duration = Duration::from_secs(30);
+/// The pause between two tries whether there is room for all that the tail may hold.
+const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 /// How often the age is looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// The pause after a checkpoint that failed.
@@ -41,7 +43,7 @@ pub(super) struct Checkpointer {
     state: IndexState,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
-    /// What is in the tail, and as much again, found no room when that was tried last,
+    /// All that the tail may hold found no room when that was tried last,
     is_short: bool,
     /// which was then.
     tried_at: Instant,
@@ -138,7 +140,7 @@ impl Checkpointer {
     fn look_for_space(&mut self) {
         // What is kept back has room for less.
         let is_large = self.shared.tail().bytes() > KEPT_TAIL_BYTES;
-        if is_large && !self.is_short && self.tried_at.elapsed() >= TICK {
+        if is_large && !self.is_short && self.tried_at.elapsed() >= TRIAL_PAUSE {
             self.try_space();
         }
         let shared = &self.shared;
@@ -150,11 +152,10 @@ impl Checkpointer {
         shared.is_scarce.store(is_scarce, Ordering::Relaxed);
     }
 
-    /// Tries whether it has room for twice what is there, as not all disks say what they have.
+    /// Tries whether it has, as not all disks say so.
     fn try_space(&mut self) {
         let (files, options) = (self.shared.files.as_ref(), &self.shared.options);
-        let bytes = 2 * self.shared.tail().bytes();
-        self.is_short = check_space(files, &options.dir, bytes).is_err();
+        self.is_short = check_space(files, &options.dir, options.tail_bytes_max).is_err();
         self.tried_at = Instant::now();
     }
 

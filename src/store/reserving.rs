@@ -56,6 +56,10 @@ impl FileSystem for ReservingFileSystem {
         self.run(|files| files.rename(from, to))
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.run(|files| files.exchange(one, other))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.run(|files| files.remove(path))
     }

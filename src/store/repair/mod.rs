@@ -14,9 +14,6 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
-
 use super::api::OpenError;
 use super::backup::Mark;
 use super::check::segment::Piece;
@@ -240,9 +237,9 @@ pub(super) fn is_aside(name: &str) -> bool {
 
 /// A new file and the one in its place change their names.
 fn exchange(files: &dyn FileSystem, new: &Path, place: &Path) -> io::Result<()> {
-    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => replace(files, new, place),
-        exchanged => Ok(exchanged?),
+    match files.exchange(new, place) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => replace(files, new, place),
+        exchanged => exchanged,
     }
 }
 
