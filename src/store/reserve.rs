@@ -57,7 +57,7 @@ pub(super) struct Reserve {
     dir: PathBuf,
     part_bytes: u64,
     state: Mutex<State>,
-    /// Of who tries whether there is room: nobody takes what another one has just removed.
+    /// Held while room is tried: two at once would take each other's files.
     trial: Mutex<()>,
 }
 

@@ -143,12 +143,12 @@ impl Writer {
     /// Seals the segment that is written on, unless it holds nothing, and begins the next one;
     /// answers the end.
     pub(crate) fn seal(&mut self, last_id: u64) -> io::Result<Position> {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.frames > 0)
-        {
-            self.seal_current();
+        if let Some(current) = self.current.as_ref().filter(|current| current.frames > 0) {
+            // Where a quota of btrfs is used up, giving room back takes some first.
+            match current.file.set_len(self.end.offset) {
+                Err(error) if error.is_out_of_space() => return Err(error),
+                _ => self.seal_current(),
+            }
         }
         self.ready(last_id)?;
         Ok(self.end)
