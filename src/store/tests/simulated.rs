@@ -253,6 +253,7 @@ impl FileSystem for SimulatedFileSystem {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.step(Operation::Other)?;
+        disk.check_changes(&Inode::default())?;
         let inode = *disk.names.get(from).ok_or(io::ErrorKind::NotFound)?;
         disk.change(NameChange::Set(to.to_owned(), inode));
         disk.change(NameChange::Remove(from.to_owned()));
@@ -367,6 +368,7 @@ impl JournalFile for SimulatedFile {
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         self.with(|disk, inode| {
             disk.step(Operation::Other)?;
+            disk.check_changes(inode)?;
             inode.current.resize(len_bytes as usize, 0);
             inode.reserved = inode.reserved.min(len_bytes);
             Ok(())

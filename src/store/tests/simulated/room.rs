@@ -1,7 +1,7 @@
 //! How much room there is, where others have taken the rest.
 
 use std::io;
-use std::io::ErrorKind::StorageFull;
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::path::Path;
 
 use super::{Disk, Inode, SimulatedFileSystem};
@@ -74,6 +74,19 @@ impl Disk {
             }) if self.names.len() >= files && !self.names.contains_key(path) => {
                 Err(refusal.into())
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether names and lengths can be changed: as on btrfs, a quota that is used up allows only
+    /// to remove files.
+    pub(super) fn check_changes(&self, inode: &Inode) -> io::Result<()> {
+        match self.limits {
+            Some(Limits {
+                lack: Lack::Space(QuotaExceeded),
+                bytes,
+                ..
+            }) if self.used() + inode.used() >= bytes => Err(QuotaExceeded.into()),
             _ => Ok(()),
         }
     }
