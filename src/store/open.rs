@@ -174,7 +174,7 @@ pub(super) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     let sealed_now = segments.into_iter();
     let open_name = end.open.map(|(name, _)| name);
     let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
-    let writer = Writer::resume(reserve.others().clone(), start, sealed)
+    let writer = Writer::resume(files.as_ref(), reserve.others().clone(), start, sealed)
         .map_err(io_error("cannot write in", &journal))?;
     let mut builder = builder;
     if let Err(error) = place::remove_all_but(dir, builder.state.number) {

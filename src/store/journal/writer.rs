@@ -70,8 +70,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Takes up the journal at its end: cuts the torn tail off and makes durable what
-    /// recovery has read (it may have been written but not synced before a crash).
+    /// recovery has read (it may have been written but not synced before a crash). That is done
+    /// by `starting`, operations that may take of what is kept back.
     pub(crate) fn resume(
+        starting: &dyn FileSystem,
         files: Arc<dyn FileSystem>,
         start: WriterStart,
         sealed: Sender<SegmentName>,
@@ -91,9 +93,12 @@ impl Writer {
             sealed,
         };
         if let Some((name, generation)) = start.open {
-            let file = writer.files.open(&name.path(&writer.dir))?;
+            let path = name.path(&writer.dir);
+            let file = starting.open(&path)?;
             file.set_len(start.end.offset)?;
             file.sync_data()?;
+            drop(file);
+            let file = writer.files.open(&path)?;
             if let Err(error) = writer.reserve(file.as_ref()) {
                 tracing::debug!(%error, "the open segment has no space reserved");
             }

@@ -368,7 +368,7 @@ fn a_segment_counts_as_sealed_when_the_next_one_stands() {
         journal: None,
     };
     let (sender, sealed) = channel();
-    let mut writer = Writer::resume(Arc::new(files.clone()), start, sender).unwrap();
+    let mut writer = Writer::resume(&files, Arc::new(files.clone()), start, sender).unwrap();
     let mut frame = FrameBuffer::default();
     let mut append = |writer: &mut Writer| {
         frame.clear();
