@@ -158,6 +158,13 @@ impl SimulatedFileSystem {
         self.0.lock().unwrap()
     }
 
+    fn file(&self, inode: u64) -> Box<dyn JournalFile> {
+        Box::new(SimulatedFile {
+            disk: self.0.clone(),
+            inode,
+        })
+    }
+
     /// Lets something go wrong after so many operations.
     pub(super) fn arm(&self, fault: Fault, after_operations: u32) {
         self.disk().armed = Some((fault, after_operations));
@@ -303,15 +310,6 @@ impl FileSystem for SimulatedFileSystem {
 
     fn disk_bytes(&self, _dir: &Path) -> io::Result<u64> {
         Ok(u64::MAX)
-    }
-}
-
-impl SimulatedFileSystem {
-    fn file(&self, inode: u64) -> Box<dyn JournalFile> {
-        Box::new(SimulatedFile {
-            disk: self.0.clone(),
-            inode,
-        })
     }
 }
 
