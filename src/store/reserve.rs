@@ -95,7 +95,7 @@ impl fmt::Debug for Reserve {
 
 impl Reserve {
     /// That of a data directory on a disk of so many bytes, whose file operations are `files`. It may be
-    /// there from before, or parts of it.
+    /// there from before, or parts of it. What is left of a trial is removed.
     pub(super) fn new(
         files: Arc<dyn FileSystem>,
         dir: &Path,
@@ -104,6 +104,12 @@ impl Reserve {
     ) -> Self {
         // Where they cannot be listed, there are none.
         let names = files.list(&dir.join(RESERVE)).unwrap_or_default();
+        for name in names.iter().filter(|name| name.starts_with(TRIAL)) {
+            // Much room, perhaps: who tried was killed.
+            if let Err(error) = files.remove(&dir.join(RESERVE).join(name)) {
+                tracing::debug!(%error, "a trial of the room could not be removed");
+            }
+        }
         let is_there = |number: &u32| names.contains(&number.to_string());
         let named = (0..PARTS).take_while(is_there).count() as u32;
         let bytes = (segment_bytes + REST_BYTES).min(disk_bytes / RESERVE_DISK_PART);

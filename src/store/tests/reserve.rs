@@ -40,6 +40,23 @@ fn as_much_is_given_up_as_is_needed_whatever_the_disk_says_to_be_free() {
     }
 }
 
+/// It may hold all the room that there is.
+#[test]
+fn what_a_killed_trial_left_is_removed_before_anything_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let left = dir.path().join(RESERVE).join("room-0");
+    let open = || Reserve::new(Arc::new(files.clone()), dir.path(), u64::MAX, NEEDED_BYTES);
+    open().keep().unwrap();
+    let file = files.create(&left).unwrap();
+    file.preallocate(NEEDED_BYTES).unwrap();
+    files.fill(Lack::Space(StorageFull), 0);
+    let reserve = Arc::new(open());
+    assert!(!files.holds(&left));
+    drop(reserve.lend(NEEDED_BYTES, NEEDED_FILES));
+    reserve.keep().unwrap();
+}
+
 /// How large one file may become is another question.
 #[test]
 fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
