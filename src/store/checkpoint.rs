@@ -43,9 +43,9 @@ pub(super) struct Checkpointer {
     state: IndexState,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
-    /// All that the tail may hold found no room when that was tried last,
+    /// All that the tail may hold found no room when that was tried last.
     is_short: bool,
-    /// which was then.
+    /// When it was, or would have been first.
     tried_at: Instant,
 }
 
@@ -107,13 +107,14 @@ impl Checkpointer {
             };
             let made = guarded(|| self.checkpoint(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
-            if let Err(error) = &made {
-                let pause = match error.is_out_of_space() {
+            let pause = made
+                .as_ref()
+                .err()
+                .map(|error| match error.is_out_of_space() {
                     true => NO_ROOM_PAUSE,
                     false => RETRY_PAUSE,
-                };
-                retry_at = Some(Instant::now() + pause);
-            }
+                });
+            retry_at = pause.map(|pause| Instant::now() + pause);
             if let Some(reason) = &failed {
                 // Tried again and again; said again only when the reason is another one.
                 if self.shared.health().index.as_ref() != Some(reason) {
@@ -184,7 +185,9 @@ impl Checkpointer {
         let (dir, files) = (&shared.options.dir, shared.files.as_ref());
         let path = self.path();
         check_file_size(&path, frozen.bytes, is_needed)?;
-        self.try_space();
+        if !self.is_short || self.tried_at.elapsed() >= NO_ROOM_PAUSE {
+            self.try_space();
+        }
         let _lent = match is_needed {
             _ if !self.is_short => None,
             true => indexing::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,

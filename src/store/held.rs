@@ -11,6 +11,7 @@ use super::files::{Condition, FileSystem, JournalFile};
 use super::hold::Hold;
 use super::identity::FileIdentity;
 use super::names::Name;
+use super::reserve::RESERVE;
 
 /// Operations on names, in a directory that is held.
 pub(super) struct HeldFileSystem {
@@ -35,7 +36,10 @@ impl HeldFileSystem {
 
     fn held(&self, path: &Path, inner: Box<dyn JournalFile>) -> io::Result<Box<dyn JournalFile>> {
         let found = inner.condition()?;
-        let name = found.map(|found| self.hold.names().watch(path, found.identity));
+        // What is kept back holds nothing: whoever removes it harms nobody's messages.
+        let is_watched = !path.parent().is_some_and(|dir| dir.ends_with(RESERVE));
+        let watched = found.filter(|_| is_watched);
+        let name = watched.map(|found| self.hold.names().watch(path, found.identity));
         Ok(Box::new(HeldFile {
             inner,
             hold: self.hold.clone(),

@@ -32,7 +32,7 @@ use super::queue::Job;
 use super::shared::Shared;
 use crate::model::{Mailbox, MsgId, Retention};
 use gone::{Gone, Staying};
-use renew::{How, check_cursors, renew};
+use renew::{Cramped, How, check_cursors, renew};
 use scrub::Scrub;
 use sieve::{Sieve, SweepError};
 
@@ -42,9 +42,6 @@ const TICK: Duration = Duration::from_millis(250);
 const GATHER_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a sweep that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// It doubles, so often at most, with each time but the first two that there was no room for
-/// another index: to find that out, one is written.
-const RETRY_DOUBLINGS_MAX: u32 = 6;
 /// After a sweep comes a pause of so many times its length: whoever erases all the time costs
 /// a bounded part of the machine.
 const PAUSE_FACTOR: u32 = 4;
@@ -135,8 +132,8 @@ pub(super) struct Sweeper {
     /// When what has expired was last looked for, and by which retention.
     expired: Option<(Instant, Retention)>,
     scrub: Scrub,
-    /// How often in a row there was no room for another index.
-    cramped: u32,
+    /// There was no room for another index.
+    cramped: Option<Cramped>,
 }
 
 impl Sweeper {
@@ -154,7 +151,7 @@ impl Sweeper {
             segments: 0,
             expired: None,
             scrub: Scrub::default(),
-            cramped: 0,
+            cramped: None,
         })
     }
 
@@ -183,8 +180,7 @@ impl Sweeper {
                 Err(SweepError::Stopped) => return,
                 Err(error) => {
                     tracing::warn!(%error, "what is gone stays on disk for now");
-                    let doublings = self.cramped.saturating_sub(2).min(RETRY_DOUBLINGS_MAX);
-                    RETRY_PAUSE * 2_u32.pow(doublings)
+                    RETRY_PAUSE
                 }
             };
             let pause = begun.elapsed() * PAUSE_FACTOR;
@@ -251,10 +247,15 @@ impl Sweeper {
                 gone: &gone,
                 forgotten: &self.forgotten,
             };
+            if let Some(cramped) = &self.cramped {
+                cramped.check(asked)?;
+            }
             let renewed = renew(&shared, How::Copied(&kept));
             self.cramped = match &renewed {
-                Err(error) if error.is_out_of_space() => self.cramped + 1,
-                _ => 0,
+                Err(error) if error.is_out_of_space() => {
+                    Some(Cramped::again(self.cramped.as_ref(), asked))
+                }
+                _ => None,
             };
             renewed?;
             self.index_due = false;

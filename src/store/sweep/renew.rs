@@ -1,7 +1,9 @@
 //! Makes the index anew beside the one that counts, and has it put in its place.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::super::builder::{Builder, Site};
 use super::super::index::{Found, Index, IndexError, IndexState, Kept, guarded, place};
@@ -18,6 +20,40 @@ const BUILD_CACHE_BYTES: u64 = 4 << 20;
 const BEHIND_FRAMES_MAX: u64 = 2_000;
 /// How often it is brought up before it is handed over however far it is behind.
 const CATCH_UPS_MAX: u32 = 8;
+
+/// The pause between two tries where there was no room for another index: to find that out, much of
+/// it is written. It doubles with each but the first two, so often at most.
+const CRAMPED_PAUSE: Duration = Duration::from_secs(5);
+const CRAMPED_DOUBLINGS_MAX: u32 = 6;
+
+/// How often in a row there was no room for another index, and when that is tried again.
+pub(super) struct Cramped {
+    times: u32,
+    /// What had been asked for then: whoever erases more does not wait.
+    asked: u64,
+    until: Instant,
+}
+
+impl Cramped {
+    /// It was so once more.
+    pub(super) fn again(before: Option<&Self>, asked: u64) -> Self {
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        let doublings = times.saturating_sub(2).min(CRAMPED_DOUBLINGS_MAX);
+        Self {
+            times,
+            asked,
+            until: Instant::now() + CRAMPED_PAUSE * 2_u32.pow(doublings),
+        }
+    }
+
+    /// Refuses where it is too early.
+    pub(super) fn check(&self, asked: u64) -> io::Result<()> {
+        match self.asked == asked && Instant::now() < self.until {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
 
 /// How the index is made.
 #[derive(Clone, Copy)]
