@@ -221,3 +221,27 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), SweepError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_room_again_and_again_waits_longer_but_not_for_what_is_new() {
+        let mut cramped: Option<Cramped> = None;
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let again = Cramped::again(cramped.as_ref(), 7);
+            let pause = again.until.saturating_duration_since(Instant::now());
+            pauses.push(pause.as_secs_f64().round() as u64);
+            assert!(again.check(7).is_err() && again.check(8).is_ok());
+            cramped = Some(again);
+        }
+        assert_eq!(pauses, [5, 5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320]);
+        let over = Cramped {
+            until: Instant::now(),
+            ..cramped.expect("many times")
+        };
+        over.check(7).expect("the pause is over");
+    }
+}

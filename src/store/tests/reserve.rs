@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
-use super::super::files::OutOfSpace as _;
+use super::super::files::{OutOfSpace as _, RealFileSystem};
+use super::super::held::HeldFileSystem;
+use super::super::hold::Hold;
 use super::super::reserve::{RESERVE, Reserve};
 use super::simulated::{Lack, SimulatedFileSystem};
 use super::*;
@@ -87,4 +89,22 @@ fn where_a_quota_fills_the_tail_goes_into_the_index_in_time() {
         assert!(begun.elapsed() < IN_TIME, "it stays in memory");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn whoever_removes_what_is_kept_back_is_not_taken_for_another_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = Arc::new(Hold::take(dir.path()).unwrap().unwrap());
+    let files = HeldFileSystem::new(Arc::new(RealFileSystem), hold.clone());
+    let reserve = dir.path().join(RESERVE);
+    files.create_dir(&reserve).unwrap();
+    let part = files.create(&reserve.join("room-0")).unwrap();
+    std::fs::remove_dir_all(&reserve).unwrap();
+    hold.check().unwrap();
+    drop(part);
+
+    let other = files.create(&dir.path().join("VERSION")).unwrap();
+    std::fs::remove_file(dir.path().join("VERSION")).unwrap();
+    assert!(hold.check().is_err());
+    drop(other);
 }
