@@ -45,7 +45,7 @@ pub(super) struct Checkpointer {
     is_stuck: bool,
     /// All that the tail may hold found no room when that was tried last.
     is_short: bool,
-    /// When it was, or would have been first.
+    /// When that was; before the first time, when the thread began.
     tried_at: Instant,
 }
 

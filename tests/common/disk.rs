@@ -142,7 +142,8 @@ impl Drop for Fuse {
     }
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs it to its end; what it says where that is no good one.
+pub(super) fn run(command: &mut Command) -> Result<(), String> {
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {

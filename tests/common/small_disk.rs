@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::disk::run;
+
 /// A small file system, in memory or with a quota, unmounted on drop.
 pub struct SmallDisk(PathBuf);
 
@@ -89,13 +91,11 @@ impl SmallDisk {
 
 /// Whether it ended well; the reason is printed where it did not.
 fn ran(command: &mut Command) -> bool {
-    let program = command.get_program().to_owned();
-    match command.output() {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => eprintln!("skipped: cannot run {}: {error}", program.display()),
+    let ran = run(command);
+    if let Err(why) = &ran {
+        eprintln!("skipped: {why}");
     }
-    false
+    ran.is_ok()
 }
 
 impl Drop for SmallDisk {

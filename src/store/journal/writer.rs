@@ -149,10 +149,10 @@ impl Writer {
     /// answers the end.
     pub(crate) fn seal(&mut self, last_id: u64) -> io::Result<Position> {
         if let Some(current) = self.current.as_ref().filter(|current| current.frames > 0) {
-            // Where a quota of btrfs is used up, giving room back takes some first.
             match current.file.set_len(self.end.offset) {
+                // Where a quota of btrfs is used up, giving room back takes some first.
                 Err(error) if error.is_out_of_space() => return Err(error),
-                _ => self.seal_current(),
+                cut => self.seal_current(cut),
             }
         }
         self.ready(last_id)?;
@@ -164,8 +164,11 @@ impl Writer {
     /// before the frame's.
     pub(crate) fn append(&mut self, frame: &mut FrameBuffer, last_id: u64) -> io::Result<Position> {
         let begun = self.end.offset > HEADER_BYTES as u64;
-        if begun && self.end.offset + frame.len() as u64 > self.segment_bytes {
-            self.seal_current();
+        if begun
+            && self.end.offset + frame.len() as u64 > self.segment_bytes
+            && let Some(current) = &self.current
+        {
+            self.seal_current(current.file.set_len(self.end.offset));
         }
         self.ready(last_id)?;
         let Some(current) = self.current.as_mut() else {
@@ -203,12 +206,12 @@ impl Writer {
         self.is_thrifty = true;
     }
 
-    fn seal_current(&mut self) {
+    /// `cut`: whether what was reserved beyond the end is given back.
+    fn seal_current(&mut self, cut: io::Result<()>) {
+        if let Err(error) = cut {
+            tracing::debug!(%error, "a sealed segment keeps its reserved space");
+        }
         if let Some(current) = self.current.take() {
-            // Only gives back what was reserved beyond the end.
-            if let Err(error) = current.file.set_len(self.end.offset) {
-                tracing::debug!(%error, "a sealed segment keeps its reserved space");
-            }
             self.unannounced = Some(current.name);
         }
     }
