@@ -16,6 +16,7 @@ pub struct StoreOptions {
     /// Size of a journal segment in bytes, preallocated.
     pub segment_bytes: u64,
     /// Most bytes of messages in memory that are not yet in the index; above it appends are refused.
+    /// Less while little of the disk is free.
     pub tail_bytes_max: usize,
     /// Bytes of the index kept in memory.
     pub cache_bytes: u64,

@@ -3,6 +3,7 @@
 //! Commits never wait for it while the tail has room: it holds no lock while it works
 //! on a frozen generation, and pauses between its writes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,16 +12,15 @@ use std::time::{Duration, Instant};
 use super::builder::{Builder, Site};
 use super::files::OutOfSpace as _;
 use super::index::{Index, IndexError, IndexState, guarded, place};
-use super::indexing::{self, BuildError, How, KEPT_TAIL_BYTES, check_file_size, check_space};
+use super::indexing::{self, BuildError, How, check_space, file_room};
 use super::opening::Opening;
 use super::reserve::{OPEN_BYTES, WRITE_FILES};
+use super::room::checkpoint_bytes;
 use super::shared::{Shared, Successor};
 use super::tail::Generation;
 
 /// What is in the tail goes into the index after this at the latest.
 const AGE_MAX: Duration = Duration::from_secs(30);
-/// The pause between two tries whether there is room for all that the tail may hold.
-const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 /// How often the age is looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// The pause after a checkpoint that failed.
@@ -43,10 +43,6 @@ pub(super) struct Checkpointer {
     state: IndexState,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
-    /// All that the tail may hold found no room when that was tried last.
-    is_short: bool,
-    /// When that was; before the first time, when the thread began.
-    tried_at: Instant,
 }
 
 impl Shared {
@@ -72,8 +68,6 @@ impl Checkpointer {
             shared,
             state,
             is_stuck: false,
-            is_short: false,
-            tried_at: Instant::now(),
         }
     }
 
@@ -86,7 +80,7 @@ impl Checkpointer {
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();
-            self.look_for_space();
+            self.shared.bound_tail(false);
             let (finish, asked, is_asked_for) = {
                 let signal = self.shared.signal();
                 if signal.abort {
@@ -137,27 +131,10 @@ impl Checkpointer {
         self.state
     }
 
-    /// Finds out whether the disk still has room for all that the tail may hold.
-    fn look_for_space(&mut self) {
-        // What is kept back has room for less.
-        let is_large = self.shared.tail().bytes() > KEPT_TAIL_BYTES;
-        if is_large && !self.is_short && self.tried_at.elapsed() >= TRIAL_PAUSE {
-            self.try_space();
-        }
-        let shared = &self.shared;
-        let (files, options) = (shared.reserve.others().as_ref(), &shared.options);
-        let bytes = options.tail_bytes_max;
-        let found = check_space(files, &options.dir, bytes)
-            .and_then(|()| check_file_size(&self.path(), bytes, false));
-        let is_scarce = self.is_short || found.is_err();
-        shared.is_scarce.store(is_scarce, Ordering::Relaxed);
-    }
-
-    /// Tries whether it has, as not all disks say so.
-    fn try_space(&mut self) {
-        let (files, options) = (self.shared.files.as_ref(), &self.shared.options);
-        self.is_short = check_space(files, &options.dir, options.tail_bytes_max).is_err();
-        self.tried_at = Instant::now();
+    /// Asked in the midst of much work, in which the tail may need more room.
+    fn is_aborted(&self) -> bool {
+        self.shared.step_tail();
+        self.shared.queue.aborted()
     }
 
     fn path(&self) -> PathBuf {
@@ -184,12 +161,12 @@ impl Checkpointer {
         let shared = self.shared.clone();
         let (dir, files) = (&shared.options.dir, shared.files.as_ref());
         let path = self.path();
-        check_file_size(&path, frozen.bytes, is_needed)?;
-        if !self.is_short || self.tried_at.elapsed() >= NO_ROOM_PAUSE {
-            self.try_space();
+        if file_room(&path, is_needed)? < frozen.bytes {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
-        let _lent = match is_needed {
-            _ if !self.is_short => None,
+        // What is kept back for it is its own.
+        let is_lent = is_needed || shared.reserve.is_grown();
+        let _lent = match is_lent {
             true => indexing::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,
             false => check_space(files, dir, frozen.bytes).map(|()| None)?,
         };
@@ -237,6 +214,7 @@ impl Checkpointer {
                 return Ok(());
             }
             written.store(0, Ordering::Relaxed);
+            self.shared.step_tail();
             if self.shared.queue.aborted() {
                 return Err(IndexError::Stopped);
             }
@@ -285,9 +263,10 @@ impl Checkpointer {
         let unfit = |what: &str| IndexError::Damaged(what.to_owned());
         let dir = &self.shared.options.dir;
         let position = self.state.position;
-        // Checkpoints wait for it now.
+        // Checkpoints wait for it now, and the tail for them.
+        self.shared.bound_tail(true);
         builder.target.is_paced = false;
-        builder.replay(Some(position.sequence), &|_| self.shared.queue.aborted())?;
+        builder.replay(Some(position.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
         let path = place::path(dir, builder.state.number);
         if builder.state.position.sequence != position.sequence || !path.is_dir() {
@@ -309,6 +288,7 @@ impl Checkpointer {
     /// Opens the index again, as after a crash.
     fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
         let shared = &self.shared;
+        shared.bound_tail(true);
         let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
         let _alone = shared.places();
         // What is being made beside it is made of the old one.
@@ -325,6 +305,7 @@ impl Checkpointer {
 
     /// Makes the index anew from the journal, `frozen` included.
     fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
+        self.shared.bound_tail(true);
         // What is being made beside the old one is set aside with it.
         self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = self.shared.set_index(None) {
@@ -334,12 +315,12 @@ impl Checkpointer {
             files: self.shared.files.clone(),
             dir: self.shared.options.dir.clone(),
             cache_bytes: self.shared.options.cache_bytes,
-            checkpoint_bytes: self.shared.checkpoint_bytes(),
+            checkpoint_bytes: checkpoint_bytes(self.shared.options.tail_bytes_max),
             tail_bytes_max: self.shared.options.tail_bytes_max,
             counts: true,
         };
         let mut builder = Builder::anew(site)?;
-        builder.replay(Some(frozen.end.sequence), &|_| self.shared.queue.aborted())?;
+        builder.replay(Some(frozen.end.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
         self.shared.set_index(Some(Arc::new(builder.target.index)));
         self.shared.index_suspect.store(false, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use super::files::{self, FileSystem, OutOfSpace};
 use super::identity::FileIdentity;
 use super::index::{Index, IndexError, IndexState, guarded, place, syncing};
 use super::layout::io_error;
-use super::reserve::{Lent, Reserve, WRITE_FILES};
+use super::reserve::{INDEX_FACTOR, Lent, Reserve, WRITE_FILES};
 use super::tail::Generation;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
@@ -28,8 +28,10 @@ const FREE_BYTES_MARGIN: u64 = 8 << 20;
 /// The same where what is kept back has to do.
 const FREE_BYTES_MIN: u64 = 2 << 20;
 
-/// Most bytes of a tail that goes into the index by what is kept back, and another batch with it.
-pub(super) const KEPT_TAIL_BYTES: usize = 2 << 20;
+/// Space that is free before so many bytes of a tail go into the index.
+pub(super) const fn needed_bytes(bytes: usize) -> u64 {
+    FREE_BYTES_MARGIN + INDEX_FACTOR * bytes as u64
+}
 
 /// Why an index was not brought up to the journal.
 #[derive(Debug, thiserror::Error)]
@@ -98,24 +100,22 @@ pub(super) fn apply(
 /// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
 /// it, and leave the index broken.
 pub(super) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
-    let bytes = FREE_BYTES_MARGIN + 2 * bytes as u64;
-    files.check_room(dir, bytes, WRITE_FILES)
+    files.check_room(dir, needed_bytes(bytes), WRITE_FILES)
 }
 
-/// The same where files may become only so large (RLIMIT_FSIZE), and the index at `path` has most
-/// of what it has in one. As of a disk, a part is kept back, for what `is_needed`.
-pub(super) fn check_file_size(path: &Path, bytes: usize, is_needed: bool) -> std::io::Result<()> {
+/// Most bytes in memory that go into the index at `path`, where files may become only so large
+/// (RLIMIT_FSIZE): it has most of what it has in one. As of a disk, a part is kept back, for what
+/// `is_needed`.
+pub(super) fn file_room(path: &Path, is_needed: bool) -> std::io::Result<usize> {
     let Some(most) = getrlimit(Resource::Fsize).current else {
-        return Ok(());
+        return Ok(usize::MAX);
     };
-    let left_bytes = match is_needed {
+    let kept_bytes = match is_needed {
         true => 0,
         false => FREE_BYTES_MARGIN,
     };
-    if place::bytes(path)? + 2 * bytes as u64 + left_bytes > most {
-        return Err(std::io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(())
+    let left_bytes = most.saturating_sub(place::bytes(path)? + kept_bytes);
+    Ok(usize::try_from(left_bytes / INDEX_FACTOR).unwrap_or(usize::MAX))
 }
 
 /// Makes sure that what takes so many bytes in memory, and so many files, can be written, by the
@@ -125,12 +125,11 @@ pub(super) fn room_for(
     bytes: usize,
     needed_files: u64,
 ) -> std::io::Result<Option<Lent>> {
-    let bytes = 2 * bytes as u64;
-    let checked = reserve.check_room(FREE_BYTES_MARGIN + bytes, needed_files);
+    let checked = reserve.check_room(needed_bytes(bytes), needed_files);
     if checked.is_ok() {
         return Ok(None);
     }
-    let needed_bytes = FREE_BYTES_MIN + bytes;
+    let needed_bytes = FREE_BYTES_MIN + INDEX_FACTOR * bytes as u64;
     let lent = reserve.lend(needed_bytes, needed_files);
     reserve.check_room(needed_bytes, needed_files)?;
     Ok(Some(lent))

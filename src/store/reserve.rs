@@ -1,6 +1,9 @@
 //! Space and files that are kept back, for what has to work on a full disk: starting, erasing,
 //! sweeping, closing, repairing, and what an operator orders.
 //!
+//! The more is in memory and not in the index, the more there is: what goes into the index has its room,
+//! however suddenly the disk fills.
+//!
 //! Whoever sends, logs in or confirms never gets at it: nothing of theirs is stored while it is
 //! not whole. It is given up by who needs it, in the moment of the need and as far as that goes,
 //! and made whole again as soon as there is room.
@@ -11,6 +14,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +34,12 @@ const REST_BYTES: u64 = 8 << 20;
 const SEGMENT_DISK_PART: u64 = 8;
 const RESERVE_DISK_PART: u64 = 4;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// Most bytes of a tail that has its room in these. For a larger one there are more, each of them
+/// so many times as large.
+pub(super) const TAIL_BYTES: usize = 2 << 20;
+const MORE_FACTOR: u64 = 8;
+/// The index grows by at most so many times the bytes of a tail.
+pub(super) const INDEX_FACTOR: u64 = 2;
 /// What is needed much of leaves so many parts for what needs little.
 const LEFT_PARTS: u32 = 8;
 /// Space that an index may need to be opened.
@@ -57,13 +67,15 @@ pub(super) struct Reserve {
     dir: PathBuf,
     part_bytes: u64,
     state: Mutex<State>,
+    /// Most bytes of a tail that has its room in what is held.
+    tail_bytes_max: AtomicUsize,
     /// Held while room is tried: two at once would take each other's files.
     trial: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// How many files there are, numbered from 0.
+    /// How many files there are, numbered from 0, those for a large tail last.
     named: u32,
     /// How many of them hold their space, from the first on.
     held: u32,
@@ -111,18 +123,19 @@ impl Reserve {
             }
         }
         let is_there = |number: &u32| names.contains(&number.to_string());
-        let named = (0..PARTS).take_while(is_there).count() as u32;
+        let named = (0..).take_while(is_there).count() as u32;
         let bytes = (segment_bytes + REST_BYTES).min(disk_bytes / RESERVE_DISK_PART);
         Self {
             files,
             dir: dir.join(RESERVE),
-            part_bytes: bytes.div_ceil(PARTS.into()),
+            part_bytes: bytes.div_ceil(PARTS.into()).max(1),
             state: Mutex::new(State {
                 named,
                 held: 0,
                 borrowers: 0,
                 lack: None,
             }),
+            tail_bytes_max: TAIL_BYTES.into(),
             trial: Mutex::new(()),
         }
     }
@@ -227,8 +240,79 @@ impl Reserve {
             tracing::debug!(%error, "a part of the reserve could not be given up");
         }
         state.named = last;
-        state.held = state.held.min(last);
+        self.note_held(state, state.held.min(last));
         true
+    }
+
+    /// The space of a part.
+    fn bytes_of(&self, number: u32) -> u64 {
+        match number < PARTS {
+            true => self.part_bytes,
+            false => self.part_bytes * MORE_FACTOR,
+        }
+    }
+
+    fn note_held(&self, state: &mut State, held: u32) {
+        state.held = held;
+        let more = u64::from(held.saturating_sub(PARTS));
+        let bytes = TAIL_BYTES as u64 + more * self.bytes_of(PARTS) / INDEX_FACTOR;
+        self.tail_bytes_max.store(bytes as usize, Ordering::Relaxed);
+    }
+
+    /// Most bytes of a tail that has its room here.
+    pub(super) fn tail_bytes_max(&self) -> usize {
+        self.tail_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Takes more, for a tail of so many bytes, where `left_bytes` are free beside that.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub(super) fn grow(&self, bytes: usize, left_bytes: u64) -> io::Result<()> {
+        let lacking = bytes.saturating_sub(self.tail_bytes_max()) as u64 * INDEX_FACTOR;
+        if lacking == 0 {
+            return Ok(());
+        }
+        let more = lacking.div_ceil(self.bytes_of(PARTS));
+        // Those that a crash has left have their space.
+        let left = {
+            let state = self.state();
+            state.named.saturating_sub(state.held.max(PARTS))
+        };
+        let missing_bytes = more.saturating_sub(left.into()) * self.bytes_of(PARTS);
+        self.check_room(missing_bytes + left_bytes, 2 * more)?;
+        // One by one: commits ask for the state.
+        while self.tail_bytes_max() < bytes {
+            let mut state = self.state();
+            if state.borrowers > 0 || state.held < PARTS {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let next = state.held + 1;
+            match self.make(&mut state, next) {
+                // There the tail may hold more than there is room for.
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.tail_bytes_max.store(usize::MAX, Ordering::Relaxed);
+                    return Ok(());
+                }
+                made => made?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is more than always.
+    pub(super) fn is_grown(&self) -> bool {
+        self.state().named > PARTS
+    }
+
+    /// Gives back what a large tail had.
+    pub(super) fn shrink(&self) {
+        loop {
+            let mut state = self.state();
+            if state.named <= PARTS || !self.give_part(&mut state) {
+                return;
+            }
+        }
     }
 
     /// Makes it whole, unless somebody needs it now.
@@ -237,7 +321,7 @@ impl Reserve {
     /// It is not whole.
     pub(super) fn keep(&self) -> io::Result<()> {
         let mut state = self.state();
-        if state.held == PARTS {
+        if state.held >= PARTS {
             return Ok(());
         }
         if let Some((kind, at)) = state.lack
@@ -256,14 +340,15 @@ impl Reserve {
     }
 
     fn refill(&self, state: &mut State) {
-        let made = self.make(state);
+        let made = self.make(state, PARTS);
         let kind = made.err().map(|error| error.kind());
         state.lack = kind.map(|kind| (kind, Instant::now() + RETRY_PAUSE));
     }
 
-    fn make(&self, state: &mut State) -> io::Result<()> {
+    /// Makes so many parts in all.
+    fn make(&self, state: &mut State, parts: u32) -> io::Result<()> {
         self.files.create_dir(&self.dir)?;
-        while state.held < PARTS {
+        while state.held < parts {
             let path = self.part(state.held);
             // What came with a copy holds nothing yet.
             let is_new = state.held == state.named;
@@ -271,13 +356,13 @@ impl Reserve {
                 true => self.files.create(&path),
                 false => self.files.open(&path),
             };
-            let filled = file.and_then(|file| self.fill(file.as_ref()));
+            let filled = file.and_then(|file| self.fill(file.as_ref(), state.held));
             if is_new && filled.is_err() {
                 self.files.remove(&path)?;
             }
             filled?;
-            state.held += 1;
-            state.named = state.named.max(state.held);
+            state.named = state.named.max(state.held + 1);
+            self.note_held(state, state.held + 1);
         }
         Ok(())
     }
@@ -297,14 +382,15 @@ impl Reserve {
     }
 
     /// Takes a part's space.
-    fn fill(&self, file: &dyn JournalFile) -> io::Result<()> {
-        match file.preallocate(self.part_bytes) {
-            Err(error) if error.is_out_of_space() => Err(error),
+    fn fill(&self, file: &dyn JournalFile, number: u32) -> io::Result<()> {
+        let bytes = self.bytes_of(number);
+        match file.preallocate(bytes) {
+            Err(error) if error.is_out_of_space() || number >= PARTS => Err(error),
             Ok(()) => Ok(()),
             // Not every file system can.
             Err(_) => {
                 let zeros = [0; WRITTEN_BYTES];
-                for offset in (0..self.part_bytes).step_by(WRITTEN_BYTES) {
+                for offset in (0..bytes).step_by(WRITTEN_BYTES) {
                     file.write_all_at(&zeros, offset)?;
                 }
                 file.sync_data()

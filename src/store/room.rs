@@ -4,10 +4,13 @@
 //! index cannot keep up with is slowed down to its pace, and never stands still.
 
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::api::AppendError;
-use super::indexing::KEPT_TAIL_BYTES;
+use super::index::place;
+use super::indexing::{check_space, file_room, needed_bytes};
+use super::reserve::TAIL_BYTES;
 use super::shared::Shared;
 
 /// How long a batch is held up when the tail is all but full.
@@ -16,6 +19,35 @@ const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often it looks whether there is.
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
+/// A tail of so many bytes soon needs more than has its room in what is always kept back.
+const LARGE_BYTES: usize = TAIL_BYTES / 4;
+/// What is kept back for a large tail is given back so long after the last one.
+const CALM_PAUSE: Duration = Duration::from_secs(60);
+/// The pause after there was no room for that: it is taken for a moment to find that out. It doubles
+/// with each, so often at most.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+const REFUSED_DOUBLINGS_MAX: u32 = 6;
+/// How often it is asked how large the tail may become in the midst of other work.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// What is kept back for a large tail.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    /// When that was last looked at.
+    looked: Option<Instant>,
+    /// When the tail was large last.
+    large: Option<Instant>,
+    /// How often in a row there was no room, and when it is tried again.
+    refused: Option<(u32, Instant)>,
+}
+
+impl Growth {
+    fn note_refused(&mut self) {
+        let times = self.refused.map_or(0, |(times, _)| times);
+        let pause = REFUSED_PAUSE * 2_u32.pow(times.min(REFUSED_DOUBLINGS_MAX));
+        self.refused = Some((times + 1, Instant::now() + pause));
+    }
+}
 
 impl Shared {
     /// How full the tail is: see [`super::tail::Tail::fullness`].
@@ -24,14 +56,61 @@ impl Shared {
         self.tail().fullness(self.tail_bytes_max(), put_off)
     }
 
-    /// Most bytes in the tail. While space is scarce, no more than can go into the index when there
-    /// is none but what is kept back.
-    fn tail_bytes_max(&self) -> usize {
-        let bytes = self.options.tail_bytes_max;
-        match self.is_scarce.load(Ordering::Relaxed) {
-            true => bytes.min(KEPT_TAIL_BYTES),
-            false => bytes,
+    fn growth(&self) -> MutexGuard<'_, Growth> {
+        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same as `bound_tail`, in the midst of other work, now and then.
+    pub(super) fn step_tail(&self) {
+        let looked = self.growth().looked;
+        if looked.is_none_or(|at| at.elapsed() >= LOOK_PAUSE) {
+            self.bound_tail(false);
         }
+    }
+
+    /// Says how large the tail may become, and has as much of the disk kept back as that takes, in
+    /// time: `is_awaited` says that the tail will be large.
+    pub(super) fn bound_tail(&self, is_awaited: bool) {
+        let mut growth = self.growth();
+        let now = Instant::now();
+        growth.looked = Some(now);
+        let (reserve, options) = (&self.reserve, &self.options);
+        let path = place::path(&options.dir, self.indexed().number);
+        // The margin has room for the smallest one.
+        let file_room = file_room(&path, false).map_or(TAIL_BYTES, |room| room.max(TAIL_BYTES));
+        let most = options.tail_bytes_max.min(file_room);
+        let files = reserve.others().as_ref();
+        let is_full = self.health().journal.is_some();
+        let is_scarce = is_full || check_space(files, &options.dir, most).is_err();
+        let bound = match is_scarce {
+            true => most.min(TAIL_BYTES),
+            false => most,
+        };
+        self.tail_bytes_max.store(bound, Ordering::Relaxed);
+        let bytes = self.tail().bytes();
+        if bytes >= LARGE_BYTES || is_awaited {
+            growth.large = Some(now);
+        }
+        let is_busy = growth.large.is_some_and(|at| now < at + CALM_PAUSE);
+        let may_grow = !is_scarce && growth.refused.is_none_or(|(_, until)| now >= until);
+        if bytes <= TAIL_BYTES && (is_scarce || !is_busy) {
+            reserve.shrink();
+        } else if growth.large == Some(now) && may_grow {
+            // Much is left beside it: what is kept back is not to be what fills the disk.
+            match reserve.grow(bound, 2 * needed_bytes(bound)) {
+                Ok(()) => growth.refused = None,
+                Err(error) => {
+                    tracing::debug!(%error, "the tail stays small");
+                    growth.note_refused();
+                }
+            }
+        }
+    }
+
+    /// Most bytes of the tail: what has its room in what is kept back.
+    fn tail_bytes_max(&self) -> usize {
+        let most = self.tail_bytes_max.load(Ordering::Relaxed);
+        most.min(self.reserve.tail_bytes_max())
     }
 
     /// Whether the tail takes more. While checkpoints are put off, all of it may be filled.

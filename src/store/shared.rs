@@ -2,10 +2,11 @@
 //!
 //! Locks are held for memory operations only, never over a disk's. Where two are held
 //! at once the order is: pending, domains, tail, index; and keeping before retention. Only `keeping`
-//! is held while its file is written, by the thread that erases and by who sets the retention.
+//! is held while its file is written, by the thread that erases and by who sets the retention; and
+//! `growth`, which is the checkpoint thread's own, while files are made.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -22,6 +23,7 @@ use super::index::{Index, IndexError, IndexState, guarded};
 use super::keeping::Keeping;
 use super::queue::Queue;
 use super::reserve::Reserve;
+use super::room::Growth;
 use super::sweep::Sweeping;
 use super::tail::Tail;
 use crate::clock::Clock;
@@ -83,8 +85,10 @@ pub(super) struct Shared {
     pub(super) index: RwLock<Option<Arc<Index>>>,
     /// Who read the index found it damaged.
     pub(super) index_suspect: AtomicBool,
-    /// There is little space on the disk: the tail holds less.
-    pub(super) is_scarce: AtomicBool,
+    /// Most bytes of the tail, by how much is free.
+    pub(super) tail_bytes_max: AtomicUsize,
+    /// When what is kept back for it grows and shrinks.
+    pub(super) growth: Mutex<Growth>,
     /// What the index that counts holds, durably.
     pub(super) indexed: Mutex<IndexState>,
     /// How often the checkpoint has begun to make the index anew in place of all others.

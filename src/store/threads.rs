@@ -79,7 +79,6 @@ impl Threads {
             queue: Queue::new(options.queue_max),
             retention: retention.into(),
             keeping: keeping.into(),
-            options,
             age: age.into(),
             clock,
             files,
@@ -95,13 +94,15 @@ impl Threads {
             tail: tail.into(),
             index: Some(Arc::new(builder.target.index)).into(),
             index_suspect: Default::default(),
-            is_scarce: Default::default(),
+            tail_bytes_max: options.tail_bytes_max.into(),
+            growth: Default::default(),
             indexed: builder.state.clone().into(),
             rebuilds: Default::default(),
             places: Default::default(),
             segments: Default::default(),
             sweeping: Default::default(),
             signal: Signal::default().into(),
+            options,
             changed: Default::default(),
         });
         shared.note_in_force();
@@ -168,7 +169,11 @@ impl Threads {
                 tracing::warn!(%error, "the next start will verify the index");
             }
         }
-        if let Err(error) = self.shared.reserve.keep() {
+        let reserve = &self.shared.reserve;
+        if whole {
+            reserve.shrink();
+        }
+        if let Err(error) = reserve.keep() {
             tracing::debug!(%error, "the next start has less space");
         }
         self.shared.hold.release();

@@ -4,7 +4,6 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use super::disk::run;
 
@@ -46,11 +45,6 @@ impl SmallDisk {
 
     /// Takes all the room there is now.
     pub fn fill(&self) {
-        self.fill_with_pauses(Duration::ZERO);
-    }
-
-    /// The same, with a pause behind each megabyte.
-    pub fn fill_with_pauses(&self, pause: Duration) {
         let mut filler = OpenOptions::new();
         let filler = filler.create(true).append(true);
         let mut filler = filler.open(self.0.join("filler")).unwrap();
@@ -59,7 +53,6 @@ impl SmallDisk {
             if filler.write_all(&bytes).is_err() {
                 bytes.truncate(bytes.len() / 2);
             }
-            std::thread::sleep(pause);
         }
     }
 

@@ -6,7 +6,8 @@ use super::super::files::{OutOfSpace as _, RealFileSystem};
 use super::super::held::HeldFileSystem;
 use super::super::hold::Hold;
 use super::super::reserve::{RESERVE, Reserve};
-use super::simulated::{Lack, SimulatedFileSystem};
+use super::simulated::{Fault, Lack, SimulatedFileSystem};
+use super::tiers::Random;
 use super::*;
 
 const NEEDED_BYTES: u64 = 1 << 20;
@@ -70,25 +71,79 @@ fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
     reserve.check_room(NEEDED_BYTES, NEEDED_FILES).unwrap();
 }
 
-/// While much is in memory, room that goes without a word is missed before it is too little for that.
-#[test]
-fn where_a_quota_fills_the_tail_goes_into_the_index_in_time() {
-    // Before its age makes it due.
-    const IN_TIME: Duration = Duration::from_secs(20);
-    let dir = tempfile::tempdir().unwrap();
-    let files = SimulatedFileSystem::default();
-    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
-    let content = "x".repeat(100 << 10);
-    let tail_bytes = || store.stats().tail_bytes;
-    while tail_bytes() < 3 << 20 {
+/// How many files hold space back.
+fn parts(dir: &Path, files: &SimulatedFileSystem) -> usize {
+    let names = files.list(&dir.join(RESERVE)).unwrap().into_iter();
+    names.filter(|name| name.parse::<u32>().is_ok()).count()
+}
+
+/// A store on a large disk, with so many megabytes in memory.
+fn with_tail(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store {
+    let mut options = options(dir);
+    options.tail_bytes_max = 64 << 20;
+    let sink = Arc::new(Seen::default());
+    let store = Store::open_with(options, clock(), sink, Arc::new(files.clone())).unwrap();
+    let content = "x".repeat(1 << 18);
+    let begun = Instant::now();
+    while store.stats().tail_bytes < megabytes << 20 {
+        assert!(begun.elapsed() < WAIT, "it does not stay in memory");
         send_one(&store, "a", "b", &content);
     }
-    let begun = Instant::now();
-    files.fill(Lack::Space(QuotaExceeded), 17 << 20);
-    while tail_bytes() > 1 << 20 {
-        assert!(begun.elapsed() < IN_TIME, "it stays in memory");
-        std::thread::yield_now();
+    store
+}
+
+#[test]
+fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
+    for kind in [StorageFull, QuotaExceeded] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = SimulatedFileSystem::default();
+        let store = with_tail(dir.path(), &files, 28);
+        files.fill(Lack::Space(kind), 0);
+        store.erase(&mailbox("d", "b"), None).unwrap();
+        let is_empty = || store.stats().tail_bytes < 1 << 20;
+        eventually("the tail goes into the index", is_empty);
     }
+}
+
+#[test]
+fn what_is_kept_back_for_a_large_tail_is_not_what_fills_the_disk() {
+    for kind in [StorageFull, QuotaExceeded] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = SimulatedFileSystem::default();
+        let store = with_tail(dir.path(), &files, 28);
+        let parts = || parts(dir.path(), &files);
+        assert!(parts() > 32, "{kind:?}: {}", parts());
+        files.fill(Lack::Space(kind), 20 << 20);
+        let mut random = Random(7);
+        let mut letters = move || char::from(b'0' + random.below(64) as u8);
+        let begun = Instant::now();
+        // Where it is lent, sends are refused for a moment.
+        while parts() > 32 {
+            assert!(begun.elapsed() < WAIT, "{kind:?}: {} are kept", parts());
+            let content: String = (0..1 << 18).map(|_| letters()).collect();
+            let _refused = send(&store, draft("a", &["b"], &content)).is_err();
+        }
+    }
+}
+
+#[test]
+fn nothing_but_what_is_always_kept_back_is_left_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let parts = || parts(dir.path(), &files);
+    let store = with_tail(dir.path(), &files, 3);
+    assert!(parts() > 32);
+    store.close();
+    assert_eq!(parts(), 32);
+
+    let store = with_tail(dir.path(), &files, 3);
+    files.arm(Fault::Crash, 0);
+    drop(store);
+    files.lose_power(1);
+    assert!(parts() > 32);
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    store.close();
+    assert_eq!(parts(), 32);
 }
 
 #[test]
