@@ -72,7 +72,7 @@ const SETTINGS: &[Setting] = settings! {
     retention "--retention" "RELAYBOX_RETENTION" "[DOMAIN=]DURATION" "" true
         "How long messages are kept: of all domains (`30days`), or of one (`shop=1year`, `shop=off`); for ever where none is given";
     tail_bytes_max "--tail-bytes-max" "RELAYBOX_TAIL_BYTES_MAX" "SIZE" "64MiB" false
-        "Most bytes of messages in memory that are not yet in the index; 2 MiB while less than about 6 times as much is free";
+        "Most bytes of messages in memory that are not yet in the index; at most 2 MiB while little of the disk is free";
     cache_bytes "--cache-bytes" "RELAYBOX_CACHE_BYTES" "SIZE" "32MiB" false
         "Memory for the index's cache";
     segment_bytes "--segment-bytes" "RELAYBOX_SEGMENT_BYTES" "SIZE" "32MiB" false

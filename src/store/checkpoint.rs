@@ -80,7 +80,7 @@ impl Checkpointer {
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();
-            self.shared.bound_tail(false);
+            self.shared.bound_tail();
             let (finish, asked, is_asked_for) = {
                 let signal = self.shared.signal();
                 if signal.abort {
@@ -164,7 +164,7 @@ impl Checkpointer {
         if file_room(&path, is_needed)? < frozen.bytes {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
-        // What is kept back for it is its own.
+        // What is kept back for the tail is lent to it, whoever asks.
         let is_lent = is_needed || shared.reserve.is_grown();
         let _lent = match is_lent {
             true => indexing::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,
@@ -264,7 +264,7 @@ impl Checkpointer {
         let dir = &self.shared.options.dir;
         let position = self.state.position;
         // Checkpoints wait for it now, and the tail for them.
-        self.shared.bound_tail(true);
+        self.shared.expect_large_tail();
         builder.target.is_paced = false;
         builder.replay(Some(position.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
@@ -288,7 +288,7 @@ impl Checkpointer {
     /// Opens the index again, as after a crash.
     fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
         let shared = &self.shared;
-        shared.bound_tail(true);
+        shared.expect_large_tail();
         let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
         let _alone = shared.places();
         // What is being made beside it is made of the old one.
@@ -305,7 +305,7 @@ impl Checkpointer {
 
     /// Makes the index anew from the journal, `frozen` included.
     fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
-        self.shared.bound_tail(true);
+        self.shared.expect_large_tail();
         // What is being made beside the old one is set aside with it.
         self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = self.shared.set_index(None) {

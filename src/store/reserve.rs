@@ -34,11 +34,11 @@ const REST_BYTES: u64 = 8 << 20;
 const SEGMENT_DISK_PART: u64 = 8;
 const RESERVE_DISK_PART: u64 = 4;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
-/// Most bytes of a tail that has its room in these. For a larger one there are more, each of them
-/// so many times as large.
+/// Most bytes of a tail that has its room in these.
 pub(super) const TAIL_BYTES: usize = 2 << 20;
+/// For a larger one there are more parts, each of them so many times as large.
 const MORE_FACTOR: u64 = 8;
-/// The index grows by at most so many times the bytes of a tail.
+/// The index grows by at most so many times the bytes of a tail, sends to many aside.
 pub(super) const INDEX_FACTOR: u64 = 2;
 /// What is needed much of leaves so many parts for what needs little.
 const LEFT_PARTS: u32 = 8;

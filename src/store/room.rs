@@ -64,13 +64,18 @@ impl Shared {
     pub(super) fn step_tail(&self) {
         let looked = self.growth().looked;
         if looked.is_none_or(|at| at.elapsed() >= LOOK_PAUSE) {
-            self.bound_tail(false);
+            self.bound_tail();
         }
     }
 
-    /// Says how large the tail may become, and has as much of the disk kept back as that takes, in
-    /// time: `is_awaited` says that the tail will be large.
-    pub(super) fn bound_tail(&self, is_awaited: bool) {
+    /// The same before work in which that cannot be asked for long.
+    pub(super) fn expect_large_tail(&self) {
+        self.growth().large = Some(Instant::now());
+        self.bound_tail();
+    }
+
+    /// Says how large the tail may become, and has as much of the disk kept back as that takes.
+    pub(super) fn bound_tail(&self) {
         let mut growth = self.growth();
         let now = Instant::now();
         growth.looked = Some(now);
@@ -88,14 +93,14 @@ impl Shared {
         };
         self.tail_bytes_max.store(bound, Ordering::Relaxed);
         let bytes = self.tail().bytes();
-        if bytes >= LARGE_BYTES || is_awaited {
+        if bytes >= LARGE_BYTES {
             growth.large = Some(now);
         }
         let is_busy = growth.large.is_some_and(|at| now < at + CALM_PAUSE);
         let may_grow = !is_scarce && growth.refused.is_none_or(|(_, until)| now >= until);
         if bytes <= TAIL_BYTES && (is_scarce || !is_busy) {
             reserve.shrink();
-        } else if growth.large == Some(now) && may_grow {
+        } else if is_busy && may_grow {
             // Much is left beside it: what is kept back is not to be what fills the disk.
             match reserve.grow(bound, 2 * needed_bytes(bound)) {
                 Ok(()) => growth.refused = None,

@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
+use tempfile::TempDir;
+
 use super::super::files::{OutOfSpace as _, RealFileSystem};
 use super::super::held::HeldFileSystem;
 use super::super::hold::Hold;
@@ -77,7 +79,15 @@ fn parts(dir: &Path, files: &SimulatedFileSystem) -> usize {
     names.filter(|name| name.parse::<u32>().is_ok()).count()
 }
 
-/// A store on a large disk, with so many megabytes in memory.
+/// A store on a large disk, with as much in memory as is soon due.
+fn busy() -> (TempDir, SimulatedFileSystem, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = with_tail(dir.path(), &files, 28);
+    (dir, files, store)
+}
+
+/// The same with so many megabytes in memory.
 fn with_tail(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store {
     let mut options = options(dir);
     options.tail_bytes_max = 64 << 20;
@@ -95,9 +105,7 @@ fn with_tail(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store
 #[test]
 fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
     for kind in [StorageFull, QuotaExceeded] {
-        let dir = tempfile::tempdir().unwrap();
-        let files = SimulatedFileSystem::default();
-        let store = with_tail(dir.path(), &files, 28);
+        let (_dir, files, store) = busy();
         files.fill(Lack::Space(kind), 0);
         store.erase(&mailbox("d", "b"), None).unwrap();
         let is_empty = || store.stats().tail_bytes < 1 << 20;
@@ -108,9 +116,7 @@ fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
 #[test]
 fn what_is_kept_back_for_a_large_tail_is_not_what_fills_the_disk() {
     for kind in [StorageFull, QuotaExceeded] {
-        let dir = tempfile::tempdir().unwrap();
-        let files = SimulatedFileSystem::default();
-        let store = with_tail(dir.path(), &files, 28);
+        let (dir, files, store) = busy();
         let parts = || parts(dir.path(), &files);
         assert!(parts() > 32, "{kind:?}: {}", parts());
         files.fill(Lack::Space(kind), 20 << 20);
