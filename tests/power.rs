@@ -188,6 +188,17 @@ async fn what_was_acknowledged_survives_power_cuts() {
     drop(disk);
 }
 
+/// Else what it removed counts as lost once the next one is not carried out.
+#[test]
+fn an_unanswered_erasure_that_was_carried_out_stays_known() {
+    let ledger = Ledger::new(1, 1);
+    ledger.erasing(0, 100);
+    ledger.settle(0, 100);
+    ledger.erasing(0, 200);
+    ledger.settle(0, 100);
+    assert_eq!(ledger.floor(0), 100);
+}
+
 const PLAN: Plan = Plan {
     users: 6,
     devices: 18,

@@ -196,13 +196,15 @@ impl Ledger {
         }
     }
 
-    /// An erasure that nobody answered was carried out, or it was not.
-    fn settle(&self, mailbox: usize, lowest: u64) {
+    /// An erasure that nobody answered was carried out, or it was not: the `lowest` message that is
+    /// left shows it.
+    pub fn settle(&self, mailbox: usize, lowest: u64) {
         let mut erased = self.erased.lock().unwrap();
-        if let Some(erased) = erased.get_mut(&mailbox)
-            && lowest < erased.perhaps
-        {
-            erased.perhaps = erased.sure;
+        if let Some(erased) = erased.get_mut(&mailbox) {
+            match lowest < erased.perhaps {
+                true => erased.perhaps = erased.sure,
+                false => erased.sure = erased.perhaps,
+            }
         }
     }
 
