@@ -22,7 +22,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(2);
 /// A tail of so many bytes soon needs more than has its room in what is always kept back.
 const LARGE_BYTES: usize = TAIL_BYTES / 4;
 /// What is kept back for a large tail is given back so long after the last one.
-const CALM_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const CALM_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after there was no room for that: it is taken for a moment to find that out. It doubles
 /// with each, so often at most.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);

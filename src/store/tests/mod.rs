@@ -35,7 +35,7 @@ use crate::model::{
 
 /// A time in 2025.
 const NOW_US: u64 = 1_764_000_000_000_000;
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_secs(30);
 
 /// Remembers what was published.
 #[derive(Default)]
