@@ -49,6 +49,20 @@ fn tell<T>(said: &mut String, result: Result<T, impl Debug + ToString>) -> Optio
     }
 }
 
+/// What is said of settings from one origin, valid or not.
+fn tell_settings(said: &mut String, flags: &Flags, env: &Env, file: Option<&FileText>) {
+    let Some(loaded) = tell(said, config::resolve(flags, env, file, None)) else {
+        return;
+    };
+    let mut told = format!("{:?} {:?}", loaded.warnings, loaded.config.token);
+    // In `DOMAIN=TOKEN` the domain is no secret, also where a stray `=` makes it of a token's
+    // beginning.
+    for declared in &loaded.config.token {
+        told = told.replace(declared.domain.as_str(), "DOMAIN");
+    }
+    writeln!(said, "{told}").unwrap();
+}
+
 /// Where a token may stand in a settings file.
 fn lines() -> Vec<String> {
     let mut lines: Vec<_> = [
@@ -124,10 +138,7 @@ proptest! {
             (&Flags::new(), &env, None),
             (&flags, &Env::new(), None),
         ] {
-            let loaded = config::resolve(flags, env, file, None);
-            if let Some(loaded) = tell(&mut said, loaded) {
-                writeln!(said, "{:?} {:?}", loaded.warnings, loaded.config.token).unwrap();
-            }
+            tell_settings(&mut said, flags, env, file);
         }
         assert_hidden(&said);
     }
@@ -167,6 +178,18 @@ proptest! {
         writeln!(said, "{auth:?} {verified:?}").unwrap();
         assert_hidden(&said);
     }
+}
+
+#[test]
+fn a_domain_that_looks_like_a_part_of_a_token_is_no_secret() {
+    let file = FileText {
+        path: PathBuf::from("relaybox.toml"),
+        text: format!("token = [\"{}={}\"]", &TOKEN[..4], &TOKEN[4..]),
+    };
+    let mut said = String::new();
+    tell_settings(&mut said, &Flags::new(), &Env::new(), Some(&file));
+    assert!(said.contains("DOMAIN"), "{said}");
+    assert_hidden(&said);
 }
 
 /// Every way to hand a token to the wrong place of the command line.
