@@ -114,6 +114,19 @@ fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
     }
 }
 
+/// Nothing is written meanwhile that it would be lent to.
+#[test]
+fn what_is_kept_back_for_a_large_tail_is_given_back_where_little_is_left() {
+    let (dir, files, store) = busy(3);
+    let parts = || parts(dir.path(), &files);
+    store.checkpoint();
+    assert!(parts() > 32, "{}", parts());
+    let begun = Instant::now();
+    files.fill(Lack::Space(StorageFull), 20 << 20);
+    eventually("it is given back", || parts() == 32);
+    assert!(begun.elapsed() < CALM_PAUSE);
+}
+
 #[test]
 fn what_is_kept_back_for_a_large_tail_is_not_what_fills_the_disk() {
     for kind in [StorageFull, QuotaExceeded] {
