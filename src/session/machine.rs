@@ -155,6 +155,8 @@ impl Machine {
                 self.close(CloseReason::Violation { code, reason }, actions);
             }
             Input::Ended => self.end(Action::End, actions),
+            // A Ping may have been queued since.
+            Input::Flushed if !queue.is_empty() => {}
             Input::Flushed => (self.writing, self.ping_waits) = (false, false),
             Input::Taken(taken) => self.taken(taken, now, queue, actions),
             Input::Messages(messages) => self.messages(&messages, now, queue),

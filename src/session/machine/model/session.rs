@@ -232,7 +232,7 @@ impl Session {
                 output.frames.is_empty() || connection.queued_bytes() == 0,
                 "frames are taken from the outbox while others wait for the stream"
             ),
-            Input::Pong(payload) => self.watch.pong(payload),
+            Input::Pong(payload) => self.watch.pong(payload, now_ms),
             Input::Text(text) if text != "ping" => {
                 let id = text
                     .strip_prefix("{\"received\":")
@@ -297,6 +297,7 @@ impl Session {
             End::Gone => self.client.wire.is_cut(),
             End::Answer(code) => causes.closed_by_client == Some(*code),
             End::Close(reason) => match reason.code() {
+                4408 => self.watch.unheeded,
                 4409 => causes.replaced,
                 4401 => causes.revoked || expired,
                 1001 => causes.stopped,

@@ -32,6 +32,12 @@ pub(super) struct Watch {
     /// A receipt came that may have to wait; the window may then be twice as large.
     stretched: bool,
     pinged: BTreeSet<MsgId>,
+    /// Pings without a payload that nobody has answered.
+    blank_pings: usize,
+    /// The first Pong that was no receipt, with the window full and nothing ever confirmed.
+    unheeded_ms: Option<u64>,
+    /// One came so much later that it ends the session.
+    pub(super) unheeded: bool,
     pub(super) pinging: Pinging,
     errors: usize,
     /// Errors that are due at once, those that may take until the session is level, and those that
@@ -52,6 +58,9 @@ impl Watch {
             doubtful: Vec::new(),
             stretched: false,
             pinged: BTreeSet::new(),
+            blank_pings: 0,
+            unheeded_ms: None,
+            unheeded: false,
             pinging: Pinging::new(&facts),
             errors: 0,
             errors_now: 0,
@@ -73,16 +82,22 @@ impl Watch {
     }
 
     /// A Pong counts if a Ping with its payload was sent.
-    pub(super) fn pong(&mut self, payload: &[u8]) {
+    pub(super) fn pong(&mut self, payload: &[u8], now_ms: u64) {
         let id = std::str::from_utf8(payload)
             .ok()
             .and_then(|text| text.parse().ok())
-            .map(MsgId);
-        let Some(id) = id.filter(|id| id.to_string().as_bytes() == payload) else {
+            .map(MsgId)
+            .filter(|id| id.to_string().as_bytes() == payload);
+        if self.facts.manual {
             return;
-        };
-        if !self.facts.manual && self.pinged.contains(&id) {
+        }
+        if let Some(id) = id.filter(|id| self.pinged.contains(id)) {
             self.confirm(id);
+        } else if payload.is_empty() && self.blank_pings > 0 {
+            self.blank_pings -= 1;
+        } else if self.confirmed == 0 && self.fills(1, 1) {
+            let since_ms = *self.unheeded_ms.get_or_insert(now_ms);
+            self.unheeded |= now_ms >= since_ms + 2 * self.facts.settings.interval_ms;
         }
     }
 
@@ -223,6 +238,7 @@ impl Watch {
         let last = self.delivered.last().map(|delivered| delivered.id);
         let expected = last.map_or_else(String::new, |id| id.to_string());
         prop_assert_eq!(payload, expected.as_bytes(), "the payload of a Ping");
+        self.blank_pings += usize::from(last.is_none());
         self.pinged.extend(last);
         let counts = self.counts();
         self.pinging.ping(counts, now_ms)
@@ -298,6 +314,10 @@ impl Watch {
 
     /// Nothing more happens before time passes. `deaf`: the session may have counted this as life.
     pub(super) fn check_time(&self, now_ms: u64, deaf: bool) -> Checked {
+        prop_assert!(
+            !self.unheeded || self.stretched,
+            "it goes on, and no Pong is a receipt"
+        );
         self.pinging.check_time(self.counts(), now_ms, deaf)
     }
 

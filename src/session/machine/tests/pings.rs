@@ -300,3 +300,42 @@ fn pongs_without_the_payload_end_a_session_whose_window_is_full() {
         }
     }
 }
+
+#[test]
+fn a_late_answer_to_a_ping_without_a_payload_is_no_pong_without_one() {
+    let (mut session, _) = Harness::with(|start| start.window.messages_max = 8);
+    for _ in 0..2 {
+        assert_eq!(session.sent_after(INTERVAL), ping(""));
+    }
+    session.put(read((101..109).map(message).collect()));
+    session.put(Input::Flushed);
+    for _ in 0..2 {
+        session.put(Input::Heard);
+        assert_eq!(session.pong(""), []);
+        session.sent_after(INTERVAL);
+        session.sent_after(INTERVAL);
+    }
+    // None is left that this one may answer.
+    session.put(Input::Heard);
+    assert_eq!(session.pong(""), []);
+    session.sent_after(INTERVAL);
+    session.sent_after(INTERVAL);
+    let end = session.pong("");
+    assert_eq!(end, [Action::Close(CloseReason::NoReceipts)]);
+}
+
+/// It is queued by what was heard beside it.
+#[test]
+fn a_ping_behind_output_that_has_left_is_still_to_leave() {
+    let mut session = Harness::live();
+    session.put(output(&[30], false));
+    let mut queue = ping("30").into_bytes();
+    let (now, rules) = (session.now, &session.rules);
+    let flushed = Input::Flushed;
+    session
+        .machine
+        .handle(flushed, now, rules, &mut queue, &mut Vec::new());
+    assert!(session.machine.is_writing());
+    session.put(Input::Flushed);
+    assert!(!session.machine.is_writing());
+}
