@@ -8,6 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::checker::{Connection, Device, Fault, Kill, Message, Receipt, Sent, Story, check};
+use common::processed::Processed;
 
 const IDS: [u64; 6] = [10_001, 10_002, 11_003, 12_004, 12_005, 13_006];
 
@@ -346,4 +347,28 @@ fn sends_that_changed_places_are_found() {
     assert_eq!(swapped(2), [], "its first try may have been the lost one");
     let said = faults(|story, _| story.wrong.push("closed with 4400".into()));
     assert_eq!(said, [Fault::Wrong("closed with 4400".into())]);
+}
+
+/// A receipt stands for all below it.
+#[test]
+fn an_app_that_went_back_behind_where_it_began_says_nothing_of_what_it_got_there() {
+    let mut app = Processed::default();
+    for id in [10, 11, 12, 11, 12, 13] {
+        app.take(id, false);
+    }
+    app.login(9);
+    assert_eq!((app.last(), app.before_last(1)), (13, 12));
+    assert_eq!(app.claim(), Some(13));
+    app.login(0);
+    assert_eq!(app.claim(), None);
+    app.take(3, false);
+    assert_eq!((app.last(), app.before_last(1)), (3, 0));
+    assert_eq!(app.claim(), None);
+
+    let mut from_start = Processed::default();
+    from_start.take(10, true);
+    from_start.login(0);
+    from_start.take(3, false);
+    from_start.take(10, false);
+    assert_eq!(from_start.claim(), Some(10));
 }

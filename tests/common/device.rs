@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Login;
 use super::checker::{self, Connection, Message, Receipt};
 use super::link::{Dialer, Heard, Link};
+use super::processed::Processed;
 use super::random::Random;
 use super::wire;
 
@@ -67,8 +68,7 @@ pub struct Device {
     present: bool,
     /// Whether anything was delivered yet, on any connection.
     met: bool,
-    /// The highest message that came, on any connection.
-    last: u64,
+    processed: Processed,
 }
 
 /// What a device keeps in mind while it is connected.
@@ -105,7 +105,7 @@ impl Device {
             early,
             present: false,
             met: false,
-            last: 0,
+            processed: Processed::default(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Device {
     fn has_all(&self) -> bool {
         let finish = self.shared.finish.borrow();
         let last = finish.as_ref().map(|last| last[&self.diary.user]);
-        last.is_some_and(|last| self.last >= last)
+        last.is_some_and(|last| self.processed.last() >= last)
     }
 
     fn note(&mut self, what: String) {
@@ -148,7 +148,7 @@ impl Device {
             Mode::After => self.random.once_in(2),
         };
         let says = self.mode == Mode::After && !self.random.once_in(3);
-        let after = says.then(|| self.processed());
+        let after = says.then(|| self.after());
         let mut login = Login::new(&self.diary.user).resource(&self.diary.resource);
         if manual {
             login = login.receipts("manual");
@@ -157,6 +157,7 @@ impl Device {
         }
         if let Some(after) = after {
             login = login.after(after);
+            self.processed.login(after);
         }
         let encrypted = self.random.once_in(2);
         let dialed = self.dialer.dial(&login, encrypted, PATIENCE).await;
@@ -180,7 +181,7 @@ impl Device {
     }
 
     /// What the application has processed: mostly all; at times it crashed before.
-    fn processed(&mut self) -> u64 {
+    fn after(&mut self) -> u64 {
         if self.random.once_in(25) {
             return 0;
         }
@@ -188,9 +189,7 @@ impl Device {
             0 => self.random.below(UNPROCESSED_MAX),
             _ => 0,
         };
-        let got = self.diary.connections.iter().rev();
-        let got = got.flat_map(|connection| connection.got.iter().rev());
-        got.map(|message| message.id).nth(back).unwrap_or(0)
+        self.processed.before_last(back)
     }
 
     async fn live(
@@ -207,8 +206,10 @@ impl Device {
         };
         let mut ask_at = opened + self.random.millis(question_ms_max);
         // Confirms at once what an earlier connection got: it counts once it has come again.
-        if here.manual && self.last > 0 && self.random.once_in(3) {
-            let last = self.last;
+        if here.manual
+            && let Some(last) = self.processed.claim()
+            && self.random.once_in(3)
+        {
             if !self.confirm(&mut link, here, last).await {
                 return;
             }
@@ -300,10 +301,10 @@ impl Device {
     }
 
     fn take(&mut self, message: Message, here: &mut Here) {
+        // The others' cursors cannot be above this, so its own could not begin above.
+        let from_start = self.early || here.connection.after == Some(0);
         if !self.met {
             self.met = true;
-            // The others' cursors cannot be above this, so its own could not begin above.
-            let from_start = self.early || here.connection.after == Some(0);
             let offered = &self.shared.offered[&self.diary.user];
             self.diary.base = if from_start {
                 0
@@ -312,7 +313,7 @@ impl Device {
             };
             self.shared.met.fetch_add(1, Ordering::SeqCst);
         }
-        self.last = self.last.max(message.id);
+        self.processed.take(message.id, from_start);
         here.connection.got.push(message);
     }
 

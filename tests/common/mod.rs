@@ -29,6 +29,7 @@ pub mod link;
 pub mod load;
 pub mod login;
 pub mod past;
+pub mod processed;
 pub mod proxy;
 pub mod random;
 pub mod raw;
