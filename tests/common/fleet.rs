@@ -289,5 +289,18 @@ pub fn assert_good(story: &Story) {
     );
     let faults = checker::check(story);
     let some = &faults[..faults.len().min(20)];
+    let said = format!("{some:?}");
+    for device in &story.devices {
+        let name = format!("{}/{}", device.user, device.resource);
+        if said.contains(&format!("{name}\"")) || said.contains(&format!("{name} ")) {
+            eprintln!("{name}, from {}:", device.base);
+            for connection in &device.connections {
+                let ids: Vec<_> = connection.got.iter().map(|message| message.id).collect();
+                let (opened, after, offered) =
+                    (connection.opened, connection.after, connection.offered);
+                eprintln!("  {opened:?} after {after:?}: {ids:?}, confirmed up to {offered}");
+            }
+        }
+    }
     assert!(faults.is_empty(), "{} faults: {some:#?}", faults.len());
 }
