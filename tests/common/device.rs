@@ -209,10 +209,9 @@ impl Device {
         if here.manual
             && let Some(last) = self.processed.claim()
             && self.random.once_in(3)
+            && !self.confirm(&mut link, here, last).await
         {
-            if !self.confirm(&mut link, here, last).await {
-                return;
-            }
+            return;
         }
         loop {
             let finishing = finish.borrow().is_some();
