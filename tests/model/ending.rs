@@ -101,7 +101,7 @@ impl World<'_> {
             draft.forget_presence();
         }
         if kill && rested {
-            let at = self.confirmed_at + STORED_WITHIN;
+            let at = self.model.confirmed_at + STORED_WITHIN;
             // What is promised is a time: there is nothing to wait for but its end.
             tokio::time::sleep_until(at.into()).await;
             self.model.rested();

@@ -3,6 +3,8 @@
 //! Never talks to a server and never waits. A cursor is an interval where the contract leaves it
 //! open: receipts whose arrival nobody has seen, and what a kill may take back.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::cursor::{Confirmed, Cursor};
@@ -96,6 +98,8 @@ pub struct Model {
     confirmed: [Confirmed; USERS + 1],
     presence: [[Presence; RESOURCES]; USERS + 1],
     newest: Id,
+    /// When it was seen last that something is confirmed.
+    pub confirmed_at: Instant,
 }
 
 impl Model {
@@ -108,6 +112,7 @@ impl Model {
             confirmed: Default::default(),
             presence: [[Presence::Offline; RESOURCES]; USERS + 1],
             newest: 0,
+            confirmed_at: Instant::now(),
         }
     }
 
@@ -268,6 +273,7 @@ impl Model {
             return Err(format!("{device:?} got {id} without {gap:?}: {delivery}"));
         }
         let previous = self.between(device, 0, id).next_back().unwrap_or(0);
+        let sure = self.cursor(device).map_or(0, |cursor| cursor.sure);
         let cursor = self.cursor_mut(device);
         if track.last.is_none() && track.shows_cursor {
             cursor.sure = cursor.sure.max(previous);
@@ -276,6 +282,9 @@ impl Model {
         cursor.known_stored = true;
         let shown = cursor.sure;
         self.confirmed[device.user].took(shown);
+        if shown > sure {
+            self.confirmed_at = Instant::now();
+        }
         track.last = Some(id);
         Ok(())
     }
@@ -339,6 +348,7 @@ impl Model {
 
     /// A receipt has been taken.
     pub fn receipt_taken(&mut self, device: Device, id: Id) {
+        self.confirmed_at = Instant::now();
         let cursor = self.cursor_mut(device);
         cursor.sure = cursor.sure.max(id);
         cursor.perhaps = cursor.perhaps.max(id);

@@ -236,3 +236,17 @@ fn a_kill_takes_back_what_had_no_time_to_be_stored() {
     let cursor = model.cursor(TABLET).unwrap();
     assert_eq!((cursor.sure, cursor.perhaps), (30, 40));
 }
+
+/// As by a receipt on its way to the session before it: it is stored a while after that, too.
+#[test]
+fn what_a_login_shows_to_be_confirmed_was_confirmed_just_then() {
+    let mut model = model();
+    let mut first = model.logged_in(WEB, 40, None);
+    model.delivered(&mut first, &delivery(10, true)).unwrap();
+    model.receipt_sent(WEB, 10);
+    let before = model.confirmed_at;
+    let mut next = model.logged_in(WEB, 40, None);
+    model.delivered(&mut next, &delivery(20, true)).unwrap();
+    assert!(model.is_confirmed(WEB, 10));
+    assert!(model.confirmed_at > before);
+}

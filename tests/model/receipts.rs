@@ -1,7 +1,5 @@
 //! Steps that confirm, or pretend to.
 
-use std::time::Instant;
-
 use crate::model::Id;
 use crate::session::{Outcome, fail};
 use crate::step::{Device, Forged, Pick, Receipt, Receipts};
@@ -56,7 +54,6 @@ impl World<'_> {
         };
         if let Some((id, pong)) = confirmed {
             self.tell(format!("  {device:?} confirms {id}"));
-            self.confirmed_at = Instant::now();
             let (session, model) = self.parts(device);
             session.confirm(model, id, pong).await?;
             if wait {
@@ -111,7 +108,6 @@ impl World<'_> {
         };
         if wanted == Wanted::Taken && !wait {
             self.tell(format!("  {device:?} sends received {id}"));
-            self.confirmed_at = Instant::now();
             let (session, model) = self.parts(device);
             return session.confirm(model, id, false).await;
         }
@@ -121,7 +117,6 @@ impl World<'_> {
     /// `received` with an id that is perhaps none of this session.
     async fn received(&mut self, device: Device, id: Id, wanted: Wanted) -> Outcome {
         self.tell(format!("  {device:?} sends received {id}: {wanted:?}"));
-        self.confirmed_at = Instant::now();
         let (session, model) = self.parts(device);
         let counts = model.is_for(device, id)
             && session

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::test_runner::TestCaseError;
 use tokio::sync::Mutex;
@@ -48,8 +48,6 @@ pub struct World<'a> {
     pub numbers: u64,
     /// The last delivery that each device has seen, over all its sessions.
     processed: BTreeMap<Device, Id>,
-    /// When something was confirmed last.
-    pub confirmed_at: Instant,
     pub patience: Duration,
     story: Vec<String>,
 }
@@ -82,7 +80,6 @@ impl<'a> World<'a> {
             sent: Vec::new(),
             numbers: 0,
             processed: BTreeMap::new(),
-            confirmed_at: Instant::now(),
             patience,
             story: Vec::new(),
         };
