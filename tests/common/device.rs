@@ -300,10 +300,10 @@ impl Device {
     }
 
     fn take(&mut self, message: Message, here: &mut Here) {
-        // The others' cursors cannot be above this, so its own could not begin above.
         let from_start = self.early || here.connection.after == Some(0);
         if !self.met {
             self.met = true;
+            // The others' cursors cannot be above this, so its own could not begin above.
             let offered = &self.shared.offered[&self.diary.user];
             self.diary.base = if from_start {
                 0

@@ -121,10 +121,10 @@ fn what_is_kept_back_for_a_large_tail_is_given_back_where_little_is_left() {
     let parts = || parts(dir.path(), &files);
     store.checkpoint();
     assert!(parts() > 32, "{}", parts());
-    let begun = Instant::now();
     files.fill(Lack::Space(StorageFull), 20 << 20);
+    // Later it is given back whatever the disk has.
+    const { assert!(WAIT.as_secs() < CALM_PAUSE.as_secs()) };
     eventually("it is given back", || parts() == 32);
-    assert!(begun.elapsed() < CALM_PAUSE);
 }
 
 #[test]
