@@ -16,7 +16,11 @@ use common::{Client, DEADLINE, Login, Options, Server};
 /// A session on the plain port, whose frames are written by hand. Blocking, and so faster than
 /// the server.
 fn raw_session(server: &Server, login: &Login) -> TcpStream {
-    let mut stream = TcpStream::connect(server.plain.as_ref().unwrap()).unwrap();
+    raw_session_at(server.plain.as_ref().unwrap(), login)
+}
+
+fn raw_session_at(plain: &str, login: &Login) -> TcpStream {
+    let mut stream = TcpStream::connect(plain).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
     let head = format!(
@@ -35,19 +39,20 @@ fn raw_session(server: &Server, login: &Login) -> TcpStream {
     stream
 }
 
-/// Repeats `flood` until the server ends the session; the last bytes that it said.
-fn drown(mut stream: TcpStream, flood: &[u8]) -> Vec<u8> {
+/// Repeats `flood` until the server ends the session; how many bytes it said, and the last of them.
+fn drown(mut stream: TcpStream, flood: &[u8]) -> (usize, Vec<u8>) {
     let mut reading = stream.try_clone().unwrap();
     let reader = thread::spawn(move || {
-        let mut last = Vec::new();
+        let (mut all, mut last) = (0, Vec::new());
         let mut buffer = vec![0; 1 << 20];
         // A reset may follow what the server said last.
         while let Ok(read @ 1..) = reading.read(&mut buffer) {
+            all += read;
             last.extend_from_slice(&buffer[..read]);
-            last.drain(..last.len().saturating_sub(100));
+            last.drain(..last.len().saturating_sub(200));
         }
         let _ = reading.shutdown(Shutdown::Both);
-        last
+        (all, last)
     });
     let deadline = std::time::Instant::now() + DEADLINE;
     while stream.write_all(flood).is_ok() {
@@ -62,22 +67,100 @@ fn drown(mut stream: TcpStream, flood: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_flood_does_not_outlive_its_token() {
     let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
-    // Masked with zeros: a Pong that nobody asked for, a `ping`, a text that is no JSON.
-    for frame in [
-        &b"\x8a\x80\0\0\0\0"[..],
+    let token = server.mint("u1", &["--ttl", "2s"]).await;
+    let stream = raw_session(&server, &Login::new("u1").token(&token));
+    // Masked with zeros. Nothing counts the parts of a message that have no bytes.
+    let begun = b"\x01\x80\0\0\0\0".to_vec();
+    let part = b"\x00\x80\0\0\0\0".repeat(100_000);
+    let flooding = move || {
+        (&stream).write_all(&begun).unwrap();
+        drown(stream, &part).1
+    };
+    let last = thread::spawn(flooding).join().unwrap();
+    assert!(
+        last.ends_with(b"\x88\x17\x11\x31the token has expired"),
+        "{}",
+        last.escape_ascii()
+    );
+}
+
+#[tokio::test]
+async fn who_floods_what_is_no_message_is_closed_whatever_its_token() {
+    let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    // Masked with zeros: no JSON, no message, a type that is not permitted, a wrong receipt; a `ping`, a
+    // Ping, a Pong that nobody asked for, a receipt that says nothing new.
+    let frames = [
+        &b"\x81\x81\0\0\0\0x"[..],
+        b"\x81\x82\0\0\0\0{}",
+        b"\x81\xa3\0\0\0\0{\"toId\":\"u2\",\"type\":11,\"content\":1}",
+        b"\x81\x8f\0\0\0\0{\"received\":99}",
         b"\x81\x84\0\0\0\0ping",
-        b"\x81\x81\0\0\0\0x",
-    ] {
-        let token = server.mint("u1", &["--ttl", "2s"]).await;
-        let stream = raw_session(&server, &Login::new("u1").token(&token));
-        let flood = frame.repeat(100_000);
-        let last = thread::spawn(move || drown(stream, &flood)).join().unwrap();
-        assert!(
-            last.ends_with(b"\x88\x17\x11\x31the token has expired"),
-            "{}",
-            last.escape_ascii()
-        );
+        b"\x89\x80\0\0\0\0",
+        b"\x8a\x80\0\0\0\0",
+        b"\x81\x8e\0\0\0\0{\"received\":0}",
+    ];
+    for frame in frames {
+        for trusted in [true, false] {
+            let mut login = Login::new("u1");
+            if !trusted {
+                login = login.token(&server.mint("u1", &[]).await);
+            }
+            let stream = raw_session(&server, &login);
+            let flood = frame.repeat(10_000);
+            let (bytes, last) = thread::spawn(move || drown(stream, &flood)).join().unwrap();
+            let said = last.escape_ascii().to_string();
+            assert!(
+                said.contains("\\x11\\xb1retry in 60000 ms: too many"),
+                "{frame:?}: {said}"
+            );
+            // A hundred refusals, or a thousand Pongs.
+            assert!(bytes < 64 << 10, "{frame:?}: {bytes} bytes");
+        }
     }
+}
+
+#[tokio::test]
+async fn bad_frames_count_for_the_rate_of_sends() {
+    let options = ["--sends-per-user", "3/h"];
+    let mut server = Server::with(Options::new().args(&options)).await;
+    let token = server.mint("u1", &[]).await;
+    let mut user = server.login(&Login::new("u1").token(&token)).await;
+    let bad = [
+        ("x", "invalid_json"),
+        ("{}", "invalid_field"),
+        (
+            r#"{"toId":"u2","type":100,"content":1}"#,
+            "type_not_allowed",
+        ),
+    ];
+    for (frame, code) in bad {
+        user.send_text(frame).await;
+        assert_eq!(user.error().await["error"]["code"], code);
+    }
+    for (frame, _) in bad {
+        user.send_text(frame).await;
+        assert_eq!(user.error().await["error"]["code"], "rate_limited");
+    }
+    user.send_text(r#"{"toId":"u2","type":10,"content":1}"#)
+        .await;
+    assert_eq!(user.error().await["error"]["code"], "rate_limited");
+    user.ready().await;
+    // Who holds the project token has no such rate.
+    let mut trusted = server.user("u1").await;
+    for _ in 0..10 {
+        trusted.send_text("{}").await;
+        assert_eq!(trusted.error().await["error"]["code"], "invalid_field");
+    }
+}
+
+#[tokio::test]
+async fn who_pings_now_and_then_goes_on() {
+    let server = Server::start().await;
+    let mut user = server.user("u1").await;
+    for _ in 0..500 {
+        user.ready().await;
+    }
+    user.say_acked("u1", "still there").await;
 }
 
 #[tokio::test]
@@ -87,8 +170,11 @@ async fn a_flood_does_not_hold_up_what_its_session_is_to_get() {
     let mut stream = raw_session(&server, &Login::new("u1"));
     let mut reading = stream.try_clone().unwrap();
     let flood = thread::spawn(move || {
-        let pings = b"\x81\x84\0\0\0\0ping".repeat(100_000);
-        while stream.write_all(&pings).is_ok() {}
+        // Messages to somebody else, which the project token may send without end.
+        let text = br#"{"toId":"u2","type":10,"content":1}"#;
+        let head = [0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+        let messages = [&head[..], text].concat().repeat(10_000);
+        while stream.write_all(&messages).is_ok() {}
     });
     let delivered = thread::spawn(move || {
         let deadline = std::time::Instant::now() + DEADLINE;
@@ -115,29 +201,24 @@ async fn a_flood_does_not_hold_up_what_its_session_is_to_get() {
 #[tokio::test]
 async fn a_peer_that_takes_no_answers_is_closed_as_dead() {
     let options = ["--plain", "127.0.0.1:0", "--ping-interval", "300ms"];
-    let mut server = Server::with(Options::new().args(&options)).await;
-    // Acknowledgements, and refusals.
-    for kind in [10, 100] {
-        let token = server.mint("u1", &[]).await;
-        let mut stream = raw_session(&server, &Login::new("u1").token(&token));
-        let ended = thread::spawn(move || {
-            for n in 0u64.. {
-                let text =
-                    format!(r#"{{"toId":"u2","type":{kind},"content":1,"clientMsgId":"{n:060}"}}"#);
-                let len = u8::try_from(text.len()).unwrap();
-                let mut frame = vec![0x81, 0x80 | len, 0, 0, 0, 0];
-                frame.extend_from_slice(text.as_bytes());
-                if let Err(error) = stream.write_all(&frame) {
-                    return error.kind();
-                }
+    let server = Server::with(Options::new().args(&options)).await;
+    let mut stream = raw_session(&server, &Login::new("u1"));
+    let ended = thread::spawn(move || {
+        for n in 0u64.. {
+            let text = format!(r#"{{"toId":"u2","type":10,"content":1,"clientMsgId":"{n:060}"}}"#);
+            let len = u8::try_from(text.len()).unwrap();
+            let mut frame = vec![0x81, 0x80 | len, 0, 0, 0, 0];
+            frame.extend_from_slice(text.as_bytes());
+            if let Err(error) = stream.write_all(&frame) {
+                return error.kind();
             }
-            unreachable!("it is written until the stream breaks")
-        });
-        let ended = ended.join().unwrap();
-        // Not the deadline of a write.
-        let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-        assert!(broken.contains(&ended), "type {kind}: {ended:?}");
-    }
+        }
+        unreachable!("it is written until the stream breaks")
+    });
+    let ended = ended.join().unwrap();
+    // Not the deadline of a write.
+    let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(broken.contains(&ended), "{ended:?}");
 }
 
 /// Reads `count` answers to sends; those that are no acknowledgement.
@@ -201,10 +282,11 @@ async fn senders_that_outrun_the_disk_are_slowed_down_and_not_refused() {
     assert_eq!(server.history("u", "").await["total"], SENDERS * SENDS);
 }
 
-/// What strangers do, each in a thread of its own until `stop`: logins with bad tokens, frames that
-/// are none, and TLS handshakes that go no further.
+/// What strangers do, each in a thread of its own until `stop`: logins with bad tokens, sessions of which
+/// nothing but bad frames comes, and TLS handshakes that go no further.
 fn floods(server: &Server, stop: &Arc<AtomicBool>) -> Vec<thread::JoinHandle<u64>> {
     let plain = server.plain.clone().unwrap();
+    let bad_frames = plain.clone();
     let tls = server.address.clone();
     let repeat = |act: Box<dyn FnMut() + Send>| {
         let (stop, mut act) = (Arc::clone(stop), act);
@@ -231,18 +313,9 @@ fn floods(server: &Server, stop: &Arc<AtomicBool>) -> Vec<thread::JoinHandle<u64
         let _ = stream.write_all(head.as_bytes());
         let _ = stream.read(&mut [0; 512]);
     };
-    let mut sessions: Vec<TcpStream> = (0..2)
-        .map(|id| raw_session(server, &Login::new(&format!("flooder{id}"))))
-        .collect();
-    for session in &sessions {
-        // Its answers are thrown away, or it would be held up by them.
-        let mut reading = session.try_clone().unwrap();
-        thread::spawn(move || while reading.read(&mut [0; 1 << 16]).is_ok_and(|read| read > 0) {});
-    }
     let bad_frame = move || {
-        for session in &mut sessions {
-            let _ = session.write_all(&b"\x81\x81\0\0\0\0x".repeat(100));
-        }
+        let session = raw_session_at(&bad_frames, &Login::new("flooder"));
+        drown(session, &b"\x81\x81\0\0\0\0x".repeat(100));
     };
     let mut half_open = std::collections::VecDeque::new();
     let handshake = move || {
@@ -299,7 +372,9 @@ async fn a_quiet_pair_talks_on_while_strangers_flood() {
             all[COUNT - 1]
         );
     }
-    println!("meanwhile bad logins, bad logins, bad frames by 200, half handshakes: {times:?}");
+    println!(
+        "meanwhile bad logins, bad logins, sessions of bad frames, half handshakes: {times:?}"
+    );
     assert!(times.iter().all(|times| *times > 10), "no flood: {times:?}");
     // Not a matter of speed: somebody who floods must not be able to make others wait.
     assert!(flooded[COUNT * 99 / 100] < Duration::from_secs(5));

@@ -57,28 +57,31 @@ pub fn send(
 ) {
     let client_msg_id = send.client_msg_id.clone();
     if send.kind == MessageType::SYSTEM && !sender.may_system {
-        return done(Err(FrameError {
+        let error = FrameError {
             code: ErrorCode::TypeNotAllowed,
             field: Some("type"),
             message:
                 "`type` 100 needs a project token, or a user token with the capability `system`"
                     .into(),
             client_msg_id,
-        }));
+        };
+        return done(Err(refuse(way, sender, error)));
     }
     submit(way, sender, send, move |outcome| {
         done(outcome.map_err(|error| refusal(&error, client_msg_id)));
     });
 }
 
-/// Refuses a send that is too large with `error`: it counts for the rates as one that is stored, and where
-/// it is above one, that is the answer.
-pub fn refuse_too_large(way: Way<'_>, sender: &Sender, error: FrameError) -> FrameError {
+/// Refuses a bad frame with `error`: it counts for the rates as a send that is stored, and where it is
+/// above that of its sender, that is the answer.
+pub fn refuse(way: Way<'_>, sender: &Sender, error: FrameError) -> FrameError {
     let mailbox = &sender.device.mailbox;
     let limited_user = (!sender.is_trusted).then_some(mailbox);
     match way.limits.send_rates(&mailbox.domain, limited_user, 1) {
-        Ok(()) => error,
-        Err(limited) => refusal(&limited.into(), error.client_msg_id),
+        Err(limited) if limited.limit == Limit::SendsPerUser => {
+            refusal(&limited.into(), error.client_msg_id)
+        }
+        _ => error,
     }
 }
 

@@ -106,6 +106,12 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
     }
 }
 
+/// The refusal of a receipt for what was not delivered.
+pub fn not_delivered() -> FrameError {
+    let expected = "must be the msgId of a message that was delivered to this resource";
+    invalid("received", expected)
+}
+
 fn received<const N: usize>(json: &str, fields: &Fields<'_, N>) -> Result<MsgId, FrameError> {
     let others = ["toId", "toResource", "type", "content"];
     if others.iter().any(|name| fields.get(name).is_some()) {

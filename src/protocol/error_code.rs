@@ -33,6 +33,11 @@ impl ErrorCode {
         Self::StorageUnavailable,
     ];
 
+    /// Whether the one who sent the frame could have known better.
+    pub fn is_own_fault(self) -> bool {
+        !matches!(self, Self::DomainRateLimited | Self::StorageUnavailable)
+    }
+
     /// The code as it stands in the JSON.
     pub fn as_str(self) -> &'static str {
         match self {

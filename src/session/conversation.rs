@@ -45,8 +45,8 @@ pub(super) trait Services {
     /// Carries out a send; `outbox` gets its outcome.
     fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send);
 
-    /// Refuses a send that is too large, which counts as one; `outbox` gets its outcome.
-    fn refuse_too_large(&self, outbox: &Arc<Outbox>, error: FrameError);
+    /// Counts a bad frame as a send: what it is refused with.
+    fn refuse(&self, error: FrameError) -> FrameError;
 
     /// A frame of the client was refused with this code.
     fn refused(&self, code: ErrorCode);
@@ -190,7 +190,10 @@ impl<S: Services> Conversation<S> {
             // A session that was replaced confirms nothing any more: its successor may have gone back.
             Action::Confirm(id) => self.registration.if_current(|| services.confirm(id)),
             Action::Send(send) => services.send(&self.outbox, send),
-            Action::TooLarge(error) => services.refuse_too_large(&self.outbox, error),
+            Action::Refuse(error) => {
+                let error = services.refuse(error);
+                self.handle(Input::Refused(error), connection);
+            }
             Action::CheckToken => {
                 let validity = services.validity();
                 self.handle(Input::Token(validity), connection);
@@ -208,6 +211,7 @@ fn input(event: Event) -> Input {
     match event {
         Event::Text(text) => Input::Text(text),
         Event::TooLarge { start, bytes } => Input::TooLarge { start, bytes },
+        Event::Pinged(times) => Input::Pinged(times),
         Event::Pong(payload) => Input::Pong(payload),
         // Binary messages are violations here, so none arrives.
         Event::Binary(_) => Input::Heard,

@@ -27,7 +27,7 @@ use crate::hub::{self, Delivery, Taken};
 use crate::model::{Mailbox, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error_code::{ErrorCode, FrameError};
+use crate::protocol::error_code::FrameError;
 use crate::protocol::server_frame;
 use crate::store::Backlog;
 use crate::websocket::{Violation, writer};
@@ -139,12 +139,14 @@ impl Machine {
         match input {
             Input::Text(text) => self.text(&text, now, rules, queue, actions),
             Input::TooLarge { start, bytes } => {
-                actions.push(Action::TooLarge(client_frame::too_large(
-                    &start, bytes, rules,
-                )));
+                let error = client_frame::too_large(&start, bytes, rules);
+                actions.push(Action::Refuse(error));
             }
+            Input::Refused(error) => self.refuse(&error, now, queue, actions),
             Input::Heard => self.pings.heard(now.elapsed),
+            Input::Pinged(times) => self.strikes.requested(times, now.elapsed),
             Input::Pong(payload) => {
+                self.strikes.pong(now.elapsed);
                 let unheeded = self.receipts.pong(&payload, now.elapsed);
                 if unheeded >= self.start.ping_interval * INTERVALS_UNHEEDED {
                     self.close(CloseReason::NoReceipts, actions);
@@ -161,7 +163,12 @@ impl Machine {
             Input::Taken(taken) => self.taken(taken, now, queue, actions),
             Input::Messages(messages) => self.messages(&messages, now, queue),
             Input::ReadFailed => self.close(CloseReason::Internal, actions),
-            Input::Live(live) => self.live(live),
+            Input::Live(live) => {
+                self.asked = false;
+                if live {
+                    self.state = State::Live;
+                }
+            }
             Input::Token(None) => self.close(CloseReason::TokenRevoked, actions),
             Input::Token(Some(expires_at_ms)) => self.start.token_expires_at_ms = expires_at_ms,
             Input::Tick => self.tick(now, actions),
@@ -170,6 +177,9 @@ impl Machine {
             return;
         }
         self.settle(now, queue, actions);
+        if let Some(reason) = self.strikes.verdict() {
+            return self.close(reason, actions);
+        }
         self.writing |= queue.len() > queued_before;
         self.read_on(actions);
     }
@@ -183,13 +193,16 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         match client_frame::parse(text, rules) {
-            Ok(ClientFrame::Ping) => writer::text(queue, b"pong"),
-            Ok(ClientFrame::Received(id)) => self.received(id, now, queue, actions),
-            Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
-            Err(error) if error.code == ErrorCode::TooLarge => {
-                actions.push(Action::TooLarge(error));
+            Ok(ClientFrame::Ping) => {
+                self.strikes.requested(1, now.elapsed);
+                writer::text(queue, b"pong");
             }
-            Err(error) => self.refuse(&error, now, queue, actions),
+            Ok(ClientFrame::Received(id)) => {
+                self.strikes.receipt(now.elapsed);
+                self.received(id, now, queue, actions);
+            }
+            Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
+            Err(error) => actions.push(Action::Refuse(error)),
         }
     }
 
@@ -215,18 +228,20 @@ impl Machine {
 
     fn judge(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
         if self.receipts.received(id).is_err() {
-            let what = "must be the msgId of a message that was delivered to this resource";
-            let error = FrameError {
-                code: ErrorCode::InvalidField,
-                field: Some("received"),
-                message: format!("`received` {what}"),
-                client_msg_id: None,
-            };
-            self.refuse(&error, now, queue, actions);
+            self.refuse(&client_frame::not_delivered(), now, queue, actions);
         }
     }
 
-    fn refuse(&self, error: &FrameError, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn refuse(
+        &mut self,
+        error: &FrameError,
+        now: Now,
+        queue: &mut Vec<u8>,
+        actions: &mut Vec<Action>,
+    ) {
+        if error.code.is_own_fault() {
+            self.strikes.refused(now.elapsed);
+        }
         actions.push(Action::Refused(error.code));
         let Mailbox { domain, user } = &self.start.mailbox;
         let mut json = Vec::new();
@@ -235,16 +250,12 @@ impl Machine {
     }
 
     fn taken(&mut self, taken: Taken, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        let mut over_rate = None;
         if let Some(output) = taken.output {
             self.writing |= !output.frames.is_empty();
             self.deliver(&output.deliveries, output.frames, now, queue);
             for error in &output.errors {
                 self.refuse(error, now, queue, actions);
                 self.writing = true;
-                if error.code == ErrorCode::RateLimited {
-                    over_rate = self.strikes.note(now.elapsed).or(over_rate);
-                }
             }
             if output.behind {
                 self.state = State::CatchingUp;
@@ -255,11 +266,7 @@ impl Machine {
         if taken.recheck {
             actions.push(Action::CheckToken);
         }
-        let over_rate = over_rate.map(|retry| CloseReason::OverLimit {
-            sentence: "sends stay above the rate".into(),
-            retry_ms: retry.as_millis() as u64,
-        });
-        if let Some(reason) = taken.close.or(over_rate) {
+        if let Some(reason) = taken.close {
             self.close(reason, actions);
         }
     }
@@ -269,8 +276,7 @@ impl Machine {
         let mut queued = 0;
         for delivery in deliveries {
             self.position = delivery.id;
-            self.receipts.delivered(delivery.id, delivery.bytes);
-            if self.delivery_due(now) {
+            if self.delivered(delivery.id, delivery.bytes, now) {
                 let end = delivery.end as usize;
                 queue.extend_from_slice(&frames[queued..end]);
                 queued = end;
@@ -284,7 +290,10 @@ impl Machine {
         }
     }
 
-    fn delivery_due(&mut self, now: Now) -> bool {
+    /// Notes a delivery; whether a Ping is to follow it.
+    fn delivered(&mut self, id: MsgId, bytes: u32, now: Now) -> bool {
+        self.receipts.delivered(id, bytes);
+        self.strikes.delivered();
         self.pings.delivery_due(self.receipts.owed(), now.elapsed)
     }
 
@@ -301,18 +310,10 @@ impl Machine {
                 let queued_before = queue.len();
                 writer::text(queue, &json);
                 let bytes = queue.len() - queued_before;
-                self.receipts.delivered(message.id, bytes as u32);
-                if self.delivery_due(now) {
+                if self.delivered(message.id, bytes as u32, now) {
                     self.ping(now, queue);
                 }
             }
-        }
-    }
-
-    fn live(&mut self, live: bool) {
-        self.asked = false;
-        if live {
-            self.state = State::Live;
         }
     }
 
@@ -362,6 +363,7 @@ impl Machine {
         // One that has yet to leave will do: they are not to pile up before a peer that takes nothing.
         if !(self.ping_waits && self.receipts.is_asked()) {
             writer::ping(queue, &self.receipts.ping());
+            self.strikes.pinged();
             self.ping_waits = true;
         }
     }

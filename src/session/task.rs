@@ -254,10 +254,8 @@ impl Services for Server {
         );
     }
 
-    fn refuse_too_large(&self, outbox: &Arc<Outbox>, error: FrameError) {
-        let error =
-            command::send::refuse_too_large(self.context.way(), &self.identity.sender, error);
-        outbox.send_finished(0, Err(error));
+    fn refuse(&self, error: FrameError) -> FrameError {
+        command::send::refuse(self.context.way(), &self.identity.sender, error)
     }
 
     fn refused(&self, code: ErrorCode) {

@@ -68,6 +68,8 @@ pub enum Event {
         /// How many bytes it had.
         bytes: usize,
     },
+    /// So many Pings, in a row or between other events; their Pongs are on their way.
+    Pinged(u32),
     /// A Pong, with its payload, at most 125 bytes.
     Pong(Vec<u8>),
     /// The peer's Close; [`Connection::close`] answers it. Input after it is discarded.
@@ -98,6 +100,8 @@ pub struct Connection {
     queue: Vec<u8>,
     /// Encoded Pongs, bounded by `PONGS_BYTES_MAX`.
     pongs: Vec<u8>,
+    /// Pings that no event has told of yet.
+    pinged: u32,
     /// The batch on its way, and how much of it is written.
     batch: Vec<u8>,
     batch_written: usize,
@@ -122,6 +126,7 @@ impl Connection {
             input_done: 0,
             queue: Vec::new(),
             pongs: Vec::new(),
+            pinged: 0,
             batch: Vec::new(),
             batch_written: 0,
             batch_queued: false,
@@ -309,6 +314,9 @@ impl Connection {
     fn parse(&mut self, input: &mut &[u8]) -> Option<Event> {
         loop {
             match self.parser.next(input) {
+                Ok(None) if self.pinged > 0 => {
+                    return Some(Event::Pinged(mem::take(&mut self.pinged)));
+                }
                 Ok(None) => return None,
                 Ok(Some(Incoming::Ping(payload))) => self.answer(&payload),
                 Ok(Some(Incoming::Text(text))) => return Some(Event::Text(text)),
@@ -328,6 +336,7 @@ impl Connection {
             self.pongs.clear();
         }
         writer::pong(&mut self.pongs, ping);
+        self.pinged += 1;
     }
 
     /// Ready once all that is queued is written and flushed.

@@ -23,8 +23,12 @@ pub enum Input {
         /// How many bytes it had.
         bytes: usize,
     },
+    /// The answer to [`Action::Refuse`]: with what the frame is refused.
+    Refused(FrameError),
     /// Something came in: a sign of life.
     Heard,
+    /// So many Pings came, and are answered.
+    Pinged(u32),
     /// A Pong came, with this payload.
     Pong(Vec<u8>),
     /// The client closed, with this code.
@@ -62,8 +66,8 @@ pub enum Action {
     Confirm(MsgId),
     /// Carry out a send.
     Send(client_frame::Send),
-    /// Refuse a send that is too large with this error, unless a rate says more.
-    TooLarge(FrameError),
+    /// Refuse a frame with this error, unless a rate says more; answered by [`Input::Refused`].
+    Refuse(FrameError),
     /// Note that a frame was refused with this code.
     Refused(ErrorCode),
     /// Look at the token again; answered by [`Input::Token`].

@@ -1,29 +1,86 @@
-//! Sends above the rate. A single one is refused; a session that goes on with it is ended.
+//! What a client does too much of: frames that are refused, and requests that cost an answer or work
+//! and are no sends. A little of it is answered and forgotten; a session that goes on with it is ended.
 
 use std::time::Duration;
 
+use crate::protocol::close::CloseReason;
+
 /// In so long
 const PERIOD: Duration = Duration::from_secs(60);
-/// so many sends may be refused.
+/// so many frames may be refused by the client's own fault,
 const REFUSALS_MAX: u32 = 100;
+/// and so many requests may come.
+const REQUESTS_MAX: u32 = 1000;
 
-/// How many sends were refused lately.
+/// What one session did lately.
 #[derive(Debug, Default)]
 pub(super) struct Strikes {
     since: Duration,
-    count: u32,
+    refusals: u32,
+    requests: u32,
+    /// Pings that were sent, and deliveries: so many Pongs and receipts are no requests.
+    pongs_due: u32,
+    receipts_due: u32,
 }
 
 impl Strikes {
-    /// One more was refused, at this time of the session. Answers when to come back, where there
-    /// were too many.
-    pub(super) fn note(&mut self, elapsed: Duration) -> Option<Duration> {
-        if self.count == 0 || elapsed >= self.since + PERIOD {
-            self.since = elapsed;
-            self.count = 0;
+    /// A frame was refused, at this time of the session.
+    pub(super) fn refused(&mut self, elapsed: Duration) {
+        self.turn(elapsed);
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
+    /// So many Pings or `ping` texts came.
+    pub(super) fn requested(&mut self, times: u32, elapsed: Duration) {
+        self.turn(elapsed);
+        self.requests = self.requests.saturating_add(times);
+    }
+
+    /// A Ping was sent.
+    pub(super) fn pinged(&mut self) {
+        self.pongs_due = self.pongs_due.saturating_add(1);
+    }
+
+    /// A Pong came: a request, unless a Ping is to thank for it.
+    pub(super) fn pong(&mut self, elapsed: Duration) {
+        match self.pongs_due.checked_sub(1) {
+            Some(due) => self.pongs_due = due,
+            None => self.requested(1, elapsed),
         }
-        self.count += 1;
-        (self.count > REFUSALS_MAX).then_some(PERIOD)
+    }
+
+    /// A message was delivered.
+    pub(super) fn delivered(&mut self) {
+        self.receipts_due = self.receipts_due.saturating_add(1);
+    }
+
+    /// The application's receipt came: a request, where there are more of them than deliveries.
+    pub(super) fn receipt(&mut self, elapsed: Duration) {
+        match self.receipts_due.checked_sub(1) {
+            Some(due) => self.receipts_due = due,
+            None => self.requested(1, elapsed),
+        }
+    }
+
+    /// Why the session is to end, where there was too much.
+    pub(super) fn verdict(&self) -> Option<CloseReason> {
+        let sentence = if self.refusals > REFUSALS_MAX {
+            "too many frames were refused, or sends stay above the rate"
+        } else if self.requests > REQUESTS_MAX {
+            "too many pings, or Pongs and receipts that nothing asked for"
+        } else {
+            return None;
+        };
+        Some(CloseReason::OverLimit {
+            sentence: sentence.into(),
+            retry_ms: PERIOD.as_millis() as u64,
+        })
+    }
+
+    fn turn(&mut self, elapsed: Duration) {
+        if elapsed >= self.since + PERIOD {
+            (self.since, self.refusals, self.requests) = (elapsed, 0, 0);
+        }
     }
 }
 
@@ -31,17 +88,44 @@ impl Strikes {
 mod tests {
     use super::*;
 
+    type Act = fn(&mut Strikes, Duration);
+
+    const ALL: [(Act, u32); 4] = [
+        (Strikes::refused, REFUSALS_MAX),
+        (|strikes, at| strikes.requested(1, at), REQUESTS_MAX),
+        (Strikes::pong, REQUESTS_MAX),
+        (Strikes::receipt, REQUESTS_MAX),
+    ];
+
     #[test]
     fn only_who_goes_on_is_ended() {
+        for (number, (act, max)) in ALL.into_iter().enumerate() {
+            let mut strikes = Strikes::default();
+            for second in 0..10_000 {
+                act(&mut strikes, Duration::from_secs(second));
+                assert_eq!(strikes.verdict(), None, "{number}: one a second");
+            }
+            let at = Duration::from_secs(20_000);
+            for _ in 0..max {
+                act(&mut strikes, at);
+                assert_eq!(strikes.verdict(), None, "{number}");
+            }
+            act(&mut strikes, at);
+            assert!(strikes.verdict().is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_answers_the_server_is_no_request() {
         let mut strikes = Strikes::default();
-        let at = Duration::from_secs;
-        for second in 0..10_000 {
-            assert_eq!(strikes.note(at(second)), None, "one a second is no flood");
+        for _ in 0..10 * REQUESTS_MAX {
+            strikes.pinged();
+            strikes.delivered();
         }
-        let mut refusals = 0;
-        while strikes.note(at(20_000)).is_none() {
-            refusals += 1;
+        for _ in 0..10 * REQUESTS_MAX {
+            strikes.pong(Duration::ZERO);
+            strikes.receipt(Duration::ZERO);
         }
-        assert_eq!(refusals, REFUSALS_MAX);
+        assert_eq!(strikes.verdict(), None);
     }
 }

@@ -59,6 +59,7 @@ async fn a_stream_of_one_byte_at_a_time_carries_messages_both_ways() {
         assert_eq!(&answer, b"\x8a\x01p\x81\x05world");
         client
     });
+    assert_eq!(event(&mut connection).await, Event::Pinged(1));
     assert_eq!(event(&mut connection).await, Event::Text("hello".into()));
     writer::text(connection.queue(), "world");
     assert!(connection.queued_bytes() >= 7);
@@ -103,6 +104,7 @@ async fn every_ping_is_answered_while_output_flows() {
     let (mut client, mut connection) = connection(1 << 16);
     let pings: Vec<u8> = (0..100).flat_map(|n| frame(0x89, &[n])).collect();
     client.write_all(&pings).await.unwrap();
+    assert_eq!(event(&mut connection).await, Event::Pinged(100));
     assert!(is_pending(&mut connection, true));
     let mut pongs = [0; 300];
     client.read_exact(&mut pongs).await.unwrap();
@@ -123,7 +125,17 @@ async fn blocked_output_neither_stops_reading_nor_piles_up_pongs() {
         to_server
     });
     // The client reads nothing, and yet what it sends is read.
-    assert_eq!(event(&mut connection).await, Event::Text("end".into()));
+    let mut pings = 0;
+    while let Event::Pinged(times) = event(&mut connection).await {
+        pings += times;
+    }
+    // Those that came together with what ended the loop are told of behind it.
+    while pings < 2_000 {
+        let Event::Pinged(times) = event(&mut connection).await else {
+            panic!("{pings} Pings");
+        };
+        pings += times;
+    }
     assert!(connection.pongs.len() <= PONGS_BYTES_MAX + 127);
     assert!(connection.queued_bytes() > 0);
     let _to_server = flood.await.unwrap();
@@ -234,7 +246,7 @@ async fn a_violation_is_told_before_the_end() {
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
-/// A client that never stops pinging and takes everything.
+/// A client that sends the parts of one message without end and takes everything.
 struct Flood {
     reads: Arc<AtomicUsize>,
     writes: Arc<Mutex<Vec<usize>>>,
@@ -247,9 +259,11 @@ impl AsyncRead for Flood {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        while buffer.remaining() >= 10 {
-            buffer.put_slice(&frame(0x89, b"ping"));
+        if self.reads.fetch_add(1, Ordering::SeqCst) == 0 {
+            buffer.put_slice(&frame(0x01, b""));
+        }
+        while buffer.remaining() >= 6 {
+            buffer.put_slice(&frame(0x00, b""));
         }
         Poll::Ready(Ok(()))
     }
@@ -306,8 +320,6 @@ fn a_flood_gets_a_bounded_turn_and_a_batch_is_one_write() {
     assert!(connection.poll_event(&mut cx, true).is_pending());
     assert_eq!(reads.load(Ordering::SeqCst), READS_A_POLL_MAX);
     assert!(wakes.0.load(Ordering::SeqCst) > 0, "it must come back");
-    let written = writes.lock().unwrap().clone();
-    assert!(written.iter().all(|bytes| *bytes <= PONGS_BYTES_MAX + 127));
 }
 
 #[tokio::test]

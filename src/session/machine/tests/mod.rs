@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::hub::{Delivery, Output};
 use crate::model::{Domain, Message, MessageType, Resource, UserId, UserName};
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
 
@@ -138,6 +139,16 @@ impl Harness {
         self.put(Input::Pong(payload.into())).1
     }
 
+    /// A frame that is refused whatever the rates say.
+    fn refused(&mut self, text: &str) -> (String, Vec<Action>) {
+        let (queue, mut actions) = self.put(Input::Text(text.into()));
+        assert_eq!(queue, "");
+        match (actions.pop(), &actions[..]) {
+            (Some(Action::Refuse(error)), []) => self.put(Input::Refused(error)),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
     fn received(&mut self, id: u64) -> (String, Vec<Action>) {
         self.put(Input::Text(format!("{{\"received\":{id}}}")))
     }
@@ -245,7 +256,7 @@ fn a_session_says_every_day_that_its_cursor_is_in_use() {
 #[test]
 fn refused_frames_are_answered_and_good_ones_carried_out() {
     let mut session = Harness::live();
-    let (queue, actions) = session.put(Input::Text("{}".into()));
+    let (queue, actions) = session.refused("{}");
     assert!(queue.contains("invalid_field"));
     assert_eq!(actions, [WRONG]);
     let (queue, actions) = session.put(Input::Text(r#"{"toId":1,"type":10,"content":2}"#.into()));
@@ -292,37 +303,79 @@ fn nothing_moves_after_the_end() {
     assert_eq!(session.pong("30"), []);
 }
 
+/// How often `act` may go on, and with what the session then ends.
+fn until_closed(mut act: impl FnMut(&mut Harness) -> Vec<Action>) -> (usize, u16, String) {
+    let mut session = Harness::live_with(ReceiptMode::Manual);
+    let closed = (0..10_000).find_map(|count| {
+        let actions = act(&mut session);
+        session.put(Input::Flushed);
+        match actions.last() {
+            Some(Action::Close(reason)) => Some((count, reason.code(), reason.text().into_owned())),
+            _ => None,
+        }
+    });
+    closed.expect("it goes on for ever")
+}
+
 #[test]
-fn sends_that_stay_above_the_rate_end_the_session() {
-    let refusal = || FrameError {
-        code: ErrorCode::RateLimited,
-        field: None,
-        message: "too many".into(),
-        client_msg_id: None,
-    };
-    let mut session = Harness::live_with(ReceiptMode::Auto);
-    let closed = (0..1000).find_map(|count| {
+fn frames_that_are_refused_again_and_again_end_the_session() {
+    let over_rate = |session: &mut Harness| {
+        let error = FrameError {
+            code: ErrorCode::RateLimited,
+            field: None,
+            message: "too many".into(),
+            client_msg_id: None,
+        };
         let output = Output {
-            errors: vec![refusal()],
+            errors: vec![error],
             ..Output::default()
         };
         let taken = Taken {
             output: Some(output),
             ..Taken::default()
         };
-        let (_, actions) = session.put(Input::Taken(taken));
+        session.put(Input::Taken(taken)).1
+    };
+    let refused = [
+        until_closed(over_rate),
+        until_closed(|session| session.refused("{}").1),
+        until_closed(|session| session.received(99).1),
+    ];
+    for end in refused {
+        let text = "retry in 60000 ms: too many frames were refused, or sends stay above the rate";
+        assert_eq!(end, (100, 4529, text.into()));
+    }
+}
+
+#[test]
+fn requests_that_go_on_end_the_session() {
+    let requests = [
+        until_closed(|session| session.put(Input::Text("ping".into())).1),
+        until_closed(|session| session.put(Input::Pinged(1)).1),
+        until_closed(|session| session.pong("5")),
+        until_closed(|session| session.received(9).1),
+    ];
+    for end in requests {
+        let text =
+            "retry in 60000 ms: too many pings, or Pongs and receipts that nothing asked for";
+        assert_eq!(end, (1000, 4529, text.into()));
+    }
+}
+
+#[test]
+fn who_answers_each_ping_and_confirms_each_message_goes_on() {
+    let mut session = Harness::live_with(ReceiptMode::Manual);
+    for id in 100..5000 {
+        session.put(output(&[id], false));
         session.put(Input::Flushed);
-        assert_eq!(
-            actions.first(),
-            Some(&Action::Refused(ErrorCode::RateLimited))
-        );
-        match actions.get(1) {
-            Some(Action::Close(reason)) => Some((count, reason.code(), reason.text())),
-            _ => None,
-        }
-    });
-    let (count, code, text) = closed.expect("it goes on for ever");
-    assert!(count >= 100, "a few are only refused");
-    assert_eq!(code, 4529);
-    assert_eq!(text, "retry in 60000 ms: sends stay above the rate");
+        assert_eq!(session.received(id).1, [Action::Confirm(MsgId(id))]);
+        session.wait(INTERVAL / 1000);
+        session.put(Input::Heard);
+    }
+    for _ in 0..5000 {
+        assert_ne!(session.wait(INTERVAL).0, "");
+        session.put(Input::Flushed);
+        session.put(Input::Heard);
+        assert_eq!(session.pong("4999"), []);
+    }
 }
