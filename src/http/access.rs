@@ -62,9 +62,9 @@ fn judged<T>(
     judge: impl FnOnce() -> Result<T, AuthError>,
 ) -> Result<T, Problem> {
     let limits = &app.sessions.limits;
-    let may = limits.may_log_in(visitor.address);
+    let may = limits.may_log_in(visitor);
     may.map_err(|limited| Problem::limited(&limited))?;
-    let judged = judge().inspect_err(|_| limits.login_failed(visitor.address));
+    let judged = judge().inspect_err(|_| limits.login_failed(visitor));
     judged.map_err(refusal)
 }
 

@@ -2,7 +2,7 @@
 //! has whole; and for whom a proxy speaks.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Networks;
@@ -64,44 +64,48 @@ impl Drop for ConnectionPlace {
     }
 }
 
-/// For whom `peer` speaks, if it is trusted: the last address in the lines that is not trusted;
-/// `peer` itself where there is none that can be read. An IPv4 address is in its own form.
+/// For whom `peer` speaks, which is a trusted proxy: the last address in the lines that is none. `None` where
+/// nobody is named: there is no entry, one that cannot be read comes first from behind, or all are trusted proxies.
+/// An IPv4 address is in its own form.
 pub(super) fn forwarded<'a>(
     trusted: &Networks,
-    peer: IpAddr,
     lines: impl DoubleEndedIterator<Item = &'a str>,
-) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !trusted.contains(peer) {
-        return peer;
-    }
+) -> Option<IpAddr> {
     let entries = lines.rev().flat_map(|line| line.rsplit(','));
-    let mut nearest = peer;
     for entry in entries.take(FORWARDED_MAX) {
         // What a trusted proxy wrote and is no address says nothing of whom it came from.
-        let Some(address) = address(entry.trim()) else {
-            break;
-        };
-        nearest = address;
+        let address = address(entry)?;
         if !trusted.contains(address) {
-            break;
+            return Some(address);
         }
     }
-    nearest
+    None
 }
 
-/// An address, perhaps with a port, a zone or in quotes, as some proxies write it.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim_matches('"');
-    let with_port = || {
-        text.parse::<std::net::SocketAddr>()
-            .ok()
-            .map(|socket| socket.ip())
+/// An address, perhaps in quotes, with a port, in brackets or with a zone, as some proxies write it.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let quoted = entry
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let text = quoted.unwrap_or(entry).trim();
+    let host = match text.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, rest) = bracketed.split_once(']')?;
+            let is_port = |port: &str| port.parse::<u16>().is_ok();
+            let rest_is_port = || rest.strip_prefix(':').is_some_and(is_port);
+            (rest.is_empty() || rest_is_port()).then_some(host)?
+        }
+        // Only an IPv4 address may stand before a port without brackets.
+        None => text
+            .parse::<SocketAddrV4>()
+            .map_or(text, |_| text.split(':').next().unwrap_or(text)),
     };
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let bare = bare.split('%').next().unwrap_or(bare);
-    let address = bare.parse().ok().or_else(with_port);
-    address.map(|address: IpAddr| address.to_canonical())
+    let address = match host.split_once('%') {
+        Some((host, _zone)) => IpAddr::V6(host.parse().ok()?),
+        None => host.parse().ok()?,
+    };
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -144,35 +148,42 @@ mod tests {
     fn only_what_trusted_proxies_wrote_is_believed() {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network"));
         let trusted = Networks::new(networks.to_vec());
-        let table: [(&str, &[&str], &str); 14] = [
-            ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
-            ("10.0.0.1", &[], "10.0.0.1"),
-            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            // The peer of a socket for IPv4 and IPv6.
-            ("::ffff:10.0.0.1", &[], "10.0.0.1"),
-            ("::ffff:192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
+        let table: [(&[&str], Option<&str>); 26] = [
+            (&["198.51.100.1"], Some("198.51.100.1")),
+            (&["::ffff:198.51.100.1"], Some("198.51.100.1")),
             // What the client wrote itself stands before it.
-            ("10.0.0.1", &["203.0.113.9, 198.51.100.1"], "198.51.100.1"),
+            (&["203.0.113.9, 198.51.100.1"], Some("198.51.100.1")),
             (
-                "10.0.0.1",
                 &["203.0.113.9", "198.51.100.1, 10.2.3.4"],
-                "198.51.100.1",
+                Some("198.51.100.1"),
             ),
-            ("10.0.0.1", &["unknown"], "10.0.0.1"),
-            (
-                "10.0.0.1",
-                &["198.51.100.1:4711, [fd00::1]:80"],
-                "198.51.100.1",
-            ),
-            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
-            ("10.0.0.1", &["\"198.51.100.1\""], "198.51.100.1"),
-            ("10.0.0.1", &["\"[2001:db8::1]:4711\""], "2001:db8::1"),
-            ("10.0.0.1", &["fe80::1%eth0"], "fe80::1"),
+            (&["198.51.100.1:4711, [fd00::1]:80"], Some("198.51.100.1")),
+            (&["2001:db8::1"], Some("2001:db8::1")),
+            (&["[2001:db8::1]"], Some("2001:db8::1")),
+            (&["[2001:db8::1]:4711"], Some("2001:db8::1")),
+            (&["\"198.51.100.1\""], Some("198.51.100.1")),
+            (&["\"198.51.100.1:4711\""], Some("198.51.100.1")),
+            (&["\"2001:db8::1\""], Some("2001:db8::1")),
+            (&["\"[2001:db8::1]:4711\""], Some("2001:db8::1")),
+            (&["\"[2001:db8::1]\" "], Some("2001:db8::1")),
+            (&["fe80::1%eth0"], Some("fe80::1")),
+            (&["\"[fe80::1%eth0]:80\""], Some("fe80::1")),
+            (&[], None),
+            (&[""], None),
+            (&["unknown"], None),
+            (&["203.0.113.9, unknown"], None),
+            (&["203.0.113.9", ""], None),
+            (&["198.51.100.1:http"], None),
+            (&["198.51.100.1:99999"], None),
+            (&["[2001:db8::1"], None),
+            (&["[2001:db8::1]x"], None),
+            // Proxies alone.
+            (&["10.2.3.4, fd00::1"], None),
+            (&["203.0.113.9, unknown, 10.2.3.4"], None),
         ];
-        for (peer, lines, expected) in table {
-            let found = forwarded(&trusted, ip(peer), lines.iter().copied());
-            assert_eq!(found, ip(expected), "{peer} {lines:?}");
+        for (lines, expected) in table {
+            let found = forwarded(&trusted, lines.iter().copied());
+            assert_eq!(found, expected.map(ip), "{lines:?}");
         }
     }
 }

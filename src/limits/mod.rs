@@ -45,7 +45,7 @@ pub struct Limited {
 /// Who a connection or a request is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visitor {
-    /// Its address.
+    /// Its address; that of the proxy where one that is trusted names nobody.
     pub address: IpAddr,
     /// Whether a trusted proxy speaks for it: its connection is the proxy's.
     pub proxied: bool,
@@ -84,6 +84,15 @@ impl Rules {
             options,
         }
     }
+
+    /// Whether the limits for one address do not count for a visitor. A proxy's own address does not make those
+    /// behind it unlimited, and neither does a loopback address that it names: that is where a proxy before it is.
+    fn is_unlimited(&self, visitor: Visitor) -> bool {
+        let Visitor { address, proxied } = visitor;
+        let may_be_of_others =
+            proxied && (address.is_loopback() || self.options.trusted_proxies.contains(address));
+        !may_be_of_others && self.options.unlimited.contains(address)
+    }
 }
 
 /// All limits of one server.
@@ -94,6 +103,8 @@ pub struct Limits {
     overflow: Overflow,
     /// Whether a proxy that is not trusted has been told of.
     proxy_told: AtomicBool,
+    /// Whether a trusted one that names nobody has.
+    nobody_told: AtomicBool,
 }
 
 impl Limits {
@@ -105,6 +116,7 @@ impl Limits {
             connections: Arc::default(),
             overflow: Overflow::new(metrics),
             proxy_told: AtomicBool::new(false),
+            nobody_told: AtomicBool::new(false),
         }
     }
 
@@ -140,16 +152,19 @@ impl Limits {
         peer: IpAddr,
         mut lines: impl DoubleEndedIterator<Item = &'a str>,
     ) -> Visitor {
-        let trusted = &self.rules().options.trusted_proxies;
-        if trusted.contains(peer) {
-            let address = addresses::forwarded(trusted, peer, lines);
+        let options = &self.rules().options;
+        if options.trusted_proxies.contains(peer) {
+            let named = addresses::forwarded(&options.trusted_proxies, lines);
+            if named.is_none() && !self.nobody_told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%peer, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
+            }
             return Visitor {
-                address,
+                address: named.unwrap_or(peer).to_canonical(),
                 proxied: true,
             };
         }
         if lines.next().is_some() && !self.proxy_told.swap(true, Ordering::Relaxed) {
-            let what = match self.rules().options.unlimited.contains(peer) {
+            let what = match options.unlimited.contains(peer) {
                 true => "nobody behind it is limited by address",
                 false => "everyone behind it counts as one",
             };
@@ -168,15 +183,16 @@ impl Limits {
         self.overflow.note(limit, who);
     }
 
-    /// A connection comes from this address; it is counted as long as the place is kept.
+    /// A visitor connects; it is counted as long as the place is kept.
     ///
     /// # Errors
-    /// There are too many from there, or they come too fast.
-    pub fn connect(&self, address: IpAddr) -> Result<ConnectionPlace, Limited> {
+    /// There are too many from its address, or they come too fast.
+    pub fn connect(&self, visitor: Visitor) -> Result<ConnectionPlace, Limited> {
         let rules = self.rules();
-        if rules.options.unlimited.contains(address) {
+        if rules.is_unlimited(visitor) {
             return Ok(ConnectionPlace::default());
         }
+        let address = visitor.address;
         let key = Address::of(address);
         if let Some(limiter) = &rules.connects
             && let Err(retry) = limiter.check(&key, 1)
@@ -191,29 +207,34 @@ impl Limits {
         })
     }
 
-    /// Whether a login may be tried from this address.
+    /// Whether this visitor may try to log in.
     ///
     /// # Errors
-    /// Too many have failed.
-    pub fn may_log_in(&self, address: IpAddr) -> Result<(), Limited> {
+    /// Too many from its address have failed.
+    pub fn may_log_in(&self, visitor: Visitor) -> Result<(), Limited> {
         let rules = self.rules();
         let Some(failures) = &rules.failures else {
             return Ok(());
         };
+        // The address of a proxy that names nobody is limited for those alone, not for what it does itself.
+        if rules.is_unlimited(visitor) {
+            return Ok(());
+        }
+        let address = visitor.address;
         let blocked = failures.blocked(&Address::of(address));
         blocked.map_or(Ok(()), |retry| {
             Err(self.limited(Limit::FailedLoginsPerAddress, retry, &address))
         })
     }
 
-    /// A login from this address had no good token.
-    pub fn login_failed(&self, address: IpAddr) {
+    /// A login of this visitor had no good token.
+    pub fn login_failed(&self, visitor: Visitor) {
         let rules = self.rules();
         if let Some(failures) = &rules.failures
-            && !rules.options.unlimited.contains(address)
+            && !rules.is_unlimited(visitor)
         {
             // Who is over the rate already has to wait as it is.
-            let _ = failures.check(&Address::of(address), 1);
+            let _ = failures.check(&Address::of(visitor.address), 1);
         }
     }
 

@@ -14,6 +14,10 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+fn direct(text: &str) -> Visitor {
+    Visitor::direct(ip(text))
+}
+
 fn limits(options: LimitOptions) -> (Limits, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     (Limits::new(options, Arc::clone(&metrics)), metrics)
@@ -35,7 +39,7 @@ fn connections_of_one_address_do_not_count_for_another() {
         connects_per_address: rate(3, 3600),
         ..LimitOptions::default()
     });
-    let stranger = ip("198.51.100.1");
+    let stranger = direct("198.51.100.1");
     let places: Vec<_> = (0..2)
         .map(|_| limits.connect(stranger).expect("room"))
         .collect();
@@ -45,8 +49,10 @@ fn connections_of_one_address_do_not_count_for_another() {
     let limited = limits.connect(stranger).expect_err("too fast");
     assert_eq!(limited.limit, Limit::ConnectsPerAddress);
     assert!(limited.retry > Duration::from_secs(60));
-    assert!(limits.connect(ip("198.51.100.2")).is_ok());
-    let friends: Vec<_> = (0..9).map(|_| limits.connect(ip("192.0.2.7"))).collect();
+    assert!(limits.connect(direct("198.51.100.2")).is_ok());
+    let friends: Vec<_> = (0..9)
+        .map(|_| limits.connect(direct("192.0.2.7")))
+        .collect();
     assert!(friends.iter().all(Result::is_ok));
     assert_eq!(refusals(&metrics, Limit::ConnectionsPerAddress), 1);
     assert_eq!(refusals(&metrics, Limit::ConnectsPerAddress), 1);
@@ -58,7 +64,7 @@ fn who_fails_too_often_waits_and_who_does_not_fail_never() {
         failed_logins_per_address: rate(3, 3600),
         ..LimitOptions::default()
     });
-    let (stranger, friend) = (ip("198.51.100.1"), ip("198.51.100.2"));
+    let (stranger, friend) = (direct("198.51.100.1"), direct("198.51.100.2"));
     for _ in 0..3 {
         assert!(limits.may_log_in(stranger).is_ok());
         limits.login_failed(stranger);
@@ -70,6 +76,50 @@ fn who_fails_too_often_waits_and_who_does_not_fail_never() {
     assert_eq!(refusals(&metrics, Limit::FailedLoginsPerAddress), 1);
     limits.reload(LimitOptions::default());
     assert!(limits.may_log_in(stranger).is_ok(), "no limit any more");
+}
+
+#[test]
+fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
+    let (limits, _) = limits(LimitOptions {
+        trusted_proxies: Networks::new(vec!["127.0.0.1/32".parse().expect("a network")]),
+        unlimited: Networks::new(vec![
+            "127.0.0.0/8".parse().expect("a network"),
+            "192.0.2.0/24".parse().expect("a network"),
+        ]),
+        connections_per_address_max: Some(1),
+        failed_logins_per_address: rate(1, 3600),
+        ..LimitOptions::default()
+    });
+    let visitor = |lines: &[&str]| limits.visitor(ip("127.0.0.1"), lines.iter().copied());
+    let nobody: [&[&str]; 4] = [&[], &["unknown"], &["\"127.0.0.1:80\""], &["127.0.0.1, x"]];
+    let first = limits.connect(visitor(nobody[0])).expect("room");
+    for lines in nobody {
+        let limited = limits.connect(visitor(lines)).expect_err("too many");
+        assert_eq!(limited.limit, Limit::ConnectionsPerAddress, "{lines:?}");
+    }
+    limits.login_failed(visitor(nobody[1]));
+    for lines in nobody {
+        assert!(limits.may_log_in(visitor(lines)).is_err(), "{lines:?}");
+    }
+    // What it does itself, and whom it names, are others.
+    for lines in [&["198.51.100.1"], &["\"198.51.100.2:4711\""]] {
+        assert!(limits.may_log_in(visitor(lines)).is_ok());
+        let place = limits.connect(visitor(lines)).expect("room");
+        assert!(limits.connect(visitor(lines)).is_err(), "{lines:?}");
+        drop(place);
+    }
+    for unlimited in [direct("127.0.0.1"), visitor(&["192.0.2.1"])] {
+        let places: Vec<_> = (0..9).map(|_| limits.connect(unlimited)).collect();
+        assert!(places.iter().all(Result::is_ok));
+        limits.login_failed(unlimited);
+        limits.login_failed(unlimited);
+        assert!(limits.may_log_in(unlimited).is_ok());
+    }
+    // A proxy before it on this machine, which is not trusted itself.
+    let chained = visitor(&["198.51.100.1, 127.0.0.2"]);
+    let place = limits.connect(chained).expect("room");
+    assert!(limits.connect(chained).is_err());
+    drop((place, first));
 }
 
 #[test]

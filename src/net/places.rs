@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lingering::{Lingering, Seat};
-use crate::limits::{ConnectionPlace, Limit, Limits};
+use crate::limits::{ConnectionPlace, Limit, Limits, Visitor};
 use crate::metrics::{Gauge, Metrics};
 
 /// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
@@ -71,7 +71,7 @@ impl Places {
         let of_address = if plain && self.limits.is_proxy(peer) {
             ConnectionPlace::default()
         } else {
-            self.limits.connect(peer).ok()?
+            self.limits.connect(Visitor::direct(peer)).ok()?
         };
         let open = self.metrics.net.connections.clone();
         open.inc();

@@ -86,7 +86,7 @@ pub async fn open(
 ) {
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
     let place = match visitor.proxied {
-        true => context.limits.connect(visitor.address),
+        true => context.limits.connect(visitor),
         false => Ok(ConnectionPlace::default()),
     };
     let (place, admitted) = match place {
@@ -138,9 +138,9 @@ async fn admit(
     let login = login.map_err(CloseReason::BadLogin)?;
     let (receipts, after) = (login.receipts, login.after);
     let limits = &context.limits;
-    limits.may_log_in(visitor.address).map_err(over_limit)?;
-    let identity = Identity::verify(login, &context.auth)
-        .inspect_err(|_| limits.login_failed(visitor.address))?;
+    limits.may_log_in(visitor).map_err(over_limit)?;
+    let identity =
+        Identity::verify(login, &context.auth).inspect_err(|_| limits.login_failed(visitor))?;
     // Only those whose token is good: bad ones must not take their turn.
     let sender = &identity.sender;
     let admitted = limits.admit(&sender.device.mailbox, !sender.is_trusted);

@@ -153,6 +153,30 @@ async fn behind_a_proxy_bad_logins_take_places_too() {
 }
 
 #[tokio::test]
+async fn whom_a_trusted_proxy_does_not_name_is_limited_and_the_log_says_so() {
+    // This machine is `unlimited`.
+    let server = behind_proxy(&["--connections-per-address-max", "2"]).await;
+    let mut sessions = Vec::new();
+    for (id, address) in [("a", ""), ("b", "unknown")] {
+        let mut session = from(&server, address, &Login::new(id)).await;
+        session.ready().await;
+        sessions.push(session);
+    }
+    let mut without = Client::open(plain(&server).await, Login::new("c").request()).await;
+    let reason = without.closed(4529).await;
+    assert!(
+        reason.ends_with("too many connections from this address"),
+        "{reason}"
+    );
+    server.says("names nobody").await;
+    let named = "\"[2001:db8::7]:4711\"";
+    let mut friend = from(&server, named, &Login::new("d")).await;
+    friend.ready().await;
+    let listed = server.cli(&["sessions"]).await;
+    assert!(listed.contains("2001:db8::7"), "{listed}");
+}
+
+#[tokio::test]
 async fn over_tls_nobody_speaks_for_others() {
     let server = behind_proxy(&["--connections-per-address-max", "1"]).await;
     let mut sessions = Vec::new();
