@@ -1,7 +1,7 @@
 //! Messages on standard output, written by a thread of its own: a reader that has stopped reading
 //! holds up neither signals nor the connection.
 //!
-//! Never lets a control character of a message reach a terminal. Invariants: what waits is bounded; a
+//! Never lets a character of a message reach a terminal that moves its cursor or reorders its rows. Invariants: what waits is bounded; a
 //! message is reported as written only once it has been flushed.
 
 use std::io::{self, IsTerminal as _, Write};
@@ -195,7 +195,12 @@ fn json(text: &str, terminal: bool) -> String {
     for c in text.chars() {
         match c {
             '\n' | '\r' => line.push(' '),
-            '\u{7f}'..='\u{9f}' if terminal => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if terminal && (matches!(c, '\u{7f}'..='\u{9f}') || output::is_invisible(c)) => {
+                // As JSON has it: beyond 16 bits in two halves.
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    line.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             c => line.push(c),
         }
     }
@@ -234,6 +239,12 @@ mod tests {
                 r#""a\nb\u001b[2J\u009bx""#,
                 r"u1/web: a\nb\u{1b}[2J\u{9b}x",
             ),
+            (
+                "\u{202e}ecilA",
+                10,
+                "\"\u{2066}a\u{2028}\"",
+                r"u1/web (\u{202e}ecilA): \u{2066}a\u{2028}",
+            ),
         ] {
             let shown = human(&delivery(&message(name, kind, content)));
             assert_eq!(shown, format!("2025-11-24T16:00:00.123Z {line}"));
@@ -242,10 +253,13 @@ mod tests {
 
     #[test]
     fn json_stays_what_it_is_on_one_line() {
-        let text = "{\"a\":\r\n [1.0 ,\"\u{9b}2J\u{7f}é\"]}";
-        assert_eq!(json(text, false), "{\"a\":   [1.0 ,\"\u{9b}2J\u{7f}é\"]}");
+        let text = "{\"a\":\r\n [1.0 ,\"\u{9b}2J\u{7f}é\u{202e}\u{e0041}\"]}";
+        assert_eq!(json(text, false), text.replace(['\r', '\n'], " "));
         let shown = json(text, true);
-        assert_eq!(shown, r#"{"a":   [1.0 ,"\u009b2J\u007fé"]}"#);
+        assert_eq!(
+            shown,
+            r#"{"a":   [1.0 ,"\u009b2J\u007fé\u202e\udb40\udc41"]}"#
+        );
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
         assert_eq!(value(text), value(&shown));
     }
