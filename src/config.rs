@@ -14,6 +14,7 @@ mod places;
 mod settings;
 mod source;
 mod values;
+mod warnings;
 
 pub use settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, Setting, settings};
 pub use source::Origin;
@@ -283,11 +284,8 @@ pub fn resolve(
     };
     let mut loaded = Loaded { config, warnings };
     check_together(&loaded.config, &values)?;
-    if !values.raw("trusted_proxies").values.is_empty() && loaded.config.plain.is_none() {
-        let warning =
-            "setting trusted_proxies does nothing without plain: over TLS nobody speaks for others";
-        loaded.warnings.push(warning.to_owned());
-    }
+    let odd = warnings::of(&loaded.config, &values);
+    loaded.warnings.extend(odd);
     fit_open_files(&mut loaded, &values, open_files_max);
     Ok(loaded)
 }

@@ -123,6 +123,13 @@ impl UserId {
     }
 }
 
+impl UserName {
+    /// Whether this is the name under which the server itself speaks.
+    pub fn is_system(&self) -> bool {
+        self.as_str() == UserId::SYSTEM
+    }
+}
+
 impl Resource {
     /// What the server itself and backends send from.
     pub fn server() -> Self {

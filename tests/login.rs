@@ -197,7 +197,13 @@ async fn unknown_domains_tokens_and_reserved_ids_are_refused() {
         assert!(!reason.is_empty(), "{case}");
     }
     let reason = server.refused(&Login::new("system"), 4400).await;
-    assert!(reason.contains("id"), "{reason}");
+    assert!(reason.contains("`id`"), "{reason}");
+    let token = server.mint("u1", &[]).await;
+    for token in [PROJECT_TOKEN, &token] {
+        let login = login.clone().name("system").token(token);
+        let reason = server.refused(&login, 4400).await;
+        assert!(reason.contains("`name`"), "{reason}");
+    }
 }
 
 #[tokio::test]

@@ -76,6 +76,7 @@ fn check(login: &Login, given: &Given, tokens: &[&str]) {
         assert_eq!(given[name], [value]);
     }
     assert_ne!(login.id.as_str(), "system");
+    assert_ne!(login.name.as_str(), "system");
     well_formed(&login.token, TOKEN_BYTES_MAX);
     assert!(!tokens.is_empty() && tokens.iter().all(|token| *token == login.token));
     let receipts = match login.receipts {

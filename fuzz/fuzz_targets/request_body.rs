@@ -91,6 +91,7 @@ fn check_token(wanted: &TokenWanted, text: &str) {
     well_formed(wanted.id.as_str(), 128);
     assert_eq!(body["domain"], wanted.domain.as_str());
     assert!(is(&body["id"], wanted.id.as_str()) && !wanted.id.is_system());
+    assert_ne!(body["name"], "system");
     match &wanted.name {
         None => assert!(body["name"].is_null()),
         Some(name) => {

@@ -253,7 +253,8 @@ impl Forged<'_> {
         let is_good = header["alg"] == "HS256"
             && header["crit"].is_null()
             && self.key.is_live_in(claims["dom"].as_str()?)
-            && id.as_str() != "system";
+            && id.as_str() != "system"
+            && claims["name"] != "system";
         let caps = claims["caps"].as_array().map_or(&[][..], Vec::as_slice);
         let system = caps.iter().any(|cap| cap == "system");
         is_good.then_some((UserGrant { id, name, system }, claims))
@@ -356,7 +357,8 @@ fn check_minted(minted: &Minted, asked: Place) {
     let has_key = matches!(domain, Place::Demo | Place::Other);
     let in_range = (1..=USER_TOKEN_TTL_S_MAX).contains(&ttl_s);
     let answer = AUTH.mint(&domain.domain(), &id, name.as_ref(), ttl, system);
-    assert_eq!(answer.is_ok(), has_key && in_range && !id.is_system());
+    let is_reserved = id.is_system() || name.as_ref().is_some_and(UserName::is_system);
+    assert_eq!(answer.is_ok(), has_key && in_range && !is_reserved);
     let Ok((token, expires_at_ms)) = answer else {
         return;
     };

@@ -96,8 +96,8 @@ pub enum MintError {
     #[error("the domain is unknown")]
     UnknownDomain,
     /// Nobody acts as the server itself.
-    #[error("the id \"system\" is reserved")]
-    ReservedId,
+    #[error("the id and the name \"system\" are reserved")]
+    Reserved,
     /// The lifetime is out of range.
     #[error("ttl must be from 1 second to 30 days")]
     Ttl,
@@ -293,8 +293,8 @@ impl Auth {
         ttl: Duration,
         system: bool,
     ) -> Result<(String, u64), MintError> {
-        if id.is_system() {
-            return Err(MintError::ReservedId);
+        if id.is_system() || name.is_some_and(UserName::is_system) {
+            return Err(MintError::Reserved);
         }
         if !(1..=USER_TOKEN_TTL_S_MAX).contains(&ttl.as_secs()) {
             return Err(MintError::Ttl);
@@ -331,7 +331,8 @@ fn user_grant(claims: &Claims) -> Option<UserGrant> {
         Some(name) => Some(UserName::parse(name).ok()?),
         None => None,
     };
-    (!id.is_system()).then(|| UserGrant {
+    let is_reserved = id.is_system() || name.as_ref().is_some_and(UserName::is_system);
+    (!is_reserved).then(|| UserGrant {
         id,
         name,
         system: claims.caps.iter().any(|cap| cap == CAP_SYSTEM),

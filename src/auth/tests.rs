@@ -208,7 +208,16 @@ fn minting_has_bounds() {
         Err(MintError::Ttl)
     );
     assert_eq!(mint("demo", "u1", 0), Err(MintError::Ttl));
-    assert_eq!(mint("demo", "system", 60), Err(MintError::ReservedId));
+    assert_eq!(mint("demo", "system", 60), Err(MintError::Reserved));
+    let name = UserName::parse("system").unwrap();
+    let named = auth.mint(
+        &domain("demo"),
+        &user("u1"),
+        Some(&name),
+        Duration::from_secs(60),
+        false,
+    );
+    assert_eq!(named.map(|_| ()), Err(MintError::Reserved));
     assert_eq!(mint("nowhere", "u1", 60), Err(MintError::UnknownDomain));
     auth.declare(&domain("bare"), "secret");
     assert_eq!(mint("bare", "u1", 60), Err(MintError::UnknownDomain));
@@ -293,6 +302,7 @@ fn user_tokens_are_hs256_complete_and_in_time() {
         ),
         ("dom unknown", hs256(with("dom", json!("nowhere")))),
         ("name empty", hs256(with("name", json!("")))),
+        ("name reserved", hs256(with("name", json!("system")))),
         ("not yet", hs256(with("nbf", json!(NOW_S + 1)))),
     ];
     for (what, token) in unknown {

@@ -102,6 +102,7 @@ fn lines_are_taken_or_refused() {
         "token --domain d",
         "token --id u",
         "token --domain d --id system",
+        "token --domain d --id u --name system",
         "token --domain d --id u --ttl 31days",
         "token --domain d --id u --cap fly",
         "backup",

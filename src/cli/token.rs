@@ -55,7 +55,10 @@ fn user_id(text: &str) -> Result<String, String> {
 }
 
 fn user_name(text: &str) -> Result<String, String> {
-    UserName::parse(text).map_err(|e| format!("a name {e}"))?;
+    let name = UserName::parse(text).map_err(|e| format!("a name {e}"))?;
+    if name.is_system() {
+        return Err("the name \"system\" is reserved".to_owned());
+    }
     Ok(text.to_owned())
 }
 

@@ -295,7 +295,7 @@ pub fn mint(
     let minted = auth.mint(domain, id, name, ttl, system);
     minted.map_err(|error| match error {
         MintError::UnknownDomain => DomainError::Unknown(domain.clone()),
-        MintError::ReservedId | MintError::Ttl => DomainError::Mint(error),
+        MintError::Reserved | MintError::Ttl => DomainError::Mint(error),
     })
 }
 

@@ -143,6 +143,9 @@ pub const MESSAGE_TYPE: Bound = Bound {
 /// Connections beyond the sessions that a small limit of connections leaves, at least.
 pub const SPARE_CONNECTIONS_MIN: usize = 8;
 
+/// Bytes of a declared token: 128 bits, where they are random. Shorter ones are warned of where others get at them.
+pub const DECLARED_TOKEN_BYTES: usize = 16;
+
 /// Values in one list setting.
 pub const LIST_ENTRIES_MAX: usize = 1000;
 

@@ -48,7 +48,7 @@ const SETTINGS: &[Setting] = settings! {
     host "--host" "RELAYBOX_HOST" "NAME" "" true
         "Name or address in the made certificate, beside localhost and the loopback addresses";
     token "--token" "RELAYBOX_TOKEN" "DOMAIN=TOKEN" "" true
-        "Declares a project token, for containers and tests";
+        "Declares a project token, for containers and tests: 16 random bytes or more. The list of processes shows this flag to every user of the machine; the variable and the file do not";
     history_open "--history-open" "RELAYBOX_HISTORY_OPEN" "BOOL" "false" false
         "Opens GET /message-log to callers without a token, for a network that is trusted";
     cors_origins "--cors-origins" "RELAYBOX_CORS_ORIGINS" "ORIGIN" "*" true

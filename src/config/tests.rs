@@ -72,7 +72,14 @@ fn the_highest_source_wins_for_every_setting() {
         ("socket", ["a", "b", "auto"]),
         ("certs", ["a", "b", "c"]),
         ("host", ["a", "b", "c"]),
-        ("token", ["demo=a", "demo=b", "demo=c"]),
+        (
+            "token",
+            [
+                "demo=one-123456789-123456",
+                "demo=two-123456789-123456",
+                "demo=three-123456789-1234",
+            ],
+        ),
         ("history_open", ["true", "false", "true"]),
         (
             "cors_origins",
@@ -168,9 +175,38 @@ fn a_file_may_hold_numbers_switches_and_lists() {
 }
 
 #[test]
+fn short_tokens_are_warned_of_where_other_machines_get_at_them() {
+    let warnings = |addresses: &[(&'static str, &[&str])]| {
+        let token: &[&str] = &["short=123456789012345", "long=1234567890123456"];
+        let given = [&[("token", token)], addresses].concat();
+        let loaded = resolve(&flags(&given), &Env::new(), None, None).unwrap();
+        loaded.warnings
+    };
+    let loopback: &[&str] = &["127.0.0.1:0"];
+    for (listen, plain) in [
+        ("0.0.0.0:0", "off"),
+        ("[::]:0", "[::1]:0"),
+        ("127.0.0.1:0", "10.0.0.1:1"),
+    ] {
+        let told = warnings(&[("listen", &[listen]), ("plain", &[plain])]);
+        let [warning] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(warning.starts_with("setting token (--token): the token of the domain short "));
+        assert!(!warning.contains("12345"), "{warning}");
+    }
+    for listen in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+        assert!(warnings(&[("listen", &[listen]), ("plain", loopback)]).is_empty());
+    }
+}
+
+#[test]
 fn environment_lists_are_separated_by_commas_and_empty_means_not_set() {
     let env = env(&[
-        ("RELAYBOX_TOKEN", "demo=a, other=b,"),
+        (
+            "RELAYBOX_TOKEN",
+            "demo=a-123456789-123456, other=b-123456789-123456,",
+        ),
         ("RELAYBOX_PLAIN", ""),
         ("RELAYBOX_LISTEN", ""),
         ("OTHER", "x"),

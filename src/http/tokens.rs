@@ -69,7 +69,7 @@ pub async fn mint(
     let (token, expires_at) = minted.map_err(|error| match error {
         // Removed since the token was looked at.
         MintError::UnknownDomain => access::unknown(),
-        error @ (MintError::ReservedId | MintError::Ttl) => Problem::parameter(error.to_string()),
+        error @ (MintError::Reserved | MintError::Ttl) => Problem::parameter(error.to_string()),
     })?;
     Ok((
         StatusCode::CREATED,

@@ -53,6 +53,9 @@ impl Login {
             return Err("`id` must not be `system`, which is reserved".into());
         }
         let name = required(&query, "name", UserName::parse)?;
+        if name.is_system() {
+            return Err("`name` must not be `system`, which is reserved".into());
+        }
         let domain = required(&query, "domain", Domain::parse)?;
         let resource = required(&query, "resource", Resource::parse)?;
         let token = token(&query, authorization, subprotocols)?;

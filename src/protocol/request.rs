@@ -69,7 +69,7 @@ pub struct TokenWanted {
     pub domain: Domain,
     /// For which user; never the reserved id `system`.
     pub id: UserId,
-    /// Overrides the display name of its logins.
+    /// Overrides the display name of its logins; never the reserved `system`.
     pub name: Option<UserName>,
     /// How long it lives: from 1 second to 30 days.
     pub ttl: Duration,
@@ -116,10 +116,14 @@ pub fn token(text: &str) -> Result<TokenWanted, FrameError> {
     }
     let user_name = fields.get("name");
     let user_name = user_name.map(|json| name("name", json, UserName::parse));
+    let user_name = user_name.transpose()?;
+    if user_name.as_ref().is_some_and(UserName::is_system) {
+        return Err(invalid("name", "must not be `system`, which is reserved"));
+    }
     Ok(TokenWanted {
         domain,
         id,
-        name: user_name.transpose()?,
+        name: user_name,
         ttl: ttl(fields.required("ttl")?)?,
         system: fields.get("caps").map_or(Ok(false), system)?,
     })

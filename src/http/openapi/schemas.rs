@@ -195,7 +195,7 @@ pub(in crate::http) struct TokenBody {
     domain: Domain,
     /// The user; not `system`, which is reserved.
     id: IdOrNumber,
-    /// Overrides the `name` of its logins.
+    /// Overrides the `name` of its logins; not `system`, which is reserved.
     name: Option<UserName>,
     /// How long it lives, in seconds.
     ttl: Ttl,

@@ -199,6 +199,7 @@ fn a_token_has_bounds_and_known_capabilities_only() {
         (json!({"id": [1]}), "id"),
         (json!({"name": ""}), "name"),
         (json!({"name": 1}), "name"),
+        (json!({"name": "system"}), "name"),
         (json!({"ttl": null}), "ttl"),
         (json!({"ttl": 0}), "ttl"),
         (json!({"ttl": TTL_S_MAX + 1}), "ttl"),
