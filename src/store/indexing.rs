@@ -79,12 +79,14 @@ pub(super) fn apply(
     generation.begin_writing();
     match how {
         How::AtOnce => {
-            index.apply_messages_at_once(generation, SYNC_BYTES_ALONE)?;
             let mut pace = syncing(SYNC_BYTES_ALONE, |_| Ok(()));
+            index.apply_contents(generation, &mut state, &mut pace)?;
+            index.apply_messages_at_once(generation, SYNC_BYTES_ALONE)?;
             index.apply_small(generation, day_min, &mut state, &mut pace)?;
         }
         How::Paced(between) => {
             let mut pace = syncing(SYNC_BYTES, between);
+            index.apply_contents(generation, &mut state, &mut pace)?;
             index.apply_messages(generation, &mut pace)?;
             index.apply_small(generation, day_min, &mut state, &mut pace)?;
         }

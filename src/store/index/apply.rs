@@ -8,7 +8,7 @@ use std::thread::Builder as ThreadBuilder;
 
 use super::super::tail::{Generation, TailMailbox};
 use super::chunk::{self, Append, Contents};
-use super::messages::{self, OpenChunk};
+use super::messages::{self, Body, OpenChunk};
 use super::packing::Packing;
 use super::search::{self, Found};
 use super::senders::{self, BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
@@ -101,8 +101,8 @@ impl Index {
                 if entry.id <= last_id {
                     continue;
                 }
-                let body = generation.body(*entry);
-                if !chunk.has_room(body) {
+                let body = Body::new(generation.body(*entry), generation.shared_from(*entry));
+                if !chunk.has_room(body.bytes()) {
                     self.store_messages(&prefix, &mut chunk, pace)?;
                 }
                 chunk.push(entry.id, entry.offline(), body);
@@ -150,7 +150,7 @@ impl Index {
 
     /// What a tree gets of a chunk: all, or its head, and the rest is put into the heap. And how
     /// many bytes that is together.
-    fn packed(
+    pub(super) fn packed(
         &self,
         contents: &Contents<'_>,
         packing: Packing,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::packing::{Packing, RAW, compress, decompress};
 use super::varint;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEAD_BYTES: usize = 30;
 const REFERENCE_BYTES: usize = 16;
 const IN_HEAP: u8 = 0x80;
@@ -288,7 +288,7 @@ mod tests {
 
     fn golden(codec: u8, rest: &[u8]) -> Vec<u8> {
         let mut golden = vec![
-            2, codec, 2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 3, 0, 3, 0, 0, 0,
+            3, codec, 2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 3, 0, 3, 0, 0, 0,
         ];
         let crc = crc32c::crc32c_append(crc32c::crc32c(&golden), rest);
         golden.extend_from_slice(&crc.to_le_bytes());

@@ -2,7 +2,7 @@
 //!
 //! A mailbox's messages are read in the order of their ids and packed into full chunks, in the
 //! order of the keys: so the new one takes less than one that grew, and its making needs no
-//! memory for a generation. Messages that are written into the old one meanwhile are left out:
+//! memory for a generation. What several messages share is copied with the first of them. Messages that are written into the old one meanwhile are left out:
 //! all of them are above `last_id`, and come from the journal. The small trees are copied as they
 //! stand: what the journal has since leads to the same end over them.
 
@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use super::apply::Pace;
 use super::chunk::Opened;
-use super::messages::{self, OpenChunk};
+use super::messages::{self, OpenChunk, Rest};
 use super::search;
 use super::{Index, IndexError, IndexState, key, small};
 use crate::model::{Domain, Mailbox, MsgId};
@@ -148,6 +148,7 @@ impl Copy<'_> {
 
     fn take(&mut self, current: &mut Current, opened: &Opened<'_>) -> Result<(), IndexError> {
         let payload = opened.payload().map_err(IndexError::Damaged)?;
+        let domain = key::of_domain(&current.prefix).unwrap_or_default();
         for row in messages::rows(opened).map_err(IndexError::Damaged)? {
             if row.id > self.state.last_id {
                 break;
@@ -156,12 +157,17 @@ impl Copy<'_> {
                 self.dropped += 1;
                 continue;
             }
-            if !current.chunk.has_room_for(&row) {
+            let body = row.body(&payload).map_err(IndexError::Damaged)?;
+            if let Rest::SharedFrom(first) = body.rest {
+                let key = key::with_id(domain, first);
+                let copied = self.to.copy_content(self.from, &key, self.pace)?;
+                self.state.contents += u64::from(copied);
+            }
+            if !current.chunk.has_room(body.bytes()) {
                 self.to
                     .store_messages(&current.prefix, &mut current.chunk, self.pace)?;
             }
-            let pushed = current.chunk.push_row(&row, &payload);
-            pushed.map_err(IndexError::Damaged)?;
+            current.chunk.push(row.id, row.offline, body);
             self.state.messages += 1;
         }
         if current.chunk.position - current.summarised >= SUMMARISE_EVERY {

@@ -62,6 +62,11 @@ pub(super) fn of_mailbox(key: &[u8]) -> Option<&[u8]> {
     key.get(..domain_bytes + user_bytes)
 }
 
+/// Cuts off what all keys of the domain begin with that this key belongs to.
+pub(super) fn of_domain(key: &[u8]) -> Option<&[u8]> {
+    key.get(..1 + usize::from(*key.first()?))
+}
+
 /// Reads the names at the beginning of a key: domain and user.
 pub(super) fn mailbox(prefix: &[u8]) -> Option<Mailbox> {
     let (domain, rest) = name(prefix)?;
@@ -104,6 +109,7 @@ mod tests {
                 assert_eq!(super::mailbox(&prefix).unwrap(), mailbox);
                 let key = with_id(&with_sender(&prefix, user.as_bytes()), 7);
                 assert_eq!(of_mailbox(&key).unwrap(), prefix);
+                assert_eq!(of_domain(&key).unwrap(), domain_prefix(&mailbox.domain));
                 assert_eq!(of_mailbox(&prefix[..prefix.len() - 1]), None);
                 prefixes.push(prefix);
             }

@@ -1,9 +1,10 @@
 //! A chunk of messages: consecutive ones of a mailbox.
 //!
 //! The table has for each message: the difference of its id to the one before (of the first
-//! one, to 0); twice the bytes of its body without the sender, plus 1 if the recipient was
-//! offline; the sender's id with its length in a byte before it. The payload is the rest
-//! of the bodies (see [`crate::store::body`]), one after the other.
+//! one, to 0); four times the bytes that it has in the payload, plus 2 if it shares its body with
+//! others, plus 1 if the recipient was offline; the sender's id with its length in a byte before
+//! it. The payload has the rest of each body (see [`crate::store::body`]), one after the other; of
+//! one that is shared, how far the id is from the first that shares it: see [`super::contents`].
 
 use super::super::body;
 use super::chunk::{Contents, Head, IdCheck, Opened};
@@ -65,40 +66,25 @@ impl OpenChunk {
         Ok(())
     }
 
-    /// Whether it has room for a message with this body.
-    pub(super) fn has_room(&self, body: &[u8]) -> bool {
-        self.has_room_for_bytes(body.len())
-    }
-
-    /// Whether it has room for a message of another chunk.
-    pub(super) fn has_room_for(&self, row: &Row<'_>) -> bool {
-        self.has_room_for_bytes(row.sender.len() + row.bytes)
-    }
-
-    fn has_room_for_bytes(&self, body_bytes: usize) -> bool {
+    /// Whether it has room for a message that takes so many bytes in it.
+    pub(super) fn has_room(&self, body_bytes: usize) -> bool {
         let bytes = self.table.len() + self.payload.len() + body_bytes;
         self.count == 0 || (self.count < MESSAGES_MAX && bytes <= BYTES_MAX)
     }
 
     /// Adds a message with a higher id.
-    pub(super) fn push(&mut self, id: u64, offline: bool, body: &[u8]) {
-        let (sender, rest) = body::split(body).unwrap_or((&[0], body));
-        self.push_parts(id, offline, sender, rest);
-    }
-
-    /// Adds a message of another chunk, with a higher id.
-    pub(super) fn push_row(&mut self, row: &Row<'_>, payload: &[u8]) -> Result<(), String> {
-        self.push_parts(row.id, row.offline, row.sender, row.rest(payload)?);
-        Ok(())
-    }
-
-    /// `sender` has its length in a byte before it.
-    fn push_parts(&mut self, id: u64, offline: bool, sender: &[u8], rest: &[u8]) {
+    pub(super) fn push(&mut self, id: u64, offline: bool, body: Body<'_>) {
         varint::push(id - self.last_id, &mut self.table);
-        let length = (rest.len() as u64) << 1 | u64::from(offline);
+        let start = self.payload.len();
+        match body.rest {
+            Rest::Here(rest) => self.payload.extend_from_slice(rest),
+            Rest::SharedFrom(first) => varint::push(id - first, &mut self.payload),
+        }
+        let bytes = (self.payload.len() - start) as u64;
+        let is_shared = matches!(body.rest, Rest::SharedFrom(_));
+        let length = bytes << 2 | u64::from(is_shared) << 1 | u64::from(offline);
         varint::push(length, &mut self.table);
-        self.table.extend_from_slice(sender);
-        self.payload.extend_from_slice(rest);
+        self.table.extend_from_slice(body.sender);
         if self.count == 0 {
             self.first_id = id;
         }
@@ -135,14 +121,49 @@ impl OpenChunk {
     }
 }
 
+/// A message's body: the sender, and the rest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Body<'a> {
+    /// With its length in a byte before it.
+    sender: &'a [u8],
+    pub(super) rest: Rest<'a>,
+}
+
+/// A body without the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest<'a> {
+    Here(&'a [u8]),
+    /// It stands among the contents, under the first id that has it.
+    SharedFrom(u64),
+}
+
+impl<'a> Body<'a> {
+    /// A body as the tail has it, and the first id that has it if it is among the contents.
+    pub(super) fn new(body: &'a [u8], shared_from: Option<u64>) -> Self {
+        let (sender, rest) = body::split(body).unwrap_or((&[0], body));
+        let rest = shared_from.map_or(Rest::Here(rest), Rest::SharedFrom);
+        Self { sender, rest }
+    }
+
+    /// About how many bytes it takes in a chunk.
+    pub(super) fn bytes(&self) -> usize {
+        self.sender.len()
+            + match self.rest {
+                Rest::Here(rest) => rest.len(),
+                Rest::SharedFrom(_) => 1,
+            }
+    }
+}
+
 /// A message's line in the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) id: u64,
+    pub(super) offline: bool,
     /// With its length in a byte before it.
     sender: &'a [u8],
-    offline: bool,
-    /// Where the rest of its body is in the payload.
+    is_shared: bool,
+    /// Where the rest of its body, or the way to it, is in the payload.
     start: usize,
     bytes: usize,
 }
@@ -153,16 +174,30 @@ impl<'a> Row<'a> {
         self.sender.get(1..).unwrap_or_default()
     }
 
-    /// The message itself.
-    pub(super) fn message(&self, mailbox: &Mailbox, payload: &[u8]) -> Result<Message, String> {
-        let rest = self.rest(payload)?;
+    /// The message itself, of which this is the body without the sender.
+    pub(super) fn message(&self, mailbox: &Mailbox, rest: &[u8]) -> Result<Message, String> {
         body::decode(self.sender(), rest, self.id, mailbox, self.offline)
     }
 
-    /// Its body without the sender.
-    fn rest<'p>(&self, payload: &'p [u8]) -> Result<&'p [u8], String> {
-        let rest = payload.get(self.start..self.start + self.bytes);
-        Ok(rest.ok_or("a message is cut short")?)
+    /// Its body, by the payload of its chunk.
+    pub(super) fn body<'p>(&self, payload: &'p [u8]) -> Result<Body<'p>, String>
+    where
+        'a: 'p,
+    {
+        let bytes = payload.get(self.start..self.start + self.bytes);
+        let mut bytes = bytes.ok_or("a message is cut short")?;
+        let rest = match self.is_shared {
+            false => Rest::Here(bytes),
+            true => {
+                let distance = varint::take(&mut bytes).filter(|_| bytes.is_empty());
+                let first = distance.and_then(|distance| self.id.checked_sub(distance));
+                Rest::SharedFrom(first.ok_or("what a message shares is not named")?)
+            }
+        };
+        Ok(Body {
+            sender: self.sender,
+            rest,
+        })
     }
 }
 
@@ -184,16 +219,17 @@ pub(super) fn each<'a>(
     while !table.is_empty() {
         let id = ids.take(&mut table)?;
         let length = varint::take(&mut table).and_then(|length| {
-            let bytes = usize::try_from(length >> 1).ok()?;
-            Some((bytes, length & 1 == 1))
+            let bytes = usize::try_from(length >> 2).ok()?;
+            Some((bytes, length & 2 != 0, length & 1 != 0))
         });
-        let (bytes, offline) = length.ok_or("the table of a chunk is cut short")?;
+        let (bytes, is_shared, offline) = length.ok_or("the table of a chunk is cut short")?;
         let (sender, rest) = body::split(table).ok_or("the table of a chunk is cut short")?;
         table = rest;
         visit(Row {
             id,
-            sender,
             offline,
+            sender,
+            is_shared,
             start,
             bytes,
         });
@@ -228,10 +264,10 @@ mod tests {
     fn golden_messages() {
         let mut chunk = OpenChunk::default();
         chunk.begin(5);
-        chunk.push(258, true, BODY);
-        chunk.push(259, false, BODY);
-        assert_eq!(chunk.table, b"\x82\x02\x17\x01a\x01\x16\x01a");
-        assert_eq!(chunk.payload, [&BODY[2..], &BODY[2..]].concat());
+        chunk.push(258, true, Body::new(BODY, None));
+        chunk.push(259, false, Body::new(BODY, Some(256)));
+        assert_eq!(chunk.table, b"\x82\x02\x2d\x01a\x01\x06\x01a");
+        assert_eq!(chunk.payload, [&BODY[2..], b"\x03"].concat());
         let value = packed(&chunk.contents());
         let opened = opened(&value);
         assert_eq!((opened.head.position, opened.head.count), (5, 2));
@@ -242,17 +278,29 @@ mod tests {
         let payload = opened.payload().unwrap();
         let rows = rows(&opened).unwrap();
         assert_eq!(rows.len(), 2);
-        for (row, (id, offline)) in rows.iter().zip([(258, true), (259, false)]) {
+        let rests = [Rest::Here(&BODY[2..]), Rest::SharedFrom(256)];
+        for ((row, rest), (id, offline)) in rows.iter().zip(rests).zip([(258, true), (259, false)])
+        {
             assert_eq!((row.id, row.sender()), (id, &b"a"[..]));
-            let message = row.message(&mailbox, &payload).unwrap();
+            assert_eq!(row.body(&payload).unwrap().rest, rest);
+            let message = row.message(&mailbox, &BODY[2..]).unwrap();
             let expected = body::decode(b"a", &BODY[2..], id, &mailbox, offline);
             assert_eq!(message, expected.unwrap());
+        }
+        for bad in [&b""[..], b"\x80", b"\x84\x02", b"\x01\x01"] {
+            let row = Row {
+                is_shared: true,
+                start: 0,
+                bytes: bad.len(),
+                ..rows[1]
+            };
+            assert!(row.body(bad).is_err(), "{bad:?}");
         }
         let mut again = OpenChunk::default();
         again.take_up(&opened, 258).unwrap();
         assert!(chunk.is_new() && !again.is_new());
-        chunk.push(300, false, BODY);
-        again.push(300, false, BODY);
+        chunk.push(300, false, Body::new(BODY, None));
+        again.push(300, false, Body::new(BODY, None));
         assert!(again.is_new());
         assert_eq!(packed(&again.contents()), packed(&chunk.contents()));
         again.go_on(&opened.head);
@@ -265,7 +313,7 @@ mod tests {
         for (body, count, stays) in [(BODY, 7, false), (BODY, 8, true), (&long, 1, true)] {
             let mut chunk = OpenChunk::default();
             for id in 1..=count {
-                chunk.push(id, false, body);
+                chunk.push(id, false, Body::new(body, None));
             }
             assert_eq!(chunk.stays().0, stays);
         }
@@ -273,14 +321,14 @@ mod tests {
 
     #[test]
     fn tables_that_are_not_right_are_refused() {
-        let right = b"\x01\x04\x01a".as_slice();
+        let right = b"\x01\x08\x01a".as_slice();
         for (count, last_id, table, raw_bytes) in [
             (1, 1, right, 2),
             (1, 1, right, 1),
             (2, 1, right, 2),
             (1, 2, right, 2),
-            (2, 1, b"\x01\x04\x01a\x00\x00\x01a", 2),
-            (1, 1, b"\x01\x04\x02a", 2),
+            (2, 1, b"\x01\x08\x01a\x00\x00\x01a", 2),
+            (1, 1, b"\x01\x08\x02a", 2),
             (1, 1, b"\x01", 0),
             (0, 0, b"", 1),
         ] {

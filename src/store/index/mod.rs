@@ -3,7 +3,8 @@
 //! Holds nothing that is not in the journal too, and can be thrown away at any time.
 //! Only the checkpoint writes it; everybody reads it.
 //!
-//! Trees: `messages` (mailbox, first id → chunk of messages), `summaries` (mailbox, first id → senders of so many
+//! Trees: `messages` (mailbox, first id → chunk of messages), `contents` (domain, first id → what messages share),
+//! `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id),
 //! `age` (how far age time is).
@@ -14,6 +15,7 @@
 mod age;
 mod apply;
 mod chunk;
+mod contents;
 mod copy;
 mod heap;
 mod key;
@@ -134,6 +136,7 @@ pub(super) fn guarded<T, E: From<IndexError>>(work: impl FnOnce() -> Result<T, E
 pub(super) struct Index {
     db: Db,
     messages: Tree,
+    contents: Tree,
     heap: Heap,
     unpacked: Unpacked,
     summaries: Tree,
@@ -199,6 +202,7 @@ impl Index {
         }
         let index = Self {
             messages: db.open_tree("messages")?,
+            contents: db.open_tree("contents")?,
             heap,
             unpacked: Unpacked::new(cache_bytes / CACHE_PART),
             summaries: db.open_tree("summaries")?,

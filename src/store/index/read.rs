@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::chunk::{Chunk, Opened};
-use super::messages::{self, Row};
+use super::messages::{self, Rest, Row};
 use super::search::{self, Found};
 use super::sender::View;
 use super::{Index, IndexError, key};
@@ -48,16 +48,28 @@ impl Index {
         (found, opened): (&Found, &Opened<'_>),
         wanted: impl Fn(u64, u64) -> bool,
     ) -> Result<Vec<Message>, IndexError> {
-        let decode = || {
-            let rows = messages::rows(opened)?;
-            let payload = opened.payload()?;
-            let rows = (found.head.position..).zip(&rows);
-            let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
-            wanted
-                .map(|(_, row)| row.message(mailbox, &payload))
-                .collect::<Result<_, _>>()
+        let rows = messages::rows(opened).map_err(IndexError::Damaged)?;
+        let payload = opened.payload().map_err(IndexError::Damaged)?;
+        let rows = (found.head.position..).zip(&rows);
+        let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
+        wanted
+            .map(|(_, row)| self.message_of(row, mailbox, &payload))
+            .collect()
+    }
+
+    /// The message of a row, by the payload of its chunk.
+    fn message_of(
+        &self,
+        row: &Row<'_>,
+        mailbox: &Mailbox,
+        payload: &[u8],
+    ) -> Result<Message, IndexError> {
+        let body = row.body(payload).map_err(IndexError::Damaged)?;
+        let message = match body.rest {
+            Rest::Here(rest) => row.message(mailbox, rest),
+            Rest::SharedFrom(first) => row.message(mailbox, &self.content(mailbox, first)?),
         };
-        decode().map_err(IndexError::Damaged)
+        message.map_err(IndexError::Damaged)
     }
 
     /// The mailbox behind this one, in the order of keys, that has messages; the first for `None`.
@@ -76,7 +88,7 @@ impl Index {
     }
 
     /// Bytes of a domain's messages, before compression, in the chunks that have some above their
-    /// mailbox's floor. `step` is called for each chunk, and may pause.
+    /// mailbox's floor; what several messages share counts once. `step` is called for each chunk, and may pause.
     pub(in crate::store) fn bytes_of(
         &self,
         domain: &Domain,
@@ -95,6 +107,10 @@ impl Index {
             if found.head.last_id > current.1 {
                 bytes += found.head.raw_bytes as u64;
             }
+            step();
+        }
+        for entry in self.contents.scan_prefix(key::domain_prefix(domain)) {
+            bytes += Found::parse(entry?)?.head.raw_bytes as u64;
             step();
         }
         Ok(bytes)

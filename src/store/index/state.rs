@@ -12,7 +12,7 @@ use super::super::identity::FileIdentity;
 use super::super::journal::Position;
 
 /// Its last digit is the number of the index's format: an index of another one is made anew.
-const MAGIC: [u8; 8] = *b"rbxSTAT2";
+const MAGIC: [u8; 8] = *b"rbxSTAT3";
 const CODING: Configuration = standard();
 
 /// What the index holds.
@@ -24,6 +24,8 @@ pub(in crate::store) struct IndexState {
     pub(in crate::store) last_id: u64,
     /// Messages up to that id.
     pub(in crate::store) messages: u64,
+    /// Bodies that several messages share, at least.
+    pub(in crate::store) contents: u64,
     /// Cursors, at least.
     pub(in crate::store) cursors: u64,
     /// Domains with a record or a floor, at least.
@@ -50,6 +52,7 @@ impl IndexState {
             position: Position::START,
             last_id: 0,
             messages: 0,
+            contents: 0,
             cursors: 0,
             domains: 0,
             erased: 0,
@@ -101,6 +104,7 @@ mod tests {
             },
             last_id: 5,
             messages: 4,
+            contents: 10,
             cursors: 2,
             domains: 1,
             erased: 3,
@@ -109,9 +113,11 @@ mod tests {
             number: 8,
             clean: Some(6),
         };
-        let body = [3, 64, 9, 5, 4, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6];
+        let body = [
+            3, 64, 9, 5, 4, 10, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6,
+        ];
         let crc = crc32c::crc32c(&body).to_le_bytes();
-        let golden = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
+        let golden = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
         let unknown = FileIdentity::Unknown;
         assert_eq!(state.encode(unknown), golden);
         assert_eq!(IndexState::decode(&golden), Some((state.clone(), unknown)));
@@ -127,7 +133,7 @@ mod tests {
         let noted = noted.map(|(identity, note)| {
             let body = [body.as_slice(), note].concat();
             let crc = crc32c::crc32c(&body).to_le_bytes();
-            let bytes = [b"rbxSTAT2".as_slice(), &crc, &body].concat();
+            let bytes = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
             assert_eq!(state.encode(identity), bytes);
             assert_eq!(IndexState::decode(&bytes), Some((state.clone(), identity)));
             bytes

@@ -68,6 +68,7 @@ impl Index {
                 senders.join().unwrap_or(Err(IndexError::Panicked))?;
                 highest
             })?;
+            state.contents = self.verify_contents(state, opening)?;
             self.verify_small(state)?;
             Ok(highest)
         })
@@ -108,6 +109,19 @@ impl Index {
             self.opened(found)?;
         }
         Ok(())
+    }
+
+    /// What messages share, of which there must be as much as `state` says; answers how much there is.
+    fn verify_contents(&self, state: &IndexState, opening: &Opening) -> Result<u64, IndexError> {
+        let mut count = 0;
+        for found in chunks(&self.contents, opening) {
+            self.verify_chunk(&found?, state)?;
+            count += 1;
+        }
+        match count < state.contents {
+            true => Err(IndexError::damaged("what messages share is missing")),
+            false => Ok(count),
+        }
     }
 
     /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first

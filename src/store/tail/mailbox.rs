@@ -42,12 +42,17 @@ impl Entry {
         self.place & OFFLINE != 0
     }
 
+    /// Which of the generation's bodies it has: they rise as they come.
+    pub(super) fn place(self) -> (u32, u32) {
+        (self.batch, self.place & !OFFLINE)
+    }
+
     fn batch(self, batches: &[Bodies]) -> &Bodies {
         &batches[self.batch as usize]
     }
 
     fn cut(self, bodies: &[u8]) -> &[u8] {
-        let start = (self.place & !OFFLINE) as usize;
+        let start = self.place().1 as usize;
         let (length, rest) = bodies[start..]
             .split_first_chunk::<4>()
             .expect("each body has its length before it");

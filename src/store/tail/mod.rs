@@ -20,6 +20,7 @@ use std::time::Instant;
 pub(super) use self::batch::Batch;
 pub(super) use self::mailbox::{Entry, TailMailbox, Taken};
 
+use self::batch::Shared;
 use self::mailbox::Bodies;
 use super::age::AgeState;
 use super::cursors::{self, Changes, CursorChange};
@@ -33,6 +34,8 @@ const MAILBOX_BYTES: usize = 220;
 const BATCH_BYTES: usize = 64;
 /// What a cursor, a send, a domain or an erasure costs.
 const SMALL_BYTES: usize = 250;
+/// What a body that the index has once costs beside it.
+const SHARED_BYTES: usize = 120;
 /// How much of what is left beside a frozen generation is open from its beginning; the
 /// rest is opened step by step as the checkpoint gets on.
 const HEAD_START: f64 = 0.4;
@@ -76,6 +79,7 @@ pub(super) struct Generation {
     pub(super) end: Position,
     pub(super) mailboxes: HashMap<Mailbox, TailMailbox>,
     batches: Vec<Bodies>,
+    shared: Shared,
     pub(super) cursors: Changes,
     pub(super) sends: HashMap<SendKey, SendIds>,
     pub(super) domains: BTreeMap<Domain, DomainState>,
@@ -101,6 +105,7 @@ impl Generation {
             end,
             mailboxes: HashMap::new(),
             batches: Vec::new(),
+            shared: Shared::default(),
             cursors: Changes::new(),
             sends: HashMap::new(),
             domains: BTreeMap::new(),
@@ -133,6 +138,17 @@ impl Generation {
     /// The body of a message in it.
     pub(super) fn body(&self, entry: Entry) -> &[u8] {
         entry.body(&self.batches)
+    }
+
+    /// The bodies that the index has once: of which domain, the first message's id, the body.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (&Domain, u64, &[u8])> {
+        let shared = self.shared.iter();
+        shared.map(|(domain, first)| (domain, first.id, self.body(*first)))
+    }
+
+    /// The first message that shares this one's body, if the index has that once.
+    pub(super) fn shared_from(&self, entry: Entry) -> Option<u64> {
+        self.shared.first_of(entry)
     }
 
     /// How many cursors it may remove from the index.
@@ -181,7 +197,12 @@ impl Tail {
             let bytes = mailboxes.map(|(mailbox, part)| {
                 let floor = floor(mailbox).0;
                 let entries = part.entries.iter().filter(|entry| entry.id > floor);
-                entries
+                let of_others = |entry: &&Entry| {
+                    let first = generation.shared_from(**entry);
+                    first.is_some_and(|first| first != entry.id)
+                };
+                let bodies = entries.filter(|entry| !of_others(entry));
+                bodies
                     .map(|entry| generation.body(*entry).len() as u64)
                     .sum::<u64>()
             });
@@ -190,7 +211,7 @@ impl Tail {
         generations.map(of_generation).sum()
     }
 
-    /// Bytes in memory, about.
+    /// Bytes in memory, about, and of what several recipients share as much as the index takes.
     pub(super) fn bytes(&self) -> usize {
         self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
     }
@@ -228,8 +249,14 @@ impl Tail {
         }
         let active = &mut self.active;
         let number = active.batches.len() as u32;
-        let mut bytes = batch.bodies.len() + BATCH_BYTES;
+        let mut bytes = batch.bodies.len() + BATCH_BYTES + batch.repeated_bytes;
+        bytes += batch.shared.len() * SHARED_BYTES;
         active.batches.push(batch.bodies);
+        for at in &batch.shared {
+            let first = &batch.messages[*at];
+            let entry = Entry::new(first.id.0, number, batch.starts[*at], false);
+            active.shared.push(first.mailbox.domain.clone(), entry);
+        }
         for (message, start) in batch.messages.iter().zip(batch.starts) {
             let offline = message.recipient_offline;
             let entry = Entry::new(message.id.0, number, start, offline);
@@ -244,7 +271,7 @@ impl Tail {
             bytes += mailbox.push(entry, &message.from_id, &active.batches);
         }
         active.messages += batch.messages.len() as u64;
-        active.touched(batch.messages.len(), bytes);
+        active.touched(batch.messages.len() + batch.shared.len(), bytes);
     }
 
     /// Adds the ids of a send.

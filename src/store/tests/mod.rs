@@ -14,6 +14,7 @@ mod model;
 mod pacing;
 mod recovery;
 mod reserve;
+mod shared;
 mod simulated;
 mod stopping;
 mod survey;

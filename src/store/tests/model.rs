@@ -174,9 +174,11 @@ impl World {
         for (from, to, bytes, own_id) in sends {
             self.model.sent += 1;
             let number = self.model.sent;
-            let to = format!("u{to}");
+            let to = USERS
+                .get(usize::from(*to))
+                .map_or(&USERS[..], std::slice::from_ref);
             let content = format!("{number} {}", "x".repeat(usize::from(*bytes)));
-            let mut draft = draft(&format!("s{from}"), &[&to], &content);
+            let mut draft = draft(&format!("s{from}"), to, &content);
             if *own_id {
                 draft = with_id(draft, &number.to_string());
             }
@@ -186,14 +188,12 @@ impl World {
         for (to, content, own_id, answer) in waiting {
             match answer.recv_timeout(WAIT).unwrap() {
                 Ok(accepted) => {
-                    self.model.accepted(to, content, &accepted);
+                    self.model.accepted(to, &content, &accepted);
                     if let Some((from, own_id)) = own_id {
                         self.model.own_ids.insert(own_id, (from, accepted.ids));
                     }
                 }
-                Err(_) => {
-                    self.model.doubtful.insert((to, content));
-                }
+                Err(_) => self.model.refused(to, &content),
             }
         }
     }
@@ -211,8 +211,8 @@ impl World {
             cursors.touched(to, resource, None, accepted.is_ok());
         }
         match accepted {
-            Ok(accepted) => self.model.accepted(to.to_owned(), content, &accepted),
-            Err(_) => drop(self.model.doubtful.insert((to.to_owned(), content))),
+            Ok(accepted) => self.model.accepted(&[to], &content, &accepted),
+            Err(_) => self.model.refused(&[to], &content),
         }
     }
 

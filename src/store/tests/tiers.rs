@@ -56,10 +56,10 @@ impl World {
         } else {
             "busy"
         };
-        let long = self.random.below(200) == 0;
+        let long = self.random.below(40) == 0;
         self.made += 1;
         Message {
-            id: MsgId(self.made * STEP_US + self.random.below(STEP_US)),
+            id: MsgId(self.made * STEP_US + self.random.below(STEP_US / 2)),
             mailbox: mailbox("d", to),
             to_resource: None,
             from_id: user(&format!("s{from}")),
@@ -71,12 +71,25 @@ impl World {
         }
     }
 
+    /// The message of the same send to another mailbox.
+    fn also_to(&self, to: &str, message: &Message) -> Message {
+        Message {
+            id: MsgId(message.id.0 + 1),
+            mailbox: mailbox("d", to),
+            ..message.clone()
+        }
+    }
+
     /// Commits so many messages.
     fn commit(&mut self, count: u64) -> Arc<Generation> {
         let first = self.messages.len();
         for _ in 0..count {
             let message = self.message();
+            let is_long = message.content.len() > 1_000;
+            let to_both = self.random.below(if is_long { 2 } else { 100 }) == 0;
+            let other = to_both.then(|| self.also_to("both", &message));
             self.messages.push(message);
+            self.messages.extend(other);
         }
         self.tail.push_messages(Batch::new(&self.messages[first..]));
         let last_id = self.messages.last().unwrap().id;
@@ -196,11 +209,13 @@ fn senders_are_found_in_every_tier() {
     assert!(world.messages.len() > 6_000, "all tiers were in use");
     world.check("busy");
     world.check("quiet");
+    world.check("both");
+    assert!(world.state.contents > 10, "some share what they hold");
 }
 
 #[test]
 fn a_tier_that_is_missing_is_noticed() {
-    for tree in ["messages", "summaries", "senders"] {
+    for tree in ["messages", "contents", "summaries", "senders"] {
         let dir = tempfile::tempdir().unwrap();
         let mut world = World::new(dir.path(), 5);
         for _ in 0..4 {
@@ -300,21 +315,25 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         copy.checkpoint(700, 2);
         copy.check("busy");
         copy.check("quiet");
+        copy.check("both");
     }
 }
 
 #[test]
 fn what_is_missing_is_noticed_by_a_copy() {
-    for missing in [0, 1] {
+    for missing in ["messages", "contents", ""] {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut world = World::new(old.path(), 5);
         world.checkpoint(1_000, 0);
         match missing {
-            0 => world.index.lose_first_of("messages"),
-            _ => world.state.messages += 1,
+            "" => world.state.messages += 1,
+            tree => world.index.lose_first_of(tree),
         }
         let kept = Above("busy", MsgId::ZERO);
         let noticed = copied(&world, new.path(), &kept);
-        assert!(matches!(noticed, Err(IndexError::Damaged(_))), "{missing}");
+        assert!(
+            matches!(noticed, Err(IndexError::Damaged(_))),
+            "{missing:?}"
+        );
     }
 }

@@ -34,14 +34,23 @@ impl Model {
         self.cursors.forget();
     }
 
-    /// A send to one recipient was acknowledged.
-    pub(super) fn accepted(&mut self, to: String, content: String, accepted: &Accepted) {
-        let id = accepted.ids[0];
+    /// A send to these recipients was acknowledged.
+    pub(super) fn accepted(&mut self, to: &[&str], content: &str, accepted: &Accepted) {
         assert!(!accepted.duplicate);
-        assert!(id > self.last);
-        self.last = id;
-        self.cursors.accepted(id);
-        self.newest.insert(to.clone(), id);
-        self.mailboxes.entry(to).or_default().insert(id, content);
+        assert_eq!(accepted.ids.len(), to.len());
+        for (to, id) in to.iter().zip(&accepted.ids) {
+            assert!(*id > self.last);
+            self.last = *id;
+            self.cursors.accepted(*id);
+            self.newest.insert((*to).to_owned(), *id);
+            let mailbox = self.mailboxes.entry((*to).to_owned()).or_default();
+            mailbox.insert(*id, content.to_owned());
+        }
+    }
+
+    /// A send to these recipients was not.
+    pub(super) fn refused(&mut self, to: &[&str], content: &str) {
+        let all = to.iter().map(|to| ((*to).to_owned(), content.to_owned()));
+        self.doubtful.extend(all);
     }
 }

@@ -7,7 +7,8 @@ use super::{FileSystem as _, World};
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// So many sends at once: sender, recipient, bytes, and whether with an own id.
+    /// So many sends at once: sender, recipient (the last one: all of them), bytes, and whether
+    /// with an own id.
     Send(Vec<(u8, u8, u16, bool)>),
     /// The last own id once more.
     Repeat,
@@ -64,7 +65,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (any::<u64>(), harm.clone()).prop_map(|(seed, harm)| Ending::Power(seed, harm)),
         1 => harm.prop_map(Ending::CloseAnd),
     ];
-    let send = (0..4_u8, 0..3_u8, 0..3_000_u16, any::<bool>());
+    let send = (0..4_u8, 0..=3_u8, 0..3_000_u16, any::<bool>());
     let step = prop_oneof![
         12 => prop::collection::vec(send, 1..30).prop_map(Step::Send),
         2 => Just(Step::Repeat),

@@ -1,0 +1,88 @@
+//! What the recipients of a large send share: it is here once, and their chunks say where.
+//!
+//! The tree has it as a chunk of one body without the sender, in the heap, under the first id of
+//! those messages in whose chunks it is named. So a reference lasts when chunks are written again or
+//! copied, whatever becomes of that first message.
+//!
+//! Invariant: what a chunk names is here, as it is written before the chunk, and goes only with the
+//! whole index.
+
+use super::super::tail::Generation;
+use super::apply::Pace;
+use super::chunk::Contents;
+use super::messages::{Body, Rest};
+use super::packing::Packing;
+use super::search::Found;
+use super::{Index, IndexError, IndexState, key};
+use crate::model::Mailbox;
+
+impl Index {
+    /// Writes what the messages of a generation share, and counts what is new in `state`.
+    pub(in crate::store) fn apply_contents(
+        &self,
+        generation: &Generation,
+        state: &mut IndexState,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
+        for (domain, first, body) in generation.shared() {
+            generation.note_written(1);
+            let key = key::with_id(&key::domain_prefix(domain), first);
+            // By a checkpoint that was interrupted.
+            if self.contents.contains_key(&key)? {
+                continue;
+            }
+            if let Rest::Here(rest) = Body::new(body, None).rest {
+                self.put_content(&key, first, rest, pace)?;
+                state.contents += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_content(
+        &self,
+        key: &[u8],
+        first: u64,
+        content: &[u8],
+        pace: &mut Pace<'_>,
+    ) -> Result<(), IndexError> {
+        let chunk = Contents {
+            count: 1,
+            last_id: first,
+            payload: content,
+            ..Contents::default()
+        };
+        let (value, bytes) = self.packed(&chunk, Packing::Small, true)?;
+        self.contents.insert(key, value)?;
+        pace(self, key.len() + bytes)
+    }
+
+    /// The body without the sender that messages of this mailbox's domain share from this id on.
+    pub(super) fn content(&self, mailbox: &Mailbox, first: u64) -> Result<Vec<u8>, IndexError> {
+        self.content_at(&key::with_id(&key::domain_prefix(&mailbox.domain), first))
+    }
+
+    fn content_at(&self, key: &[u8]) -> Result<Vec<u8>, IndexError> {
+        let value = self.contents.get(key)?;
+        let value = value.ok_or_else(|| IndexError::damaged("what messages share is missing"))?;
+        let found = Found::parse((key.into(), value))?;
+        let content = self.opened(&found)?.payload().map(Into::into);
+        content.map_err(IndexError::Damaged)
+    }
+
+    /// Copies what stands under this key in another index, if it is not here yet; answers whether
+    /// it was not.
+    pub(super) fn copy_content(
+        &self,
+        from: &Self,
+        key: &[u8],
+        pace: &mut Pace<'_>,
+    ) -> Result<bool, IndexError> {
+        if self.contents.contains_key(key)? {
+            return Ok(false);
+        }
+        let (_, first) = key::split(key).ok_or_else(|| IndexError::damaged("a key"))?;
+        self.put_content(key, first, &from.content_at(key)?, pace)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,200 @@
+//! What the recipients of a send share is in the index once, and each of them reads it.
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+use super::super::index::place;
+use super::tiers::Random;
+use super::*;
+
+const RECIPIENTS: usize = 100;
+
+fn recipients() -> Vec<String> {
+    (0..RECIPIENTS).map(|n| format!("u{n}")).collect()
+}
+
+/// A text that no compression makes much shorter.
+fn random_text(bytes: usize, seed: u64) -> String {
+    let mut random = Random(seed);
+    let letters = (0..bytes).map(|_| char::from(b' ' + random.below(95) as u8));
+    letters.collect()
+}
+
+fn send_to_all(store: &Store, content: &str) {
+    let to = recipients();
+    let to: Vec<&str> = to.iter().map(|user| &**user).collect();
+    send(store, draft("a", &to, content)).unwrap();
+}
+
+fn open_large(dir: &Path) -> Store {
+    let mut options = options(dir);
+    options.segment_bytes = 2 << 20;
+    Store::open(options, clock(), Arc::new(Seen::default())).unwrap()
+}
+
+/// What the files of a directory take.
+fn disk_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let sizes = entries.map(|entry| {
+        let metadata = entry.as_ref().unwrap().metadata().unwrap();
+        match metadata.is_dir() {
+            true => disk_bytes(&entry.unwrap().path()),
+            false => metadata.blocks() * 512,
+        }
+    });
+    sizes.sum()
+}
+
+fn heap(store: &Store) -> std::path::PathBuf {
+    let shared = store.shared();
+    place::path(&shared.options.dir, shared.indexed().number).join("heap")
+}
+
+#[test]
+fn a_send_to_many_takes_no_more_of_the_disk_than_what_was_sent_a_few_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_large(dir.path());
+    let mut sent_bytes = 0;
+    for n in 0..8 {
+        let content = random_text(250_000, n);
+        sent_bytes += content.len() as u64;
+        send_to_all(&store, &content);
+    }
+    store.checkpoint();
+    let index = disk_bytes(&dir.path().join("db"));
+    let journal = disk_bytes(&dir.path().join("journal"));
+    // The open segment has its room from the beginning.
+    let left = (index + journal).saturating_sub(2 << 20);
+    assert!(
+        left < 3 * sent_bytes,
+        "{index} and {journal} for {sent_bytes}"
+    );
+    assert_eq!(store.shared().indexed().contents, 8);
+    // And memory is no smaller than that makes it seem: what is short is counted for each.
+    let before = store.stats().tail_bytes;
+    send_to_all(&store, &"x".repeat(900));
+    let in_tail = store.stats().tail_bytes - before;
+    assert!(in_tail > 900 * RECIPIENTS, "{in_tail}");
+    let before = store.stats().tail_bytes;
+    send_to_all(&store, &"x".repeat(2_000));
+    let in_tail = store.stats().tail_bytes - before;
+    assert!(in_tail < 100 * RECIPIENTS, "{in_tail}");
+}
+
+#[test]
+fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open_large(dir.path());
+    let contents: Vec<String> = (0..6)
+        .map(|n| random_text([40_000, 2_000, 300][n % 3], n as u64))
+        .collect();
+    let check = |store: &Store, when: &str, gone: &[usize]| {
+        for (n, user) in recipients().iter().enumerate() {
+            let read = check_consistent(store, &mailbox("d", user));
+            let expected = if gone.contains(&n) {
+                &[][..]
+            } else {
+                &contents
+            };
+            assert_eq!(super::contents(&read), expected, "{user} {when}");
+        }
+    };
+    for (n, content) in contents.iter().enumerate() {
+        send_to_all(&store, content);
+        if n == 2 {
+            store.checkpoint();
+        }
+    }
+    check(&store, "while half of it is in memory", &[]);
+    store.checkpoint();
+    check(&store, "from the index", &[]);
+    drop(store);
+    store = open_large(dir.path());
+    check(&store, "after a kill", &[]);
+    store.close();
+    drop(store);
+    store = open_large(dir.path());
+    check(&store, "after a clean restart", &[]);
+    // The first one, of whose id all others know, and some between.
+    let gone = [0, 1, 17, 50, 99];
+    for n in gone {
+        store.erase(&mailbox("d", &format!("u{n}")), None).unwrap();
+    }
+    let number = store.shared().indexed().number;
+    let swept = || !dir.path().join("sweep.due").exists();
+    eventually("the sweep", swept);
+    assert!(
+        store.shared().indexed().number > number,
+        "the index is a copy"
+    );
+    assert_eq!(store.shared().indexed().contents, 4);
+    check(&store, "from a copy", &gone);
+    send_to_all(&store, "so that the copy goes on");
+    store.checkpoint();
+    store.erase(&mailbox("d", "u0"), None).unwrap();
+    for user in recipients() {
+        let newest = store.last_id();
+        let mailbox = mailbox("d", &user);
+        let read = store.messages_after(&mailbox, MsgId::ZERO, usize::MAX, usize::MAX);
+        assert!(
+            read.unwrap()
+                .messages
+                .iter()
+                .all(|message| message.id <= newest)
+        );
+    }
+    store.close();
+    drop(store);
+    // In the journal each run of those who are left has a first id of its own by now.
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    store = open_large(dir.path());
+    for (n, user) in recipients().iter().enumerate() {
+        let read = check_consistent(&store, &mailbox("d", user));
+        let mut expected: Vec<&str> = contents.iter().map(|content| &**content).collect();
+        if gone.contains(&n) {
+            expected.clear();
+        }
+        if n > 0 {
+            expected.push("so that the copy goes on");
+        }
+        assert_eq!(super::contents(&read), expected, "{user} after a rebuild");
+    }
+    // Where all of them are gone, so is what they shared.
+    for user in recipients() {
+        store.erase(&mailbox("d", &user), None).unwrap();
+    }
+    eventually("the sweep", swept);
+    eventually("the last sweep", || store.shared().indexed().contents == 0);
+    assert!(std::fs::metadata(heap(&store)).unwrap().len() < 10_000);
+}
+
+#[test]
+fn damage_to_what_many_share_is_noticed_and_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_large(dir.path());
+    let content = random_text(30_000, 1);
+    send_to_all(&store, &content);
+    store.checkpoint();
+    let (u, v) = (mailbox("d", "u7"), mailbox("d", "u8"));
+    assert_eq!(contents(&all(&store, &u)), [&content]);
+    let heap = heap(&store);
+    let middle = std::fs::metadata(&heap).unwrap().len() / 2;
+    let mut byte = [0];
+    let file = File::options().read(true).write(true).open(&heap).unwrap();
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], middle).unwrap();
+    let read = store.slice(&v, None, 0..1);
+    assert!(
+        matches!(read, Err(super::super::ReadError::Damaged(_))),
+        "{read:?}"
+    );
+    let is_whole = || store.slice(&v, None, 0..1).is_ok();
+    eventually("the mending", is_whole);
+    assert_eq!(contents(&check_consistent(&store, &v)), [&content]);
+    assert_eq!(contents(&check_consistent(&store, &u)), [&content]);
+    // The same where nothing is there any more.
+    store.shared().index().unwrap().lose_first_of("contents");
+    store.slice(&v, None, 0..1).unwrap_err();
+    eventually("the mending", is_whole);
+    assert_eq!(contents(&check_consistent(&store, &u)), [&content]);
+}
