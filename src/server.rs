@@ -40,6 +40,7 @@ use crate::net::{self, CertificateError, Tls};
 use crate::protocol::client_frame::FrameRules;
 use crate::session;
 use crate::store::{Claim, OpenError, Opening, Store, StoreOptions};
+use crate::websocket::Room;
 use listening::{Listening, Ports};
 use waiting::on_disk;
 
@@ -313,6 +314,7 @@ impl Ground {
             cors_origins: config.cors_origins.clone(),
             ws_origins: config.ws_origins.clone(),
             bodies: Bodies::default(),
+            messages: Room::default(),
             scrapes: Semaphore::new(1),
         })
     }

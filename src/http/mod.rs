@@ -32,6 +32,7 @@ use utoipa_axum::routes;
 
 use crate::config::origins::{self, OriginPattern};
 use crate::session;
+use crate::websocket::Room;
 use body::Bodies;
 use problem::Problem;
 
@@ -50,6 +51,8 @@ pub struct App {
     pub ws_origins: Vec<OriginPattern>,
     /// Room for the bodies of requests.
     pub bodies: Bodies,
+    /// Room for the unfinished messages of sessions.
+    pub messages: Room,
     /// Whose turn it is to have the metrics gathered; one permit.
     pub scrapes: Semaphore,
     /// Sets those metrics that only who stands above HTTP knows; must not block.

@@ -104,6 +104,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::websocket::Room;
 
     const GOOD: &[(&str, &str)] = &[
         ("connection", "keep-alive, Upgrade"),
@@ -116,6 +117,7 @@ mod tests {
         ConnectionOptions {
             message_bytes_max: 1024,
             binary: false,
+            room: Room::default(),
         }
     }
 

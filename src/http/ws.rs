@@ -55,6 +55,7 @@ pub async fn ws(
     let options = ConnectionOptions {
         message_bytes_max: app.sessions.rules.message_bytes_max(),
         binary: false,
+        room: app.messages.clone(),
     };
     let (response, connection) = accept(&mut request, options)?;
     let sessions = Arc::clone(&app.sessions);

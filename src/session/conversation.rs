@@ -17,7 +17,10 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::session::machine::{Action, Input, Machine, Now, Start};
 use crate::store::Backlog;
-use crate::websocket::{Connection, Event};
+use crate::websocket::{Connection, Event, Violation};
+
+/// How long a message may take from its first byte to its last.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a session needs of its server.
 pub(super) trait Services {
@@ -80,8 +83,10 @@ pub(super) struct Conversation<S> {
     machine: Machine,
     /// What the machine wants done next.
     actions: Vec<Action>,
-    /// Nothing was read because the store is behind: what the peer said is not known.
+    /// Nothing was read because the store is behind, or memory short: what the peer said is not known.
     deaf: bool,
+    /// The message that has come in part, and since when.
+    unfinished: Option<(u32, Duration)>,
 }
 
 impl<S: Services> Conversation<S> {
@@ -100,6 +105,7 @@ impl<S: Services> Conversation<S> {
             machine,
             actions,
             deaf: false,
+            unfinished: None,
         }
     }
 
@@ -145,8 +151,31 @@ impl<S: Services> Conversation<S> {
         if let Poll::Ready(event) = event {
             return Poll::Ready(input(event));
         }
+        self.deaf |= connection.waits_for_room();
+        if let Some(left) = self.message_time_left(connection, reads(connection)) {
+            if left.is_zero() {
+                let late = Violation::unfinished(MESSAGE_TIMEOUT.as_secs());
+                return Poll::Ready(Input::Violation(late));
+            }
+            // A timer that is over may be moved: not where the machine waits for it.
+            if left < self.machine.wake_in(self.services.now()) {
+                timer.as_mut().wake_in(left);
+            }
+        }
         ready!(timer.poll(cx));
         Poll::Ready(Input::Tick)
+    }
+
+    /// How much of its time is left to a message that has come in part. While nothing is read it has all of it.
+    fn message_time_left(&mut self, connection: &Connection, reads: bool) -> Option<Duration> {
+        let number = connection.unfinished().filter(|_| reads);
+        let now = self.services.now().elapsed;
+        self.unfinished = number.map(|number| match self.unfinished {
+            Some((same, since)) if same == number => (number, since),
+            _ => (number, now),
+        });
+        let (_, since) = self.unfinished?;
+        Some((since + MESSAGE_TIMEOUT).saturating_sub(now))
     }
 
     /// Tells the machine what has happened.

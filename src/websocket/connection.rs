@@ -3,9 +3,8 @@
 //! Never spawns, never decides what a message means. Invariants: dropping a pending poll loses nothing; reading goes on
 //! while writing is blocked; at most one read buffer's worth of input waits behind an event; Pings are answered here,
 //! all of them while output flows, the latest ones when it is blocked; a connection with nothing to say or to finish
-//! keeps no buffer.
+//! keeps no buffer; nothing is read of a message for which there is no room.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::mem;
@@ -17,12 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::Violation;
+use super::event::Event;
 use super::parser::{Incoming, Parser};
+use super::read_buffer::with_read_buffer;
+use super::room::{Room, Share};
 use super::writer;
-
-/// Bytes of one read; one such buffer a thread.
-const READ_BYTES: usize = 16 * 1024;
 
 /// Reads of one poll before other tasks get their turn.
 const READS_A_POLL_MAX: usize = 4;
@@ -40,50 +38,16 @@ const CLOSE_BYTES_MAX: usize = 32 << 20;
 /// How long it may take once the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-thread_local! {
-    static READ_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
-
 /// What a connection accepts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ConnectionOptions {
     /// Most payload bytes of a message, over all its frames; of a larger one only the start comes, and above
     /// [`DISCARDED_BYTES_MAX`](super::parser::DISCARDED_BYTES_MAX) it is a violation, 1009.
     pub message_bytes_max: usize,
     /// Whether binary messages are accepted; else: violation 1003.
     pub binary: bool,
-}
-
-/// What happened on a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A text message.
-    Text(String),
-    /// A binary message.
-    Binary(Vec<u8>),
-    /// A message of more than the permitted size, of which only the start was kept.
-    TooLarge {
-        /// As [`Incoming::TooLarge`].
-        start: Vec<u8>,
-        /// How many bytes it had.
-        bytes: usize,
-    },
-    /// So many Pings, in a row or between other events; their Pongs are on their way.
-    Pinged(u32),
-    /// A Pong, with its payload, at most 125 bytes.
-    Pong(Vec<u8>),
-    /// The peer's Close; [`Connection::close`] answers it. Input after it is discarded.
-    Close {
-        /// The peer's status code, where it gave one.
-        code: Option<u16>,
-    },
-    /// The peer broke the protocol; [`Connection::close`] with this code and reason tells it. Input after it is
-    /// discarded.
-    Violation(Violation),
-    /// The stream ended or failed, without a Close. Comes again on every further poll.
-    Ended,
-    /// Everything that was queued has been written and flushed. Comes once for each time the queue ran empty.
-    Flushed,
+    /// What the unfinished messages of all connections share.
+    pub room: Room,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -93,6 +57,9 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 pub struct Connection {
     io: Pin<Box<dyn Stream>>,
     parser: Parser,
+    share: Share,
+    /// Messages, and control frames between them, that are complete; it wraps around.
+    completed: u32,
     /// Input behind the event that was returned last, and how much of it is done.
     input: Vec<u8>,
     input_done: usize,
@@ -122,6 +89,8 @@ impl Connection {
         Self {
             io: Box::pin(io),
             parser: Parser::new(options.message_bytes_max, options.binary),
+            share: Share::new(options.room),
+            completed: 0,
             input: Vec::new(),
             input_done: 0,
             queue: Vec::new(),
@@ -152,6 +121,17 @@ impl Connection {
     /// to wait behind all that it has yet to take.)
     pub fn take_heard(&mut self) -> bool {
         mem::take(&mut self.heard)
+    }
+
+    /// Names what has come in part only, if anything has, by a number that no neighbour of it has: as long as it
+    /// stays the same, it is the same message (or control frame between two).
+    pub fn unfinished(&self) -> Option<u32> {
+        self.parser.is_unfinished().then_some(self.completed)
+    }
+
+    /// Whether nothing is read because there is no room for more of the message.
+    pub fn waits_for_room(&self) -> bool {
+        self.share.waits()
     }
 
     /// Makes progress with writing and, if `read`, with reading, and returns what happened.
@@ -201,6 +181,7 @@ impl Connection {
         writer::close(&mut self.queue, code, reason);
         self.input = Vec::new();
         self.parser = Parser::new(0, false);
+        self.share.give_back();
         Box::pin(async move {
             if self.ended {
                 return;
@@ -297,8 +278,10 @@ impl Connection {
 
     /// Reads once and parses up to the first event; what is behind it is kept.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
+        let room = ready!(self.share.poll_room(self.parser.buffered_bytes(), cx));
         with_read_buffer(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
+            let bytes = room.min(buffer.len());
+            let mut buffer = ReadBuf::new(&mut buffer[..bytes]);
             ready!(self.io.as_mut().poll_read(cx, &mut buffer))?;
             let mut rest = buffer.filled();
             if rest.is_empty() {
@@ -312,22 +295,37 @@ impl Connection {
     }
 
     fn parse(&mut self, input: &mut &[u8]) -> Option<Event> {
+        let event = self.next_event(input);
+        if self.parser.buffered_bytes() == 0 {
+            self.share.give_back();
+        }
+        event
+    }
+
+    fn next_event(&mut self, input: &mut &[u8]) -> Option<Event> {
         loop {
-            match self.parser.next(input) {
+            let incoming = match self.parser.next(input) {
+                Ok(Some(incoming)) => incoming,
                 Ok(None) if self.pinged > 0 => {
                     return Some(Event::Pinged(mem::take(&mut self.pinged)));
                 }
                 Ok(None) => return None,
-                Ok(Some(Incoming::Ping(payload))) => self.answer(&payload),
-                Ok(Some(Incoming::Text(text))) => return Some(Event::Text(text)),
-                Ok(Some(Incoming::Binary(payload))) => return Some(Event::Binary(payload)),
-                Ok(Some(Incoming::TooLarge { start, bytes })) => {
-                    return Some(Event::TooLarge { start, bytes });
-                }
-                Ok(Some(Incoming::Pong(payload))) => return Some(Event::Pong(payload)),
-                Ok(Some(Incoming::Close { code })) => return Some(Event::Close { code }),
                 Err(violation) => return Some(Event::Violation(violation)),
+            };
+            if !self.parser.is_message_open() {
+                self.completed = self.completed.wrapping_add(1);
             }
+            return Some(match incoming {
+                Incoming::Ping(payload) => {
+                    self.answer(&payload);
+                    continue;
+                }
+                Incoming::Text(text) => Event::Text(text),
+                Incoming::Binary(payload) => Event::Binary(payload),
+                Incoming::TooLarge { start, bytes } => Event::TooLarge { start, bytes },
+                Incoming::Pong(payload) => Event::Pong(payload),
+                Incoming::Close { code } => Event::Close { code },
+            });
         }
     }
 
@@ -379,16 +377,6 @@ impl std::fmt::Debug for Connection {
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
-}
-
-/// Lends the thread's read buffer, so that a connection that waits needs none of its own.
-fn with_read_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut buffer = READ_BUFFER
-        .take()
-        .unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice());
-    let result = read(&mut buffer);
-    READ_BUFFER.set(Some(buffer));
-    result
 }
 
 #[cfg(test)]

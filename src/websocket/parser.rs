@@ -17,6 +17,9 @@ pub const START_BYTES_MAX: usize = 64 << 10;
 /// A larger one, where not even a permitted message may be as large, is a violation.
 pub const DISCARDED_BYTES_MAX: usize = 16 << 20;
 
+/// How a message grows that is as long already.
+const GROWTH_BYTES: usize = 64 << 10;
+
 /// What a client sent, complete and valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -105,6 +108,16 @@ impl Parser {
     /// Bytes of an incomplete message that are held.
     pub fn buffered_bytes(&self) -> usize {
         self.message.len() + self.control.len()
+    }
+
+    /// Whether a message has begun whose last frame has not come yet.
+    pub fn is_message_open(&self) -> bool {
+        self.message_kind.is_some()
+    }
+
+    /// Whether a part of a message or of a control frame has come, be it of its head.
+    pub fn is_unfinished(&self) -> bool {
+        self.head_bytes > 0 || self.frame.is_some() || self.is_message_open()
     }
 
     /// Whether the client's Close or a violation ended the stream.
@@ -200,6 +213,10 @@ impl Parser {
             true => step.min(START_BYTES_MAX - start),
             false => step,
         };
+        if start >= GROWTH_BYTES && buffer.capacity() - start < kept {
+            // By doubling, a long one would take up to twice what it holds.
+            buffer.reserve_exact(kept.max(GROWTH_BYTES));
+        }
         buffer.extend_from_slice(&payload[..kept]);
         let mut mask = head.mask;
         mask.rotate_left(taken & 3);

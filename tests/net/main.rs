@@ -24,7 +24,7 @@ use relaybox::limits::{Limits, Visitor};
 use relaybox::metrics::Metrics;
 use relaybox::model::LimitOptions;
 use relaybox::net::{NetOptions, Places, Tls, serve};
-use relaybox::websocket::ConnectionOptions;
+use relaybox::websocket::{ConnectionOptions, Room};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -116,6 +116,7 @@ async fn open(State(stop): State<CancellationToken>, mut request: Request) -> im
     let options = ConnectionOptions {
         message_bytes_max: 1024,
         binary: false,
+        room: Room::default(),
     };
     match upgrade(&mut request, None, options) {
         Ok((response, connection)) => {

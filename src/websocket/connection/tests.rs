@@ -10,6 +10,7 @@ use std::task::Wake;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
+use super::super::read_buffer::READ_BYTES;
 use super::*;
 
 const MASK: [u8; 4] = [9, 8, 7, 6];
@@ -33,6 +34,7 @@ fn over(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Connection {
         ConnectionOptions {
             message_bytes_max: 1000,
             binary: false,
+            room: Room::default(),
         },
     )
 }

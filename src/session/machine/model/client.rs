@@ -33,6 +33,9 @@ enum Taken {
 /// Bytes that a library reads at once while its app waits for a message.
 const PIECE: usize = 16;
 
+/// How long a message may take.
+const MESSAGE_MS: u64 = 30_000;
+
 pub(super) struct Client {
     pub(super) wire: Wire,
     input: Vec<u8>,
@@ -95,6 +98,11 @@ impl Client {
             self.wire.cut(usize::MAX, usize::MAX);
         }
         Ok(())
+    }
+
+    /// Whether the server may have got a frame in part only, and for too long, in a session of that age.
+    pub(super) fn is_late(&self, age_ms: u64) -> bool {
+        age_ms >= MESSAGE_MS && (!self.output.is_empty() || self.wire.holds_input())
     }
 
     /// Reads up to so many bytes; whether there were any.

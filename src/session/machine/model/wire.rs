@@ -121,6 +121,11 @@ impl Wire {
         self.state().blocked
     }
 
+    /// Whether something that the client wrote is on its way.
+    pub(super) fn holds_input(&self) -> bool {
+        !self.state().to_server.is_empty()
+    }
+
     /// Whether there was a sign of life since this was asked last.
     pub(super) fn take_life(&self) -> bool {
         std::mem::take(&mut self.state().life)
