@@ -45,16 +45,29 @@ impl Index {
     fn messages_of(
         &self,
         mailbox: &Mailbox,
-        (found, opened): (&Found, &Opened<'_>),
+        chunk: (&Found, &Opened<'_>),
         wanted: impl Fn(u64, u64) -> bool,
     ) -> Result<Vec<Message>, IndexError> {
-        let rows = messages::rows(opened).map_err(IndexError::Damaged)?;
+        self.each_of(mailbox, chunk, wanted)?.collect()
+    }
+
+    /// The same one by one: what they share with others is not in the chunk, and may be long.
+    fn each_of<'a>(
+        &'a self,
+        mailbox: &'a Mailbox,
+        (found, opened): (&Found, &'a Opened<'_>),
+        wanted: impl Fn(u64, u64) -> bool,
+    ) -> Result<impl Iterator<Item = Result<Message, IndexError>> + 'a, IndexError> {
+        let mut rows = messages::rows(opened).map_err(IndexError::Damaged)?;
         let payload = opened.payload().map_err(IndexError::Damaged)?;
-        let rows = (found.head.position..).zip(&rows);
-        let wanted = rows.filter(|(position, row)| wanted(*position, row.id));
-        wanted
-            .map(|(_, row)| self.message_of(row, mailbox, &payload))
-            .collect()
+        let mut positions = found.head.position..;
+        rows.retain(|row| {
+            positions
+                .next()
+                .is_some_and(|position| wanted(position, row.id))
+        });
+        let rows = rows.into_iter();
+        Ok(rows.map(move |row| self.message_of(&row, mailbox, &payload)))
     }
 
     /// The message of a row, by the payload of its chunk.
@@ -175,10 +188,14 @@ impl Index {
             }
             let wanted = |_, id| id > after.0 && id <= bound.0;
             let opened = self.opened(&found)?;
-            for message in self.messages_of(mailbox, (&found, &opened), wanted)? {
+            let mut here = self.each_of(mailbox, (&found, &opened), wanted)?;
+            loop {
                 if messages.len() >= count_max || (bytes >= bytes_max && !messages.is_empty()) {
                     return Ok(messages);
                 }
+                let Some(message) = here.next().transpose()? else {
+                    break;
+                };
                 bytes += message.content.len();
                 messages.push(message);
             }
