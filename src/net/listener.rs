@@ -69,7 +69,7 @@ impl NetOptions {
 /// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds who it is from, a
 /// [`crate::limits::Visitor`], among its extensions.
 ///
-/// Returns when it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 5 s of
+/// Returns when it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 3 s of
 /// `stop`, upgraded ones are the business of who asked for the upgrade.
 pub async fn serve(
     listener: TcpListener,

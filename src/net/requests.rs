@@ -36,7 +36,7 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How long requests that are being carried out may go on after the stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a connection past its deadline has for an orderly end.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attacked;
 mod bare;
 mod hanging;
 mod logs;
