@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use common::random::{self, Random};
 use common::{DEMO, Login, PROJECT_TOKEN, Server, encode};
 use serde_json::{Value, json};
 
@@ -255,4 +259,57 @@ async fn ping_is_answered_pong() {
     client.send_text("ping").await;
     assert_eq!(client.text().await, "pong");
     assert_eq!(client.text().await, "pong");
+}
+
+/// What the files of a directory take of the disk.
+fn disk_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let bytes = entries.map(|entry| match entry.metadata().unwrap() {
+        metadata if metadata.is_dir() => disk_bytes(&entry.path()),
+        metadata => metadata.blocks() * 512,
+    });
+    bytes.sum()
+}
+
+#[tokio::test]
+async fn a_frame_to_a_hundred_takes_no_more_of_the_disk_than_a_few_times_its_bytes() {
+    const FRAMES: usize = 6;
+    // The open segment has its room from the beginning.
+    const RESERVED_BYTES: u64 = 32 << 20;
+    let mut server = Server::start().await;
+    let users: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    let mut random = Random::new(random::seed());
+    let mut sender = server.user("u1").await;
+    let (mut sent, mut sent_bytes) = (Vec::new(), 0);
+    for n in 0..FRAMES {
+        let letters = (0..250_000).map(|_| char::from(b'0' + random.below(75) as u8));
+        // JSON would have it twice.
+        let content = letters.collect::<String>().replace('\\', " ");
+        let id = n.to_string();
+        let frame = json!({"toId": users, "type": 10, "content": content, "clientMsgId": id});
+        let frame = frame.to_string();
+        sent_bytes += frame.len() as u64;
+        sender.send_text(frame).await;
+        sender.ack(&id).await;
+        sent.push(Value::from(content));
+    }
+    server.kill9().await;
+    server.spawn().await;
+    server.stop().await;
+    let data = server.home.data();
+    let (index, journal) = (
+        disk_bytes(&data.join("db")),
+        disk_bytes(&data.join("journal")),
+    );
+    assert!(
+        index + journal < 3 * sent_bytes + RESERVED_BYTES,
+        "{index} of the index and {journal} of the journal for {sent_bytes}"
+    );
+    server.spawn().await;
+    for user in [&users[0], &users[99]] {
+        let read = server.mailbox(user).await;
+        assert!(read.iter().map(|message| &message["content"]).eq(&sent));
+        let mut client = server.user(user).await;
+        assert!(client.contents(FRAMES).await == sent, "catch-up");
+    }
 }
