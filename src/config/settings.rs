@@ -64,7 +64,7 @@ const SETTINGS: &[Setting] = settings! {
     sessions_per_user_max "--sessions-per-user-max" "RELAYBOX_SESSIONS_PER_USER_MAX" "N" "32" false
         "Most sessions of one user";
     connections_max "--connections-max" "RELAYBOX_CONNECTIONS_MAX" "N" "51000" false
-        "Most connections of every kind; never more than the open-file limit allows";
+        "Most connections of every kind; never more than the open-file limit allows. Beyond it the oldest that has not logged in gives way";
     ping_interval "--ping-interval" "RELAYBOX_PING_INTERVAL" "DURATION" "25s" false
         "Between two pings of an idle session; a peer that is silent for two after one, or for three after a message, is closed";
     outbox_bytes_max "--outbox-bytes-max" "RELAYBOX_OUTBOX_BYTES_MAX" "SIZE" "256KiB" false
@@ -78,7 +78,7 @@ const SETTINGS: &[Setting] = settings! {
     segment_bytes "--segment-bytes" "RELAYBOX_SEGMENT_BYTES" "SIZE" "32MiB" false
         "Size of a journal file; a smaller one gives space back in smaller pieces";
     connections_per_address_max "--connections-per-address-max" "RELAYBOX_CONNECTIONS_PER_ADDRESS_MAX" "N" "1000" false
-        "Most open connections of one address (IPv6: one /64), or `off`";
+        "Most open connections of one address (IPv6: one /64; a /56 has 4 times, a /48 16 times as many), or `off`";
     connects_per_address "--connects-per-address" "RELAYBOX_CONNECTS_PER_ADDRESS" "RATE" "6000/min" false
         "How often one address may connect, or `off`; as with every rate, all at once where they were saved up";
     failed_logins_per_address "--failed-logins-per-address" "RELAYBOX_FAILED_LOGINS_PER_ADDRESS" "RATE" "300/min" false

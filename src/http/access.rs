@@ -43,7 +43,7 @@ pub(super) fn token<'a>(
 /// bad ones have come from there.
 pub(super) fn grant(
     app: &App,
-    visitor: Visitor,
+    visitor: &Visitor,
     domain: &Domain,
     token: Option<&str>,
 ) -> Result<Grant, Problem> {
@@ -58,14 +58,18 @@ pub(super) fn grant(
 /// Looks at a token, unless too many bad ones have come from there.
 fn judged<T>(
     app: &App,
-    visitor: Visitor,
+    visitor: &Visitor,
     judge: impl FnOnce() -> Result<T, AuthError>,
 ) -> Result<T, Problem> {
     let limits = &app.sessions.limits;
     let may = limits.may_log_in(visitor);
     may.map_err(|limited| Problem::limited(&limited))?;
-    let judged = judge().inspect_err(|_| limits.login_failed(visitor));
-    judged.map_err(refusal)
+    let judged = judge().map_err(|error| {
+        limits.login_failed(visitor);
+        refusal(error)
+    })?;
+    visitor.vouch();
+    Ok(judged)
 }
 
 /// A caller's project token, from its header alone, before the domain is known: it belongs to some.
@@ -74,7 +78,7 @@ fn judged<T>(
 /// As of [`grant`]; 403 where it is a user token.
 pub(super) fn project_token<'a>(
     app: &App,
-    visitor: Visitor,
+    visitor: &Visitor,
     headers: &'a HeaderMap,
 ) -> Result<&'a str, Problem> {
     let token = authorization(headers).map_err(Problem::parameter)?;
@@ -95,7 +99,7 @@ pub(super) fn project_token<'a>(
 /// As of [`grant`]; 403 where it is a user token.
 pub(super) fn project(
     app: &App,
-    visitor: Visitor,
+    visitor: &Visitor,
     domain: &Domain,
     token: &str,
 ) -> Result<(), Problem> {

@@ -72,7 +72,7 @@ impl Default for Bodies {
 /// As of [`access::project_token`] and [`Bodies::json`].
 pub(super) async fn of_project<'a>(
     app: &'a App,
-    visitor: Visitor,
+    visitor: &Visitor,
     headers: &'a HeaderMap,
     body: Body,
     bytes_max: usize,

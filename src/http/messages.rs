@@ -82,11 +82,11 @@ pub async fn send(
     let (head, body) = request.into_parts();
     let rules = &app.sessions.rules;
     let bytes_max = request::message_bytes_max(rules);
-    let (token, text) = body::of_project(&app, visitor, &head.headers, body, bytes_max).await?;
+    let (token, text) = body::of_project(&app, &visitor, &head.headers, body, bytes_max).await?;
     let wanted = request::message(&text, rules).map_err(Problem::refused)?;
     // It takes memory.
     drop(text);
-    access::project(&app, visitor, &wanted.domain, token)?;
+    access::project(&app, &visitor, &wanted.domain, token)?;
     let to_array = wanted.send.to_array;
     let (answer, answered) = oneshot::channel();
     // From here on it is carried out, whether its sender waits or not.

@@ -66,8 +66,8 @@ pub async fn of_user(
 ) -> Result<Json<Presence>, Problem> {
     let parameters = parameters::of(&uri)?;
     let mailbox = parameters::mailbox(&parameters, "id")?;
-    let token = access::project_token(&app, visitor, &headers)?;
-    access::project(&app, visitor, &mailbox.domain, token)?;
+    let token = access::project_token(&app, &visitor, &headers)?;
+    access::project(&app, &visitor, &mailbox.domain, token)?;
     let id = mailbox.user.to_string();
     let sessions = Arc::clone(&app.sessions);
     let found = tokio::task::spawn_blocking(move || {

@@ -52,9 +52,9 @@ pub async fn mint(
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<Minted>), Problem> {
     let (head, body) = request.into_parts();
     let (token, text) =
-        body::of_project(&app, visitor, &head.headers, body, TOKEN_BYTES_MAX).await?;
+        body::of_project(&app, &visitor, &head.headers, body, TOKEN_BYTES_MAX).await?;
     let wanted = request::token(&text).map_err(Problem::refused)?;
-    access::project(&app, visitor, &wanted.domain, token)?;
+    access::project(&app, &visitor, &wanted.domain, token)?;
     let TokenWanted {
         domain,
         id,

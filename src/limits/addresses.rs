@@ -1,53 +1,89 @@
 //! Who counts as one visitor: an IPv4 address, or the /64 of an IPv6 one, which one customer
-//! has whole; and for whom a proxy speaks.
+//! has whole; what wider networks may do; and for whom a proxy speaks.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::model::Networks;
+use super::rates::Limiter;
+use crate::model::{Networks, Rate};
 
 /// Most entries of `X-Forwarded-For` that are looked at: more proxies than any chain has.
 const FORWARDED_MAX: usize = 32;
 
-/// What is limited as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Address(IpAddr);
+/// Of an IPv6 address, the network that is limited as one visitor.
+const VISITOR_PREFIX: u8 = 64;
 
-impl Address {
-    pub(super) fn of(address: IpAddr) -> Self {
-        const HOST_BITS: u32 = 64;
-        Self(match address.to_canonical() {
-            IpAddr::V4(v4) => IpAddr::V4(v4),
-            IpAddr::V6(v6) => {
-                let network = v6.to_bits() >> HOST_BITS << HOST_BITS;
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-        })
+/// What holds of wider networks together, which one customer may have as well: so many times what one visitor may.
+const WIDER: [(u8, u32); 2] = [(56, 4), (48, 16)];
+
+/// A network whose addresses are limited together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Network {
+    first: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// What counts as one visitor.
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self::v6(v6, VISITOR_PREFIX),
+            v4 => Self {
+                first: v4,
+                prefix: 32,
+            },
+        }
+    }
+
+    fn v6(address: Ipv6Addr, prefix: u8) -> Self {
+        let host_bits = 128 - u32::from(prefix);
+        let first = address.to_bits() >> host_bits << host_bits;
+        Self {
+            first: IpAddr::V6(Ipv6Addr::from_bits(first)),
+            prefix,
+        }
+    }
+
+    /// All that an address is in, with how many times a visitor's limit they may reach; the visitor itself first.
+    fn all(address: IpAddr) -> impl Iterator<Item = (Self, u32)> {
+        let wider = match address.to_canonical() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(WIDER.map(|(prefix, times)| (Self::v6(v6, prefix), times))),
+        };
+        let visitor = (Self::of(address), 1);
+        std::iter::once(visitor).chain(wider.into_iter().flatten())
     }
 }
 
-/// Open connections by address.
+/// Open connections by network.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<HashMap<Address, usize>>);
+pub(super) struct Connections(Mutex<HashMap<Network, usize>>);
 
 /// A connection's place; it is given back when this is dropped.
 #[derive(Debug, Default)]
-pub struct ConnectionPlace(Option<(Arc<Connections>, Address)>);
+pub struct ConnectionPlace(Option<(Arc<Connections>, IpAddr)>);
 
 impl Connections {
-    /// A place, unless `max` of the address are taken.
+    /// A place, unless `max` of a visitor are taken, or those of a network that it is in.
     pub(super) fn enter(
         connections: &Arc<Self>,
-        address: Address,
+        address: IpAddr,
         max: Option<usize>,
     ) -> Option<ConnectionPlace> {
         let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.get(&address).copied().unwrap_or_default();
-        if max.is_some_and(|max| count >= max) {
+        let is_full = |(network, times): (Network, u32)| {
+            let count = counts.get(&network).copied().unwrap_or_default();
+            max.is_some_and(|max| count >= max.saturating_mul(times as usize))
+        };
+        if Network::all(address).any(is_full) {
             return None;
         }
-        counts.insert(address, count + 1);
+        for (network, _) in Network::all(address) {
+            *counts.entry(network).or_default() += 1;
+        }
         Some(ConnectionPlace(Some((Arc::clone(connections), address))))
     }
 }
@@ -56,11 +92,60 @@ impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         if let Some((connections, address)) = self.0.take() {
             let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match counts.get_mut(&address) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => _ = counts.remove(&address),
+            for (network, _) in Network::all(address) {
+                match counts.get_mut(&network) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => _ = counts.remove(&network),
+                }
             }
         }
+    }
+}
+
+/// A rate for each visitor, and for the networks that it is in.
+pub(super) struct Rates {
+    visitors: Limiter<Network>,
+    wider: [Limiter<Network>; WIDER.len()],
+}
+
+impl Rates {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self {
+            visitors: Limiter::new(rate),
+            wider: WIDER.map(|(_, times)| {
+                let count = rate
+                    .count
+                    .saturating_mul(NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN));
+                Limiter::new(Rate { count, ..rate })
+            }),
+        }
+    }
+
+    /// The networks of an address, each with its limiter.
+    fn of(&self, address: IpAddr) -> impl Iterator<Item = (&Limiter<Network>, Network)> {
+        let limiters = std::iter::once(&self.visitors).chain(&self.wider);
+        let networks = Network::all(address).map(|(network, _)| network);
+        limiters.zip(networks)
+    }
+
+    /// How long an address has to wait, if it has.
+    pub(super) fn blocked(&self, address: IpAddr) -> Option<Duration> {
+        let waits = self.of(address);
+        waits
+            .filter_map(|(limiter, network)| limiter.blocked(&network))
+            .max()
+    }
+
+    /// Counts once, or says how long an address has to wait: what is refused counts nowhere.
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
+        if let Some(wait) = self.blocked(address) {
+            return Err(wait);
+        }
+        for (limiter, network) in self.of(address) {
+            // Another may have come between; then it counts for the others alone.
+            let _ = limiter.check(&network, 1);
+        }
+        Ok(())
     }
 }
 
@@ -124,17 +209,17 @@ mod tests {
         ];
         let different = [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8:0:1::1")];
         for (one, other) in same {
-            assert_eq!(Address::of(ip(one)), Address::of(ip(other)));
+            assert_eq!(Network::of(ip(one)), Network::of(ip(other)));
         }
         for (one, other) in different {
-            assert_ne!(Address::of(ip(one)), Address::of(ip(other)));
+            assert_ne!(Network::of(ip(one)), Network::of(ip(other)));
         }
     }
 
     #[test]
     fn places_are_given_back() {
         let connections = Arc::new(Connections::default());
-        let address = Address::of(ip("10.0.0.1"));
+        let address = ip("10.0.0.1");
         let enter = || Connections::enter(&connections, address, Some(2));
         let (one, two) = (enter(), enter());
         assert!(one.is_some() && two.is_some() && enter().is_none());
@@ -142,6 +227,51 @@ mod tests {
         assert!(enter().is_some(), "taken and given back at once");
         drop(two);
         assert!(connections.0.lock().expect("not poisoned").is_empty());
+    }
+
+    /// Addresses in 256 parts of 2001:db8::/`prefix`.
+    fn spread(prefix: u32) -> impl Iterator<Item = IpAddr> {
+        let first = "2001:db8::1".parse::<Ipv6Addr>().expect("an address");
+        (0..256).map(move |part: u128| {
+            let part = part << (128 - prefix - 8);
+            IpAddr::V6(Ipv6Addr::from_bits(first.to_bits() + part))
+        })
+    }
+
+    #[test]
+    fn who_has_many_ipv6_networks_has_no_more_than_some_visitors() {
+        for (prefix, visitors) in [(56, 4), (48, 16)] {
+            let connections = Arc::new(Connections::default());
+            let rates = Rates::new(Rate {
+                count: NonZeroU32::new(3).expect("not zero"),
+                per: Duration::from_secs(3600),
+            });
+            let addresses: Vec<_> = spread(prefix).collect();
+            let mut places = Vec::new();
+            for address in &addresses {
+                places.extend(Connections::enter(&connections, *address, Some(3)));
+            }
+            assert_eq!(places.len(), 3 * visitors, "/{prefix}");
+            let counted = addresses
+                .iter()
+                .filter(|address| rates.check(**address).is_ok());
+            assert_eq!(counted.count(), 3 * visitors, "/{prefix}");
+            assert!(rates.blocked(addresses[255]).is_some());
+
+            let neighbour = ip("2001:db9::1");
+            assert!(Connections::enter(&connections, neighbour, Some(3)).is_some());
+            assert!(rates.check(neighbour).is_ok() && rates.blocked(neighbour).is_none());
+            drop(places);
+            assert!(connections.0.lock().expect("not poisoned").is_empty());
+        }
+        // Neighbours in IPv4 are others.
+        let rates = Rates::new(Rate {
+            count: NonZeroU32::MIN,
+            per: Duration::from_secs(3600),
+        });
+        for last in 0..100 {
+            assert_eq!(rates.check(IpAddr::from([192, 0, 2, last])), Ok(()));
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! - `addresses`: who counts as one visitor, and proxies that speak for others;
 //! - `rates`: how often something may happen, by key;
 //! - `admission`: logins at a bounded rate, and when those that are too many may come back;
-//! - `quotas`: how much a domain may store.
+//! - `quotas`: how much a domain may store;
+//! - `seats`: whose place among all connections a newcomer gets.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
 //! counted here, and a line in the log says so, at most one for each limit in ten seconds; what
@@ -15,10 +16,12 @@ mod admission;
 mod overflow;
 mod quotas;
 mod rates;
+mod seats;
 
 pub use addresses::ConnectionPlace;
 pub use overflow::Limit;
 pub use quotas::Quotas;
+pub use seats::{Seats, Standing, Strangers};
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 use crate::metrics::Metrics;
 use crate::model::{Domain, LimitOptions, Mailbox};
-use addresses::{Address, Connections};
+use addresses::{Connections, Rates};
 use admission::Admission;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
@@ -43,12 +46,14 @@ pub struct Limited {
 }
 
 /// Who a connection or a request is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Visitor {
     /// Its address; that of the proxy where one that is trusted names nobody.
     pub address: IpAddr,
     /// Whether a trusted proxy speaks for it: its connection is the proxy's.
     pub proxied: bool,
+    /// Its connection among all, where those are counted.
+    pub standing: Option<Arc<Standing>>,
 }
 
 impl Visitor {
@@ -57,15 +62,29 @@ impl Visitor {
         Self {
             address: peer.to_canonical(),
             proxied: false,
+            standing: None,
         }
+    }
+
+    /// Its token is good: its connection is none to be closed for another as long as this request goes on.
+    pub fn vouch(&self) {
+        if let Some(standing) = &self.standing {
+            standing.vouch();
+        }
+    }
+
+    /// It has a session: its connection is none to be closed for another. Says whether it has a place at all.
+    pub fn log_in(&self) -> bool {
+        let standing = self.standing.as_ref();
+        standing.is_none_or(|standing| standing.log_in())
     }
 }
 
 /// Everything that follows from the settings, exchanged as a whole.
 struct Rules {
     options: LimitOptions,
-    connects: Option<Limiter<Address>>,
-    failures: Option<Limiter<Address>>,
+    connects: Option<Rates>,
+    failures: Option<Rates>,
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
     user_sends: Option<Limiter<Mailbox>>,
@@ -75,8 +94,8 @@ struct Rules {
 impl Rules {
     fn new(options: LimitOptions) -> Self {
         Self {
-            connects: options.connects_per_address.map(Limiter::new),
-            failures: options.failed_logins_per_address.map(Limiter::new),
+            connects: options.connects_per_address.map(Rates::new),
+            failures: options.failed_logins_per_address.map(Rates::new),
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
             user_sends: options.sends_per_user.map(Limiter::new),
@@ -87,10 +106,10 @@ impl Rules {
 
     /// Whether the limits for one address do not count for a visitor. A proxy's own address does not make those
     /// behind it unlimited, and neither does a loopback address that it names: that is where a proxy before it is.
-    fn is_unlimited(&self, visitor: Visitor) -> bool {
-        let Visitor { address, proxied } = visitor;
-        let may_be_of_others =
-            proxied && (address.is_loopback() || self.options.trusted_proxies.contains(address));
+    fn is_unlimited(&self, visitor: &Visitor) -> bool {
+        let address = visitor.address;
+        let may_be_of_others = visitor.proxied
+            && (address.is_loopback() || self.options.trusted_proxies.contains(address));
         !may_be_of_others && self.options.unlimited.contains(address)
     }
 }
@@ -161,6 +180,7 @@ impl Limits {
             return Visitor {
                 address: named.unwrap_or(peer).to_canonical(),
                 proxied: true,
+                standing: None,
             };
         }
         if lines.next().is_some() && !self.proxy_told.swap(true, Ordering::Relaxed) {
@@ -187,20 +207,19 @@ impl Limits {
     ///
     /// # Errors
     /// There are too many from its address, or they come too fast.
-    pub fn connect(&self, visitor: Visitor) -> Result<ConnectionPlace, Limited> {
+    pub fn connect(&self, visitor: &Visitor) -> Result<ConnectionPlace, Limited> {
         let rules = self.rules();
         if rules.is_unlimited(visitor) {
             return Ok(ConnectionPlace::default());
         }
         let address = visitor.address;
-        let key = Address::of(address);
         if let Some(limiter) = &rules.connects
-            && let Err(retry) = limiter.check(&key, 1)
+            && let Err(retry) = limiter.check(address)
         {
             return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));
         }
         let max = rules.options.connections_per_address_max;
-        let place = Connections::enter(&self.connections, key, max);
+        let place = Connections::enter(&self.connections, address, max);
         place.ok_or_else(|| {
             let retry = Duration::from_secs(1);
             self.limited(Limit::ConnectionsPerAddress, retry, &address)
@@ -211,7 +230,7 @@ impl Limits {
     ///
     /// # Errors
     /// Too many from its address have failed.
-    pub fn may_log_in(&self, visitor: Visitor) -> Result<(), Limited> {
+    pub fn may_log_in(&self, visitor: &Visitor) -> Result<(), Limited> {
         let rules = self.rules();
         let Some(failures) = &rules.failures else {
             return Ok(());
@@ -221,20 +240,20 @@ impl Limits {
             return Ok(());
         }
         let address = visitor.address;
-        let blocked = failures.blocked(&Address::of(address));
+        let blocked = failures.blocked(address);
         blocked.map_or(Ok(()), |retry| {
             Err(self.limited(Limit::FailedLoginsPerAddress, retry, &address))
         })
     }
 
     /// A login of this visitor had no good token.
-    pub fn login_failed(&self, visitor: Visitor) {
+    pub fn login_failed(&self, visitor: &Visitor) {
         let rules = self.rules();
         if let Some(failures) = &rules.failures
             && !rules.is_unlimited(visitor)
         {
             // Who is over the rate already has to wait as it is.
-            let _ = failures.check(&Address::of(visitor.address), 1);
+            let _ = failures.check(visitor.address);
         }
     }
 

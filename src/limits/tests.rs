@@ -41,17 +41,17 @@ fn connections_of_one_address_do_not_count_for_another() {
     });
     let stranger = direct("198.51.100.1");
     let places: Vec<_> = (0..2)
-        .map(|_| limits.connect(stranger).expect("room"))
+        .map(|_| limits.connect(&stranger).expect("room"))
         .collect();
-    let limit = limits.connect(stranger).expect_err("too many").limit;
+    let limit = limits.connect(&stranger).expect_err("too many").limit;
     assert_eq!(limit, Limit::ConnectionsPerAddress);
     drop(places);
-    let limited = limits.connect(stranger).expect_err("too fast");
+    let limited = limits.connect(&stranger).expect_err("too fast");
     assert_eq!(limited.limit, Limit::ConnectsPerAddress);
     assert!(limited.retry > Duration::from_secs(60));
-    assert!(limits.connect(direct("198.51.100.2")).is_ok());
+    assert!(limits.connect(&direct("198.51.100.2")).is_ok());
     let friends: Vec<_> = (0..9)
-        .map(|_| limits.connect(direct("192.0.2.7")))
+        .map(|_| limits.connect(&direct("192.0.2.7")))
         .collect();
     assert!(friends.iter().all(Result::is_ok));
     assert_eq!(refusals(&metrics, Limit::ConnectionsPerAddress), 1);
@@ -66,16 +66,16 @@ fn who_fails_too_often_waits_and_who_does_not_fail_never() {
     });
     let (stranger, friend) = (direct("198.51.100.1"), direct("198.51.100.2"));
     for _ in 0..3 {
-        assert!(limits.may_log_in(stranger).is_ok());
-        limits.login_failed(stranger);
-        assert!(limits.may_log_in(friend).is_ok());
+        assert!(limits.may_log_in(&stranger).is_ok());
+        limits.login_failed(&stranger);
+        assert!(limits.may_log_in(&friend).is_ok());
     }
-    let limited = limits.may_log_in(stranger).expect_err("too often");
+    let limited = limits.may_log_in(&stranger).expect_err("too often");
     assert!(limited.retry > Duration::from_secs(60));
-    assert!(limits.may_log_in(friend).is_ok());
+    assert!(limits.may_log_in(&friend).is_ok());
     assert_eq!(refusals(&metrics, Limit::FailedLoginsPerAddress), 1);
     limits.reload(LimitOptions::default());
-    assert!(limits.may_log_in(stranger).is_ok(), "no limit any more");
+    assert!(limits.may_log_in(&stranger).is_ok(), "no limit any more");
 }
 
 #[test]
@@ -92,33 +92,33 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
     });
     let visitor = |lines: &[&str]| limits.visitor(ip("127.0.0.1"), lines.iter().copied());
     let nobody: [&[&str]; 4] = [&[], &["unknown"], &["\"127.0.0.1:80\""], &["127.0.0.1, x"]];
-    let first = limits.connect(visitor(nobody[0])).expect("room");
+    let first = limits.connect(&visitor(nobody[0])).expect("room");
     for lines in nobody {
-        let limited = limits.connect(visitor(lines)).expect_err("too many");
+        let limited = limits.connect(&visitor(lines)).expect_err("too many");
         assert_eq!(limited.limit, Limit::ConnectionsPerAddress, "{lines:?}");
     }
-    limits.login_failed(visitor(nobody[1]));
+    limits.login_failed(&visitor(nobody[1]));
     for lines in nobody {
-        assert!(limits.may_log_in(visitor(lines)).is_err(), "{lines:?}");
+        assert!(limits.may_log_in(&visitor(lines)).is_err(), "{lines:?}");
     }
     // What it does itself, and whom it names, are others.
     for lines in [&["198.51.100.1"], &["\"198.51.100.2:4711\""]] {
-        assert!(limits.may_log_in(visitor(lines)).is_ok());
-        let place = limits.connect(visitor(lines)).expect("room");
-        assert!(limits.connect(visitor(lines)).is_err(), "{lines:?}");
+        assert!(limits.may_log_in(&visitor(lines)).is_ok());
+        let place = limits.connect(&visitor(lines)).expect("room");
+        assert!(limits.connect(&visitor(lines)).is_err(), "{lines:?}");
         drop(place);
     }
     for unlimited in [direct("127.0.0.1"), visitor(&["192.0.2.1"])] {
-        let places: Vec<_> = (0..9).map(|_| limits.connect(unlimited)).collect();
+        let places: Vec<_> = (0..9).map(|_| limits.connect(&unlimited)).collect();
         assert!(places.iter().all(Result::is_ok));
-        limits.login_failed(unlimited);
-        limits.login_failed(unlimited);
-        assert!(limits.may_log_in(unlimited).is_ok());
+        limits.login_failed(&unlimited);
+        limits.login_failed(&unlimited);
+        assert!(limits.may_log_in(&unlimited).is_ok());
     }
     // A proxy before it on this machine, which is not trusted itself.
     let chained = visitor(&["198.51.100.1, 127.0.0.2"]);
-    let place = limits.connect(chained).expect("room");
-    assert!(limits.connect(chained).is_err());
+    let place = limits.connect(&chained).expect("room");
+    assert!(limits.connect(&chained).is_err());
     drop((place, first));
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::lingering::Seat;
 use super::places::Place;
 
 #[derive(Debug, Clone, Copy)]
@@ -85,13 +84,12 @@ impl Activity {
     }
 }
 
-/// A stream that reports its bytes and holds its connection's place, also after an upgrade. Once its write side is
-/// shut it lingers: it ends as if its peer had ended it when somebody else needs the room.
+/// A stream that reports its bytes and holds its connection's place, also after an upgrade. It ends as if its peer had
+/// ended it when its place was given to somebody else. Once its write side is shut it lingers.
 pub(super) struct Observed<S> {
     stream: Box<S>,
     activity: Activity,
     place: Place,
-    seat: Option<Seat>,
 }
 
 impl<S> Observed<S> {
@@ -101,7 +99,6 @@ impl<S> Observed<S> {
             stream: Box::new(stream),
             activity,
             place,
-            seat: None,
         }
     }
 }
@@ -112,9 +109,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(seat) = &mut self.seat
-            && seat.poll_lost(cx).is_ready()
-        {
+        if self.place.poll_lost(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -143,10 +138,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.stream).poll_shutdown(cx))?;
-        if let Some(seat) = self.place.linger() {
-            self.seat = Some(seat);
+        match self.place.linger() {
+            true => Poll::Ready(Ok(())),
+            // Its place was given to another meanwhile.
+            false => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
         }
-        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

@@ -1,8 +1,10 @@
 //! Accepts connections and takes each through TLS to HTTP, in a task of its own.
 //!
 //! Never waits for one client on behalf of another. Invariants: at most as many sockets as there are
-//! [`Places`] are open, upgraded ones included; one more is closed at once, so that the backlog never fills with them.
+//! [`Places`] are open, upgraded ones included, but for those that end just then for a newcomer; one more is closed at
+//! once, so that the backlog never fills with them.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -146,8 +148,11 @@ impl Visit {
             tls.acceptor().accept(stream).await.map(Some)
         });
         // A handshake that is given up leaves nothing behind.
+        let standing = Arc::clone(self.place.standing());
         let stream = tokio::select! {
             () = self.stop.cancelled() => return,
+            // Somebody else needs the place.
+            () = poll_fn(|cx| standing.poll_lost(cx)) => return,
             stream = handshake => stream,
         };
         match stream {
@@ -169,9 +174,11 @@ impl Visit {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let activity = Activity::new();
+        let standing = Arc::clone(self.place.standing());
         let stream = Observed::new(stream, activity.clone(), self.place);
         let asker = Asker {
             peer: self.peer,
+            standing,
             limits: plain.then(|| Arc::clone(self.places.limits())),
         };
         requests::answer(

@@ -2,18 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::lingering::{Lingering, Seat};
-use crate::limits::{ConnectionPlace, Limit, Limits, Visitor};
+use super::lingering::LINGERING_MAX;
+use crate::limits::{ConnectionPlace, Limit, Limits, Seats, Standing, Strangers, Visitor};
 use crate::metrics::{Gauge, Metrics};
 
 /// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
 #[derive(Clone)]
 pub struct Places {
     permits: Arc<Semaphore>,
-    lingering: Arc<Lingering>,
+    strangers: Arc<Strangers>,
+    lingering: Arc<Seats>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -21,25 +23,39 @@ pub struct Places {
 /// A connection's place, for as long as its socket is open.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// `None` once it lingers.
-    all: Option<OwnedSemaphorePermit>,
+    standing: Arc<Standing>,
+    lingers: bool,
     of_address: ConnectionPlace,
-    lingering: Arc<Lingering>,
+    lingering: Arc<Seats>,
     open: Gauge,
 }
 
 impl Place {
+    /// What it is among all.
+    pub(super) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
     /// From now on the connection is only read to its end: it no longer counts for its address, and who needs its
-    /// place among all gets it. `None` where that was said before.
-    pub(super) fn linger(&mut self) -> Option<Seat> {
-        let place = self.all.take()?;
+    /// place among all gets it. Says whether it had one.
+    pub(super) fn linger(&mut self) -> bool {
+        if self.lingers {
+            return true;
+        }
+        self.lingers = true;
         self.of_address = ConnectionPlace::default();
-        Some(Lingering::enter(&self.lingering, place))
+        self.standing.linger(&self.lingering)
+    }
+
+    /// Ready once it was given to somebody else.
+    pub(super) fn poll_lost(&self, cx: &Context<'_>) -> Poll<()> {
+        self.standing.poll_lost(cx)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.standing.leave();
         self.open.dec();
     }
 }
@@ -50,7 +66,8 @@ impl Places {
         let max = connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             permits: Arc::new(Semaphore::new(max)),
-            lingering: Arc::default(),
+            strangers: Arc::new(Strangers::new(max)),
+            lingering: Arc::new(Seats::new(LINGERING_MAX)),
             limits,
             metrics,
         }
@@ -60,23 +77,25 @@ impl Places {
         &self.limits
     }
 
-    /// A place for a connection from `peer`; those of a trusted proxy without TLS are counted where its requests say
-    /// whom they are from.
+    /// A place for a connection from `peer`: a free one, or that of the oldest that lingers or has not logged in.
+    /// Those of a trusted proxy without TLS are counted where its requests say whom they are from.
     pub(super) fn enter(&self, peer: IpAddr, plain: bool) -> Option<Place> {
-        let free = Arc::clone(&self.permits).try_acquire_owned().ok();
-        let Some(all) = free.or_else(|| self.lingering.take_oldest()) else {
-            self.limits.note(Limit::Connections, &peer);
-            return None;
-        };
         let of_address = if plain && self.limits.is_proxy(peer) {
             ConnectionPlace::default()
         } else {
-            self.limits.connect(Visitor::direct(peer)).ok()?
+            self.limits.connect(&Visitor::direct(peer)).ok()?
         };
+        let free = Arc::clone(&self.permits).try_acquire_owned().ok();
+        let place = free.or_else(|| self.lingering.take_oldest()).or_else(|| {
+            // One is closed: this one, or that of the stranger.
+            self.limits.note(Limit::Connections, &peer);
+            self.strangers.take_oldest()
+        })?;
         let open = self.metrics.net.connections.clone();
         open.inc();
         Some(Place {
-            all: Some(all),
+            standing: Arc::new(Standing::new(&self.strangers, place)),
+            lingers: false,
             of_address,
             lingering: Arc::clone(&self.lingering),
             open,

@@ -1,9 +1,9 @@
 //! HTTP/1.1 on one stream: hyper, the router, deadlines and the end.
 //!
 //! Never outlives its stop by more than a bound. Invariants: what hyper hands over at an upgrade is no longer touched;
-//! an answer that ends its connection is not lost to a client that still sends.
+//! an answer that ends its connection is not lost to a client that still sends; who has lost its place ends at once.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::deadline::{Activity, Observed};
 use super::lingering;
 use super::listener::NetOptions;
-use crate::limits::{Limits, Visitor};
+use crate::limits::{Limits, Standing, Visitor};
 
 /// Most header fields of a request; more are answered 431.
 const HEADERS_MAX: usize = 64;
@@ -44,6 +45,7 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Who asks: its peer and, where that may be a proxy, what tells for whom it speaks.
 pub(super) struct Asker {
     pub(super) peer: SocketAddr,
+    pub(super) standing: Arc<Standing>,
     pub(super) limits: Option<Arc<Limits>>,
 }
 
@@ -54,7 +56,45 @@ impl Asker {
         let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
         let visitor = |limits: &Arc<Limits>| limits.visitor(peer, lines);
         let limits = self.limits.as_ref();
-        limits.map_or_else(|| Visitor::direct(peer), visitor)
+        Visitor {
+            standing: Some(Arc::clone(&self.standing)),
+            ..limits.map_or_else(|| Visitor::direct(peer), visitor)
+        }
+    }
+}
+
+/// A request that is being carried out, until its answer's body was handed over.
+struct InProgress(Arc<Standing>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.request_ended();
+    }
+}
+
+/// An answer's body.
+struct Answer {
+    body: Body,
+    _in_progress: InProgress,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = <Body as hyper::body::Body>::Data;
+    type Error = <Body as hyper::body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -71,16 +111,23 @@ pub(super) async fn answer<S>(
 {
     let router = TowerToHyperService::new(router);
     let requests = activity.clone();
+    let standing = Arc::clone(&asker.standing);
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.request_started();
         let visitor = asker.visitor(request.headers());
         request.extensions_mut().insert(visitor);
+        let in_progress = InProgress(Arc::clone(&asker.standing));
         let response = router.call(request);
         let requests = requests.clone();
         async move {
             let response = response.await;
             requests.answer_started();
-            response
+            response.map(|response| {
+                response.map(|body| Answer {
+                    body,
+                    _in_progress: in_progress,
+                })
+            })
         }
     });
     let connection = http1::Builder::new()
@@ -111,6 +158,7 @@ pub(super) async fn answer<S>(
             }
             Ended::Late => LAST_WORDS_TIMEOUT,
         },
+        () = poll_fn(|cx| standing.poll_lost(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
     };
     Pin::new(&mut connection).graceful_shutdown();

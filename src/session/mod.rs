@@ -86,11 +86,11 @@ pub async fn open(
 ) {
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
     let place = match visitor.proxied {
-        true => context.limits.connect(visitor),
+        true => context.limits.connect(&visitor),
         false => Ok(ConnectionPlace::default()),
     };
     let (place, admitted) = match place {
-        Ok(place) => (place, admit(&context, login, visitor).await),
+        Ok(place) => (place, admit(&context, login, &visitor).await),
         Err(limited) => (ConnectionPlace::default(), Err(over_limit(limited))),
     };
     match admitted {
@@ -133,7 +133,7 @@ type Admitted = (Identity, Registration, Arc<Outbox>, Start);
 async fn admit(
     context: &Arc<Context>,
     login: Result<Login, String>,
-    visitor: Visitor,
+    visitor: &Visitor,
 ) -> Result<Admitted, CloseReason> {
     let login = login.map_err(CloseReason::BadLogin)?;
     let (receipts, after) = (login.receipts, login.after);
@@ -141,6 +141,10 @@ async fn admit(
     limits.may_log_in(visitor).map_err(over_limit)?;
     let identity =
         Identity::verify(login, &context.auth).inspect_err(|_| limits.login_failed(visitor))?;
+    if !visitor.log_in() {
+        limits.note(Limit::Connections, &visitor.address);
+        return Err(CloseReason::AtCapacity);
+    }
     // Only those whose token is good: bad ones must not take their turn.
     let sender = &identity.sender;
     let admitted = limits.admit(&sender.device.mailbox, !sender.is_trusted);

@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod sends;
 mod storm;
+mod strangers;
 
 use common::tls::Stream;
 use common::{Client, Login, Options, Server};

@@ -7,15 +7,85 @@ use super::*;
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
-async fn a_connection_above_the_limit_is_closed_and_upgraded_ones_count() {
-    let server = Server::within(places(2), None, options()).await;
-    let (mut upgraded, mut resting) = (server.connect().await, server.connect().await);
-    ask(&mut upgraded, UPGRADE, "\r\n\r\n").await;
+async fn a_newcomer_gets_the_place_of_the_oldest_that_has_not_logged_in() {
+    let server = Server::within(places(3), None, options()).await;
+    let mut session = server.connect().await;
+    ask(&mut session, UPGRADE, "\r\n\r\n").await;
+    let (mut silent, mut resting) = (server.connect().await, server.connect().await);
     ask(&mut resting, GET, "hello").await;
-    assert!(until_closed(&mut server.connect().await).await.is_empty());
-    ask(&mut resting, GET, "hello").await;
+    let mut newcomers = Vec::new();
+    for oldest in [&mut silent, &mut resting] {
+        let mut newcomer = server.connect().await;
+        ask(&mut newcomer, GET, "hello").await;
+        until_closed(oldest).await;
+        newcomers.push(newcomer);
+    }
+    // Two places go round, the session's does not.
+    for at in 0..20 {
+        let mut newcomer = server.connect().await;
+        ask(&mut newcomer, GET, "hello").await;
+        newcomers.push(newcomer);
+        until_closed(&mut newcomers[at]).await;
+    }
+    session.write_all(b"\x81\x82\0\0\0\0hi").await.unwrap();
+    let mut close = [0; 7];
+    session.read_exact(&mut close).await.unwrap();
+    assert_eq!(&close, b"\x88\x05\x03\xe8bye");
+    drop(session);
+    server.stop().await;
+}
 
-    drop(upgraded);
+#[tokio::test]
+async fn a_handshake_that_does_not_go_on_gives_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::within(places(2), Some(open_tls(dir.path())), options()).await;
+    let mut half_shaken = server.connect().await;
+    half_shaken.write_all(&[0x16]).await.unwrap();
+    let mut silent = server.connect().await;
+    let config = client(dir.path(), rustls::ALL_VERSIONS);
+    for old in [&mut half_shaken, &mut silent] {
+        let newcomer = connect_tls(&server, config.clone(), "localhost").await;
+        ask(&mut newcomer.unwrap(), GET, "hello").await;
+        until_closed(old).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_a_good_token_keeps_its_place_until_it_is_answered() {
+    let server = Server::within(places(2), None, options()).await;
+    let mut vouched = server.connect().await;
+    let request = "GET /vouched HTTP/1.1\r\nhost: x\r\n\r\n";
+    vouched.write_all(request.as_bytes()).await.unwrap();
+    let mut others = Vec::new();
+    for at in 0..10 {
+        let mut other = server.connect().await;
+        ask(&mut other, GET, "hello").await;
+        others.push(other);
+        if at > 0 {
+            until_closed(&mut others[at - 1]).await;
+        }
+    }
+    server.release.notify_one();
+    ask(&mut vouched, "", "vouched").await;
+    // It is a stranger again, the newest of both.
+    let mut newcomer = server.connect().await;
+    ask(&mut newcomer, GET, "hello").await;
+    until_closed(&mut others[9]).await;
+    let mut last = server.connect().await;
+    ask(&mut last, GET, "hello").await;
+    until_closed(&mut vouched).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_logged_in_gives_way_to_nobody() {
+    let server = Server::within(places(1), None, options()).await;
+    let mut session = server.connect().await;
+    ask(&mut session, UPGRADE, "\r\n\r\n").await;
+    assert!(until_closed(&mut server.connect().await).await.is_empty());
+
+    drop(session);
     let retried = async {
         loop {
             let mut next = server.connect().await;
@@ -39,8 +109,12 @@ async fn listeners_share_their_places() {
     let (mut first, mut second) = (one.connect().await, other.connect().await);
     ask(&mut first, GET, "hello").await;
     ask(&mut second, GET, "hello").await;
-    for server in [&one, &other] {
-        assert!(until_closed(&mut server.connect().await).await.is_empty());
+    let mut newcomers = Vec::new();
+    for (server, oldest) in [(&other, &mut first), (&one, &mut second)] {
+        let mut newcomer = server.connect().await;
+        ask(&mut newcomer, GET, "hello").await;
+        until_closed(oldest).await;
+        newcomers.push(newcomer);
     }
     one.stop().await;
     other.stop().await;

@@ -44,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) tracker: TaskTracker,
     pub(crate) token: CancellationToken,
-    /// Lets requests for `/slow` go on.
+    /// Lets requests for `/slow` and `/vouched` go on.
     pub(crate) release: Arc<Notify>,
 }
 
@@ -62,6 +62,7 @@ impl Server {
             release: Arc::new(Notify::new()),
         };
         let release = Arc::clone(&server.release);
+        let vouched = Arc::clone(&server.release);
         let router =
             Router::new()
                 .route("/", get(|| async { "hello" }))
@@ -75,6 +76,14 @@ impl Server {
                 .route(
                     "/body",
                     axum::routing::post(|body: String| async move { body }),
+                )
+                .route(
+                    "/vouched",
+                    get(|Extension(visitor): Extension<Visitor>| async move {
+                        visitor.vouch();
+                        vouched.notified().await;
+                        "vouched"
+                    }),
                 )
                 .route(
                     "/slow",
@@ -111,8 +120,13 @@ impl Server {
     }
 }
 
-/// An upgraded connection that is closed by its first message, or ends with its client.
-async fn open(State(stop): State<CancellationToken>, mut request: Request) -> impl IntoResponse {
+/// A session that is closed by its first message, or ends with its client.
+async fn open(
+    State(stop): State<CancellationToken>,
+    Extension(visitor): Extension<Visitor>,
+    mut request: Request,
+) -> impl IntoResponse {
+    assert!(visitor.log_in());
     let options = ConnectionOptions {
         message_bytes_max: 1024,
         binary: false,

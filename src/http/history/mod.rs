@@ -52,7 +52,7 @@ pub async fn message_log(
     let query = query::parse(&parameters)?;
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
     if !app.history_open {
-        let grant = access::grant(&app, visitor, &query.mailbox.domain, token)?;
+        let grant = access::grant(&app, &visitor, &query.mailbox.domain, token)?;
         check_access(&grant, &query)?;
     }
     let store = app.sessions.store.clone();

@@ -1,0 +1,86 @@
+//! Connections that say nothing, or do not log in, keep nobody out who does.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::common::{soon, until};
+
+/// More than five times the places.
+const SILENT: usize = 500;
+
+/// Connections that say nothing, from the machine itself, whose address is not limited; each only begins a handshake
+/// or a request where `begins` has something.
+async fn silent(address: &str, begins: &[u8]) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..SILENT / 2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // It may have been sent away already.
+        let _ = stream.write_all(begins).await;
+        streams.push(stream);
+    }
+    streams
+}
+
+/// Until all that have come to this address were let in, or sent away again: whoever comes after them is answered,
+/// over TLS with a refusal.
+async fn are_settled(address: &str) {
+    until("an answer", || async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _ = stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        let mut answer = [0; 9];
+        let read = stream.read_exact(&mut answer).await;
+        read.ok().filter(|_| &answer == b"HTTP/1.1 ")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_crowd_of_silent_connections_keeps_nobody_out_and_ends_no_session() {
+    let args = ["--plain", "127.0.0.1:0", "--connections-max", "100"];
+    let server = Server::with(Options::new().args(&args)).await;
+    let tls_address = server.address.clone();
+    let plain_address = server.plain.clone().unwrap();
+    let mut sessions = Vec::new();
+    for number in 0..20 {
+        let login = Login::new(&format!("old{number}"));
+        let mut session = match number % 2 {
+            0 => server.login(&login).await,
+            _ => Client::open(plain(&server).await, login.request()).await,
+        };
+        session.ready().await;
+        sessions.push(session);
+    }
+    let mut crowd = Vec::new();
+    for (round, begins) in [&b""[..], b"\x16", b"GET /healthz HTTP/1.1\r\n"]
+        .into_iter()
+        .enumerate()
+    {
+        // Only so many files may be open in a test.
+        crowd.clear();
+        crowd.extend(silent(&tls_address, begins).await);
+        crowd.extend(silent(&plain_address, begins).await);
+        are_settled(&tls_address).await;
+        are_settled(&plain_address).await;
+
+        let login = Login::new(&format!("tls{round}"));
+        let mut over_tls = server.login(&login).await;
+        over_tls.ready().await;
+        let login = Login::new(&format!("plain{round}"));
+        let mut over_plain = Client::open(plain(&server).await, login.request()).await;
+        over_plain.ready().await;
+        sessions.extend([over_tls, over_plain]);
+        assert_eq!(server.get("/healthz", None).await.status, 200);
+        assert!(stats(&server).await["connections"].as_u64().unwrap() <= 100);
+    }
+    // The oldest of the crowd have gone, the newest are still there.
+    let mut said = Vec::new();
+    // A reset is an end, too.
+    let _ = soon("an end", crowd[0].read_to_end(&mut said)).await;
+    for session in &mut sessions {
+        session.ready().await;
+    }
+    let limited = "limit=\"connections_max\"";
+    assert!(metric(&server, "relaybox_limited_total", limited).await > 1000);
+}
