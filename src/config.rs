@@ -315,7 +315,9 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
         logins_per_user: rate("logins_per_user")?,
         logins: rate("logins")?,
         sends_per_user: rate("sends_per_user")?,
+        send_bytes_per_user: values.one("send_bytes_per_user", parse::or_off(parse::byte_rate))?,
         sends_per_domain: values.per_domain("sends_per_domain", parse::rate)?,
+        send_bytes_per_domain: values.per_domain("send_bytes_per_domain", parse::byte_rate)?,
         store_quota: values.per_domain("store_quota", |text| {
             parse::size(text, &limits::STORE_QUOTA_BYTES)
         })?,

@@ -8,11 +8,13 @@ mod limit_options;
 mod nearest;
 mod rate;
 mod retention;
+mod stored;
 
 pub use limit_options::{LimitOptions, Networks};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;
+pub use stored::MESSAGE_BYTES;
 
 use std::fmt;
 use std::sync::Arc;

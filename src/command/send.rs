@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::hub::Hub;
-use crate::limits::{Limit, Limited, Limits};
+use crate::limits::{Amount, Limit, Limited, Limits};
 use crate::model::{
-    ClientMsgId, Device, Draft, Mailbox, MessageType, Recipient, Resource, UserName,
+    ClientMsgId, Device, Draft, MESSAGE_BYTES, Mailbox, MessageType, Recipient, Resource, UserName,
 };
 use crate::protocol::client_frame::Send;
 use crate::protocol::error_code::{ErrorCode, FrameError};
@@ -65,20 +65,33 @@ pub fn send(
                     .into(),
             client_msg_id,
         };
-        return done(Err(refuse(way, sender, error)));
+        return done(Err(refuse(way, sender, 0, error)));
     }
     submit(way, sender, send, move |outcome| {
         done(outcome.map_err(|error| refusal(&error, client_msg_id)));
     });
 }
 
-/// Refuses a bad frame with `error`: it counts for the rates as a send that is stored, and where it is
-/// above that of its sender, that is the answer.
-pub fn refuse(way: Way<'_>, sender: &Sender, error: FrameError) -> FrameError {
+/// Refuses a bad frame with `error`: it counts for the rates as a send that is stored, what is too large
+/// as one of the largest content, and where it is above those of its sender, that is the answer.
+pub fn refuse(
+    way: Way<'_>,
+    sender: &Sender,
+    content_bytes_max: usize,
+    error: FrameError,
+) -> FrameError {
     let mailbox = &sender.device.mailbox;
     let limited_user = (!sender.is_trusted).then_some(mailbox);
-    match way.limits.send_rates(&mailbox.domain, limited_user, 1) {
-        Err(limited) if limited.limit == Limit::SendsPerUser => {
+    let content_bytes = match error.code {
+        ErrorCode::TooLarge => content_bytes_max as u64,
+        _ => 0,
+    };
+    let amount = Amount {
+        messages: 1,
+        bytes: content_bytes + MESSAGE_BYTES,
+    };
+    match way.limits.send_rates(&mailbox.domain, limited_user, amount) {
+        Err(limited) if matches!(limited.limit, Limit::SendsPerUser | Limit::SendBytesPerUser) => {
             refusal(&limited.into(), error.client_msg_id)
         }
         _ => error,
@@ -117,22 +130,11 @@ fn submit(
     let Way { limits, hub, store } = way;
     let mailbox = &sender.device.mailbox;
     let domain = &mailbox.domain;
-    let messages = u32::try_from(send.to.len()).unwrap_or(u32::MAX);
-    let limited_user = (!sender.is_trusted).then_some(mailbox);
-    if let Err(limited) = limits.send(domain, limited_user, messages) {
-        return repeat_or_refuse(store, mailbox, send.client_msg_id, limited, done);
-    }
-    let recipients = send.to.into_iter().map(|user| {
-        let mailbox = Mailbox {
-            domain: domain.clone(),
-            user,
-        };
-        Recipient {
-            offline: !hub.is_online(&mailbox),
-            user: mailbox.user,
-        }
+    let recipients = send.to.into_iter().map(|user| Recipient {
+        user,
+        offline: false,
     });
-    let draft = Draft {
+    let mut draft = Draft {
         recipients: recipients.collect(),
         domain: domain.clone(),
         to_resource: send.to_resource,
@@ -143,10 +145,25 @@ fn submit(
         content: send.content,
         client_msg_id: send.client_msg_id,
     };
+    let bytes = draft.stored_bytes();
+    let amount = Amount {
+        messages: u32::try_from(draft.recipients.len()).unwrap_or(u32::MAX),
+        bytes,
+    };
+    let limited_user = (!sender.is_trusted).then_some(mailbox);
+    if let Err(limited) = limits.send(domain, limited_user, amount) {
+        return repeat_or_refuse(store, mailbox, draft.client_msg_id, limited, done);
+    }
+    for recipient in &mut draft.recipients {
+        let mailbox = Mailbox {
+            domain: domain.clone(),
+            user: recipient.user.clone(),
+        };
+        recipient.offline = !hub.is_online(&mailbox);
+    }
     if limits.quotas().is_off() {
         return store.append(draft, Box::new(|outcome| done(outcome.map_err(Into::into))));
     }
-    let bytes = draft.content.len() as u64 * u64::from(messages);
     let (limits, domain) = (Arc::clone(limits), domain.clone());
     let counted = move |outcome: Result<Accepted, AppendError>| {
         if outcome.as_ref().is_ok_and(|accepted| !accepted.duplicate) {
@@ -186,7 +203,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
         }
         SendError::Limited(limited) => {
             code = match limited.limit {
-                Limit::SendsPerUser => ErrorCode::RateLimited,
+                Limit::SendsPerUser | Limit::SendBytesPerUser => ErrorCode::RateLimited,
                 _ => ErrorCode::DomainRateLimited,
             };
             let retry_ms = limited.retry.as_millis() + 1;

@@ -65,6 +65,15 @@ pub const RATE: Bound = Bound {
     reason: "beyond it no limit is what is meant",
 };
 
+/// The bytes of a rate.
+pub const RATE_BYTES: Bound = Bound {
+    unit: "bytes",
+    default: 0,
+    min: 1 << 10,
+    max: 1 << 50,
+    reason: "less than a message with its names takes is no rate",
+};
+
 /// What one domain may store.
 pub const STORE_QUOTA_BYTES: Bound = Bound {
     unit: "bytes",

@@ -3,6 +3,7 @@
 //! Never repeats the text that it was given: it may hold a token.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -125,23 +126,32 @@ pub(super) fn or_off<T>(parse: impl Fn(&str) -> Parsed<T>) -> impl Fn(&str) -> P
 
 /// So many in a second, a minute or an hour: `100/s`.
 pub(super) fn rate(text: &str) -> Parsed<Rate> {
-    let parsed = text.split_once('/').and_then(|(count, unit)| {
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "min" => 60,
-            "h" => 3600,
-            _ => return None,
-        };
-        let count = count.trim().replace('_', "").parse().ok()?;
-        Some(Rate {
-            count,
-            per: Duration::from_secs(seconds),
-        })
-    });
-    let within = parsed.filter(|rate| u64::from(rate.count.get()) <= limits::RATE.max);
-    within.ok_or_else(|| {
+    per(text, |count| self::count(count, &limits::RATE).ok()).ok_or_else(|| {
         let max = limits::RATE.max;
         format!("a rate such as 100/s, 600/min or 1000/h, of at most {max}")
+    })
+}
+
+/// So many bytes in a second, a minute or an hour: `64MiB/min`.
+pub(super) fn byte_rate(text: &str) -> Parsed<Rate> {
+    per(text, |bytes| size(bytes, &limits::RATE_BYTES).ok()).ok_or_else(|| {
+        let (min, max) = (limits::RATE_BYTES.min, limits::RATE_BYTES.max);
+        let (min, max) = (bytes_text(min), bytes_text(max));
+        format!("bytes in a time such as 1MiB/s, 64MiB/min or 1GiB/h, of {min} to {max}")
+    })
+}
+
+fn per(text: &str, count: impl Fn(&str) -> Option<u64>) -> Option<Rate> {
+    let (number, unit) = text.split_once('/')?;
+    let seconds = match unit.trim() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Rate {
+        count: NonZeroU64::new(count(number.trim())?)?,
+        per: Duration::from_secs(seconds),
     })
 }
 

@@ -89,8 +89,12 @@ const SETTINGS: &[Setting] = settings! {
         "How many logins are admitted; who is one too many is told when to come back, or `off`";
     sends_per_user "--sends-per-user" "RELAYBOX_SENDS_PER_USER" "RATE" "6000/min" false
         "How many messages one user may send with user tokens, one for each recipient, or `off`";
+    send_bytes_per_user "--send-bytes-per-user" "RELAYBOX_SEND_BYTES_PER_USER" "BYTES/TIME" "64MiB/min" false
+        "How many bytes of messages one user may send with user tokens, for each recipient the content, the names and 512, or `off`";
     sends_per_domain "--sends-per-domain" "RELAYBOX_SENDS_PER_DOMAIN" "[DOMAIN=]RATE" "" true
         "How many messages a domain may send: each (`1000/s`), or one (`shop=100/s`, `shop=off`); any number where none is given";
+    send_bytes_per_domain "--send-bytes-per-domain" "RELAYBOX_SEND_BYTES_PER_DOMAIN" "[DOMAIN=]BYTES/TIME" "16GiB/min" true
+        "How many bytes of messages a domain may send, counted as those of a user: each (`4GiB/min`), or one (`shop=64MiB/s`, `shop=off`)";
     store_quota "--store-quota" "RELAYBOX_STORE_QUOTA" "[DOMAIN=]SIZE" "" true
         "How much a domain may store, before compression: each (`10GiB`), or one (`shop=1GiB`, `shop=off`); any amount where none is given";
     trusted_proxies "--trusted-proxies" "RELAYBOX_TRUSTED_PROXIES" "NETWORK" "" true

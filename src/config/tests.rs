@@ -110,7 +110,9 @@ fn the_highest_source_wins_for_every_setting() {
         ("logins_per_user", ["1/s", "2/s", "off"]),
         ("logins", ["1/s", "2/s", "off"]),
         ("sends_per_user", ["1/s", "2/s", "off"]),
+        ("send_bytes_per_user", ["1MiB/s", "64MiB/min", "off"]),
         ("sends_per_domain", ["1/s", "2/s", "shop=3/s"]),
+        ("send_bytes_per_domain", ["1MiB/s", "2MiB/s", "shop=3GiB/h"]),
         ("store_quota", ["1GiB", "2GiB", "shop=3GiB"]),
         ("trusted_proxies", ["10.0.0.1", "10.0.0.2", "10.0.0.0/8"]),
         ("unlimited", ["10.0.0.1", "10.0.0.2", "off"]),
@@ -148,6 +150,21 @@ fn the_highest_source_wins_for_every_setting() {
         }
         assert_ne!(alone(low), alone(middle), "{}", setting.name);
     }
+}
+
+#[test]
+fn a_value_for_one_domain_leaves_the_default_to_the_others() {
+    let rates = |values: &[&str]| {
+        let flags = flags(&[("send_bytes_per_domain", values)]);
+        let loaded = resolve(&flags, &Env::new(), None, None).unwrap();
+        let rates = loaded.config.limits.send_bytes_per_domain;
+        ["shop", "other"].map(|domain| {
+            let rate = rates.of(&Domain::parse(domain).unwrap());
+            rate.map(|rate| rate.count.get() >> 30)
+        })
+    };
+    assert_eq!(rates(&["shop=off"]), [None, Some(16)]);
+    assert_eq!(rates(&["off", "shop=1GiB/s"]), [Some(1), None]);
 }
 
 #[test]

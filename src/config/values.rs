@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::ConfigError;
 use super::limits::{self, Bound};
 use super::parse::{self, Parsed};
+use super::settings::settings;
 use super::source::Raw;
 use crate::model::{Domain, PerDomain};
 
@@ -63,7 +64,8 @@ impl Values<'_> {
         self.one(name, |text| parse::count(text, bound).and_then(to_usize))
     }
 
-    /// `VALUE` for all domains and `DOMAIN=VALUE` for some; `off` is no value.
+    /// `VALUE` for all domains and `DOMAIN=VALUE` for some; `off` is no value. Where there is none for
+    /// all, the default stays.
     pub(super) fn per_domain<T: Copy + PartialEq>(
         &self,
         name: &'static str,
@@ -81,6 +83,12 @@ impl Values<'_> {
                 None => per_domain.all = value,
             }
             named.push(domain);
+        }
+        let setting = settings().iter().find(|setting| setting.name == name);
+        let default = setting.map_or("", |setting| setting.default);
+        if !named.contains(&None) && !default.is_empty() {
+            let default = parse::or_off(parse)(default);
+            per_domain.all = default.map_err(|expected| self.invalid(name, expected))?;
         }
         Ok(per_domain)
     }

@@ -37,7 +37,7 @@ impl Admission {
         let now = Instant::now();
         Self {
             per: rate.per,
-            one: rate.per / rate.count.get(),
+            one: rate.time_of(1),
             state: Mutex::new(State {
                 paid: now,
                 slots: HashMap::new(),
@@ -88,7 +88,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::num::NonZeroU64;
 
     use super::*;
     use crate::model::{Domain, UserId};
@@ -104,7 +104,7 @@ mod tests {
 
     /// A hundred a second.
     fn admission() -> Admission {
-        let count = NonZeroU32::new(100).expect("not zero");
+        let count = NonZeroU64::new(100).expect("not zero");
         let per = Duration::from_secs(1);
         Admission::new(Rate { count, per })
     }

@@ -80,6 +80,15 @@ impl Visitor {
     }
 }
 
+/// What a send counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// Messages: one for each recipient.
+    pub messages: u32,
+    /// What all of them take: see [`crate::model::Draft::stored_bytes`].
+    pub bytes: u64,
+}
+
 /// Everything that follows from the settings, exchanged as a whole.
 struct Rules {
     options: LimitOptions,
@@ -88,7 +97,9 @@ struct Rules {
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
     user_sends: Option<Limiter<Mailbox>>,
+    user_bytes: Option<Limiter<Mailbox>>,
     domain_sends: ByDomain,
+    domain_bytes: ByDomain,
 }
 
 impl Rules {
@@ -99,7 +110,9 @@ impl Rules {
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
             user_sends: options.sends_per_user.map(Limiter::new),
+            user_bytes: options.send_bytes_per_user.map(Limiter::new),
             domain_sends: ByDomain::new(&options.sends_per_domain),
+            domain_bytes: ByDomain::new(&options.send_bytes_per_domain),
             options,
         }
     }
@@ -274,7 +287,7 @@ impl Limits {
         admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
     }
 
-    /// A domain, or one of its users with a user token, sends so many messages.
+    /// A domain, or one of its users with a user token, sends so much.
     ///
     /// # Errors
     /// The limit that is reached. The send may count for those before it all the same.
@@ -282,13 +295,13 @@ impl Limits {
         &self,
         domain: &Domain,
         user: Option<&Mailbox>,
-        messages: u32,
+        amount: Amount,
     ) -> Result<(), Limited> {
         if !self.quotas.has_room(domain) {
             let retry = quotas::MEASURE_PAUSE;
             return Err(self.limited(Limit::StoreQuota, retry, domain));
         }
-        self.send_rates(domain, user, messages)
+        self.send_rates(domain, user, amount)
     }
 
     /// As [`Limits::send`], of what is not going to be stored: the rates alone.
@@ -299,18 +312,29 @@ impl Limits {
         &self,
         domain: &Domain,
         user: Option<&Mailbox>,
-        messages: u32,
+        amount: Amount,
     ) -> Result<(), Limited> {
         let rules = self.rules();
-        if let Some((limiter, user)) = rules.user_sends.as_ref().zip(user)
-            && let Err(retry) = limiter.check(user, messages)
-        {
-            return Err(self.limited(Limit::SendsPerUser, retry, domain));
-        }
-        if let Err(retry) = rules.domain_sends.check(domain, messages) {
-            return Err(self.limited(Limit::SendsPerDomain, retry, domain));
-        }
-        Ok(())
+        let messages = u64::from(amount.messages);
+        let of_user = |limiter: &Option<Limiter<Mailbox>>, times| {
+            let limited = limiter.as_ref().zip(user);
+            limited.map_or(Ok(()), |(limiter, user)| limiter.check(user, times))
+        };
+        let checked = of_user(&rules.user_sends, messages)
+            .map_err(|retry| (Limit::SendsPerUser, retry))
+            .and_then(|()| {
+                of_user(&rules.user_bytes, amount.bytes)
+                    .map_err(|retry| (Limit::SendBytesPerUser, retry))
+            })
+            .and_then(|()| {
+                let checked = rules.domain_sends.check(domain, messages);
+                checked.map_err(|retry| (Limit::SendsPerDomain, retry))
+            })
+            .and_then(|()| {
+                let checked = rules.domain_bytes.check(domain, amount.bytes);
+                checked.map_err(|retry| (Limit::SendBytesPerDomain, retry))
+            });
+        checked.map_err(|(limit, retry)| self.limited(limit, retry, domain))
     }
 }
 

@@ -30,14 +30,18 @@ pub enum Limit {
     SessionsPerUser,
     /// Messages of one user.
     SendsPerUser,
+    /// Bytes of one user's messages.
+    SendBytesPerUser,
     /// Messages of one domain.
     SendsPerDomain,
+    /// Bytes of one domain's messages.
+    SendBytesPerDomain,
     /// Bytes that one domain stores.
     StoreQuota,
 }
 
 impl Limit {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
@@ -47,7 +51,9 @@ impl Limit {
         Self::Sessions,
         Self::SessionsPerUser,
         Self::SendsPerUser,
+        Self::SendBytesPerUser,
         Self::SendsPerDomain,
+        Self::SendBytesPerDomain,
         Self::StoreQuota,
     ];
 
@@ -63,7 +69,9 @@ impl Limit {
             Self::Sessions => "sessions_max",
             Self::SessionsPerUser => "sessions_per_user_max",
             Self::SendsPerUser => "sends_per_user",
+            Self::SendBytesPerUser => "send_bytes_per_user",
             Self::SendsPerDomain => "sends_per_domain",
+            Self::SendBytesPerDomain => "send_bytes_per_domain",
             Self::StoreQuota => "store_quota",
         }
     }
@@ -82,7 +90,9 @@ impl fmt::Display for Limit {
             Self::Sessions => "the server is at its limit of sessions",
             Self::SessionsPerUser => "this user has too many sessions",
             Self::SendsPerUser => "this user sends too many messages",
+            Self::SendBytesPerUser => "this user sends too many bytes",
             Self::SendsPerDomain => "this domain sends too many messages",
+            Self::SendBytesPerDomain => "this domain sends too many bytes",
             Self::StoreQuota => "this domain has stored as much as it may",
         })
     }

@@ -20,8 +20,7 @@ const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The same rate for each key.
 pub(super) struct Limiter<K> {
-    per: Duration,
-    one: Duration,
+    rate: Rate,
     state: Mutex<State<K>>,
 }
 
@@ -34,8 +33,7 @@ struct State<K> {
 impl<K: Hash + Eq + Clone> Limiter<K> {
     pub(super) fn new(rate: Rate) -> Self {
         Self {
-            per: rate.per,
-            one: rate.per / rate.count.get(),
+            rate,
             state: Mutex::new(State {
                 paid: HashMap::new(),
                 pruned: Instant::now(),
@@ -50,7 +48,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     /// How long until there is room for one more.
     fn wait(&self, paid: Option<&Instant>, now: Instant) -> Duration {
         let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
-        (ahead + self.one).saturating_sub(self.per)
+        (ahead + self.rate.time_of(1)).saturating_sub(self.rate.per)
     }
 
     /// How long the key has to wait, if it has.
@@ -61,13 +59,13 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     /// Counts `times`, or says when there is room for one.
-    pub(super) fn check(&self, key: &K, times: u32) -> Result<(), Duration> {
+    pub(super) fn check(&self, key: &K, times: u64) -> Result<(), Duration> {
         self.check_at(key, times, Instant::now())
     }
 
-    fn check_at(&self, key: &K, times: u32, now: Instant) -> Result<(), Duration> {
+    fn check_at(&self, key: &K, times: u64, now: Instant) -> Result<(), Duration> {
         let mut state = self.state();
-        let cost = self.one.saturating_mul(times.max(1));
+        let cost = self.rate.time_of(times.max(1));
         if let Some(paid) = state.paid.get_mut(key) {
             let wait = self.wait(Some(paid), now);
             if !wait.is_zero() {
@@ -113,7 +111,7 @@ impl ByDomain {
         }
     }
 
-    pub(super) fn check(&self, domain: &Domain, times: u32) -> Result<(), Duration> {
+    pub(super) fn check(&self, domain: &Domain, times: u64) -> Result<(), Duration> {
         let limiter = self.named.get(domain).unwrap_or(&self.others);
         limiter
             .as_ref()
@@ -123,14 +121,14 @@ impl ByDomain {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::num::NonZeroU64;
 
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn limiter(count: u32, per: Duration) -> Limiter<u32> {
-        let count = NonZeroU32::new(count).expect("not zero");
+    fn limiter(count: u64, per: Duration) -> Limiter<u32> {
+        let count = NonZeroU64::new(count).expect("not zero");
         Limiter::new(Rate { count, per })
     }
 
@@ -157,6 +155,16 @@ mod tests {
         assert_eq!(limiter.check_at(&1, 1, begun), Err(all_but_one_burst));
         let later = begun + all_but_one_burst;
         assert_eq!(limiter.check_at(&1, 1, later), Ok(()));
+    }
+
+    #[test]
+    fn bytes_are_counted_exactly_though_one_takes_less_than_a_nanosecond() {
+        let limiter = limiter(7 << 30, Duration::from_secs(1));
+        let begun = Instant::now();
+        assert_eq!(limiter.check_at(&1, 14 << 30, begun), Ok(()));
+        let wait = Duration::from_secs(1) + Duration::from_nanos(1);
+        assert_eq!(limiter.check_at(&1, 1, begun), Err(wait));
+        assert_eq!(limiter.check_at(&1, 1, begun + wait), Ok(()));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 
 use super::*;
 use crate::model::{Networks, PerDomain, Rate};
 
-fn rate(count: u32, per_s: u64) -> Option<Rate> {
+fn rate(count: u64, per_s: u64) -> Option<Rate> {
     Some(Rate {
-        count: NonZeroU32::new(count)?,
+        count: NonZeroU64::new(count)?,
         per: Duration::from_secs(per_s),
     })
 }
@@ -142,7 +142,7 @@ fn sends_are_limited_by_user_by_domain_and_by_what_is_stored() {
         ..LimitOptions::default()
     });
     let send = |name: &str, user: Option<&Mailbox>, messages| {
-        let sent = limits.send(&domain(name), user, messages);
+        let sent = limits.send(&domain(name), user, Amount { messages, bytes: 1 });
         sent.map_err(|limited| limited.limit)
     };
     // One message to five counts as five.
@@ -166,6 +166,35 @@ fn sends_are_limited_by_user_by_domain_and_by_what_is_stored() {
     limits.quotas().add(&domain("full"), 6);
     assert_eq!(send("full", None, 1), Err(Limit::StoreQuota));
     for limit in [Limit::SendsPerUser, Limit::StoreQuota] {
+        assert_eq!(refusals(&metrics, limit), 1, "{limit:?}");
+    }
+}
+
+#[test]
+fn bytes_are_limited_as_messages_are() {
+    let domain = Domain::parse("d").expect("valid");
+    let user = Mailbox {
+        domain: domain.clone(),
+        user: crate::model::UserId::parse("u").expect("valid"),
+    };
+    let (limits, metrics) = limits(LimitOptions {
+        send_bytes_per_user: rate(100, 3600),
+        send_bytes_per_domain: PerDomain {
+            all: rate(1000, 3600),
+            domains: Default::default(),
+        },
+        ..LimitOptions::default()
+    });
+    let send = |user: Option<&Mailbox>, bytes| {
+        let sent = limits.send(&domain, user, Amount { messages: 1, bytes });
+        sent.map_err(|limited| limited.limit)
+    };
+    assert_eq!(send(Some(&user), 99), Ok(()));
+    assert_eq!(send(Some(&user), 200), Ok(()), "there is room for a byte");
+    assert_eq!(send(Some(&user), 1), Err(Limit::SendBytesPerUser));
+    assert_eq!(send(None, 701), Ok(()));
+    assert_eq!(send(None, 1), Err(Limit::SendBytesPerDomain));
+    for limit in [Limit::SendBytesPerUser, Limit::SendBytesPerDomain] {
         assert_eq!(refusals(&metrics, limit), 1, "{limit:?}");
     }
 }

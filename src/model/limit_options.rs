@@ -42,8 +42,12 @@ pub struct LimitOptions {
     pub logins: Option<Rate>,
     /// How many messages one user may send with user tokens.
     pub sends_per_user: Option<Rate>,
+    /// How many bytes of messages one user may send with user tokens.
+    pub send_bytes_per_user: Option<Rate>,
     /// How many messages a domain may send.
     pub sends_per_domain: PerDomain<Rate>,
+    /// How many bytes of messages a domain may send.
+    pub send_bytes_per_domain: PerDomain<Rate>,
     /// How many bytes of messages a domain may store.
     pub store_quota: PerDomain<u64>,
 }

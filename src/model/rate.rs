@@ -1,18 +1,28 @@
 //! How often something may happen.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::Domain;
 
-/// So many times in so long, all at once where they were saved up.
+/// So many times, or bytes, in so long, all at once where they were saved up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many times.
-    pub count: NonZeroU32,
+    /// How many times, or bytes.
+    pub count: NonZeroU64,
     /// In which time; a second at least.
     pub per: Duration,
+}
+
+impl Rate {
+    /// The time in which so many come free, rounded up.
+    pub fn time_of(&self, times: u64) -> Duration {
+        // Not so many times that of one: of bytes that would be off by much.
+        let nanos = self.per.as_nanos() * u128::from(times);
+        let nanos = nanos.div_ceil(u128::from(self.count.get()));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
 }
 
 /// A value for all domains, and others for some.

@@ -255,7 +255,13 @@ impl Services for Server {
     }
 
     fn refuse(&self, error: FrameError) -> FrameError {
-        command::send::refuse(self.context.way(), &self.identity.sender, error)
+        let (context, sender) = (&self.context, &self.identity.sender);
+        command::send::refuse(
+            context.way(),
+            sender,
+            context.rules.content_bytes_max,
+            error,
+        )
     }
 
     fn refused(&self, code: ErrorCode) {

@@ -6,6 +6,7 @@
 mod common;
 
 mod addresses;
+mod bytes;
 mod sends;
 mod storm;
 mod strangers;

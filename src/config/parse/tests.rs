@@ -178,6 +178,19 @@ fn rates_and_networks() {
         assert!(rate(text).is_err(), "{text}");
     }
     assert_eq!(optional_rate("off"), Ok(None));
+    let bytes = |text| byte_rate(text).map(|rate| (rate.count.get(), rate.per.as_secs()));
+    assert_eq!(bytes("64MiB/min"), Ok((64 << 20, 60)));
+    assert_eq!(bytes("1_000 kB / s"), Ok((1_000_000, 1)));
+    for text in [
+        "64MiB",
+        "1KiB/day",
+        "1023/s",
+        "-1MiB/s",
+        "/s",
+        "2000000GiB/s",
+    ] {
+        assert!(byte_rate(text).is_err(), "{text}");
+    }
     for (text, expected) in [
         ("10.1.2.3/8", "10.0.0.0/8"),
         ("::1", "::1/128"),
