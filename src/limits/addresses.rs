@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl Rates {
             wider: WIDER.map(|(_, times)| {
                 let count = rate
                     .count
-                    .saturating_mul(NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN));
+                    .saturating_mul(NonZeroU64::new(times.into()).unwrap_or(NonZeroU64::MIN));
                 Limiter::new(Rate { count, ..rate })
             }),
         }
@@ -243,7 +243,7 @@ mod tests {
         for (prefix, visitors) in [(56, 4), (48, 16)] {
             let connections = Arc::new(Connections::default());
             let rates = Rates::new(Rate {
-                count: NonZeroU32::new(3).expect("not zero"),
+                count: NonZeroU64::new(3).expect("not zero"),
                 per: Duration::from_secs(3600),
             });
             let addresses: Vec<_> = spread(prefix).collect();
@@ -266,7 +266,7 @@ mod tests {
         }
         // Neighbours in IPv4 are others.
         let rates = Rates::new(Rate {
-            count: NonZeroU32::MIN,
+            count: NonZeroU64::MIN,
             per: Duration::from_secs(3600),
         });
         for last in 0..100 {

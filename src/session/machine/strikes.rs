@@ -1,5 +1,5 @@
-//! What a client does too much of: frames that are refused, and requests that cost an answer or work
-//! and are no sends. A little of it is answered and forgotten; a session that goes on with it is ended.
+//! What a client does too much of: sends above its rate, and requests that cost an answer or work and
+//! store nothing. A little of it is answered and forgotten; a session that goes on with it is ended.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::protocol::close::CloseReason;
 
 /// In so long
 const PERIOD: Duration = Duration::from_secs(60);
-/// so many frames may be refused by the client's own fault,
-const REFUSALS_MAX: u32 = 100;
-/// and so many requests may come.
+/// so many sends may be above the rate,
+const LIMITED_MAX: u32 = 100;
+/// and so many requests may come: bad frames, pings, and answers that nothing asked for.
 const REQUESTS_MAX: u32 = 1000;
 
 /// What one session did lately.
 #[derive(Debug, Default)]
 pub(super) struct Strikes {
     since: Duration,
-    refusals: u32,
+    limited: u32,
     requests: u32,
     /// Pings that were sent, and deliveries: so many Pongs and receipts are no requests.
     pongs_due: u32,
@@ -24,13 +24,13 @@ pub(super) struct Strikes {
 }
 
 impl Strikes {
-    /// A frame was refused, at this time of the session.
-    pub(super) fn refused(&mut self, elapsed: Duration) {
+    /// A send was above the rate, at this time of the session.
+    pub(super) fn limited(&mut self, elapsed: Duration) {
         self.turn(elapsed);
-        self.refusals = self.refusals.saturating_add(1);
+        self.limited = self.limited.saturating_add(1);
     }
 
-    /// So many Pings or `ping` texts came.
+    /// So many bad frames, Pings or `ping` texts came.
     pub(super) fn requested(&mut self, times: u32, elapsed: Duration) {
         self.turn(elapsed);
         self.requests = self.requests.saturating_add(times);
@@ -64,10 +64,10 @@ impl Strikes {
 
     /// Why the session is to end, where there was too much.
     pub(super) fn verdict(&self) -> Option<CloseReason> {
-        let sentence = if self.refusals > REFUSALS_MAX {
-            "too many frames were refused, or sends stay above the rate"
+        let sentence = if self.limited > LIMITED_MAX {
+            "sends stay above the rate"
         } else if self.requests > REQUESTS_MAX {
-            "too many pings, or Pongs and receipts that nothing asked for"
+            "too many bad frames, pings, or Pongs and receipts that nothing asked for"
         } else {
             return None;
         };
@@ -79,7 +79,7 @@ impl Strikes {
 
     fn turn(&mut self, elapsed: Duration) {
         if elapsed >= self.since + PERIOD {
-            (self.since, self.refusals, self.requests) = (elapsed, 0, 0);
+            (self.since, self.limited, self.requests) = (elapsed, 0, 0);
         }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     type Act = fn(&mut Strikes, Duration);
 
     const ALL: [(Act, u32); 4] = [
-        (Strikes::refused, REFUSALS_MAX),
+        (Strikes::limited, LIMITED_MAX),
         (|strikes, at| strikes.requested(1, at), REQUESTS_MAX),
         (Strikes::pong, REQUESTS_MAX),
         (Strikes::receipt, REQUESTS_MAX),
