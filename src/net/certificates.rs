@@ -13,7 +13,7 @@ use rustls::{Error as TlsError, InconsistentKeys};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::certificate_error::{CertificateError, broken, unreadable};
-use super::{issue, pem};
+use super::{constraints, issue, pem};
 
 /// A certificate that relaybox made is made anew this long before its end; one of other origin is warned of.
 const RENEW_BEFORE_END_S: i64 = 30 * DAY_S;
@@ -56,7 +56,7 @@ pub(super) struct Usable {
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
 /// made. One that was made here is made anew when it ends within 30 days, lacks one of `hosts`, or was made by a clock
-/// that was ahead. Files of other origin are only read.
+/// that was ahead; so is its CA where that may not sign for all of `hosts`. Files of other origin are only read.
 ///
 /// # Errors
 /// A sentence that names the file.
@@ -90,6 +90,13 @@ pub(super) fn ensure(
         leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
     }
     leaf.warn_of_dates(&files.certificate, now_s);
+    if is_ours && certified.cert.get(1).is_some_and(is_unconstrained) {
+        tracing::info!(
+            ca = %files.ca.display(),
+            "the CA is of an earlier version and may sign for any name: to have one made that is bound to this \
+             server's, remove it, ca-key.pem, cert.pem and key.pem, start again, and have clients trust the new one"
+        );
+    }
     let near_end_s = leaf.not_after_s.saturating_sub(RENEW_BEFORE_END_S);
     let look_at_s = near_end_s.max(now_s.saturating_add(DAY_S));
     Ok(Usable {
@@ -192,6 +199,11 @@ fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a CA is bound to no names.
+fn is_unconstrained(ca: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(ca).is_ok_and(|(_, ca)| !constraints::are_in(&ca))
 }
 
 /// Whether a certificate made here, or its CA, was made by a clock that was ahead. A clock that cannot be right says

@@ -20,7 +20,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::certificate_error::CertificateError;
 use super::certificates::{Files, Leaf, load, made_here, pair_exists, unreadable_certificate};
-use super::pem;
+use super::{constraints, pem};
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub struct Certificate {
     pub is_authority: bool,
     /// Whether its own key signed it.
     pub is_self_signed: bool,
+    /// Whether it is bound to names (RFC 5280, 4.2.1.10).
+    pub is_constrained: bool,
     /// Whether it may be used by a TLS server (RFC 5280, 4.2.1.12).
     pub is_for_servers: bool,
     /// What key it is for.
@@ -175,6 +177,7 @@ impl Certificate {
             addresses,
             is_authority: parsed.is_ca(),
             is_self_signed: is_signed_by(der, der),
+            is_constrained: constraints::are_in(&parsed),
             is_for_servers: usage.is_none_or(|usage| usage.value.server_auth || usage.value.any),
             key: key(&parsed),
             refused_signature: refused_signature(&parsed),

@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate_error::{CertificateError, broken};
 use super::certificates::{Files, Leaf, pair_exists, unusable_key};
-use super::pem;
+use super::{constraints, pem};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -72,14 +72,16 @@ fn certify(
     hosts: &[String],
     now_s: i64,
 ) -> Result<String, CertificateError> {
-    let mut params = leaf_params(hosts, now_s)?;
-    let (ca_pem, issuer, ca_end) = authority(files, now_s)?;
+    let names = names(hosts)?;
+    let mut params = leaf_params(hosts, names.clone(), now_s)?;
+    let (ca_pem, issuer, ca_end) = authority(files, &names, now_s)?;
     params.not_after = params.not_after.min(ca_end);
     let leaf = params.signed_by(key, &issuer).map_err(unsigned)?;
     Ok(leaf.pem() + &ca_pem)
 }
 
-fn leaf_params(hosts: &[String], now_s: i64) -> Result<CertificateParams, CertificateError> {
+/// All names of a certificate.
+fn names(hosts: &[String]) -> Result<Vec<String>, CertificateError> {
     let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
     for host in hosts {
         if !host_is_valid(host) {
@@ -89,6 +91,14 @@ fn leaf_params(hosts: &[String], now_s: i64) -> Result<CertificateParams, Certif
             names.push(host.clone());
         }
     }
+    Ok(names)
+}
+
+fn leaf_params(
+    hosts: &[String],
+    names: Vec<String>,
+    now_s: i64,
+) -> Result<CertificateParams, CertificateError> {
     let common_name = hosts.first().map_or("localhost", String::as_str);
     let mut params = CertificateParams::new(names)
         .map_err(|_| CertificateError::Issue("one of its names cannot stand in it"))?;
@@ -127,11 +137,11 @@ fn host_is_valid(host: &str) -> bool {
 /// A CA's certificate in PEM, what signs with it, and its end.
 type Authority = (String, Issuer<'static, KeyPair>, OffsetDateTime);
 
-/// The CA of the directory, made if there is none. One [that a clock made which was ahead](made_ahead) is made anew
-/// for the same key and name, so that what it has signed is believed as before.
-fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
+/// The CA of the directory, made if there is none. One [that a clock made which was ahead](made_ahead), or that may not
+/// sign for all these names, is made anew for the same key and name, so that what it has signed is known to be its own.
+fn authority(files: &Files, names: &[String], now_s: i64) -> Result<Authority, CertificateError> {
     if !pair_exists(&files.ca, &files.ca_key)? {
-        let made = make_authority(new_key()?, now_s)?;
+        let made = make_authority(new_key()?, names, now_s)?;
         let key = made.1.key().serialize_pem();
         write_whole(&files.ca_key, key.as_bytes(), 0o600)?;
         write_whole(&files.ca, made.0.as_bytes(), 0o644)?;
@@ -139,15 +149,11 @@ fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
     }
     let chain = pem::certificates(&files.ca)?;
     if let [ca] = chain.as_slice()
-        && made_ahead(ca, now_s)
+        && let Some(why) = must_be_made_anew(ca, names, now_s)
     {
-        let made = make_authority(read_key_pair(&files.ca_key)?, now_s)?;
+        let made = make_authority(read_key_pair(&files.ca_key)?, names, now_s)?;
         write_whole(&files.ca, made.0.as_bytes(), 0o644)?;
-        tracing::warn!(
-            ca = %files.ca.display(),
-            "a clock that was ahead had made the CA, and it was made anew with the same key: clients that look at \
-             the dates of what they trust must trust it anew"
-        );
+        tracing::warn!(ca = %files.ca.display(), "the CA was made anew with the same key: {why}");
         return Ok(made);
     }
     let end_s = Leaf::parse(&files.ca, &chain[0])?.not_after_s;
@@ -163,17 +169,39 @@ fn authority(files: &Files, now_s: i64) -> Result<Authority, CertificateError> {
     Ok((pem::text(&files.ca)?, issuer, timestamp(end_s)?))
 }
 
+/// Why a CA that was made here cannot go on, and what follows.
+fn must_be_made_anew(
+    ca: &CertificateDer<'_>,
+    names: &[String],
+    now_s: i64,
+) -> Option<&'static str> {
+    if made_ahead(ca, now_s) {
+        return Some(
+            "a clock that was ahead had made it, and clients that look at the dates of what they trust must trust it \
+             anew",
+        );
+    }
+    let (_, ca) = X509Certificate::from_der(ca).ok()?;
+    (is_own(&ca) && !constraints::permit(&ca, names)).then_some(
+        "it was bound to other names than --host has now, and every client must trust the new ca.pem: until then it \
+         refuses this server",
+    )
+}
+
+/// Whether a CA was made here.
+fn is_own(ca: &X509Certificate<'_>) -> bool {
+    let name = authority_name(&ca.public_key().subject_public_key.data);
+    let mut names = ca.subject().iter_common_name();
+    names.any(|found| found.as_str().is_ok_and(|found| found == name))
+}
+
 /// Whether a CA was made here, by a clock that was ahead: by the present one it is not good yet. A clock that cannot
 /// be right says nothing of that.
 pub(super) fn made_ahead(ca: &CertificateDer<'_>, now_s: i64) -> bool {
     let Ok((_, ca)) = X509Certificate::from_der(ca) else {
         return false;
     };
-    let name = authority_name(&ca.public_key().subject_public_key.data);
-    let mut names = ca.subject().iter_common_name();
-    names.any(|found| found.as_str().is_ok_and(|found| found == name))
-        && now_s >= EARLIEST_S
-        && ca.validity().not_before.timestamp() > now_s
+    is_own(&ca) && now_s >= EARLIEST_S && ca.validity().not_before.timestamp() > now_s
 }
 
 /// Some clients mix up two CAs of the same name.
@@ -183,7 +211,11 @@ fn authority_name(public_key: &[u8]) -> String {
     format!("relaybox local CA {mark}")
 }
 
-fn make_authority(key: KeyPair, now_s: i64) -> Result<Authority, CertificateError> {
+fn make_authority(
+    key: KeyPair,
+    names: &[String],
+    now_s: i64,
+) -> Result<Authority, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params
@@ -194,6 +226,9 @@ fn make_authority(key: KeyPair, now_s: i64) -> Result<Authority, CertificateErro
     params.not_after = timestamp(now_s.max(EARLIEST_S) + CA_DAYS * DAY_S)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Who trusts it believes its key nothing but the names of this server, and only as a server.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = Some(constraints::permitting(names));
     let pem = params.self_signed(&key).map_err(unsigned)?.pem();
     let end = params.not_after;
     Ok((pem, Issuer::new(params, key), end))

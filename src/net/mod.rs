@@ -16,6 +16,7 @@ mod apart;
 mod certificate_error;
 pub mod certificates;
 pub mod client;
+mod constraints;
 mod deadline;
 pub mod inspect;
 mod issue;

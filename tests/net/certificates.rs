@@ -63,21 +63,89 @@ fn what_is_missing_is_made_once_with_keys_for_the_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_new_host_name_gets_a_new_certificate_of_the_same_key_and_ca() {
+async fn a_new_host_name_gets_a_new_certificate_of_the_same_key_and_a_ca_that_may_sign_it() {
     let dir = tempfile::tempdir().unwrap();
     open_tls(dir.path());
     let before = contents(dir.path());
-    let hosts = ["Chat.Example".to_owned(), "2001:db8::1".to_owned()];
-    let tls = Tls::open(dir.path(), &hosts).unwrap();
+    let mut hosts = vec!["Chat.Example".to_owned(), "2001:db8::1".to_owned()];
+    let (tls, log) = open_logged(dir.path(), &hosts);
     let after = contents(dir.path());
-    assert_eq!((&before[..2], &before[3]), (&after[..2], &after[3]));
-    assert_ne!(before[2], after[2]);
+    assert_eq!((&before[1], &before[3]), (&after[1], &after[3]));
+    assert!(before[0] != after[0] && before[2] != after[2]);
+    assert!(
+        log.contains("every client must trust the new ca.pem"),
+        "{log}"
+    );
     let server = Server::start(Some(tls), options()).await;
     for name in ["chat.example", "2001:db8::1", "localhost"] {
         let config = client(dir.path(), &[&TLS13]);
         connect_tls(&server, config, name).await.unwrap();
     }
     server.stop().await;
+
+    // What is below a name that it may sign for needs no new one, and neither do fewer names.
+    hosts.push("app.chat.example".to_owned());
+    open_logged(dir.path(), &hosts);
+    let again = contents(dir.path());
+    assert!(again[2] != after[2] && again[..2] == after[..2]);
+    let (_, log) = open_logged(dir.path(), &hosts[..1]);
+    assert_eq!(contents(dir.path()), again);
+    assert!(!log.contains("CA"), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_made_ca_signs_for_other_names_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    open_tls(dir.path());
+    let made = contents(dir.path());
+    let stolen = Issuer::from_ca_cert_pem(&made[0], KeyPair::from_pem(&made[1]).unwrap()).unwrap();
+    for (name, is_believed) in [
+        ("localhost", true),
+        ("bank.example", false),
+        ("192.0.2.1", false),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = days_from_now(-1);
+        params.not_after = days_from_now(90);
+        let leaf = params.signed_by(&key, &stolen).unwrap();
+        let theirs = tempfile::tempdir().unwrap();
+        fs::write(theirs.path().join("cert.pem"), leaf.pem() + &made[0]).unwrap();
+        fs::write(theirs.path().join("key.pem"), key.serialize_pem()).unwrap();
+        let server = Server::start(Some(open_tls(theirs.path())), options()).await;
+        let config = client(dir.path(), rustls::ALL_VERSIONS);
+        let connected = connect_tls(&server, config, name).await;
+        assert_eq!(connected.is_ok(), is_believed, "{name}");
+        server.stop().await;
+    }
+}
+
+#[test]
+fn a_ca_of_an_earlier_version_goes_on_and_the_log_says_that_it_may_sign_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name
+        .push(DnType::CommonName, "relaybox local CA");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    for params in [&mut ca, &mut leaf] {
+        params.not_before = days_from_now(-9);
+        params.not_after = days_from_now(300);
+    }
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let leaf = leaf
+        .signed_by(&key, &Issuer::from_params(&ca, &ca_key))
+        .unwrap();
+    fs::write(dir.path().join("ca.pem"), &ca_pem).unwrap();
+    fs::write(dir.path().join("ca-key.pem"), ca_key.serialize_pem()).unwrap();
+    fs::write(dir.path().join("cert.pem"), leaf.pem() + &ca_pem).unwrap();
+    fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let before = contents(dir.path());
+    let (_, log) = open_logged(dir.path(), &["chat.example".to_owned()]);
+    let after = contents(dir.path());
+    assert!(after[..2] == before[..2] && after[2] != before[2]);
+    assert!(log.contains("may sign for any name"), "{log}");
 }
 
 #[test]
@@ -114,12 +182,12 @@ fn begin_and_serial(certificate: &CertificateDer<'_>) -> (i64, Vec<u8>) {
     (begin, certificate.raw_serial().to_vec())
 }
 
-/// As [`open_tls`], with what is logged meanwhile.
-fn open_logged(dir: &Path) -> (Tls, String) {
+/// As [`Tls::open`], with what is logged meanwhile.
+fn open_logged(dir: &Path, hosts: &[String]) -> (Tls, String) {
     let mut log = tempfile::tempfile().unwrap();
     let writer = Mutex::new(log.try_clone().unwrap());
     let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
-    let tls = tracing::subscriber::with_default(subscriber, || open_tls(dir));
+    let tls = tracing::subscriber::with_default(subscriber, || Tls::open(dir, hosts).unwrap());
     let mut text = String::new();
     log.rewind().unwrap();
     log.read_to_string(&mut text).unwrap();
@@ -176,7 +244,7 @@ async fn a_made_ca_from_the_future_is_made_anew_with_its_key_and_one_of_other_or
     write_ahead(dir.path(), &name, &ca_key, &key);
     let before = contents(dir.path());
     fs::write(old.path().join("ca.pem"), &before[0]).unwrap();
-    let (tls, log) = open_logged(dir.path());
+    let (tls, log) = open_logged(dir.path(), &[]);
     let told = log.lines().any(|line| {
         line.contains("WARN") && line.contains("ca.pem") && line.contains("must trust it anew")
     });

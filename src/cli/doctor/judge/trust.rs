@@ -216,6 +216,14 @@ fn authority(facts: &Facts, out: &mut Findings) {
         );
     } else if left_days < AUTHORITY_LEFT_DAYS_WARN {
         out.warning(check, format!("{file} ends on {end}: {advice}"));
+    } else if !ca.is_constrained {
+        out.warning(
+            check,
+            format!(
+                "{file} may sign for any name, so that its key is worth as much as every name to those who trust \
+                 it: {advice}"
+            ),
+        );
     } else if !facts.certificates_writable {
         out.warning(
             check,

@@ -295,6 +295,14 @@ fn dates_are_judged() {
             "",
             |f| {
                 made_here(f);
+                f.certificates.authority.as_mut().unwrap().is_constrained = false;
+            },
+            (CertificateAuthority, Warning, "may sign for any name"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
                 f.certificates_writable = false;
             },
             (CertificateAuthority, Warning, "cannot be written beside"),

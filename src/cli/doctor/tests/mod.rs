@@ -36,6 +36,7 @@ fn certificate() -> Certificate {
         addresses: Vec::new(),
         is_authority: false,
         is_self_signed: false,
+        is_constrained: true,
         is_for_servers: true,
         key: Key::Ecdsa,
         refused_signature: None,
