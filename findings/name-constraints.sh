@@ -4,17 +4,17 @@
 #
 # Expected: a CA with critical name constraints (RFC 5280, 4.2.1.10) in the list of what is trusted is believed within
 # them and nowhere else. A client that does not know the extension has to refuse it, as it is critical (4.2).
-# What happens: OpenSSL, GnuTLS, NSS and Go refuse another DNS name and another address. Java's own trust manager
+# What happens: OpenSSL, GnuTLS, NSS, Go and Chromium refuse another DNS name and another address. Java's own trust manager
 # accepts both: PKIX has the constraints of a trust anchor handed over beside it (6.1.1), and nobody does. Mbed TLS 2.28
 # cannot even read the CA.
-# Seen with OpenSSL 3.0.19, GnuTLS 3.7.9, NSS 3.87.1, Go 1.19.8, OpenJDK 17.0.15, Mbed TLS 2.28.8 (python-mbedtls
-# 2.10.1), 2026-11-30.
+# Seen with OpenSSL 3.0.19, GnuTLS 3.7.9, NSS 3.87.1, Go 1.19.8, OpenJDK 17.0.15, Chromium 148, Mbed TLS 2.28.8
+# (python-mbedtls 2.10.1), 2026-11-30.
 #
 # Why it matters here: the CA that relaybox makes is bound to the names of its certificate. Where Java trusts it, its
 # key is still good for every name; where Mbed TLS has to, somebody else's certificate must stand in.
 #
 # Needs openssl, certtool (gnutls-bin), certutil and vfychain (libnss3-tools), go (golang-go), java and javac
-# (default-jdk-headless).
+# (default-jdk-headless), chromium.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -99,6 +99,21 @@ from mbedtls import x509
 sys.exit(0 if x509.CRT.from_file("ca.pem").verify(x509.CRT.from_file(sys.argv[1])) else 1)
 PY
 
+# Chromium on Linux has what it trusts in its user's NSS store.
+mkdir -p home/.pki/nssdb
+certutil -N -d sql:home/.pki/nssdb --empty-password
+certutil -A -d sql:home/.pki/nssdb -n ca -t C,, -i ca.pem
+with_chromium() {
+    local port=$((20000 + RANDOM % 10000)) server shows
+    openssl s_server -accept "$port" -cert "$1" -key "${1%.pem}.key" -www >/dev/null 2>&1 &
+    server=$!
+    until openssl s_client -connect "localhost:$port" </dev/null >/dev/null 2>&1; do kill -0 "$server"; sleep 0.1; done
+    shows=$(HOME=$PWD/home timeout 60 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile-$1" \
+        --dump-dom "https://localhost:$port/")
+    kill "$server"
+    grep -q "Ciphers supported" <<<"$shows"
+}
+
 with_openssl() { openssl verify -purpose sslserver -CAfile ca.pem "$1"; }
 with_gnutls() { certtool --verify --verify-hostname localhost --load-ca-certificate ca.pem --infile "$1"; }
 with_nss() { vfychain -d db -a -pp -u 1 "$1"; }
@@ -106,7 +121,7 @@ with_go() { ./verify "$1"; }
 with_java() { java Verify "$1"; }
 with_mbedtls() { ./venv/bin/python verify.py "$1"; }
 
-seen=$(for client in openssl gnutls nss go java mbedtls; do
+seen=$(for client in openssl gnutls nss go chromium java mbedtls; do
     line=$client
     for certificate in inside name address; do
         if "with_$client" "$certificate.pem" >>clients.log 2>&1; then line+=" accepts"; else line+=" refuses"; fi
@@ -119,6 +134,7 @@ expected="openssl accepts refuses refuses
 gnutls accepts refuses refuses
 nss accepts refuses refuses
 go accepts refuses refuses
+chromium accepts refuses refuses
 java accepts accepts accepts
 mbedtls refuses refuses refuses"
 [ "$seen" = "$expected" ] || { echo "it behaves otherwise now"; tail -n 60 clients.log; exit 1; }
