@@ -20,7 +20,7 @@ use relaybox::limits::Limits;
 use relaybox::metrics::Metrics;
 use relaybox::model::LimitOptions;
 use relaybox::net::{NetOptions, Places, Tls, serve};
-use relaybox::websocket::{Connection, ConnectionOptions, Event, writer};
+use relaybox::websocket::{Connection, ConnectionOptions, Event, Room, writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
         options: ConnectionOptions {
             message_bytes_max: arguments.message_bytes_max,
             binary: true,
+            room: Room::default(),
         },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
@@ -103,7 +104,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn open(State(echo): State<Echo>, mut request: Request) -> Response {
-    match upgrade(&mut request, None, echo.options) {
+    match upgrade(&mut request, None, echo.options.clone()) {
         Ok((response, connection)) => {
             echo.tracker.spawn(async move {
                 if let Ok(connection) = connection.await {
@@ -126,7 +127,7 @@ async fn talk(mut connection: Connection, stop: CancellationToken) {
         match event {
             Event::Text(text) => writer::text(connection.queue(), &text),
             Event::Binary(payload) => writer::binary(connection.queue(), &payload),
-            Event::Pong(_) | Event::Flushed => {}
+            Event::Pinged(_) | Event::Pong(_) | Event::Flushed => {}
             Event::Close { code } => return connection.close(code.unwrap_or(1000), "", stop).await,
             Event::TooLarge { bytes, .. } => {
                 let reason = format!("a message of {bytes} bytes is too large");

@@ -27,7 +27,6 @@ use crate::hub::{self, Delivery, Taken};
 use crate::model::{Mailbox, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error_code::ErrorCode;
 use crate::protocol::error_code::FrameError;
 use crate::protocol::server_frame;
 use crate::store::Backlog;
@@ -240,11 +239,7 @@ impl Machine {
         queue: &mut Vec<u8>,
         actions: &mut Vec<Action>,
     ) {
-        match error.code {
-            ErrorCode::RateLimited => self.strikes.limited(now.elapsed),
-            code if code.is_own_fault() => self.strikes.requested(1, now.elapsed),
-            _ => {}
-        }
+        self.strikes.refused(error.code, now.elapsed);
         actions.push(Action::Refused(error.code));
         let Mailbox { domain, user } = &self.start.mailbox;
         let mut json = Vec::new();

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::protocol::close::CloseReason;
+use crate::protocol::error_code::ErrorCode;
 
 /// In so long
 const PERIOD: Duration = Duration::from_secs(60);
@@ -24,13 +25,17 @@ pub(super) struct Strikes {
 }
 
 impl Strikes {
-    /// A send was above the rate, at this time of the session.
-    pub(super) fn limited(&mut self, elapsed: Duration) {
+    /// A frame was refused with this code, at this time of the session.
+    pub(super) fn refused(&mut self, code: ErrorCode, elapsed: Duration) {
         self.turn(elapsed);
-        self.limited = self.limited.saturating_add(1);
+        match code {
+            ErrorCode::RateLimited => self.limited = self.limited.saturating_add(1),
+            code if code.is_own_fault() => self.requested(1, elapsed),
+            _ => {}
+        }
     }
 
-    /// So many bad frames, Pings or `ping` texts came.
+    /// So many Pings or `ping` texts came.
     pub(super) fn requested(&mut self, times: u32, elapsed: Duration) {
         self.turn(elapsed);
         self.requests = self.requests.saturating_add(times);
@@ -90,8 +95,15 @@ mod tests {
 
     type Act = fn(&mut Strikes, Duration);
 
-    const ALL: [(Act, u32); 4] = [
-        (Strikes::limited, LIMITED_MAX),
+    const ALL: [(Act, u32); 5] = [
+        (
+            |strikes, at| strikes.refused(ErrorCode::RateLimited, at),
+            LIMITED_MAX,
+        ),
+        (
+            |strikes, at| strikes.refused(ErrorCode::InvalidJson, at),
+            REQUESTS_MAX,
+        ),
         (|strikes, at| strikes.requested(1, at), REQUESTS_MAX),
         (Strikes::pong, REQUESTS_MAX),
         (Strikes::receipt, REQUESTS_MAX),
