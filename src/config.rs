@@ -321,6 +321,7 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
         store_quota: values.per_domain("store_quota", |text| {
             parse::size(text, &limits::STORE_QUOTA_BYTES)
         })?,
+        disk_free_min: values.one("disk_free_min", parse::disk_floor)?,
     })
 }
 

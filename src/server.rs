@@ -3,6 +3,7 @@
 //! In this order: what can be wrong is judged, the ports are taken and answer that the server is starting, the store
 //! is opened, which may take long, and then there is the whole service. A stop ends it anywhere in between.
 
+mod disk;
 mod first_start;
 mod listening;
 mod measuring;
@@ -284,6 +285,11 @@ impl Ground {
         self.tracker.spawn(watching);
         take_orders(config, &sessions, &domains, &self.tracker).await?;
         self.tracker.spawn(measuring::measure(
+            sessions.store.clone(),
+            Arc::clone(&self.limits),
+            stop(),
+        ));
+        self.tracker.spawn(disk::watch(
             sessions.store.clone(),
             Arc::clone(&self.limits),
             stop(),

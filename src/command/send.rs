@@ -198,7 +198,7 @@ fn repeat_or_refuse(
 fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError {
     let mut code = ErrorCode::StorageUnavailable;
     let message = match error {
-        SendError::Limited(limited) if limited.limit == Limit::StoreQuota => {
+        SendError::Limited(limited) if limited.limit.is_of_space() => {
             format!("{limited}: nothing was stored")
         }
         SendError::Limited(limited) => {

@@ -83,6 +83,15 @@ pub const STORE_QUOTA_BYTES: Bound = Bound {
     reason: "it is kept to within the sends that are under way",
 };
 
+/// Free disk below which user tokens send nothing; 0: however little there is.
+pub const DISK_FREE_BYTES: Bound = Bound {
+    unit: "bytes",
+    default: 0,
+    min: 0,
+    max: 1 << 50,
+    reason: "more than any disk of one machine has",
+};
+
 /// Between two pings of an idle session.
 pub const PING_INTERVAL_MS: Bound = Bound {
     unit: "milliseconds",

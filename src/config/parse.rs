@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::limits::{self, Bound};
 use super::{DeclaredToken, LogFormat};
-use crate::model::{Domain, MessageType, Rate};
+use crate::model::{DiskFloor, Domain, MessageType, Rate};
 use crate::protocol::login::TOKEN_BYTES_MAX;
 
 /// What would have been right, as the end of the sentence "expected …".
@@ -62,6 +62,17 @@ pub(super) fn size(text: &str, bound: &Bound) -> Parsed<u64> {
         .zip(number.parse::<u64>().ok())
         .and_then(|(factor, number)| number.checked_mul(factor));
     within(bytes, bound, &bytes_text)
+}
+
+/// Bytes, `auto` or `off`.
+pub(super) fn disk_floor(text: &str) -> Parsed<DiskFloor> {
+    match text {
+        "auto" => Ok(DiskFloor::Auto),
+        "off" => Ok(DiskFloor::Off),
+        text => size(text, &limits::DISK_FREE_BYTES)
+            .map(DiskFloor::Bytes)
+            .map_err(|expected| format!("{expected}, or auto or off")),
+    }
 }
 
 /// A duration as humantime reads it (`25s`, `1m 30s`), bounded in milliseconds.

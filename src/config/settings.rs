@@ -97,6 +97,8 @@ const SETTINGS: &[Setting] = settings! {
         "How many bytes of messages a domain may send, counted as those of a user: each (`4GiB/min`), or one (`shop=64MiB/s`, `shop=off`)";
     store_quota "--store-quota" "RELAYBOX_STORE_QUOTA" "[DOMAIN=]SIZE" "" true
         "How much a domain may store, before compression: each (`10GiB`), or one (`shop=1GiB`, `shop=off`); any amount where none is given";
+    disk_free_min "--disk-free-min" "RELAYBOX_DISK_FREE_MIN" "SIZE" "auto" false
+        "Free disk below which user tokens send nothing, while project tokens go on, or `off`; `auto`: 1 GiB, on a small disk a tenth of it";
     trusted_proxies "--trusted-proxies" "RELAYBOX_TRUSTED_PROXIES" "NETWORK" "" true
         "Proxies whose X-Forwarded-For is believed, on the plain address: without it all behind a proxy count as one address";
     unlimited "--unlimited" "RELAYBOX_UNLIMITED" "NETWORK" "127.0.0.0/8,::1" true

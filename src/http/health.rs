@@ -8,6 +8,9 @@ use axum::response::{IntoResponse, Response};
 use crate::http::App;
 use crate::http::problem::{Problem, ProblemBody};
 
+/// Above the floor of free disk there is nothing more to say than the first word.
+const READY_FOR_BACKENDS: &str = "ready: the disk is short, and user tokens send nothing\n";
+
 /// Tells that the process lives.
 #[utoipa::path(
     get,
@@ -37,6 +40,7 @@ pub async fn alive() -> &'static str {
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.sessions.store.writable() {
+        Ok(()) if app.sessions.limits.is_disk_short() => READY_FOR_BACKENDS.into_response(),
         Ok(()) => "ready\n".into_response(),
         Err(_) => Problem::storage_unavailable().into_response(),
     }

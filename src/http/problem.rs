@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::limits::{Limit, Limited};
+use crate::limits::Limited;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 
 /// The media type of a problem (RFC 9457, 3).
@@ -141,12 +141,12 @@ impl Problem {
 
     /// 429, or 503 where it is for want of space: a limit is reached; it may come again after a while.
     pub fn limited(limited: &Limited) -> Self {
-        let (status, code) = match limited.limit {
-            Limit::StoreQuota => (
+        let (status, code) = match limited.limit.is_of_space() {
+            true => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::StorageUnavailable,
             ),
-            _ => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
+            false => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
         };
         let detail = format!("{}: `Retry-After` says when to come again", limited.limit);
         Self {
@@ -245,6 +245,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limit;
 
     #[test]
     fn what_may_be_tried_again_says_when() {

@@ -5,7 +5,8 @@
 //! - `rates`: how often something may happen, by key;
 //! - `admission`: logins at a bounded rate, and when those that are too many may come back;
 //! - `quotas`: how much a domain may store;
-//! - `seats`: whose place among all connections a newcomer gets.
+//! - `seats`: whose place among all connections a newcomer gets;
+//! - `disk`: whether so little of the disk is free that user tokens send nothing.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
 //! counted here, and a line in the log says so, at most one for each limit in ten seconds; what
@@ -13,12 +14,14 @@
 
 mod addresses;
 mod admission;
+mod disk;
 mod overflow;
 mod quotas;
 mod rates;
 mod seats;
 
 pub use addresses::ConnectionPlace;
+pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
 pub use overflow::Limit;
 pub use quotas::Quotas;
 pub use seats::{Seats, Standing, Strangers};
@@ -32,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::model::{Domain, LimitOptions, Mailbox};
 use addresses::{Connections, Rates};
 use admission::Admission;
+use disk::Disk;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
 
@@ -132,6 +136,7 @@ pub struct Limits {
     rules: RwLock<Arc<Rules>>,
     connections: Arc<Connections>,
     quotas: Quotas,
+    disk: Disk,
     overflow: Overflow,
     /// Whether a proxy that is not trusted has been told of.
     proxy_told: AtomicBool,
@@ -144,6 +149,7 @@ impl Limits {
     pub fn new(options: LimitOptions, metrics: Arc<Metrics>) -> Self {
         Self {
             quotas: Quotas::new(options.store_quota.clone()),
+            disk: Disk::new(metrics.store.free_bytes_min.clone()),
             rules: RwLock::new(Arc::new(Rules::new(options))),
             connections: Arc::default(),
             overflow: Overflow::new(metrics),
@@ -301,7 +307,12 @@ impl Limits {
             let retry = quotas::MEASURE_PAUSE;
             return Err(self.limited(Limit::StoreQuota, retry, domain));
         }
-        self.send_rates(domain, user, amount)
+        // Who goes on with it is above a rate of his own some time.
+        self.send_rates(domain, user, amount)?;
+        match user.is_some() && self.is_disk_short() {
+            true => Err(self.limited(Limit::DiskFree, disk::LOOK_PAUSE, domain)),
+            false => Ok(()),
+        }
     }
 
     /// As [`Limits::send`], of what is not going to be stored: the rates alone.

@@ -38,10 +38,12 @@ pub enum Limit {
     SendBytesPerDomain,
     /// Bytes that one domain stores.
     StoreQuota,
+    /// Free disk for user tokens.
+    DiskFree,
 }
 
 impl Limit {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
@@ -55,7 +57,13 @@ impl Limit {
         Self::SendsPerDomain,
         Self::SendBytesPerDomain,
         Self::StoreQuota,
+        Self::DiskFree,
     ];
+
+    /// Whether it is for want of space, and nobody knows for how long.
+    pub fn is_of_space(self) -> bool {
+        matches!(self, Self::StoreQuota | Self::DiskFree)
+    }
 
     /// The setting that it comes from, which is its name in the metrics, too.
     pub fn setting(self) -> &'static str {
@@ -73,6 +81,7 @@ impl Limit {
             Self::SendsPerDomain => "sends_per_domain",
             Self::SendBytesPerDomain => "send_bytes_per_domain",
             Self::StoreQuota => "store_quota",
+            Self::DiskFree => "disk_free_min",
         }
     }
 }
@@ -94,6 +103,7 @@ impl fmt::Display for Limit {
             Self::SendsPerDomain => "this domain sends too many messages",
             Self::SendBytesPerDomain => "this domain sends too many bytes",
             Self::StoreQuota => "this domain has stored as much as it may",
+            Self::DiskFree => "the server's disk is short",
         })
     }
 }

@@ -89,6 +89,8 @@ group! {
         bytes: IntGaugeVec = "relaybox_store_bytes" ["part"];
         /// Bytes that the file system of the data directory has left.
         free_bytes: IntGauge = "relaybox_store_free_bytes";
+        /// Bytes of these below which user tokens send nothing; 0 where they always may.
+        free_bytes_min: IntGauge = "relaybox_store_free_bytes_min";
         /// Seconds for which nothing is dropped or erased by age yet, because the clock was stepped by
         /// more than a day; else 0.
         clock_hold_seconds: IntGauge = "relaybox_clock_hold_seconds";

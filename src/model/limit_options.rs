@@ -23,6 +23,34 @@ impl Networks {
     }
 }
 
+/// How much of the disk is left to those who hold a project token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DiskFloor {
+    /// Nothing.
+    #[default]
+    Off,
+    /// [`DiskFloor::AUTO_BYTES`], on a small disk a tenth of it.
+    Auto,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl DiskFloor {
+    /// With so much left a domain of backends goes on for a while, and an operator who is told has
+    /// time to make room.
+    pub const AUTO_BYTES: u64 = 1 << 30;
+    const AUTO_DISK_PART: u64 = 10;
+
+    /// The floor on a disk of so many bytes; 0: none.
+    pub fn bytes(self, disk_bytes: u64) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::Auto => Self::AUTO_BYTES.min(disk_bytes / Self::AUTO_DISK_PART),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 /// What the settings say of limits. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitOptions {
@@ -50,4 +78,6 @@ pub struct LimitOptions {
     pub send_bytes_per_domain: PerDomain<Rate>,
     /// How many bytes of messages a domain may store.
     pub store_quota: PerDomain<u64>,
+    /// Free disk below which user tokens send nothing.
+    pub disk_free_min: DiskFloor,
 }

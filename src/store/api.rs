@@ -77,6 +77,15 @@ pub struct DiskBytes {
     pub free: u64,
 }
 
+/// The file system of the data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskRoom {
+    /// Bytes that this user may still write; 0 where no more files can be made.
+    pub free: u64,
+    /// All its bytes.
+    pub total: u64,
+}
+
 /// A part of what a mailbox has above an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {

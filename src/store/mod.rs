@@ -66,8 +66,8 @@ mod usage;
 
 pub use age::ClockHold;
 pub use api::{
-    Accepted, AppendError, Backlog, CommitSink, DiskBytes, Done, EnterDone, OpenError, ReadError,
-    StoreOptions, StoreStats,
+    Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, OpenError,
+    ReadError, StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
@@ -348,6 +348,14 @@ impl Store {
     /// The system's.
     pub fn disk_bytes(&self) -> std::io::Result<DiskBytes> {
         self.shared().disk_bytes()
+    }
+
+    /// How much of its disk is free, by what the file system says. Blocks on disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn disk_room(&self) -> std::io::Result<DiskRoom> {
+        self.shared().disk_room()
     }
 
     /// Device and inode of the data directory, by which it is known whatever leads to it.

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::api::{DiskBytes, ReadError, StoreStats};
+use super::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
 use super::breather::Breather;
 use super::index::place;
 use super::shared::Shared;
@@ -53,6 +53,15 @@ impl Shared {
             journal: bytes(&self.journal_dir())?,
             index: bytes(&place::path(dir, number))?,
             free: self.files.free_bytes(dir, 1)?,
+        })
+    }
+
+    /// As [`super::Store::disk_room`].
+    pub(super) fn disk_room(&self) -> io::Result<DiskRoom> {
+        let dir = &self.options.dir;
+        Ok(DiskRoom {
+            free: self.files.free_bytes(dir, 1)?,
+            total: self.files.disk_bytes(dir)?,
         })
     }
 }

@@ -56,6 +56,16 @@ impl SmallDisk {
         }
     }
 
+    /// Takes room until so many megabytes are left.
+    pub fn leave(&self, megabytes: u64) {
+        let room = rustix::fs::statvfs(&self.0).unwrap();
+        let free_bytes = room.f_bavail * room.f_frsize;
+        let taken_bytes = free_bytes.checked_sub(megabytes << 20).unwrap();
+        let filler = File::create(self.0.join("filler")).unwrap();
+        let flags = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(filler, flags, 0, taken_bytes).unwrap();
+    }
+
     pub fn free(&self) {
         std::fs::remove_file(self.0.join("filler")).unwrap();
     }

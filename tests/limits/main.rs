@@ -7,6 +7,7 @@ mod common;
 
 mod addresses;
 mod bytes;
+mod disk;
 mod sends;
 mod storm;
 mod strangers;

@@ -113,6 +113,7 @@ async fn everything_that_happens_is_counted_and_nobody_is_named() {
         "relaybox_store_bytes{part=\"journal\"}",
         "relaybox_store_bytes{part=\"index\"}",
         "relaybox_store_free_bytes",
+        "relaybox_store_free_bytes_min",
         "relaybox_checkpoint_lag_bytes",
         "relaybox_checkpoint_lag_seconds",
         "relaybox_journal_queue",

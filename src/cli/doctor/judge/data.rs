@@ -201,6 +201,7 @@ fn is_short(free: u64, total: u64) -> bool {
 fn space(config: &Config, disk: &Disk, out: &mut Findings) {
     let check = Check::DiskSpace;
     let needed = config.segment_bytes.saturating_mul(SEGMENTS_MIN);
+    let floor = config.limits.disk_free_min.bytes(disk.total_bytes);
     let (free, total) = (bytes(disk.free_bytes), bytes(disk.total_bytes));
     if disk.free_bytes < needed {
         out.problem(
@@ -209,6 +210,15 @@ fn space(config: &Config, disk: &Disk, out: &mut Findings) {
                 "{free} are free, and two journal files take {}: sends are about to be refused; \
                  make room",
                 bytes(needed)
+            ),
+        );
+    } else if disk.free_bytes < floor {
+        out.problem(
+            check,
+            format!(
+                "{free} of {total} are free, less than {} (disk_free_min): user tokens send nothing; \
+                 make room",
+                bytes(floor)
             ),
         );
     } else if is_short(disk.free_bytes, disk.total_bytes) {

@@ -124,6 +124,21 @@ fn the_data_directory_is_judged() {
         ),
         (
             "retention = '30days'",
+            |f| disk_of(f).free_bytes = GIB - 1,
+            (DiskSpace, Problem, "less than 1.00 GiB (disk_free_min)"),
+        ),
+        (
+            "retention = '30days'\ndisk_free_min = '20GiB'",
+            |f| disk_of(f).free_bytes = 19 * GIB,
+            (DiskSpace, Problem, "user tokens send nothing"),
+        ),
+        (
+            "retention = '30days'\ndisk_free_min = 'off'",
+            |f| disk_of(f).free_bytes = GIB - 1,
+            (DiskSpace, Warning, "make room before it is full"),
+        ),
+        (
+            "retention = '30days'",
             |f| disk_of(f).free_bytes = 63 << 20,
             (DiskSpace, Problem, "take 64.00 MiB"),
         ),

@@ -1,0 +1,29 @@
+//! Looks now and then how much of the disk is free, for the floor below which user tokens send
+//! nothing.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::limits::{DISK_LOOK_PAUSE, Limits};
+use crate::store::Store;
+
+/// Looks until `stop`. Where the file system does not answer, what was seen last stands.
+pub(super) async fn watch(store: Store, limits: Arc<Limits>, stop: CancellationToken) {
+    let watching = async {
+        loop {
+            let store = store.clone();
+            match tokio::task::spawn_blocking(move || store.disk_room()).await {
+                Ok(Ok(room)) => limits.tell_disk(room.free, room.total),
+                Ok(Err(error)) => debug!(%error, "the disk cannot be looked at"),
+                Err(error) => debug!(%error, "a look at the disk was interrupted"),
+            }
+            tokio::time::sleep(DISK_LOOK_PAUSE).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        never = watching => never,
+    }
+}
