@@ -312,6 +312,7 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
         connections_per_address_max: connections_max.and_then(|max| usize::try_from(max).ok()),
         connects_per_address: rate("connects_per_address")?,
         failed_logins_per_address: rate("failed_logins_per_address")?,
+        requests_per_address: rate("requests_per_address")?,
         logins_per_user: rate("logins_per_user")?,
         logins: rate("logins")?,
         sends_per_user: rate("sends_per_user")?,

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::http::App;
 use crate::http::body::Bodies;
 use crate::http::gate::Starting;
+use crate::http::history::room::Answers;
 use crate::hub::{Hub, HubLimits};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -322,6 +323,7 @@ impl Ground {
             ws_origins: config.ws_origins.clone(),
             bodies: Bodies::default(),
             messages: Room::default(),
+            answers: Answers::default(),
             scrapes: Semaphore::new(1),
         })
     }

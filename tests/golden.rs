@@ -21,7 +21,7 @@ use relaybox::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
     ProjectToken, Recipient, Resource, SigningKey, UserId, UserName,
 };
-use relaybox::store::{Accepted, CommitSink, Store, StoreOptions};
+use relaybox::store::{Accepted, CommitSink, Portion, Store, StoreOptions};
 
 /// When the story begins, in microseconds since the Unix epoch.
 const BEGIN: u64 = 1_764_000_000_000_000;
@@ -237,7 +237,9 @@ fn assert_told(dir: &Path) {
     for user in ["box", "other", "erased", "half", "nobody"] {
         let expected = expected(user);
         let mailbox = mailbox(user);
-        let all = store.slice(&mailbox, None, 0..u64::MAX).unwrap();
+        let all = store
+            .slice(&mailbox, None, 0..u64::MAX, Portion::ALL)
+            .unwrap();
         assert!(all == expected, "{user}: {all:#?}");
         assert_eq!(
             store.rank(&mailbox, None, MsgId::MAX).unwrap(),
@@ -246,7 +248,9 @@ fn assert_told(dir: &Path) {
         let queue = store.messages_after(&mailbox, MsgId::ZERO, 1000, 1 << 20);
         assert_eq!(queue.unwrap().messages, expected);
         let alice = UserId::parse("alice").unwrap();
-        let from = store.slice(&mailbox, Some(&alice), 0..u64::MAX).unwrap();
+        let from = store
+            .slice(&mailbox, Some(&alice), 0..u64::MAX, Portion::ALL)
+            .unwrap();
         let expected = expected.into_iter().filter(|m| m.from_id == alice);
         assert_eq!(from, expected.collect::<Vec<_>>(), "{user}, from alice");
     }

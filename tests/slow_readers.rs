@@ -40,14 +40,6 @@ fn options(ping_interval: &str) -> Options {
         .args(&["--ping-interval", ping_interval])
 }
 
-/// The most memory that the server ever had resident.
-fn peak_kib(server: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-    kib.trim().parse().unwrap()
-}
-
 /// Two sessions that talk with each other, whatever others do.
 struct Bystanders {
     here: Client,
@@ -121,12 +113,12 @@ async fn stalled_sessions_cost_little(count: usize, bytes: usize) {
     // What it costs where the recipient is offline.
     let offline = {
         let server = Arc::new(Server::with(options("60s")).await);
-        let before = peak_kib(&server);
+        let before = server.peak_kib();
         flood_beside_others(&server, count, bytes).await;
-        peak_kib(&server) - before
+        server.peak_kib() - before
     };
     let server = Arc::new(Server::with(options("60s")).await);
-    let before = peak_kib(&server);
+    let before = server.peak_kib();
     let mut stalled = Vec::new();
     for n in 0..STALLED {
         stalled.push(match n % 2 {
@@ -135,7 +127,7 @@ async fn stalled_sessions_cost_little(count: usize, bytes: usize) {
         });
     }
     flood_beside_others(&server, count, bytes).await;
-    let grown = peak_kib(&server) - before;
+    let grown = server.peak_kib() - before;
     eprintln!("{count} messages of {bytes} bytes: {offline} KiB, with stalled readers {grown} KiB");
     let bound = offline + STALLED * STALLED_KIB + NOISE_KIB;
     assert!(grown < bound, "{grown} KiB, and {offline} without them");
@@ -144,7 +136,7 @@ async fn stalled_sessions_cost_little(count: usize, bytes: usize) {
     for raw in &mut stalled[..2] {
         takes_all(raw, count, bytes).await;
     }
-    let grown = peak_kib(&server) - before;
+    let grown = server.peak_kib() - before;
     eprintln!("read: {grown} KiB");
     assert!(grown < bound, "{grown} KiB, and {offline} without them");
 }

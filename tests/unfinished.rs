@@ -29,14 +29,6 @@ const GROWTH_KIB_MAX: usize = (64 << 10) + SESSIONS * 16 + (64 << 10);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(55);
 
-/// The most memory that the server ever had resident.
-fn peak_kib(server: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-    kib.trim().parse().unwrap()
-}
-
 /// A client that begins a message, says so, sends most of it, and then a byte each second if it `trickles`; what the
 /// server said to its end, and when that was.
 async fn half_said(
@@ -93,7 +85,7 @@ fn long_message() -> Parts {
 async fn unfinished_messages_share_a_room_and_end_in_time_while_others_talk() {
     let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
     let address = server.plain.clone().unwrap();
-    let before = peak_kib(&server);
+    let before = server.peak_kib();
     let (begun, mut beginnings) = mpsc::channel(SESSIONS + 2 * OTHERS);
     let mut unfinished = JoinSet::new();
     for n in 0..SESSIONS {
@@ -173,7 +165,7 @@ async fn unfinished_messages_share_a_room_and_end_in_time_while_others_talk() {
         acknowledged.starts_with("{\"ack\":\"long\""),
         "{acknowledged}"
     );
-    let growth = peak_kib(&server) - before;
+    let growth = server.peak_kib() - before;
     println!("by {growth} KiB");
     assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use relaybox::clock::SystemClock;
 use relaybox::command::history::{self, HistoryQuery, Order, Place, Senders};
 use relaybox::model::{MsgId, UserId};
-use relaybox::store::Store;
+use relaybox::store::{Portion, Store};
 
 use crate::part::{self, tell};
 use crate::traffic::{Ignore, Traffic, median};
@@ -125,7 +125,12 @@ pub fn run() {
     }
     let total = store.rank(&mailbox, None, MsgId::MAX).unwrap();
     let queue = QUEUE.min(total);
-    let first = store.slice(&mailbox, None, total - queue..total - queue + 1);
+    let first = store.slice(
+        &mailbox,
+        None,
+        total - queue..total - queue + 1,
+        Portion::ALL,
+    );
     let mut after = MsgId(first.unwrap()[0].id.0 - 1);
     let begun = Instant::now();
     let mut drained = 0;

@@ -226,7 +226,10 @@ async fn bad_orders_are_refused_and_the_next_one_is_served() {
         (mint("", 60), "id must not be empty"),
         (mint("u1", 0), "ttl must be from 1 second to 30 days"),
         (mint("u1", u64::MAX), "ttl must be from 1 second to 30 days"),
-        (mint("system", 60), "the id \"system\" is reserved"),
+        (
+            mint("system", 60),
+            "the id and the name \"system\" are reserved",
+        ),
         (mint("u1", 60), "there is no domain \"demo\""),
     ] {
         assert_eq!(sentence(ask(dir.path(), order).await), expected);

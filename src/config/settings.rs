@@ -83,6 +83,8 @@ const SETTINGS: &[Setting] = settings! {
         "How often one address may connect, or `off`; as with every rate, all at once where they were saved up";
     failed_logins_per_address "--failed-logins-per-address" "RELAYBOX_FAILED_LOGINS_PER_ADDRESS" "RATE" "300/min" false
         "How many bad tokens one address may show before it has to wait, or `off`";
+    requests_per_address "--requests-per-address" "RELAYBOX_REQUESTS_PER_ADDRESS" "RATE" "6000/min" false
+        "How many HTTP requests one address may make, logins, preflights and probes left out, or `off`";
     logins_per_user "--logins-per-user" "RELAYBOX_LOGINS_PER_USER" "RATE" "300/min" false
         "How often one user may log in with user tokens, or `off`";
     logins "--logins" "RELAYBOX_LOGINS" "RATE" "2000/s" false

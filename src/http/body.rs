@@ -85,12 +85,19 @@ pub(super) async fn of_project<'a>(
         }
         Err(problem) => Err(problem),
     };
-    // Who asks first whether to send (RFC 9110, 10.1.1) has not begun.
-    if read.is_err() && !headers.contains_key(EXPECT) {
-        // Whatever comes of it, the answer is the refusal.
-        let _ = timeout(DISCARD_TIMEOUT, discard(&mut stream)).await;
+    if read.is_err() {
+        discard_rest(headers, &mut stream).await;
     }
     read
+}
+
+/// Reads a refused body on, for a moment.
+pub(super) async fn discard_rest(headers: &HeaderMap, stream: &mut BodyDataStream) {
+    // Who asks first whether to send (RFC 9110, 10.1.1) has not begun.
+    if !headers.contains_key(EXPECT) {
+        // Whatever comes of it, the answer is the refusal.
+        let _ = timeout(DISCARD_TIMEOUT, discard(stream)).await;
+    }
 }
 
 async fn discard(stream: &mut BodyDataStream) {
@@ -144,7 +151,9 @@ impl Bodies {
             }
             while length > covered {
                 let more = timeout(ROOM_TIMEOUT, self.room.acquire()).await;
-                let more = more.map_err(|_| Problem::overloaded())?;
+                let more = more.map_err(|_| {
+                    Problem::overloaded("the server reads too many large bodies; try again later")
+                })?;
                 let more = more.map_err(|_| Problem::internal())?;
                 covered += UNIT_BYTES;
                 match &mut room {

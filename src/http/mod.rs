@@ -22,8 +22,10 @@ pub mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -31,9 +33,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::origins::{self, OriginPattern};
+use crate::limits::Visitor;
 use crate::session;
 use crate::websocket::Room;
 use body::Bodies;
+use history::room::Answers;
 use problem::Problem;
 
 /// How long a browser may remember the answer to a preflight.
@@ -53,6 +57,8 @@ pub struct App {
     pub bodies: Bodies,
     /// Room for the unfinished messages of sessions.
     pub messages: Room,
+    /// Room for answers of history on their way.
+    pub answers: Answers,
     /// Whose turn it is to have the metrics gathered; one permit.
     pub scrapes: Semaphore,
     /// Sets those metrics that only who stands above HTTP knows; must not block.
@@ -95,9 +101,31 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(Extension(document))
+        .layer(from_fn_with_state(Arc::clone(&app), limit_requests))
         .layer(cors(&app.cors_origins))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
+}
+
+/// Holds requests against the rate of their address. Probes are for free, and so are logins, which
+/// have rates of their own; preflights do not come this far.
+async fn limit_requests(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let is_free = match request.uri().path() {
+        "/healthz" | "/readyz" => true,
+        "/ws" => request.headers().contains_key(header::UPGRADE),
+        _ => false,
+    };
+    let visitor = request.extensions().get::<Visitor>();
+    let limited = visitor
+        .filter(|_| !is_free)
+        .map_or(Ok(()), |visitor| app.sessions.limits.request(visitor));
+    let Err(limited) = limited else {
+        return next.run(request).await;
+    };
+    // Its connection may be a proxy's, which others share: it stays.
+    let (head, body) = request.into_parts();
+    body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
+    Problem::limited(&limited).into_response()
 }
 
 /// Lets scripts of these origins ask. Tokens are explicit and there are no cookies, so all may where

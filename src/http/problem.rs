@@ -184,15 +184,23 @@ impl Problem {
         }
     }
 
-    /// 503: too many bodies are being read.
-    pub fn overloaded() -> Self {
+    /// 429: a user has too many answers of history on their way.
+    pub fn too_many_answers() -> Self {
         Self {
             retry_after: Some(SOON),
             ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "the server reads too many large bodies; try again later",
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::RateLimited.as_str(),
+                "this user has not taken its last answers yet: `Retry-After` says when to come again",
             )
+        }
+    }
+
+    /// 503: there is no room; the sentence says for what.
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(SOON),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
         }
     }
 
@@ -267,7 +275,8 @@ mod tests {
             (limited(1000), 429, Some("1")),
             (limited(1001), 429, Some("2")),
             (Problem::storage_unavailable(), 503, Some("1")),
-            (Problem::overloaded(), 503, Some("1")),
+            (Problem::too_many_answers(), 429, Some("1")),
+            (Problem::overloaded("full"), 503, Some("1")),
             (Problem::starting("soon"), 503, Some("1")),
             (Problem::refused(refused), 400, None),
         ] {

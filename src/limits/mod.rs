@@ -15,6 +15,7 @@
 mod addresses;
 mod admission;
 mod disk;
+mod hang_up;
 mod overflow;
 mod quotas;
 mod rates;
@@ -22,6 +23,7 @@ mod seats;
 
 pub use addresses::ConnectionPlace;
 pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
+pub use hang_up::HangUp;
 pub use overflow::Limit;
 pub use quotas::Quotas;
 pub use seats::{Seats, Standing, Strangers};
@@ -98,6 +100,7 @@ struct Rules {
     options: LimitOptions,
     connects: Option<Rates>,
     failures: Option<Rates>,
+    requests: Option<Rates>,
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
     user_sends: Option<Limiter<Mailbox>>,
@@ -111,6 +114,7 @@ impl Rules {
         Self {
             connects: options.connects_per_address.map(Rates::new),
             failures: options.failed_logins_per_address.map(Rates::new),
+            requests: options.requests_per_address.map(Rates::new),
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
             user_sends: options.sends_per_user.map(Limiter::new),
@@ -243,6 +247,22 @@ impl Limits {
             let retry = Duration::from_secs(1);
             self.limited(Limit::ConnectionsPerAddress, retry, &address)
         })
+    }
+
+    /// A visitor makes a request.
+    ///
+    /// # Errors
+    /// They come too fast from its address.
+    pub fn request(&self, visitor: &Visitor) -> Result<(), Limited> {
+        let rules = self.rules();
+        let Some(requests) = &rules.requests else {
+            return Ok(());
+        };
+        if rules.is_unlimited(visitor) {
+            return Ok(());
+        }
+        let checked = requests.check(visitor.address);
+        checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &visitor.address))
     }
 
     /// Whether this visitor may try to log in.

@@ -20,6 +20,8 @@ pub enum Limit {
     ConnectsPerAddress,
     /// Failed logins of one address.
     FailedLoginsPerAddress,
+    /// Requests of one address.
+    RequestsPerAddress,
     /// Logins of one user.
     LoginsPerUser,
     /// Logins in all.
@@ -43,11 +45,12 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
         Self::FailedLoginsPerAddress,
+        Self::RequestsPerAddress,
         Self::LoginsPerUser,
         Self::Logins,
         Self::Sessions,
@@ -72,6 +75,7 @@ impl Limit {
             Self::ConnectionsPerAddress => "connections_per_address_max",
             Self::ConnectsPerAddress => "connects_per_address",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
+            Self::RequestsPerAddress => "requests_per_address",
             Self::LoginsPerUser => "logins_per_user",
             Self::Logins => "logins",
             Self::Sessions => "sessions_max",
@@ -94,6 +98,7 @@ impl fmt::Display for Limit {
             Self::ConnectionsPerAddress => "too many connections from this address",
             Self::ConnectsPerAddress => "connections come too fast from this address",
             Self::FailedLoginsPerAddress => "too many failed logins from this address",
+            Self::RequestsPerAddress => "requests come too fast from this address",
             Self::LoginsPerUser => "this user logs in too often",
             Self::Logins => "the server takes no more logins at the moment",
             Self::Sessions => "the server is at its limit of sessions",

@@ -64,6 +64,8 @@ pub struct LimitOptions {
     pub connects_per_address: Option<Rate>,
     /// How often one address may fail to log in.
     pub failed_logins_per_address: Option<Rate>,
+    /// How many HTTP requests one address may make.
+    pub requests_per_address: Option<Rate>,
     /// How often one user may log in with user tokens.
     pub logins_per_user: Option<Rate>,
     /// How many logins are admitted.

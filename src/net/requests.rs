@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::deadline::{Activity, Observed};
 use super::lingering;
 use super::listener::NetOptions;
-use crate::limits::{Limits, Standing, Visitor};
+use crate::limits::{HangUp, Limits, Standing, Visitor};
 
 /// Most header fields of a request; more are answered 431.
 const HEADERS_MAX: usize = 64;
@@ -112,11 +112,14 @@ pub(super) async fn answer<S>(
     let router = TowerToHyperService::new(router);
     let requests = activity.clone();
     let standing = Arc::clone(&asker.standing);
+    let hang_up = HangUp::default();
+    let ends = hang_up.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.request_started();
         let visitor = asker.visitor(request.headers());
         request.extensions_mut().insert(visitor);
         let in_progress = InProgress(Arc::clone(&asker.standing));
+        request.extensions_mut().insert(hang_up.clone());
         let response = router.call(request);
         let requests = requests.clone();
         async move {
@@ -160,6 +163,7 @@ pub(super) async fn answer<S>(
         },
         () = poll_fn(|cx| standing.poll_lost(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
+        () = ends.said() => LAST_WORDS_TIMEOUT,
     };
     Pin::new(&mut connection).graceful_shutdown();
     // Whatever comes of it, the connection ends here.

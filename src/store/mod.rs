@@ -44,6 +44,7 @@ mod names;
 mod open;
 mod opening;
 mod owner;
+mod portion;
 mod publisher;
 mod queue;
 mod read;
@@ -76,6 +77,7 @@ pub use holder::{Holder, holder};
 pub use index::Scratches;
 pub use opening::Opening;
 pub use owner::{Owner, owner_of};
+pub use portion::Portion;
 pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
 pub use survey::{Survey, survey};
@@ -225,7 +227,8 @@ impl Store {
     }
 
     /// The messages at these positions (0 is the oldest) of the mailbox, or of those from
-    /// `from` in it, oldest first. Positions beyond the end are left out. Blocks on disk.
+    /// `from` in it: a portion of them, in its order. Positions beyond the end are left out. Blocks
+    /// on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -234,8 +237,9 @@ impl Store {
         mailbox: &Mailbox,
         from: Option<&UserId>,
         positions: Range<u64>,
+        portion: Portion,
     ) -> Result<Vec<Message>, ReadError> {
-        self.shared().slice(mailbox, from, positions)
+        self.shared().slice(mailbox, from, positions, portion)
     }
 
     /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so

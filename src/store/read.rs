@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::api::{Backlog, ReadError};
+use super::portion::Portion;
 use super::shared::Shared;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 
@@ -104,9 +105,11 @@ impl Shared {
         mailbox: &Mailbox,
         from: Option<&UserId>,
         positions: Range<u64>,
+        portion: Portion,
     ) -> Result<Vec<Message>, ReadError> {
         for _ in 0..TRIES_MAX {
-            if let Some(messages) = self.try_slice(mailbox, from, positions.clone())? {
+            let tried = self.try_slice(mailbox, from, positions.clone(), portion)?;
+            if let Some(messages) = tried {
                 return Ok(messages);
             }
         }
@@ -119,6 +122,7 @@ impl Shared {
         mailbox: &Mailbox,
         from: Option<&UserId>,
         positions: Range<u64>,
+        portion: Portion,
     ) -> Result<Option<Vec<Message>>, ReadError> {
         let floor = self.floor(mailbox);
         let (start, bound, hidden_in_tail) = {
@@ -137,7 +141,7 @@ impl Shared {
             let begin = positions.start.saturating_add(hidden);
             let end = positions.end.saturating_add(hidden);
             let wanted = begin..end.min(in_index);
-            Ok((list.slice(wanted)?, in_index, begin, end))
+            Ok((list.slice(wanted, portion)?, in_index, begin, end))
         })?;
         if end > in_index && begin < end {
             let skip = begin.saturating_sub(in_index);
@@ -149,7 +153,14 @@ impl Shared {
             }
             let entries = tail.slice(mailbox, from, skip, count);
             drop(tail);
-            messages.extend(entries.iter().map(|taken| taken.message(mailbox)));
+            let mut newer = Vec::new();
+            let rising = entries.iter().map(|taken| Ok(taken.message(mailbox)));
+            portion.add::<ReadError>(rising, &mut newer)?;
+            match portion.newest_first {
+                true => messages.splice(..0, newer),
+                false => messages.splice(messages.len().., newer),
+            };
+            portion.cut(&mut messages);
         }
         Ok(Some(messages))
     }

@@ -211,6 +211,14 @@ impl Server {
         self.child.as_ref().unwrap().id()
     }
 
+    /// The most memory that it ever had resident, in KiB.
+    pub fn peak_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.trim().parse().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(self.child.as_ref().unwrap());
         kill_process(pid, signal).unwrap();

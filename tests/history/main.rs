@@ -10,6 +10,7 @@ mod cursors;
 mod erasing;
 mod links;
 mod pages;
+mod unread;
 mod walks;
 
 use common::Server;

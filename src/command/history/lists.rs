@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use super::{HistoryQuery, Order, Senders};
 use crate::model::{Mailbox, Message, MsgId, UserId};
-use crate::store::{ReadError, Store};
+use crate::store::{Portion, ReadError, Store};
 
 /// Most bytes of content that a piece has before no more is added to it.
-const PIECE_BYTES: usize = 64 << 10;
+pub const PIECE_BYTES: usize = 64 << 10;
 
 /// Messages read of a list at once: as many as an answer has where nothing else is asked for.
 const READ_MESSAGES: u64 = 10;
@@ -114,12 +114,22 @@ impl Lists {
         let (mut piece, mut bytes) = (Vec::new(), 0);
         while (piece.len() as u64) < count_max && bytes < PIECE_BYTES {
             let count = READ_MESSAGES.min(count_max - piece.len() as u64);
-            let mut read = Vec::new();
+            let portion = Portion {
+                newest_first: order == Order::Descending,
+                bytes_max: PIECE_BYTES - bytes,
+            };
+            let (mut read, mut ends) = (Vec::new(), Vec::new());
             for ((at, list), span) in self.0.iter().enumerate().zip(&*spans) {
                 let first = order.first(span, count);
-                let messages = store.slice(&list.mailbox, list.from.as_ref(), first)?;
+                let wanted = first.end - first.start;
+                let messages = store.slice(&list.mailbox, list.from.as_ref(), first, portion)?;
+                if (messages.len() as u64) < wanted {
+                    ends.extend(messages.last().map(|message| message.id));
+                }
                 read.extend(messages.into_iter().map(|message| (at, message)));
             }
+            // Where one list was cut short, its next comes before what the other has behind there.
+            read.retain(|(_, message)| !ends.iter().any(|end| order.is_before(*end, message.id)));
             read.sort_unstable_by_key(|(_, message)| message.id);
             if order == Order::Descending {
                 read.reverse();
@@ -129,6 +139,9 @@ impl Lists {
                 break;
             }
             for (at, message) in read {
+                if bytes >= PIECE_BYTES {
+                    break;
+                }
                 order.skip(&mut spans[at], 1);
                 bytes += message.content.len();
                 piece.push(message);
@@ -183,7 +196,8 @@ impl Lists {
         let mut span = span.clone();
         order.skip(&mut span, number);
         let List { mailbox, from } = &self.0[list];
-        let read = store.slice(mailbox, from.as_ref(), order.first(&span, 1))?;
+        let one = order.first(&span, 1);
+        let read = store.slice(mailbox, from.as_ref(), one, Portion::ALL)?;
         Ok(read.first().map(|message| message.id))
     }
 }

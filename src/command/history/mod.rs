@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::{ReadError, Store};
+pub use lists::PIECE_BYTES;
 use lists::{Lists, len};
 
 /// How often something is looked up again because messages vanished in the middle of it.

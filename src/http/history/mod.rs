@@ -2,6 +2,7 @@
 
 pub mod links;
 pub mod query;
+pub mod room;
 
 use std::sync::Arc;
 
@@ -19,10 +20,11 @@ use crate::http::access;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
-use crate::model::Message;
+use crate::limits::{HangUp, Visitor};
+use crate::model::{Mailbox, Message};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
+use room::Room;
 
 /// Lists a mailbox: one page of it, or what lies at a cursor.
 ///
@@ -45,24 +47,45 @@ use crate::store::{ReadError, Store};
 pub async fn message_log(
     State(app): State<Arc<App>>,
     Extension(visitor): Extension<Visitor>,
+    hang_up: Option<Extension<HangUp>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let parameters = parameters::of(&uri)?;
     let query = query::parse(&parameters)?;
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
+    let domain = &query.mailbox.domain;
+    let mut user = None;
     if !app.history_open {
-        let grant = access::grant(&app, &visitor, &query.mailbox.domain, token)?;
+        let grant = access::grant(&app, &visitor, domain, token)?;
         check_access(&grant, &query)?;
+        if let Grant::User(grant) = grant {
+            user = Some(Mailbox {
+                domain: domain.clone(),
+                user: grant.id,
+            });
+        }
     }
+    let hang_up = hang_up.map(|Extension(hang_up)| hang_up);
+    let content_bytes_max = app.sessions.rules.content_bytes_max;
+    let entered = app
+        .answers
+        .enter(domain, user.as_ref(), content_bytes_max, hang_up);
+    let room = Arc::new(entered.await?);
     let store = app.sessions.store.clone();
     let found = blocking(move || {
         let (page, piece) = history::find(&store, &query)?;
-        Ok((piece, Reader { store, query, page }))
+        let reader = Reader {
+            store,
+            query,
+            page,
+            room,
+        };
+        Ok((piece, reader))
     });
     let (piece, reader) = found.await?;
     let links = links::header(&reader.query, &reader.page);
-    let mut response = body(&piece, reader).into_response();
+    let mut response = body(piece, reader).into_response();
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     if let Some(links) = links {
@@ -93,6 +116,8 @@ struct Reader {
     store: Store,
     query: HistoryQuery,
     page: HistoryPage,
+    /// Kept by what reads, too, which goes on where the client has left.
+    room: Arc<Room>,
 }
 
 type Piece = (Vec<Message>, Reader);
@@ -117,8 +142,8 @@ async fn blocking(
 }
 
 /// The answer's text: at once where the first piece is all, else piece by piece as the client
-/// takes them, so that many large pages cost little memory.
-fn body(first: &[Message], reader: Reader) -> Body {
+/// takes them. Its room is free once the last of it was taken.
+fn body(first: Vec<Message>, mut reader: Reader) -> Body {
     let HistoryPage {
         total,
         pages,
@@ -135,11 +160,16 @@ fn body(first: &[Message], reader: Reader) -> Body {
         r#"{{"total":{total},"page":{page},"size":{size},"pages":{pages},"asOf":{as_of},"list":["#
     )
     .into_bytes();
-    append(&mut out, first, true);
+    append(&mut out, &first, true);
+    drop(first);
     if reader.page.is_read() {
         out.extend_from_slice(b"]}");
-        return Body::from(out);
+        if let Some(room) = Arc::get_mut(&mut reader.room) {
+            room.shrink(out.len());
+        }
+        return Body::from(room::output(out, &reader.room));
     }
+    let first = room::output(out, &reader.room);
     let rest = stream::try_unfold(Some(reader), |reader| async move {
         let Some(reader) = reader else {
             return Ok::<_, axum::Error>(None);
@@ -149,15 +179,14 @@ fn body(first: &[Message], reader: Reader) -> Body {
         let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
         let mut out = Vec::new();
         append(&mut out, &piece, false);
-        let reader = if reader.page.is_read() {
+        let is_read = reader.page.is_read();
+        if is_read {
             out.extend_from_slice(b"]}");
-            None
-        } else {
-            Some(reader)
-        };
-        Ok(Some((out, reader)))
+        }
+        let out = room::output(out, &reader.room);
+        Ok(Some((out, (!is_read).then_some(reader))))
     });
-    Body::from_stream(stream::once(async { Ok(out) }).chain(rest))
+    Body::from_stream(stream::once(async { Ok(first) }).chain(rest))
 }
 
 fn append(out: &mut Vec<u8>, messages: &[Message], first: bool) {

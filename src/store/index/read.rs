@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::super::portion::Portion;
 use super::chunk::{Chunk, Opened};
 use super::messages::{self, Rest, Row};
 use super::search::{self, Found};
@@ -41,23 +42,17 @@ impl Index {
         Opened::unpacked(head, rest).map_err(IndexError::Damaged)
     }
 
-    /// The messages of a chunk that are wanted, by position and id.
-    fn messages_of(
-        &self,
-        mailbox: &Mailbox,
-        chunk: (&Found, &Opened<'_>),
-        wanted: impl Fn(u64, u64) -> bool,
-    ) -> Result<Vec<Message>, IndexError> {
-        self.each_of(mailbox, chunk, wanted)?.collect()
-    }
-
-    /// The same one by one: what they share with others is not in the chunk, and may be long.
+    /// The messages of a chunk that are wanted, by position and id, one by one: what they share with others is not
+    /// in the chunk, and may be long.
     fn each_of<'a>(
         &'a self,
         mailbox: &'a Mailbox,
         (found, opened): (&Found, &'a Opened<'_>),
         wanted: impl Fn(u64, u64) -> bool,
-    ) -> Result<impl Iterator<Item = Result<Message, IndexError>> + 'a, IndexError> {
+    ) -> Result<
+        impl DoubleEndedIterator<Item = Result<Message, IndexError>> + ExactSizeIterator + 'a,
+        IndexError,
+    > {
         let mut rows = messages::rows(opened).map_err(IndexError::Damaged)?;
         let payload = opened.payload().map_err(IndexError::Damaged)?;
         let mut positions = found.head.position..;
@@ -144,22 +139,40 @@ impl Index {
         })
     }
 
-    fn by_ids(&self, mailbox: &Mailbox, ids: &[u64]) -> Result<Vec<Message>, IndexError> {
+    /// A portion of the messages with these ids, which rise.
+    fn by_ids(
+        &self,
+        mailbox: &Mailbox,
+        ids: &[u64],
+        portion: Portion,
+    ) -> Result<Vec<Message>, IndexError> {
         let prefix = key::prefix(mailbox);
-        let mut out = Vec::with_capacity(ids.len());
+        let mut out = Vec::new();
         let mut rest = ids;
-        while let Some(id) = rest.first() {
+        while !portion.is_full(&out) {
+            let next = match portion.newest_first {
+                true => rest.last(),
+                false => rest.first(),
+            };
+            let Some(id) = next else {
+                break;
+            };
             let found = search::at_or_below(&self.messages, &prefix, *id)?;
             let found = found.ok_or_else(|| IndexError::damaged("a message is missing"))?;
-            let here = rest.partition_point(|id| *id <= found.head.last_id);
-            let (these, others) = rest.split_at(here);
+            let (these, others) = if portion.newest_first {
+                let (others, these) =
+                    rest.split_at(rest.partition_point(|id| *id < found.first_id));
+                (these, others)
+            } else {
+                rest.split_at(rest.partition_point(|id| *id <= found.head.last_id))
+            };
             let opened = self.opened_for_page(&found)?;
             let wanted = |_, id| these.binary_search(&id).is_ok();
-            let messages = self.messages_of(mailbox, (&found, &opened), wanted)?;
+            let messages = self.each_of(mailbox, (&found, &opened), wanted)?;
             if these.is_empty() || messages.len() != these.len() {
                 return Err(IndexError::damaged("a sender's message is missing"));
             }
-            out.extend(messages);
+            portion.add(messages, &mut out)?;
             rest = others;
         }
         Ok(out)
@@ -231,32 +244,49 @@ impl List<'_> {
         Ok(found.head.position + count)
     }
 
-    /// Those at these positions, oldest first.
+    /// A portion of those at these positions, which are not beyond the end.
     pub(in crate::store) fn slice(
         &self,
         positions: Range<u64>,
+        portion: Portion,
     ) -> Result<Vec<Message>, IndexError> {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
         if let Some(sender) = &self.sender {
             let ids = self.index.ids_from(sender, positions)?;
-            return self.index.by_ids(self.mailbox, &ids);
+            return self.index.by_ids(self.mailbox, &ids, portion);
         }
         let tree = &self.index.messages;
-        let Some(first) = search::holding(tree, &self.prefix, positions.start)? else {
+        let first = match portion.newest_first {
+            true => positions.end - 1,
+            false => positions.start,
+        };
+        let Some(first) = search::holding(tree, &self.prefix, first)? else {
             return Ok(Vec::new());
         };
+        let (mut up, mut down);
+        let chunks: &mut dyn Iterator<Item = _> = if portion.newest_first {
+            down = search::downwards(tree, &self.prefix, first.first_id);
+            &mut down
+        } else {
+            up = search::upwards(tree, &self.prefix, first.first_id);
+            &mut up
+        };
         let mut messages = Vec::new();
-        for found in search::upwards(tree, &self.prefix, first.first_id) {
+        for found in chunks {
             let found = found?;
-            if found.head.position >= positions.end {
+            let outside =
+                found.head.position >= positions.end || found.head.end() <= positions.start;
+            if outside || portion.is_full(&messages) {
                 break;
             }
             let wanted = |position, _| positions.contains(&position);
             let opened = self.index.opened_for_page(&found)?;
-            let here = (&found, &opened);
-            messages.extend(self.index.messages_of(self.mailbox, here, wanted)?);
+            let here = self
+                .index
+                .each_of(self.mailbox, (&found, &opened), wanted)?;
+            portion.add(here, &mut messages)?;
         }
         Ok(messages)
     }

@@ -42,9 +42,7 @@ pub(super) fn at_or_below(
     prefix: &[u8],
     id: u64,
 ) -> Result<Option<Found>, IndexError> {
-    let range = key::with_id(prefix, 0)..=key::with_id(prefix, id);
-    let entry = tree.range(range).next_back().transpose()?;
-    entry.map(Found::parse).transpose()
+    downwards(tree, prefix, id).next().transpose()
 }
 
 /// The chunks under `prefix` whose first id is at least `id`, upwards.
@@ -55,6 +53,17 @@ pub(super) fn upwards(
 ) -> impl Iterator<Item = Result<Found, IndexError>> {
     let range = key::with_id(prefix, id)..=key::with_id(prefix, u64::MAX);
     tree.range(range).map(|entry| Found::parse(entry?))
+}
+
+/// The chunks under `prefix` whose first id is at most `id`, downwards.
+pub(super) fn downwards(
+    tree: &Tree,
+    prefix: &[u8],
+    id: u64,
+) -> impl Iterator<Item = Result<Found, IndexError>> {
+    let range = key::with_id(prefix, 0)..=key::with_id(prefix, id);
+    let entries = tree.range(range).rev();
+    entries.map(|entry| Found::parse(entry?))
 }
 
 /// The chunks under `prefix` that have messages above `id`, upwards.

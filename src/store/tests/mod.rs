@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::files::FileSystem;
-use super::{Accepted, AppendError, CommitSink, OpenError, Store, StoreOptions};
+use super::{Accepted, AppendError, CommitSink, OpenError, Portion, Store, StoreOptions};
 use crate::clock::{Clock as _, ManualClock};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
@@ -195,16 +195,43 @@ fn record(name: &str) -> DomainRecord {
     }
 }
 
+/// From either end a list is read until its contents reach the bound, and no further.
+fn check_portions(store: &Store, mailbox: &Mailbox, from: Option<&UserId>, all: &[Message]) {
+    for newest_first in [false, true] {
+        for bytes_max in [1, 1 << 10, 100 << 10, usize::MAX] {
+            let portion = Portion {
+                newest_first,
+                bytes_max,
+            };
+            let mut expected = all.to_vec();
+            if newest_first {
+                expected.reverse();
+            }
+            let mut bytes = 0;
+            let behind = |message: &Message| {
+                let full = bytes >= bytes_max;
+                bytes += message.content.len();
+                full
+            };
+            let end = expected.iter().position(behind).unwrap_or(all.len());
+            expected.truncate(end);
+            let read = store.slice(mailbox, from, 0..u64::MAX, portion);
+            assert_eq!(read.unwrap(), expected, "{portion:?}");
+        }
+    }
+}
+
 /// Every way to read a mailbox says the same.
 fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
     let all = all(store, mailbox);
     let total = all.len() as u64;
     assert_eq!(store.rank(mailbox, None, MsgId::MAX).unwrap(), total);
-    assert_eq!(store.slice(mailbox, None, 0..u64::MAX).unwrap(), all);
+    check_portions(store, mailbox, None, &all);
     assert!(all.is_sorted_by(|one, other| one.id < other.id));
     for (position, message) in (0..).zip(&all).step_by(1 + all.len() / 20) {
         assert_eq!(store.rank(mailbox, None, message.id).unwrap(), position + 1);
-        let one = store.slice(mailbox, None, position..position + 1).unwrap();
+        let here = position..position + 1;
+        let one = store.slice(mailbox, None, here, Portion::ALL).unwrap();
         assert_eq!(one, std::slice::from_ref(message));
         let rest = store.messages_after(mailbox, message.id, 3, usize::MAX);
         let expected: Vec<_> = all
@@ -224,13 +251,10 @@ fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
         let theirs: Vec<_> = all.iter().filter(|m| m.from_id == *from).cloned().collect();
         let count = theirs.len() as u64;
         assert_eq!(store.rank(mailbox, Some(from), MsgId::MAX).unwrap(), count);
-        assert_eq!(
-            store.slice(mailbox, Some(from), 0..count + 1).unwrap(),
-            theirs
-        );
+        check_portions(store, mailbox, Some(from), &theirs);
         let middle = count / 2;
         let one = store
-            .slice(mailbox, Some(from), middle..middle + 1)
+            .slice(mailbox, Some(from), middle..middle + 1, Portion::ALL)
             .unwrap();
         assert_eq!(one, theirs[middle as usize..][..1]);
         let rank = store.rank(mailbox, Some(from), one[0].id).unwrap();

@@ -159,7 +159,7 @@ impl World {
                 .index
                 .list(&mailbox, Some(&from))
                 .unwrap()
-                .slice(at..end)
+                .slice(at..end, Portion::ALL)
                 .unwrap();
             let expected: Vec<&Message> = theirs
                 .iter()
@@ -187,7 +187,7 @@ impl World {
             .index
             .list(&mailbox, None)
             .unwrap()
-            .slice(at..at + 60)
+            .slice(at..at + 60, Portion::ALL)
             .unwrap();
         let expected: Vec<&Message> = all.iter().skip(at as usize).take(60).copied().collect();
         assert_eq!(slice.iter().collect::<Vec<_>>(), expected);

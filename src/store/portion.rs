@@ -1,0 +1,59 @@
+//! How much of a list is read at once, and from which end.
+
+use crate::model::Message;
+
+/// From which end of a list messages are read, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// From the newest on downwards; else from the oldest on upwards.
+    pub newest_first: bool,
+    /// No more are read once their contents reach so many bytes; the first one is read however
+    /// large it is.
+    pub bytes_max: usize,
+}
+
+impl Portion {
+    /// From the oldest on, to the end.
+    pub const ALL: Self = Self {
+        newest_first: false,
+        bytes_max: usize::MAX,
+    };
+
+    /// Whether these, in the order of reading, are as much as is read.
+    pub(super) fn is_full(self, read: &[Message]) -> bool {
+        !read.is_empty() && bytes(read) >= self.bytes_max
+    }
+
+    /// Adds what goes on from there and comes in the order of ids, up to the bound.
+    pub(super) fn add<E>(
+        self,
+        mut rising: impl DoubleEndedIterator<Item = Result<Message, E>>,
+        read: &mut Vec<Message>,
+    ) -> Result<(), E> {
+        while !self.is_full(read) {
+            let next = match self.newest_first {
+                true => rising.next_back(),
+                false => rising.next(),
+            };
+            let Some(message) = next else {
+                break;
+            };
+            read.push(message?);
+        }
+        Ok(())
+    }
+
+    /// Leaves out what lies behind the message that reaches the bound.
+    pub(super) fn cut(self, read: &mut Vec<Message>) {
+        let mut bytes = 0;
+        let reaches = read.iter().position(|message| {
+            bytes += message.content.len();
+            bytes >= self.bytes_max
+        });
+        read.truncate(reaches.map_or(read.len(), |at| at + 1));
+    }
+}
+
+fn bytes(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.content.len()).sum()
+}

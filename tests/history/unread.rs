@@ -1,0 +1,124 @@
+//! Answers that nobody reads: what they cost, and whom they hold up.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::common::{Options, PROJECT_TOKEN, Server, soon, until};
+
+const READERS: usize = 300;
+const USERS: usize = 75;
+const MESSAGES: usize = 30;
+const CONTENT_BYTES: usize = 250_000;
+
+/// All that unread answers may cost: their room, and what an allocator keeps.
+const GROWTH_KIB_MAX: usize = 100 << 10;
+
+/// A server whose users `u0`, `u1`, … have large messages.
+async fn filled() -> Server {
+    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let to: Vec<String> = (0..USERS).map(|n| format!("u{n}")).collect();
+    for _ in 0..MESSAGES {
+        let sent = json!({
+            "domain": "demo", "toIds": to, "fromId": "news", "fromName": "News",
+            "type": 10, "content": "x".repeat(CONTENT_BYTES),
+        });
+        let answer = server.post("/messages", PROJECT_TOKEN, sent).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+    server
+}
+
+/// Asks for a large page, and reads no more of the answer than its status.
+async fn unread(address: String, user: String, token: String) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /message-log?domain=demo&toId={user}&size=100 HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    soon("an answer", stream.read_exact(&mut status))
+        .await
+        .unwrap();
+    let status = String::from_utf8_lossy(&status[9..]).into_owned();
+    (status, stream)
+}
+
+/// Readers of these users, in turn, who keep their answers; how many got which status.
+async fn unread_by(
+    server: &Server,
+    users: &[(String, String)],
+) -> (BTreeMap<String, usize>, Vec<TcpStream>) {
+    let mut readers = JoinSet::new();
+    for (user, token) in users.iter().cycle().take(READERS) {
+        let address = server.plain.clone().unwrap();
+        readers.spawn(unread(address, user.clone(), token.clone()));
+    }
+    let (mut statuses, mut kept) = (BTreeMap::new(), Vec::new());
+    for (status, stream) in readers.join_all().await {
+        *statuses.entry(status).or_default() += 1;
+        kept.push(stream);
+    }
+    (statuses, kept)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unread_answers_share_a_room_and_others_are_served() {
+    let mut server = filled().await;
+    let mut users = Vec::new();
+    for n in 0..USERS {
+        let user = format!("u{n}");
+        let token = server.mint(&user, &[]).await;
+        users.push((user, token));
+    }
+    let other = server.add_domain("other").await;
+    // It has served such an answer before.
+    let (status, stream) = unread(
+        server.plain.clone().unwrap(),
+        users[0].0.clone(),
+        users[0].1.clone(),
+    )
+    .await;
+    assert_eq!(status, "200");
+    drop(stream);
+    let before = server.peak_kib();
+
+    let (of_one, mut kept) = unread_by(&server, &users[..1]).await;
+    assert_eq!(
+        of_one.keys().collect::<Vec<_>>(),
+        ["200", "429"],
+        "{of_one:?}"
+    );
+    assert!(of_one["200"] <= 5, "a few at a time: {of_one:?}");
+    // Others are not held up by them.
+    let (of_all, more) = unread_by(&server, &users[1..]).await;
+    kept.extend(more);
+    assert!(of_all["200"] > 20, "{of_all:?}");
+    assert!(of_all["503"] > 20, "{of_all:?}");
+    // Nor is another domain by all of these.
+    let target = "/message-log?domain=other&toId=u0";
+    assert_eq!(server.get(target, Some(&other)).await.status, 200);
+    let growth = server.peak_kib().saturating_sub(before);
+    println!("{of_one:?}, {of_all:?}: {growth} KiB");
+    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
+
+    // Once they are gone there is room again.
+    drop(kept);
+    let (user, token) = &users[7];
+    let target = format!("/message-log?domain=demo&toId={user}&size=100");
+    until("there is room", || async {
+        let answer = server.get(&target, Some(token)).await;
+        if answer.status != 200 {
+            assert_eq!(answer.header("retry-after"), "1", "{}", answer.status);
+            return None;
+        }
+        let page = answer.json();
+        assert_eq!(page["list"].as_array().unwrap().len(), MESSAGES);
+        Some(())
+    })
+    .await;
+}
