@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::problem::Problem;
-use super::{cors, health, ws};
+use super::{cors, health, nosniff, ws};
 use crate::config::origins::OriginPattern;
 use crate::limits::Visitor;
 use crate::metrics::Metrics;
@@ -59,10 +60,11 @@ impl Gate {
     pub fn router(&self, starting: Arc<Starting>) -> Router {
         let before = before(starting);
         let gate = self.clone();
-        Router::new().fallback(move |request: Request| {
+        let answer = move |request: Request| {
             let router = gate.0.get().unwrap_or(&before).clone();
             async move { TowerToHyperService::new(router).call(request).await }
-        })
+        };
+        Router::new().fallback(answer).layer(map_response(nosniff))
     }
 
     /// From now on there is the whole service.

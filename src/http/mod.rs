@@ -93,16 +93,20 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(openapi::json))
-        .merge(metrics_route)
         .split_for_parts();
-    let document = openapi::finish(document, &app);
+    let (metrics_route, metrics_document) = metrics_route.split_for_parts();
+    let document = openapi::finish(document.merge_from(metrics_document), &app);
+    let limit = from_fn_with_state(Arc::clone(&app), limit_requests);
     router
         .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(Extension(document))
-        .layer(from_fn_with_state(Arc::clone(&app), limit_requests))
+        .layer(limit.clone())
         .layer(cors(&app.cors_origins))
+        // No script reads it: a page would learn of its visitor's server.
+        .merge(metrics_route.layer(limit))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
 }
@@ -126,6 +130,14 @@ async fn limit_requests(State(app): State<Arc<App>>, request: Request, next: Nex
     let (head, body) = request.into_parts();
     body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
     Problem::limited(&limited).into_response()
+}
+
+/// No browser takes an answer for something else than it says.
+async fn nosniff(mut response: Response) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 /// Lets scripts of these origins ask. Tokens are explicit and there are no cookies, so all may where

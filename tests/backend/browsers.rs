@@ -126,3 +126,37 @@ async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
         assert_eq!(body.contains("`ws_origins`"), status == 403, "{body}");
     }
 }
+
+#[tokio::test]
+async fn no_page_reads_the_metrics_and_no_answer_is_taken_for_something_else() {
+    let server = Server::start().await;
+    let get = async |target| server.request("GET", target, &[("origin", OTHER)]).await;
+    let metrics = get("/metrics").await;
+    assert_eq!(metrics.status, 200);
+    assert_eq!(metrics.header("access-control-allow-origin"), "");
+    let refused = server
+        .request("POST", "/metrics", &[("origin", OTHER)])
+        .await;
+    refused.problem(405);
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+    assert_eq!(
+        get("/healthz").await.header("access-control-allow-origin"),
+        "*"
+    );
+    for target in [
+        "/",
+        "/metrics",
+        "/healthz",
+        "/openapi.json",
+        "/ws",
+        "/nowhere",
+    ] {
+        let answer = get(target).await;
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            "nosniff",
+            "{target}"
+        );
+    }
+    assert_eq!(refused.header("x-content-type-options"), "nosniff");
+}

@@ -330,3 +330,18 @@ async fn answers_are_json_and_the_connection_is_kept() {
     );
     assert_ne!(answer.header("connection").to_ascii_lowercase(), "close");
 }
+
+#[tokio::test]
+async fn only_the_recipient_and_backends_learn_who_was_there() {
+    let mut server = Server::start().await;
+    server.user("a").await.say_acked("box", "x").await;
+    for (user, is_told) in [("a", false), ("box", true)] {
+        let token = server.mint(user, &[]).await;
+        for who in ["fromId", "with"] {
+            let target = format!("{LOG}&{who}=a");
+            let page = server.get(&target, Some(&token)).await.json();
+            assert_eq!(page["list"][0]["offline"], is_told, "{user} {who}: {page}");
+        }
+    }
+    assert_eq!(server.history("box", "").await["list"][0]["offline"], true);
+}

@@ -79,6 +79,7 @@ pub async fn message_log(
             store,
             query,
             page,
+            user,
             room,
         };
         Ok((piece, reader))
@@ -116,6 +117,8 @@ struct Reader {
     store: Store,
     query: HistoryQuery,
     page: HistoryPage,
+    /// Who asks by a user token.
+    user: Option<Mailbox>,
     /// Kept by what reads, too, which goes on where the client has left.
     room: Arc<Room>,
 }
@@ -126,6 +129,20 @@ impl Reader {
     fn read_on(mut self) -> Result<Piece, ReadError> {
         let piece = history::read_on(&self.store, &self.query, &mut self.page)?;
         Ok((piece, self))
+    }
+
+    /// Appends messages to a list. Whether its recipient was there is no business of another user.
+    fn append(&self, out: &mut Vec<u8>, messages: &[Message], first: bool) {
+        for (at, message) in messages.iter().enumerate() {
+            if at > 0 || !first {
+                out.push(b',');
+            }
+            let is_told = self
+                .user
+                .as_ref()
+                .is_none_or(|user| *user == message.mailbox);
+            server_frame::message(out, message, is_told && message.recipient_offline);
+        }
     }
 }
 
@@ -160,7 +177,7 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
         r#"{{"total":{total},"page":{page},"size":{size},"pages":{pages},"asOf":{as_of},"list":["#
     )
     .into_bytes();
-    append(&mut out, &first, true);
+    reader.append(&mut out, &first, true);
     drop(first);
     if reader.page.is_read() {
         out.extend_from_slice(b"]}");
@@ -178,7 +195,7 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
         let piece = blocking(|| reader.read_on()).await;
         let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
         let mut out = Vec::new();
-        append(&mut out, &piece, false);
+        reader.append(&mut out, &piece, false);
         let is_read = reader.page.is_read();
         if is_read {
             out.extend_from_slice(b"]}");
@@ -187,13 +204,4 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
         Ok(Some((out, (!is_read).then_some(reader))))
     });
     Body::from_stream(stream::once(async { Ok(first) }).chain(rest))
-}
-
-fn append(out: &mut Vec<u8>, messages: &[Message], first: bool) {
-    for (at, message) in messages.iter().enumerate() {
-        if at > 0 || !first {
-            out.push(b',');
-        }
-        server_frame::message(out, message, message.recipient_offline);
-    }
 }
