@@ -103,7 +103,8 @@ impl Answers {
         let (of_domain, of_all) = match timeout(PATIENCE, &mut taken).await {
             Ok(taken) => taken,
             Err(_) => {
-                self.going.end_oldest(domain);
+                let scope = self.domains.is_short(domain, units).then_some(domain);
+                self.going.end_oldest(scope);
                 let taken = timeout(WAIT - PATIENCE, taken).await;
                 taken.map_err(|_| Problem::overloaded("too many answers are on their way"))?
             }
@@ -180,6 +181,13 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         Arc::new(Self { each, taken })
     }
 
+    /// Whether less than so much of the key's share is free.
+    fn is_short(&self, key: &K, units: usize) -> bool {
+        let taken = lock(&self.taken);
+        let share = taken.get(key);
+        share.is_some_and(|free| free.available_permits() < units)
+    }
+
     /// Waits until so much of the key's share is free.
     async fn take(shares: &Arc<Self>, key: &K, units: usize) -> Share<K> {
         let free = {
@@ -250,14 +258,16 @@ impl Going {
         }
     }
 
-    /// Ends the connection of the oldest answer of this domain, or of any where it has none that has
-    /// gone on for long.
-    fn end_oldest(&self, domain: &Domain) {
+    /// Ends the connection of the oldest answer that has gone on for long, of this domain where one is
+    /// given. One at a time: who waits beside may have the next one's room, and need not.
+    fn end_oldest(&self, domain: Option<&Domain>) {
         let mut all = lock(&self.0);
-        let long = |begun: &&mut Begun| begun.hang_up.is_some() && begun.at.elapsed() >= GOING_MIN;
-        let mut long = all.1.values_mut().filter(long).collect::<Vec<_>>();
-        let at = long.iter().position(|begun| begun.domain == *domain);
-        if let Some(oldest) = long.get_mut(at.unwrap_or_default())
+        let mut of_domain = all
+            .1
+            .values_mut()
+            .filter(|begun| domain.is_none_or(|domain| begun.domain == *domain));
+        let long = |begun: &&mut Begun| begun.at.elapsed() >= GOING_MIN;
+        if let Some(oldest) = of_domain.next().filter(long)
             && let Some(hang_up) = oldest.hang_up.take()
         {
             hang_up.now();
