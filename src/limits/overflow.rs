@@ -30,6 +30,8 @@ pub enum Limit {
     Sessions,
     /// Sessions of one user.
     SessionsPerUser,
+    /// Requests of one session that store nothing. A constant, no setting.
+    RequestsPerSession,
     /// Messages of one user.
     SendsPerUser,
     /// Bytes of one user's messages.
@@ -45,7 +47,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
@@ -55,6 +57,7 @@ impl Limit {
         Self::Logins,
         Self::Sessions,
         Self::SessionsPerUser,
+        Self::RequestsPerSession,
         Self::SendsPerUser,
         Self::SendBytesPerUser,
         Self::SendsPerDomain,
@@ -68,7 +71,7 @@ impl Limit {
         matches!(self, Self::StoreQuota | Self::DiskFree)
     }
 
-    /// The setting that it comes from, which is its name in the metrics, too.
+    /// Its name in the metrics and the log: that of its setting, where it has one.
     pub fn setting(self) -> &'static str {
         match self {
             Self::Connections => "connections_max",
@@ -80,6 +83,7 @@ impl Limit {
             Self::Logins => "logins",
             Self::Sessions => "sessions_max",
             Self::SessionsPerUser => "sessions_per_user_max",
+            Self::RequestsPerSession => "requests_per_session",
             Self::SendsPerUser => "sends_per_user",
             Self::SendBytesPerUser => "send_bytes_per_user",
             Self::SendsPerDomain => "sends_per_domain",
@@ -103,6 +107,7 @@ impl fmt::Display for Limit {
             Self::Logins => "the server takes no more logins at the moment",
             Self::Sessions => "the server is at its limit of sessions",
             Self::SessionsPerUser => "this user has too many sessions",
+            Self::RequestsPerSession => "this session asks for too much",
             Self::SendsPerUser => "this user sends too many messages",
             Self::SendBytesPerUser => "this user sends too many bytes",
             Self::SendsPerDomain => "this domain sends too many messages",
@@ -186,9 +191,12 @@ mod tests {
     fn every_limit_has_its_place_and_its_setting() {
         let names = crate::config::settings().iter().map(|setting| setting.name);
         let names: Vec<_> = names.collect();
+        // docs/LIMITS.md says how much they are.
+        let constants = ["requests_per_session"];
         for (at, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, at);
-            assert!(names.contains(&limit.setting()), "{}", limit.setting());
+            let name = limit.setting();
+            assert!(names.contains(&name) || constants.contains(&name), "{name}");
         }
     }
 }

@@ -199,14 +199,14 @@ impl Machine {
             }
             Ok(ClientFrame::Received(id)) => {
                 self.strikes.receipt(now.elapsed);
-                self.received(id, now, queue, actions);
+                self.received(id, actions);
             }
             Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
             Err(error) => actions.push(Action::Refuse(error)),
         }
     }
 
-    fn received(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn received(&mut self, id: MsgId, actions: &mut Vec<Action>) {
         // An earlier session of the device may have delivered it: this one is about to.
         let comes_again = self.state == State::CatchingUp
             && self.position < id
@@ -214,21 +214,21 @@ impl Machine {
         if comes_again && id > self.receipts.cursor() {
             self.held.push(id);
         } else {
-            self.judge(id, now, queue, actions);
+            self.judge(id, actions);
         }
     }
 
-    fn judge_held(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn judge_held(&mut self, actions: &mut Vec<Action>) {
         let all = self.state == State::Live || !self.receipts.has_room(true);
         let upto = if all { MsgId::MAX } else { self.position };
         for id in self.held.take_through(upto) {
-            self.judge(id, now, queue, actions);
+            self.judge(id, actions);
         }
     }
 
-    fn judge(&mut self, id: MsgId, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn judge(&mut self, id: MsgId, actions: &mut Vec<Action>) {
         if self.receipts.received(id).is_err() {
-            self.refuse(&client_frame::not_delivered(), now, queue, actions);
+            actions.push(Action::Refuse(client_frame::not_delivered()));
         }
     }
 
@@ -251,6 +251,7 @@ impl Machine {
         if let Some(output) = taken.output {
             self.writing |= !output.frames.is_empty();
             self.deliver(&output.deliveries, output.frames, now, queue);
+            self.strikes.requested(output.repeats, now.elapsed);
             for error in &output.errors {
                 self.refuse(error, now, queue, actions);
                 self.writing = true;
@@ -317,7 +318,7 @@ impl Machine {
 
     /// What follows from any input: receipts that can be judged now, the cursor, Pings, the window.
     fn settle(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        self.judge_held(now, queue, actions);
+        self.judge_held(actions);
         if let Some(cursor) = self.receipts.moved(self.position) {
             self.confirm(cursor, now, actions);
         }

@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 
 use crate::command;
 use crate::hub::{Outbox, Registration, is_for};
+use crate::limits::Limit;
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::close::CloseReason;
@@ -141,8 +142,12 @@ impl Server {
             End::Gone => (1006, "client"),
         };
         counting::closed(&self.context.metrics, code, by);
+        let domain = &self.identity.sender.device.mailbox.domain;
+        if let End::Close(CloseReason::OverLimit { .. }) = end {
+            let limits = &self.context.limits;
+            limits.note(Limit::RequestsPerSession, domain);
+        }
         if let End::Close(reason @ CloseReason::NoReceipts) = end {
-            let domain = &self.identity.sender.device.mailbox.domain;
             let reason = reason.name();
             warn!(%domain, code, reason, "a client's Pongs lack the payload of the Pings and confirm nothing: it needs receipts=manual");
         }
@@ -242,6 +247,9 @@ impl Services for Server {
             move |outcome| match outcome {
                 Err(error) => outbox.send_finished(bytes, Err(error)),
                 Ok(accepted) => {
+                    if accepted.duplicate {
+                        outbox.send_is_repeat();
+                    }
                     let ack = client_msg_id.map(|id| {
                         let (mut json, mut frame) = (Vec::new(), Vec::new());
                         server_frame::ack(&mut json, &id, &accepted.ids, array, accepted.duplicate);

@@ -10,11 +10,14 @@ use crate::protocol::error_code::ErrorCode;
 const PERIOD: Duration = Duration::from_secs(60);
 /// so many sends may be above the rate,
 const LIMITED_MAX: u32 = 100;
-/// and so many requests may come: bad frames, pings, and answers that nothing asked for.
-const REQUESTS_MAX: u32 = 1000;
+/// and so many requests may come: bad frames, repeats, pings, and answers that nothing asked for.
+const REQUESTS_MAX: u32 = 6000;
+/// What an earlier session delivered at most without a receipt: a device that comes back has yet to say what of it
+/// it has processed.
+const DELIVERED_BEFORE: u32 = 8192;
 
 /// What one session did lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Strikes {
     since: Duration,
     limited: u32,
@@ -22,6 +25,18 @@ pub(super) struct Strikes {
     /// Pings that were sent, and deliveries: so many Pongs and receipts are no requests.
     pongs_due: u32,
     receipts_due: u32,
+}
+
+impl Default for Strikes {
+    fn default() -> Self {
+        Self {
+            since: Duration::ZERO,
+            limited: 0,
+            requests: 0,
+            pongs_due: 0,
+            receipts_due: DELIVERED_BEFORE,
+        }
+    }
 }
 
 impl Strikes {
@@ -35,7 +50,7 @@ impl Strikes {
         }
     }
 
-    /// So many Pings or `ping` texts came.
+    /// So many Pings, `ping` texts or repeats of sends came.
     pub(super) fn requested(&mut self, times: u32, elapsed: Duration) {
         self.turn(elapsed);
         self.requests = self.requests.saturating_add(times);
@@ -72,7 +87,7 @@ impl Strikes {
         let sentence = if self.limited > LIMITED_MAX {
             "sends stay above the rate"
         } else if self.requests > REQUESTS_MAX {
-            "too many bad frames, pings, or Pongs and receipts that nothing asked for"
+            "too many bad frames, repeats, pings, or Pongs and receipts that nothing asked for"
         } else {
             return None;
         };
@@ -113,6 +128,7 @@ mod tests {
     fn only_who_goes_on_is_ended() {
         for (number, (act, max)) in ALL.into_iter().enumerate() {
             let mut strikes = Strikes::default();
+            (0..DELIVERED_BEFORE).for_each(|_| strikes.receipt(Duration::ZERO));
             for second in 0..10_000 {
                 act(&mut strikes, Duration::from_secs(second));
                 assert_eq!(strikes.verdict(), None, "{number}: one a second");
@@ -138,6 +154,7 @@ mod tests {
             strikes.pong(Duration::ZERO);
             strikes.receipt(Duration::ZERO);
         }
+        (0..DELIVERED_BEFORE).for_each(|_| strikes.receipt(Duration::ZERO));
         assert_eq!(strikes.verdict(), None);
     }
 }
