@@ -8,13 +8,13 @@ mod limit_options;
 mod nearest;
 mod rate;
 mod retention;
-mod stored;
+mod sent;
 
 pub use limit_options::{DiskFloor, LimitOptions, Networks};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;
-pub use stored::MESSAGE_BYTES;
+pub use sent::MESSAGE_BYTES;
 
 use std::fmt;
 use std::sync::Arc;

@@ -280,12 +280,14 @@ impl Ground {
             tracker: self.tracker.clone(),
             stop: self.stop.clone(),
         });
+        // Before anything comes on top of what is stored.
+        measuring::measure(&sessions.store, &self.limits).await;
         listening.open(&self.app(config, &tls, &sessions));
         let stop = || self.stop.clone();
         let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
         self.tracker.spawn(watching);
         take_orders(config, &sessions, &domains, &self.tracker).await?;
-        self.tracker.spawn(measuring::measure(
+        self.tracker.spawn(measuring::go_on(
             sessions.store.clone(),
             Arc::clone(&self.limits),
             stop(),

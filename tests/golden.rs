@@ -21,7 +21,7 @@ use relaybox::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
     ProjectToken, Recipient, Resource, SigningKey, UserId, UserName,
 };
-use relaybox::store::{Accepted, CommitSink, Portion, Store, StoreOptions};
+use relaybox::store::{Accepted, CommitSink, Entered, Portion, Store, StoreOptions};
 
 /// When the story begins, in microseconds since the Unix epoch.
 const BEGIN: u64 = 1_764_000_000_000_000;
@@ -159,7 +159,8 @@ fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> MsgId {
     let (done, answer) = channel();
     let tell = move |outcome| done.send(outcome).unwrap();
     store.enter(device, after, Box::new(tell));
-    answer.recv().unwrap().unwrap()
+    let entered: Entered = answer.recv().unwrap().unwrap();
+    entered.cursor
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {

@@ -10,7 +10,7 @@ use crate::model::{
 use crate::protocol::client_frame::Send;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::request::BackendSend;
-use crate::store::{Accepted, AppendError, Store};
+use crate::store::{Accepted, AppendError, Store, stored_bytes};
 
 /// Who sends: taken from its login, never from the frame.
 #[derive(Debug, Clone)]
@@ -80,8 +80,9 @@ pub fn refuse(
     content_bytes_max: usize,
     error: FrameError,
 ) -> FrameError {
-    let mailbox = &sender.device.mailbox;
-    let limited_user = (!sender.is_trusted).then_some(mailbox);
+    if sender.is_trusted {
+        return error;
+    }
     let content_bytes = match error.code {
         ErrorCode::TooLarge => content_bytes_max as u64,
         _ => 0,
@@ -90,11 +91,9 @@ pub fn refuse(
         messages: 1,
         bytes: content_bytes + MESSAGE_BYTES,
     };
-    match way.limits.send_rates(&mailbox.domain, limited_user, amount) {
-        Err(limited) if matches!(limited.limit, Limit::SendsPerUser | Limit::SendBytesPerUser) => {
-            refusal(&limited.into(), error.client_msg_id)
-        }
-        _ => error,
+    match way.limits.user_rates(&sender.device.mailbox, amount) {
+        Err(limited) => refusal(&limited.into(), error.client_msg_id),
+        Ok(()) => error,
     }
 }
 
@@ -145,15 +144,17 @@ fn submit(
         content: send.content,
         client_msg_id: send.client_msg_id,
     };
-    let bytes = draft.stored_bytes();
     let amount = Amount {
         messages: u32::try_from(draft.recipients.len()).unwrap_or(u32::MAX),
-        bytes,
+        bytes: draft.sent_bytes(),
     };
     let limited_user = (!sender.is_trusted).then_some(mailbox);
-    if let Err(limited) = limits.send(domain, limited_user, amount) {
-        return repeat_or_refuse(store, mailbox, draft.client_msg_id, limited, done);
-    }
+    let reservation = match limits.send(domain, limited_user, amount, stored_bytes(&draft)) {
+        Ok(reservation) => reservation,
+        Err(limited) => {
+            return repeat_or_refuse(store, mailbox, draft.client_msg_id, limited, done);
+        }
+    };
     for recipient in &mut draft.recipients {
         let mailbox = Mailbox {
             domain: domain.clone(),
@@ -161,13 +162,9 @@ fn submit(
         };
         recipient.offline = !hub.is_online(&mailbox);
     }
-    if limits.quotas().is_off() {
-        return store.append(draft, Box::new(|outcome| done(outcome.map_err(Into::into))));
-    }
-    let (limits, domain) = (Arc::clone(limits), domain.clone());
     let counted = move |outcome: Result<Accepted, AppendError>| {
-        if outcome.as_ref().is_ok_and(|accepted| !accepted.duplicate) {
-            limits.quotas().add(&domain, bytes);
+        if let Ok(accepted) = &outcome {
+            reservation.settle(accepted.stored_bytes);
         }
         done(outcome.map_err(Into::into));
     };

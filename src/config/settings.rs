@@ -98,7 +98,7 @@ const SETTINGS: &[Setting] = settings! {
     send_bytes_per_domain "--send-bytes-per-domain" "RELAYBOX_SEND_BYTES_PER_DOMAIN" "[DOMAIN=]BYTES/TIME" "16GiB/min" true
         "How many bytes of messages a domain may send, counted as those of a user: each (`4GiB/min`), or one (`shop=64MiB/s`, `shop=off`)";
     store_quota "--store-quota" "RELAYBOX_STORE_QUOTA" "[DOMAIN=]SIZE" "" true
-        "How much a domain may store, before compression: each (`10GiB`), or one (`shop=1GiB`, `shop=off`); any amount where none is given";
+        "How much a domain may store, names and overhead included; the disk takes up to twice as much (docs/LIMITS.md): each (`10GiB`), or one (`shop=1GiB`, `shop=off`); any amount where none is given";
     disk_free_min "--disk-free-min" "RELAYBOX_DISK_FREE_MIN" "SIZE" "auto" false
         "Free disk below which user tokens send nothing, while project tokens go on, or `off`; `auto`: 1 GiB, on a small disk a tenth of it";
     trusted_proxies "--trusted-proxies" "RELAYBOX_TRUSTED_PROXIES" "NETWORK" "" true

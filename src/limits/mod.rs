@@ -25,7 +25,7 @@ pub use addresses::ConnectionPlace;
 pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
 pub use hang_up::HangUp;
 pub use overflow::Limit;
-pub use quotas::Quotas;
+pub use quotas::{Quotas, Reservation};
 pub use seats::{Seats, Standing, Strangers};
 
 use std::net::IpAddr;
@@ -91,7 +91,7 @@ impl Visitor {
 pub struct Amount {
     /// Messages: one for each recipient.
     pub messages: u32,
-    /// What all of them take: see [`crate::model::Draft::stored_bytes`].
+    /// What all of them are: see [`crate::model::Draft::sent_bytes`].
     pub bytes: u64,
 }
 
@@ -139,7 +139,7 @@ impl Rules {
 pub struct Limits {
     rules: RwLock<Arc<Rules>>,
     connections: Arc<Connections>,
-    quotas: Quotas,
+    quotas: Arc<Quotas>,
     disk: Disk,
     overflow: Overflow,
     /// Whether a proxy that is not trusted has been told of.
@@ -152,7 +152,7 @@ impl Limits {
     /// Limits by these settings.
     pub fn new(options: LimitOptions, metrics: Arc<Metrics>) -> Self {
         Self {
-            quotas: Quotas::new(options.store_quota.clone()),
+            quotas: Arc::new(Quotas::new(options.store_quota.clone())),
             disk: Disk::new(metrics.store.free_bytes_min.clone()),
             rules: RwLock::new(Arc::new(Rules::new(options))),
             connections: Arc::default(),
@@ -313,7 +313,8 @@ impl Limits {
         admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
     }
 
-    /// A domain, or one of its users with a user token, sends so much.
+    /// A domain, or one of its users with a user token, sends so much, and storing it takes
+    /// `stored_bytes`: for these there is room as long as the reservation is kept.
     ///
     /// # Errors
     /// The limit that is reached. The send may count for those before it all the same.
@@ -322,50 +323,44 @@ impl Limits {
         domain: &Domain,
         user: Option<&Mailbox>,
         amount: Amount,
-    ) -> Result<(), Limited> {
-        if !self.quotas.has_room(domain) {
+        stored_bytes: u64,
+    ) -> Result<Reservation, Limited> {
+        // First, as who goes on with what is refused is above a rate of his own some time; and what is refused
+        // for one user takes nothing of what the others of the domain may send.
+        if let Some(user) = user {
+            self.user_rates(user, amount)?;
+            if self.is_disk_short() {
+                return Err(self.limited(Limit::DiskFree, disk::LOOK_PAUSE, domain));
+            }
+        }
+        let reserved = self.quotas.reserve(domain, stored_bytes);
+        let Some(reservation) = reserved else {
             let retry = quotas::MEASURE_PAUSE;
             return Err(self.limited(Limit::StoreQuota, retry, domain));
-        }
-        // Who goes on with it is above a rate of his own some time.
-        self.send_rates(domain, user, amount)?;
-        match user.is_some() && self.is_disk_short() {
-            true => Err(self.limited(Limit::DiskFree, disk::LOOK_PAUSE, domain)),
-            false => Ok(()),
-        }
+        };
+        let rules = self.rules();
+        let messages = u64::from(amount.messages);
+        let checked = rules.domain_sends.check(domain, messages);
+        checked.map_err(|retry| self.limited(Limit::SendsPerDomain, retry, domain))?;
+        let checked = rules.domain_bytes.check(domain, amount.bytes);
+        checked.map_err(|retry| self.limited(Limit::SendBytesPerDomain, retry, domain))?;
+        Ok(reservation)
     }
 
-    /// As [`Limits::send`], of what is not going to be stored: the rates alone.
+    /// A user with a user token sends so much, whether it is stored or not.
     ///
     /// # Errors
     /// The rate that is reached.
-    pub fn send_rates(
-        &self,
-        domain: &Domain,
-        user: Option<&Mailbox>,
-        amount: Amount,
-    ) -> Result<(), Limited> {
+    pub fn user_rates(&self, user: &Mailbox, amount: Amount) -> Result<(), Limited> {
         let rules = self.rules();
-        let messages = u64::from(amount.messages);
-        let of_user = |limiter: &Option<Limiter<Mailbox>>, times| {
-            let limited = limiter.as_ref().zip(user);
-            limited.map_or(Ok(()), |(limiter, user)| limiter.check(user, times))
+        let check = |limiter: &Option<Limiter<Mailbox>>, times, limit| {
+            let limiter = limiter.as_ref();
+            let checked = limiter.map_or(Ok(()), |limiter| limiter.check(user, times));
+            checked.map_err(|retry| self.limited(limit, retry, &user.domain))
         };
-        let checked = of_user(&rules.user_sends, messages)
-            .map_err(|retry| (Limit::SendsPerUser, retry))
-            .and_then(|()| {
-                of_user(&rules.user_bytes, amount.bytes)
-                    .map_err(|retry| (Limit::SendBytesPerUser, retry))
-            })
-            .and_then(|()| {
-                let checked = rules.domain_sends.check(domain, messages);
-                checked.map_err(|retry| (Limit::SendsPerDomain, retry))
-            })
-            .and_then(|()| {
-                let checked = rules.domain_bytes.check(domain, amount.bytes);
-                checked.map_err(|retry| (Limit::SendBytesPerDomain, retry))
-            });
-        checked.map_err(|(limit, retry)| self.limited(limit, retry, domain))
+        let messages = u64::from(amount.messages);
+        check(&rules.user_sends, messages, Limit::SendsPerUser)?;
+        check(&rules.user_bytes, amount.bytes, Limit::SendBytesPerUser)
     }
 }
 

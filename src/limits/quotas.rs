@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::{Domain, PerDomain};
@@ -13,13 +13,30 @@ pub(super) const MEASURE_PAUSE: Duration = Duration::from_secs(10);
 /// Between two of any other.
 const MEASURE_PAUSE_LONG: Duration = Duration::from_secs(3600);
 
+/// What is used of a quota, in bytes.
 #[derive(Debug, Default)]
 struct Usage {
-    /// Bytes, as far as is known.
-    bytes: u64,
+    /// Stored, as far as is known.
+    stored: u64,
     /// Of these, added since the last measurement began.
     added: u64,
+    /// Kept free for sends that the store has not answered.
+    reserved: u64,
+    /// What the last send wanted that found no room.
+    refused: Option<u64>,
     measured: Option<Instant>,
+}
+
+impl Usage {
+    fn has_room(&self, bytes: u64, quota: u64) -> bool {
+        let used = self.stored.saturating_add(self.reserved);
+        used.saturating_add(bytes) <= quota
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.stored = self.stored.saturating_add(bytes);
+        self.added = self.added.saturating_add(bytes);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -28,12 +45,51 @@ struct State {
     used: HashMap<Domain, Usage>,
 }
 
+impl State {
+    fn of(&mut self, domain: &Domain) -> Option<(u64, &mut Usage)> {
+        let quota = self.quotas.of(domain)?;
+        if !self.used.contains_key(domain) {
+            self.used.insert(domain.clone(), Usage::default());
+        }
+        Some((quota, self.used.get_mut(domain)?))
+    }
+}
+
 /// The quotas of all domains and what is used of them.
 #[derive(Debug)]
 pub struct Quotas {
     /// Most servers have none: then no send waits for a lock.
     off: AtomicBool,
     state: Mutex<State>,
+}
+
+/// Room in a quota for a send that is on its way into the store; given back when it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Reservation(Option<Reserved>);
+
+#[derive(Debug)]
+struct Reserved {
+    quotas: Arc<Quotas>,
+    domain: Domain,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// So much was stored of it, nothing if it was a repeat.
+    pub fn settle(self, bytes: u64) {
+        if let Some(reserved) = &self.0 {
+            reserved.quotas.add(&reserved.domain, bytes);
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(used) = self.quotas.state().used.get_mut(&self.domain) {
+            used.reserved = used.reserved.saturating_sub(self.bytes);
+        }
+    }
 }
 
 impl Quotas {
@@ -53,12 +109,13 @@ impl Quotas {
 
     pub(super) fn reload(&self, quotas: PerDomain<u64>) {
         self.off.store(quotas.is_off(), Ordering::Relaxed);
-        let mut state = self.state();
-        if state.quotas != quotas {
-            *state = State {
-                quotas,
-                used: HashMap::new(),
-            };
+        let state = &mut *self.state();
+        state.quotas = quotas;
+        // What comes without a quota is not added, so it has to be measured before the next one.
+        for (domain, used) in &mut state.used {
+            if state.quotas.of(domain).is_none() {
+                used.measured = None;
+            }
         }
     }
 
@@ -67,31 +124,34 @@ impl Quotas {
         self.off.load(Ordering::Relaxed)
     }
 
-    /// Whether the domain may store more: its last send may go beyond the quota, no further one.
-    pub fn has_room(&self, domain: &Domain) -> bool {
+    /// Keeps so much room for a domain; `None` where it has not so much.
+    pub(super) fn reserve(self: &Arc<Self>, domain: &Domain, bytes: u64) -> Option<Reservation> {
         if self.is_off() {
-            return true;
+            return Some(Reservation(None));
         }
-        let state = self.state();
-        state
-            .quotas
-            .of(domain)
-            .is_none_or(|quota| state.used.get(domain).is_none_or(|used| used.bytes < quota))
+        let mut state = self.state();
+        let Some((quota, used)) = state.of(domain) else {
+            return Some(Reservation(None));
+        };
+        if !used.has_room(bytes, quota) {
+            used.refused = Some(bytes);
+            return None;
+        }
+        used.reserved = used.reserved.saturating_add(bytes);
+        Some(Reservation(Some(Reserved {
+            quotas: Arc::clone(self),
+            domain: domain.clone(),
+            bytes,
+        })))
     }
 
     /// The domain stores so many bytes more.
     pub fn add(&self, domain: &Domain, bytes: u64) {
-        if self.is_off() {
+        if bytes == 0 || self.is_off() {
             return;
         }
-        let mut state = self.state();
-        if state.quotas.of(domain).is_some() {
-            let used = match state.used.get_mut(domain) {
-                Some(used) => used,
-                None => state.used.entry(domain.clone()).or_default(),
-            };
-            used.bytes = used.bytes.saturating_add(bytes);
-            used.added = used.added.saturating_add(bytes);
+        if let Some((_, used)) = self.state().of(domain) {
+            used.add(bytes);
         }
     }
 
@@ -106,77 +166,160 @@ impl Quotas {
         mut measure: impl FnMut(&Domain) -> Result<u64, E>,
     ) -> Result<(), E> {
         let mut outcome = Ok(());
-        for domain in domains.filter(|domain| self.is_due(domain, Instant::now())) {
-            self.state().used.entry(domain.clone()).or_default().added = 0;
-            let bytes = match measure(&domain) {
-                Ok(bytes) => bytes,
+        for domain in domains {
+            match self.state().of(&domain) {
+                Some((quota, used)) if is_due(used, quota, Instant::now()) => used.added = 0,
+                _ => continue,
+            }
+            let stored = match measure(&domain) {
+                Ok(stored) => stored,
                 Err(error) => {
                     outcome = Err(error);
                     continue;
                 }
             };
-            let mut state = self.state();
-            let used = state.used.entry(domain).or_default();
-            used.bytes = bytes.saturating_add(used.added);
-            used.measured = Some(Instant::now());
+            if let Some((quota, used)) = self.state().of(&domain) {
+                used.stored = stored.saturating_add(used.added);
+                used.measured = Some(Instant::now());
+                used.refused = used.refused.filter(|bytes| !used.has_room(*bytes, quota));
+            }
         }
         outcome
     }
+}
 
-    fn is_due(&self, domain: &Domain, now: Instant) -> bool {
-        let state = self.state();
-        let Some(quota) = state.quotas.of(domain) else {
-            return false;
-        };
-        let used = state.used.get(domain);
-        used.and_then(|used| Some((used, used.measured?)))
-            .is_none_or(|(used, measured)| {
-                let full = used.bytes >= quota;
-                let pause = if full {
-                    MEASURE_PAUSE
-                } else {
-                    MEASURE_PAUSE_LONG
-                };
-                now.saturating_duration_since(measured) >= pause
-            })
-    }
+fn is_due(used: &Usage, quota: u64, now: Instant) -> bool {
+    let Some(measured) = used.measured else {
+        return true;
+    };
+    let pause = match used.refused.is_some() || used.stored >= quota {
+        true => MEASURE_PAUSE,
+        false => MEASURE_PAUSE_LONG,
+    };
+    now.saturating_duration_since(measured) >= pause
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    struct World {
+        quotas: Arc<Quotas>,
+        domain: Domain,
+        other: Domain,
+    }
+
+    impl World {
+        fn new(quota: u64) -> Self {
+            let domain = Domain::parse("d").expect("valid");
+            Self {
+                quotas: Arc::new(Quotas::new(PerDomain {
+                    all: None,
+                    domains: [(domain.clone(), Some(quota))].into(),
+                })),
+                domain,
+                other: Domain::parse("e").expect("valid"),
+            }
+        }
+
+        fn measure(&self, bytes: u64, meanwhile: impl Fn()) {
+            let all = [self.domain.clone(), self.other.clone()].into_iter();
+            let measured = self.quotas.measure(all, |measured| {
+                assert_eq!(*measured, self.domain, "only what has a quota");
+                meanwhile();
+                Ok::<_, ()>(bytes)
+            });
+            measured.expect("measured");
+        }
+
+        /// As if the pause were over.
+        fn measure_again(&self, bytes: u64) {
+            let mut state = self.quotas.state();
+            let (_, used) = state.of(&self.domain).expect("it has a quota");
+            used.measured = None;
+            drop(state);
+            self.measure(bytes, || ());
+        }
+
+        fn reserve(&self, bytes: u64) -> Option<Reservation> {
+            self.quotas.reserve(&self.domain, bytes)
+        }
+
+        fn is_due_after(&self, pause: Duration) -> bool {
+            let mut state = self.quotas.state();
+            let (quota, used) = state.of(&self.domain).expect("it has a quota");
+            is_due(used, quota, Instant::now() + pause)
+        }
+    }
+
     #[test]
     fn a_full_domain_stores_no_more_until_it_is_measured_to_be_less_full() {
-        let domain = Domain::parse("d").expect("valid");
-        let other = Domain::parse("e").expect("valid");
-        let quotas = Quotas::new(PerDomain {
-            all: None,
-            domains: [(domain.clone(), Some(100))].into(),
-        });
-        let measure = |bytes: u64| {
-            let all = [domain.clone(), other.clone()].into_iter();
-            quotas.measure(all, |measured| {
-                assert_eq!(*measured, domain, "only what has a quota");
-                quotas.add(&domain, 1);
-                Ok::<_, ()>(bytes)
-            })
-        };
-        assert!(quotas.has_room(&domain), "nothing is known yet");
-        measure(90).expect("measured");
-        assert!(quotas.has_room(&domain));
-        quotas.add(&domain, 8);
-        quotas.add(&other, u64::MAX);
-        assert!(quotas.has_room(&domain) && quotas.has_room(&other));
-        quotas.add(&domain, 1);
-        assert!(!quotas.has_room(&domain), "90, and 1 meanwhile, and 9");
-        let soon = Instant::now();
-        assert!(!quotas.is_due(&domain, soon));
-        assert!(quotas.is_due(&domain, soon + MEASURE_PAUSE));
-        quotas.reload(PerDomain {
-            all: Some(10),
+        let world = World::new(100);
+        assert!(world.reserve(100).is_some(), "nothing is known yet");
+        world.measure(90, || world.quotas.add(&world.domain, 1));
+        world.quotas.add(&world.domain, 8);
+        world.quotas.add(&world.other, u64::MAX);
+        assert!(world.reserve(1).is_some(), "90, and 1 meanwhile, and 8");
+        let of_other = world.quotas.reserve(&world.other, u64::MAX);
+        assert!(of_other.is_some());
+        assert!(!world.is_due_after(MEASURE_PAUSE), "it refused nothing");
+        assert!(world.reserve(2).is_none());
+        assert!(!world.is_due_after(Duration::ZERO));
+        assert!(world.is_due_after(MEASURE_PAUSE));
+    }
+
+    #[test]
+    fn what_is_known_outlives_another_quota_but_not_a_time_without() {
+        let world = World::new(100);
+        world.measure(90, || ());
+        let all = |quota| PerDomain {
+            all: quota,
             domains: Default::default(),
-        });
-        assert!(quotas.has_room(&domain) && quotas.is_due(&other, soon));
+        };
+        world.quotas.reload(all(Some(95)));
+        assert!(world.reserve(6).is_none() && world.reserve(5).is_some());
+        assert!(!world.is_due_after(Duration::ZERO));
+        world.quotas.reload(all(None));
+        assert!(world.reserve(u64::MAX).is_some());
+        world.quotas.reload(all(Some(95)));
+        assert!(world.is_due_after(Duration::ZERO));
+    }
+
+    #[test]
+    fn sends_on_their_way_have_their_room_until_they_are_answered() {
+        let world = World::new(100);
+        world.measure(0, || ());
+        let stored = world.reserve(60).expect("there is room");
+        let repeat = world.reserve(40).expect("there is room");
+        assert!(world.reserve(1).is_none());
+        repeat.settle(0);
+        let failed = world.reserve(40).expect("what was given back");
+        drop(failed);
+        // It made a device known, too.
+        stored.settle(70);
+        assert!(world.reserve(31).is_none());
+        assert!(world.reserve(30).is_some());
+    }
+
+    #[test]
+    fn what_was_refused_is_looked_for_until_it_has_room() {
+        let world = World::new(100);
+        world.measure(90, || ());
+        assert!(world.reserve(20).is_none());
+        world.measure_again(81);
+        assert!(world.is_due_after(MEASURE_PAUSE));
+        world.measure_again(80);
+        assert!(!world.is_due_after(MEASURE_PAUSE));
+        assert!(world.reserve(20).is_some());
+    }
+
+    #[test]
+    fn what_is_on_its_way_while_it_is_measured_counts_once_it_is_stored() {
+        let world = World::new(100);
+        let before = world.reserve(50).expect("there is room");
+        let settle = std::cell::Cell::new(Some(before));
+        world.measure(0, || settle.take().expect("measured once").settle(50));
+        assert!(world.reserve(51).is_none());
+        assert!(world.reserve(50).is_some());
     }
 }

@@ -12,25 +12,30 @@ use crate::store::Store;
 /// How often it looks whether a domain is due.
 const TICK: Duration = Duration::from_secs(2);
 
-/// Measures until `stop`.
-pub(super) async fn measure(store: Store, limits: Arc<Limits>, stop: CancellationToken) {
+/// Measures the domains that are due.
+pub(super) async fn measure(store: &Store, limits: &Arc<Limits>) {
+    if limits.quotas().is_off() {
+        return;
+    }
+    let (store, limits) = (store.clone(), Arc::clone(limits));
+    let measured = tokio::task::spawn_blocking(move || {
+        let domains = store.domains().into_iter().map(|record| record.domain);
+        let quotas = limits.quotas();
+        quotas.measure(domains, |domain| store.usage(domain))
+    });
+    if let Ok(Err(error)) = measured.await {
+        error!(%error, "what a domain stores cannot be measured");
+    }
+}
+
+/// Does so until `stop`.
+pub(super) async fn go_on(store: Store, limits: Arc<Limits>, stop: CancellationToken) {
     loop {
-        if !limits.quotas().is_off() {
-            let (store, limits) = (store.clone(), Arc::clone(&limits));
-            let measured = tokio::task::spawn_blocking(move || {
-                let domains = store.domains().into_iter().map(|record| record.domain);
-                limits
-                    .quotas()
-                    .measure(domains, |domain| store.usage(domain))
-            });
-            if let Ok(Err(error)) = measured.await {
-                error!(%error, "what a domain stores cannot be measured");
-            }
-        }
         // Both are cancel-safe.
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(TICK) => {}
         }
+        measure(&store, &limits).await;
     }
 }

@@ -181,7 +181,7 @@ async fn admit(
         .validity(&device.mailbox.domain, &identity.credential);
     let token_expires_at_ms = validity.ok_or(CloseReason::TokenRevoked)?;
 
-    let cursor = enter(&context.store, &device, after).await?;
+    let cursor = enter(context, &device, after).await?;
     let start = Start {
         mailbox: device.mailbox,
         resource: device.resource,
@@ -219,18 +219,27 @@ fn note_full(context: &Context, device: &Device, reason: &CloseReason) {
 }
 
 /// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
-async fn enter(store: &Store, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
+async fn enter(
+    context: &Context,
+    device: &Device,
+    after: Option<MsgId>,
+) -> Result<MsgId, CloseReason> {
     let (answer, answered) = oneshot::channel();
-    let (store, device) = (store.clone(), device.clone());
+    let (store, entering) = (context.store.clone(), device.clone());
     let done = move |outcome| {
         // Who has left meanwhile needs no answer.
         let _ = answer.send(outcome);
     };
-    tokio::task::spawn_blocking(move || store.enter(&device, after, Box::new(done)))
+    tokio::task::spawn_blocking(move || store.enter(&entering, after, Box::new(done)))
         .await
         .map_err(|_| CloseReason::Internal)?;
     let outcome = answered.await.map_err(|_| CloseReason::Internal)?;
-    outcome.map_err(|error| match error {
+    if let Ok(entered) = &outcome {
+        let quotas = context.limits.quotas();
+        quotas.add(&device.mailbox.domain, entered.stored_bytes);
+    }
+    let cursor = outcome.map(|entered| entered.cursor);
+    cursor.map_err(|error| match error {
         AppendError::Closed => CloseReason::ShuttingDown,
         AppendError::DomainRemoved => CloseReason::TokenRevoked,
         // Only sends are repeated.

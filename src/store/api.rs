@@ -106,7 +106,7 @@ pub trait CommitSink: Send + Sync {
 pub type Done = Box<dyn FnOnce(Result<Accepted, AppendError>) + Send>;
 
 /// Tells a device that logs in its receipt cursor.
-pub type EnterDone = Box<dyn FnOnce(Result<MsgId, AppendError>) + Send>;
+pub type EnterDone = Box<dyn FnOnce(Result<Entered, AppendError>) + Send>;
 
 /// A draft that has been accepted, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +115,17 @@ pub struct Accepted {
     pub ids: Vec<MsgId>,
     /// Whether the same `clientMsgId` had been accepted before; the ids are then that one's.
     pub duplicate: bool,
+    /// What that has added to [`super::Store::usage`].
+    pub stored_bytes: u64,
+}
+
+/// A device that has logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entered {
+    /// Its receipt cursor.
+    pub cursor: MsgId,
+    /// What that has added to [`super::Store::usage`].
+    pub stored_bytes: u64,
 }
 
 /// Why something was not accepted; nothing of it is stored.

@@ -11,6 +11,8 @@ use bincode::{BorrowDecode, Encode};
 use crate::model::{Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName};
 
 const CODING: Configuration = standard();
+/// A shorter one costs less in the index for each recipient than a look elsewhere.
+const SHARED_BYTES_MIN: usize = 1 << 10;
 
 // Its length must fit in the byte before it.
 const _: () = assert!(UserId::MAX_BYTES <= u8::MAX as usize);
@@ -38,6 +40,11 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
     };
     bincode::encode_into_std_write(rest, out, CODING)
         .expect("a vector takes all bytes and the types have no failing encoder");
+}
+
+/// Whether the index has a body of so many bytes once for so many recipients of a send.
+pub(super) fn is_shared(recipients: usize, bytes: usize) -> bool {
+    recipients > 1 && bytes >= SHARED_BYTES_MIN
 }
 
 /// Splits a body behind the sender's id: its length and it, and the rest.

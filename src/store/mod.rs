@@ -57,6 +57,7 @@ mod reserving;
 mod room;
 mod shared;
 mod starting;
+mod stored;
 mod survey;
 mod sweep;
 mod tail;
@@ -67,8 +68,8 @@ mod usage;
 
 pub use age::ClockHold;
 pub use api::{
-    Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, OpenError,
-    ReadError, StoreOptions, StoreStats,
+    Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered,
+    OpenError, ReadError, StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
 pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
@@ -80,6 +81,7 @@ pub use owner::{Owner, owner_of};
 pub use portion::Portion;
 pub use reading::stored_domains;
 pub use repair::{Loss, Repaired, repair};
+pub use stored::stored_bytes;
 pub use survey::{Survey, survey};
 
 use std::ops::Range;
@@ -337,7 +339,7 @@ impl Store {
         }
     }
 
-    /// How many bytes of messages a domain stores, about, before compression and without what is
+    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`]), without what is
     /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
     ///
     /// # Errors

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::api::{Accepted, AppendError, CommitSink, Done, EnterDone};
+use super::api::{Accepted, AppendError, CommitSink, Done, EnterDone, Entered};
 use super::queue::{ChangeReply, Job};
-use crate::model::{Message, MsgId};
+use crate::model::Message;
 
 /// An answer that waits for its batch to be published.
 pub(super) enum Answer {
     Append(Done, Result<Accepted, AppendError>),
-    Enter(EnterDone, Result<MsgId, AppendError>),
+    Enter(EnterDone, Result<Entered, AppendError>),
     Change(ChangeReply, Result<bool, AppendError>),
     Refused(Job, AppendError),
 }

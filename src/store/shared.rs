@@ -27,7 +27,7 @@ use super::room::Growth;
 use super::sweep::Sweeping;
 use super::tail::Tail;
 use crate::clock::Clock;
-use crate::model::{Mailbox, MsgId, Retention};
+use crate::model::{Domain, Mailbox, MsgId, Retention};
 
 /// Why nothing can be written at the moment.
 #[derive(Debug, Default)]
@@ -163,9 +163,19 @@ impl Shared {
     /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
     /// domain, or expired by now.
     pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        let kept = self.retention().of(&mailbox.domain);
-        let expired = kept.map_or(MsgId::ZERO, |kept| self.ages().expired(kept));
+        let expired = self.expired(&mailbox.domain);
         self.domains().floors().of(mailbox).max(expired)
+    }
+
+    /// As [`Self::floor`], of all mailboxes of the domain.
+    pub(super) fn floor_of_domain(&self, domain: &Domain) -> MsgId {
+        let expired = self.expired(domain);
+        self.domains().floor(domain).max(expired)
+    }
+
+    fn expired(&self, domain: &Domain) -> MsgId {
+        let kept = self.retention().of(domain);
+        kept.map_or(MsgId::ZERO, |kept| self.ages().expired(kept))
     }
 
     pub(super) fn retention(&self) -> RwLockReadGuard<'_, Retention> {

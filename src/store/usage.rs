@@ -9,7 +9,7 @@ use super::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
 use super::breather::Breather;
 use super::index::place;
 use super::shared::Shared;
-use crate::model::Domain;
+use crate::model::{Domain, Mailbox};
 
 /// Bytes of a block as `stat` counts them.
 const BLOCK_BYTES: u64 = 512;
@@ -22,9 +22,9 @@ impl Shared {
         let in_tail = self.tail().bytes_of(domain, |mailbox| self.floor(mailbox));
         let mut breather = Breather::new();
         let in_index = self.with_index(|index| {
-            index.bytes_of(domain, |mailbox| self.floor(mailbox), &mut || {
-                breather.step()
-            })
+            let floor = |mailbox: &Mailbox| self.floor(mailbox);
+            let floor_of_all = self.floor_of_domain(domain);
+            index.bytes_of(domain, floor, floor_of_all, &mut || breather.step())
         })?;
         Ok(in_tail + in_index)
     }

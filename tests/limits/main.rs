@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod bytes;
 mod disk;
+mod quota;
 mod sends;
 mod storm;
 mod strangers;

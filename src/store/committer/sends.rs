@@ -4,6 +4,7 @@ use super::{Batch, Committer};
 use crate::model::{Draft, Mailbox, Message, MsgId};
 use crate::store::api::{Accepted, AppendError};
 use crate::store::record;
+use crate::store::stored;
 use crate::store::tail::{SendIds, SendKey};
 
 impl Committer {
@@ -16,6 +17,7 @@ impl Committer {
         Ok(known.map(|known| Accepted {
             ids: known.ids(),
             duplicate: true,
+            stored_bytes: 0,
         }))
     }
 
@@ -48,6 +50,10 @@ impl Committer {
             return Ok(accepted);
         }
         let unknown = batch.cursors.unknown(&self.shared, &draft)?;
+        let devices = unknown
+            .iter()
+            .map(|of| stored::cursor(&of.mailbox, &of.resource));
+        let stored_bytes = stored::stored_bytes(&draft) + devices.sum::<u64>();
         let count = draft.recipients.len();
         let first = self.next_ids(count as u64).ok_or_else(|| {
             AppendError::Unavailable("no message id is left at this time".to_owned())
@@ -86,6 +92,7 @@ impl Committer {
         Ok(Accepted {
             ids: ids.ids(),
             duplicate: false,
+            stored_bytes,
         })
     }
 }

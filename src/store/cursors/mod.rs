@@ -18,7 +18,7 @@ pub(super) use change::{Changes, CursorChange, CursorValue, push, push_confirmed
 pub(super) use devices::UserCursors;
 pub(super) use staged::StagedCursors;
 
-use super::api::{AppendError, EnterDone};
+use super::api::{AppendError, EnterDone, Entered};
 use super::index::IndexError;
 use super::queue::Job;
 use super::shared::Shared;
@@ -119,7 +119,10 @@ impl Shared {
             let at_ms = moment.at_ms();
             push(&mut self.pending(), device, CursorChange::Use { at_ms });
         }
-        done(Ok(known.value.id));
+        done(Ok(Entered {
+            cursor: known.value.id,
+            stored_bytes: 0,
+        }));
     }
 
     /// Notes a cursor that is to be written with a later commit.

@@ -6,11 +6,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::super::api::AppendError;
+use super::super::api::{AppendError, Entered};
 use super::super::index::IndexError;
 use super::super::journal::FrameBuffer;
 use super::super::record;
 use super::super::shared::Shared;
+use super::super::stored;
 use super::change::CursorChange;
 use super::devices::{Decision, Devices};
 use crate::model::{Device, Draft, Mailbox, MsgId};
@@ -48,16 +49,23 @@ impl StagedCursors {
         frame: &mut FrameBuffer,
         device: &Device,
         after: Option<MsgId>,
-    ) -> Result<MsgId, AppendError> {
+    ) -> Result<Entered, AppendError> {
         let domain = &device.mailbox.domain;
         if shared.domains().is_removed(domain) {
             return Err(AppendError::DomainRemoved);
         }
         let moment = shared.moment(domain);
         let devices = self.devices(shared, &device.mailbox)?;
-        let (id, decision) = devices.enter(&device.resource, after, &moment);
+        let is_known = devices.counts(&device.resource, &moment);
+        let (cursor, decision) = devices.enter(&device.resource, after, &moment);
         self.stage_decision(frame, &device.mailbox, decision);
-        Ok(id)
+        Ok(Entered {
+            cursor,
+            stored_bytes: match is_known {
+                true => 0,
+                false => stored::cursor(&device.mailbox, &device.resource),
+            },
+        })
     }
 
     /// The devices that this draft makes known. Stages nothing: the draft may be refused yet.

@@ -57,6 +57,11 @@ impl Head {
         })
     }
 
+    /// Bytes of table and payload, before compression.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.table_bytes + self.raw_bytes) as u64
+    }
+
     /// The position behind its last message.
     pub(super) fn end(&self) -> u64 {
         self.position.saturating_add(self.count)

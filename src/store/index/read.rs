@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::super::portion::Portion;
+use super::super::stored;
 use super::chunk::{Chunk, Opened};
 use super::messages::{self, Rest, Row};
 use super::search::{self, Found};
@@ -95,31 +96,44 @@ impl Index {
         Ok(Some(mailbox.ok_or_else(|| IndexError::damaged("a key"))?))
     }
 
-    /// Bytes of a domain's messages, before compression, in the chunks that have some above their
-    /// mailbox's floor; what several messages share counts once. `step` is called for each chunk, and may pause.
+    /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
+    /// mailbox's floor, and of what several share all above that of the domain. `step` is called for each row, and may pause.
     pub(in crate::store) fn bytes_of(
         &self,
         domain: &Domain,
         floor: impl Fn(&Mailbox) -> MsgId,
+        floor_of_all: MsgId,
         step: &mut dyn FnMut(),
     ) -> Result<u64, IndexError> {
         let mut bytes = 0;
-        let mut current = (Vec::new(), 0);
+        let mut current = (Vec::new(), 0, 0);
         for entry in self.messages.scan_prefix(key::domain_prefix(domain)) {
             let found = Found::parse(entry?)?;
             let prefix = key::of_mailbox(&found.key).unwrap_or_default();
             if prefix != current.0 {
                 let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
-                current = (prefix.to_vec(), floor(&mailbox).0);
+                let each = stored::messages(1, domain, &mailbox.user);
+                current = (prefix.to_vec(), floor(&mailbox).0, each);
             }
-            if found.head.last_id > current.1 {
-                bytes += found.head.raw_bytes as u64;
+            let head = found.head;
+            if head.last_id > current.1 {
+                bytes += head.count * current.2 + head.bytes();
             }
             step();
         }
         for entry in self.contents.scan_prefix(key::domain_prefix(domain)) {
-            bytes += Found::parse(entry?)?.head.raw_bytes as u64;
+            let head = Found::parse(entry?)?.head;
+            if head.last_id > floor_of_all.0 {
+                bytes += head.bytes();
+            }
             step();
+        }
+        let days = self.sends_trees();
+        for tree in days.iter().chain([&self.cursors, &self.erased]) {
+            for entry in tree.scan_prefix(key::domain_prefix(domain)) {
+                bytes += stored::row(entry?.0.len());
+                step();
+            }
         }
         Ok(bytes)
     }

@@ -126,13 +126,16 @@ impl Index {
         Ok(())
     }
 
+    /// The trees of sends, the newest first.
+    pub(super) fn sends_trees(&self) -> Vec<sled::Tree> {
+        let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        sends.values().rev().cloned().collect()
+    }
+
     /// The ids of the last send of this name.
     pub(in crate::store) fn send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
         // Two, or three while the clock was stepped: what is older is dropped.
-        let trees: Vec<sled::Tree> = {
-            let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
-            sends.values().rev().cloned().collect()
-        };
+        let trees = self.sends_trees();
         let bytes = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
         for tree in trees {
             if let Some(value) = tree.get(&bytes)? {

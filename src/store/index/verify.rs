@@ -61,16 +61,16 @@ impl Index {
             return Err(IndexError::damaged("its heap is too short"));
         }
         guarded(|| {
-            let highest = std::thread::scope(|scope| {
+            let of_messages = std::thread::scope(|scope| {
                 let known = &*state;
                 let senders = scope.spawn(|| guarded(|| self.verify_senders(known, opening)));
                 let highest = guarded(|| self.verify_messages(known, opening));
                 senders.join().unwrap_or(Err(IndexError::Panicked))?;
                 highest
             })?;
-            state.contents = self.verify_contents(state, opening)?;
+            let of_contents = self.verify_contents(state, opening)?;
             self.verify_small(state)?;
-            Ok(highest)
+            Ok(of_messages.max(of_contents))
         })
     }
 
@@ -111,17 +111,25 @@ impl Index {
         Ok(())
     }
 
-    /// What messages share, of which there must be as much as `state` says; answers how much there is.
-    fn verify_contents(&self, state: &IndexState, opening: &Opening) -> Result<u64, IndexError> {
-        let mut count = 0;
+    /// What messages share, of which there must be as much as `state` says; then sets it to how much there
+    /// is, and answers the highest id.
+    fn verify_contents(
+        &self,
+        state: &mut IndexState,
+        opening: &Opening,
+    ) -> Result<u64, IndexError> {
+        let (mut count, mut highest) = (0, 0);
         for found in chunks(&self.contents, opening) {
-            self.verify_chunk(&found?, state)?;
+            let found = found?;
+            self.verify_chunk(&found, state)?;
             count += 1;
+            highest = highest.max(found.head.last_id);
         }
-        match count < state.contents {
-            true => Err(IndexError::damaged("what messages share is missing")),
-            false => Ok(count),
+        if count < state.contents {
+            return Err(IndexError::damaged("what messages share is missing"));
         }
+        state.contents = count;
+        Ok(highest)
     }
 
     /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first

@@ -9,8 +9,6 @@ use super::super::body;
 use super::mailbox::{Bodies, Entry};
 use crate::model::{Domain, Message};
 
-/// A shorter body costs less in the chunk of each recipient than a look elsewhere.
-const SHARED_BYTES_MIN: usize = 1 << 10;
 /// What a recipient has in a chunk beside the sender's id, if the body is elsewhere.
 const LINE_BYTES: usize = 8;
 
@@ -42,7 +40,7 @@ impl<'a> Batch<'a> {
             body::encode(&sharing[0], &mut bodies);
             let length = bodies.len() - start - 4;
             bodies[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
-            let of_each = if sharing.len() > 1 && length >= SHARED_BYTES_MIN {
+            let of_each = if body::is_shared(sharing.len(), length) {
                 shared.push(starts.len());
                 sharing[0].from_id.as_str().len() + LINE_BYTES
             } else {

@@ -11,6 +11,7 @@
 
 mod batch;
 mod mailbox;
+mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -186,29 +187,6 @@ impl Tail {
             frozen: None,
             freezes: 0,
         }
-    }
-
-    /// Bytes of the bodies of a domain's messages above their mailbox's floor.
-    pub(super) fn bytes_of(&self, domain: &Domain, floor: impl Fn(&Mailbox) -> MsgId) -> u64 {
-        let generations = self.frozen.as_deref().into_iter().chain([&self.active]);
-        let of_generation = |generation: &Generation| {
-            let mailboxes = generation.mailboxes.iter();
-            let mailboxes = mailboxes.filter(|(mailbox, _)| mailbox.domain == *domain);
-            let bytes = mailboxes.map(|(mailbox, part)| {
-                let floor = floor(mailbox).0;
-                let entries = part.entries.iter().filter(|entry| entry.id > floor);
-                let of_others = |entry: &&Entry| {
-                    let first = generation.shared_from(**entry);
-                    first.is_some_and(|first| first != entry.id)
-                };
-                let bodies = entries.filter(|entry| !of_others(entry));
-                bodies
-                    .map(|entry| generation.body(*entry).len() as u64)
-                    .sum::<u64>()
-            });
-            bytes.sum::<u64>()
-        };
-        generations.map(of_generation).sum()
     }
 
     /// Bytes in memory, about, and of what several recipients share as much as the index takes.

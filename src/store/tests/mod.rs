@@ -20,6 +20,7 @@ mod stopping;
 mod survey;
 mod sweeping;
 mod tiers;
+mod usage;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::files::FileSystem;
-use super::{Accepted, AppendError, CommitSink, OpenError, Portion, Store, StoreOptions};
+use super::{Accepted, AppendError, CommitSink, Entered, OpenError, Portion, Store, StoreOptions};
 use crate::clock::{Clock as _, ManualClock};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MessageType, MsgId,
@@ -142,8 +143,8 @@ fn enter_later(
     after: Option<MsgId>,
 ) -> Receiver<Result<MsgId, AppendError>> {
     let (sender, receiver) = channel();
-    let done = move |outcome| {
-        let _ = sender.send(outcome);
+    let done = move |outcome: Result<Entered, AppendError>| {
+        let _ = sender.send(outcome.map(|entered| entered.cursor));
     };
     store.enter(device, after, Box::new(done));
     receiver

@@ -35,7 +35,7 @@ fn open_large(dir: &Path) -> Store {
 }
 
 /// What the files of a directory take.
-fn disk_bytes(dir: &Path) -> u64 {
+pub(super) fn disk_bytes(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap();
     let sizes = entries.map(|entry| {
         let metadata = entry.as_ref().unwrap().metadata().unwrap();
@@ -201,4 +201,24 @@ fn damage_to_what_many_share_is_met_by_who_reads_it_and_mended() {
         contents(&check_consistent(&store, &u)),
         [&sent[0], &sent[1]]
     );
+}
+
+#[test]
+fn what_was_shared_beyond_the_journal_is_nobodys_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_large(dir.path());
+    send_one(&store, "a", "u0", "1");
+    store.checkpoint();
+    // A disk that lost the end of the journal, where the next ids begin.
+    let next = store.last_id().0 + 1;
+    let index = store.shared().index().unwrap();
+    index.leave_content(&domain("d"), next);
+    drop((index, store));
+    let store = open_large(dir.path());
+    assert_eq!(store.shared().indexed().contents, 0);
+    let content = random_text(2_000, 1);
+    send_to_all(&store, &content);
+    store.checkpoint();
+    let read = all(&store, &mailbox("d", "u1"));
+    assert_eq!(contents(&read), [content]);
 }

@@ -1,0 +1,31 @@
+//! What a send counts for in rates by bytes.
+
+use super::Draft;
+
+/// What each recipient counts for beside the names and the content.
+pub const MESSAGE_BYTES: u64 = 512;
+
+impl Draft {
+    /// For each recipient the names, the content and [`MESSAGE_BYTES`].
+    pub fn sent_bytes(&self) -> u64 {
+        let count = self.recipients.len() as u64;
+        count * (self.each_bytes() + MESSAGE_BYTES) + self.recipient_bytes()
+    }
+
+    /// The names and the content that all recipients get.
+    pub fn each_bytes(&self) -> u64 {
+        let to_resource = self.to_resource.as_ref().map_or(0, |to| to.as_str().len());
+        let bytes = self.domain.as_str().len()
+            + to_resource
+            + self.from_id.as_str().len()
+            + self.from_name.as_str().len()
+            + self.from_resource.as_str().len()
+            + self.content.len();
+        bytes as u64
+    }
+
+    fn recipient_bytes(&self) -> u64 {
+        let ids = self.recipients.iter().map(|to| to.user.as_str().len());
+        ids.sum::<usize>() as u64
+    }
+}
