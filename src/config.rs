@@ -8,6 +8,7 @@
 
 mod changes;
 pub mod limits;
+mod open_files;
 pub mod origins;
 mod parse;
 mod places;
@@ -88,6 +89,9 @@ pub struct Config {
     pub history_open: bool,
     /// Origins whose scripts may read answers over HTTP.
     pub cors_origins: Vec<OriginPattern>,
+    /// Origins whose scripts may read the history without a token, where it is open: `cors_origins`, but not its
+    /// default.
+    pub history_origins: Vec<OriginPattern>,
     /// Origins whose scripts may open a WebSocket; empty: all.
     pub ws_origins: Vec<OriginPattern>,
     /// Message types beside [`MessageType::BASE`], ascending.
@@ -249,6 +253,8 @@ pub fn resolve(
 ) -> Result<Loaded, ConfigError> {
     let (raws, warnings) = source::collect(flags, env, file)?;
     let values = Values(&raws);
+    let cors_origins = values.list("cors_origins", origins::pattern)?;
+    let are_default = values.raw("cors_origins").origin == Origin::Default;
     let config = Config {
         listen: values.one("listen", parse::address)?,
         plain: values.one("plain", parse::optional_address)?,
@@ -258,7 +264,11 @@ pub fn resolve(
         host: values.list("host", parse::host)?,
         token: values.list("token", parse::declared_token)?,
         history_open: values.one("history_open", parse::switch)?,
-        cors_origins: values.list("cors_origins", origins::pattern)?,
+        history_origins: match are_default {
+            true => Vec::new(),
+            false => cors_origins.clone(),
+        },
+        cors_origins,
         ws_origins: values.list("ws_origins", origins::pattern)?,
         types: sorted(values.list("types", parse::message_type)?),
         content_bytes_max: values.size("content_bytes_max", &limits::CONTENT_BYTES)?,
@@ -286,7 +296,7 @@ pub fn resolve(
     check_together(&loaded.config, &values)?;
     let odd = warnings::of(&loaded.config, &values);
     loaded.warnings.extend(odd);
-    fit_open_files(&mut loaded, &values, open_files_max);
+    open_files::fit(&mut loaded, &values, open_files_max);
     Ok(loaded)
 }
 
@@ -353,44 +363,6 @@ fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigErro
         return Err(values.invalid("tail_bytes_max", expected));
     }
     Ok(())
-}
-
-/// Cuts connections and sessions to what the open-file limit leaves room for, and says so.
-fn fit_open_files(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Option<u64>) {
-    let Loaded { config, warnings } = loaded;
-    if let Some(open_files_max) = open_files_max {
-        let reserved = limits::RESERVED_FILES.min(open_files_max / 2);
-        let room = usize::try_from(open_files_max - reserved)
-            .unwrap_or(usize::MAX)
-            .max(1);
-        if config.connections_max > room {
-            let origin = &values.raw("connections_max").origin;
-            if *origin != Origin::Default {
-                warnings.push(format!(
-                    "setting connections_max ({origin}) is cut from {} to {room}: the open-file limit is {open_files_max}",
-                    config.connections_max,
-                ));
-            }
-            config.connections_max = room;
-        }
-        // Some connections are left over, so that a login too many can be told so.
-        if values.raw("sessions_max").origin == Origin::Default {
-            let spare = (config.connections_max / 50).max(limits::SPARE_CONNECTIONS_MIN);
-            let spare = spare.min(config.connections_max / 2);
-            let sessions_max = config.connections_max - spare;
-            config.sessions_max = config.sessions_max.min(sessions_max);
-        }
-    }
-    if config.sessions_max > config.connections_max {
-        let origin = &values.raw("sessions_max").origin;
-        if *origin != Origin::Default {
-            warnings.push(format!(
-                "setting sessions_max ({origin}) is cut from {} to {}: more than connections_max",
-                config.sessions_max, config.connections_max,
-            ));
-        }
-        config.sessions_max = config.connections_max;
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod disk;
 mod first_start;
 mod listening;
 mod measuring;
+mod orders;
 mod running;
 mod waiting;
 
@@ -18,14 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, AdminSocket, Live, Site};
+use crate::admin::{self, Site};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
@@ -33,11 +33,12 @@ use crate::config::Config;
 use crate::http::App;
 use crate::http::body::Bodies;
 use crate::http::gate::Starting;
+use crate::http::history::open::OpenHistory;
 use crate::http::history::room::Answers;
 use crate::hub::{Hub, HubLimits};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::model::{Domain, MessageType, MsgId};
+use crate::model::{MessageType, MsgId};
 use crate::net::{self, CertificateError, Tls};
 use crate::protocol::client_frame::FrameRules;
 use crate::session;
@@ -286,7 +287,7 @@ impl Ground {
         let stop = || self.stop.clone();
         let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
         self.tracker.spawn(watching);
-        take_orders(config, &sessions, &domains, &self.tracker).await?;
+        orders::take(config, &sessions, &domains, &self.tracker).await?;
         self.tracker.spawn(measuring::go_on(
             sessions.store.clone(),
             Arc::clone(&self.limits),
@@ -310,11 +311,18 @@ impl Ground {
     }
 
     fn app(&self, config: &Config, tls: &Tls, sessions: &Arc<session::Context>) -> Arc<App> {
+        let history_open = config.history_open.then(|| {
+            let tls = tls.clone();
+            OpenHistory {
+                origins: config.history_origins.clone(),
+                is_own_name: Box::new(move |host| tls.has_name(host)),
+            }
+        });
         let (tls, metrics) = (tls.clone(), Arc::clone(&self.metrics));
         let log_lines_dropped = Arc::clone(&self.log_lines_dropped);
         Arc::new(App {
             sessions: Arc::clone(sessions),
-            history_open: config.history_open,
+            history_open,
             observe: Box::new(move || {
                 tls.count_in(&metrics);
                 let dropped = &metrics.log.lines_dropped;
@@ -345,44 +353,6 @@ fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {
             "the clock is behind the newest message: it ran ahead once, or is wrong now"
         );
     }
-}
-
-/// Listens on the admin socket. Without it the server still serves, but its command line
-/// cannot reach it.
-async fn take_orders(
-    config: &Config,
-    sessions: &Arc<session::Context>,
-    domains: &Domains,
-    tracker: &TaskTracker,
-) -> Result<(), StartError> {
-    let site = Site::new(&config.data, config.socket.clone());
-    let runtime = Handle::current();
-    let bind = move || {
-        let _entered = runtime.enter();
-        AdminSocket::bind(&site)
-    };
-    let socket = match on_disk(&sessions.stop, "socket", bind).await? {
-        Some(Ok(socket)) => socket,
-        Some(Err(error)) => {
-            warn!(%error, "the admin socket cannot be made, and no command reaches this server: name another place for it (--socket)");
-            return Ok(());
-        }
-        None => return Ok(()),
-    };
-    let hub = Arc::clone(&sessions.hub);
-    let context = admin::Context {
-        domains: domains.clone(),
-        changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
-        live: Live {
-            store: sessions.store.clone(),
-            hub: Arc::clone(&sessions.hub),
-            metrics: Arc::clone(&sessions.metrics),
-            started_at_ms: sessions.clock.now_ms(),
-        },
-    };
-    let stop = sessions.stop.clone();
-    tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
-    Ok(())
 }
 
 fn rules(config: &Config) -> FrameRules {

@@ -19,6 +19,7 @@ impl Config {
             token: _,
             history_open,
             cors_origins,
+            history_origins,
             ws_origins,
             types,
             content_bytes_max,
@@ -44,7 +45,10 @@ impl Config {
             ("certs", *certs == new.certs),
             ("host", *host == new.host),
             ("history_open", *history_open == new.history_open),
-            ("cors_origins", *cors_origins == new.cors_origins),
+            (
+                "cors_origins",
+                *cors_origins == new.cors_origins && *history_origins == new.history_origins,
+            ),
             ("ws_origins", *ws_origins == new.ws_origins),
             ("types", *types == new.types),
             (
@@ -70,5 +74,28 @@ impl Config {
         ];
         let changed = same.into_iter().filter(|(_, same)| !same);
         changed.map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::config::{Config, Env, Flags, resolve};
+
+    fn with_origins(origins: &[&str]) -> Config {
+        let texts = origins.iter().map(ToString::to_string).collect();
+        let flags = Flags::from([("cors_origins", texts)]);
+        let loaded = resolve(&flags, &Env::new(), None, None);
+        loaded.unwrap().config
+    }
+
+    #[test]
+    fn the_default_of_the_origins_opens_no_history_and_setting_it_is_a_change() {
+        let (default, all) = (with_origins(&[]), with_origins(&["*"]));
+        assert_eq!(default.cors_origins, all.cors_origins);
+        assert!(default.history_origins.is_empty());
+        assert_eq!(all.history_origins, all.cors_origins);
+        assert_eq!(default.fixed_changes(&all), ["cors_origins"]);
     }
 }

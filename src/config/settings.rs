@@ -46,13 +46,13 @@ const SETTINGS: &[Setting] = settings! {
     certs "--certs" "RELAYBOX_CERTS" "DIR" "./certs" false
         "Directory of cert.pem and key.pem; missing ones are made on first start";
     host "--host" "RELAYBOX_HOST" "NAME" "" true
-        "Name or address in the made certificate, beside localhost and the loopback addresses";
+        "Name or address of the server: in the made certificate, beside localhost and the loopback addresses, and one that `history_open` answers to";
     token "--token" "RELAYBOX_TOKEN" "DOMAIN=TOKEN" "" true
         "Declares a project token, for containers and tests: 16 random bytes or more. The list of processes shows this flag to every user of the machine; the variable and the file do not";
     history_open "--history-open" "RELAYBOX_HISTORY_OPEN" "BOOL" "false" false
-        "Opens GET /message-log to callers without a token, for a network that is trusted";
+        "Opens GET /message-log to callers without a token, for a network that is trusted; pages in its browsers are refused, but of the server's own origin and of `cors_origins` where those are set";
     cors_origins "--cors-origins" "RELAYBOX_CORS_ORIGINS" "ORIGIN" "*" true
-        "Origins whose scripts may use the HTTP endpoints: `https://app.example.com`, `https://*.example.com`, `*` for all";
+        "Origins whose scripts may use the HTTP endpoints: `https://app.example.com`, `https://*.example.com`, `*` for all. The default lets nobody's scripts read a history without a token";
     ws_origins "--ws-origins" "RELAYBOX_WS_ORIGINS" "ORIGIN" "" true
         "Origins whose scripts may log in at /ws; all where none is given. What is no browser sends no origin and may always";
     types "--types" "RELAYBOX_TYPES" "NUMBER" "" true

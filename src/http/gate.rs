@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::history::open::Over;
 use super::problem::Problem;
 use super::{cors, health, nosniff, ws};
 use crate::config::origins::OriginPattern;
@@ -56,15 +57,18 @@ pub struct Starting {
 pub struct Gate(Arc<OnceLock<Router>>);
 
 impl Gate {
-    /// What a listener serves from the beginning to the end.
-    pub fn router(&self, starting: Arc<Starting>) -> Router {
+    /// What a listener of this kind serves from the beginning to the end.
+    pub fn router(&self, starting: Arc<Starting>, over: Over) -> Router {
         let before = before(starting);
         let gate = self.clone();
         let answer = move |request: Request| {
             let router = gate.0.get().unwrap_or(&before).clone();
             async move { TowerToHyperService::new(router).call(request).await }
         };
-        Router::new().fallback(answer).layer(map_response(nosniff))
+        Router::new()
+            .fallback(answer)
+            .layer(map_response(nosniff))
+            .layer(Extension(over))
     }
 
     /// From now on there is the whole service.

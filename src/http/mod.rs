@@ -37,6 +37,7 @@ use crate::limits::Visitor;
 use crate::session;
 use crate::websocket::Room;
 use body::Bodies;
+use history::open::{self, OpenHistory};
 use history::room::Answers;
 use problem::Problem;
 
@@ -47,8 +48,8 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 pub struct App {
     /// What sessions share; requests use the same store and tokens.
     pub sessions: Arc<session::Context>,
-    /// Whether `GET /message-log` needs no token.
-    pub history_open: bool,
+    /// Where `GET /message-log` needs no token: who reads it without.
+    pub history_open: Option<OpenHistory>,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<OriginPattern>,
     /// Origins whose scripts may open a WebSocket; empty: all.
@@ -104,6 +105,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .layer(Extension(document))
         .layer(limit.clone())
         .layer(cors(&app.cors_origins))
+        .layer(from_fn_with_state(Arc::clone(&app), open::keep_from_pages))
         // No script reads it: a page would learn of its visitor's server.
         .merge(metrics_route.layer(limit))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

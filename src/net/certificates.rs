@@ -265,6 +265,13 @@ impl Leaf {
     }
 }
 
+/// Whether clients take a name of a certificate, which may be a wildcard, for this host (RFC 9525, 6.3).
+pub(super) fn covers(name: &str, host: &str) -> bool {
+    let whole = name.eq_ignore_ascii_case(host);
+    let below = host.split_once('.').zip(name.strip_prefix("*."));
+    whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
+}
+
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),

@@ -19,7 +19,9 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 
 use super::certificate_error::CertificateError;
-use super::certificates::{Files, Leaf, load, made_here, pair_exists, unreadable_certificate};
+use super::certificates::{
+    Files, Leaf, covers, load, made_here, pair_exists, unreadable_certificate,
+};
 use super::{constraints, pem};
 
 /// What was found in a certificate directory.
@@ -190,11 +192,7 @@ impl Certificate {
         if let Ok(address) = host.parse::<IpAddr>() {
             return self.addresses.contains(&address);
         }
-        self.dns_names.iter().any(|name| {
-            let whole = name.eq_ignore_ascii_case(host);
-            let below = host.split_once('.').zip(name.strip_prefix("*."));
-            whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
-        })
+        self.dns_names.iter().any(|name| covers(name, host))
     }
 }
 

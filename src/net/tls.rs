@@ -148,6 +148,16 @@ impl Tls {
         })
     }
 
+    /// Whether the settings or the certificate in use name the server so.
+    pub fn has_name(&self, host: &str) -> bool {
+        let shared = &self.shared;
+        let is_in = |names: &[String]| names.iter().any(|name| certificates::covers(name, host));
+        is_in(&shared.hosts)
+            || (shared.current.get().cert.first())
+                .and_then(|der| Leaf::parse(&shared.dir, der).ok())
+                .is_some_and(|leaf| is_in(&leaf.dns_names))
+    }
+
     /// How often the certificate was exchanged since the start.
     pub fn exchanges(&self) -> Exchanges {
         Exchanges {

@@ -10,6 +10,7 @@ use tracing::info;
 use super::{Ground, StartError};
 use crate::config::Config;
 use crate::http::gate::{Gate, Starting};
+use crate::http::history::open::Over;
 use crate::http::{self, App};
 use crate::net::{self, NetOptions, Places, Tls};
 
@@ -80,11 +81,11 @@ impl Ports {
         counted.net.connections_max.set(connections_max);
         let address = self.tls.address;
         let mut addresses = vec![format!("https://{address}")];
-        let router = || service.router(Arc::clone(starting));
-        listen(self.tls, Some(tls.clone()), router(), &places);
+        let router = |over| service.router(Arc::clone(starting), over);
+        listen(self.tls, Some(tls.clone()), router(Over::Tls), &places);
         if let Some(plain) = self.plain {
             addresses.push(format!("http://{}", plain.address));
-            listen(plain, None, router(), &places);
+            listen(plain, None, router(Over::Plain), &places);
         }
         let metrics_address = self.metrics.map(|port| {
             let address = format!("http://{}", port.address);
@@ -94,7 +95,7 @@ impl Ports {
                 Arc::clone(limits),
                 Arc::clone(counted),
             );
-            let router = metrics.router(Arc::clone(starting));
+            let router = metrics.router(Arc::clone(starting), Over::Plain);
             listen(port, None, router, &places);
             address
         });

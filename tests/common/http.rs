@@ -52,7 +52,9 @@ impl Answer {
         body: Bytes,
     ) -> hyper::Result<Self> {
         let mut request = Request::builder().method(method).uri(target);
-        request = request.header("host", "localhost");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "localhost");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

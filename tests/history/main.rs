@@ -9,6 +9,7 @@ mod conversations;
 mod cursors;
 mod erasing;
 mod links;
+mod open;
 mod pages;
 mod unread;
 mod walks;

@@ -1,6 +1,7 @@
 //! `GET /message-log` (PROTOCOL.md section 5).
 
 pub mod links;
+pub mod open;
 pub mod query;
 pub mod room;
 
@@ -19,34 +20,45 @@ use crate::http::App;
 use crate::http::access;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemBody};
 use crate::limits::{HangUp, Visitor};
 use crate::model::{Mailbox, Message};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
+use open::Over;
 use room::Room;
 
 /// Lists a mailbox: one page of it, or what lies at a cursor.
 ///
 /// Newest first, unless it goes upwards from `after` or `order` says otherwise. The `Link` header
 /// says where to go on. With a user token only where its user is `toId`, `fromId` or `with`.
+/// Without one only where the operator has opened it (`history_open`).
 #[utoipa::path(
     get,
     path = "/message-log",
     operation_id = "list_messages",
     tag = "history",
     params(MailboxParameters, HistoryParameters),
-    responses((
-        status = 200,
-        description = "A part of the mailbox",
-        body = schemas::HistoryPage,
-        headers(("Link" = String, description = "RFC 8288: `first`, `prev`, `next`, `last`; none where there is nothing to go to")),
-    )),
+    responses(
+        (
+            status = 200,
+            description = "A part of the mailbox",
+            body = schemas::HistoryPage,
+            headers(("Link" = String, description = "RFC 8288: `first`, `prev`, `next`, `last`; none where there is nothing to go to")),
+        ),
+        (
+            status = 403,
+            description = "The token does not allow this; or, without one where the server needs none, a page of another origin asks, or `Host` is no name of the server",
+            body = inline(ProblemBody),
+            content_type = "application/problem+json",
+        ),
+    ),
     security(("user" = []), ("token" = [])),
 )]
 pub async fn message_log(
     State(app): State<Arc<App>>,
     Extension(visitor): Extension<Visitor>,
+    Extension(over): Extension<Over>,
     hang_up: Option<Extension<HangUp>>,
     uri: Uri,
     headers: HeaderMap,
@@ -56,7 +68,9 @@ pub async fn message_log(
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
     let domain = &query.mailbox.domain;
     let mut user = None;
-    if !app.history_open {
+    if let (Some(open), None) = (&app.history_open, token) {
+        open.check(over, &uri, &headers)?;
+    } else {
         let grant = access::grant(&app, &visitor, domain, token)?;
         check_access(&grant, &query)?;
         if let Grant::User(grant) = grant {

@@ -93,7 +93,7 @@ pub(super) fn finish(mut document: OpenApi, app: &App) -> Document {
     let history = document.paths.paths.get_mut("/message-log");
     let listing = history.and_then(|item| item.get.as_mut());
     if let Some(security) = listing.and_then(|listing| listing.security.as_mut())
-        && app.history_open
+        && app.history_open.is_some()
     {
         security.push(SecurityRequirement::default());
     }

@@ -4,9 +4,10 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use super::super::facts::{Facts, Port};
-use super::super::finding::{Check, Findings};
+use super::super::finding::{Check, Findings, State};
 use super::{is_loopback, runs};
 use crate::config::Config;
+use crate::config::origins::OriginPattern;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     port(
@@ -128,18 +129,33 @@ fn history_open(config: &Config, out: &mut Findings) {
         return;
     }
     let mut addresses = [Some(config.listen), config.plain].into_iter().flatten();
-    match addresses.find(|address| !is_loopback(*address)) {
-        Some(address) => out.warning(
-            Check::HistoryOpen,
+    let origins = &config.history_origins;
+    let by_all_pages = origins.contains(&OriginPattern::Any);
+    let pages = match origins.is_empty() {
+        true => "but no web page of another origin does",
+        false if by_all_pages => {
+            "and so does every web page that somebody there opens: cors_origins has `*`"
+        }
+        false => "and so do web pages of cors_origins that somebody there opens",
+    };
+    let (state, says) = match addresses.find(|address| !is_loopback(*address)) {
+        Some(address) => (
+            State::Warning,
             format!(
-                "whoever reaches {address} reads every mailbox without a token: is that network \
-                 trusted? Else take history_open out of the settings"
+                "whoever reaches {address} reads every mailbox without a token, {pages}. Is that \
+                 network trusted? Else take history_open out of the settings"
             ),
         ),
-        None => out.ok(
-            Check::HistoryOpen,
-            "every program on this machine, and whatever it passes on, reads the history without \
-             a token",
+        None => (
+            match by_all_pages {
+                true => State::Warning,
+                false => State::Ok,
+            },
+            format!(
+                "every program on this machine, and whatever it passes on, reads the history \
+                 without a token, {pages}"
+            ),
         ),
-    }
+    };
+    out.add(Check::HistoryOpen, state, says);
 }

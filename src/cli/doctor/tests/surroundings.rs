@@ -123,6 +123,26 @@ fn addresses_are_judged() {
             |_| {},
             (HistoryOpen, Warning, "reaches 0.0.0.0:8443"),
         ),
+        (
+            "history_open = true",
+            |_| {},
+            (HistoryOpen, Warning, "no web page of another origin does"),
+        ),
+        (
+            "history_open = true\ncors_origins = ['https://a.example']",
+            |_| {},
+            (HistoryOpen, Warning, "so do web pages of cors_origins"),
+        ),
+        (
+            "history_open = true\nlisten = '127.0.0.1:1'\nplain = '127.0.0.1:2'",
+            |_| {},
+            (HistoryOpen, Ok, "no web page of another origin does"),
+        ),
+        (
+            "history_open = true\nlisten = '127.0.0.1:1'\nplain = '127.0.0.1:2'\ncors_origins = '*'",
+            |_| {},
+            (HistoryOpen, Warning, "so does every web page"),
+        ),
     ]);
 }
 

@@ -1,0 +1,145 @@
+//! Reading without a token, where the operator has opened the history to a network that is trusted: the programs in
+//! it may, and web pages that somebody there opens may not.
+//!
+//! A page asks from its visitor's browser, and so from within that network. It could ask as one of another origin, or
+//! lead a name of its own here (DNS rebinding), to be of the same origin for the browser.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::config::origins::{self, OriginPattern};
+use crate::http::App;
+use crate::http::access;
+use crate::http::parameters;
+use crate::http::problem::Problem;
+
+/// What a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The address with TLS.
+    Tls,
+    /// The one without, where a proxy may have spoken TLS before.
+    Plain,
+}
+
+/// Who may read without a token.
+pub struct OpenHistory {
+    /// Origins, beside the server's own, whose pages may.
+    pub origins: Vec<OriginPattern>,
+    /// Whether the server goes by this name of DNS.
+    pub is_own_name: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+impl OpenHistory {
+    /// Whether a request without a token may read.
+    ///
+    /// # Errors
+    /// 403 where a page of another origin asks, or one that has led its name here.
+    pub(super) fn check(&self, over: Over, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let host = host(uri, headers)?;
+        if host.is_some_and(|host| !self.is_own_host(host)) {
+            return Err(foreign_host());
+        }
+        let is_allowed = |origin: &HeaderValue| {
+            let origin = origin.to_str().unwrap_or_default();
+            let is_own = host.is_some_and(|host| is_own_origin(over, host, origin));
+            is_own || origins::allows(&self.origins, origin)
+        };
+        if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {
+            return Err(Problem::forbidden(
+                "without a token no page of another origin reads here, unless the setting `cors_origins` is set and lists its `Origin`",
+            ));
+        }
+        Ok(())
+    }
+
+    /// No page can lead an address or `localhost` elsewhere, nor a name that is the operator's.
+    fn is_own_host(&self, host: &str) -> bool {
+        let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if is_port(port) => name,
+            _ => host,
+        };
+        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+        if let Some(address) = bare {
+            return address.parse::<Ipv6Addr>().is_ok();
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        name.parse::<Ipv4Addr>().is_ok()
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || (self.is_own_name)(&name)
+    }
+}
+
+/// Whom the request names as its server; `None`: nobody, and so no browser sent it.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, Problem> {
+    // Named in the target it counts in the place of the header (RFC 9112, 3.2.2).
+    if let Some(host) = uri.authority() {
+        return Ok(Some(host.as_str()));
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let Some(host) = hosts.next() else {
+        return Ok(None);
+    };
+    let host = host.to_str().ok();
+    let host = host.filter(|_| hosts.next().is_none());
+    host.map(Some).ok_or_else(foreign_host)
+}
+
+fn foreign_host() -> Problem {
+    Problem::forbidden(
+        "without a token `Host` must be an address, `localhost` or a name of this server, as a page may have led its own name here: the setting `host` takes more names",
+    )
+}
+
+/// Whether this is the origin of the server's own pages under this name. Their scheme may be that of a proxy.
+fn is_own_origin(over: Over, host: &str, origin: &str) -> bool {
+    let Some((scheme, of_page)) = origin.split_once("://") else {
+        return false;
+    };
+    // A browser leaves it out.
+    let port = match (scheme, over) {
+        ("https", _) => ":443",
+        ("http", Over::Plain) => ":80",
+        _ => return false,
+    };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    host.eq_ignore_ascii_case(of_page)
+}
+
+/// Takes back what the CORS layer says of answers that need no token, unless the settings name pages that may read
+/// them. Preflights stay as they are, whether a token is to follow (they ask for `Authorization` then) or not: they
+/// hold nothing, and what counts is the header of the answer.
+pub(in crate::http) async fn keep_from_pages(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let open = app.history_open.as_ref();
+    let is_kept = open.is_some_and(|open| open.origins.is_empty() && needs_no_token(&request));
+    let mut response = next.run(request).await;
+    if is_kept {
+        let headers = response.headers_mut();
+        headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        // What a page is refused is not to be taken from a cache for a program.
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+/// Whether this asks for the history, without a token.
+fn needs_no_token(request: &Request) -> bool {
+    let (method, uri) = (request.method(), request.uri());
+    matches!(*method, Method::GET | Method::HEAD)
+        && uri.path() == "/message-log"
+        && parameters::of(uri).is_ok_and(|parameters| {
+            let token = access::token(&parameters, request.headers());
+            token.is_ok_and(|token| token.is_none())
+        })
+}
