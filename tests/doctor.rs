@@ -152,6 +152,7 @@ async fn a_healthy_directory_is_no_problem_and_is_left_as_it_is() {
         "history-open",
         "key-rights",
         "listen",
+        "metrics",
         "open-files",
         "plain",
         "port",

@@ -96,6 +96,9 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .routes(routes!(openapi::json))
         .split_for_parts();
     let (metrics_route, metrics_document) = metrics_route.split_for_parts();
+    // Below the layers: what stands on them answers preflights itself, and counts for no rate.
+    let metrics_route =
+        metrics_route.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let document = openapi::finish(document.merge_from(metrics_document), &app);
     let limit = from_fn_with_state(Arc::clone(&app), limit_requests);
     router
@@ -108,7 +111,6 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), open::keep_from_pages))
         // No script reads it: a page would learn of its visitor's server.
         .merge(metrics_route.layer(limit))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
 }

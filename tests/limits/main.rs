@@ -9,6 +9,7 @@ mod addresses;
 mod bytes;
 mod disk;
 mod quota;
+mod requests;
 mod sends;
 mod storm;
 mod strangers;

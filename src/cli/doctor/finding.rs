@@ -35,6 +35,7 @@ checks! {
     Listen "listen";
     Plain "plain";
     HistoryOpen "history-open";
+    Metrics "metrics";
     CertificateFiles "certificate-files";
     CertificateKey "certificate-key";
     CertificateNames "certificate-names";

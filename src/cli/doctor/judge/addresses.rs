@@ -28,6 +28,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     reach(config, out);
     plain(config, out);
     history_open(config, out);
+    metrics(config, out);
 }
 
 fn port(
@@ -121,6 +122,34 @@ fn plain(config: &Config, out: &mut Findings) {
         ),
         None => out.ok(Check::Plain, "everything is encrypted"),
     }
+}
+
+/// A hint, and never more: what they tell is no secret everywhere.
+fn metrics(config: &Config, out: &mut Findings) {
+    let apart = config.metrics_listen;
+    let mut addresses = match apart {
+        Some(_) => [apart, None],
+        None => [Some(config.listen), config.plain],
+    }
+    .into_iter()
+    .flatten();
+    let says = match addresses.find(|address| !is_loopback(*address)) {
+        Some(address) if apart.is_some() => format!(
+            "whoever reaches {address} reads /metrics without a token: that should be a network of \
+             your own"
+        ),
+        Some(address) => format!(
+            "whoever reaches {address} reads /metrics without a token (numbers of sessions and \
+             messages, no names): --metrics-listen 127.0.0.1:9090 keeps it inside"
+        ),
+        None if apart.is_none() && config.plain.is_some() => {
+            "programs on this machine read /metrics, and whoever comes through a proxy that passes \
+             it on: --metrics-listen 127.0.0.1:9090 keeps it inside"
+                .to_owned()
+        }
+        None => "only programs on this machine read /metrics".to_owned(),
+    };
+    out.ok(Check::Metrics, says);
 }
 
 fn history_open(config: &Config, out: &mut Findings) {

@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn addresses_are_judged() {
     use Check::{
-        HistoryOpen, Listen, MetricsPort, Plain, PlainPort, Port as TlsPort, Server as OfServer,
-        Settings,
+        HistoryOpen, Listen, Metrics, MetricsPort, Plain, PlainPort, Port as TlsPort,
+        Server as OfServer, Settings,
     };
     use State::{Ok, Problem, Warning};
     fn stopped(facts: &mut Facts, listen: Port) {
@@ -102,6 +102,30 @@ fn addresses_are_judged() {
             "metrics_listen = '127.0.0.1:80'",
             |f| f.metrics = Some(Port::Taken(ErrorKind::AddrInUse.into())),
             (MetricsPort, Problem, "another port with --metrics-listen"),
+        ),
+        (
+            "",
+            |_| {},
+            (
+                Metrics,
+                Ok,
+                "reaches 0.0.0.0:8443 reads /metrics without a token (",
+            ),
+        ),
+        (
+            "listen = '127.0.0.1:8443'\nplain = '[::1]:80'",
+            |_| {},
+            (Metrics, Ok, "through a proxy that passes it on"),
+        ),
+        (
+            "metrics_listen = '192.0.2.7:9090'",
+            |_| {},
+            (Metrics, Ok, "reaches 192.0.2.7:9090 reads /metrics"),
+        ),
+        (
+            "metrics_listen = '127.0.0.1:9090'",
+            |_| {},
+            (Metrics, Ok, "only programs on this machine read"),
         ),
         (
             "plain = '0.0.0.0:80'",
