@@ -323,6 +323,7 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
         connects_per_address: rate("connects_per_address")?,
         failed_logins_per_address: rate("failed_logins_per_address")?,
         requests_per_address: rate("requests_per_address")?,
+        requests_per_user: rate("requests_per_user")?,
         logins_per_user: rate("logins_per_user")?,
         logins: rate("logins")?,
         sends_per_user: rate("sends_per_user")?,

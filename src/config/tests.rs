@@ -108,6 +108,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("connects_per_address", ["1/s", "2/s", "off"]),
         ("failed_logins_per_address", ["1/s", "2/s", "off"]),
         ("requests_per_address", ["1/s", "2/s", "off"]),
+        ("requests_per_user", ["1/s", "2/s", "off"]),
         ("logins_per_user", ["1/s", "2/s", "off"]),
         ("logins", ["1/s", "2/s", "off"]),
         ("sends_per_user", ["1/s", "2/s", "off"]),

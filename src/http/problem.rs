@@ -8,14 +8,17 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::limits::Limited;
+use crate::limits::{Limit, Limited};
 use crate::protocol::error_code::{ErrorCode, FrameError};
 
 /// The media type of a problem (RFC 9457, 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The code where there is no room.
+const OVERLOADED: &str = "overloaded";
+
 /// When to come again where nothing better is known.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,19 +142,23 @@ impl Problem {
         )
     }
 
-    /// 429, or 503 where it is for want of space: a limit is reached; it may come again after a while.
+    /// 429, or 503 where it is for want of space or room: a limit is reached; it may come again after a while.
     pub fn limited(limited: &Limited) -> Self {
-        let (status, code) = match limited.limit.is_of_space() {
-            true => (
+        let (status, code) = match limited.limit {
+            limit if limit.is_of_space() => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::StorageUnavailable,
+                ErrorCode::StorageUnavailable.as_str(),
             ),
-            false => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited),
+            Limit::HistoryAnswers => (StatusCode::SERVICE_UNAVAILABLE, OVERLOADED),
+            _ => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::RateLimited.as_str(),
+            ),
         };
         let detail = format!("{}: `Retry-After` says when to come again", limited.limit);
         Self {
             retry_after: Some(limited.retry),
-            ..Self::new(status, code.as_str(), detail)
+            ..Self::new(status, code, detail)
         }
     }
 
@@ -184,23 +191,11 @@ impl Problem {
         }
     }
 
-    /// 429: a user has too many answers of history on their way.
-    pub fn too_many_answers() -> Self {
-        Self {
-            retry_after: Some(SOON),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorCode::RateLimited.as_str(),
-                "this user has not taken its last answers yet: `Retry-After` says when to come again",
-            )
-        }
-    }
-
     /// 503: there is no room; the sentence says for what.
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(SOON),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, detail)
         }
     }
 
@@ -253,12 +248,11 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limit;
 
     #[test]
     fn what_may_be_tried_again_says_when() {
-        let limited = |ms| {
-            let (limit, retry) = (Limit::SendsPerUser, Duration::from_millis(ms));
+        let limited = |limit, ms| {
+            let retry = Duration::from_millis(ms);
             Problem::limited(&Limited { limit, retry })
         };
         let (field, code) = (Some("toId"), ErrorCode::InvalidField);
@@ -271,11 +265,13 @@ mod tests {
             client_msg_id,
         };
         for (problem, status, after) in [
-            (limited(0), 429, Some("1")),
-            (limited(1000), 429, Some("1")),
-            (limited(1001), 429, Some("2")),
+            (limited(Limit::SendsPerUser, 0), 429, Some("1")),
+            (limited(Limit::SendsPerUser, 1000), 429, Some("1")),
+            (limited(Limit::SendsPerUser, 1001), 429, Some("2")),
+            (limited(Limit::HistoryAnswersPerUser, 1000), 429, Some("1")),
+            (limited(Limit::HistoryAnswers, 1000), 503, Some("1")),
+            (limited(Limit::StoreQuota, 1000), 503, Some("1")),
             (Problem::storage_unavailable(), 503, Some("1")),
-            (Problem::too_many_answers(), 429, Some("1")),
             (Problem::overloaded("full"), 503, Some("1")),
             (Problem::starting("soon"), 503, Some("1")),
             (Problem::refused(refused), 400, None),

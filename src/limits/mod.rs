@@ -101,6 +101,7 @@ struct Rules {
     connects: Option<Rates>,
     failures: Option<Rates>,
     requests: Option<Rates>,
+    user_requests: Option<Limiter<Mailbox>>,
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
     user_sends: Option<Limiter<Mailbox>>,
@@ -115,6 +116,7 @@ impl Rules {
             connects: options.connects_per_address.map(Rates::new),
             failures: options.failed_logins_per_address.map(Rates::new),
             requests: options.requests_per_address.map(Rates::new),
+            user_requests: options.requests_per_user.map(Limiter::new),
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
             user_sends: options.sends_per_user.map(Limiter::new),
@@ -263,6 +265,17 @@ impl Limits {
         }
         let checked = requests.check(visitor.address);
         checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &visitor.address))
+    }
+
+    /// A user asks for history by a user token.
+    ///
+    /// # Errors
+    /// It does so too often.
+    pub fn user_request(&self, user: &Mailbox) -> Result<(), Limited> {
+        let rules = self.rules();
+        let requests = rules.user_requests.as_ref();
+        let checked = requests.map_or(Ok(()), |requests| requests.check(user, 1));
+        checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
     }
 
     /// Whether this visitor may try to log in.

@@ -22,6 +22,8 @@ pub enum Limit {
     FailedLoginsPerAddress,
     /// Requests of one address.
     RequestsPerAddress,
+    /// Requests of one user.
+    RequestsPerUser,
     /// Logins of one user.
     LoginsPerUser,
     /// Logins in all.
@@ -44,15 +46,20 @@ pub enum Limit {
     StoreQuota,
     /// Free disk for user tokens.
     DiskFree,
+    /// Room for answers of history on their way.
+    HistoryAnswers,
+    /// Such answers of one user.
+    HistoryAnswersPerUser,
 }
 
 impl Limit {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
         Self::FailedLoginsPerAddress,
         Self::RequestsPerAddress,
+        Self::RequestsPerUser,
         Self::LoginsPerUser,
         Self::Logins,
         Self::Sessions,
@@ -64,6 +71,8 @@ impl Limit {
         Self::SendBytesPerDomain,
         Self::StoreQuota,
         Self::DiskFree,
+        Self::HistoryAnswers,
+        Self::HistoryAnswersPerUser,
     ];
 
     /// Whether it is for want of space, and nobody knows for how long.
@@ -71,14 +80,15 @@ impl Limit {
         matches!(self, Self::StoreQuota | Self::DiskFree)
     }
 
-    /// Its name in the metrics and the log: that of its setting, where it has one.
-    pub fn setting(self) -> &'static str {
+    /// Its name in the metrics and the log: the setting that it comes from, where it is no constant.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections_max",
             Self::ConnectionsPerAddress => "connections_per_address_max",
             Self::ConnectsPerAddress => "connects_per_address",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
             Self::RequestsPerAddress => "requests_per_address",
+            Self::RequestsPerUser => "requests_per_user",
             Self::LoginsPerUser => "logins_per_user",
             Self::Logins => "logins",
             Self::Sessions => "sessions_max",
@@ -90,6 +100,8 @@ impl Limit {
             Self::SendBytesPerDomain => "send_bytes_per_domain",
             Self::StoreQuota => "store_quota",
             Self::DiskFree => "disk_free_min",
+            Self::HistoryAnswers => "history_answers",
+            Self::HistoryAnswersPerUser => "history_answers_per_user",
         }
     }
 }
@@ -103,6 +115,7 @@ impl fmt::Display for Limit {
             Self::ConnectsPerAddress => "connections come too fast from this address",
             Self::FailedLoginsPerAddress => "too many failed logins from this address",
             Self::RequestsPerAddress => "requests come too fast from this address",
+            Self::RequestsPerUser => "this user makes too many requests",
             Self::LoginsPerUser => "this user logs in too often",
             Self::Logins => "the server takes no more logins at the moment",
             Self::Sessions => "the server is at its limit of sessions",
@@ -114,6 +127,8 @@ impl fmt::Display for Limit {
             Self::SendBytesPerDomain => "this domain sends too many bytes",
             Self::StoreQuota => "this domain has stored as much as it may",
             Self::DiskFree => "the server's disk is short",
+            Self::HistoryAnswers => "too many answers are on their way",
+            Self::HistoryAnswersPerUser => "this user has not taken its last answers yet",
         })
     }
 }
@@ -128,10 +143,7 @@ impl Overflow {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         for limit in Limit::ALL {
             // All of them are there from the beginning.
-            metrics
-                .sessions
-                .limited
-                .with_label_values(&[limit.setting()]);
+            metrics.sessions.limited.with_label_values(&[limit.name()]);
         }
         Self {
             metrics,
@@ -144,14 +156,14 @@ impl Overflow {
         self.metrics
             .sessions
             .limited
-            .with_label_values(&[limit.setting()])
+            .with_label_values(&[limit.name()])
             .inc();
         let times = {
             let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
             quiet[limit as usize].due(Instant::now())
         };
         if let Some(times) = times {
-            tracing::warn!(limit = limit.setting(), %who, times, "a limit is reached: {limit}");
+            tracing::warn!(limit = limit.name(), %who, times, "a limit is reached: {limit}");
         }
     }
 }
@@ -188,15 +200,18 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_has_its_place_and_its_setting() {
+    fn every_limit_has_its_place_and_its_setting_unless_it_is_a_constant() {
         let names = crate::config::settings().iter().map(|setting| setting.name);
         let names: Vec<_> = names.collect();
-        // docs/LIMITS.md says how much they are.
-        let constants = ["requests_per_session"];
+        let constants = [
+            Limit::HistoryAnswers,
+            Limit::HistoryAnswersPerUser,
+            Limit::RequestsPerSession,
+        ];
         for (at, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, at);
-            let name = limit.setting();
-            assert!(names.contains(&name) || constants.contains(&name), "{name}");
+            let is_setting = names.contains(&limit.name());
+            assert_eq!(is_setting, !constants.contains(&limit), "{limit:?}");
         }
     }
 }

@@ -27,7 +27,7 @@ fn refusals(metrics: &Metrics, limit: Limit) -> u64 {
     metrics
         .sessions
         .limited
-        .with_label_values(&[limit.setting()])
+        .with_label_values(&[limit.name()])
         .get()
 }
 

@@ -66,6 +66,8 @@ pub struct LimitOptions {
     pub failed_logins_per_address: Option<Rate>,
     /// How many HTTP requests one address may make.
     pub requests_per_address: Option<Rate>,
+    /// How many requests for history one user may make with user tokens.
+    pub requests_per_user: Option<Rate>,
     /// How often one user may log in with user tokens.
     pub logins_per_user: Option<Rate>,
     /// How many logins are admitted.

@@ -99,6 +99,15 @@ async fn unread_answers_share_a_room_and_others_are_served() {
     kept.extend(more);
     assert!(of_all["200"] > 20, "{of_all:?}");
     assert!(of_all["503"] > 20, "{of_all:?}");
+    let metrics = server.get("/metrics", None).await.body;
+    for (limit, refused) in [
+        ("history_answers_per_user", of_one["429"]),
+        ("history_answers", of_all["503"]),
+    ] {
+        let counted = format!("relaybox_limited_total{{limit=\"{limit}\"}} {refused}\n");
+        assert!(metrics.contains(&counted), "no {counted}in {metrics}");
+        server.says(&format!("limit=\"{limit}\"")).await;
+    }
     // Nor is another domain by all of these.
     let target = "/message-log?domain=other&toId=u0";
     assert_eq!(server.get(target, Some(&other)).await.status, 200);

@@ -20,9 +20,9 @@ use crate::http::App;
 use crate::http::access;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
-use crate::http::problem::{Problem, ProblemBody};
-use crate::limits::{HangUp, Visitor};
-use crate::model::{Mailbox, Message};
+use crate::http::problem::{Problem, ProblemBody, SOON};
+use crate::limits::{HangUp, Limited, Visitor};
+use crate::model::{Mailbox, Message, UserId};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
 use open::Over;
@@ -67,17 +67,20 @@ pub async fn message_log(
     let query = query::parse(&parameters)?;
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
     let domain = &query.mailbox.domain;
+    let limits = &app.sessions.limits;
     let mut user = None;
     if let (Some(open), None) = (&app.history_open, token) {
         open.check(over, &uri, &headers)?;
     } else {
         let grant = access::grant(&app, &visitor, domain, token)?;
-        check_access(&grant, &query)?;
         if let Grant::User(grant) = grant {
-            user = Some(Mailbox {
+            let asker = user.insert(Mailbox {
                 domain: domain.clone(),
                 user: grant.id,
             });
+            let counted = limits.user_request(asker);
+            counted.map_err(|limited| Problem::limited(&limited))?;
+            check_access(&asker.user, &query)?;
         }
     }
     let hang_up = hang_up.map(|Extension(hang_up)| hang_up);
@@ -85,7 +88,11 @@ pub async fn message_log(
     let entered = app
         .answers
         .enter(domain, user.as_ref(), content_bytes_max, hang_up);
-    let room = Arc::new(entered.await?);
+    let entered = entered.await.map_err(|limit| {
+        limits.note(limit, domain);
+        Problem::limited(&Limited { limit, retry: SOON })
+    });
+    let room = Arc::new(entered?);
     let store = app.sessions.store.clone();
     let found = blocking(move || {
         let (page, piece) = history::find(&store, &query)?;
@@ -109,16 +116,13 @@ pub async fn message_log(
     Ok(response)
 }
 
-/// A project token reads any mailbox of its domain, a user token where its user takes part.
-fn check_access(grant: &Grant, query: &HistoryQuery) -> Result<(), Problem> {
-    let Grant::User(user) = grant else {
-        return Ok(());
-    };
+/// A project token reads any mailbox of its domain, that of `user` where the user takes part.
+fn check_access(user: &UserId, query: &HistoryQuery) -> Result<(), Problem> {
     let takes_part = match &query.senders {
         Senders::All => false,
-        Senders::From(other) | Senders::With(other) => user.id == *other,
+        Senders::From(other) | Senders::With(other) => user == other,
     };
-    if takes_part || user.id == query.mailbox.user {
+    if takes_part || *user == query.mailbox.user {
         return Ok(());
     }
     Err(Problem::forbidden(

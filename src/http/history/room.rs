@@ -17,8 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::command::history::PIECE_BYTES;
-use crate::http::problem::Problem;
-use crate::limits::HangUp;
+use crate::limits::{HangUp, Limit};
 use crate::model::{Domain, Mailbox};
 
 /// Memory of all answers.
@@ -78,18 +77,18 @@ impl Answers {
     /// a user token; `hang_up` ends the connection that it goes out on.
     ///
     /// # Errors
-    /// 429 where the user has too many on the way, 503 where all have.
+    /// The limit that is reached: too many of the user are on the way, or of all.
     pub(super) async fn enter(
         &self,
         domain: &Domain,
         user: Option<&Mailbox>,
         content_bytes_max: usize,
         hang_up: Option<HangUp>,
-    ) -> Result<Room, Problem> {
+    ) -> Result<Room, Limit> {
         let of_user = match user {
             Some(user) => {
                 let turn = timeout(WAIT, Shares::take(&self.users, user, 1)).await;
-                Some(turn.map_err(|_| Problem::too_many_answers())?)
+                Some(turn.map_err(|_| Limit::HistoryAnswersPerUser)?)
             }
             None => None,
         };
@@ -106,7 +105,7 @@ impl Answers {
                 let scope = self.domains.is_short(domain, units).then_some(domain);
                 self.going.end_oldest(scope);
                 let taken = timeout(WAIT - PATIENCE, taken).await;
-                taken.map_err(|_| Problem::overloaded("too many answers are on their way"))?
+                taken.map_err(|_| Limit::HistoryAnswers)?
             }
         };
         Ok(Room {
@@ -289,8 +288,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use axum::response::IntoResponse as _;
-
     use super::*;
     use crate::model::UserId;
 
@@ -307,11 +304,10 @@ mod tests {
         }
     }
 
-    async fn enter(answers: &Answers, name: &str, user: Option<&Mailbox>) -> Result<Room, u16> {
+    async fn enter(answers: &Answers, name: &str, user: Option<&Mailbox>) -> Result<Room, Limit> {
         let domain = domain(name);
         let entered = answers.enter(&domain, user, LARGE, Some(HangUp::default()));
-        let status = |problem: Problem| problem.into_response().status().as_u16();
-        entered.await.map_err(status)
+        entered.await
     }
 
     #[tokio::test(start_paused = true)]
@@ -323,7 +319,8 @@ mod tests {
         }
         let room_for = DOMAIN_UNITS / price(LARGE);
         assert_eq!(of_one.len(), room_for);
-        assert_eq!(enter(&answers, "one", None).await.err(), Some(503));
+        let refused = enter(&answers, "one", None).await.err();
+        assert_eq!(refused, Some(Limit::HistoryAnswers));
         let mut of_others = Vec::new();
         for _ in 0..room_for {
             of_others.push(enter(&answers, "two", None).await.unwrap());
@@ -342,14 +339,14 @@ mod tests {
         let answers = Answers::default();
         let enter = async |id: &str| {
             let user = user(id);
-            let entered = answers.enter(&user.domain, Some(&user), 1, None).await;
-            entered.map_err(|problem| problem.into_response().status().as_u16())
+            answers.enter(&user.domain, Some(&user), 1, None).await
         };
         let mut held = Vec::new();
         for _ in 0..USER_ANSWERS {
             held.push(enter("u").await.unwrap());
         }
-        assert_eq!(enter("u").await.err(), Some(429));
+        let refused = enter("u").await.err();
+        assert_eq!(refused, Some(Limit::HistoryAnswersPerUser));
         assert!(enter("other").await.is_ok());
         held.pop();
         assert!(enter("u").await.is_ok());
