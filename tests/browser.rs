@@ -409,3 +409,34 @@ async fn the_web_page_of_the_readme_loses_nothing_when_its_user_goes_away_and_co
     assert_eq!(page.value("handled").await, json!(all));
     scene.until_confirmed().await;
 }
+
+/// What `tests/history/open.rs` asks by hand, as a browser asks it.
+#[tokio::test]
+async fn no_page_of_another_origin_reads_a_history_that_is_open_without_a_token() {
+    let Some(program) = chromium::find() else {
+        return;
+    };
+    let options = Options::new().file("history_open = true\n");
+    let server = Server::with(options.args(&["--plain", "127.0.0.1:0"])).await;
+    server.user("u1").await.say_acked("box", "hello").await;
+    let own = format!("http://{}", server.plain.as_ref().unwrap());
+    let rebound = own.replace("127.0.0.1", "rebound.example");
+    let foreign = serve(String::new()).await;
+    let (_browser, devtools) = Browser::driven(&program);
+    for (page, asked, is_read) in [
+        (format!("{own}/healthz"), &own, true),
+        (foreign, &own, false),
+        (format!("{rebound}/healthz"), &rebound, false),
+    ] {
+        let opened = devtools.open(&page).await;
+        let fetched = format!(
+            "fetch('{asked}/message-log?domain=demo&toId=box').then(r => r.text(), () => 'nothing')"
+        );
+        let text = opened.value(&fetched).await;
+        let text = text.as_str().unwrap();
+        assert_eq!(text.contains("hello"), is_read, "{page}: {text}");
+        // It is the server that says no to its own origin under another name.
+        let is_named = asked == &rebound;
+        assert_eq!(text.contains("setting `host`"), is_named, "{page}: {text}");
+    }
+}

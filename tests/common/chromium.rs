@@ -16,7 +16,7 @@ use super::devtools::Devtools;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +26,8 @@ const FLAGS: [&str; 12] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    // A name that somebody has led to this machine.
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
     // It knows nothing of the generated CA.
     "--ignore-certificate-errors",
     // The page's console goes to standard error.
