@@ -43,11 +43,16 @@ async fn a_handshake_that_does_not_go_on_gives_way() {
     half_shaken.write_all(&[0x16]).await.unwrap();
     let mut silent = server.connect().await;
     let config = client(dir.path(), rustls::ALL_VERSIONS);
+    // They stay: else the second one would find the place of the first.
+    let mut newcomers = Vec::new();
     for old in [&mut half_shaken, &mut silent] {
         let newcomer = connect_tls(&server, config.clone(), "localhost").await;
-        ask(&mut newcomer.unwrap(), GET, "hello").await;
+        let mut newcomer = newcomer.unwrap();
+        ask(&mut newcomer, GET, "hello").await;
+        newcomers.push(newcomer);
         until_closed(old).await;
     }
+    drop(newcomers);
     server.stop().await;
 }
 
