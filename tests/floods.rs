@@ -99,11 +99,12 @@ async fn who_floods_what_is_no_message_is_closed_whatever_its_token() {
         b"\x8a\x80\0\0\0\0",
         b"\x81\x8e\0\0\0\0{\"received\":0}",
     ];
-    for frame in frames {
+    for (number, frame) in frames.into_iter().enumerate() {
         for trusted in [true, false] {
-            let mut login = Login::new("u1");
+            let user = format!("u{number}");
+            let mut login = Login::new(&user);
             if !trusted {
-                login = login.token(&server.mint("u1", &[]).await);
+                login = login.token(&server.mint(&user, &[]).await);
             }
             let stream = raw_session(&server, &login);
             let flood = frame.repeat(10_000);
@@ -118,6 +119,27 @@ async fn who_floods_what_is_no_message_is_closed_whatever_its_token() {
             assert!(bytes < 2 << 20, "{frame:?}: {bytes} bytes");
         }
     }
+}
+
+#[tokio::test]
+async fn who_comes_back_to_flood_is_kept_out_for_a_while() {
+    let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let token = server.mint("u1", &[]).await;
+    let login = Login::new("u1").token(&token);
+    for _ in 0..5 {
+        let stream = raw_session(&server, &login);
+        let flood = b"\x89\x80\0\0\0\0".repeat(10_000);
+        let (_, last) = thread::spawn(move || drown(stream, &flood)).join().unwrap();
+        let said = last.escape_ascii().to_string();
+        assert!(said.contains("retry in 60000 ms: too many"), "{said}");
+    }
+    server.refused(&login, 4529).await;
+    server
+        .says("a limit is reached: this user logs in too often")
+        .await;
+    // Others log in, and so does who has a project token.
+    server.user("u2").await.ready().await;
+    server.user("u1").await.ready().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
-//! What the open-file limit leaves of connections and sessions.
+//! What the open-file limit leaves of connections, and these of sessions.
 
 use super::values::Values;
 use super::{Loaded, Origin, limits};
+use crate::model::places_known;
 
 /// Cuts connections and sessions to what the open-file limit leaves room for, and says so.
 pub(super) fn fit(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Option<u64>) {
@@ -29,14 +30,15 @@ pub(super) fn fit(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Opti
             config.sessions_max = config.sessions_max.min(sessions_max);
         }
     }
-    if config.sessions_max > config.connections_max {
+    let room = places_known(config.connections_max);
+    if config.sessions_max > room {
         let origin = &values.raw("sessions_max").origin;
         if *origin != Origin::Default {
             warnings.push(format!(
-                "setting sessions_max ({origin}) is cut from {} to {}: more than connections_max",
+                "setting sessions_max ({origin}) is cut from {} to {room}: of {} connections (connections_max) no more may be logged in",
                 config.sessions_max, config.connections_max,
             ));
         }
-        config.sessions_max = config.connections_max;
+        config.sessions_max = room;
     }
 }

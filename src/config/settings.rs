@@ -60,7 +60,7 @@ const SETTINGS: &[Setting] = settings! {
     content_bytes_max "--content-bytes-max" "RELAYBOX_CONTENT_BYTES_MAX" "SIZE" "256KiB" false
         "Largest JSON text of a message's content";
     sessions_max "--sessions-max" "RELAYBOX_SESSIONS_MAX" "N" "50000" false
-        "Most sessions on the server; never more than the open-file limit allows";
+        "Most sessions on the server; never more than the open-file limit allows, nor than all but a 64th (at least 8) of connections_max";
     sessions_per_user_max "--sessions-per-user-max" "RELAYBOX_SESSIONS_PER_USER_MAX" "N" "32" false
         "Most sessions of one user";
     connections_max "--connections-max" "RELAYBOX_CONNECTIONS_MAX" "N" "51000" false

@@ -333,7 +333,7 @@ fn connections_fit_the_open_file_limit() {
 
     let asked = flags(&[("sessions_max", &["900"]), ("connections_max", &["800"])]);
     let loaded = resolve(&asked, &Env::new(), None, Some(1 << 20)).unwrap();
-    assert_eq!(loaded.config.sessions_max, 800);
+    assert_eq!(loaded.config.sessions_max, 788);
     assert!(
         loaded.warnings[0].contains("--sessions-max"),
         "{:?}",

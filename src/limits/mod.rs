@@ -41,6 +41,9 @@ use disk::Disk;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
 
+/// As so many logins counts a session that had to be ended for what it asked for.
+const FLOOD_LOGINS: u64 = 60;
+
 /// A limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit}")]
@@ -324,6 +327,17 @@ impl Limits {
         let admission = rules.admission.as_ref();
         let admitted = admission.map_or(Ok(()), |admission| admission.admit(user));
         admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
+    }
+
+    /// A session of this user has ended for what it asked for. Whoever comes back for more is above
+    /// the rate of his logins before long, if it is by a user token.
+    pub fn session_flooded(&self, user: &Mailbox, by_user_token: bool) {
+        self.note(Limit::RequestsPerSession, &user.domain);
+        let rules = self.rules();
+        if let Some(limiter) = rules.user_logins.as_ref().filter(|_| by_user_token) {
+            // Who is over the rate already has to wait as it is.
+            let _ = limiter.check(user, FLOOD_LOGINS);
+        }
     }
 
     /// A domain, or one of its users with a user token, sends so much, and storing it takes

@@ -12,11 +12,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Of all places, the part that those who have logged in never take: one in so many.
-const STRANGERS_PART: usize = 64;
-
-/// That part at least, where it is not more than half.
-const STRANGERS_MIN: usize = 8;
+use crate::model::places_known;
 
 /// All that may be sent away, by when they came.
 #[derive(Debug)]
@@ -117,10 +113,9 @@ pub struct Strangers {
 impl Strangers {
     /// Where there are so many places in all.
     pub fn new(places: usize) -> Self {
-        let theirs = (places / STRANGERS_PART).max(STRANGERS_MIN).min(places / 2);
         Self {
             seats: Arc::new(Seats::new(usize::MAX)),
-            known: Arc::new(Semaphore::new(places - theirs)),
+            known: Arc::new(Semaphore::new(places_known(places))),
         }
     }
 
@@ -326,7 +321,7 @@ mod tests {
         let lingering = Arc::new(Seats::new(2));
         let held: Vec<_> = (0..100).map(|_| room.enter().unwrap()).collect();
         let logged_in = held.iter().filter(|standing| standing.log_in()).count();
-        assert_eq!(logged_in, 100 - STRANGERS_MIN);
+        assert_eq!(logged_in, places_known(100));
         for standing in &held[..5] {
             assert!(standing.linger(&lingering));
         }

@@ -51,6 +51,16 @@ impl DiskFloor {
     }
 }
 
+/// Of all places for connections, the part that those who have logged in never take: one in so many.
+const STRANGERS_PART: usize = 64;
+/// That part at least, where it is not more than half.
+const STRANGERS_MIN: usize = 8;
+
+/// How many of so many places for connections those may take who have logged in.
+pub fn places_known(places: usize) -> usize {
+    places - (places / STRANGERS_PART).max(STRANGERS_MIN).min(places / 2)
+}
+
 /// What the settings say of limits. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitOptions {

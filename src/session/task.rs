@@ -16,7 +16,6 @@ use tracing::{debug, error, warn};
 
 use crate::command;
 use crate::hub::{Outbox, Registration, is_for};
-use crate::limits::Limit;
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::close::CloseReason;
@@ -142,12 +141,14 @@ impl Server {
             End::Gone => (1006, "client"),
         };
         counting::closed(&self.context.metrics, code, by);
-        let domain = &self.identity.sender.device.mailbox.domain;
+        let sender = &self.identity.sender;
+        let user = &sender.device.mailbox;
         if let End::Close(CloseReason::OverLimit { .. }) = end {
             let limits = &self.context.limits;
-            limits.note(Limit::RequestsPerSession, domain);
+            limits.session_flooded(user, !sender.is_trusted);
         }
         if let End::Close(reason @ CloseReason::NoReceipts) = end {
+            let domain = &user.domain;
             let reason = reason.name();
             warn!(%domain, code, reason, "a client's Pongs lack the payload of the Pings and confirm nothing: it needs receipts=manual");
         }
