@@ -54,6 +54,16 @@ pub enum CloseReason {
         /// What was wrong.
         reason: String,
     },
+    /// A message did not come to its end in time.
+    Unfinished {
+        /// How long it may take.
+        seconds: u64,
+    },
+    /// There was no room for a long message. Later there is.
+    NoRoom {
+        /// When to come back, in milliseconds.
+        retry_ms: u64,
+    },
     /// The peer answered no ping for too long.
     PingTimeout,
     /// The window is full, and Pongs come that are no receipts: its library does not echo the payload.
@@ -93,7 +103,9 @@ impl CloseReason {
             Self::AtCapacity
             | Self::Busy { .. }
             | Self::Starting { .. }
-            | Self::StorageUnavailable => 1013,
+            | Self::StorageUnavailable
+            | Self::NoRoom { .. } => 1013,
+            Self::Unfinished { .. } => 1009,
             Self::Violation { code, .. } => *code,
             Self::PingTimeout | Self::Internal => 1011,
         }
@@ -125,6 +137,12 @@ impl CloseReason {
             Self::AtCapacity => "the server is at its limit of sessions".into(),
             Self::StorageUnavailable => "the server's storage cannot be written".into(),
             Self::Violation { reason, .. } => reason.clone().into(),
+            Self::Unfinished { seconds } => {
+                format!("message not complete within {seconds} s: send a smaller one").into()
+            }
+            Self::NoRoom { retry_ms } => {
+                format!("retry in {retry_ms} ms: too many long messages at once").into()
+            }
             Self::PingTimeout => "no answer to a ping".into(),
             Self::NoReceipts => {
                 "Pongs without the Ping's payload confirm nothing: log in with receipts=manual"
@@ -152,6 +170,8 @@ impl CloseReason {
             Self::AtCapacity => "sessions",
             Self::StorageUnavailable => "storage_unavailable",
             Self::Violation { .. } => "violation",
+            Self::Unfinished { .. } => "unfinished",
+            Self::NoRoom { .. } => "no_room",
             Self::PingTimeout => "ping_timeout",
             Self::NoReceipts => "no_receipts",
             Self::Internal => "internal",

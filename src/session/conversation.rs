@@ -22,6 +22,12 @@ use crate::websocket::{Connection, Event, Violation};
 /// How long a message may take from its first byte to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long it may wait for room, which is no part of that.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When it is worth to come back then: room that was full for so long is not empty at once.
+const ROOM_RETRY: Duration = Duration::from_secs(5);
+
 /// What a session needs of its server.
 pub(super) trait Services {
     /// What the clocks show.
@@ -85,8 +91,8 @@ pub(super) struct Conversation<S> {
     actions: Vec<Action>,
     /// Nothing was read because the store is behind, or memory short: what the peer said is not known.
     deaf: bool,
-    /// The message that has come in part, and since when.
-    unfinished: Option<(u32, Duration)>,
+    /// The message that has come in part, whether it waits for room, and since when both are so.
+    unfinished: Option<((u32, bool), Duration)>,
 }
 
 impl<S: Services> Conversation<S> {
@@ -138,7 +144,7 @@ impl<S: Services> Conversation<S> {
         let may_send = self.outbox.may_send();
         let keeps_up = may_send && self.services.poll_keeps_up(cx).is_ready();
         // Answers that only wait for the peer to take them are no excuse for its silence.
-        self.deaf = !keeps_up && (may_send || self.outbox.awaits_store());
+        let store_is_behind = !keeps_up && (may_send || self.outbox.awaits_store());
         let queued_bytes_max = self.services.output_bytes_max();
         let reads =
             |connection: &Connection| keeps_up && connection.queued_bytes() < queued_bytes_max;
@@ -151,11 +157,10 @@ impl<S: Services> Conversation<S> {
         if let Poll::Ready(event) = event {
             return Poll::Ready(input(event));
         }
-        self.deaf |= connection.waits_for_room();
-        if let Some(left) = self.message_time_left(connection, reads(connection)) {
+        self.deaf = store_is_behind || connection.waits_for_room();
+        if let Some((left, end)) = self.message_time_left(connection, store_is_behind) {
             if left.is_zero() {
-                let late = Violation::unfinished(MESSAGE_TIMEOUT.as_secs());
-                return Poll::Ready(Input::Violation(late));
+                return Poll::Ready(Input::Broken(end));
             }
             // A timer that is over may be moved: not where the machine waits for it.
             if left < self.machine.wake_in(self.services.now()) {
@@ -166,16 +171,27 @@ impl<S: Services> Conversation<S> {
         Poll::Ready(Input::Tick)
     }
 
-    /// How much of its time is left to a message that has come in part. While nothing is read it has all of it.
-    fn message_time_left(&mut self, connection: &Connection, reads: bool) -> Option<Duration> {
-        let number = connection.unfinished().filter(|_| reads);
+    /// How much of its time is left to a message that has come in part, and how it ends the session then. It has all of
+    /// it anew where the store was behind or room was waited for: nothing is read then. Where nothing is read because
+    /// the peer does not take its output, the time goes on: that is its own doing.
+    fn message_time_left(
+        &mut self,
+        connection: &Connection,
+        store_is_behind: bool,
+    ) -> Option<(Duration, CloseReason)> {
+        let number = connection.unfinished().filter(|_| !store_is_behind);
+        let state = number.map(|number| (number, connection.waits_for_room()));
         let now = self.services.now().elapsed;
-        self.unfinished = number.map(|number| match self.unfinished {
-            Some((same, since)) if same == number => (number, since),
-            _ => (number, now),
+        self.unfinished = state.map(|state| match self.unfinished {
+            Some((same, since)) if same == state => (state, since),
+            _ => (state, now),
         });
-        let (_, since) = self.unfinished?;
-        Some((since + MESSAGE_TIMEOUT).saturating_sub(now))
+        let ((_, waits), since) = self.unfinished?;
+        let (timeout, end) = match waits {
+            true => (ROOM_TIMEOUT, no_room()),
+            false => (MESSAGE_TIMEOUT, unfinished()),
+        };
+        Some(((since + timeout).saturating_sub(now), end))
     }
 
     /// Tells the machine what has happened.
@@ -236,6 +252,16 @@ impl<S: Services> Conversation<S> {
     }
 }
 
+fn unfinished() -> CloseReason {
+    let seconds = MESSAGE_TIMEOUT.as_secs();
+    CloseReason::Unfinished { seconds }
+}
+
+fn no_room() -> CloseReason {
+    let retry_ms = ROOM_RETRY.as_millis() as u64;
+    CloseReason::NoRoom { retry_ms }
+}
+
 fn input(event: Event) -> Input {
     match event {
         Event::Text(text) => Input::Text(text),
@@ -245,8 +271,13 @@ fn input(event: Event) -> Input {
         // Binary messages are violations here, so none arrives.
         Event::Binary(_) => Input::Heard,
         Event::Close { code } => Input::PeerClosed(code),
-        Event::Violation(violation) => Input::Violation(violation),
+        Event::Violation(Violation { code, reason }) => {
+            Input::Broken(CloseReason::Violation { code, reason })
+        }
         Event::Ended => Input::Ended,
         Event::Flushed => Input::Flushed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::FrameError;
 use crate::protocol::server_frame;
 use crate::store::Backlog;
-use crate::websocket::{Violation, writer};
+use crate::websocket::writer;
 use held::Held;
 use pings::Pings;
 use receipts::Receipts;
@@ -153,9 +153,7 @@ impl Machine {
                 }
             }
             Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
-            Input::Violation(Violation { code, reason }) => {
-                self.close(CloseReason::Violation { code, reason }, actions);
-            }
+            Input::Broken(reason) => self.close(reason, actions),
             Input::Ended => self.end(Action::End, actions),
             // A Ping may have been queued since.
             Input::Flushed if !queue.is_empty() => {}

@@ -80,7 +80,7 @@ impl Context {
 /// The session is spawned rather than awaited, so that what admission needed is freed.
 pub async fn open(
     context: Arc<Context>,
-    connection: Connection,
+    mut connection: Connection,
     login: Result<Login, String>,
     visitor: Visitor,
 ) {
@@ -96,6 +96,7 @@ pub async fn open(
     match admitted {
         Ok((mut identity, registration, outbox, start)) => {
             identity.place = place;
+            connection.belongs_to(&identity.sender.device.mailbox);
             let domain = &identity.sender.device.mailbox.domain;
             debug!(%domain, address = %visitor.address, "a session begins");
             context.metrics.sessions.logins.inc();

@@ -6,6 +6,7 @@
 //! keeps no buffer; nothing is read of a message for which there is no room.
 
 use std::future::poll_fn;
+use std::hash::Hash;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -89,7 +90,7 @@ impl Connection {
         Self {
             io: Box::pin(io),
             parser: Parser::new(options.message_bytes_max, options.binary),
-            share: Share::new(options.room),
+            share: Share::new(options.room, options.message_bytes_max),
             completed: 0,
             input: Vec::new(),
             input_done: 0,
@@ -103,6 +104,11 @@ impl Connection {
             heard: false,
             blocked: false,
         }
+    }
+
+    /// Whoever hashes alike shares a part of the room for unfinished messages; without an owner there is only the room.
+    pub fn belongs_to(&mut self, owner: &impl Hash) {
+        self.share.belongs_to(owner);
     }
 
     /// Where to append encoded frames (see [`writer`]). They go out as one batch, one write and one flush, from the
@@ -278,7 +284,11 @@ impl Connection {
 
     /// Reads once and parses up to the first event; what is behind it is kept.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
-        let room = ready!(self.share.poll_room(self.parser.buffered_bytes(), cx));
+        let (held, most) = (
+            self.parser.buffered_bytes(),
+            self.parser.buffered_bytes_max(),
+        );
+        let room = ready!(self.share.poll_room(held, most, cx));
         with_read_buffer(|buffer| {
             let bytes = room.min(buffer.len());
             let mut buffer = ReadBuf::new(&mut buffer[..bytes]);

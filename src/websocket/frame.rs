@@ -28,12 +28,6 @@ impl Violation {
         Self::new(1007, "text that is not UTF-8")
     }
 
-    /// A message did not come to its end within so many seconds.
-    pub fn unfinished(seconds: u64) -> Self {
-        let reason = format!("message not complete within {seconds} s: send a smaller one");
-        Self::new(1009, &reason)
-    }
-
     fn new(code: u16, reason: &str) -> Self {
         Self {
             code,

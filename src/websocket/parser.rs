@@ -110,6 +110,18 @@ impl Parser {
         self.message.len() + self.control.len()
     }
 
+    /// Most bytes that will be held of the message that is coming in, as far as its heads tell: what they announce, and
+    /// all that a message may have where another one is to come.
+    pub fn buffered_bytes_max(&self) -> usize {
+        if self.is_too_large() {
+            return START_BYTES_MAX;
+        }
+        match self.frame {
+            Some((head, _)) if head.fin && !frame::is_control(head.opcode) => self.message_bytes,
+            _ => self.message_bytes_max,
+        }
+    }
+
     /// Whether a message has begun whose last frame has not come yet.
     pub fn is_message_open(&self) -> bool {
         self.message_kind.is_some()

@@ -6,7 +6,7 @@ const CLOSED = {
   1009: "A message was larger than this server takes.",
   1011: "The server had an internal error, or this page was silent for too long.",
   1012: "The server restarts.",
-  1013: "The server takes no logins at the moment.",
+  1013: "The server is starting, or takes no more at the moment.",
   4400: "The login was refused: one of its fields is not right.",
   4401: "The token was not accepted: it is unknown in this domain, has expired or was revoked.",
   4403: "This token is for another user or another domain.",

@@ -9,7 +9,6 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
-use crate::websocket::Violation;
 
 /// What happened.
 #[derive(Debug)]
@@ -33,8 +32,8 @@ pub enum Input {
     Pong(Vec<u8>),
     /// The client closed, with this code.
     PeerClosed(Option<u16>),
-    /// The client broke the rules of RFC 6455.
-    Violation(Violation),
+    /// What the client sends ends its session for this reason: it breaks the rules of RFC 6455, or is never complete.
+    Broken(CloseReason),
     /// The stream ended without a Close.
     Ended,
     /// Everything queued has left through the socket.
