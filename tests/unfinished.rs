@@ -241,4 +241,13 @@ async fn a_message_has_its_time_and_the_wait_for_room_another_one() {
         assert!(took >= MESSAGE_TIMEOUT, "after {took:?}");
     }
     drop(queue);
+    let metrics = server.get("/metrics", None).await.body;
+    for (limit, least) in [("message_room", 1), ("message_time", 4)] {
+        let counted = format!("relaybox_limited_total{{limit=\"{limit}\"}} ");
+        let counted = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&*counted));
+        let counted: u64 = counted.unwrap().parse().unwrap();
+        assert!(counted >= least, "{limit}: {counted}");
+    }
 }

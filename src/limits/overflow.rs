@@ -50,10 +50,14 @@ pub enum Limit {
     HistoryAnswers,
     /// Such answers of one user.
     HistoryAnswersPerUser,
+    /// Room for long WebSocket messages that come in.
+    MessageRoom,
+    /// How long one may take.
+    MessageTime,
 }
 
 impl Limit {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
@@ -73,6 +77,8 @@ impl Limit {
         Self::DiskFree,
         Self::HistoryAnswers,
         Self::HistoryAnswersPerUser,
+        Self::MessageRoom,
+        Self::MessageTime,
     ];
 
     /// Whether it is for want of space, and nobody knows for how long.
@@ -102,6 +108,8 @@ impl Limit {
             Self::DiskFree => "disk_free_min",
             Self::HistoryAnswers => "history_answers",
             Self::HistoryAnswersPerUser => "history_answers_per_user",
+            Self::MessageRoom => "message_room",
+            Self::MessageTime => "message_time",
         }
     }
 }
@@ -129,6 +137,8 @@ impl fmt::Display for Limit {
             Self::DiskFree => "the server's disk is short",
             Self::HistoryAnswers => "too many answers are on their way",
             Self::HistoryAnswersPerUser => "this user has not taken its last answers yet",
+            Self::MessageRoom => "too many long messages at once",
+            Self::MessageTime => "a message is not complete in time",
         })
     }
 }
@@ -207,6 +217,8 @@ mod tests {
             Limit::HistoryAnswers,
             Limit::HistoryAnswersPerUser,
             Limit::RequestsPerSession,
+            Limit::MessageRoom,
+            Limit::MessageTime,
         ];
         for (at, limit) in Limit::ALL.into_iter().enumerate() {
             assert_eq!(limit as usize, at);

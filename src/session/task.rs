@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 
 use crate::command;
 use crate::hub::{Outbox, Registration, is_for};
+use crate::limits::Limit;
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::close::CloseReason;
@@ -143,14 +144,19 @@ impl Server {
         counting::closed(&self.context.metrics, code, by);
         let sender = &self.identity.sender;
         let user = &sender.device.mailbox;
-        if let End::Close(CloseReason::OverLimit { .. }) = end {
-            let limits = &self.context.limits;
-            limits.session_flooded(user, !sender.is_trusted);
-        }
-        if let End::Close(reason @ CloseReason::NoReceipts) = end {
-            let domain = &user.domain;
-            let reason = reason.name();
-            warn!(%domain, code, reason, "a client's Pongs lack the payload of the Pings and confirm nothing: it needs receipts=manual");
+        let domain = &user.domain;
+        let limits = &self.context.limits;
+        match end {
+            End::Close(CloseReason::OverLimit { .. }) => {
+                limits.session_flooded(user, !sender.is_trusted);
+            }
+            End::Close(CloseReason::NoRoom { .. }) => limits.note(Limit::MessageRoom, domain),
+            End::Close(CloseReason::Unfinished { .. }) => limits.note(Limit::MessageTime, domain),
+            End::Close(reason @ CloseReason::NoReceipts) => {
+                let reason = reason.name();
+                warn!(%domain, code, reason, "a client's Pongs lack the payload of the Pings and confirm nothing: it needs receipts=manual");
+            }
+            _ => {}
         }
     }
 }
