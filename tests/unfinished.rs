@@ -135,6 +135,41 @@ async fn unfinished_messages_share_a_room_while_others_talk() {
     assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
 }
 
+/// As many as one may have.
+const SESSIONS_OF_USER: usize = 32;
+const USERS: usize = 16;
+/// So many messages each of them has room for.
+const OF_USER_AT_A_TIME: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_users_with_all_their_sessions_keep_no_long_message_waiting() {
+    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let message = Arc::new(text_frame(&"x".repeat(MESSAGE_BYTES)));
+    let taken = Arc::<AtomicUsize>::default();
+    let mut unfinished = JoinSet::new();
+    for n in 0..USERS * SESSIONS_OF_USER {
+        let login = Login::new(&format!("u{}", n % USERS)).resource(&format!("r{n}"));
+        let (stream, message) = (connect(&server).await, Arc::clone(&message));
+        unfinished.spawn(half_said(
+            stream,
+            login.query(),
+            Vec::new(),
+            message,
+            Arc::clone(&taken),
+        ));
+    }
+    until("all have what they get", async || {
+        (taken.load(Ordering::Relaxed) >= USERS * OF_USER_AT_A_TIME).then_some(())
+    })
+    .await;
+    let content = "y".repeat(200 << 10);
+    let send = json!({"clientMsgId": "long", "toId": "quiet2", "type": 10, "content": content});
+    let mut long = Raw::plain(&server, &Login::new("quiet1")).await;
+    long.send(&send).await;
+    // Sooner than any of the others ends.
+    long.ack("long").await;
+}
+
 /// Far more than there is room for, but for 5 at a time.
 const LONG_SESSIONS: usize = 12;
 const LONG_BYTES: usize = 12 << 20;
@@ -249,5 +284,7 @@ async fn a_message_has_its_time_and_the_wait_for_room_another_one() {
             .find_map(|line| line.strip_prefix(&*counted));
         let counted: u64 = counted.unwrap().parse().unwrap();
         assert!(counted >= least, "{limit}: {counted}");
+        let logged = format!("limit=\"{limit}\"");
+        assert!(server.stderr().contains(&logged), "{}", server.stderr());
     }
 }

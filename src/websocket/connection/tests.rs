@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use super::super::read_buffer::READ_BYTES;
 use super::*;
 
+mod parts;
+
 const MASK: [u8; 4] = [9, 8, 7, 6];
 
 /// A client's short frame.
@@ -29,14 +31,20 @@ fn connection(stream_bytes: usize) -> (DuplexStream, Connection) {
 }
 
 fn over(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Connection {
-    Connection::new(
-        io,
-        ConnectionOptions {
-            message_bytes_max: 1000,
-            binary: false,
-            room: Room::default(),
-        },
-    )
+    within(&Room::default(), 1000, io)
+}
+
+fn within(
+    room: &Room,
+    message_bytes_max: usize,
+    io: impl AsyncRead + AsyncWrite + Send + 'static,
+) -> Connection {
+    let options = ConnectionOptions {
+        message_bytes_max,
+        binary: false,
+        room: room.clone(),
+    };
+    Connection::new(io, options)
 }
 
 async fn event(connection: &mut Connection) -> Event {
