@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn openapi fuzz bench-store bench-years bench-idle bench-delivery clean
+.PHONY: help run build test check audit fmt autobahn openapi fuzz bench-store bench-years bench-idle bench-delivery bench-floods clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -57,6 +57,9 @@ bench-idle: ## Measure the memory of 5,000 idle TLS sessions
 
 bench-delivery: ## Measure what receipts cost
 	cargo bench --locked --bench delivery
+
+bench-floods: ## Measure what a quiet pair feels of each flood (some 9 minutes)
+	cargo bench --locked --bench floods
 
 clean: ## Remove what was built
 	cargo clean

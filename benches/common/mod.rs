@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::request;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -36,12 +37,13 @@ pub type Session = WebSocketStream<TlsStream<TcpStream>>;
 pub struct Server {
     child: Child,
     address: String,
+    plain: Option<String>,
     connector: TlsConnector,
     _home: tempfile::TempDir,
 }
 
 /// One HTTP/1.1 connection.
-pub struct Http(SendRequest<Empty<Bytes>>);
+pub struct Http(SendRequest<Full<Bytes>>);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -53,17 +55,28 @@ impl Drop for Server {
 impl Server {
     /// A server for so many sessions.
     pub fn start(sessions: usize) -> Self {
+        Self::start_with(sessions, &[])
+    }
+
+    /// The same with further flags.
+    pub fn start_with(sessions: usize, flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
-        Self::with(home, &data, sessions, "demo")
+        Self::with(home, &data, sessions, "demo", flags)
     }
 
     /// The same on a data directory that exists, with a token for this domain.
     pub fn on(data: &Path, sessions: usize, domain: &str) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), data, sessions, domain)
+        Self::with(tempfile::tempdir().unwrap(), data, sessions, domain, &[])
     }
 
-    fn with(home: tempfile::TempDir, data: &Path, sessions: usize, domain: &str) -> Self {
+    fn with(
+        home: tempfile::TempDir,
+        data: &Path,
+        sessions: usize,
+        domain: &str,
+        flags: &[&str],
+    ) -> Self {
         let certs = home.path().join("certs");
         let mut command = Command::new(env!("CARGO_BIN_EXE_relaybox"));
         // The settings of the benchmark are none of the server's.
@@ -80,15 +93,20 @@ impl Server {
             .arg(data)
             .arg("--certs")
             .arg(&certs)
+            .args(flags)
             .env("RELAYBOX_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("ready https://").map(str::to_owned))
-            .expect("the server says that it is ready");
+        let mut lines = lines.map_while(Result::ok);
+        let mut ready = |scheme: &str| {
+            lines
+                .find_map(|line| line.strip_prefix(scheme).map(str::to_owned))
+                .expect("the server says that it is ready")
+        };
+        let address = ready("ready https://");
+        let plain = flags.contains(&"--plain").then(|| ready("ready http://"));
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_file(certs.join("ca.pem")).unwrap();
         roots.add(ca).unwrap();
@@ -101,9 +119,25 @@ impl Server {
         Self {
             child,
             address,
+            plain,
             connector: TlsConnector::from(Arc::new(config)),
             _home: home,
         }
+    }
+
+    /// Address and port of the TLS service.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Those without TLS, where `--plain` was among the flags.
+    pub fn plain(&self) -> &str {
+        self.plain.as_deref().expect("started with --plain")
+    }
+
+    /// What a client trusts that knows the server's certificate authority alone.
+    pub fn client_config(&self) -> &Arc<ClientConfig> {
+        self.connector.config()
     }
 
     /// Resident memory in bytes.
@@ -202,13 +236,23 @@ impl Server {
 impl Http {
     /// The JSON of a page that the token may read.
     pub async fn get(&mut self, target: &str) -> serde_json::Value {
-        let request = Request::get(target)
+        self.request(Request::get(target), Bytes::new()).await
+    }
+
+    /// POSTs JSON by the token; the answer's JSON.
+    pub async fn post(&mut self, target: &str, json: &serde_json::Value) -> serde_json::Value {
+        let head = Request::post(target).header("content-type", "application/json");
+        self.request(head, json.to_string().into()).await
+    }
+
+    async fn request(&mut self, head: request::Builder, body: Bytes) -> serde_json::Value {
+        let request = head
             .header("host", "localhost")
             .header("authorization", format!("Bearer {TOKEN}"))
-            .body(Empty::new())
+            .body(Full::new(body))
             .unwrap();
         let answer = self.0.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200, "{target}");
+        assert!(answer.status().is_success(), "{}", answer.status());
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&body).unwrap()
     }
