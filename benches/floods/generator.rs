@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
@@ -66,7 +66,7 @@ struct Connection {
 }
 
 enum Reader {
-    Reads(JoinHandle<()>),
+    Reads(JoinHandle<()>, Rc<Notify>),
     Holds(#[allow(dead_code, reason = "it is open as long as it is held")] OwnedReadHalf),
 }
 
@@ -198,21 +198,32 @@ impl Generator {
         };
         let mut reader = match &self.flood.then {
             Then::Hold(_) => Reader::Holds(reading),
-            _ => Reader::Reads(tokio::task::spawn_local(async move {
-                let mut buffer = vec![0; BUFFER_BYTES];
-                while let Ok(1..) = reading.read(&mut buffer).await {}
-            })),
+            _ => {
+                let answered = Rc::new(Notify::new());
+                let answers = Rc::clone(&answered);
+                let task = tokio::task::spawn_local(async move {
+                    let mut buffer = vec![0; BUFFER_BYTES];
+                    while let Ok(1..) = reading.read(&mut buffer).await {
+                        answers.notify_one();
+                    }
+                });
+                Reader::Reads(task, answered)
+            }
         };
-        let mut bytes = self
-            .flood
-            .head
-            .replace("{n}", &number.to_string())
-            .into_bytes();
-        bytes.extend_from_slice(&self.flood.begin);
+        let head = self.flood.head.replace("{n}", &number.to_string());
+        let waits = self.flood.waits && matches!(self.pace, Pace::Free);
+        let answered = reader.answered();
+        let beginning = async {
+            writing.write_all(head.as_bytes()).await?;
+            if let Some(answered) = answered.filter(|_| waits) {
+                answered.notified().await;
+            }
+            writing.write_all(&self.flood.begin).await
+        };
         // It may be closed before all is written: that was an attempt all the same.
         tokio::select! {
             biased;
-            _ = writing.write_all(&bytes) => {}
+            _ = beginning => {}
             () = reader.end() => {}
             () = sleep(lasts.unwrap_or(self.order.time)) => {}
         }
@@ -262,14 +273,21 @@ impl Generator {
 }
 
 impl Reader {
+    fn answered(&self) -> Option<Rc<Notify>> {
+        match self {
+            Self::Reads(_, answered) => Some(Rc::clone(answered)),
+            Self::Holds(_) => None,
+        }
+    }
+
     /// Waits until the peer has ended what is read.
     async fn end(&mut self) {
         match self {
             // A task that reads does not panic.
-            Self::Reads(task) if !task.is_finished() => {
+            Self::Reads(task, _) if !task.is_finished() => {
                 let _ = task.await;
             }
-            Self::Reads(_) => {}
+            Self::Reads(..) => {}
             Self::Holds(_) => pending().await,
         }
     }
@@ -277,7 +295,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Self::Reads(task) = self {
+        if let Self::Reads(task, _) = self {
             task.abort();
         }
     }

@@ -31,7 +31,9 @@ pub struct Flood {
     pub connections: usize,
     /// Begins a connection; `{n}` in it stands for the connection's number.
     pub head: String,
-    /// What follows the head at once.
+    /// Whether it goes on only once its head was answered.
+    pub waits: bool,
+    /// What follows the head.
     pub begin: Vec<u8>,
     pub then: Then,
     /// How many messages of how many bytes wait in the flooder's mailbox.
@@ -86,6 +88,7 @@ impl Flood {
         let flood = |connections, head: String, begin: Vec<u8>, then| Self {
             door: Door::Plain,
             connections,
+            waits: head.contains("Upgrade"),
             head,
             begin,
             then,
