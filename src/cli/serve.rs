@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,11 @@ restart. Certificates that have changed are also taken without it.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
+
+/// After so many turns of its tasks, a worker that is never idle looks for what has come in. A turn of who floods
+/// may be a long one, and everyone else waits for all of them: with 61, tokio's default, the median of a quiet
+/// pair was three to four times that of 4 (`make bench-floods`, `histories`).
+const EVENT_INTERVAL: u32 = 8;
 
 /// How long threads that still read something are waited for at the end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,12 +67,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     owner::become_owner_of(&loaded.config.data)?;
     let format = loaded.config.log_format;
     let log = Log::set_up(&loaded.config.log, format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("relaybox-worker")
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .build()
-        .context("the runtime cannot be started")?;
+    let runtime = workers().build().context("the runtime cannot be started")?;
     let ended = runtime.block_on(serve(args, open_files_max, loaded, &log, &early));
     if ended.is_ok() {
         early.take_back();
@@ -78,6 +79,16 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         log.complain(format, &sentence(&error));
         Failure::Logged
     })
+}
+
+fn workers() -> RuntimeBuilder {
+    let mut workers = RuntimeBuilder::new_multi_thread();
+    workers
+        .enable_all()
+        .thread_name("relaybox-worker")
+        .event_interval(EVENT_INTERVAL)
+        .max_blocking_threads(BLOCKING_THREADS_MAX);
+    workers
 }
 
 async fn serve(
@@ -206,5 +217,72 @@ pub(super) fn raise_open_files_max() -> Option<u64> {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::task::Poll;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    const BYTES: usize = 100;
+    /// No multiple of an interval.
+    const TURNS_A_BYTE: usize = 1009;
+
+    /// Counts its turns, writes a byte now and then, and is always ready for the next turn.
+    async fn busy(turns: Arc<AtomicUsize>, stop: Arc<AtomicBool>, mut near: UnixStream) {
+        poll_fn(|cx| {
+            let turn = turns.fetch_add(1, Ordering::Relaxed);
+            if turn.is_multiple_of(TURNS_A_BYTE) {
+                near.write_all(b"x").unwrap();
+            }
+            cx.waker().wake_by_ref();
+            match stop.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    #[test]
+    fn what_comes_in_is_looked_for_however_busy_a_worker_is() {
+        let runtime = workers().worker_threads(1).build().unwrap();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (near, far) = UnixStream::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let (reading_turns, stopped) = (Arc::clone(&turns), Arc::clone(&stop));
+        let reading = async move {
+            let mut far = tokio::net::UnixStream::from_std(far).unwrap();
+            let mut most = 0;
+            for byte in 0..BYTES {
+                far.read_u8().await.unwrap();
+                let now = reading_turns.load(Ordering::Relaxed);
+                most = most.max(now - byte * TURNS_A_BYTE);
+            }
+            stopped.store(true, Ordering::Relaxed);
+            most
+        };
+        let most = runtime.block_on(async {
+            let reading = tokio::spawn(reading);
+            for _ in 0..2 {
+                let near = near.try_clone().unwrap();
+                tokio::spawn(busy(Arc::clone(&turns), Arc::clone(&stop), near));
+            }
+            reading.await.unwrap()
+        });
+        let interval = EVENT_INTERVAL as usize;
+        assert!(most <= 2 * interval, "{most} turns");
     }
 }
