@@ -44,6 +44,10 @@ use problem::Problem;
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
+/// Before a client that has a connection of its own is told that its requests come too fast: who goes on there would
+/// have a core or two answer nothing else.
+const LIMITED_PAUSE: Duration = Duration::from_millis(100);
+
 /// What the handlers share.
 pub struct App {
     /// What sessions share; requests use the same store and tokens.
@@ -124,6 +128,7 @@ async fn limit_requests(State(app): State<Arc<App>>, request: Request, next: Nex
         _ => false,
     };
     let visitor = request.extensions().get::<Visitor>();
+    let is_alone = visitor.is_some_and(|visitor| !visitor.proxied);
     let limited = visitor
         .filter(|_| !is_free)
         .map_or(Ok(()), |visitor| app.sessions.limits.request(visitor));
@@ -133,6 +138,9 @@ async fn limit_requests(State(app): State<Arc<App>>, request: Request, next: Nex
     // Its connection may be a proxy's, which others share: it stays.
     let (head, body) = request.into_parts();
     body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
+    if is_alone {
+        tokio::time::sleep(LIMITED_PAUSE).await;
+    }
     Problem::limited(&limited).into_response()
 }
 

@@ -135,6 +135,33 @@ async fn bad_tokens_in_requests_count_as_well() {
 }
 
 #[tokio::test]
+async fn who_asks_on_and_on_waits_for_each_refusal() {
+    const REFUSED: usize = 10;
+    let proxied = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.2"];
+    let limits = ["--requests-per-address", "1/h", "--unlimited", "off"];
+    let server = Server::with(Options::new().args(&proxied).args(&limits)).await;
+    let target = server.plain.as_ref().unwrap().parse().unwrap();
+    let mut took = Vec::new();
+    for source in ["127.0.0.1:0", "127.0.0.2:0"] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(source.parse().unwrap()).unwrap();
+        let mut stream = socket.connect(target).await.unwrap();
+        let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(REFUSED);
+        let last = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let begun = std::time::Instant::now();
+        stream.write_all((asked + last).as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let read = soon("all answers", stream.read_to_string(&mut said)).await;
+        read.unwrap();
+        assert_eq!(said.matches("HTTP/1.1 200").count(), 1, "{said}");
+        assert_eq!(said.matches("HTTP/1.1 429").count(), REFUSED, "{said}");
+        took.push(begun.elapsed());
+    }
+    // Each waits for a tenth of a second, one after the other.
+    assert!(took[0].as_millis() >= 100 * REFUSED as u128, "{took:?}");
+}
+
+#[tokio::test]
 async fn behind_a_proxy_bad_logins_take_places_too() {
     let server = behind_proxy(&["--connects-per-address", "3/h"]).await;
     let malformed = Login::new("");
