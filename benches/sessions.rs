@@ -1,4 +1,4 @@
-//! How much memory an idle session costs the server.
+//! How much memory an idle session costs the server, and a connection of a stranger who keeps it waiting.
 //!
 //! Starts the server as a child process, opens idle TLS WebSocket sessions to it (5,000, or
 //! the number given: `cargo bench --bench sessions -- 2000`) and reads the child's resident
@@ -12,6 +12,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::Server;
+use tokio::io::AsyncWriteExt as _;
 
 const SESSIONS: usize = 5_000;
 const SESSIONS_MAX: usize = 100_000;
@@ -30,6 +31,34 @@ async fn settled(server: &Server) -> u64 {
         last = now;
     }
     last
+}
+
+/// As many as one address may have.
+const STRANGERS: usize = 1_000;
+
+/// What a stranger's connection costs, on a server of its own: once something has been written into it, over TLS or
+/// not.
+async fn per_stranger(over_tls: bool, written: &[u8]) -> u64 {
+    let server = Server::start(SESSIONS);
+    let before = settled(&server).await;
+    let mut open: Vec<Box<dyn Send>> = Vec::new();
+    for _ in 0..STRANGERS {
+        if over_tls {
+            let mut stream = server.stream().await;
+            stream.write_all(written).await.unwrap();
+            open.push(Box::new(stream));
+        } else {
+            let mut stream = tokio::net::TcpStream::connect(server.address())
+                .await
+                .unwrap();
+            stream.write_all(written).await.unwrap();
+            open.push(Box::new(stream));
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = server.resident();
+    drop(open);
+    after.saturating_sub(before) / STRANGERS as u64
 }
 
 /// How many files a process may have open.
@@ -74,5 +103,26 @@ async fn main() {
         "logins per second          {:>12.0}",
         open.len() as f64 / took.as_secs_f64()
     );
-    drop((warm, open));
+    drop((warm, open, server));
+
+    // A ClientHello, a head and a body of which the end is missing.
+    let hello = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+        &[0; 400],
+    ]
+    .concat();
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}",
+        "x".repeat(30_000)
+    );
+    let post = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000\r\n\r\n";
+    let body = format!("{post}{}", " ".repeat(15_000));
+    for (what, over_tls, written) in [
+        ("TLS handshake", false, hello.as_slice()),
+        ("HTTP head", true, head.as_bytes()),
+        ("HTTP body", true, body.as_bytes()),
+    ] {
+        let bytes = per_stranger(over_tls, written).await;
+        println!("per unfinished {what:<13}{bytes:>11} bytes");
+    }
 }

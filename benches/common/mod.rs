@@ -158,7 +158,8 @@ impl Server {
         self.login(&query).await
     }
 
-    async fn stream(&self) -> TlsStream<TcpStream> {
+    /// A connection over TLS.
+    pub async fn stream(&self) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(&self.address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
