@@ -2,7 +2,7 @@
 //!
 //! Invariant: one that was ended stays so until the next start, however often the settings are read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Auth, secret};
 use crate::model::{Domain, ProjectToken};
@@ -11,12 +11,12 @@ impl Auth {
     /// Adds a project token that the settings declare; only its hash is kept.
     pub fn declare(&self, domain: &Domain, token: &str) {
         let sha256 = secret::sha256(token.as_bytes());
-        let mut domains = self.write();
-        let entry = domains.entry(domain.clone()).or_default();
-        entry.declared.retain(|known| known.sha256 != sha256);
-        entry.declared.push(ProjectToken {
-            sha256,
-            expires_at_ms: None,
+        self.write().change(domain, |entry| {
+            entry.declared.retain(|known| known.sha256 != sha256);
+            entry.declared.push(ProjectToken {
+                sha256,
+                expires_at_ms: None,
+            });
         });
     }
 
@@ -38,24 +38,24 @@ impl Auth {
         }
         let mut changed = Vec::new();
         let mut domains = self.write();
-        for domain in wanted.keys() {
-            domains.entry(domain.clone()).or_default();
+        let known = domains.iter().map(|(domain, _)| domain);
+        let names: HashSet<_> = known.chain(wanted.keys()).cloned().collect();
+        for domain in names {
+            let mut declared = wanted.remove(&domain).unwrap_or_default();
+            domains.change(&domain, |entry| {
+                for token in &mut declared {
+                    let known = entry
+                        .declared
+                        .iter()
+                        .find(|known| known.sha256 == token.sha256);
+                    token.expires_at_ms = known.and_then(|known| known.expires_at_ms);
+                }
+                if entry.declared != declared {
+                    entry.declared = declared;
+                    changed.push(domain.clone());
+                }
+            });
         }
-        for (domain, entry) in domains.iter_mut() {
-            let mut declared = wanted.remove(domain).unwrap_or_default();
-            for token in &mut declared {
-                let known = entry
-                    .declared
-                    .iter()
-                    .find(|known| known.sha256 == token.sha256);
-                token.expires_at_ms = known.and_then(|known| known.expires_at_ms);
-            }
-            if entry.declared != declared {
-                entry.declared = declared;
-                changed.push(domain.clone());
-            }
-        }
-        domains.retain(|_, entry| entry.record.is_some() || !entry.declared.is_empty());
         changed.sort();
         changed
     }
@@ -63,14 +63,12 @@ impl Auth {
     /// Lets the declared tokens of a domain end at `at_ms` (now or in the past: at once),
     /// until the next start. Says whether there were any.
     pub fn expire_declared(&self, domain: &Domain, at_ms: u64) -> bool {
-        let mut domains = self.write();
-        let Some(entry) = domains.get_mut(domain) else {
-            return false;
-        };
-        for token in &mut entry.declared {
-            token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(at_ms));
-        }
-        !entry.declared.is_empty()
+        self.write().change(domain, |entry| {
+            for token in &mut entry.declared {
+                token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(at_ms));
+            }
+            !entry.declared.is_empty()
+        })
     }
 
     /// The domains that the settings declare a token for that has not been ended, in order of their

@@ -8,20 +8,21 @@
 
 mod declared;
 mod jwt;
+mod known;
 mod secret;
 
 pub use secret::{project_token, random_key, sha256};
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Domain, DomainRecord, ProjectToken, UserId, UserName};
+use crate::model::{Domain, DomainRecord, UserId, UserName};
 use crate::protocol::login::TOKEN_BYTES_MAX;
 use crate::protocol::request::{self, CAP_SYSTEM};
 use jwt::{Claims, NumericDate};
+use known::{ENDED, Known};
 
 /// The longest a user token lives, in seconds: 30 days.
 pub const USER_TOKEN_TTL_S_MAX: u64 = request::TTL_S_MAX;
@@ -103,40 +104,10 @@ pub enum MintError {
     Ttl,
 }
 
-/// The end of a declared token whose domain was removed: as if it had never been.
-const ENDED: Option<u64> = Some(0);
-
-#[derive(Default)]
-struct Entry {
-    record: Option<DomainRecord>,
-    declared: Vec<ProjectToken>,
-}
-
-impl Entry {
-    /// Whether a declared token has not been ended at once.
-    fn is_declared(&self) -> bool {
-        let mut tokens = self.declared.iter();
-        tokens.any(|token| token.expires_at_ms != ENDED)
-    }
-
-    fn project_tokens(&self) -> impl Iterator<Item = &ProjectToken> {
-        let stored = self.record.iter().flat_map(|record| &record.tokens);
-        self.declared.iter().chain(stored)
-    }
-
-    /// The token of this hash that lives longest, if there is one.
-    fn project_token(&self, sha256: &[u8; 32]) -> Option<&ProjectToken> {
-        self.project_tokens()
-            .filter(|token| secret::same(&token.sha256, sha256))
-            .filter(|token| token.expires_at_ms != ENDED)
-            .max_by_key(|token| token.expires_at_ms.unwrap_or(u64::MAX))
-    }
-}
-
 /// Verifies and mints tokens. Clones share one view.
 #[derive(Clone)]
 pub struct Auth {
-    domains: Arc<RwLock<HashMap<Domain, Entry>>>,
+    domains: Arc<RwLock<Known>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -155,34 +126,30 @@ impl Auth {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Domain, Entry>> {
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.domains.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Domain, Entry>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.domains.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a stored domain, or replaces what is known of it; declared tokens stay.
     pub fn put(&self, record: DomainRecord) {
-        let mut domains = self.write();
-        let entry = domains.entry(record.domain.clone()).or_default();
-        entry.record = Some(record);
+        let domain = record.domain.clone();
+        self.write()
+            .change(&domain, |entry| entry.record = Some(record));
     }
 
     /// Forgets a domain, and ends its declared tokens.
     pub fn remove(&self, domain: &Domain) {
-        let mut domains = self.write();
-        if let Some(entry) = domains.get_mut(domain) {
+        self.write().change(domain, |entry| {
             entry.record = None;
+            // What was ended has to be known, or the same settings would bring it back.
             for token in &mut entry.declared {
                 token.expires_at_ms = ENDED;
             }
-            // What was ended has to be known, or the same settings would bring it back.
-            if entry.declared.is_empty() {
-                domains.remove(domain);
-            }
-        }
+        });
     }
 
     /// Whether this token may act in this domain, and as whom.
@@ -237,6 +204,18 @@ impl Auth {
         })
     }
 
+    /// Whether this is a good project token of any domain, at the cost of a hash.
+    pub fn is_project(&self, token: &str) -> bool {
+        if token.len() > TOKEN_BYTES_MAX {
+            return false;
+        }
+        let now_ms = self.clock.now_ms();
+        let sha256 = secret::sha256(token.as_bytes());
+        let domains = self.read();
+        let mut tokens = domains.project_tokens(&sha256);
+        tokens.any(|known| !is_past(known.expires_at_ms, now_ms))
+    }
+
     /// Whether this token is one of any domain, and of which kind, for a caller that has not told
     /// the domain yet; what it may do there is for [`Auth::verify`] to say.
     ///
@@ -247,7 +226,7 @@ impl Auth {
         let sha256 = secret::sha256(token.as_bytes());
         let ends: Vec<_> = {
             let domains = self.read();
-            let known = domains.values().filter_map(|e| e.project_token(&sha256));
+            let known = domains.project_tokens(&sha256);
             known.map(|known| known.expires_at_ms).collect()
         };
         if ends.iter().any(|end_ms| !is_past(*end_ms, now_ms)) {

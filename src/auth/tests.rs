@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::model::SigningKey;
+use crate::model::{ProjectToken, SigningKey};
 
 mod ended;
 mod forged;
+mod known;
 
 const NOW_S: u64 = 1_764_000_000;
 const KEY: [u8; 32] = [7; 32];
@@ -364,32 +365,4 @@ fn debug_shows_no_secret() {
     );
     assert!(!shown.contains("project\"") && !shown.contains(&token));
     assert!(!shown.contains("sha256") && !shown.contains('['), "{shown}");
-}
-
-#[test]
-fn a_token_is_known_before_its_domain_is_told() {
-    let (auth, clock) = fixture();
-    let ending = Some(NOW_S * 1_000 + 60_000);
-    auth.put(record(
-        "brief",
-        &[("ending", ending)],
-        vec![key([9; 32], None)],
-    ));
-    let user_token = signed(&claims(), Algorithm::HS256, &KEY);
-    let forged = signed(&claims(), Algorithm::HS256, &[1; 32]);
-    for token in ["project", "project2", "ending"] {
-        assert_eq!(auth.identify(token), Ok(Grant::Project), "{token}");
-    }
-    let found = auth.identify(&user_token);
-    assert!(matches!(found, Ok(Grant::User(grant)) if grant.id == user("u1")));
-    for token in ["", "projec", "a.b.c", &forged] {
-        assert_eq!(auth.identify(token), Err(AuthError::Unknown), "{token}");
-    }
-    clock.advance_us(60_000_000);
-    for token in ["ending", &user_token] {
-        assert_eq!(auth.identify(token), Err(AuthError::Expired), "{token}");
-    }
-    // The same token may be declared for several domains: one that is good is enough.
-    auth.declare(&domain("other"), "ending");
-    assert_eq!(auth.identify("ending"), Ok(Grant::Project));
 }

@@ -15,6 +15,7 @@ mod openapi;
 mod parameters;
 pub mod presence;
 pub mod problem;
+mod rate;
 pub mod tokens;
 pub mod upgrade;
 pub mod ws;
@@ -22,10 +23,9 @@ pub mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -33,7 +33,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::origins::{self, OriginPattern};
-use crate::limits::Visitor;
 use crate::session;
 use crate::websocket::Room;
 use body::Bodies;
@@ -43,10 +42,6 @@ use problem::Problem;
 
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// Before a client that has a connection of its own is told that its requests come too fast: who goes on there would
-/// have a core or two answer nothing else.
-const LIMITED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the handlers share.
 pub struct App {
@@ -104,7 +99,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let metrics_route =
         metrics_route.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let document = openapi::finish(document.merge_from(metrics_document), &app);
-    let limit = from_fn_with_state(Arc::clone(&app), limit_requests);
+    let limit = from_fn_with_state(Arc::clone(&app), rate::limit);
     router
         .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -117,31 +112,6 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .merge(metrics_route.layer(limit))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
-}
-
-/// Holds requests against the rate of their address. Probes are for free, and so are logins, which
-/// have rates of their own; preflights do not come this far.
-async fn limit_requests(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_free = match request.uri().path() {
-        "/healthz" | "/readyz" => true,
-        "/ws" => request.headers().contains_key(header::UPGRADE),
-        _ => false,
-    };
-    let visitor = request.extensions().get::<Visitor>();
-    let is_alone = visitor.is_some_and(|visitor| !visitor.proxied);
-    let limited = visitor
-        .filter(|_| !is_free)
-        .map_or(Ok(()), |visitor| app.sessions.limits.request(visitor));
-    let Err(limited) = limited else {
-        return next.run(request).await;
-    };
-    // Its connection may be a proxy's, which others share: it stays.
-    let (head, body) = request.into_parts();
-    body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
-    if is_alone {
-        tokio::time::sleep(LIMITED_PAUSE).await;
-    }
-    Problem::limited(&limited).into_response()
 }
 
 /// No browser takes an answer for something else than it says.

@@ -286,19 +286,26 @@ impl Limits {
     /// # Errors
     /// Too many from its address have failed.
     pub fn may_log_in(&self, visitor: &Visitor) -> Result<(), Limited> {
-        let rules = self.rules();
-        let Some(failures) = &rules.failures else {
-            return Ok(());
+        let limited = |retry| {
+            let address = &visitor.address;
+            Err(self.limited(Limit::FailedLoginsPerAddress, retry, address))
         };
+        self.blocked(visitor).map_or(Ok(()), limited)
+    }
+
+    /// Whether it may not; who asks refuses nothing for it.
+    pub fn is_blocked(&self, visitor: &Visitor) -> bool {
+        self.blocked(visitor).is_some()
+    }
+
+    fn blocked(&self, visitor: &Visitor) -> Option<Duration> {
+        let rules = self.rules();
+        let failures = rules.failures.as_ref()?;
         // The address of a proxy that names nobody is limited for those alone, not for what it does itself.
-        if rules.is_unlimited(visitor) {
-            return Ok(());
-        }
-        let address = visitor.address;
-        let blocked = failures.blocked(address);
-        blocked.map_or(Ok(()), |retry| {
-            Err(self.limited(Limit::FailedLoginsPerAddress, retry, &address))
-        })
+        let is_limited = !rules.is_unlimited(visitor);
+        is_limited
+            .then(|| failures.blocked(visitor.address))
+            .flatten()
     }
 
     /// A login of this visitor had no good token.

@@ -11,6 +11,16 @@ async fn ask(server: &Server, address: &str, method: &str, target: &str) -> Answ
     Answer::of(plain(server).await, method, target, &headers).await
 }
 
+/// As [`ask`], with a token.
+async fn ask_with(server: &Server, method: &str, target: &str, token: &str) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("authorization", bearer.as_str()),
+    ];
+    Answer::of(plain(server).await, method, target, &headers).await
+}
+
 #[tokio::test]
 async fn requests_of_one_address_are_limited_whatever_they_come_to() {
     let server = behind_proxy(&["--requests-per-address", "2/h"]).await;
@@ -78,4 +88,117 @@ async fn requests_of_one_user_are_limited_and_those_by_project_token_are_not() {
     server.signal(Signal::HUP);
     server.says("the settings have been read again").await;
     assert_eq!(server.get(own, Some(&one)).await.status, 200);
+}
+
+/// What has a token that is good, in each place where a backend asks.
+const OF_BACKENDS: [(&str, &str, u16); 5] = [
+    // A body is missing, and no token.
+    ("POST", "/messages", 415),
+    ("POST", "/tokens", 415),
+    ("GET", "/message-log?domain=demo&toId=u", 200),
+    ("GET", "/presence?domain=demo&id=u", 200),
+    ("DELETE", "/message-log?domain=demo&toId=u", 204),
+];
+
+#[tokio::test]
+async fn strangers_use_up_nothing_of_a_backend_at_their_address() {
+    let mut server = behind_proxy(&["--requests-per-address", "20/h"]).await;
+    // It counts for nothing itself, in the query string neither.
+    for _ in 0..8 {
+        for (method, target, status) in OF_BACKENDS {
+            let answer = ask_with(&server, method, target, PROJECT_TOKEN).await;
+            assert_eq!(answer.status, status, "{method} {target}: {}", answer.body);
+        }
+        let target = format!("/message-log?domain=demo&toId=u&token={PROJECT_TOKEN}");
+        let answer = ask(&server, "203.0.113.7", "GET", &target).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let stranger = async || ask(&server, "203.0.113.7", "GET", "/presence").await;
+    for _ in 0..20 {
+        assert_eq!(stranger().await.status, 400);
+    }
+    for _ in 0..5 {
+        stranger().await.problem(429);
+        for (method, target, status) in OF_BACKENDS {
+            let answer = ask_with(&server, method, target, PROJECT_TOKEN).await;
+            assert_eq!(answer.status, status, "{method} {target}: {}", answer.body);
+        }
+    }
+    // Who holds a user token, and whoever asks where no token is looked at, counts.
+    let user = server.mint("u", &[]).await;
+    let own = "/message-log?domain=demo&toId=u";
+    ask_with(&server, "GET", own, &user).await.problem(429);
+    ask_with(&server, "GET", "/", PROJECT_TOKEN)
+        .await
+        .problem(429);
+}
+
+#[tokio::test]
+async fn a_bad_token_counts_as_a_failed_login_whatever_else_is_wrong() {
+    let limits = ["--requests-per-address", "3/h"];
+    let failures = ["--failed-logins-per-address", "9/h"];
+    let mut server = behind_proxy(&[&limits[..], &failures].concat()).await;
+    let nowhere = ("GET", "/presence?domain=demo");
+    let own = ("GET", "/message-log?domain=demo&toId=u");
+    let user = server.mint("u", &[]).await;
+    for _ in 0..20 {
+        // Its token is good.
+        ask_with(&server, own.0, own.1, &user).await;
+    }
+    for at in 0..9 {
+        let (method, target) = [nowhere, own, ("POST", "/tokens")][at % 3];
+        ask_with(&server, method, target, "wrong")
+            .await
+            .problem(429);
+        if at < 8 {
+            let answer = ask_with(&server, own.0, own.1, PROJECT_TOKEN).await;
+            assert_eq!(answer.status, 200, "{at}: {}", answer.body);
+        }
+    }
+    // From here on nobody learns whether a token is good.
+    let good = ask_with(&server, own.0, own.1, PROJECT_TOKEN).await;
+    let bad = ask_with(&server, own.0, own.1, "wrong").await;
+    assert_eq!(good.problem(429), bad.problem(429));
+
+    let server = behind_proxy(&failures).await;
+    for _ in 0..3 {
+        ask_with(&server, nowhere.0, nowhere.1, "wrong")
+            .await
+            .problem(400);
+        ask_with(&server, "PUT", "/messages", "wrong")
+            .await
+            .problem(405);
+        ask_with(&server, own.0, own.1, "wrong").await.problem(401);
+    }
+    let blocked = ask_with(&server, own.0, own.1, PROJECT_TOKEN).await;
+    let detail = blocked.problem(429);
+    assert!(detail.contains("failed logins"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_asks_for_an_upgrade_and_becomes_no_login_counts() {
+    let server = behind_proxy(&["--requests-per-address", "3/h"]).await;
+    let bad = async |upgrade: &str| {
+        let headers = [
+            ("x-forwarded-for", "203.0.113.7"),
+            ("connection", "upgrade"),
+            ("upgrade", upgrade),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "short"),
+        ];
+        Answer::of(plain(&server).await, "GET", "/ws", &headers).await
+    };
+    // A login is none of these.
+    for id in ["a", "b", "c", "d"] {
+        let mut session = from(&server, "203.0.113.7", &Login::new(id)).await;
+        session.ready().await;
+    }
+    for (upgrade, status) in [("x", 426), ("websocket", 400), ("x", 426)] {
+        assert_eq!(bad(upgrade).await.status, status, "{upgrade}");
+    }
+    for upgrade in ["x", "websocket"] {
+        bad(upgrade).await.problem(429);
+    }
+    let mut session = from(&server, "203.0.113.7", &Login::new("e")).await;
+    session.ready().await;
 }

@@ -1,0 +1,52 @@
+//! Project tokens whose domain is not told, found by their hash.
+
+use super::*;
+
+#[test]
+fn a_token_is_known_before_its_domain_is_told() {
+    let (auth, clock) = fixture();
+    let ending = Some(NOW_S * 1_000 + 60_000);
+    auth.put(record(
+        "brief",
+        &[("ending", ending)],
+        vec![key([9; 32], None)],
+    ));
+    let user_token = signed(&claims(), Algorithm::HS256, &KEY);
+    let forged = signed(&claims(), Algorithm::HS256, &[1; 32]);
+    for token in ["project", "project2", "ending"] {
+        assert_eq!(auth.identify(token), Ok(Grant::Project), "{token}");
+        assert!(auth.is_project(token), "{token}");
+    }
+    let found = auth.identify(&user_token);
+    assert!(matches!(found, Ok(Grant::User(grant)) if grant.id == user("u1")));
+    for token in ["", "projec", "a.b.c", &forged] {
+        assert_eq!(auth.identify(token), Err(AuthError::Unknown), "{token}");
+        assert!(!auth.is_project(token), "{token}");
+    }
+    assert!(!auth.is_project(&user_token));
+    clock.advance_us(60_000_000);
+    for token in ["ending", &user_token] {
+        assert_eq!(auth.identify(token), Err(AuthError::Expired), "{token}");
+        assert!(!auth.is_project(token), "{token}");
+    }
+    // The same token may be declared for several domains: one that is good is enough.
+    auth.declare(&domain("other"), "ending");
+    assert_eq!(auth.identify("ending"), Ok(Grant::Project));
+
+    // It is known as long as a domain has it, however it came and went.
+    auth.declare(&domain("third"), "ending");
+    for (gone, is_known) in [("other", true), ("brief", true), ("third", false)] {
+        auth.remove(&domain(gone));
+        assert_eq!(auth.is_project("ending"), is_known, "{gone}");
+    }
+    assert!(!auth.is_project("project2"), "removed with its domain");
+    assert_eq!(auth.identify("project2"), Err(AuthError::Unknown));
+    auth.put(record("demo", &[("next", None)], vec![key(KEY, None)]));
+    assert!(auth.is_project("next") && !auth.is_project("project"));
+    let (third, fourth) = (domain("third"), domain("fourth"));
+    auth.redeclare([(&third, "ending"), (&fourth, "declared")]);
+    assert!(auth.is_project("declared") && !auth.is_project("ending"));
+    auth.redeclare([]);
+    assert!(!auth.is_project("declared"));
+    assert!(auth.is_project("next"), "no declared one");
+}

@@ -1,0 +1,99 @@
+//! The rate of requests of one address.
+//!
+//! Invariant: whether a token is good shows only where guesses count as failed logins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::problem::Problem;
+use super::{App, access, body, parameters};
+use crate::limits::Visitor;
+use crate::protocol::login::bearer;
+
+/// Before a client that has a connection of its own is told that its requests come too fast: who goes on there would
+/// have a core or two answer nothing else.
+const LIMITED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a token is looked at.
+const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens"];
+
+/// Holds requests against the rate of their address. Those by a good project token are for free, as
+/// who holds one is trusted, wherever it is; so are probes, and logins, which have rates of their
+/// own. Preflights do not come this far.
+pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
+        return next.run(request).await;
+    };
+    match request.uri().path() {
+        "/healthz" | "/readyz" => next.run(request).await,
+        "/ws" if request.headers().contains_key(header::UPGRADE) => {
+            log_in(&app, &visitor, request, next).await
+        }
+        path if OF_TOKENS.contains(&path) => by_token(&app, &visitor, request, next).await,
+        _ => count(&app, &visitor, request, next).await,
+    }
+}
+
+async fn count(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
+    let Err(limited) = app.sessions.limits.request(visitor) else {
+        return next.run(request).await;
+    };
+    // Its connection may be a proxy's, which others share: it stays.
+    let (head, body) = request.into_parts();
+    body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
+    if !visitor.proxied {
+        tokio::time::sleep(LIMITED_PAUSE).await;
+    }
+    Problem::limited(&limited).into_response()
+}
+
+/// Counts what becomes no login.
+async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response;
+    }
+    let counted = app.sessions.limits.request(visitor);
+    let limited = |limited| Problem::limited(&limited).into_response();
+    counted.map_or_else(limited, |()| response)
+}
+
+async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
+    let (limits, auth) = (&app.sessions.limits, &app.sessions.auth);
+    // Of who has guessed too often no token is looked at.
+    let token = token(&request).filter(|_| !limits.is_blocked(visitor));
+    let Some(token) = token else {
+        return count(app, visitor, request, next).await;
+    };
+    if auth.is_project(&token) {
+        return next.run(request).await;
+    }
+    let response = count(app, visitor, request, next).await;
+    // Behind 401 it has been counted.
+    let status = response.status();
+    let is_unseen = status.is_client_error() && status != StatusCode::UNAUTHORIZED;
+    if is_unseen && auth.identify(&token).is_err() {
+        limits.login_failed(visitor);
+    }
+    response
+}
+
+/// The token of a request, where one can be read: as the handlers take it, and nowhere else.
+fn token(request: &Request) -> Option<String> {
+    let headers = request.headers();
+    let token = match *request.method() {
+        Method::POST => access::authorization(headers)
+            .ok()?
+            .and_then(bearer)?
+            .to_owned(),
+        _ => access::token(&parameters::of(request.uri()).ok()?, headers)
+            .ok()??
+            .to_owned(),
+    };
+    Some(token)
+}
