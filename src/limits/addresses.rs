@@ -21,14 +21,14 @@ const WIDER: [(u8, u32); 2] = [(56, 4), (48, 16)];
 
 /// A network whose addresses are limited together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Network {
+pub struct Network {
     first: IpAddr,
     prefix: u8,
 }
 
 impl Network {
     /// What counts as one visitor.
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => Self::v6(v6, VISITOR_PREFIX),
             v4 => Self {
@@ -149,22 +149,25 @@ impl Rates {
     }
 }
 
-/// For whom `peer` speaks, which is a trusted proxy: the last address in the lines that is none. `None` where
-/// nobody is named: there is no entry, one that cannot be read comes first from behind, or all are trusted proxies.
-/// An IPv4 address is in its own form.
+/// For whom a trusted proxy speaks: the last address in the lines that is none, or the first where all are, as who
+/// asks may be among them. `None` where nobody is named: there is no entry, one that cannot be read comes first from
+/// behind, or all are trusted and the first is the machine's own, where a proxy before it is. An IPv4 address is in
+/// its own form.
 pub(super) fn forwarded<'a>(
     trusted: &Networks,
     lines: impl DoubleEndedIterator<Item = &'a str>,
 ) -> Option<IpAddr> {
     let entries = lines.rev().flat_map(|line| line.rsplit(','));
+    let mut farthest = None;
     for entry in entries.take(FORWARDED_MAX) {
         // What a trusted proxy wrote and is no address says nothing of whom it came from.
         let address = address(entry)?;
         if !trusted.contains(address) {
             return Some(address);
         }
+        farthest = Some(address);
     }
-    None
+    farthest.filter(|address| !address.is_loopback())
 }
 
 /// An address, perhaps in quotes, with a port, in brackets or with a zone, as some proxies write it.
@@ -276,9 +279,10 @@ mod tests {
 
     #[test]
     fn only_what_trusted_proxies_wrote_is_believed() {
-        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network"));
+        let networks =
+            ["10.0.0.0/8", "fd00::/8", "127.0.0.0/8"].map(|text| text.parse().expect("a network"));
         let trusted = Networks::new(networks.to_vec());
-        let table: [(&[&str], Option<&str>); 26] = [
+        let table: [(&[&str], Option<&str>); 30] = [
             (&["198.51.100.1"], Some("198.51.100.1")),
             (&["::ffff:198.51.100.1"], Some("198.51.100.1")),
             // What the client wrote itself stands before it.
@@ -308,7 +312,11 @@ mod tests {
             (&["[2001:db8::1"], None),
             (&["[2001:db8::1]x"], None),
             // Proxies alone.
-            (&["10.2.3.4, fd00::1"], None),
+            (&["10.2.3.4, fd00::1"], Some("10.2.3.4")),
+            (&["10.2.3.4"], Some("10.2.3.4")),
+            (&["10.2.3.4", "127.0.0.1"], Some("10.2.3.4")),
+            (&["127.0.0.1, 10.2.3.4"], None),
+            (&["unknown, 10.2.3.4"], None),
             (&["203.0.113.9, unknown, 10.2.3.4"], None),
         ];
         for (lines, expected) in table {

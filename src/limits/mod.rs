@@ -6,6 +6,7 @@
 //! - `admission`: logins at a bounded rate, and when those that are too many may come back;
 //! - `quotas`: how much a domain may store;
 //! - `seats`: whose place among all connections a newcomer gets;
+//! - `visitor`: who asks;
 //! - `disk`: whether so little of the disk is free that user tokens send nothing.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
@@ -20,13 +21,15 @@ mod overflow;
 mod quotas;
 mod rates;
 mod seats;
+mod visitor;
 
-pub use addresses::ConnectionPlace;
+pub use addresses::{ConnectionPlace, Network};
 pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
 pub use hang_up::HangUp;
 pub use overflow::Limit;
 pub use quotas::{Quotas, Reservation};
 pub use seats::{Seats, Standing, Strangers};
+pub use visitor::Visitor;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,41 +55,6 @@ pub struct Limited {
     pub limit: Limit,
     /// When it is worth to try again; zero where nobody knows.
     pub retry: Duration,
-}
-
-/// Who a connection or a request is from.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    /// Its address; that of the proxy where one that is trusted names nobody.
-    pub address: IpAddr,
-    /// Whether a trusted proxy speaks for it: its connection is the proxy's.
-    pub proxied: bool,
-    /// Its connection among all, where those are counted.
-    pub standing: Option<Arc<Standing>>,
-}
-
-impl Visitor {
-    /// Somebody who connects itself.
-    pub fn direct(peer: IpAddr) -> Self {
-        Self {
-            address: peer.to_canonical(),
-            proxied: false,
-            standing: None,
-        }
-    }
-
-    /// Its token is good: its connection is none to be closed for another as long as this request goes on.
-    pub fn vouch(&self) {
-        if let Some(standing) = &self.standing {
-            standing.vouch();
-        }
-    }
-
-    /// It has a session: its connection is none to be closed for another. Says whether it has a place at all.
-    pub fn log_in(&self) -> bool {
-        let standing = self.standing.as_ref();
-        standing.is_none_or(|standing| standing.log_in())
-    }
 }
 
 /// What a send counts for.
@@ -134,8 +102,7 @@ impl Rules {
     /// behind it unlimited, and neither does a loopback address that it names: that is where a proxy before it is.
     fn is_unlimited(&self, visitor: &Visitor) -> bool {
         let address = visitor.address;
-        let may_be_of_others = visitor.proxied
-            && (address.is_loopback() || self.options.trusted_proxies.contains(address));
+        let may_be_of_others = visitor.unnamed || visitor.proxied && address.is_loopback();
         !may_be_of_others && self.options.unlimited.contains(address)
     }
 }
@@ -192,8 +159,8 @@ impl Limits {
     }
 
     /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where its peer is a
-    /// trusted proxy: the last address there that is no trusted proxy itself. What stands before
-    /// it was written by strangers.
+    /// trusted proxy: the last address there that is no trusted proxy itself, or the first where
+    /// all are. What stands before it was written by strangers.
     pub fn visitor<'a>(
         &self,
         peer: IpAddr,
@@ -202,12 +169,10 @@ impl Limits {
         let options = &self.rules().options;
         if options.trusted_proxies.contains(peer) {
             let named = addresses::forwarded(&options.trusted_proxies, lines);
-            if named.is_none() && !self.nobody_told.swap(true, Ordering::Relaxed) {
-                tracing::warn!(%peer, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
-            }
             return Visitor {
                 address: named.unwrap_or(peer).to_canonical(),
                 proxied: true,
+                unnamed: named.is_none(),
                 standing: None,
             };
         }
@@ -219,6 +184,19 @@ impl Limits {
             tracing::warn!(%peer, "X-Forwarded-For comes from an address that is not in trusted_proxies: {what}");
         }
         Visitor::direct(peer)
+    }
+
+    /// Says once that a trusted proxy names nobody, when that counts: probes and backends may well come from there.
+    fn tell_of_unnamed(&self, visitor: &Visitor) {
+        if visitor.unnamed && !self.nobody_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
+        }
+    }
+
+    /// What a visitor counts as, unless it is unlimited.
+    pub fn network(&self, visitor: &Visitor) -> Option<Network> {
+        let is_limited = !self.rules().is_unlimited(visitor);
+        is_limited.then(|| Network::of(visitor.address))
     }
 
     fn limited(&self, limit: Limit, retry: Duration, who: &dyn std::fmt::Display) -> Limited {
@@ -236,6 +214,7 @@ impl Limits {
     /// # Errors
     /// There are too many from its address, or they come too fast.
     pub fn connect(&self, visitor: &Visitor) -> Result<ConnectionPlace, Limited> {
+        self.tell_of_unnamed(visitor);
         let rules = self.rules();
         if rules.is_unlimited(visitor) {
             return Ok(ConnectionPlace::default());
@@ -259,6 +238,7 @@ impl Limits {
     /// # Errors
     /// They come too fast from its address.
     pub fn request(&self, visitor: &Visitor) -> Result<(), Limited> {
+        self.tell_of_unnamed(visitor);
         let rules = self.rules();
         let Some(requests) = &rules.requests else {
             return Ok(());

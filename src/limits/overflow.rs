@@ -50,6 +50,8 @@ pub enum Limit {
     HistoryAnswers,
     /// Such answers of one user.
     HistoryAnswersPerUser,
+    /// Such answers of one address, without a token.
+    HistoryAnswersPerAddress,
     /// Room for long WebSocket messages that come in.
     MessageRoom,
     /// How long one may take.
@@ -57,7 +59,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
@@ -77,6 +79,7 @@ impl Limit {
         Self::DiskFree,
         Self::HistoryAnswers,
         Self::HistoryAnswersPerUser,
+        Self::HistoryAnswersPerAddress,
         Self::MessageRoom,
         Self::MessageTime,
     ];
@@ -108,6 +111,7 @@ impl Limit {
             Self::DiskFree => "disk_free_min",
             Self::HistoryAnswers => "history_answers",
             Self::HistoryAnswersPerUser => "history_answers_per_user",
+            Self::HistoryAnswersPerAddress => "history_answers_per_address",
             Self::MessageRoom => "message_room",
             Self::MessageTime => "message_time",
         }
@@ -137,6 +141,7 @@ impl fmt::Display for Limit {
             Self::DiskFree => "the server's disk is short",
             Self::HistoryAnswers => "too many answers are on their way",
             Self::HistoryAnswersPerUser => "this user has not taken its last answers yet",
+            Self::HistoryAnswersPerAddress => "this address has not taken its last answers yet",
             Self::MessageRoom => "too many long messages at once",
             Self::MessageTime => "a message is not complete in time",
         })
@@ -216,6 +221,7 @@ mod tests {
         let constants = [
             Limit::HistoryAnswers,
             Limit::HistoryAnswersPerUser,
+            Limit::HistoryAnswersPerAddress,
             Limit::RequestsPerSession,
             Limit::MessageRoom,
             Limit::MessageTime,

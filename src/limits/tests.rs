@@ -123,6 +123,29 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
 }
 
 #[test]
+fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
+    let (limits, _) = limits(LimitOptions {
+        trusted_proxies: Networks::new(vec!["10.0.0.0/8".parse().expect("a network")]),
+        unlimited: Networks::new(vec!["10.1.0.0/16".parse().expect("a network")]),
+        connections_per_address_max: Some(1),
+        ..LimitOptions::default()
+    });
+    let visitor = |lines: &[&str]| limits.visitor(ip("10.1.0.1"), lines.iter().copied());
+    let mut places = Vec::new();
+    for line in ["10.2.0.1", "10.2.0.2", "10.2.0.3, 10.2.0.1"] {
+        places.push(limits.connect(&visitor(&[line])).expect("room"));
+        assert!(limits.connect(&visitor(&[line])).is_err(), "{line}");
+    }
+    let friends: Vec<_> = (0..9)
+        .map(|_| limits.connect(&visitor(&["10.1.2.3", "10.2.0.1"])))
+        .collect();
+    assert!(friends.iter().all(Result::is_ok));
+    assert!(limits.network(&visitor(&["10.1.2.3"])).is_none());
+    let unnamed = visitor(&[]);
+    assert!(unnamed.unnamed && limits.network(&unnamed).is_some());
+}
+
+#[test]
 fn sends_are_limited_by_user_by_domain_and_by_what_is_stored() {
     let domain = |name: &str| Domain::parse(name).expect("valid");
     let user = |name: &str| Mailbox {

@@ -1,5 +1,6 @@
 //! Limits of one address, and who counts as one.
 
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -183,6 +184,17 @@ async fn behind_a_proxy_bad_logins_take_places_too() {
 async fn whom_a_trusted_proxy_does_not_name_is_limited_and_the_log_says_so() {
     // This machine is `unlimited`.
     let server = behind_proxy(&["--connections-per-address-max", "2"]).await;
+    // What watches over the server, or is a backend, may well come without.
+    let bearer = format!("Bearer {PROJECT_TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    for target in ["/healthz", "/readyz", "/presence?domain=demo&id=u"] {
+        let asked = common::http::Answer::of(plain(&server).await, "GET", target, &headers);
+        assert_eq!(asked.await.status, 200, "{target}");
+    }
+    server.signal(Signal::HUP);
+    server.says("the settings have been read again").await;
+    let log = server.stderr();
+    assert!(!log.contains("names nobody"), "{log}");
     let mut sessions = Vec::new();
     for (id, address) in [("a", ""), ("b", "unknown")] {
         let mut session = from(&server, address, &Login::new(id)).await;

@@ -1,0 +1,44 @@
+//! Who asks, as limits see it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Standing;
+
+/// Who a connection or a request is from.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Its address; that of the proxy where a trusted one names nobody.
+    pub address: IpAddr,
+    /// Whether a trusted proxy speaks for it: its connection is the proxy's.
+    pub proxied: bool,
+    /// Whether that proxy names nobody: the address is its own.
+    pub unnamed: bool,
+    /// Its connection among all, where those are counted.
+    pub standing: Option<Arc<Standing>>,
+}
+
+impl Visitor {
+    /// Somebody who connects itself.
+    pub fn direct(peer: IpAddr) -> Self {
+        Self {
+            address: peer.to_canonical(),
+            proxied: false,
+            unnamed: false,
+            standing: None,
+        }
+    }
+
+    /// Its token is good: its connection is none to be closed for another as long as this request goes on.
+    pub fn vouch(&self) {
+        if let Some(standing) = &self.standing {
+            standing.vouch();
+        }
+    }
+
+    /// It has a session: its connection is none to be closed for another. Says whether it has a place at all.
+    pub fn log_in(&self) -> bool {
+        let standing = self.standing.as_ref();
+        standing.is_none_or(|standing| standing.log_in())
+    }
+}
