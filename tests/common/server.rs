@@ -211,6 +211,12 @@ impl Server {
         self.child.as_ref().unwrap().id()
     }
 
+    /// From here on [`Self::peak_kib`] is of what comes.
+    pub fn forget_peak(&self) {
+        // proc_pid_clear_refs(5)
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+
     /// The most memory that it ever had resident, in KiB.
     pub fn peak_kib(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

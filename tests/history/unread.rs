@@ -18,9 +18,9 @@ const CONTENT_BYTES: usize = 250_000;
 const GROWTH_KIB_MAX: usize = 100 << 10;
 
 /// A server whose users `u0`, `u1`, … have large messages.
-async fn filled() -> Server {
-    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
-    let to: Vec<String> = (0..USERS).map(|n| format!("u{n}")).collect();
+async fn filled(users: usize, options: Options) -> Server {
+    let server = Server::with(options.args(&["--plain", "127.0.0.1:0"])).await;
+    let to: Vec<String> = (0..users).map(|n| format!("u{n}")).collect();
     for _ in 0..MESSAGES {
         let sent = json!({
             "domain": "demo", "toIds": to, "fromId": "news", "fromName": "News",
@@ -33,11 +33,11 @@ async fn filled() -> Server {
 }
 
 /// Asks for a large page, and reads no more of the answer than its status.
-async fn unread(address: String, user: String, token: String) -> (String, TcpStream) {
+async fn unread(address: String, user: String, header: String) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /message-log?domain=demo&toId={user}&size=100 HTTP/1.1\r\nHost: localhost\r\n\
-         Authorization: Bearer {token}\r\n\r\n"
+         {header}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut status = [0; 12];
@@ -48,15 +48,15 @@ async fn unread(address: String, user: String, token: String) -> (String, TcpStr
     (status, stream)
 }
 
-/// Readers of these users, in turn, who keep their answers; how many got which status.
+/// Readers of these users with their headers, in turn, who keep their answers; how many got which status.
 async fn unread_by(
     server: &Server,
     users: &[(String, String)],
 ) -> (BTreeMap<String, usize>, Vec<TcpStream>) {
     let mut readers = JoinSet::new();
-    for (user, token) in users.iter().cycle().take(READERS) {
+    for (user, header) in users.iter().cycle().take(READERS) {
         let address = server.plain.clone().unwrap();
-        readers.spawn(unread(address, user.clone(), token.clone()));
+        readers.spawn(unread(address, user.clone(), header.clone()));
     }
     let (mut statuses, mut kept) = (BTreeMap::new(), Vec::new());
     for (status, stream) in readers.join_all().await {
@@ -68,12 +68,12 @@ async fn unread_by(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unread_answers_share_a_room_and_others_are_served() {
-    let mut server = filled().await;
+    let mut server = filled(USERS, Options::new()).await;
     let mut users = Vec::new();
     for n in 0..USERS {
         let user = format!("u{n}");
         let token = server.mint(&user, &[]).await;
-        users.push((user, token));
+        users.push((user, format!("Authorization: Bearer {token}")));
     }
     let other = server.add_domain("other").await;
     // It has served such an answer before.
@@ -85,6 +85,7 @@ async fn unread_answers_share_a_room_and_others_are_served() {
     .await;
     assert_eq!(status, "200");
     drop(stream);
+    server.forget_peak();
     let before = server.peak_kib();
 
     let (of_one, mut kept) = unread_by(&server, &users[..1]).await;
@@ -117,10 +118,11 @@ async fn unread_answers_share_a_room_and_others_are_served() {
 
     // Once they are gone there is room again.
     drop(kept);
-    let (user, token) = &users[7];
+    let (user, header) = &users[7];
     let target = format!("/message-log?domain=demo&toId={user}&size=100");
+    let headers = header.split_once(": ").unwrap();
     until("there is room", || async {
-        let answer = server.get(&target, Some(token)).await;
+        let answer = server.request("GET", &target, &[headers]).await;
         if answer.status != 200 {
             assert_eq!(answer.header("retry-after"), "1", "{}", answer.status);
             return None;
@@ -130,4 +132,24 @@ async fn unread_answers_share_a_room_and_others_are_served() {
         Some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_one_address_has_a_few_answers() {
+    let open = Options::new().file("history_open = true\n");
+    let server = filled(1, open.args(&["--trusted-proxies", "127.0.0.1"])).await;
+    let of = |address: &str| vec![("u0".to_owned(), format!("X-Forwarded-For: {address}"))];
+    let (of_one, kept) = unread_by(&server, &of("203.0.113.7")).await;
+    assert_eq!(of_one["200"], 4, "{of_one:?}");
+    assert_eq!(of_one["429"], READERS - 4, "{of_one:?}");
+    let metrics = server.get("/metrics", None).await.body;
+    let limit = "relaybox_limited_total{limit=\"history_answers_per_address\"}";
+    assert!(metrics.contains(&format!("{limit} {}\n", READERS - 4)));
+    // Others are served, also from there by a token.
+    let (of_other, more) = unread_by(&server, &of("203.0.113.8")).await;
+    assert_eq!(of_other["200"], 4, "{of_other:?}");
+    let header = format!("X-Forwarded-For: 203.0.113.7\r\nAuthorization: Bearer {PROJECT_TOKEN}");
+    let by_token = unread(server.plain.clone().unwrap(), "u0".to_owned(), header);
+    assert_eq!(by_token.await.0, "200");
+    drop((kept, more));
 }

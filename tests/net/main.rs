@@ -4,6 +4,7 @@
 
 mod certificates;
 mod deadlines;
+mod hang_up;
 mod limits;
 mod lingering;
 mod tls;
@@ -92,6 +93,7 @@ impl Server {
                         "slow"
                     }),
                 )
+                .merge(hang_up::router())
                 .route("/ws", get(open))
                 .with_state(server.token.clone());
         server.tracker.spawn(serve(

@@ -26,7 +26,7 @@ use crate::model::{Mailbox, Message, UserId};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
 use open::Over;
-use room::Room;
+use room::{Asker, Room};
 
 /// Lists a mailbox: one page of it, or what lies at a cursor.
 ///
@@ -68,26 +68,28 @@ pub async fn message_log(
     let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
     let domain = &query.mailbox.domain;
     let limits = &app.sessions.limits;
-    let mut user = None;
+    let mut asker = None;
     if let (Some(open), None) = (&app.history_open, token) {
         open.check(over, &uri, &headers)?;
+        asker = limits.network(&visitor).map(Asker::Address);
     } else {
         let grant = access::grant(&app, &visitor, domain, token)?;
         if let Grant::User(grant) = grant {
-            let asker = user.insert(Mailbox {
+            let user = Mailbox {
                 domain: domain.clone(),
                 user: grant.id,
-            });
-            let counted = limits.user_request(asker);
+            };
+            let counted = limits.user_request(&user);
             counted.map_err(|limited| Problem::limited(&limited))?;
-            check_access(&asker.user, &query)?;
+            check_access(&user.user, &query)?;
+            asker = Some(Asker::User(user));
         }
     }
     let hang_up = hang_up.map(|Extension(hang_up)| hang_up);
     let content_bytes_max = app.sessions.rules.content_bytes_max;
     let entered = app
         .answers
-        .enter(domain, user.as_ref(), content_bytes_max, hang_up);
+        .enter(domain, asker.as_ref(), content_bytes_max, hang_up);
     let entered = entered.await.map_err(|limit| {
         limits.note(limit, domain);
         Problem::limited(&Limited { limit, retry: SOON })
@@ -100,7 +102,7 @@ pub async fn message_log(
             store,
             query,
             page,
-            user,
+            asker,
             room,
         };
         Ok((piece, reader))
@@ -135,8 +137,7 @@ struct Reader {
     store: Store,
     query: HistoryQuery,
     page: HistoryPage,
-    /// Who asks by a user token.
-    user: Option<Mailbox>,
+    asker: Option<Asker>,
     /// Kept by what reads, too, which goes on where the client has left.
     room: Arc<Room>,
 }
@@ -155,10 +156,10 @@ impl Reader {
             if at > 0 || !first {
                 out.push(b',');
             }
-            let is_told = self
-                .user
-                .as_ref()
-                .is_none_or(|user| *user == message.mailbox);
+            let is_told = match &self.asker {
+                Some(Asker::User(user)) => *user == message.mailbox,
+                Some(Asker::Address(_)) | None => true,
+            };
             server_frame::message(out, message, is_told && message.recipient_offline);
         }
     }

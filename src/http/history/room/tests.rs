@@ -1,0 +1,195 @@
+#![allow(clippy::unwrap_used)]
+
+use tokio::time::{Instant, advance};
+
+use super::going::GOING_MIN;
+use super::*;
+use crate::limits::{Limits, Visitor};
+use crate::metrics::Metrics;
+use crate::model::{LimitOptions, UserId};
+
+const LARGE: usize = 8 << 20;
+
+/// The default of the setting.
+const USUAL: usize = 256 << 10;
+
+fn domain(name: &str) -> Domain {
+    Domain::parse(name).unwrap()
+}
+
+fn user(id: &str) -> Asker {
+    Asker::User(Mailbox {
+        domain: domain("d"),
+        user: UserId::parse(id).unwrap(),
+    })
+}
+
+fn address(text: &str) -> Asker {
+    let limits = Limits::new(LimitOptions::default(), Arc::new(Metrics::default()));
+    let visitor = Visitor::direct(text.parse().unwrap());
+    Asker::Address(limits.network(&visitor).unwrap())
+}
+
+async fn enter(answers: &Answers, name: &str, bytes: usize) -> Result<Room, Limit> {
+    let domain = domain(name);
+    let entered = answers.enter(&domain, None, bytes, Some(HangUp::default()));
+    entered.await
+}
+
+/// An answer of this asker, which ends when it is told to.
+async fn of(answers: &Answers, asker: &Asker) -> (Result<(), Limit>, HangUp) {
+    let (domain, hang_up) = (domain("d"), HangUp::default());
+    let entered = answers.enter(&domain, Some(asker), 1, Some(hang_up.clone()));
+    let entered = entered.await.map(|room| ends_when_told(room, &hang_up));
+    (entered, hang_up)
+}
+
+fn ends_when_told(room: Room, hang_up: &HangUp) {
+    let hang_up = hang_up.clone();
+    tokio::spawn(async move {
+        hang_up.said().await;
+        drop(room);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_domain_takes_all_and_what_is_left_is_forgotten() {
+    let answers = Answers::default();
+    let mut of_one = Vec::new();
+    while let Ok(room) = enter(&answers, "one", LARGE).await {
+        of_one.push(room);
+    }
+    let room_for = DOMAIN_UNITS / price(LARGE);
+    assert_eq!(of_one.len(), room_for);
+    let refused = enter(&answers, "one", LARGE).await.err();
+    assert_eq!(refused, Some(Limit::HistoryAnswers));
+    let mut of_others = Vec::new();
+    for _ in 0..room_for {
+        of_others.push(enter(&answers, "two", LARGE).await.unwrap());
+    }
+    // What is all there keeps what it has.
+    of_one[0].shrink(1);
+    assert!(enter(&answers, "one", LARGE).await.is_ok());
+    drop((of_one, of_others));
+    assert_eq!(answers.room.available_permits(), ROOM_BYTES / UNIT_BYTES);
+    assert!(answers.domains.is_unused() && answers.going.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_asker_has_a_few_at_a_time_and_few_that_wait() {
+    for (one, other, limit) in [
+        (user("u"), user("other"), Limit::HistoryAnswersPerUser),
+        (
+            address("2001:db8::1"),
+            address("2001:db8:0:1::1"),
+            Limit::HistoryAnswersPerAddress,
+        ),
+    ] {
+        let answers = Arc::new(Answers::default());
+        let enter = async |asker: &Asker| answers.enter(&domain("d"), Some(asker), 1, None).await;
+        let mut held = Vec::new();
+        for _ in 0..ASKER_ANSWERS {
+            held.push(enter(&one).await.unwrap());
+        }
+        assert_eq!(enter(&one).await.err(), Some(limit));
+        assert!(enter(&other).await.is_ok());
+
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..ASKER_WAITING {
+            let (answers, one) = (Arc::clone(&answers), one.clone());
+            waiting.spawn(async move {
+                let entered = answers.enter(&domain("d"), Some(&one), 1, None).await;
+                entered.map(drop)
+            });
+        }
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        assert_eq!(enter(&one).await.err(), Some(limit));
+        assert_eq!(began.elapsed(), Duration::ZERO, "one too many to wait");
+        held.pop();
+        assert!(waiting.join_all().await.iter().all(Result::is_ok));
+        assert!(enter(&one).await.is_ok());
+        drop(held);
+        assert!(answers.askers.is_unused());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_old_answers_lock_out_nobody() {
+    let answers = Answers::default();
+    let (one, other) = (user("u"), user("other"));
+    let (entered, of_other) = of(&answers, &other).await;
+    assert_eq!(entered, Ok(()));
+    let mut told = Vec::new();
+    for _ in 0..ASKER_ANSWERS {
+        let (entered, hang_up) = of(&answers, &one).await;
+        assert_eq!(entered, Ok(()));
+        told.push(hang_up);
+    }
+    let refused = of(&answers, &one).await.0;
+    assert_eq!(refused, Err(Limit::HistoryAnswersPerUser), "just begun");
+    advance(GOING_MIN).await;
+    assert_eq!(of(&answers, &one).await.0, Ok(()));
+    let told: Vec<_> = told.iter().map(HangUp::is_said).collect();
+    assert_eq!(told, [true, false, false, false]);
+    assert!(!of_other.is_said());
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_of_the_oldest_end_as_it_takes() {
+    /// What a complete answer with one message of that size holds.
+    const SMALL_UNITS: usize = 62;
+    let answers = Answers::default();
+    let (mut told, mut stays) = (Vec::new(), None);
+    while (told.len() + 1) * SMALL_UNITS + price(USUAL) <= DOMAIN_UNITS {
+        let (domain, hang_up) = (domain("d"), HangUp::default());
+        let entered = answers.enter(&domain, None, USUAL, Some(hang_up.clone()));
+        let mut room = entered.await.unwrap();
+        room.shrink(SMALL_UNITS * UNIT_BYTES);
+        match told.len() {
+            0 => stays = Some(room),
+            _ => ends_when_told(room, &hang_up),
+        }
+        told.push(hang_up);
+    }
+    // Next to nothing is free behind one that is not complete.
+    let large = enter(&answers, "d", USUAL).await;
+    assert!(large.is_ok() && enter(&answers, "d", USUAL).await.is_err());
+    assert!(!told.iter().any(HangUp::is_said), "they have just begun");
+
+    // This one is ending for somebody else, and is still there.
+    told[0].now();
+    advance(GOING_MIN).await;
+    let entered = enter(&answers, "d", USUAL).await;
+    assert!(entered.is_ok(), "{:?}", entered.err());
+    let ended = told.iter().skip(1).map(HangUp::is_said);
+    let ended: Vec<_> = ended.collect();
+    let needed = price(USUAL).div_ceil(SMALL_UNITS);
+    assert_eq!(needed, 3);
+    assert!(ended[..needed].iter().all(|is_said| *is_said));
+    assert!(!ended[needed..].iter().any(|is_said| *is_said));
+    drop((stays, large));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_of_a_domain_that_has_room_end_for_none_of_its_own() {
+    let answers = Answers::default();
+    let mut held = Vec::new();
+    let mut enter = async |name: &str| {
+        let (domain, hang_up) = (domain(name), HangUp::default());
+        let entered = answers.enter(&domain, None, USUAL, Some(hang_up.clone()));
+        let entered = entered.await.map(|room| ends_when_told(room, &hang_up));
+        held.push(hang_up);
+        entered
+    };
+    assert_eq!(enter("other").await, Ok(()));
+    let mut of_domain = 0;
+    while enter("d").await.is_ok() {
+        of_domain += 1;
+    }
+    assert_eq!(of_domain, DOMAIN_UNITS / price(USUAL));
+    advance(GOING_MIN).await;
+    assert_eq!(enter("d").await, Ok(()));
+    let told: Vec<_> = held.iter().map(HangUp::is_said).collect();
+    assert!(!told[0] && told[1] && !told[2], "{told:?}");
+}
