@@ -43,14 +43,10 @@ impl Portion {
         Ok(())
     }
 
-    /// Leaves out what lies behind the message that reaches the bound.
-    pub(super) fn cut(self, read: &mut Vec<Message>) {
-        let mut bytes = 0;
-        let reaches = read.iter().position(|message| {
-            bytes += message.content.len();
-            bytes >= self.bytes_max
-        });
-        read.truncate(reaches.map_or(read.len(), |at| at + 1));
+    /// What is read behind these, in the order of reading; `None` where they are all that is.
+    pub(super) fn behind(self, read: &[Message]) -> Option<Self> {
+        let bytes_max = self.bytes_max.saturating_sub(bytes(read));
+        (!self.is_full(read)).then_some(Self { bytes_max, ..self })
     }
 }
 

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::api::{Backlog, ReadError};
+use super::index::IndexError;
 use super::portion::Portion;
 use super::shared::Shared;
 use crate::model::{Mailbox, Message, MsgId, UserId};
@@ -130,8 +131,8 @@ impl Shared {
             let hidden = tail.rank(mailbox, from, floor);
             (tail.start(), tail.index_bound(mailbox), hidden)
         };
-        // Of one and the same index: positions in another one need not be the same.
-        let (mut messages, in_index, begin, end) = self.with_index(|index| {
+        // All of one and the same index: positions in another one need not be the same.
+        let messages = self.with_index(|index| {
             let list = index.list(mailbox, from)?;
             let hidden = match floor {
                 MsgId::ZERO => 0,
@@ -140,28 +141,32 @@ impl Shared {
             let in_index = list.rank(bound)?;
             let begin = positions.start.saturating_add(hidden);
             let end = positions.end.saturating_add(hidden);
-            let wanted = begin..end.min(in_index);
-            Ok((list.slice(wanted, portion)?, in_index, begin, end))
-        })?;
-        if end > in_index && begin < end {
-            let skip = begin.saturating_sub(in_index);
-            let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);
-            let tail = self.tail();
-            // As long as it begins at the same id, a tail is only ever added to.
-            if tail.start() != start {
-                return Ok(None);
-            }
-            let entries = tail.slice(mailbox, from, skip, count);
-            drop(tail);
-            let mut newer = Vec::new();
-            let rising = entries.iter().map(|taken| Ok(taken.message(mailbox)));
-            portion.add::<ReadError>(rising, &mut newer)?;
-            match portion.newest_first {
-                true => messages.splice(..0, newer),
-                false => messages.splice(messages.len().., newer),
+            let older = |portion| list.slice(begin..end.min(in_index), portion);
+            // Nothing of the index is read that has no room beside what was read before it.
+            let mut messages = match portion.newest_first {
+                true => Vec::new(),
+                false => older(portion)?,
             };
-            portion.cut(&mut messages);
-        }
-        Ok(Some(messages))
+            if end > in_index && begin < end {
+                let skip = begin.saturating_sub(in_index);
+                let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);
+                let tail = self.tail();
+                // As long as it begins at the same id, a tail is only ever added to.
+                if tail.start() != start {
+                    return Ok(None);
+                }
+                let entries = tail.slice(mailbox, from, skip, count);
+                drop(tail);
+                let rising = entries.iter().map(|taken| Ok(taken.message(mailbox)));
+                portion.add::<IndexError>(rising, &mut messages)?;
+            }
+            if portion.newest_first
+                && let Some(rest) = portion.behind(&messages)
+            {
+                messages.extend(older(rest)?);
+            }
+            Ok(Some(messages))
+        })?;
+        Ok(messages)
     }
 }
