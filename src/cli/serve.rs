@@ -35,8 +35,7 @@ restart. Certificates that have changed are also taken without it.";
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// After so many turns of its tasks, a worker that is never idle looks for what has come in. A turn of who floods
-/// may be a long one, and everyone else waits for all of them: with 61, tokio's default, the median of a quiet
-/// pair was three to four times that of 4 (`make bench-floods`, `histories`).
+/// may be a long one, and everyone else waits for all of them: tokio's default is 61.
 const EVENT_INTERVAL: u32 = 8;
 
 /// How long threads that still read something are waited for at the end.
