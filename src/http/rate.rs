@@ -15,8 +15,8 @@ use super::{App, access, body, parameters};
 use crate::limits::Visitor;
 use crate::protocol::login::bearer;
 
-/// Before a client that has a connection of its own is told that its requests come too fast: who goes on there would
-/// have a core or two answer nothing else.
+/// Before a client that has a connection of its own is told that it asks too much, whichever limit says so: who goes
+/// on there would have a core or two answer nothing else.
 const LIMITED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a token is looked at.
@@ -40,16 +40,23 @@ pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: N
 }
 
 async fn count(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    let Err(limited) = app.sessions.limits.request(visitor) else {
-        return next.run(request).await;
+    let response = match app.sessions.limits.request(visitor) {
+        Ok(()) => next.run(request).await,
+        Err(limited) => {
+            // Its connection may be a proxy's, which others share: it stays.
+            let (head, body) = request.into_parts();
+            body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
+            Problem::limited(&limited).into_response()
+        }
     };
-    // Its connection may be a proxy's, which others share: it stays.
-    let (head, body) = request.into_parts();
-    body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
-    if !visitor.proxied {
+    pause(visitor, response.status()).await;
+    response
+}
+
+async fn pause(visitor: &Visitor, status: StatusCode) {
+    if status == StatusCode::TOO_MANY_REQUESTS && !visitor.proxied {
         tokio::time::sleep(LIMITED_PAUSE).await;
     }
-    Problem::limited(&limited).into_response()
 }
 
 /// Counts what becomes no login.
@@ -60,7 +67,9 @@ async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> R
     }
     let counted = app.sessions.limits.request(visitor);
     let limited = |limited| Problem::limited(&limited).into_response();
-    counted.map_or_else(limited, |()| response)
+    let response = counted.map_or_else(limited, |()| response);
+    pause(visitor, response.status()).await;
+    response
 }
 
 async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {

@@ -139,27 +139,43 @@ async fn bad_tokens_in_requests_count_as_well() {
 async fn who_asks_on_and_on_waits_for_each_refusal() {
     const REFUSED: usize = 10;
     let proxied = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.2"];
-    let limits = ["--requests-per-address", "1/h", "--unlimited", "off"];
-    let server = Server::with(Options::new().args(&proxied).args(&limits)).await;
-    let target = server.plain.as_ref().unwrap().parse().unwrap();
-    let mut took = Vec::new();
-    for source in ["127.0.0.1:0", "127.0.0.2:0"] {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(source.parse().unwrap()).unwrap();
-        let mut stream = socket.connect(target).await.unwrap();
-        let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(REFUSED);
-        let last = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let begun = std::time::Instant::now();
-        stream.write_all((asked + last).as_bytes()).await.unwrap();
-        let mut said = String::new();
-        let read = soon("all answers", stream.read_to_string(&mut said)).await;
-        read.unwrap();
-        assert_eq!(said.matches("HTTP/1.1 200").count(), 1, "{said}");
-        assert_eq!(said.matches("HTTP/1.1 429").count(), REFUSED, "{said}");
-        took.push(begun.elapsed());
+    for limit in ["--requests-per-address", "--requests-per-user"] {
+        let limits = [limit, "1/h", "--unlimited", "off"];
+        let mut server = Server::with(Options::new().args(&proxied).args(&limits)).await;
+        let token = server.mint("u1", &[]).await;
+        let get = format!(
+            "GET /message-log?domain=demo&toId=u1 HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\n"
+        );
+        let target = server.plain.as_ref().unwrap().parse().unwrap();
+        let mut took = Vec::new();
+        for (source, answered) in [("127.0.0.1:0", 1), ("127.0.0.2:0", 0)] {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(source.parse().unwrap()).unwrap();
+            let mut stream = socket.connect(target).await.unwrap();
+            // The user asks from both.
+            let answered = if limit == "--requests-per-user" {
+                answered
+            } else {
+                1
+            };
+            let asked = format!("{get}\r\n").repeat(REFUSED + answered - 1);
+            let last = format!("{get}Connection: close\r\n\r\n");
+            let begun = std::time::Instant::now();
+            stream.write_all((asked + &last).as_bytes()).await.unwrap();
+            let mut said = String::new();
+            let read = soon("all answers", stream.read_to_string(&mut said)).await;
+            read.unwrap();
+            assert_eq!(said.matches("HTTP/1.1 200").count(), answered, "{said}");
+            assert_eq!(said.matches("HTTP/1.1 429").count(), REFUSED, "{said}");
+            took.push(begun.elapsed());
+        }
+        // Each waits for a tenth of a second, one after the other.
+        assert!(
+            took[0].as_millis() >= 100 * REFUSED as u128,
+            "{limit}: {took:?}"
+        );
     }
-    // Each waits for a tenth of a second, one after the other.
-    assert!(took[0].as_millis() >= 100 * REFUSED as u128, "{took:?}");
 }
 
 #[tokio::test]
