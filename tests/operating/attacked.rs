@@ -15,8 +15,8 @@ use crate::common::{Login, Options, PROJECT_TOKEN, Server};
 /// Connections of each kind.
 const EACH: usize = 50;
 
-/// How long a stop may take.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a stop is waited for: it takes half of that at most, but other tests may have the machine.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn connected(address: &str, begin: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -122,6 +122,9 @@ async fn a_stop_under_attack_ends_in_time_and_in_order() {
     assert_eq!(code, Some(0), "{}", server.stderr());
     println!("after {took:?}");
     assert!(took < STOP_TIMEOUT, "after {took:?}");
+    // Each connection has ended by its own bound. Before 5 s, by its own clock, the server gives up and says who has not.
+    let log = server.stderr();
+    assert!(!log.contains("did not end in time"), "{log}");
     server.spawn().await;
     assert_eq!(
         server.history("u2", "").await["list"][0]["msgId"],
