@@ -282,17 +282,13 @@ impl Ground {
             stop: self.stop.clone(),
         });
         // Before anything comes on top of what is stored.
-        measuring::measure(&sessions.store, &self.limits).await;
+        let (measured, limits) = (sessions.store.clone(), Arc::clone(&self.limits));
+        measuring::begin(measured, limits, self.stop.clone(), &self.tracker).await;
         listening.open(&self.app(config, &tls, &sessions));
         let stop = || self.stop.clone();
         let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
         self.tracker.spawn(watching);
         orders::take(config, &sessions, &domains, &self.tracker).await?;
-        self.tracker.spawn(measuring::go_on(
-            sessions.store.clone(),
-            Arc::clone(&self.limits),
-            stop(),
-        ));
         self.tracker.spawn(disk::watch(
             sessions.store.clone(),
             Arc::clone(&self.limits),

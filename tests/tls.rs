@@ -11,6 +11,9 @@ use rustix::process::Signal;
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ExtendedKeyUsage;
+use x509_parser::prelude::FromDer as _;
 
 const HOST: &str = "chat.example.org";
 
@@ -80,6 +83,29 @@ async fn only_tls_1_2_and_1_3_are_spoken() {
     ] {
         let stream = tls::connect(&server.address, "localhost", &roots, Some(version)).await;
         assert_eq!(stream.unwrap().get_ref().1.protocol_version(), Some(spoken));
+    }
+}
+
+#[tokio::test]
+async fn what_is_made_serves_servers_and_nothing_else() {
+    let server = Server::start().await;
+    let ca = server.home.ca();
+    let server_alone = ExtendedKeyUsage {
+        any: false,
+        server_auth: true,
+        client_auth: false,
+        code_signing: false,
+        email_protection: false,
+        time_stamping: false,
+        ocsp_signing: false,
+        other: Vec::new(),
+    };
+    for file in [ca.with_file_name("cert.pem"), ca] {
+        let made = CertificateDer::from_pem_file(&file).unwrap();
+        let (_, made) = X509Certificate::from_der(&made).unwrap();
+        let usage = made.extended_key_usage().unwrap();
+        let usage = usage.map(|usage| usage.value);
+        assert_eq!(usage, Some(&server_alone), "{}", file.display());
     }
 }
 

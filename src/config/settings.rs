@@ -85,7 +85,7 @@ const SETTINGS: &[Setting] = settings! {
         "How many bad tokens one address may show before it has to wait, or `off`";
     requests_per_address "--requests-per-address" "RELAYBOX_REQUESTS_PER_ADDRESS" "RATE" "6000/min" false
         "How many HTTP requests one address may make, those by project token, logins, preflights and probes left out, or `off`";
-    requests_per_user "--requests-per-user" "RELAYBOX_REQUESTS_PER_USER" "RATE" "600/min" false
+    requests_per_user "--requests-per-user" "RELAYBOX_REQUESTS_PER_USER" "RATE" "6000/min" false
         "How many requests for history one user may make with user tokens, or `off`";
     logins_per_user "--logins-per-user" "RELAYBOX_LOGINS_PER_USER" "RATE" "300/min" false
         "How often one user may log in with user tokens, or `off`";

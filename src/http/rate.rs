@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -95,13 +95,13 @@ async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) ->
 /// The token of a request, where one can be read: as the handlers take it, and nowhere else.
 fn token(request: &Request) -> Option<String> {
     let headers = request.headers();
-    let token = match *request.method() {
-        Method::POST => access::authorization(headers)
+    let token = match request.uri().path() {
+        "/message-log" => access::token(&parameters::of(request.uri()).ok()?, headers)
+            .ok()??
+            .to_owned(),
+        _ => access::authorization(headers)
             .ok()?
             .and_then(bearer)?
-            .to_owned(),
-        _ => access::token(&parameters::of(request.uri()).ok()?, headers)
-            .ok()??
             .to_owned(),
     };
     Some(token)

@@ -44,8 +44,8 @@ use disk::Disk;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
 
-/// As so many logins counts a session that had to be ended for what it asked for.
-const FLOOD_LOGINS: u64 = 60;
+/// A session that had to be ended for what it asked for counts as this part of the logins that come at once.
+const FLOOD_LOGINS_PART: u64 = 5;
 
 /// A limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,10 +99,12 @@ impl Rules {
     }
 
     /// Whether the limits for one address do not count for a visitor. A proxy's own address does not make those
-    /// behind it unlimited, and neither does a loopback address that it names: that is where a proxy before it is.
+    /// behind it unlimited, and neither does a loopback address or that of another proxy that it names: others may be
+    /// behind that.
     fn is_unlimited(&self, visitor: &Visitor) -> bool {
         let address = visitor.address;
-        let may_be_of_others = visitor.unnamed || visitor.proxied && address.is_loopback();
+        let is_of_proxy = address.is_loopback() || self.options.trusted_proxies.contains(address);
+        let may_be_of_others = visitor.unnamed || visitor.proxied && is_of_proxy;
         !may_be_of_others && self.options.unlimited.contains(address)
     }
 }
@@ -321,9 +323,10 @@ impl Limits {
     pub fn session_flooded(&self, user: &Mailbox, by_user_token: bool) {
         self.note(Limit::RequestsPerSession, &user.domain);
         let rules = self.rules();
-        if let Some(limiter) = rules.user_logins.as_ref().filter(|_| by_user_token) {
+        let rate = rules.options.logins_per_user;
+        if let (Some(limiter), Some(rate), true) = (&rules.user_logins, rate, by_user_token) {
             // Who is over the rate already has to wait as it is.
-            let _ = limiter.check(user, FLOOD_LOGINS);
+            let _ = limiter.check(user, rate.count.get() / FLOOD_LOGINS_PART);
         }
     }
 

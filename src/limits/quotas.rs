@@ -73,21 +73,25 @@ struct Reserved {
     quotas: Arc<Quotas>,
     domain: Domain,
     bytes: u64,
+    /// What was stored of it.
+    stored: u64,
 }
 
 impl Reservation {
     /// So much was stored of it, nothing if it was a repeat.
-    pub fn settle(self, bytes: u64) {
-        if let Some(reserved) = &self.0 {
-            reserved.quotas.add(&reserved.domain, bytes);
+    pub fn settle(mut self, bytes: u64) {
+        if let Some(reserved) = &mut self.0 {
+            reserved.stored = bytes;
         }
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
+        // At once, so that nobody meets both or neither.
         if let Some(used) = self.quotas.state().used.get_mut(&self.domain) {
             used.reserved = used.reserved.saturating_sub(self.bytes);
+            used.add(self.stored);
         }
     }
 }
@@ -142,6 +146,7 @@ impl Quotas {
             quotas: Arc::clone(self),
             domain: domain.clone(),
             bytes,
+            stored: 0,
         })))
     }
 

@@ -136,11 +136,10 @@ fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
         places.push(limits.connect(&visitor(&[line])).expect("room"));
         assert!(limits.connect(&visitor(&[line])).is_err(), "{line}");
     }
-    let friends: Vec<_> = (0..9)
-        .map(|_| limits.connect(&visitor(&["10.1.2.3", "10.2.0.1"])))
-        .collect();
-    assert!(friends.iter().all(Result::is_ok));
-    assert!(limits.network(&visitor(&["10.1.2.3"])).is_none());
+    // Anybody behind it may have written that.
+    let friend = visitor(&["10.1.2.3", "10.2.0.1"]);
+    let _place = limits.connect(&friend).expect("room");
+    assert!(limits.connect(&friend).is_err() && limits.network(&friend).is_some());
     let unnamed = visitor(&[]);
     assert!(unnamed.unnamed && limits.network(&unnamed).is_some());
 }

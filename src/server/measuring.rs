@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::limits::Limits;
@@ -11,31 +14,62 @@ use crate::store::Store;
 
 /// How often it looks whether a domain is due.
 const TICK: Duration = Duration::from_secs(2);
+/// A server that starts waits for so long at most: it serves, and the quotas of those that are not measured yet
+/// count what comes.
+const FIRST_MAX: Duration = Duration::from_secs(5);
 
-/// Measures the domains that are due.
-pub(super) async fn measure(store: &Store, limits: &Arc<Limits>) {
-    if limits.quotas().is_off() {
-        return;
-    }
-    let (store, limits) = (store.clone(), Arc::clone(limits));
-    let measured = tokio::task::spawn_blocking(move || {
-        let domains = store.domains().into_iter().map(|record| record.domain);
-        let quotas = limits.quotas();
-        quotas.measure(domains, |domain| store.usage(domain))
-    });
-    if let Ok(Err(error)) = measured.await {
-        error!(%error, "what a domain stores cannot be measured");
-    }
+/// Measures from now on, until `stop`; ready when all was measured once, or that takes long.
+pub(super) async fn begin(
+    store: Store,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+    tracker: &TaskTracker,
+) {
+    let (measured, first) = oneshot::channel();
+    tracker.spawn(measure_all(store, limits, stop, measured));
+    // An error is the end of the task: there is nothing to wait for.
+    let _ = timeout(FIRST_MAX, first).await;
 }
 
-/// Does so until `stop`.
-pub(super) async fn go_on(store: Store, limits: Arc<Limits>, stop: CancellationToken) {
+async fn measure_all(
+    store: Store,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+    measured: oneshot::Sender<()>,
+) {
+    let mut measured = Some(measured);
     loop {
-        // Both are cancel-safe.
+        // All are cancel-safe: what measures sees for itself that it is to stop.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = measure(&store, &limits, &stop) => {}
+        }
+        if let Some(measured) = measured.take() {
+            // Who starts the server may have gone on.
+            let _ = measured.send(());
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(TICK) => {}
         }
-        measure(&store, &limits).await;
+    }
+}
+
+/// Measures the domains that are due.
+async fn measure(store: &Store, limits: &Arc<Limits>, stop: &CancellationToken) {
+    if limits.quotas().is_off() {
+        return;
+    }
+    let (store, limits, stopped) = (store.clone(), Arc::clone(limits), stop.clone());
+    let measured = tokio::task::spawn_blocking(move || {
+        let domains = store.domains().into_iter().map(|record| record.domain);
+        let is_stopped = || stopped.is_cancelled();
+        let quotas = limits.quotas();
+        quotas.measure(domains, |domain| store.usage(domain, &is_stopped))
+    });
+    if let Ok(Err(error)) = measured.await
+        && !stop.is_cancelled()
+    {
+        error!(%error, "what a domain stores cannot be measured");
     }
 }

@@ -158,7 +158,9 @@ impl<S: Services> Conversation<S> {
             return Poll::Ready(input(event));
         }
         self.deaf = store_is_behind || connection.waits_for_room();
-        if let Some((left, end)) = self.message_time_left(connection, store_is_behind) {
+        if let Some((left, end)) =
+            self.message_time_left(connection, store_is_behind, reads(connection))
+        {
             if left.is_zero() {
                 return Poll::Ready(Input::Broken(end));
             }
@@ -173,11 +175,13 @@ impl<S: Services> Conversation<S> {
 
     /// How much of its time is left to a message that has come in part, and how it ends the session then. It has all of
     /// it anew where the store was behind or room was waited for: nothing is read then. Where nothing is read because
-    /// the peer does not take its output, the time goes on: that is its own doing.
+    /// the peer does not take its output, the time goes on, as that is its own doing; but all of the message may have
+    /// been sent, so that it may come again.
     fn message_time_left(
         &mut self,
         connection: &Connection,
         store_is_behind: bool,
+        reads: bool,
     ) -> Option<(Duration, CloseReason)> {
         let number = connection.unfinished().filter(|_| !store_is_behind);
         let state = number.map(|number| (number, connection.waits_for_room()));
@@ -189,7 +193,8 @@ impl<S: Services> Conversation<S> {
         let ((_, waits), since) = self.unfinished?;
         let (timeout, end) = match waits {
             true => (ROOM_TIMEOUT, no_room()),
-            false => (MESSAGE_TIMEOUT, unfinished()),
+            false if reads => (MESSAGE_TIMEOUT, unfinished()),
+            false => (MESSAGE_TIMEOUT, no_room()),
         };
         Some(((since + timeout).saturating_sub(now), end))
     }

@@ -247,6 +247,8 @@ impl Services for Server {
         let (array, client_msg_id) = (send.to_array, send.client_msg_id.clone());
         let outbox = Arc::clone(outbox);
         outbox.send_started(bytes);
+        // Who is trusted may send as much as he likes, and so repeat it.
+        let counts_repeats = !self.identity.sender.is_trusted;
         command::send::send(
             self.context.way(),
             &self.identity.sender,
@@ -254,7 +256,7 @@ impl Services for Server {
             move |outcome| match outcome {
                 Err(error) => outbox.send_finished(bytes, Err(error)),
                 Ok(accepted) => {
-                    if accepted.duplicate {
+                    if accepted.duplicate && counts_repeats {
                         outbox.send_is_repeat();
                     }
                     let ack = client_msg_id.map(|id| {

@@ -343,9 +343,9 @@ impl Store {
     /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
     ///
     /// # Errors
-    /// The index cannot be read.
-    pub fn usage(&self, domain: &Domain) -> Result<u64, ReadError> {
-        self.shared().usage(domain)
+    /// The index cannot be read, or `is_stopped` says that nobody waits for it any more.
+    pub fn usage(&self, domain: &Domain, is_stopped: &dyn Fn() -> bool) -> Result<u64, ReadError> {
+        self.shared().usage(domain, is_stopped)
     }
 
     /// How much is on disk, and how much could be. Blocks on disk.

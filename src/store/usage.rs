@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
 use super::breather::Breather;
-use super::index::place;
+use super::index::{IndexError, place};
 use super::shared::Shared;
 use crate::model::{Domain, Mailbox};
 
@@ -16,7 +16,11 @@ const BLOCK_BYTES: u64 = 512;
 
 impl Shared {
     /// As [`super::Store::usage`].
-    pub(super) fn usage(&self, domain: &Domain) -> Result<u64, ReadError> {
+    pub(super) fn usage(
+        &self,
+        domain: &Domain,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<u64, ReadError> {
         // What a checkpoint moves meanwhile is counted twice or, where it was gone before it came,
         // not at all: no more than a generation.
         let in_tail = self.tail().bytes_of(domain, |mailbox| self.floor(mailbox));
@@ -24,7 +28,13 @@ impl Shared {
         let in_index = self.with_index(|index| {
             let floor = |mailbox: &Mailbox| self.floor(mailbox);
             let floor_of_all = self.floor_of_domain(domain);
-            index.bytes_of(domain, floor, floor_of_all, &mut || breather.step())
+            index.bytes_of(domain, floor, floor_of_all, &mut || {
+                breather.step();
+                match is_stopped() {
+                    true => Err(IndexError::Stopped),
+                    false => Ok(()),
+                }
+            })
         })?;
         Ok(in_tail + in_index)
     }

@@ -173,6 +173,14 @@ async fn a_bad_token_counts_as_a_failed_login_whatever_else_is_wrong() {
     let blocked = ask_with(&server, own.0, own.1, PROJECT_TOKEN).await;
     let detail = blocked.problem(429);
     assert!(detail.contains("failed logins"), "{detail}");
+
+    // Where no token is taken from the query, one that is good there is for free no more than one that is not.
+    let server = behind_proxy(&["--requests-per-address", "3/h"]).await;
+    for at in 0..4 {
+        let target = format!("/presence?domain=demo&id=u&token={PROJECT_TOKEN}");
+        let answer = ask(&server, "203.0.113.7", "GET", &target).await;
+        answer.problem(if at < 3 { 401 } else { 429 });
+    }
 }
 
 #[tokio::test]

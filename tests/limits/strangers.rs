@@ -77,7 +77,7 @@ async fn a_crowd_of_silent_connections_keeps_nobody_out_and_ends_no_session() {
         over_plain.ready().await;
         sessions.extend([over_tls, over_plain]);
         assert_eq!(server.get("/healthz", None).await.status, 200);
-        // Who has lost its place counts until its own task has ended it, and that is long before its 10 s of silence are over.
+        // Who has lost its place counts until its own task has ended it.
         until_within(PROMPTLY, "no more connections than places", || async {
             let open = stats(&server).await["connections"].as_u64().unwrap();
             (open <= 100).then_some(())

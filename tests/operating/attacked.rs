@@ -122,7 +122,7 @@ async fn a_stop_under_attack_ends_in_time_and_in_order() {
     assert_eq!(code, Some(0), "{}", server.stderr());
     println!("after {took:?}");
     assert!(took < STOP_TIMEOUT, "after {took:?}");
-    // Each connection has ended by its own bound. Before 5 s, by its own clock, the server gives up and says who has not.
+    // Each connection has ended by its own bound. By its own clock the server gives up before 5 s, and says so.
     let log = server.stderr();
     assert!(!log.contains("did not end in time"), "{log}");
     server.spawn().await;

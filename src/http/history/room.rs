@@ -40,7 +40,7 @@ const DOMAIN_UNITS: usize = ROOM_BYTES / UNIT_BYTES / 2;
 const ASKER_ANSWERS: usize = 4;
 
 /// Most of its requests that wait for its turn: each keeps its connection's place meanwhile.
-const ASKER_WAITING: usize = 8;
+const ASKER_WAITING: usize = 64;
 
 /// Output that may wait for the socket before the next piece is asked for.
 const OUTPUT_BYTES: usize = 64 << 10;

@@ -213,7 +213,7 @@ async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
     session.client.read_exact(&mut [0; 10]).await.unwrap();
     assert_eq!(session.at(29), seconds(1));
     assert!(session.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
-    assert_eq!(session.at(30), Err(unfinished()));
+    assert_eq!(session.at(30), Err(no_room()));
 }
 
 #[tokio::test]

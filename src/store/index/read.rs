@@ -97,13 +97,13 @@ impl Index {
     }
 
     /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
-    /// mailbox's floor, and of what several share all above that of the domain. `step` is called for each row, and may pause.
+    /// mailbox's floor, and of what several share all above that of the domain. `step` is called for each row, and may pause or end it.
     pub(in crate::store) fn bytes_of(
         &self,
         domain: &Domain,
         floor: impl Fn(&Mailbox) -> MsgId,
         floor_of_all: MsgId,
-        step: &mut dyn FnMut(),
+        step: &mut dyn FnMut() -> Result<(), IndexError>,
     ) -> Result<u64, IndexError> {
         let mut bytes = 0;
         let mut current = (Vec::new(), 0, 0);
@@ -119,20 +119,20 @@ impl Index {
             if head.last_id > current.1 {
                 bytes += head.count * current.2 + head.bytes();
             }
-            step();
+            step()?;
         }
         for entry in self.contents.scan_prefix(key::domain_prefix(domain)) {
             let head = Found::parse(entry?)?.head;
             if head.last_id > floor_of_all.0 {
                 bytes += head.bytes();
             }
-            step();
+            step()?;
         }
         let days = self.sends_trees();
         for tree in days.iter().chain([&self.cursors, &self.erased]) {
             for entry in tree.scan_prefix(key::domain_prefix(domain)) {
                 bytes += stored::row(entry?.0.len());
-                step();
+                step()?;
             }
         }
         Ok(bytes)

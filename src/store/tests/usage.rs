@@ -68,7 +68,7 @@ impl World {
 
     /// The lengths of names and lists in the index are not counted one by one.
     fn check(&self, when: &str) {
-        let measured = self.store.usage(&domain("d")).unwrap();
+        let measured = self.store.usage(&domain("d"), &|| false).unwrap();
         let off = measured.abs_diff(self.counted);
         assert!(
             off <= 16 * self.things,
@@ -131,9 +131,11 @@ fn what_is_accepted_counts_as_it_is_measured() {
     world.check("in the index");
     world.reopen();
     world.check("after a restart");
-    let before = world.store.usage(&domain("d")).unwrap();
+    let before = world.store.usage(&domain("d"), &|| false).unwrap();
     world.store.erase(&mailbox("d", "u"), None).unwrap();
-    let after = world.store.usage(&domain("d")).unwrap();
+    let after = world.store.usage(&domain("d"), &|| false).unwrap();
+    // Whoever waits for it no more has it end.
+    assert!(world.store.usage(&domain("d"), &|| true).is_err());
     // What it shared stays with the others; the erasure itself is kept for a while.
     assert!(after < before - 80 * 512, "{before}, {after}");
 }
