@@ -149,6 +149,8 @@ async fn without_a_token_one_address_has_a_few_answers() {
     let metrics = server.get("/metrics", None).await.body;
     let limit = "relaybox_limited_total{limit=\"history_answers_per_address\"}";
     assert!(metrics.contains(&format!("{limit} {}\n", READERS - 4)));
+    let line = "limit=\"history_answers_per_address\" who=203.0.113.7 ";
+    server.says(line).await;
     // Others are served, also from there by a token.
     let (of_other, more) = unread_by(&server, &of("203.0.113.8")).await;
     assert_eq!(of_other["200"], 4, "{of_other:?}");

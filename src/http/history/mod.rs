@@ -21,7 +21,7 @@ use crate::http::access;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
 use crate::http::parameters::{self, bad_parameter};
 use crate::http::problem::{Problem, ProblemBody, SOON};
-use crate::limits::{HangUp, Limited, Visitor};
+use crate::limits::{HangUp, Limit, Limited, Visitor};
 use crate::model::{Mailbox, Message, UserId};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
@@ -91,7 +91,10 @@ pub async fn message_log(
         .answers
         .enter(domain, asker.as_ref(), content_bytes_max, hang_up);
     let entered = entered.await.map_err(|limit| {
-        limits.note(limit, domain);
+        match limit {
+            Limit::HistoryAnswersPerAddress => limits.note(limit, &visitor.address),
+            _ => limits.note(limit, domain),
+        }
         Problem::limited(&Limited { limit, retry: SOON })
     });
     let room = Arc::new(entered?);
