@@ -6,8 +6,8 @@
 //!
 //! Never holds an answer itself. Invariants: who waits does so in turn and for a bounded time; an
 //! answer's room is free again once its last byte was taken or its connection has ended; where there
-//! is none, the answers that have gone on for longest end, so that readers who take little lock out
-//! nobody, themselves neither.
+//! is none, answers end of which nothing is taken, then those that have gone on for longest, so that
+//! readers who take little lock out nobody, themselves neither.
 
 mod going;
 mod shares;
@@ -48,7 +48,7 @@ const OUTPUT_BYTES: usize = 64 << 10;
 /// How long an answer waits for its asker's turn, and then for room.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// After so long without either, old answers end.
+/// After so long without either, answers end that nobody takes, or old ones.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who has a few answers at a time. Whoever holds a project token is trusted.
@@ -113,7 +113,7 @@ impl Answers {
         let of_asker = match asker {
             Some(asker) => {
                 let place = Shares::enter(&self.askers, asker).ok_or_else(|| asker.limit())?;
-                let make_room = || self.going.end_oldest(Wanted::Answer(asker));
+                let make_room = || self.going.make_room(Wanted::Answer(asker));
                 let taken = in_time(place.filled(1), make_room).await;
                 Some(taken.ok_or_else(|| asker.limit())?)
             }
@@ -129,7 +129,7 @@ impl Answers {
         };
         let make_room = || {
             let is_of_domain = self.domains.is_short(domain, units);
-            self.going.end_oldest(match is_of_domain {
+            self.going.make_room(match is_of_domain {
                 true => Wanted::OfDomain(domain, units),
                 false => Wanted::Units(units),
             });
@@ -192,9 +192,10 @@ impl AsRef<[u8]> for Output {
     }
 }
 
-/// The text of an answer, or of a piece of it, in its room.
+/// The text of an answer, or of a piece of it, in its room; the client has taken what was before.
 pub(super) fn output(mut text: Vec<u8>, room: &Arc<Room>) -> Bytes {
     text.shrink_to_fit();
+    room.turn.taken();
     let room = Arc::clone(room);
     Bytes::from_owner(Output { text, _room: room })
 }

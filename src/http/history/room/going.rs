@@ -1,6 +1,6 @@
 //! Answers on their way, and which of them end so that there is room.
 //!
-//! Invariant: none ends that has not gone on for long.
+//! Invariant: none ends whose client takes of it and that has not gone on for long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,10 @@ use super::{Asker, lock};
 use crate::limits::HangUp;
 use crate::model::Domain;
 
-/// For so long an answer may go on whoever waits.
+/// For so long an answer may go on of which nothing is taken, whoever waits.
+pub(super) const UNTAKEN_MIN: Duration = Duration::from_secs(5);
+
+/// For so long one may go on that is taken, however slowly.
 pub(super) const GOING_MIN: Duration = Duration::from_secs(30);
 
 /// Answers on their way, in the order in which they began.
@@ -28,10 +31,32 @@ struct All {
 #[derive(Debug)]
 struct Begun {
     at: Instant,
+    /// When text of it was last handed out, which is when the client had taken what was before.
+    taken: Instant,
     domain: Domain,
     asker: Option<Asker>,
     units: usize,
     hang_up: Option<HangUp>,
+}
+
+/// Which of the answers that may end does so first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Nothing was taken since then.
+    Untaken(Instant),
+    /// It is taken, and began then.
+    Old(Instant),
+}
+
+impl Begun {
+    /// `None` where it goes on.
+    fn rank(&self) -> Option<Rank> {
+        if self.taken.elapsed() >= UNTAKEN_MIN {
+            return Some(Rank::Untaken(self.taken));
+        }
+        let is_old = self.at.elapsed() >= GOING_MIN;
+        is_old.then_some(Rank::Old(self.at))
+    }
 }
 
 /// An answer's place among them.
@@ -81,8 +106,10 @@ impl Going {
         let mut all = lock(&going.0);
         let number = all.next;
         all.next += 1;
+        let now = Instant::now();
         let begun = Begun {
-            at: Instant::now(),
+            at: now,
+            taken: now,
             domain: domain.clone(),
             asker: asker.cloned(),
             units,
@@ -95,23 +122,26 @@ impl Going {
         }
     }
 
-    /// Ends the connections of the oldest answers that have gone on for long, as many as give back what is
-    /// wanted. Those that are ending already are on account of others who wait.
-    pub(super) fn end_oldest(&self, wanted: Wanted<'_>) {
+    /// Ends the connections of as many answers as give back what is wanted: first those of which nothing
+    /// is taken, for the longest time first, then the oldest. Those that are ending already are on account
+    /// of others who wait.
+    pub(super) fn make_room(&self, wanted: Wanted<'_>) {
         let all = lock(&self.0);
-        let is_long = |begun: &&Begun| begun.at.elapsed() >= GOING_MIN;
+        let may_end = all.begun.values().filter_map(|begun| {
+            let hang_up = begun.hang_up.as_ref().filter(|end| !end.is_said())?;
+            let gives = wanted.given_by(begun);
+            let rank = begun.rank().filter(|_| gives > 0)?;
+            Some((rank, gives, hang_up))
+        });
+        let mut may_end: Vec<_> = may_end.collect();
+        may_end.sort_by_key(|(rank, ..)| *rank);
         let mut given = 0;
-        for begun in all.begun.values().take_while(is_long) {
+        for (_, gives, hang_up) in may_end {
             if given >= wanted.amount() {
                 break;
             }
-            let by_this = wanted.given_by(begun);
-            if by_this > 0
-                && let Some(hang_up) = begun.hang_up.as_ref().filter(|end| !end.is_said())
-            {
-                hang_up.now();
-                given += by_this;
-            }
+            hang_up.now();
+            given += gives;
         }
     }
 
@@ -122,6 +152,13 @@ impl Going {
 }
 
 impl Turn {
+    /// The client asks for more, so it has taken what it had.
+    pub(super) fn taken(&self) {
+        if let Some(begun) = lock(&self.going.0).begun.get_mut(&self.number) {
+            begun.taken = Instant::now();
+        }
+    }
+
     /// The answer holds so much from here on.
     pub(super) fn shrink(&self, units: usize) {
         if let Some(begun) = lock(&self.going.0).begun.get_mut(&self.number) {

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use tokio::time::{Instant, advance};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, advance, sleep};
 
-use super::going::GOING_MIN;
+use super::going::{GOING_MIN, UNTAKEN_MIN};
 use super::*;
 use crate::limits::{Limits, Visitor};
 use crate::metrics::Metrics;
@@ -52,6 +53,19 @@ fn ends_when_told(room: Room, hang_up: &HangUp) {
     });
 }
 
+/// A client that takes a piece each second.
+fn takes_until_told(room: Room, hang_up: &HangUp) {
+    let (room, hang_up) = (Arc::new(room), hang_up.clone());
+    tokio::spawn(async move {
+        while timeout(Duration::from_secs(1), hang_up.said())
+            .await
+            .is_err()
+        {
+            drop(output(vec![b' '], &room));
+        }
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_domain_takes_all_and_what_is_left_is_forgotten() {
     let answers = Answers::default();
@@ -94,7 +108,7 @@ async fn one_asker_has_a_few_at_a_time_and_few_that_wait() {
         assert_eq!(enter(&one).await.err(), Some(limit));
         assert!(enter(&other).await.is_ok());
 
-        let mut waiting = tokio::task::JoinSet::new();
+        let mut waiting = JoinSet::new();
         for _ in 0..ASKER_WAITING {
             let (answers, one) = (Arc::clone(&answers), one.clone());
             waiting.spawn(async move {
@@ -192,4 +206,62 @@ async fn the_oldest_of_a_domain_that_has_room_end_for_none_of_its_own() {
     assert_eq!(enter("d").await, Ok(()));
     let told: Vec<_> = held.iter().map(HangUp::is_said).collect();
     assert!(!told[0] && told[1] && !told[2], "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_takes_ends_soon_and_before_what_is_slow() {
+    const SLOW: usize = 0;
+    const TAKEN_ONCE: usize = 1;
+    let answers = Answers::default();
+    let domain = domain("d");
+    let (mut told, mut taken_once) = (Vec::new(), None);
+    for n in 0..DOMAIN_UNITS / price(USUAL) {
+        let hang_up = HangUp::default();
+        let entered = answers.enter(&domain, None, USUAL, Some(hang_up.clone()));
+        let room = entered.await.unwrap();
+        match n {
+            SLOW => takes_until_told(room, &hang_up),
+            TAKEN_ONCE => taken_once = Some(Arc::new(room)),
+            _ => ends_when_told(room, &hang_up),
+        }
+        told.push(hang_up);
+    }
+    let ended = || {
+        let ended = told.iter().enumerate().filter(|(_, end)| end.is_said());
+        ended.map(|(n, _)| n).collect::<Vec<_>>()
+    };
+    sleep(Duration::from_secs(1)).await;
+    drop(output(vec![b' '], taken_once.as_ref().unwrap()));
+    // So that all may end a second from here.
+    sleep(UNTAKEN_MIN - Duration::from_secs(1)).await;
+    let first = enter(&answers, "d", USUAL).await;
+    assert!(first.is_ok(), "{:?}", first.err());
+    assert_eq!(ended(), [2], "nothing of it was taken for longest");
+
+    sleep(GOING_MIN).await;
+    let second = enter(&answers, "d", USUAL).await;
+    assert!(second.is_ok(), "{:?}", second.err());
+    assert_eq!(ended(), [2, 3], "the slow one is older");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_are_taken_the_oldest_ends() {
+    let answers = Answers::default();
+    let (domain, one) = (domain("d"), user("u"));
+    let enter = async || {
+        let hang_up = HangUp::default();
+        let entered = answers.enter(&domain, Some(&one), 1, Some(hang_up.clone()));
+        let entered = entered.await.map(|room| takes_until_told(room, &hang_up));
+        (entered, hang_up)
+    };
+    let mut told = Vec::new();
+    for _ in 0..ASKER_ANSWERS {
+        told.push(enter().await.1);
+    }
+    sleep(GOING_MIN - 2 * PATIENCE).await;
+    assert!(enter().await.0.is_err());
+    assert!(!told.iter().any(HangUp::is_said));
+    assert_eq!(enter().await.0, Ok(()));
+    let told: Vec<_> = told.iter().map(HangUp::is_said).collect();
+    assert_eq!(told, [true, false, false, false]);
 }
