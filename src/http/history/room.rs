@@ -13,6 +13,7 @@ mod going;
 mod shares;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,18 +122,20 @@ impl Answers {
         };
         let units = price(content_bytes_max);
         let place = Shares::enter(&self.domains, domain).ok_or(Limit::HistoryAnswers)?;
+        let has_of_domain = AtomicBool::new(false);
         let taken = async {
             let of_domain = place.filled(units).await;
+            has_of_domain.store(true, Ordering::Relaxed);
             let of_all = Arc::clone(&self.room).acquire_many_owned(units as u32);
             // Nobody closes it.
             (of_domain, of_all.await.ok())
         };
         let make_room = || {
-            let is_of_domain = self.domains.is_short(domain, units);
-            self.going.make_room(match is_of_domain {
-                true => Wanted::OfDomain(domain, units),
-                false => Wanted::Units(units),
-            });
+            let wanted = match has_of_domain.load(Ordering::Relaxed) {
+                true => Wanted::Units(units),
+                false => Wanted::OfDomain(domain, units),
+            };
+            self.going.make_room(wanted);
         };
         let (of_domain, of_all) = in_time(taken, make_room)
             .await

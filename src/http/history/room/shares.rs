@@ -44,13 +44,6 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         })
     }
 
-    /// Whether less than so much of the key's share is free.
-    pub(super) fn is_short(&self, key: &K, units: usize) -> bool {
-        let taken = lock(&self.taken);
-        let of_key = taken.get(key);
-        of_key.is_some_and(|of_key| of_key.free.available_permits() < units)
-    }
-
     /// A place among those who want a part of the key's share; `None` where there are too many.
     pub(super) fn enter(shares: &Arc<Self>, key: &K) -> Option<Share<K>> {
         let mut taken = lock(&shares.taken);

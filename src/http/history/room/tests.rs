@@ -265,3 +265,32 @@ async fn where_all_are_taken_the_oldest_ends() {
     let told: Vec<_> = told.iter().map(HangUp::is_said).collect();
     assert_eq!(told, [true, false, false, false]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third() {
+    let answers = Arc::new(Answers::default());
+    let of_each = DOMAIN_UNITS / price(USUAL);
+    let mut told = Vec::new();
+    for name in ["one", "two"] {
+        for _ in 0..of_each {
+            let hang_up = HangUp::default();
+            let domain = domain(name);
+            let entered = answers.enter(&domain, None, USUAL, Some(hang_up.clone()));
+            ends_when_told(entered.await.unwrap(), &hang_up);
+            told.push(hang_up);
+        }
+    }
+    advance(UNTAKEN_MIN).await;
+    // All of its own share, so that none of that is left while they wait.
+    let mut burst = JoinSet::new();
+    for _ in 0..of_each {
+        let answers = Arc::clone(&answers);
+        burst.spawn(async move { enter(&answers, "third", USUAL).await });
+    }
+    let burst = burst.join_all().await;
+    let refused = burst.iter().filter(|entered| entered.is_err()).count();
+    assert_eq!(refused, 0);
+    // No more than it takes: what the two have left over is room for one.
+    let ended = told.iter().filter(|end| end.is_said()).count();
+    assert_eq!(ended, of_each - 1);
+}
