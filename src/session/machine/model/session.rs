@@ -301,7 +301,6 @@ impl Session {
                 4409 => causes.replaced,
                 4401 => causes.revoked || expired,
                 1001 => causes.stopped,
-                // The second where it was not read for its own output.
                 1009 | 1013 => self.client.is_late(now_ms - self.watch.facts.began_ms),
                 1011 => causes.read_failed || self.watch.pinging.is_dead(now_ms),
                 _ => false,
