@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention};
+use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention, StrangersMax};
 use origins::OriginPattern;
 use values::Values;
 
@@ -104,6 +104,8 @@ pub struct Config {
     pub sessions_per_user_max: usize,
     /// Most connections; within the open-file limit.
     pub connections_max: usize,
+    /// Most of them that have not logged in.
+    pub strangers_max: StrangersMax,
     /// Between two pings of an idle session.
     pub ping_interval: Duration,
     /// Most bytes that wait for one slow reader.
@@ -275,6 +277,7 @@ pub fn resolve(
         sessions_max: values.count("sessions_max", &limits::SESSIONS)?,
         sessions_per_user_max: values.count("sessions_per_user_max", &limits::SESSIONS_PER_USER)?,
         connections_max: values.count("connections_max", &limits::CONNECTIONS)?,
+        strangers_max: values.one("strangers_max", parse::strangers_max)?,
         ping_interval: values.one("ping_interval", |text| {
             parse::duration(text, &limits::PING_INTERVAL_MS)
         })?,

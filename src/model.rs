@@ -10,7 +10,7 @@ mod rate;
 mod retention;
 mod sent;
 
-pub use limit_options::{DiskFloor, LimitOptions, Networks, places_known};
+pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, places_known};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;

@@ -7,6 +7,7 @@ mod disk;
 mod first_start;
 mod listening;
 mod measuring;
+mod memory;
 mod orders;
 mod running;
 mod waiting;

@@ -26,6 +26,7 @@ impl Config {
             sessions_max,
             sessions_per_user_max,
             connections_max,
+            strangers_max,
             ping_interval,
             outbox_bytes_max,
             tail_bytes_max,
@@ -61,6 +62,7 @@ impl Config {
                 *sessions_per_user_max == new.sessions_per_user_max,
             ),
             ("connections_max", *connections_max == new.connections_max),
+            ("strangers_max", *strangers_max == new.strangers_max),
             ("ping_interval", *ping_interval == new.ping_interval),
             (
                 "outbox_bytes_max",

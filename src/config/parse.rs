@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::limits::{self, Bound};
 use super::{DeclaredToken, LogFormat};
-use crate::model::{DiskFloor, Domain, MessageType, Rate};
+use crate::model::{DiskFloor, Domain, MessageType, Rate, StrangersMax};
 use crate::protocol::login::TOKEN_BYTES_MAX;
 
 /// What would have been right, as the end of the sentence "expected …".
@@ -72,6 +72,21 @@ pub(super) fn disk_floor(text: &str) -> Parsed<DiskFloor> {
         text => size(text, &limits::DISK_FREE_BYTES)
             .map(DiskFloor::Bytes)
             .map_err(|expected| format!("{expected}, or auto or off")),
+    }
+}
+
+pub(super) fn to_usize(number: u64) -> Parsed<usize> {
+    usize::try_from(number).map_err(|_| "a number that this machine can count to".to_owned())
+}
+
+/// A number of connections, or `auto`.
+pub(super) fn strangers_max(text: &str) -> Parsed<StrangersMax> {
+    match text {
+        "auto" => Ok(StrangersMax::Auto),
+        text => count(text, &limits::CONNECTIONS)
+            .and_then(to_usize)
+            .map(StrangersMax::Count)
+            .map_err(|expected| format!("{expected}, or auto")),
     }
 }
 

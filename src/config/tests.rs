@@ -116,6 +116,7 @@ fn the_highest_source_wins_for_every_setting() {
         ("sends_per_domain", ["1/s", "2/s", "shop=3/s"]),
         ("send_bytes_per_domain", ["1MiB/s", "2MiB/s", "shop=3GiB/h"]),
         ("store_quota", ["1GiB", "2GiB", "shop=3GiB"]),
+        ("strangers_max", ["1_000", "auto", "2_000"]),
         ("disk_free_min", ["1GiB", "0", "off"]),
         ("trusted_proxies", ["10.0.0.1", "10.0.0.2", "10.0.0.0/8"]),
         ("unlimited", ["10.0.0.1", "10.0.0.2", "off"]),

@@ -57,11 +57,15 @@ impl Values<'_> {
     }
 
     pub(super) fn size(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
-        self.one(name, |text| parse::size(text, bound).and_then(to_usize))
+        self.one(name, |text| {
+            parse::size(text, bound).and_then(parse::to_usize)
+        })
     }
 
     pub(super) fn count(&self, name: &'static str, bound: &Bound) -> Result<usize, ConfigError> {
-        self.one(name, |text| parse::count(text, bound).and_then(to_usize))
+        self.one(name, |text| {
+            parse::count(text, bound).and_then(parse::to_usize)
+        })
     }
 
     /// `VALUE` for all domains and `DOMAIN=VALUE` for some; `off` is no value. Where there is none for
@@ -92,8 +96,4 @@ impl Values<'_> {
         }
         Ok(per_domain)
     }
-}
-
-fn to_usize(number: u64) -> Parsed<usize> {
-    usize::try_from(number).map_err(|_| "a number that this machine can count to".to_owned())
 }

@@ -28,7 +28,7 @@ pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
 pub use hang_up::HangUp;
 pub use overflow::Limit;
 pub use quotas::{Quotas, Reservation};
-pub use seats::{Seats, Standing, Strangers};
+pub use seats::{Standing, Strangers};
 pub use visitor::Visitor;
 
 use std::net::IpAddr;

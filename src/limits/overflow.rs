@@ -14,6 +14,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub enum Limit {
     /// Open connections.
     Connections,
+    /// Open connections that have not logged in.
+    Strangers,
     /// Open connections of one address.
     ConnectionsPerAddress,
     /// New connections of one address.
@@ -59,8 +61,9 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Connections,
+        Self::Strangers,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
         Self::FailedLoginsPerAddress,
@@ -93,6 +96,7 @@ impl Limit {
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections_max",
+            Self::Strangers => "strangers_max",
             Self::ConnectionsPerAddress => "connections_per_address_max",
             Self::ConnectsPerAddress => "connects_per_address",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
@@ -123,6 +127,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connections => "the server is at its limit of connections",
+            Self::Strangers => "too many connections have not logged in",
             Self::ConnectionsPerAddress => "too many connections from this address",
             Self::ConnectsPerAddress => "connections come too fast from this address",
             Self::FailedLoginsPerAddress => "too many failed logins from this address",

@@ -1,8 +1,8 @@
-//! Connections whose places others may take, the one that came first first: those that have not logged in, and
-//! those that are only read to their end.
+//! Connections whose places others may take, the one that came first first: those that have not logged in, of these
+//! the ones with a long head on its way, and those that are only read to their end.
 //!
-//! Never closes a connection: who has lost its place is told, and goes. Invariants: no more than a bound have a seat;
-//! a place has one holder; who has logged in, or asks with a good token, loses none.
+//! Never closes a connection: who has lost its place is told, and goes. Invariants: no more than a bound have a seat
+//! of each kind; a place has one holder; who has logged in, or asks with a good token, loses none.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,20 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant};
 
 use crate::model::places_known;
 
+/// So long a stranger may take to log in before it gives way to one who comes and finds all seats taken: of a crowd
+/// that comes at once each is to be let in, one after the other.
+const STAY_MIN: Duration = Duration::from_secs(2);
+
+/// Most heads on their way that take more than a short one does.
+const LONG_HEADS_MAX: usize = 256;
+
 /// All that may be sent away, by when they came.
 #[derive(Debug)]
-pub struct Seats {
+struct Seats {
     max: usize,
     state: Mutex<State>,
 }
@@ -29,6 +37,7 @@ struct State {
 
 #[derive(Debug)]
 struct Taken {
+    since: Instant,
     place: OwnedSemaphorePermit,
     notice: Arc<Notice>,
 }
@@ -48,16 +57,27 @@ struct Seat {
 }
 
 impl Seats {
-    /// Seats for so many.
-    pub fn new(max: usize) -> Self {
-        Self {
+    fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self {
             max,
             state: Mutex::default(),
-        }
+        })
+    }
+
+    fn are_taken(&self) -> bool {
+        self.state().taken.len() >= self.max
+    }
+
+    /// Since when the oldest is there, where all are taken.
+    fn taken_since(&self) -> Option<Instant> {
+        let state = self.state();
+        let oldest = state.taken.first_key_value();
+        let oldest = oldest.filter(|_| state.taken.len() >= self.max);
+        oldest.map(|(_, oldest)| oldest.since)
     }
 
     /// The place of the oldest, which is told.
-    pub fn take_oldest(&self) -> Option<OwnedSemaphorePermit> {
+    fn take_oldest(&self) -> Option<OwnedSemaphorePermit> {
         let oldest = self.state().taken.pop_first();
         oldest.map(|(_, oldest)| oldest.give_up())
     }
@@ -71,7 +91,12 @@ impl Seats {
         };
         let number = state.next;
         state.next += 1;
-        state.taken.insert(number, Taken { place, notice });
+        let taken = Taken {
+            since: Instant::now(),
+            place,
+            notice,
+        };
+        state.taken.insert(number, taken);
         drop(state);
         if let Some((_, oldest)) = oldest {
             drop(oldest.give_up());
@@ -107,21 +132,43 @@ impl Seat {
 #[derive(Debug)]
 pub struct Strangers {
     seats: Arc<Seats>,
+    long_heads: Arc<Seats>,
+    lingering: Arc<Seats>,
     known: Arc<Semaphore>,
 }
 
 impl Strangers {
-    /// Where there are so many places in all.
-    pub fn new(places: usize) -> Self {
+    /// Where there are so many places in all, of which strangers have at most `max`, and a few more with long heads;
+    /// and at most `lingering_max` connections are only read on.
+    pub fn new(places: usize, max: usize, lingering_max: usize) -> Self {
         Self {
-            seats: Arc::new(Seats::new(usize::MAX)),
+            seats: Seats::new(max),
+            long_heads: Seats::new(max.min(LONG_HEADS_MAX)),
+            lingering: Seats::new(lingering_max),
             known: Arc::new(Semaphore::new(places_known(places))),
         }
     }
 
     /// The place of the one who came first, which is told.
     pub fn take_oldest(&self) -> Option<OwnedSemaphorePermit> {
-        self.seats.take_oldest()
+        let oldest = self.seats.take_oldest();
+        oldest.or_else(|| self.long_heads.take_oldest())
+    }
+
+    /// The place of the connection that has been read on for longest, which is told.
+    pub fn take_lingering(&self) -> Option<OwnedSemaphorePermit> {
+        self.lingering.take_oldest()
+    }
+
+    /// Whether the next one sends away the one who came first.
+    pub fn are_full(&self) -> bool {
+        self.seats.are_taken()
+    }
+
+    /// When there is room for the next one, at the latest; `None`: now.
+    pub fn full_until(&self) -> Option<Instant> {
+        let until = self.seats.taken_since()? + STAY_MIN;
+        (until > Instant::now()).then_some(until)
     }
 }
 
@@ -178,6 +225,25 @@ impl Standing {
         }
     }
 
+    /// Its head is long, and has not ended yet.
+    pub fn head_is_long(&self) {
+        self.change_seat(&self.strangers.long_heads);
+    }
+
+    /// The head of its request is there.
+    pub fn head_ended(&self) {
+        self.change_seat(&self.strangers.seats);
+    }
+
+    /// The newest of those who sit there, if it sits elsewhere.
+    fn change_seat(&self, seats: &Arc<Seats>) {
+        let mut hold = self.hold();
+        if matches!(&*hold, Hold::Seat(seat) if !Arc::ptr_eq(&seat.seats, seats)) {
+            let place = std::mem::replace(&mut *hold, Hold::Gone).end();
+            *hold = place.map_or(Hold::Gone, |place| self.sit_down(seats, place));
+        }
+    }
+
     /// The request is answered: who has not logged in is a stranger, the newest of all.
     pub fn request_ended(&self) {
         let mut hold = self.hold();
@@ -218,12 +284,14 @@ impl Standing {
         Hold::Seat(Seats::enter(seats, place, Arc::clone(&self.notice)))
     }
 
-    /// From now on the connection is only read to its end, in one of these seats. Says whether it had a place.
-    pub fn linger(&self, lingering: &Arc<Seats>) -> bool {
+    /// From now on the connection is only read to its end. Says whether it had a place.
+    pub fn linger(&self) -> bool {
         let mut hold = self.hold();
         let place = std::mem::replace(&mut *hold, Hold::Gone).end();
         let had_one = place.is_some();
-        *hold = place.map_or(Hold::Gone, |place| self.sit_down(lingering, place));
+        *hold = place.map_or(Hold::Gone, |place| {
+            self.sit_down(&self.strangers.lingering, place)
+        });
         had_one
     }
 
@@ -254,95 +322,4 @@ impl Hold {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::task::Waker;
-
-    use super::*;
-
-    struct Room {
-        places: Arc<Semaphore>,
-        strangers: Arc<Strangers>,
-    }
-
-    impl Room {
-        fn new(places: usize) -> Self {
-            Self {
-                places: Arc::new(Semaphore::new(places)),
-                strangers: Arc::new(Strangers::new(places)),
-            }
-        }
-
-        /// As at a door: a free place, or that of the oldest stranger.
-        fn enter(&self) -> Option<Standing> {
-            let free = Arc::clone(&self.places).try_acquire_owned().ok();
-            let place = free.or_else(|| self.strangers.take_oldest())?;
-            Some(Standing::new(&self.strangers, place))
-        }
-    }
-
-    fn is_lost(standing: &Standing) -> bool {
-        let cx = Context::from_waker(Waker::noop());
-        standing.poll_lost(&cx).is_ready()
-    }
-
-    #[test]
-    fn the_oldest_stranger_gives_way_and_who_is_known_does_not() {
-        let room = Room::new(4);
-        let four: Vec<_> = (0..4).map(|_| room.enter().unwrap()).collect();
-        assert!(four[0].log_in());
-        four[1].vouch();
-        let fifth = room.enter().unwrap();
-        assert!(is_lost(&four[2]) && !four.iter().take(2).any(is_lost) && !is_lost(&four[3]));
-        assert!(!four[2].log_in(), "its place is another's");
-        // Half of so few are for strangers.
-        assert!(!fifth.log_in());
-        // Who has asked is the newest of them.
-        four[1].request_ended();
-        let _sixth = room.enter().unwrap();
-        assert!(is_lost(&four[3]) && !is_lost(&four[1]));
-        // The request of who has logged in ends, too.
-        four[0].vouch();
-        four[0].request_ended();
-        for _ in 0..9 {
-            room.enter().unwrap();
-        }
-        assert!(!is_lost(&four[0]) && is_lost(&four[1]));
-        assert_eq!(room.places.available_permits(), 0);
-        for standing in four.iter().chain([&fifth]) {
-            standing.leave();
-        }
-    }
-
-    #[test]
-    fn no_more_than_the_bound_linger_and_all_places_come_back() {
-        let room = Room::new(100);
-        let lingering = Arc::new(Seats::new(2));
-        let held: Vec<_> = (0..100).map(|_| room.enter().unwrap()).collect();
-        let logged_in = held.iter().filter(|standing| standing.log_in()).count();
-        assert_eq!(logged_in, places_known(100));
-        for standing in &held[..5] {
-            assert!(standing.linger(&lingering));
-        }
-        let lost: Vec<_> = held.iter().take(5).map(is_lost).collect();
-        assert_eq!(lost, [true, true, true, false, false]);
-        assert_eq!(room.places.available_permits(), 3);
-        assert!(!held[0].linger(&lingering));
-        for standing in &held {
-            standing.leave();
-            standing.leave();
-        }
-        assert_eq!(room.places.available_permits(), 100);
-        assert_eq!(room.strangers.known.available_permits(), logged_in);
-        assert!(room.strangers.take_oldest().is_none() && lingering.take_oldest().is_none());
-    }
-
-    #[test]
-    fn there_is_room_for_both_however_few_places_there_are() {
-        for (places, known) in [(1, 1), (2, 1), (16, 8), (100, 92), (51_000, 50_204)] {
-            let strangers = Strangers::new(places);
-            assert_eq!(strangers.known.available_permits(), known, "{places}");
-        }
-    }
-}
+mod tests;

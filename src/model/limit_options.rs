@@ -61,6 +61,36 @@ pub fn places_known(places: usize) -> usize {
     places - (places / STRANGERS_PART).max(STRANGERS_MIN).min(places / 2)
 }
 
+/// Most connections that have not logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrangersMax {
+    /// So many as take an eighth of the machine's memory, at least [`StrangersMax::AUTO_MIN`].
+    Auto,
+    /// So many.
+    Count(usize),
+}
+
+impl StrangersMax {
+    /// So many can be in the midst of a login where a crowd comes back.
+    pub const AUTO_MIN: usize = 1024;
+    /// Of a machine whose memory is not known.
+    const AUTO_ELSE: usize = 4096;
+    const AUTO_MEMORY_PART: u64 = 8;
+    /// What one takes at most, while a body is read of it that is thrown away.
+    const BYTES: u64 = 64 << 10;
+
+    /// How many, where so much memory may be used.
+    pub fn count(self, memory_bytes: Option<u64>) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Auto => memory_bytes.map_or(Self::AUTO_ELSE, |bytes| {
+                let count = bytes / Self::AUTO_MEMORY_PART / Self::BYTES;
+                usize::try_from(count).map_or(usize::MAX, |count| count.max(Self::AUTO_MIN))
+            }),
+        }
+    }
+}
+
 /// What the settings say of limits. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitOptions {

@@ -14,10 +14,13 @@ use tokio::time::Instant;
 
 use super::places::Place;
 
+/// Up to here a head costs no more than every connection does: what hyper reads into at first.
+const SHORT_HEAD_BYTES: usize = 8 << 10;
+
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// A request's head is awaited or coming in.
-    Head { since: Instant },
+    /// A request's head is awaited or coming in: so many bytes are there.
+    Head { since: Instant, bytes: usize },
     /// A request is being carried out.
     Busy { since: Instant },
     /// An answer is going out, or nothing is going on.
@@ -35,6 +38,7 @@ impl Activity {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Phase::Head {
             since: Instant::now(),
+            bytes: 0,
         })))
     }
 
@@ -57,24 +61,34 @@ impl Activity {
     /// When to give up on the connection as it is now.
     pub(super) fn deadline(&self, head: Duration, idle: Duration) -> Option<Instant> {
         match *self.phase() {
-            Phase::Head { since } => Some(since + head),
+            Phase::Head { since, .. } => Some(since + head),
             Phase::Busy { since } | Phase::Resting { since } => Some(since + idle),
             Phase::Upgraded => None,
         }
     }
 
-    fn bytes_read(&self) {
+    /// Says whether they belong to a head that is long and has not ended before them.
+    fn bytes_read(&self, count: usize) -> bool {
         let mut phase = self.phase();
-        if let Phase::Resting { .. } = *phase {
-            *phase = Phase::Head {
-                since: Instant::now(),
-            };
+        match &mut *phase {
+            Phase::Resting { .. } => {
+                *phase = Phase::Head {
+                    since: Instant::now(),
+                    bytes: count,
+                };
+                false
+            }
+            Phase::Head { bytes, .. } => {
+                *bytes += count;
+                *bytes > SHORT_HEAD_BYTES
+            }
+            Phase::Busy { .. } | Phase::Upgraded => false,
         }
     }
 
     /// A slow reader of an answer is not idle as long as it reads.
     fn bytes_written(&self) {
-        if let Phase::Head { since } | Phase::Resting { since } = &mut *self.phase() {
+        if let Phase::Head { since, .. } | Phase::Resting { since } = &mut *self.phase() {
             *since = Instant::now();
         }
     }
@@ -114,8 +128,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.bytes_read();
+        let count = buffer.filled().len() - before;
+        if count > 0 && self.activity.bytes_read(count) {
+            self.place.standing().head_is_long();
         }
         Poll::Ready(Ok(()))
     }

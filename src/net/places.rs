@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::lingering::LINGERING_MAX;
-use crate::limits::{ConnectionPlace, Limit, Limits, Seats, Standing, Strangers, Visitor};
+use crate::limits::{ConnectionPlace, Limit, Limits, Standing, Strangers, Visitor};
 use crate::metrics::{Gauge, Metrics};
 
 /// Room for open connections. Clones share it, so that several listeners together keep to the open-file limit.
@@ -15,7 +16,6 @@ use crate::metrics::{Gauge, Metrics};
 pub struct Places {
     permits: Arc<Semaphore>,
     strangers: Arc<Strangers>,
-    lingering: Arc<Seats>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
 }
@@ -26,7 +26,6 @@ pub(super) struct Place {
     standing: Arc<Standing>,
     lingers: bool,
     of_address: ConnectionPlace,
-    lingering: Arc<Seats>,
     open: Gauge,
 }
 
@@ -44,7 +43,7 @@ impl Place {
         }
         self.lingers = true;
         self.of_address = ConnectionPlace::default();
-        self.standing.linger(&self.lingering)
+        self.standing.linger()
     }
 
     /// Ready once it was given to somebody else.
@@ -61,16 +60,26 @@ impl Drop for Place {
 }
 
 impl Places {
-    /// Room for so many connections, upgraded ones included, and for as many of one address as `limits` allow.
-    pub fn new(connections_max: usize, limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
+    /// Room for so many connections, upgraded ones included, of which so many are strangers', and for as many of one
+    /// address as `limits` allow.
+    pub fn new(
+        connections_max: usize,
+        strangers_max: usize,
+        limits: Arc<Limits>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let max = connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             permits: Arc::new(Semaphore::new(max)),
-            strangers: Arc::new(Strangers::new(max)),
-            lingering: Arc::new(Seats::new(LINGERING_MAX)),
+            strangers: Arc::new(Strangers::new(max, strangers_max, LINGERING_MAX)),
             limits,
             metrics,
         }
+    }
+
+    /// When there is room for the next stranger, at the latest; `None`: now.
+    pub(super) fn full_until(&self) -> Option<Instant> {
+        self.strangers.full_until()
     }
 
     pub(super) fn limits(&self) -> &Arc<Limits> {
@@ -86,18 +95,22 @@ impl Places {
             self.limits.connect(&Visitor::direct(peer)).ok()?
         };
         let free = Arc::clone(&self.permits).try_acquire_owned().ok();
-        let place = free.or_else(|| self.lingering.take_oldest()).or_else(|| {
-            // One is closed: this one, or that of the stranger.
-            self.limits.note(Limit::Connections, &peer);
-            self.strangers.take_oldest()
-        })?;
+        let place = free
+            .or_else(|| self.strangers.take_lingering())
+            .or_else(|| {
+                // One is closed: this one, or that of the stranger.
+                self.limits.note(Limit::Connections, &peer);
+                self.strangers.take_oldest()
+            })?;
+        if self.strangers.are_full() {
+            self.limits.note(Limit::Strangers, &peer);
+        }
         let open = self.metrics.net.connections.clone();
         open.inc();
         Some(Place {
             standing: Arc::new(Standing::new(&self.strangers, place)),
             lingers: false,
             of_address,
-            lingering: Arc::clone(&self.lingering),
             open,
         })
     }

@@ -116,6 +116,7 @@ pub(super) async fn answer<S>(
     let ends = hang_up.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.request_started();
+        asker.standing.head_ended();
         let visitor = asker.visitor(request.headers());
         request.extensions_mut().insert(visitor);
         let in_progress = InProgress(Arc::clone(&asker.standing));

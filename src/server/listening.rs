@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::info;
 
-use super::{Ground, StartError};
+use super::{Ground, StartError, memory};
 use crate::config::Config;
 use crate::http::gate::{Gate, Starting};
 use crate::http::history::open::Over;
@@ -72,8 +72,10 @@ impl Ports {
             ));
         };
         // One for all listeners: each connection costs an open file, whichever port it came to.
+        let strangers_max = config.strangers_max.count(memory::bytes());
         let places = Places::new(
             config.connections_max,
+            strangers_max,
             Arc::clone(limits),
             Arc::clone(counted),
         );
@@ -91,6 +93,7 @@ impl Ports {
             let address = format!("http://{}", port.address);
             // Apart, so that a crowd of strangers does not keep the operator out.
             let places = Places::new(
+                METRICS_CONNECTIONS_MAX,
                 METRICS_CONNECTIONS_MAX,
                 Arc::clone(limits),
                 Arc::clone(counted),

@@ -16,6 +16,7 @@ mod strangers;
 
 use common::tls::Stream;
 use common::{Client, Login, Options, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -23,6 +24,16 @@ use tokio::net::TcpStream;
 pub(crate) async fn behind_proxy(args: &[&str]) -> Server {
     let proxied = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"];
     Server::with(Options::new().args(&proxied).args(args)).await
+}
+
+/// As many as the machine allows this process.
+pub(crate) fn may_open_many_files() {
+    let files = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: files,
+        maximum: files,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 pub(crate) async fn plain(server: &Server) -> Stream {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -57,12 +56,7 @@ async fn try_login(address: &str, id: usize) -> io::Result<Outcome> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_come_back_at_a_bounded_rate_and_all_are_online_in_the_end() {
-    let files = getrlimit(Resource::Nofile).maximum;
-    let limit = Rlimit {
-        current: files,
-        maximum: files,
-    };
-    setrlimit(Resource::Nofile, limit).unwrap();
+    may_open_many_files();
     let rate = format!("{RATE}/s");
     let args = [
         "--plain",

@@ -1,5 +1,6 @@
 //! Connections that say nothing, or do not log in, keep nobody out who does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -93,4 +94,91 @@ async fn a_crowd_of_silent_connections_keeps_nobody_out_and_ends_no_session() {
     }
     let limited = "limit=\"connections_max\"";
     assert!(metric(&server, "relaybox_limited_total", limited).await > 1000);
+}
+
+#[tokio::test]
+async fn where_few_strangers_may_be_a_crowd_logs_in_one_after_the_other_and_the_silent_give_way() {
+    const FEW: &str = "20";
+    let args = ["--plain", "127.0.0.1:0", "--strangers-max", FEW];
+    let server = Arc::new(Server::with(Options::new().args(&args)).await);
+    let crowd: Vec<_> = (0..150)
+        .map(|number| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let login = Login::new(&format!("crowd{number}"));
+                let mut session = server.login(&login).await;
+                session.ready().await;
+                session
+            })
+        })
+        .collect();
+    let mut sessions = Vec::new();
+    for session in crowd {
+        sessions.push(session.await.unwrap());
+    }
+    let limited = "limit=\"strangers_max\"";
+    let turned_away = metric(&server, "relaybox_limited_total", limited).await;
+    assert_eq!(turned_away, 0);
+
+    let plain_address = server.plain.clone().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..60 {
+        silent.push(TcpStream::connect(&plain_address).await.unwrap());
+    }
+    let mut newcomer = Client::open(plain(&server).await, Login::new("new").request()).await;
+    newcomer.ready().await;
+    // Long before it would have been closed for its silence.
+    let mut said = Vec::new();
+    let _ = tokio::time::timeout(PROMPTLY, silent[0].read_to_end(&mut said))
+        .await
+        .expect("the oldest gives way");
+    assert!(metric(&server, "relaybox_limited_total", limited).await > 0);
+    let open = stats(&server).await["connections"].as_u64().unwrap();
+    assert!(open <= 150 + 1 + 20 + 1, "{open}");
+    for session in &mut sessions {
+        session.ready().await;
+    }
+}
+
+/// A head that has begun and does not end.
+const HEAD_BYTES: usize = 30 << 10;
+
+#[tokio::test]
+async fn heads_that_do_not_end_take_little_memory_together() {
+    const HEADS: usize = 1500;
+    /// So many are held, with what hyper's buffer grows to, 64 KiB.
+    const LONG_HEADS: usize = 256;
+    const GROWTH_KIB_MAX: usize = 48 << 10;
+    may_open_many_files();
+    let args = ["--plain", "127.0.0.1:0"];
+    let server = Server::with(Options::new().args(&args)).await;
+    assert_eq!(server.get("/healthz", None).await.status, 200);
+    server.forget_peak();
+    let before = server.peak_kib();
+    let address = server.plain.clone().unwrap();
+    let mut head = b"GET /healthz HTTP/1.1\r\nhost: x\r\ncookie: ".to_vec();
+    head.resize(HEAD_BYTES, b'c');
+    let mut heads = Vec::new();
+    for _ in 0..HEADS {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let _ = stream.write_all(&head).await;
+        heads.push(stream);
+    }
+    // They give way to one another, and none keeps out one that comes to its end.
+    until_within(PROMPTLY, "no more than so many", || async {
+        let open = stats(&server).await["connections"].as_u64().unwrap();
+        (open <= LONG_HEADS as u64).then_some(())
+    })
+    .await;
+    let growth = server.peak_kib() - before;
+    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    for part in [&head[..], b"\r\n\r\n"] {
+        stream.write_all(part).await.unwrap();
+    }
+    let mut answer = [0; 15];
+    soon("an answer", stream.read_exact(&mut answer))
+        .await
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }

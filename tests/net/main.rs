@@ -155,7 +155,7 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upg
 pub(crate) fn places(max: usize) -> Places {
     let metrics = Arc::new(Metrics::default());
     let limits = Limits::new(LimitOptions::default(), Arc::clone(&metrics));
-    Places::new(max, Arc::new(limits), metrics)
+    Places::new(max, max, Arc::new(limits), metrics)
 }
 
 pub(crate) fn options() -> NetOptions {

@@ -12,6 +12,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
 use crate::auth::Grant;
@@ -99,7 +100,8 @@ pub async fn message_log(
     });
     let room = Arc::new(entered?);
     let store = app.sessions.store.clone();
-    let found = blocking(move || {
+    let turn = room.reading().await;
+    let found = blocking(turn, move || {
         let (page, piece) = history::find(&store, &query)?;
         let reader = Reader {
             store,
@@ -168,12 +170,16 @@ impl Reader {
     }
 }
 
+/// Reads for as long as `turn` is held, also where the client has left.
 async fn blocking(
+    turn: Option<OwnedSemaphorePermit>,
     read: impl FnOnce() -> Result<Piece, ReadError> + Send + 'static,
 ) -> Result<Piece, Problem> {
-    let read = tokio::task::spawn_blocking(read)
-        .await
-        .map_err(|_| Problem::internal())?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        read()
+    });
+    let read = read.await.map_err(|_| Problem::internal())?;
     read.map_err(|error| {
         error!(%error, "a page of history cannot be read");
         Problem::storage_unavailable()
@@ -214,7 +220,8 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
             return Ok::<_, axum::Error>(None);
         };
         // A page that breaks off cannot be taken for a whole one: its JSON does not end.
-        let piece = blocking(|| reader.read_on()).await;
+        let turn = reader.room.reading().await;
+        let piece = blocking(turn, || reader.read_on()).await;
         let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
         let mut out = Vec::new();
         reader.append(&mut out, &piece, false);

@@ -40,6 +40,9 @@ const DOMAIN_UNITS: usize = ROOM_BYTES / UNIT_BYTES / 2;
 /// Most answers of one asker at a time.
 const ASKER_ANSWERS: usize = 4;
 
+/// Of these answers, those for which something is read at a time: the rest of the machine is others'.
+const ASKER_READS: usize = 1;
+
 /// Most of its requests that wait for its turn: each keeps its connection's place meanwhile.
 const ASKER_WAITING: usize = 64;
 
@@ -76,6 +79,7 @@ pub struct Answers {
     room: Arc<Semaphore>,
     domains: Arc<Shares<Domain>>,
     askers: Arc<Shares<Asker>>,
+    reads: Arc<Shares<Asker>>,
     going: Arc<Going>,
 }
 
@@ -85,6 +89,7 @@ impl Default for Answers {
             room: Arc::new(Semaphore::new(ROOM_BYTES / UNIT_BYTES)),
             domains: Shares::new(DOMAIN_UNITS, usize::MAX),
             askers: Shares::new(ASKER_ANSWERS, ASKER_ANSWERS + ASKER_WAITING),
+            reads: Shares::new(ASKER_READS, usize::MAX),
             going: Arc::default(),
         }
     }
@@ -144,6 +149,7 @@ impl Answers {
             of_all,
             of_domain,
             _of_asker: of_asker,
+            reads: asker.and_then(|asker| Shares::enter(&self.reads, asker)),
             turn: Going::enter(&self.going, domain, asker, units, hang_up),
         })
     }
@@ -165,10 +171,17 @@ pub(super) struct Room {
     of_all: Option<OwnedSemaphorePermit>,
     of_domain: Share<Domain>,
     _of_asker: Option<Share<Asker>>,
+    reads: Option<Share<Asker>>,
     turn: Turn,
 }
 
 impl Room {
+    /// Waits until nothing is read for another answer of the same asker. Whoever holds a project token waits for
+    /// nobody.
+    pub(super) async fn reading(&self) -> Option<OwnedSemaphorePermit> {
+        self.reads.as_ref()?.lent().await
+    }
+
     /// The answer is all there and has so many bytes: what it does not need is free.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let units = bytes.div_ceil(UNIT_BYTES).max(1);

@@ -77,6 +77,11 @@ impl<K: Hash + Eq> Share<K> {
         self.permit = free.acquire_many_owned(units as u32).await.ok();
         self
     }
+
+    /// Waits until one unit is free, for less time than this place is held.
+    pub(super) async fn lent(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
 }
 
 impl<K: Hash + Eq> Drop for Share<K> {

@@ -297,3 +297,29 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
     let ended = told.iter().filter(|end| end.is_said()).count();
     assert_eq!(ended, of_each - 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_asker_reads_for_one_answer_at_a_time() {
+    let (answers, domain) = (Answers::default(), domain("d"));
+    let room = async |asker| {
+        let entered = answers.enter(&domain, asker, 1, None);
+        entered.await.unwrap()
+    };
+    let (one, other) = (user("one"), user("other"));
+    let (first, second) = (room(Some(&one)).await, room(Some(&one)).await);
+    let reads = first.reading().await;
+    let waits = timeout(PATIENCE, second.reading()).await;
+    assert!(reads.is_some() && waits.is_err());
+    for trusted_or_other in [None, Some(&other)] {
+        let others = room(trusted_or_other).await;
+        let reads = timeout(PATIENCE, others.reading()).await;
+        assert_eq!(reads.unwrap().is_some(), trusted_or_other.is_some());
+    }
+    // What reads goes on where its client has left.
+    drop(first);
+    assert!(timeout(PATIENCE, second.reading()).await.is_err());
+    drop(reads);
+    assert!(second.reading().await.is_some());
+    drop(second);
+    assert!(answers.reads.is_unused());
+}

@@ -1,0 +1,69 @@
+//! How much memory the process may use: the machine's, or what its control groups leave of it.
+
+use std::fs;
+use std::path::Path;
+
+/// In bytes; `None` where Linux does not tell.
+pub(super) fn bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = group_bytes(Path::new("/sys/fs/cgroup"), &groups);
+    machine_bytes(&machine).into_iter().chain(group).min()
+}
+
+/// Of a line such as `MemTotal:       16318480 kB` (proc_meminfo(5)).
+fn machine_bytes(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let total = lines.find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// The least that the group, and those that it is in, may use (cgroups(7): `0::/PATH` is that of version 2).
+fn group_bytes(mount: &Path, groups: &str) -> Option<u64> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let group = mount.join(path);
+    let groups = group.ancestors().take_while(|path| path.starts_with(mount));
+    // Without a limit it says `max`.
+    let limit = |path: &Path| {
+        fs::read_to_string(path.join("memory.max"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    groups.filter_map(limit).min()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_linux_says_of_the_machine_is_read() {
+        let text = "MemTotal:       16318480 kB\nMemFree:         1318480 kB\n";
+        assert_eq!(machine_bytes(text), Some(16_318_480 << 10));
+        for other in ["", "MemTotal:", "MemTotal: x kB", "MemTotal: 16318480"] {
+            assert_eq!(machine_bytes(other), None, "{other}");
+        }
+        assert!(bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn the_narrowest_of_the_groups_counts() {
+        let mount = tempfile::tempdir().unwrap();
+        let unit = mount.path().join("system.slice/relaybox.service");
+        fs::create_dir_all(&unit).unwrap();
+        let groups = "1:name=systemd:/x\n0::/system.slice/relaybox.service\n";
+        assert_eq!(group_bytes(mount.path(), groups), None);
+        fs::write(unit.join("memory.max"), "max\n").unwrap();
+        assert_eq!(group_bytes(mount.path(), groups), None);
+        fs::write(mount.path().join("system.slice/memory.max"), "536870912\n").unwrap();
+        fs::write(mount.path().join("memory.max"), "1073741824\n").unwrap();
+        assert_eq!(group_bytes(mount.path(), groups), Some(512 << 20));
+        assert_eq!(group_bytes(mount.path(), "0::/\n"), Some(1 << 30));
+        assert_eq!(group_bytes(mount.path(), ""), None);
+    }
+}
