@@ -190,7 +190,6 @@ impl Ground {
         Arc::new(Starting {
             progress: Box::new(move || opening.to_string()),
             cors_origins: config.cors_origins.clone(),
-            ws_origins: config.ws_origins.clone(),
             metrics: Arc::clone(&self.metrics),
             tracker: self.tracker.clone(),
             stop: self.stop.clone(),

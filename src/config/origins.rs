@@ -1,7 +1,7 @@
 //! Web origins (RFC 6454) that browsers may come from.
 //!
-//! Only reads and compares texts. Invariant: a pattern is written as browsers write an origin, in
-//! lower case and without the port that its scheme has anyway, so that comparing bytes will do.
+//! Only reads and compares texts. Invariant: a pattern is written as browsers write an origin, without the port that its
+//! scheme has anyway, so that comparing texts will do.
 
 use super::parse::{self, Parsed};
 
@@ -10,7 +10,8 @@ use super::parse::{self, Parsed};
 pub enum OriginPattern {
     /// `*`
     Any,
-    /// This one: `https://app.example.com`, with a port where it is not its scheme's own.
+    /// This one: `https://app.example.com`, with a port where it is not its scheme's own, `null`, or that of an app:
+    /// `capacitor://localhost`, `file://`.
     One(String),
     /// `https://*.example.com`: every name below that domain, but not the domain.
     Below {
@@ -25,7 +26,7 @@ impl OriginPattern {
     fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::One(one) => origin == one,
+            Self::One(one) => origin.eq_ignore_ascii_case(one),
             Self::Below { scheme, domain } => {
                 let rest = origin.strip_prefix(scheme.as_str());
                 let name = rest.and_then(|rest| rest.strip_suffix(domain.as_str()));
@@ -40,23 +41,32 @@ pub fn allows(list: &[OriginPattern], origin: &str) -> bool {
     list.iter().any(|pattern| pattern.allows(origin))
 }
 
-/// `*`, `https://app.example.com`, `http://localhost:3000`, `https://*.example.com`.
+/// What all pages without an origin of their own say: of files, of sandboxed frames (RFC 6454, 7.1).
+const NULL: &str = "null";
+
+/// `*`, `https://app.example.com`, `http://localhost:3000`, `https://*.example.com`, `app://x`, `file://`, `null`.
 pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
     let expected = || {
-        "* or an origin such as https://app.example.com, https://*.example.com or \
-         http://localhost:3000, without a path"
+        "* or an origin such as https://app.example.com, https://*.example.com, http://localhost:3000, \
+         capacitor://localhost, file:// or null, without a path"
             .to_owned()
     };
     if text == "*" {
         return Ok(OriginPattern::Any);
     }
     let text = text.to_ascii_lowercase();
+    if text == NULL {
+        return Ok(OriginPattern::One(text));
+    }
     let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;
     let (host, port) = split_port(rest).ok_or_else(expected)?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    if is_scheme && is_of_app(scheme) && is_opaque_host(rest) {
+        return Ok(OriginPattern::One(text));
+    }
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let is_address = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
     let is_host = match bare {
@@ -77,6 +87,17 @@ pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
         },
         None => OriginPattern::One(format!("{scheme}://{host}{port}")),
     })
+}
+
+/// Whether browsers write the host of such an origin as the app has it, be it a name or not.
+fn is_of_app(scheme: &str) -> bool {
+    !matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp")
+}
+
+/// An opaque host (WHATWG URL, 3.5), perhaps with a port; `file://` has none.
+fn is_opaque_host(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_graphic() && !b"#*/<>?@\\^|".contains(&byte);
+    text.bytes().all(is_part)
 }
 
 /// The host, and the port where there is one; `None` where that is no number above 0.
@@ -152,6 +173,30 @@ mod tests {
     }
 
     #[test]
+    fn apps_and_pages_without_an_origin_can_be_listed() {
+        let uuid = "safari-web-extension://0A1B2C3D-0000-4000-8000-ABCDEF012345";
+        for origin in [
+            "null",
+            "file://",
+            "app://.",
+            "app://-",
+            "app://obsidian.md",
+            "tauri://localhost",
+            "ionic://localhost:8080",
+            "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+            uuid,
+        ] {
+            let list = [pattern(origin).expect(origin)];
+            assert!(allows(&list, origin));
+            for other in ["https://localhost", "app://", "null ", "file:///home", ""] {
+                assert!(!allows(&list, other), "{origin} {other}");
+            }
+        }
+        let list = [pattern("NULL").expect("null")];
+        assert!(allows(&list, "null"));
+    }
+
+    #[test]
     fn what_is_no_origin_is_refused() {
         for text in [
             "",
@@ -170,7 +215,10 @@ mod tests {
             "https://::1",
             "https://[::1",
             "1http://a",
-            "null",
+            "nul",
+            "file:///",
+            "app://a/b",
+            "app://*",
         ] {
             assert!(pattern(text).is_err(), "{text}");
         }

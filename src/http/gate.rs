@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::history::open::Over;
+use super::origin::Over;
 use super::problem::Problem;
 use super::{cors, health, nosniff, ws};
 use crate::config::origins::OriginPattern;
@@ -40,8 +40,6 @@ pub struct Starting {
     pub progress: Box<dyn Fn() -> String + Send + Sync>,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<OriginPattern>,
-    /// Origins whose scripts may open a WebSocket; empty: all.
-    pub ws_origins: Vec<OriginPattern>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where connections of logins are spawned.
@@ -103,7 +101,6 @@ async fn log_in(
     Extension(visitor): Extension<Visitor>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    ws::check_origin(&starting.ws_origins, request.headers())?;
     let options = ConnectionOptions {
         message_bytes_max: 0,
         binary: false,

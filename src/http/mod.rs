@@ -12,6 +12,7 @@ pub mod history;
 pub mod messages;
 pub mod metrics;
 mod openapi;
+pub mod origin;
 mod parameters;
 pub mod presence;
 pub mod problem;

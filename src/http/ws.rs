@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tracing::debug;
 
-use crate::config::origins::{self, OriginPattern};
 use crate::http::App;
 use crate::http::access::authorization;
 use crate::http::openapi::schemas::LoginParameters;
+use crate::http::origin::{self, Over};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::upgrade::{UpgradeError, upgrade};
-use crate::limits::Visitor;
-use crate::protocol::login::{Login, SUBPROTOCOL};
+use crate::limits::{Limit, Visitor};
+use crate::protocol::close::CloseReason;
+use crate::protocol::login::{Login, SUBPROTOCOL, bearer};
 use crate::session;
 use crate::websocket::{Connection, ConnectionOptions};
+
+/// Most bytes of a refused origin that the log shows.
+const ORIGIN_SAID_MAX: usize = 128;
 
 /// Logs in: an upgrade to WebSocket (RFC 6455).
 ///
@@ -31,12 +35,6 @@ use crate::websocket::{Connection, ConnectionOptions};
     responses(
         (status = 101, description = "The connection is a WebSocket from here on"),
         (
-            status = 403,
-            description = "The page's origin may not log in here",
-            body = inline(ProblemBody),
-            content_type = "application/problem+json",
-        ),
-        (
             status = 426,
             description = "The request asks for no upgrade",
             body = inline(ProblemBody),
@@ -48,10 +46,10 @@ use crate::websocket::{Connection, ConnectionOptions};
 pub async fn ws(
     State(app): State<Arc<App>>,
     Extension(visitor): Extension<Visitor>,
+    Extension(over): Extension<Over>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    check_origin(&app.ws_origins, request.headers())?;
-    let login = login(&request);
+    let login = login(&app, &visitor, over, &request);
     let options = ConnectionOptions {
         message_bytes_max: app.sessions.rules.message_bytes_max(),
         binary: false,
@@ -87,31 +85,24 @@ pub(super) fn accept(
     })
 }
 
-/// Whether the page that asks, if one does, may: what is no browser sends no `Origin`.
-pub(super) fn check_origin(allowed: &[OriginPattern], headers: &HeaderMap) -> Result<(), Problem> {
-    if allowed.is_empty() {
-        return Ok(());
+fn login(
+    app: &App,
+    visitor: &Visitor,
+    over: Over,
+    request: &Request,
+) -> Result<Login, CloseReason> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let authorization = authorization(headers).map_err(CloseReason::BadLogin)?;
+    // No page can set this header, whatever `Origin` a program claims beside it.
+    let is_program = authorization.and_then(bearer).is_some();
+    let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
+    if !is_program && let Some(origin) = origin::refused(allowed, over, proxied, uri, headers) {
+        let said = origin.get(..ORIGIN_SAID_MAX).unwrap_or(origin);
+        app.sessions.limits.note(Limit::WsOrigins, &said);
+        return Err(CloseReason::OriginRefused);
     }
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let is_allowed = |value: &HeaderValue| {
-        let origin = value.to_str();
-        origin.is_ok_and(|origin| origins::allows(allowed, origin))
-    };
-    if origins.all(is_allowed) {
-        return Ok(());
-    }
-    Err(Problem::forbidden(
-        "`Origin` must be one of those that the setting `ws_origins` lists",
-    ))
-}
-
-fn login(request: &Request) -> Result<Login, String> {
-    let query = request.uri().query().unwrap_or_default();
-    Login::parse(
-        query,
-        authorization(request.headers())?,
-        &offers(request.headers()),
-    )
+    let query = uri.query().unwrap_or_default();
+    Login::parse(query, authorization, &offers(headers)).map_err(CloseReason::BadLogin)
 }
 
 /// The subprotocols that the client offers, over all lines of the header (RFC 6455, 11.3.4).

@@ -58,6 +58,8 @@ pub enum Limit {
     MessageRoom,
     /// How long one may take.
     MessageTime,
+    /// Origins whose pages may log in.
+    WsOrigins,
 }
 
 impl Limit {
@@ -85,6 +87,7 @@ impl Limit {
         Self::HistoryAnswersPerAddress,
         Self::MessageRoom,
         Self::MessageTime,
+        Self::WsOrigins,
     ];
 
     /// Whether it is for want of space, and nobody knows for how long.
@@ -118,6 +121,7 @@ impl Limit {
             Self::HistoryAnswersPerAddress => "history_answers_per_address",
             Self::MessageRoom => "message_room",
             Self::MessageTime => "message_time",
+            Self::WsOrigins => "ws_origins",
         }
     }
 }
@@ -149,6 +153,7 @@ impl fmt::Display for Limit {
             Self::HistoryAnswersPerAddress => "this address has not taken its last answers yet",
             Self::MessageRoom => "too many long messages at once",
             Self::MessageTime => "a message is not complete in time",
+            Self::WsOrigins => "pages of this origin may not log in",
         })
     }
 }

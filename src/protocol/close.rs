@@ -15,6 +15,8 @@ pub enum CloseReason {
     TokenRevoked,
     /// A valid user token, but for another user or domain.
     Forbidden(&'static str),
+    /// A page of an origin that may not log in.
+    OriginRefused,
     /// A newer login of the same resource.
     Replaced,
     /// The user has as many sessions as it may.
@@ -74,12 +76,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The names of those that a login may be refused for.
-    pub const OF_LOGINS: [&str; 12] = [
+    pub const OF_LOGINS: [&str; 13] = [
         "bad_parameter",
         "unauthorized",
         "token_expired",
         "token_revoked",
         "forbidden",
+        "origin",
         "sessions_per_user",
         "over_limit",
         "busy",
@@ -94,7 +97,7 @@ impl CloseReason {
         match self {
             Self::BadLogin(_) => 4400,
             Self::Unauthorized | Self::TokenExpired | Self::TokenRevoked => 4401,
-            Self::Forbidden(_) => 4403,
+            Self::Forbidden(_) | Self::OriginRefused => 4403,
             Self::NoReceipts => 4408,
             Self::Replaced => 4409,
             Self::Kicked => 4410,
@@ -119,6 +122,10 @@ impl CloseReason {
             Self::TokenExpired => "the token has expired".into(),
             Self::TokenRevoked => "the token has been revoked".into(),
             Self::Forbidden(sentence) => (*sentence).into(),
+            Self::OriginRefused => {
+                "pages of this `Origin` may not log in: the setting `ws_origins` does not list it"
+                    .into()
+            }
             Self::Replaced => "replaced by a newer login of the same resource".into(),
             Self::TooManySessions { max } => {
                 format!("this user has {max} sessions already, the most it may have").into()
@@ -160,6 +167,7 @@ impl CloseReason {
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
             Self::Forbidden(_) => "forbidden",
+            Self::OriginRefused => "origin",
             Self::Replaced => "replaced",
             Self::TooManySessions { .. } => "sessions_per_user",
             Self::OverLimit { .. } => "over_limit",

@@ -10,7 +10,7 @@ use tracing::info;
 use super::{Ground, StartError, memory};
 use crate::config::Config;
 use crate::http::gate::{Gate, Starting};
-use crate::http::history::open::Over;
+use crate::http::origin::Over;
 use crate::http::{self, App};
 use crate::net::{self, NetOptions, Places, Tls};
 

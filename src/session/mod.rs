@@ -75,13 +75,13 @@ impl Context {
 }
 
 /// Admits a login or refuses it; who is admitted gets a task of its own. `login` is what the
-/// request held, or the sentence that says which parameter is wrong.
+/// request held, or why it is refused before its token is looked at.
 ///
 /// The session is spawned rather than awaited, so that what admission needed is freed.
 pub async fn open(
     context: Arc<Context>,
     mut connection: Connection,
-    login: Result<Login, String>,
+    login: Result<Login, CloseReason>,
     visitor: Visitor,
 ) {
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
@@ -133,10 +133,10 @@ type Admitted = (Identity, Registration, Arc<Outbox>, Start);
 
 async fn admit(
     context: &Arc<Context>,
-    login: Result<Login, String>,
+    login: Result<Login, CloseReason>,
     visitor: &Visitor,
 ) -> Result<Admitted, CloseReason> {
-    let login = login.map_err(CloseReason::BadLogin)?;
+    let login = login?;
     let (receipts, after) = (login.receipts, login.after);
     let limits = &context.limits;
     limits.may_log_in(visitor).map_err(over_limit)?;

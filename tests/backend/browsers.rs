@@ -1,10 +1,10 @@
 //! What pages of other origins may do.
 
 use serde_json::json;
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::http::{HeaderName, header};
 
 use crate::common::http::Answer;
-use crate::common::{Login, Options, PROJECT_TOKEN, Server};
+use crate::common::{Client, Login, Options, PROJECT_TOKEN, Server, Way};
 use crate::message;
 
 const APP: &str = "https://app.example.com";
@@ -85,45 +85,100 @@ async fn pages_of_all_origins_may_ask_unless_the_settings_say_which() {
     assert!(answer.header("vary").to_lowercase().contains("origin"));
 }
 
-/// The status of an upgrade from this origin.
-async fn upgrade(server: &Server, origins: &[&str]) -> (u16, String) {
-    let mut request = Login::new("u1").request();
-    for origin in origins {
-        request
-            .headers_mut()
-            .append("origin", origin.parse().unwrap());
-    }
-    let stream = server.stream().await;
-    match tokio_tungstenite::client_async(request, stream).await {
-        Ok((_, response)) => (response.status().as_u16(), String::new()),
-        Err(tungstenite::Error::Http(response)) => {
-            let body = response.body().clone().unwrap_or_default();
-            (response.status().as_u16(), String::from_utf8(body).unwrap())
+/// A login whose request has these headers, too.
+async fn log_in(server: &Server, login: &Login, headers: &[(&str, &str)]) -> Client {
+    let mut request = login.request();
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().unwrap();
+        let value = value.parse().unwrap();
+        match name == header::HOST {
+            true => _ = request.headers_mut().insert(name, value),
+            false => _ = request.headers_mut().append(name, value),
         }
-        Err(error) => panic!("{error}"),
     }
+    Client::open(server.stream().await, request).await
 }
 
 #[tokio::test]
 async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
-    let listed = ["--ws-origins", APP, "--ws-origins", "http://localhost:3000"];
+    let listed = ["--ws-origins", APP, "--ws-origins", "capacitor://localhost"];
     let open = Server::start().await;
     let closed = Server::with(Options::new().args(&listed)).await;
-    for (server, origins, status) in [
-        (&open, &[OTHER][..], 101),
-        (&open, &[], 101),
-        (&closed, &[APP], 101),
-        (&closed, &["http://localhost:3000"], 101),
-        // What is no browser.
-        (&closed, &[], 101),
-        (&closed, &[OTHER], 403),
-        (&closed, &["null"], 403),
-        (&closed, &["http://app.example.com"], 403),
-        (&closed, &[APP, OTHER], 403),
+    let own = format!("https://{}", closed.address);
+    let named = [("host", "chat.example"), ("origin", "https://chat.example")];
+    for (server, headers) in [
+        (&open, &[("origin", OTHER)][..]),
+        (&open, &[]),
+        (&closed, &[]),
+        (&closed, &[("origin", APP)]),
+        (&closed, &[("origin", "capacitor://localhost")]),
+        // The console's.
+        (&closed, &[("host", &closed.address), ("origin", &own)]),
+        (&closed, &named),
     ] {
-        let (told, body) = upgrade(server, origins).await;
-        assert_eq!(told, status, "{origins:?}: {body}");
-        assert_eq!(body.contains("`ws_origins`"), status == 403, "{body}");
+        let mut client = log_in(server, &Login::new("u1"), headers).await;
+        client.ready().await;
+    }
+    for headers in [
+        &[("origin", OTHER)][..],
+        &[("origin", "null")],
+        &[("origin", "http://app.example.com")],
+        &[("origin", APP), ("origin", OTHER)],
+        // Of whom it is not known whether it is a proxy this says nothing.
+        &[("origin", OTHER), ("x-forwarded-host", "other.example")],
+    ] {
+        for way in [Way::Query, Way::Subprotocol] {
+            let mut client = log_in(&closed, &Login::new("u1").way(way), headers).await;
+            let reason = client.closed(4403).await;
+            assert!(reason.contains("`ws_origins`"), "{headers:?}: {reason}");
+        }
+    }
+    // Nor does a page learn there whether a token is good, or its login is.
+    for login in [Login::new("u1").token("rb-of-nobody"), Login::new("")] {
+        let mut client = log_in(&closed, &login, &[("origin", OTHER)]).await;
+        client.closed(4403).await;
+    }
+    closed.says("who=https://other.example").await;
+}
+
+#[tokio::test]
+async fn who_sets_authorization_is_no_page_whatever_origin_it_claims() {
+    let server = Server::with(Options::new().args(&["--ws-origins", APP])).await;
+    let login = Login::new("u1").way(Way::Header);
+    let mut client = log_in(&server, &login, &[("origin", OTHER)]).await;
+    client.ready().await;
+    let wrong = login.token("rb-of-nobody");
+    let mut client = log_in(&server, &wrong, &[("origin", OTHER)]).await;
+    client.closed(4401).await;
+    // A browser may send this by itself: of a URL with a user in it.
+    let basic = [("origin", OTHER), ("authorization", "Basic dTE6cA==")];
+    let mut client = log_in(&server, &Login::new("u1"), &basic).await;
+    client.closed(4403).await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_servers_own_pages_may_log_in_by_the_name_that_it_passes_on() {
+    let args = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"];
+    let args = Options::new().args(&args).args(&["--ws-origins", APP]);
+    let server = Server::with(args).await;
+    let forwarded = [
+        ("origin", "https://chat.example"),
+        ("x-forwarded-host", "chat.example"),
+        ("x-forwarded-for", "203.0.113.7"),
+    ];
+    for (headers, is_admitted) in [(&forwarded[..], true), (&forwarded[..1], false)] {
+        let mut request = Login::new("u1").request();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let plain = server.plain.as_ref().unwrap();
+        let stream = tokio::net::TcpStream::connect(plain).await.unwrap();
+        let mut client = Client::open(Box::new(stream), request).await;
+        match is_admitted {
+            true => client.ready().await,
+            false => _ = client.closed(4403).await,
+        }
     }
 }
 

@@ -20,13 +20,13 @@ use crate::command::history::{self, HistoryPage, HistoryQuery, Place, Senders};
 use crate::http::App;
 use crate::http::access;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
+use crate::http::origin::Over;
 use crate::http::parameters::{self, bad_parameter};
 use crate::http::problem::{Problem, ProblemBody, SOON};
 use crate::limits::{HangUp, Limit, Limited, Visitor};
 use crate::model::{Mailbox, Message, UserId};
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
-use open::Over;
 use room::{Asker, Room};
 
 /// Lists a mailbox: one page of it, or what lies at a cursor.

@@ -15,17 +15,9 @@ use axum::response::Response;
 use crate::config::origins::{self, OriginPattern};
 use crate::http::App;
 use crate::http::access;
+use crate::http::origin::{self, Over};
 use crate::http::parameters;
 use crate::http::problem::Problem;
-
-/// What a request came over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
-    /// The address with TLS.
-    Tls,
-    /// The one without, where a proxy may have spoken TLS before.
-    Plain,
-}
 
 /// Who may read without a token.
 pub struct OpenHistory {
@@ -41,13 +33,13 @@ impl OpenHistory {
     /// # Errors
     /// 403 where a page of another origin asks, or one that has led its name here.
     pub(super) fn check(&self, over: Over, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let host = host(uri, headers)?;
+        let host = origin::host(uri, headers).map_err(|_| foreign_host())?;
         if host.is_some_and(|host| !self.is_own_host(host)) {
             return Err(foreign_host());
         }
         let is_allowed = |origin: &HeaderValue| {
             let origin = origin.to_str().unwrap_or_default();
-            let is_own = host.is_some_and(|host| is_own_origin(over, host, origin));
+            let is_own = host.is_some_and(|host| origin::is_own(over, host, origin));
             is_own || origins::allows(&self.origins, origin)
         };
         if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {
@@ -77,40 +69,10 @@ impl OpenHistory {
     }
 }
 
-/// Whom the request names as its server; `None`: nobody, and so no browser sent it.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, Problem> {
-    // Named in the target it counts in the place of the header (RFC 9112, 3.2.2).
-    if let Some(host) = uri.authority() {
-        return Ok(Some(host.as_str()));
-    }
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let Some(host) = hosts.next() else {
-        return Ok(None);
-    };
-    let host = host.to_str().ok();
-    let host = host.filter(|_| hosts.next().is_none());
-    host.map(Some).ok_or_else(foreign_host)
-}
-
 fn foreign_host() -> Problem {
     Problem::forbidden(
         "without a token `Host` must be an address, `localhost` or a name of this server, as a page may have led its own name here: the setting `host` takes more names",
     )
-}
-
-/// Whether this is the origin of the server's own pages under this name. Their scheme may be that of a proxy.
-fn is_own_origin(over: Over, host: &str, origin: &str) -> bool {
-    let Some((scheme, of_page)) = origin.split_once("://") else {
-        return false;
-    };
-    // A browser leaves it out.
-    let port = match (scheme, over) {
-        ("https", _) => ":443",
-        ("http", Over::Plain) => ":80",
-        _ => return false,
-    };
-    let host = host.strip_suffix(port).unwrap_or(host);
-    host.eq_ignore_ascii_case(of_page)
 }
 
 /// Takes back what the CORS layer says of answers that need no token, unless the settings name pages that may read
