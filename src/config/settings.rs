@@ -84,7 +84,7 @@ const SETTINGS: &[Setting] = settings! {
     connects_per_address "--connects-per-address" "RELAYBOX_CONNECTS_PER_ADDRESS" "RATE" "6000/min" false
         "How often one address may connect, or `off`; as with every rate, all at once where they were saved up";
     failed_logins_per_address "--failed-logins-per-address" "RELAYBOX_FAILED_LOGINS_PER_ADDRESS" "RATE" "300/min" false
-        "How many bad tokens one address may show before it has to wait, or `off`";
+        "How many unknown tokens one address may show before further ones have to wait, or `off`; good ones never do";
     requests_per_address "--requests-per-address" "RELAYBOX_REQUESTS_PER_ADDRESS" "RATE" "6000/min" false
         "How many HTTP requests one address may make, those by project token, logins, preflights and probes left out, or `off`";
     requests_per_user "--requests-per-user" "RELAYBOX_REQUESTS_PER_USER" "RATE" "6000/min" false

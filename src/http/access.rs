@@ -39,8 +39,8 @@ pub(super) fn token<'a>(
 /// What the token allows in this domain.
 ///
 /// # Errors
-/// 401 where it is missing or not known there, 403 where it is another domain's, 429 where too many
-/// bad ones have come from there.
+/// 401 where it is missing or not known there, 403 where it is another domain's, 429 where it is
+/// one of too many bad ones from there.
 pub(super) fn grant(
     app: &App,
     visitor: &Visitor,
@@ -51,23 +51,17 @@ pub(super) fn grant(
         Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
     })?;
     check_token(token).map_err(Problem::unauthorized)?;
-    let verified = judged(app, visitor, || app.sessions.auth.verify(domain, token));
+    let verified = judged(app, visitor, app.sessions.auth.verify(domain, token));
     Ok(verified?.grant)
 }
 
-/// Looks at a token, unless too many bad ones have come from there.
-fn judged<T>(
-    app: &App,
-    visitor: &Visitor,
-    judge: impl FnOnce() -> Result<T, AuthError>,
-) -> Result<T, Problem> {
-    let limits = &app.sessions.limits;
-    let may = limits.may_log_in(visitor);
-    may.map_err(|limited| Problem::limited(&limited))?;
-    let judged = judge().map_err(|error| {
-        limits.login_failed(visitor);
-        refusal(error)
-    })?;
+/// What came of looking at a token; one that nobody knows counts.
+fn judged<T>(app: &App, visitor: &Visitor, judged: Result<T, AuthError>) -> Result<T, Problem> {
+    if let Err(AuthError::Unknown) = judged {
+        let counted = app.sessions.limits.bad_token(visitor);
+        counted.map_err(|limited| Problem::limited(&limited))?;
+    }
+    let judged = judged.map_err(refusal)?;
     visitor.vouch();
     Ok(judged)
 }
@@ -87,7 +81,7 @@ pub(super) fn project_token<'a>(
         Problem::unauthorized("a project token is needed: `Authorization: Bearer …`")
     })?;
     check_token(token).map_err(Problem::unauthorized)?;
-    match judged(app, visitor, || app.sessions.auth.identify(token))? {
+    match judged(app, visitor, app.sessions.auth.identify(token))? {
         Grant::Project => Ok(token),
         Grant::User(_) => Err(needs_project()),
     }

@@ -1,6 +1,7 @@
 //! The rate of requests of one address.
 //!
-//! Invariant: whether a token is good shows only where guesses count as failed logins.
+//! Invariant: above it a request costs its head and a hash of its token; whatever else it takes to judge one comes behind
+//! the rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,23 +74,11 @@ async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> R
 }
 
 async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    let (limits, auth) = (&app.sessions.limits, &app.sessions.auth);
-    // Of who has guessed too often no token is looked at.
-    let token = token(&request).filter(|_| !limits.is_blocked(visitor));
-    let Some(token) = token else {
-        return count(app, visitor, request, next).await;
-    };
-    if auth.is_project(&token) {
-        return next.run(request).await;
+    let is_project = token(&request).is_some_and(|token| app.sessions.auth.is_project(&token));
+    match is_project {
+        true => next.run(request).await,
+        false => count(app, visitor, request, next).await,
     }
-    let response = count(app, visitor, request, next).await;
-    // Behind 401 it has been counted.
-    let status = response.status();
-    let is_unseen = status.is_client_error() && status != StatusCode::UNAUTHORIZED;
-    if is_unseen && auth.identify(&token).is_err() {
-        limits.login_failed(visitor);
-    }
-    response
 }
 
 /// The token of a request, where one can be read: as the handlers take it, and nowhere else.

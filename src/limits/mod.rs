@@ -263,42 +263,24 @@ impl Limits {
         checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
     }
 
-    /// Whether this visitor may try to log in.
+    /// A visitor has shown a token that nobody knows. Of a good one this is never asked, so that it is let in whatever
+    /// comes beside it from the same address; what looking at tokens costs is bounded by [`Self::connect`] and
+    /// [`Self::request`].
     ///
     /// # Errors
-    /// Too many from its address have failed.
-    pub fn may_log_in(&self, visitor: &Visitor) -> Result<(), Limited> {
-        let limited = |retry| {
-            let address = &visitor.address;
-            Err(self.limited(Limit::FailedLoginsPerAddress, retry, address))
+    /// There are too many from its address.
+    pub fn bad_token(&self, visitor: &Visitor) -> Result<(), Limited> {
+        let rules = self.rules();
+        let Some(failures) = &rules.failures else {
+            return Ok(());
         };
-        self.blocked(visitor).map_or(Ok(()), limited)
-    }
-
-    /// Whether it may not; who asks refuses nothing for it.
-    pub fn is_blocked(&self, visitor: &Visitor) -> bool {
-        self.blocked(visitor).is_some()
-    }
-
-    fn blocked(&self, visitor: &Visitor) -> Option<Duration> {
-        let rules = self.rules();
-        let failures = rules.failures.as_ref()?;
         // The address of a proxy that names nobody is limited for those alone, not for what it does itself.
-        let is_limited = !rules.is_unlimited(visitor);
-        is_limited
-            .then(|| failures.blocked(visitor.address))
-            .flatten()
-    }
-
-    /// A login of this visitor had no good token.
-    pub fn login_failed(&self, visitor: &Visitor) {
-        let rules = self.rules();
-        if let Some(failures) = &rules.failures
-            && !rules.is_unlimited(visitor)
-        {
-            // Who is over the rate already has to wait as it is.
-            let _ = failures.check(visitor.address);
+        if rules.is_unlimited(visitor) {
+            return Ok(());
         }
+        let address = visitor.address;
+        let checked = failures.check(address);
+        checked.map_err(|retry| self.limited(Limit::FailedLoginsPerAddress, retry, &address))
     }
 
     /// A login of this user, whose token is good, may go on; `by_user_token` says which kind it is.

@@ -20,7 +20,7 @@ pub enum Limit {
     ConnectionsPerAddress,
     /// New connections of one address.
     ConnectsPerAddress,
-    /// Failed logins of one address.
+    /// Tokens of one address that nobody knows.
     FailedLoginsPerAddress,
     /// Requests of one address.
     RequestsPerAddress,

@@ -102,7 +102,7 @@ pub struct LimitOptions {
     pub connections_per_address_max: Option<usize>,
     /// How often one address may connect.
     pub connects_per_address: Option<Rate>,
-    /// How often one address may fail to log in.
+    /// How many tokens that nobody knows one address may show.
     pub failed_logins_per_address: Option<Rate>,
     /// How many HTTP requests one address may make.
     pub requests_per_address: Option<Rate>,

@@ -139,9 +139,13 @@ async fn admit(
     let login = login?;
     let (receipts, after) = (login.receipts, login.after);
     let limits = &context.limits;
-    limits.may_log_in(visitor).map_err(over_limit)?;
-    let identity =
-        Identity::verify(login, &context.auth).inspect_err(|_| limits.login_failed(visitor))?;
+    let identity = match Identity::verify(login, &context.auth) {
+        Err(CloseReason::Unauthorized) => {
+            limits.bad_token(visitor).map_err(over_limit)?;
+            return Err(CloseReason::Unauthorized);
+        }
+        identity => identity?,
+    };
     if !visitor.log_in() {
         limits.note(Limit::Connections, &visitor.address);
         return Err(CloseReason::AtCapacity);

@@ -88,35 +88,55 @@ async fn who_connects_too_fast_is_closed_before_it_costs_anything() {
 }
 
 #[tokio::test]
-async fn bad_tokens_make_their_address_wait_and_no_other() {
-    let server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+async fn beside_bad_tokens_good_ones_from_the_same_address_log_in_at_any_time() {
+    let mut server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+    let user_token = server.mint("a", &[]).await;
+    let brief = server.mint("a", &["--ttl", "1s"]).await;
     let (bad, good) = (Login::new("a").token("wrong"), Login::new("a"));
     let mut older = from(&server, "203.0.113.7", &good).await;
     older.ready().await;
     for _ in 0..5 {
         from(&server, "203.0.113.7", &bad).await.closed(4401).await;
     }
-    let login = good.clone().resource("phone");
-    let reason = from(&server, "203.0.113.7", &login)
+    for _ in 0..3 {
+        let reason = from(&server, "203.0.113.7", &bad).await.closed(4529).await;
+        assert!(retry_ms(&reason) > 60_000, "{reason}");
+        assert!(reason.ends_with("too many failed logins from this address"));
+        for (token, resource) in [(PROJECT_TOKEN, "phone"), (&user_token, "desk")] {
+            let login = good.clone().token(token).resource(resource);
+            from(&server, "203.0.113.7", &login).await.ready().await;
+        }
+    }
+    // A token that was good is none that somebody has guessed.
+    let expired = good.clone().token(&brief).resource("watch");
+    until("an end", || async {
+        let mut client = from(&server, "203.0.113.7", &expired).await;
+        client.try_send_text("ping").await;
+        client.text_or_close().await.is_none().then_some(())
+    })
+    .await;
+    let mut client = from(&server, "203.0.113.7", &expired).await;
+    client.closed(4401).await;
+    let other = Login::new("b").token(&user_token);
+    from(&server, "203.0.113.7", &other)
         .await
-        .closed(4529)
+        .closed(4403)
         .await;
-    assert!(retry_ms(&reason) > 60_000, "{reason}");
-    assert!(reason.ends_with("too many failed logins from this address"));
     older.ready().await;
-    from(&server, "203.0.113.8", &login).await.ready().await;
+    from(&server, "203.0.113.8", &bad).await.closed(4401).await;
     let limited = "limit=\"failed_logins_per_address\"";
-    assert_eq!(metric(&server, "relaybox_limited_total", limited).await, 1);
+    assert_eq!(metric(&server, "relaybox_limited_total", limited).await, 3);
     let unauthorized = "reason=\"unauthorized\"";
     assert_eq!(
         metric(&server, "relaybox_logins_refused_total", unauthorized).await,
-        5
+        6
     );
 }
 
 #[tokio::test]
-async fn bad_tokens_in_requests_count_as_well() {
-    let server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+async fn bad_tokens_in_requests_count_as_well_and_good_ones_are_answered() {
+    let mut server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
+    let user_token = server.mint("u", &[]).await;
     let target = "/message-log?domain=demo&toId=u";
     let ask = async |address: &str, token: &str| {
         let bearer = format!("Bearer {token}");
@@ -129,10 +149,13 @@ async fn bad_tokens_in_requests_count_as_well() {
     for _ in 0..5 {
         ask("203.0.113.7", "wrong").await.problem(401);
     }
-    let answer = ask("203.0.113.7", PROJECT_TOKEN).await;
+    let answer = ask("203.0.113.7", "wrong").await;
     answer.problem(429);
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 60);
-    assert_eq!(ask("203.0.113.8", PROJECT_TOKEN).await.status, 200);
+    for good in [PROJECT_TOKEN, &user_token] {
+        assert_eq!(ask("203.0.113.7", good).await.status, 200);
+    }
+    ask("203.0.113.8", "wrong").await.problem(401);
 }
 
 #[tokio::test]

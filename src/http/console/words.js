@@ -9,7 +9,7 @@ const CLOSED = {
   1013: "The server is starting, or takes no more at the moment.",
   4400: "The login was refused: one of its fields is not right.",
   4401: "The token was not accepted: it is unknown in this domain, has expired or was revoked.",
-  4403: "This token is for another user or another domain.",
+  4403: "This token is for another user or another domain, or pages of this address may not log in.",
   4408: "This browser’s answers to pings confirm nothing.",
   4409: "This resource has logged in elsewhere, perhaps in another tab, and took this one’s place. With different resource names you can have both.",
   4410: "The operator has ended this session.",
