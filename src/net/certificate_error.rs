@@ -5,6 +5,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What to do about a CA that cannot stay, wherever that is said.
+pub const REPLACE_CA: &str = "remove ca.pem, ca-key.pem, cert.pem and key.pem, start the server again, and have \
+                              clients trust the new ca.pem";
+
 /// Why the server has no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -43,6 +47,12 @@ pub enum CertificateError {
         /// What the system said.
         error: io::Error,
     },
+    /// A CA of other origin is too near its end to sign.
+    #[error("{ca} is at its end and signs nothing more: {advice}", ca = .ca.display(), advice = REPLACE_CA)]
+    AtEnd {
+        /// The CA's file.
+        ca: PathBuf,
+    },
     /// A file is not PEM, or what it holds cannot be used.
     #[error("{file} {flaw}", file = .file.display())]
     Broken {
@@ -53,7 +63,7 @@ pub enum CertificateError {
         flaw: &'static str,
     },
     /// The key is not that of the certificate.
-    #[error("{key} is not the key of the certificate in {certificate}", key = .key.display(), certificate = .certificate.display())]
+    #[error("{key} is not the key of the certificate in {certificate}: put the files of one certificate there, both", key = .key.display(), certificate = .certificate.display())]
     Mismatch {
         /// The key's file.
         key: PathBuf,

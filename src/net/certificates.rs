@@ -3,44 +3,24 @@
 //! Never changes a file that relaybox has not made. Invariant: what is returned can be served, that is, the key
 //! belongs to the first certificate.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, InconsistentKeys};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::certificate_error::{CertificateError, broken, unreadable};
+use super::authority::{self, EARLIEST_S, unusable_key};
+use super::certificate_error::{CertificateError, REPLACE_CA};
+use super::files::{Files, exists, pair_exists};
+use super::leaf::{Leaf, unreadable_certificate};
 use super::{constraints, issue, pem};
-
-/// A certificate that relaybox made is made anew this long before its end; one of other origin is warned of.
-const RENEW_BEFORE_END_S: i64 = 30 * DAY_S;
 
 const DAY_S: i64 = 24 * 3600;
 
-/// The files of a certificate directory.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    pub(super) dir: PathBuf,
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-    pub(super) ca: PathBuf,
-    pub(super) ca_key: PathBuf,
-}
-
-impl Files {
-    pub(super) fn of(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            certificate: dir.join("cert.pem"),
-            key: dir.join("key.pem"),
-            ca: dir.join("ca.pem"),
-            ca_key: dir.join("ca-key.pem"),
-        }
-    }
-}
+/// Before a certificate that could not be made anew is tried again.
+pub(super) const RETRY_S: i64 = 3600;
 
 /// A certificate that can be served.
 pub(super) struct Usable {
@@ -50,13 +30,16 @@ pub(super) struct Usable {
     /// When it has to be looked at again, whatever becomes of its files: to be made anew, or to be warned of.
     /// Seconds since the Unix epoch.
     pub(super) look_at_s: i64,
+    /// Why it could not be made anew, though it should have been.
+    pub(super) kept_for: Option<CertificateError>,
 }
 
 /// Sees to it that `dir` holds a certificate, and reads it.
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
-/// made. One that was made here is made anew when it ends within 30 days, lacks one of `hosts`, or was made by a clock
-/// that was ahead; so is its CA where that may not sign for all of `hosts`. Files of other origin are only read.
+/// made. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
+/// when that is near its end, not valid yet, or may not sign for all of `hosts`. What cannot be made anew goes on as it
+/// is. Files of other origin are only read.
 ///
 /// # Errors
 /// A sentence that names the file.
@@ -68,42 +51,97 @@ pub(super) fn ensure(
 ) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
     let mut is_new = false;
-    if !pair_exists(&files.certificate, &files.key)? {
+    if !pair_is_there(&files)? {
         issue::make(&files, hosts, now_s)?;
         is_new = true;
     }
     let mut certified = load(&files, provider)?;
     let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    let is_ours = made_here(&files, &certified.cert);
-    let was_made_ahead = is_ours && made_ahead(&leaf, &certified.cert, now_s);
-    if was_made_ahead {
-        tracing::warn!(
-            file = %files.certificate.display(),
-            "a clock that was ahead had made the certificate, which is not valid yet: it is made anew"
-        );
-    }
-    let is_near_end = leaf.not_after_s - now_s <= RENEW_BEFORE_END_S;
-    if is_ours && (is_near_end || was_made_ahead || !leaf.names_all(hosts)) {
-        issue::renew(&files, hosts, now_s)?;
-        is_new = true;
-        certified = load(&files, provider)?;
-        leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+    let made_by = made_by(&files, &certified.cert);
+    let mut kept_for = None;
+    if let Some(ca) = &made_by
+        && let Some(why) = why_anew(&leaf, &certified.cert, ca, hosts, now_s)
+    {
+        tracing::info!(file = %files.certificate.display(), "the certificate is due, since {why}");
+        match issue::renew(&files, hosts, now_s) {
+            Ok(()) => {
+                is_new = true;
+                certified = load(&files, provider)?;
+                leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+            }
+            Err(error) => kept_for = Some(error),
+        }
     }
     leaf.warn_of_dates(&files.certificate, now_s);
-    if is_ours && certified.cert.get(1).is_some_and(is_unconstrained) {
+    let shown_ca = certified.cert.get(1).filter(|_| made_by.is_some());
+    if shown_ca.is_some_and(is_unconstrained) {
         tracing::info!(
             ca = %files.ca.display(),
-            "the CA is of an earlier version and may sign for any name: to have one made that is bound to this \
-             server's, remove it, ca-key.pem, cert.pem and key.pem, start again, and have clients trust the new one"
+            "the CA is of an earlier version and may sign for any name: to have one that is bound to this server's, \
+             {REPLACE_CA}"
         );
     }
-    let near_end_s = leaf.not_after_s.saturating_sub(RENEW_BEFORE_END_S);
-    let look_at_s = near_end_s.max(now_s.saturating_add(DAY_S));
+    let ca_near_end_s = shown_ca.and_then(authority::near_end_s);
+    let near_end_s = leaf.near_end_s().min(ca_near_end_s.unwrap_or(i64::MAX));
+    let look_at_s = match kept_for {
+        None => near_end_s.max(now_s.saturating_add(DAY_S)),
+        Some(_) => now_s.saturating_add(RETRY_S),
+    };
     Ok(Usable {
         certified,
         is_new,
         look_at_s,
+        kept_for,
     })
+}
+
+/// Why a certificate that was made here by this CA has to be made anew.
+fn why_anew(
+    leaf: &Leaf,
+    chain: &[CertificateDer<'static>],
+    ca: &CertificateDer<'static>,
+    hosts: &[String],
+    now_s: i64,
+) -> Option<&'static str> {
+    if now_s >= leaf.near_end_s() {
+        return Some("it is near its end or beyond");
+    }
+    // A clock that cannot be right says nothing of that: who starts without one has it set later.
+    if now_s >= EARLIEST_S && leaf.not_before_s > now_s {
+        return Some("a clock that was ahead had made it");
+    }
+    if !leaf.names_all(hosts) {
+        return Some("it lacks a name of --host");
+    }
+    // A start may have ended between the writing of the CA and of what it signed.
+    if chain.get(1) != Some(ca) {
+        return Some("the CA beside it is another");
+    }
+    authority::flaw_now(ca, now_s).map(|_| "its CA is due, too")
+}
+
+/// Whether `cert.pem` and `key.pem` are there to be read. If not, both can be made: neither is there, or the one that
+/// is was made here and loses nothing by it.
+///
+/// # Errors
+/// One of them is there, and of other origin.
+pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
+    let alone = match pair_exists(&files.certificate, &files.key) {
+        Err(alone @ CertificateError::Alone { .. }) => alone,
+        looked => return looked,
+    };
+    let is_made_here = match exists(&files.certificate)? {
+        true => {
+            let chain = pem::certificates(&files.certificate);
+            chain.is_ok_and(|chain| made_by(files, &chain).is_some())
+        }
+        // A first start that ended between the two files.
+        false => own_ca(files).is_some(),
+    };
+    match is_made_here {
+        true => Ok(false),
+        false => Err(alone),
+    }
 }
 
 /// As [`ensure`], for a server that runs with the certificate of `dir`: where its files have gone, nothing is made in
@@ -124,24 +162,6 @@ pub(super) fn ensure_again(
         return Err(CertificateError::Gone { certificate, key });
     }
     ensure(dir, hosts, provider, now_s)
-}
-
-/// Whether both files are there; an error if only one is.
-pub(super) fn pair_exists(first: &Path, second: &Path) -> Result<bool, CertificateError> {
-    let alone = |present: &Path, missing: &Path| CertificateError::Alone {
-        present: present.to_owned(),
-        missing: missing.to_owned(),
-    };
-    match (exists(first)?, exists(second)?) {
-        (true, true) => Ok(true),
-        (false, false) => Ok(false),
-        (true, false) => Err(alone(first, second)),
-        (false, true) => Err(alone(second, first)),
-    }
-}
-
-fn exists(file: &Path) -> Result<bool, CertificateError> {
-    file.try_exists().map_err(|error| unreadable(file, error))
 }
 
 pub(super) fn load(
@@ -165,38 +185,32 @@ pub(super) fn load(
     }
 }
 
-/// It was read, and is none that TLS can sign with.
-pub(super) fn unusable_key(file: &Path) -> CertificateError {
-    let flaw = "holds a key that cannot be used: it must be a whole one of RSA (from 2048 bits), ECDSA or Ed25519";
-    broken(file, flaw)
+/// The CA beside a certificate that it has made, with the key to make the next. It may have been made anew since.
+pub(super) fn made_by(
+    files: &Files,
+    chain: &[CertificateDer<'static>],
+) -> Option<CertificateDer<'static>> {
+    let [_, issuer] = chain else {
+        return None;
+    };
+    ca_with_key(files).filter(|ca| is_same_ca(ca, issuer))
 }
 
-/// What it holds is no X.509.
-pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
-    broken(file, "holds a certificate that cannot be read")
+/// The CA beside, if it was made here and has its key.
+fn own_ca(files: &Files) -> Option<CertificateDer<'static>> {
+    ca_with_key(files).filter(authority::is_made_here)
 }
 
-/// Whether the certificate was made by the CA beside it, whose key is there to make the next. That CA may have been
-/// made anew since.
-pub(super) fn made_here(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
-    match (
-        pem::certificates(&files.ca),
-        files.ca_key.try_exists(),
-        chain,
-    ) {
-        (Ok(ca), Ok(true), [_, issuer]) => ca.first().is_some_and(|ca| is_same_ca(ca, issuer)),
-        _ => false,
-    }
+fn ca_with_key(files: &Files) -> Option<CertificateDer<'static>> {
+    let ca = pem::certificates(&files.ca).ok()?.into_iter().next()?;
+    matches!(files.ca_key.try_exists(), Ok(true)).then_some(ca)
 }
 
-/// Whether two certificates are of one name and key.
+/// Whether two certificates are of one key.
 fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
     let parsed = [one, other].map(|der| X509Certificate::from_der(der));
     match parsed {
-        [Ok((_, one)), Ok((_, other))] => {
-            one.subject().as_raw() == other.subject().as_raw()
-                && one.public_key().raw == other.public_key().raw
-        }
+        [Ok((_, one)), Ok((_, other))] => one.public_key().raw == other.public_key().raw,
         _ => false,
     }
 }
@@ -204,78 +218,4 @@ fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
 /// Whether a CA is bound to no names.
 fn is_unconstrained(ca: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(ca).is_ok_and(|(_, ca)| !constraints::are_in(&ca))
-}
-
-/// Whether a certificate made here, or its CA, was made by a clock that was ahead. A clock that cannot be right says
-/// nothing of that: who starts without one has it set later.
-fn made_ahead(leaf: &Leaf, chain: &[CertificateDer<'static>], now_s: i64) -> bool {
-    let leaf_is = now_s >= issue::EARLIEST_S && leaf.not_before_s > now_s;
-    leaf_is || chain.iter().skip(1).any(|ca| issue::made_ahead(ca, now_s))
-}
-
-/// What decides whether a certificate still serves.
-pub(super) struct Leaf {
-    pub(super) not_before_s: i64,
-    pub(super) not_after_s: i64,
-    pub(super) dns_names: Vec<String>,
-    pub(super) addresses: Vec<IpAddr>,
-}
-
-impl Leaf {
-    pub(super) fn parse(file: &Path, der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
-        let (_, certificate) =
-            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
-        let mut leaf = Self {
-            not_before_s: certificate.validity().not_before.timestamp(),
-            not_after_s: certificate.validity().not_after.timestamp(),
-            dns_names: Vec::new(),
-            addresses: Vec::new(),
-        };
-        let names = certificate.subject_alternative_name().ok().flatten();
-        for name in names.iter().flat_map(|names| &names.value.general_names) {
-            match name {
-                GeneralName::DNSName(name) => leaf.dns_names.push((*name).to_owned()),
-                GeneralName::IPAddress(bytes) => leaf.addresses.extend(address(bytes)),
-                _ => {}
-            }
-        }
-        Ok(leaf)
-    }
-
-    fn names_all(&self, hosts: &[String]) -> bool {
-        hosts.iter().all(|host| match host.parse::<IpAddr>() {
-            Ok(address) => self.addresses.contains(&address),
-            Err(_) => self
-                .dns_names
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(host)),
-        })
-    }
-
-    fn warn_of_dates(&self, file: &Path, now_s: i64) {
-        let file = file.display();
-        let days_left = (self.not_after_s - now_s) / DAY_S;
-        if self.not_after_s <= now_s {
-            tracing::warn!(%file, "the certificate has expired: clients will refuse it");
-        } else if self.not_before_s > now_s {
-            tracing::warn!(%file, "the certificate is not valid yet: clients will refuse it");
-        } else if self.not_after_s - now_s < RENEW_BEFORE_END_S {
-            tracing::warn!(%file, days_left, "the certificate ends soon");
-        }
-    }
-}
-
-/// Whether clients take a name of a certificate, which may be a wildcard, for this host (RFC 9525, 6.3).
-pub(super) fn covers(name: &str, host: &str) -> bool {
-    let whole = name.eq_ignore_ascii_case(host);
-    let below = host.split_once('.').zip(name.strip_prefix("*."));
-    whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    }
 }

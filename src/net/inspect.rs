@@ -19,10 +19,10 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 
 use super::certificate_error::CertificateError;
-use super::certificates::{
-    Files, Leaf, covers, load, made_here, pair_exists, unreadable_certificate,
-};
-use super::{constraints, pem};
+use super::certificates::{load, made_by, pair_is_there};
+use super::files::Files;
+use super::leaf::{Leaf, covers, unreadable_certificate};
+use super::{authority, constraints, pem};
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Inspected {
     pub chain: Vec<Certificate>,
     /// The CA of made certificates.
     pub authority: Option<Certificate>,
+    /// Whether relaybox made that, too, and makes the next.
+    pub is_authority_made_here: bool,
     /// Files that hold a private key, and their permission bits.
     pub key_modes: Vec<(PathBuf, u32)>,
 }
@@ -113,7 +115,8 @@ impl Inspected {
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
             pair: pair(&files),
-            is_made_here: made_here(&files, &chain),
+            is_made_here: made_by(&files, &chain).is_some(),
+            is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
             key_modes: keys.filter_map(|file| mode(file)).collect(),
@@ -125,14 +128,13 @@ impl Inspected {
 }
 
 fn pair(files: &Files) -> Pair {
-    let looked = pair_exists(&files.certificate, &files.key).and_then(|exists| {
+    let looked = pair_is_there(files).and_then(|exists| {
         if exists {
             let chain = load(files, &aws_lc_rs::default_provider())?.cert;
             Leaf::parse(&files.certificate, &chain[0])?;
             return Ok(Pair::Usable);
         }
-        // Half a CA keeps a certificate from being made.
-        pair_exists(&files.ca, &files.ca_key)?;
+        authority::can_sign(files)?;
         Ok(Pair::Absent)
     });
     looked.unwrap_or_else(Pair::Unusable)

@@ -13,13 +13,16 @@
 //! as its socket is open, upgraded or not, and every task is known to the tracker.
 
 mod apart;
+mod authority;
 mod certificate_error;
 pub mod certificates;
 pub mod client;
 mod constraints;
 mod deadline;
+mod files;
 pub mod inspect;
 mod issue;
+mod leaf;
 mod lingering;
 pub mod listener;
 mod pem;
@@ -30,7 +33,8 @@ pub mod tls;
 pub mod watch;
 
 pub use apart::apart;
-pub use certificate_error::CertificateError;
+pub use certificate_error::{CertificateError, REPLACE_CA};
+pub use leaf::near_end_s;
 pub use listener::{NetOptions, serve};
 pub use places::Places;
 pub use tls::Tls;

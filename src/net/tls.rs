@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate_error::CertificateError;
-use super::certificates::{self, Leaf};
+use super::certificates;
+use super::leaf::{self, Leaf};
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
@@ -85,6 +86,9 @@ impl Tls {
         let seen = Fingerprint::of(dir);
         let now_s = seconds(clock.as_ref());
         let usable = certificates::ensure(dir, hosts, &provider, now_s)?;
+        if let Some(error) = &usable.kept_for {
+            tracing::error!(%error, "the certificate cannot be made anew: the old one is served");
+        }
         // What was made is not taken for a change; what somebody else changed meanwhile is.
         let seen = match usable.is_new {
             true => Fingerprint::of(dir),
@@ -151,7 +155,7 @@ impl Tls {
     /// Whether the settings or the certificate in use name the server so.
     pub fn has_name(&self, host: &str) -> bool {
         let shared = &self.shared;
-        let is_in = |names: &[String]| names.iter().any(|name| certificates::covers(name, host));
+        let is_in = |names: &[String]| names.iter().any(|name| leaf::covers(name, host));
         is_in(&shared.hosts)
             || (shared.current.get().cert.first())
                 .and_then(|der| Leaf::parse(&shared.dir, der).ok())
@@ -190,7 +194,7 @@ impl Tls {
         let now_s = seconds(shared.clock.as_ref());
         let ensured =
             certificates::ensure_again(&shared.dir, &shared.hosts, &shared.provider, now_s);
-        let usable = match ensured {
+        let mut usable = match ensured {
             Ok(usable) => usable,
             Err(error) => {
                 looks.refused(seen, now_s);
@@ -203,6 +207,7 @@ impl Tls {
             false => seen,
         };
         looks.taken(seen, usable.look_at_s, now_s);
+        let kept_for = usable.kept_for.take();
         let mut current = shared
             .current
             .0
@@ -214,7 +219,13 @@ impl Tls {
         shared
             .exchanged
             .fetch_add(u64::from(is_another), Ordering::Relaxed);
-        Ok(is_another)
+        match kept_for {
+            None => Ok(is_another),
+            Some(error) => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 
     fn looks(&self) -> MutexGuard<'_, Looks> {

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::apart::apart;
 use super::certificate_error::CertificateError;
-use super::certificates::Files;
+use super::certificates::RETRY_S;
+use super::files::Files;
 use super::pem;
 use super::tls::{Look, Tls};
 
@@ -24,9 +25,6 @@ pub const INTERVAL: Duration = Duration::from_secs(3);
 
 /// A look that takes longer is told of.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Before a certificate that could not be made anew is tried again.
-const RETRY_S: i64 = 3600;
 
 /// A clock that shows so much less than at the last reading was set back: what was planned by it is not waited for.
 const SET_BACK_S: i64 = 3600;

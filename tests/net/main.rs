@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod authority;
 mod certificates;
 mod deadlines;
 mod hang_up;

@@ -47,10 +47,7 @@ fn files(facts: &Facts, out: &mut Findings) {
             out.ok(Check::CertificateKey, "the key is that of the certificate");
         }
         Pair::Unusable(error @ CertificateError::Mismatch { .. }) => {
-            out.problem(
-                Check::CertificateKey,
-                format!("{error}: put the files of one certificate there, both"),
-            );
+            out.problem(Check::CertificateKey, error.to_string());
         }
         Pair::Unusable(error) => out.problem(
             Check::CertificateFiles,
@@ -243,9 +240,11 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
             ),
         );
     }
-    for issuer in facts.certificates.chain.iter().skip(1) {
+    // That of a made one is made anew when it is due.
+    let issuers = facts.certificates.chain.iter().skip(1);
+    for issuer in issuers.filter(|_| !is_made_here) {
         let subject = &issuer.subject;
-        if issuer.not_before_s > now_s && !is_made_here {
+        if issuer.not_before_s > now_s {
             let begin = date(issuer.not_before_s);
             out.problem(
                 check,

@@ -2,13 +2,14 @@
 
 use super::super::facts::{Facts, Port};
 use super::super::finding::{Check, Findings};
-use super::{DAY_S, date, now_s};
+use super::{DAY_S, date, now_s, runs};
 use crate::net::inspect::{Certificate, Inspected, Key};
+use crate::net::{CertificateError, REPLACE_CA};
 
-/// A CA with less signs nothing more, so that the next certificate cannot be made.
+/// A CA of other origin with less signs nothing more, so that the next certificate cannot be made.
 const AUTHORITY_LEFT_DAYS_MIN: i64 = 31;
-/// From here on there is time to tell everybody of a new CA.
-const AUTHORITY_LEFT_DAYS_WARN: i64 = 90;
+/// A made CA with less is made anew; with one of other origin there is time to tell everybody of the next.
+const AUTHORITY_LEFT_DAYS_DUE: i64 = 90;
 /// Clients refuse an RSA key with less.
 const RSA_BITS_MIN: usize = 2048;
 
@@ -196,32 +197,50 @@ fn authority(facts: &Facts, out: &mut Findings) {
     let check = Check::CertificateAuthority;
     let left_days = ca.not_after_s.saturating_sub(now_s(facts)) / DAY_S;
     let (file, end) = (found.ca.display(), date(ca.not_after_s));
-    if ca.not_before_s > now_s(facts) {
-        let begin = date(ca.not_before_s);
-        return out.problem(
-            check,
-            format!(
-                "{file} is good from {begin} on only, and clients that look at that refuse what it \
-                 has signed: where this machine's clock is right, start the server again, which \
-                 makes its own CA anew with the same key, and have those clients trust it anew"
+    let is_early = ca.not_before_s > now_s(facts);
+    let says = match is_early {
+        true => format!("{file} is good from {} on only", date(ca.not_before_s)),
+        false => format!("{file} ends on {end}"),
+    };
+    // A running server makes it anew within seconds.
+    let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(runs(facts));
+    if found.is_authority_made_here && (is_early || left_days < due_days) {
+        return match (runs(facts), facts.certificates_writable) {
+            (true, _) => out.problem(
+                check,
+                format!("{says}, and the running server could not make it anew: its log says why"),
             ),
-        );
+            (false, true) => out.warning(
+                check,
+                format!(
+                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
+                ),
+            ),
+            (false, false) => out.problem(
+                check,
+                format!("{says}, and cannot be made anew: let the server write there"),
+            ),
+        };
     }
-    let advice = "remove it, ca-key.pem, cert.pem and key.pem, start the server again, and have \
-                  clients trust the new one";
-    if left_days < AUTHORITY_LEFT_DAYS_MIN {
+    if is_early {
         out.problem(
             check,
-            format!("{file} ends on {end} and signs nothing more: {advice}"),
+            format!(
+                "{says}, and clients that look at that refuse what it has signed: is this \
+                 machine's clock right? If so, {REPLACE_CA}"
+            ),
         );
-    } else if left_days < AUTHORITY_LEFT_DAYS_WARN {
-        out.warning(check, format!("{file} ends on {end}: {advice}"));
+    } else if left_days < AUTHORITY_LEFT_DAYS_MIN {
+        let ca = found.ca.clone();
+        out.problem(check, CertificateError::AtEnd { ca }.to_string());
+    } else if !found.is_authority_made_here && left_days < AUTHORITY_LEFT_DAYS_DUE {
+        out.warning(check, format!("{says}: {REPLACE_CA}"));
     } else if !ca.is_constrained {
         out.warning(
             check,
             format!(
                 "{file} may sign for any name, so that its key is worth as much as every name to those who trust \
-                 it: {advice}"
+                 it: {REPLACE_CA}"
             ),
         );
     } else if !facts.certificates_writable {

@@ -21,11 +21,12 @@ pub(super) fn made_here(facts: &mut Facts) {
     };
     facts.certificates.is_made_here = true;
     facts.certificates.authority = Some(ca.clone());
+    facts.certificates.is_authority_made_here = true;
     facts.certificates.chain[1] = ca;
 }
 
 /// As [`made_here`], of a server that runs.
-fn made_and_running(facts: &mut Facts) {
+pub(super) fn made_and_running(facts: &mut Facts) {
     let server = healthy();
     made_here(facts);
     (facts.server, facts.listen) = (server.server, server.listen);
@@ -168,7 +169,7 @@ fn files_keys_and_names_are_judged() {
 
 #[test]
 fn dates_are_judged() {
-    use Check::{CertificateAuthority, CertificateDates, CertificateServed};
+    use Check::{CertificateDates, CertificateServed};
     use State::{Ok, Problem, Warning};
     hold(&[
         (
@@ -253,59 +254,6 @@ fn dates_are_judged() {
                 ends_in(f, 0);
             },
             (CertificateDates, Problem, "could not make it anew"),
-        ),
-        (
-            "",
-            made_here,
-            (CertificateAuthority, Ok, "good until 2034-02-10"),
-        ),
-        (
-            "",
-            |f| {
-                made_here(f);
-                f.certificates.authority.as_mut().unwrap().not_before_s = NOW_S + DAY_S;
-            },
-            (
-                CertificateAuthority,
-                Problem,
-                "good from 2025-11-25 on only",
-            ),
-        ),
-        (
-            "",
-            |f| {
-                made_here(f);
-                f.certificates.authority.as_mut().unwrap().not_after_s = NOW_S + 89 * DAY_S;
-            },
-            (
-                CertificateAuthority,
-                Warning,
-                "have clients trust the new one",
-            ),
-        ),
-        (
-            "",
-            |f| {
-                made_here(f);
-                f.certificates.authority.as_mut().unwrap().not_after_s = NOW_S + 30 * DAY_S;
-            },
-            (CertificateAuthority, Problem, "signs nothing more"),
-        ),
-        (
-            "",
-            |f| {
-                made_here(f);
-                f.certificates.authority.as_mut().unwrap().is_constrained = false;
-            },
-            (CertificateAuthority, Warning, "may sign for any name"),
-        ),
-        (
-            "",
-            |f| {
-                made_here(f);
-                f.certificates_writable = false;
-            },
-            (CertificateAuthority, Warning, "cannot be written beside"),
         ),
         (
             "",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod authority;
 mod certificates;
 mod data;
 mod surroundings;
@@ -79,6 +80,7 @@ fn healthy() -> Facts {
             is_made_here: false,
             chain: vec![certificate(), intermediate()],
             authority: None,
+            is_authority_made_here: false,
             key_modes: vec![(PathBuf::from("certs/key.pem"), 0o640)],
         },
         certificates_writable: true,

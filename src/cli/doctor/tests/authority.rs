@@ -1,0 +1,165 @@
+//! Findings about the CA of made certificates.
+
+use super::certificates::{made_and_running, made_here};
+use super::*;
+
+/// As [`made_here`], by a CA of other origin.
+fn made_by_another_ca(facts: &mut Facts) {
+    made_here(facts);
+    facts.certificates.is_authority_made_here = false;
+}
+
+fn ca(facts: &mut Facts) -> &mut Certificate {
+    facts.certificates.authority.as_mut().unwrap()
+}
+
+#[test]
+fn the_ca_of_made_certificates_is_judged() {
+    use Check::CertificateAuthority;
+    use State::{Ok, Problem, Warning};
+    hold(&[
+        (
+            "",
+            made_here,
+            (CertificateAuthority, Ok, "good until 2034-02-10"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                ca(f).not_before_s = NOW_S + DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Warning,
+                "on only, and is made anew at the next start: clients must",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                ca(f).not_before_s = NOW_S + DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Problem,
+                "good from 2025-11-25 on only, and the running server could not",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_by_another_ca(f);
+                ca(f).not_before_s = NOW_S + DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Problem,
+                "is this machine's clock right? If so, remove ca.pem",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                ca(f).not_after_s = NOW_S + 89 * DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Warning,
+                "2026-02-21, and is made anew at the next start: clients must",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                ca(f).not_after_s = NOW_S - DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Warning,
+                "is made anew at the next start: clients must",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates_writable = false;
+                ca(f).not_after_s = NOW_S;
+            },
+            (
+                CertificateAuthority,
+                Problem,
+                "cannot be made anew: let the server write there",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                ca(f).not_after_s = NOW_S + 88 * DAY_S;
+            },
+            (CertificateAuthority, Problem, "could not make it anew"),
+        ),
+        (
+            "",
+            |f| {
+                made_and_running(f);
+                ca(f).not_after_s = NOW_S + 89 * DAY_S;
+            },
+            (CertificateAuthority, Ok, "good until"),
+        ),
+        (
+            "",
+            |f| {
+                made_by_another_ca(f);
+                ca(f).not_after_s = NOW_S + 89 * DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Warning,
+                "have clients trust the new ca.pem",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_by_another_ca(f);
+                ca(f).not_after_s = NOW_S + 30 * DAY_S;
+            },
+            (
+                CertificateAuthority,
+                Problem,
+                "signs nothing more: remove ca.pem, ca-key.pem, cert.pem and key.pem",
+            ),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                ca(f).is_constrained = false;
+            },
+            (CertificateAuthority, Warning, "may sign for any name"),
+        ),
+        (
+            "",
+            |f| {
+                made_here(f);
+                f.certificates_writable = false;
+            },
+            (CertificateAuthority, Warning, "cannot be written beside"),
+        ),
+    ]);
+}
+
+#[test]
+fn the_manual_says_what_messages_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
+    let manual = std::fs::read_to_string(path).unwrap();
+    let plain = manual.replace('`', "");
+    let words: Vec<_> = plain.split_whitespace().collect();
+    assert!(words.join(" ").contains(crate::net::REPLACE_CA));
+}

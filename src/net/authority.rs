@@ -1,0 +1,243 @@
+//! The local certificate authority of a certificate directory: `ca.pem` and `ca-key.pem`.
+//!
+//! Never changes a CA of other origin, and never overwrites a private key. Invariant: what is returned signs now, and
+//! for all the names that were asked for.
+
+use std::path::Path;
+
+use aws_lc_rs::rand;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SerialNumber,
+};
+use rustls::pki_types::CertificateDer;
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::certificate_error::{CertificateError, broken};
+use super::files::{Files, alone, exists, write_whole};
+use super::leaf::unreadable_certificate;
+use super::{constraints, pem};
+
+const DAY_S: i64 = 24 * 3600;
+
+/// 2025-01-01, in seconds since the Unix epoch: no clock that is right shows less. A CA made here is good from then
+/// on, so that none begins in the future, however far ahead the clock was.
+pub(super) const EARLIEST_S: i64 = 1_735_689_600;
+
+/// Ten years: who trusts the CA does so once.
+const CA_DAYS: i64 = 3650;
+
+/// A CA made here is made anew so long before its end: with the same key, so that whoever trusts the old one has as
+/// long to trust the new one.
+const CA_DAYS_LEFT_MIN: i64 = 90;
+
+/// A CA of other origin with less than this left signs nothing more.
+const FOREIGN_CA_DAYS_LEFT_MIN: i64 = 31;
+
+/// The name of every CA made here begins so, and those of an early version had no other.
+const NAME: &str = "relaybox local CA";
+
+/// What signs certificates.
+pub(super) struct Authority {
+    /// Its certificate.
+    pub(super) pem: String,
+    pub(super) issuer: Issuer<'static, KeyPair>,
+    pub(super) not_after: OffsetDateTime,
+}
+
+/// The CA of a directory, made if there is none. One that was made here and [cannot go on](state) is made anew for the
+/// same key and name, so that what it has signed is known to be its own; without its key, for a new one.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn authority(
+    files: &Files,
+    names: &[String],
+    now_s: i64,
+) -> Result<Authority, CertificateError> {
+    let (ca, ca_key) = (exists(&files.ca)?, exists(&files.ca_key)?);
+    if !ca {
+        let key = match ca_key {
+            // A start that ended between the two files has left it.
+            true => read_key_pair(&files.ca_key)?,
+            false => make_key(&files.ca_key)?,
+        };
+        return make(files, key, names, now_s);
+    }
+    let chain = pem::certificates(&files.ca)?;
+    let (_, parsed) =
+        X509Certificate::from_der(&chain[0]).map_err(|_| unreadable_certificate(&files.ca))?;
+    let is_own = is_own(&parsed);
+    if !ca_key {
+        if !is_own {
+            return Err(alone(&files.ca, &files.ca_key));
+        }
+        let made = make(files, make_key(&files.ca_key)?, names, now_s)?;
+        tell(files, "its key is gone, so it has another one now");
+        return Ok(made);
+    }
+    let key = read_key_pair(&files.ca_key)?;
+    let end_s = parsed.validity().not_after.timestamp();
+    if is_own {
+        let is_its_key = parsed.public_key().raw == key.subject_public_key_info();
+        let why = match is_its_key {
+            false => Some("ca-key.pem holds the key of another"),
+            true => flaw(&parsed, now_s).or_else(|| {
+                (!constraints::permit(&parsed, names))
+                    .then_some("it was bound to other names than --host has now")
+            }),
+        };
+        if let Some(why) = why {
+            let made = make(files, key, names, now_s)?;
+            tell(files, why);
+            return Ok(made);
+        }
+    } else if end_s - now_s < FOREIGN_CA_DAYS_LEFT_MIN * DAY_S {
+        return Err(CertificateError::AtEnd {
+            ca: files.ca.clone(),
+        });
+    }
+    let issuer = Issuer::from_ca_cert_der(&chain[0], key)
+        .map_err(|_| broken(&files.ca, "holds a certificate that cannot sign"))?;
+    Ok(Authority {
+        pem: pem::text(&files.ca)?,
+        issuer,
+        not_after: timestamp(end_s)?,
+    })
+}
+
+/// Whether a certificate can be signed beside what is there.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
+    let ca_key = exists(&files.ca_key)?;
+    if exists(&files.ca)? {
+        let chain = pem::certificates(&files.ca)?;
+        if !ca_key && !is_made_here(&chain[0]) {
+            return Err(alone(&files.ca, &files.ca_key));
+        }
+    }
+    match ca_key {
+        true => read_key_pair(&files.ca_key).map(|_| ()),
+        false => Ok(()),
+    }
+}
+
+fn tell(files: &Files, why: &str) {
+    let ca = files.ca.display();
+    tracing::error!(%ca, "the CA was made anew, since {why}: clients must trust the new ca.pem");
+}
+
+/// Why a CA that was made here cannot go on at this time, whatever it has to sign. `None` also for one of other origin.
+pub(super) fn flaw_now(ca: &CertificateDer<'_>, now_s: i64) -> Option<&'static str> {
+    let (_, ca) = X509Certificate::from_der(ca).ok()?;
+    flaw(&ca, now_s).filter(|_| is_own(&ca))
+}
+
+/// When a CA that was made here is to be made anew, in seconds since the Unix epoch.
+pub(super) fn near_end_s(ca: &CertificateDer<'_>) -> Option<i64> {
+    let (_, ca) = X509Certificate::from_der(ca).ok()?;
+    let end_s = ca.validity().not_after.timestamp();
+    is_own(&ca).then_some(end_s - CA_DAYS_LEFT_MIN * DAY_S)
+}
+
+fn flaw(ca: &X509Certificate<'_>, now_s: i64) -> Option<&'static str> {
+    let (begin_s, end_s) = (
+        ca.validity().not_before.timestamp(),
+        ca.validity().not_after.timestamp(),
+    );
+    if end_s - now_s < CA_DAYS_LEFT_MIN * DAY_S {
+        return Some("it was near its end or beyond");
+    }
+    // A clock that cannot be right says nothing of that: who starts without one has it set later.
+    (now_s >= EARLIEST_S && begin_s > now_s).then_some("a clock that was ahead had made it")
+}
+
+/// Whether a CA was made here.
+pub(super) fn is_made_here(ca: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(ca).is_ok_and(|(_, ca)| is_own(&ca))
+}
+
+fn is_own(ca: &X509Certificate<'_>) -> bool {
+    let name = name(&ca.public_key().subject_public_key.data);
+    let mut names = ca.subject().iter_common_name();
+    names.any(|found| {
+        found
+            .as_str()
+            .is_ok_and(|found| found == name || found == NAME)
+    })
+}
+
+/// Some clients mix up two CAs of the same name.
+fn name(public_key: &[u8]) -> String {
+    let mark = public_key.iter().skip(1).take(4);
+    let mark: String = mark.map(|byte| format!("{byte:02x}")).collect();
+    format!("{NAME} {mark}")
+}
+
+fn make_key(file: &Path) -> Result<KeyPair, CertificateError> {
+    let key = new_key()?;
+    write_whole(file, &key.serialize_pem(), 0o600)?;
+    Ok(key)
+}
+
+/// Makes and writes the CA's certificate for its key.
+fn make(
+    files: &Files,
+    key: KeyPair,
+    names: &[String],
+    now_s: i64,
+) -> Result<Authority, CertificateError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, name(key.public_key_raw()));
+    params.serial_number = Some(new_serial_number()?);
+    params.not_before = timestamp(EARLIEST_S)?;
+    params.not_after = timestamp(now_s.max(EARLIEST_S) + CA_DAYS * DAY_S)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Who trusts it believes its key nothing but the names of this server, and only as a server.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = Some(constraints::permitting(names));
+    let pem = params.self_signed(&key).map_err(unsigned)?.pem();
+    write_whole(&files.ca, &pem, 0o644)?;
+    Ok(Authority {
+        pem,
+        not_after: params.not_after,
+        issuer: Issuer::new(params, key),
+    })
+}
+
+pub(super) fn timestamp(seconds: i64) -> Result<OffsetDateTime, CertificateError> {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_err(|_| CertificateError::Issue("the clock is out of range"))
+}
+
+pub(super) fn new_key() -> Result<KeyPair, CertificateError> {
+    KeyPair::generate().map_err(|_| CertificateError::Issue("no key can be generated"))
+}
+
+/// Never twice the same of one CA (RFC 5280, 4.1.2.2): Firefox refuses a certificate made anew that has the old one's.
+pub(super) fn new_serial_number() -> Result<SerialNumber, CertificateError> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| CertificateError::Issue("there are no random numbers"))?;
+    Ok(SerialNumber::from(bytes.to_vec()))
+}
+
+pub(super) fn unsigned(_: rcgen::Error) -> CertificateError {
+    CertificateError::Issue("it cannot be signed with the key")
+}
+
+pub(super) fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
+    KeyPair::try_from(&pem::key(file)?).map_err(|_| unusable_key(file))
+}
+
+/// It was read, and is none that TLS can sign with.
+pub(super) fn unusable_key(file: &Path) -> CertificateError {
+    let flaw = "holds a key that cannot be used: it must be a whole one of RSA (from 2048 bits), ECDSA or Ed25519";
+    broken(file, flaw)
+}

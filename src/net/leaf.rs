@@ -1,0 +1,116 @@
+//! What decides whether a certificate still serves: its names and its dates.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use super::certificate_error::{CertificateError, broken};
+
+const DAY_S: i64 = 24 * 3600;
+
+/// Of a longer lifetime no more than this is the time in which a certificate is at its end.
+const NEAR_END_S_MAX: i64 = 30 * DAY_S;
+
+/// The names and dates of a certificate.
+pub(super) struct Leaf {
+    pub(super) not_before_s: i64,
+    pub(super) not_after_s: i64,
+    pub(super) dns_names: Vec<String>,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Leaf {
+    pub(super) fn parse(file: &Path, der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
+        let mut leaf = Self {
+            not_before_s: certificate.validity().not_before.timestamp(),
+            not_after_s: certificate.validity().not_after.timestamp(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+        };
+        let names = certificate.subject_alternative_name().ok().flatten();
+        for name in names.iter().flat_map(|names| &names.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => leaf.dns_names.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => leaf.addresses.extend(address(bytes)),
+                _ => {}
+            }
+        }
+        Ok(leaf)
+    }
+
+    /// From when on it is [near its end](near_end_s).
+    pub(super) fn near_end_s(&self) -> i64 {
+        near_end_s(self.not_before_s, self.not_after_s)
+    }
+
+    pub(super) fn names_all(&self, hosts: &[String]) -> bool {
+        hosts.iter().all(|host| match host.parse::<IpAddr>() {
+            Ok(address) => self.addresses.contains(&address),
+            Err(_) => self
+                .dns_names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(host)),
+        })
+    }
+
+    pub(super) fn warn_of_dates(&self, file: &Path, now_s: i64) {
+        let file = file.display();
+        let days_left = (self.not_after_s - now_s) / DAY_S;
+        if self.not_after_s <= now_s {
+            tracing::warn!(%file, "the certificate has expired: clients will refuse it");
+        } else if self.not_before_s > now_s {
+            tracing::warn!(%file, "the certificate is not valid yet: clients will refuse it");
+        } else if now_s >= self.near_end_s() {
+            tracing::warn!(%file, days_left, "the certificate ends soon");
+        }
+    }
+}
+
+/// From when on a certificate of these dates is near its end: a made one is made anew, one of other origin is warned
+/// of. A third of its lifetime is left then, and never more than 30 days. Seconds since the Unix epoch, all of them.
+pub fn near_end_s(not_before_s: i64, not_after_s: i64) -> i64 {
+    let third_s = not_after_s.saturating_sub(not_before_s) / 3;
+    not_after_s.saturating_sub(third_s.clamp(0, NEAR_END_S_MAX))
+}
+
+/// What a file holds is no X.509.
+pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
+    broken(file, "holds a certificate that cannot be read")
+}
+
+/// Whether clients take a name of a certificate, which may be a wildcard, for this host (RFC 9525, 6.3).
+pub(super) fn covers(name: &str, host: &str) -> bool {
+    let whole = name.eq_ignore_ascii_case(host);
+    let below = host.split_once('.').zip(name.strip_prefix("*."));
+    whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_third_of_the_lifetime_is_the_end_but_never_more_than_thirty_days() {
+        for (lifetime_days, near_end_days) in [(6, 2), (45, 15), (90, 30), (397, 30), (36_500, 30)]
+        {
+            let (begin_s, end_s) = (1_764_000_000, 1_764_000_000 + lifetime_days * DAY_S);
+            let left_s = end_s - near_end_s(begin_s, end_s);
+            assert_eq!(left_s, near_end_days * DAY_S, "{lifetime_days} days");
+        }
+        // One that ends before it begins has no lifetime.
+        assert_eq!(near_end_s(10, 5), 5);
+        assert_eq!(near_end_s(i64::MIN, i64::MAX), i64::MAX - 30 * DAY_S);
+    }
+}
