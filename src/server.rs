@@ -37,7 +37,7 @@ use crate::http::gate::Starting;
 use crate::http::history::open::OpenHistory;
 use crate::http::history::room::Answers;
 use crate::hub::{Hub, HubLimits};
-use crate::limits::Limits;
+use crate::limits::{Limits, Throttle};
 use crate::metrics::Metrics;
 use crate::model::{MessageType, MsgId};
 use crate::net::{self, CertificateError, Tls};
@@ -330,6 +330,7 @@ impl Ground {
             bodies: Bodies::default(),
             messages: Room::default(),
             answers: Answers::default(),
+            upgrades_lost: Throttle::default(),
             scrapes: Semaphore::new(1),
         })
     }

@@ -37,6 +37,8 @@ const FREE_BYTES: usize = 16 << 10;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 const DISCARD_BYTES_MAX: usize = 4 << 20;
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Room for bodies that are being read.
 #[derive(Debug)]
 pub struct Bodies {
@@ -129,8 +131,12 @@ impl Bodies {
         }
         let read = timeout(READ_TIMEOUT, self.read(stream, bytes_max)).await;
         let (bytes, room) = read.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
-        let text = String::from_utf8(bytes)
+        let mut text = String::from_utf8(bytes)
             .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
+        // Some tools begin every text with it; it may be ignored (RFC 8259, 8.1).
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.remove(0);
+        }
         Ok(JsonText { text, _room: room })
     }
 
@@ -250,6 +256,7 @@ mod tests {
                 Ok("1234"),
             ),
             (&[JSON, ("content-encoding", "identity")], b"{}", Ok("{}")),
+            (&[JSON], b"\xef\xbb\xbf1", Ok("1")),
             (&[JSON], b"12345", Err(413)),
             (&[JSON, ("content-length", "5")], b"", Err(413)),
             (&[JSON], b"\"\xff\"", Err(400)),

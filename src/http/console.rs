@@ -32,7 +32,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and text of each asset.
-const ASSETS: [(&str, &str, &str); 9] = [
+const ASSETS: [(&str, &str, &str); 10] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -45,6 +45,12 @@ const ASSETS: [(&str, &str, &str); 9] = [
     ),
     (
         "/console/icon.svg",
+        "image/svg+xml",
+        include_str!("console/icon.svg"),
+    ),
+    // Browsers look for it here beside what is no page of the console.
+    (
+        "/favicon.ico",
         "image/svg+xml",
         include_str!("console/icon.svg"),
     ),

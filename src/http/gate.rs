@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -20,7 +20,7 @@ use tracing::debug;
 
 use super::origin::Over;
 use super::problem::Problem;
-use super::{cors, health, nosniff, ws};
+use super::{browser, cors, health, nosniff, ws};
 use crate::config::origins::OriginPattern;
 use crate::limits::Visitor;
 use crate::metrics::Metrics;
@@ -80,9 +80,11 @@ fn before(starting: Arc<Starting>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/ws", get(log_in))
+        .route("/ws/", get(log_in))
         .fallback(wait)
         .method_not_allowed_fallback(wait)
         .layer(cors(&starting.cors_origins))
+        .layer(from_fn(browser::explain))
         .with_state(starting)
 }
 

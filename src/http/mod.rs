@@ -4,6 +4,7 @@
 
 mod access;
 pub mod body;
+mod browser;
 mod console;
 pub mod erase;
 pub mod gate;
@@ -25,15 +26,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
+use axum::routing::get;
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::origins::{self, OriginPattern};
+use crate::limits::Throttle;
 use crate::session;
 use crate::websocket::Room;
 use body::Bodies;
@@ -60,6 +63,8 @@ pub struct App {
     pub messages: Room,
     /// Room for answers of history on their way.
     pub answers: Answers,
+    /// Tells of logins that have lost their upgrade on the way.
+    pub upgrades_lost: Throttle,
     /// Whose turn it is to have the metrics gathered; one permit.
     pub scrapes: Semaphore,
     /// Sets those metrics that only who stands above HTTP knows; must not block.
@@ -85,12 +90,16 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         true => OpenApiRouter::new().routes(routes!(metrics::metrics)),
         false => OpenApiRouter::new(),
     };
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(ws::ws))
+    // Tokens, and what they open, are for whoever asked, and for no cache.
+    let by_token = OpenApiRouter::new()
         .routes(routes!(history::message_log, erase::message_log))
         .routes(routes!(messages::send))
         .routes(routes!(tokens::mint))
         .routes(routes!(presence::of_user))
+        .layer(map_response(no_store));
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(ws::ws))
+        .merge(by_token)
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(openapi::json))
@@ -102,15 +111,18 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let document = openapi::finish(document.merge_from(metrics_document), &app);
     let limit = from_fn_with_state(Arc::clone(&app), rate::limit);
     router
+        .route("/ws/", get(ws::ws))
         .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
+        .layer(from_fn(ws::only_at_its_path))
         .layer(Extension(document))
         .layer(limit.clone())
         .layer(cors(&app.cors_origins))
         .layer(from_fn_with_state(Arc::clone(&app), open::keep_from_pages))
         // No script reads it: a page would learn of its visitor's server.
         .merge(metrics_route.layer(limit))
+        .layer(from_fn(browser::explain))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)
 }
@@ -123,7 +135,14 @@ async fn nosniff(mut response: Response) -> Response {
     response
 }
 
-/// Lets scripts of these origins ask. Tokens are explicit and there are no cookies, so all may where
+async fn no_store(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// Lets scripts of these origins ask, with any header, as tracing scripts add some of their own. Tokens are explicit and there are no cookies, so all may where
 /// the settings say nothing.
 fn cors(allowed: &[OriginPattern]) -> CorsLayer {
     let origins = if allowed.contains(&OriginPattern::Any) {
@@ -138,7 +157,7 @@ fn cors(allowed: &[OriginPattern]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([header::LINK, header::WWW_AUTHENTICATE, header::RETRY_AFTER])
         .max_age(PREFLIGHT_MAX_AGE)
 }

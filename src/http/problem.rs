@@ -63,6 +63,16 @@ impl Problem {
         }
     }
 
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The body of a request breaks a rule; by its code 400, 413, 429 or 503.
     pub fn refused(error: FrameError) -> Self {
         let status = match error.code {
@@ -162,13 +172,18 @@ impl Problem {
         }
     }
 
-    /// 426: `/ws` speaks WebSocket only.
-    pub fn upgrade_required() -> Self {
+    /// 404: a WebSocket is asked for at another path than its own.
+    pub fn not_the_path_of_logins() -> Self {
         Self::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "upgrade_required",
-            "this path speaks WebSocket (RFC 6455, version 13) over HTTP/1.1",
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "a WebSocket login goes to the path `/ws`, and this is another one; a proxy in between has to pass it on as `/ws`",
         )
+    }
+
+    /// 426: `/ws` speaks WebSocket only; the sentence says why this request does not.
+    pub fn upgrade_required(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
     }
 
     /// 503: the store cannot be read or written.
@@ -241,6 +256,8 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        // For a page in its place.
+        response.extensions_mut().insert(self);
         response
     }
 }

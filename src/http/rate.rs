@@ -32,7 +32,7 @@ pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: N
     };
     match request.uri().path() {
         "/healthz" | "/readyz" => next.run(request).await,
-        "/ws" if request.headers().contains_key(header::UPGRADE) => {
+        "/ws" | "/ws/" if request.headers().contains_key(header::UPGRADE) => {
             log_in(&app, &visitor, request, next).await
         }
         path if OF_TOKENS.contains(&path) => by_token(&app, &visitor, request, next).await,

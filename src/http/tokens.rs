@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,9 +30,6 @@ pub struct Minted {
     expires_at: u64,
 }
 
-/// Tokens are for whoever asked, and for no cache.
-const NOT_STORED: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
-
 /// Makes a token for one user.
 ///
 /// What its app or browser logs in with, in place of the project token. With `name` the login's
@@ -49,7 +46,7 @@ pub async fn mint(
     State(app): State<Arc<App>>,
     Extension(visitor): Extension<Visitor>,
     request: Request,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<Minted>), Problem> {
+) -> Result<(StatusCode, Json<Minted>), Problem> {
     let (head, body) = request.into_parts();
     let (token, text) =
         body::of_project(&app, &visitor, &head.headers, body, TOKEN_BYTES_MAX).await?;
@@ -71,9 +68,5 @@ pub async fn mint(
         MintError::UnknownDomain => access::unknown(),
         error @ (MintError::Reserved | MintError::Ttl) => Problem::parameter(error.to_string()),
     })?;
-    Ok((
-        StatusCode::CREATED,
-        NOT_STORED,
-        Json(Minted { token, expires_at }),
-    ))
+    Ok((StatusCode::CREATED, Json(Minted { token, expires_at })))
 }

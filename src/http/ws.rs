@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, Version, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::http::App;
 use crate::http::access::authorization;
@@ -18,6 +19,13 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::login::{Login, SUBPROTOCOL, bearer};
 use crate::session;
 use crate::websocket::{Connection, ConnectionOptions};
+
+/// Where logins go.
+const PATHS: [&str; 2] = ["/ws", "/ws/"];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+const LOST_UPGRADE: &str = "a login has come as a plain GET: a proxy in between does not pass `Connection: upgrade` and `Upgrade: websocket` on over HTTP/1.1, or somebody has opened its URL in a browser";
 
 /// Most bytes of a refused origin that the log shows.
 const ORIGIN_SAID_MAX: usize = 128;
@@ -55,6 +63,12 @@ pub async fn ws(
         binary: false,
         room: app.messages.clone(),
     };
+    if is_lost_upgrade(&request)
+        && let Some(times) = app.upgrades_lost.due()
+    {
+        let address = visitor.address;
+        warn!(%address, times, "{LOST_UPGRADE}");
+    }
     let (response, connection) = accept(&mut request, options)?;
     let sessions = Arc::clone(&app.sessions);
     app.sessions.tracker.spawn(async move {
@@ -80,9 +94,34 @@ pub(super) fn accept(
     let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
     let upgraded = upgrade(request, subprotocol.then_some(SUBPROTOCOL), options);
     upgraded.map_err(|error| match error {
-        UpgradeError::NotWebSocket | UpgradeError::Version => Problem::upgrade_required(),
+        UpgradeError::NotWebSocket if is_lost_upgrade(request) => {
+            Problem::upgrade_required(LOST_UPGRADE)
+        }
+        UpgradeError::NotWebSocket | UpgradeError::Version => {
+            Problem::upgrade_required(format!("{error}, over HTTP/1.1"))
+        }
         error => Problem::parameter(error.to_string()),
     })
+}
+
+/// Whether this was a login once: what only WebSocket clients send is left, or a proxy has sent a login's parameters.
+fn is_lost_upgrade(request: &Request) -> bool {
+    let headers = request.headers();
+    let is_upgrade = request.version() == Version::HTTP_11
+        && fastwebsockets::upgrade::is_upgrade_request(request);
+    let of_client = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
+    let of_proxy = [header::VIA, header::FORWARDED, FORWARDED_FOR];
+    let any = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
+    !is_upgrade && (any(&of_client) || any(&of_proxy) && request.uri().query().is_some())
+}
+
+/// Tells who asks for a WebSocket elsewhere where it is.
+pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
+    let is_here = PATHS.contains(&request.uri().path());
+    if !is_here && fastwebsockets::upgrade::is_upgrade_request(&request) {
+        return Problem::not_the_path_of_logins().into_response();
+    }
+    next.run(request).await
 }
 
 fn login(

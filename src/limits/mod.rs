@@ -7,6 +7,7 @@
 //! - `quotas`: how much a domain may store;
 //! - `seats`: whose place among all connections a newcomer gets;
 //! - `visitor`: who asks;
+//! - `throttle`: one line of the log in place of many;
 //! - `disk`: whether so little of the disk is free that user tokens send nothing.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
@@ -21,6 +22,7 @@ mod overflow;
 mod quotas;
 mod rates;
 mod seats;
+mod throttle;
 mod visitor;
 
 pub use addresses::{ConnectionPlace, Network};
@@ -29,6 +31,7 @@ pub use hang_up::HangUp;
 pub use overflow::Limit;
 pub use quotas::{Quotas, Reservation};
 pub use seats::{Standing, Strangers};
+pub use throttle::Throttle;
 pub use visitor::Visitor;
 
 use std::net::IpAddr;

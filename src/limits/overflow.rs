@@ -1,13 +1,10 @@
 //! What is refused because a limit is reached: a number for the metrics, a line for the log.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use super::throttle::Throttle;
 use crate::metrics::Metrics;
-
-/// Between two log lines about the same limit.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Everything that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -161,7 +158,7 @@ impl fmt::Display for Limit {
 /// Counts refusals, and logs the first of each limit in ten seconds with how many there were.
 pub(super) struct Overflow {
     metrics: Arc<Metrics>,
-    quiet: Mutex<[Throttle; Limit::ALL.len()]>,
+    quiet: [Throttle; Limit::ALL.len()],
 }
 
 impl Overflow {
@@ -172,7 +169,7 @@ impl Overflow {
         }
         Self {
             metrics,
-            quiet: Mutex::default(),
+            quiet: Default::default(),
         }
     }
 
@@ -183,46 +180,15 @@ impl Overflow {
             .limited
             .with_label_values(&[limit.name()])
             .inc();
-        let times = {
-            let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
-            quiet[limit as usize].due(Instant::now())
-        };
-        if let Some(times) = times {
+        if let Some(times) = self.quiet[limit as usize].due() {
             tracing::warn!(limit = limit.name(), %who, times, "a limit is reached: {limit}");
         }
-    }
-}
-
-/// Lets one line through in an interval and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    quiet_until: Option<Instant>,
-    times: u64,
-}
-
-impl Throttle {
-    /// How often it has happened since the last line, if a line is due.
-    fn due(&mut self, now: Instant) -> Option<u64> {
-        self.times += 1;
-        if self.quiet_until.is_some_and(|until| now < until) {
-            return None;
-        }
-        self.quiet_until = Some(now + LOG_INTERVAL);
-        Some(std::mem::take(&mut self.times))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_line_in_an_interval_says_how_often_it_was() {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
-        assert_eq!(throttle.due(now), Some(1));
-        assert_eq!(throttle.due(now), None);
-        assert_eq!(throttle.due(now + LOG_INTERVAL), Some(2));
-    }
 
     #[test]
     fn every_limit_has_its_place_and_its_setting_unless_it_is_a_constant() {

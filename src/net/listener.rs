@@ -54,7 +54,9 @@ impl Default for NetOptions {
         Self {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            // Longer than balancers keep idle connections to a backend, most of them 60 s: one that was closed here just
+            // as it sends a request there would be its client's error.
+            idle_timeout: Duration::from_secs(75),
             user_timeout: Duration::from_secs(120),
         }
     }

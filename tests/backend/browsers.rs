@@ -16,7 +16,8 @@ async fn preflight(server: &Server, target: &str, method: &str, origin: &str) ->
         ("access-control-request-method", method),
         (
             "access-control-request-headers",
-            "authorization,content-type",
+            // Scripts that trace requests add some of their own.
+            "authorization,content-type,traceparent,x-datadog-trace-id",
         ),
     ];
     server.request("OPTIONS", target, &headers).await
@@ -66,7 +67,14 @@ async fn pages_of_all_origins_may_ask_unless_the_settings_say_which() {
             let methods = answer.header("access-control-allow-methods");
             assert!(methods.contains(method), "{methods}");
             let headers = answer.header("access-control-allow-headers").to_lowercase();
-            assert!(headers.contains("authorization") && headers.contains("content-type"));
+            for asked in [
+                "authorization",
+                "content-type",
+                "traceparent",
+                "x-datadog-trace-id",
+            ] {
+                assert!(headers.contains(asked), "{headers}");
+            }
         }
         // Also where it is refused: the page is to read why.
         for (token, status) in [(PROJECT_TOKEN, 201), ("rb-of-nobody", 401)] {

@@ -11,6 +11,7 @@ mod messages;
 mod openapi;
 mod presence;
 mod refusals;
+mod strays;
 mod tokens;
 
 use common::{DEMO, PROJECT_TOKEN, Server};

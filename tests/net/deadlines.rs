@@ -79,6 +79,15 @@ async fn a_connection_rests_longer_than_a_head_may_take_but_not_for_ever() {
     server.stop().await;
 }
 
+#[test]
+fn a_connection_rests_longer_than_balancers_keep_theirs() {
+    for interval_s in [5, 25, 300] {
+        let interval = Duration::from_secs(interval_s);
+        let options = NetOptions::with_ping_interval(interval);
+        assert_eq!(options.idle_timeout, Duration::from_secs(75));
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_never_comes_and_an_answer_nobody_reads_are_given_up() {
     let bounds = NetOptions {

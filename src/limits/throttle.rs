@@ -1,0 +1,47 @@
+//! What would fill the log: one line in an interval, which says how often it was.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two lines about the same.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Lets one line through in an interval and counts the rest.
+#[derive(Debug, Default)]
+pub struct Throttle(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    quiet_until: Option<Instant>,
+    times: u64,
+}
+
+impl Throttle {
+    /// How often it has happened since the last line, this time included, if a line is due.
+    pub fn due(&self) -> Option<u64> {
+        self.due_at(Instant::now())
+    }
+
+    fn due_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.times += 1;
+        if state.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        state.quiet_until = Some(now + INTERVAL);
+        Some(std::mem::take(&mut state.times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_in_an_interval_says_how_often_it_was() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.due_at(now), Some(1));
+        assert_eq!(throttle.due_at(now), None);
+        assert_eq!(throttle.due_at(now + INTERVAL), Some(2));
+    }
+}
