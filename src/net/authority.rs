@@ -17,7 +17,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::certificate_error::{CertificateError, broken};
 use super::files::{Files, alone, exists, write_whole};
 use super::leaf::unreadable_certificate;
-use super::{constraints, pem};
+use super::{constraints, material};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -65,7 +65,7 @@ pub(super) fn authority(
         };
         return make(files, key, names, now_s);
     }
-    let chain = pem::certificates(&files.ca)?;
+    let chain = material::certificates(&files.ca)?;
     let (_, parsed) =
         X509Certificate::from_der(&chain[0]).map_err(|_| unreadable_certificate(&files.ca))?;
     let is_own = is_own(&parsed);
@@ -101,7 +101,7 @@ pub(super) fn authority(
     let issuer = Issuer::from_ca_cert_der(&chain[0], key)
         .map_err(|_| broken(&files.ca, "holds a certificate that cannot sign"))?;
     Ok(Authority {
-        pem: pem::text(&files.ca)?,
+        pem: material::certificates_text(&files.ca)?,
         issuer,
         not_after: timestamp(end_s)?,
     })
@@ -114,7 +114,7 @@ pub(super) fn authority(
 pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
     let ca_key = exists(&files.ca_key)?;
     if exists(&files.ca)? {
-        let chain = pem::certificates(&files.ca)?;
+        let chain = material::certificates(&files.ca)?;
         if !ca_key && !is_made_here(&chain[0]) {
             return Err(alone(&files.ca, &files.ca_key));
         }
@@ -233,11 +233,6 @@ pub(super) fn unsigned(_: rcgen::Error) -> CertificateError {
 }
 
 pub(super) fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
-    KeyPair::try_from(&pem::key(file)?).map_err(|_| unusable_key(file))
-}
-
-/// It was read, and is none that TLS can sign with.
-pub(super) fn unusable_key(file: &Path) -> CertificateError {
-    let flaw = "holds a key that cannot be used: it must be a whole one of RSA (from 2048 bits), ECDSA or Ed25519";
-    broken(file, flaw)
+    let key = material::key(file)?;
+    KeyPair::try_from(&key).map_err(|_| material::unusable_key(file, &key))
 }

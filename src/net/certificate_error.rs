@@ -62,6 +62,24 @@ pub enum CertificateError {
         /// were given the key.
         flaw: &'static str,
     },
+    /// A file holds something else than it should, from which it can be made.
+    #[error("{file} {holds}: {advice}", file = .file.display())]
+    Unfit {
+        /// The file.
+        file: PathBuf,
+        /// What it holds, as the rest of a sentence. A text of this source.
+        holds: &'static str,
+        /// What to do, a command for the most part.
+        advice: String,
+    },
+    /// Each file holds what belongs in the other.
+    #[error("{certificate} holds the private key and {key} the certificate: they are swapped, exchange them", key = .key.display(), certificate = .certificate.display())]
+    Swapped {
+        /// Where the certificate is expected.
+        certificate: PathBuf,
+        /// Where its key is expected.
+        key: PathBuf,
+    },
     /// The key is not that of the certificate.
     #[error("{key} is not the key of the certificate in {certificate}: put the files of one certificate there, both", key = .key.display(), certificate = .certificate.display())]
     Mismatch {

@@ -8,14 +8,14 @@ use std::path::Path;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use rustls::{Error as TlsError, InconsistentKeys};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::authority::{self, EARLIEST_S, unusable_key};
+use super::authority::{self, EARLIEST_S};
+use super::certificate::{gap, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
 use super::files::{Files, exists, pair_exists};
-use super::leaf::{Leaf, unreadable_certificate};
-use super::{constraints, issue, pem};
+use super::leaf::Leaf;
+use super::{constraints, issue, material};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -73,6 +73,9 @@ pub(super) fn ensure(
         }
     }
     leaf.warn_of_dates(&files.certificate, now_s);
+    if made_by.is_none() {
+        warn_of_files(&files, &certified.cert);
+    }
     let shown_ca = certified.cert.get(1).filter(|_| made_by.is_some());
     if shown_ca.is_some_and(is_unconstrained) {
         tracing::info!(
@@ -132,7 +135,7 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
     };
     let is_made_here = match exists(&files.certificate)? {
         true => {
-            let chain = pem::certificates(&files.certificate);
+            let chain = material::certificates(&files.certificate);
             chain.is_ok_and(|chain| made_by(files, &chain).is_some())
         }
         // A first start that ended between the two files.
@@ -164,25 +167,79 @@ pub(super) fn ensure_again(
     ensure(dir, hosts, provider, now_s)
 }
 
+/// Reads what can be served: the certificate of the key comes first, and its issuers behind it, however they stand in
+/// the file.
+///
+/// # Errors
+/// A sentence that names the file.
 pub(super) fn load(
     files: &Files,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
-    let chain = pem::certificates(&files.certificate)?;
-    let key = pem::key(&files.key)?;
-    let key = provider
-        .key_provider
-        .load_private_key(key)
-        .map_err(|_| unusable_key(&files.key))?;
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-        Err(TlsError::InconsistentKeys(_)) => Err(CertificateError::Mismatch {
-            key: files.key.clone(),
-            certificate: files.certificate.clone(),
-        }),
-        Err(_) => Err(unreadable_certificate(&files.certificate)),
+    let chain =
+        material::certificates(&files.certificate).map_err(|error| swapped(files, error))?;
+    let mut refused = None;
+    for key in material::keys(&files.key)? {
+        let Ok(signer) = provider.key_provider.load_private_key(key.clone_key()) else {
+            refused = refused.or(Some(key));
+            continue;
+        };
+        let public = signer.public_key();
+        let is_of_key = |der: &CertificateDer<'_>| {
+            let parsed = X509Certificate::from_der(der);
+            let spki = public.as_ref().map(AsRef::<[u8]>::as_ref);
+            parsed.is_ok_and(|(_, one)| spki.is_none_or(|spki| one.public_key().raw == spki))
+        };
+        if let Some(at) = chain.iter().position(is_of_key) {
+            return Ok(CertifiedKey::new(ordered(chain, at), signer));
+        }
     }
+    // What is wrong with the key, or with the certificate, keeps them from being a pair.
+    if let Some(key) = refused {
+        return Err(material::unusable_key(&files.key, &key));
+    }
+    Leaf::parse(&files.certificate, &chain[0])?;
+    Err(CertificateError::Mismatch {
+        key: files.key.clone(),
+        certificate: files.certificate.clone(),
+    })
+}
+
+/// What is wrong with the certificate's file, seen together with the key's.
+fn swapped(files: &Files, error: CertificateError) -> CertificateError {
+    let is_swapped = matches!(error, CertificateError::Broken { .. })
+        && material::keys(&files.certificate).is_ok()
+        && material::certificates(&files.key).is_ok();
+    match is_swapped {
+        true => CertificateError::Swapped {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        },
+        false => error,
+    }
+}
+
+/// Warns of a certificate of other origin that clients may not find the way to, and of what is not used of its files.
+fn warn_of_files(files: &Files, chain: &[CertificateDer<'static>]) {
+    let chain = parse_chain(&files.certificate, chain);
+    let certificate = files.certificate.display();
+    if let Some(gap) = gap(&chain) {
+        tracing::warn!("{certificate} {gap}");
+    }
+    for (file, what) in unused(files) {
+        tracing::warn!("{} holds {what}, too, which is not used", file.display());
+    }
+}
+
+/// What is not used of the two files.
+pub(super) fn unused(files: &Files) -> Vec<(&Path, &'static str)> {
+    let of = |file| {
+        let found = material::unused(file).into_iter();
+        found.map(move |what| (file, what))
+    };
+    of(files.certificate.as_path())
+        .chain(of(files.key.as_path()))
+        .collect()
 }
 
 /// The CA beside a certificate that it has made, with the key to make the next. It may have been made anew since.
@@ -202,7 +259,7 @@ fn own_ca(files: &Files) -> Option<CertificateDer<'static>> {
 }
 
 fn ca_with_key(files: &Files) -> Option<CertificateDer<'static>> {
-    let ca = pem::certificates(&files.ca).ok()?.into_iter().next()?;
+    let ca = material::certificates(&files.ca).ok()?.into_iter().next()?;
     matches!(files.ca_key.try_exists(), Ok(true)).then_some(ca)
 }
 

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::certificate_error::CertificateError;
-use super::pem;
+use super::material;
 
 /// How long each of finding a host, reaching it and greeting it by TLS may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
@@ -102,7 +102,7 @@ impl Trust {
 }
 
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
-    for certificate in pem::certificates(file)? {
+    for certificate in material::certificates(file)? {
         let added = roots.add(certificate);
         added.map_err(|_| TrustError::Unfit(file.display().to_string()))?;
     }

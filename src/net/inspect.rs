@@ -4,25 +4,18 @@
 //! it.
 
 use std::fs;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls::crypto::aws_lc_rs;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::error::X509Error;
-use x509_parser::oid_registry::{
-    self as oid, OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
-    OID_SIG_ED25519, Oid, OidRegistry,
-};
-use x509_parser::prelude::FromDer as _;
-use x509_parser::public_key::PublicKey;
+use rustls::pki_types::CertificateDer;
 
+use super::certificate::parse_chain;
+pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
-use super::certificates::{load, made_by, pair_is_there};
+use super::certificates::{load, made_by, pair_is_there, unused};
 use super::files::Files;
-use super::leaf::{Leaf, covers, unreadable_certificate};
-use super::{authority, constraints, pem};
+use super::{authority, material};
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -45,6 +38,8 @@ pub struct Inspected {
     pub is_authority_made_here: bool,
     /// Files that hold a private key, and their permission bits.
     pub key_modes: Vec<(PathBuf, u32)>,
+    /// What of the pair's files is not used, as the rest of a sentence.
+    pub unused: Vec<(PathBuf, &'static str)>,
 }
 
 /// The state of `cert.pem` and `key.pem`.
@@ -58,67 +53,23 @@ pub enum Pair {
     Usable,
 }
 
-/// What one certificate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// All of it.
-    pub der: Vec<u8>,
-    /// Whom it is for.
-    pub subject: String,
-    /// Who signed it.
-    pub issuer: String,
-    /// Good from then on; seconds since the Unix epoch.
-    pub not_before_s: i64,
-    /// Good until then; seconds since the Unix epoch.
-    pub not_after_s: i64,
-    /// The DNS names that it is for.
-    pub dns_names: Vec<String>,
-    /// The addresses that it is for.
-    pub addresses: Vec<IpAddr>,
-    /// Whether it may sign others.
-    pub is_authority: bool,
-    /// Whether its own key signed it.
-    pub is_self_signed: bool,
-    /// Whether it is bound to names (RFC 5280, 4.2.1.10).
-    pub is_constrained: bool,
-    /// Whether it may be used by a TLS server (RFC 5280, 4.2.1.12).
-    pub is_for_servers: bool,
-    /// What key it is for.
-    pub key: Key,
-    /// The name of its signature's algorithm, where TLS clients refuse that.
-    pub refused_signature: Option<String>,
-    /// Whether the next one in the file signed it; `None`: there is no next one.
-    pub is_signed_by_next: Option<bool>,
-}
-
-/// The kind of a public key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
-    /// RSA, of so many bits.
-    Rsa(usize),
-    /// ECDSA on the curves P-256 and P-384.
-    Ecdsa,
-    /// ECDSA on P-521.
-    EcdsaP521,
-    /// Ed25519.
-    Ed25519,
-    /// Something else.
-    Other,
-}
-
 impl Inspected {
     /// Looks at a directory. Blocks on files.
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
-        let chain = pem::certificates(&files.certificate).unwrap_or_default();
-        let authority = pem::certificates(&files.ca).unwrap_or_default();
+        let (pair, chain) = pair(&files);
+        let authority = material::certificates(&files.ca).unwrap_or_default();
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
-            pair: pair(&files),
+            pair,
             is_made_here: made_by(&files, &chain).is_some(),
             is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
+            unused: unused(&files)
+                .into_iter()
+                .map(|(file, what)| (file.to_owned(), what))
+                .collect(),
             key_modes: keys.filter_map(|file| mode(file)).collect(),
             certificate: files.certificate,
             key: files.key,
@@ -127,17 +78,20 @@ impl Inspected {
     }
 }
 
-fn pair(files: &Files) -> Pair {
+/// The state of the pair, and its chain as it would be served; where it cannot be, as it stands in the file.
+fn pair(files: &Files) -> (Pair, Vec<CertificateDer<'static>>) {
     let looked = pair_is_there(files).and_then(|exists| {
         if exists {
             let chain = load(files, &aws_lc_rs::default_provider())?.cert;
-            Leaf::parse(&files.certificate, &chain[0])?;
-            return Ok(Pair::Usable);
+            return Ok((Pair::Usable, chain));
         }
         authority::can_sign(files)?;
-        Ok(Pair::Absent)
+        Ok((Pair::Absent, Vec::new()))
     });
-    looked.unwrap_or_else(Pair::Unusable)
+    looked.unwrap_or_else(|error| {
+        let chain = material::certificates(&files.certificate).unwrap_or_default();
+        (Pair::Unusable(error), chain)
+    })
 }
 
 fn mode(file: &Path) -> Option<(PathBuf, u32)> {
@@ -145,165 +99,10 @@ fn mode(file: &Path) -> Option<(PathBuf, u32)> {
     Some((file.to_owned(), metadata.permissions().mode() & 0o7777))
 }
 
-/// All up to the first that cannot be read.
-fn parse_chain<D: AsRef<[u8]>>(file: &Path, chain: &[D]) -> Vec<Certificate> {
-    let parsed = chain.iter().enumerate().map_while(|(at, der)| {
-        let mut certificate = Certificate::parse(file, der.as_ref()).ok()?;
-        let next = chain.get(at + 1);
-        certificate.is_signed_by_next = next.map(|next| is_signed_by(der.as_ref(), next.as_ref()));
-        Some(certificate)
-    });
-    parsed.collect()
-}
-
-impl Certificate {
-    /// Reads one; `file` is named where it cannot be read.
-    ///
-    /// # Errors
-    /// It is not an X.509 certificate.
-    pub fn parse(file: &Path, der: &[u8]) -> Result<Self, CertificateError> {
-        let Leaf {
-            not_before_s,
-            not_after_s,
-            dns_names,
-            addresses,
-        } = Leaf::parse(file, &der.into())?;
-        let (_, parsed) =
-            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
-        let usage = parsed.extended_key_usage().ok().flatten();
-        Ok(Self {
-            der: der.to_vec(),
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
-            not_before_s,
-            not_after_s,
-            dns_names,
-            addresses,
-            is_authority: parsed.is_ca(),
-            is_self_signed: is_signed_by(der, der),
-            is_constrained: constraints::are_in(&parsed),
-            is_for_servers: usage.is_none_or(|usage| usage.value.server_auth || usage.value.any),
-            key: key(&parsed),
-            refused_signature: refused_signature(&parsed),
-            is_signed_by_next: None,
-        })
-    }
-
-    /// Whether a client accepts it under this name or address (RFC 9525, 6.3).
-    pub fn covers(&self, host: &str) -> bool {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return self.addresses.contains(&address);
-        }
-        self.dns_names.iter().any(|name| covers(name, host))
-    }
-}
-
-fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
-    let (Ok((_, signed)), Ok((_, signer))) = (
-        X509Certificate::from_der(der),
-        X509Certificate::from_der(by),
-    ) else {
-        return false;
-    };
-    let verified = match signed.verify_signature(Some(signer.public_key())) {
-        Ok(()) => true,
-        // Not one that can be verified here: the names have to do.
-        Err(error) => error == X509Error::SignatureUnsupportedAlgorithm,
-    };
-    verified && signed.issuer().as_raw() == signer.subject().as_raw()
-}
-
-fn key(certificate: &X509Certificate<'_>) -> Key {
-    let info = certificate.public_key();
-    match info.parsed() {
-        Ok(PublicKey::RSA(rsa)) => Key::Rsa(rsa.key_size()),
-        Ok(PublicKey::EC(_)) if info.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY => {
-            let parameters = info.algorithm.parameters.as_ref();
-            match parameters.and_then(|curve| curve.as_oid().ok()) {
-                Some(curve) if curve == OID_EC_P256 || curve == OID_NIST_EC_P384 => Key::Ecdsa,
-                Some(curve) if curve == OID_NIST_EC_P521 => Key::EcdsaP521,
-                _ => Key::Other,
-            }
-        }
-        _ if info.algorithm.algorithm == OID_SIG_ED25519 => Key::Ed25519,
-        _ => Key::Other,
-    }
-}
-
-/// What rustls, browsers and operating systems verify; all else (MD5, SHA-1, SHA-224, DSA) they do not.
-fn refused_signature(certificate: &X509Certificate<'_>) -> Option<String> {
-    let verified = [
-        oid::OID_PKCS1_SHA256WITHRSA,
-        oid::OID_PKCS1_SHA384WITHRSA,
-        oid::OID_PKCS1_SHA512WITHRSA,
-        oid::OID_PKCS1_RSASSAPSS,
-        oid::OID_SIG_ECDSA_WITH_SHA256,
-        oid::OID_SIG_ECDSA_WITH_SHA384,
-        oid::OID_SIG_ECDSA_WITH_SHA512,
-        oid::OID_SIG_ED25519,
-    ];
-    let algorithm = &certificate.signature_algorithm.algorithm;
-    (!verified.contains(algorithm)).then(|| name(algorithm))
-}
-
-fn name(algorithm: &Oid<'_>) -> String {
-    let registry = OidRegistry::default().with_crypto();
-    let known = registry.get(algorithm).map(|entry| entry.sn().to_owned());
-    known.unwrap_or_else(|| algorithm.to_id_string())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn for_names(names: &[&str]) -> Certificate {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        Certificate::parse(Path::new("cert.pem"), made.cert.der()).unwrap()
-    }
-
-    #[test]
-    fn names_count_as_clients_count_them() {
-        let certificate = for_names(&["chat.example", "*.example.org", "192.0.2.7", "2001:db8::1"]);
-        for host in [
-            "chat.example",
-            "CHAT.Example",
-            "a.example.org",
-            "A.EXAMPLE.ORG",
-            "*.example.org",
-            "192.0.2.7",
-            "2001:db8:0::1",
-        ] {
-            assert!(certificate.covers(host), "{host}");
-        }
-        for host in [
-            "example.org",
-            "a.b.example.org",
-            "a.chat.example",
-            "example",
-            "192.0.2.8",
-            "localhost",
-            "",
-        ] {
-            assert!(!certificate.covers(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_is_told_from_one_that_its_issuer_did_not_sign() {
-        let (one, other) = (for_names(&["localhost"]), for_names(&["localhost"]));
-        assert_eq!(one.issuer, other.subject);
-        let (one, other) = (one.der, other.der);
-        assert!(is_signed_by(&one, &one));
-        assert!(!is_signed_by(&one, &other));
-        let chain = parse_chain(Path::new("cert.pem"), &[&one, &other]);
-        assert_eq!(chain[0].is_signed_by_next, Some(false));
-        assert_eq!(chain[1].is_signed_by_next, None);
-        assert!(chain[0].is_self_signed && chain[0].is_for_servers);
-        assert_eq!(chain[0].key, Key::Ecdsa);
-        assert_eq!(chain[0].refused_signature, None);
-    }
 
     #[test]
     fn what_is_made_here_is_found_right_and_left_alone() {

@@ -14,6 +14,7 @@
 
 mod apart;
 mod authority;
+mod certificate;
 mod certificate_error;
 pub mod certificates;
 pub mod client;
@@ -25,6 +26,7 @@ mod issue;
 mod leaf;
 mod lingering;
 pub mod listener;
+mod material;
 mod pem;
 mod places;
 pub mod probe;

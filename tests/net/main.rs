@@ -8,6 +8,7 @@ mod deadlines;
 mod hang_up;
 mod limits;
 mod lingering;
+mod material;
 mod tls;
 mod watch;
 

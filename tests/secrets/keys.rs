@@ -204,11 +204,11 @@ async fn a_running_server_its_start_and_doctor_keep_a_spoiled_key_to_themselves(
     fs::create_dir_all(home.certs()).unwrap();
     MADE.put(&home.certs());
     let mut server = Server::at(home, Options::new()).await;
-    // All on one line, with a stray character at its end: neither form, and all of it in one line.
+    // All on one line, and a hyphen short: neither form, and all of it in one line.
     let line = MADE.file("key.pem").replace('\n', "");
     let told = "the certificates stay as they were";
     for (times, text) in [
-        (1, format!("KEY={line}")),
+        (1, line.replace("-----BEGIN", "----BEGIN")),
         (2, line.replace("-----END", "----END")),
     ] {
         fs::write(server.home.certs().join("key.pem"), text).unwrap();

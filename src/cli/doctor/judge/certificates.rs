@@ -42,8 +42,14 @@ fn files(facts: &Facts, out: &mut Findings) {
     let (certificate, key) = (found.certificate.display(), found.key.display());
     match &found.pair {
         Pair::Usable => {
-            let fit = format!("{certificate} and {key} can be served");
-            out.ok(Check::CertificateFiles, fit);
+            for (file, what) in &found.unused {
+                let says = format!("{} holds {what}, too, which is not used", file.display());
+                out.warning(Check::CertificateFiles, says);
+            }
+            if found.unused.is_empty() {
+                let fit = format!("{certificate} and {key} can be served");
+                out.ok(Check::CertificateFiles, fit);
+            }
             out.ok(Check::CertificateKey, "the key is that of the certificate");
         }
         Pair::Unusable(error @ CertificateError::Mismatch { .. }) => {
@@ -51,7 +57,7 @@ fn files(facts: &Facts, out: &mut Findings) {
         }
         Pair::Unusable(error) => out.problem(
             Check::CertificateFiles,
-            format!("{error}: no server starts with that"),
+            format!("no server starts: {error}"),
         ),
         Pair::Absent if runs(facts) => out.warning(
             Check::CertificateFiles,

@@ -3,7 +3,7 @@
 use super::super::facts::{Facts, Port};
 use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, now_s, runs};
-use crate::net::inspect::{Certificate, Inspected, Key};
+use crate::net::inspect::{Certificate, Gap, Inspected, Key, gap};
 use crate::net::{CertificateError, REPLACE_CA};
 
 /// A CA of other origin with less signs nothing more, so that the next certificate cannot be made.
@@ -43,36 +43,19 @@ fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
         );
         return;
     }
-    let broken = found
-        .chain
-        .iter()
-        .position(|one| one.is_signed_by_next == Some(false));
-    if let Some(at) = broken {
-        let issuer = found.chain.get(at).map_or("", |one| &one.issuer);
-        out.problem(
-            check,
-            format!(
-                "certificate {} in {certificate} is not signed by the one behind it: put behind \
-                 each that of its issuer ({issuer}), the server's own first",
-                at + 1
-            ),
-        );
-        return;
+    if let Some(gap) = gap(&found.chain) {
+        let says = format!("{certificate} {gap}");
+        return match gap {
+            Gap::Unsigned { .. } => out.problem(check, says),
+            Gap::NoIntermediate { .. } => out.warning(check, says),
+        };
     }
     let root = found.chain.last().map_or("", |last| &last.issuer);
-    match found.chain.len() {
-        1 => out.warning(
-            check,
-            format!(
-                "{certificate} holds no intermediate certificate, and clients that do not know \
-                 {root} refuse it: a public CA gives a file with the chain (fullchain.pem)"
-            ),
-        ),
-        length => out.ok(
-            check,
-            format!("{length} certificates lead to {root}, which clients must know"),
-        ),
-    }
+    let length = found.chain.len();
+    out.ok(
+        check,
+        format!("{length} certificates lead to {root}, which clients must know"),
+    );
 }
 
 fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {

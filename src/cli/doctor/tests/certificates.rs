@@ -64,7 +64,7 @@ fn files_keys_and_names_are_judged() {
         (
             "",
             |f| f.certificates.pair = Pair::Unusable(CertificateError::Host("x".to_owned())),
-            (CertificateFiles, Problem, "no server starts with that"),
+            (CertificateFiles, Problem, "no server starts: the host"),
         ),
         (
             "",
@@ -106,6 +106,15 @@ fn files_keys_and_names_are_judged() {
                 f.listen = Port::Answers;
             },
             (CertificateFiles, Warning, "are gone"),
+        ),
+        (
+            "",
+            |f| f.certificates.unused = vec![(PathBuf::from("k"), "PKCS#7")],
+            (
+                CertificateFiles,
+                Warning,
+                "k holds PKCS#7, too, which is not used",
+            ),
         ),
         (
             "",

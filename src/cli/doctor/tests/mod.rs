@@ -82,6 +82,7 @@ fn healthy() -> Facts {
             authority: None,
             is_authority_made_here: false,
             key_modes: vec![(PathBuf::from("certs/key.pem"), 0o640)],
+            unused: Vec::new(),
         },
         certificates_writable: true,
         open_files: OpenFiles {

@@ -37,7 +37,7 @@ fn trust_and_use_are_judged() {
             (
                 CertificateChain,
                 Problem,
-                "certificate 1 in certs/cert.pem is not signed by",
+                "certs/cert.pem holds as number 1 a certificate that is not signed by the one behind",
             ),
         ),
         (
