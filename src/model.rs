@@ -4,12 +4,14 @@
 //! sockets nor storage. Names are cheap to clone (`Arc<str>`), because a message
 //! meets many hands between its sender's socket and its recipients'.
 
+mod integer;
 mod limit_options;
 mod nearest;
 mod rate;
 mod retention;
 mod sent;
 
+pub use integer::{integer, unsigned};
 pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, places_known};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
@@ -150,11 +152,15 @@ impl MsgId {
     /// The largest id that a JSON number carries exactly: 2^53 − 1.
     pub const MAX: Self = Self((1 << 53) - 1);
 
-    /// Reads decimal digits, at most [`MsgId::MAX`].
+    /// Reads an integer in any notation of a JSON number, at most [`MsgId::MAX`].
     pub fn parse(text: &str) -> Option<Self> {
+        unsigned(text).map(Self).filter(|id| *id <= Self::MAX)
+    }
+
+    /// Reads decimal digits alone, at most [`MsgId::MAX`].
+    pub fn parse_digits(text: &str) -> Option<Self> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let id = text.parse().ok().filter(|_| digits).map(Self)?;
-        (id <= Self::MAX).then_some(id)
+        Self::parse(text).filter(|_| digits)
     }
 
     /// `sendAt` of the message: milliseconds since the Unix epoch.

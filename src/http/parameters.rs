@@ -4,7 +4,7 @@ use axum::http::Uri;
 
 use crate::http::problem::Problem;
 use crate::model::{Domain, Mailbox, MsgId, NameError, UserId};
-use crate::protocol::query::Query;
+use crate::protocol::query::{self, Query};
 
 /// The parameters of a request.
 pub(super) fn of(uri: &Uri) -> Result<Query, Problem> {
@@ -46,7 +46,8 @@ fn name<T>(
 
 /// A `msgId`, or any id that lies between some.
 pub(super) fn msg_id(parameters: &Query, name: &'static str) -> Result<Option<MsgId>, Problem> {
-    Ok(number(parameters, name, 0, MsgId::MAX.0)?.map(MsgId))
+    let read = |value: &str| query::msg_id(value).map(|MsgId(id)| id);
+    Ok(between(parameters, name, 0, MsgId::MAX.0, read)?.map(MsgId))
 }
 
 /// An integer from `min` to `max`.
@@ -56,15 +57,20 @@ pub(super) fn number(
     min: u64,
     max: u64,
 ) -> Result<Option<u64>, Problem> {
+    between(parameters, name, min, max, query::unsigned)
+}
+
+fn between(
+    parameters: &Query,
+    name: &'static str,
+    min: u64,
+    max: u64,
+    read: impl Fn(&str) -> Option<u64>,
+) -> Result<Option<u64>, Problem> {
     let Some(value) = parameters.value(name).map_err(bad_parameter)? else {
         return Ok(None);
     };
-    // `parse` alone would take a leading plus sign.
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let number = value
-        .parse()
-        .ok()
-        .filter(|number| digits && (min..=max).contains(number));
+    let number = read(value).filter(|number| (min..=max).contains(number));
     let expected =
         || Problem::parameter(format!("`{name}` must be an integer from {min} to {max}"));
     number.ok_or_else(expected).map(Some)

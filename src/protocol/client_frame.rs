@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId};
+use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId, integer};
 use crate::protocol::error_code::{ErrorCode, FrameError};
-use crate::protocol::fields::{Fields, Shape, invalid, is_integer, name, user_id, user_ids};
+use crate::protocol::fields::{Fields, Shape, invalid, name, user_id, user_ids};
 use crate::protocol::start_of_object;
 
 /// Most recipients of one send.
@@ -25,6 +25,9 @@ const FRAME: Shape<6> = Shape {
         "received",
     ],
 };
+
+/// The fields that only a message to send has.
+const MESSAGE_FIELDS: [&str; 4] = ["toId", "toResource", "type", "content"];
 
 /// What frames may hold.
 #[derive(Debug, Clone)]
@@ -79,9 +82,13 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
         return Ok(ClientFrame::Ping);
     }
     let fields = Fields::parse(text, &FRAME)?;
-    let frame = match fields.get("received") {
-        Some(json) => received(json, &fields).map(ClientFrame::Received),
-        None => send(&fields, recipients, rules).map(ClientFrame::Send),
+    let has_message = MESSAGE_FIELDS.iter().any(|name| fields.get(name).is_some());
+    let frame = match fields.given("received") {
+        // With a message to send, a `null` is a receipt that the frame does not give.
+        Some(json) if json != "null" || !has_message => {
+            received(json, has_message).map(ClientFrame::Received)
+        }
+        _ => send(&fields, recipients, rules).map(ClientFrame::Send),
     };
     let known_id = client_msg_id(&fields).ok().flatten();
     frame.map_err(|error| FrameError {
@@ -106,20 +113,34 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
     }
 }
 
-/// The refusal of a receipt for what was not delivered.
-pub fn not_delivered() -> FrameError {
+/// The refusal of a receipt for what was not delivered; `nearest` is what was.
+pub fn not_delivered(nearest: Option<MsgId>) -> FrameError {
+    let nearest = match nearest {
+        Some(id) => format!(
+            "the nearest one in this session is {id}, and some JSON libraries round numbers to 14 or 15 digits"
+        ),
+        None => "nothing was delivered in this session yet".to_owned(),
+    };
     let expected = "must be the msgId of a message that was delivered to this resource";
-    invalid("received", expected)
+    invalid("received", format!("{expected}: {nearest}"))
 }
 
-fn received<const N: usize>(json: &str, fields: &Fields<'_, N>) -> Result<MsgId, FrameError> {
-    let others = ["toId", "toResource", "type", "content"];
-    if others.iter().any(|name| fields.get(name).is_some()) {
+fn received(json: &str, has_message: bool) -> Result<MsgId, FrameError> {
+    if has_message {
         let expected = "must stand in a frame of its own, without a message to send";
         return Err(invalid("received", expected));
     }
-    let id = MsgId::parse(json);
-    id.ok_or_else(|| invalid("received", "must be a msgId: an integer from 0 to 2^53 - 1"))
+    let expected = "must be a msgId: an integer from 0 to 2^53 - 1, or a string of its digits";
+    msg_id(json).ok_or_else(|| invalid("received", expected))
+}
+
+/// A `msgId` as a number, or as a string of its digits: languages without integers of that size keep it so.
+fn msg_id(json: &str) -> Option<MsgId> {
+    if !json.starts_with('"') {
+        return MsgId::parse(json);
+    }
+    let text: String = serde_json::from_str(json).ok()?;
+    MsgId::parse_digits(&text)
 }
 
 /// Reads the fields that a message has wherever it comes from; `recipients` reads to whom it goes,
@@ -177,10 +198,8 @@ fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bo
 }
 
 fn message_type(json: &str, rules: &FrameRules) -> Result<MessageType, FrameError> {
-    if !is_integer(json) {
-        return Err(invalid("type", "must be an integer"));
-    }
-    let known = json
+    let number = integer(json).ok_or_else(|| invalid("type", "must be an integer"))?;
+    let known = number
         .parse()
         .ok()
         .map(MessageType)

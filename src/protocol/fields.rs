@@ -11,7 +11,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use crate::model::{NameError, UserId};
+use crate::model::{NameError, UserId, integer};
 use crate::protocol::error_code::{ErrorCode, FrameError};
 
 /// What an object is to look like.
@@ -58,6 +58,11 @@ impl<'a, const N: usize> Fields<'a, N> {
 
     /// A known field's text; `None` where it is absent.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.given(name).filter(|text| *text != "null")
+    }
+
+    /// A known field's text, also where that is `null`.
+    pub(super) fn given(&self, name: &str) -> Option<&'a str> {
         let mut fields = self.names.iter().zip(self.texts);
         fields.find_map(|(known, text)| text.filter(|_| *known == name))
     }
@@ -113,9 +118,8 @@ pub(super) fn user_id(
     json: &str,
     expected: &str,
 ) -> Result<UserId, FrameError> {
-    if is_integer(json) {
-        let decimal = if json == "-0" { "0" } else { json };
-        return UserId::parse(decimal).map_err(|error| invalid(field, error));
+    if let Some(decimal) = integer(json) {
+        return UserId::parse(&decimal).map_err(|error| invalid(field, error));
     }
     let text: String = serde_json::from_str(json).map_err(|_| invalid(field, expected))?;
     UserId::parse(&text).map_err(|error| invalid(field, error))
@@ -142,12 +146,6 @@ pub(super) fn user_ids(
         ids.push(user);
     }
     Ok(ids)
-}
-
-/// Whether a valid JSON text is a number without fraction and exponent.
-pub(super) fn is_integer(json: &str) -> bool {
-    let digits = json.strip_prefix('-').unwrap_or(json);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What was read of an object.
@@ -179,8 +177,6 @@ impl<'de, const N: usize> Visitor<'de> for FieldsVisitor<N> {
                 repeated = Some(*name);
             }
         }
-        // Only now: a `null` beside a value is a field given twice, too.
-        let texts = texts.map(|text| text.filter(|json| *json != "null"));
         Ok(Read { texts, repeated })
     }
 }

@@ -1,7 +1,7 @@
 //! The parameters of a login (PROTOCOL.md section 2), from query string and headers.
 
 use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName};
-use crate::protocol::query::Query;
+use crate::protocol::query::{self, Query};
 
 /// The longest token accepted, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -92,8 +92,7 @@ fn receipt_mode(text: &str) -> Result<ReceiptMode, String> {
 }
 
 fn msg_id(text: &str) -> Result<MsgId, String> {
-    let id = MsgId::parse(text);
-    id.ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
+    query::msg_id(text).ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
 }
 
 fn required<T>(
@@ -203,6 +202,10 @@ mod tests {
                 ReceiptMode::Auto,
                 Some((1 << 53) - 1),
             ),
+            ("&after=10.0", ReceiptMode::Auto, Some(10)),
+            ("&after=1e%2B1", ReceiptMode::Auto, Some(10)),
+            ("&after=1E+1", ReceiptMode::Auto, Some(10)),
+            ("&after=%2210%22", ReceiptMode::Auto, Some(10)),
         ];
         for (more, receipts, after) in table {
             let login = login(more).unwrap_or_else(|refusal| panic!("{refusal}"));
@@ -217,9 +220,12 @@ mod tests {
             "-1",
             "+1",
             "%201",
-            "1.0",
-            "1e3",
+            "1.5",
+            "1e400",
             "9007199254740992",
+            "%22%22",
+            "%221.0%22",
+            "%221",
             "x",
         ] {
             let refusal = login(&format!("&after={wrong}")).err().expect(wrong);

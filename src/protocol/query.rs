@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::model::nearest;
+use crate::model::{self, MsgId, nearest};
 
 /// Every parameter that a login or a request takes.
 const NAMES: [&str; 17] = [
@@ -66,6 +66,24 @@ impl Query {
         let mut names = self.0.iter().map(|(key, _)| key.as_str()).enumerate();
         let (at, other) = names.find(|(_, key)| !known.contains(key))?;
         Some(said(at, other))
+    }
+}
+
+/// A number in any notation of JSON.
+pub fn unsigned(value: &str) -> Option<u64> {
+    // The `+` of an exponent that was not escaped came as a space.
+    let unspaced = value.replacen("e ", "e+", 1).replacen("E ", "E+", 1);
+    model::unsigned(&unspaced)
+}
+
+/// A `msgId`: a number, or its digits in quotes, as a JSON string has them.
+pub fn msg_id(value: &str) -> Option<MsgId> {
+    let unquoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    match unquoted {
+        Some(digits) => MsgId::parse_digits(digits),
+        None => unsigned(value).map(MsgId).filter(|id| *id <= MsgId::MAX),
     }
 }
 

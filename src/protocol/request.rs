@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::model::{Domain, UserId, UserName};
+use crate::model::{Domain, UserId, UserName, unsigned};
 use crate::protocol::client_frame::{self, FrameRules, Send};
 use crate::protocol::error_code::FrameError;
 use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
@@ -153,7 +153,7 @@ fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bo
 }
 
 fn ttl(json: &str) -> Result<Duration, FrameError> {
-    let seconds = json.parse().ok();
+    let seconds = unsigned(json);
     let seconds = seconds.filter(|seconds| (1..=TTL_S_MAX).contains(seconds));
     let expected = || format!("must be an integer from 1 to {TTL_S_MAX}: seconds");
     let seconds = seconds.ok_or_else(|| invalid("ttl", expected()))?;

@@ -33,7 +33,7 @@ use crate::store::Backlog;
 use crate::websocket::writer;
 use held::Held;
 use pings::Pings;
-use receipts::Receipts;
+use receipts::{NotDelivered, Receipts};
 use strikes::Strikes;
 
 /// Intervals for which Pongs may come that are no receipts while the window is full.
@@ -225,8 +225,8 @@ impl Machine {
     }
 
     fn judge(&mut self, id: MsgId, actions: &mut Vec<Action>) {
-        if self.receipts.received(id).is_err() {
-            actions.push(Action::Refuse(client_frame::not_delivered()));
+        if let Err(NotDelivered(nearest)) = self.receipts.received(id) {
+            actions.push(Action::Refuse(client_frame::not_delivered(nearest)));
         }
     }
 

@@ -44,6 +44,27 @@ async fn a_message_is_durable_and_delivered_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn a_number_of_a_body_is_the_same_in_any_notation() {
+    let mut server = Server::start().await;
+    let body = r#"{"domain":"demo","toIds":[42.0,1e3],"fromId":7.00,"fromName":"S","type":1.0E1,"content":1.0}"#;
+    let answer = server.post("/messages", PROJECT_TOKEN, body).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    for to in ["42", "1000"] {
+        let kept = server.mailbox(to).await;
+        assert_eq!(
+            (&kept[0]["fromId"], &kept[0]["type"]),
+            (&json!("7"), &json!(10))
+        );
+    }
+    let body = r#"{"domain":"demo","id":42.0,"ttl":3.6e3}"#;
+    let answer = server.post("/tokens", PROJECT_TOKEN, body).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let token = answer.json()["token"].as_str().unwrap().to_owned();
+    server.secret(&token);
+    server.login(&Login::new("42").token(&token)).await;
+}
+
+#[tokio::test]
 async fn a_thousand_recipients_get_a_copy_each() {
     let server = Server::start().await;
     let mut online = server.user("user-500").await;

@@ -131,9 +131,46 @@ async fn what_does_not_go_together_is_refused_with_both_names() {
 }
 
 #[tokio::test]
+async fn a_number_is_the_same_in_any_notation() {
+    let server = filled().await;
+    let id = server.history("box", "").await["list"][9]["msgId"]
+        .as_u64()
+        .unwrap();
+    let (first, rest) = (id / 10_u64.pow(15), id % 10_u64.pow(15));
+    let exponent = format!("{first}.{rest:015}");
+    let cases = ["before", "after", "asOf"].iter().flat_map(|name| {
+        [
+            format!("{id}.0"),
+            format!("{exponent}E15"),
+            format!("{exponent}e%2B15"),
+            // As programs write it that do not escape it.
+            format!("{exponent}e+15"),
+            format!("%22{id}%22"),
+        ]
+        .map(|value| (*name, id.to_string(), value))
+    });
+    let others = [("size", "5"), ("page", "2"), ("since", "0")]
+        .map(|(name, value)| (name, value.to_owned(), format!("{value}.0")));
+    for (name, plain, notation) in cases.chain(others) {
+        let expected = server.history("box", &format!("&{name}={plain}")).await;
+        let found = server.history("box", &format!("&{name}={notation}")).await;
+        assert_eq!(found, expected, "{name}={notation}");
+    }
+}
+
+#[tokio::test]
 async fn values_that_nobody_knows_and_repeats_are_refused() {
     let server = Server::start().await;
-    let numbers = ["", "-1", "+1", "1.5", "x", "%201", "9007199254740992"];
+    let numbers = [
+        "",
+        "-1",
+        "+1",
+        "1.5",
+        "x",
+        "%201",
+        "1e400",
+        "9007199254740992",
+    ];
     let cases = ["before", "after", "since", "until", "asOf"]
         .iter()
         .flat_map(|name| numbers.map(|value| (*name, value)));

@@ -140,10 +140,21 @@ async fn after_lowers_only_its_own_device() {
 }
 
 #[tokio::test]
+async fn an_after_counts_in_any_notation() {
+    let (mut stage, ids) = five(5).await;
+    for after in crate::exact_notations(ids[2]) {
+        let login = u2().with("after", &after);
+        stage
+            .login_gets("u2", "web", login, &["four", "five"])
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn an_after_that_is_no_number_is_refused() {
     let server = Server::start().await;
     for after in [
-        "", " ", "abc", "-1", "+1", "1.5", "1.0", "1e3", "0x10", " 1", "1 ", "1,2", "null", "١",
+        "", " ", "abc", "-1", "+1", "1.5", "1e400", "0x10", " 1", "1 ", "1,2", "null", "١", "\"\"",
     ] {
         let reason = server.refused(&u2().with("after", after), 4400).await;
         assert!(reason.contains("after"), "{after:?}: {reason}");

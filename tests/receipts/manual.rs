@@ -124,7 +124,9 @@ async fn a_wrong_receipt_is_an_error_and_moves_nothing() {
             json!(-1),
             json!(-(i64::try_from(two).unwrap())),
             json!(1.5),
-            json!(two.to_string()),
+            json!(null),
+            json!(format!("{two}.0")),
+            json!(format!(" {two}")),
             json!("one"),
             json!(""),
             json!(true),
@@ -140,6 +142,8 @@ async fn a_wrong_receipt_is_an_error_and_moves_nothing() {
         }
         let more = [
             format!(r#"{{"received":{two}.5}}"#),
+            format!(r#"{{"received":{two}e-1}}"#),
+            r#"{"received":1e400}"#.to_owned(),
             format!(r#"{{"received":{two}00000000000000000000}}"#),
             format!(r#"{{"received":{one},"received":{two}}}"#),
             format!(r#"{{"received":{two},"toId":"u3","type":10,"content":"x"}}"#),
@@ -175,6 +179,53 @@ async fn a_wrong_receipt_is_an_error_and_moves_nothing() {
             &mine,
         )
         .await;
+}
+
+#[tokio::test]
+async fn a_receipt_counts_in_any_notation() {
+    let mut stage = Stage::start().await;
+    for (n, _) in crate::exact_notations(0).iter().enumerate() {
+        let user = format!("u{n}");
+        let id = stage.send(&user, "one").await;
+        let login = Login::new(&user).receipts("manual");
+        let mut raw = Raw::login(&stage.server, &login).await;
+        assert_eq!(raw.message().await["msgId"], id);
+        let notation = &crate::exact_notations(id)[n];
+        raw.text(&format!(r#"{{"received":{notation}}}"#)).await;
+        raw.settle().await;
+        drop(raw);
+        stage.lacks(&user, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rounded_receipt_is_told_the_nearest_message() {
+    let mut stage = Stage::start().await;
+    let one = stage.send("u2", "one").await;
+    let two = stage.send("u2", "two").await;
+    let mut raw = Raw::connect(&stage.server, &manual()).await;
+    let error = |sentence: &Value| sentence["content"].as_str().unwrap().to_owned();
+    raw.messages(2).await;
+    for (id, nearest) in [(two + 1, two), (one - 1, one)] {
+        raw.received(id).await;
+        let sentence = error(&raw.error().await);
+        assert!(sentence.contains(&nearest.to_string()), "{sentence}");
+        assert!(sentence.contains("14 or 15 digits"), "{sentence}");
+    }
+    // What is confirmed is near as well.
+    raw.received(two).await;
+    raw.received(two + 1).await;
+    let sentence = error(&raw.error().await);
+    assert!(sentence.contains(&two.to_string()), "{sentence}");
+    drop(raw);
+
+    let mut fresh = Raw::login(&stage.server, &manual()).await;
+    fresh.received(two + 1).await;
+    let sentence = error(&fresh.error().await);
+    assert!(
+        sentence.contains("nothing was delivered in this session"),
+        "{sentence}"
+    );
 }
 
 #[tokio::test]

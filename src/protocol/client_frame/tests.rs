@@ -34,6 +34,14 @@ fn reads_base_frames_and_keeps_the_content_to_the_byte() {
 }
 
 #[test]
+fn a_type_is_the_same_number_in_any_notation() {
+    for kind in ["10", "10.0", "1e1", "1.0E+1", "100e-1"] {
+        let send = accepted(&format!(r#"{{"toId":"a","type":{kind},"content":1}}"#));
+        assert_eq!(send.kind, MessageType(10), "{kind}");
+    }
+}
+
+#[test]
 fn recipients_are_strings_integers_or_arrays_of_different_ones() {
     let frame = |to: &str| format!(r#"{{"toId":{to},"type":10,"content":1}}"#);
     let ids = |to: &str| {
@@ -46,6 +54,9 @@ fn recipients_are_strings_integers_or_arrays_of_different_ones() {
     assert_eq!(ids("42"), ["42"]);
     assert_eq!(ids("-7"), ["-7"]);
     assert_eq!(ids("-0"), ["0"]);
+    assert_eq!(ids("42.0"), ["42"]);
+    assert_eq!(ids("1e3"), ["1000"]);
+    assert_eq!(ids("[1.764000000123456E15]"), ["1764000000123456"]);
     assert_eq!(
         ids("123456789012345678901234567890"),
         ["123456789012345678901234567890"]
@@ -54,7 +65,8 @@ fn recipients_are_strings_integers_or_arrays_of_different_ones() {
     assert!(accepted(&frame(r#"["a"]"#)).to_array);
     for to in [
         "1.5",
-        "1e3",
+        "1e400",
+        "[1,1.0]",
         "true",
         "{}",
         "[]",
@@ -106,7 +118,7 @@ fn refusals_name_code_field_and_client_msg_id() {
             Some("type"),
         ),
         (
-            r#"{"toId":"a","type":10.0,"content":1}"#,
+            r#"{"toId":"a","type":10.5,"content":1}"#,
             InvalidField,
             Some("type"),
         ),
@@ -188,14 +200,29 @@ fn a_receipt_is_a_frame_of_its_own_with_a_msg_id() {
             (1 << 53) - 1,
         ),
         (r#"{"received":7,"toId":null,"clientMsgId":"c"}"#, 7),
+        (r#"{"received":1764000000123456.0}"#, 1_764_000_000_123_456),
+        (
+            r#"{"received":1.764000000123456E15}"#,
+            1_764_000_000_123_456,
+        ),
+        (r#"{"received":"1764000000123456"}"#, 1_764_000_000_123_456),
+        // The nearest float is even.
+        (r#"{"received":9007199254740.991e3}"#, 9_007_199_254_740_991),
     ] {
         let parsed = parse(text, &rules());
         assert_eq!(parsed, Ok(ClientFrame::Received(MsgId(id))), "{text}");
     }
     for wrong in [
-        r#"{"received":"7"}"#,
-        r#"{"received":7.0}"#,
-        r#"{"received":7e0}"#,
+        r#"{"received":null}"#,
+        r#"{"received":null,"clientMsgId":"c","toId":null}"#,
+        r#"{"received":"7.0"}"#,
+        r#"{"received":"7e0"}"#,
+        r#"{"received":" 7"}"#,
+        r#"{"received":""}"#,
+        r#"{"received":"9007199254740992"}"#,
+        r#"{"received":7.5}"#,
+        r#"{"received":1e400}"#,
+        r#"{"received":9007199254740.9915e3}"#,
         r#"{"received":-1}"#,
         r#"{"received":9007199254740992}"#,
         r#"{"received":[7]}"#,
@@ -207,7 +234,7 @@ fn a_receipt_is_a_frame_of_its_own_with_a_msg_id() {
         assert_eq!(error.code, ErrorCode::InvalidField, "{wrong}");
         assert_eq!(error.field, Some("received"), "{wrong}");
     }
-    let absent = parse(r#"{"received":null}"#, &rules()).expect_err("nothing is left");
+    let absent = parse(r#"{"received":null,"type":10}"#, &rules()).expect_err("a send");
     assert_eq!(absent.field, Some("toId"));
 }
 

@@ -34,9 +34,9 @@ pub(super) struct Owed {
     pub(super) unpinged_bytes: usize,
 }
 
-/// A receipt for something that was not delivered here.
+/// A receipt for something that was not delivered here, and what was delivered here next to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotDelivered;
+pub(super) struct NotDelivered(pub(super) Option<MsgId>);
 
 /// The receipts of one session.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ pub(super) struct Receipts {
     paused: bool,
     unpinged: usize,
     unpinged_bytes: usize,
-    /// Whether anything was confirmed in this session.
-    confirmed: bool,
+    /// The last delivery of this session that is confirmed; 0: none is.
+    confirmed: MsgId,
     /// Pings without a payload that may still be answered.
     blank_pings: u32,
     /// The first Pong that was no receipt while the window is full and nothing was ever confirmed.
@@ -78,7 +78,7 @@ impl Receipts {
             paused: false,
             unpinged: 0,
             unpinged_bytes: 0,
-            confirmed: false,
+            confirmed: MsgId::ZERO,
             blank_pings: 0,
             unheeded_since: None,
         }
@@ -174,7 +174,11 @@ impl Receipts {
         // A slow app comes late to the Pings that stand before its first delivery.
         let answers_blank = payload.is_empty() && self.blank_pings > 0;
         self.blank_pings -= u32::from(answers_blank);
-        if self.mode == ReceiptMode::Manual || self.confirmed || !self.paused || answers_blank {
+        if self.mode == ReceiptMode::Manual
+            || self.confirmed > MsgId::ZERO
+            || !self.paused
+            || answers_blank
+        {
             return Duration::ZERO;
         }
         now - *self.unheeded_since.get_or_insert(now)
@@ -183,10 +187,12 @@ impl Receipts {
     /// Takes the application's receipt. What is at or below the cursor is known already, and of what
     /// is at or below the start the client has said at its login that it has processed it.
     pub(super) fn received(&mut self, id: MsgId) -> Result<(), NotDelivered> {
-        if let Ok(at) = self.position(id) {
-            self.confirm_through(at);
-        } else if id > self.cursor.max(self.start) {
-            return Err(NotDelivered);
+        match self.position(id) {
+            Ok(at) => self.confirm_through(at),
+            Err(at) if id > self.cursor.max(self.start) => {
+                return Err(NotDelivered(self.nearest(id, at)));
+            }
+            Err(_) => {}
         }
         self.cursor = self.cursor.max(id);
         Ok(())
@@ -209,10 +215,25 @@ impl Receipts {
             .binary_search_by_key(&id, |delivery| delivery.id)
     }
 
+    /// The delivery that is nearest to `id`, which would stand at `at` among those that are not confirmed.
+    fn nearest(&self, id: MsgId, at: usize) -> Option<MsgId> {
+        let unconfirmed = |at| {
+            self.unconfirmed
+                .get(at)
+                .map(|delivery: &Delivery| delivery.id)
+        };
+        let below = match at.checked_sub(1) {
+            Some(at) => unconfirmed(at),
+            None => Some(self.confirmed).filter(|id| *id > MsgId::ZERO),
+        };
+        let around = below.into_iter().chain(unconfirmed(at));
+        around.min_by_key(|near| near.0.abs_diff(id.0))
+    }
+
     fn confirm_through(&mut self, at: usize) {
-        self.confirmed = true;
         for delivery in self.unconfirmed.drain(..=at) {
             self.bytes -= delivery.bytes as usize;
+            self.confirmed = delivery.id;
             // A login may begin below its cursor.
             self.cursor = self.cursor.max(delivery.id);
         }
@@ -291,19 +312,31 @@ mod tests {
     fn the_applications_receipts_are_cumulative_and_name_deliveries() {
         for mode in [ReceiptMode::Auto, ReceiptMode::Manual] {
             let mut receipts = receipts(mode, &[10, 20, 30]);
+            let not_delivered = |near| Err(NotDelivered(Some(MsgId(near))));
             let table = [
-                (31, Err(NotDelivered), 5),
-                (15, Err(NotDelivered), 5),
+                (31, not_delivered(30), 5),
+                (14, not_delivered(10), 5),
+                (16, not_delivered(20), 5),
+                (6, not_delivered(10), 5),
                 (20, Ok(()), 20),
                 (20, Ok(()), 20),
                 (7, Ok(()), 20),
+                (24, not_delivered(20), 20),
+                (26, not_delivered(30), 20),
                 (30, Ok(()), 30),
+                (31, not_delivered(30), 30),
             ];
             for (id, outcome, cursor) in table {
                 assert_eq!(receipts.received(MsgId(id)), outcome, "{id}");
                 assert_eq!(receipts.cursor(), MsgId(cursor), "{id}");
             }
         }
+    }
+
+    #[test]
+    fn where_nothing_was_delivered_nothing_is_near() {
+        let mut receipts = receipts(ReceiptMode::Manual, &[]);
+        assert_eq!(receipts.received(MsgId(6)), Err(NotDelivered(None)));
     }
 
     #[test]

@@ -1,0 +1,157 @@
+//! Integers in any notation of a JSON number, read exactly.
+//!
+//! JSON has one type of number: `1764000000123456.0` and `1.764000000123456E15` are the integer
+//! 1764000000123456 (RFC 8259, section 6), and many JSON libraries write it so. Nothing goes through a
+//! float, which would lose digits.
+
+use std::borrow::Cow;
+
+/// Most digits of an integer with a fraction or an exponent: as many as the longest name that may be one.
+const DIGITS_MAX: usize = super::UserId::MAX_BYTES;
+
+/// The decimal digits, behind a `-` where it is negative, of the integer that `text` stands for. `None`
+/// where it is no number, no integer, or one with an exponent that makes it longer than any name.
+pub fn integer(text: &str) -> Option<Cow<'_, str>> {
+    let (negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, power(exponent)?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),
+        Some(_) => return None,
+        None => (mantissa, ""),
+    };
+    if !is_digits(whole) {
+        return None;
+    }
+    if whole.len() == number.len() && number != "0" {
+        return Some(text.into());
+    }
+    let digits = format!("{whole}{fraction}");
+    let trimmed = digits.trim_end_matches('0');
+    let significant = trimmed.trim_start_matches('0');
+    if significant.is_empty() {
+        return Some("0".into());
+    }
+    // Where the point stands, counted from the first digit.
+    let point = i64::try_from(whole.len()).ok()?.saturating_add(exponent);
+    let point = usize::try_from(point).ok()?;
+    let zeros = point.checked_sub(trimmed.len())?;
+    if significant.len().saturating_add(zeros) > DIGITS_MAX {
+        return None;
+    }
+    let sign = if negative { "-" } else { "" };
+    let zeros = "0".repeat(zeros);
+    Some(format!("{sign}{significant}{zeros}").into())
+}
+
+/// As [`integer`], where it is not negative and fits.
+pub fn unsigned(text: &str) -> Option<u64> {
+    integer(text)?.parse().ok()
+}
+
+/// An exponent; one beyond all bounds is as good as a very large one.
+fn power(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.strip_prefix(['+', '-']) {
+        Some(digits) if text.starts_with('-') => (-1, digits),
+        Some(digits) => (1, digits),
+        None => (1, text),
+    };
+    is_digits(digits).then(|| sign * digits.parse().unwrap_or(i64::MAX))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_of_an_integer_is_that_integer() {
+        for (text, expected) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("0.0", "0"),
+            ("-0.00e7", "0"),
+            ("0e99999999999999999999", "0"),
+            ("42", "42"),
+            ("-7", "-7"),
+            ("007", "007"),
+            ("10.0", "10"),
+            ("1e1", "10"),
+            ("1E+1", "10"),
+            ("100e-1", "10"),
+            ("-1.50e1", "-15"),
+            ("1764000000123456.0", "1764000000123456"),
+            ("1.764000000123456E15", "1764000000123456"),
+            ("1.764000000123456e+15", "1764000000123456"),
+            ("1764000000123456000e-3", "1764000000123456"),
+            ("0.001764000000123456e18", "1764000000123456"),
+            ("9.007199254740993e15", "9007199254740993"),
+            (
+                "123456789012345678901234567890.0",
+                "123456789012345678901234567890",
+            ),
+        ] {
+            assert_eq!(integer(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(integer("1e127").map(|digits| digits.len()), Some(128));
+        let long = "9".repeat(1000);
+        assert_eq!(
+            integer(&long),
+            Some(long.as_str().into()),
+            "is not made longer"
+        );
+    }
+
+    #[test]
+    fn what_is_no_integer_is_not_rounded_to_one() {
+        for text in [
+            "",
+            "-",
+            "+1",
+            "--1",
+            " 1",
+            "1 ",
+            "1.",
+            ".5",
+            "1.e1",
+            "e1",
+            "1e",
+            "1e+",
+            "1e++1",
+            "1e1.0",
+            "0x10",
+            "١",
+            "1,0",
+            "1_0",
+            "inf",
+            "NaN",
+            "10.5",
+            "1e-1",
+            "1.5e0",
+            "1.764000000123456e14",
+            "0.1e-99999999999999999999",
+            "1e128",
+            "1e400",
+            "1e9223372036854775807",
+            "1e99999999999999999999",
+        ] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn unsigned_ones_have_a_range() {
+        assert_eq!(unsigned("1.8446744073709551615e19"), Some(u64::MAX));
+        assert_eq!(unsigned("18446744073709551616"), None);
+        assert_eq!(unsigned("-0"), Some(0));
+        assert_eq!(unsigned("-1"), None);
+    }
+}
