@@ -98,6 +98,8 @@ pub struct Config {
     pub types: Vec<MessageType>,
     /// Largest JSON text of a message's content.
     pub content_bytes_max: usize,
+    /// How deep a message's content may be nested.
+    pub content_depth_max: usize,
     /// Most sessions; never more than `connections_max`.
     pub sessions_max: usize,
     /// Most sessions of one user.
@@ -274,6 +276,7 @@ pub fn resolve(
         ws_origins: values.list("ws_origins", origins::pattern)?,
         types: sorted(values.list("types", parse::message_type)?),
         content_bytes_max: values.size("content_bytes_max", &limits::CONTENT_BYTES)?,
+        content_depth_max: values.count("content_depth_max", &limits::CONTENT_DEPTH)?,
         sessions_max: values.count("sessions_max", &limits::SESSIONS)?,
         sessions_per_user_max: values.count("sessions_per_user_max", &limits::SESSIONS_PER_USER)?,
         connections_max: values.count("connections_max", &limits::CONNECTIONS)?,

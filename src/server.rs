@@ -360,6 +360,7 @@ fn rules(config: &Config) -> FrameRules {
         .collect();
     FrameRules {
         content_bytes_max: config.content_bytes_max,
+        content_depth_max: config.content_depth_max,
         types,
     }
 }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Client, DEMO, Login, Options, Server};
+use common::{Client, DEMO, Login, Options, PROJECT_TOKEN, Server};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -321,22 +321,65 @@ async fn the_limit_can_be_set() {
     }
 }
 
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
 #[tokio::test]
-async fn deeply_nested_content_ends_nothing() {
-    let server = Server::start().await;
+async fn content_that_readers_cannot_parse_is_refused() {
+    let mut server = Server::with(Options::new().args(&["--content-depth-max", "100"])).await;
     let mut client = server.user("u1").await;
-    for depth in [100, 10_000, 120_000] {
-        let content = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        let frame =
-            format!(r#"{{"toId":"u2","type":10,"content":{content},"clientMsgId":"d{depth}"}}"#);
-        client.send_text(frame).await;
-        // Refusing it is as good as taking it, as long as it is said.
-        client
-            .find("an answer", |v| {
-                v["error"].is_object() || v["ack"].is_string()
-            })
-            .await;
+    client.send_text(with("content", Some(&nested(100)))).await;
+    client.send_text(with("content", Some(&nested(101)))).await;
+    assert_error(
+        &client.error().await,
+        &["invalid_field"],
+        Some("content"),
+        "101 levels",
+    );
+    client.close().await;
+
+    // What was accepted stays readable.
+    server.change(Options::new());
+    server.restart().await;
+    let kept = server.user("victim").await.message().await;
+    assert_eq!(kept["content"].to_string(), nested(100));
+    let mut client = server.user("u1").await;
+    let objects = |depth| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    for content in [nested(60), objects(60), r#""\ud83d\ude00""#.to_owned()] {
+        client.send_text(with("content", Some(&content))).await;
     }
+    let refused = [
+        ("content", nested(61)),
+        ("content", objects(61)),
+        ("content", nested(120_000)),
+        ("content", r#""\ud800""#.to_owned()),
+        ("content", r#"{"\udc00":1}"#.to_owned()),
+        ("toId", r#""\ud83d""#.to_owned()),
+        ("toResource", r#""\ud83dx""#.to_owned()),
+        ("clientMsgId", r#""\ude00""#.to_owned()),
+    ];
+    for (field, text) in &refused {
+        client.send_text(with(field, Some(text))).await;
+        let case: String = text.chars().take(200).collect();
+        assert_error(
+            &client.error().await,
+            &["invalid_field"],
+            Some(field),
+            &case,
+        );
+    }
+    for (field, text) in refused {
+        let body = with(field, Some(&text)).replacen(
+            '{',
+            r#"{"domain":"demo","fromId":"u1","fromName":"A","#,
+            1,
+        );
+        let answer = server.post("/messages", PROJECT_TOKEN, body).await;
+        assert!(answer.problem(400).contains(field), "{field}");
+    }
+    client.nothing().await;
+    assert_eq!(server.history("victim", "").await["total"], 4);
     client.send_text("[".repeat(200_000)).await;
     assert_error(
         &client.error().await,

@@ -118,7 +118,7 @@ async fn content_is_kept_byte_for_byte() {
         r#""hello""#,
         r#""""#,
         r#""\u0041\/\"\\\b\u00e9\ud83d\ude00 é🙂""#,
-        r#""\ud800 alone""#,
+        r#""\ud83d\ude00\uD83D\uDE00\\ud800""#,
         "0",
         "-0",
         "1.0e5",

@@ -23,6 +23,7 @@ impl Config {
             ws_origins,
             types,
             content_bytes_max,
+            content_depth_max,
             sessions_max,
             sessions_per_user_max,
             connections_max,
@@ -55,6 +56,10 @@ impl Config {
             (
                 "content_bytes_max",
                 *content_bytes_max == new.content_bytes_max,
+            ),
+            (
+                "content_depth_max",
+                *content_depth_max == new.content_depth_max,
             ),
             ("sessions_max", *sessions_max == new.sessions_max),
             (

@@ -29,6 +29,16 @@ pub const CONTENT_BYTES: Bound = Bound {
              and must fit a journal segment many times",
 };
 
+/// Arrays and objects of one message's `content` in one another.
+pub const CONTENT_DEPTH: Bound = Bound {
+    unit: "levels",
+    default: 60,
+    min: 1,
+    max: 1000,
+    reason: "readers of JSON stop at 64, 512 or 1,000 levels, and a page of the history has 3 of its \
+             own",
+};
+
 /// Sessions on the server.
 pub const SESSIONS: Bound = Bound {
     unit: "sessions",

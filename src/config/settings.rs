@@ -59,6 +59,8 @@ const SETTINGS: &[Setting] = settings! {
         "Message types beside 10, 20, 30, 40 and 100";
     content_bytes_max "--content-bytes-max" "RELAYBOX_CONTENT_BYTES_MAX" "SIZE" "256KiB" false
         "Largest JSON text of a message's content";
+    content_depth_max "--content-depth-max" "RELAYBOX_CONTENT_DEPTH_MAX" "N" "60" false
+        "How deep arrays and objects of a message's content may be nested; some readers of JSON take no more than 64 levels";
     sessions_max "--sessions-max" "RELAYBOX_SESSIONS_MAX" "N" "50000" false
         "Most sessions on the server; never more than the open-file limit allows, nor than all but a 64th (at least 8) of connections_max";
     sessions_per_user_max "--sessions-per-user-max" "RELAYBOX_SESSIONS_PER_USER_MAX" "N" "32" false

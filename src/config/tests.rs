@@ -44,6 +44,7 @@ fn defaults_are_those_of_the_limits() {
     let ping_ms = u64::try_from(config.ping_interval.as_millis()).unwrap();
     for (value, bound) in [
         (config.content_bytes_max as u64, &limits::CONTENT_BYTES),
+        (config.content_depth_max as u64, &limits::CONTENT_DEPTH),
         (config.sessions_max as u64, &limits::SESSIONS),
         (
             config.sessions_per_user_max as u64,
@@ -95,6 +96,7 @@ fn the_highest_source_wins_for_every_setting() {
         ),
         ("types", ["1", "2", "3"]),
         ("content_bytes_max", ["1KiB", "2KiB", "3KiB"]),
+        ("content_depth_max", ["1", "2", "3"]),
         ("sessions_max", ["1", "2", "3"]),
         ("sessions_per_user_max", ["1", "2", "3"]),
         ("connections_max", ["60_000", "60_001", "60_002"]),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId, integer};
+use crate::protocol::content;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::fields::{Fields, Shape, invalid, name, user_id, user_ids};
 use crate::protocol::start_of_object;
@@ -34,6 +35,8 @@ const MESSAGE_FIELDS: [&str; 4] = ["toId", "toResource", "type", "content"];
 pub struct FrameRules {
     /// Most bytes of a content's JSON text.
     pub content_bytes_max: usize,
+    /// How deep its arrays and objects may stand in one another.
+    pub content_depth_max: usize,
     /// The message types that exist here.
     pub types: BTreeSet<MessageType>,
 }
@@ -139,8 +142,8 @@ fn msg_id(json: &str) -> Option<MsgId> {
     if !json.starts_with('"') {
         return MsgId::parse(json);
     }
-    let text: String = serde_json::from_str(json).ok()?;
-    MsgId::parse_digits(&text)
+    let digits: String = serde_json::from_str(json).ok()?;
+    MsgId::parse_digits(&digits)
 }
 
 /// Reads the fields that a message has wherever it comes from; `recipients` reads to whom it goes,
@@ -170,6 +173,8 @@ pub(super) fn send<'a, const N: usize>(
             )
         });
     }
+    let readable = content::check(content, rules.content_depth_max);
+    readable.map_err(|error| invalid("content", error))?;
     Ok(Send {
         to,
         to_array,

@@ -107,8 +107,7 @@ pub(super) fn name<T>(
     json: &str,
     parse: impl Fn(&str) -> Result<T, NameError>,
 ) -> Result<T, FrameError> {
-    let text: String =
-        serde_json::from_str(json).map_err(|_| invalid(field, "must be a string"))?;
+    let text = string(field, json, "must be a string")?;
     parse(&text).map_err(|error| invalid(field, error))
 }
 
@@ -121,8 +120,16 @@ pub(super) fn user_id(
     if let Some(decimal) = integer(json) {
         return UserId::parse(&decimal).map_err(|error| invalid(field, error));
     }
-    let text: String = serde_json::from_str(json).map_err(|_| invalid(field, expected))?;
+    let text = string(field, json, expected)?;
     UserId::parse(&text).map_err(|error| invalid(field, error))
+}
+
+fn string(field: &'static str, json: &str, expected: &str) -> Result<String, FrameError> {
+    serde_json::from_str(json).map_err(|_| match json.starts_with('"') {
+        // As JSON it is whole: nothing else keeps it from being a text.
+        true => invalid(field, "must not hold an unpaired surrogate such as \\ud800"),
+        false => invalid(field, expected),
+    })
 }
 
 /// An array of 1 to `max` different ids.

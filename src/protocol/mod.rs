@@ -2,6 +2,7 @@
 
 pub mod client_frame;
 pub mod close;
+mod content;
 pub mod error_code;
 mod fields;
 pub mod login;

@@ -176,8 +176,10 @@ fn tell_rules(document: &mut OpenApi, rules: &FrameRules) {
             let types = rules.types.iter().map(|kind| kind.0.into());
             schema.enum_values = Some(types.collect());
         } else if name == "Content" {
-            let max = rules.content_bytes_max;
-            schema.description = Some(format!("At most {max} bytes of JSON text"));
+            let (bytes_max, depth_max) = (rules.content_bytes_max, rules.content_depth_max);
+            schema.description = Some(format!(
+                "At most {bytes_max} bytes of JSON text, nested at most {depth_max} levels deep, without unpaired surrogates"
+            ));
         }
     }
 }

@@ -3,6 +3,7 @@ use super::*;
 fn rules() -> FrameRules {
     FrameRules {
         content_bytes_max: 64,
+        content_depth_max: 20,
         types: MessageType::BASE.into(),
     }
 }
@@ -23,7 +24,7 @@ fn reads_base_frames_and_keeps_the_content_to_the_byte() {
         "true",
         r#"{ "a" : [1,  2.50], "a":"\u00e9" }"#,
         "[]",
-        r#""\ud800""#,
+        r#""\ud83d\ude00""#,
     ] {
         let send = accepted(&format!(
             r#"{{"x":[1,{{}}], "toId":"u2","type":10,"content": {content} ,"fromId":"spoof"}}"#
@@ -179,10 +180,31 @@ fn deep_nesting_is_no_recursion() {
     let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
     let rules = FrameRules {
         content_bytes_max: 1 << 20,
+        content_depth_max: 20_000,
         ..rules()
     };
     let frame = format!(r#"{{"y":{deep},"toId":"a","type":10,"content":{deep}}}"#);
     assert!(parse(&frame, &rules).is_ok());
+}
+
+#[test]
+fn what_recipients_cannot_read_is_refused() {
+    let content = |json: &str| format!(r#"{{"toId":"a","type":10,"content":{json}}}"#);
+    let nested = |depth| content(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+    accepted(&nested(20));
+    for text in [nested(21), content(r#""\ud800""#)] {
+        let error = parse(&text, &rules()).expect_err(&text);
+        assert_eq!(
+            (error.code, error.field),
+            (ErrorCode::InvalidField, Some("content"))
+        );
+    }
+    let name = content(r#"1,"clientMsgId":"\udc00""#);
+    let error = parse(&name, &rules()).expect_err("an unpaired surrogate");
+    assert_eq!(error.field, Some("clientMsgId"));
+    assert!(error.message.contains("surrogate"), "{error}");
+    // What is passed over is nobody's to read.
+    accepted(&content(r#"1,"x":"\udc00""#));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::protocol::error_code::ErrorCode;
 fn rules() -> FrameRules {
     FrameRules {
         content_bytes_max: 64,
+        content_depth_max: 60,
         types: MessageType::BASE.into(),
     }
 }

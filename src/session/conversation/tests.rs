@@ -126,6 +126,7 @@ impl Session {
             behind: Rc::default(),
             rules: Rc::new(FrameRules {
                 content_bytes_max: 1 << 20,
+                content_depth_max: 60,
                 types: MessageType::BASE.into(),
             }),
         };

@@ -60,6 +60,7 @@ impl Desk {
         let began_ms = shared.borrow().now_ms;
         let rules = FrameRules {
             content_bytes_max: 1000,
+            content_depth_max: 60,
             types: MessageType::BASE.into(),
         };
         Self {

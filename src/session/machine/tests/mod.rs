@@ -100,6 +100,7 @@ impl Harness {
         let machine = Machine::new(start, &mut actions);
         let rules = FrameRules {
             content_bytes_max: 100,
+            content_depth_max: 60,
             types: MessageType::BASE.into(),
         };
         let now = Now {
