@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::protocol::{
-    Refusal, Request, Response, SessionEntry, StatsAnswer, parse_domain, parse_id,
+    EndedEntry, Refusal, Request, Response, SessionEntry, StatsAnswer, parse_domain, parse_id,
 };
 use crate::command::stats;
-use crate::hub::{Hub, SessionLine};
+use crate::hub::{EndedSession, Hub, SessionLine};
 use crate::metrics::Metrics;
 use crate::model::{Mailbox, Resource};
 use crate::store::Store;
@@ -37,6 +37,7 @@ impl Live {
                 resource,
             } => self.kick(domain, id, resource.as_deref()),
             Request::Sessions { domain, id } => self.sessions(domain.as_deref(), id.as_deref()),
+            Request::EndedSessions { domain, id } => self.ended(domain.as_deref(), id.as_deref()),
             Request::Site {} => {
                 let (device, inode) = self.store.directory();
                 Ok(Response::Site { device, inode })
@@ -64,18 +65,17 @@ impl Live {
     }
 
     fn sessions(&self, domain: Option<&str>, id: Option<&str>) -> Result<Response, Refusal> {
-        let domain = domain.map(parse_domain).transpose()?;
-        let id = id.map(parse_id).transpose()?;
-        let is_wanted = |mailbox: &Mailbox| {
-            domain
-                .as_ref()
-                .is_none_or(|domain| mailbox.domain == *domain)
-                && id.as_ref().is_none_or(|id| mailbox.user == *id)
-        };
-        let (lines, total) = self.hub.list(is_wanted, SESSIONS_MAX);
+        let (lines, total) = self.hub.list(wanted(domain, id)?, SESSIONS_MAX);
         Ok(Response::Sessions {
             list: lines.into_iter().map(entry).collect(),
             total,
+        })
+    }
+
+    fn ended(&self, domain: Option<&str>, id: Option<&str>) -> Result<Response, Refusal> {
+        let sessions = self.hub.ended(wanted(domain, id)?);
+        Ok(Response::EndedSessions {
+            list: sessions.into_iter().map(ended_entry).collect(),
         })
     }
 
@@ -85,6 +85,33 @@ impl Live {
             started_at: self.started_at_ms,
             stats: stats::look(&self.store, &self.hub, &self.metrics),
         })))
+    }
+}
+
+/// Whether a user is of this domain and has this id, as far as they are given.
+fn wanted(domain: Option<&str>, id: Option<&str>) -> Result<impl Fn(&Mailbox) -> bool, Refusal> {
+    let domain = domain.map(parse_domain).transpose()?;
+    let id = id.map(parse_id).transpose()?;
+    Ok(move |mailbox: &Mailbox| {
+        let is_domain = domain
+            .as_ref()
+            .is_none_or(|domain| mailbox.domain == *domain);
+        is_domain && id.as_ref().is_none_or(|id| mailbox.user == *id)
+    })
+}
+
+fn ended_entry(session: EndedSession) -> EndedEntry {
+    let Mailbox { domain, user } = session.device.mailbox;
+    EndedEntry {
+        domain: domain.as_str().to_owned(),
+        id: user.as_str().to_owned(),
+        resource: session.device.resource.as_str().to_owned(),
+        since: session.arrival.at_ms,
+        until: session.ended_at_ms,
+        address: session.arrival.from,
+        code: session.code,
+        by: session.by.to_owned(),
+        reason: session.reason.into_owned(),
     }
 }
 

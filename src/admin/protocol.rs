@@ -60,6 +60,13 @@ pub enum Request {
         /// and of this user there.
         id: Option<String>,
     },
+    /// List sessions that have ended.
+    EndedSessions {
+        /// Only of this domain,
+        domain: Option<String>,
+        /// and of this user there.
+        id: Option<String>,
+    },
     /// Say whose server it is.
     Site {},
     /// Say what the server does.
@@ -140,6 +147,11 @@ pub enum Response {
         /// How many there are in all, those that found no room in the list included.
         total: usize,
     },
+    /// The sessions that ended last since the server's start, the oldest first.
+    EndedSessions {
+        /// One entry each.
+        list: Vec<EndedEntry>,
+    },
     /// What the server does.
     Stats(Box<StatsAnswer>),
     /// Nothing was done.
@@ -169,6 +181,30 @@ pub struct SessionEntry {
     pub unconfirmed: u32,
     /// Bytes that wait to be written to it.
     pub outbox_bytes: usize,
+}
+
+/// A session that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedEntry {
+    /// Its domain.
+    pub domain: String,
+    /// Its user.
+    pub id: String,
+    /// Its device.
+    pub resource: String,
+    /// Milliseconds since the Unix epoch at which it logged in.
+    pub since: u64,
+    /// Milliseconds since the Unix epoch at which it ended.
+    pub until: u64,
+    /// The address that it logged in from.
+    pub address: IpAddr,
+    /// The close code; 1006 where there was none.
+    pub code: u16,
+    /// Who ended it: `server` or `client`.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a server does, and which one it is.
@@ -281,9 +317,11 @@ fn try_execute(
             }
         }
         // A running server has carried these out before they come here.
-        Request::Kick { .. } | Request::Sessions { .. } | Request::Site {} | Request::Stats {} => {
-            return Err(Refusal::NotRunning);
-        }
+        Request::Kick { .. }
+        | Request::Sessions { .. }
+        | Request::EndedSessions { .. }
+        | Request::Site {}
+        | Request::Stats {} => return Err(Refusal::NotRunning),
         Request::Clock {} => {
             let hold = domains.store().clock_hold();
             Response::Clock {

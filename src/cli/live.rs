@@ -10,7 +10,7 @@ use super::progress::{bytes, count};
 use super::setting_args::{DataOnly, SettingArgs};
 use super::table::Table;
 use super::{Failure, operate, output};
-use crate::admin::{self, Request, Response, SessionEntry, StatsAnswer};
+use crate::admin::{self, EndedEntry, Request, Response, SessionEntry, StatsAnswer};
 use crate::model::{Resource, UserId};
 
 /// Says what the running server does
@@ -27,7 +27,7 @@ pub(super) struct StatsArgs {
 /// Lists the sessions of the running server
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  relaybox sessions\n  relaybox sessions --domain shop --id alice\n  relaybox sessions --json | jq '.list[].id'"
+    after_help = "Examples:\n  relaybox sessions\n  relaybox sessions --domain shop --id alice\n  relaybox sessions --ended --domain shop --id alice\n  relaybox sessions --json | jq '.list[].id'"
 )]
 pub(super) struct SessionsArgs {
     /// Only of this domain
@@ -36,6 +36,9 @@ pub(super) struct SessionsArgs {
     /// Only of this user
     #[arg(long, value_name = "ID", value_parser = user_id)]
     id: Option<String>,
+    /// Those that ended since the server's start (the last 20,000 of all users), and who ended them
+    #[arg(long)]
+    ended: bool,
     /// For scripts: one JSON object
     #[arg(long)]
     json: bool,
@@ -187,10 +190,11 @@ fn stats_table(answer: &StatsAnswer, now: SystemTime) -> String {
 
 /// Runs `relaybox sessions`.
 pub(super) fn sessions(args: &SessionsArgs) -> Result<(), Failure> {
-    let request = Request::Sessions {
-        domain: args.domain.clone(),
-        id: args.id.clone(),
-    };
+    let (domain, id) = (args.domain.clone(), args.id.clone());
+    if args.ended {
+        return ended(args, &Request::EndedSessions { domain, id });
+    }
+    let request = Request::Sessions { domain, id };
     let Response::Sessions { list, total } = ask(&args.settings, &request)? else {
         return Err(operate::unexpected());
     };
@@ -204,6 +208,41 @@ pub(super) fn sessions(args: &SessionsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn ended(args: &SessionsArgs, request: &Request) -> Result<(), Failure> {
+    let Response::EndedSessions { list } = ask(&args.settings, request)? else {
+        return Err(operate::unexpected());
+    };
+    match args.json {
+        true => print_json(&serde_json::json!({ "list": list })),
+        false => Ok(output::print(&ended_table(&list))?),
+    }
+}
+
+fn ended_table(list: &[EndedEntry]) -> String {
+    let mut table = Table::with_head([
+        "SINCE", "UNTIL", "DOMAIN", "ID", "RESOURCE", "ADDRESS", "CODE", "BY", "REASON",
+    ]);
+    for entry in list {
+        table.row([
+            time(entry.since),
+            time(entry.until),
+            output::plain(&entry.domain),
+            output::plain(&entry.id),
+            output::plain(&entry.resource),
+            entry.address.to_string(),
+            entry.code.to_string(),
+            entry.by.clone(),
+            output::plain(&entry.reason),
+        ]);
+    }
+    table.text()
+}
+
+fn time(ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(ms);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 fn sessions_table(list: &[SessionEntry]) -> String {
     let mut table = Table::with_head([
         "DOMAIN",
@@ -215,7 +254,6 @@ fn sessions_table(list: &[SessionEntry]) -> String {
         "UNCONFIRMED",
     ]);
     for entry in list {
-        let since = UNIX_EPOCH + Duration::from_millis(entry.since);
         let state = match entry.catching_up {
             true => "catching up",
             false => "live",
@@ -224,7 +262,7 @@ fn sessions_table(list: &[SessionEntry]) -> String {
             output::plain(&entry.domain),
             output::plain(&entry.id),
             output::plain(&entry.resource),
-            humantime::format_rfc3339_seconds(since).to_string(),
+            time(entry.since),
             entry.address.to_string(),
             state.to_owned(),
             count(u64::from(entry.unconfirmed)),

@@ -3,9 +3,11 @@
 //! Never waits, never reads the store, never writes to a socket: it appends encoded frames
 //! to outboxes. A session that misses one is not wrong, only behind.
 
+mod ended;
 mod outbox;
 mod overview;
 
+pub use ended::EndedSession;
 pub use outbox::{Delivery, Load, Outbox, Output, Taken};
 pub use overview::{SessionLine, Totals};
 
@@ -21,6 +23,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::server_frame;
 use crate::store::CommitSink;
 use crate::websocket::writer;
+use ended::Ended;
 
 /// Locks are per shard of users, so that logins do not hold up deliveries to others.
 const SHARDS: usize = 16;
@@ -70,6 +73,7 @@ pub struct Hub {
     shards: [Mutex<Shard>; SHARDS],
     sessions: AtomicUsize,
     scratch: Mutex<Scratch>,
+    ended: Ended,
     metrics: Arc<Metrics>,
 }
 
@@ -95,6 +99,7 @@ impl Hub {
             shards: Default::default(),
             sessions: AtomicUsize::new(0),
             scratch: Mutex::default(),
+            ended: Ended::default(),
             metrics,
         }
     }

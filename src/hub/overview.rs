@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::{Arrival, Hub, Load};
+use super::{Arrival, EndedSession, Hub, Load};
 use crate::model::{Mailbox, Resource};
 use crate::protocol::close::CloseReason;
 
@@ -56,6 +56,16 @@ impl Hub {
         let total = lines.len();
         lines.truncate(count_max);
         (lines, total)
+    }
+
+    /// Remembers how a session ended.
+    pub fn note_end(&self, session: EndedSession) {
+        self.ended.push(session);
+    }
+
+    /// The sessions of these users that ended last, the oldest first.
+    pub fn ended(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
+        self.ended.list(is_wanted)
     }
 
     /// What waits for all sessions together.

@@ -94,14 +94,14 @@ pub async fn open(
         Err(limited) => (ConnectionPlace::default(), Err(over_limit(limited))),
     };
     match admitted {
-        Ok((mut identity, registration, outbox, start)) => {
+        Ok((mut identity, arrival, registration, outbox, start)) => {
             identity.place = place;
             connection.belongs_to(&identity.sender.device.mailbox);
             let domain = &identity.sender.device.mailbox.domain;
             debug!(%domain, address = %visitor.address, "a session begins");
             context.metrics.sessions.logins.inc();
             let tracker = context.tracker.clone();
-            let session = Session::new(context, identity, registration, outbox, start);
+            let session = Session::new(context, identity, arrival, registration, outbox, start);
             tracker.spawn(session.run(connection));
         }
         Err(reason) => {
@@ -129,7 +129,7 @@ pub async fn refuse(
     connection.close(code, &reason.text(), stop).await;
 }
 
-type Admitted = (Identity, Registration, Arc<Outbox>, Start);
+type Admitted = (Identity, Arrival, Registration, Arc<Outbox>, Start);
 
 async fn admit(
     context: &Arc<Context>,
@@ -199,7 +199,7 @@ async fn admit(
         ping_interval: context.ping_interval,
         window: Window::DEFAULT,
     };
-    Ok((identity, registration, outbox, start))
+    Ok((identity, arrival, registration, outbox, start))
 }
 
 fn retry_ms(limited: &Limited) -> u64 {

@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 use tracing::{debug, error, warn};
 
 use crate::command;
-use crate::hub::{Outbox, Registration, is_for};
+use crate::hub::{Arrival, EndedSession, Outbox, Registration, is_for};
 use crate::limits::Limit;
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
@@ -55,6 +55,7 @@ pub struct Session {
 struct Server {
     context: Arc<Context>,
     identity: Identity,
+    arrival: Arrival,
     began: Instant,
     /// A read of the store that is under way.
     read: Option<Read>,
@@ -63,10 +64,11 @@ struct Server {
 }
 
 impl Session {
-    /// A session of `identity`, which has its place in the hub.
+    /// A session of `identity`, which came so and has its place in the hub.
     pub fn new(
         context: Arc<Context>,
         identity: Identity,
+        arrival: Arrival,
         registration: Registration,
         outbox: Arc<Outbox>,
         start: Start,
@@ -74,6 +76,7 @@ impl Session {
         let server = Server {
             context,
             identity,
+            arrival,
             began: Instant::now(),
             read: None,
             store_pause: None,
@@ -96,14 +99,7 @@ impl Session {
             let stop = self.conversation.services().context.stop.clone();
             drop(self.conversation);
             match end {
-                End::Close(reason) => {
-                    debug!(
-                        code = reason.code(),
-                        reason = reason.name(),
-                        "a session ends"
-                    );
-                    connection.close(reason.code(), &reason.text(), stop).await;
-                }
+                End::Close(reason) => connection.close(reason.code(), &reason.text(), stop).await,
                 End::Answer(code) => connection.close(code, "", stop).await,
                 End::Gone => {}
             }
@@ -135,16 +131,26 @@ impl Session {
 impl Server {
     fn left(&self, end: &End) {
         self.context.store.leave(&self.identity.sender.device);
-        let (code, by) = match end {
-            End::Close(reason) => (reason.code(), "server"),
-            End::Answer(code) => (*code, "client"),
-            // RFC 6455, 7.1.5: the connection was lost.
-            End::Gone => (1006, "client"),
+        let (code, by, name, reason) = match end {
+            End::Close(reason) => (reason.code(), "server", reason.name(), reason.text()),
+            End::Answer(code) => (*code, "client", "closed", "closed by the client".into()),
+            // RFC 6455, 7.1.5.
+            End::Gone => (1006, "client", "lost", "the connection was lost".into()),
         };
         counting::closed(&self.context.metrics, code, by);
         let sender = &self.identity.sender;
         let user = &sender.device.mailbox;
         let domain = &user.domain;
+        let address = self.arrival.from;
+        debug!(%domain, %address, code, by, reason = name, "a session ends");
+        self.context.hub.note_end(EndedSession {
+            device: sender.device.clone(),
+            arrival: self.arrival,
+            ended_at_ms: self.context.clock.now_ms(),
+            code,
+            by,
+            reason,
+        });
         let limits = &self.context.limits;
         match end {
             End::Close(CloseReason::OverLimit { .. }) => {

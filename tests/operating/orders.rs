@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{DEMO, Login, Server, until};
+use crate::common::{DEMO, Login, Options, Server, until};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -126,11 +126,88 @@ async fn stats_count_and_say_how_it_is() {
 }
 
 #[tokio::test]
+async fn ended_sessions_say_when_why_and_by_whom() {
+    let options = Options::new().args(&["--log", "debug", "--log-format", "json"]);
+    let mut server = Server::with(options).await;
+    let token = server.mint("expiring", &["--ttl", "2s"]).await;
+    let mut expiring = server.login(&Login::new("expiring").token(&token)).await;
+    server.user("leaving").await.close().await;
+    drop(server.user("lost").await);
+    let mut kicked = server.user("kicked").await;
+    server
+        .cli(&["kick", "--domain", DEMO, "--id", "kicked"])
+        .await;
+    kicked.closed(4410).await;
+    let mut older = server.user("replaced").await;
+    let _newer = server.user("replaced").await;
+    older.closed(4409).await;
+    expiring.closed(4401).await;
+    let _here = server.user("here").await;
+
+    let ended = async |more: &[&str]| {
+        let args = [&["sessions", "--ended", "--json"], more].concat();
+        json(&server.cli(&args).await)["list"].clone()
+    };
+    until("the lost one", || async {
+        (!ended(&["--id", "lost"]).await[0].is_null()).then_some(())
+    })
+    .await;
+    for (id, code, by, words) in [
+        ("leaving", 1000, "client", "closed by the client"),
+        ("lost", 1006, "client", "the connection was lost"),
+        ("kicked", 4410, "server", "ended by the operator"),
+        ("replaced", 4409, "server", "replaced by a newer login"),
+        ("expiring", 4401, "server", "the token has expired"),
+    ] {
+        let list = ended(&["--domain", DEMO, "--id", id]).await;
+        let one = &list[0];
+        assert!(list[1].is_null(), "{list}");
+        assert_eq!(
+            (&one["code"], &one["by"]),
+            (&code.into(), &by.into()),
+            "{id}"
+        );
+        assert!(one["reason"].as_str().unwrap().contains(words), "{one}");
+        let (since, until) = (
+            one["since"].as_u64().unwrap(),
+            one["until"].as_u64().unwrap(),
+        );
+        assert!(1_700_000_000_000 < since && since <= until, "{one}");
+        let table = server.cli(&["sessions", "--ended", "--id", id]).await;
+        for words in ["UNTIL", &code.to_string(), by, words, "127.0.0.1"] {
+            assert!(table.contains(words), "{words}: {table}");
+        }
+    }
+    assert_eq!(ended(&["--id", "here"]).await, Value::Array(Vec::new()));
+    assert_eq!(ended(&["--domain", "shop"]).await, Value::Array(Vec::new()));
+
+    // The log says it without naming the user.
+    let log = server.stderr();
+    for (code, by) in [(1000, "client"), (1006, "client"), (4410, "server")] {
+        let says = |line: &Value| {
+            line["message"] == "a session ends"
+                && line["code"] == code
+                && line["by"] == by
+                && line["domain"] == DEMO
+        };
+        assert!(
+            log.lines().map(json).any(|line| says(&line)),
+            "{code}: {log}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn without_a_server_each_says_so() {
     let mut server = Server::start().await;
     server.stop().await;
     let kick = ["kick", "--domain", "demo", "--id", "u"];
-    for args in [&["stats"][..], &["sessions"], &kick] {
+    for args in [
+        &["stats"][..],
+        &["sessions"],
+        &["sessions", "--ended"],
+        &kick,
+    ] {
         let outcome = server.home.cli(args).await;
         outcome.failure(1, &["no server runs on the data directory"]);
     }
