@@ -60,7 +60,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Connections,
         Self::Strangers,
         Self::ConnectionsPerAddress,
