@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
         Some(tls),
         router,
         NetOptions::default(),
-        Places::new(CONNECTIONS_MAX, Arc::new(limits), metrics),
+        Places::new(CONNECTIONS_MAX, CONNECTIONS_MAX, Arc::new(limits), metrics),
         tracker.clone(),
         stop.clone(),
     );
