@@ -68,7 +68,7 @@ const SETTINGS: &[Setting] = settings! {
     connections_max "--connections-max" "RELAYBOX_CONNECTIONS_MAX" "N" "51000" false
         "Most connections of every kind; never more than the open-file limit allows. Beyond it the oldest that has not logged in gives way";
     strangers_max "--strangers-max" "RELAYBOX_STRANGERS_MAX" "N" "auto" false
-        "Most connections that have not logged in; beyond it the oldest gives way once it has had 2 s. `auto`: what an eighth of the memory has room for, at least 1024";
+        "Most connections that have not logged in; beyond it the oldest gives way. `auto`: what an eighth of the memory has room for, at least 1024";
     ping_interval "--ping-interval" "RELAYBOX_PING_INTERVAL" "DURATION" "25s" false
         "Between two pings of an idle session; a peer that is silent for two after one, or for three after a message, is closed";
     outbox_bytes_max "--outbox-bytes-max" "RELAYBOX_OUTBOX_BYTES_MAX" "SIZE" "256KiB" false

@@ -13,6 +13,8 @@ pub enum Limit {
     Connections,
     /// Open connections that have not logged in.
     Strangers,
+    /// Long heads of requests on their way. A constant, no setting.
+    LongHeads,
     /// Open connections of one address.
     ConnectionsPerAddress,
     /// New connections of one address.
@@ -60,9 +62,10 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Connections,
         Self::Strangers,
+        Self::LongHeads,
         Self::ConnectionsPerAddress,
         Self::ConnectsPerAddress,
         Self::FailedLoginsPerAddress,
@@ -97,6 +100,7 @@ impl Limit {
         match self {
             Self::Connections => "connections_max",
             Self::Strangers => "strangers_max",
+            Self::LongHeads => "long_heads",
             Self::ConnectionsPerAddress => "connections_per_address_max",
             Self::ConnectsPerAddress => "connects_per_address",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
@@ -129,6 +133,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Connections => "the server is at its limit of connections",
             Self::Strangers => "too many connections have not logged in",
+            Self::LongHeads => "too many long heads are on their way",
             Self::ConnectionsPerAddress => "too many connections from this address",
             Self::ConnectsPerAddress => "connections come too fast from this address",
             Self::FailedLoginsPerAddress => "too many failed logins from this address",
@@ -195,6 +200,7 @@ mod tests {
         let names = crate::config::settings().iter().map(|setting| setting.name);
         let names: Vec<_> = names.collect();
         let constants = [
+            Limit::LongHeads,
             Limit::HistoryAnswers,
             Limit::HistoryAnswersPerUser,
             Limit::HistoryAnswersPerAddress,

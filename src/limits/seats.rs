@@ -5,19 +5,17 @@
 //! of each kind; a place has one holder; who has logged in, or asks with a good token, loses none.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Duration, Instant};
 
+use super::{Limit, Limits};
 use crate::model::places_known;
-
-/// So long a stranger may take to log in before it gives way to one who comes and finds all seats taken: of a crowd
-/// that comes at once each is to be let in, one after the other.
-const STAY_MIN: Duration = Duration::from_secs(2);
 
 /// Most heads on their way that take more than a short one does.
 const LONG_HEADS_MAX: usize = 256;
@@ -26,6 +24,8 @@ const LONG_HEADS_MAX: usize = 256;
 #[derive(Debug)]
 struct Seats {
     max: usize,
+    /// What is reached where one has to go.
+    limit: Option<Limit>,
     state: Mutex<State>,
 }
 
@@ -37,7 +37,6 @@ struct State {
 
 #[derive(Debug)]
 struct Taken {
-    since: Instant,
     place: OwnedSemaphorePermit,
     notice: Arc<Notice>,
 }
@@ -57,23 +56,12 @@ struct Seat {
 }
 
 impl Seats {
-    fn new(max: usize) -> Arc<Self> {
+    fn new(max: usize, limit: Option<Limit>) -> Arc<Self> {
         Arc::new(Self {
             max,
+            limit,
             state: Mutex::default(),
         })
-    }
-
-    fn are_taken(&self) -> bool {
-        self.state().taken.len() >= self.max
-    }
-
-    /// Since when the oldest is there, where all are taken.
-    fn taken_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let oldest = state.taken.first_key_value();
-        let oldest = oldest.filter(|_| state.taken.len() >= self.max);
-        oldest.map(|(_, oldest)| oldest.since)
     }
 
     /// The place of the oldest, which is told.
@@ -82,8 +70,8 @@ impl Seats {
         oldest.map(|(_, oldest)| oldest.give_up())
     }
 
-    /// A seat for who has this place; the oldest goes where there are too many.
-    fn enter(seats: &Arc<Self>, place: OwnedSemaphorePermit, notice: Arc<Notice>) -> Seat {
+    /// A seat for who has this place, and whether the oldest had to go for it.
+    fn enter(seats: &Arc<Self>, place: OwnedSemaphorePermit, notice: Arc<Notice>) -> (Seat, bool) {
         let mut state = seats.state();
         let oldest = match state.taken.len() >= seats.max {
             true => state.taken.pop_first(),
@@ -91,20 +79,17 @@ impl Seats {
         };
         let number = state.next;
         state.next += 1;
-        let taken = Taken {
-            since: Instant::now(),
-            place,
-            notice,
-        };
-        state.taken.insert(number, taken);
+        state.taken.insert(number, Taken { place, notice });
         drop(state);
+        let seat = Seat {
+            seats: Arc::clone(seats),
+            number,
+        };
+        let is_full = oldest.is_some();
         if let Some((_, oldest)) = oldest {
             drop(oldest.give_up());
         }
-        Seat {
-            seats: Arc::clone(seats),
-            number,
-        }
+        (seat, is_full)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,52 +114,51 @@ impl Seat {
 }
 
 /// Where those are who have not logged in, and how many may have.
-#[derive(Debug)]
 pub struct Strangers {
     seats: Arc<Seats>,
     long_heads: Arc<Seats>,
     lingering: Arc<Seats>,
     known: Arc<Semaphore>,
+    limits: Arc<Limits>,
+}
+
+impl fmt::Debug for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strangers").finish_non_exhaustive()
+    }
 }
 
 impl Strangers {
     /// Where there are so many places in all, of which strangers have at most `max`, and a few more with long heads;
-    /// and at most `lingering_max` connections are only read on.
-    pub fn new(places: usize, max: usize, lingering_max: usize) -> Self {
+    /// and at most `lingering_max` connections are only read on. `limits` notes who had to go.
+    pub fn new(places: usize, max: usize, lingering_max: usize, limits: Arc<Limits>) -> Self {
+        let long_heads_max = max.min(LONG_HEADS_MAX);
         Self {
-            seats: Seats::new(max),
-            long_heads: Seats::new(max.min(LONG_HEADS_MAX)),
-            lingering: Seats::new(lingering_max),
+            seats: Seats::new(max, Some(Limit::Strangers)),
+            long_heads: Seats::new(long_heads_max, Some(Limit::LongHeads)),
+            // These were closed already.
+            lingering: Seats::new(lingering_max, None),
+            limits,
             known: Arc::new(Semaphore::new(places_known(places))),
         }
     }
 
-    /// The place of the one who came first, which is told.
+    /// The place of the one who came first, which is told; with long heads first, as these take more than their place.
     pub fn take_oldest(&self) -> Option<OwnedSemaphorePermit> {
-        let oldest = self.seats.take_oldest();
-        oldest.or_else(|| self.long_heads.take_oldest())
+        let oldest = self.long_heads.take_oldest();
+        oldest.or_else(|| self.seats.take_oldest())
     }
 
     /// The place of the connection that has been read on for longest, which is told.
     pub fn take_lingering(&self) -> Option<OwnedSemaphorePermit> {
         self.lingering.take_oldest()
     }
-
-    /// Whether the next one sends away the one who came first.
-    pub fn are_full(&self) -> bool {
-        self.seats.are_taken()
-    }
-
-    /// When there is room for the next one, at the latest; `None`: now.
-    pub fn full_until(&self) -> Option<Instant> {
-        let until = self.seats.taken_since()? + STAY_MIN;
-        (until > Instant::now()).then_some(until)
-    }
 }
 
 /// One connection among all: a stranger until it logs in.
 #[derive(Debug)]
 pub struct Standing {
+    peer: IpAddr,
     strangers: Arc<Strangers>,
     notice: Arc<Notice>,
     state: Mutex<Hold>,
@@ -201,15 +185,16 @@ struct Kept {
 }
 
 impl Standing {
-    /// A new connection.
-    pub fn new(strangers: &Arc<Strangers>, place: OwnedSemaphorePermit) -> Self {
-        let notice = Arc::<Notice>::default();
-        let seat = Seats::enter(&strangers.seats, place, Arc::clone(&notice));
-        Self {
+    /// A new connection from `peer`.
+    pub fn new(strangers: &Arc<Strangers>, place: OwnedSemaphorePermit, peer: IpAddr) -> Self {
+        let standing = Self {
+            peer,
             strangers: Arc::clone(strangers),
-            notice,
-            state: Mutex::new(Hold::Seat(seat)),
-        }
+            notice: Arc::default(),
+            state: Mutex::new(Hold::Gone),
+        };
+        *standing.hold() = standing.sit_down(&strangers.seats, place);
+        standing
     }
 
     fn hold(&self) -> MutexGuard<'_, Hold> {
@@ -227,18 +212,24 @@ impl Standing {
 
     /// Its head is long, and has not ended yet.
     pub fn head_is_long(&self) {
-        self.change_seat(&self.strangers.long_heads);
+        let long_heads = &self.strangers.long_heads;
+        let is_there =
+            |hold: &Hold| matches!(hold, Hold::Seat(seat) if Arc::ptr_eq(&seat.seats, long_heads));
+        if !is_there(&self.hold()) {
+            self.change_seat(long_heads);
+        }
     }
 
-    /// The head of its request is there.
+    /// The head of its request is there: it is the newest of all that have not logged in, so that the answer gets
+    /// through.
     pub fn head_ended(&self) {
         self.change_seat(&self.strangers.seats);
     }
 
-    /// The newest of those who sit there, if it sits elsewhere.
+    /// The newest of those who sit there, unless it has logged in.
     fn change_seat(&self, seats: &Arc<Seats>) {
         let mut hold = self.hold();
-        if matches!(&*hold, Hold::Seat(seat) if !Arc::ptr_eq(&seat.seats, seats)) {
+        if let Hold::Seat(_) = *hold {
             let place = std::mem::replace(&mut *hold, Hold::Gone).end();
             *hold = place.map_or(Hold::Gone, |place| self.sit_down(seats, place));
         }
@@ -281,7 +272,11 @@ impl Standing {
     }
 
     fn sit_down(&self, seats: &Arc<Seats>, place: OwnedSemaphorePermit) -> Hold {
-        Hold::Seat(Seats::enter(seats, place, Arc::clone(&self.notice)))
+        let (seat, is_full) = Seats::enter(seats, place, Arc::clone(&self.notice));
+        if let (true, Some(limit)) = (is_full, seats.limit) {
+            self.strangers.limits.note(limit, &self.peer);
+        }
+        Hold::Seat(seat)
     }
 
     /// From now on the connection is only read to its end. Says whether it had a place.

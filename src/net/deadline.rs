@@ -76,7 +76,7 @@ impl Activity {
                     since: Instant::now(),
                     bytes: count,
                 };
-                false
+                count > SHORT_HEAD_BYTES
             }
             Phase::Head { bytes, .. } => {
                 *bytes += count;

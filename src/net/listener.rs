@@ -1,8 +1,8 @@
 //! Accepts connections and takes each through TLS to HTTP, in a task of its own.
 //!
-//! Never waits for one client on behalf of another, but for a moment where there are as many strangers as may be.
-//! Invariants: at most as many sockets as there are [`Places`] are open, upgraded ones included, but for those that end
-//! just then for a newcomer; one more is closed at once, so that the backlog never fills with them.
+//! Never waits for one client on behalf of another. Invariants: at most as many sockets as there are
+//! [`Places`] are open, upgraded ones included, but for those that end just then for a newcomer; one more is closed at
+//! once, so that the backlog never fills with them.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,9 +25,6 @@ use super::tls::Tls;
 
 /// Pause after an accept that failed for want of something: it would fail again at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-
-/// How often it is looked whether one of too many strangers has logged in or gone.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Between two log lines about the same trouble.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -89,13 +86,6 @@ pub async fn serve(
 ) {
     let mut told: Option<Instant> = None;
     loop {
-        if let Some(until) = places.full_until() {
-            let pause = until.min(Instant::now() + FULL_PAUSE);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(pause) => continue,
-            }
-        }
         // Both are cancel-safe.
         let accepted = tokio::select! {
             () = stop.cancelled() => return,

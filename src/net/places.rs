@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::lingering::LINGERING_MAX;
 use crate::limits::{ConnectionPlace, Limit, Limits, Standing, Strangers, Visitor};
@@ -71,15 +70,15 @@ impl Places {
         let max = connections_max.min(Semaphore::MAX_PERMITS);
         Self {
             permits: Arc::new(Semaphore::new(max)),
-            strangers: Arc::new(Strangers::new(max, strangers_max, LINGERING_MAX)),
+            strangers: Arc::new(Strangers::new(
+                max,
+                strangers_max,
+                LINGERING_MAX,
+                Arc::clone(&limits),
+            )),
             limits,
             metrics,
         }
-    }
-
-    /// When there is room for the next stranger, at the latest; `None`: now.
-    pub(super) fn full_until(&self) -> Option<Instant> {
-        self.strangers.full_until()
     }
 
     pub(super) fn limits(&self) -> &Arc<Limits> {
@@ -102,13 +101,10 @@ impl Places {
                 self.limits.note(Limit::Connections, &peer);
                 self.strangers.take_oldest()
             })?;
-        if self.strangers.are_full() {
-            self.limits.note(Limit::Strangers, &peer);
-        }
         let open = self.metrics.net.connections.clone();
         open.inc();
         Some(Place {
-            standing: Arc::new(Standing::new(&self.strangers, place)),
+            standing: Arc::new(Standing::new(&self.strangers, place, peer)),
             lingers: false,
             of_address,
             open,

@@ -24,15 +24,10 @@ fn group_bytes(mount: &Path, groups: &str) -> Option<u64> {
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let group = mount.join(path);
     let groups = group.ancestors().take_while(|path| path.starts_with(mount));
-    // Without a limit it says `max`.
-    let limit = |path: &Path| {
-        fs::read_to_string(path.join("memory.max"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    groups.filter_map(limit).min()
+    // Beyond `high` it is slowed down, beyond `max` killed; without a limit either says `max`.
+    let files = groups.flat_map(|path| [path.join("memory.high"), path.join("memory.max")]);
+    let texts = files.filter_map(|path| fs::read_to_string(path).ok());
+    texts.filter_map(|text| text.trim().parse().ok()).min()
 }
 
 #[cfg(test)]
@@ -64,6 +59,8 @@ mod tests {
         fs::write(mount.path().join("memory.max"), "1073741824\n").unwrap();
         assert_eq!(group_bytes(mount.path(), groups), Some(512 << 20));
         assert_eq!(group_bytes(mount.path(), "0::/\n"), Some(1 << 30));
+        fs::write(unit.join("memory.high"), "268435456\n").unwrap();
+        assert_eq!(group_bytes(mount.path(), groups), Some(256 << 20));
         assert_eq!(group_bytes(mount.path(), ""), None);
     }
 }

@@ -65,6 +65,9 @@ async fn ten_thousand_come_back_at_a_bounded_rate_and_all_are_online_in_the_end(
         &rate,
         "--sessions-max",
         "20000",
+        // Of a machine with 512 MiB of memory.
+        "--strangers-max",
+        "1024",
     ];
     let server = Server::with(Options::new().args(&args)).await;
     let address: Arc<str> = server.plain.clone().unwrap().into();

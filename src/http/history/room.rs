@@ -179,7 +179,10 @@ impl Room {
     /// Waits until nothing is read for another answer of the same asker. Whoever holds a project token waits for
     /// nobody.
     pub(super) async fn reading(&self) -> Option<OwnedSemaphorePermit> {
-        self.reads.as_ref()?.lent().await
+        let turn = self.reads.as_ref()?.lent().await;
+        // The wait was not its client's.
+        self.turn.taken();
+        turn
     }
 
     /// The answer is all there and has so many bytes: what it does not need is free.

@@ -1,28 +1,47 @@
 #![allow(clippy::unwrap_used)]
 
+use std::net::Ipv4Addr;
 use std::task::Waker;
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::model::LimitOptions;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Room {
     places: Arc<Semaphore>,
     strangers: Arc<Strangers>,
+    metrics: Arc<Metrics>,
 }
 
 impl Room {
     fn new(places: usize, strangers: usize, lingering: usize) -> Self {
+        let metrics = Arc::<Metrics>::default();
+        let limits = limits(&metrics);
         Self {
             places: Arc::new(Semaphore::new(places)),
-            strangers: Arc::new(Strangers::new(places, strangers, lingering)),
+            strangers: Arc::new(Strangers::new(places, strangers, lingering, limits)),
+            metrics,
         }
+    }
+
+    fn noted(&self, limit: Limit) -> u64 {
+        let limited = &self.metrics.sessions.limited;
+        limited.with_label_values(&[limit.name()]).get()
     }
 
     /// As at a door: a free place, or that of the oldest stranger.
     fn enter(&self) -> Option<Standing> {
         let free = Arc::clone(&self.places).try_acquire_owned().ok();
         let place = free.or_else(|| self.strangers.take_oldest())?;
-        Some(Standing::new(&self.strangers, place))
+        Some(Standing::new(&self.strangers, place, PEER))
     }
+}
+
+fn limits(metrics: &Arc<Metrics>) -> Arc<Limits> {
+    let limits = Limits::new(LimitOptions::default(), Arc::clone(metrics));
+    Arc::new(limits)
 }
 
 fn is_lost(standing: &Standing) -> bool {
@@ -81,25 +100,17 @@ fn no_more_than_the_bound_linger_and_all_places_come_back() {
     assert!(room.strangers.take_lingering().is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn of_strangers_there_are_no_more_than_so_many_and_each_has_its_time() {
+#[test]
+fn of_strangers_there_are_no_more_than_so_many_and_who_asks_is_the_newest() {
     let room = Room::new(100, 3, 1);
-    let first: Vec<_> = (0..2).map(|_| room.enter().unwrap()).collect();
-    tokio::time::advance(STAY_MIN / 2).await;
-    assert_eq!(room.strangers.full_until(), None);
-    let third = room.enter().unwrap();
-    assert!(room.strangers.are_full());
-    let until = room.strangers.full_until().unwrap();
-    assert_eq!(until - Instant::now(), STAY_MIN / 2);
-    // One who logs in makes room.
-    assert!(first[1].log_in());
-    assert!(!room.strangers.are_full() && room.strangers.full_until().is_none());
+    let [first, second, third] = [(); 3].map(|()| room.enter().unwrap());
+    assert!(second.log_in());
     let fourth = room.enter().unwrap();
-    tokio::time::advance(STAY_MIN).await;
-    assert_eq!(room.strangers.full_until(), None);
-    let _fifth = room.enter().unwrap();
-    assert!(is_lost(&first[0]) && !is_lost(&third) && !is_lost(&fourth));
+    first.head_ended();
+    let fifth = room.enter().unwrap();
+    assert!(is_lost(&third) && ![&first, &second, &fourth, &fifth].into_iter().any(is_lost));
     assert_eq!(room.places.available_permits(), 96);
+    assert_eq!(room.noted(Limit::Strangers), 1);
 }
 
 #[test]
@@ -117,19 +128,19 @@ fn long_heads_are_few_and_give_way_among_themselves() {
     long[1].head_ended();
     long[0].head_is_long();
     assert!(!is_lost(&short) && !is_lost(&long[1]) && !is_lost(&long[2]));
-    // Where others need a place, theirs are taken, too.
-    assert_eq!(room.strangers.seats.state().taken.len(), 2);
-    for _ in 0..3 {
-        assert!(room.strangers.take_oldest().is_some());
-    }
-    assert!(is_lost(&short) && is_lost(&long[1]) && is_lost(&long[2]));
+    assert_eq!(room.noted(Limit::LongHeads), 1);
+    // Where others need a place, theirs are taken first.
     assert!(long[3].log_in());
+    for _ in 2..=LONG_HEADS_MAX {
+        assert!(!is_lost(&short) && room.strangers.take_oldest().is_some());
+    }
+    assert!(is_lost(&short) && is_lost(&long[2]) && !is_lost(&long[1]) && !is_lost(&long[3]));
 }
 
 #[test]
 fn there_is_room_for_both_however_few_places_there_are() {
     for (places, known) in [(1, 1), (2, 1), (16, 8), (100, 92), (51_000, 50_204)] {
-        let strangers = Strangers::new(places, places, 1);
+        let strangers = Strangers::new(places, places, 1, limits(&Arc::default()));
         assert_eq!(strangers.known.available_permits(), known, "{places}");
     }
 }
