@@ -220,7 +220,7 @@ async fn certificates_that_keep_clients_out_are_told() {
         .await
         .expect("certificate-dates", "problem", "good from");
 
-    certify(&home, |params| params.not_after = days(20));
+    certify(&home, |params| params.not_after = days(4));
     look(&[])
         .await
         .expect("certificate-dates", "warning", "renew it");

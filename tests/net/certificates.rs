@@ -290,6 +290,24 @@ fn own_files_are_never_touched_even_if_expired_or_of_other_names() {
 }
 
 #[test]
+fn the_log_warns_of_an_end_when_a_third_of_the_lifetime_is_left() {
+    for (begin, end, warns) in [
+        (0, 6, false),
+        (-3, 3, false),
+        (-5, 1, true),
+        (-1, 44, false),
+        (-32, 13, true),
+        (-300, 31, false),
+        (-300, 29, true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write_own(dir.path(), begin, end);
+        let (_, log) = open_logged(dir.path(), &[]);
+        assert_eq!(log.contains("ends soon"), warns, "{begin} {end}: {log}");
+    }
+}
+
+#[test]
 fn an_existing_ca_signs_a_certificate_that_was_removed() {
     let dir = tempfile::tempdir().unwrap();
     open_tls(dir.path());

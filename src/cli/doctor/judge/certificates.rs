@@ -7,13 +7,11 @@ use super::super::facts::Facts;
 use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, is_loopback, now_s, runs, trust};
 use crate::config::Config;
-use crate::net::CertificateError;
 use crate::net::inspect::{Certificate, Inspected, Pair};
+use crate::net::{CertificateError, near_end_s};
 
-/// A certificate of other origin is to be renewed when less than this is left.
-const LEFT_DAYS_MIN: i64 = 21;
-/// A made one is made anew when 30 are left; a running server does so within seconds.
-const LEFT_DAYS_MIN_MADE: i64 = 29;
+/// A running server makes its certificate anew sooner, once it is due.
+const RENEWAL_S: i64 = 3600;
 /// Apple's clients refuse certificates that are good for longer, whoever signed them.
 const GOOD_DAYS_MAX: i64 = 825;
 /// Names that are told.
@@ -199,6 +197,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
     let is_made_here = facts.certificates.is_made_here;
     let end = date(leaf.not_after_s);
     let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
+    let near_end_s = near_end_s(leaf.not_before_s, leaf.not_after_s);
     if leaf.not_before_s > now_s {
         let begin = date(leaf.not_before_s);
         let says = format!("the certificate is good from {begin} on only");
@@ -217,7 +216,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
                 ),
             );
         }
-    } else if is_made_here && !runs(facts) && left_days < LEFT_DAYS_MIN_MADE {
+    } else if is_made_here && !runs(facts) && now_s >= near_end_s {
         renewal(check, &format!("the certificate ends on {end}"), facts, out);
     } else if leaf.not_after_s <= now_s {
         let advice = match is_made_here {
@@ -228,7 +227,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
             check,
             format!("the certificate expired on {end}, and clients refuse it: {advice}"),
         );
-    } else if is_made_here && left_days < LEFT_DAYS_MIN_MADE {
+    } else if is_made_here && now_s >= near_end_s.saturating_add(RENEWAL_S) {
         out.warning(
             check,
             format!(
@@ -236,7 +235,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
                  its log says why"
             ),
         );
-    } else if !is_made_here && left_days < LEFT_DAYS_MIN {
+    } else if !is_made_here && now_s >= near_end_s {
         let left = counted(left_days.unsigned_abs(), "day");
         out.warning(
             check,

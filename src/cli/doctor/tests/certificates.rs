@@ -44,6 +44,12 @@ fn ends_in(facts: &mut Facts, days: i64) {
     leaf(facts).not_after_s = NOW_S + days * DAY_S;
 }
 
+/// From so many days before to so many after now.
+fn good(facts: &mut Facts, begin_days: i64, end_days: i64) {
+    leaf(facts).not_before_s = NOW_S + begin_days * DAY_S;
+    ends_in(facts, end_days);
+}
+
 #[test]
 fn files_keys_and_names_are_judged() {
     use Check::{CertificateFiles, CertificateKey, CertificateNames, KeyRights};
@@ -183,13 +189,34 @@ fn dates_are_judged() {
     hold(&[
         (
             "",
-            |f| ends_in(f, 21),
-            (CertificateDates, Ok, "until 2025-12-15"),
+            |f| good(f, -60, 31),
+            (CertificateDates, Ok, "until 2025-12-25"),
         ),
         (
             "",
-            |f| ends_in(f, 20),
-            (CertificateDates, Warning, "in 20 days: renew it"),
+            |f| good(f, -62, 30),
+            (CertificateDates, Warning, "in 30 days: renew it"),
+        ),
+        // Of short ones, a third.
+        (
+            "",
+            |f| good(f, -3, 3),
+            (CertificateDates, Ok, "until 2025-11-27"),
+        ),
+        (
+            "",
+            |f| good(f, -4, 2),
+            (CertificateDates, Warning, "in 2 days: renew it"),
+        ),
+        (
+            "",
+            |f| good(f, -29, 16),
+            (CertificateDates, Ok, "until 2025-12-10"),
+        ),
+        (
+            "",
+            |f| good(f, -30, 15),
+            (CertificateDates, Warning, "in 15 days: renew it"),
         ),
         (
             "",
@@ -252,7 +279,7 @@ fn dates_are_judged() {
             "",
             |f| {
                 made_and_running(f);
-                ends_in(f, 28);
+                good(f, -300, 29);
             },
             (CertificateDates, Warning, "could not make it anew"),
         ),
