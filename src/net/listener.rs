@@ -5,7 +5,7 @@
 //! once, so that the backlog never fills with them.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Observed};
+use super::greeting::{Greeted, Name};
 use super::lingering::linger;
 use super::places::{Place, Places};
+use super::refusals::Refusals;
 use super::requests::{self, Asker};
 use super::tls::Tls;
 
@@ -85,6 +87,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let mut told: Option<Instant> = None;
+    let refusals = Arc::new(Refusals::default());
     loop {
         // Both are cancel-safe.
         let accepted = tokio::select! {
@@ -118,6 +121,7 @@ pub async fn serve(
             router: router.clone(),
             options,
             stop: stop.clone(),
+            refusals: Arc::clone(&refusals),
         };
         match &tls {
             Some(tls) => tracker.spawn(visit.over_tls(stream, tls.clone())),
@@ -134,6 +138,7 @@ struct Visit {
     router: Router,
     options: NetOptions,
     stop: CancellationToken,
+    refusals: Arc<Refusals>,
 }
 
 impl Visit {
@@ -142,11 +147,13 @@ impl Visit {
     }
 
     async fn over_tls(self, stream: TcpStream, tls: Tls) {
+        let name = Name::default();
         let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
             if speaks_plain_http(&stream).await? {
                 send_elsewhere(stream, &self.stop).await?;
                 return Ok(None);
             }
+            let stream = Greeted::new(stream, Arc::clone(&name));
             tls.acceptor().accept(stream).await.map(Some)
         });
         // A handshake that is given up leaves nothing behind.
@@ -162,11 +169,12 @@ impl Visit {
             Ok(Ok(None)) => self.places.handshake_failed("plain_http"),
             Ok(Err(error)) => {
                 self.places.handshake_failed("tls");
-                tracing::debug!(peer = %self.peer, %error, "the TLS handshake failed");
+                self.refusals.tell(self.peer, name.get(), &error);
             }
             Err(_) => {
                 self.places.handshake_failed("timeout");
-                tracing::debug!(peer = %self.peer, "the TLS handshake took too long");
+                let error = io::Error::new(ErrorKind::TimedOut, "it took too long");
+                self.refusals.tell(self.peer, name.get(), &error);
             }
         }
     }

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::certificate_error::CertificateError;
 use super::certificates;
 use super::leaf::{self, Leaf};
+use super::transcript;
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
@@ -82,7 +83,7 @@ impl Tls {
         hosts: &[String],
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = transcript::provider();
         let seen = Fingerprint::of(dir);
         let now_s = seconds(clock.as_ref());
         let usable = certificates::ensure(dir, hosts, &provider, now_s)?;

@@ -1,0 +1,101 @@
+//! The TLS library's cryptography, with a transcript of what clients have really sent.
+//!
+//! See [`super::hello`]: what was hidden from the library is restored where it hashes handshake messages.
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::crypto::hash::{Context, Hash, HashAlgorithm, Output};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
+
+use super::hello::restored;
+
+/// The provider for servers.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider {
+        cipher_suites: SUITES.clone(),
+        ..aws_lc_rs::default_provider()
+    })
+}
+
+/// Leaked once: the library wants them to be there for good.
+static SUITES: LazyLock<Vec<SupportedCipherSuite>> = LazyLock::new(|| {
+    let suites = aws_lc_rs::default_provider().cipher_suites.into_iter();
+    suites.map(suite).collect()
+});
+
+fn suite(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    match suite {
+        SupportedCipherSuite::Tls13(suite) => {
+            SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
+                common: common(&suite.common),
+                hkdf_provider: suite.hkdf_provider,
+                aead_alg: suite.aead_alg,
+                quic: None,
+            })))
+        }
+        SupportedCipherSuite::Tls12(suite) => {
+            SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
+                common: common(&suite.common),
+                prf_provider: suite.prf_provider,
+                kx: suite.kx,
+                sign: suite.sign,
+                aead_alg: suite.aead_alg,
+            })))
+        }
+    }
+}
+
+fn common(common: &CipherSuiteCommon) -> CipherSuiteCommon {
+    CipherSuiteCommon {
+        suite: common.suite,
+        hash_provider: Box::leak(Box::new(Restoring(common.hash_provider))),
+        confidentiality_limit: common.confidentiality_limit,
+    }
+}
+
+/// A hash of handshake messages.
+struct Restoring(&'static dyn Hash);
+
+impl Hash for Restoring {
+    fn start(&self) -> Box<dyn Context> {
+        Box::new(Messages(self.0.start()))
+    }
+
+    fn hash(&self, data: &[u8]) -> Output {
+        self.0.hash(&restored(data))
+    }
+
+    fn output_len(&self) -> usize {
+        self.0.output_len()
+    }
+
+    fn algorithm(&self) -> HashAlgorithm {
+        self.0.algorithm()
+    }
+
+    fn fips(&self) -> bool {
+        self.0.fips()
+    }
+}
+
+struct Messages(Box<dyn Context>);
+
+impl Context for Messages {
+    fn fork_finish(&self) -> Output {
+        self.0.fork_finish()
+    }
+
+    fn fork(&self) -> Box<dyn Context> {
+        Box::new(Self(self.0.fork()))
+    }
+
+    fn finish(self: Box<Self>) -> Output {
+        self.0.finish()
+    }
+
+    // The library gives whole messages.
+    fn update(&mut self, data: &[u8]) {
+        self.0.update(&restored(data));
+    }
+}
