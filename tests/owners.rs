@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Home, Options, Server};
+use common::{Home, Options, Server, until};
 use rustix::process::{Signal, geteuid};
 
 /// The user of the server, and one who has nothing to do with it.
@@ -400,4 +400,98 @@ async fn a_stranger_at_the_socket_is_asked_nothing() {
         fs::remove_file(&socket).unwrap();
     }
     assert!(!home.path("backup").exists());
+}
+
+/// The block of OPERATING.md that begins so, without its fence.
+fn printed(begin: &str) -> String {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
+    let manual = fs::read_to_string(manual).unwrap();
+    let fenced = format!("```sh\n{begin}");
+    let (_, rest) = manual.split_once(&fenced).expect(begin);
+    let (block, _) = rest.split_once("\n```").unwrap();
+    format!("{begin}{block}\n")
+}
+
+/// certbot's files of a name, for root alone.
+fn write_lineage(dir: &Path) -> String {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    fs::create_dir_all(dir).unwrap();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
+    for (name, pem) in [
+        ("fullchain.pem", made.cert.pem()),
+        ("privkey.pem", made.signing_key.serialize_pem()),
+    ] {
+        fs::write(dir.join(name), pem).unwrap();
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(dir.join(name), mode).unwrap();
+    }
+    made.cert.pem()
+}
+
+#[tokio::test]
+async fn the_hook_for_certbot_serves_a_server_that_is_not_root() {
+    if !is_root() {
+        return;
+    }
+    let home = open_home();
+    let (lineage, hook) = (home.path("live/chat.example.com"), home.path("hook"));
+    let script = printed("#!/bin/sh\n")
+        .replace("/var/lib/relaybox/certs", home.certs().to_str().unwrap())
+        .replace("user=relaybox", &format!("user={OWNER}"));
+    fs::write(&hook, script).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let line = printed("RENEWED_DOMAINS=")
+        .replace(
+            "/etc/letsencrypt/live/chat.example.com",
+            lineage.to_str().unwrap(),
+        )
+        .replace(
+            "/etc/letsencrypt/renewal-hooks/deploy/relaybox",
+            hook.to_str().unwrap(),
+        );
+    let run = async |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", line]);
+        home.run(shell).await.success();
+    };
+    // Of another name: nothing is done.
+    write_lineage(&lineage);
+    run(&line.replacen("chat.example.com", "other.example", 1)).await;
+    assert!(!home.certs().exists());
+
+    let first = write_lineage(&lineage);
+    run(&line).await;
+    let key = fs::metadata(home.certs().join("key.pem")).unwrap();
+    assert_eq!((key.uid(), key.mode() & 0o777), (OWNER, 0o600));
+    // Started by that user, with none of root's rights.
+    for dir in [home.data(), home.path("")] {
+        fs::create_dir_all(&dir).unwrap();
+        chown(dir, Some(OWNER), Some(OWNER)).unwrap();
+    }
+    let mut command = home.serve_command(&Options::new());
+    command.uid(OWNER).gid(OWNER).stderr(Stdio::piped());
+    let mut server = Command::spawn(&mut command).unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let ready = lines
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("ready "));
+    let address = ready.unwrap().split_once("//").unwrap().1.to_owned();
+    let is_shown = async |pem: &str| {
+        let trusted = home.write("trusted.pem", pem);
+        let roots = common::tls::roots(&trusted);
+        common::tls::connect(&address, "localhost", &roots, None)
+            .await
+            .is_ok()
+    };
+    assert!(is_shown(&first).await);
+
+    // Renewed, beside the running server.
+    let second = write_lineage(&lineage);
+    run(&line).await;
+    until("the new certificate", async || {
+        is_shown(&second).await.then_some(())
+    })
+    .await;
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

@@ -23,6 +23,15 @@ pub enum CertificateError {
         /// The file that is not.
         missing: PathBuf,
     },
+    /// Of several pairs none has the names that come first.
+    #[error(
+        "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key key.pem",
+        dir = .dir.display()
+    )]
+    Several {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A running server's certificate has gone.
     #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
     Gone {

@@ -73,8 +73,13 @@ pub(super) fn ensure(
         }
     }
     leaf.warn_of_dates(&files.certificate, now_s);
-    if made_by.is_none() {
-        warn_of_files(&files, &certified.cert);
+    if made_by.is_none()
+        && let Some(gap) = gap(&parse_chain(&files.certificate, &certified.cert))
+    {
+        tracing::warn!("{} {gap}", files.certificate.display());
+    }
+    for note in notes(&files, Some(&certified.cert)) {
+        tracing::warn!("{note}");
     }
     let shown_ca = certified.cert.get(1).filter(|_| made_by.is_some());
     if shown_ca.is_some_and(is_unconstrained) {
@@ -131,16 +136,21 @@ fn why_anew(
 pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
     let alone = match pair_exists(&files.certificate, &files.key) {
         Err(alone @ CertificateError::Alone { .. }) => alone,
+        Ok(false) if !files.beside.is_empty() => {
+            let dir = files.dir.clone();
+            return Err(CertificateError::Several { dir });
+        }
         looked => return looked,
     };
-    let is_made_here = match exists(&files.certificate)? {
-        true => {
-            let chain = material::certificates(&files.certificate);
-            chain.is_ok_and(|chain| made_by(files, &chain).is_some())
-        }
-        // A first start that ended between the two files.
-        false => own_ca(files).is_some(),
-    };
+    let is_made_here = files.has_own_names
+        && match exists(&files.certificate)? {
+            true => {
+                let chain = material::certificates(&files.certificate);
+                chain.is_ok_and(|chain| made_by(files, &chain).is_some())
+            }
+            // A first start that ended between the two files.
+            false => own_ca(files).is_some(),
+        };
     match is_made_here {
         true => Ok(false),
         false => Err(alone),
@@ -219,27 +229,35 @@ fn swapped(files: &Files, error: CertificateError) -> CertificateError {
     }
 }
 
-/// Warns of a certificate of other origin that clients may not find the way to, and of what is not used of its files.
-fn warn_of_files(files: &Files, chain: &[CertificateDer<'static>]) {
-    let chain = parse_chain(&files.certificate, chain);
+/// What is odd about the files of a directory that can be served, or a certificate be made in where there is no chain.
+/// Sentences for the operator.
+pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) -> Vec<String> {
+    let mut notes = Vec::new();
     let certificate = files.certificate.display();
-    if let Some(gap) = gap(&chain) {
-        tracing::warn!("{certificate} {gap}");
+    if chain.is_none_or(|chain| made_by(files, chain).is_some()) {
+        let strangers = files.strangers().join(", ");
+        if !strangers.is_empty() {
+            notes.push(format!(
+                "{certificate} is of relaybox's own making, beside other files ({strangers}), which are not used: for a \
+                 certificate of yours, put it there as cert.pem, with its chain, and its key as key.pem"
+            ));
+        }
     }
-    for (file, what) in unused(files) {
-        tracing::warn!("{} holds {what}, too, which is not used", file.display());
+    for [other, key] in &files.beside {
+        let (other, key) = (other.display(), key.display());
+        notes.push(format!(
+            "{other} and {key} are not used, since {certificate} is there: to have them served, remove that and its key"
+        ));
     }
-}
-
-/// What is not used of the two files.
-pub(super) fn unused(files: &Files) -> Vec<(&Path, &'static str)> {
-    let of = |file| {
-        let found = material::unused(file).into_iter();
-        found.map(move |what| (file, what))
-    };
-    of(files.certificate.as_path())
-        .chain(of(files.key.as_path()))
-        .collect()
+    for file in [&files.certificate, &files.key] {
+        for what in material::unused(file) {
+            notes.push(format!(
+                "{} holds {what}, too, which is not used",
+                file.display()
+            ));
+        }
+    }
+    notes
 }
 
 /// The CA beside a certificate that it has made, with the key to make the next. It may have been made anew since.

@@ -1,4 +1,4 @@
-//! The files of a certificate directory: where they are, whether they are there, and how one is written.
+//! The files of a certificate directory: which they are, whether they are there, and how one is written.
 //!
 //! Invariants: key files are readable by their owner alone from the moment they exist, and a file is either whole or
 //! absent.
@@ -18,18 +18,80 @@ pub(super) struct Files {
     pub(super) key: PathBuf,
     pub(super) ca: PathBuf,
     pub(super) ca_key: PathBuf,
+    /// Whether the pair has the names of what is made here.
+    pub(super) has_own_names: bool,
+    /// Other pairs that are there.
+    pub(super) beside: Vec<[PathBuf; 2]>,
 }
 
+/// Names of a certificate with its chain and of its key: ours, certbot's, Kubernetes'.
+const PAIRS: [[&str; 2]; 3] = [
+    ["cert.pem", "key.pem"],
+    ["fullchain.pem", "privkey.pem"],
+    ["tls.crt", "tls.key"],
+];
+const CA: &str = "ca.pem";
+const CA_KEY: &str = "ca-key.pem";
+
+/// Strangers that are told.
+const STRANGERS_TOLD_MAX: usize = 5;
+
 impl Files {
+    /// Those of a directory as it is now. Blocks on files.
     pub(super) fn of(dir: &Path) -> Self {
+        let pairs = PAIRS.map(|pair| pair.map(|name| dir.join(name)));
+        // What cannot be looked at is there: reading it will tell.
+        let is_there = |file: &PathBuf| file.try_exists().unwrap_or(true);
+        let (own, others) = pairs.split_at(1);
+        let of_others = |all: fn([bool; 2]) -> bool| -> Vec<_> {
+            let found = others.iter();
+            found
+                .filter(|pair| all([is_there(&pair[0]), is_there(&pair[1])]))
+                .collect()
+        };
+        let whole = of_others(|[certificate, key]| certificate && key);
+        let own_files = own.iter().flatten().filter(|file| is_there(file)).count();
+        let half = of_others(|[certificate, key]| certificate || key);
+        let taken = match (own_files, whole.as_slice(), half.as_slice()) {
+            (0 | 1, [only], _) | (0, [], [only]) => *only,
+            _ => &pairs[0],
+        };
+        let [certificate, key] = taken.clone();
         Self {
             dir: dir.to_owned(),
-            certificate: dir.join("cert.pem"),
-            key: dir.join("key.pem"),
-            ca: dir.join("ca.pem"),
-            ca_key: dir.join("ca-key.pem"),
+            has_own_names: *taken == pairs[0],
+            beside: whole
+                .into_iter()
+                .filter(|pair| *pair != taken)
+                .cloned()
+                .collect(),
+            certificate,
+            key,
+            ca: dir.join(CA),
+            ca_key: dir.join(CA_KEY),
         }
     }
+
+    /// Names of files that look like certificates or keys and are none of ours.
+    pub(super) fn strangers(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut strangers: Vec<_> = names.filter(|name| is_stranger(name)).collect();
+        strangers.sort_unstable();
+        strangers.truncate(STRANGERS_TOLD_MAX);
+        strangers
+    }
+}
+
+fn is_stranger(name: &str) -> bool {
+    const ENDINGS: [&str; 7] = ["pem", "crt", "cer", "der", "key", "p12", "pfx"];
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    let is_known = PAIRS
+        .iter()
+        .flatten()
+        .chain([&CA, &CA_KEY])
+        .any(|known| *known == name);
+    !is_known && ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 /// Whether both files are there; an error if only one is.

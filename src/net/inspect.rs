@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use super::certificate::parse_chain;
 pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
-use super::certificates::{load, made_by, pair_is_there, unused};
+use super::certificates::{load, made_by, notes, pair_is_there};
 use super::files::Files;
 use super::{authority, material};
 
@@ -38,8 +38,8 @@ pub struct Inspected {
     pub is_authority_made_here: bool,
     /// Files that hold a private key, and their permission bits.
     pub key_modes: Vec<(PathBuf, u32)>,
-    /// What of the pair's files is not used, as the rest of a sentence.
-    pub unused: Vec<(PathBuf, &'static str)>,
+    /// What else is odd about the files, in the words of the start.
+    pub notes: Vec<String>,
 }
 
 /// The state of `cert.pem` and `key.pem`.
@@ -58,6 +58,11 @@ impl Inspected {
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
         let (pair, chain) = pair(&files);
+        let notes = match &pair {
+            Pair::Usable => notes(&files, Some(&chain)),
+            Pair::Absent => notes(&files, None),
+            Pair::Unusable(_) => Vec::new(),
+        };
         let authority = material::certificates(&files.ca).unwrap_or_default();
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
@@ -66,10 +71,7 @@ impl Inspected {
             is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
-            unused: unused(&files)
-                .into_iter()
-                .map(|(file, what)| (file.to_owned(), what))
-                .collect(),
+            notes,
             key_modes: keys.filter_map(|file| mode(file)).collect(),
             certificate: files.certificate,
             key: files.key,

@@ -9,6 +9,7 @@ mod hang_up;
 mod limits;
 mod lingering;
 mod material;
+mod pairs;
 mod server_names;
 mod tls;
 mod watch;

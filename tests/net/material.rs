@@ -178,8 +178,7 @@ fn what_is_left_out_or_missing_of_a_chain_is_told_at_the_start_in_the_words_of_d
         );
         let found = Inspected::of(dir.path());
         let gap = gap(&found.chain).map(|gap| gap.to_string());
-        let unused = found.unused.iter().map(|(_, what)| format!("{what}, too"));
-        let said: Vec<_> = gap.into_iter().chain(unused).collect();
+        let said: Vec<_> = gap.into_iter().chain(found.notes).collect();
         assert!(
             said.len() == 1 && said[0].contains(words),
             "{case}: {said:?}"

@@ -38,13 +38,12 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
 fn files(facts: &Facts, out: &mut Findings) {
     let found = &facts.certificates;
     let (certificate, key) = (found.certificate.display(), found.key.display());
+    for note in &found.notes {
+        out.warning(Check::CertificateFiles, note);
+    }
     match &found.pair {
         Pair::Usable => {
-            for (file, what) in &found.unused {
-                let says = format!("{} holds {what}, too, which is not used", file.display());
-                out.warning(Check::CertificateFiles, says);
-            }
-            if found.unused.is_empty() {
+            if found.notes.is_empty() {
                 let fit = format!("{certificate} and {key} can be served");
                 out.ok(Check::CertificateFiles, fit);
             }

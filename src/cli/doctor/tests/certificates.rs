@@ -115,12 +115,8 @@ fn files_keys_and_names_are_judged() {
         ),
         (
             "",
-            |f| f.certificates.unused = vec![(PathBuf::from("k"), "PKCS#7")],
-            (
-                CertificateFiles,
-                Warning,
-                "k holds PKCS#7, too, which is not used",
-            ),
+            |f| f.certificates.notes = vec!["k holds PKCS#7, too".to_owned()],
+            (CertificateFiles, Warning, "k holds PKCS#7, too"),
         ),
         (
             "",

@@ -82,7 +82,7 @@ fn healthy() -> Facts {
             authority: None,
             is_authority_made_here: false,
             key_modes: vec![(PathBuf::from("certs/key.pem"), 0o640)],
-            unused: Vec::new(),
+            notes: Vec::new(),
         },
         certificates_writable: true,
         open_files: OpenFiles {
