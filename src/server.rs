@@ -331,6 +331,7 @@ impl Ground {
             messages: Room::default(),
             answers: Answers::default(),
             upgrades_lost: Throttle::default(),
+            bad_logins: Throttle::default(),
             scrapes: Semaphore::new(1),
         })
     }

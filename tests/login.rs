@@ -4,8 +4,10 @@
 
 mod common;
 
+use common::raw::Frame;
 use common::upgrade_request;
-use common::{Client, DEADLINE, DEMO, Login, Options, PROJECT_TOKEN, Server, Way, encode};
+use common::{Client, DEADLINE, DEMO, Login, Options, PROJECT_TOKEN, Raw, Server, Way, encode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const PARAMETERS: [&str; 5] = ["id", "name", "domain", "resource", "token"];
 
@@ -170,6 +172,94 @@ async fn plus_is_a_space_and_unknown_parameters_are_ignored() {
     client.ready().await;
     client.say("u1", "hello").await;
     assert_eq!(client.message().await["fromName"], "A B+C D");
+}
+
+/// A good login's query whose name stands there as it is.
+fn raw_name(name: &[u8]) -> Vec<u8> {
+    let query = with("name", "NAME");
+    let (before, behind) = query.split_once("NAME").unwrap();
+    [before.as_bytes(), name, behind.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn what_client_libraries_leave_as_it_is_in_the_url_is_read() {
+    let server = Server::start().await;
+    for name in ["Anna B", "\"{}<>|^`\\", "中 文", "a  b "] {
+        let query = raw_name(name.as_bytes());
+        let mut client = Raw::by_query(server.stream().await, &query).await;
+        client.settle().await;
+        client.answers = true;
+        client
+            .send(&serde_json::json!({"toId": "u1", "type": 10, "content": name}))
+            .await;
+        // Those before may come again.
+        let mut message = client.message().await;
+        while message["content"] != name {
+            message = client.message().await;
+        }
+        assert_eq!(message["fromName"], name);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_utf_8_in_the_url_is_named_to_the_client_and_in_the_log() {
+    let server = Server::start().await;
+    for (name, sentence) in [
+        (&b"M\xfcller"[..], "`name` is malformed"),
+        (b"a\tb", "`name` must not contain control characters"),
+    ] {
+        let mut client = Raw::by_query(server.stream().await, &raw_name(name)).await;
+        match client.frame().await {
+            Frame::Close(4400, reason) => assert!(reason.starts_with(sentence), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    server
+        .says("a login is malformed: `name` is malformed")
+        .await;
+    assert!(!server.stderr().contains(PROJECT_TOKEN));
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
+    let ask = async |head: &str| {
+        let address = server.plain.as_ref().unwrap();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {head}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = common::soon("an answer", stream.read_to_string(&mut answer));
+        read.await.unwrap();
+        answer
+    };
+    let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    for (head, status) in [
+        ("/healthz HTTP/1.1".to_owned(), 400),
+        ("/healthz HTTP/1.1\r\nHost: a\r\nHost: a".to_owned(), 400),
+        ("/healthz HTTP/1.0\r\nHost: a\r\nHost: a".to_owned(), 400),
+        (format!("/ws HTTP/1.1\r\n{upgrade}"), 400),
+        ("/healthz HTTP/1.1\r\nHost: a".to_owned(), 200),
+        ("/healthz HTTP/1.1\r\nHost:".to_owned(), 200),
+        // What is older has none.
+        ("/healthz HTTP/1.0".to_owned(), 200),
+        // An answer with a body, too, where the path is no URL.
+        ("/a b HTTP/1.1\r\nHost: a".to_owned(), 404),
+    ] {
+        let answer = ask(&head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} "))
+                || answer.starts_with(&format!("HTTP/1.0 {status} ")),
+            "{head}: {answer}"
+        );
+        assert_eq!(answer.contains("`Host`"), status == 400, "{head}: {answer}");
+        assert_eq!(
+            answer.contains("there is nothing"),
+            status == 404,
+            "{answer}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::middleware::{from_fn, map_response};
+use axum::http::{Version, header};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -65,6 +66,7 @@ impl Gate {
         };
         Router::new()
             .fallback(answer)
+            .layer(from_fn(one_host))
             .layer(map_response(nosniff))
             .layer(Extension(over))
     }
@@ -73,6 +75,16 @@ impl Gate {
     pub fn open(&self, whole: Router) {
         // Once open it stays open.
         let _ = self.0.set(whole);
+    }
+}
+
+/// Refuses what does not say whom it asks, or says so twice (RFC 9112, 3.2): a proxy may have gone by another one.
+async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let is_old = request.version() < Version::HTTP_11;
+    match hosts == 1 || hosts == 0 && is_old {
+        true => next.run(request).await,
+        false => Problem::one_host().into_response(),
     }
 }
 

@@ -65,6 +65,8 @@ pub struct App {
     pub answers: Answers,
     /// Tells of logins that have lost their upgrade on the way.
     pub upgrades_lost: Throttle,
+    /// Tells of logins that cannot be read.
+    pub bad_logins: Throttle,
     /// Whose turn it is to have the metrics gathered; one permit.
     pub scrapes: Semaphore,
     /// Sets those metrics that only who stands above HTTP knows; must not block.

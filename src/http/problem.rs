@@ -103,6 +103,15 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
 
+    /// 400: there is no `Host`, or several.
+    pub fn one_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "the request must have one `Host` header (RFC 9112, 3.2)",
+        )
+    }
+
     /// 401: no token, or none that is known here.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)

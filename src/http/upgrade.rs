@@ -10,9 +10,20 @@ use axum::http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKE
 use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::websocket::{Connection, ConnectionOptions};
+
+/// Some clients leave bits that mean nothing in the last character, or the padding out. RFC 6455's own example in 4.1 has
+/// such bits.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Why a request does not become a WebSocket.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +100,7 @@ fn judge(request: &Request) -> Result<(), UpgradeError> {
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
     match (keys.next(), keys.next()) {
         (Some(key), None)
-            if STANDARD
+            if LENIENT
                 .decode(key.as_bytes())
                 .is_ok_and(|key| key.len() == 16) =>
         {
@@ -145,6 +156,21 @@ mod tests {
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
         assert_eq!(headers.get("sec-websocket-protocol").unwrap(), "relaybox");
+    }
+
+    #[test]
+    fn a_key_is_whatever_decodes_to_16_bytes_and_is_answered_as_it_is() {
+        for (key, accept) in [
+            // RFC 6455, 4.1.
+            ("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+            ("dGhlIHNhbXBsZSBub25jZQ", "RZWuh2JK/hL0RMgTNJFfZIAppXg="),
+        ] {
+            let replaced = Some(("sec-websocket-key", key));
+            let mut request = request(Method::GET, "sec-websocket-key", replaced);
+            let (response, _connection) = upgrade(&mut request, None, options()).unwrap();
+            let said = response.headers().get("sec-websocket-accept").unwrap();
+            assert_eq!(said, accept, "{key}");
+        }
     }
 
     #[test]

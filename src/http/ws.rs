@@ -6,7 +6,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::http::App;
 use crate::http::access::authorization;
@@ -141,7 +141,14 @@ fn login(
         return Err(CloseReason::OriginRefused);
     }
     let query = uri.query().unwrap_or_default();
-    Login::parse(query, authorization, &offers(headers)).map_err(CloseReason::BadLogin)
+    let login = Login::parse(query, authorization, &offers(headers));
+    login.map_err(|sentence| {
+        if let Some(times) = app.bad_logins.due() {
+            let address = visitor.address;
+            info!(%address, times, "a login is malformed: {sentence}");
+        }
+        CloseReason::BadLogin(sentence)
+    })
 }
 
 /// The subprotocols that the client offers, over all lines of the header (RFC 6455, 11.3.4).

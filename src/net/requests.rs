@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::deadline::{Activity, Observed};
 use super::lingering;
 use super::listener::NetOptions;
+use super::request_line::Readable;
 use crate::limits::{HangUp, Limits, Standing, Visitor};
 
 /// Most header fields of a request; more are answered 431.
@@ -144,7 +145,7 @@ pub(super) async fn answer<S>(
         .max_header_size(HEAD_BYTES_MAX)
         // A head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.
         .max_buf_size(2 * HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Readable::new(stream)), service)
         .with_upgrades();
     let mut connection = connection;
 

@@ -77,16 +77,19 @@ pub struct Raw {
 
 impl Raw {
     /// Upgrades the stream.
-    pub async fn open(mut io: Stream, login: &Login) -> Self {
-        let head = format!(
-            "GET /ws?{} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+    pub async fn open(io: Stream, login: &Login) -> Self {
+        Self::by_query(io, login.query().as_bytes()).await
+    }
+
+    /// Upgrades the stream by a query that may hold anything.
+    pub async fn by_query(mut io: Stream, query: &[u8]) -> Self {
+        let rest = " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            login.query()
-        );
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let head = [b"GET /ws?", query, rest.as_bytes()].concat();
         let mut answer = Vec::new();
         soon("an upgrade", async {
-            io.write_all(head.as_bytes()).await.unwrap();
+            io.write_all(&head).await.unwrap();
             io.flush().await.unwrap();
             while !answer.ends_with(b"\r\n\r\n") {
                 answer.push(io.read_u8().await.unwrap());
