@@ -151,6 +151,82 @@ async fn the_longest_and_strangest_names_are_taken_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_not_of_this_server_does_not_count_beside_one_that_is() {
+    let mut server = Server::start().await;
+    let other = server.add_domain("other").await;
+    let user_token = server.mint("u1", &[]).await;
+    let expired = server.mint("u1", &["--ttl", "1s"]).await;
+    let log_in = async |login: &Login, authorization: &str| {
+        let mut request = login.request();
+        let value = format!("Bearer {authorization}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        Client::open(server.stream().await, request).await
+    };
+    // A proxy in front has tokens of its own.
+    let foreign = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl";
+    let long = "x".repeat(5000);
+    for way in [Way::Query, Way::Subprotocol] {
+        for token in [PROJECT_TOKEN, &user_token] {
+            let login = Login::new("u1").way(way).token(token);
+            for authorization in [foreign, "opaque", "", &long, token] {
+                log_in(&login, authorization).await.ready().await;
+            }
+        }
+        let login = Login::new("u1").way(way).token("rb-of-nobody");
+        log_in(&login, &user_token).await.ready().await;
+        let reason = log_in(&login, foreign).await.closed(4401).await;
+        assert!(reason.contains("unknown"), "{reason}");
+    }
+    let place = |way| match way {
+        Way::Query => "in the URL",
+        _ => "as a subprotocol",
+    };
+    common::until("an end", async || {
+        let login = Login::new("u1").token(&expired).resource("watch");
+        let mut client = server.connect(&login).await;
+        client.try_send_text("ping").await;
+        client.text_or_close().await.is_none().then_some(())
+    })
+    .await;
+    for way in [Way::Query, Way::Subprotocol] {
+        let login = Login::new("u1").way(way);
+        for own in [&other, &user_token, &expired] {
+            let reason = log_in(&login, own).await.closed(4400).await;
+            let expected = format!("`token` is given in `Authorization` and {}", place(way));
+            assert!(reason.starts_with(&expected), "{reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_is_read_by_the_token_that_is_of_this_server() {
+    let mut server = Server::start().await;
+    let user_token = server.mint("u1", &[]).await;
+    let ask = async |method: &str, in_url: &str, in_header: &str| {
+        let target = format!("/message-log?domain={DEMO}&toId=u1&token={in_url}");
+        let bearer = format!("Bearer {in_header}");
+        let headers = [("authorization", bearer.as_str())];
+        server.request(method, &target, &headers).await
+    };
+    for (in_url, in_header) in [
+        (PROJECT_TOKEN, "opaque"),
+        (&user_token, "a.b.c"),
+        ("opaque", PROJECT_TOKEN),
+        (PROJECT_TOKEN, PROJECT_TOKEN),
+    ] {
+        let answer = ask("GET", in_url, in_header).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    assert_eq!(ask("DELETE", PROJECT_TOKEN, "opaque").await.status, 204);
+    ask("GET", "opaque", "other").await.problem(401);
+    let detail = ask("GET", PROJECT_TOKEN, &user_token).await.problem(400);
+    assert!(
+        detail.contains("in `Authorization` and in the URL"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
 async fn several_authorization_headers_are_refused() {
     let server = Server::start().await;
     let without = query(|n, v| if n == "token" { vec![] } else { vec![v] });

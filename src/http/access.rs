@@ -2,12 +2,13 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::auth::{AuthError, Grant};
+use crate::auth::{Auth, AuthError, Grant};
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::limits::Visitor;
 use crate::model::Domain;
-use crate::protocol::login::{bearer, check_token, given_token};
+use crate::protocol::given_token::{GivenTokens, bearer};
+use crate::protocol::login::check_token;
 use crate::protocol::query::Query;
 
 /// The `Authorization` header, where it is text.
@@ -25,15 +26,34 @@ pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String>
     Ok(value.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()))
 }
 
-/// The token of a request, in its header or in its query string.
+/// The tokens of a request, in its header or in its query string.
 ///
 /// # Errors
-/// A sentence where it came twice, and differently.
+/// A sentence where one of these places has several.
+pub(super) fn tokens<'a>(
+    parameters: &'a Query,
+    headers: &'a HeaderMap,
+) -> Result<GivenTokens<'a>, String> {
+    let authorization = authorization(headers)?;
+    GivenTokens::of(parameters, authorization, &[]).map_err(|error| error.to_string())
+}
+
+/// The token that counts.
+///
+/// # Errors
+/// A sentence where several of this server are given.
 pub(super) fn token<'a>(
+    auth: &Auth,
     parameters: &'a Query,
     headers: &'a HeaderMap,
 ) -> Result<Option<&'a str>, String> {
-    given_token(parameters, authorization(headers)?, &[])
+    let chosen = tokens(parameters, headers)?.choose(|token| is_own(auth, token))?;
+    Ok(chosen.map(|(_, token)| token))
+}
+
+/// Whether a token is one of this server, be it that it has expired.
+pub(super) fn is_own(auth: &Auth, token: &str) -> bool {
+    check_token(token).is_ok() && auth.identify(token) != Err(AuthError::Unknown)
 }
 
 /// What the token allows in this domain.

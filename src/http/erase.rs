@@ -44,7 +44,8 @@ pub async fn message_log(
     }
     let mailbox = parameters::mailbox(&parameters, "toId")?;
     let before = parameters::msg_id(&parameters, "before")?;
-    let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
+    let token = access::token(&app.sessions.auth, &parameters, &headers);
+    let token = token.map_err(bad_parameter)?;
     match access::grant(&app, &visitor, &mailbox.domain, token)? {
         Grant::Project => {}
         Grant::User(_) => return Err(Problem::forbidden("erasing needs a project token")),

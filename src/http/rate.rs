@@ -13,8 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
 use super::{App, access, body, parameters};
+use crate::auth::Auth;
 use crate::limits::Visitor;
-use crate::protocol::login::bearer;
+use crate::protocol::given_token::bearer;
 
 /// Before a client that has a connection of its own is told that it asks too much, whichever limit says so: who goes
 /// on there would have a core or two answer nothing else.
@@ -74,24 +75,24 @@ async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> R
 }
 
 async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    let is_project = token(&request).is_some_and(|token| app.sessions.auth.is_project(&token));
-    match is_project {
+    match is_of_project(&app.sessions.auth, &request).unwrap_or(false) {
         true => next.run(request).await,
         false => count(app, visitor, request, next).await,
     }
 }
 
-/// The token of a request, where one can be read: as the handlers take it, and nowhere else.
-fn token(request: &Request) -> Option<String> {
+/// Whether a request has a good project token where the handlers take one; `None` where none can be read there.
+fn is_of_project(auth: &Auth, request: &Request) -> Option<bool> {
     let headers = request.headers();
-    let token = match request.uri().path() {
-        "/message-log" => access::token(&parameters::of(request.uri()).ok()?, headers)
-            .ok()??
-            .to_owned(),
-        _ => access::authorization(headers)
-            .ok()?
-            .and_then(bearer)?
-            .to_owned(),
-    };
-    Some(token)
+    Some(match request.uri().path() {
+        "/message-log" => {
+            let parameters = parameters::of(request.uri()).ok()?;
+            let tokens = access::tokens(&parameters, headers).ok()?;
+            tokens.iter().any(|token| auth.is_project(token))
+        }
+        _ => {
+            let token = access::authorization(headers).ok()?.and_then(bearer)?;
+            auth.is_project(token)
+        }
+    })
 }

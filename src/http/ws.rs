@@ -9,14 +9,16 @@ use axum::response::{IntoResponse, Response};
 use tracing::{debug, info, warn};
 
 use crate::http::App;
-use crate::http::access::authorization;
+use crate::http::access::{authorization, is_own};
 use crate::http::openapi::schemas::LoginParameters;
 use crate::http::origin::{self, Over};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::upgrade::{UpgradeError, upgrade};
 use crate::limits::{Limit, Visitor};
 use crate::protocol::close::CloseReason;
-use crate::protocol::login::{Login, SUBPROTOCOL, bearer};
+use crate::protocol::given_token::{GivenTokens, TokenPlace};
+use crate::protocol::login::{Login, SUBPROTOCOL};
+use crate::protocol::query::Query;
 use crate::session;
 use crate::websocket::{Connection, ConnectionOptions};
 
@@ -131,17 +133,24 @@ fn login(
     request: &Request,
 ) -> Result<Login, CloseReason> {
     let (uri, headers) = (request.uri(), request.headers());
-    let authorization = authorization(headers).map_err(CloseReason::BadLogin)?;
+    let query = Query::parse(uri.query().unwrap_or_default()).map_err(|error| error.to_string());
+    let token = query.as_ref().map_err(String::clone).and_then(|query| {
+        let given = GivenTokens::of(query, authorization(headers)?, &offers(headers));
+        let given = given.map_err(|error| error.to_string())?;
+        given.choose(|token| is_own(&app.sessions.auth, token))
+    });
     // No page can set this header, whatever `Origin` a program claims beside it.
-    let is_program = authorization.and_then(bearer).is_some();
+    let is_program = matches!(token, Ok(Some((TokenPlace::Authorization, _))));
     let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
     if !is_program && let Some(origin) = origin::refused(allowed, over, proxied, uri, headers) {
         let said = origin.get(..ORIGIN_SAID_MAX).unwrap_or(origin);
         app.sessions.limits.note(Limit::WsOrigins, &said);
         return Err(CloseReason::OriginRefused);
     }
-    let query = uri.query().unwrap_or_default();
-    let login = Login::parse(query, authorization, &offers(headers));
+    let login = token.and_then(|token| {
+        let query = query.as_ref().map_err(String::clone)?;
+        Login::parse(query, token.map(|(_, token)| token))
+    });
     login.map_err(|sentence| {
         if let Some(times) = app.bad_logins.due() {
             let address = visitor.address;

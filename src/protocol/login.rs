@@ -37,30 +37,25 @@ pub struct Login {
 }
 
 impl Login {
-    /// Reads a login from its query string, its `Authorization` header and the subprotocols
-    /// that it offers.
+    /// Reads a login from its query string and the token that counts, wherever it came.
     ///
     /// # Errors
     /// A sentence that names the parameter and what was expected.
-    pub fn parse(
-        query: &str,
-        authorization: Option<&str>,
-        subprotocols: &[&str],
-    ) -> Result<Self, String> {
-        let query = Query::parse(query).map_err(|error| error.to_string())?;
-        let id = required(&query, "id", UserId::parse)?;
+    pub fn parse(query: &Query, token: Option<&str>) -> Result<Self, String> {
+        let id = required(query, "id", UserId::parse)?;
         if id.is_system() {
             return Err("`id` must not be `system`, which is reserved".into());
         }
-        let name = required(&query, "name", UserName::parse)?;
+        let name = required(query, "name", UserName::parse)?;
         if name.is_system() {
             return Err("`name` must not be `system`, which is reserved".into());
         }
-        let domain = required(&query, "domain", Domain::parse)?;
-        let resource = required(&query, "resource", Resource::parse)?;
-        let token = token(&query, authorization, subprotocols)?;
-        let receipts = optional(&query, "receipts", receipt_mode)?.unwrap_or(ReceiptMode::Auto);
-        let after = optional(&query, "after", msg_id)?;
+        let domain = required(query, "domain", Domain::parse)?;
+        let resource = required(query, "resource", Resource::parse)?;
+        let token = token.ok_or("`token` is missing")?.to_owned();
+        check_token(&token)?;
+        let receipts = optional(query, "receipts", receipt_mode)?.unwrap_or(ReceiptMode::Auto);
+        let after = optional(query, "after", msg_id)?;
         Ok(Self {
             id,
             name,
@@ -106,39 +101,6 @@ fn required<T>(
     }
 }
 
-fn token(
-    query: &Query,
-    authorization: Option<&str>,
-    subprotocols: &[&str],
-) -> Result<String, String> {
-    let token = given_token(query, authorization, subprotocols)?.ok_or("`token` is missing")?;
-    check_token(token)?;
-    Ok(token.to_owned())
-}
-
-/// The token of a request, wherever it came; `None` where it has none.
-///
-/// # Errors
-/// A sentence where it came twice, and differently: which one counts must not be a guess.
-pub fn given_token<'a>(
-    query: &'a Query,
-    authorization: Option<&'a str>,
-    subprotocols: &[&'a str],
-) -> Result<Option<&'a str>, String> {
-    let in_query = query.value("token").map_err(|error| error.to_string())?;
-    let in_header = authorization.and_then(bearer);
-    let in_subprotocol = match subprotocols {
-        [first, token, ..] if *first == SUBPROTOCOL => Some(*token),
-        _ => None,
-    };
-    let mut given = [in_query, in_header, in_subprotocol].into_iter().flatten();
-    let token = given.next();
-    if given.any(|other| Some(other) != token) {
-        return Err("`token` is given more than once, and differently".into());
-    }
-    Ok(token)
-}
-
 /// Checks a token's length and characters.
 ///
 /// # Errors
@@ -158,20 +120,26 @@ pub fn check_token(token: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The token of an `Authorization: Bearer …` header (RFC 6750, 2.1; the scheme's case does not matter).
-pub fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::given_token::GivenTokens;
+
+    fn parse(
+        query: &str,
+        authorization: Option<&str>,
+        subprotocols: &[&str],
+    ) -> Result<Login, String> {
+        let query = Query::parse(query).map_err(|error| error.to_string())?;
+        let given = GivenTokens::of(&query, authorization, subprotocols);
+        let token = given.map_err(|error| error.to_string())?.choose(|_| true)?;
+        Login::parse(&query, token.map(|(_, token)| token))
+    }
 
     const GOOD: &str = "id=u1&name=Alice&domain=demo&resource=web";
 
     fn refusal(query: &str, authorization: Option<&str>, subprotocols: &[&str]) -> String {
-        Login::parse(query, authorization, subprotocols)
+        parse(query, authorization, subprotocols)
             .err()
             .expect("refused")
     }
@@ -185,14 +153,14 @@ mod tests {
             (GOOD.into(), None, &["relaybox", "t"]),
             (format!("{GOOD}&token=t"), Some("Bearer t"), &["relaybox"]),
         ] {
-            let login = Login::parse(&query, authorization, subprotocols).expect("accepted");
+            let login = parse(&query, authorization, subprotocols).expect("accepted");
             assert_eq!(login.token, "t");
         }
     }
 
     #[test]
     fn receipts_and_the_start_are_told_where_they_are_given() {
-        let login = |more: &str| Login::parse(&format!("{GOOD}&token=t{more}"), None, &[]);
+        let login = |more: &str| parse(&format!("{GOOD}&token=t{more}"), None, &[]);
         let table = [
             ("", ReceiptMode::Auto, None),
             ("&receipts=auto&after=0", ReceiptMode::Auto, Some(0)),

@@ -5,6 +5,7 @@ pub mod close;
 mod content;
 pub mod error_code;
 mod fields;
+pub mod given_token;
 pub mod login;
 pub mod query;
 pub mod request;

@@ -158,6 +158,12 @@ async fn who_sets_authorization_is_no_page_whatever_origin_it_claims() {
     let wrong = login.token("rb-of-nobody");
     let mut client = log_in(&server, &wrong, &[("origin", OTHER)]).await;
     client.closed(4401).await;
+    // The header of a proxy in front says nothing of the page behind it.
+    let proxys = [("origin", OTHER), ("authorization", "Bearer of.a.proxy")];
+    for way in [Way::Query, Way::Subprotocol] {
+        let mut client = log_in(&server, &Login::new("u1").way(way), &proxys).await;
+        client.closed(4403).await;
+    }
     // A browser may send this by itself: of a URL with a user in it.
     let basic = [("origin", OTHER), ("authorization", "Basic dTE6cA==")];
     let mut client = log_in(&server, &Login::new("u1"), &basic).await;

@@ -66,7 +66,8 @@ pub async fn message_log(
 ) -> Result<Response, Problem> {
     let parameters = parameters::of(&uri)?;
     let query = query::parse(&parameters)?;
-    let token = access::token(&parameters, &headers).map_err(bad_parameter)?;
+    let token = access::token(&app.sessions.auth, &parameters, &headers);
+    let token = token.map_err(bad_parameter)?;
     let domain = &query.mailbox.domain;
     let limits = &app.sessions.limits;
     let mut asker = None;

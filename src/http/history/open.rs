@@ -101,7 +101,7 @@ fn needs_no_token(request: &Request) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
         && uri.path() == "/message-log"
         && parameters::of(uri).is_ok_and(|parameters| {
-            let token = access::token(&parameters, request.headers());
-            token.is_ok_and(|token| token.is_none())
+            let tokens = access::tokens(&parameters, request.headers());
+            tokens.is_ok_and(|tokens| tokens.is_empty())
         })
 }

@@ -1,0 +1,171 @@
+//! The token of a request, which may come in three places (PROTOCOL.md section 2).
+//!
+//! Knows no token: which ones are of this server it is told. Invariant: no sentence holds one.
+
+use crate::protocol::login::SUBPROTOCOL;
+use crate::protocol::query::{Query, QueryError};
+
+/// Where a token stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// The query string.
+    Url,
+    /// `Authorization: Bearer …`.
+    Authorization,
+    /// Behind the subprotocol `relaybox`.
+    Subprotocol,
+}
+
+impl TokenPlace {
+    fn said(self) -> &'static str {
+        match self {
+            Self::Url => "in the URL",
+            Self::Authorization => "in `Authorization`",
+            Self::Subprotocol => "as a subprotocol",
+        }
+    }
+}
+
+/// The tokens of a request, each with its place; one that stands in several places once, with the first.
+// No `Debug`: they are secrets.
+pub struct GivenTokens<'a>(Vec<(TokenPlace, &'a str)>);
+
+impl<'a> GivenTokens<'a> {
+    /// Those of a query string, an `Authorization` header and the subprotocols that are offered.
+    ///
+    /// # Errors
+    /// [`QueryError::Repeated`].
+    pub fn of(
+        query: &'a Query,
+        authorization: Option<&'a str>,
+        subprotocols: &[&'a str],
+    ) -> Result<Self, QueryError> {
+        let in_subprotocol = match subprotocols {
+            [first, token, ..] if *first == SUBPROTOCOL => Some(*token),
+            _ => None,
+        };
+        let given = [
+            (TokenPlace::Authorization, authorization.and_then(bearer)),
+            (TokenPlace::Url, query.value("token")?),
+            (TokenPlace::Subprotocol, in_subprotocol),
+        ];
+        let mut tokens: Vec<(TokenPlace, &'a str)> = Vec::new();
+        for (place, token) in given {
+            if let Some(token) = token
+                && tokens.iter().all(|(_, known)| *known != token)
+            {
+                tokens.push((place, token));
+            }
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that are given.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|(_, token)| *token)
+    }
+
+    /// The one that counts. Of several those that are not of this server do not: a proxy in front may have one of its
+    /// own in `Authorization`. `is_own` is asked only where there are several. Where none is of this server, the one
+    /// in the least likely place for a proxy's is chosen, to be refused.
+    ///
+    /// # Errors
+    /// A sentence where several are of this server: which one counts must not be a guess.
+    pub fn choose(
+        &self,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Result<Option<(TokenPlace, &'a str)>, String> {
+        if self.0.len() < 2 {
+            return Ok(self.0.first().copied());
+        }
+        let own: Vec<_> = self.0.iter().filter(|(_, token)| is_own(token)).collect();
+        match own[..] {
+            [] => Ok(self.0.last().copied()),
+            [one] => Ok(Some(*one)),
+            [..] => {
+                let places: Vec<_> = own.iter().map(|(place, _)| place.said()).collect();
+                let places = places.join(" and ");
+                Err(format!(
+                    "`token` is given {places}, and differently: which one counts?"
+                ))
+            }
+        }
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header (RFC 6750, 2.1; the scheme's case does not matter).
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_tokens_the_one_of_this_server_counts() {
+        use TokenPlace::{Authorization, Subprotocol, Url};
+        let is_own = |token: &str| token.starts_with("own");
+        let url_and_header = "`token` is given in `Authorization` and in the URL, and differently: which one counts?";
+        let all = "`token` is given in `Authorization` and in the URL and as a subprotocol, and differently: which one counts?";
+        for (query, authorization, subprotocols, expected) in [
+            ("", None, &[][..], Ok(None)),
+            ("", Some("Basic own"), &["other", "own"], Ok(None)),
+            ("token=x", None, &[], Ok(Some((Url, "x")))),
+            ("", Some("bearer  x"), &[], Ok(Some((Authorization, "x")))),
+            ("", None, &["relaybox", "x"], Ok(Some((Subprotocol, "x")))),
+            (
+                "token=own",
+                Some("Bearer own"),
+                &["relaybox", "own"],
+                Ok(Some((Authorization, "own"))),
+            ),
+            // That of a proxy in front, which may be anything.
+            ("token=own", Some("Bearer x"), &[], Ok(Some((Url, "own")))),
+            (
+                "",
+                Some("Bearer "),
+                &["relaybox", "own"],
+                Ok(Some((Subprotocol, "own"))),
+            ),
+            (
+                "token=x",
+                Some("Bearer own"),
+                &["relaybox", "y"],
+                Ok(Some((Authorization, "own"))),
+            ),
+            ("token=x", Some("Bearer y"), &[], Ok(Some((Url, "x")))),
+            (
+                "token=own1",
+                Some("Bearer own2"),
+                &[],
+                Err(url_and_header.to_owned()),
+            ),
+            (
+                "token=own1",
+                Some("Bearer own2"),
+                &["relaybox", "own3"],
+                Err(all.to_owned()),
+            ),
+        ] {
+            let query = Query::parse(query).expect("well formed");
+            let given = GivenTokens::of(&query, authorization, subprotocols).expect("once");
+            assert_eq!(
+                given.choose(is_own),
+                expected,
+                "{authorization:?} {subprotocols:?}"
+            );
+        }
+        // A reason of a close frame is no longer.
+        assert!(all.len() <= 123);
+        let query = Query::parse("token=x&token=x").expect("well formed");
+        let twice = GivenTokens::of(&query, None, &[]).err();
+        assert_eq!(twice, Some(QueryError::Repeated("token")));
+    }
+}
