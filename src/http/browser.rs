@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::problem::Problem;
+use super::vary_by;
 
 /// The page needs nothing, and is in no other one.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -22,7 +23,7 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
         return response;
     };
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("accept"));
+    vary_by(headers, "accept");
     if takes_pages {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, html);

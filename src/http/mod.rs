@@ -25,7 +25,7 @@ pub mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
@@ -142,6 +142,16 @@ async fn no_store(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, no_store);
     response
+}
+
+/// Caches keep apart what differs by this header of the request. All in one line: not every reader looks for more.
+fn vary_by(headers: &mut HeaderMap, name: &'static str) {
+    let lines = headers.get_all(header::VARY).into_iter();
+    let known = lines.filter_map(|line| line.to_str().ok());
+    let all: Vec<_> = known.chain([name]).collect();
+    if let Ok(all) = HeaderValue::try_from(all.join(", ")) {
+        headers.insert(header::VARY, all);
+    }
 }
 
 /// Lets scripts of these origins ask, with any header, as tracing scripts add some of their own. Tokens are explicit and there are no cookies, so all may where

@@ -13,11 +13,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::config::origins::{self, OriginPattern};
-use crate::http::App;
 use crate::http::access;
 use crate::http::origin::{self, Over};
 use crate::http::parameters;
 use crate::http::problem::Problem;
+use crate::http::{App, vary_by};
 
 /// Who may read without a token.
 pub struct OpenHistory {
@@ -90,7 +90,7 @@ pub(in crate::http) async fn keep_from_pages(
         let headers = response.headers_mut();
         headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         // What a page is refused is not to be taken from a cache for a program.
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        vary_by(headers, "origin");
     }
     response
 }
