@@ -10,6 +10,7 @@ mod measuring;
 mod memory;
 mod orders;
 mod running;
+mod service;
 mod waiting;
 
 pub use first_start::FirstStart;
@@ -32,16 +33,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::domains::{DomainError, Domains};
 use crate::config::Config;
 use crate::http::App;
-use crate::http::body::Bodies;
 use crate::http::gate::Starting;
-use crate::http::history::open::OpenHistory;
-use crate::http::history::room::Answers;
-use crate::hub::{Hub, HubLimits};
-use crate::limits::{Limits, Throttle};
+use crate::hub::Hub;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::model::{MessageType, MsgId};
 use crate::net::{self, CertificateError, Tls};
-use crate::protocol::client_frame::FrameRules;
 use crate::session;
 use crate::store::{Claim, OpenError, Opening, Store, StoreOptions};
 use crate::websocket::Room;
@@ -141,10 +138,7 @@ impl Ground {
         let types: Vec<u32> = types.map(|kind| kind.0).collect();
         let metrics = Arc::new(Metrics::new(&types));
         session::count_from_zero(&metrics);
-        let limits = HubLimits {
-            sessions_max: config.sessions_max,
-            sessions_per_user_max: config.sessions_per_user_max,
-        };
+        let limits = service::hub_limits(config);
         Self {
             clock: Arc::new(SystemClock),
             hub: Arc::new(Hub::new(limits, Arc::clone(&metrics))),
@@ -275,7 +269,7 @@ impl Ground {
             limits: Arc::clone(&self.limits),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
-            rules: rules(config),
+            rules: service::rules(config),
             outbox_bytes_max: config.outbox_bytes_max,
             ping_interval: config.ping_interval,
             tracker: self.tracker.clone(),
@@ -284,7 +278,8 @@ impl Ground {
         // Before anything comes on top of what is stored.
         let (measured, limits) = (sessions.store.clone(), Arc::clone(&self.limits));
         measuring::begin(measured, limits, self.stop.clone(), &self.tracker).await;
-        listening.open(&self.app(config, &tls, &sessions));
+        let app = Arc::new(self.app(config, &tls, &sessions));
+        listening.open(&app);
         let stop = || self.stop.clone();
         let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
         self.tracker.spawn(watching);
@@ -300,26 +295,22 @@ impl Ground {
             addresses: listening.addresses.clone(),
             metrics_address: listening.metrics_address.clone(),
             sessions,
+            app,
+            listening: listening.clone(),
             domains,
             tls,
             tracker: self.tracker.clone(),
         }))
     }
 
-    fn app(&self, config: &Config, tls: &Tls, sessions: &Arc<session::Context>) -> Arc<App> {
-        let history_open = config.history_open.then(|| {
-            let tls = tls.clone();
-            OpenHistory {
-                origins: config.history_origins.clone(),
-                is_own_name: Box::new(move |host| tls.has_name(host)),
-            }
-        });
+    fn app(&self, config: &Config, tls: &Tls, sessions: &Arc<session::Context>) -> App {
+        let history_open = service::history_open(config, tls);
         let (tls, metrics) = (tls.clone(), Arc::clone(&self.metrics));
         let log_lines_dropped = Arc::clone(&self.log_lines_dropped);
-        Arc::new(App {
+        App {
             sessions: Arc::clone(sessions),
             history_open,
-            observe: Box::new(move || {
+            observe: Arc::new(move || {
                 tls.count_in(&metrics);
                 let dropped = &metrics.log.lines_dropped;
                 let total = log_lines_dropped.load(Ordering::Relaxed);
@@ -327,13 +318,13 @@ impl Ground {
             }),
             cors_origins: config.cors_origins.clone(),
             ws_origins: config.ws_origins.clone(),
-            bodies: Bodies::default(),
+            bodies: Arc::default(),
             messages: Room::default(),
-            answers: Answers::default(),
-            upgrades_lost: Throttle::default(),
-            bad_logins: Throttle::default(),
-            scrapes: Semaphore::new(1),
-        })
+            answers: Arc::default(),
+            upgrades_lost: Arc::default(),
+            bad_logins: Arc::default(),
+            scrapes: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
@@ -350,18 +341,5 @@ fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {
             behind_s = behind.as_secs(),
             "the clock is behind the newest message: it ran ahead once, or is wrong now"
         );
-    }
-}
-
-fn rules(config: &Config) -> FrameRules {
-    let types = MessageType::BASE
-        .iter()
-        .chain(&config.types)
-        .copied()
-        .collect();
-    FrameRules {
-        content_bytes_max: config.content_bytes_max,
-        content_depth_max: config.content_depth_max,
-        types,
     }
 }

@@ -108,23 +108,82 @@ async fn unknown_settings_are_reported() {
     }
 }
 
+/// Has the server read this settings file.
+async fn reload(server: &Server, file: &str) {
+    let words = "the settings have been read again";
+    let before = server.stderr().matches(words).count();
+    server.home.write("data/relaybox.toml", file);
+    server.signal(Signal::HUP);
+    common::until(words, async || {
+        (server.stderr().matches(words).count() > before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sighup_takes_over_all_that_can_change() {
+    let server = Server::start().await;
+    let open = async || server.get("/message-log?domain=demo&toId=u1", None).await;
+    let type_of_answer = async |kind: u32, content: &str| {
+        let mut client = server.user("u1").await;
+        let frame =
+            format!(r#"{{"toId":"u2","type":{kind},"content":{content},"clientMsgId":"c"}}"#);
+        client.send_text(frame).await;
+        let answer = client.find("an answer", |v| {
+            v["ack"].is_string() || v["error"].is_object()
+        });
+        answer.await["error"]["code"].as_str().map(str::to_owned)
+    };
+    open().await.problem(401);
+    assert_eq!(
+        type_of_answer(7, "1").await.as_deref(),
+        Some("type_not_allowed")
+    );
+
+    let mut there = server.user("there").await;
+    let file = "history_open = true\ntypes = [7]\ncontent_depth_max = 2\nsessions_per_user_max = 1\n\
+                cors_origins = \"https://a.example\"\nws_origins = \"https://a.example\"\noutbox_bytes_max = \"8KiB\"\n";
+    reload(&server, file).await;
+    assert_eq!(open().await.status, 200);
+    assert_eq!(type_of_answer(7, "[[]]").await, None);
+    assert_eq!(
+        type_of_answer(7, "[[[]]]").await.as_deref(),
+        Some("invalid_field")
+    );
+    server
+        .refused(&Login::new("there").resource("phone"), 4529)
+        .await;
+    let page = [("origin", "https://b.example")];
+    let answer = server.request("GET", "/healthz", &page).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+    assert!(
+        !server.stderr().contains("has changed"),
+        "{}",
+        server.stderr()
+    );
+
+    reload(&server, "").await;
+    open().await.problem(401);
+    assert_eq!(type_of_answer(10, "[[[]]]").await, None);
+    server.login(&Login::new("there").resource("phone")).await;
+    // Who was there has not noticed.
+    there.ready().await;
+}
+
 #[tokio::test]
 async fn sighup_names_the_settings_that_wait_for_a_restart() {
-    let server = Server::with(Options::new().file("history_open = true\n")).await;
-    server.home.write(
-        "data/relaybox.toml",
-        "types = [7]\nlog = \"debug\"\ncors_origins = []\nws_origins = \"https://a.example\"\n",
-    );
-    server.signal(Signal::HUP);
-    for name in ["history_open", "types", "cors_origins", "ws_origins"] {
-        let sentence = format!("setting {name} has changed");
-        common::until(&sentence, async || {
-            server.stderr().contains(&sentence).then_some(())
-        })
-        .await;
+    let server = Server::start().await;
+    reload(
+        &server,
+        "content_bytes_max = 2000\nlog = \"debug\"\ncache_bytes = \"5MiB\"\nping_interval = \"5s\"\n",
+    )
+    .await;
+    for name in ["content_bytes_max", "cache_bytes", "ping_interval"] {
+        server.says(&format!("setting {name} has changed")).await;
     }
     let told = server.stderr().matches("has changed").count();
-    assert_eq!(told, 4, "{}", server.stderr());
+    assert_eq!(told, 3, "{}", server.stderr());
+    assert!(takes(&server, 2001).await, "what waits is not in force");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ Examples:
 
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
 relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads the
-certificates, declared tokens, retention, limits and the log filter, and names what waits for a
+certificates, takes over the settings that can change while it runs, and names what waits for a
 restart. Certificates that have changed are also taken without it.";
 
 /// Threads that read the store; more would only wait for the same disk, and each costs memory.

@@ -1,11 +1,12 @@
 //! What a server answers before its store is open, and the way to the whole service once it is.
 //!
 //! Only `/healthz` is 200 then; a login is closed with 1013, and whatever else is asked is 503, with how far the
-//! start is. Invariant: a connection that was made meanwhile gets the whole service from the opening on.
+//! start is. Invariant: a connection that was made meanwhile gets the whole service from the opening on, and every
+//! connection what a reload has made of it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -53,7 +54,7 @@ pub struct Starting {
 
 /// Leads to the answers of a start until it is opened. Clones are one.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<OnceLock<Router>>);
+pub struct Gate(Arc<RwLock<Option<Router>>>);
 
 impl Gate {
     /// What a listener of this kind serves from the beginning to the end.
@@ -61,7 +62,7 @@ impl Gate {
         let before = before(starting);
         let gate = self.clone();
         let answer = move |request: Request| {
-            let router = gate.0.get().unwrap_or(&before).clone();
+            let router = gate.whole().unwrap_or_else(|| before.clone());
             async move { TowerToHyperService::new(router).call(request).await }
         };
         Router::new()
@@ -71,10 +72,15 @@ impl Gate {
             .layer(Extension(over))
     }
 
-    /// From now on there is the whole service.
+    /// From now on there is the whole service: this one, for every request to come.
     pub fn open(&self, whole: Router) {
-        // Once open it stays open.
-        let _ = self.0.set(whole);
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(whole);
+    }
+
+    fn whole(&self) -> Option<Router> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
     }
 }
 

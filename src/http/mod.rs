@@ -47,7 +47,8 @@ use problem::Problem;
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// What the handlers share.
+/// What the handlers share. A clone has the same rooms.
+#[derive(Clone)]
 pub struct App {
     /// What sessions share; requests use the same store and tokens.
     pub sessions: Arc<session::Context>,
@@ -58,19 +59,19 @@ pub struct App {
     /// Origins whose scripts may open a WebSocket; empty: all.
     pub ws_origins: Vec<OriginPattern>,
     /// Room for the bodies of requests.
-    pub bodies: Bodies,
+    pub bodies: Arc<Bodies>,
     /// Room for the unfinished messages of sessions.
     pub messages: Room,
     /// Room for answers of history on their way.
-    pub answers: Answers,
+    pub answers: Arc<Answers>,
     /// Tells of logins that have lost their upgrade on the way.
-    pub upgrades_lost: Throttle,
+    pub upgrades_lost: Arc<Throttle>,
     /// Tells of logins that cannot be read.
-    pub bad_logins: Throttle,
+    pub bad_logins: Arc<Throttle>,
     /// Whose turn it is to have the metrics gathered; one permit.
-    pub scrapes: Semaphore,
+    pub scrapes: Arc<Semaphore>,
     /// Sets those metrics that only who stands above HTTP knows; must not block.
-    pub observe: Box<dyn Fn() + Send + Sync>,
+    pub observe: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// What a listener for metrics alone serves.

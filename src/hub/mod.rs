@@ -68,7 +68,7 @@ type Shard = HashMap<Mailbox, Vec<Entry>>;
 
 /// The sessions of this node by (domain, id, resource).
 pub struct Hub {
-    limits: HubLimits,
+    limits: Mutex<HubLimits>,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
     sessions: AtomicUsize,
@@ -94,7 +94,7 @@ impl Hub {
     /// An empty hub.
     pub fn new(limits: HubLimits, metrics: Arc<Metrics>) -> Self {
         Self {
-            limits,
+            limits: Mutex::new(limits),
             hasher: RandomState::new(),
             shards: Default::default(),
             sessions: AtomicUsize::new(0),
@@ -158,7 +158,7 @@ impl Hub {
         let HubLimits {
             sessions_max,
             sessions_per_user_max,
-        } = self.limits;
+        } = self.limits();
         if sessions_of_user >= sessions_per_user_max {
             return Some(CloseReason::TooManySessions {
                 max: sessions_per_user_max,
@@ -195,7 +195,16 @@ impl Hub {
 
     /// Most sessions that there may be.
     pub fn sessions_max(&self) -> usize {
-        self.limits.sessions_max
+        self.limits().sessions_max
+    }
+
+    /// Takes over limits for the logins to come; who is there stays.
+    pub fn set_limits(&self, limits: HubLimits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits(&self) -> HubLimits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has all sessions of a domain look at their token again.

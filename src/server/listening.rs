@@ -115,7 +115,8 @@ impl Ports {
     }
 }
 
-/// Ports that answer.
+/// Ports that answer. Clones are the same ones.
+#[derive(Clone)]
 pub(super) struct Listening {
     /// That of TLS.
     pub(super) address: SocketAddr,
@@ -128,7 +129,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Has them answer with the whole service.
+    /// Has them answer with the whole service from now on.
     pub(super) fn open(&self, app: &Arc<App>) {
         let with_metrics = self.metrics_address.is_none();
         self.metrics.open(http::metrics_router(Arc::clone(app)));

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use super::{FirstStart, end};
+use super::listening::Listening;
+use super::{FirstStart, end, service};
 use crate::command::domains::Domains;
 use crate::config::Config;
+use crate::http::App;
 use crate::net::{self, Tls};
 use crate::protocol::close::CloseReason;
 use crate::session;
@@ -21,14 +23,17 @@ pub struct Running {
     /// Where metrics are served apart, as a URL.
     pub metrics_address: Option<String>,
     pub(super) sessions: Arc<session::Context>,
+    /// What is served since the start; a reload serves what new settings make of it.
+    pub(super) app: Arc<App>,
+    pub(super) listening: Listening,
     pub(super) domains: Domains,
     pub(super) tls: Tls,
     pub(super) tracker: TaskTracker,
 }
 
 impl Running {
-    /// Reads the certificates again, declares the tokens of new settings and takes over their
-    /// retention and limits. What of the settings cannot change while running is left as it is.
+    /// Reads the certificates again, declares the tokens of new settings and takes over the others, for the
+    /// logins and requests to come. What of the settings cannot change while running is left as it is.
     pub async fn reload(&self, config: &Config) {
         // Their files may not answer.
         self.tls.ask_reload();
@@ -38,6 +43,9 @@ impl Running {
             .map(|declared| (&declared.domain, declared.token()));
         let changed = self.sessions.auth.redeclare(declared);
         self.sessions.limits.reload(config.limits.clone());
+        self.sessions.hub.set_limits(service::hub_limits(config));
+        let app = service::reloaded(&self.app, config, &self.tls);
+        self.listening.open(&Arc::new(app));
         let (store, domains) = (self.sessions.store.clone(), self.domains.clone());
         let retention = config.retention.clone();
         // Both may wait for the disk.

@@ -38,6 +38,7 @@ use machine::{Start, Window};
 use task::Session;
 
 /// What all sessions share.
+#[derive(Clone)]
 pub struct Context {
     /// Messages and cursors.
     pub store: Store,

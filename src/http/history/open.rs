@@ -20,11 +20,12 @@ use crate::http::problem::Problem;
 use crate::http::{App, vary_by};
 
 /// Who may read without a token.
+#[derive(Clone)]
 pub struct OpenHistory {
     /// Origins, beside the server's own, whose pages may.
     pub origins: Vec<OriginPattern>,
     /// Whether the server goes by this name of DNS.
-    pub is_own_name: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    pub is_own_name: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl OpenHistory {
