@@ -7,6 +7,7 @@
 //! or `Debug` holds a token.
 
 mod changes;
+mod error;
 pub mod limits;
 mod open_files;
 pub mod origins;
@@ -17,7 +18,8 @@ mod source;
 mod values;
 mod warnings;
 
-pub use settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, Setting, settings};
+pub use error::ConfigError;
+pub use settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, Setting, TOKEN_FILE_ENV, settings};
 pub use source::Origin;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention, StrangersMax};
 use origins::OriginPattern;
+use source::Collected;
 use values::Values;
 
 /// The texts of the flags that were given, by the setting's name.
@@ -148,42 +151,9 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Why there are no settings. Each is one sentence that names the setting or the file.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value does not do.
-    #[error("setting {setting} ({origin}): expected {expected}")]
-    Invalid {
-        /// The setting's name.
-        setting: &'static str,
-        /// Where the value was written.
-        origin: Origin,
-        /// What would have been right.
-        expected: String,
-    },
-    /// The file is not TOML.
-    #[error(
-        "{path}:{line}: this is not TOML: each setting is NAME = VALUE on a line of its own and once, texts in quotes, \
-         lists in brackets", path = path.display()
-    )]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// The file cannot be read.
-    #[error("the settings file {path} cannot be read: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-}
-
 /// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data
-/// directory, which need not) and resolves all settings. Blocks on the file.
+/// directory, which need not) and the file of tokens that the environment names, and resolves all settings. Blocks on
+/// these files.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -195,7 +165,12 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let (path, required) = source::file_path(flags, env, named);
     let file = read_file(path, required)?;
-    resolve(flags, env, file.as_ref(), open_files_max)
+    let mut env = env.clone();
+    if let Some(tokens) = env.get_mut(TOKEN_FILE_ENV).filter(|path| !path.is_empty()) {
+        // From here on what the file holds stands for its name.
+        *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
+    }
+    resolve(flags, &env, file.as_ref(), open_files_max)
 }
 
 fn read_file(path: PathBuf, required: bool) -> Result<Option<FileText>, ConfigError> {
@@ -219,8 +194,8 @@ pub fn load_data(
 ) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
     let (path, required) = source::file_path(flags, env, named);
     let file = read_file(path, required)?;
-    let (raws, _) = source::collect(flags, env, file.as_ref())?;
-    let values = Values(&raws);
+    let collected = source::collect(flags, env, file.as_ref())?;
+    let values = Values(&collected.raws);
     Ok((
         values.one("data", places::directory)?,
         values.one("socket", places::socket)?,
@@ -248,18 +223,48 @@ fn read(path: &Path) -> std::io::Result<String> {
 /// Resolves all settings from their sources. `open_files_max` is the process' open-file limit.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`] and [`ConfigError::Syntax`].
+/// All that is wrong: each but [`ConfigError::Read`] and [`ConfigError::TokenFile`].
 pub fn resolve(
     flags: &Flags,
     env: &Env,
     file: Option<&FileText>,
     open_files_max: Option<u64>,
 ) -> Result<Loaded, ConfigError> {
-    let (raws, warnings) = source::collect(flags, env, file)?;
+    let Collected {
+        mut raws,
+        warnings,
+        mut flaws,
+    } = source::collect(flags, env, file)?;
+    let config = loop {
+        let flaw = match config(&Values(&raws)) {
+            Ok(config) => break config,
+            Err(flaw) => flaw,
+        };
+        // With the default in its place the others are judged, too.
+        let replaced = flaw
+            .setting()
+            .is_some_and(|name| source::take_default(&mut raws, name));
+        flaws.push(flaw);
+        if !replaced {
+            return Err(ConfigError::all(flaws));
+        }
+    };
+    if !flaws.is_empty() {
+        return Err(ConfigError::all(flaws));
+    }
     let values = Values(&raws);
+    let mut loaded = Loaded { config, warnings };
+    check_together(&loaded.config, &values)?;
+    let odd = warnings::of(&loaded.config, &values);
+    loaded.warnings.extend(odd);
+    open_files::fit(&mut loaded, &values, open_files_max);
+    Ok(loaded)
+}
+
+fn config(values: &Values<'_>) -> Result<Config, ConfigError> {
     let cors_origins = values.list("cors_origins", origins::pattern)?;
     let are_default = values.raw("cors_origins").origin == Origin::Default;
-    let config = Config {
+    Ok(Config {
         listen: values.one("listen", parse::address)?,
         plain: values.one("plain", parse::optional_address)?,
         data: values.one("data", places::directory)?,
@@ -285,8 +290,8 @@ pub fn resolve(
             parse::duration(text, &limits::PING_INTERVAL_MS)
         })?,
         outbox_bytes_max: values.size("outbox_bytes_max", &limits::OUTBOX_BYTES)?,
-        retention: retention(&values)?,
-        limits: limit_options(&values)?,
+        retention: retention(values)?,
+        limits: limit_options(values)?,
         metrics_listen: values.one("metrics_listen", parse::optional_address)?,
         log_format: values.one("log_format", parse::log_format)?,
         tail_bytes_max: values.size("tail_bytes_max", &limits::TAIL_BYTES)?,
@@ -297,13 +302,7 @@ pub fn resolve(
             parse::size(text, &limits::SEGMENT_BYTES)
         })?,
         log: values.one("log", parse::log_filter)?,
-    };
-    let mut loaded = Loaded { config, warnings };
-    check_together(&loaded.config, &values)?;
-    let odd = warnings::of(&loaded.config, &values);
-    loaded.warnings.extend(odd);
-    open_files::fit(&mut loaded, &values, open_files_max);
-    Ok(loaded)
+    })
 }
 
 fn retention(values: &Values<'_>) -> Result<Retention, ConfigError> {

@@ -363,6 +363,7 @@ async fn damage_never_gets_into_a_backup_and_is_mended_there() {
 async fn a_restore_needs_an_empty_place_and_is_done_again_where_it_was_interrupted() {
     let home = Home::new();
     make(&home.data(), 40);
+    home.write("data/relaybox.toml", "log = \"warn\"\n");
     let dest = home.path("backup");
     backup(&home, &dest).await.success();
 
@@ -373,6 +374,18 @@ async fn a_restore_needs_an_empty_place_and_is_done_again_where_it_was_interrupt
     restore(&mine)
         .await
         .failure(1, &["is not empty", "notes.txt"]);
+    // Settings may be there already, and stay.
+    let prepared = Arc::new(Home::new());
+    let settings = "types = [77]\n";
+    prepared.write("data/relaybox.toml", settings);
+    restore(&prepared)
+        .await
+        .failure(0, &["stays", "another one"]);
+    assert_eq!(
+        fs::read_to_string(prepared.path("data/relaybox.toml")).unwrap(),
+        settings
+    );
+    assert_eq!(served(prepared).await.len(), 40);
     let running = Server::start().await;
     restore(&running.home).await.failure(1, &["in use"]);
     let from = running.home.data();

@@ -402,11 +402,16 @@ async fn a_running_server_is_asked_and_connected_to() {
 #[tokio::test]
 async fn it_takes_the_settings_of_serve_and_tells_no_token() {
     let home = healthy().await;
-    let declared =
-        format!("token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\nlisen = 1\n");
-    home.write("data/relaybox.toml", declared);
+    let declared = format!(
+        "token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\ntrusted_proxies = \"::1\"\n"
+    );
+    home.write("data/relaybox.toml", &declared);
     let report = doctor(&home, &["--listen", ANY_PORT]).await;
-    report.expect("settings", "warning", "did you mean `listen`?");
+    report.expect(
+        "settings",
+        "warning",
+        "trusted_proxies does nothing without plain",
+    );
     report.expect("retention", "ok", "30days");
     report.expect("domains", "ok", "1 project token");
     assert!(!report.text.contains(PROJECT_TOKEN), "{}", report.text);
@@ -431,4 +436,7 @@ async fn it_takes_the_settings_of_serve_and_tells_no_token() {
         outcome.failure(2, &["setting"]);
         assert_eq!(outcome.stdout, "");
     }
+    home.write("data/relaybox.toml", declared + "lisen = 1\n");
+    let outcome = home.cli(&["doctor"]).await;
+    outcome.failure(2, &["relaybox.toml:4", "did you mean `listen`?"]);
 }

@@ -95,17 +95,66 @@ async fn relative_defaults_are_below_the_working_directory() {
 
 #[tokio::test]
 async fn unknown_settings_are_reported() {
+    let home = Home::new();
     let options = Options::new()
-        .file("history_opne = true\n\nbogus_key = 1\n")
-        .env("RELAYBOX_BOGUS_NAME", "1");
-    let server = Server::with(options).await;
-    for said in [
-        "relaybox.toml:1: the key in this line is unknown and ignored; did you mean `history_open`?",
-        "relaybox.toml:3: the key in this line is unknown and ignored; `relaybox serve --help`",
-        "an environment variable that begins with RELAYBOX_ is unknown and ignored; `relaybox serve",
+        .file("history_opne = true\n\nbogus_key = 1\nplain = 7\n")
+        .env("RELAYBOX_TOKEN_DEMO", "secret-5512")
+        .env("RELAYBOX_PING_INTERVAL", "never");
+    let outcome = home.serve_fails(&options).await;
+    let all = [
+        "relaybox.toml:1: the key in this line is unknown; did you mean `history_open`?",
+        "relaybox.toml:3: the key in this line is unknown; `relaybox serve --help`",
+        "an environment variable that begins with RELAYBOX_ is unknown; `relaybox serve",
+        "setting plain (",
+        "setting ping_interval (RELAYBOX_PING_INTERVAL)",
+    ];
+    outcome.failure(2, &all);
+    assert!(!outcome.stderr.contains("secret-5512"), "{outcome:?}");
+    assert!(!home.data().join("journal").exists(), "a domain was made");
+
+    // Orchestrators set some of their own.
+    let server = Server::with(Options::new().env("RELAYBOX_PORT_8443_TCP", "1")).await;
+    let said = "an environment variable that begins with RELAYBOX_ is unknown and ignored; `relaybox serve";
+    server.says(said).await;
+}
+
+#[tokio::test]
+async fn a_declared_token_may_come_from_a_file_and_changes_with_it() {
+    let home = Arc::new(Home::new());
+    let tokens = home.write(
+        "tokens",
+        "demo=first-token-of-the-file\nacme=acme-token-77b1\n",
+    );
+    let options = Options::new()
+        .undeclared()
+        .env("RELAYBOX_TOKEN_FILE", tokens.to_str().unwrap());
+    let mut server = Server::at(home, options).await;
+    for secret in [
+        "first-token-of-the-file",
+        "acme-token-77b1",
+        "second-token-of-the-file",
     ] {
-        server.says(said).await;
+        server.secret(secret);
     }
+    let acme = Login::new("u1").domain("acme").token("acme-token-77b1");
+    let mut first = server
+        .login(&Login::new("u1").token("first-token-of-the-file"))
+        .await;
+    server.login(&acme).await;
+    server
+        .home
+        .write("tokens", "demo=second-token-of-the-file\n");
+    reload(&server, "").await;
+    first.closed(4401).await;
+    server
+        .login(&Login::new("u1").token("second-token-of-the-file"))
+        .await;
+    server.refused(&acme, 4401).await;
+    assert!(
+        !server.stdout().contains("project token"),
+        "{}",
+        server.stdout()
+    );
 }
 
 /// Has the server read this settings file.
@@ -226,6 +275,16 @@ async fn a_bad_setting_is_named() {
             Options::new().file("history_open = \"perhaps\"\n"),
         ),
         ("plain", Options::new().file("plain = 7\n")),
+        (
+            "certs",
+            Options::new()
+                .without_defaults()
+                .file("certs = 5\nlisten = \"127.0.0.1:0\"\n"),
+        ),
+        (
+            "RELAYBOX_TOKEN_FILE",
+            Options::new().env("RELAYBOX_TOKEN_FILE", "secret-5512"),
+        ),
         (
             "relaybox.toml",
             Options::new().file("this is = not = toml\n"),

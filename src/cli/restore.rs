@@ -14,8 +14,8 @@ Examples:
   relaybox restore /mnt/backup/relaybox
   relaybox restore /mnt/backup/relaybox --data /var/lib/relaybox
 
-The backup is verified first, and the data directory must be new or empty. What is made in one
-that is there belongs to its owner, also where root runs this.";
+The backup is verified first, and the data directory must be new or empty; a relaybox.toml may be
+there, and stays. What is made in one that is there belongs to its owner, also where root runs this.";
 
 /// Puts a backup in the place of a new data directory
 #[derive(Args)]
@@ -42,11 +42,16 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         data.display(),
         messages(restored.messages, restored.newest),
     ))?;
+    if restored.kept_settings {
+        output::hint(
+            "relaybox: warning: the relaybox.toml that was there stays; that of the backup is another one",
+        );
+    }
     for note in &restored.notes {
         output::hint(&format!("relaybox: warning: {note}"));
     }
     // So that the first start is a fast one, and whatever it would stumble over shows now. The
-    // settings are those that came with the backup.
+    // settings may have come with the backup.
     let bar = Bar::open_end("making the index");
     let config = operate::load(&args.settings)?;
     let opened = operate::open(&config);

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Failure;
 use crate::admin::Site;
-use crate::config::{self, CONFIG_ENV, Env, Flags, Loaded, Setting, settings};
+use crate::config::{self, CONFIG_ENV, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings};
 
 /// Which settings a command takes.
 pub(super) trait Which {
@@ -73,7 +73,8 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
         if !name.starts_with("RELAYBOX_") {
             continue;
         }
-        let is_known = name == CONFIG_ENV || settings().iter().any(|known| known.env == name);
+        let is_known = [CONFIG_ENV, TOKEN_FILE_ENV].contains(&&*name)
+            || settings().iter().any(|known| known.env == name);
         let text = match text.into_string() {
             Ok(text) => text,
             // It counts for nothing, and its name is not repeated.

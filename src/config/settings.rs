@@ -48,7 +48,7 @@ const SETTINGS: &[Setting] = settings! {
     host "--host" "RELAYBOX_HOST" "NAME" "" true
         "Name or address of the server: in the made certificate, beside localhost and the loopback addresses, and one that `history_open` answers to";
     token "--token" "RELAYBOX_TOKEN" "DOMAIN=TOKEN" "" true
-        "Declares a project token, for containers and tests: 16 random bytes or more. The list of processes shows this flag to every user of the machine; the variable and the file do not";
+        "Declares a project token, for containers and tests: 16 random bytes or more. The list of processes shows this flag to every user of the machine; the variable, the file that RELAYBOX_TOKEN_FILE names (one token a line) and the settings file do not";
     history_open "--history-open" "RELAYBOX_HISTORY_OPEN" "BOOL" "false" false
         "Opens GET /message-log to callers without a token, for a network that is trusted; pages in its browsers are refused, but of the server's own origin and of `cors_origins` where those are set";
     cors_origins "--cors-origins" "RELAYBOX_CORS_ORIGINS" "ORIGIN" "*" true
@@ -121,6 +121,9 @@ const SETTINGS: &[Setting] = settings! {
 
 /// The environment variable that names the settings file, as `--config` does.
 pub const CONFIG_ENV: &str = "RELAYBOX_CONFIG";
+
+/// The environment variable that names a file with declared project tokens, in the place of [`Setting::env`].
+pub const TOKEN_FILE_ENV: &str = "RELAYBOX_TOKEN_FILE";
 
 /// What begins the variables of `send` and `listen`, which are no settings.
 pub const CLIENT_ENV_PREFIX: &str = "RELAYBOX_CLIENT_";

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, settings};
+use super::settings::{
+    CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, TOKEN_FILE_ENV, settings,
+};
 use super::{ConfigError, Env, FileText, Flags};
 use crate::model::nearest;
 
@@ -48,23 +50,37 @@ pub(super) struct Raw {
     pub(super) origin: Origin,
 }
 
-/// Each setting's text from the highest source that has it, and warnings about the rest.
+/// The settings' texts by their names.
+pub(super) type Raws = BTreeMap<&'static str, Raw>;
+
+/// What was found in all sources.
+pub(super) struct Collected {
+    /// Each setting's text from the highest source that has it.
+    pub(super) raws: Raws,
+    /// About what is ignored.
+    pub(super) warnings: Vec<String>,
+    /// What is wrong before any value is looked at.
+    pub(super) flaws: Vec<ConfigError>,
+}
+
+/// Collects the settings' texts.
+///
+/// # Errors
+/// The file is not TOML.
 pub(super) fn collect(
     flags: &Flags,
     env: &Env,
     file: Option<&FileText>,
-) -> Result<(BTreeMap<&'static str, Raw>, Vec<String>), ConfigError> {
-    let mut warnings = Vec::new();
-    let mut raws = BTreeMap::new();
-    for setting in settings() {
-        let values = split(setting, setting.default);
-        let origin = Origin::Default;
-        raws.insert(setting.name, Raw { values, origin });
-    }
+) -> Result<Collected, ConfigError> {
+    let (mut warnings, mut flaws) = (Vec::new(), Vec::new());
+    let defaults = settings()
+        .iter()
+        .map(|setting| (setting.name, default(setting)));
+    let mut raws: Raws = defaults.collect();
     if let Some(file) = file {
-        raws.extend(from_file(file, &mut warnings)?);
+        raws.extend(from_file(file, &mut flaws)?);
     }
-    raws.extend(from_env(env, &mut warnings));
+    raws.extend(from_env(env, &mut warnings, &mut flaws));
     for setting in settings() {
         if let Some(values) = flags.get(setting.name).filter(|values| !values.is_empty()) {
             let values = values.clone();
@@ -72,7 +88,25 @@ pub(super) fn collect(
             raws.insert(setting.name, Raw { values, origin });
         }
     }
-    Ok((raws, warnings))
+    Ok(Collected {
+        raws,
+        warnings,
+        flaws,
+    })
+}
+
+fn default(setting: &Setting) -> Raw {
+    Raw {
+        values: split(setting, setting.default),
+        origin: Origin::Default,
+    }
+}
+
+/// Puts a setting's default in the place of what was written; whether something was.
+pub(super) fn take_default(raws: &mut Raws, name: &'static str) -> bool {
+    let setting = settings().iter().find(|setting| setting.name == name);
+    let replaced = setting.and_then(|setting| raws.insert(name, default(setting)));
+    replaced.is_some_and(|raw| raw.origin != Origin::Default)
 }
 
 fn split(setting: &Setting, text: &str) -> Vec<String> {
@@ -86,46 +120,63 @@ fn split(setting: &Setting, text: &str) -> Vec<String> {
         .collect()
 }
 
-fn from_env(env: &Env, warnings: &mut Vec<String>) -> BTreeMap<&'static str, Raw> {
+fn from_env(env: &Env, warnings: &mut Vec<String>, flaws: &mut Vec<ConfigError>) -> Raws {
     let mut raws = BTreeMap::new();
-    for (name, text) in env {
+    // An empty variable is how containers write "not set".
+    for (name, text) in env.iter().filter(|(_, text)| !text.is_empty()) {
         if name == CONFIG_ENV || name.starts_with(CLIENT_ENV_PREFIX) {
             continue;
         }
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
             continue;
         };
-        let Some(setting) = settings().iter().find(|setting| setting.env == name) else {
-            let known = settings().iter().map(|setting| setting.env);
-            let known = known.chain([CONFIG_ENV]);
-            let near = nearest(rest, known.filter_map(|env| env.strip_prefix(ENV_PREFIX)));
-            let near = near.map(|near| format!("{ENV_PREFIX}{near}"));
-            let what = format!("an environment variable that begins with {ENV_PREFIX}");
-            warnings.push(unknown(&what, near.as_deref()));
+        let of_file = name == TOKEN_FILE_ENV;
+        let known = |setting: &&Setting| setting.env == name || of_file && setting.name == "token";
+        let Some(setting) = settings().iter().find(known) else {
+            unknown_variable(rest, warnings, flaws);
             continue;
         };
-        // An empty variable is how containers write "not set".
-        if !text.is_empty() {
-            let values = split(setting, text);
-            let origin = Origin::Env(setting.env);
-            raws.insert(setting.name, Raw { values, origin });
+        // In a file each may have a line.
+        let values = match of_file {
+            true => split(setting, &text.replace('\n', ",")),
+            false => split(setting, text),
+        };
+        let origin = Origin::Env(if of_file { TOKEN_FILE_ENV } else { setting.env });
+        if let Some(other) = raws.insert(setting.name, Raw { values, origin }) {
+            flaws.push(ConfigError::Invalid {
+                setting: setting.name,
+                origin: Origin::Env(TOKEN_FILE_ENV),
+                expected: format!("this variable or {}, and not both", other.origin),
+            });
         }
     }
     raws
 }
 
-fn unknown(what: &str, near: Option<&str>) -> String {
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`relaybox serve --help` has all that are known".to_owned(),
-    };
-    format!("{what} is unknown and ignored; {hint}")
+/// Says what may be meant by a variable, without its prefix. Orchestrators set some of their own; one that is to
+/// declare a token is missed only when its clients are refused.
+fn unknown_variable(rest: &str, warnings: &mut Vec<String>, flaws: &mut Vec<ConfigError>) {
+    let known = settings().iter().map(|setting| setting.env);
+    let known = known.chain([CONFIG_ENV, TOKEN_FILE_ENV]);
+    let near = nearest(rest, known.filter_map(|env| env.strip_prefix(ENV_PREFIX)));
+    let hint = hint(near.map(|near| format!("{ENV_PREFIX}{near}")).as_deref());
+    let what = format!("an environment variable that begins with {ENV_PREFIX}");
+    let token = "TOKEN";
+    if rest.starts_with(token) || near.is_some_and(|near| near.starts_with(token)) {
+        flaws.push(ConfigError::Unknown(format!("{what} is unknown; {hint}")));
+    } else {
+        warnings.push(format!("{what} is unknown and ignored; {hint}"));
+    }
 }
 
-fn from_file(
-    file: &FileText,
-    warnings: &mut Vec<String>,
-) -> Result<BTreeMap<&'static str, Raw>, ConfigError> {
+fn hint(near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`relaybox serve --help` has all that are known".to_owned(),
+    }
+}
+
+fn from_file(file: &FileText, flaws: &mut Vec<ConfigError>) -> Result<Raws, ConfigError> {
     let line = |at: usize| line_of(&file.text, at);
     // Only the place: what the library says may hold a token.
     let table = DeTable::parse(&file.text).map_err(|error| ConfigError::Syntax {
@@ -141,38 +192,47 @@ fn from_file(
         let name: &str = key.get_ref();
         let Some(setting) = settings().iter().find(|setting| setting.name == name) else {
             let known = settings().iter().map(|setting| setting.name);
-            let warning = unknown("the key in this line", nearest(name, known));
-            warnings.push(format!("{origin}: {warning}"));
+            let hint = hint(nearest(name, known));
+            let sentence = format!("{origin}: the key in this line is unknown; {hint}");
+            flaws.push(ConfigError::Unknown(sentence));
             continue;
         };
-        let values = texts(setting, value).ok_or_else(|| ConfigError::Invalid {
-            setting: setting.name,
-            origin: origin.clone(),
-            expected: if setting.list {
-                "a list of texts or numbers".to_owned()
-            } else {
-                "one text, number or true/false".to_owned()
-            },
-        })?;
+        let Some(values) = texts(setting, value) else {
+            let expected = match (is_text(setting), setting.list) {
+                (true, true) => "a list of texts in quotes",
+                (true, false) => "a text in quotes",
+                (false, true) => "a list of texts or numbers",
+                (false, false) => "one text, number or true/false",
+            };
+            flaws.push(ConfigError::Invalid {
+                setting: setting.name,
+                origin,
+                expected: expected.to_owned(),
+            });
+            continue;
+        };
         raws.insert(setting.name, Raw { values, origin });
     }
     Ok(raws)
 }
 
-/// A value as the texts that a flag would have had; `None`: not such a value.
-fn texts(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
-    match value.get_ref() {
-        DeValue::Array(entries) if setting.list => entries.iter().map(text).collect(),
-        _ => text(value).map(|text| vec![text]),
-    }
+/// Whether any text may be its value: a number in its place is a slip that nothing else would show.
+fn is_text(setting: &Setting) -> bool {
+    matches!(setting.value, "DIR" | "PATH" | "NAME" | "FILTER")
 }
 
-fn text(value: &Spanned<DeValue<'_>>) -> Option<String> {
-    match value.get_ref() {
+/// A value as the texts that a flag would have had; `None`: not such a value.
+fn texts(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    let one = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
+        _ if is_text(setting) => None,
         DeValue::Integer(number) => Some(number.to_string()),
         DeValue::Boolean(switch) => Some(switch.to_string()),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    };
+    match value.get_ref() {
+        DeValue::Array(entries) if setting.list => entries.iter().map(one).collect(),
+        _ => one(value).map(|text| vec![text]),
     }
 }
 

@@ -268,16 +268,23 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
         ("RELAYBOX_TOKEN", "T"),
         ("RELAYBOX_TOKEN", "demo=T,=T"),
         ("RELAYBOX_LISTEN", "demo=T"),
+        ("RELAYBOX_TOKEN_FILE", "T"),
+        ("RELAYBOX_TOKEN_FILE", "demo=T"),
     ]
     .into_iter()
     .flat_map(in_both)
     {
         let options = Options::new().without_defaults().undeclared();
         let refused = home.serve_fails(&options.env(name, &value)).await;
-        refused.failure(2, &["setting "]);
+        refused.failure(2, &[name]);
         assert_hidden(&refused.stderr);
     }
-    let wrong = ["token = demo=T", "token = [\"T\"]", "token.demo = \"T\""];
+    let wrong = [
+        "token = demo=T",
+        "token = [\"T\"]",
+        "token.demo = \"T\"",
+        "T = 1",
+    ];
     let wrong = wrong.map(|text| SECRETS.map(|secret| text.replace('T', secret)));
     for text in wrong.as_flattened() {
         let options = Options::new().undeclared().file(text);
@@ -292,8 +299,7 @@ async fn no_token_of_the_command_line_is_in_what_a_command_says() {
 async fn no_token_of_a_request_is_in_the_log_or_an_answer() {
     // It is told of names that it does not know, too.
     let unknown = SECRETS.map(|secret| format!("RELAYBOX_{secret}"));
-    let keys = SECRETS.map(|secret| format!("{secret} = 1\n")).concat();
-    let mut options = Options::new().file(&keys);
+    let mut options = Options::new();
     for name in &unknown {
         options = options.env(name, "1");
     }

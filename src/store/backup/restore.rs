@@ -57,11 +57,13 @@ pub struct Restored {
     pub messages: u64,
     /// The newest of them.
     pub newest: MsgId,
+    /// The settings file that was there stays, and the backup's is another one.
+    pub kept_settings: bool,
     /// What there is to know of the backup.
     pub notes: Vec<Note>,
 }
 
-/// Verifies the backup `src` and copies it into the new data directory `dir`.
+/// Verifies the backup `src` and copies it into the new data directory `dir`, where settings may be already.
 ///
 /// # Errors
 /// See [`RestoreError`].
@@ -98,8 +100,14 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         .and_then(|()| files.sync_dir(dir))
         .map_err(io_error("cannot create", &restoring))?;
     copy_journal(files, src, &restoring, &report, progress)?;
-    for name in [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE] {
+    for name in [layout::VERSION, layout::SWEEP_DUE] {
         take_along(files, src, dir, name)?;
+    }
+    let settings = layout::read(files, dir, layout::SETTINGS)?;
+    let of_backup = layout::read(files, src, layout::SETTINGS)?;
+    let kept_settings = settings.is_some() && of_backup.is_some() && settings != of_backup;
+    if settings.is_none() {
+        take_along(files, src, dir, layout::SETTINGS)?;
     }
     // From here on it is a data directory.
     let journal = dir.join(layout::JOURNAL);
@@ -111,11 +119,12 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         segments: report.segments,
         messages: report.messages,
         newest: report.newest,
+        kept_settings,
         notes: report.notes,
     })
 }
 
-/// A place that holds nothing, or only what an interrupted restore left.
+/// A place that holds nothing but settings, or only what an interrupted restore left.
 fn check_empty(dir: &Path) -> Result<(), RestoreError> {
     let found = entries(dir)?;
     if found.iter().any(|entry| entry == layout::LOCK) {
@@ -131,7 +140,7 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
     ];
     let fine = |entry: &str| {
         let name = entry.strip_suffix(".new").unwrap_or(entry);
-        entry == "lost+found" || (again && ours.contains(&name))
+        ["lost+found", layout::SETTINGS].contains(&entry) || (again && ours.contains(&name))
     };
     match found.into_iter().find(|entry| !fine(entry)) {
         Some(entry) => Err(RestoreError::NotEmpty {
