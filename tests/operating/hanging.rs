@@ -246,10 +246,10 @@ async fn a_disk_that_hangs_holds_up_no_signal_and_a_second_one_ends_it_at_once()
         server.home.write(settings, "retention = \"40d\"\n");
         server.signal(Signal::HUP);
         let lease = lease.until_wanted().await;
-        let text = "retention = \"50d\"\ntypes = [7]\n";
+        let text = "retention = \"50d\"\ncache_bytes = \"5MiB\"\n";
         server.home.write(settings, text);
         server.signal(Signal::HUP);
-        server.says("setting types has changed").await;
+        server.says("setting cache_bytes has changed").await;
         server.signal(Signal::TERM);
         server.says("stopping").await;
         server.signal(second);
