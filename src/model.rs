@@ -11,7 +11,7 @@ mod rate;
 mod retention;
 mod sent;
 
-pub use integer::{integer, unsigned};
+pub use integer::{at_least, integer, unsigned};
 pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, places_known};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};

@@ -36,7 +36,7 @@ pub(super) struct SessionsArgs {
     /// Only of this user
     #[arg(long, value_name = "ID", value_parser = user_id)]
     id: Option<String>,
-    /// Those that ended since the server's start (the last 20,000 of all users), and who ended them
+    /// Those that ended since the server's start (the last 200 of each user, and 20,000 of all), and who ended them
     #[arg(long)]
     ended: bool,
     /// For scripts: one JSON object

@@ -43,7 +43,7 @@ pub async fn message_log(
         )));
     }
     let mailbox = parameters::mailbox(&parameters, "toId")?;
-    let before = parameters::msg_id(&parameters, "before")?;
+    let before = parameters::msg_id_at_least(&parameters, "before")?;
     let token = access::token(&app.sessions.auth, &parameters, &headers);
     let token = token.map_err(bad_parameter)?;
     match access::grant(&app, &visitor, &mailbox.domain, token)? {

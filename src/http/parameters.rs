@@ -46,7 +46,23 @@ fn name<T>(
 
 /// A `msgId`, or any id that lies between some.
 pub(super) fn msg_id(parameters: &Query, name: &'static str) -> Result<Option<MsgId>, Problem> {
-    let read = |value: &str| query::msg_id(value).map(|MsgId(id)| id);
+    id(parameters, name, query::msg_id)
+}
+
+/// As [`msg_id`], of messages that are to be given up: see [`query::msg_id_at_least`].
+pub(super) fn msg_id_at_least(
+    parameters: &Query,
+    name: &'static str,
+) -> Result<Option<MsgId>, Problem> {
+    id(parameters, name, query::msg_id_at_least)
+}
+
+fn id(
+    parameters: &Query,
+    name: &'static str,
+    parse: impl Fn(&str) -> Option<MsgId>,
+) -> Result<Option<MsgId>, Problem> {
+    let read = |value: &str| parse(value).map(|MsgId(id)| id);
     Ok(between(parameters, name, 0, MsgId::MAX.0, read)?.map(MsgId))
 }
 

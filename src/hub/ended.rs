@@ -1,7 +1,7 @@
 //! The sessions that ended last, for the operator who asks why a user was away.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use super::Arrival;
@@ -9,6 +9,9 @@ use crate::model::{Device, Mailbox};
 
 /// Most ends that are remembered: a few megabytes.
 const ENDED_MAX: usize = 20_000;
+
+/// Of these, most of one user: who comes and goes all the time pushes out nobody else.
+const ENDED_PER_USER_MAX: usize = 200;
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +32,57 @@ pub struct EndedSession {
 
 /// The last ends since the server's start, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Ended(Mutex<VecDeque<EndedSession>>);
+pub(super) struct Ended(Mutex<Ends>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    next: u64,
+    by_number: BTreeMap<u64, EndedSession>,
+    of_user: HashMap<Mailbox, VecDeque<u64>>,
+}
+
+impl Ends {
+    fn push(&mut self, session: EndedSession) {
+        let mailbox = session.device.mailbox.clone();
+        let of_user = self.of_user.entry(mailbox).or_default();
+        of_user.push_back(self.next);
+        let is_full = of_user.len() > ENDED_PER_USER_MAX;
+        let oldest = is_full.then(|| of_user.pop_front()).flatten();
+        self.by_number.insert(self.next, session);
+        self.next += 1;
+        if let Some(oldest) = oldest {
+            self.by_number.remove(&oldest);
+        }
+        if self.by_number.len() > ENDED_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((_, session)) = self.by_number.pop_first() else {
+            return;
+        };
+        let mailbox = session.device.mailbox;
+        if let Some(of_user) = self.of_user.get_mut(&mailbox) {
+            // It is the user's oldest, too.
+            of_user.pop_front();
+            if of_user.is_empty() {
+                self.of_user.remove(&mailbox);
+            }
+        }
+    }
+}
 
 impl Ended {
     pub(super) fn push(&self, session: EndedSession) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.len() >= ENDED_MAX {
-            ended.pop_front();
-        }
-        ended.push_back(session);
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.push(session);
     }
 
     pub(super) fn list(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = ended
-            .iter()
-            .filter(|session| is_wanted(&session.device.mailbox));
+        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = ends.by_number.values();
+        let wanted = all.filter(|session| is_wanted(&session.device.mailbox));
         wanted.cloned().collect()
     }
 }
@@ -56,36 +94,55 @@ mod tests {
     use super::*;
     use crate::model::{Domain, Resource, UserId};
 
-    #[test]
-    fn the_oldest_makes_room() {
-        let ended = Ended::default();
-        let count = ENDED_MAX as u64 + 3;
-        for at_ms in 0..count {
-            ended.push(EndedSession {
-                device: Device {
-                    mailbox: Mailbox {
-                        domain: Domain::parse("demo").expect("valid"),
-                        user: UserId::parse(&format!("u{}", at_ms % 2)).expect("valid"),
-                    },
-                    resource: Resource::parse("web").expect("valid"),
+    fn end(user: &str, at_ms: u64) -> EndedSession {
+        EndedSession {
+            device: Device {
+                mailbox: Mailbox {
+                    domain: Domain::parse("demo").expect("valid"),
+                    user: UserId::parse(user).expect("valid"),
                 },
-                arrival: Arrival {
-                    at_ms,
-                    from: Ipv4Addr::LOCALHOST.into(),
-                },
-                ended_at_ms: at_ms,
-                code: 1000,
-                by: "client",
-                reason: "".into(),
-            });
+                resource: Resource::parse("web").expect("valid"),
+            },
+            arrival: Arrival {
+                at_ms,
+                from: Ipv4Addr::LOCALHOST.into(),
+            },
+            ended_at_ms: at_ms,
+            code: 1000,
+            by: "client",
+            reason: "".into(),
         }
-        let times = |ended: Vec<EndedSession>| {
-            let mut times = ended.iter().map(|session| session.ended_at_ms);
-            (times.len(), times.next(), times.next_back())
-        };
-        let all = times(ended.list(|_| true));
-        assert_eq!(all, (ENDED_MAX, Some(3), Some(count - 1)));
-        let one = times(ended.list(|mailbox| mailbox.user.as_str() == "u1"));
-        assert_eq!(one, (ENDED_MAX / 2, Some(3), Some(count - 2)));
+    }
+
+    fn times(ended: &[EndedSession]) -> (usize, Option<u64>, Option<u64>) {
+        let at_ms = |session: &EndedSession| session.ended_at_ms;
+        (
+            ended.len(),
+            ended.first().map(at_ms),
+            ended.last().map(at_ms),
+        )
+    }
+
+    #[test]
+    fn the_oldest_makes_room_and_of_one_user_first_his_own() {
+        let ended = Ended::default();
+        ended.push(end("quiet", 0));
+        let many = ENDED_MAX as u64 + 1000;
+        for at_ms in 1..many {
+            ended.push(end("busy", at_ms));
+        }
+        let (all, per_user) = (ended.list(|_| true), ENDED_PER_USER_MAX);
+        assert_eq!(times(&all), (1 + per_user, Some(0), Some(many - 1)));
+
+        for at_ms in 0..ENDED_MAX as u64 {
+            ended.push(end(&format!("u{at_ms}"), many + at_ms));
+        }
+        let last = many + ENDED_MAX as u64 - 1;
+        let all = times(&ended.list(|_| true));
+        assert_eq!(all, (ENDED_MAX, Some(many), Some(last)));
+        let one = ended.list(|mailbox| mailbox.user.as_str() == "u1");
+        assert_eq!(times(&one), (1, Some(many + 1), Some(many + 1)));
+        let ends = ended.0.lock().expect("whole");
+        assert_eq!(ends.of_user.len(), ENDED_MAX, "nobody else is remembered");
     }
 }

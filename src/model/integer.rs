@@ -9,6 +9,9 @@ use std::borrow::Cow;
 /// Most digits of an integer with a fraction or an exponent: as many as the longest name that may be one.
 const DIGITS_MAX: usize = super::UserId::MAX_BYTES;
 
+/// Digits of a `msgId`: microseconds since 1970, from 2001 to 2286.
+const ID_DIGITS: usize = 16;
+
 /// The decimal digits, behind a `-` where it is negative, of the integer that `text` stands for. `None`
 /// where it is no number, no integer, or one with an exponent that makes it longer than any name.
 pub fn integer(text: &str) -> Option<Cow<'_, str>> {
@@ -52,6 +55,24 @@ pub fn integer(text: &str) -> Option<Cow<'_, str>> {
 /// As [`integer`], where it is not negative and fits.
 pub fn unsigned(text: &str) -> Option<u64> {
     integer(text)?.parse().ok()
+}
+
+/// As [`unsigned`], but the least that may have been rounded to it: half a unit of the last digit that was written
+/// less. Only of a number with an exponent, with fewer than the [`ID_DIGITS`] of an id written: what rounds to fewer
+/// digits writes it so, and so does what leaves out zeros at the end.
+pub fn at_least(text: &str) -> Option<u64> {
+    let value = unsigned(text)?;
+    let Some((mantissa, _)) = text.split_once(['e', 'E']) else {
+        return Some(value);
+    };
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    let written = digits.skip_while(|digit| *digit == b'0').count();
+    let length = value.checked_ilog10().map_or(1, |power| power as usize + 1);
+    if length < ID_DIGITS || written >= length {
+        return Some(value);
+    }
+    let unit = u32::try_from(length - written).ok()?;
+    Some(value.saturating_sub(10_u64.saturating_pow(unit) / 2))
 }
 
 /// An exponent; one beyond all bounds is as good as a very large one.
@@ -145,6 +166,25 @@ mod tests {
         ] {
             assert_eq!(integer(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_bound_that_was_rounded_is_taken_low() {
+        for (text, least) in [
+            ("1.7640000001235e+15", 1_764_000_000_123_450),
+            ("1.76400000012346E15", 1_764_000_000_123_455),
+            ("2e15", 1_500_000_000_000_000),
+            ("1.764000000123450E15", 1_764_000_000_123_450),
+            ("1.764000000123456E15", 1_764_000_000_123_456),
+            ("0001764000000123456e0", 1_764_000_000_123_456),
+            ("1764000000123500", 1_764_000_000_123_500),
+            ("1764000000123500.0", 1_764_000_000_123_500),
+            ("1e1", 10),
+            ("0e9", 0),
+        ] {
+            assert_eq!(at_least(text), Some(least), "{text}");
+        }
+        assert_eq!(at_least("1.5"), None);
     }
 
     #[test]

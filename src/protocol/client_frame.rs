@@ -119,13 +119,12 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
 /// The refusal of a receipt for what was not delivered; `nearest` is what was.
 pub fn not_delivered(nearest: Option<MsgId>) -> FrameError {
     let nearest = match nearest {
-        Some(id) => format!(
-            "the nearest one in this session is {id}, and some JSON libraries round numbers to 14 or 15 digits"
-        ),
+        Some(id) => format!("the nearest one in this session is {id}"),
         None => "nothing was delivered in this session yet".to_owned(),
     };
     let expected = "must be the msgId of a message that was delivered to this resource";
-    invalid("received", format!("{expected}: {nearest}"))
+    let rounded = "some JSON libraries round numbers to 14 or 15 digits";
+    invalid("received", format!("{expected}: {nearest} ({rounded})"))
 }
 
 fn received(json: &str, has_message: bool) -> Result<MsgId, FrameError> {

@@ -87,7 +87,8 @@ fn receipt_mode(text: &str) -> Result<ReceiptMode, String> {
 }
 
 fn msg_id(text: &str) -> Result<MsgId, String> {
-    query::msg_id(text).ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
+    query::msg_id_at_least(text)
+        .ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
 }
 
 fn required<T>(
@@ -172,6 +173,12 @@ mod tests {
             ),
             ("&after=10.0", ReceiptMode::Auto, Some(10)),
             ("&after=1e%2B1", ReceiptMode::Auto, Some(10)),
+            // Rounded to 14 digits: nothing is passed over.
+            (
+                "&after=1.7640000001235e+15",
+                ReceiptMode::Auto,
+                Some(1_764_000_000_123_450),
+            ),
             ("&after=1E+1", ReceiptMode::Auto, Some(10)),
             ("&after=%2210%22", ReceiptMode::Auto, Some(10)),
         ];

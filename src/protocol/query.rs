@@ -71,19 +71,32 @@ impl Query {
 
 /// A number in any notation of JSON.
 pub fn unsigned(value: &str) -> Option<u64> {
-    // The `+` of an exponent that was not escaped came as a space.
-    let unspaced = value.replacen("e ", "e+", 1).replacen("E ", "E+", 1);
-    model::unsigned(&unspaced)
+    model::unsigned(&unspaced(value))
+}
+
+/// The `+` of an exponent that was not escaped came as a space.
+fn unspaced(value: &str) -> String {
+    value.replacen("e ", "e+", 1).replacen("E ", "E+", 1)
 }
 
 /// A `msgId`: a number, or its digits in quotes, as a JSON string has them.
 pub fn msg_id(value: &str) -> Option<MsgId> {
+    parse_id(value, unsigned)
+}
+
+/// A `msgId` below or up to which messages are given up: where it may have been rounded up, the least that it may
+/// have been.
+pub fn msg_id_at_least(value: &str) -> Option<MsgId> {
+    parse_id(value, |number| model::at_least(&unspaced(number)))
+}
+
+fn parse_id(value: &str, number: impl FnOnce(&str) -> Option<u64>) -> Option<MsgId> {
     let unquoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     match unquoted {
         Some(digits) => MsgId::parse_digits(digits),
-        None => unsigned(value).map(MsgId).filter(|id| *id <= MsgId::MAX),
+        None => number(value).map(MsgId).filter(|id| *id <= MsgId::MAX),
     }
 }
 
