@@ -270,7 +270,7 @@ fn config(values: &Values<'_>) -> Result<Config, ConfigError> {
         data: values.one("data", places::directory)?,
         socket: values.one("socket", places::socket)?,
         certs: values.one("certs", places::directory)?,
-        host: values.list("host", parse::host)?,
+        host: values.list("host", parse::server_name)?,
         token: values.list("token", parse::declared_token)?,
         history_open: values.one("history_open", parse::switch)?,
         history_origins: match are_default {

@@ -74,6 +74,28 @@ async fn a_first_start_makes_a_ca_and_a_certificate_for_its_names() {
 }
 
 #[tokio::test]
+async fn host_is_taken_as_people_write_it_and_a_wrong_one_is_named() {
+    let given = ["--host", "[2001:db8::2]", "--host", "b\u{fc}cher.example"];
+    let server = Server::with(Options::new().args(&given)).await;
+    for name in ["2001:db8::2", "xn--bcher-kva.example"] {
+        assert!(known_as(&server, name).await, "{name}");
+    }
+    for wrong in [
+        "https://b.example",
+        "b.example:8443",
+        "[b.example]",
+        "b..example",
+        "",
+    ] {
+        let mut args = vec!["--host", "a.example", "--host", wrong];
+        args.extend(["--host", "c.example"]);
+        let refused = Home::new().serve_fails(&Options::new().args(&args)).await;
+        let words = ["setting host", "value 2 of 3", "a host name such as"];
+        refused.failure(2, &words);
+    }
+}
+
+#[tokio::test]
 async fn only_tls_1_2_and_1_3_are_spoken() {
     let server = Server::start().await;
     let roots = tls::roots(&server.home.ca());

@@ -2,7 +2,7 @@
 //!
 //! Never repeats the text that it was given: it may hold a token.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -217,6 +217,25 @@ fn bytes_text(bytes: u64) -> String {
         _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
         _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
         _ => bytes.to_string(),
+    }
+}
+
+/// A name of the server for its certificate, or an address: also one in brackets, as in a URL, and a name in any
+/// script, which becomes what DNS has (`xn--…`, RFC 5890).
+pub(super) fn server_name(text: &str) -> Parsed<String> {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bracketed.filter(|inner| inner.parse::<Ipv6Addr>().is_ok()) {
+        return Ok(address.to_owned());
+    }
+    let in_dns = match text.strip_prefix("*.") {
+        Some(bare) => idna::domain_to_ascii(bare).map(|bare| format!("*.{bare}")),
+        None => idna::domain_to_ascii(text),
+    };
+    match in_dns {
+        Ok(in_dns) if !text.is_ascii() => host(&in_dns),
+        _ => host(text),
     }
 }
 

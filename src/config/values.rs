@@ -47,8 +47,14 @@ impl Values<'_> {
             return Err(self.invalid(name, expected));
         }
         let mut list = Vec::new();
-        for text in texts {
-            let value = parse(text).map_err(|expected| self.invalid(name, expected))?;
+        for (at, text) in texts.iter().enumerate() {
+            // The text itself may be a secret in the wrong place.
+            let which = match texts.len() {
+                1 => String::new(),
+                length => format!("; value {} of {length} is none", at + 1),
+            };
+            let value =
+                parse(text).map_err(|expected| self.invalid(name, format!("{expected}{which}")))?;
             if !list.contains(&value) {
                 list.push(value);
             }

@@ -142,6 +142,32 @@ fn addresses_hosts_and_filters() {
     ] {
         assert!(host(text).is_err(), "{text}");
     }
+    for (text, expected) in [
+        ("[2001:db8::2]", "2001:db8::2"),
+        ("[::1]", "::1"),
+        ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+        ("B\u{dc}CHER.example", "xn--bcher-kva.example"),
+        // Composed or not.
+        ("bu\u{308}cher.example", "xn--bcher-kva.example"),
+        ("*.\u{4f60}\u{597d}.example", "*.xn--6qq79v.example"),
+        ("Chat.Example", "Chat.Example"),
+        ("my_host", "my_host"),
+        ("192.0.2.7", "192.0.2.7"),
+    ] {
+        assert_eq!(server_name(text).as_deref(), Ok(expected), "{text}");
+    }
+    for text in [
+        "",
+        "[192.0.2.7]",
+        "[a]",
+        "[::1]:8443",
+        "https://b\u{fc}cher.example",
+        "b\u{fc}cher.example:8443",
+        "b\u{fc}cher..example",
+        "\u{202e}.example",
+    ] {
+        assert!(server_name(text).is_err(), "{text}");
+    }
     for text in ["info", "OFF", "warn,relaybox::net=debug,hyper=off"] {
         assert!(log_filter(text).is_ok(), "{text}");
     }
