@@ -29,7 +29,7 @@ pub(super) const STDIN: &str = "-";
 #[command(next_help_heading = "Login")]
 pub(super) struct PeerArgs {
     /// The server: wss://HOST:PORT, ws://HOST:PORT where it speaks no TLS (--plain), or HOST alone, at
-    /// port 8443; a login URL will do [default: wss://localhost:8443] [env: RELAYBOX_CLIENT_URL]
+    /// port 8443; the path that a proxy has put before it, as in wss://HOST/chat, may follow; a login URL will do [default: wss://localhost:8443] [env: RELAYBOX_CLIENT_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The user's domain [env: RELAYBOX_CLIENT_DOMAIN]

@@ -1,4 +1,4 @@
-//! A server's address: `wss://HOST[:PORT][/PATH]`, or just a host.
+//! A server's address: `wss://HOST[:PORT][/PREFIX]`, or just a host.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::protocol::query::Query;
 /// The port of a host that is given without a scheme: the one that relaybox listens on by itself.
 const PORT: u16 = 8443;
 
-/// Where a login goes to.
+/// Where a login goes to, below the prefix that a proxy may have put before the server's paths.
 const PATH: &str = "/ws";
 
 /// The parameters of a login that may stand in its URL.
@@ -28,7 +28,8 @@ pub struct Address {
 
 impl Address {
     /// Reads `wss://`, `ws://`, `https://` or `http://` with the scheme's port where none is given, or
-    /// a host with port 8443; and the parameters of a login that stand behind it.
+    /// a host with port 8443; the path of the server, with `/ws` at its end or without; and the parameters of a login
+    /// that stand behind it.
     ///
     /// # Errors
     /// What is wrong with it, as the rest of a sentence; never a parameter's value.
@@ -54,11 +55,13 @@ impl Address {
         if !graphic(path) || path.contains('#') {
             return Err("has a path that is not percent-encoded".into());
         }
+        let prefix = path.trim_end_matches('/');
+        let prefix = prefix.strip_suffix(PATH).unwrap_or(prefix);
         let address = Self {
             tls,
             host,
             port: port.unwrap_or(default_port),
-            path: if path.len() < 2 { PATH } else { path }.to_owned(),
+            path: format!("{prefix}{PATH}"),
         };
         Ok((address, query))
     }
@@ -118,6 +121,11 @@ mod tests {
             ("wss://chat.example.com", "wss://chat.example.com:443/ws"),
             ("HTTPS://a_b/", "wss://a_b:443/ws"),
             ("ws://localhost/chat/ws", "ws://localhost:80/chat/ws"),
+            ("ws://localhost/chat/ws/?id=u1", "ws://localhost:80/chat/ws"),
+            ("wss://a/chat", "wss://a:443/chat/ws"),
+            ("wss://a/chat/", "wss://a:443/chat/ws"),
+            ("wss://a/news?id=u1", "wss://a:443/news/ws"),
+            ("a/ws/", "wss://a:8443/ws"),
             ("http://[::1]", "ws://[::1]:80/ws"),
         ] {
             let address = Address::parse(text).map(|(address, _)| address.to_string());

@@ -9,6 +9,7 @@ mod browsers;
 mod forged;
 mod messages;
 mod openapi;
+mod prefix;
 mod presence;
 mod refusals;
 mod strays;

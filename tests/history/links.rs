@@ -13,7 +13,12 @@ pub(crate) fn links(answer: &Answer) -> BTreeMap<String, String> {
     let parts = links.map(|link| {
         let (target, rel) = link.split_once("; rel=").unwrap();
         let target = target.strip_prefix('<').unwrap().strip_suffix('>').unwrap();
-        (rel.trim_matches('"').to_owned(), target.to_owned())
+        // It holds below whatever path.
+        assert!(target.starts_with('?'), "{target}");
+        (
+            rel.trim_matches('"').to_owned(),
+            format!("/message-log{target}"),
+        )
     });
     parts.collect()
 }

@@ -45,11 +45,11 @@ fn pages(number: u64, pages: u64) -> impl Iterator<Item = (&'static str, u64)> {
     links.filter_map(|(rel, number)| Some((rel, number?)))
 }
 
-/// The address without the place.
+/// The address without the place: relative to the request, as a proxy may have taken a prefix away from its path.
 fn base(query: &HistoryQuery, page: &HistoryPage) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut base = format!(
-        "/message-log?domain={}&toId={}",
+        "?domain={}&toId={}",
         encode(query.mailbox.domain.as_str()),
         encode(query.mailbox.user.as_str())
     );

@@ -17,7 +17,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Server};
 
 use crate::http::App;
 use crate::http::openapi::schemas::{PageNumber, PageOrder, PageSize, Receipts, Token};
@@ -37,6 +37,9 @@ use crate::protocol::client_frame::FrameRules;
     ),
 )]
 struct Base;
+
+/// Where all paths begin, seen from the document: a proxy may have put it below a prefix.
+const HERE: &str = ".";
 
 /// The text of the document.
 #[derive(Clone)]
@@ -60,6 +63,7 @@ pub(super) async fn json(
 /// What is known before any route.
 pub(super) fn base() -> OpenApi {
     let mut document = Base::openapi();
+    document.servers = Some(vec![Server::new(HERE)]);
     let components = document.components.get_or_insert_default();
     let bearer = |says| {
         HttpBuilder::new()
