@@ -14,6 +14,7 @@ mod service;
 mod waiting;
 
 pub use first_start::FirstStart;
+pub use listening::refused_port;
 pub use running::Running;
 
 use std::net::SocketAddr;
@@ -66,7 +67,10 @@ pub enum StartError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({setting}): {source}")]
+    #[error(
+        "cannot listen on {address} ({setting}): {}",
+        refused_port(source, setting)
+    )]
     Listen {
         /// The setting that names it.
         setting: &'static str,

@@ -152,8 +152,55 @@ async fn commands_that_only_read_write_nothing() {
     // A directory that is made for reading would be one, too.
     home.cli_bare(&["domain", "list", "--data", "none"])
         .await
-        .failure(1, &["there is no data directory"]);
+        .failure(
+            1,
+            &["there is no data directory none", "--data", "RELAYBOX_DATA"],
+        );
     assert!(!home.path("none").exists());
+}
+
+#[tokio::test]
+async fn a_domain_that_begins_a_data_directory_says_so() {
+    let home = Home::new();
+    for (name, begins) in [("one", true), ("one", false), ("two", true)] {
+        let domain = format!("of-{begins}");
+        let args = ["domain", "add", &domain, "--data", name];
+        let added = home.cli_bare(&args).await;
+        assert_eq!(added.code, Some(0), "{added:?}");
+        let says = added.stderr.contains("a new data directory was made");
+        assert_eq!(says, begins, "{added:?}");
+        assert_eq!(added.stderr.contains("RELAYBOX_DATA"), begins);
+    }
+    fs::create_dir(home.path("empty")).unwrap();
+    let args = ["domain", "add", "shop", "--data", "empty"];
+    home.cli_bare(&args)
+        .await
+        .failure(0, &["There were no data in empty"]);
+}
+
+#[tokio::test]
+async fn a_file_of_another_user_is_told_with_what_helps() {
+    if !is_root() {
+        return;
+    }
+    let home = owned().await;
+    let data = home.data();
+    let certs = home.path("certs-of-the-owner");
+    fs::create_dir(&certs).unwrap();
+    chown(&certs, Some(OWNER), Some(OWNER)).unwrap();
+    for name in ["VERSION", "journal"] {
+        chown(data.join(name), Some(0), Some(0)).unwrap();
+        let mut command = home.bare_command(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(&data).arg("--certs").arg(&certs);
+        command.uid(OWNER).gid(OWNER);
+        let remedy = format!(
+            "it belongs to user 0, but {0} to user {OWNER}: chown -R {OWNER} {0}",
+            data.display()
+        );
+        let refused = home.run(command).await;
+        refused.failure(1, &[name, &remedy]);
+        chown(data.join(name), Some(OWNER), Some(OWNER)).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -335,9 +335,14 @@ async fn a_taken_port_is_told() {
     let options = Options::new()
         .without_defaults()
         .args(&["--listen", &address]);
-    home.serve_fails(&options).await.failure(1, &[&address]);
+    let words = [
+        &address,
+        "another program has it: end that, or choose another port with --listen",
+    ];
+    home.serve_fails(&options).await.failure(1, &words);
     let options = Options::new().args(&["--plain", &address]);
-    home.serve_fails(&options).await.failure(1, &[&address]);
+    let words = [&address, "choose another port with --plain"];
+    home.serve_fails(&options).await.failure(1, &words);
 }
 
 #[tokio::test]

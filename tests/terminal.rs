@@ -365,6 +365,40 @@ async fn the_token_comes_from_a_file_standard_input_or_a_login_url() {
 }
 
 #[tokio::test]
+async fn a_user_token_says_who_sends_and_nothing_on_standard_input_is_no_message() {
+    let mut server = Server::start().await;
+    let token = server.mint("u1", &[]).await;
+    let with = |token: &str, args: &[&str]| {
+        let url = format!("wss://localhost:{}", server.port());
+        let mut command = server.home.bare_command(["send", "--url", &url]);
+        command.args(args).env("RELAYBOX_CLIENT_TOKEN", token);
+        command
+    };
+    let sent = server.home.run(with(&token, &["u2", "hello"])).await;
+    sent.success();
+    let kept = server.mailbox("u2").await;
+    assert_eq!(
+        (&kept[0]["fromId"], &kept[0]["domain"]),
+        (&json!("u1"), &json!("demo"))
+    );
+    // What is said counts, and a project token says nothing.
+    let other = server
+        .home
+        .run(with(&token, &["--id", "u3", "u2", "hello"]))
+        .await;
+    other.failure(1, &["4403"]);
+    let nobody = server.home.run(with(PROJECT_TOKEN, &["u2", "hello"])).await;
+    nobody.failure(2, &["--id is missing"]);
+    // The harness gives an empty standard input.
+    for args in [&["u2"][..], &["u2", "-"]] {
+        let empty = server.home.run(with(&token, args)).await;
+        empty.failure(2, &["standard input holds no message"]);
+    }
+    server.home.run(with(&token, &["u2", ""])).await.success();
+    assert_eq!(server.mailbox("u2").await.len(), 2);
+}
+
+#[tokio::test]
 async fn only_a_server_that_is_vouched_for_gets_the_token() {
     let server = Server::start().await;
     // Elsewhere, the server's authority is neither beside nor known to the system.

@@ -86,7 +86,7 @@ fn ask(settings: &SettingArgs<DataOnly>, request: &Request) -> Result<Response, 
         None => Err(Failure::Other(operate::silent(site.data()).unwrap_or_else(
             || {
                 anyhow::anyhow!(
-                    "no server runs on the data directory {}",
+                    "no server runs on the data directory {}: --data DIR or RELAYBOX_DATA names another one",
                     site.data().display()
                 )
             },

@@ -57,6 +57,7 @@ pub(super) fn unexpected() -> Failure {
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let started = Instant::now();
     let site = Site::new(&config.data, config.socket.clone());
+    let was_there = !matches!(store::survey(&config.data), Ok(None));
     loop {
         if let Some(response) = admin::request(&site, request)? {
             return Ok(response);
@@ -72,6 +73,14 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
                 std::thread::sleep(RETRY_PAUSE);
             }
             Err(error) if is_in_use(&error) => return Err(silent(&config.data).unwrap_or(error)),
+            Ok(response) if !was_there && matches!(response, Response::Token { .. }) => {
+                output::hint(&format!(
+                    "There were no data in {}: a new data directory was made, and servers on other ones do not know \
+                     this domain. --data DIR or RELAYBOX_DATA names the right one.",
+                    config.data.display()
+                ));
+                return Ok(response);
+            }
             done => return done,
         }
     }
@@ -140,7 +149,7 @@ fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
 }
 
 fn no_directory(data: &Path) -> String {
-    format!("there is no data directory {}", data.display())
+    OpenError::Missing(data.to_owned()).to_string()
 }
 
 /// Why nothing can be said of a directory that is not there.

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Failure;
+use crate::auth;
 use crate::client::{Address, Login, OpenError};
 use crate::config::CLIENT_ENV_PREFIX;
 use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName};
@@ -32,10 +33,10 @@ pub(super) struct PeerArgs {
     /// port 8443; the path that a proxy has put before it, as in wss://HOST/chat, may follow; a login URL will do [default: wss://localhost:8443] [env: RELAYBOX_CLIENT_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The user's domain [env: RELAYBOX_CLIENT_DOMAIN]
+    /// The user's domain [default: that of a user token] [env: RELAYBOX_CLIENT_DOMAIN]
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
-    /// The user's id [env: RELAYBOX_CLIENT_ID]
+    /// The user's id [default: that of a user token] [env: RELAYBOX_CLIENT_ID]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// The user's display name [default: its id]
@@ -95,8 +96,13 @@ impl PeerArgs {
             Ok(value.map(str::to_owned))
         };
         let (domain, id) = (given(&self.domain, "DOMAIN")?, given(&self.id, "ID")?);
-        let id = required("id", id.or(in_url("id")?), UserId::parse)?;
-        let domain = required("domain", domain.or(in_url("domain")?), Domain::parse)?;
+        let token = self.token(in_url("token")?)?;
+        // A user token names both.
+        let (of_domain, of_id) = token.as_deref().and_then(auth::told_by).unzip();
+        let id = id.or(in_url("id")?).or(of_id);
+        let id = required("id", id, UserId::parse)?;
+        let domain = domain.or(in_url("domain")?).or(of_domain);
+        let domain = required("domain", domain, Domain::parse)?;
         let name = self.name.clone().or(in_url("name")?);
         let name = name.unwrap_or_else(|| id.to_string());
         let name = checked("name", &name, UserName::parse)?;
@@ -106,7 +112,12 @@ impl PeerArgs {
             Some(named) => checked("resource", &named, Resource::parse)?,
             None => resource.clone(),
         };
-        let token = self.token(in_url("token")?)?;
+        let token = token.ok_or_else(|| {
+            Failure::Usage(format!(
+                "there is no token: put it into {CLIENT_ENV_PREFIX}TOKEN or a file (--token-file FILE, or - for standard input)"
+            ))
+        })?;
+        check_token(&token).map_err(Failure::Usage)?;
         if self.ca.is_some() && !address.tls {
             let sentence = "--ca is of no use to ws://, which verifies nobody";
             return Err(Failure::Usage(sentence.to_owned()));
@@ -138,19 +149,12 @@ impl PeerArgs {
         }
     }
 
-    fn token(&self, in_url: Option<String>) -> Result<String, Failure> {
-        let token = match (&self.token, self.token_file()) {
+    fn token(&self, in_url: Option<String>) -> Result<Option<String>, Failure> {
+        Ok(match (&self.token, self.token_file()) {
             (Some(token), _) => Some(token.clone()),
             (None, Some(file)) => Some(read_token(&file)?),
             (None, None) => given(&None, "TOKEN")?.or(in_url),
-        };
-        let token = token.ok_or_else(|| {
-            Failure::Usage(format!(
-                "there is no token: put it into {CLIENT_ENV_PREFIX}TOKEN or a file (--token-file FILE, or - for standard input)"
-            ))
-        })?;
-        check_token(&token).map_err(Failure::Usage)?;
-        Ok(token)
+        })
     }
 }
 

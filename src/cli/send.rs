@@ -209,6 +209,11 @@ fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
     // The last line's end is the shell's, not the message's.
     let line_end = text.strip_suffix('\n').map(str::len);
     text.truncate(line_end.unwrap_or(text.len()));
+    if text.is_empty() {
+        let sentence =
+            "standard input holds no message: an empty one is sent with \"\" as the argument";
+        return Err(Failure::Usage(sentence.to_owned()));
+    }
     Ok(text)
 }
 

@@ -1,5 +1,6 @@
 //! The ports: all are taken before long work begins, and answer from then on.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -147,6 +148,23 @@ impl Port {
         })?;
         let address = listener.local_addr().unwrap_or(address);
         Ok(Self { listener, address })
+    }
+}
+
+/// Why an address cannot be listened on, and what helps.
+pub fn refused_port(error: &io::Error, setting: &str) -> String {
+    let flag = format!("--{}", setting.replace('_', "-"));
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program has it: end that, or choose another port with {flag}")
+        }
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another with {flag}"
+        ),
+        ErrorKind::AddrNotAvailable => format!(
+            "this machine does not have that address; 0.0.0.0 or [::] in {flag} is all that it has"
+        ),
+        _ => error.to_string(),
     }
 }
 

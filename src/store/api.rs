@@ -173,7 +173,7 @@ pub enum OpenError {
     )]
     Linked(PathBuf),
     /// A file operation failed.
-    #[error("{action} {path}: {source}")]
+    #[error("{action} {path}: {source}{}", super::owner::remedy(path, source))]
     Io {
         /// What was tried: "cannot create", "cannot read", …
         action: &'static str,
@@ -201,7 +201,7 @@ pub enum OpenError {
         what: &'static str,
     },
     /// There is none.
-    #[error("there is no data directory {0}")]
+    #[error("there is no data directory {0}: --data DIR or RELAYBOX_DATA names the right one")]
     Missing(PathBuf),
     /// A restore into it did not come to its end.
     #[error(

@@ -43,3 +43,23 @@ pub fn owner_of(dir: &Path) -> io::Result<Option<Owner>> {
     }
     Ok(owner)
 }
+
+/// The end of a sentence about a file that this user may not use, where that is another user's: what helps.
+pub(super) fn remedy(path: &Path, error: &io::Error) -> String {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let (Some(dir), true) = (path.parent(), denied) else {
+        return String::new();
+    };
+    let (Ok(file), Ok(around)) = (fs::metadata(path), fs::metadata(dir)) else {
+        return String::new();
+    };
+    match (file.uid(), around.uid()) {
+        (user, owner) if user != owner => {
+            let dir = dir.display();
+            format!(
+                "; it belongs to user {user}, but {dir} to user {owner}: chown -R {owner} {dir}"
+            )
+        }
+        _ => String::new(),
+    }
+}

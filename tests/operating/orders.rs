@@ -209,7 +209,10 @@ async fn without_a_server_each_says_so() {
         &kick,
     ] {
         let outcome = server.home.cli(args).await;
-        outcome.failure(1, &["no server runs on the data directory"]);
+        outcome.failure(
+            1,
+            &["no server runs on the data directory", "RELAYBOX_DATA"],
+        );
     }
     server.spawn().await;
     for (args, words) in [

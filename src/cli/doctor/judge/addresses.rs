@@ -1,6 +1,5 @@
 //! Where the server listens, and who gets at it.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use super::super::facts::{Facts, Port};
@@ -8,22 +7,23 @@ use super::super::finding::{Check, Findings, State};
 use super::{is_loopback, runs};
 use crate::config::Config;
 use crate::config::origins::OriginPattern;
+use crate::server::refused_port;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     port(
         Check::Port,
-        "--listen",
+        "listen",
         config.listen,
         &facts.listen,
         facts,
         out,
     );
     if let (Some(address), Some(tried)) = (config.plain, &facts.plain) {
-        port(Check::PlainPort, "--plain", address, tried, facts, out);
+        port(Check::PlainPort, "plain", address, tried, facts, out);
     }
     if let (Some(address), Some(tried)) = (config.metrics_listen, &facts.metrics) {
         let check = Check::MetricsPort;
-        port(check, "--metrics-listen", address, tried, facts, out);
+        port(check, "metrics_listen", address, tried, facts, out);
     }
     reach(config, out);
     plain(config, out);
@@ -33,7 +33,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
 
 fn port(
     check: Check,
-    flag: &str,
+    setting: &str,
     address: SocketAddr,
     tried: &Port,
     facts: &Facts,
@@ -43,7 +43,8 @@ fn port(
         Port::Any => out.warning(
             check,
             format!(
-                "port 0 takes another port at each start: give clients one that stays, with {flag}"
+                "port 0 takes another port at each start: give clients one that stays, with --{}",
+                setting.replace('_', "-")
             ),
         ),
         Port::Free if runs(facts) => out.warning(
@@ -65,20 +66,7 @@ fn port(
             ),
         ),
         Port::Taken(error) => {
-            let advice = match error.kind() {
-                ErrorKind::AddrInUse => {
-                    format!("another program has it: end that, or choose another port with {flag}")
-                }
-                ErrorKind::PermissionDenied => format!(
-                    "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another \
-                     with {flag}"
-                ),
-                ErrorKind::AddrNotAvailable => format!(
-                    "this machine does not have that address; 0.0.0.0 or [::] in {flag} is all \
-                     that it has"
-                ),
-                _ => error.to_string(),
-            };
+            let advice = refused_port(error, setting);
             out.problem(check, format!("{address} cannot be listened on: {advice}"));
         }
     }
