@@ -1,0 +1,108 @@
+//! The command blocks of docs/BACKUP.md, run as they are printed, by the users that they name: root, and `relaybox`
+//! where cron and systemd run them.
+//!
+//! In a mount namespace of its own (`machine.sh`), so that nothing of the machine is changed; systemd is played by a
+//! few lines of shell there, and so is restic, where it is not installed. Needs root and mount namespaces; without
+//! them nothing is run, and the test says so.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+
+use common::Home;
+
+/// What must hold at the end of all.
+const END: &str = "
+command relaybox domain list --data /var/lib/relaybox | grep shop
+test \"$(stat -c %U /var/lib/relaybox/VERSION)\" = relaybox
+test \"$(stat -c %U /mnt/backup/relaybox/VERSION)\" = relaybox
+echo all of it was run
+";
+
+/// The blocks of a page, each with its language and the line before it that is not empty.
+fn blocks(page: &str) -> Vec<(&str, &str, String)> {
+    let mut blocks = Vec::new();
+    let (mut before, mut lines) = ("", page.lines());
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let mut text = String::new();
+            for line in lines.by_ref().take_while(|line| *line != "```") {
+                writeln!(text, "{line}").unwrap();
+            }
+            blocks.push((language, before, text));
+        } else if !line.is_empty() {
+            before = line;
+        }
+    }
+    blocks
+}
+
+/// The page's blocks as one script, and how many they are.
+fn script(page: &str) -> (String, usize) {
+    let mut script = "set -x\n".to_owned();
+    let mut count = 0;
+    for (language, before, text) in blocks(page) {
+        match language {
+            "sh" => script += &text,
+            // The line before it names the file.
+            "ini" => {
+                let path = before.strip_prefix('`').unwrap();
+                let path = path.strip_suffix("`:").unwrap();
+                write!(script, "cat >{path} <<'END_OF_UNIT'\n{text}END_OF_UNIT\n").unwrap();
+            }
+            "cron" => {
+                let fields: Vec<_> = text.split_whitespace().collect();
+                let (user, command) = (fields[5], fields[6..].join(" "));
+                writeln!(
+                    script,
+                    "setpriv --reuid {user} --regid {user} --clear-groups env -i PATH=/usr/bin:/bin /bin/sh -c '{command}'"
+                )
+                .unwrap();
+            }
+            // What a command says.
+            "text" => continue,
+            other => panic!("a block of {other}"),
+        }
+        count += 1;
+    }
+    (script + END, count)
+}
+
+#[tokio::test]
+async fn the_command_blocks_about_backups_run_as_they_are_printed() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: it needs root");
+        return;
+    }
+    let root = env!("CARGO_MANIFEST_DIR");
+    let page = std::fs::read_to_string(format!("{root}/docs/BACKUP.md")).unwrap();
+    let (script, count) = script(&page);
+    assert!(count > 10, "{count} blocks");
+
+    let home = Home::new();
+    let machine = std::fs::read_to_string(format!("{root}/tests/drills/machine.sh")).unwrap();
+    let path = home.write("drill.sh", machine + &script);
+    let outside = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "bash"])
+        .arg(path)
+        .arg(outside)
+        .arg(home.path("scratch"))
+        .arg(env!("CARGO_BIN_EXE_relaybox"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let outcome = home.run(command).await;
+    if outcome.stderr.contains("unshare failed") {
+        println!("not run: there are no mount namespaces here");
+        return;
+    }
+    let said = format!("{}\n{}", outcome.stdout, outcome.stderr);
+    assert!(said.contains("all of it was run"), "{said}");
+    outcome.success();
+}
