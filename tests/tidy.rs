@@ -30,7 +30,7 @@ const ROOMS: [&str; 19] = [
 ];
 
 /// Crates that only these rooms may name.
-const FENCES: [(&str, &[&str]); 8] = [
+const FENCES: [(&str, &[&str]); 9] = [
     ("prometheus", &["metrics"]),
     ("sled", &["store"]),
     ("bincode", &["store"]),
@@ -38,6 +38,7 @@ const FENCES: [(&str, &[&str]); 8] = [
     ("rustls", &["net"]),
     ("tokio_tungstenite", &["client"]),
     ("rcgen", &["net"]),
+    ("proxy_header", &["net"]),
     ("anyhow", &["cli", "main"]),
 ];
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use relaybox::limits::Limits;
+use relaybox::limits::{Limits, Visitor};
 use relaybox::model::{LimitOptions, Networks};
 
 const TRUSTED: [&str; 3] = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"];
@@ -76,7 +76,7 @@ fuzz_target!(|input: Input| {
 
 /// Its address, and whether a proxy speaks for it.
 fn visitor_of(peer: IpAddr, lines: &[&str]) -> (IpAddr, bool) {
-    let visitor = LIMITS.visitor(peer, lines.iter().copied());
+    let visitor = LIMITS.visitor(&Visitor::direct(peer), lines.iter().copied());
     (visitor.address, visitor.proxied)
 }
 

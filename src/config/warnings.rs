@@ -9,11 +9,6 @@ use super::{Config, DeclaredToken};
 /// One sentence each; none holds a token.
 pub(super) fn of(config: &Config, values: &Values<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !values.raw("trusted_proxies").values.is_empty() && config.plain.is_none() {
-        let warning =
-            "setting trusted_proxies does nothing without plain: over TLS nobody speaks for others";
-        warnings.push(warning.to_owned());
-    }
     if [Some(config.listen), config.plain]
         .into_iter()
         .flatten()

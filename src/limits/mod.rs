@@ -1,7 +1,8 @@
 //! Limits that keep strangers from slowing down those who behave: per address, per user, per
 //! domain, and of logins as a whole.
 //!
-//! - `addresses`: who counts as one visitor, and proxies that speak for others;
+//! - `addresses`: who counts as one visitor, and how `X-Forwarded-For` is read;
+//! - `proxies`: who speaks for others;
 //! - `rates`: how often something may happen, by key;
 //! - `admission`: logins at a bounded rate, and when those that are too many may come back;
 //! - `quotas`: how much a domain may store;
@@ -19,6 +20,7 @@ mod admission;
 mod disk;
 mod hang_up;
 mod overflow;
+mod proxies;
 mod quotas;
 mod rates;
 mod seats;
@@ -34,8 +36,6 @@ pub use seats::{Standing, Strangers};
 pub use throttle::Throttle;
 pub use visitor::Visitor;
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ impl Rules {
     fn is_unlimited(&self, visitor: &Visitor) -> bool {
         let address = visitor.address;
         let is_of_proxy = address.is_loopback() || self.options.trusted_proxies.contains(address);
-        let may_be_of_others = visitor.unnamed || visitor.proxied && is_of_proxy;
+        let may_be_of_others = visitor.is_unnamed() || visitor.named && is_of_proxy;
         !may_be_of_others && self.options.unlimited.contains(address)
     }
 }
@@ -119,10 +119,7 @@ pub struct Limits {
     quotas: Arc<Quotas>,
     disk: Disk,
     overflow: Overflow,
-    /// Whether a proxy that is not trusted has been told of.
-    proxy_told: AtomicBool,
-    /// Whether a trusted one that names nobody has.
-    nobody_told: AtomicBool,
+    told: proxies::Told,
 }
 
 impl Limits {
@@ -134,8 +131,7 @@ impl Limits {
             rules: RwLock::new(Arc::new(Rules::new(options))),
             connections: Arc::default(),
             overflow: Overflow::new(metrics),
-            proxy_told: AtomicBool::new(false),
-            nobody_told: AtomicBool::new(false),
+            told: proxies::Told::default(),
         }
     }
 
@@ -156,46 +152,6 @@ impl Limits {
     /// How much domains store.
     pub fn quotas(&self) -> &Quotas {
         &self.quotas
-    }
-
-    /// Whether this peer may say for whom it speaks.
-    pub fn is_proxy(&self, peer: IpAddr) -> bool {
-        self.rules().options.trusted_proxies.contains(peer)
-    }
-
-    /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where its peer is a
-    /// trusted proxy: the last address there that is no trusted proxy itself, or the first where
-    /// all are. What stands before it was written by strangers.
-    pub fn visitor<'a>(
-        &self,
-        peer: IpAddr,
-        mut lines: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> Visitor {
-        let options = &self.rules().options;
-        if options.trusted_proxies.contains(peer) {
-            let named = addresses::forwarded(&options.trusted_proxies, lines);
-            return Visitor {
-                address: named.unwrap_or(peer).to_canonical(),
-                proxied: true,
-                unnamed: named.is_none(),
-                standing: None,
-            };
-        }
-        if lines.next().is_some() && !self.proxy_told.swap(true, Ordering::Relaxed) {
-            let what = match options.unlimited.contains(peer) {
-                true => "nobody behind it is limited by address",
-                false => "everyone behind it counts as one",
-            };
-            tracing::warn!(%peer, "X-Forwarded-For comes from an address that is not in trusted_proxies: {what}");
-        }
-        Visitor::direct(peer)
-    }
-
-    /// Says once that a trusted proxy names nobody, when that counts: probes and backends may well come from there.
-    fn tell_of_unnamed(&self, visitor: &Visitor) {
-        if visitor.unnamed && !self.nobody_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
-        }
     }
 
     /// What a visitor counts as, unless it is unlimited.

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use super::*;
@@ -88,7 +89,7 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
         failed_logins_per_address: rate(1, 3600),
         ..LimitOptions::default()
     });
-    let visitor = |lines: &[&str]| limits.visitor(ip("127.0.0.1"), lines.iter().copied());
+    let visitor = |lines: &[&str]| limits.visitor(&direct("127.0.0.1"), lines.iter().copied());
     let nobody: [&[&str]; 4] = [&[], &["unknown"], &["\"127.0.0.1:80\""], &["127.0.0.1, x"]];
     let first = limits.connect(&visitor(nobody[0])).expect("room");
     for lines in nobody {
@@ -126,7 +127,7 @@ fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
         connections_per_address_max: Some(1),
         ..LimitOptions::default()
     });
-    let visitor = |lines: &[&str]| limits.visitor(ip("10.1.0.1"), lines.iter().copied());
+    let visitor = |lines: &[&str]| limits.visitor(&direct("10.1.0.1"), lines.iter().copied());
     let mut places = Vec::new();
     for line in ["10.2.0.1", "10.2.0.2", "10.2.0.3, 10.2.0.1"] {
         places.push(limits.connect(&visitor(&[line])).expect("room"));
@@ -137,7 +138,7 @@ fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
     let _place = limits.connect(&friend).expect("room");
     assert!(limits.connect(&friend).is_err() && limits.network(&friend).is_some());
     let unnamed = visitor(&[]);
-    assert!(unnamed.unnamed && limits.network(&unnamed).is_some());
+    assert!(unnamed.is_unnamed() && limits.network(&unnamed).is_some());
 }
 
 #[test]

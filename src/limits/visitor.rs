@@ -10,10 +10,10 @@ use super::Standing;
 pub struct Visitor {
     /// Its address; that of the proxy where a trusted one names nobody.
     pub address: IpAddr,
-    /// Whether a trusted proxy speaks for it: its connection is the proxy's.
+    /// Whether a trusted proxy brings its requests among others': the connection is the proxy's.
     pub proxied: bool,
-    /// Whether that proxy names nobody: the address is its own.
-    pub unnamed: bool,
+    /// Whether a trusted proxy has named the address.
+    pub named: bool,
     /// Its connection among all, where those are counted.
     pub standing: Option<Arc<Standing>>,
 }
@@ -24,9 +24,22 @@ impl Visitor {
         Self {
             address: peer.to_canonical(),
             proxied: false,
-            unnamed: false,
+            named: false,
             standing: None,
         }
+    }
+
+    /// Somebody whose connection a trusted proxy passes on whole, and has said so.
+    pub fn passed_on(from: IpAddr) -> Self {
+        Self {
+            named: true,
+            ..Self::direct(from)
+        }
+    }
+
+    /// Whether a trusted proxy brings it and names nobody: the address is the proxy's own.
+    pub fn is_unnamed(&self) -> bool {
+        self.proxied && !self.named
     }
 
     /// Its token is good: its connection is none to be closed for another as long as this request goes on.

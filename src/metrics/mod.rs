@@ -20,7 +20,7 @@ group! {
         connections: IntGauge = "relaybox_connections";
         /// Most connections that may be open.
         connections_max: IntGauge = "relaybox_connections_max";
-        /// TLS handshakes that failed, by reason: tls, timeout, plain_http.
+        /// TLS handshakes that failed, by reason: tls, timeout, plain_http, proxy_header.
         handshakes_failed: IntCounterVec = "relaybox_tls_handshakes_failed_total" ["reason"];
         /// HTTP requests of the service that were answered, upgrades included, by path and status.
         requests: IntCounterVec = "relaybox_http_requests_total" ["path", "status"];

@@ -94,7 +94,7 @@ impl StrangersMax {
 /// What the settings say of limits. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitOptions {
-    /// Proxies whose `X-Forwarded-For` is believed, on the listener without TLS.
+    /// Proxies whose PROXY protocol headers are believed, and on the listener without TLS their `X-Forwarded-For`.
     pub trusted_proxies: Networks,
     /// Addresses without any limit of their own.
     pub unlimited: Networks,

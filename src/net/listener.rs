@@ -6,12 +6,11 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +20,11 @@ use super::deadline::{Activity, Observed};
 use super::greeting::{Greeted, Name};
 use super::lingering::linger;
 use super::places::{Place, Places};
+use super::proxy_protocol::{self, HeaderError, Passed};
 use super::refusals::Refusals;
 use super::requests::{self, Asker};
 use super::tls::Tls;
+use crate::limits::Visitor;
 
 /// Pause after an accept that failed for want of something: it would fail again at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -110,12 +111,12 @@ pub async fn serve(
             }
         };
         // Who finds no place is closed at once.
-        let Some(place) = places.enter(peer.ip(), tls.is_none()) else {
+        let Some(place) = places.enter(peer.ip()) else {
             continue;
         };
         set_socket_options(&stream, options.user_timeout);
         let visit = Visit {
-            peer,
+            peer: Visitor::direct(peer.ip()),
             place,
             places: places.clone(),
             router: router.clone(),
@@ -132,7 +133,8 @@ pub async fn serve(
 
 /// One connection, from its accept to its end or upgrade.
 struct Visit {
-    peer: SocketAddr,
+    /// Who connects, or whom a trusted proxy names that passes the connection on.
+    peer: Visitor,
     place: Place,
     places: Places,
     router: Router,
@@ -141,49 +143,115 @@ struct Visit {
     refusals: Arc<Refusals>,
 }
 
+/// Why a connection gets no further.
+enum Refused {
+    Broken(io::Error),
+    /// What it begins with.
+    ProxyHeader,
+    PlainHttp,
+    /// Its address has too many.
+    Limited,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
 impl Visit {
-    async fn plain(self, stream: TcpStream) {
-        self.answer(stream, true).await;
+    async fn plain(mut self, stream: TcpStream) {
+        // The first head is due from now on, whatever comes before it.
+        let activity = Activity::new();
+        let end = self.end();
+        let meeting = tokio::time::timeout(self.options.head_timeout, self.meet(stream, true));
+        let stream = tokio::select! {
+            () = end => return,
+            stream = meeting => stream,
+        };
+        if let Ok(Ok(stream)) = stream {
+            self.answer(stream, activity, true).await;
+        }
     }
 
-    async fn over_tls(self, stream: TcpStream, tls: Tls) {
-        let name = Name::default();
+    async fn over_tls(mut self, stream: TcpStream, tls: Tls) {
+        let (end, name) = (self.end(), Name::default());
         let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
+            let mut stream = self.meet(stream, false).await?;
             if speaks_plain_http(&stream).await? {
-                send_elsewhere(stream, &self.stop).await?;
-                return Ok(None);
+                send_elsewhere(&mut stream, ONLY_TLS, &self.stop).await?;
+                return Err(Refused::PlainHttp);
             }
             let stream = Greeted::new(stream, Arc::clone(&name));
-            tls.acceptor().accept(stream).await.map(Some)
+            Ok(tls.acceptor().accept(stream).await?)
         });
         // A handshake that is given up leaves nothing behind.
-        let standing = Arc::clone(self.place.standing());
         let stream = tokio::select! {
-            () = self.stop.cancelled() => return,
-            // Somebody else needs the place.
-            () = poll_fn(|cx| standing.poll_lost(cx)) => return,
+            () = end => return,
             stream = handshake => stream,
         };
         match stream {
-            Ok(Ok(Some(stream))) => self.answer(stream, false).await,
-            Ok(Ok(None)) => self.places.handshake_failed("plain_http"),
-            Ok(Err(error)) => {
+            Ok(Ok(stream)) => self.answer(stream, Activity::new(), false).await,
+            Ok(Err(Refused::PlainHttp)) => self.places.handshake_failed("plain_http"),
+            Ok(Err(Refused::ProxyHeader)) => self.places.handshake_failed("proxy_header"),
+            Ok(Err(Refused::Limited)) => {}
+            Ok(Err(Refused::Broken(error))) => {
                 self.places.handshake_failed("tls");
-                self.refusals.tell(self.peer, name.get(), &error);
+                self.refusals.tell(self.peer.address, name.get(), &error);
             }
             Err(_) => {
                 self.places.handshake_failed("timeout");
                 let error = io::Error::new(ErrorKind::TimedOut, "it took too long");
-                self.refusals.tell(self.peer, name.get(), &error);
+                self.refusals.tell(self.peer.address, name.get(), &error);
             }
         }
     }
 
-    async fn answer<S>(self, stream: S, plain: bool)
+    /// Ready once the server stops or somebody else needs the place.
+    fn end(&self) -> impl Future<Output = ()> + use<> {
+        let (stop, standing) = (self.stop.clone(), Arc::clone(self.place.standing()));
+        async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = poll_fn(|cx| standing.poll_lost(cx)) => {}
+            }
+        }
+    }
+
+    /// Hears whose connection it is, where it is that of a trusted proxy; of others nobody is told so.
+    async fn meet(&mut self, stream: TcpStream, plain: bool) -> Result<Passed, Refused> {
+        let limits = self.places.limits();
+        let peer = self.peer.address;
+        if !limits.is_proxy(peer) {
+            if !proxy_protocol::begins(&stream).await? {
+                return Ok(Passed::untouched(stream));
+            }
+            limits.header_refused(peer);
+            let mut stream = Passed::untouched(stream);
+            if plain {
+                send_elsewhere(&mut stream, NO_PROXY_HEADER, &self.stop).await?;
+            }
+            return Err(Refused::ProxyHeader);
+        }
+        let (from, stream) = match proxy_protocol::read(stream).await {
+            Ok(read) => read,
+            Err(HeaderError::Io(error)) => return Err(error.into()),
+            Err(error) => {
+                limits.header_unreadable(peer, &error);
+                return Err(Refused::ProxyHeader);
+            }
+        };
+        if let Some(from) = from {
+            self.peer = Visitor::passed_on(from);
+        }
+        let has_room = self.places.count(&mut self.place, &self.peer, plain);
+        has_room.then_some(stream).ok_or(Refused::Limited)
+    }
+
+    async fn answer<S>(self, stream: S, activity: Activity, plain: bool)
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let activity = Activity::new();
         let standing = Arc::clone(self.place.standing());
         let stream = Observed::new(stream, activity.clone(), self.place);
         let asker = Asker {
@@ -204,21 +272,26 @@ impl Visit {
 }
 
 /// TLS starts with the byte 22 (RFC 8446, 5.1), a request's head with a letter of its method.
-async fn speaks_plain_http(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    Ok(first[0].is_ascii_uppercase())
+async fn speaks_plain_http(stream: &Passed) -> io::Result<bool> {
+    Ok(stream.first().await?.is_ascii_uppercase())
 }
 
-/// Tells who speaks HTTP to the TLS port what is wrong.
-async fn send_elsewhere(mut stream: TcpStream, stop: &CancellationToken) -> io::Result<()> {
-    const TEXT: &str = "This port speaks https (and wss) only.\n";
+const ONLY_TLS: &str = "This port speaks https (and wss) only.\n";
+
+const NO_PROXY_HEADER: &str = "No PROXY protocol header is expected from this address.\n";
+
+/// Tells who says what does not belong here what is wrong.
+async fn send_elsewhere(
+    stream: &mut Passed,
+    text: &str,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{TEXT}",
-        TEXT.len()
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
     );
     stream.write_all(answer.as_bytes()).await?;
-    linger(&mut stream, stop).await;
+    linger(stream, stop).await;
     Ok(())
 }
 

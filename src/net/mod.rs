@@ -32,6 +32,7 @@ mod material;
 mod pem;
 mod places;
 pub mod probe;
+mod proxy_protocol;
 mod refusals;
 mod request_line;
 mod requests;

@@ -86,12 +86,11 @@ impl Places {
     }
 
     /// A place for a connection from `peer`: a free one, or that of the oldest that lingers or has not logged in.
-    /// Those of a trusted proxy without TLS are counted where its requests say whom they are from.
-    pub(super) fn enter(&self, peer: IpAddr, plain: bool) -> Option<Place> {
-        let of_address = if plain && self.limits.is_proxy(peer) {
-            ConnectionPlace::default()
-        } else {
-            self.limits.connect(&Visitor::direct(peer)).ok()?
+    /// Those of a trusted proxy are [counted](Self::count) once it has said whose they are.
+    pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
+        let of_address = match self.limits.is_proxy(peer) {
+            true => ConnectionPlace::default(),
+            false => self.limits.connect(&Visitor::direct(peer)).ok()?,
         };
         let free = Arc::clone(&self.permits).try_acquire_owned().ok();
         let place = free
@@ -109,6 +108,16 @@ impl Places {
             of_address,
             open,
         })
+    }
+
+    /// Counts a place for the address of its connection, and says whether there is room for that one. Those of a trusted
+    /// proxy without TLS are counted where its requests say whom they are from.
+    pub(super) fn count(&self, place: &mut Place, from: &Visitor, plain: bool) -> bool {
+        if plain && self.limits.is_proxy(from.address) {
+            return true;
+        }
+        let of_address = self.limits.connect(from);
+        of_address.map(|counted| place.of_address = counted).is_ok()
     }
 
     pub(super) fn handshake_failed(&self, reason: &str) {

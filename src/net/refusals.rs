@@ -1,7 +1,7 @@
 //! Tells the operator of TLS handshakes that failed, now and then: anybody can make them fail as often as they like.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ struct Counted {
 
 impl Refusals {
     /// Logs why a handshake failed, unless another line has just done so.
-    pub(super) fn tell(&self, peer: SocketAddr, name: Option<&String>, error: &io::Error) {
+    pub(super) fn tell(&self, peer: IpAddr, name: Option<&String>, error: &io::Error) {
         // Probes that only connect, and scanners, are no clients that are kept out.
         if name.is_none() && is_nobody(error) {
             return tracing::debug!(%peer, %error, "the TLS handshake failed");

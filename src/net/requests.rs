@@ -4,7 +4,6 @@
 //! an answer that ends its connection is not lost to a client that still sends; who has lost its place ends at once.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -43,23 +42,22 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection past its deadline has for an orderly end.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who asks: its peer and, where that may be a proxy, what tells for whom it speaks.
+/// Who asks: the other end of the connection and, where that may be a proxy, what tells for whom it speaks.
 pub(super) struct Asker {
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Visitor,
     pub(super) standing: Arc<Standing>,
     pub(super) limits: Option<Arc<Limits>>,
 }
 
 impl Asker {
     fn visitor(&self, headers: &HeaderMap) -> Visitor {
-        let peer = self.peer.ip();
         let lines = headers.get_all(&FORWARDED_FOR).iter();
         let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
-        let visitor = |limits: &Arc<Limits>| limits.visitor(peer, lines);
+        let visitor = |limits: &Arc<Limits>| limits.visitor(&self.peer, lines);
         let limits = self.limits.as_ref();
         Visitor {
             standing: Some(Arc::clone(&self.standing)),
-            ..limits.map_or_else(|| Visitor::direct(peer), visitor)
+            ..limits.map_or_else(|| self.peer.clone(), visitor)
         }
     }
 }

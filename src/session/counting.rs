@@ -38,7 +38,7 @@ pub fn count_from_zero(metrics: &Metrics) {
     for code in ErrorCode::ALL {
         sessions.frames_refused.with_label_values(&[code.as_str()]);
     }
-    for reason in ["tls", "timeout", "plain_http"] {
+    for reason in ["tls", "timeout", "plain_http", "proxy_header"] {
         metrics.net.handshakes_failed.with_label_values(&[reason]);
     }
 }

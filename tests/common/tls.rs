@@ -34,6 +34,18 @@ pub async fn connect(
     roots: &RootCertStore,
     version: Option<&'static SupportedProtocolVersion>,
 ) -> io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    over(tcp, name, roots, version).await
+}
+
+/// The same on a connection that is there.
+pub async fn over(
+    tcp: TcpStream,
+    name: &str,
+    roots: &RootCertStore,
+    version: Option<&'static SupportedProtocolVersion>,
+) -> io::Result<TlsStream<TcpStream>> {
     let versions = match version {
         Some(version) => vec![version],
         None => rustls::ALL_VERSIONS.to_vec(),
@@ -45,8 +57,6 @@ pub async fn connect(
         .with_root_certificates(roots.clone())
         .with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
     TlsConnector::from(Arc::new(config))
         .connect(name, tcp)
         .await

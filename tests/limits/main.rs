@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod bytes;
 mod disk;
+mod proxy_protocol;
 mod quota;
 mod requests;
 mod sends;

@@ -1,0 +1,73 @@
+//! Proxies that speak for others: whom they name, and what the log says of those that do it wrong.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Limits, Throttle, Visitor, addresses};
+
+/// What the log has said of proxies.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    not_trusted: AtomicBool,
+    names_nobody: AtomicBool,
+    header_refused: Throttle,
+    header_unreadable: Throttle,
+}
+
+impl Limits {
+    /// Whether this peer may say for whom it speaks.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.rules().options.trusted_proxies.contains(peer)
+    }
+
+    /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where the other end of its connection is a
+    /// trusted proxy: the last address there that is no trusted proxy itself, or the first where
+    /// all are. What stands before it was written by strangers.
+    pub fn visitor<'a>(
+        &self,
+        peer: &Visitor,
+        mut lines: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> Visitor {
+        let options = &self.rules().options;
+        let address = peer.address;
+        if options.trusted_proxies.contains(address) {
+            let named = addresses::forwarded(&options.trusted_proxies, lines);
+            return Visitor {
+                address: named.unwrap_or(address).to_canonical(),
+                proxied: true,
+                named: named.is_some(),
+                standing: None,
+            };
+        }
+        if lines.next().is_some() && !self.told.not_trusted.swap(true, Ordering::Relaxed) {
+            let what = match options.unlimited.contains(address) {
+                true => "nobody behind it is limited by address",
+                false => "everyone behind it counts as one",
+            };
+            tracing::warn!(peer = %address, "X-Forwarded-For comes from an address that is not in trusted_proxies: {what}");
+        }
+        peer.clone()
+    }
+
+    /// Says once that a trusted proxy names nobody, when that counts: probes and backends may well come from there.
+    pub(super) fn tell_of_unnamed(&self, visitor: &Visitor) {
+        if visitor.is_unnamed() && !self.told.names_nobody.swap(true, Ordering::Relaxed) {
+            tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
+        }
+    }
+
+    /// A header of the PROXY protocol was refused, as its sender is not trusted.
+    pub fn header_refused(&self, peer: IpAddr) {
+        if let Some(times) = self.told.header_refused.due() {
+            tracing::warn!(%peer, times, "a PROXY protocol header is refused, as it comes from an address that is not in trusted_proxies: name the proxy there, or have it send none");
+        }
+    }
+
+    /// A trusted proxy sent a header of the PROXY protocol that says nothing.
+    pub fn header_unreadable(&self, peer: IpAddr, error: &dyn fmt::Display) {
+        if let Some(times) = self.told.header_unreadable.due() {
+            tracing::warn!(%peer, times, "a connection of a trusted proxy is closed: {error}");
+        }
+    }
+}
