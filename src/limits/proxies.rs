@@ -11,6 +11,7 @@ use super::{Limits, Throttle, Visitor, addresses};
 pub(super) struct Told {
     not_trusted: AtomicBool,
     names_nobody: AtomicBool,
+    passes_on: AtomicBool,
     header_refused: Throttle,
     header_unreadable: Throttle,
 }
@@ -53,7 +54,15 @@ impl Limits {
     /// Says once that a trusted proxy names nobody, when that counts: probes and backends may well come from there.
     pub(super) fn tell_of_unnamed(&self, visitor: &Visitor) {
         if visitor.is_unnamed() && !self.told.names_nobody.swap(true, Ordering::Relaxed) {
-            tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address");
+            tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address; and where it passes on what clients write there, they choose their address: it has to set the header");
+        }
+    }
+
+    /// Some requests on one connection of a trusted proxy name somebody in `X-Forwarded-For`, and some nobody: who sets
+    /// the header sets it always.
+    pub fn names_now_and_then(&self, peer: IpAddr) {
+        if !self.told.passes_on.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%peer, "a trusted proxy passes X-Forwarded-For on as clients write it, so that they choose the address that they are limited by: it has to set the header");
         }
     }
 

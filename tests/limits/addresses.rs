@@ -255,6 +255,33 @@ async fn whom_a_trusted_proxy_does_not_name_is_limited_and_the_log_says_so() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_that_passes_on_what_clients_write_is_told_of_where_it_shows() {
+    let server = behind_proxy(&[]).await;
+    let ask = async |names: &[&str]| {
+        let mut stream = plain(&server).await;
+        let mut asked = String::new();
+        for name in names {
+            asked += &format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{name}");
+            asked += "\r\n";
+        }
+        // One behind the other, and all that comes.
+        let last = "GET /healthz HTTP/1.0\r\nHost: x\r\n";
+        asked += &format!("{last}{}\r\n", names[0]);
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let read = soon("all answers", stream.read_to_string(&mut said));
+        read.await.unwrap();
+        assert_eq!(said.matches(" 200 OK").count(), names.len() + 1, "{said}");
+    };
+    let named = "X-Forwarded-For: 203.0.113.7\r\n";
+    ask(&[named, named]).await;
+    ask(&[""]).await;
+    assert!(!server.stderr().contains("passes X-Forwarded-For on"));
+    ask(&[named, ""]).await;
+    server.says("passes X-Forwarded-For on").await;
+}
+
+#[tokio::test]
 async fn over_tls_nobody_speaks_for_others() {
     let server = behind_proxy(&["--connections-per-address-max", "1"]).await;
     let mut sessions = Vec::new();
