@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -14,16 +14,22 @@ use super::vary_by;
 /// The page needs nothing, and is in no other one.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/// What a browser says of how it came to ask (W3C Fetch Metadata, 2.2), over TLS and to `localhost`.
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What decides between page and JSON.
+const VARY: &str = "accept, authorization, sec-fetch-mode";
+
 /// Turns a problem into a page, where that is what is asked for.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
-    let takes_pages = takes_pages(request.headers());
+    let takes_pages = takes_pages(request.method(), request.headers());
     let console = console(request.uri().path());
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };
     let headers = response.headers_mut();
-    vary_by(headers, "accept");
+    vary_by(headers, VARY);
     if takes_pages {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, html);
@@ -35,20 +41,32 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a browser opens this by itself: scripts and programs ask for anything, or for JSON.
-fn takes_pages(headers: &HeaderMap) -> bool {
+/// Whether a browser opens this by itself. Scripts and programs ask for anything, or for JSON; they send what they
+/// ask for and tokens of their own, which a browser that opens a page cannot.
+fn takes_pages(method: &Method, headers: &HeaderMap) -> bool {
+    let is_opened = matches!(*method, Method::GET | Method::HEAD)
+        && !headers.contains_key(header::AUTHORIZATION)
+        && headers
+            .get(FETCH_MODE)
+            .is_none_or(|mode| mode == "navigate");
+    is_opened && prefers_pages(headers)
+}
+
+/// Libraries whose default is HTML and anything (Java's `HttpURLConnection`, Indy) do not name XHTML, which all browsers
+/// do.
+fn prefers_pages(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT).into_iter();
-    let mut ranges = lines
+    let ranges = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .filter_map(|range| range.split(';').next())
-        .map(str::trim);
-    let mut takes_pages = false;
-    let is_program = ranges.any(|range| {
-        takes_pages |= range.eq_ignore_ascii_case("text/html");
-        range.ends_with("json")
-    });
-    takes_pages && !is_program
+        .map(|range| range.trim().to_ascii_lowercase());
+    let ranges: Vec<_> = ranges.collect();
+    let has = |wanted: &str| ranges.iter().any(|range| range == wanted);
+    let takes_anything = has("*/*") || has("*");
+    has("text/html")
+        && (has("application/xhtml+xml") || !takes_anything)
+        && !ranges.iter().any(|range| range.ends_with("json"))
 }
 
 /// The way from a path to the console, whatever prefix a proxy has taken away.
@@ -79,24 +97,49 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const BROWSERS: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
     #[test]
     fn only_who_opens_a_page_gets_one() {
         for (accept, expected) in [
-            (
-                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-                true,
-            ),
+            (BROWSERS, true),
             ("text/html", true),
             ("TEXT/HTML; charset=utf-8", true),
             ("*/*", false),
             ("application/json, text/html", false),
             ("text/html, application/problem+json;q=0.5", false),
+            ("text/html, application/JSON", false),
+            // Java's HttpURLConnection, Delphi's Indy.
+            (
+                "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+                false,
+            ),
+            ("text/html, */*", false),
             ("text/plain", false),
             ("", false),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-            assert_eq!(takes_pages(&headers), expected, "{accept}");
+            let found = takes_pages(&Method::GET, &headers);
+            assert_eq!(found, expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn who_sends_something_or_has_a_token_is_no_browser_that_opens_a_page() {
+        for (method, name, value, expected) in [
+            (Method::GET, "sec-fetch-mode", "navigate", true),
+            (Method::HEAD, "user-agent", "x", true),
+            (Method::POST, "user-agent", "x", false),
+            (Method::DELETE, "user-agent", "x", false),
+            (Method::GET, "authorization", "Bearer x", false),
+            (Method::GET, "sec-fetch-mode", "cors", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(BROWSERS));
+            headers.insert(name, HeaderValue::from_static(value));
+            let found = takes_pages(&method, &headers);
+            assert_eq!(found, expected, "{method} {name}: {value}");
         }
     }
 

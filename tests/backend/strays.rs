@@ -126,6 +126,27 @@ async fn a_browser_gets_a_sentence_with_a_link_and_a_program_json() {
 }
 
 #[tokio::test]
+async fn a_program_gets_json_whatever_its_library_asks_for() {
+    let server = Server::start().await;
+    let java = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+    let history = "/message-log?domain=demo&toId=u&token=wrong";
+    let with_token = [PAGES, ("authorization", "Bearer wrong")];
+    for (method, target, headers, status) in [
+        ("GET", history, &[("accept", java)][..], 401),
+        ("GET", history, &with_token, 401),
+        ("GET", history, &[PAGES, ("sec-fetch-mode", "cors")], 401),
+        ("POST", "/messages", &[("accept", java)], 415),
+        // A form on a page of another server gets this far, too.
+        ("POST", "/messages", &[PAGES], 415),
+        ("DELETE", "/message-log?domain=demo", &[PAGES], 400),
+    ] {
+        let answer = server.request(method, target, headers).await;
+        answer.problem(status);
+        assert!(varies(&answer), "{:?}", answer.headers);
+    }
+}
+
+#[tokio::test]
 async fn no_cache_keeps_what_a_token_has_opened() {
     let server = Server::start().await;
     let token = Some(PROJECT_TOKEN);
