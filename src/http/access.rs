@@ -47,8 +47,7 @@ pub(super) fn token<'a>(
     parameters: &'a Query,
     headers: &'a HeaderMap,
 ) -> Result<Option<&'a str>, String> {
-    let chosen = tokens(parameters, headers)?.choose(|token| is_own(auth, token))?;
-    Ok(chosen.map(|(_, token)| token))
+    tokens(parameters, headers)?.choose(|token| is_own(auth, token))
 }
 
 /// Whether a token is one of this server, be it that it has expired.

@@ -16,7 +16,7 @@ use crate::http::problem::{Problem, ProblemBody};
 use crate::http::upgrade::{UpgradeError, upgrade};
 use crate::limits::{Limit, Visitor};
 use crate::protocol::close::CloseReason;
-use crate::protocol::given_token::{GivenTokens, TokenPlace};
+use crate::protocol::given_token::GivenTokens;
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::protocol::query::Query;
 use crate::session;
@@ -134,22 +134,23 @@ fn login(
 ) -> Result<Login, CloseReason> {
     let (uri, headers) = (request.uri(), request.headers());
     let query = Query::parse(uri.query().unwrap_or_default()).map_err(|error| error.to_string());
-    let token = query.as_ref().map_err(String::clone).and_then(|query| {
+    let given = query.as_ref().map_err(String::clone).and_then(|query| {
         let given = GivenTokens::of(query, authorization(headers)?, &offers(headers));
-        let given = given.map_err(|error| error.to_string())?;
-        given.choose(|token| is_own(&app.sessions.auth, token))
+        given.map_err(|error| error.to_string())
     });
-    // No page can set this header, whatever `Origin` a program claims beside it.
-    let is_program = matches!(token, Ok(Some((TokenPlace::Authorization, _))));
+    // No page can set this header, whatever `Origin` a program claims beside it. Beside a token in another place it may
+    // be a proxy's, which says nothing of the page behind it.
+    let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
     let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
     if !is_program && let Some(origin) = origin::refused(allowed, over, proxied, uri, headers) {
         let said = origin.get(..ORIGIN_SAID_MAX).unwrap_or(origin);
         app.sessions.limits.note(Limit::WsOrigins, &said);
         return Err(CloseReason::OriginRefused);
     }
+    let token = given.and_then(|given| given.choose(|token| is_own(&app.sessions.auth, token)));
     let login = token.and_then(|token| {
         let query = query.as_ref().map_err(String::clone)?;
-        Login::parse(query, token.map(|(_, token)| token))
+        Login::parse(query, token)
     });
     login.map_err(|sentence| {
         if let Some(times) = app.bad_logins.due() {

@@ -7,7 +7,7 @@ use crate::protocol::query::{Query, QueryError};
 
 /// Where a token stands in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenPlace {
+enum TokenPlace {
     /// The query string.
     Url,
     /// `Authorization: Bearer …`.
@@ -28,7 +28,11 @@ impl TokenPlace {
 
 /// The tokens of a request, each with its place; one that stands in several places once, with the first.
 // No `Debug`: they are secrets.
-pub struct GivenTokens<'a>(Vec<(TokenPlace, &'a str)>);
+pub struct GivenTokens<'a> {
+    tokens: Vec<(TokenPlace, &'a str)>,
+    /// Whether `Authorization` has one, and no other place.
+    in_authorization_alone: bool,
+}
 
 impl<'a> GivenTokens<'a> {
     /// Those of a query string, an `Authorization` header and the subprotocols that are offered.
@@ -50,6 +54,7 @@ impl<'a> GivenTokens<'a> {
             (TokenPlace::Subprotocol, in_subprotocol),
         ];
         let mut tokens: Vec<(TokenPlace, &'a str)> = Vec::new();
+        let [in_authorization, elsewhere @ ..] = given.map(|(_, token)| token.is_some());
         for (place, token) in given {
             if let Some(token) = token
                 && tokens.iter().all(|(_, known)| *known != token)
@@ -57,17 +62,25 @@ impl<'a> GivenTokens<'a> {
                 tokens.push((place, token));
             }
         }
-        Ok(Self(tokens))
+        Ok(Self {
+            tokens,
+            in_authorization_alone: in_authorization && elsewhere == [false; 2],
+        })
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tokens.is_empty()
+    }
+
+    /// Whether `Authorization` has one, and no other place has any, not even the same.
+    pub fn are_in_authorization_alone(&self) -> bool {
+        self.in_authorization_alone
     }
 
     /// Those that are given.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> {
-        self.0.iter().map(|(_, token)| *token)
+        self.tokens.iter().map(|(_, token)| *token)
     }
 
     /// The one that counts. Of several those that are not of this server do not: a proxy in front may have one of its
@@ -76,17 +89,15 @@ impl<'a> GivenTokens<'a> {
     ///
     /// # Errors
     /// A sentence where several are of this server: which one counts must not be a guess.
-    pub fn choose(
-        &self,
-        is_own: impl Fn(&str) -> bool,
-    ) -> Result<Option<(TokenPlace, &'a str)>, String> {
-        if self.0.len() < 2 {
-            return Ok(self.0.first().copied());
+    pub fn choose(&self, is_own: impl Fn(&str) -> bool) -> Result<Option<&'a str>, String> {
+        if self.tokens.len() < 2 {
+            return Ok(self.iter().next());
         }
-        let own: Vec<_> = self.0.iter().filter(|(_, token)| is_own(token)).collect();
+        let own = self.tokens.iter().filter(|(_, token)| is_own(token));
+        let own: Vec<_> = own.collect();
         match own[..] {
-            [] => Ok(self.0.last().copied()),
-            [one] => Ok(Some(*one)),
+            [] => Ok(self.iter().last()),
+            [(_, one)] => Ok(Some(*one)),
             [..] => {
                 let places: Vec<_> = own.iter().map(|(place, _)| place.said()).collect();
                 let places = places.join(" and ");
@@ -109,38 +120,51 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_who_gives_a_token_in_authorization_and_nowhere_else_is_sure_to_have_set_it() {
+        for (query, authorization, subprotocols, expected) in [
+            ("", Some("Bearer x"), &[][..], true),
+            ("", Some("Bearer x"), &["other", "x"], true),
+            ("", None, &[], false),
+            ("", Some("Basic x"), &[], false),
+            ("token=x", None, &[], false),
+            ("token=x", Some("Bearer x"), &[], false),
+            ("token=y", Some("Bearer x"), &[], false),
+            ("", Some("Bearer x"), &["relaybox", "x"], false),
+        ] {
+            let query = Query::parse(query).expect("well formed");
+            let given = GivenTokens::of(&query, authorization, subprotocols).expect("once");
+            let found = given.are_in_authorization_alone();
+            assert_eq!(found, expected, "{authorization:?} {subprotocols:?}");
+        }
+    }
+
+    #[test]
     fn of_several_tokens_the_one_of_this_server_counts() {
-        use TokenPlace::{Authorization, Subprotocol, Url};
         let is_own = |token: &str| token.starts_with("own");
         let url_and_header = "`token` is given in `Authorization` and in the URL, and differently: which one counts?";
         let all = "`token` is given in `Authorization` and in the URL and as a subprotocol, and differently: which one counts?";
         for (query, authorization, subprotocols, expected) in [
             ("", None, &[][..], Ok(None)),
             ("", Some("Basic own"), &["other", "own"], Ok(None)),
-            ("token=x", None, &[], Ok(Some((Url, "x")))),
-            ("", Some("bearer  x"), &[], Ok(Some((Authorization, "x")))),
-            ("", None, &["relaybox", "x"], Ok(Some((Subprotocol, "x")))),
+            ("token=x", None, &[], Ok(Some("x"))),
+            ("", Some("bearer  x"), &[], Ok(Some("x"))),
+            ("", None, &["relaybox", "x"], Ok(Some("x"))),
             (
                 "token=own",
                 Some("Bearer own"),
                 &["relaybox", "own"],
-                Ok(Some((Authorization, "own"))),
+                Ok(Some("own")),
             ),
             // That of a proxy in front, which may be anything.
-            ("token=own", Some("Bearer x"), &[], Ok(Some((Url, "own")))),
-            (
-                "",
-                Some("Bearer "),
-                &["relaybox", "own"],
-                Ok(Some((Subprotocol, "own"))),
-            ),
+            ("token=own", Some("Bearer x"), &[], Ok(Some("own"))),
+            ("", Some("Bearer "), &["relaybox", "own"], Ok(Some("own"))),
             (
                 "token=x",
                 Some("Bearer own"),
                 &["relaybox", "y"],
-                Ok(Some((Authorization, "own"))),
+                Ok(Some("own")),
             ),
-            ("token=x", Some("Bearer y"), &[], Ok(Some((Url, "x")))),
+            ("token=x", Some("Bearer y"), &[], Ok(Some("x"))),
             (
                 "token=own1",
                 Some("Bearer own2"),

@@ -164,6 +164,16 @@ async fn who_sets_authorization_is_no_page_whatever_origin_it_claims() {
         let mut client = log_in(&server, &Login::new("u1").way(way), &proxys).await;
         client.closed(4403).await;
     }
+    // Nor where it is a token of this server, which a proxy adds to every request.
+    let bearer = format!("Bearer {PROJECT_TOKEN}");
+    let proxys = [("origin", OTHER), ("authorization", bearer.as_str())];
+    let wrong = Login::new("u1").token("rb-of-nobody");
+    for login in [Login::new("u1"), wrong] {
+        for way in [Way::Query, Way::Subprotocol] {
+            let mut client = log_in(&server, &login.clone().way(way), &proxys).await;
+            client.closed(4403).await;
+        }
+    }
     // A browser may send this by itself: of a URL with a user in it.
     let basic = [("origin", OTHER), ("authorization", "Basic dTE6cA==")];
     let mut client = log_in(&server, &Login::new("u1"), &basic).await;
