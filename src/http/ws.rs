@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, Version, header};
+use axum::http::{HeaderMap, HeaderName, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, info, warn};
@@ -28,9 +28,6 @@ const PATHS: [&str; 2] = ["/ws", "/ws/"];
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const LOST_UPGRADE: &str = "a login has come as a plain GET: a proxy in between does not pass `Connection: upgrade` and `Upgrade: websocket` on over HTTP/1.1, or somebody has opened its URL in a browser";
-
-/// Most bytes of a refused origin that the log shows.
-const ORIGIN_SAID_MAX: usize = 128;
 
 /// Logs in: an upgrade to WebSocket (RFC 6455).
 ///
@@ -59,7 +56,6 @@ pub async fn ws(
     Extension(over): Extension<Over>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let login = login(&app, &visitor, over, &request);
     let options = ConnectionOptions {
         message_bytes_max: app.sessions.rules.message_bytes_max(),
         binary: false,
@@ -72,6 +68,8 @@ pub async fn ws(
         warn!(%address, times, "{LOST_UPGRADE}");
     }
     let (response, connection) = accept(&mut request, options)?;
+    // What is no upgrade is no login, and counts for none.
+    let login = login(&app, &visitor, over, &request);
     let sessions = Arc::clone(&app.sessions);
     app.sessions.tracker.spawn(async move {
         match connection.await {
@@ -120,10 +118,18 @@ fn is_lost_upgrade(request: &Request) -> bool {
 /// Tells who asks for a WebSocket elsewhere where it is.
 pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
     let is_here = PATHS.contains(&request.uri().path());
-    if !is_here && fastwebsockets::upgrade::is_upgrade_request(&request) {
+    if !is_here && is_handshake(&request) {
         return Problem::not_the_path_of_logins().into_response();
     }
     next.run(request).await
+}
+
+/// Whether a WebSocket client asks. Proxies are set up to add the other headers to every request: such an upgrade is
+/// passed over (RFC 9110, 7.8).
+fn is_handshake(request: &Request) -> bool {
+    request.method() == Method::GET
+        && fastwebsockets::upgrade::is_upgrade_request(request)
+        && request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
 }
 
 fn login(
@@ -143,8 +149,8 @@ fn login(
     let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
     let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
     if !is_program && let Some(origin) = origin::refused(allowed, over, proxied, uri, headers) {
-        let said = origin.get(..ORIGIN_SAID_MAX).unwrap_or(origin);
-        app.sessions.limits.note(Limit::WsOrigins, &said);
+        let limits = &app.sessions.limits;
+        limits.note(Limit::WsOrigins, &origin::said(origin));
         return Err(CloseReason::OriginRefused);
     }
     let token = given.and_then(|given| given.choose(|token| is_own(&app.sessions.auth, token)));

@@ -150,6 +150,35 @@ async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
 }
 
 #[tokio::test]
+async fn a_refused_origin_brings_no_secret_and_no_field_into_the_log() {
+    let refused = async |server: &Server| {
+        let metrics = server.get("/metrics", None).await.body;
+        let mut lines = metrics.lines();
+        let counted = "relaybox_limited_total{limit=\"ws_origins\"} ";
+        let count = lines.find_map(|line| line.strip_prefix(counted));
+        count.unwrap().parse::<u32>().unwrap()
+    };
+    for origin in [
+        "wss://chat.example/ws?token=rb-secret",
+        "rb-secret",
+        "https://x limit=store_quota times=rb-secret",
+    ] {
+        let server = Server::with(Options::new().args(&["--ws-origins", APP])).await;
+        // A page's `fetch` is no login.
+        let fetched = server.request("GET", "/ws", &[("origin", OTHER)]).await;
+        fetched.problem(426);
+        assert_eq!(refused(&server).await, 0);
+        let mut client = log_in(&server, &Login::new("u1"), &[("origin", origin)]).await;
+        client.closed(4403).await;
+        server.says("who=no-origin").await;
+        assert_eq!(refused(&server).await, 1);
+        let log = server.stderr();
+        assert!(!log.contains("rb-secret"), "{log}");
+        assert!(!log.contains("who=https://other.example"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn who_sets_authorization_is_no_page_whatever_origin_it_claims() {
     let server = Server::with(Options::new().args(&["--ws-origins", APP])).await;
     let login = Login::new("u1").way(Way::Header);
