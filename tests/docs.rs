@@ -1,9 +1,10 @@
-//! What the documents say is so: the README's table of settings is the table in the code, and the
-//! tests that docs/DELIVERY.md names exist.
+//! What the documents say is so: the README's table of settings is the table in the code, the tests that
+//! docs/DELIVERY.md names exist, and docs/CLIENTS.md knows every code.
 
 #![allow(clippy::unwrap_used)]
 
 use relaybox::config::settings;
+use relaybox::protocol::error_code::ErrorCode;
 
 fn read(path: &str) -> String {
     let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -115,4 +116,39 @@ fn every_field_of_the_log_is_documented() {
         }
     }
     assert!(count > 40, "only {count} fields found");
+}
+
+/// The first cells of the table below this heading.
+fn first_cells(document: &str, heading: &str) -> String {
+    let (_, part) = document.split_once(heading).unwrap();
+    let part = part.split("\n## ").next().unwrap();
+    let rows = part.lines().filter_map(|row| row.strip_prefix("| "));
+    rows.filter_map(|row| row.split(" | ").next())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn clients_are_told_what_to_do_on_every_code() {
+    let contract = read("docs/PROTOCOL.md");
+    let codes = first_cells(&contract, "Close codes tell a client");
+    let codes: Vec<_> = codes
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|word| word.len() == 4)
+        .collect();
+    assert!(codes.len() > 12, "{codes:?}");
+    let clients = read("docs/CLIENTS.md");
+    let told = first_cells(&clients, "## When the connection closes");
+    for code in codes {
+        // These are a range in the document.
+        let is_told = told.contains(code) || ("4500".."4600").contains(&code);
+        assert!(is_told, "{code} is not in docs/CLIENTS.md");
+    }
+    let told = first_cells(&clients, "| `error.code` |");
+    for code in ErrorCode::ALL {
+        assert!(
+            told.contains(code.as_str()),
+            "{code:?} is not in docs/CLIENTS.md"
+        );
+    }
 }

@@ -1,0 +1,15 @@
+//! The clients of examples/clients and of docs/CLIENTS.md, run as their users would: real libraries, a real browser,
+//! and a server that is killed under them.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod backend;
+mod examples;
+mod libraries;
+mod peer;
+mod program;
+mod tools;
+mod tungstenite;
