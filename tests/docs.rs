@@ -1,4 +1,4 @@
-//! What the documents say is so: the README's table of settings is the table in the code, the tests that
+//! What the documents say is so: the table of settings is the table in the code, the tests that
 //! docs/DELIVERY.md names exist, and docs/CLIENTS.md knows every code.
 
 #![allow(clippy::unwrap_used)]
@@ -26,10 +26,10 @@ fn table() -> String {
 }
 
 #[test]
-fn every_setting_stands_in_the_readme() {
-    let readme = read("README.md");
+fn every_setting_stands_in_the_manual() {
+    let manual = read("docs/SETTINGS.md");
     assert!(
-        readme.contains(&table()),
+        manual.contains(&table()),
         "the table of settings should be:\n{}",
         table()
     );

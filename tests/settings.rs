@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use common::{Home, Login, Options, Server};
 use rustix::process::Signal;
+use serde_json::json;
 
 /// Whether the server takes a content of this many bytes.
 async fn takes(server: &Server, bytes: usize) -> bool {
@@ -55,6 +56,38 @@ async fn everything_can_come_from_the_environment() {
     let roots = common::tls::roots(&server.home.ca());
     for name in ["one.example", "two.example"] {
         common::tls::connect(&server.address, name, &roots, None)
+            .await
+            .unwrap();
+    }
+}
+
+/// The example of docs/SETTINGS.md in this language.
+fn example(language: &str) -> &'static str {
+    let document = include_str!("../docs/SETTINGS.md");
+    let (_, rest) = document.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+#[tokio::test]
+async fn the_examples_of_the_manual_are_taken_as_printed() {
+    let variables = example("sh").lines();
+    let variables = variables.map(|line| line.split_once('=').unwrap());
+    let environment = variables.fold(Options::new(), |options, (name, value)| {
+        options.env(name, value)
+    });
+    for options in [Options::new().file(example("toml")), environment] {
+        let server = Server::with(options).await;
+        let log = server.stderr();
+        assert!(!log.contains("WARN"), "{log}");
+        let limit = 64 * 1024;
+        assert!(takes(&server, limit).await && !takes(&server, limit + 1).await);
+        let mut client = server.user("u2").await;
+        let frame = json!({"toId": "u2", "type": 60, "content": 1, "clientMsgId": "c"});
+        client.send(&frame).await;
+        client.ack("c").await;
+        let roots = common::tls::roots(&server.home.ca());
+        let second = "chat.example.org";
+        common::tls::connect(&server.address, second, &roots, None)
             .await
             .unwrap();
     }

@@ -1,4 +1,4 @@
-//! The table of all settings: what `--help` and the README say, and what the file and the
+//! The table of all settings: what `--help` and docs/SETTINGS.md say, and what the file and the
 //! environment are checked against.
 
 /// One setting, as an operator sees it.
