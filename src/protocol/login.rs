@@ -134,7 +134,7 @@ mod tests {
         let query = Query::parse(query).map_err(|error| error.to_string())?;
         let given = GivenTokens::of(&query, authorization, subprotocols);
         let token = given.map_err(|error| error.to_string())?.choose(|_| true)?;
-        Login::parse(&query, token.map(|(_, token)| token))
+        Login::parse(&query, token)
     }
 
     const GOOD: &str = "id=u1&name=Alice&domain=demo&resource=web";
