@@ -12,7 +12,9 @@ use relaybox::client::Address;
 use relaybox::clock::SystemClock;
 use relaybox::config::{self, Env, FileText, Flags, settings};
 use relaybox::model::Domain;
+use relaybox::protocol::given_token::GivenTokens;
 use relaybox::protocol::login::Login;
+use relaybox::protocol::query::Query;
 use relaybox::protocol::request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -168,7 +170,16 @@ proptest! {
         let text = String::from_utf8_lossy(&text);
         tell(&mut said, Address::parse(&text));
         let query = text.split_once('?').map_or(&*text, |(_, query)| query);
-        tell(&mut said, Login::parse(query, Some(&text), &["relaybox", &text]));
+        if let Some(query) = tell(&mut said, Query::parse(query)) {
+            let offers = ["relaybox", &text];
+            let given = tell(&mut said, GivenTokens::of(&query, Some(&text), &offers));
+            // Both that none is of this server and that all are.
+            for are_own in [false, true] {
+                let chosen = given.as_ref().map(|given| given.choose(|_| are_own));
+                let chosen = chosen.and_then(|chosen| tell(&mut said, chosen)).flatten();
+                tell(&mut said, Login::parse(&query, chosen.map(|(_, token)| token)));
+            }
+        }
         tell(&mut said, request::token(&text));
         let auth = Auth::new(Arc::new(SystemClock));
         let domain = Domain::parse("demo").unwrap();
