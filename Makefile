@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn openapi fuzz bench-store bench-years bench-idle bench-delivery bench-floods clean
+.PHONY: help run build test check audit fmt autobahn openapi proxies fuzz bench-store bench-years bench-idle bench-delivery bench-floods clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -38,6 +38,9 @@ autobahn: ## Run the Autobahn WebSocket conformance cases against the connection
 
 openapi: ## Hold a running server against its openapi.json (schemathesis)
 	tests/openapi/run
+
+proxies: ## Install the reverse proxies that tests/proxies runs (as root)
+	tests/proxies/install
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	for target in $(FUZZ_TARGETS); do \

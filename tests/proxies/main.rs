@@ -1,0 +1,197 @@
+//! The server behind real proxies, each configured as docs/PROXIES.md says. What is missing is skipped; `make proxies`
+//! installs it.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod program;
+mod terminating;
+mod whole;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpSocket;
+
+use common::http::Answer;
+use common::tls::{self, Stream};
+use common::{Client, Login, Options, PROJECT_TOKEN, Server, Way, soon, until};
+use program::open_dir;
+
+/// Where clients come from: not from where the proxies do.
+const CLIENT: &str = "127.0.0.9";
+
+/// The server, and where its proxy is.
+pub(crate) struct Setup {
+    pub(crate) server: Server,
+    pub(crate) dir: TempDir,
+    /// `127.0.0.1:PORT` of the proxy.
+    pub(crate) front: String,
+    pub(crate) port: String,
+    /// Whether it speaks TLS there.
+    over_tls: bool,
+    /// What comes before the server's own paths.
+    path: &'static str,
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
+impl Setup {
+    pub(crate) async fn new(over_tls: bool) -> Self {
+        let args = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"];
+        let port = free_port();
+        let setup = Self {
+            server: Server::with(Options::new().args(&args)).await,
+            dir: open_dir(),
+            front: format!("127.0.0.1:{port}"),
+            port,
+            over_tls,
+            path: "",
+        };
+        // The server's own certificate serves its proxy as well.
+        let read = |name| std::fs::read_to_string(setup.server.home.path("certs").join(name));
+        let (chain, key) = (read("cert.pem").unwrap(), read("key.pem").unwrap());
+        setup.write("fullchain.pem", &chain);
+        setup.write("privkey.pem", &key);
+        setup.write("both.pem", &(key + &chain));
+        setup
+    }
+
+    pub(crate) fn below(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
+    pub(crate) fn plain(&self) -> &str {
+        self.server.plain.as_ref().unwrap()
+    }
+
+    pub(crate) fn plain_port(&self) -> &str {
+        self.plain().rsplit(':').next().unwrap()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        let path: PathBuf = self.dir.path().join(name);
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.file(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A connection to the proxy from the client's address; `None` while it does not listen.
+    async fn stream(&self) -> Option<Stream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{CLIENT}:0").parse().unwrap()).unwrap();
+        let front: SocketAddr = self.front.parse().unwrap();
+        let tcp = socket.connect(front).await.ok()?;
+        if !self.over_tls {
+            return Some(Box::new(tcp));
+        }
+        let roots = tls::roots(&self.server.home.ca());
+        let tls = soon("a TLS handshake", tls::over(tcp, "localhost", &roots, None)).await;
+        tls.ok().map(|stream| Box::new(stream) as Stream)
+    }
+
+    async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+        let target = format!("{}{target}", self.path);
+        let stream = self.stream().await?;
+        Answer::try_of(stream, "GET", &target, headers).await.ok()
+    }
+
+    /// A session over the proxy, of a client that claims to be somebody else.
+    async fn login(&self, user: &str, way: Way) -> Client {
+        let login = Login::new(user).way(way);
+        let mut request = login.request();
+        let uri = format!("wss://localhost{}/ws?{}", self.path, login.query());
+        *request.uri_mut() = uri.parse().unwrap();
+        let claimed = "198.51.100.6".parse().unwrap();
+        request.headers_mut().insert("x-forwarded-for", claimed);
+        let stream = self.stream().await.expect("the proxy listens");
+        let mut client = Client::open(stream, request).await;
+        client.ready().await;
+        client
+    }
+
+    /// Waits for the proxy to listen: some stop for a moment when they read their configuration again.
+    async fn answers(&self) {
+        until("an answer through the proxy", || async {
+            let answer = self.get("/healthz", &[]).await?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// What users do, once the proxy is up; two sessions over it.
+    pub(crate) async fn holds(&self) -> [Client; 2] {
+        self.answers().await;
+        let ways = [
+            ("ann", Way::Query),
+            ("bob", Way::Header),
+            ("cy", Way::Subprotocol),
+        ];
+        let mut sessions = Vec::new();
+        for (user, way) in ways {
+            sessions.push(self.login(user, way).await);
+            let listed = self.server.cli(&["sessions", "--json"]).await;
+            let listed: Value = serde_json::from_str(&listed).unwrap();
+            let mut listed = listed["list"].as_array().unwrap().iter();
+            let session = listed.find(|session| session["id"] == user).unwrap();
+            assert_eq!(session["address"], CLIENT, "{session}");
+        }
+        let [mut ann, mut bob, cy]: [Client; 3] = sessions.try_into().ok().unwrap();
+        cy.close().await;
+        talk(&mut ann, &mut bob).await;
+
+        let bearer = format!("Bearer {PROJECT_TOKEN}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        // Longer than any buffer on the way.
+        let content = "x".repeat(200_000);
+        let message = json!({"domain": "demo", "fromId": "shop", "fromName": "Shop", "toId": "bob", "type": 10, "content": content});
+        let stream = self.stream().await.unwrap();
+        let target = format!("{}/messages", self.path);
+        let posted = Answer::to(stream, "POST", &target, &headers, message.to_string()).await;
+        assert_eq!(posted.status, 201, "{}", posted.body);
+        assert_eq!(bob.message().await["content"], content);
+        let target = "/message-log?domain=demo&toId=bob&size=1";
+        let history = self.get(target, &headers).await.unwrap();
+        assert_eq!(history.status, 200, "{}", history.body);
+        assert_eq!(history.json()["list"][0]["content"], content);
+        [ann, bob]
+    }
+
+    /// The configuration hides what is for who is inside.
+    pub(crate) async fn hides_metrics(&self) {
+        let status = self.get("/metrics", &[]).await.unwrap().status;
+        assert!([403, 404].contains(&status), "{status}");
+    }
+
+    /// The sessions of before go on, and others log in.
+    pub(crate) async fn goes_on(&self, [ann, bob]: &mut [Client; 2]) {
+        self.answers().await;
+        let mut dan = self.login("dan", Way::Query).await;
+        dan.say("ann", "after the reload").await;
+        assert_eq!(ann.message().await["content"], "after the reload");
+        talk(ann, bob).await;
+    }
+}
+
+async fn talk(ann: &mut Client, bob: &mut Client) {
+    ann.say_acked("bob", "hello").await;
+    assert_eq!(bob.message().await["content"], "hello");
+    bob.say_acked("ann", "hello yourself").await;
+    assert_eq!(ann.message().await["content"], "hello yourself");
+}
