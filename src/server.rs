@@ -308,7 +308,8 @@ impl Ground {
     }
 
     fn app(&self, config: &Config, tls: &Tls, sessions: &Arc<session::Context>) -> App {
-        let history_open = service::history_open(config, tls);
+        let history_open = service::history_open(config);
+        let names = Arc::new(tls.clone());
         let (tls, metrics) = (tls.clone(), Arc::clone(&self.metrics));
         let log_lines_dropped = Arc::clone(&self.log_lines_dropped);
         App {
@@ -322,6 +323,7 @@ impl Ground {
             }),
             cors_origins: config.cors_origins.clone(),
             ws_origins: config.ws_origins.clone(),
+            names,
             bodies: Arc::default(),
             messages: Room::default(),
             answers: Arc::default(),

@@ -42,6 +42,7 @@ use crate::websocket::Room;
 use body::Bodies;
 use history::open::{self, OpenHistory};
 use history::room::Answers;
+use origin::Names;
 use problem::Problem;
 
 /// How long a browser may remember the answer to a preflight.
@@ -58,6 +59,8 @@ pub struct App {
     pub cors_origins: Vec<OriginPattern>,
     /// Origins whose scripts may open a WebSocket; empty: all.
     pub ws_origins: Vec<OriginPattern>,
+    /// By what the server's own pages are known.
+    pub names: Arc<dyn Names>,
     /// Room for the bodies of requests.
     pub bodies: Arc<Bodies>,
     /// Room for the unfinished messages of sessions.

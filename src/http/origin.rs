@@ -2,15 +2,26 @@
 //!
 //! Only compares what browsers say. A program may claim any origin, and no answer here depends on that.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 
 use crate::config::origins::{self, OriginPattern};
 
 /// Longer than the origins of browsers: a scheme, a name of DNS, a port.
 const ORIGIN_BYTES_MAX: usize = 300;
 
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PORT: &str = "x-forwarded-port";
+
+/// The names of DNS that the server goes by: those of the settings and of its certificate.
+pub trait Names: Send + Sync {
+    /// Whether this is one of them.
+    fn hold(&self, host: &str) -> bool;
+    /// Whether this is one of them, or a wildcard among them stands for it.
+    fn cover(&self, host: &str) -> bool;
+}
 
 /// What a request came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,45 +57,115 @@ pub(super) fn host<'a>(
     host.map(Some).ok_or(UnclearHost)
 }
 
-/// Whether this is the origin of the server's own pages under this name. Their scheme may be that of a proxy.
-pub(super) fn is_own(over: Over, host: &str, origin: &str) -> bool {
-    let Some((scheme, of_page)) = origin.split_once("://") else {
-        return false;
-    };
-    // A browser leaves it out.
-    let port = match (scheme, over) {
-        ("https", _) => ":443",
-        ("http", Over::Plain) => ":80",
-        _ => return false,
-    };
-    let host = host.strip_suffix(port).unwrap_or(host);
-    host.eq_ignore_ascii_case(of_page)
+/// Whether this is the origin of the server's own pages under the name by which it is asked.
+pub(super) fn is_own(over: Over, names: &dyn Names, host: &str, origin: &str) -> bool {
+    let page = Page::of(over, origin);
+    page.is_some_and(|page| page.is_at(split_port(host)) && page.is_not_led_here(names))
+}
+
+/// Whether no page can lead this host elsewhere: an address, `localhost`, or a name that is the operator's.
+pub(super) fn is_own_host(names: &dyn Names, host: &str) -> bool {
+    let (host, _) = split_port(host);
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if let Some(address) = bare {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host.parse::<Ipv4Addr>().is_ok() || is_localhost(&host) || names.cover(&host)
+}
+
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => (host, Some(port).filter(|port| !port.is_empty())),
+        _ => (authority, None),
+    }
+}
+
+/// A page that may be one of the server's own.
+struct Page<'a> {
+    is_https: bool,
+    host: &'a str,
+    /// Unless it is the scheme's own.
+    port: Option<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    /// Over plain TCP, the scheme may be that of a proxy.
+    fn of(over: Over, origin: &'a str) -> Option<Self> {
+        let (scheme, authority) = origin.split_once("://")?;
+        let is_https = scheme == "https";
+        if !is_https && (scheme != "http" || over == Over::Tls) {
+            return None;
+        }
+        let (host, port) = split_port(authority);
+        let page = Self {
+            is_https,
+            host,
+            port: None,
+        };
+        let port = page.without_default(port);
+        Some(Self { port, ..page })
+    }
+
+    fn without_default<'b>(&self, port: Option<&'b str>) -> Option<&'b str> {
+        let default = if self.is_https { "443" } else { "80" };
+        port.filter(|port| *port != default)
+    }
+
+    fn is_at(&self, (host, port): (&str, Option<&str>)) -> bool {
+        self.host.eq_ignore_ascii_case(host) && self.port == self.without_default(port)
+    }
+
+    /// Without TLS, a page may have led a name of its own here (DNS rebinding), so that it is asked for by that.
+    fn is_not_led_here(&self, names: &dyn Names) -> bool {
+        self.is_https || is_own_host(names, self.host)
+    }
+
+    /// Whether its host is the operator's by name, whatever a proxy makes of `Host`. Not `localhost`, where anything may
+    /// listen at another port, and nothing that only a wildcard stands for: that may be somebody else's.
+    fn is_of(&self, names: &dyn Names) -> bool {
+        !is_localhost(&self.host.to_ascii_lowercase()) && names.hold(self.host)
+    }
 }
 
 /// The origin of a page that may not log in; `None` where it may, or none asks. Pages of the server itself always may;
-/// `proxied` says whether a trusted proxy brings the request, which names the host that the page was asked for where
-/// it puts another one into `Host`.
+/// `proxied` says whether a trusted proxy brings the request, which names the host and the port that the page was asked
+/// for where it puts others into `Host`.
 pub(super) fn refused<'a>(
     allowed: &[OriginPattern],
     over: Over,
     proxied: bool,
+    names: &dyn Names,
     uri: &Uri,
     headers: &'a HeaderMap,
 ) -> Option<&'a str> {
     if allowed.is_empty() {
         return None;
     }
+    let forwarded = |name: &'static str| {
+        let lines = headers.get_all(name).into_iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        let entries = lines.flat_map(|line| line.split(','));
+        entries.map(str::trim).filter(|_| proxied)
+    };
     let named = host(uri, headers).ok().flatten();
-    let forwarded = headers.get_all(&FORWARDED_HOST).into_iter();
-    let forwarded = forwarded
-        .filter(|_| proxied)
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim);
-    let hosts: Vec<&str> = named.into_iter().chain(forwarded).collect();
+    let hosts = named.into_iter().chain(forwarded(FORWARDED_HOST));
+    let hosts: Vec<_> = hosts.map(split_port).collect();
+    let ports: Vec<_> = forwarded(FORWARDED_PORT).collect();
+    let is_own = |page: Page<'_>| {
+        let is_asked = hosts.iter().any(|(host, port)| {
+            let mut ports = ports.iter().map(|port| Some(*port));
+            page.is_at((host, *port)) || ports.any(|port| page.is_at((host, port)))
+        });
+        is_asked && page.is_not_led_here(names) || page.is_of(names)
+    };
     let may = |origin: &str| {
-        let is_own = hosts.iter().any(|host| is_own(over, host, origin));
-        is_own || origins::allows(allowed, origin)
+        origins::allows(allowed, origin) || Page::of(over, origin).is_some_and(is_own)
     };
     let given = headers.get_all(header::ORIGIN).iter();
     // One that is no text is none that a browser sends.
@@ -109,7 +190,7 @@ pub(super) fn said(origin: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = pairs.iter().map(|(name, value)| {
@@ -153,107 +234,135 @@ mod tests {
         }
     }
 
+    /// As of `--host chat.example`, and a certificate for `*.wild.example`.
+    struct Known;
+
+    impl Names for Known {
+        fn hold(&self, host: &str) -> bool {
+            ["chat.example", "localhost"].contains(&host)
+        }
+
+        fn cover(&self, host: &str) -> bool {
+            self.hold(host) || host.ends_with(".wild.example")
+        }
+    }
+
+    fn is_refused(over: Over, uri: &Uri, pairs: &[(&'static str, &'static str)]) -> bool {
+        let listed = [OriginPattern::One("https://app.example".to_owned())];
+        let headers = headers(pairs);
+        let is_proxied = headers.contains_key("x-forwarded-for");
+        refused(&listed, over, is_proxied, &Known, uri, &headers).is_some()
+    }
+
     #[test]
     fn own_pages_may_log_in_whoever_is_listed() {
-        let listed = [OriginPattern::One("https://app.example".to_owned())];
         let uri = Uri::from_static("/ws");
-        let absolute = Uri::from_static("http://chat.example:8080/ws");
         let (tls, plain) = (Over::Tls, Over::Plain);
-        for (over, proxied, uri, host, origin, refused_is) in [
-            (
-                tls,
-                false,
-                &uri,
-                "chat.example:8443",
-                "https://chat.example:8443",
-                None,
-            ),
-            (
-                tls,
-                false,
-                &uri,
-                "Chat.example:443",
-                "https://chat.example",
-                None,
-            ),
-            (tls, false, &uri, "[::1]:8443", "https://[::1]:8443", None),
-            (
-                plain,
-                false,
-                &uri,
-                "chat.example",
-                "https://chat.example",
-                None,
-            ),
-            (
-                plain,
-                false,
-                &uri,
-                "chat.example",
-                "http://chat.example",
-                None,
-            ),
-            (
-                plain,
-                false,
-                &absolute,
-                "x.example",
-                "http://chat.example:8080",
-                None,
-            ),
+        for (over, host, origin, expected) in [
+            (tls, "x.example:8443", "https://x.example:8443", true),
+            (tls, "X.example:443", "https://x.example", true),
+            (tls, "x.example", "https://x.example:443", true),
+            (tls, "[::1]:8443", "https://[::1]:8443", true),
+            (plain, "x.example", "https://x.example", true),
+            (plain, "x.example:80", "https://x.example:80", true),
             // Another port is another origin, and so is the scheme that this address does not speak.
-            (
-                tls,
-                false,
-                &uri,
-                "chat.example:8443",
-                "https://chat.example",
-                Some("https://chat.example"),
-            ),
-            (
-                tls,
-                false,
-                &uri,
-                "chat.example",
-                "http://chat.example",
-                Some("http://chat.example"),
-            ),
-            (tls, false, &uri, "chat.example", "null", Some("null")),
-            // What a proxy says counts where that is trusted.
-            (
-                plain,
-                true,
-                &uri,
-                "127.0.0.1:8080",
-                "https://front.example",
-                None,
-            ),
-            (
-                plain,
-                false,
-                &uri,
-                "127.0.0.1:8080",
-                "https://front.example",
-                Some("https://front.example"),
-            ),
+            (tls, "x.example:8443", "https://x.example", false),
+            (tls, "x.example", "https://x.example:8443", false),
+            (tls, "x.example", "http://x.example", false),
+            (tls, "x.example", "null", false),
+            // By name, where a proxy has changed `Host`.
+            (tls, "127.0.0.1:8443", "https://chat.example", true),
+            (tls, "127.0.0.1:8443", "https://chat.example:9443", true),
+            (plain, "127.0.0.1:8080", "https://chat.example:9443", true),
+            (tls, "127.0.0.1:8443", "http://chat.example", false),
+            (tls, "127.0.0.1:8443", "https://localhost:3000", false),
+            (tls, "127.0.0.1:8443", "https://a.wild.example", false),
+            (tls, "127.0.0.1:8443", "https://x.example", false),
         ] {
-            let headers = headers(&[
-                ("host", host),
-                ("origin", origin),
-                ("x-forwarded-host", "front.example, inner.example"),
-            ]);
-            let found = refused(&listed, over, proxied, uri, &headers);
-            assert_eq!(found, refused_is, "{host} {origin}");
+            let found = is_refused(over, &uri, &[("host", host), ("origin", origin)]);
+            assert_eq!(found, !expected, "{host} {origin}");
         }
+        let absolute = Uri::from_static("http://localhost:8080/ws");
+        let pairs = [("host", "x.example"), ("origin", "http://localhost:8080")];
+        assert!(!is_refused(plain, &absolute, &pairs));
         // All that are given have to be good.
-        let two = headers(&[
+        let two = [
             ("origin", "https://app.example"),
             ("origin", "https://x.example"),
-        ]);
-        assert_eq!(
-            refused(&listed, tls, false, &uri, &two),
-            Some("https://x.example")
-        );
-        assert_eq!(refused(&[], tls, false, &uri, &two), None);
+        ];
+        assert!(!is_refused(tls, &uri, &two[..1]) && is_refused(tls, &uri, &two));
+        let nobody = refused(&[], tls, false, &Known, &uri, &headers(&two));
+        assert_eq!(nobody, None);
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_of_host_and_port_counts() {
+        let uri = Uri::from_static("/ws");
+        let forwarded = |name, value| [("x-forwarded-for", "203.0.113.7"), (name, value)];
+        let (host, port) = ("x-forwarded-host", "x-forwarded-port");
+        for (said, named, origin, expected) in [
+            (
+                forwarded(host, "x.example, y"),
+                "z",
+                "https://x.example",
+                true,
+            ),
+            (
+                forwarded(host, "y,x.example:81"),
+                "z",
+                "https://x.example:81",
+                true,
+            ),
+            (
+                forwarded(port, "8443"),
+                "x.example",
+                "https://x.example:8443",
+                true,
+            ),
+            (
+                forwarded(port, "443"),
+                "x.example:8080",
+                "https://x.example",
+                true,
+            ),
+            (
+                forwarded(port, "8443"),
+                "x.example",
+                "https://y.example:8443",
+                false,
+            ),
+            (
+                forwarded(port, "8443"),
+                "x.example",
+                "https://x.example:8444",
+                false,
+            ),
+        ] {
+            let all = [&said[..], &[("host", named), ("origin", origin)]].concat();
+            let found = is_refused(Over::Plain, &uri, &all);
+            assert_eq!(found, !expected, "{said:?} {named} {origin}");
+            // Of somebody who is not trusted it does not.
+            assert!(is_refused(Over::Plain, &uri, &all[1..]), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_has_led_its_name_here_is_none_of_the_servers() {
+        let uri = Uri::from_static("/ws");
+        for (authority, expected) in [
+            ("evil.example:8080", false),
+            ("evil.example", false),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("localhost:8080", true),
+            ("chat.localhost", true),
+            ("chat.example:8080", true),
+            ("a.wild.example", true),
+        ] {
+            let origin: &'static str = format!("http://{authority}").leak();
+            let pairs = [("host", authority), ("origin", origin)];
+            let found = is_refused(Over::Plain, &uri, &pairs);
+            assert_eq!(found, !expected, "{authority}");
+        }
     }
 }

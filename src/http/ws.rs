@@ -148,7 +148,9 @@ fn login(
     // be a proxy's, which says nothing of the page behind it.
     let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
     let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
-    if !is_program && let Some(origin) = origin::refused(allowed, over, proxied, uri, headers) {
+    let names = app.names.as_ref();
+    let refused = || origin::refused(allowed, over, proxied, names, uri, headers);
+    if !is_program && let Some(origin) = refused() {
         let limits = &app.sessions.limits;
         limits.note(Limit::WsOrigins, &origin::said(origin));
         return Err(CloseReason::OriginRefused);

@@ -21,6 +21,7 @@ use super::leaf::{self, Leaf};
 use super::transcript;
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
+use crate::http::origin::Names;
 use crate::metrics::Metrics;
 
 /// The TLS side of a listener. Clones share one certificate.
@@ -153,10 +154,10 @@ impl Tls {
         })
     }
 
-    /// Whether the settings or the certificate in use name the server so.
-    pub fn has_name(&self, host: &str) -> bool {
+    /// Whether a name of the settings or of the certificate in use is as wanted.
+    fn has_name(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let shared = &self.shared;
-        let is_in = |names: &[String]| names.iter().any(|name| leaf::covers(name, host));
+        let is_in = |names: &[String]| names.iter().any(|name| is_wanted(name));
         is_in(&shared.hosts)
             || (shared.current.get().cert.first())
                 .and_then(|der| Leaf::parse(&shared.dir, der).ok())
@@ -236,6 +237,16 @@ impl Tls {
 
     pub(super) fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
+    }
+}
+
+impl Names for Tls {
+    fn hold(&self, host: &str) -> bool {
+        self.has_name(|name| name.eq_ignore_ascii_case(host))
+    }
+
+    fn cover(&self, host: &str) -> bool {
+        self.has_name(|name| leaf::covers(name, host))
     }
 }
 

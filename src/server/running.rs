@@ -44,7 +44,7 @@ impl Running {
         let changed = self.sessions.auth.redeclare(declared);
         self.sessions.limits.reload(config.limits.clone());
         self.sessions.hub.set_limits(service::hub_limits(config));
-        let app = service::reloaded(&self.app, config, &self.tls);
+        let app = service::reloaded(&self.app, config);
         self.listening.open(&Arc::new(app));
         let (store, domains) = (self.sessions.store.clone(), self.domains.clone());
         let retention = config.retention.clone();

@@ -7,13 +7,12 @@ use crate::http::App;
 use crate::http::history::open::OpenHistory;
 use crate::hub::HubLimits;
 use crate::model::MessageType;
-use crate::net::Tls;
 use crate::protocol::client_frame::FrameRules;
 use crate::session;
 
 /// The service by new settings: the sessions that are there, and what is on its way, stay as they are. A content may
 /// be as large as before, since memory is laid out by that.
-pub(super) fn reloaded(app: &App, config: &Config, tls: &Tls) -> App {
+pub(super) fn reloaded(app: &App, config: &Config) -> App {
     let sessions = &app.sessions;
     let sessions = session::Context {
         rules: FrameRules {
@@ -25,18 +24,16 @@ pub(super) fn reloaded(app: &App, config: &Config, tls: &Tls) -> App {
     };
     App {
         sessions: Arc::new(sessions),
-        history_open: history_open(config, tls),
+        history_open: history_open(config),
         cors_origins: config.cors_origins.clone(),
         ws_origins: config.ws_origins.clone(),
         ..app.clone()
     }
 }
 
-pub(super) fn history_open(config: &Config, tls: &Tls) -> Option<OpenHistory> {
-    let tls = tls.clone();
+pub(super) fn history_open(config: &Config) -> Option<OpenHistory> {
     config.history_open.then(|| OpenHistory {
         origins: config.history_origins.clone(),
-        is_own_name: Arc::new(move |host| tls.has_name(host)),
     })
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::http::{HeaderName, header};
 
 use crate::common::http::Answer;
+use crate::common::tls::Stream;
 use crate::common::{Client, Login, Options, PROJECT_TOKEN, Server, Way};
 use crate::message;
 
@@ -95,6 +96,16 @@ async fn pages_of_all_origins_may_ask_unless_the_settings_say_which() {
 
 /// A login whose request has these headers, too.
 async fn log_in(server: &Server, login: &Login, headers: &[(&str, &str)]) -> Client {
+    log_in_over(server.stream().await, login, headers).await
+}
+
+async fn log_in_plain(server: &Server, headers: &[(&str, &str)]) -> Client {
+    let address = server.plain.as_ref().unwrap();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    log_in_over(Box::new(stream), &Login::new("u1"), headers).await
+}
+
+async fn log_in_over(stream: Stream, login: &Login, headers: &[(&str, &str)]) -> Client {
     let mut request = login.request();
     for (name, value) in headers {
         let name: HeaderName = name.parse().unwrap();
@@ -104,7 +115,7 @@ async fn log_in(server: &Server, login: &Login, headers: &[(&str, &str)]) -> Cli
             false => _ = request.headers_mut().append(name, value),
         }
     }
-    Client::open(server.stream().await, request).await
+    Client::open(stream, request).await
 }
 
 #[tokio::test]
@@ -219,20 +230,54 @@ async fn behind_a_trusted_proxy_the_servers_own_pages_may_log_in_by_the_name_tha
         ("x-forwarded-host", "chat.example"),
         ("x-forwarded-for", "203.0.113.7"),
     ];
-    for (headers, is_admitted) in [(&forwarded[..], true), (&forwarded[..1], false)] {
-        let mut request = Login::new("u1").request();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().unwrap();
-            request.headers_mut().insert(name, value.parse().unwrap());
-        }
-        let plain = server.plain.as_ref().unwrap();
-        let stream = tokio::net::TcpStream::connect(plain).await.unwrap();
-        let mut client = Client::open(Box::new(stream), request).await;
+    let on_a_port = [
+        ("host", "chat.example"),
+        ("origin", "https://chat.example:8443"),
+        ("x-forwarded-port", "8443"),
+    ];
+    for (headers, is_admitted) in [
+        (&forwarded[..], true),
+        (&forwarded[..1], false),
+        (&on_a_port, true),
+        (&on_a_port[..2], false),
+    ] {
+        let mut client = log_in_plain(&server, headers).await;
         match is_admitted {
             true => client.ready().await,
             false => _ = client.closed(4403).await,
         }
     }
+}
+
+#[tokio::test]
+async fn own_pages_are_known_by_the_names_of_the_server_and_none_leads_another_name_here() {
+    let args = ["--plain", "127.0.0.1:0", "--host", "chat.example"];
+    let args = Options::new().args(&args).args(&["--ws-origins", APP]);
+    let server = Server::with(args).await;
+    let plain = server.plain.as_ref().unwrap();
+    let by_address = format!("http://{plain}");
+    for (host, origin, is_admitted) in [
+        // A proxy has put its own into `Host`.
+        (plain.as_str(), "https://chat.example", true),
+        (plain, "https://chat.example:8443", true),
+        (plain, "https://other.example", false),
+        (plain, "https://localhost:3000", false),
+        // A page is asked for by the name that leads here.
+        ("evil.example:80", "http://evil.example", false),
+        ("chat.example:80", "http://chat.example", true),
+        ("chat.example", "https://chat.example:443", true),
+        ("localhost:8080", "http://localhost:8080", true),
+        (plain, &by_address, true),
+    ] {
+        let mut client = log_in_plain(&server, &[("host", host), ("origin", origin)]).await;
+        match is_admitted {
+            true => client.ready().await,
+            false => _ = client.closed(4403).await,
+        }
+    }
+    let headers = [("host", "inner"), ("origin", "https://chat.example")];
+    let mut client = log_in(&server, &Login::new("u1"), &headers).await;
+    client.ready().await;
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn a_program_gets_json_whatever_its_library_asks_for() {
         ("POST", "/messages", &[("accept", java)], 401),
         // A form on a page of another server gets this far, too.
         ("POST", "/messages", &[PAGES], 401),
-        ("DELETE", "/message-log?domain=demo", &[PAGES], 401),
+        ("DELETE", "/message-log?domain=demo", &[PAGES], 400),
     ] {
         let answer = server.request(method, target, headers).await;
         answer.problem(status);

@@ -72,7 +72,7 @@ pub async fn message_log(
     let limits = &app.sessions.limits;
     let mut asker = None;
     if let (Some(open), None) = (&app.history_open, token) {
-        open.check(over, &uri, &headers)?;
+        open.check(over, app.names.as_ref(), &uri, &headers)?;
         asker = limits.network(&visitor).map(Asker::Address);
     } else {
         let grant = access::grant(&app, &visitor, domain, token)?;

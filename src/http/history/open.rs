@@ -4,7 +4,6 @@
 //! A page asks from its visitor's browser, and so from within that network. It could ask as one of another origin, or
 //! lead a name of its own here (DNS rebinding), to be of the same origin for the browser.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -14,7 +13,7 @@ use axum::response::Response;
 
 use crate::config::origins::{self, OriginPattern};
 use crate::http::access;
-use crate::http::origin::{self, Over};
+use crate::http::origin::{self, Names, Over};
 use crate::http::parameters;
 use crate::http::problem::Problem;
 use crate::http::{App, vary_by};
@@ -24,8 +23,6 @@ use crate::http::{App, vary_by};
 pub struct OpenHistory {
     /// Origins, beside the server's own, whose pages may.
     pub origins: Vec<OriginPattern>,
-    /// Whether the server goes by this name of DNS.
-    pub is_own_name: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl OpenHistory {
@@ -33,14 +30,20 @@ impl OpenHistory {
     ///
     /// # Errors
     /// 403 where a page of another origin asks, or one that has led its name here.
-    pub(super) fn check(&self, over: Over, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(super) fn check(
+        &self,
+        over: Over,
+        names: &dyn Names,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
         let host = origin::host(uri, headers).map_err(|_| foreign_host())?;
-        if host.is_some_and(|host| !self.is_own_host(host)) {
+        if host.is_some_and(|host| !origin::is_own_host(names, host)) {
             return Err(foreign_host());
         }
         let is_allowed = |origin: &HeaderValue| {
             let origin = origin.to_str().unwrap_or_default();
-            let is_own = host.is_some_and(|host| origin::is_own(over, host, origin));
+            let is_own = host.is_some_and(|host| origin::is_own(over, names, host, origin));
             is_own || origins::allows(&self.origins, origin)
         };
         if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {
@@ -49,24 +52,6 @@ impl OpenHistory {
             ));
         }
         Ok(())
-    }
-
-    /// No page can lead an address or `localhost` elsewhere, nor a name that is the operator's.
-    fn is_own_host(&self, host: &str) -> bool {
-        let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if is_port(port) => name,
-            _ => host,
-        };
-        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
-        if let Some(address) = bare {
-            return address.parse::<Ipv6Addr>().is_ok();
-        }
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        name.parse::<Ipv4Addr>().is_ok()
-            || name == "localhost"
-            || name.ends_with(".localhost")
-            || (self.is_own_name)(&name)
     }
 }
 
