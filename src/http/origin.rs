@@ -291,8 +291,8 @@ mod tests {
             ("origin", "https://x.example"),
         ];
         assert!(!is_refused(tls, &uri, &two[..1]) && is_refused(tls, &uri, &two));
-        let nobody = refused(&[], tls, false, &Known, &uri, &headers(&two));
-        assert_eq!(nobody, None);
+        let two = headers(&two);
+        assert_eq!(refused(&[], tls, false, &Known, &uri, &two), None);
     }
 
     #[test]
