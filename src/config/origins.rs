@@ -13,6 +13,8 @@ pub enum OriginPattern {
     /// This one: `https://app.example.com`, with a port where it is not its scheme's own, `null`, or that of an app:
     /// `capacitor://localhost`, `file://`.
     One(String),
+    /// `moz-extension://*`: every app of this scheme, up to and with the `://`.
+    Apps(String),
     /// `https://*.example.com`: every name below that domain, but not the domain.
     Below {
         /// Up to the name: `https://`.
@@ -27,6 +29,10 @@ impl OriginPattern {
         match self {
             Self::Any => true,
             Self::One(one) => origin.eq_ignore_ascii_case(one),
+            Self::Apps(scheme) => {
+                let host = origin.strip_prefix(scheme.as_str());
+                host.is_some_and(|host| !host.is_empty() && is_opaque_host(host))
+            }
             Self::Below { scheme, domain } => {
                 let rest = origin.strip_prefix(scheme.as_str());
                 let name = rest.and_then(|rest| rest.strip_suffix(domain.as_str()));
@@ -48,7 +54,7 @@ const NULL: &str = "null";
 pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
     let expected = || {
         "* or an origin such as https://app.example.com, https://*.example.com, http://localhost:3000, \
-         capacitor://localhost, file:// or null, without a path"
+         capacitor://localhost, moz-extension://*, file:// or null, without a path"
             .to_owned()
     };
     if text == "*" {
@@ -64,6 +70,10 @@ pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    // Firefox gives an extension another host in each of its installations.
+    if is_scheme && is_of_app(scheme) && rest == "*" {
+        return Ok(OriginPattern::Apps(format!("{scheme}://")));
+    }
     if is_scheme && is_of_app(scheme) && is_opaque_host(rest) {
         return Ok(OriginPattern::One(text));
     }
@@ -197,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn all_apps_of_a_scheme_can_be_listed() {
+        for (text, origin, allowed) in [
+            ("app://*", "app://obsidian.md", true),
+            ("app://*", "app://-", true),
+            ("APP://*", "app://a:1", true),
+            ("moz-extension://*", "moz-extension://0a1b2c3d-0000", true),
+            ("app://*", "app://", false),
+            ("app://*", "app://a/b", false),
+            ("app://*", "apps://a", false),
+            ("app://*", "https://app", false),
+            ("app://*", "null", false),
+        ] {
+            let list = [pattern(text).expect(text)];
+            assert_eq!(allows(&list, origin), allowed, "{text} {origin}");
+        }
+    }
+
+    #[test]
     fn what_is_no_origin_is_refused() {
         for text in [
             "",
@@ -218,7 +246,9 @@ mod tests {
             "nul",
             "file:///",
             "app://a/b",
-            "app://*",
+            "app://*.x",
+            "http://*",
+            "ws://*",
         ] {
             assert!(pattern(text).is_err(), "{text}");
         }

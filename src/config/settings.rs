@@ -54,7 +54,7 @@ const SETTINGS: &[Setting] = settings! {
     cors_origins "--cors-origins" "RELAYBOX_CORS_ORIGINS" "ORIGIN" "*" true
         "Origins whose scripts may use the HTTP endpoints: `https://app.example.com`, `https://*.example.com`, `*` for all. The default lets nobody's scripts read a history without a token";
     ws_origins "--ws-origins" "RELAYBOX_WS_ORIGINS" "ORIGIN" "" true
-        "Origins whose pages may log in at /ws, beside the server's own: `https://app.example.com`, `https://*.example.com`, `capacitor://localhost`, `file://`, `null` (any page of a file or a sandbox); all where none is given. Logins with `Authorization` and those without `Origin`, which are no page's, always may";
+        "Origins whose pages may log in at /ws, beside the server's own: `https://app.example.com`, `https://*.example.com`, `capacitor://localhost`, `moz-extension://*` (every app of that scheme), `file://`, `null` (any page of a file or a sandbox); all where none is given. Logins with `Authorization` and those without `Origin`, which are no page's, always may";
     types "--types" "RELAYBOX_TYPES" "NUMBER" "" true
         "Message types beside 10, 20, 30, 40 and 100";
     content_bytes_max "--content-bytes-max" "RELAYBOX_CONTENT_BYTES_MAX" "SIZE" "256KiB" false

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{Version, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::http::{HeaderValue, Method, Version, header};
+use axum::middleware::{Next, from_fn, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -35,6 +35,9 @@ const RETRY_MS: Range<u64> = 1000..5000;
 
 /// Between two of them, so that they do not all come back at once.
 const RETRY_STEP_MS: u64 = 397;
+
+/// Headers of requests that mean something here, as far as a page needs leave to send them.
+const OWN_HEADERS: &str = "authorization,content-type";
 
 /// A server that is starting, as its handlers need it.
 pub struct Starting {
@@ -67,6 +70,7 @@ impl Gate {
         };
         Router::new()
             .fallback(answer)
+            .layer(map_request(names_headers))
             .layer(from_fn(one_host))
             .layer(map_response(nosniff))
             .layer(Extension(over))
@@ -92,6 +96,16 @@ async fn one_host(request: Request, next: Next) -> Response {
         true => next.run(request).await,
         false => Problem::one_host().into_response(),
     }
+}
+
+/// A preflight that asks for no header is told of ours all the same: what is allowed is mirrored.
+async fn names_headers(mut request: Request) -> Request {
+    if request.method() == Method::OPTIONS {
+        let headers = request.headers_mut();
+        let asked = headers.entry(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        asked.or_insert(HeaderValue::from_static(OWN_HEADERS));
+    }
+    request
 }
 
 fn before(starting: Arc<Starting>) -> Router {

@@ -23,8 +23,8 @@ enum Phase {
     Head { since: Instant, bytes: usize },
     /// A request is being carried out.
     Busy { since: Instant },
-    /// An answer is going out, or nothing is going on.
-    Resting { since: Instant },
+    /// An answer is going out, or nothing is going on; `is_stuck` while the peer takes nothing of an answer.
+    Resting { since: Instant, is_stuck: bool },
     /// The socket is no longer HTTP's.
     Upgraded,
 }
@@ -51,6 +51,7 @@ impl Activity {
     pub(super) fn answer_started(&self) {
         *self.phase() = Phase::Resting {
             since: Instant::now(),
+            is_stuck: false,
         };
     }
 
@@ -59,12 +60,23 @@ impl Activity {
     }
 
     /// When to give up on the connection as it is now.
-    pub(super) fn deadline(&self, head: Duration, idle: Duration) -> Option<Instant> {
-        match *self.phase() {
-            Phase::Head { since, .. } => Some(since + head),
-            Phase::Busy { since } | Phase::Resting { since } => Some(since + idle),
-            Phase::Upgraded => None,
-        }
+    pub(super) fn deadline(
+        &self,
+        head: Duration,
+        answer: Duration,
+        idle: Duration,
+    ) -> Option<Instant> {
+        let (since, longest) = match *self.phase() {
+            Phase::Head { since, .. } => (since, head),
+            Phase::Busy { since }
+            | Phase::Resting {
+                since,
+                is_stuck: true,
+            } => (since, answer),
+            Phase::Resting { since, .. } => (since, idle),
+            Phase::Upgraded => return None,
+        };
+        Some(since + longest)
     }
 
     /// Says whether they belong to a head that is long and has not ended before them.
@@ -88,8 +100,22 @@ impl Activity {
 
     /// A slow reader of an answer is not idle as long as it reads.
     fn bytes_written(&self) {
-        if let Phase::Head { since, .. } | Phase::Resting { since } = &mut *self.phase() {
-            *since = Instant::now();
+        match &mut *self.phase() {
+            Phase::Head { since, .. } => *since = Instant::now(),
+            Phase::Resting { since, is_stuck } => (*since, *is_stuck) = (Instant::now(), false),
+            Phase::Busy { .. } | Phase::Upgraded => {}
+        }
+    }
+
+    /// Whether bytes wait for the peer to take some.
+    fn bytes_wait(&self, do_wait: bool) {
+        if let Phase::Resting { since, is_stuck } = &mut *self.phase()
+            && *is_stuck != do_wait
+        {
+            *is_stuck = do_wait;
+            if !do_wait {
+                *since = Instant::now();
+            }
         }
     }
 
@@ -142,13 +168,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
-        self.activity.bytes_written();
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut *self.stream).poll_write(cx, bytes);
+        match &written {
+            Poll::Ready(Ok(_)) => self.activity.bytes_written(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.activity.bytes_wait(true),
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        // TLS takes a record that the peer does not, and keeps it.
+        let flushed = Pin::new(&mut *self.stream).poll_flush(cx);
+        self.activity.bytes_wait(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -43,7 +43,9 @@ pub struct NetOptions {
     pub handshake_timeout: Duration,
     /// For a request's head: from the start of the connection, or from its first byte.
     pub head_timeout: Duration,
-    /// Between requests; for carrying one out; and between two bytes of an answer that go out.
+    /// For carrying a request out, and between two bytes of its answer that the peer takes.
+    pub answer_timeout: Duration,
+    /// Between requests.
     pub idle_timeout: Duration,
     /// How long TCP bears that a peer takes nothing; longer than a session does.
     pub user_timeout: Duration,
@@ -54,6 +56,7 @@ impl Default for NetOptions {
         Self {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(60),
             // Longer than balancers keep idle connections to a backend, most of them 60 s: one that was closed here just
             // as it sends a request there would be its client's error.
             idle_timeout: Duration::from_secs(75),

@@ -179,6 +179,14 @@ pub(super) async fn answer<S>(
     activity.upgraded();
 }
 
+fn deadline(activity: &Activity, options: &NetOptions) -> Option<Instant> {
+    activity.deadline(
+        options.head_timeout,
+        options.answer_timeout,
+        options.idle_timeout,
+    )
+}
+
 enum Ended {
     ByItself,
     Late,
@@ -195,7 +203,7 @@ struct InTime<F> {
 
 impl<F> InTime<F> {
     fn new(connection: F, activity: Activity, options: NetOptions) -> Self {
-        let deadline = activity.deadline(options.head_timeout, options.idle_timeout);
+        let deadline = deadline(&activity, &options);
         Self {
             connection,
             activity,
@@ -217,9 +225,7 @@ impl<F: Future + Unpin> Future for InTime<F> {
             return Poll::Ready(Ended::ByItself);
         }
         // The connection was polled just now, in this task, so its deadline changes at no other time.
-        let deadline = self
-            .activity
-            .deadline(self.options.head_timeout, self.options.idle_timeout);
+        let deadline = deadline(&self.activity, &self.options);
         if let Some(at) = deadline
             && deadline != self.deadline
         {

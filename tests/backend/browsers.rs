@@ -89,6 +89,11 @@ async fn pages_of_all_origins_may_ask_unless_the_settings_say_which() {
             assert_eq!(answer.header("access-control-allow-credentials"), "");
         }
     }
+    // A preflight may ask for no header.
+    let bare = [("origin", OTHER), ("access-control-request-method", "GET")];
+    let answer = open.request("OPTIONS", "/message-log", &bare).await;
+    let allowed = answer.header("access-control-allow-headers");
+    assert_eq!(allowed, "authorization,content-type");
     // What differs by origin must not be taken from a cache for another.
     let answer = send_from(&closed, APP, PROJECT_TOKEN).await;
     assert!(answer.header("vary").to_lowercase().contains("origin"));
@@ -120,7 +125,8 @@ async fn log_in_over(stream: Stream, login: &Login, headers: &[(&str, &str)]) ->
 
 #[tokio::test]
 async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
-    let listed = ["--ws-origins", APP, "--ws-origins", "capacitor://localhost"];
+    let listed = [APP, "capacitor://localhost", "moz-extension://*"];
+    let listed = listed.map(|origin| ["--ws-origins", origin]).concat();
     let open = Server::start().await;
     let closed = Server::with(Options::new().args(&listed)).await;
     let own = format!("https://{}", closed.address);
@@ -131,6 +137,7 @@ async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
         (&closed, &[]),
         (&closed, &[("origin", APP)]),
         (&closed, &[("origin", "capacitor://localhost")]),
+        (&closed, &[("origin", "moz-extension://0a1b2c3d-0000")]),
         // The console's.
         (&closed, &[("host", &closed.address), ("origin", &own)]),
         (&closed, &named),
@@ -141,6 +148,12 @@ async fn pages_of_all_origins_may_log_in_unless_the_settings_say_which() {
     for headers in [
         &[("origin", OTHER)][..],
         &[("origin", "null")],
+        &[("origin", "app://localhost")],
+        &[
+            ("origin", OTHER),
+            ("authorization", "Bearer x"),
+            ("authorization", "Bearer y"),
+        ],
         &[("origin", "http://app.example.com")],
         &[("origin", APP), ("origin", OTHER)],
         // Of whom it is not known whether it is a proxy this says nothing.

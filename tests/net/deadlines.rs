@@ -85,13 +85,15 @@ fn a_connection_rests_longer_than_balancers_keep_theirs() {
         let interval = Duration::from_secs(interval_s);
         let options = NetOptions::with_ping_interval(interval);
         assert_eq!(options.idle_timeout, Duration::from_secs(75));
+        assert_eq!(options.answer_timeout, Duration::from_secs(60));
     }
 }
 
 #[tokio::test]
 async fn a_body_that_never_comes_and_an_answer_nobody_reads_are_given_up() {
+    // Much sooner than a connection that rests.
     let bounds = NetOptions {
-        idle_timeout: SHORT,
+        answer_timeout: SHORT,
         ..options()
     };
     let server = Server::start(None, bounds).await;
