@@ -1,9 +1,11 @@
-//! What the documents say is so: the table of settings is the table in the code, the tests that
+//! What the documents say is so: the tables of settings and of metrics are those of the code, the tests that
 //! docs/DELIVERY.md names exist, and docs/CLIENTS.md knows every code.
 
 #![allow(clippy::unwrap_used)]
 
 use relaybox::config::settings;
+use relaybox::metrics::{Metrics, descriptions};
+use relaybox::protocol::close::CloseReason;
 use relaybox::protocol::error_code::ErrorCode;
 
 fn read(path: &str) -> String {
@@ -33,6 +35,37 @@ fn every_setting_stands_in_the_manual() {
         "the table of settings should be:\n{}",
         table()
     );
+}
+
+/// The rows that docs/METRICS.md should have: of relaybox itself, and of its process.
+fn metrics_table() -> [String; 2] {
+    let row = |name: &str, kind: &str, labels: &[&str], help: &str| {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "))
+    };
+    let own = descriptions().map(|one| row(one.name, one.kind, one.labels, one.help));
+    let text = Metrics::new(&[]).text().unwrap();
+    let of_process = text.split("# HELP ").skip(1).filter_map(|family| {
+        let mut lines = family.lines();
+        let (name, help) = lines.next()?.split_once(' ')?;
+        let kind = lines.next()?.rsplit(' ').next()?;
+        let is_of_process = name.starts_with("process_");
+        is_of_process.then(|| row(name, kind, &[], help))
+    });
+    [own.collect(), of_process.collect()]
+}
+
+#[test]
+fn every_metric_stands_in_the_manual() {
+    let manual = read("docs/METRICS.md");
+    for rows in metrics_table() {
+        assert!(rows.lines().count() > 5);
+        assert!(manual.contains(&rows), "it should have:\n{rows}");
+    }
+    let errors = ErrorCode::ALL.map(ErrorCode::as_str);
+    for value in CloseReason::OF_LOGINS.iter().chain(&errors) {
+        assert!(manual.contains(&format!("`{value}`")), "{value} is missing");
+    }
 }
 
 /// The tests in a cell such as "`tests/a.rs` one, two (of course); `tests/b/`": file and names.

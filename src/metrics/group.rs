@@ -5,31 +5,55 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Its name in `GET /metrics`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
 /// A kind of metric.
 pub(super) trait Kind: Collector + Clone + 'static {
+    /// Its name in the Prometheus text format.
+    const NAME: &'static str;
+
     /// One of this name.
     fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
 }
 
 impl Kind for IntCounter {
+    const NAME: &'static str = "counter";
+
     fn make(name: &str, help: &str, _labels: &[&str]) -> prometheus::Result<Self> {
         Self::new(name, help)
     }
 }
 
 impl Kind for IntGauge {
+    const NAME: &'static str = "gauge";
+
     fn make(name: &str, help: &str, _labels: &[&str]) -> prometheus::Result<Self> {
         Self::new(name, help)
     }
 }
 
 impl Kind for IntCounterVec {
+    const NAME: &'static str = "counter";
+
     fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
         Self::new(Opts::new(name, help), labels)
     }
 }
 
 impl Kind for IntGaugeVec {
+    const NAME: &'static str = "gauge";
+
     fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
         Self::new(Opts::new(name, help), labels)
     }
@@ -37,6 +61,8 @@ impl Kind for IntGaugeVec {
 
 /// Seconds are counted from half a millisecond on, everything else from 1 on.
 impl Kind for Histogram {
+    const NAME: &'static str = "histogram";
+
     fn make(name: &str, help: &str, _labels: &[&str]) -> prometheus::Result<Self> {
         let buckets = if name.ends_with("_seconds") {
             prometheus::exponential_buckets(0.000_5, 2.0, 14)?
@@ -59,11 +85,21 @@ macro_rules! group {
         }
 
         impl $group {
+            const DESCRIPTIONS: &[$crate::metrics::group::Description] = &[
+                $($crate::metrics::group::Description {
+                    name: $name,
+                    kind: <$kind as $crate::metrics::group::Kind>::NAME,
+                    labels: &[$($($label),+)?],
+                    help: concat!($($help),+).trim_ascii_start(),
+                },)+
+            ];
+
             fn register(registry: &prometheus::Registry) -> prometheus::Result<Self> {
+                let mut descriptions = Self::DESCRIPTIONS.iter();
                 $(
-                    let help = concat!($($help),+).trim_start();
+                    let made = descriptions.next().expect("one for each field");
                     let $field = <$kind as $crate::metrics::group::Kind>::make(
-                        $name, help, &[$($($label),+)?],
+                        made.name, made.help, made.labels,
                     )?;
                     registry.register(Box::new($field.clone()))?;
                 )+

@@ -11,6 +11,7 @@ use prometheus::{
     Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+pub use group::Description;
 use group::group;
 
 group! {
@@ -97,6 +98,17 @@ group! {
         /// 1 while messages can be stored, else 0.
         writable: IntGauge = "relaybox_store_writable";
     }
+}
+
+/// All metrics of relaybox itself, in the order in which they are declared.
+pub fn descriptions() -> impl Iterator<Item = &'static Description> {
+    let groups = [
+        Net::DESCRIPTIONS,
+        Sessions::DESCRIPTIONS,
+        Log::DESCRIPTIONS,
+        Store::DESCRIPTIONS,
+    ];
+    groups.into_iter().flatten()
 }
 
 /// A number that goes up and down. Clones are one.

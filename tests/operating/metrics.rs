@@ -25,6 +25,36 @@ async fn scrape(server: &Server) -> String {
     answer.body
 }
 
+/// Labels whose values are the same on every server.
+const FIXED: [&str; 6] = ["reason", "error", "limit", "outcome", "part", "by"];
+
+#[tokio::test]
+async fn everything_that_is_served_stands_in_the_manual() {
+    let manual = include_str!("../../docs/METRICS.md");
+    let server = Server::start().await;
+    server.refused(&Login::new("bob").token("no"), 4401).await;
+    let text = scrape(&server).await;
+    let mut values = 0;
+    for sample in text.lines() {
+        if let Some(family) = sample.strip_prefix("# HELP ") {
+            let name = family.split(' ').next().unwrap();
+            assert!(manual.contains(&format!("| `{name}` |")), "{name}");
+        }
+        let Some((_, labels)) = sample.split_once('{') else {
+            continue;
+        };
+        for label in labels.split('}').next().unwrap().split(',') {
+            let (name, value) = label.split_once('=').unwrap();
+            if FIXED.contains(&name) {
+                values += 1;
+                let value = value.trim_matches('"');
+                assert!(manual.contains(&format!("`{value}`")), "{label}");
+            }
+        }
+    }
+    assert!(values > 40, "only {values} values of labels are served");
+}
+
 #[tokio::test]
 async fn everything_that_happens_is_counted_and_nobody_is_named() {
     let mut server = Server::start().await;

@@ -177,7 +177,7 @@ proptest! {
             for are_own in [false, true] {
                 let chosen = given.as_ref().map(|given| given.choose(|_| are_own));
                 let chosen = chosen.and_then(|chosen| tell(&mut said, chosen)).flatten();
-                tell(&mut said, Login::parse(&query, chosen.map(|(_, token)| token)));
+                tell(&mut said, Login::parse(&query, chosen));
             }
         }
         tell(&mut said, request::token(&text));

@@ -128,7 +128,7 @@ fn metrics(config: &Config, out: &mut Findings) {
         ),
         Some(address) => format!(
             "whoever reaches {address} reads /metrics without a token (numbers of sessions and \
-             messages, no names): --metrics-listen 127.0.0.1:9090 keeps it inside"
+             messages, no names), as is the default: --metrics-listen 127.0.0.1:9090 keeps it inside"
         ),
         None if apart.is_none() && config.plain.is_some() => {
             "programs on this machine read /metrics, and whoever comes through a proxy that passes \

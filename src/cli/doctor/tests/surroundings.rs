@@ -109,7 +109,7 @@ fn addresses_are_judged() {
             (
                 Metrics,
                 Ok,
-                "reaches 0.0.0.0:8443 reads /metrics without a token (",
+                "messages, no names), as is the default: --metrics-listen 127.0.0.1:9090",
             ),
         ),
         (
