@@ -2,13 +2,23 @@
 //!
 //! There is one certificate, whatever name a client asks for; but rustls 0.23 ends the handshake over names such as
 //! `localhost:8443`, `[::1]` or `a-` (its `InvalidSniPolicy` comes with 0.24). So such an extension passes it under a
-//! number that it ignores, and the transcript, which both sides sign, gets the right number back. Invariant: what was
-//! hidden is restored byte for byte, and nothing else is changed.
+//! number that it ignores, and the transcript, which both sides sign, gets the right number back. Only in a ClientHello
+//! that comes whole in the first record; elsewhere the library refuses such names: in several records, or in the second
+//! ClientHello, after a HelloRetryRequest. Invariant: what was hidden is restored byte for byte, and nothing else is
+//! changed.
 
 use std::borrow::Cow;
+use std::io;
 use std::net::IpAddr;
 
 use rustls::pki_types::DnsName;
+
+use super::proxy_protocol::Passed;
+
+/// Type, version and length of a record (RFC 8446, 5.1).
+const RECORD_HEADER_BYTES: usize = 5;
+const RECORD_BYTES_MAX: usize = 1 << 14;
+const HANDSHAKE: u8 = 22;
 
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
@@ -17,13 +27,13 @@ const HIDDEN: u16 = 0xff5e;
 const HOST_NAME: u8 = 0;
 
 /// Type and length of a handshake message.
-pub(super) const HEADER_BYTES: usize = 4;
+const HEADER_BYTES: usize = 4;
 
 /// Of a longer name no more is told.
 const NAME_TOLD_BYTES_MAX: usize = 100;
 
 /// The length of the handshake message at the beginning of these bytes, its header included.
-pub(super) fn message_bytes(message: &[u8]) -> Option<usize> {
+fn message_bytes(message: &[u8]) -> Option<usize> {
     let length = message.get(1..HEADER_BYTES)?;
     Some(
         length
@@ -33,25 +43,59 @@ pub(super) fn message_bytes(message: &[u8]) -> Option<usize> {
     )
 }
 
-pub(super) fn is_client_hello(message: &[u8]) -> bool {
+fn is_client_hello(message: &[u8]) -> bool {
     message.first() == Some(&CLIENT_HELLO)
 }
 
-/// What a ClientHello asks for.
-pub(super) struct Asked {
+/// What a client says first.
+#[derive(Debug, Default)]
+pub(super) struct Hello {
     /// The server's name, as far as it is text; for the log.
     pub(super) name: Option<String>,
-    /// What to write where, that the library does not refuse the name.
-    pub(super) hide: Option<(usize, [u8; 2])>,
+    pub(super) is_hidden: bool,
 }
 
-/// Looks for the server name in a whole ClientHello.
-pub(super) fn asked(hello: &[u8]) -> Asked {
+/// Waits for the first record, and hides the server name there if the library would refuse it.
+pub(super) async fn hide(stream: &mut Passed) -> io::Result<Hello> {
+    let start = stream.ahead(RECORD_HEADER_BYTES).await?;
+    let Some(&[HANDSHAKE, _, _, high, low]) = start.first_chunk() else {
+        return Ok(Hello::default());
+    };
+    let bytes = usize::from(u16::from_be_bytes([high, low]));
+    if bytes > RECORD_BYTES_MAX {
+        return Ok(Hello::default());
+    }
+    let record = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + bytes;
+    // It may end before.
+    let message = stream.ahead(record.end).await?.get_mut(record);
+    Ok(message.map(hide_in).unwrap_or_default())
+}
+
+fn hide_in(message: &mut [u8]) -> Hello {
+    let Asked { name, hide } = asked(message);
+    if let Some(at) = hide {
+        message[at..at + 2].copy_from_slice(&HIDDEN.to_be_bytes());
+    }
+    Hello {
+        name,
+        is_hidden: hide.is_some(),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    name: Option<String>,
+    /// Where the number of an extension stands that has to be hidden.
+    hide: Option<usize>,
+}
+
+/// Looks for the server name in a ClientHello.
+fn asked(hello: &[u8]) -> Asked {
+    if !is_client_hello(hello) {
+        return Asked::default();
+    }
     let Some((at, list)) = extension(hello, SERVER_NAME) else {
-        return Asked {
-            name: None,
-            hide: None,
-        };
+        return Asked::default();
     };
     let name = only_name(list);
     let text = name.and_then(|name| std::str::from_utf8(name).ok());
@@ -63,8 +107,13 @@ pub(super) fn asked(hello: &[u8]) -> Asked {
     });
     Asked {
         name: told,
-        hide: (!is_fine).then_some((at, HIDDEN.to_be_bytes())),
+        hide: (!is_fine && can_hide(hello)).then_some(at),
     }
+}
+
+/// Whether all of a ClientHello is there, and none of it looks as if it were hidden.
+fn can_hide(hello: &[u8]) -> bool {
+    message_bytes(hello) == Some(hello.len()) && extension(hello, HIDDEN).is_none()
 }
 
 /// The one name of a list.
@@ -109,21 +158,15 @@ fn extension(hello: &[u8], number: u16) -> Option<(usize, &[u8])> {
     }
 }
 
-/// Handshake messages as the client sent them.
+/// Handshake messages as the client sent them, where the first is one in which something was hidden.
 pub(super) fn restored(messages: &[u8]) -> Cow<'_, [u8]> {
     let mut restored = Cow::Borrowed(messages);
-    let mut start = 0;
-    while let Some(length) = message_bytes(&messages[start..]) {
-        let end = (start + length).min(messages.len());
-        let message = &messages[start..end];
-        if is_client_hello(message)
-            && extension(message, SERVER_NAME).is_none()
-            && let Some((at, _)) = extension(message, HIDDEN)
-        {
-            let at = start + at;
-            restored.to_mut()[at..at + 2].copy_from_slice(&SERVER_NAME.to_be_bytes());
-        }
-        start = end;
+    let end = message_bytes(messages).map_or(0, |bytes| bytes.min(messages.len()));
+    let hello = &messages[..end];
+    if is_client_hello(hello)
+        && let Some((at, _)) = extension(hello, HIDDEN)
+    {
+        restored.to_mut()[at..at + 2].copy_from_slice(&SERVER_NAME.to_be_bytes());
     }
     restored
 }
@@ -184,35 +227,47 @@ mod tests {
                 (SERVER_NAME, &list(&bytes)),
                 (13, &[1]),
             ]);
-            let Asked { name, hide } = asked(&sent);
-            assert_eq!(hide.is_some(), is_hidden, "{names:?}");
+            let mut passed = sent.clone();
+            let Hello {
+                name,
+                is_hidden: hidden,
+            } = hide_in(&mut passed);
+            assert_eq!(hidden, is_hidden, "{names:?}");
             if let [one] = names {
                 assert_eq!(name.as_deref(), Some(*one));
             }
-            let mut passed = sent.clone();
-            if let Some((at, number)) = hide {
-                passed[at..at + 2].copy_from_slice(&number);
-                assert!(asked(&passed).hide.is_none() && asked(&passed).name.is_none());
+            assert_eq!(passed != sent, is_hidden);
+            if is_hidden {
+                assert!(extension(&passed, SERVER_NAME).is_none());
+                // Only the first message is one in which something was hidden.
+                let others = [2, 0, 0, 1, 0];
+                let all = |hello: &[u8]| [hello, &others, hello].concat();
+                let expected = [&sent[..], &others, &passed].concat();
+                assert_eq!(*restored(&all(&passed)), expected);
+                // As binders are signed: without its end.
+                let cut = sent.len() - 1;
+                assert_eq!(*restored(&passed[..cut]), sent[..cut]);
             }
-            // As it comes after a HelloRetryRequest, and without its end.
-            let retry = [2, 0, 0, 1, 0];
-            assert_eq!(
-                *restored(&[&retry, &passed[..], &retry].concat()),
-                *[&retry, &sent[..], &retry].concat()
-            );
-            let cut = sent.len() - 1;
-            assert_eq!(*restored(&passed[..cut]), sent[..cut]);
         }
     }
 
     #[test]
-    fn a_number_that_was_hidden_by_nobody_stays() {
-        let list = list(&[b"chat.example"]);
-        let sent = hello(&[(HIDDEN, &[1]), (SERVER_NAME, &list)]);
-        assert!(matches!(restored(&sent), Cow::Borrowed(_)));
+    fn nothing_is_hidden_where_it_could_not_be_told_from_what_was_sent() {
+        let list = list(&[b"[::1]"]);
+        let sent = hello(&[(SERVER_NAME, &list), (13, &[1])]);
+        let part = &sent[..sent.len() - 1];
+        let more = [&sent[..], &[0]].concat();
+        let has_number = hello(&[(SERVER_NAME, &list), (HIDDEN, &[1])]);
+        let mut another = sent.clone();
+        another[0] = 2;
+        for bytes in [part, &more, &has_number, &another, &[]] {
+            let mut passed = bytes.to_vec();
+            assert!(!hide_in(&mut passed).is_hidden);
+            assert_eq!(passed, bytes);
+        }
         for cut in 0..sent.len() {
-            assert_eq!(asked(&sent[..cut]).name, None);
-            assert!(matches!(restored(&sent[..cut.min(50)]), Cow::Borrowed(_)));
+            assert!(!hide_in(&mut sent[..cut].to_vec()).is_hidden);
+            assert!(matches!(restored(&sent[..cut]), Cow::Borrowed(_)));
         }
     }
 }

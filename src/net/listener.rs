@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Observed};
-use super::greeting::{Greeted, Name};
+use super::hello::{self, Hello};
 use super::lingering::linger;
 use super::places::{Place, Places};
 use super::proxy_protocol::{self, HeaderError, Passed};
@@ -178,15 +178,20 @@ impl Visit {
     }
 
     async fn over_tls(mut self, stream: TcpStream, tls: Tls) {
-        let (end, name) = (self.end(), Name::default());
+        let (end, mut name) = (self.end(), None);
         let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
             let mut stream = self.meet(stream, false).await?;
             if speaks_plain_http(&stream).await? {
                 send_elsewhere(&mut stream, ONLY_TLS, &self.stop).await?;
                 return Err(Refused::PlainHttp);
             }
-            let stream = Greeted::new(stream, Arc::clone(&name));
-            Ok(tls.acceptor().accept(stream).await?)
+            let hello = hello::hide(&mut stream).await?;
+            let Hello {
+                name: asked,
+                is_hidden,
+            } = hello;
+            name = asked;
+            Ok(tls.acceptor(is_hidden).accept(stream).await?)
         });
         // A handshake that is given up leaves nothing behind.
         let stream = tokio::select! {
@@ -200,12 +205,12 @@ impl Visit {
             Ok(Err(Refused::Limited)) => {}
             Ok(Err(Refused::Broken(error))) => {
                 self.places.handshake_failed("tls");
-                self.refusals.tell(self.peer.address, name.get(), &error);
+                self.refusals.tell(self.peer.address, name.as_ref(), &error);
             }
             Err(_) => {
                 self.places.handshake_failed("timeout");
                 let error = io::Error::new(ErrorKind::TimedOut, "it took too long");
-                self.refusals.tell(self.peer.address, name.get(), &error);
+                self.refusals.tell(self.peer.address, name.as_ref(), &error);
             }
         }
     }

@@ -21,7 +21,6 @@ pub mod client;
 mod constraints;
 mod deadline;
 mod files;
-mod greeting;
 mod hello;
 pub mod inspect;
 mod issue;

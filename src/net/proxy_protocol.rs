@@ -24,6 +24,9 @@ const V2_LENGTH_MAX: usize = 4096;
 /// Room for all that most headers need.
 const READ_BYTES: usize = 256;
 
+/// Room for all that most clients say first.
+const AHEAD_BYTES: usize = 2048;
+
 const PARSE: ParseConfig = ParseConfig {
     include_tlvs: false,
     allow_v1: true,
@@ -47,7 +50,7 @@ pub(super) enum HeaderError {
 /// A connection behind its header.
 #[derive(Debug)]
 pub(super) struct Passed {
-    /// Was read together with the header, or to see that there is none.
+    /// Was read together with the header, or to see what comes.
     ahead: Vec<u8>,
     stream: TcpStream,
 }
@@ -69,6 +72,16 @@ impl Passed {
             None => _ = self.stream.peek(&mut first).await?,
         }
         Ok(first[0])
+    }
+
+    /// Its first bytes, at least so many unless it ends before; they stay where they are. Takes as long as they need to
+    /// come.
+    pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
+        if self.ahead.is_empty() {
+            self.ahead.reserve(AHEAD_BYTES);
+        }
+        while self.ahead.len() < bytes && self.stream.read_buf(&mut self.ahead).await? > 0 {}
+        Ok(&mut self.ahead)
     }
 }
 

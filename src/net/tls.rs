@@ -28,6 +28,8 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
+    /// For clients whose server name is hidden.
+    restoring: TlsAcceptor,
     shared: Arc<Shared>,
 }
 
@@ -84,7 +86,7 @@ impl Tls {
         hosts: &[String],
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
-        let provider = transcript::provider();
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let seen = Fingerprint::of(dir);
         let now_s = seconds(clock.as_ref());
         let usable = certificates::ensure(dir, hosts, &provider, now_s)?;
@@ -97,9 +99,14 @@ impl Tls {
             false => seen,
         };
         let current = Arc::new(Current(RwLock::new(Arc::new(usable.certified))));
-        let config = server_config(&provider, &current).map_err(|_| CertificateError::Setup)?;
+        let acceptor = |provider| {
+            let config = server_config(provider, &current);
+            let config = config.map_err(|_| CertificateError::Setup)?;
+            Ok(TlsAcceptor::from(Arc::new(config)))
+        };
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            acceptor: acceptor(&provider)?,
+            restoring: acceptor(&transcript::provider())?,
             shared: Arc::new(Shared {
                 dir: dir.to_owned(),
                 hosts: hosts.to_vec(),
@@ -235,8 +242,12 @@ impl Tls {
         looks.unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
+    /// For a client whose server name [`super::hello`] has hidden, or for any other.
+    pub(super) fn acceptor(&self, is_hidden: bool) -> &TlsAcceptor {
+        match is_hidden {
+            true => &self.restoring,
+            false => &self.acceptor,
+        }
     }
 }
 

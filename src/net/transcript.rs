@@ -1,6 +1,8 @@
 //! The TLS library's cryptography, with a transcript of what clients have really sent.
 //!
-//! See [`super::hello`]: what was hidden from the library is restored where it hashes handshake messages.
+//! See [`super::hello`]: what was hidden from the library is restored where it hashes handshake messages. Only for
+//! connections where something was hidden: in others the number that stands for it would be restored, too, and nobody
+//! would notice who has put it there.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +12,7 @@ use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13Cip
 
 use super::hello::restored;
 
-/// The provider for servers.
+/// The provider for clients whose server name is hidden.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: SUITES.clone(),
@@ -59,11 +61,14 @@ struct Restoring(&'static dyn Hash);
 
 impl Hash for Restoring {
     fn start(&self) -> Box<dyn Context> {
-        Box::new(Messages(self.0.start()))
+        Box::new(Messages {
+            hashed: self.0.start(),
+            is_first: true,
+        })
     }
 
     fn hash(&self, data: &[u8]) -> Output {
-        self.0.hash(&restored(data))
+        self.0.hash(data)
     }
 
     fn output_len(&self) -> usize {
@@ -79,23 +84,35 @@ impl Hash for Restoring {
     }
 }
 
-struct Messages(Box<dyn Context>);
+/// A transcript. After a HelloRetryRequest it begins with a hash, and nothing in it is restored.
+struct Messages {
+    hashed: Box<dyn Context>,
+    is_first: bool,
+}
 
 impl Context for Messages {
     fn fork_finish(&self) -> Output {
-        self.0.fork_finish()
+        self.hashed.fork_finish()
     }
 
     fn fork(&self) -> Box<dyn Context> {
-        Box::new(Self(self.0.fork()))
+        Box::new(Self {
+            hashed: self.hashed.fork(),
+            is_first: self.is_first,
+        })
     }
 
     fn finish(self: Box<Self>) -> Output {
-        self.0.finish()
+        self.hashed.finish()
     }
 
     // The library gives whole messages.
     fn update(&mut self, data: &[u8]) {
-        self.0.update(&restored(data));
+        let is_first = self.is_first && !data.is_empty();
+        self.is_first &= data.is_empty();
+        match is_first {
+            true => self.hashed.update(&restored(data)),
+            false => self.hashed.update(data),
+        }
     }
 }
