@@ -198,7 +198,7 @@ async fn who_is_turned_away_is_told_of_once_with_the_reason_and_the_name() {
         "INFO",
         "the client does not know the CA of the certificate",
         "name=\"localhost\"",
-        "peer=127.0.0.1:",
+        "peer=127.0.0.1 ",
         "times=1",
     ] {
         assert!(line.contains(words), "no {words:?} in {line}");
