@@ -175,7 +175,7 @@ impl Limits {
     /// # Errors
     /// There are too many from its address, or they come too fast.
     pub fn connect(&self, visitor: &Visitor) -> Result<ConnectionPlace, Limited> {
-        self.tell_of_unnamed(visitor);
+        self.tell_of_proxy(visitor);
         let rules = self.rules();
         if rules.is_unlimited(visitor) {
             return Ok(ConnectionPlace::default());
@@ -199,7 +199,7 @@ impl Limits {
     /// # Errors
     /// They come too fast from its address.
     pub fn request(&self, visitor: &Visitor) -> Result<(), Limited> {
-        self.tell_of_unnamed(visitor);
+        self.tell_of_proxy(visitor);
         let rules = self.rules();
         let Some(requests) = &rules.requests else {
             return Ok(());

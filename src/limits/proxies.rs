@@ -28,20 +28,23 @@ impl Limits {
     pub fn visitor<'a>(
         &self,
         peer: &Visitor,
-        mut lines: impl DoubleEndedIterator<Item = &'a str>,
+        lines: impl DoubleEndedIterator<Item = &'a str>,
     ) -> Visitor {
         let options = &self.rules().options;
         let address = peer.address;
+        let mut lines = lines.peekable();
+        let forwarded = lines.peek().is_some();
         if options.trusted_proxies.contains(address) {
             let named = addresses::forwarded(&options.trusted_proxies, lines);
             return Visitor {
                 address: named.unwrap_or(address).to_canonical(),
                 proxied: true,
                 named: named.is_some(),
+                forwarded,
                 standing: None,
             };
         }
-        if lines.next().is_some() && !self.told.not_trusted.swap(true, Ordering::Relaxed) {
+        if forwarded && !self.told.not_trusted.swap(true, Ordering::Relaxed) {
             let what = match options.unlimited.contains(address) {
                 true => "nobody behind it is limited by address",
                 false => "everyone behind it counts as one",
@@ -51,18 +54,17 @@ impl Limits {
         peer.clone()
     }
 
-    /// Says once that a trusted proxy names nobody, when that counts: probes and backends may well come from there.
-    pub(super) fn tell_of_unnamed(&self, visitor: &Visitor) {
+    /// Says once that a trusted proxy names nobody, and once that it sends the header with some requests on a connection
+    /// only: who sets it sets it always. Not of probes and backends, which may well come from there: their address is not
+    /// limited.
+    pub(super) fn tell_of_proxy(&self, visitor: &Visitor) {
+        if let Some(peer) = visitor.forwarded_unlike_others()
+            && !self.told.passes_on.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%peer, "a trusted proxy sends X-Forwarded-For with some requests and others without: where it passes on what clients write there, they choose the address that they are limited by; it has to set the header");
+        }
         if visitor.is_unnamed() && !self.told.names_nobody.swap(true, Ordering::Relaxed) {
             tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address; and where it passes on what clients write there, they choose their address: it has to set the header");
-        }
-    }
-
-    /// Some requests on one connection of a trusted proxy name somebody in `X-Forwarded-For`, and some nobody: who sets
-    /// the header sets it always.
-    pub fn names_now_and_then(&self, peer: IpAddr) {
-        if !self.told.passes_on.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%peer, "a trusted proxy passes X-Forwarded-For on as clients write it, so that they choose the address that they are limited by: it has to set the header");
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -162,6 +162,7 @@ pub struct Standing {
     strangers: Arc<Strangers>,
     notice: Arc<Notice>,
     state: Mutex<Hold>,
+    forwarded: OnceLock<bool>,
 }
 
 /// How a connection holds its place.
@@ -192,9 +193,20 @@ impl Standing {
             strangers: Arc::clone(strangers),
             notice: Arc::default(),
             state: Mutex::new(Hold::Gone),
+            forwarded: OnceLock::new(),
         };
         *standing.hold() = standing.sit_down(&strangers.seats, place);
         standing
+    }
+
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether the first request that was judged had `X-Forwarded-For`; this one, if it is the first.
+    pub(super) fn first_forwarded(&self, forwarded: bool) -> bool {
+        *self.forwarded.get_or_init(|| forwarded)
     }
 
     fn hold(&self) -> MutexGuard<'_, Hold> {

@@ -14,6 +14,8 @@ pub struct Visitor {
     pub proxied: bool,
     /// Whether a trusted proxy has named the address.
     pub named: bool,
+    /// Whether a trusted proxy brings it with `X-Forwarded-For`, whatever that says.
+    pub forwarded: bool,
     /// Its connection among all, where those are counted.
     pub standing: Option<Arc<Standing>>,
 }
@@ -25,6 +27,7 @@ impl Visitor {
             address: peer.to_canonical(),
             proxied: false,
             named: false,
+            forwarded: false,
             standing: None,
         }
     }
@@ -40,6 +43,14 @@ impl Visitor {
     /// Whether a trusted proxy brings it and names nobody: the address is the proxy's own.
     pub fn is_unnamed(&self) -> bool {
         self.proxied && !self.named
+    }
+
+    /// The trusted proxy at the other end of its connection, where the first request that was judged there had
+    /// `X-Forwarded-For` and this one has not, or the other way round.
+    pub(super) fn forwarded_unlike_others(&self) -> Option<IpAddr> {
+        let standing = self.standing.as_ref().filter(|_| self.proxied)?;
+        let is_unlike = standing.first_forwarded(self.forwarded) != self.forwarded;
+        is_unlike.then(|| standing.peer())
     }
 
     /// Its token is good: its connection is none to be closed for another as long as this request goes on.

@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -266,7 +266,6 @@ impl Visit {
             peer: self.peer,
             standing,
             limits: plain.then(|| Arc::clone(self.places.limits())),
-            named: OnceLock::new(),
         };
         requests::answer(
             stream,

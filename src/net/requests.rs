@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,25 +47,19 @@ pub(super) struct Asker {
     pub(super) peer: Visitor,
     pub(super) standing: Arc<Standing>,
     pub(super) limits: Option<Arc<Limits>>,
-    /// Whether its first request named somebody.
-    pub(super) named: OnceLock<bool>,
 }
 
 impl Asker {
     fn visitor(&self, headers: &HeaderMap) -> Visitor {
         let lines = headers.get_all(&FORWARDED_FOR).iter();
         let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
-        let visitor = |limits: &Arc<Limits>| {
-            let visitor = limits.visitor(&self.peer, lines);
-            if visitor.proxied && *self.named.get_or_init(|| visitor.named) != visitor.named {
-                limits.names_now_and_then(self.peer.address);
-            }
-            visitor
-        };
         let limits = self.limits.as_ref();
         Visitor {
             standing: Some(Arc::clone(&self.standing)),
-            ..limits.map_or_else(|| self.peer.clone(), visitor)
+            ..limits.map_or_else(
+                || self.peer.clone(),
+                |limits| limits.visitor(&self.peer, lines),
+            )
         }
     }
 }

@@ -257,28 +257,45 @@ async fn whom_a_trusted_proxy_does_not_name_is_limited_and_the_log_says_so() {
 #[tokio::test]
 async fn a_trusted_proxy_that_passes_on_what_clients_write_is_told_of_where_it_shows() {
     let server = behind_proxy(&[]).await;
-    let ask = async |names: &[&str]| {
+    // Requests for these paths with these headers, one behind the other on one connection.
+    let ask = async |requests: &[(&str, &str)]| {
         let mut stream = plain(&server).await;
-        let mut asked = String::new();
-        for name in names {
-            asked += &format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{name}");
-            asked += "\r\n";
-        }
-        // One behind the other, and all that comes.
-        let last = "GET /healthz HTTP/1.0\r\nHost: x\r\n";
-        asked += &format!("{last}{}\r\n", names[0]);
+        let asked = requests.iter().enumerate().map(|(number, (path, header))| {
+            let version = match number + 1 == requests.len() {
+                true => "1.0",
+                false => "1.1",
+            };
+            format!("GET {path} HTTP/{version}\r\nHost: x\r\n{header}\r\n")
+        });
+        let asked: String = asked.collect();
         stream.write_all(asked.as_bytes()).await.unwrap();
         let mut said = String::new();
         let read = soon("all answers", stream.read_to_string(&mut said));
         read.await.unwrap();
-        assert_eq!(said.matches(" 200 OK").count(), names.len() + 1, "{said}");
+        assert_eq!(said.matches("HTTP/1.").count(), requests.len(), "{said}");
     };
     let named = "X-Forwarded-For: 203.0.113.7\r\n";
-    ask(&[named, named]).await;
-    ask(&[""]).await;
-    assert!(!server.stderr().contains("passes X-Forwarded-For on"));
-    ask(&[named, ""]).await;
-    server.says("passes X-Forwarded-For on").await;
+    // A client at the proxy's machine.
+    let local = "X-Forwarded-For: 127.0.0.1\r\n";
+    let bearer = format!("Authorization: Bearer {PROJECT_TOKEN}\r\n");
+    ask(&[("/x", named), ("/x", local), ("/x", named)]).await;
+    ask(&[("/x", ""), ("/x", "")]).await;
+    // The proxy's own checks, and a backend.
+    let presence = "/presence?domain=demo&id=u";
+    ask(&[
+        ("/healthz", ""),
+        ("/x", named),
+        ("/readyz", ""),
+        (presence, &bearer),
+        ("/x", named),
+    ])
+    .await;
+    server.signal(Signal::HUP);
+    server.says("the settings have been read again").await;
+    let told = "with some requests and others without";
+    assert!(!server.stderr().contains(told));
+    ask(&[("/x", named), ("/x", "")]).await;
+    server.says(told).await;
 }
 
 #[tokio::test]
