@@ -108,7 +108,7 @@ const SETTINGS: &[Setting] = settings! {
     disk_free_min "--disk-free-min" "RELAYBOX_DISK_FREE_MIN" "SIZE" "auto" false
         "Free disk below which user tokens send nothing, while project tokens go on, or `off`; `auto`: 1 GiB, on a small disk a tenth of it";
     trusted_proxies "--trusted-proxies" "RELAYBOX_TRUSTED_PROXIES" "NETWORK" "" true
-        "Proxies whose PROXY protocol headers are believed, and on the plain address their X-Forwarded-For: without it all behind a proxy count as one address";
+        "Proxies whose PROXY protocol headers are believed, and on the plain address their X-Forwarded-For: without it all behind a proxy count as one address; one that passes on what clients send lets them choose theirs";
     unlimited "--unlimited" "RELAYBOX_UNLIMITED" "NETWORK" "127.0.0.0/8,::1" true
         "Addresses that the limits for one address do not count for; `off` for none";
     metrics_listen "--metrics-listen" "RELAYBOX_METRICS_LISTEN" "ADDR:PORT" "off" false

@@ -1,10 +1,15 @@
 //! Proxies that speak for others: whom they name, and what the log says of those that do it wrong.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Limits, Throttle, Visitor, addresses};
+
+/// Of so many trusted proxies it is remembered how they pass connections on: more than anybody has.
+const PROXIES_MAX: usize = 1024;
 
 /// What the log has said of proxies.
 #[derive(Debug, Default)]
@@ -14,6 +19,14 @@ pub(super) struct Told {
     passes_on: AtomicBool,
     header_refused: Throttle,
     header_unreadable: Throttle,
+    brought: Mutex<HashMap<IpAddr, Brought>>,
+}
+
+/// What a trusted proxy has brought over TLS.
+#[derive(Debug, Default)]
+struct Brought {
+    with_header: bool,
+    without: bool,
 }
 
 impl Limits {
@@ -65,6 +78,25 @@ impl Limits {
         }
         if visitor.is_unnamed() && !self.told.names_nobody.swap(true, Ordering::Relaxed) {
             tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address; and where it passes on what clients write there, they choose their address: it has to set the header");
+        }
+    }
+
+    /// A trusted proxy has passed a connection on over TLS, with a header of the PROXY protocol or without. Says once of
+    /// each that it has done both: the headers may be those of clients, whose bytes it passes on unchanged.
+    pub fn passed_on(&self, peer: IpAddr, with_header: bool) {
+        let mut all = (self.told.brought.lock()).unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= PROXIES_MAX && !all.contains_key(&peer) {
+            return;
+        }
+        let brought = all.entry(peer).or_default();
+        let is_new = match with_header {
+            true => !std::mem::replace(&mut brought.with_header, true),
+            false => !std::mem::replace(&mut brought.without, true),
+        };
+        let has_both = brought.with_header && brought.without;
+        drop(all);
+        if is_new && has_both {
+            tracing::warn!(%peer, "a trusted proxy brings connections over TLS with a PROXY protocol header and others without: where it passes on what clients send, they choose the address that they are limited by; it has to send a header of its own, or not to be in trusted_proxies");
         }
     }
 

@@ -241,7 +241,7 @@ impl Visit {
             }
             return Err(Refused::ProxyHeader);
         }
-        let (from, stream) = match proxy_protocol::read(stream).await {
+        let (header, stream) = match proxy_protocol::read(stream).await {
             Ok(read) => read,
             Err(HeaderError::Io(error)) => return Err(error.into()),
             Err(error) => {
@@ -249,7 +249,10 @@ impl Visit {
                 return Err(Refused::ProxyHeader);
             }
         };
-        if let Some(from) = from {
+        if !plain {
+            limits.passed_on(peer, header.is_there());
+        }
+        if let Some(from) = header.from {
             self.peer = Visitor::passed_on(from);
         }
         let has_room = self.places.count(&mut self.place, &self.peer, plain);

@@ -93,11 +93,11 @@ pub(super) async fn begins(stream: &TcpStream) -> io::Result<bool> {
     Ok(STARTS.iter().any(|start| first.starts_with(start)))
 }
 
-/// Reads a header, if there is one. Says whose connection it is; `None`: the proxy's own.
+/// Reads a header, if there is one.
 ///
 /// # Errors
 /// [`HeaderError`]. Takes as long as the first bytes, or the rest of a header, need to come.
-pub(super) async fn read(mut stream: TcpStream) -> Result<(Option<IpAddr>, Passed), HeaderError> {
+pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), HeaderError> {
     let mut ahead = Vec::with_capacity(READ_BYTES);
     loop {
         if stream.read_buf(&mut ahead).await? == 0 {
@@ -106,16 +106,25 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Option<IpAddr>, Passe
         if let Some(header) = decide(&ahead)? {
             // What is kept until it is read is no longer than it is.
             let ahead = ahead[header.length..].to_vec();
-            return Ok((header.from, Passed { ahead, stream }));
+            return Ok((header, Passed { ahead, stream }));
         }
     }
 }
 
+/// What a trusted proxy says of a connection.
 #[derive(Debug, PartialEq, Eq)]
-struct Header {
-    from: Option<IpAddr>,
-    /// Nothing is an empty header of the proxy itself.
+pub(super) struct Header {
+    /// Whose it is; `None`: the proxy's own.
+    pub(super) from: Option<IpAddr>,
+    /// 0 where nothing is said.
     length: usize,
+}
+
+impl Header {
+    /// Whether it was sent.
+    pub(super) fn is_there(&self) -> bool {
+        self.length > 0
+    }
 }
 
 /// `None`: more bytes have to say it.

@@ -210,3 +210,30 @@ async fn a_header_that_cannot_be_read_or_does_not_end_closes_its_connection() {
     let answer = Answer::of(stream, "GET", "/presence?domain=demo&id=u", &headers);
     assert_eq!(answer.await.status, 200);
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_that_passes_on_what_clients_send_is_told_of_where_it_shows() {
+    let server = behind_proxy(&[]).await;
+    let told = "with a PROXY protocol header and others without";
+    let v2 = v2([203, 0, 113, 1], 0);
+    let local = [V2, &[0x20, 0, 0, 0]].concat();
+    for start in [&v1("203.0.113.1"), &v2, &local] {
+        drop(begun(&server, true, start).await);
+    }
+    // Who looks whether the port is open has said nothing; and without TLS requests have their own header.
+    drop(begun_raw(&server, true, b"").await);
+    drop(begun(&server, false, b"").await);
+    server.signal(Signal::HUP);
+    server.says("the settings have been read again").await;
+    assert!(!server.stderr().contains(told), "{}", server.stderr());
+    for start in [&b""[..], &v2, b""] {
+        drop(begun(&server, true, start).await);
+    }
+    server.says(told).await;
+    let log = server.stderr();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(told)).collect();
+    assert!(
+        lines.len() == 1 && lines[0].contains("peer=127.0.0.1"),
+        "{log}"
+    );
+}
