@@ -6,15 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What to do about a CA that cannot stay, wherever that is said.
-pub const REPLACE_CA: &str = "remove ca.pem, ca-key.pem, cert.pem and key.pem, start the server again, and have \
-                              clients trust the new ca.pem";
+pub const REPLACE_CA: &str = "move ca.pem, ca-key.pem, cert.pem and key.pem to another folder, start the server \
+                              again, and have clients trust the new ca.pem";
 
 /// Why the server has no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// One file of a pair is there, the other is not.
     #[error(
-        "{present} is there but {missing} is not: put the other one beside it, or remove it to have both made",
+        "{present} is there but {missing} is not: put the other one beside it, or move it to another \
+         folder to have both made",
         present = .present.display(), missing = .missing.display()
     )]
     Alone {
@@ -31,6 +32,19 @@ pub enum CertificateError {
     Several {
         /// The directory.
         dir: PathBuf,
+    },
+    /// There are files of pairs, and no whole pair.
+    #[error(
+        "{dir} holds {found}, but no certificate together with its key under the names of one pair: name the \
+         certificate cert.pem, with its chain, and its key key.pem, or move these files to another folder to have \
+         both made",
+        dir = .dir.display()
+    )]
+    Halves {
+        /// The directory.
+        dir: PathBuf,
+        /// Names of the files: none but those of pairs.
+        found: String,
     },
     /// A running server's certificate has gone.
     #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]

@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::authority::{self, EARLIEST_S};
 use super::certificate::{gap, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
-use super::files::{Files, exists, pair_exists};
+use super::files::{Files, exists};
 use super::leaf::Leaf;
 use super::{constraints, issue, material};
 
@@ -132,14 +132,10 @@ fn why_anew(
 /// is was made here and loses nothing by it.
 ///
 /// # Errors
-/// One of them is there, and of other origin.
+/// One of them is there, and of other origin; or files of other pairs are.
 pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
-    let alone = match pair_exists(&files.certificate, &files.key) {
+    let alone = match files.pair_exists() {
         Err(alone @ CertificateError::Alone { .. }) => alone,
-        Ok(false) if !files.beside.is_empty() => {
-            let dir = files.dir.clone();
-            return Err(CertificateError::Several { dir });
-        }
         looked => return looked,
     };
     let is_made_here = files.has_own_names
@@ -168,10 +164,11 @@ pub(super) fn ensure_again(
     provider: &CryptoProvider,
     now_s: i64,
 ) -> Result<Usable, CertificateError> {
-    let Files {
-        certificate, key, ..
-    } = Files::of(dir);
-    if !pair_exists(&certificate, &key)? {
+    let files = Files::of(dir);
+    if !files.pair_exists()? {
+        let Files {
+            certificate, key, ..
+        } = files;
         return Err(CertificateError::Gone { certificate, key });
     }
     ensure(dir, hosts, provider, now_s)
@@ -246,7 +243,8 @@ pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) ->
     for [other, key] in &files.beside {
         let (other, key) = (other.display(), key.display());
         notes.push(format!(
-            "{other} and {key} are not used, since {certificate} is there: to have them served, remove that and its key"
+            "{other} and {key} are not used, since {certificate} is there: to have them served, move that and its \
+             key to another folder"
         ));
     }
     for file in [&files.certificate, &files.key] {

@@ -22,6 +22,8 @@ pub(super) struct Files {
     pub(super) has_own_names: bool,
     /// Other pairs that are there.
     pub(super) beside: Vec<[PathBuf; 2]>,
+    /// Files with names of a pair of which the other one is not there, without those of the taken pair.
+    halves: Vec<PathBuf>,
 }
 
 /// Names of a certificate with its chain and of its key: ours, certbot's, Kubernetes'.
@@ -56,8 +58,11 @@ impl Files {
             (0 | 1, [only], _) | (0, [], [only]) => *only,
             _ => &pairs[0],
         };
+        let is_used = |pair: &[PathBuf; 2]| pair == taken || whole.contains(&pair);
+        let halves = pairs.iter().filter(|pair| !is_used(pair)).flatten();
         let [certificate, key] = taken.clone();
         Self {
+            halves: halves.filter(|file| is_there(file)).cloned().collect(),
             dir: dir.to_owned(),
             has_own_names: *taken == pairs[0],
             beside: whole
@@ -72,36 +77,60 @@ impl Files {
         }
     }
 
-    /// Names of files that look like certificates or keys and are none of ours.
+    /// Whether both files of the pair are there. Where neither is, nothing of another pair is there either.
+    ///
+    /// # Errors
+    /// One of them is there alone, or there are files of other pairs and none can be chosen.
+    pub(super) fn pair_exists(&self) -> Result<bool, CertificateError> {
+        let (certificate, key) = (exists(&self.certificate)?, exists(&self.key)?);
+        if certificate && key {
+            return Ok(true);
+        }
+        let dir = self.dir.clone();
+        if !self.beside.is_empty() {
+            return Err(CertificateError::Several { dir });
+        }
+        if !self.halves.is_empty() {
+            let own = [(certificate, &self.certificate), (key, &self.key)];
+            let own = own.into_iter().filter(|(is_there, _)| *is_there);
+            let found = own.map(|(_, file)| file).chain(&self.halves);
+            let found: Vec<_> = found
+                .filter_map(|file| file.file_name()?.to_str())
+                .collect();
+            let found = found.join(", ");
+            return Err(CertificateError::Halves { dir, found });
+        }
+        match (certificate, key) {
+            (true, _) => Err(alone(&self.certificate, &self.key)),
+            (_, true) => Err(alone(&self.key, &self.certificate)),
+            _ => Ok(false),
+        }
+    }
+
+    /// Names of files that look like certificates or keys and are neither the pair's, nor the CA's, nor of a pair
+    /// beside.
     pub(super) fn strangers(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut strangers: Vec<_> = names.filter(|name| is_stranger(name)).collect();
+        let pair = [&self.certificate, &self.key, &self.ca, &self.ca_key];
+        let known: Vec<_> = pair
+            .into_iter()
+            .chain(self.beside.iter().flatten())
+            .collect();
+        let is_known = |name: &str| known.iter().any(|file| file.ends_with(name));
+        let mut strangers: Vec<_> = names
+            .filter(|name| is_of_certificates(name) && !is_known(name))
+            .collect();
         strangers.sort_unstable();
         strangers.truncate(STRANGERS_TOLD_MAX);
         strangers
     }
 }
 
-fn is_stranger(name: &str) -> bool {
+fn is_of_certificates(name: &str) -> bool {
     const ENDINGS: [&str; 7] = ["pem", "crt", "cer", "der", "key", "p12", "pfx"];
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    let is_known = PAIRS
-        .iter()
-        .flatten()
-        .chain([&CA, &CA_KEY])
-        .any(|known| *known == name);
-    !is_known && ending.is_some_and(|ending| ENDINGS.contains(&ending))
-}
-
-/// Whether both files are there; an error if only one is.
-pub(super) fn pair_exists(first: &Path, second: &Path) -> Result<bool, CertificateError> {
-    match (exists(first)?, exists(second)?) {
-        (true, true) => Ok(true),
-        (false, false) => Ok(false),
-        (true, false) => Err(alone(first, second)),
-        (false, true) => Err(alone(second, first)),
-    }
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 pub(super) fn alone(present: &Path, missing: &Path) -> CertificateError {

@@ -49,9 +49,9 @@ fn own_name(key: &KeyPair) -> String {
     format!("relaybox local CA {mark}")
 }
 
-/// Does what a message advises: removes the files that it names behind "remove", those and no others.
+/// Does what a message advises: takes away the files that it names behind "move", those and no others.
 fn follow(dir: &Path, message: &str) {
-    let (_, advice) = message.split_once("remove ").expect(message);
+    let (_, advice) = message.split_once("move ").expect(message);
     let words = advice.split([',', ' ']).filter(|word| !word.is_empty());
     let names = words.take_while(|word| word.ends_with(".pem") || *word == "and");
     let mut removed = 0;
@@ -231,9 +231,9 @@ async fn every_advice_is_followed_to_the_letter_and_helps() {
         remove(missing)(dir.path());
         let message = error(dir.path());
         assert!(message.contains(flaw), "{message}");
-        // "put the other one beside it, or remove it to have both made"
+        // "put the other one beside it, or move it to another folder to have both made"
         let present = message.split(' ').next().unwrap();
-        assert!(message.contains("or remove it to have both made"));
+        assert!(message.contains("or move it to another folder to have both made"));
         fs::remove_file(present).unwrap();
         assert!(is_trusted(dir.path(), dir.path()).await);
     }
@@ -246,7 +246,7 @@ async fn every_advice_is_followed_to_the_letter_and_helps() {
     }
     let message = error(dir.path());
     let present = message.split(' ').next().unwrap();
-    assert!(message.contains("or remove it to have both made"));
+    assert!(message.contains("or move it to another folder to have both made"));
     fs::remove_file(present).unwrap();
     assert!(is_trusted(dir.path(), dir.path()).await);
 

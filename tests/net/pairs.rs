@@ -61,7 +61,11 @@ async fn a_pair_of_certbot_or_kubernetes_is_taken_where_it_is_the_only_one() {
         assert_eq!(tls.exchanges().exchanged, 1);
         fs::remove_file(dir.path().join(key)).unwrap();
         let error = tls.reload().unwrap_err().to_string();
-        assert!(error.contains("is there but"), "{error}");
+        let words = match key {
+            "privkey.pem" => "holds cert.pem, fullchain.pem, but no certificate together",
+            _ => "is there but",
+        };
+        assert!(error.contains(words), "{error}");
     }
 }
 
@@ -111,6 +115,67 @@ async fn no_made_pair_is_served_beside_others_without_a_word() {
     let (_, log) = open_logged(dir.path(), &[]);
     assert!(!log.contains("WARN"), "{log}");
     assert!(served(dir.path()).await == expected);
+}
+
+#[tokio::test]
+async fn nothing_is_made_beside_a_half_of_another_pair_and_the_advice_helps() {
+    type Names = [&'static str; 2];
+    let cases: [(Names, &str); 4] = [
+        (["fullchain.pem", "key.pem"], "key.pem, fullchain.pem"),
+        (["cert.pem", "privkey.pem"], "cert.pem, privkey.pem"),
+        (["fullchain.pem", "tls.key"], "fullchain.pem, tls.key"),
+        (["tls.crt", "key.pem"], "key.pem, tls.crt"),
+    ];
+    for has_ca in [true, false] {
+        for (names, found) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let dir = dir.path();
+            let mut running = None;
+            if has_ca {
+                running = Some(open_tls(dir));
+                for file in ["cert.pem", "key.pem"] {
+                    fs::remove_file(dir.join(file)).unwrap();
+                }
+            }
+            let expected = put(dir, names[0], names[1]);
+            let before = fs::read_dir(dir).unwrap().count();
+            let error = Tls::open(dir, &[]).unwrap_err().to_string();
+            let says = format!("{} holds {found}, but no certificate", dir.display());
+            assert!(error.starts_with(&says), "{error}");
+            if let Some(running) = running {
+                assert_eq!(running.reload().unwrap_err().to_string(), error);
+            }
+            match Inspected::of(dir).pair {
+                Pair::Unusable(told) => assert_eq!(told.to_string(), error),
+                other => panic!("{names:?}: {other:?}"),
+            }
+            assert_eq!(fs::read_dir(dir).unwrap().count(), before, "{names:?}");
+
+            // "name the certificate cert.pem, with its chain, and its key key.pem"
+            for (from, to) in names.iter().zip(["cert.pem", "key.pem"]) {
+                fs::rename(dir.join(from), dir.join(to)).unwrap();
+            }
+            for file in ["ca.pem", "ca-key.pem"] {
+                let _ = fs::remove_file(dir.join(file));
+            }
+            assert!(served(dir).await == expected, "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn a_half_beside_a_made_pair_is_told_of() {
+    for half in ["fullchain.pem", "privkey.pem", "tls.crt", "tls.key"] {
+        let dir = tempfile::tempdir().unwrap();
+        open_tls(dir.path());
+        fs::copy(dir.path().join("key.pem"), dir.path().join(half)).unwrap();
+        let (_, log) = open_logged(dir.path(), &[]);
+        let words = format!("beside other files ({half}), which are not used");
+        let told = log.lines().find(|line| line.contains(&words));
+        assert!(told.is_some_and(|line| line.contains("WARN")), "{log}");
+        let notes = Inspected::of(dir.path()).notes.join("\n");
+        assert!(notes.contains(&words), "{notes}");
+    }
 }
 
 #[test]

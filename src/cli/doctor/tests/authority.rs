@@ -56,7 +56,7 @@ fn the_ca_of_made_certificates_is_judged() {
             (
                 CertificateAuthority,
                 Problem,
-                "is this machine's clock right? If so, remove ca.pem",
+                "is this machine's clock right? If so, move ca.pem",
             ),
         ),
         (
@@ -133,7 +133,7 @@ fn the_ca_of_made_certificates_is_judged() {
             (
                 CertificateAuthority,
                 Problem,
-                "signs nothing more: remove ca.pem, ca-key.pem, cert.pem and key.pem",
+                "signs nothing more: move ca.pem, ca-key.pem, cert.pem and key.pem",
             ),
         ),
         (
