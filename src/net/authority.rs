@@ -63,7 +63,12 @@ pub(super) fn authority(
             true => read_key_pair(&files.ca_key)?,
             false => make_key(&files.ca_key)?,
         };
-        return make(files, key, names, now_s);
+        let made = make(files, key, names, now_s)?;
+        // Else this is the first start.
+        if !ca_key && exists(&files.certificate)? {
+            tell(files, "it is gone, and its key");
+        }
+        return Ok(made);
     }
     let chain = material::certificates(&files.ca)?;
     let (_, parsed) =

@@ -191,7 +191,8 @@ impl Certificate {
     }
 }
 
-fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
+/// Whether the key of one certificate signed another, and under its name.
+pub(super) fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
     let (Ok((_, signed)), Ok((_, signer))) = (
         X509Certificate::from_der(der),
         X509Certificate::from_der(by),

@@ -11,9 +11,10 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::authority::{self, EARLIEST_S};
-use super::certificate::{gap, ordered, parse_chain};
+use super::certificate::{gap, is_signed_by, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
 use super::files::{Files, exists};
+use super::issue::LOCAL_NAMES;
 use super::leaf::Leaf;
 use super::{constraints, issue, material};
 
@@ -38,8 +39,8 @@ pub(super) struct Usable {
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
 /// made. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
-/// when that is near its end, not valid yet, or may not sign for all of `hosts`. What cannot be made anew goes on as it
-/// is. Files of other origin are only read.
+/// when that is near its end, not valid yet, or may not sign for all of `hosts`. Without that CA, another makes it anew
+/// once it is not valid. What cannot be made anew goes on as it is. Files of other origin are only read.
 ///
 /// # Errors
 /// A sentence that names the file.
@@ -57,17 +58,21 @@ pub(super) fn ensure(
     }
     let mut certified = load(&files, provider)?;
     let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    let made_by = made_by(&files, &certified.cert);
+    let mut made_by = made_by(&files, &certified.cert);
     let mut kept_for = None;
-    if let Some(ca) = &made_by
-        && let Some(why) = why_anew(&leaf, &certified.cert, ca, hosts, now_s)
-    {
+    let why = match &made_by {
+        Some(ca) => why_anew(&leaf, &certified.cert, ca, hosts, now_s),
+        None if has_lost_its_ca(&files, &certified.cert) => why_now(&leaf, now_s),
+        None => None,
+    };
+    if let Some(why) = why {
         tracing::info!(file = %files.certificate.display(), "the certificate is due, since {why}");
         match issue::renew(&files, hosts, now_s) {
             Ok(()) => {
                 is_new = true;
                 certified = load(&files, provider)?;
                 leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
+                made_by = self::made_by(&files, &certified.cert);
             }
             Err(error) => kept_for = Some(error),
         }
@@ -91,8 +96,11 @@ pub(super) fn ensure(
     }
     let ca_near_end_s = shown_ca.and_then(authority::near_end_s);
     let near_end_s = leaf.near_end_s().min(ca_near_end_s.unwrap_or(i64::MAX));
+    let end_s = Some(leaf.not_after_s).filter(|end_s| *end_s > now_s);
     let look_at_s = match kept_for {
-        None => near_end_s.max(now_s.saturating_add(DAY_S)),
+        None => near_end_s
+            .max(now_s.saturating_add(DAY_S))
+            .min(end_s.unwrap_or(i64::MAX)),
         Some(_) => now_s.saturating_add(RETRY_S),
     };
     Ok(Usable {
@@ -114,18 +122,27 @@ fn why_anew(
     if now_s >= leaf.near_end_s() {
         return Some("it is near its end or beyond");
     }
-    // A clock that cannot be right says nothing of that: who starts without one has it set later.
-    if now_s >= EARLIEST_S && leaf.not_before_s > now_s {
-        return Some("a clock that was ahead had made it");
+    if let Some(why) = why_now(leaf, now_s) {
+        return Some(why);
     }
     if !leaf.names_all(hosts) {
         return Some("it lacks a name of --host");
     }
     // A start may have ended between the writing of the CA and of what it signed.
-    if chain.get(1) != Some(ca) {
+    if authority::is_made_here(ca) && chain.get(1) != Some(ca) {
         return Some("the CA beside it is another");
     }
     authority::flaw_now(ca, now_s).map(|_| "its CA is due, too")
+}
+
+/// Why no client takes a certificate at this time.
+fn why_now(leaf: &Leaf, now_s: i64) -> Option<&'static str> {
+    if now_s >= leaf.not_after_s {
+        return Some("it has expired");
+    }
+    // A clock that cannot be right says nothing of that: who starts without one has it set later.
+    (now_s >= EARLIEST_S && leaf.not_before_s > now_s)
+        .then_some("a clock that was ahead had made it")
 }
 
 /// Whether `cert.pem` and `key.pem` are there to be read. If not, both can be made: neither is there, or the one that
@@ -142,7 +159,11 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
         && match exists(&files.certificate)? {
             true => {
                 let chain = material::certificates(&files.certificate);
-                chain.is_ok_and(|chain| made_by(files, &chain).is_some())
+                chain.is_ok_and(|chain| {
+                    let ca = made_by(files, &chain);
+                    let is_own = ca.is_some_and(|ca| authority::is_made_here(&ca));
+                    is_own || has_lost_its_ca(files, &chain)
+                })
             }
             // A first start that ended between the two files.
             false => own_ca(files).is_some(),
@@ -231,7 +252,15 @@ fn swapped(files: &Files, error: CertificateError) -> CertificateError {
 pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) -> Vec<String> {
     let mut notes = Vec::new();
     let certificate = files.certificate.display();
-    if chain.is_none_or(|chain| made_by(files, chain).is_some()) {
+    let has_lost_its_ca = chain.is_some_and(|chain| has_lost_its_ca(files, chain));
+    if has_lost_its_ca {
+        let (ca, ca_key) = (files.ca.display(), files.ca_key.display());
+        notes.push(format!(
+            "{certificate} is of relaybox's own making, but its CA is not there with its key ({ca}, {ca_key}): it \
+             goes on until its end, when another CA makes the next; to have the same one make it, put both there again"
+        ));
+    }
+    if has_lost_its_ca || chain.is_none_or(|chain| made_by(files, chain).is_some()) {
         let strangers = files.strangers().join(", ");
         if !strangers.is_empty() {
             notes.push(format!(
@@ -258,15 +287,33 @@ pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) ->
     notes
 }
 
-/// The CA beside a certificate that it has made, with the key to make the next. It may have been made anew since.
+/// The CA beside a certificate that was made here with it, with the key to make the next. It may have been made anew
+/// since.
 pub(super) fn made_by(
     files: &Files,
     chain: &[CertificateDer<'static>],
 ) -> Option<CertificateDer<'static>> {
-    let [_, issuer] = chain else {
+    let [leaf, issuer] = chain else {
         return None;
     };
-    ca_with_key(files).filter(|ca| is_same_ca(ca, issuer))
+    let ca = ca_with_key(files).filter(|ca| is_same_ca(ca, issuer))?;
+    has_local_names(files, leaf).then_some(ca)
+}
+
+/// Whether a certificate was made here, and its CA is not beside it any more with its key.
+pub(super) fn has_lost_its_ca(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
+    let [leaf, issuer] = chain else {
+        return false;
+    };
+    authority::is_made_here(issuer)
+        && is_signed_by(leaf, issuer)
+        && has_local_names(files, leaf)
+        && made_by(files, chain).is_none()
+}
+
+/// Whether a certificate has the names that every one made here has.
+fn has_local_names(files: &Files, leaf: &CertificateDer<'static>) -> bool {
+    Leaf::parse(&files.certificate, leaf).is_ok_and(|leaf| leaf.names_all(&LOCAL_NAMES))
 }
 
 /// The CA beside, if it was made here and has its key.

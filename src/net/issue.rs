@@ -20,7 +20,7 @@ const LEAF_DAYS_BEFORE: i64 = 30;
 const LEAF_DAYS: i64 = 365;
 
 /// Names that every certificate made here has.
-const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+pub(super) const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Makes a certificate, and what is missing of its key and the CA.
 pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {

@@ -47,8 +47,9 @@ impl Leaf {
         near_end_s(self.not_before_s, self.not_after_s)
     }
 
-    pub(super) fn names_all(&self, hosts: &[String]) -> bool {
-        hosts.iter().all(|host| match host.parse::<IpAddr>() {
+    pub(super) fn names_all<S: AsRef<str>>(&self, hosts: &[S]) -> bool {
+        let mut hosts = hosts.iter().map(AsRef::as_ref);
+        hosts.all(|host| match host.parse::<IpAddr>() {
             Ok(address) => self.addresses.contains(&address),
             Err(_) => self
                 .dns_names

@@ -8,7 +8,7 @@ use relaybox::net::REPLACE_CA;
 use relaybox::net::inspect::{Inspected, Pair};
 use rustls::version::TLS13;
 
-use super::certificates::{contents, days_from_now, open_logged, write_own};
+use super::certificates::{contents, days_from_now, local_names, open_logged, write_own};
 use super::*;
 
 const TRUST: &str = "clients must trust the new ca.pem";
@@ -29,7 +29,7 @@ fn write_signed(dir: &Path, name: &str, ca_key: &KeyPair, ca_days: [i64; 2], lea
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, name);
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(local_names()).unwrap();
     for (params, [begin, end]) in [(&mut ca, ca_days), (&mut leaf, leaf_days)] {
         params.not_before = days_from_now(begin);
         params.not_after = days_from_now(end);
@@ -164,6 +164,91 @@ async fn a_file_that_is_missing_of_what_was_made_is_made() {
         }
         let is_told = log.contains(TRUST);
         assert!(!(is_same_ca && is_told), "{missing:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_made_certificate_that_has_lost_its_ca_is_made_anew_by_another_at_its_end() {
+    let key = KeyPair::generate().unwrap();
+    let cases: [(&[&str], bool); 3] = [
+        (&["ca.pem"], false),
+        (&["ca-key.pem"], true),
+        (&["ca.pem", "ca-key.pem"], true),
+    ];
+    for (missing, is_told) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        write_signed(dir, &own_name(&key), &key, [-300, 900], [-300, 20]);
+        for file in missing {
+            fs::remove_file(dir.join(file)).unwrap();
+        }
+        // Until then it is only told of.
+        let before = contents(dir);
+        let clock = Arc::new(ManualClock::new(SystemClock.now_us()));
+        let running = Tls::open_by(dir, &[], clock.clone()).unwrap();
+        let (_, log) = open_logged(dir, &[]);
+        let words = "goes on until its end, when another CA makes the next";
+        let told = log.lines().find(|line| line.contains(words));
+        assert!(told.is_some_and(|line| line.contains("WARN")), "{log}");
+        let notes = Inspected::of(dir).notes.join("\n");
+        assert!(notes.contains(words), "{notes}");
+        assert_eq!(contents(dir), before, "{missing:?}");
+
+        clock.set_us(SystemClock.now_us() + 20 * DAY_US + 60_000_000);
+        running.look().unwrap();
+        assert!(contents(dir)[2] != before[2], "{missing:?}: is running");
+
+        write_signed(dir, &own_name(&key), &key, [-300, 900], [-300, -1]);
+        for file in missing {
+            fs::remove_file(dir.join(file)).unwrap();
+        }
+        let (_, log) = open_logged(dir, &[]);
+        assert_eq!(log.contains(TRUST), is_told, "{missing:?}: {log}");
+        assert!(is_trusted(dir, dir).await, "{missing:?}");
+        assert!(Inspected::of(dir).notes.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn what_a_ca_of_other_origin_has_signed_is_neither_overwritten_nor_made_anew_without_need() {
+    let key = KeyPair::generate().unwrap();
+    let write = |dir: &Path, leaf_days| write_signed(dir, "Our own CA", &key, [-9, 300], leaf_days);
+    // The key's volume is not mounted for a moment.
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write(dir, [-9, 300]);
+    fs::remove_file(dir.join("key.pem")).unwrap();
+    std::os::unix::fs::symlink("volume/key.pem", dir.join("key.pem")).unwrap();
+    let before = contents(dir);
+    let error = Tls::open(dir, &[]).unwrap_err().to_string();
+    assert!(error.contains("cert.pem is there but "), "{error}");
+    assert_eq!(contents(dir), before);
+    assert!(dir.join("key.pem").is_symlink());
+    fs::remove_file(dir.join("key.pem")).unwrap();
+
+    // The CA alone is issued anew, for its key.
+    write(dir, [-9, 300]);
+    let old = contents(dir);
+    write(dir, [-9, 300]);
+    fs::write(dir.join("cert.pem"), &old[2]).unwrap();
+    fs::write(dir.join("key.pem"), &old[3]).unwrap();
+    let before = contents(dir);
+    assert!(before[0] != old[0]);
+    open_tls(dir);
+    assert_eq!(contents(dir), before);
+
+    // Near its end, and not such as is made here.
+    for (names, is_renewed) in [(vec!["localhost".to_owned()], false), (local_names(), true)] {
+        let (ca, leaf_key) = (contents(dir)[0].clone(), KeyPair::generate().unwrap());
+        let issuer = Issuer::from_ca_cert_pem(&ca, &key).unwrap();
+        let mut leaf = CertificateParams::new(names).unwrap();
+        (leaf.not_before, leaf.not_after) = (days_from_now(-300), days_from_now(20));
+        let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
+        fs::write(dir.join("cert.pem"), leaf.pem() + &ca).unwrap();
+        fs::write(dir.join("key.pem"), leaf_key.serialize_pem()).unwrap();
+        let before = contents(dir);
+        open_tls(dir);
+        assert_eq!(contents(dir) != before, is_renewed);
     }
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn days_from_now(days: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap()
 }
 
+/// The names that every made certificate has.
+pub(crate) fn local_names() -> Vec<String> {
+    ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into()
+}
+
 /// A certificate of somebody else's making.
 pub(crate) fn write_own(dir: &Path, begin_days: i64, end_days: i64) {
     let key = KeyPair::generate().unwrap();
@@ -128,7 +133,7 @@ fn a_ca_of_an_earlier_version_goes_on_and_the_log_says_that_it_may_sign_for_all(
     ca.distinguished_name
         .push(DnType::CommonName, "relaybox local CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(local_names()).unwrap();
     for params in [&mut ca, &mut leaf] {
         params.not_before = days_from_now(-9);
         params.not_after = days_from_now(300);
@@ -156,7 +161,7 @@ fn a_made_certificate_near_its_end_is_made_anew() {
     let issuer = Issuer::from_ca_cert_pem(&made[0], KeyPair::from_pem(&made[1]).unwrap()).unwrap();
     let key = KeyPair::from_pem(&made[3]).unwrap();
     for (days, renewed) in [(29, true), (31, false)] {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(local_names()).unwrap();
         params.not_after = days_from_now(days);
         let leaf = params.signed_by(&key, &issuer).unwrap().pem();
         fs::write(dir.path().join("cert.pem"), leaf + &made[0]).unwrap();
@@ -199,7 +204,7 @@ fn write_ahead(dir: &Path, name: &str, ca_key: &KeyPair, key: &KeyPair) {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, name);
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(local_names()).unwrap();
     for params in [&mut ca, &mut leaf] {
         params.not_before = days_from_now(399);
         params.not_after = days_from_now(790);
