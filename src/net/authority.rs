@@ -47,7 +47,8 @@ pub(super) struct Authority {
 }
 
 /// The CA of a directory, made if there is none. One that was made here and [cannot go on](state) is made anew for the
-/// same key and name, so that what it has signed is known to be its own; without its key, for a new one.
+/// same key and name, so that what it has signed is known to be its own; without its key, for a new one. It keeps the
+/// names that it was bound to.
 ///
 /// # Errors
 /// A sentence that names the file.
@@ -74,11 +75,13 @@ pub(super) fn authority(
     let (_, parsed) =
         X509Certificate::from_der(&chain[0]).map_err(|_| unreadable_certificate(&files.ca))?;
     let is_own = is_own(&parsed);
+    // Servers that share the folder, or the next start, may have those that it had.
+    let all_names = constraints::extended(&parsed, names);
     if !ca_key {
         if !is_own {
             return Err(alone(&files.ca, &files.ca_key));
         }
-        let made = make(files, make_key(&files.ca_key)?, names, now_s)?;
+        let made = make(files, make_key(&files.ca_key)?, &all_names, now_s)?;
         tell(files, "its key is gone, so it has another one now");
         return Ok(made);
     }
@@ -94,7 +97,7 @@ pub(super) fn authority(
             }),
         };
         if let Some(why) = why {
-            let made = make(files, key, names, now_s)?;
+            let made = make(files, key, &all_names, now_s)?;
             tell(files, why);
             return Ok(made);
         }

@@ -67,7 +67,7 @@ pub(super) fn ensure(
     };
     if let Some(why) = why {
         tracing::info!(file = %files.certificate.display(), "the certificate is due, since {why}");
-        match issue::renew(&files, hosts, now_s) {
+        match issue::renew(&files, &leaf, hosts, now_s) {
             Ok(()) => {
                 is_new = true;
                 certified = load(&files, provider)?;

@@ -40,6 +40,39 @@ pub(super) fn permit(ca: &X509Certificate<'_>, names: &[String]) -> bool {
     })
 }
 
+/// The names that a CA is bound to, and those of `names` that are beyond them.
+pub(super) fn extended(ca: &X509Certificate<'_>, names: &[String]) -> Vec<String> {
+    let constraints = ca.name_constraints().ok().flatten();
+    let permitted = constraints.and_then(|found| found.value.permitted_subtrees.as_deref());
+    let Some(permitted) = permitted else {
+        return names.to_owned();
+    };
+    let mut all: Vec<_> = permitted
+        .iter()
+        .filter_map(|subtree| name(&subtree.base))
+        .collect();
+    let is_beyond = |name: &&String| !permit(ca, std::slice::from_ref(*name));
+    all.extend(names.iter().filter(is_beyond).cloned());
+    all
+}
+
+/// The name or the single address that a subtree is of.
+fn name(subtree: &GeneralName<'_>) -> Option<String> {
+    match subtree {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(network) => {
+            let (first, mask) = network.split_at(network.len() / 2);
+            if mask.iter().any(|byte| *byte != 0xff) {
+                return None;
+            }
+            let v4 = <[u8; 4]>::try_from(first).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(first).map(IpAddr::from);
+            v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
 fn holds(subtree: &GeneralName<'_>, name: &str) -> bool {
     match (subtree, name.parse::<IpAddr>()) {
         (GeneralName::IPAddress(network), Ok(IpAddr::V4(address))) => {
@@ -121,9 +154,27 @@ mod tests {
             assert!(!permit(&ca, &owned(&["localhost", outside])), "{outside}");
         }
 
+        let more = owned(&[
+            "app.chat.example",
+            "192.0.2.7",
+            "new.example",
+            "2001:db8::8",
+        ]);
+        let all = [
+            "localhost",
+            "chat.example",
+            "shop.example",
+            "192.0.2.7",
+            "2001:db8::7",
+            "new.example",
+            "2001:db8::8",
+        ];
+        assert_eq!(extended(&ca, &more), owned(&all));
+
         params.name_constraints = None;
         let free = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let (_, free) = X509Certificate::from_der(free.der()).unwrap();
+        assert_eq!(extended(&free, &more), more);
         assert!(!are_in(&free) && permit(&free, &owned(&["any.example", "192.0.2.9"])));
     }
 }

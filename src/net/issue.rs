@@ -10,6 +10,7 @@ use rcgen::{
 use super::authority::{authority, new_key, new_serial_number, read_key_pair, timestamp, unsigned};
 use super::certificate_error::CertificateError;
 use super::files::{Files, exists, make_dir, write_whole};
+use super::leaf::Leaf;
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -43,9 +44,20 @@ pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), Ce
     Ok(())
 }
 
-/// Makes the certificate anew for the same key, so that replacing one file does it.
-pub(super) fn renew(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
+/// Makes the certificate anew for the same key, so that replacing one file does it, and for the names that it had, too:
+/// servers that share the folder do not take each other's away.
+pub(super) fn renew(
+    files: &Files,
+    old: &Leaf,
+    hosts: &[String],
+    now_s: i64,
+) -> Result<(), CertificateError> {
     let key = read_key_pair(&files.key)?;
+    let addresses = old.addresses.iter().map(ToString::to_string);
+    let old = old.dns_names.iter().cloned().chain(addresses);
+    let old = old.filter(|name| host_is_valid(name) && !LOCAL_NAMES.contains(&name.as_str()));
+    let hosts: Vec<_> = hosts.iter().cloned().chain(old).collect();
+    let hosts = hosts.as_slice();
     let chain = certify(files, &key, hosts, now_s)?;
     write_whole(&files.certificate, &chain, 0o644)?;
     tracing::info!(certificate = %files.certificate.display(), "made the certificate anew");

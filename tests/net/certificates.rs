@@ -98,6 +98,31 @@ async fn a_new_host_name_gets_a_new_certificate_of_the_same_key_and_a_ca_that_ma
     assert!(!log.contains("CA"), "{log}");
 }
 
+#[test]
+fn names_that_were_made_for_once_stay_so_that_two_servers_of_one_folder_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |host: &str| {
+        let (_, log) = open_logged(dir.path(), &[host.to_owned()]);
+        (contents(dir.path()), log.contains("clients must trust"))
+    };
+    let (one, is_told) = open("a.example");
+    assert!(!is_told);
+    let (both, is_told) = open("192.0.2.7");
+    assert!(is_told && both[0] != one[0]);
+    for host in ["a.example", "192.0.2.7", "A.example"] {
+        let (again, is_told) = open(host);
+        assert!(!is_told && again == both, "{host}");
+    }
+    // Also where the certificate is made for the CA that is there.
+    for file in ["cert.pem", "key.pem"] {
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    open("b.example");
+    let (one, _) = open("c.example");
+    let (again, is_told) = open("b.example");
+    assert!(!is_told && again == one);
+}
+
 #[tokio::test]
 async fn what_a_made_ca_signs_for_other_names_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
