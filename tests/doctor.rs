@@ -403,7 +403,7 @@ async fn a_running_server_is_asked_and_connected_to() {
 async fn it_takes_the_settings_of_serve_and_tells_no_token() {
     let home = healthy().await;
     let declared = format!(
-        "token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\n"
+        "token = [\"{DEMO}={PROJECT_TOKEN}\"]\nretention = \"30days\"\ntrusted_proxies = \"::1\"\n"
     );
     home.write("data/relaybox.toml", &declared);
     let report = doctor(&home, &["--listen", ANY_PORT]).await;
