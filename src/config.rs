@@ -347,6 +347,15 @@ fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list
 }
 
+/// Whether only one of them can be listened on.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+    };
+    let same = one.ip() == other.ip() || covers(one, other) || covers(other, one);
+    same && one.port() == other.port() && one.port() != 0
+}
+
 fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
     let addresses = [
         ("listen", Some(config.listen)),
@@ -356,7 +365,9 @@ fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigErro
     for (at, (setting, address)) in addresses.iter().enumerate() {
         let earlier = addresses.iter().take(at);
         let taken = |(_, other): &&(&str, Option<SocketAddr>)| {
-            address.is_some_and(|address| address.port() != 0) && other == address
+            address
+                .zip(*other)
+                .is_some_and(|(one, other)| overlap(one, other))
         };
         if let Some((other, _)) = earlier.into_iter().find(taken) {
             let expected = format!("another address than that of the setting {other}");

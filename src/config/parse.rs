@@ -22,7 +22,7 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
     text.parse()
-        .map_err(|_| "ADDR:PORT such as 0.0.0.0:8443 or [::1]:8443".to_owned())
+        .map_err(|_| "ADDR:PORT such as [::]:8443 or 127.0.0.1:8443".to_owned())
 }
 
 pub(super) fn optional_address(text: &str) -> Parsed<Option<SocketAddr>> {

@@ -36,7 +36,7 @@ fn from_file(text: &str) -> Result<Loaded, ConfigError> {
 #[test]
 fn defaults_are_those_of_the_limits() {
     let config = defaults();
-    assert_eq!(config.listen, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!(config.listen, "[::]:8443".parse().unwrap());
     assert_eq!(config.plain, None);
     assert_eq!(config.data, Path::new("./data"));
     assert_eq!(config.certs, Path::new("./certs"));
@@ -242,7 +242,7 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
     let cases: Vec<(Result<Loaded, ConfigError>, &str)> = vec![
         (
             resolve(&flags(&[("listen", &["8443"])]), &no_env, None, None),
-            "setting listen (--listen): expected ADDR:PORT such as 0.0.0.0:8443 or [::1]:8443",
+            "setting listen (--listen): expected ADDR:PORT such as [::]:8443 or 127.0.0.1:8443",
         ),
         (
             resolve(
@@ -268,6 +268,10 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
         (
             from_file("plain = \"0.0.0.0:8443\""),
             "setting plain (relaybox.toml:1): expected another address than that of the setting listen",
+        ),
+        (
+            from_file("listen = \"0.0.0.0:80\"\nplain = \"127.0.0.1:80\""),
+            "setting plain (relaybox.toml:2): expected another address than that of the setting listen",
         ),
         (
             from_file("plain = \"[::1]:80\"\nmetrics_listen = \"[::1]:80\""),

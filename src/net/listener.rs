@@ -114,12 +114,13 @@ pub async fn serve(
             }
         };
         // Who finds no place is closed at once.
-        let Some(place) = places.enter(peer.ip()) else {
+        let peer = Visitor::direct(peer.ip());
+        let Some(place) = places.enter(peer.address) else {
             continue;
         };
         set_socket_options(&stream, options.user_timeout);
         let visit = Visit {
-            peer: Visitor::direct(peer.ip()),
+            peer,
             place,
             places: places.clone(),
             router: router.clone(),

@@ -1,6 +1,6 @@
 //! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
 //!
-//! - [`listener`]: the accept loop and what one connection goes through.
+//! - `bind`: takes an address; [`listener`]: the accept loop and what one connection goes through.
 //! - `places`: room for connections, of all and of each address; `lingering`: for those that are closed, and still read.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
@@ -14,6 +14,7 @@
 
 mod apart;
 mod authority;
+mod bind;
 mod certificate;
 mod certificate_error;
 pub mod certificates;
@@ -40,6 +41,7 @@ mod transcript;
 pub mod watch;
 
 pub use apart::apart;
+pub use bind::bind;
 pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use leaf::near_end_s;
 pub use listener::{NetOptions, serve};

@@ -1,6 +1,6 @@
 //! What the first start tells its operator.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::model::Domain;
 
@@ -15,10 +15,11 @@ pub struct FirstStart {
 impl FirstStart {
     /// The token of this domain, and a login by it at this address.
     pub(super) fn new(domain: &Domain, token: String, address: SocketAddr) -> Self {
-        let host = if address.ip().is_unspecified() {
-            "localhost".into()
-        } else {
-            url_host(address)
+        let host = match address.ip() {
+            // A client that tries one of its addresses alone may take that of IPv6.
+            ip if ip.is_unspecified() && ip.is_ipv4() => Ipv4Addr::LOCALHOST.to_string(),
+            ip if ip.is_unspecified() => "localhost".to_owned(),
+            _ => url_host(address),
         };
         let port = address.port();
         let login_url = format!(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{Ground, StartError, memory};
@@ -141,7 +141,8 @@ impl Listening {
 
 impl Port {
     fn bind(setting: &'static str, address: SocketAddr) -> Result<Self, StartError> {
-        let listener = listen_on(address).map_err(|source| StartError::Listen {
+        let listener = net::bind(address).and_then(|socket| socket.listen(BACKLOG));
+        let listener = listener.map_err(|source| StartError::Listen {
             setting,
             address,
             source,
@@ -166,15 +167,4 @@ pub fn refused_port(error: &io::Error, setting: &str) -> String {
         ),
         _ => error.to_string(),
     }
-}
-
-fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    // A restart must not wait for what the last server's connections leave in the kernel.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }

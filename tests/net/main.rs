@@ -5,6 +5,7 @@
 mod authority;
 mod certificates;
 mod deadlines;
+mod families;
 mod hang_up;
 mod limits;
 mod lingering;
@@ -60,6 +61,15 @@ impl Server {
 
     pub(crate) async fn within(places: Places, tls: Option<Tls>, options: NetOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, places, tls, options)
+    }
+
+    pub(crate) fn on(
+        listener: TcpListener,
+        places: Places,
+        tls: Option<Tls>,
+        options: NetOptions,
+    ) -> Self {
         let server = Self {
             address: listener.local_addr().unwrap(),
             tracker: TaskTracker::new(),

@@ -1,7 +1,7 @@
 //! Tries the ports: listens on them where no server runs, connects to them where one does.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::super::facts::{Port, Server};
 use crate::config::Config;
+use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
 
@@ -36,7 +37,7 @@ pub(super) fn probe(
 }
 
 fn listen_on(address: SocketAddr) -> Port {
-    match TcpListener::bind(address) {
+    match net::bind(address) {
         Ok(_) => Port::Free,
         Err(error) => Port::Taken(error),
     }
@@ -45,10 +46,8 @@ fn listen_on(address: SocketAddr) -> Port {
 /// Where a server that listens on all addresses can be connected to.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+        // Of IPv6 as well, as far as there is any.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     address
 }

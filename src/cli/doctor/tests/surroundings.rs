@@ -41,7 +41,7 @@ fn addresses_are_judged() {
         (
             "",
             |f| stopped(f, Port::Free),
-            (TlsPort, Ok, "0.0.0.0:8443 is free"),
+            (TlsPort, Ok, "[::]:8443 is free"),
         ),
         (
             "",
@@ -51,7 +51,7 @@ fn addresses_are_judged() {
         (
             "",
             |f| f.listen = Port::Other("noise".to_owned()),
-            (TlsPort, Problem, "talked to at 0.0.0.0:8443: noise"),
+            (TlsPort, Problem, "talked to at [::]:8443: noise"),
         ),
         (
             "listen = '0.0.0.0:0'",
@@ -81,7 +81,7 @@ fn addresses_are_judged() {
         (
             "listen = '127.0.0.1:8443'",
             |_| {},
-            (Listen, Warning, "--listen 0.0.0.0:8443"),
+            (Listen, Warning, "--listen [::]:8443"),
         ),
         (
             "listen = '[::1]:8443'",
@@ -145,7 +145,7 @@ fn addresses_are_judged() {
         (
             "history_open = true",
             |_| {},
-            (HistoryOpen, Warning, "reaches 0.0.0.0:8443"),
+            (HistoryOpen, Warning, "reaches [::]:8443"),
         ),
         (
             "history_open = true",
