@@ -22,7 +22,7 @@ use crate::server::{self, FirstStart, Running};
 const EXAMPLES: &str = "\
 Examples:
   relaybox serve
-  relaybox serve --listen [::]:443 --host chat.example.com
+  relaybox serve --listen '[::]:443' --host chat.example.com
   relaybox serve --plain 127.0.0.1:8080 --log info,relaybox::net=debug
   RELAYBOX_TOKEN=demo=secret relaybox serve --data /var/lib/relaybox
 

@@ -83,7 +83,7 @@ fn reach(config: &Config, out: &mut Findings) {
             Check::Listen,
             format!(
                 "only programs on this machine can connect to {listen}: for others, give --listen \
-                 [::]:{}",
+                 '[::]:{}'",
                 listen.port()
             ),
         ),

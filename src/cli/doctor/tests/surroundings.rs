@@ -81,7 +81,7 @@ fn addresses_are_judged() {
         (
             "listen = '127.0.0.1:8443'",
             |_| {},
-            (Listen, Warning, "--listen [::]:8443"),
+            (Listen, Warning, "--listen '[::]:8443'"),
         ),
         (
             "listen = '[::1]:8443'",
