@@ -246,7 +246,6 @@ mod tests {
             "nul",
             "file:///",
             "app://a/b",
-            "app://*.x",
             "http://*",
             "ws://*",
         ] {
