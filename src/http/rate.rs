@@ -1,6 +1,6 @@
 //! The rate of requests of one address.
 //!
-//! Invariant: above it a request costs its head and a hash of its token; whatever else it takes to judge one comes behind
+//! Invariant: above it a request costs its head and a check of its token; whatever else it takes to judge one comes behind
 //! the rate.
 
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
 use super::{App, access, body, parameters};
-use crate::auth::Auth;
+use crate::auth::{Auth, Grant};
 use crate::limits::Visitor;
 use crate::protocol::given_token::bearer;
+use crate::protocol::login::check_token;
 
 /// Before a client that has a connection of its own is told that it asks too much, whichever limit says so: who goes
 /// on there would have a core or two answer nothing else.
@@ -26,7 +27,7 @@ const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens
 
 /// Holds requests against the rate of their address. Those by a good project token are for free, as
 /// who holds one is trusted, wherever it is; so are probes, and logins, which have rates of their
-/// own. Preflights do not come this far.
+/// own. Those by a good user token count apart from those without: bad ones beside them refuse none. Preflights do not come this far.
 pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return next.run(request).await;
@@ -37,12 +38,18 @@ pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: N
             log_in(&app, &visitor, request, next).await
         }
         path if OF_TOKENS.contains(&path) => by_token(&app, &visitor, request, next).await,
-        _ => count(&app, &visitor, request, next).await,
+        _ => count(&app, &visitor, request, next, false).await,
     }
 }
 
-async fn count(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    let response = match app.sessions.limits.request(visitor) {
+async fn count(
+    app: &App,
+    visitor: &Visitor,
+    request: Request,
+    next: Next,
+    is_known: bool,
+) -> Response {
+    let response = match app.sessions.limits.request(visitor, is_known) {
         Ok(()) => next.run(request).await,
         Err(limited) => {
             // Its connection may be a proxy's, which others share: it stays.
@@ -67,7 +74,7 @@ async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> R
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response;
     }
-    let counted = app.sessions.limits.request(visitor);
+    let counted = app.sessions.limits.request(visitor, false);
     let limited = |limited| Problem::limited(&limited).into_response();
     let response = counted.map_or_else(limited, |()| response);
     pause(visitor, response.status()).await;
@@ -75,24 +82,30 @@ async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> R
 }
 
 async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    match is_of_project(&app.sessions.auth, &request).unwrap_or(false) {
-        true => next.run(request).await,
-        false => count(app, visitor, request, next).await,
+    match grant(&app.sessions.auth, &request) {
+        Some(Grant::Project) => next.run(request).await,
+        known => count(app, visitor, request, next, known.is_some()).await,
     }
 }
 
-/// Whether a request has a good project token where the handlers take one; `None` where none can be read there.
-fn is_of_project(auth: &Auth, request: &Request) -> Option<bool> {
+/// What the token of a request is, where the handlers take one, and one that is good is there.
+fn grant(auth: &Auth, request: &Request) -> Option<Grant> {
     let headers = request.headers();
-    Some(match request.uri().path() {
+    let identify = |token: &str| {
+        let is_token = check_token(token).is_ok();
+        is_token.then(|| auth.identify(token).ok()).flatten()
+    };
+    match request.uri().path() {
         "/message-log" => {
             let parameters = parameters::of(request.uri()).ok()?;
             let tokens = access::tokens(&parameters, headers).ok()?;
-            tokens.iter().any(|token| auth.is_project(token))
+            let grants: Vec<_> = tokens.iter().filter_map(identify).collect();
+            let project = grants.iter().position(|grant| *grant == Grant::Project);
+            grants.into_iter().nth(project.unwrap_or(0))
         }
         _ => {
             let token = access::authorization(headers).ok()?.and_then(bearer)?;
-            auth.is_project(token)
+            identify(token)
         }
-    })
+    }
 }

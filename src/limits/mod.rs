@@ -75,6 +75,7 @@ struct Rules {
     connects: Option<Rates>,
     failures: Option<Rates>,
     requests: Option<Rates>,
+    known_requests: Option<Rates>,
     user_requests: Option<Limiter<Mailbox>>,
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
@@ -90,6 +91,7 @@ impl Rules {
             connects: options.connects_per_address.map(Rates::new),
             failures: options.failed_logins_per_address.map(Rates::new),
             requests: options.requests_per_address.map(Rates::new),
+            known_requests: options.requests_per_address.map(Rates::new),
             user_requests: options.requests_per_user.map(Limiter::new),
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
@@ -170,18 +172,19 @@ impl Limits {
         self.overflow.note(limit, who);
     }
 
-    /// A visitor connects; it is counted as long as the place is kept.
+    /// A visitor connects; it is counted as long as the place is kept. Behind a proxy it may have shown a good token
+    /// before: the rate is not for those, so that nobody beside it uses it up.
     ///
     /// # Errors
     /// There are too many from its address, or they come too fast.
-    pub fn connect(&self, visitor: &Visitor) -> Result<ConnectionPlace, Limited> {
+    pub fn connect(&self, visitor: &Visitor, is_known: bool) -> Result<ConnectionPlace, Limited> {
         self.tell_of_proxy(visitor);
         let rules = self.rules();
         if rules.is_unlimited(visitor) {
             return Ok(ConnectionPlace::default());
         }
         let address = visitor.address;
-        if let Some(limiter) = &rules.connects
+        if let Some(limiter) = rules.connects.as_ref().filter(|_| !is_known)
             && let Err(retry) = limiter.check(address)
         {
             return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));
@@ -194,14 +197,18 @@ impl Limits {
         })
     }
 
-    /// A visitor makes a request.
+    /// A visitor makes a request. Those with a good token count apart, so that nobody beside them uses up their rate.
     ///
     /// # Errors
     /// They come too fast from its address.
-    pub fn request(&self, visitor: &Visitor) -> Result<(), Limited> {
+    pub fn request(&self, visitor: &Visitor, is_known: bool) -> Result<(), Limited> {
         self.tell_of_proxy(visitor);
         let rules = self.rules();
-        let Some(requests) = &rules.requests else {
+        let requests = match is_known {
+            true => &rules.known_requests,
+            false => &rules.requests,
+        };
+        let Some(requests) = requests else {
             return Ok(());
         };
         if rules.is_unlimited(visitor) {

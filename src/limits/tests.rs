@@ -42,17 +42,21 @@ fn connections_of_one_address_do_not_count_for_another() {
     });
     let stranger = direct("198.51.100.1");
     let places: Vec<_> = (0..2)
-        .map(|_| limits.connect(&stranger).expect("room"))
+        .map(|_| limits.connect(&stranger, false).expect("room"))
         .collect();
-    let limit = limits.connect(&stranger).expect_err("too many").limit;
+    let limit = limits
+        .connect(&stranger, false)
+        .expect_err("too many")
+        .limit;
     assert_eq!(limit, Limit::ConnectionsPerAddress);
     drop(places);
-    let limited = limits.connect(&stranger).expect_err("too fast");
+    let limited = limits.connect(&stranger, false).expect_err("too fast");
     assert_eq!(limited.limit, Limit::ConnectsPerAddress);
     assert!(limited.retry > Duration::from_secs(60));
-    assert!(limits.connect(&direct("198.51.100.2")).is_ok());
+    assert!(limits.connect(&stranger, true).is_ok(), "a good token");
+    assert!(limits.connect(&direct("198.51.100.2"), false).is_ok());
     let friends: Vec<_> = (0..9)
-        .map(|_| limits.connect(&direct("192.0.2.7")))
+        .map(|_| limits.connect(&direct("192.0.2.7"), false))
         .collect();
     assert!(friends.iter().all(Result::is_ok));
     assert_eq!(refusals(&metrics, Limit::ConnectionsPerAddress), 1);
@@ -91,9 +95,11 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
     });
     let visitor = |lines: &[&str]| limits.visitor(&direct("127.0.0.1"), lines.iter().copied());
     let nobody: [&[&str]; 4] = [&[], &["unknown"], &["\"127.0.0.1:80\""], &["127.0.0.1, x"]];
-    let first = limits.connect(&visitor(nobody[0])).expect("room");
+    let first = limits.connect(&visitor(nobody[0]), false).expect("room");
     for lines in nobody {
-        let limited = limits.connect(&visitor(lines)).expect_err("too many");
+        let limited = limits
+            .connect(&visitor(lines), false)
+            .expect_err("too many");
         assert_eq!(limited.limit, Limit::ConnectionsPerAddress, "{lines:?}");
     }
     assert!(limits.bad_token(&visitor(nobody[1])).is_ok());
@@ -103,19 +109,19 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
     // What it does itself, and whom it names, are others.
     for lines in [&["198.51.100.1"], &["\"198.51.100.2:4711\""]] {
         assert!(limits.bad_token(&visitor(lines)).is_ok());
-        let place = limits.connect(&visitor(lines)).expect("room");
-        assert!(limits.connect(&visitor(lines)).is_err(), "{lines:?}");
+        let place = limits.connect(&visitor(lines), false).expect("room");
+        assert!(limits.connect(&visitor(lines), false).is_err(), "{lines:?}");
         drop(place);
     }
     for unlimited in [direct("127.0.0.1"), visitor(&["192.0.2.1"])] {
-        let places: Vec<_> = (0..9).map(|_| limits.connect(&unlimited)).collect();
+        let places: Vec<_> = (0..9).map(|_| limits.connect(&unlimited, false)).collect();
         assert!(places.iter().all(Result::is_ok));
         assert!((0..9).all(|_| limits.bad_token(&unlimited).is_ok()));
     }
     // A proxy before it on this machine, which is not trusted itself.
     let chained = visitor(&["198.51.100.1, 127.0.0.2"]);
-    let place = limits.connect(&chained).expect("room");
-    assert!(limits.connect(&chained).is_err());
+    let place = limits.connect(&chained, false).expect("room");
+    assert!(limits.connect(&chained, false).is_err());
     drop((place, first));
 }
 
@@ -130,13 +136,13 @@ fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
     let visitor = |lines: &[&str]| limits.visitor(&direct("10.1.0.1"), lines.iter().copied());
     let mut places = Vec::new();
     for line in ["10.2.0.1", "10.2.0.2", "10.2.0.3, 10.2.0.1"] {
-        places.push(limits.connect(&visitor(&[line])).expect("room"));
-        assert!(limits.connect(&visitor(&[line])).is_err(), "{line}");
+        places.push(limits.connect(&visitor(&[line]), false).expect("room"));
+        assert!(limits.connect(&visitor(&[line]), false).is_err(), "{line}");
     }
     // Anybody behind it may have written that.
     let friend = visitor(&["10.1.2.3", "10.2.0.1"]);
-    let _place = limits.connect(&friend).expect("room");
-    assert!(limits.connect(&friend).is_err() && limits.network(&friend).is_some());
+    let _place = limits.connect(&friend, false).expect("room");
+    assert!(limits.connect(&friend, false).is_err() && limits.network(&friend).is_some());
     let unnamed = visitor(&[]);
     assert!(unnamed.is_unnamed() && limits.network(&unnamed).is_some());
 }

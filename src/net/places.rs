@@ -90,7 +90,7 @@ impl Places {
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
         let of_address = match self.limits.is_proxy(peer) {
             true => ConnectionPlace::default(),
-            false => self.limits.connect(&Visitor::direct(peer)).ok()?,
+            false => self.limits.connect(&Visitor::direct(peer), false).ok()?,
         };
         let free = Arc::clone(&self.permits).try_acquire_owned().ok();
         let place = free
@@ -116,7 +116,7 @@ impl Places {
         if plain && self.limits.is_proxy(from.address) {
             return true;
         }
-        let of_address = self.limits.connect(from);
+        let of_address = self.limits.connect(from, false);
         of_address.map(|counted| place.of_address = counted).is_ok()
     }
 

@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::model::{Device, MsgId};
 use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
-use crate::protocol::login::Login;
+use crate::protocol::login::{Login, ReceiptMode};
 use crate::store::{AppendError, Store};
 use crate::websocket::Connection;
 use identity::Identity;
@@ -85,14 +85,16 @@ pub async fn open(
     login: Result<Login, CloseReason>,
     visitor: Visitor,
 ) {
+    let judged = judge(&context, login, &visitor);
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
     let place = match visitor.proxied {
-        true => context.limits.connect(&visitor),
+        true => context.limits.connect(&visitor, judged.is_ok()),
         false => Ok(ConnectionPlace::default()),
     };
-    let (place, admitted) = match place {
-        Ok(place) => (place, admit(&context, login, &visitor).await),
-        Err(limited) => (ConnectionPlace::default(), Err(over_limit(limited))),
+    let (place, admitted) = match (place, judged) {
+        (Ok(place), Ok(judged)) => (place, admit(&context, judged, &visitor).await),
+        (Ok(place), Err(reason)) => (place, Err(reason)),
+        (Err(limited), _) => (ConnectionPlace::default(), Err(over_limit(limited))),
     };
     match admitted {
         Ok((mut identity, arrival, registration, outbox, start)) => {
@@ -132,21 +134,44 @@ pub async fn refuse(
 
 type Admitted = (Identity, Arrival, Registration, Arc<Outbox>, Start);
 
-async fn admit(
-    context: &Arc<Context>,
+/// A login whose token is good.
+struct Judged {
+    identity: Identity,
+    receipts: ReceiptMode,
+    after: Option<MsgId>,
+}
+
+/// Holds a login against its token.
+fn judge(
+    context: &Context,
     login: Result<Login, CloseReason>,
     visitor: &Visitor,
-) -> Result<Admitted, CloseReason> {
+) -> Result<Judged, CloseReason> {
     let login = login?;
     let (receipts, after) = (login.receipts, login.after);
+    let identity = Identity::verify(login, &context.auth);
+    if let Err(CloseReason::Unauthorized) = identity {
+        let counted = context.limits.bad_token(visitor);
+        counted.map_err(over_limit)?;
+    }
+    Ok(Judged {
+        identity: identity?,
+        receipts,
+        after,
+    })
+}
+
+async fn admit(
+    context: &Arc<Context>,
+    judged: Judged,
+    visitor: &Visitor,
+) -> Result<Admitted, CloseReason> {
+    let Judged {
+        identity,
+        receipts,
+        after,
+    } = judged;
     let limits = &context.limits;
-    let identity = match Identity::verify(login, &context.auth) {
-        Err(CloseReason::Unauthorized) => {
-            limits.bad_token(visitor).map_err(over_limit)?;
-            return Err(CloseReason::Unauthorized);
-        }
-        identity => identity?,
-    };
     if !visitor.log_in() {
         limits.note(Limit::Connections, &visitor.address);
         return Err(CloseReason::AtCapacity);

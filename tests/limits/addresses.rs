@@ -217,6 +217,39 @@ async fn behind_a_proxy_bad_logins_take_places_too() {
         reason.ends_with("connections come too fast from this address"),
         "{reason}"
     );
+    // They take none of those whose tokens are good.
+    let good = Login::new("a");
+    for _ in 0..5 {
+        from(&server, "203.0.113.7", &good).await.ready().await;
+    }
+    let unknown = good.token("wrong");
+    let mut client = from(&server, "203.0.113.7", &unknown).await;
+    client.closed(4529).await;
+}
+
+#[tokio::test]
+async fn bad_requests_take_nothing_from_good_user_tokens_of_the_same_address() {
+    let mut server = behind_proxy(&["--requests-per-address", "3/h"]).await;
+    let token = server.mint("u", &[]).await;
+    let ask = async |target: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("x-forwarded-for", "203.0.113.7"),
+            ("authorization", bearer.as_str()),
+        ];
+        common::http::Answer::of(plain(&server).await, "GET", target, &headers).await
+    };
+    let own = "/message-log?domain=demo&toId=u";
+    for status in [401, 401, 401, 429, 429] {
+        ask(own, "wrong").await.problem(status);
+    }
+    let in_url = format!("{own}&token={token}");
+    assert_eq!(ask(own, &token).await.status, 200);
+    assert_eq!(ask(&in_url, "of.a.proxy").await.status, 200);
+    ask("/presence?domain=demo&id=u", &token).await.problem(403);
+    // Who has one asks above the rate no more than others do.
+    let detail = ask(own, &token).await.problem(429);
+    assert!(detail.contains("from this address"), "{detail}");
 }
 
 #[tokio::test]
