@@ -265,7 +265,14 @@ impl Ground {
             }
         };
         let first_start =
-            made.map(|(domain, token)| FirstStart::new(&domain, token, listening.address));
+            made.map(|(domain, token)| FirstStart::new(&domains, domain, token, listening.address));
+        let first_start = match first_start.transpose() {
+            Ok(first_start) => first_start,
+            Err(error) => {
+                self.close(store).await?;
+                return Err(error.into());
+            }
+        };
         let sessions = Arc::new(session::Context {
             store,
             hub: Arc::clone(&self.hub),

@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use common::{Client, Home, Login, Options, PROJECT_TOKEN, Server, upgrade_request};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The domains that `list` shows: the first word of each line.
 fn listed(text: &str, name: &str) -> bool {
@@ -15,24 +17,30 @@ fn listed(text: &str, name: &str) -> bool {
         .any(|line| line.split_whitespace().next() == Some(name))
 }
 
+/// The line behind the one that begins so.
+fn line_after<'a>(text: &'a str, start: &str) -> &'a str {
+    let mut lines = text.lines().map(str::trim);
+    let found = lines.any(|line| line.starts_with(start));
+    assert!(found, "no {start:?} in {text}");
+    lines.next().unwrap()
+}
+
 #[tokio::test]
-async fn a_first_start_gives_a_login_url_once() {
+async fn a_first_start_tells_once_how_to_begin_and_no_journal_the_project_token() {
     let mut server = Server::with(Options::new().undeclared()).await;
     let stdout = server.stdout();
-    let url = stdout
-        .split_whitespace()
-        .find(|word| word.starts_with("wss://"));
-    let url = url.unwrap_or_else(|| panic!("no login URL: {stdout}"));
+    let url = line_after(&stdout, "A login as u1");
     let (_, query) = url.split_once("/ws?").unwrap();
     let (_, token) = query.split_once("token=").unwrap();
-    let token = token.split('&').next().unwrap().to_owned();
-    server.secret(&token);
-    assert!(url.contains(&format!(":{}/", server.port())), "{url}");
-    // The token also stands by itself, and all of it comes before `ready`.
-    let words = stdout.split_whitespace().filter(|word| *word == token);
-    assert_eq!(words.count(), 1, "{stdout}");
+    server.secret(token);
+    assert!(url.starts_with(&format!("wss://{}/", server.address)));
+    assert!(!stdout.contains("rb_"), "{stdout}");
+    let console = format!("Console: https://{}/\n", server.address);
+    assert!(stdout.contains(&console), "{stdout}");
+    let ca = server.home.ca();
+    assert!(stdout.contains(&format!("trust {}\n", ca.display())));
     let ready = stdout.find("ready https://").unwrap();
-    assert!(stdout.rfind(&token).unwrap() < ready, "{stdout}");
+    assert!(stdout.rfind(token).unwrap() < ready, "{stdout}");
 
     // As it is printed, it logs in.
     let query = query.to_owned();
@@ -45,6 +53,52 @@ async fn a_first_start_gives_a_login_url_once() {
     assert_eq!(lines, [format!("ready https://{}", server.address)]);
     let mut client = Client::open(server.stream().await, upgrade_request(&query)).await;
     client.ready().await;
+
+    // The commands work as they are printed.
+    for (start, is_project) in [("A token for a user", false), ("A project token", true)] {
+        let command = line_after(&stdout, start)
+            .strip_prefix("relaybox ")
+            .unwrap();
+        let words: Vec<_> = command.split(' ').collect();
+        let token = server.home.cli_bare(&words).await.success();
+        server.secret(&token);
+        assert_eq!(token.starts_with("rb_"), is_project);
+        let user = if is_project { "u7" } else { "u1" };
+        server.login(&Login::new(user).token(&token)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_start_shows_a_terminal_the_project_token() {
+    let home = Home::new();
+    let serve = home.serve_command(&Options::new().undeclared());
+    let words = std::iter::once(serve.get_program()).chain(serve.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    // `script` gives it a terminal; what ends it in the worst case is `timeout`.
+    let pid = home.path("pid");
+    let command = format!(
+        "echo $$ >{}; exec timeout 60 {}",
+        pid.display(),
+        words.join(" ")
+    );
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]);
+    script.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut script = script.spawn().unwrap();
+    let shown = BufReader::new(script.stdout.take().unwrap()).lines();
+    let shown: Vec<_> = shown
+        .map(Result::unwrap)
+        .take_while(|line| !line.starts_with("ready "))
+        .collect();
+    let pid: i32 = std::fs::read_to_string(pid)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    script.wait().unwrap();
+    let token = line_after(&shown.join("\n"), "Project token").to_owned();
+    assert!(token.starts_with("rb_"), "{token}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
@@ -15,9 +16,9 @@ use super::logging::Log;
 use super::setting_args::{All, SettingArgs};
 use super::signals::Early;
 use super::{Failure, output, owner, sentence};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::net;
-use crate::server::{self, FirstStart, Running};
+use crate::server::{self, Running};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,7 +110,7 @@ async fn serve(
         tracing::info!("stopped before the start was done");
         return Ok(());
     };
-    let announced = announce(&running);
+    let announced = announce(&running, &config);
     let reload = async || {
         let Some(loaded) = load_again(args, open_files_max).await else {
             return;
@@ -177,13 +178,14 @@ async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loa
 
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody
 /// reads serves all the same: the thread that prints may hang there. Its end shows at what is returned.
-fn announce(running: &Running) -> Option<Receiver<()>> {
+fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
     let mut lines = Vec::new();
-    if let Some(FirstStart { token, login_url }) = &running.first_start {
-        lines.push("The domain demo was made. Its project token, shown only this once:".to_owned());
-        lines.push(format!("  {token}"));
-        lines.push("Log in with any WebSocket client:".to_owned());
-        lines.push(format!("  {login_url}"));
+    if let Some(first_start) = &running.first_start {
+        let ca = config.certs.join("ca.pem");
+        // It was just looked at, or made.
+        let ca = ca.exists().then_some(&*ca);
+        let is_terminal = io::stdout().is_terminal();
+        lines = first_start.lines(is_terminal, &config.data, ca);
     }
     let metrics = running.metrics_address.iter();
     lines.extend(metrics.map(|address| format!("metrics {address}/metrics")));

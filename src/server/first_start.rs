@@ -1,20 +1,36 @@
 //! What the first start tells its operator.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
 
-use crate::model::Domain;
+use crate::command::domains::{DomainError, Domains};
+use crate::model::{Domain, UserId};
+
+/// Whom the login is of.
+const USER: &str = "u1";
+
+const LOGIN_TTL: Duration = Duration::from_secs(3600);
 
 /// What the first start made; told once and never again.
 pub struct FirstStart {
-    /// The project token of the domain `demo`.
-    pub token: String,
-    /// A complete login.
-    pub login_url: String,
+    domain: Domain,
+    project_token: String,
+    console: String,
+    login_url: String,
 }
 
 impl FirstStart {
-    /// The token of this domain, and a login by it at this address.
-    pub(super) fn new(domain: &Domain, token: String, address: SocketAddr) -> Self {
+    /// The project token of this domain, and a login by a user token at this address.
+    ///
+    /// # Errors
+    /// [`DomainError::Mint`].
+    pub(super) fn new(
+        domains: &Domains,
+        domain: Domain,
+        project_token: String,
+        address: SocketAddr,
+    ) -> Result<Self, DomainError> {
         let host = match address.ip() {
             // A client that tries one of its addresses alone may take that of IPv6.
             ip if ip.is_unspecified() && ip.is_ipv4() => Ipv4Addr::LOCALHOST.to_string(),
@@ -22,10 +38,54 @@ impl FirstStart {
             _ => url_host(address),
         };
         let port = address.port();
+        let id = UserId::parse(USER).expect("the id is a valid one");
+        let (token, _) = domains.mint(&domain, &id, None, LOGIN_TTL, false)?;
         let login_url = format!(
-            "wss://{host}:{port}/ws?id=u1&name=Alice&domain={domain}&resource=web&token={token}"
+            "wss://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token={token}"
         );
-        Self { token, login_url }
+        Ok(Self {
+            domain,
+            project_token,
+            console: format!("https://{host}:{port}/"),
+            login_url,
+        })
+    }
+
+    /// The lines to print, for a server with this data directory and, where it made one, this file of its CA. A journal
+    /// keeps what it is given: only a terminal is shown the project token.
+    pub fn lines(&self, is_terminal: bool, data: &Path, ca: Option<&Path>) -> Vec<String> {
+        let Self {
+            domain, console, ..
+        } = self;
+        let data = quoted(data);
+        let mut lines = vec![
+            format!("The domain {domain} was made."),
+            format!("Console: {console}"),
+        ];
+        lines.extend(ca.map(|ca| format!("Clients have to trust {}", ca.display())));
+        if is_terminal {
+            lines.push("Project token, shown only this once:".to_owned());
+            lines.push(format!("  {}", self.project_token));
+        } else {
+            lines.push("A project token, in place of the one that nobody has seen:".to_owned());
+            lines.push(format!("  relaybox domain rotate {domain} --data {data}"));
+        }
+        lines.push("A token for a user:".to_owned());
+        let user = format!("  relaybox token --domain {domain} --id {USER} --data {data}");
+        lines.push(user);
+        lines.push(format!("A login as {USER}, good for an hour:"));
+        lines.push(format!("  {}", self.login_url));
+        lines
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -33,5 +93,21 @@ fn url_host(address: SocketAddr) -> String {
     match address {
         SocketAddr::V4(v4) => v4.ip().to_string(),
         SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_the_shell() {
+        for (path, word) in [
+            ("./data", "./data"),
+            ("/srv/my data", "'/srv/my data'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
     }
 }
