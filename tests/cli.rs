@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::{Client, Home, Login, Options, PROJECT_TOKEN, Server, upgrade_request};
@@ -26,21 +26,23 @@ fn line_after<'a>(text: &'a str, start: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_first_start_tells_once_how_to_begin_and_no_journal_the_project_token() {
+async fn a_first_start_gives_a_login_url_once() {
     let mut server = Server::with(Options::new().undeclared()).await;
     let stdout = server.stdout();
-    let url = line_after(&stdout, "A login as u1");
+    let url = stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("wss://"));
+    let url = url.unwrap_or_else(|| panic!("no login URL: {stdout}"));
     let (_, query) = url.split_once("/ws?").unwrap();
     let (_, token) = query.split_once("token=").unwrap();
-    server.secret(token);
-    assert!(url.starts_with(&format!("wss://{}/", server.address)));
-    assert!(!stdout.contains("rb_"), "{stdout}");
-    let console = format!("Console: https://{}/\n", server.address);
-    assert!(stdout.contains(&console), "{stdout}");
-    let ca = server.home.ca();
-    assert!(stdout.contains(&format!("trust {}\n", ca.display())));
+    let token = token.split('&').next().unwrap().to_owned();
+    server.secret(&token);
+    assert!(url.contains(&format!(":{}/", server.port())), "{url}");
+    // The token also stands by itself, and all of it comes before `ready`.
+    let words = stdout.split_whitespace().filter(|word| *word == token);
+    assert_eq!(words.count(), 1, "{stdout}");
     let ready = stdout.find("ready https://").unwrap();
-    assert!(stdout.rfind(token).unwrap() < ready, "{stdout}");
+    assert!(stdout.rfind(&token).unwrap() < ready, "{stdout}");
 
     // As it is printed, it logs in.
     let query = query.to_owned();
@@ -54,51 +56,50 @@ async fn a_first_start_tells_once_how_to_begin_and_no_journal_the_project_token(
     let mut client = Client::open(server.stream().await, upgrade_request(&query)).await;
     client.ready().await;
 
-    // The commands work as they are printed.
-    for (start, is_project) in [("A token for a user", false), ("A project token", true)] {
-        let command = line_after(&stdout, start)
-            .strip_prefix("relaybox ")
-            .unwrap();
-        let words: Vec<_> = command.split(' ').collect();
-        let token = server.home.cli_bare(&words).await.success();
-        server.secret(&token);
-        assert_eq!(token.starts_with("rb_"), is_project);
-        let user = if is_project { "u7" } else { "u1" };
-        server.login(&Login::new(user).token(&token)).await;
-    }
+    let console = format!("Console: https://{address}/\n", address = server.address);
+    assert!(stdout.contains(&console), "{stdout}");
+    let ca = server.home.ca();
+    assert!(stdout.contains(&format!("trust {}\n", ca.display())));
+    let command = line_after(&stdout, "A token for a user");
+    let words: Vec<_> = command.split(' ').skip(1).collect();
+    let token = server.home.cli_bare(&words).await.success();
+    server.secret(&token);
+    server.login(&Login::new("u1").token(&token)).await;
 }
 
+/// As systemd does.
+const TO_THE_JOURNAL: &str =
+    "exec 3>&1; export JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/3); exec 3>&-; exec \"$@\"";
+
 #[tokio::test]
-async fn a_first_start_shows_a_terminal_the_project_token() {
+async fn a_first_start_shows_no_journal_the_project_token() {
     let home = Home::new();
     let serve = home.serve_command(&Options::new().undeclared());
-    let words = std::iter::once(serve.get_program()).chain(serve.get_args());
-    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-    // `script` gives it a terminal; what ends it in the worst case is `timeout`.
-    let pid = home.path("pid");
-    let command = format!(
-        "echo $$ >{}; exec timeout 60 {}",
-        pid.display(),
-        words.join(" ")
-    );
-    let mut script = std::process::Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]);
-    script.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut script = script.spawn().unwrap();
-    let shown = BufReader::new(script.stdout.take().unwrap()).lines();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", TO_THE_JOURNAL, "sh"])
+        .arg(serve.get_program());
+    shell
+        .args(serve.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    let shown = BufReader::new(child.stdout.take().unwrap()).lines();
     let shown: Vec<_> = shown
         .map(Result::unwrap)
         .take_while(|line| !line.starts_with("ready "))
         .collect();
-    let pid: i32 = std::fs::read_to_string(pid)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    script.wait().unwrap();
-    let token = line_after(&shown.join("\n"), "Project token").to_owned();
-    assert!(token.starts_with("rb_"), "{token}");
+    let shown = shown.join("\n");
+    let command = line_after(&shown, "A project token, in place");
+    let words: Vec<_> = command.split(' ').skip(1).collect();
+    let token = home.cli_bare(&words).await.success();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    child.wait().unwrap();
+    assert!(
+        token.starts_with("rb_") && !shown.contains("rb_"),
+        "{shown}"
+    );
+    assert!(line_after(&shown, "Log in as u1").starts_with("wss://"));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `relaybox serve`: runs the server until a signal ends it.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
@@ -176,6 +176,15 @@ async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loa
     None
 }
 
+/// Whether standard output goes to systemd's journal, which tells its device and inode (systemd.exec(5)).
+fn is_journal() -> bool {
+    let Ok(journal) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stat = rustix::fs::fstat(io::stdout());
+    stat.is_ok_and(|stat| journal == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
 /// What the operator, and scripts, wait for on standard output. A server whose output nobody
 /// reads serves all the same: the thread that prints may hang there. Its end shows at what is returned.
 fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
@@ -184,8 +193,7 @@ fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
         let ca = config.certs.join("ca.pem");
         // It was just looked at, or made.
         let ca = ca.exists().then_some(&*ca);
-        let is_terminal = io::stdout().is_terminal();
-        lines = first_start.lines(is_terminal, &config.data, ca);
+        lines = first_start.lines(is_journal(), &config.data, ca);
     }
     let metrics = running.metrics_address.iter();
     lines.extend(metrics.map(|address| format!("metrics {address}/metrics")));

@@ -17,7 +17,9 @@ pub struct FirstStart {
     domain: Domain,
     project_token: String,
     console: String,
+    /// Without its token.
     login_url: String,
+    user_token: String,
 }
 
 impl FirstStart {
@@ -39,23 +41,27 @@ impl FirstStart {
         };
         let port = address.port();
         let id = UserId::parse(USER).expect("the id is a valid one");
-        let (token, _) = domains.mint(&domain, &id, None, LOGIN_TTL, false)?;
+        let (user_token, _) = domains.mint(&domain, &id, None, LOGIN_TTL, false)?;
         let login_url = format!(
-            "wss://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token={token}"
+            "wss://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token="
         );
         Ok(Self {
             domain,
             project_token,
             console: format!("https://{host}:{port}/"),
             login_url,
+            user_token,
         })
     }
 
     /// The lines to print, for a server with this data directory and, where it made one, this file of its CA. A journal
-    /// keeps what it is given: only a terminal is shown the project token.
-    pub fn lines(&self, is_terminal: bool, data: &Path, ca: Option<&Path>) -> Vec<String> {
+    /// keeps what it is given: it gets no project token, and a login that ends soon.
+    pub fn lines(&self, is_journal: bool, data: &Path, ca: Option<&Path>) -> Vec<String> {
         let Self {
-            domain, console, ..
+            domain,
+            console,
+            login_url,
+            ..
         } = self;
         let data = quoted(data);
         let mut lines = vec![
@@ -63,18 +69,21 @@ impl FirstStart {
             format!("Console: {console}"),
         ];
         lines.extend(ca.map(|ca| format!("Clients have to trust {}", ca.display())));
-        if is_terminal {
-            lines.push("Project token, shown only this once:".to_owned());
-            lines.push(format!("  {}", self.project_token));
-        } else {
-            lines.push("A project token, in place of the one that nobody has seen:".to_owned());
-            lines.push(format!("  relaybox domain rotate {domain} --data {data}"));
-        }
         lines.push("A token for a user:".to_owned());
         let user = format!("  relaybox token --domain {domain} --id {USER} --data {data}");
         lines.push(user);
-        lines.push(format!("A login as {USER}, good for an hour:"));
-        lines.push(format!("  {}", self.login_url));
+        let token = if is_journal {
+            lines.push("A project token, in place of the one that nobody has seen:".to_owned());
+            lines.push(format!("  relaybox domain rotate {domain} --data {data}"));
+            lines.push(format!("Log in as {USER}, within an hour:"));
+            &self.user_token
+        } else {
+            lines.push("Its project token, shown only this once:".to_owned());
+            lines.push(format!("  {}", self.project_token));
+            lines.push("Log in with any WebSocket client:".to_owned());
+            &self.project_token
+        };
+        lines.push(format!("  {login_url}{token}"));
         lines
     }
 }
