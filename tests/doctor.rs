@@ -271,6 +271,22 @@ async fn certificates_that_keep_clients_out_are_told() {
 }
 
 #[tokio::test]
+async fn a_name_beyond_those_of_the_made_ca_is_told_before_the_start_that_makes_another() {
+    let home = healthy().await;
+    let words = "is made anew at the next start: clients must trust the new ca.pem";
+    for file in ["", "cert.pem", "key.pem"] {
+        if !file.is_empty() {
+            fs::remove_file(home.certs().join(file)).unwrap();
+        }
+        let look = async |host| doctor(&home, &["--listen", ANY_PORT, "--host", host]).await;
+        let report = look("new.example").await;
+        report.expect("certificate-authority", "warning", words);
+        let report = look("localhost").await;
+        report.expect("certificate-authority", "ok", "is good until");
+    }
+}
+
+#[tokio::test]
 async fn signatures_and_keys_of_old_are_told() {
     let home = healthy().await;
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates");

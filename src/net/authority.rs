@@ -23,7 +23,7 @@ const DAY_S: i64 = 24 * 3600;
 
 /// 2025-01-01, in seconds since the Unix epoch: no clock that is right shows less. A CA made here is good from then
 /// on, so that none begins in the future, however far ahead the clock was.
-pub(super) const EARLIEST_S: i64 = 1_735_689_600;
+pub const EARLIEST_S: i64 = 1_735_689_600;
 
 /// Ten years: who trusts the CA does so once.
 const CA_DAYS: i64 = 3650;

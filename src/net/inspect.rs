@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate::parse_chain;
 pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
-use super::certificates::{load, made_by, notes, pair_is_there};
+use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
 use super::files::Files;
-use super::{authority, material};
+use super::{authority, constraints, material};
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub struct Inspected {
     pub pair: Pair,
     /// Whether relaybox made it, and makes the next.
     pub is_made_here: bool,
+    /// Whether relaybox made it, and makes another with another CA once it is not valid: its own is not there with its
+    /// key.
+    pub has_lost_its_ca: bool,
     /// The certificates in the file, the server's own first, as far as they can be read.
     pub chain: Vec<Certificate>,
     /// The CA of made certificates.
@@ -68,6 +72,7 @@ impl Inspected {
         Self {
             pair,
             is_made_here: made_by(&files, &chain).is_some(),
+            has_lost_its_ca: has_lost_its_ca(&files, &chain),
             is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
@@ -77,6 +82,13 @@ impl Inspected {
             key: files.key,
             ca: files.ca,
         }
+    }
+
+    /// Whether the CA of made certificates may sign for all these names and addresses.
+    pub fn permits(&self, hosts: &[String]) -> bool {
+        let ca = self.authority.as_ref();
+        let ca = ca.and_then(|ca| X509Certificate::from_der(&ca.der).ok());
+        ca.is_none_or(|(_, ca)| constraints::permit(&ca, hosts))
     }
 }
 

@@ -41,6 +41,7 @@ mod transcript;
 pub mod watch;
 
 pub use apart::apart;
+pub use authority::EARLIEST_S;
 pub use bind::bind;
 pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use leaf::near_end_s;

@@ -8,7 +8,7 @@ use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, is_loopback, now_s, runs, trust};
 use crate::config::Config;
 use crate::net::inspect::{Certificate, Inspected, Pair};
-use crate::net::{CertificateError, near_end_s};
+use crate::net::{CertificateError, EARLIEST_S, near_end_s};
 
 /// A running server makes its certificate anew sooner, once it is due.
 const RENEWAL_S: i64 = 3600;
@@ -32,7 +32,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
         names(config, facts, leaf, out);
         dates(facts, leaf, out);
     }
-    trust::judge(facts, out);
+    trust::judge(config, facts, out);
 }
 
 fn files(facts: &Facts, out: &mut Findings) {
@@ -194,16 +194,20 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
     let check = Check::CertificateDates;
     let now_s = now_s(facts);
     let is_made_here = facts.certificates.is_made_here;
+    // That is, once it is not valid.
+    let is_mended = is_made_here || facts.certificates.has_lost_its_ca;
     let end = date(leaf.not_after_s);
     let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
     let near_end_s = near_end_s(leaf.not_before_s, leaf.not_after_s);
     if leaf.not_before_s > now_s {
         let begin = date(leaf.not_before_s);
         let says = format!("the certificate is good from {begin} on only");
-        if is_made_here && !runs(facts) {
+        // By a clock that cannot be right nothing is made anew for being too early.
+        let is_due = is_mended && now_s >= EARLIEST_S;
+        if is_due && !runs(facts) {
             renewal(check, &says, facts, out);
         } else {
-            let advice = match is_made_here {
+            let advice = match is_due {
                 true => ", and why could the running server not make it anew (its log says)",
                 false => "",
             };
@@ -217,8 +221,15 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
         }
     } else if is_made_here && !runs(facts) && now_s >= near_end_s {
         renewal(check, &format!("the certificate ends on {end}"), facts, out);
+    } else if leaf.not_after_s <= now_s && is_mended && !runs(facts) {
+        renewal(
+            check,
+            &format!("the certificate expired on {end}"),
+            facts,
+            out,
+        );
     } else if leaf.not_after_s <= now_s {
-        let advice = match is_made_here {
+        let advice = match is_mended {
             true => "the running server could not make it anew, and its log says why",
             false => "put a new one in its place, which a running server takes by itself",
         };
@@ -236,13 +247,12 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
         );
     } else if !is_made_here && now_s >= near_end_s {
         let left = counted(left_days.unsigned_abs(), "day");
-        out.warning(
-            check,
-            format!(
-                "the certificate ends on {end}, in {left}: renew it, and a running server takes \
-                 the new one by itself"
-            ),
-        );
+        let advice = match is_mended {
+            true => "another CA makes the next then, unless its own is there again with its key",
+            false => "renew it, and a running server takes the new one by itself",
+        };
+        let says = format!("the certificate ends on {end}, in {left}: {advice}");
+        out.warning(check, says);
     }
     // That of a made one is made anew when it is due.
     let issuers = facts.certificates.chain.iter().skip(1);

@@ -3,8 +3,9 @@
 use super::super::facts::{Facts, Port};
 use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, now_s, runs};
-use crate::net::inspect::{Certificate, Gap, Inspected, Key, gap};
-use crate::net::{CertificateError, REPLACE_CA};
+use crate::config::Config;
+use crate::net::inspect::{Certificate, Gap, Inspected, Key, Pair, gap};
+use crate::net::{CertificateError, EARLIEST_S, REPLACE_CA};
 
 /// A CA of other origin with less signs nothing more, so that the next certificate cannot be made.
 const AUTHORITY_LEFT_DAYS_MIN: i64 = 31;
@@ -13,14 +14,14 @@ const AUTHORITY_LEFT_DAYS_DUE: i64 = 90;
 /// Clients refuse an RSA key with less.
 const RSA_BITS_MIN: usize = 2048;
 
-pub(super) fn judge(facts: &Facts, out: &mut Findings) {
+pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let found = &facts.certificates;
     if let Some(leaf) = found.chain.first() {
         chain(found, leaf, out);
         uses(found, leaf, out);
     }
     served(facts, out);
-    authority(facts, out);
+    authority(config, facts, out);
 }
 
 fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
@@ -172,9 +173,10 @@ fn served(facts: &Facts, out: &mut Findings) {
     }
 }
 
-fn authority(facts: &Facts, out: &mut Findings) {
+fn authority(config: &Config, facts: &Facts, out: &mut Findings) {
     let found = &facts.certificates;
-    let Some(ca) = found.authority.as_ref().filter(|_| found.is_made_here) else {
+    let signs = found.is_made_here || matches!(found.pair, Pair::Absent);
+    let Some(ca) = found.authority.as_ref().filter(|_| signs) else {
         return;
     };
     let check = Check::CertificateAuthority;
@@ -185,9 +187,11 @@ fn authority(facts: &Facts, out: &mut Findings) {
         true => format!("{file} is good from {} on only", date(ca.not_before_s)),
         false => format!("{file} ends on {end}"),
     };
+    // By a clock that cannot be right nothing is made anew for being too early.
+    let is_told_by_clock = now_s(facts) >= EARLIEST_S;
     // A running server makes it anew within seconds.
     let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(runs(facts));
-    if found.is_authority_made_here && (is_early || left_days < due_days) {
+    if found.is_authority_made_here && (is_early && is_told_by_clock || left_days < due_days) {
         return match (runs(facts), facts.certificates_writable) {
             (true, _) => out.problem(
                 check,
@@ -206,13 +210,31 @@ fn authority(facts: &Facts, out: &mut Findings) {
         };
     }
     if is_early {
+        let advice = match is_told_by_clock {
+            true => format!(" If so, {REPLACE_CA}"),
+            false => String::new(),
+        };
         out.problem(
             check,
             format!(
                 "{says}, and clients that look at that refuse what it has signed: is this \
-                 machine's clock right? If so, {REPLACE_CA}"
+                 machine's clock right?{advice}"
             ),
         );
+    } else if found.is_authority_made_here && !found.permits(&config.host) {
+        let says = format!("{file} is bound to other names than --host has");
+        match facts.certificates_writable {
+            true => out.warning(
+                check,
+                format!(
+                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
+                ),
+            ),
+            false => out.problem(
+                check,
+                format!("{says}, and cannot be made anew: let the server write there"),
+            ),
+        }
     } else if left_days < AUTHORITY_LEFT_DAYS_MIN {
         let ca = found.ca.clone();
         out.problem(check, CertificateError::AtEnd { ca }.to_string());

@@ -156,6 +156,24 @@ fn the_ca_of_made_certificates_is_judged() {
 }
 
 #[test]
+fn by_a_clock_that_shows_less_than_2025_nothing_is_said_to_be_made_anew() {
+    let mut facts = healthy();
+    made_here(&mut facts);
+    facts.now_us = 1_000_000;
+    let findings = judge(&config(""), &facts).0;
+    for check in [Check::CertificateDates, Check::CertificateAuthority] {
+        let mut found = findings.iter().filter(|found| found.check == check);
+        let one = found.next().unwrap();
+        assert_eq!(one.state, State::Problem, "{one:?}");
+        assert!(
+            one.says.ends_with("is this machine's clock right?"),
+            "{one:?}"
+        );
+        assert!(found.next().is_none());
+    }
+}
+
+#[test]
 fn the_manual_says_what_messages_say() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
     let manual = std::fs::read_to_string(path).unwrap();

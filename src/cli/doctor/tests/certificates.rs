@@ -25,6 +25,13 @@ pub(super) fn made_here(facts: &mut Facts) {
     facts.certificates.chain[1] = ca;
 }
 
+/// As [`made_here`], by a CA whose key was taken away.
+fn lost_its_ca(facts: &mut Facts) {
+    made_here(facts);
+    facts.certificates.is_made_here = false;
+    facts.certificates.has_lost_its_ca = true;
+}
+
 /// As [`made_here`], of a server that runs.
 pub(super) fn made_and_running(facts: &mut Facts) {
     let server = healthy();
@@ -52,7 +59,7 @@ fn good(facts: &mut Facts, begin_days: i64, end_days: i64) {
 
 #[test]
 fn files_keys_and_names_are_judged() {
-    use Check::{CertificateFiles, CertificateKey, CertificateNames, KeyRights};
+    use Check::{CertificateDates, CertificateFiles, CertificateKey, CertificateNames, KeyRights};
     use State::{Ok, Problem, Warning};
     fn nothing_there(facts: &mut Facts) {
         facts.certificates.pair = Pair::Absent;
@@ -137,6 +144,22 @@ fn files_keys_and_names_are_judged() {
             HOSTS,
             made_here,
             (CertificateNames, Ok, "made anew at the next start"),
+        ),
+        (
+            "",
+            |f| {
+                lost_its_ca(f);
+                ends_in(f, -1);
+            },
+            (CertificateDates, Ok, "and is made anew at the next start"),
+        ),
+        (
+            "",
+            |f| {
+                lost_its_ca(f);
+                good(f, -300, 20);
+            },
+            (CertificateDates, Warning, "in 20 days: another CA makes"),
         ),
         (
             HOSTS,

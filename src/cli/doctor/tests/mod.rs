@@ -78,6 +78,7 @@ fn healthy() -> Facts {
             ca: PathBuf::from("certs/ca.pem"),
             pair: Pair::Usable,
             is_made_here: false,
+            has_lost_its_ca: false,
             chain: vec![certificate(), intermediate()],
             authority: None,
             is_authority_made_here: false,
