@@ -116,3 +116,39 @@ impl Context for Messages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_message_of_a_transcript_is_restored() {
+        let hello = |number: [u8; 2]| {
+            let start = [&[1, 0, 0, 47, 3, 3][..], &[7; 32]].concat();
+            let rest = [0, 0, 2, 0x13, 1, 1, 0, 0, 4];
+            [&start, &rest[..], &number, &[0, 0]].concat()
+        };
+        let (hidden, sent) = (hello([0xff, 0x5e]), hello([0, 0]));
+        let (ours, theirs) = (provider(), aws_lc_rs::default_provider());
+        for (ours, theirs) in ours.cipher_suites.iter().zip(&theirs.cipher_suites) {
+            let hash = |suite: &SupportedCipherSuite, messages: &[&[u8]]| {
+                let hash = match suite {
+                    SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
+                    SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
+                };
+                let mut context = hash.start();
+                for message in messages {
+                    context.update(message);
+                }
+                context.fork().finish().as_ref().to_vec()
+            };
+            let others = [254, 0, 0, 0];
+            for (passed, expected) in [
+                ([&[], &hidden[..], &hidden], [&sent[..], &hidden, &[]]),
+                ([&others, &hidden, &hidden], [&others, &hidden, &hidden]),
+            ] {
+                assert_eq!(hash(ours, &passed), hash(theirs, &expected));
+            }
+        }
+    }
+}
