@@ -192,6 +192,10 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
 /// In one sentence what a file holds in place of what is wanted, and what makes of it what is wanted.
 fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateError {
     let name = quoted(file);
+    // The file keeps its owner and its mode: root may do this for a service that is not root.
+    let into_place = |command: &str| {
+        format!("{command} -out {name}.new && cat {name}.new > {name} && rm {name}.new")
+    };
     let openssl = |command: &str| {
         let inform = if is_der { " -inform DER" } else { "" };
         let (tool, options) = command.split_once(' ').unwrap_or((command, ""));
@@ -200,9 +204,7 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         } else {
             format!(" {options}")
         };
-        format!(
-            "openssl {tool}{inform} -in {name}{options} -out {name}.new && mv {name}.new {name}"
-        )
+        into_place(&format!("openssl {tool}{inform} -in {name}{options}"))
     };
     let (holds, advice) = match (wanted, kind) {
         (Wanted::Certificate, Kind::Certificate) => {
@@ -210,7 +212,10 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         }
         (Wanted::Certificate, Kind::TrustedCertificate) => (
             "holds a certificate with trust settings of OpenSSL (TRUSTED CERTIFICATE)",
-            openssl("x509"),
+            // All of them: x509 reads the first alone.
+            into_place(&format!(
+                "openssl crl2pkcs7 -nocrl -certfile {name} | openssl pkcs7 -print_certs"
+            )),
         ),
         (Wanted::Certificate, Kind::Pkcs7) => (
             "holds certificates in PKCS#7, not in PEM",
@@ -218,13 +223,11 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         ),
         (Wanted::Certificate, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
-            format!("openssl pkcs12 -in {name} -nokeys -out {name}.new && mv {name}.new {name}"),
+            into_place(&format!("openssl pkcs12 -in {name} -nokeys")),
         ),
         (Wanted::Key, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
-            format!(
-                "openssl pkcs12 -in {name} -nocerts -nodes -out {name}.new && mv {name}.new {name}"
-            ),
+            into_place(&format!("openssl pkcs12 -in {name} -nocerts -nodes")),
         ),
         (Wanted::Key, Kind::EncryptedKey) => (
             "holds a private key that is encrypted with a passphrase, which nobody can type in at a start",

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::process::{Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -278,14 +279,50 @@ fn what_cannot_be_taken_is_named_and_the_line_that_is_given_makes_it_right() {
         let message = refused(&dir, &running);
         assert!(message.contains(words), "{spoil}: {message}");
         let (_, line) = message.split_once(": openssl ").expect(&message);
+        let files = ["cert.pem", "key.pem"].map(|file| dir.join(file));
+        for file in &files {
+            fs::set_permissions(file, fs::Permissions::from_mode(0o640)).unwrap();
+            // Who is not root has files of one owner alone.
+            let _ = chown(file, Some(12_345), Some(12_346));
+        }
+        let rights = || {
+            let found = files.iter().map(|file| fs::metadata(file).unwrap());
+            let rights = found.map(|found| (found.uid(), found.gid(), found.mode()));
+            rights.collect::<Vec<_>>()
+        };
+        let before = rights();
         assert!(
             shell(running_dir.path(), &format!("openssl {line}")),
             "{message}"
         );
+        assert_eq!(rights(), before, "{message}");
         running
             .reload()
             .unwrap_or_else(|error| panic!("{spoil}: {error}"));
     }
+}
+
+#[test]
+fn a_chain_with_trust_settings_is_made_right_as_a_whole() {
+    if !has_openssl() {
+        return;
+    }
+    let [leaf, between, key] = issued();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("key.pem"), key).unwrap();
+    fs::write(dir.join("cert.pem"), "").unwrap();
+    for (name, pem) in [("1", leaf), ("2", between)] {
+        fs::write(dir.join(name), pem).unwrap();
+        let line = format!("openssl x509 -in {name} -trustout >> cert.pem");
+        assert!(shell(dir, &line));
+    }
+    let message = Tls::open(dir, &[]).unwrap_err().to_string();
+    let (_, line) = message.split_once(": openssl ").expect(&message);
+    assert!(shell(dir, &format!("openssl {line}")), "{message}");
+    open_tls(dir);
+    let found = Inspected::of(dir);
+    assert_eq!((found.chain.len(), gap(&found.chain)), (2, None));
 }
 
 #[test]
