@@ -56,7 +56,7 @@ pub(super) fn ensure(
         issue::make(&files, hosts, now_s)?;
         is_new = true;
     }
-    let mut certified = load(&files, provider)?;
+    let mut certified = load(&files, provider, now_s)?;
     let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
     let mut made_by = made_by(&files, &certified.cert);
     let mut kept_for = None;
@@ -70,7 +70,7 @@ pub(super) fn ensure(
         match issue::renew(&files, &leaf, hosts, now_s) {
             Ok(()) => {
                 is_new = true;
-                certified = load(&files, provider)?;
+                certified = load(&files, provider, now_s)?;
                 leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
                 made_by = self::made_by(&files, &certified.cert);
             }
@@ -196,31 +196,39 @@ pub(super) fn ensure_again(
 }
 
 /// Reads what can be served: the certificate of the key comes first, and its issuers behind it, however they stand in
-/// the file.
+/// the file. Of several with a key the [best](fitness) one.
 ///
 /// # Errors
 /// A sentence that names the file.
 pub(super) fn load(
     files: &Files,
     provider: &CryptoProvider,
+    now_s: i64,
 ) -> Result<CertifiedKey, CertificateError> {
     let chain =
         material::certificates(&files.certificate).map_err(|error| swapped(files, error))?;
     let mut refused = None;
+    let mut found = Vec::new();
     for key in material::keys(&files.key)? {
         let Ok(signer) = provider.key_provider.load_private_key(key.clone_key()) else {
             refused = refused.or(Some(key));
             continue;
         };
         let public = signer.public_key();
-        let is_of_key = |der: &CertificateDer<'_>| {
-            let parsed = X509Certificate::from_der(der);
-            let spki = public.as_ref().map(AsRef::<[u8]>::as_ref);
-            parsed.is_ok_and(|(_, one)| spki.is_none_or(|spki| one.public_key().raw == spki))
-        };
-        if let Some(at) = chain.iter().position(is_of_key) {
-            return Ok(CertifiedKey::new(ordered(chain, at), signer));
+        let spki = public.as_ref().map(AsRef::<[u8]>::as_ref);
+        for (at, der) in chain.iter().enumerate() {
+            let Ok((_, one)) = X509Certificate::from_der(der) else {
+                continue;
+            };
+            if spki.is_none_or(|spki| one.public_key().raw == spki) {
+                found.push((fitness(&one, now_s), at, signer.clone()));
+            }
         }
+    }
+    // Of equals the last counts here, and the first in the files.
+    let best = found.into_iter().rev().max_by_key(|(fitness, ..)| *fitness);
+    if let Some((_, at, signer)) = best {
+        return Ok(CertifiedKey::new(ordered(chain, at), signer));
     }
     // What is wrong with the key, or with the certificate, keeps them from being a pair.
     if let Some(key) = refused {
@@ -231,6 +239,15 @@ pub(super) fn load(
         key: files.key.clone(),
         certificate: files.certificate.clone(),
     })
+}
+
+/// How well a certificate serves, the greater the better: one of a server better than a CA's, one that is valid now better
+/// than another, and of those the one with the later end.
+fn fitness(certificate: &X509Certificate<'_>, now_s: i64) -> (bool, bool, i64) {
+    let validity = certificate.validity();
+    let end_s = validity.not_after.timestamp();
+    let is_valid = validity.not_before.timestamp() <= now_s && now_s < end_s;
+    (!certificate.is_ca(), is_valid, end_s)
 }
 
 /// What is wrong with the certificate's file, seen together with the key's.

@@ -17,6 +17,7 @@ use super::certificate_error::CertificateError;
 use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
 use super::files::Files;
 use super::{authority, constraints, material};
+use crate::clock::{Clock as _, SystemClock};
 
 /// What was found in a certificate directory.
 #[derive(Debug)]
@@ -96,7 +97,8 @@ impl Inspected {
 fn pair(files: &Files) -> (Pair, Vec<CertificateDer<'static>>) {
     let looked = pair_is_there(files).and_then(|exists| {
         if exists {
-            let chain = load(files, &aws_lc_rs::default_provider())?.cert;
+            let now_s = i64::try_from(SystemClock.now_us() / 1_000_000).unwrap_or(i64::MAX);
+            let chain = load(files, &aws_lc_rs::default_provider(), now_s)?.cert;
             return Ok((Pair::Usable, chain));
         }
         authority::can_sign(files)?;

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::process::{Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair};
 use relaybox::net::inspect::{Inspected, Pair, gap};
 
-use super::certificates::{open_logged, write_own};
+use super::certificates::{days_from_now, open_logged, write_own};
 use super::*;
 
 /// A leaf, its intermediate and its key, in PEM.
@@ -137,6 +137,59 @@ fn files_are_taken_as_people_have_them() {
             "{case}: not the server's own"
         );
         assert_eq!(gap(&found.chain), None, "{case}");
+    }
+}
+
+#[test]
+fn of_several_certificates_with_a_key_the_one_that_clients_take_is_served() {
+    let mut ca = CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(DnType::CommonName, "Root");
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = Issuer::from_params(&ca, &ca_key);
+    let leaf = |begin_days, end_days| {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = days_from_now(begin_days);
+        params.not_after = days_from_now(end_days);
+        params.signed_by(&key, &issuer).unwrap().pem()
+    };
+    let (expired, good) = (leaf(-90, -1), leaf(-30, 60));
+    let (ends_sooner, not_yet) = (leaf(-60, 30), leaf(5, 300));
+    let keys = [&ca_key, &key].map(KeyPair::serialize_pem);
+    let of_leaf = keys[1].clone();
+    for (case, certificates, keys) in [
+        ("a CA's", format!("{good}{ca_pem}"), keys.concat()),
+        ("a CA's, in front", format!("{ca_pem}{good}"), keys.concat()),
+        (
+            "expired",
+            format!("{expired}{good}{ca_pem}"),
+            of_leaf.clone(),
+        ),
+        (
+            "of a shorter time",
+            format!("{ends_sooner}{good}{ca_pem}"),
+            of_leaf.clone(),
+        ),
+        (
+            "good later",
+            format!("{not_yet}{good}{ca_pem}"),
+            of_leaf.clone(),
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cert.pem"), certificates).unwrap();
+        fs::write(dir.path().join("key.pem"), keys).unwrap();
+        open_tls(dir.path());
+        let found = Inspected::of(dir.path());
+        let end_s = days_from_now(60).unix_timestamp();
+        let shown_s = found.chain[0].not_after_s;
+        assert!(
+            (shown_s - end_s).abs() < 3600,
+            "{case}: {:?}",
+            found.chain[0]
+        );
+        assert_eq!(found.chain[0].is_signed_by_next, Some(true), "{case}");
     }
 }
 
