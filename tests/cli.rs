@@ -50,12 +50,6 @@ async fn a_first_start_gives_a_login_url_once() {
     client.ready().await;
     drop(client);
 
-    server.restart().await;
-    let lines: Vec<_> = server.stdout().lines().map(str::to_owned).collect();
-    assert_eq!(lines, [format!("ready https://{}", server.address)]);
-    let mut client = Client::open(server.stream().await, upgrade_request(&query)).await;
-    client.ready().await;
-
     let console = format!("Console: https://{address}/\n", address = server.address);
     assert!(stdout.contains(&console), "{stdout}");
     let ca = server.home.ca();
@@ -65,6 +59,12 @@ async fn a_first_start_gives_a_login_url_once() {
     let token = server.home.cli_bare(&words).await.success();
     server.secret(&token);
     server.login(&Login::new("u1").token(&token)).await;
+
+    server.restart().await;
+    let lines: Vec<_> = server.stdout().lines().map(str::to_owned).collect();
+    assert_eq!(lines, [format!("ready https://{}", server.address)]);
+    let mut client = Client::open(server.stream().await, upgrade_request(&query)).await;
+    client.ready().await;
 }
 
 /// As systemd does.
@@ -90,7 +90,7 @@ async fn a_first_start_shows_no_journal_the_project_token() {
         .take_while(|line| !line.starts_with("ready "))
         .collect();
     let shown = shown.join("\n");
-    let command = line_after(&shown, "A project token, in place");
+    let command = line_after(&shown, "The domain demo was made. A project token");
     let words: Vec<_> = command.split(' ').skip(1).collect();
     let token = home.cli_bare(&words).await.success();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();

@@ -236,11 +236,10 @@ async fn what_root_makes_in_a_directory_is_its_owners() {
     let mut server = Server::at(home.clone(), Options::new()).await;
     server.cli(&["domain", "add", "more"]).await;
     for path in all(&data) {
-        assert_eq!(
-            fs::symlink_metadata(&path).unwrap().uid(),
-            OWNER,
-            "{path:?}"
-        );
+        // Some are there for a moment only.
+        if let Ok(metadata) = fs::symlink_metadata(&path) {
+            assert_eq!(metadata.uid(), OWNER, "{path:?}");
+        }
     }
     let modes = ["certs", "certs/ca.pem", "certs/key.pem"].map(|name| home.mode(name));
     assert_eq!(modes, [0o755, 0o644, 0o600]);

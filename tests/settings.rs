@@ -370,7 +370,7 @@ async fn a_taken_port_is_told() {
         .args(&["--listen", &address]);
     let words = [
         &address,
-        "another program has it: end that, or choose another port with --listen",
+        "another program has it; end that, or choose another port with --listen",
     ];
     home.serve_fails(&options).await.failure(1, &words);
     let options = Options::new().args(&["--plain", &address]);

@@ -98,12 +98,18 @@ async fn one_host(request: Request, next: Next) -> Response {
     }
 }
 
-/// A preflight that asks for no header is told of ours all the same: what is allowed is mirrored.
+/// A preflight is told of our headers, whichever it asks for: what is allowed is mirrored.
 async fn names_headers(mut request: Request) -> Request {
     if request.method() == Method::OPTIONS {
-        let headers = request.headers_mut();
-        let asked = headers.entry(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        asked.or_insert(HeaderValue::from_static(OWN_HEADERS));
+        let name = header::ACCESS_CONTROL_REQUEST_HEADERS;
+        let asked = request.headers().get(&name).map(HeaderValue::as_bytes);
+        let all = match asked {
+            Some(asked) => [asked, b",", OWN_HEADERS.as_bytes()].concat(),
+            None => OWN_HEADERS.into(),
+        };
+        if let Ok(all) = HeaderValue::from_bytes(&all) {
+            request.headers_mut().insert(name, all);
+        }
     }
     request
 }

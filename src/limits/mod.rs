@@ -76,6 +76,7 @@ struct Rules {
     failures: Option<Rates>,
     requests: Option<Rates>,
     known_requests: Option<Rates>,
+    known_connects: Option<Rates>,
     user_requests: Option<Limiter<Mailbox>>,
     admission: Option<Admission>,
     user_logins: Option<Limiter<Mailbox>>,
@@ -92,6 +93,7 @@ impl Rules {
             failures: options.failed_logins_per_address.map(Rates::new),
             requests: options.requests_per_address.map(Rates::new),
             known_requests: options.requests_per_address.map(Rates::new),
+            known_connects: options.connects_per_address.map(Rates::new),
             user_requests: options.requests_per_user.map(Limiter::new),
             admission: options.logins.map(Admission::new),
             user_logins: options.logins_per_user.map(Limiter::new),
@@ -173,7 +175,7 @@ impl Limits {
     }
 
     /// A visitor connects; it is counted as long as the place is kept. Behind a proxy it may have shown a good token
-    /// before: the rate is not for those, so that nobody beside it uses it up.
+    /// before: those count apart, so that nobody beside them uses up their rate.
     ///
     /// # Errors
     /// There are too many from its address, or they come too fast.
@@ -184,7 +186,11 @@ impl Limits {
             return Ok(ConnectionPlace::default());
         }
         let address = visitor.address;
-        if let Some(limiter) = rules.connects.as_ref().filter(|_| !is_known)
+        let connects = match is_known {
+            true => &rules.known_connects,
+            false => &rules.connects,
+        };
+        if let Some(limiter) = connects
             && let Err(retry) = limiter.check(address)
         {
             return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));

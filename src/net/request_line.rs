@@ -62,14 +62,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Readable<S> {
                     let is_end = come.is_empty();
                     let length = come.iter().position(|byte| *byte == b'\n');
                     let is_good = |length| encoded(&come[..length]).is_none();
-                    if held.is_empty() && (is_end || length.is_some_and(is_good)) {
+                    let is_whole = is_end || !may_begin(come) || length.is_some_and(is_good);
+                    if held.is_empty() && is_whole {
                         *line = Line::Passed;
                         return Poll::Ready(Ok(()));
                     }
                     let length = length.map(|length| held.len() + length);
                     held.extend_from_slice(come);
                     buffer.set_filled(before);
-                    if length.is_some() || is_end || held.len() > LINE_BYTES_MAX {
+                    let is_no_line = !may_begin(held) || held.len() > LINE_BYTES_MAX;
+                    if length.is_some() || is_end || is_no_line {
                         let mut bytes = std::mem::take(held);
                         if let Some(length) = length
                             && let Some(target) = encoded(&bytes[..length])
@@ -84,13 +86,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Readable<S> {
     }
 }
 
+/// Whether a request may begin so. What does not is refused without a wait for the rest.
+fn may_begin(bytes: &[u8]) -> bool {
+    let mut method = bytes.iter().take_while(|byte| **byte != b' ');
+    method.all(u8::is_ascii_uppercase)
+}
+
 /// What stands in a line's place for its target.
 struct Target {
     at: std::ops::Range<usize>,
     text: Vec<u8>,
 }
 
-/// The target of a request's line where it holds what it may not; `None`: it is good, or this is no such line.
+/// The target of a login's line where it holds what it may not; `None`: it is good, or this is no such line.
 fn encoded(line: &[u8]) -> Option<Target> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let start = line.iter().position(|byte| *byte == b' ')? + 1;
@@ -100,7 +108,9 @@ fn encoded(line: &[u8]) -> Option<Target> {
         .len();
     let is_method = line[..start - 1].iter().all(u8::is_ascii_uppercase);
     let target = line.get(start..end).filter(|_| is_method)?;
-    if target.iter().all(|byte| is_allowed(*byte)) {
+    let path = target.split(|byte| *byte == b'?').next()?;
+    let is_login = path.ends_with(b"/ws") || path.ends_with(b"/ws/");
+    if !is_login || target.iter().all(|byte| is_allowed(*byte)) {
         return None;
     }
     let mut text = Vec::with_capacity(3 * target.len());
@@ -195,7 +205,13 @@ mod tests {
                 b"GET /ws?name=\xe4\xb8\xad\xff HTTP/1.0",
                 b"GET /ws?name=%E4%B8%AD%FF HTTP/1.0",
             ),
-            (b"GET /a b?c HTTP/1.1", b"GET /a%20b?c HTTP/1.1"),
+            (
+                b"GET http://x/chat/ws/?c=a b HTTP/1.1",
+                b"GET http://x/chat/ws/?c=a%20b HTTP/1.1",
+            ),
+            // No login's.
+            (b"GET /a b?c HTTP/1.1", b"GET /a b?c HTTP/1.1"),
+            (b"GET /healthz\0 HTTP/1.1", b"GET /healthz\0 HTTP/1.1"),
             (
                 b"GET /ws?a=|^`%zz'\\ HTTP/1.1",
                 b"GET /ws?a=|^`%zz'\\ HTTP/1.1",
@@ -221,6 +237,26 @@ mod tests {
     async fn a_line_that_ends_early_or_never_is_passed_on_as_it_is() {
         assert_eq!(read(&[b"GET /a b"]).await, b"GET /a b");
         assert_eq!(read(&[]).await, b"");
+        let begun = async |bytes: &[u8]| {
+            let mut mock = tokio::io::duplex(100);
+            mock.0.write_all(bytes).await.unwrap();
+            let mut readable = Readable::new(&mut mock.1);
+            let mut some = [0; 100];
+            let read = readable.read(&mut some);
+            let read = tokio::time::timeout(std::time::Duration::ZERO, read).await;
+            read.ok().map(Result::unwrap)
+        };
+        for bytes in [
+            &b"\0\0\0"[..],
+            b"\x81\x85\x01\x02",
+            b"\xff",
+            b"get /ws",
+            b"GEt /ws",
+        ] {
+            assert_eq!(begun(bytes).await, Some(bytes.len()), "{bytes:?}");
+        }
+        assert_eq!(begun(b"GE").await, None);
+        assert_eq!(begun(b"GET /ws?name=A B").await, None);
         let endless = b"GET /a b ".repeat(LINE_BYTES_MAX / 4);
         let pieces: Vec<_> = endless.chunks(8 << 10).collect();
         assert_eq!(read(&pieces).await, endless);

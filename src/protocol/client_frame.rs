@@ -120,10 +120,10 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
 pub fn not_delivered(nearest: Option<MsgId>) -> FrameError {
     let nearest = match nearest {
         Some(id) => format!("the nearest one in this session is {id}"),
-        None => "nothing was delivered in this session yet".to_owned(),
+        None => "nothing was delivered in this session".to_owned(),
     };
-    let expected = "must be the msgId of a message that was delivered to this resource";
-    let rounded = "some JSON libraries round numbers to 14 or 15 digits";
+    let expected = "must be a msgId that was delivered to this resource";
+    let rounded = "some JSON libraries round to 14 or 15 digits";
     invalid("received", format!("{expected}: {nearest} ({rounded})"))
 }
 

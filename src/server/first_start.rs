@@ -64,26 +64,30 @@ impl FirstStart {
             ..
         } = self;
         let data = quoted(data);
+        let (what, first, login, token) = match is_journal {
+            true => (
+                "A project token, in place of the one that nobody has seen:",
+                format!("relaybox domain rotate {domain} --data {data}"),
+                format!("Log in as {USER}, within an hour:"),
+                &self.user_token,
+            ),
+            false => (
+                "Its project token, shown only this once:",
+                self.project_token.clone(),
+                "Log in with any WebSocket client:".to_owned(),
+                &self.project_token,
+            ),
+        };
         let mut lines = vec![
-            format!("The domain {domain} was made."),
+            format!("The domain {domain} was made. {what}"),
+            format!("  {first}"),
+            login,
+            format!("  {login_url}{token}"),
+            "A token for a user:".to_owned(),
+            format!("  relaybox token --domain {domain} --id {USER} --data {data}"),
             format!("Console: {console}"),
         ];
         lines.extend(ca.map(|ca| format!("Clients have to trust {}", ca.display())));
-        lines.push("A token for a user:".to_owned());
-        let user = format!("  relaybox token --domain {domain} --id {USER} --data {data}");
-        lines.push(user);
-        let token = if is_journal {
-            lines.push("A project token, in place of the one that nobody has seen:".to_owned());
-            lines.push(format!("  relaybox domain rotate {domain} --data {data}"));
-            lines.push(format!("Log in as {USER}, within an hour:"));
-            &self.user_token
-        } else {
-            lines.push("Its project token, shown only this once:".to_owned());
-            lines.push(format!("  {}", self.project_token));
-            lines.push("Log in with any WebSocket client:".to_owned());
-            &self.project_token
-        };
-        lines.push(format!("  {login_url}{token}"));
         lines
     }
 }

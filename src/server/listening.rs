@@ -157,10 +157,12 @@ pub fn refused_port(error: &io::Error, setting: &str) -> String {
     let flag = format!("--{}", setting.replace('_', "-"));
     match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("another program has it: end that, or choose another port with {flag}")
+            format!(
+                "the address is already in use: another program has it; end that, or choose another port with {flag}"
+            )
         }
         ErrorKind::PermissionDenied => format!(
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another with {flag}"
+            "permission denied: ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another with {flag}"
         ),
         ErrorKind::AddrNotAvailable => format!(
             "this machine does not have that address; 0.0.0.0 or [::] in {flag} is all that it has"

@@ -51,6 +51,10 @@ async fn try_login(address: &str, id: usize) -> io::Result<Outcome> {
     assert_eq!(head[0], 0x88, "text or Close");
     assert_eq!(payload[..2], 1013_u16.to_be_bytes());
     let reason = std::str::from_utf8(&payload[2..]).unwrap();
+    if !reason.starts_with("retry") {
+        // Its place was given to somebody else while it logged in.
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
     Ok(Outcome::Later(Duration::from_millis(retry_ms(reason))))
 }
 

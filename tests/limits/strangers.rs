@@ -120,6 +120,7 @@ async fn where_few_strangers_may_be_the_silent_give_way_and_no_session_does() {
     for _ in 0..5 * FEW {
         silent.push(TcpStream::connect(&plain_address).await.unwrap());
     }
+    are_settled(&plain_address).await;
     let mut newcomer = server.login(&Login::new("newcomer")).await;
     newcomer.ready().await;
     let mut said = Vec::new();

@@ -41,6 +41,9 @@ struct Base;
 /// Where all paths begin, seen from the document: a proxy may have put it below a prefix.
 const HERE: &str = ".";
 
+/// The same without a prefix, for readers that match a server by its text.
+const ROOT: &str = "/";
+
 /// The text of the document.
 #[derive(Clone)]
 pub(super) struct Document(Bytes);
@@ -63,7 +66,7 @@ pub(super) async fn json(
 /// What is known before any route.
 pub(super) fn base() -> OpenApi {
     let mut document = Base::openapi();
-    document.servers = Some(vec![Server::new(HERE)]);
+    document.servers = Some(vec![Server::new(HERE), Server::new(ROOT)]);
     let components = document.components.get_or_insert_default();
     let bearer = |says| {
         HttpBuilder::new()
