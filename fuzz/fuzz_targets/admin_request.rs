@@ -199,7 +199,7 @@ impl Server {
                     .is_none_or(|resource| Resource::parse(resource).is_ok());
                 Domain::parse(domain).is_ok() && UserId::parse(id).is_ok() && is_resource
             }
-            Request::Sessions { domain, id } => {
+            Request::Sessions { domain, id } | Request::EndedSessions { domain, id } => {
                 domain
                     .as_ref()
                     .is_none_or(|domain| Domain::parse(domain).is_ok())
@@ -242,7 +242,10 @@ impl Server {
                     Some(Request::DomainRemove { .. }),
                     Response::Removed { declared: false }
                 )
-                | (Some(Request::Clock {}), Response::Clock { ahead_s: None, .. })
+                | (
+                    Some(Request::Clock {}),
+                    Response::Clock { ahead_s: None, .. }
+                )
                 | (
                     Some(Request::ClockAccept {}),
                     Response::ClockAccepted { was_held: false }

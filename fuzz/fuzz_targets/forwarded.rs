@@ -89,7 +89,9 @@ fn reads(entry: &str) -> Option<IpAddr> {
     };
     let (host, port) = match entry.rfind(':') {
         Some(at) if entry.starts_with('[') && !entry.ends_with(']') => entry.split_at(at),
-        Some(at) if !entry.starts_with('[') && entry.matches(':').count() == 1 => entry.split_at(at),
+        Some(at) if !entry.starts_with('[') && entry.matches(':').count() == 1 => {
+            entry.split_at(at)
+        }
         _ => (entry, ":0"),
     };
     port[1..].parse::<u16>().ok()?;
