@@ -58,7 +58,7 @@ pub fn unsigned(text: &str) -> Option<u64> {
 }
 
 /// As [`unsigned`], but the least that may have been rounded to it: half a unit of the last digit that was written
-/// less. Only of a number with an exponent, with fewer than the [`ID_DIGITS`] of an id written: what rounds to fewer
+/// less. Only of a number with an exponent, with fewer than the 16 digits of an id written: what rounds to fewer
 /// digits writes it so, and so does what leaves out zeros at the end.
 pub fn at_least(text: &str) -> Option<u64> {
     let value = unsigned(text)?;

@@ -46,7 +46,7 @@ pub(super) struct Authority {
     pub(super) not_after: OffsetDateTime,
 }
 
-/// The CA of a directory, made if there is none. One that was made here and [cannot go on](state) is made anew for the
+/// The CA of a directory, made if there is none. One that was made here and cannot go on is made anew for the
 /// same key and name, so that what it has signed is known to be its own; without its key, for a new one. It keeps the
 /// names that it was bound to.
 ///
