@@ -2,8 +2,8 @@
 //!
 //! They put a login's parameters into the URL as they are: a space, quotes, brackets, bytes of another charset. What a
 //! URL may not hold is percent-encoded here before the line is parsed, so that it is read where it can be, and else
-//! refused by name. Only the target changes, and nothing that a path of the server has could come of it. Never looks
-//! beyond that line: where a later request begins only HTTP knows.
+//! refused by name. Only the target of a login changes: what is wrong elsewhere is no HTTP, and refused by hyper. Never
+//! looks beyond that line: where a later request begins only HTTP knows.
 
 use std::io;
 use std::pin::Pin;
