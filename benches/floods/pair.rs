@@ -24,12 +24,8 @@ pub struct Pair {
     sent: usize,
 }
 
-/// The median and the 99th percentile of latencies.
-#[derive(Debug, Clone, Copy)]
-pub struct Latency {
-    pub p50: Duration,
-    pub p99: Duration,
-}
+/// Latencies in the order of the messages.
+pub type Latencies = Vec<Duration>;
 
 impl Pair {
     pub async fn open(server: &Server) -> Self {
@@ -41,7 +37,7 @@ impl Pair {
     }
 
     /// Talks for so long: from before a message is written to when the other has it.
-    pub async fn talk(&mut self, time: Duration) -> Latency {
+    pub async fn talk(&mut self, time: Duration) -> Latencies {
         let count = time.as_millis().div_ceil(PAUSE.as_millis()) as usize;
         let (mut writing, mut answers) = (&mut self.one).split();
         let first = self.sent;
@@ -83,14 +79,9 @@ impl Pair {
             panic!("the quiet one's session ended");
         };
         let talking = async { tokio::join!(sending, receiving).1 };
-        let mut latencies = tokio::select! {
+        tokio::select! {
             latencies = talking => latencies,
             () = answering => unreachable!("it ends by a panic"),
-        };
-        latencies.sort();
-        Latency {
-            p50: latencies[latencies.len() / 2],
-            p99: latencies[latencies.len() * 99 / 100],
         }
     }
 }
