@@ -1,7 +1,10 @@
 //! What the documents say is so: the tables of settings and of metrics are those of the code, the tests that
-//! docs/DELIVERY.md names exist, and docs/CLIENTS.md knows every code.
+//! docs/DELIVERY.md names exist, docs/CLIENTS.md knows every code, and the contract and the code name the same
+//! sections, codes, settings and endpoints.
 
 #![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
 
 use relaybox::config::settings;
 use relaybox::metrics::{Metrics, descriptions};
@@ -159,6 +162,143 @@ fn first_cells(document: &str, heading: &str) -> String {
     rows.filter_map(|row| row.split(" | ").next())
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The numbers in a text that are close codes.
+fn close_codes(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words
+        .filter(|word| ("1000".."1016").contains(word) || ("4000".."5000").contains(word))
+        .filter(|word| word.len() == 4)
+        .collect()
+}
+
+/// The words between backticks that look like a setting or a code.
+fn snake_case_names(text: &str) -> BTreeSet<&str> {
+    let names = text.split('`').skip(1).step_by(2);
+    names
+        .filter(|name| name.trim_matches('_').contains('_'))
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect()
+}
+
+/// The codes of problems: `StatusCode::NOT_FOUND, "not_found"`.
+fn problem_codes(source: &str) -> BTreeSet<&str> {
+    let codes = source.split("StatusCode::").skip(1).filter_map(|rest| {
+        let (_, rest) = rest.split_once(',')?;
+        rest.trim_start().strip_prefix('"')?.split('"').next()
+    });
+    codes.collect()
+}
+
+#[test]
+fn every_section_of_the_contract_that_is_cited_exists() {
+    let contract = read("docs/PROTOCOL.md");
+    let mut texts = vec![contract.clone()];
+    for part in ["src", "tests", "benches"] {
+        let root = format!("{}/{part}", env!("CARGO_MANIFEST_DIR"));
+        sources(root.as_ref(), &mut texts);
+    }
+    let mut count = 0;
+    for text in &texts {
+        for cited in text.split("PROTOCOL.md section").skip(1) {
+            // "sections 3 and 7" names two.
+            let cited = cited.trim_start_matches('s');
+            let cited = cited.split([')', ':', ';', '.', '\n']).next().unwrap();
+            let words = cited.split([' ', ',']);
+            for number in words.filter(|word| word.parse::<u32>().is_ok()) {
+                count += 1;
+                let heading = format!("\n## {number}. ");
+                assert!(contract.contains(&heading), "no section {number}: {cited}");
+            }
+        }
+    }
+    for cited in contract.split("(section ").skip(1) {
+        let number = cited.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+        count += 1;
+        assert!(contract.contains(&format!("\n## {number}. ")), "{number}");
+    }
+    assert!(count > 30, "only {count} sections are cited");
+}
+
+#[test]
+fn the_contract_and_the_code_have_the_same_codes() {
+    let contract = read("docs/PROTOCOL.md");
+    let table = first_cells(&contract, "Close codes tell a client");
+    let source = read("src/protocol/close.rs");
+    assert_eq!(close_codes(&table), close_codes(&source));
+
+    let source = read("src/http/problem.rs");
+    let mut codes = problem_codes(source.split("#[cfg(test)]").next().unwrap());
+    codes.extend(ErrorCode::ALL.map(ErrorCode::as_str));
+    for code in &codes {
+        let named = format!("`{code}`");
+        assert!(contract.contains(&named), "{code} is not in the contract");
+    }
+    let known: BTreeSet<_> = settings().iter().map(|setting| setting.name).collect();
+    for name in snake_case_names(&contract) {
+        let exists = codes.contains(name) || known.contains(name);
+        assert!(exists, "{name} is neither a code nor a setting");
+    }
+}
+
+#[test]
+fn the_flags_and_variables_of_the_contract_exist() {
+    let contract = read("docs/PROTOCOL.md");
+    let (_, table) = contract.split_once("| flag | environment |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut count = 0;
+    for row in rows {
+        let names = |cell: usize| row.split('|').nth(cell).unwrap().split('`').nth(1).unwrap();
+        let (flag, env) = (names(1).split(' ').next().unwrap(), names(2));
+        let is_so =
+            |setting: &relaybox::config::Setting| setting.flag == flag && setting.env == env;
+        assert!(settings().iter().any(is_so), "{flag} and {env}");
+        count += 1;
+    }
+    assert!(count > 5, "only {count} rows found");
+    // All flags of all commands stand in a completion.
+    let completions = std::process::Command::new(env!("CARGO_BIN_EXE_relaybox"))
+        .args(["completions", "bash"])
+        .output()
+        .unwrap();
+    let completions = String::from_utf8(completions.stdout).unwrap();
+    let flags: BTreeSet<_> = completions.split([' ', '"', ')', '|', '\n']).collect();
+    for rest in contract.split("`--").skip(1) {
+        let name = rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        let flag = format!("--{}", name.into_iter().next().unwrap());
+        assert!(flags.contains(flag.as_str()), "no command has {flag}");
+    }
+}
+
+#[test]
+fn the_contract_and_the_code_have_the_same_endpoints() {
+    let contract = read("docs/PROTOCOL.md");
+    let mut texts = Vec::new();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http");
+    sources(root.as_ref(), &mut texts);
+    let mut served = BTreeSet::new();
+    for attribute in texts
+        .iter()
+        .flat_map(|text| text.split("#[utoipa::path(").skip(1))
+    {
+        let method = attribute.trim_start().split(',').next().unwrap();
+        let (_, path) = attribute.split_once("path = \"").unwrap();
+        let path = path.split('"').next().unwrap();
+        served.insert(format!("{} {path}", method.to_uppercase()));
+    }
+    let mut named = BTreeSet::new();
+    for method in ["GET", "POST", "DELETE"] {
+        for rest in contract.split(&format!("`{method} ")).skip(1) {
+            let rest = rest.trim_start_matches("wss://HOST");
+            let path = rest.split(['?', '`', ' ']).next().unwrap();
+            named.insert(format!("{method} {path}"));
+        }
+    }
+    assert_eq!(named, served);
 }
 
 #[test]
