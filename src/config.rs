@@ -75,8 +75,8 @@ impl fmt::Debug for DeclaredToken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Address of the TLS service; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Address of the same service without TLS.
+    pub listen: Option<SocketAddr>,
+    /// Address of the same service without TLS. There is at least one of the two.
     pub plain: Option<SocketAddr>,
     /// The data directory.
     pub data: PathBuf,
@@ -131,6 +131,13 @@ pub struct Config {
     pub segment_bytes: u64,
     /// The log filter, in a form that was checked.
     pub log: String,
+}
+
+impl Config {
+    /// The addresses of the service.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.into_iter().chain(self.plain)
+    }
 }
 
 /// How log lines are written.
@@ -265,7 +272,7 @@ fn config(values: &Values<'_>) -> Result<Config, ConfigError> {
     let cors_origins = values.list("cors_origins", origins::pattern)?;
     let are_default = values.raw("cors_origins").origin == Origin::Default;
     Ok(Config {
-        listen: values.one("listen", parse::address)?,
+        listen: values.one("listen", parse::optional_address)?,
         plain: values.one("plain", parse::optional_address)?,
         data: values.one("data", places::directory)?,
         socket: values.one("socket", places::socket)?,
@@ -357,8 +364,12 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    if config.listen.or(config.plain).is_none() {
+        let expected = "an address, as the setting plain is off, too".to_owned();
+        return Err(values.invalid("listen", expected));
+    }
     let addresses = [
-        ("listen", Some(config.listen)),
+        ("listen", config.listen),
         ("plain", config.plain),
         ("metrics_listen", config.metrics_listen),
     ];

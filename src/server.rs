@@ -39,7 +39,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::model::{MessageType, MsgId};
-use crate::net::{self, CertificateError, Tls};
+use crate::net::{self, CertificateError, OwnNames, Tls};
 use crate::session;
 use crate::store::{Claim, OpenError, Opening, Store, StoreOptions};
 use crate::websocket::Room;
@@ -114,7 +114,8 @@ pub async fn start(
         return Ok(None);
     };
     let ports = Ports::bind(&config)?;
-    let listening = ports.answer(&config, &ground, &tls, &ground.starting(&config));
+    let starting = ground.starting(&config);
+    let listening = ports.answer(&config, &ground, tls.as_ref(), &starting);
     let started = match ground.open(claim).await {
         Ok(Some(store)) => ground.connect(&config, tls, &listening, store).await,
         Ok(None) => Ok(None),
@@ -155,8 +156,8 @@ impl Ground {
         }
     }
 
-    /// Takes the data directory and reads the certificates; `None`: stopped.
-    async fn judge(&self, config: &Config) -> Result<Option<(Claim, Tls)>, StartError> {
+    /// Takes the data directory and, for TLS, reads the certificates; `None`: stopped.
+    async fn judge(&self, config: &Config) -> Result<Option<(Claim, Option<Tls>)>, StartError> {
         let options = StoreOptions {
             tail_bytes_max: config.tail_bytes_max,
             cache_bytes: config.cache_bytes,
@@ -167,6 +168,7 @@ impl Ground {
             ..StoreOptions::new(&config.data)
         };
         let (certs, hosts) = (config.certs.clone(), config.host.clone());
+        let with_tls = config.listen.is_some();
         let clock = Arc::clone(&self.clock);
         let judging = net::apart("judging", move || -> Result<_, StartError> {
             // Where all locks are of no use: an earlier version's whose LOCK was removed.
@@ -174,7 +176,8 @@ impl Ground {
                 return Err(OpenError::InUse(options.dir).into());
             }
             let claim = Claim::take(options)?;
-            Ok((claim, Tls::open_by(&certs, &hosts, clock)?))
+            let tls = with_tls.then(|| Tls::open_by(&certs, &hosts, clock));
+            Ok((claim, tls.transpose()?))
         });
         let judging = judging.map_err(StartError::interrupted)?;
         tokio::select! {
@@ -241,7 +244,7 @@ impl Ground {
     async fn connect(
         &self,
         config: &Config,
-        tls: Tls,
+        tls: Option<Tls>,
         listening: &Listening,
         store: Store,
     ) -> Result<Option<Running>, StartError> {
@@ -264,8 +267,9 @@ impl Ground {
                 return Err(error);
             }
         };
-        let first_start =
-            made.map(|(domain, token)| FirstStart::new(&domains, domain, token, listening.address));
+        let first_start = made.zip(listening.taken.first());
+        let first_start = first_start
+            .map(|((domain, token), place)| FirstStart::new(&domains, domain, token, *place));
         let first_start = match first_start.transpose() {
             Ok(first_start) => first_start,
             Err(error) => {
@@ -289,11 +293,13 @@ impl Ground {
         // Before anything comes on top of what is stored.
         let (measured, limits) = (sessions.store.clone(), Arc::clone(&self.limits));
         measuring::begin(measured, limits, self.stop.clone(), &self.tracker).await;
-        let app = Arc::new(self.app(config, &tls, &sessions));
+        let app = Arc::new(self.app(config, tls.as_ref(), &sessions));
         listening.open(&app);
         let stop = || self.stop.clone();
-        let watching = net::watch(tls.clone(), net::watch::INTERVAL, stop());
-        self.tracker.spawn(watching);
+        if let Some(tls) = tls.clone() {
+            let watching = net::watch(tls, net::watch::INTERVAL, stop());
+            self.tracker.spawn(watching);
+        }
         orders::take(config, &sessions, &domains, &self.tracker).await?;
         self.tracker.spawn(disk::watch(
             sessions.store.clone(),
@@ -303,8 +309,6 @@ impl Ground {
         info!("ready");
         Ok(Some(Running {
             first_start,
-            addresses: listening.addresses.clone(),
-            metrics_address: listening.metrics_address.clone(),
             sessions,
             app,
             listening: listening.clone(),
@@ -314,16 +318,18 @@ impl Ground {
         }))
     }
 
-    fn app(&self, config: &Config, tls: &Tls, sessions: &Arc<session::Context>) -> App {
+    fn app(&self, config: &Config, tls: Option<&Tls>, sessions: &Arc<session::Context>) -> App {
         let history_open = service::history_open(config);
-        let names = Arc::new(tls.clone());
-        let (tls, metrics) = (tls.clone(), Arc::clone(&self.metrics));
+        let names = Arc::new(OwnNames::new(&config.host, tls));
+        let (tls, metrics) = (tls.cloned(), Arc::clone(&self.metrics));
         let log_lines_dropped = Arc::clone(&self.log_lines_dropped);
         App {
             sessions: Arc::clone(sessions),
             history_open,
             observe: Arc::new(move || {
-                tls.count_in(&metrics);
+                if let Some(tls) = &tls {
+                    tls.count_in(&metrics);
+                }
                 let dropped = &metrics.log.lines_dropped;
                 let total = log_lines_dropped.load(Ordering::Relaxed);
                 dropped.inc_by(total.saturating_sub(dropped.get()));

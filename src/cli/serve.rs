@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   relaybox serve
   relaybox serve --listen '[::]:443' --host chat.example.com
-  relaybox serve --plain 127.0.0.1:8080 --log info,relaybox::net=debug
+  relaybox serve --listen off --plain 127.0.0.1:8080 --trusted-proxies 127.0.0.1
   RELAYBOX_TOKEN=demo=secret relaybox serve --data /var/lib/relaybox
 
 Sizes are bytes or such as 256KiB, durations such as 25s. Every flag is also a key of
@@ -190,14 +190,14 @@ fn is_journal() -> bool {
 fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
     let mut lines = Vec::new();
     if let Some(first_start) = &running.first_start {
-        let ca = config.certs.join("ca.pem");
+        let ca = config.listen.map(|_| config.certs.join("ca.pem"));
         // It was just looked at, or made.
-        let ca = ca.exists().then_some(&*ca);
-        lines = first_start.lines(is_journal(), &config.data, ca);
+        let ca = ca.filter(|ca| ca.exists());
+        lines = first_start.lines(is_journal(), &config.data, ca.as_deref());
     }
-    let metrics = running.metrics_address.iter();
+    let metrics = running.metrics_address().into_iter();
     lines.extend(metrics.map(|address| format!("metrics {address}/metrics")));
-    let ready = running.addresses.iter();
+    let ready = running.addresses();
     lines.extend(ready.map(|address| format!("ready {address}")));
     let (end, ended) = channel();
     let print = move || {

@@ -16,7 +16,7 @@ use crate::protocol::login::TOKEN_BYTES_MAX;
 /// What would have been right, as the end of the sentence "expected …".
 pub(super) type Parsed<T> = Result<T, String>;
 
-pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+fn address(text: &str) -> Parsed<SocketAddr> {
     let local = text.strip_prefix("localhost:").map(str::parse);
     if let Some(Ok(port)) = local {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -36,7 +36,7 @@ macro_rules! settings {
 
 const SETTINGS: &[Setting] = settings! {
     listen "--listen" "RELAYBOX_LISTEN" "ADDR:PORT" "[::]:8443" false
-        "Address of the TLS service (https, wss): `[::]` is all, of IPv4 as well; port 0 takes a free one";
+        "Address of the TLS service (https, wss): `[::]` is all, of IPv4 as well; port 0 takes a free one; `off` where a proxy does TLS, and `plain` is the only one: no certificate is made or read then";
     plain "--plain" "RELAYBOX_PLAIN" "ADDR:PORT" "off" false
         "The same service without TLS, for a reverse proxy or a benchmark; `off` for none";
     data "--data" "RELAYBOX_DATA" "DIR" "./data" false

@@ -36,7 +36,7 @@ fn from_file(text: &str) -> Result<Loaded, ConfigError> {
 #[test]
 fn defaults_are_those_of_the_limits() {
     let config = defaults();
-    assert_eq!(config.listen, "[::]:8443".parse().unwrap());
+    assert_eq!(config.listen, Some("[::]:8443".parse().unwrap()));
     assert_eq!(config.plain, None);
     assert_eq!(config.data, Path::new("./data"));
     assert_eq!(config.certs, Path::new("./certs"));
@@ -205,6 +205,7 @@ fn short_tokens_are_warned_of_where_other_machines_get_at_them() {
         ("0.0.0.0:0", "off"),
         ("[::]:0", "[::1]:0"),
         ("127.0.0.1:0", "10.0.0.1:1"),
+        ("off", "10.0.0.1:1"),
     ] {
         let told = warnings(&[("listen", &[listen]), ("plain", &[plain])]);
         let [warning] = &told[..] else {
@@ -213,7 +214,7 @@ fn short_tokens_are_warned_of_where_other_machines_get_at_them() {
         assert!(warning.starts_with("setting token (--token): the token of the domain short "));
         assert!(!warning.contains("12345"), "{warning}");
     }
-    for listen in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+    for listen in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0", "off"] {
         assert!(warnings(&[("listen", &[listen]), ("plain", loopback)]).is_empty());
     }
 }
@@ -242,7 +243,7 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
     let cases: Vec<(Result<Loaded, ConfigError>, &str)> = vec![
         (
             resolve(&flags(&[("listen", &["8443"])]), &no_env, None, None),
-            "setting listen (--listen): expected ADDR:PORT such as [::]:8443 or 127.0.0.1:8443",
+            "setting listen (--listen): expected ADDR:PORT such as [::]:8443 or 127.0.0.1:8443, or off",
         ),
         (
             resolve(
@@ -276,6 +277,10 @@ fn errors_name_the_setting_its_source_and_what_was_expected() {
         (
             from_file("plain = \"[::1]:80\"\nmetrics_listen = \"[::1]:80\""),
             "setting metrics_listen (relaybox.toml:2): expected another address than that of the setting plain",
+        ),
+        (
+            from_file("listen = \"off\""),
+            "setting listen (relaybox.toml:1): expected an address, as the setting plain is off, too",
         ),
         (
             from_file("tail_bytes_max = \"1MiB\"\ncontent_bytes_max = \"1MiB\""),

@@ -9,11 +9,7 @@ use super::{Config, DeclaredToken};
 /// One sentence each; none holds a token.
 pub(super) fn of(config: &Config, values: &Values<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if [Some(config.listen), config.plain]
-        .into_iter()
-        .flatten()
-        .any(is_reached_by_others)
-    {
+    if config.addresses().any(is_reached_by_others) {
         let origin = &values.raw("token").origin;
         let short = |token: &&DeclaredToken| token.token().len() < DECLARED_TOKEN_BYTES;
         warnings.extend(config.token.iter().filter(short).map(|token| {

@@ -25,8 +25,8 @@ group! {
         handshakes_failed: IntCounterVec = "relaybox_tls_handshakes_failed_total" ["reason"];
         /// HTTP requests of the service that were answered, upgrades included, by path and status.
         requests: IntCounterVec = "relaybox_http_requests_total" ["path", "status"];
-        /// When the certificate in use ends, in seconds since the Unix epoch.
-        certificate_ends: IntGauge = "relaybox_certificate_not_after_timestamp_seconds";
+        /// When the certificate in use ends, in seconds since the Unix epoch; absent where there is none.
+        certificate_ends: IntGaugeVec = "relaybox_certificate_not_after_timestamp_seconds";
         /// Times that the certificate was read again, by outcome: taken, refused.
         certificate_reloads: IntCounterVec = "relaybox_certificate_reloads_total" ["outcome"];
     }

@@ -5,6 +5,7 @@
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
 //! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
+//! - `names`: what the server is called, as the origins of pages are judged by.
 //! - `apart`: a thread for files that may never answer.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //! - [`client`]: the other side, for the client in the terminal.
@@ -29,6 +30,7 @@ mod leaf;
 mod lingering;
 pub mod listener;
 mod material;
+mod names;
 mod pem;
 mod places;
 pub mod probe;
@@ -46,6 +48,7 @@ pub use bind::bind;
 pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use leaf::near_end_s;
 pub use listener::{NetOptions, serve};
+pub use names::OwnNames;
 pub use places::Places;
 pub use tls::Tls;
 pub use watch::watch;

@@ -17,12 +17,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificate_error::CertificateError;
 use super::certificates;
-use super::leaf::{self, Leaf};
+use super::leaf::Leaf;
 use super::transcript;
 use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
-use crate::http::origin::Names;
 use crate::metrics::Metrics;
+
+const NO_LABELS: &[&str] = &[];
 
 /// The TLS side of a listener. Clones share one certificate.
 #[derive(Clone)]
@@ -161,14 +162,12 @@ impl Tls {
         })
     }
 
-    /// Whether a name of the settings or of the certificate in use is as wanted.
-    fn has_name(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
-        let shared = &self.shared;
-        let is_in = |names: &[String]| names.iter().any(|name| is_wanted(name));
-        is_in(&shared.hosts)
-            || (shared.current.get().cert.first())
-                .and_then(|der| Leaf::parse(&shared.dir, der).ok())
-                .is_some_and(|leaf| is_in(&leaf.dns_names))
+    /// The names of DNS in the certificate in use.
+    pub(super) fn dns_names(&self) -> Vec<String> {
+        let current = self.shared.current.get();
+        let leaf = current.cert.first();
+        let leaf = leaf.and_then(|der| Leaf::parse(&self.shared.dir, der).ok());
+        leaf.map(|leaf| leaf.dns_names).unwrap_or_default()
     }
 
     /// How often the certificate was exchanged since the start.
@@ -185,7 +184,8 @@ impl Tls {
         let leaf = current.cert.first();
         let leaf = leaf.and_then(|der| Leaf::parse(&self.shared.dir, der).ok());
         if let Some(leaf) = leaf {
-            metrics.net.certificate_ends.set(leaf.not_after_s);
+            let ends = metrics.net.certificate_ends.with_label_values(NO_LABELS);
+            ends.set(leaf.not_after_s);
         }
         let Exchanges { exchanged, refused } = self.exchanges();
         for (outcome, times) in [("taken", exchanged), ("refused", refused)] {
@@ -248,16 +248,6 @@ impl Tls {
             true => &self.restoring,
             false => &self.acceptor,
         }
-    }
-}
-
-impl Names for Tls {
-    fn hold(&self, host: &str) -> bool {
-        self.has_name(|name| name.eq_ignore_ascii_case(host))
-    }
-
-    fn cover(&self, host: &str) -> bool {
-        self.has_name(|name| leaf::covers(name, host))
     }
 }
 

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use super::listening::Place;
 use crate::command::domains::{DomainError, Domains};
+use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
 
 /// Whom the login is of.
@@ -31,8 +33,9 @@ impl FirstStart {
         domains: &Domains,
         domain: Domain,
         project_token: String,
-        address: SocketAddr,
+        place: Place,
     ) -> Result<Self, DomainError> {
+        let Place { over, address } = place;
         let host = match address.ip() {
             // A client that tries one of its addresses alone may take that of IPv6.
             ip if ip.is_unspecified() && ip.is_ipv4() => Ipv4Addr::LOCALHOST.to_string(),
@@ -40,15 +43,19 @@ impl FirstStart {
             _ => url_host(address),
         };
         let port = address.port();
+        let (console, login) = match over {
+            Over::Tls => ("https", "wss"),
+            Over::Plain => ("http", "ws"),
+        };
         let id = UserId::parse(USER).expect("the id is a valid one");
         let (user_token, _) = domains.mint(&domain, &id, None, LOGIN_TTL, false)?;
         let login_url = format!(
-            "wss://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token="
+            "{login}://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token="
         );
         Ok(Self {
             domain,
             project_token,
-            console: format!("https://{host}:{port}/"),
+            console: format!("{console}://{host}:{port}/"),
             login_url,
             user_token,
         })

@@ -1,10 +1,10 @@
 //! The ports: all are taken before long work begins, and answer from then on.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -24,14 +24,31 @@ const METRICS_CONNECTIONS_MAX: usize = 32;
 
 /// Ports that are taken; nobody is answered yet.
 pub(super) struct Ports {
-    tls: Port,
-    plain: Option<Port>,
+    /// Those of the service, the one that clients are told of first.
+    service: Vec<Port>,
     metrics: Option<Port>,
 }
 
 struct Port {
     listener: TcpListener,
-    address: SocketAddr,
+    place: Place,
+}
+
+/// Where something is listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) over: Over,
+    pub(super) address: SocketAddr,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.over {
+            Over::Tls => "https",
+            Over::Plain => "http",
+        };
+        write!(f, "{scheme}://{}", self.address)
+    }
 }
 
 impl Ports {
@@ -40,14 +57,15 @@ impl Ports {
     /// # Errors
     /// One cannot be listened on.
     pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
-        let also = |setting, address: Option<SocketAddr>| {
-            let port = address.map(|address| Port::bind(setting, address));
+        let bind = |setting, over, address: Option<SocketAddr>| {
+            let port = address.map(|address| Port::bind(setting, over, address));
             port.transpose()
         };
+        let tls = bind("listen", Over::Tls, config.listen)?;
+        let plain = bind("plain", Over::Plain, config.plain)?;
         Ok(Self {
-            tls: Port::bind("listen", config.listen)?,
-            plain: also("plain", config.plain)?,
-            metrics: also("metrics_listen", config.metrics_listen)?,
+            service: tls.into_iter().chain(plain).collect(),
+            metrics: bind("metrics_listen", Over::Plain, config.metrics_listen)?,
         })
     }
 
@@ -56,21 +74,25 @@ impl Ports {
         self,
         config: &Config,
         ground: &Ground,
-        tls: &Tls,
+        tls: Option<&Tls>,
         starting: &Arc<Starting>,
     ) -> Listening {
         let (service, metrics) = (Gate::default(), Gate::default());
         let (limits, counted) = (&ground.limits, &ground.metrics);
-        let listen = |port: Port, tls, router: Router, places: &Places| {
+        let listen = |port: Port, gate: &Gate, places: &Places| {
+            let Port { listener, place } = port;
+            info!(address = %place, "listening");
+            let tls = tls.filter(|_| place.over == Over::Tls);
             ground.tracker.spawn(net::serve(
-                port.listener,
-                tls,
-                router,
+                listener,
+                tls.cloned(),
+                gate.router(Arc::clone(starting), place.over),
                 NetOptions::with_ping_interval(config.ping_interval),
                 places.clone(),
                 ground.tracker.clone(),
                 ground.stop.clone(),
             ));
+            place
         };
         // One for all listeners: each connection costs an open file, whichever port it came to.
         let strangers_max = config.strangers_max.count(memory::bytes());
@@ -82,16 +104,9 @@ impl Ports {
         );
         let connections_max = i64::try_from(config.connections_max).unwrap_or(i64::MAX);
         counted.net.connections_max.set(connections_max);
-        let address = self.tls.address;
-        let mut addresses = vec![format!("https://{address}")];
-        let router = |over| service.router(Arc::clone(starting), over);
-        listen(self.tls, Some(tls.clone()), router(Over::Tls), &places);
-        if let Some(plain) = self.plain {
-            addresses.push(format!("http://{}", plain.address));
-            listen(plain, None, router(Over::Plain), &places);
-        }
-        let metrics_address = self.metrics.map(|port| {
-            let address = format!("http://{}", port.address);
+        let taken = self.service.into_iter();
+        let taken = taken.map(|port| listen(port, &service, &places)).collect();
+        let metrics_taken = self.metrics.map(|port| {
             // Apart, so that a crowd of strangers does not keep the operator out.
             let places = Places::new(
                 METRICS_CONNECTIONS_MAX,
@@ -99,17 +114,11 @@ impl Ports {
                 Arc::clone(limits),
                 Arc::clone(counted),
             );
-            let router = metrics.router(Arc::clone(starting), Over::Plain);
-            listen(port, None, router, &places);
-            address
+            listen(port, &metrics, &places)
         });
-        for address in addresses.iter().chain(&metrics_address) {
-            info!(address, "listening");
-        }
         Listening {
-            address,
-            addresses,
-            metrics_address,
+            taken,
+            metrics_taken,
             service,
             metrics,
         }
@@ -119,12 +128,10 @@ impl Ports {
 /// Ports that answer. Clones are the same ones.
 #[derive(Clone)]
 pub(super) struct Listening {
-    /// That of TLS.
-    pub(super) address: SocketAddr,
-    /// As URLs.
-    pub(super) addresses: Vec<String>,
-    /// As a URL.
-    pub(super) metrics_address: Option<String>,
+    /// Where the service is: at least at one place.
+    pub(super) taken: Vec<Place>,
+    /// Where metrics are served apart.
+    pub(super) metrics_taken: Option<Place>,
     service: Gate,
     metrics: Gate,
 }
@@ -132,7 +139,7 @@ pub(super) struct Listening {
 impl Listening {
     /// Has them answer with the whole service from now on.
     pub(super) fn open(&self, app: &Arc<App>) {
-        let with_metrics = self.metrics_address.is_none();
+        let with_metrics = self.metrics_taken.is_none();
         self.metrics.open(http::metrics_router(Arc::clone(app)));
         self.service
             .open(http::router(Arc::clone(app), with_metrics));
@@ -140,7 +147,7 @@ impl Listening {
 }
 
 impl Port {
-    fn bind(setting: &'static str, address: SocketAddr) -> Result<Self, StartError> {
+    fn bind(setting: &'static str, over: Over, address: SocketAddr) -> Result<Self, StartError> {
         let listener = net::bind(address).and_then(|socket| socket.listen(BACKLOG));
         let listener = listener.map_err(|source| StartError::Listen {
             setting,
@@ -148,7 +155,8 @@ impl Port {
             source,
         })?;
         let address = listener.local_addr().unwrap_or(address);
-        Ok(Self { listener, address })
+        let place = Place { over, address };
+        Ok(Self { listener, place })
     }
 }
 

@@ -18,25 +18,34 @@ use crate::session;
 pub struct Running {
     /// Set at the first start with no domain.
     pub first_start: Option<FirstStart>,
-    /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
-    pub addresses: Vec<String>,
-    /// Where metrics are served apart, as a URL.
-    pub metrics_address: Option<String>,
     pub(super) sessions: Arc<session::Context>,
     /// What is served since the start; a reload serves what new settings make of it.
     pub(super) app: Arc<App>,
     pub(super) listening: Listening,
     pub(super) domains: Domains,
-    pub(super) tls: Tls,
+    /// Without it only `plain` is listened on.
+    pub(super) tls: Option<Tls>,
     pub(super) tracker: TaskTracker,
 }
 
 impl Running {
+    /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        self.listening.taken.iter().map(ToString::to_string)
+    }
+
+    /// Where metrics are served apart, as a URL.
+    pub fn metrics_address(&self) -> Option<String> {
+        self.listening.metrics_taken.map(|place| place.to_string())
+    }
+
     /// Reads the certificates again, declares the tokens of new settings and takes over the others, for the
     /// logins and requests to come. What of the settings cannot change while running is left as it is.
     pub async fn reload(&self, config: &Config) {
-        // Their files may not answer.
-        self.tls.ask_reload();
+        if let Some(tls) = &self.tls {
+            // Its files may not answer.
+            tls.ask_reload();
+        }
         let declared = config
             .token
             .iter()

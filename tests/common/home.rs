@@ -120,7 +120,9 @@ impl Home {
     pub fn serve_command(&self, options: &Options) -> Command {
         let mut args: Vec<String> = vec!["serve".into()];
         if options.defaults {
-            args.extend(["--listen".into(), "127.0.0.1:0".into()]);
+            if !options.args.iter().any(|arg| arg == "--listen") {
+                args.extend(["--listen".into(), "127.0.0.1:0".into()]);
+            }
             args.extend(["--data".into(), self.data().display().to_string()]);
             args.extend(["--certs".into(), self.certs().display().to_string()]);
         }

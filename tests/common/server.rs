@@ -24,7 +24,7 @@ pub struct Options {
     pub file: Option<String>,
     /// Declare the domain `demo` with the token that tests know.
     pub declare: bool,
-    /// Give `--listen`, `--data` and `--certs`.
+    /// Give `--data`, `--certs` and, where it is not among `args`, `--listen`.
     pub defaults: bool,
 }
 
@@ -100,7 +100,7 @@ pub struct Server {
     secrets: Vec<String>,
     excused: bool,
     start_within: Duration,
-    /// `127.0.0.1:PORT` of the TLS listener, and of the plain one.
+    /// `127.0.0.1:PORT` of the TLS listener, empty where that is off, and of the plain one.
     pub address: String,
     pub plain: Option<String>,
 }
@@ -172,7 +172,9 @@ impl Server {
     async fn try_spawn_as(&mut self, mut command: Command) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "the server still runs");
         let plain = self.options.args.iter().any(|arg| arg == "--plain");
-        let wanted = 1 + usize::from(plain);
+        let is_off = |args: &[String]| args == ["--listen", "off"];
+        let tls = !self.options.args.windows(2).any(is_off);
+        let wanted = usize::from(tls) + usize::from(plain);
         self.stdout.0.lock().unwrap().clear();
         let mut child = command.spawn().unwrap();
         self.readers = vec![
@@ -331,8 +333,12 @@ impl Server {
         token
     }
 
-    /// An encrypted stream that trusts only the generated CA.
+    /// An encrypted stream that trusts only the generated CA; where TLS is off a bare one.
     pub async fn stream(&self) -> Stream {
+        if self.address.is_empty() {
+            let plain = self.plain.as_ref().unwrap();
+            return Box::new(tokio::net::TcpStream::connect(plain).await.unwrap());
+        }
         let roots = tls::roots(&self.home.ca());
         let tls = tls::connect(&self.address, "localhost", &roots, None);
         Box::new(soon("a TLS handshake", tls).await.unwrap())

@@ -11,5 +11,6 @@ mod hanging;
 mod logs;
 mod metrics;
 mod orders;
+mod plain_only;
 mod starting;
 mod unread;

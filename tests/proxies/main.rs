@@ -19,8 +19,9 @@ use tokio::net::TcpSocket;
 
 use common::http::Answer;
 use common::tls::{self, Stream};
-use common::{Client, Login, Options, PROJECT_TOKEN, Server, Way, soon, until};
-use program::open_dir;
+use common::{Client, Home, Login, Options, PROJECT_TOKEN, Server, Way, soon, until};
+use program::{Adapted as _, block, open_dir};
+use relaybox::net::Tls;
 
 /// Where clients come from: not from where the proxies do.
 const CLIENT: &str = "127.0.0.9";
@@ -46,17 +47,31 @@ pub(crate) fn free_port() -> String {
 
 impl Setup {
     pub(crate) async fn new(over_tls: bool) -> Self {
-        let args = ["--plain", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1"];
+        let printed = block("sh").with("127.0.0.1:8080", "127.0.0.1:0");
+        let mut words = printed.split_whitespace();
+        let program: Vec<_> = words.by_ref().take(2).collect();
+        assert_eq!(program, ["relaybox", "serve"]);
+        Self::with(&words.collect::<Vec<_>>(), over_tls).await
+    }
+
+    /// Where the server speaks TLS itself.
+    pub(crate) async fn before_tls() -> Self {
+        Self::with(&["--trusted-proxies", "127.0.0.1"], true).await
+    }
+
+    async fn with(args: &[&str], over_tls: bool) -> Self {
+        let home = Home::new();
+        Tls::open(&home.certs(), &[]).unwrap();
         let port = free_port();
         let setup = Self {
-            server: Server::with(Options::new().args(&args)).await,
+            server: Server::at(home.into(), Options::new().args(args)).await,
             dir: open_dir(),
             front: format!("127.0.0.1:{port}"),
             port,
             over_tls,
             path: "",
         };
-        // The server's own certificate serves its proxy as well.
+        // What a server makes for itself serves a proxy as well.
         let read = |name| std::fs::read_to_string(setup.server.home.path("certs").join(name));
         let (chain, key) = (read("cert.pem").unwrap(), read("key.pem").unwrap());
         setup.write("fullchain.pem", &chain);

@@ -10,7 +10,7 @@ async fn haproxy_before_tls() {
     let Some(haproxy) = find("haproxy") else {
         return;
     };
-    let setup = Setup::new(true).await;
+    let setup = Setup::before_tls().await;
     let config = block("haproxy-tcp")
         .with("bind :443", &format!("bind {}", setup.front))
         .with("127.0.0.1:8443", &setup.server.address);

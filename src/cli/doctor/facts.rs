@@ -18,15 +18,12 @@ pub(super) struct Facts {
     /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
     pub(super) is_synchronised: bool,
     pub(super) server: Server,
-    /// The port of `listen`.
-    pub(super) listen: Port,
+    /// What there is where TLS is spoken (`listen`).
+    pub(super) tls: Option<WithTls>,
     /// The port of `plain`, where there is one.
     pub(super) plain: Option<Port>,
     /// The port of `metrics_listen`, where there is one.
     pub(super) metrics: Option<Port>,
-    pub(super) certificates: Inspected,
-    /// Whether certificates can be written where they are expected.
-    pub(super) certificates_writable: bool,
     pub(super) open_files: OpenFiles,
     /// The largest file that the server may write; `None`: no limit, or none is known.
     pub(super) file_bytes: Option<u64>,
@@ -35,6 +32,15 @@ pub(super) struct Facts {
     pub(super) disk: Option<Disk>,
     /// What is stored, or why no server would start on it.
     pub(super) store: Result<Option<Survey>, String>,
+}
+
+/// The address with TLS, and what is shown there.
+#[derive(Debug)]
+pub(super) struct WithTls {
+    pub(super) port: Port,
+    pub(super) certificates: Inspected,
+    /// Whether certificates can be written where they are expected.
+    pub(super) certificates_writable: bool,
 }
 
 /// Whether a server runs on the data directory.

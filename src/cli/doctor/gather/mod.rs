@@ -14,12 +14,13 @@ use rustix::process::{Resource, getrlimit};
 
 use super::super::setting_args::{All, SettingArgs};
 use super::super::{Failure, serve};
-use super::facts::{Facts, OpenFiles, Server};
+use super::facts::{Facts, OpenFiles, Server, WithTls};
 use crate::admin::{self, Request, Response, Site};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::net::inspect::Inspected;
 use crate::store::{self, Holder};
+use ports::Ports;
 
 /// The settings as `serve` would have them, and everything that is judged beside them.
 pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
@@ -32,17 +33,22 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     let of_server = process.and_then(machine::open_files_of);
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
-    let (listen, plain, metrics) = ports::probe(&config, &server)?;
+    let ports = Ports::beside(&server);
+    let tls = config.listen.map(|address| -> anyhow::Result<WithTls> {
+        Ok(WithTls {
+            port: ports.with_tls(address)?,
+            certificates: Inspected::of(&config.certs),
+            certificates_writable: can_write_in(&config.certs),
+        })
+    });
     let facts = Facts {
         warnings: asked.warnings,
         now_us: SystemClock.now_us(),
         is_synchronised: machine::is_synchronised(),
         server,
-        listen,
-        plain,
-        metrics,
-        certificates: Inspected::of(&config.certs),
-        certificates_writable: can_write_in(&config.certs),
+        tls: tls.transpose()?,
+        plain: config.plain.map(|address| ports.without_tls(address)),
+        metrics: (config.metrics_listen).map(|address| ports.without_tls(address)),
         open_files: OpenFiles {
             limit,
             connections: asked.config.connections_max,

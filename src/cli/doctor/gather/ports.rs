@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::super::facts::{Port, Server};
-use crate::config::Config;
 use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
@@ -16,24 +15,36 @@ use crate::net::probe::{ProbeError, shown_certificate};
 /// How long the server may take to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The ports of `listen`, `plain` and `metrics_listen`.
-pub(super) fn probe(
-    config: &Config,
-    server: &Server,
-) -> anyhow::Result<(Port, Option<Port>, Option<Port>)> {
-    let runs = !matches!(server, Server::None);
-    let listen = match (config.listen.port(), runs) {
-        (0, _) => Port::Any,
-        (_, true) => beside_server(config.listen)?,
-        (_, false) => listen_on(config.listen),
-    };
-    let without_tls = |address: SocketAddr| match (address.port(), runs) {
-        (0, _) => Port::Any,
-        (_, true) => plain_beside_server(address),
-        (_, false) => listen_on(address),
-    };
-    let plain = config.plain.map(without_tls);
-    Ok((listen, plain, config.metrics_listen.map(without_tls)))
+/// How ports are tried.
+pub(super) struct Ports {
+    /// Whether a server runs.
+    runs: bool,
+}
+
+impl Ports {
+    /// Beside this server, if it is one.
+    pub(super) fn beside(server: &Server) -> Self {
+        let runs = !matches!(server, Server::None);
+        Self { runs }
+    }
+
+    /// The port of `listen`.
+    pub(super) fn with_tls(&self, address: SocketAddr) -> anyhow::Result<Port> {
+        Ok(match (address.port(), self.runs) {
+            (0, _) => Port::Any,
+            (_, true) => beside_server(address)?,
+            (_, false) => listen_on(address),
+        })
+    }
+
+    /// The port of `plain` or `metrics_listen`.
+    pub(super) fn without_tls(&self, address: SocketAddr) -> Port {
+        match (address.port(), self.runs) {
+            (0, _) => Port::Any,
+            (_, true) => plain_beside_server(address),
+            (_, false) => listen_on(address),
+        }
+    }
 }
 
 fn listen_on(address: SocketAddr) -> Port {

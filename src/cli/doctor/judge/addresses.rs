@@ -10,14 +10,9 @@ use crate::config::origins::OriginPattern;
 use crate::server::refused_port;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
-    port(
-        Check::Port,
-        "listen",
-        config.listen,
-        &facts.listen,
-        facts,
-        out,
-    );
+    if let (Some(address), Some(tls)) = (config.listen, &facts.tls) {
+        port(Check::Port, "listen", address, &tls.port, facts, out);
+    }
     if let (Some(address), Some(tried)) = (config.plain, &facts.plain) {
         port(Check::PlainPort, "plain", address, tried, facts, out);
     }
@@ -73,7 +68,9 @@ fn port(
 }
 
 fn reach(config: &Config, out: &mut Findings) {
-    let listen = config.listen;
+    let Some(listen) = config.listen else {
+        return;
+    };
     match config.plain {
         _ if !is_loopback(listen) => out.ok(
             Check::Listen,
@@ -115,12 +112,8 @@ fn plain(config: &Config, out: &mut Findings) {
 /// A hint, and never more: what they tell is no secret everywhere.
 fn metrics(config: &Config, out: &mut Findings) {
     let apart = config.metrics_listen;
-    let mut addresses = match apart {
-        Some(_) => [apart, None],
-        None => [Some(config.listen), config.plain],
-    }
-    .into_iter()
-    .flatten();
+    let shared = config.addresses().filter(|_| apart.is_none());
+    let mut addresses = apart.into_iter().chain(shared);
     let says = match addresses.find(|address| !is_loopback(*address)) {
         Some(address) if apart.is_some() => format!(
             "whoever reaches {address} reads /metrics without a token: that should be a network of \
@@ -145,7 +138,7 @@ fn history_open(config: &Config, out: &mut Findings) {
         out.ok(Check::HistoryOpen, "reading the history takes a token");
         return;
     }
-    let mut addresses = [Some(config.listen), config.plain].into_iter().flatten();
+    let mut addresses = config.addresses();
     let origins = &config.history_origins;
     let by_all_pages = origins.contains(&OriginPattern::Any);
     let pages = match origins.is_empty() {

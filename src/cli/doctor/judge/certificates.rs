@@ -1,9 +1,9 @@
 //! Whether clients accept the certificate, now and for some time to come: files, names, dates.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::super::progress::counted;
-use super::super::facts::Facts;
+use super::super::facts::{Facts, WithTls};
 use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, is_loopback, now_s, runs, trust};
 use crate::config::Config;
@@ -18,10 +18,13 @@ const GOOD_DAYS_MAX: i64 = 825;
 const NAMES_TOLD_MAX: usize = 5;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
-    let found = &facts.certificates;
-    files(facts, out);
+    let (Some(listen), Some(tls)) = (config.listen, &facts.tls) else {
+        return;
+    };
+    let found = &tls.certificates;
+    files(facts, tls, out);
     rights(found, out);
-    if matches!(found.pair, Pair::Absent) && config.host.is_empty() && !is_loopback(config.listen) {
+    if matches!(found.pair, Pair::Absent) && config.host.is_empty() && !is_loopback(listen) {
         out.warning(
             Check::CertificateNames,
             "the certificate that is made will be for this machine only, and clients on others \
@@ -29,14 +32,15 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
         );
     }
     if let Some(leaf) = found.chain.first() {
-        names(config, facts, leaf, out);
-        dates(facts, leaf, out);
+        let at = (listen, tls);
+        names(config, facts, at, leaf, out);
+        dates(facts, tls, leaf, out);
     }
-    trust::judge(config, facts, out);
+    trust::judge(config, facts, tls, out);
 }
 
-fn files(facts: &Facts, out: &mut Findings) {
-    let found = &facts.certificates;
+fn files(facts: &Facts, tls: &WithTls, out: &mut Findings) {
+    let found = &tls.certificates;
     let (certificate, key) = (found.certificate.display(), found.key.display());
     for note in &found.notes {
         out.warning(Check::CertificateFiles, note);
@@ -63,7 +67,7 @@ fn files(facts: &Facts, out: &mut Findings) {
                  and the next start makes others"
             ),
         ),
-        Pair::Absent if facts.certificates_writable => out.ok(
+        Pair::Absent if tls.certificates_writable => out.ok(
             Check::CertificateFiles,
             format!(
                 "there is no {certificate} yet: the first start makes it, and a CA that clients \
@@ -101,7 +105,13 @@ fn rights(found: &Inspected, out: &mut Findings) {
     }
 }
 
-fn names(config: &Config, facts: &Facts, leaf: &Certificate, out: &mut Findings) {
+fn names(
+    config: &Config,
+    facts: &Facts,
+    (listen, tls): (SocketAddr, &WithTls),
+    leaf: &Certificate,
+    out: &mut Findings,
+) {
     let check = Check::CertificateNames;
     let addresses = leaf.addresses.iter().map(ToString::to_string);
     let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
@@ -120,7 +130,7 @@ fn names(config: &Config, facts: &Facts, leaf: &Certificate, out: &mut Findings)
         .collect();
     if let Some(missing) = enumerate(&missing) {
         let says = format!("the certificate is for {told}, not for {missing}");
-        if !facts.certificates.is_made_here {
+        if !tls.certificates.is_made_here {
             out.problem(
                 check,
                 format!(
@@ -134,15 +144,15 @@ fn names(config: &Config, facts: &Facts, leaf: &Certificate, out: &mut Findings)
                 format!("{says}: start the server again, and it is made anew"),
             );
         } else {
-            renewal(check, &says, facts, out);
+            renewal(check, &says, tls, out);
         }
         return;
     }
     let mut names = leaf.dns_names.iter();
     let is_local = names.all(|name| name.eq_ignore_ascii_case("localhost"))
         && leaf.addresses.iter().all(IpAddr::is_loopback);
-    if is_local && !is_loopback(config.listen) {
-        let how = match facts.certificates.is_made_here {
+    if is_local && !is_loopback(listen) {
+        let how = match tls.certificates.is_made_here {
             true => "give the server's name with --host",
             false => "have one issued for the server's name",
         };
@@ -163,11 +173,11 @@ fn names(config: &Config, facts: &Facts, leaf: &Certificate, out: &mut Findings)
 }
 
 /// A made certificate that is not right any more: the next start makes another, if it can.
-fn renewal(check: Check, says: &str, facts: &Facts, out: &mut Findings) {
-    match facts.certificates_writable {
+fn renewal(check: Check, says: &str, tls: &WithTls, out: &mut Findings) {
+    match tls.certificates_writable {
         true => out.ok(check, format!("{says}, and is made anew at the next start")),
         false => {
-            let file = facts.certificates.certificate.display();
+            let file = tls.certificates.certificate.display();
             out.problem(
                 check,
                 format!("{says}, and {file} cannot be made anew: let the server write there"),
@@ -190,12 +200,12 @@ fn enumerate(names: &[String]) -> Option<String> {
     (!told.is_empty()).then(|| told.join(", ") + &more)
 }
 
-fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
+fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
     let check = Check::CertificateDates;
     let now_s = now_s(facts);
-    let is_made_here = facts.certificates.is_made_here;
+    let is_made_here = tls.certificates.is_made_here;
     // That is, once it is not valid.
-    let is_mended = is_made_here || facts.certificates.has_lost_its_ca;
+    let is_mended = is_made_here || tls.certificates.has_lost_its_ca;
     let end = date(leaf.not_after_s);
     let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
     let near_end_s = near_end_s(leaf.not_before_s, leaf.not_after_s);
@@ -205,7 +215,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
         // By a clock that cannot be right nothing is made anew for being too early.
         let is_due = is_mended && now_s >= EARLIEST_S;
         if is_due && !runs(facts) {
-            renewal(check, &says, facts, out);
+            renewal(check, &says, tls, out);
         } else {
             let advice = match is_due {
                 true => ", and why could the running server not make it anew (its log says)",
@@ -220,12 +230,12 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
             );
         }
     } else if is_made_here && !runs(facts) && now_s >= near_end_s {
-        renewal(check, &format!("the certificate ends on {end}"), facts, out);
+        renewal(check, &format!("the certificate ends on {end}"), tls, out);
     } else if leaf.not_after_s <= now_s && is_mended && !runs(facts) {
         renewal(
             check,
             &format!("the certificate expired on {end}"),
-            facts,
+            tls,
             out,
         );
     } else if leaf.not_after_s <= now_s {
@@ -255,7 +265,7 @@ fn dates(facts: &Facts, leaf: &Certificate, out: &mut Findings) {
         out.warning(check, says);
     }
     // That of a made one is made anew when it is due.
-    let issuers = facts.certificates.chain.iter().skip(1);
+    let issuers = tls.certificates.chain.iter().skip(1);
     for issuer in issuers.filter(|_| !is_made_here) {
         let subject = &issuer.subject;
         if issuer.not_before_s > now_s {

@@ -1,6 +1,6 @@
 //! Whether clients can believe a certificate: who signed it, with what, and for what use; and which one is shown.
 
-use super::super::facts::{Facts, Port};
+use super::super::facts::{Facts, Port, WithTls};
 use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, now_s, runs};
 use crate::config::Config;
@@ -14,14 +14,14 @@ const AUTHORITY_LEFT_DAYS_DUE: i64 = 90;
 /// Clients refuse an RSA key with less.
 const RSA_BITS_MIN: usize = 2048;
 
-pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
-    let found = &facts.certificates;
+pub(super) fn judge(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) {
+    let found = &tls.certificates;
     if let Some(leaf) = found.chain.first() {
         chain(found, leaf, out);
         uses(found, leaf, out);
     }
-    served(facts, out);
-    authority(config, facts, out);
+    served(facts, tls, out);
+    authority(config, facts, tls, out);
 }
 
 fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
@@ -142,13 +142,13 @@ fn who(certificate: &Certificate) -> &str {
     name.map_or("the server", String::as_str)
 }
 
-fn served(facts: &Facts, out: &mut Findings) {
-    let Port::Shows(shown) = &facts.listen else {
+fn served(facts: &Facts, tls: &WithTls, out: &mut Findings) {
+    let Port::Shows(shown) = &tls.port else {
         return;
     };
     let check = Check::CertificateServed;
     let end = date(shown.not_after_s);
-    let in_file = facts.certificates.chain.first();
+    let in_file = tls.certificates.chain.first();
     if in_file.is_some_and(|leaf| leaf.der == shown.der) {
         out.ok(
             check,
@@ -173,8 +173,8 @@ fn served(facts: &Facts, out: &mut Findings) {
     }
 }
 
-fn authority(config: &Config, facts: &Facts, out: &mut Findings) {
-    let found = &facts.certificates;
+fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) {
+    let found = &tls.certificates;
     let signs = found.is_made_here || matches!(found.pair, Pair::Absent);
     let Some(ca) = found.authority.as_ref().filter(|_| signs) else {
         return;
@@ -192,7 +192,7 @@ fn authority(config: &Config, facts: &Facts, out: &mut Findings) {
     // A running server makes it anew within seconds.
     let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(runs(facts));
     if found.is_authority_made_here && (is_early && is_told_by_clock || left_days < due_days) {
-        return match (runs(facts), facts.certificates_writable) {
+        return match (runs(facts), tls.certificates_writable) {
             (true, _) => out.problem(
                 check,
                 format!("{says}, and the running server could not make it anew: its log says why"),
@@ -223,7 +223,7 @@ fn authority(config: &Config, facts: &Facts, out: &mut Findings) {
         );
     } else if found.is_authority_made_here && !found.permits(&config.host) {
         let says = format!("{file} is bound to other names than --host has");
-        match facts.certificates_writable {
+        match tls.certificates_writable {
             true => out.warning(
                 check,
                 format!(
@@ -248,7 +248,7 @@ fn authority(config: &Config, facts: &Facts, out: &mut Findings) {
                  it: {REPLACE_CA}"
             ),
         );
-    } else if !facts.certificates_writable {
+    } else if !tls.certificates_writable {
         out.warning(
             check,
             format!(

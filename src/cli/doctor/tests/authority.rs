@@ -6,11 +6,11 @@ use super::*;
 /// As [`made_here`], by a CA of other origin.
 fn made_by_another_ca(facts: &mut Facts) {
     made_here(facts);
-    facts.certificates.is_authority_made_here = false;
+    tls(facts).certificates.is_authority_made_here = false;
 }
 
 fn ca(facts: &mut Facts) -> &mut Certificate {
-    facts.certificates.authority.as_mut().unwrap()
+    tls(facts).certificates.authority.as_mut().unwrap()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_ca_of_made_certificates_is_judged() {
             "",
             |f| {
                 made_here(f);
-                f.certificates_writable = false;
+                tls(f).certificates_writable = false;
                 ca(f).not_after_s = NOW_S;
             },
             (
@@ -148,7 +148,7 @@ fn the_ca_of_made_certificates_is_judged() {
             "",
             |f| {
                 made_here(f);
-                f.certificates_writable = false;
+                tls(f).certificates_writable = false;
             },
             (CertificateAuthority, Warning, "cannot be written beside"),
         ),

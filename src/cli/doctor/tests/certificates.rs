@@ -6,41 +6,42 @@ use super::*;
 use crate::net::CertificateError;
 
 pub(super) fn leaf(facts: &mut Facts) -> &mut Certificate {
-    &mut facts.certificates.chain[0]
+    &mut tls(facts).certificates.chain[0]
 }
 
 /// The server is down, and its certificate of relaybox's own making.
 pub(super) fn made_here(facts: &mut Facts) {
     facts.server = Server::None;
-    facts.listen = Port::Free;
+    tls(facts).port = Port::Free;
     let ca = Certificate {
         is_self_signed: true,
         not_after_s: NOW_S + 3000 * DAY_S,
         not_before_s: NOW_S,
         ..intermediate()
     };
-    facts.certificates.is_made_here = true;
-    facts.certificates.authority = Some(ca.clone());
-    facts.certificates.is_authority_made_here = true;
-    facts.certificates.chain[1] = ca;
+    tls(facts).certificates.is_made_here = true;
+    tls(facts).certificates.authority = Some(ca.clone());
+    tls(facts).certificates.is_authority_made_here = true;
+    tls(facts).certificates.chain[1] = ca;
 }
 
 /// As [`made_here`], by a CA whose key was taken away.
 fn lost_its_ca(facts: &mut Facts) {
     made_here(facts);
-    facts.certificates.is_made_here = false;
-    facts.certificates.has_lost_its_ca = true;
+    tls(facts).certificates.is_made_here = false;
+    tls(facts).certificates.has_lost_its_ca = true;
 }
 
 /// As [`made_here`], of a server that runs.
 pub(super) fn made_and_running(facts: &mut Facts) {
     let server = healthy();
     made_here(facts);
-    (facts.server, facts.listen) = (server.server, server.listen);
+    facts.server = server.server;
+    tls(facts).port = server.tls.unwrap().port;
 }
 
 fn shown(facts: &mut Facts, left_days: i64) {
-    facts.listen = Port::Shows(Box::new(Certificate {
+    tls(facts).port = Port::Shows(Box::new(Certificate {
         der: vec![9],
         not_after_s: NOW_S + left_days * DAY_S,
         ..certificate()
@@ -62,11 +63,11 @@ fn files_keys_and_names_are_judged() {
     use Check::{CertificateDates, CertificateFiles, CertificateKey, CertificateNames, KeyRights};
     use State::{Ok, Problem, Warning};
     fn nothing_there(facts: &mut Facts) {
-        facts.certificates.pair = Pair::Absent;
-        facts.certificates.chain.clear();
-        facts.certificates.key_modes.clear();
+        tls(facts).certificates.pair = Pair::Absent;
+        tls(facts).certificates.chain.clear();
+        tls(facts).certificates.key_modes.clear();
         facts.server = Server::None;
-        facts.listen = Port::Free;
+        tls(facts).port = Port::Free;
     }
     fn local(facts: &mut Facts) {
         leaf(facts).dns_names = vec!["localhost".to_owned()];
@@ -76,13 +77,13 @@ fn files_keys_and_names_are_judged() {
     hold(&[
         (
             "",
-            |f| f.certificates.pair = Pair::Unusable(CertificateError::Host("x".to_owned())),
+            |f| tls(f).certificates.pair = Pair::Unusable(CertificateError::Host("x".to_owned())),
             (CertificateFiles, Problem, "no server starts: the host"),
         ),
         (
             "",
             |f| {
-                f.certificates.pair = Pair::Unusable(CertificateError::Mismatch {
+                tls(f).certificates.pair = Pair::Unusable(CertificateError::Mismatch {
                     key: PathBuf::from("k"),
                     certificate: PathBuf::from("c"),
                 });
@@ -103,7 +104,7 @@ fn files_keys_and_names_are_judged() {
             "host = ['chat.example']",
             |f| {
                 nothing_there(f);
-                f.certificates_writable = false;
+                tls(f).certificates_writable = false;
             },
             (CertificateFiles, Problem, "cannot be made"),
         ),
@@ -116,18 +117,18 @@ fn files_keys_and_names_are_judged() {
                     domains: 1,
                     not_writable: None,
                 };
-                f.listen = Port::Answers;
+                tls(f).port = Port::Answers;
             },
             (CertificateFiles, Warning, "are gone"),
         ),
         (
             "",
-            |f| f.certificates.notes = vec!["k holds PKCS#7, too".to_owned()],
+            |f| tls(f).certificates.notes = vec!["k holds PKCS#7, too".to_owned()],
             (CertificateFiles, Warning, "k holds PKCS#7, too"),
         ),
         (
             "",
-            |f| f.certificates.key_modes[0].1 = 0o644,
+            |f| tls(f).certificates.key_modes[0].1 = 0o644,
             (KeyRights, Warning, "certs/key.pem (mode 0644): chmod 600"),
         ),
         (
@@ -265,7 +266,7 @@ fn dates_are_judged() {
         ),
         (
             "",
-            |f| f.certificates.chain[1].not_before_s = NOW_S + DAY_S,
+            |f| tls(f).certificates.chain[1].not_before_s = NOW_S + DAY_S,
             (
                 CertificateDates,
                 Problem,
@@ -274,7 +275,7 @@ fn dates_are_judged() {
         ),
         (
             "",
-            |f| f.certificates.chain[1].not_after_s = NOW_S,
+            |f| tls(f).certificates.chain[1].not_after_s = NOW_S,
             (
                 CertificateDates,
                 Problem,
@@ -328,7 +329,7 @@ fn a_made_certificate_that_cannot_be_made_anew_is_a_problem() {
     let mut facts = healthy();
     made_here(&mut facts);
     ends_in(&mut facts, 3);
-    facts.certificates_writable = false;
+    tls(&mut facts).certificates_writable = false;
     let text = judge(&config(""), &facts).text();
     assert!(text.contains("problem  certificate-dates: "), "{text}");
     assert!(

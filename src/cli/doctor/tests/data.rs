@@ -19,7 +19,7 @@ fn the_data_directory_is_judged() {
     }
     fn stopped(facts: &mut Facts, has_domains: Option<bool>) {
         facts.server = Server::None;
-        facts.listen = Port::Free;
+        tls(facts).port = Port::Free;
         facts.store.as_mut().unwrap().as_mut().unwrap().has_domains = has_domains;
     }
     hold(&[

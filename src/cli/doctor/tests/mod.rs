@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::facts::{Directory, Disk, Facts, Kind, OpenFiles, Port, Rights, Server};
+use super::facts::{Directory, Disk, Facts, Kind, OpenFiles, Port, Rights, Server, WithTls};
 use super::finding::{Check, Finding, State};
 use super::judge::judge;
 use crate::config::{self, Config, Env, FileText};
@@ -69,9 +69,24 @@ fn healthy() -> Facts {
             domains: 2,
             not_writable: None,
         },
-        listen: Port::Shows(Box::new(certificate())),
+        tls: Some(with_tls()),
         plain: None,
         metrics: None,
+        open_files: OpenFiles {
+            limit: Some(100_000),
+            connections: 51_000,
+            of_server: true,
+        },
+        file_bytes: None,
+        data: Directory::There(rights()),
+        disk: Some(disk()),
+        store: Ok(Some(store())),
+    }
+}
+
+fn with_tls() -> WithTls {
+    WithTls {
+        port: Port::Shows(Box::new(certificate())),
         certificates: Inspected {
             certificate: PathBuf::from("certs/cert.pem"),
             key: PathBuf::from("certs/key.pem"),
@@ -86,16 +101,11 @@ fn healthy() -> Facts {
             notes: Vec::new(),
         },
         certificates_writable: true,
-        open_files: OpenFiles {
-            limit: Some(100_000),
-            connections: 51_000,
-            of_server: true,
-        },
-        file_bytes: None,
-        data: Directory::There(rights()),
-        disk: Some(disk()),
-        store: Ok(Some(store())),
     }
+}
+
+fn tls(facts: &mut Facts) -> &mut WithTls {
+    facts.tls.as_mut().unwrap()
 }
 
 fn rights() -> Rights {
@@ -191,13 +201,34 @@ fn a_healthy_server_is_told_so_by_every_check() {
 }
 
 #[test]
+fn without_tls_nothing_is_said_of_it() {
+    let mut facts = healthy();
+    facts.tls = None;
+    facts.plain = Some(Port::Answers);
+    for (plain, summary) in [
+        ("127.0.0.1:80", "0 problems, 0 warnings"),
+        ("0.0.0.0:80", "0 problems, 1 warning"),
+    ] {
+        let config = config(&format!("listen = 'off'\nplain = '{plain}'"));
+        let findings = judge(&config, &facts);
+        assert_eq!(findings.summary(), summary, "{findings:?}");
+        let text = findings.text();
+        for name in ["port", "listen", "certificate", "key-rights"] {
+            assert!(!text.contains(&format!(" {name}")), "{name} in {text}");
+        }
+        let reads = format!("the running server answers on {plain}");
+        assert!(text.contains(&reads), "{text}");
+    }
+}
+
+#[test]
 fn before_the_first_start_nothing_is_wrong() {
     let mut facts = healthy();
     facts.server = Server::None;
-    facts.listen = Port::Free;
-    facts.certificates.pair = Pair::Absent;
-    facts.certificates.chain.clear();
-    facts.certificates.key_modes.clear();
+    tls(&mut facts).port = Port::Free;
+    tls(&mut facts).certificates.pair = Pair::Absent;
+    tls(&mut facts).certificates.chain.clear();
+    tls(&mut facts).certificates.key_modes.clear();
     facts.data = Directory::Absent { can_be_made: true };
     facts.store = Ok(None);
     let findings = judge(&config("host = ['chat.example']"), &facts);
@@ -209,7 +240,7 @@ fn before_the_first_start_nothing_is_wrong() {
 #[test]
 fn no_token_is_told_and_nothing_moves_the_cursor() {
     let mut facts = healthy();
-    facts.certificates.chain[0].dns_names = vec!["\u{1b}[2Jchat.example".to_owned()];
+    tls(&mut facts).certificates.chain[0].dns_names = vec!["\u{1b}[2Jchat.example".to_owned()];
     let findings = judge(&config("token = ['demo=very-secret']"), &facts);
     for told in [findings.text(), findings.json().to_string()] {
         assert!(

@@ -11,7 +11,7 @@ fn addresses_are_judged() {
     use State::{Ok, Problem, Warning};
     fn stopped(facts: &mut Facts, listen: Port) {
         facts.server = Server::None;
-        facts.listen = listen;
+        tls(facts).port = listen;
     }
     fn taken(facts: &mut Facts, kind: ErrorKind) {
         stopped(facts, Port::Taken(kind.into()));
@@ -45,12 +45,12 @@ fn addresses_are_judged() {
         ),
         (
             "",
-            |f| f.listen = Port::Free,
+            |f| tls(f).port = Port::Free,
             (TlsPort, Warning, "other settings"),
         ),
         (
             "",
-            |f| f.listen = Port::Other("noise".to_owned()),
+            |f| tls(f).port = Port::Other("noise".to_owned()),
             (TlsPort, Problem, "talked to at [::]:8443: noise"),
         ),
         (

@@ -27,7 +27,7 @@ fn trust_and_use_are_judged() {
             "",
             |f| {
                 leaf(f).is_signed_by_next = None;
-                f.certificates.chain.truncate(1);
+                tls(f).certificates.chain.truncate(1);
             },
             (CertificateChain, Warning, "do not know CN=Intermediate"),
         ),
@@ -52,8 +52,8 @@ fn trust_and_use_are_judged() {
         (
             "",
             |f| {
-                f.certificates.chain[1].is_self_signed = true;
-                f.certificates.chain[1].refused_signature = Some("sha1".to_owned());
+                tls(f).certificates.chain[1].is_self_signed = true;
+                tls(f).certificates.chain[1].refused_signature = Some("sha1".to_owned());
             },
             (CertificateUse, Ok, "ECDSA"),
         ),
@@ -64,7 +64,7 @@ fn trust_and_use_are_judged() {
         ),
         (
             "",
-            |f| f.certificates.chain[1].key = Key::Rsa(1024),
+            |f| tls(f).certificates.chain[1].key = Key::Rsa(1024),
             (CertificateUse, Problem, "CN=Intermediate has 1024 bits"),
         ),
         (
