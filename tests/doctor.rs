@@ -374,6 +374,42 @@ async fn addresses_are_tried() {
 }
 
 #[tokio::test]
+async fn names_are_held_against_the_families_that_are_listened_for() {
+    let home = healthy().await;
+    let of_ipv4 = ["--listen", ANY_PORT];
+    let both = ["--host", "::1", "--host", "127.0.0.1"];
+    let report = doctor(&home, &[of_ipv4, [both[0], both[1]]].concat()).await;
+    let words = "::1 (--host) leads to ::1, and 127.0.0.1:0 is not reached by IPv6";
+    report.expect("host-addresses", "warning", words);
+    // Every machine has this name, some for both families.
+    let report = doctor(&home, &[of_ipv4, ["--host", "localhost"]].concat()).await;
+    let says = &report.says["host-addresses"];
+    assert!(
+        says.contains("localhost leads to 127.0.0.1 (IPv4)"),
+        "{says}"
+    );
+
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let words = "::1 leads to ::1 (IPv6), which [::]:";
+    let report = doctor(&home, &[&["--listen", "[::]:0"], &both[..]].concat()).await;
+    report.expect("host-addresses", "ok", words);
+    for (address, state) in [("[::]:0", "ok"), ("0.0.0.0:0", "warning")] {
+        let options = Options::new().args(&["--listen", address]);
+        let server = Server::at(home.clone(), options).await;
+        let listen = format!("[::]:{}", server.port());
+        let report = doctor(&home, &[&["--listen", &listen], &both[..]].concat()).await;
+        // One that was started for IPv4 alone is found out, whatever the settings are now.
+        let words = [words, "and [::]:"][usize::from(state == "warning")];
+        report.expect("host-addresses", state, words);
+        assert!(report.says["host-addresses"].contains("127.0.0.1 (IPv4)"));
+        drop(server);
+    }
+}
+
+#[tokio::test]
 async fn a_running_server_is_asked_and_connected_to() {
     let home = Arc::new(Home::new());
     let kept = certify(&home, |_| {});

@@ -1,7 +1,7 @@
 //! Takes an address to listen on.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
@@ -19,6 +19,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
         }
         taken => taken,
     }
+}
+
+/// Whether this machine has IPv6 at all. Where it is switched off (the sysctl `disable_ipv6`), `[::]` can be listened on
+/// all the same, and is reached by IPv4 alone.
+pub fn has_ipv6() -> bool {
+    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 fn take(address: SocketAddr) -> io::Result<TcpSocket> {

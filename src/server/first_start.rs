@@ -8,6 +8,7 @@ use super::listening::Place;
 use crate::command::domains::{DomainError, Domains};
 use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
+use crate::net::has_ipv6;
 
 /// Whom the login is of.
 const USER: &str = "u1";
@@ -37,9 +38,9 @@ impl FirstStart {
     ) -> Result<Self, DomainError> {
         let Place { over, address } = place;
         let host = match address.ip() {
-            // A client that tries one of its addresses alone may take that of IPv6.
-            ip if ip.is_unspecified() && ip.is_ipv4() => Ipv4Addr::LOCALHOST.to_string(),
-            ip if ip.is_unspecified() => "localhost".to_owned(),
+            // Of `localhost` a client that tries one address alone may take that of IPv6.
+            ip if ip.is_unspecified() && ip.is_ipv6() && has_ipv6() => "localhost".to_owned(),
+            ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
             _ => url_host(address),
         };
         let port = address.port();

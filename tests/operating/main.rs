@@ -7,6 +7,7 @@ mod common;
 
 mod attacked;
 mod bare;
+mod families;
 mod hanging;
 mod logs;
 mod metrics;

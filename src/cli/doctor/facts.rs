@@ -3,6 +3,7 @@
 //! Plain values: a test makes them up.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::net::inspect::{Certificate, Inspected};
@@ -18,6 +19,10 @@ pub(super) struct Facts {
     /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
     pub(super) is_synchronised: bool,
     pub(super) server: Server,
+    /// Names and addresses of `--host`.
+    pub(super) hosts: Vec<Host>,
+    /// Whether `[::]` is reached by IPv6 on this machine.
+    pub(super) has_ipv6: bool,
     /// What there is where TLS is spoken (`listen`).
     pub(super) tls: Option<WithTls>,
     /// The port of `plain`, where there is one.
@@ -32,6 +37,14 @@ pub(super) struct Facts {
     pub(super) disk: Option<Disk>,
     /// What is stored, or why no server would start on it.
     pub(super) store: Result<Option<Survey>, String>,
+}
+
+/// A name that clients are given.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    /// Where they go by it, or why that is not known.
+    pub(super) addresses: Result<Vec<IpAddr>, String>,
 }
 
 /// The address with TLS, and what is shown there.

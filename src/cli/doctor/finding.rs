@@ -34,6 +34,7 @@ checks! {
     MetricsPort "metrics-port";
     Listen "listen";
     Plain "plain";
+    HostAddresses "host-addresses";
     HistoryOpen "history-open";
     Metrics "metrics";
     CertificateFiles "certificate-files";

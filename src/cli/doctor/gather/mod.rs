@@ -3,12 +3,14 @@
 //! What cannot be found out is said to be unknown, never guessed. Invariant: every wait has a deadline.
 
 mod disk;
+mod hosts;
 mod machine;
 mod ports;
 
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context as _;
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
@@ -46,6 +48,8 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         now_us: SystemClock.now_us(),
         is_synchronised: machine::is_synchronised(),
         server,
+        hosts: hosts::look_up(&config.host).context("the resolver cannot be asked")?,
+        has_ipv6: ports.have_ipv6(&config),
         tls: tls.transpose()?,
         plain: config.plain.map(|address| ports.without_tls(address)),
         metrics: (config.metrics_listen).map(|address| ports.without_tls(address)),

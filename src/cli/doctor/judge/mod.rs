@@ -6,6 +6,7 @@
 mod addresses;
 mod certificates;
 mod data;
+mod hosts;
 mod machine;
 mod trust;
 
@@ -28,6 +29,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
     }
     server(facts, &mut out);
     addresses::judge(config, facts, &mut out);
+    hosts::judge(config, facts, &mut out);
     certificates::judge(config, facts, &mut out);
     machine::judge(config, facts, &mut out);
     data::judge(config, facts, &mut out);

@@ -5,6 +5,7 @@
 mod authority;
 mod certificates;
 mod data;
+mod hosts;
 mod surroundings;
 mod trust;
 
@@ -12,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::facts::{Directory, Disk, Facts, Kind, OpenFiles, Port, Rights, Server, WithTls};
+use super::facts::{Directory, Disk, Facts, Host, Kind, OpenFiles, Port, Rights, Server, WithTls};
 use super::finding::{Check, Finding, State};
 use super::judge::judge;
 use crate::config::{self, Config, Env, FileText};
@@ -69,6 +70,8 @@ fn healthy() -> Facts {
             domains: 2,
             not_writable: None,
         },
+        hosts: Vec::new(),
+        has_ipv6: true,
         tls: Some(with_tls()),
         plain: None,
         metrics: None,
@@ -187,6 +190,7 @@ fn a_healthy_server_is_told_so_by_every_check() {
     let needs_more = [
         Check::PlainPort,
         Check::MetricsPort,
+        Check::HostAddresses,
         Check::CertificateAuthority,
     ];
     for check in Check::ALL {
