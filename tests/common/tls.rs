@@ -50,12 +50,36 @@ pub async fn over(
         Some(version) => vec![version],
         None => rustls::ALL_VERSIONS.to_vec(),
     };
+    over_with(tcp, name, roots, &versions, &[]).await
+}
+
+/// The same with these protocols to choose from.
+pub async fn offering(
+    tcp: TcpStream,
+    name: &str,
+    roots: &RootCertStore,
+    protocols: &[&str],
+) -> io::Result<TlsStream<TcpStream>> {
+    over_with(tcp, name, roots, rustls::ALL_VERSIONS, protocols).await
+}
+
+async fn over_with(
+    tcp: TcpStream,
+    name: &str,
+    roots: &RootCertStore,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions)
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots.clone())
         .with_no_client_auth();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config))
         .connect(name, tcp)

@@ -6,21 +6,26 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bodies;
+mod configured;
+mod http2;
+mod logs;
 mod program;
-mod terminating;
-mod whole;
+mod sessions;
+mod timeouts;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use common::http::Answer;
 use common::tls::{self, Stream};
 use common::{Client, Home, Login, Options, PROJECT_TOKEN, Server, Way, soon, until};
-use program::{Adapted as _, block, open_dir};
+use configured::{Change, Proxy};
+use program::{Adapted as _, Program, block, open_dir};
 use relaybox::net::Tls;
 
 /// Where clients come from: not from where the proxies do.
@@ -33,6 +38,8 @@ pub(crate) struct Setup {
     /// `127.0.0.1:PORT` of the proxy.
     pub(crate) front: String,
     pub(crate) port: String,
+    /// Where Caddy is told of a new configuration.
+    pub(crate) admin: String,
     /// Whether it speaks TLS there.
     over_tls: bool,
     /// What comes before the server's own paths.
@@ -46,29 +53,27 @@ pub(crate) fn free_port() -> String {
 }
 
 impl Setup {
-    pub(crate) async fn new(over_tls: bool) -> Self {
+    /// For this proxy, with these further settings of the server.
+    pub(crate) async fn new(proxy: Proxy, settings: &[&str]) -> Self {
         let printed = block("sh").with("127.0.0.1:8080", "127.0.0.1:0");
-        let mut words = printed.split_whitespace();
-        let program: Vec<_> = words.by_ref().take(2).collect();
-        assert_eq!(program, ["relaybox", "serve"]);
-        Self::with(&words.collect::<Vec<_>>(), over_tls).await
-    }
-
-    /// Where the server speaks TLS itself.
-    pub(crate) async fn before_tls() -> Self {
-        Self::with(&["--trusted-proxies", "127.0.0.1"], true).await
-    }
-
-    async fn with(args: &[&str], over_tls: bool) -> Self {
+        let args = match proxy.leaves_tls() {
+            true => vec!["--trusted-proxies", "127.0.0.1"],
+            false => {
+                let words: Vec<_> = printed.split_whitespace().collect();
+                assert_eq!(words[..2], ["relaybox", "serve"]);
+                words[2..].to_vec()
+            }
+        };
         let home = Home::new();
         Tls::open(&home.certs(), &[]).unwrap();
         let port = free_port();
         let setup = Self {
-            server: Server::at(home.into(), Options::new().args(args)).await,
+            server: Server::at(home.into(), Options::new().args(&args).args(settings)).await,
             dir: open_dir(),
             front: format!("127.0.0.1:{port}"),
             port,
-            over_tls,
+            admin: format!("127.0.0.1:{}", free_port()),
+            over_tls: proxy.is_over_tls(),
             path: "",
         };
         // What a server makes for itself serves a proxy as well.
@@ -78,6 +83,24 @@ impl Setup {
         setup.write("privkey.pem", &key);
         setup.write("both.pem", &(key + &chain));
         setup
+    }
+
+    /// A proxy with these changes of its configuration, and a server behind it. `None`: it is not installed.
+    pub(crate) async fn behind(proxy: Proxy, changes: &[Change<'_>]) -> Option<(Self, Program)> {
+        Self::behind_with(proxy, changes, &[]).await
+    }
+
+    /// The same with these settings of the server.
+    pub(crate) async fn behind_with(
+        proxy: Proxy,
+        changes: &[Change<'_>],
+        settings: &[&str],
+    ) -> Option<(Self, Program)> {
+        let program = proxy.installed()?;
+        let setup = Self::new(proxy, settings).await;
+        let running = setup.start(proxy, &program, changes);
+        setup.answers().await;
+        Some((setup, running))
     }
 
     pub(crate) fn below(mut self, path: &'static str) -> Self {
@@ -105,11 +128,8 @@ impl Setup {
     }
 
     /// A connection to the proxy from the client's address; `None` while it does not listen.
-    async fn stream(&self) -> Option<Stream> {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(format!("{CLIENT}:0").parse().unwrap()).unwrap();
-        let front: SocketAddr = self.front.parse().unwrap();
-        let tcp = socket.connect(front).await.ok()?;
+    pub(crate) async fn stream(&self) -> Option<Stream> {
+        let tcp = self.tcp().await?;
         if !self.over_tls {
             return Some(Box::new(tcp));
         }
@@ -118,14 +138,21 @@ impl Setup {
         tls.ok().map(|stream| Box::new(stream) as Stream)
     }
 
-    async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    pub(crate) async fn tcp(&self) -> Option<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{CLIENT}:0").parse().unwrap()).unwrap();
+        let front: SocketAddr = self.front.parse().unwrap();
+        socket.connect(front).await.ok()
+    }
+
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Option<Answer> {
         let target = format!("{}{target}", self.path);
         let stream = self.stream().await?;
         Answer::try_of(stream, "GET", &target, headers).await.ok()
     }
 
-    /// A session over the proxy, of a client that claims to be somebody else.
-    async fn login(&self, user: &str, way: Way) -> Client {
+    /// A WebSocket over the proxy, of a client that claims to be somebody else.
+    pub(crate) async fn open(&self, user: &str, way: Way) -> Client {
         let login = Login::new(user).way(way);
         let mut request = login.request();
         let uri = format!("wss://localhost{}/ws?{}", self.path, login.query());
@@ -133,13 +160,35 @@ impl Setup {
         let claimed = "198.51.100.6".parse().unwrap();
         request.headers_mut().insert("x-forwarded-for", claimed);
         let stream = self.stream().await.expect("the proxy listens");
-        let mut client = Client::open(stream, request).await;
+        Client::open(stream, request).await
+    }
+
+    /// A session over the proxy.
+    pub(crate) async fn login(&self, user: &str, way: Way) -> Client {
+        let mut client = self.open(user, way).await;
         client.ready().await;
         client
     }
 
+    pub(crate) async fn user(&self, id: &str) -> Client {
+        self.login(id, Way::Query).await
+    }
+
+    /// Sends from a backend over the proxy.
+    pub(crate) async fn post(&self, to: &str, content: &str) -> Answer {
+        let bearer = format!("Bearer {PROJECT_TOKEN}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let message = json!({"domain": "demo", "fromId": "shop", "fromName": "Shop", "toId": to, "type": 10, "content": content});
+        let stream = self.stream().await.unwrap();
+        let target = format!("{}/messages", self.path);
+        Answer::to(stream, "POST", &target, &headers, message.to_string()).await
+    }
+
     /// Waits for the proxy to listen: some stop for a moment when they read their configuration again.
-    async fn answers(&self) {
+    pub(crate) async fn answers(&self) {
         until("an answer through the proxy", || async {
             let answer = self.get("/healthz", &[]).await?;
             (answer.status == 200).then_some(())
@@ -168,21 +217,17 @@ impl Setup {
         cy.close().await;
         talk(&mut ann, &mut bob).await;
 
-        let bearer = format!("Bearer {PROJECT_TOKEN}");
-        let headers = [
-            ("authorization", bearer.as_str()),
-            ("content-type", "application/json"),
-        ];
         // Longer than any buffer on the way.
         let content = "x".repeat(200_000);
-        let message = json!({"domain": "demo", "fromId": "shop", "fromName": "Shop", "toId": "bob", "type": 10, "content": content});
-        let stream = self.stream().await.unwrap();
-        let target = format!("{}/messages", self.path);
-        let posted = Answer::to(stream, "POST", &target, &headers, message.to_string()).await;
+        let posted = self.post("bob", &content).await;
         assert_eq!(posted.status, 201, "{}", posted.body);
         assert_eq!(bob.message().await["content"], content);
         let target = "/message-log?domain=demo&toId=bob&size=1";
-        let history = self.get(target, &headers).await.unwrap();
+        let bearer = format!("Bearer {PROJECT_TOKEN}");
+        let history = self
+            .get(target, &[("authorization", &bearer)])
+            .await
+            .unwrap();
         assert_eq!(history.status, 200, "{}", history.body);
         assert_eq!(history.json()["list"][0]["content"], content);
         [ann, bob]

@@ -61,6 +61,8 @@ pub(crate) fn open_dir() -> tempfile::TempDir {
 pub(crate) struct Program {
     child: Child,
     log: PathBuf,
+    /// What stands in front of it.
+    front: Option<Box<Program>>,
 }
 
 impl Program {
@@ -80,7 +82,18 @@ impl Program {
             .process_group(0)
             .spawn()
             .unwrap();
-        Self { child, log }
+        Self {
+            child,
+            log,
+            front: None,
+        }
+    }
+
+    /// With another in front, which ends with it.
+    #[must_use]
+    pub(crate) fn behind(mut self, front: Self) -> Self {
+        self.front = Some(Box::new(front));
+        self
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -94,6 +107,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        drop(self.front.take());
         if std::thread::panicking() {
             eprintln!("--- the proxy's log:\n{}", self.log());
         }
