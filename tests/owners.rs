@@ -486,7 +486,7 @@ async fn the_hook_for_certbot_serves_a_server_that_is_not_root() {
         .replace("user=relaybox", &format!("user={OWNER}"));
     fs::write(&hook, script).unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    let line = printed("RENEWED_DOMAINS=")
+    let line = printed("chmod +x ")
         .replace(
             "/etc/letsencrypt/live/chat.example.com",
             lineage.to_str().unwrap(),

@@ -254,10 +254,44 @@ fn no_token_is_told_and_nothing_moves_the_cursor() {
     }
 }
 
+fn manual() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Lines may be left out, and end early.
+#[test]
+fn the_example_of_the_manual_is_what_it_prints() {
+    let mut facts = healthy();
+    let end_s = 1_773_187_200; // 2026-03-11
+    facts.now_us = (end_s - 9 * DAY_S) as u64 * 1_000_000;
+    facts.server = Server::Running {
+        process: Some(1812),
+        domains: 1,
+        not_writable: None,
+    };
+    let leaf = &mut tls(&mut facts).certificates.chain[0];
+    (leaf.not_before_s, leaf.not_after_s) = (end_s - 90 * DAY_S, end_s);
+    leaf.dns_names = vec!["example.com".to_owned()];
+    let findings = judge(&config("host = ['chat.example.com']"), &facts);
+    let printed = format!("{}\nrelaybox: {}", findings.text(), findings.summary());
+    let mut printed = printed.lines();
+
+    let manual = manual();
+    let examples: Vec<_> = manual.split("\n```text\n").skip(1).collect();
+    assert_eq!(examples.len(), 1, "each example is held by a test");
+    let (example, _) = examples[0].split_once("\n```\n").unwrap();
+    let lines = example.lines().filter(|line| *line != "…");
+    for line in lines.skip_while(|line| line.starts_with("$ relaybox doctor ")) {
+        let begin = line.trim_end_matches('…');
+        let is_printed = printed.any(|found| found.starts_with(begin));
+        assert!(is_printed, "{line} in {}", findings.text());
+    }
+}
+
 #[test]
 fn every_check_is_in_the_manual() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATING.md");
-    let manual = std::fs::read_to_string(path).unwrap();
+    let manual = manual();
     for check in Check::ALL {
         let row = format!("| `{}` |", check.name());
         assert!(manual.contains(&row), "no {row}");
