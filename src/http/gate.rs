@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, Method, Version, header};
-use axum::middleware::{Next, from_fn, map_request, map_response};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
@@ -22,7 +22,7 @@ use tracing::debug;
 
 use super::origin::Over;
 use super::problem::Problem;
-use super::{browser, cors, health, nosniff, ws};
+use super::{browser, cors, health, host, nosniff, ws};
 use crate::config::origins::OriginPattern;
 use crate::limits::Visitor;
 use crate::metrics::Metrics;
@@ -70,8 +70,7 @@ impl Gate {
         };
         Router::new()
             .fallback(answer)
-            .layer(map_request(names_headers))
-            .layer(from_fn(one_host))
+            .layer(from_fn(preflight))
             .layer(map_response(nosniff))
             .layer(Extension(over))
     }
@@ -88,19 +87,11 @@ impl Gate {
     }
 }
 
-/// Refuses what does not say whom it asks, or says so twice (RFC 9112, 3.2): a proxy may have gone by another one.
-async fn one_host(request: Request, next: Next) -> Response {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let is_old = request.version() < Version::HTTP_11;
-    match hosts == 1 || hosts == 0 && is_old {
-        true => next.run(request).await,
-        false => Problem::one_host().into_response(),
-    }
-}
-
-/// A preflight is told of our headers, whichever it asks for: what is allowed is mirrored.
-async fn names_headers(mut request: Request) -> Request {
+/// A preflight is told of our headers, whichever it asks for: what is allowed is mirrored. It gets no further than to
+/// the layer that says so, and so is looked at here.
+async fn preflight(mut request: Request, next: Next) -> Result<Response, Problem> {
     if request.method() == Method::OPTIONS {
+        host::is_one(&request)?;
         let name = header::ACCESS_CONTROL_REQUEST_HEADERS;
         let asked = request.headers().get(&name).map(HeaderValue::as_bytes);
         let all = match asked {
@@ -111,7 +102,7 @@ async fn names_headers(mut request: Request) -> Request {
             request.headers_mut().insert(name, all);
         }
     }
-    request
+    Ok(next.run(request).await)
 }
 
 fn before(starting: Arc<Starting>) -> Router {
@@ -121,6 +112,7 @@ fn before(starting: Arc<Starting>) -> Router {
         .route("/ws/", get(log_in))
         .fallback(wait)
         .method_not_allowed_fallback(wait)
+        .layer(from_fn(host::only_one))
         .layer(cors(&starting.cors_origins))
         .layer(from_fn(browser::explain))
         .with_state(starting)

@@ -10,6 +10,7 @@ pub mod erase;
 pub mod gate;
 pub mod health;
 pub mod history;
+mod host;
 pub mod messages;
 pub mod metrics;
 mod openapi;
@@ -87,6 +88,7 @@ pub fn metrics_router(app: Arc<App>) -> Router {
     router
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
+        .layer(from_fn(host::only_one))
         .with_state(app)
 }
 
@@ -116,18 +118,19 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         metrics_route.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let document = openapi::finish(document.merge_from(metrics_document), &app);
     let limit = from_fn_with_state(Arc::clone(&app), rate::limit);
-    router
+    let limited = |router: Router<_>| router.layer(from_fn(host::only_one)).layer(limit.clone());
+    let router = router
         .route("/ws/", get(ws::ws))
         .merge(console::router())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .fallback(async || Problem::not_found())
         .layer(from_fn(ws::only_at_its_path))
-        .layer(Extension(document))
-        .layer(limit.clone())
+        .layer(Extension(document));
+    limited(router)
         .layer(cors(&app.cors_origins))
         .layer(from_fn_with_state(Arc::clone(&app), open::keep_from_pages))
         // No script reads it: a page would learn of its visitor's server.
-        .merge(metrics_route.layer(limit))
+        .merge(limited(metrics_route))
         .layer(from_fn(browser::explain))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app)

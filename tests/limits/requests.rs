@@ -1,10 +1,11 @@
 //! How many requests one address may make, whatever they come to.
 
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::common::PROJECT_TOKEN;
 use crate::common::http::Answer;
+use crate::common::{PROJECT_TOKEN, soon};
 
 async fn ask(server: &Server, address: &str, method: &str, target: &str) -> Answer {
     let headers = [("x-forwarded-for", address)];
@@ -51,6 +52,60 @@ async fn requests_of_one_address_are_limited_whatever_they_come_to() {
     let limited = "limit=\"requests_per_address\"";
     assert_eq!(metric(&server, "relaybox_limited_total", limited).await, 7);
     server.says("requests_per_address").await;
+}
+
+/// Neither none nor two (RFC 9112, 3.2).
+#[tokio::test]
+async fn requests_without_one_host_are_refused_and_counted_as_others_are() {
+    let server = behind_proxy(&["--requests-per-address", "2/h"]).await;
+    let ask = async |version: &str, method: &str, path: &str, headers: &str| {
+        let mut stream = plain(&server).await;
+        let request =
+            format!("{method} {path} HTTP/{version}\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let read = stream.read_to_string(&mut said);
+        soon("the answer", read).await.unwrap();
+        said.to_lowercase()
+    };
+    let host_named = |said: &str| said.contains("\"invalid_request\"");
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (at, (path, hosts)) in [
+        ("/message-log?domain=demo&toId=u", ""),
+        ("/messages", "Host: a\r\nHost: b\r\n"),
+        ("/nowhere", ""),
+        ("/", "Host: a\r\nHost: a\r\n"),
+        ("/ws", upgrade),
+        ("/metrics", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let headers = format!("{hosts}X-Forwarded-For: 203.0.113.{at}\r\n");
+        for _ in 0..2 {
+            let said = ask("1.1", "GET", path, &headers).await;
+            assert!(
+                said.starts_with("http/1.1 400 ") && host_named(&said),
+                "{said}"
+            );
+            // A script may read why, but of the metrics nothing at all.
+            let is_read = said.contains("\r\naccess-control-allow-origin: *\r\n");
+            assert_eq!(is_read, path != "/metrics", "{said}");
+        }
+        let said = ask("1.1", "GET", path, &headers).await;
+        assert!(said.starts_with("http/1.1 429 "), "{said}");
+    }
+    let counted = metric(&server, "relaybox_http_requests_total", "status=\"400\"").await;
+    assert_eq!(counted, 12);
+    for path in ["/healthz", "/metrics", "/message-log"] {
+        let said = ask("1.1", "OPTIONS", path, "").await;
+        assert!(
+            said.starts_with("http/1.1 400 ") && host_named(&said),
+            "{said}"
+        );
+    }
+    // HTTP/1.0 knows no `Host`.
+    assert!(ask("1.0", "GET", "/healthz", "").await.contains(" 200 ok"));
 }
 
 #[tokio::test]

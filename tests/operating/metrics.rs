@@ -198,6 +198,10 @@ async fn metrics_may_have_an_address_of_their_own() {
     assert!(ask("/metrics").await.body.contains("relaybox_sessions 0"));
     assert_eq!(ask("/healthz").await.body, "ok\n");
     assert_eq!(ask("/readyz").await.status, 200);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let two = [("host", "a"), ("host", "b")];
+    let answer = Answer::of(Box::new(stream), "GET", "/metrics", &two);
+    answer.await.problem(400);
     // Nothing else is open there.
     for target in [
         "/",

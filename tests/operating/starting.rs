@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::bare::{Bare, free_port};
+use crate::common::http::Answer;
 use crate::common::{Client, Home, Login, Options, Server, until};
 
 /// A data directory with one message, whose opening stands still.
@@ -106,6 +107,10 @@ async fn a_server_that_starts_answers_that_it_does_until_it_is_ready() {
         assert_eq!(answer.header("access-control-allow-origin"), "*");
     }
     assert_eq!(bare.ask("GET", "/ws").await.status, 426);
+    let (stream, two) = (bare.stream().await, [("host", "a"), ("host", "b")]);
+    let answer = Answer::of(Box::new(stream), "GET", "/healthz", &two).await;
+    answer.problem(400);
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
     let mut pauses = Vec::new();
     for _ in 0..3 {
         let stream = Box::new(bare.stream().await);

@@ -1,0 +1,27 @@
+//! One `Host` a request: by another one than is looked at here a proxy may have gone.
+
+use axum::extract::Request;
+use axum::http::{Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::problem::Problem;
+
+/// Refuses what does not say whom it asks, or says so twice (RFC 9112, 3.2).
+///
+/// # Errors
+/// 400.
+pub(super) fn is_one(request: &Request) -> Result<(), Problem> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let is_old = request.version() < Version::HTTP_11;
+    match hosts == 1 || hosts == 0 && is_old {
+        true => Ok(()),
+        false => Err(Problem::one_host()),
+    }
+}
+
+/// [`is_one`] as a layer, below those that count requests and let pages read answers.
+pub(super) async fn only_one(request: Request, next: Next) -> Result<Response, Problem> {
+    is_one(&request)?;
+    Ok(next.run(request).await)
+}
