@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test check audit fmt autobahn openapi proxies fuzz bench-store bench-years bench-idle bench-delivery bench-floods clean
+.PHONY: help run build test check audit fmt autobahn openapi proxies clients fuzz bench-store bench-years bench-idle bench-delivery bench-floods clean
 
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -41,6 +41,9 @@ openapi: ## Hold a running server against its openapi.json (schemathesis)
 
 proxies: ## Install the reverse proxies that tests/proxies runs (as root)
 	tests/proxies/install
+
+clients: ## Install the client libraries and interpreters that tests/clients runs (as root)
+	tests/clients/install
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	for target in $(FUZZ_TARGETS); do \

@@ -1,8 +1,6 @@
 //! What docs/CLIENTS.md says of libraries: whether they answer Pings while the app is busy, how they show a close, and
 //! what they make of a space in the URL; and that the lines given for each of them work.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,9 +10,10 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::connect_async;
 
 use crate::common::{DEMO, Login, Options, Server, until_within};
+use crate::language::Language;
 use crate::peer::{PING, Peer, TEXT};
 use crate::program::{PATIENCE, Program};
-use crate::{tools, tungstenite};
+use crate::tungstenite;
 
 const DOCUMENT: &str = include_str!("../../docs/CLIENTS.md");
 
@@ -29,11 +28,15 @@ const ANSWERS: [(&str, [bool; 2]); 3] = [
 const NO_PONG_WITHIN: Duration = Duration::from_secs(1);
 
 /// A library's row in the document, the probe's name for the library, and how it shows a close.
-struct Row(&'static str, &'static str, &'static str);
+pub(crate) struct Row(
+    pub(crate) &'static str,
+    pub(crate) &'static str,
+    pub(crate) &'static str,
+);
 
-const SHOWN: &str = "4401 the token has expired";
+pub(crate) const SHOWN: &str = "4401 the token has expired";
 
-const PYTHON: [Row; 9] = [
+const PYTHON: [Row; 10] = [
     Row(
         "Python websockets, asyncio 17.4",
         "websockets_asyncio",
@@ -51,6 +54,7 @@ const PYTHON: [Row; 9] = [
     Row("httpx-ws, async 0.9.0", "httpx_ws", SHOWN),
     Row("httpx-ws, sync 0.9.0", "httpx_ws_sync", SHOWN),
     Row("trio-websocket 0.12.2", "trio_websocket", SHOWN),
+    Row("picows 2.3.1", "picows", SHOWN),
 ];
 
 const NODE: [Row; 4] = [
@@ -88,63 +92,14 @@ impl Row {
     }
 }
 
-/// What runs programs of one language.
-enum Language {
-    Python(PathBuf),
-    Node(PathBuf, PathBuf),
-    Java(PathBuf),
-}
-
-impl Language {
-    fn python() -> Option<Self> {
-        Some(Self::Python(tools::python()?))
-    }
-
-    fn node() -> Option<Self> {
-        tools::node().map(|(node, modules)| Self::Node(node, modules))
-    }
-
-    fn java() -> Option<Self> {
-        Some(Self::Java(tools::optional("java")?))
-    }
-
-    /// The command for this program, once it lies in `dir`.
-    fn command(&self, dir: &Path, text: &str) -> Command {
-        let (program, name) = match self {
-            Self::Python(python) => (python, "client.py"),
-            Self::Node(node, modules) => {
-                std::os::unix::fs::symlink(modules, dir.join("node_modules")).unwrap();
-                (node, "client.mjs")
-            }
-            Self::Java(java) => (java, "Probe.java"),
-        };
-        let file = dir.join(name);
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(program);
-        command.arg(file);
-        command
-    }
-
-    fn probe(&self, dir: &Path, row: &Row, url: &str, how: &str) -> Program {
-        let text = match self {
-            Self::Python(_) => include_str!("probes/probe.py"),
-            Self::Node(..) => include_str!("probes/probe.mjs"),
-            Self::Java(_) => include_str!("probes/Probe.java"),
-        };
-        let mut command = self.command(dir, text);
-        command.args([row.1, url, how]);
-        Program::start(command)
-    }
-}
-
-async fn listener() -> (TcpListener, String) {
+pub(crate) async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/ws?name=", listener.local_addr().unwrap());
     (listener, url)
 }
 
 /// A close frame's payload (RFC 6455, 5.5.1).
-fn expired() -> Vec<u8> {
+pub(crate) fn expired() -> Vec<u8> {
     let code = 4401_u16.to_be_bytes();
     code.iter()
         .chain(b"the token has expired")
@@ -157,8 +112,8 @@ async fn is_as_said(language: &Language, row: &Row, how: &str, answers: bool) {
     let (listener, url) = listener().await;
     let dir = tempfile::tempdir().unwrap();
     let name = row.space().map_or("Ann%20Lee", |_| "Ann Lee");
-    let program = language.probe(dir.path(), row, &format!("{url}{name}"), how);
-    let mut program = program;
+    let probe = language.probe(dir.path(), row.1, &format!("{url}{name}"), how);
+    let Some(mut program) = probe else { return };
     let mut peer = Peer::accept(&listener).await;
     if let Some(space) = row.space() {
         assert_eq!(peer.target, format!("/ws?name=Ann{space}Lee"), "{}", row.1);
@@ -186,7 +141,8 @@ async fn is_as_said(language: &Language, row: &Row, how: &str, answers: bool) {
 async fn is_refused(language: &Language, row: &Row) {
     let (listener, url) = listener().await;
     let dir = tempfile::tempdir().unwrap();
-    let mut program = language.probe(dir.path(), row, &format!("{url}Ann Lee"), "idle");
+    let probe = language.probe(dir.path(), row.1, &format!("{url}Ann Lee"), "idle");
+    let Some(mut program) = probe else { return };
     let sends = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         if stream.read(&mut [0]).await.unwrap_or(0) == 0 {
@@ -199,15 +155,20 @@ async fn is_refused(language: &Language, row: &Row) {
     }
 }
 
+/// Of one library, the answers in both ways to be busy, the close and the URL.
+pub(crate) async fn row_is_as_said(language: &Language, row: &Row) {
+    let [blocked, idle] = row.answers();
+    is_as_said(language, row, "blocked", blocked).await;
+    is_as_said(language, row, "idle", idle).await;
+    if row.space().is_none() {
+        is_refused(language, row).await;
+    }
+}
+
 async fn are_as_said(language: Option<Language>, rows: &[Row]) {
     let Some(language) = language else { return };
     for row in rows {
-        let [blocked, idle] = row.answers();
-        is_as_said(&language, row, "blocked", blocked).await;
-        is_as_said(&language, row, "idle", idle).await;
-        if row.space().is_none() {
-            is_refused(&language, row).await;
-        }
+        row_is_as_said(&language, row).await;
     }
 }
 
@@ -262,18 +223,18 @@ fn lines_that_work(language: &str) -> Vec<(&'static str, String)> {
 }
 
 /// A server, a user's token, and the URL to log in with.
-async fn scene() -> (Server, String) {
+pub(crate) async fn scene() -> (Server, String) {
     let mut server = Server::with(Options::new().args(&["--plain", "127.0.0.1:0"])).await;
     let token = server.mint("u2", &[]).await;
     (server, token)
 }
 
-fn query() -> String {
+pub(crate) fn query() -> String {
     format!("/ws?domain={DEMO}&id=u2&name=Bob&resource=bot&receipts=manual")
 }
 
 /// Waits until this user is there, or until it has confirmed everything.
-async fn until_session(server: &Server, what: &str, is: impl Fn(&Value) -> bool) {
+pub(crate) async fn until_session(server: &Server, what: &str, is: impl Fn(&Value) -> bool) {
     until_within(PATIENCE, what, async || {
         let listed: Value =
             serde_json::from_str(&server.cli(&["sessions", "--json"]).await).unwrap();

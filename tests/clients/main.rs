@@ -7,7 +7,9 @@
 mod common;
 
 mod backend;
+mod debian;
 mod examples;
+mod language;
 mod libraries;
 mod peer;
 mod program;

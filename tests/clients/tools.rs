@@ -1,6 +1,7 @@
-//! Python and Node with the pinned packages, installed once below `target`.
+//! Python and Node with the pinned packages, installed once below `target`, and packages of Debian's.
 //!
-//! Where one is missing, or its packages cannot be had, the test is skipped and says so, except in CI, where it fails.
+//! Where Python or Node is missing, or its packages cannot be had, the test is skipped and says so, except in CI, where
+//! it fails. What is missing of Debian's is skipped everywhere; `make clients` installs it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,37 @@ pub(crate) fn optional(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// Whether these packages of Debian's are installed, the first of them in this version of its authors.
+pub(crate) fn debian(packages: &[&str], version: &str) -> bool {
+    let missing = packages.iter().enumerate().find(|(at, package)| {
+        let version = if *at == 0 { version } else { "" };
+        !installed(package).is_some_and(|installed| is_of(&installed, version))
+    });
+    if let Some((_, package)) = missing {
+        eprintln!(
+            "SKIPPED, nothing was tested: {package} is not installed (make clients), or not that of {version}"
+        );
+    }
+    missing.is_none()
+}
+
+/// The version of a package of Debian's.
+fn installed(package: &str) -> Option<String> {
+    let mut query = Command::new("dpkg-query");
+    let output = query.args(["-W", "-f", "${Version}", package]).output();
+    let version = String::from_utf8(output.ok()?.stdout).unwrap();
+    (!version.is_empty()).then_some(version)
+}
+
+/// Whether a package's version, `[epoch:]upstream[-revision]`, is of this one.
+fn is_of(package: &str, version: &str) -> bool {
+    let upstream = package.split_once(':').map_or(package, |(_, rest)| rest);
+    let rest = upstream.strip_prefix(version);
+    rest.is_some_and(|rest| {
+        version.is_empty() || !rest.starts_with(|next: char| next.is_ascii_digit())
+    })
+}
+
 fn program(name: &str) -> Option<PathBuf> {
     let found = find(name);
     if found.is_none() {
@@ -64,7 +96,7 @@ fn skipped(why: &str) {
 }
 
 /// A folder that was filled from this recipe by one of the tests, which may run in processes of their own.
-fn prepared(
+pub(crate) fn prepared(
     name: &str,
     recipe: &str,
     fill: impl FnOnce(&Path) -> Result<(), String>,
@@ -93,7 +125,7 @@ fn prepared(
     }
 }
 
-fn run(command: &mut Command, dir: &Path) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command, dir: &Path) -> Result<(), String> {
     let output = command.current_dir(dir).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.success() {

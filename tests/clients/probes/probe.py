@@ -1,7 +1,8 @@
 """A client by one of the libraries: probe.py LIBRARY URL HOW
 
 Prints what it gets, waits with the first message until it is told to go on, and prints how the connection ended.
-HOW is "blocked", where the wait blocks the thread, or "idle", where only the next message is not asked for.
+HOW is "blocked", where the wait blocks the thread, or "idle", where only the next message is not asked for, or the
+handler returns.
 """
 
 import asyncio, sys
@@ -32,6 +33,12 @@ async def handle(text, in_thread=asyncio.to_thread):
 
 def handle_sync(text):
     if got(text):
+        sys.stdin.readline()
+
+
+def handle_in_loop(text):
+    """A handler that is called for each message, whether it is done with the last or not."""
+    if got(text) and how == "blocked":
         sys.stdin.readline()
 
 
@@ -131,6 +138,59 @@ def trio_websocket():
                 closed(end.reason.code, end.reason.reason)
 
     trio.run(main)
+
+
+async def picows():
+    import picows
+
+    class Listener(picows.WSListener):
+        def on_ws_frame(self, transport, frame):
+            if frame.msg_type == picows.WSMsgType.TEXT:
+                handle_in_loop(frame.get_payload_as_utf8_text())
+            if frame.msg_type == picows.WSMsgType.CLOSE:
+                closed(int(frame.get_close_code()), frame.get_close_message().decode())
+                transport.disconnect()
+
+    transport, _ = await picows.ws_connect(Listener, url)
+    await transport.wait_disconnected()
+
+
+def qt():
+    from PyQt5.QtCore import QCoreApplication, QUrl
+    from PyQt5.QtWebSockets import QWebSocket
+
+    app, socket = QCoreApplication([]), QWebSocket()
+    socket.textMessageReceived.connect(handle_in_loop)
+
+    def ended():
+        closed(int(socket.closeCode()), socket.closeReason())
+        app.quit()
+
+    socket.disconnected.connect(ended)
+    socket.open(QUrl(url))
+    app.exec()
+
+
+def libsoup():
+    import gi
+
+    gi.require_version("Soup", "3.0")
+    from gi.repository import GLib, Soup
+
+    session, loop, kept = Soup.Session(), GLib.MainLoop(), []
+
+    def connected(session, result):
+        socket = session.websocket_connect_finish(result)
+        kept.append(socket)
+        socket.connect("message", lambda _, kind, data: handle_in_loop(data.get_data().decode()))
+        socket.connect("closed", ended)
+
+    def ended(socket):
+        closed(socket.get_close_code(), socket.get_close_data())
+        loop.quit()
+
+    session.websocket_connect_async(Soup.Message.new("GET", url), None, None, 0, None, connected)
+    loop.run()
 
 
 end = globals()[library]()
