@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::certificate_error::{CertificateError, broken};
+use super::certificate_error::{CertificateError, TRUST_NEW_CA, broken};
 use super::files::{Files, alone, exists, write_whole};
 use super::leaf::unreadable_certificate;
 use super::{constraints, material};
@@ -36,7 +36,7 @@ const CA_DAYS_LEFT_MIN: i64 = 90;
 const FOREIGN_CA_DAYS_LEFT_MIN: i64 = 31;
 
 /// The name of every CA made here begins so, and those of an early version had no other.
-const NAME: &str = "relaybox local CA";
+pub(super) const NAME: &str = "relaybox local CA";
 
 /// What signs certificates.
 pub(super) struct Authority {
@@ -135,7 +135,7 @@ pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
 
 fn tell(files: &Files, why: &str) {
     let ca = files.ca.display();
-    tracing::error!(%ca, "the CA was made anew, since {why}: clients must trust the new ca.pem");
+    tracing::error!(%ca, "the CA was made anew, since {why}: {TRUST_NEW_CA}");
 }
 
 /// Why a CA that was made here cannot go on at this time, whatever it has to sign. `None` also for one of other origin.

@@ -1,9 +1,9 @@
 //! The files of a certificate directory: which they are, whether they are there, and how one is written.
 //!
 //! Invariants: key files are readable by their owner alone from the moment they exist, and a file is either whole or
-//! absent.
+//! absent, also after a power cut.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -152,6 +152,7 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), CertificateError> {
     }
     let made = fs::create_dir_all(dir);
     made.and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
+        .and_then(|()| sync_dir_of(dir))
         .map_err(|error| unwritable(dir, error))
 }
 
@@ -172,9 +173,22 @@ pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), C
         out.set_permissions(Permissions::from_mode(mode))?;
         out.write_all(content.as_bytes())?;
         out.sync_all()?;
-        fs::rename(&temporary, file)
+        fs::rename(&temporary, file)?;
+        sync_dir_of(file)
     };
     write().map_err(|error| unwritable(file, error))
+}
+
+/// Gives a file another name.
+pub(super) fn move_aside(file: &Path, aside: &Path) -> Result<(), CertificateError> {
+    let moved = fs::rename(file, aside).and_then(|()| sync_dir_of(file));
+    moved.map_err(|error| unwritable(file, error))
+}
+
+/// Makes durable what a name stands for.
+fn sync_dir_of(name: &Path) -> io::Result<()> {
+    let dir = name.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn unwritable(file: &Path, error: io::Error) -> CertificateError {

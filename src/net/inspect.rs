@@ -14,8 +14,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::certificate::parse_chain;
 pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
-use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
+use super::certificates::{has_lost_its_ca, made_by, notes, pair_is_there};
+use super::damage::{self, Damaged};
 use super::files::Files;
+use super::pair::load;
 use super::{authority, constraints, material};
 use crate::clock::{Clock as _, SystemClock};
 
@@ -54,6 +56,8 @@ pub enum Pair {
     Absent,
     /// The server would refuse them.
     Unusable(CertificateError),
+    /// They are damaged and of relaybox's own making: the start makes others.
+    Damaged,
     /// They can be served.
     Usable,
 }
@@ -62,12 +66,17 @@ impl Inspected {
     /// Looks at a directory. Blocks on files.
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
-        let (pair, chain) = pair(&files);
+        let damaged = damage::find(&files, &aws_lc_rs::default_provider());
+        let (pair, chain) = match damaged.iter().any(|one| one.is_of_pair(&files)) {
+            true => (Pair::Damaged, Vec::new()),
+            false => pair(&files),
+        };
         let notes = match &pair {
             Pair::Usable => notes(&files, Some(&chain)),
-            Pair::Absent => notes(&files, None),
+            Pair::Absent | Pair::Damaged => notes(&files, None),
             Pair::Unusable(_) => Vec::new(),
         };
+        let damaged = damaged.iter().map(Damaged::sentence);
         let authority = material::certificates(&files.ca).unwrap_or_default();
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
@@ -77,7 +86,7 @@ impl Inspected {
             is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
-            notes,
+            notes: damaged.chain(notes).collect(),
             key_modes: keys.filter_map(|file| mode(file)).collect(),
             certificate: files.certificate,
             key: files.key,

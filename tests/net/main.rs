@@ -4,6 +4,7 @@
 
 mod authority;
 mod certificates;
+mod damage;
 mod deadlines;
 mod families;
 mod hang_up;
