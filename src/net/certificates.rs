@@ -52,9 +52,11 @@ pub(super) fn ensure(
     now_s: i64,
 ) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
+    let lone_key = lone_key(&files);
     let is_gone = damage::set_aside(&files, &damage::find(&files, provider));
     let is_new = is_gone || !pair_is_there(&files)?;
     if is_new {
+        lone_key.iter().for_each(|note| tracing::warn!("{note}"));
         issue::make(&files, hosts, now_s)?;
     }
     ensure_pair(&files, hosts, provider, now_s, is_new)
@@ -177,8 +179,8 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
                     is_own || has_lost_its_ca(files, &chain)
                 })
             }
-            // A first start that ended between the two files.
-            false => own_ca(files).is_some(),
+            // Its certificate was taken away.
+            false => own_ca(files).is_some() && damage::is_key_as_made(&files.key),
         };
     match is_made_here {
         true => Ok(false),
@@ -211,10 +213,25 @@ pub(super) fn ensure_again(
     ensure_pair(&files, hosts, provider, now_s, false)
 }
 
+/// A key without a certificate, of which nothing but its kind tells whose it is. A sentence for the operator.
+fn lone_key(files: &Files) -> Option<String> {
+    let is_alone = !files.certificate.exists() && damage::is_key_as_made(&files.key);
+    is_alone.then(|| {
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        format!(
+            "{key} is there and {certificate} is not: a start has relaybox's own CA make one for that key; if it is \
+             yours, put its certificate there"
+        )
+    })
+}
+
 /// What is odd about the files of a directory that can be served, or a certificate be made in where there is no chain.
 /// Sentences for the operator.
 pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<_> = lone_key(files)
+        .filter(|_| chain.is_none())
+        .into_iter()
+        .collect();
     let certificate = files.certificate.display();
     let has_lost_its_ca = chain.is_some_and(|chain| has_lost_its_ca(files, chain));
     if has_lost_its_ca {

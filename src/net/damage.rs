@@ -104,6 +104,11 @@ fn aside(file: &Path) -> PathBuf {
     free.unwrap_or_else(|| name(0))
 }
 
+/// Whether a file holds a key such as is made here.
+pub(super) fn is_key_as_made(file: &Path) -> bool {
+    Key::of(file) == Key::Made
+}
+
 /// The damaged files of a directory, where they are certainly of relaybox's own making.
 ///
 /// What makes that certain: a certificate, whole or damaged, that names the CA made here; or a `ca-key.pem`, which nobody
@@ -229,9 +234,9 @@ impl Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Absent,
-    /// One that may have been made here.
+    /// One such as is made here.
     Made,
-    /// One that was not.
+    /// One of another kind.
     Readable,
     /// Something else of other origin.
     Other,

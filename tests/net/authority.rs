@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384,
+    PKCS_RSA_SHA256,
+};
 use relaybox::clock::{Clock as _, ManualClock, SystemClock};
 use relaybox::net::REPLACE_CA;
 use relaybox::net::inspect::{Inspected, Pair};
@@ -258,14 +261,41 @@ fn what_a_ca_of_other_origin_has_signed_is_neither_overwritten_nor_made_anew_wit
     }
 }
 
-#[test]
-fn one_file_of_other_origin_beside_a_made_ca_is_refused() {
+#[tokio::test]
+async fn one_file_of_other_origin_beside_a_made_ca_is_refused_and_a_key_that_may_be_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
-    open_tls(dir.path());
-    write_own(dir.path(), -1, 100);
-    fs::remove_file(dir.path().join("key.pem")).unwrap();
-    let error = Tls::open(dir.path(), &[]).unwrap_err().to_string();
+    let dir = dir.path();
+    open_tls(dir);
+    write_own(dir, -1, 100);
+    let key = fs::read(dir.join("key.pem")).unwrap();
+    fs::remove_file(dir.join("key.pem")).unwrap();
+    let error = Tls::open(dir, &[]).unwrap_err().to_string();
     assert!(error.contains("cert.pem is there but "), "{error}");
+
+    // A key of a kind that is not made here cannot be the made one's.
+    fs::remove_file(dir.join("cert.pem")).unwrap();
+    let rsa = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let p384 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    for foreign in [rsa, p384] {
+        fs::write(dir.join("key.pem"), foreign.serialize_pem()).unwrap();
+        let before = contents(dir);
+        let error = Tls::open(dir, &[]).unwrap_err().to_string();
+        assert!(error.contains("key.pem is there but "), "{error}");
+        match Inspected::of(dir).pair {
+            Pair::Unusable(told) => assert_eq!(told.to_string(), error),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(contents(dir), before);
+    }
+
+    fs::write(dir.join("key.pem"), &key).unwrap();
+    let notes = Inspected::of(dir).notes.join("\n");
+    assert!(notes.contains("if it is yours, put its certificate there"));
+    let (_, log) = open_logged(dir, &[]);
+    let told = log.lines().find(|line| line.contains(&notes));
+    assert!(told.is_some_and(|line| line.contains("WARN")), "{log}");
+    assert!(is_trusted(dir, dir).await);
+    assert!(fs::read(dir.join("key.pem")).unwrap() == key);
 }
 
 #[tokio::test]
