@@ -12,7 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::{DEMO, Home, Options, PROJECT_TOKEN, Server};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, PKCS_ED25519, SanType,
+};
+use relaybox::net::{REPLACE_CA, Tls};
 use serde_json::Value;
 
 /// An address of this machine that no other test listens on.
@@ -299,6 +303,433 @@ async fn signatures_and_keys_of_old_are_told() {
         let report = doctor(&home, &["--listen", ANY_PORT]).await;
         report.expect("certificate-use", "problem", words);
     }
+}
+
+/// What doctor says of a certificate directory, and what is done about it.
+struct Advice {
+    check: &'static str,
+    words: &'static str,
+    /// Brings about what is wrong.
+    spoil: fn(&Home),
+    /// Does what the sentence says, and nothing else.
+    follow: fn(&Home, &str),
+    /// Flags before and after.
+    flags: [&'static [&'static str]; 2],
+}
+
+const LOCAL: &[&str] = &["--listen", ANY_PORT];
+const OPEN: &[&str] = &["--listen", "0.0.0.0:0"];
+const NAMED: &[&str] = &["--listen", "0.0.0.0:0", "--host", "chat.example"];
+
+/// What a start does.
+fn start(home: &Home, hosts: &[&str]) {
+    let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    Tls::open(&home.certs(), &hosts).unwrap();
+}
+
+fn start_again(home: &Home, _: &str) {
+    start(home, &[]);
+}
+
+fn start_with_name(home: &Home, _: &str) {
+    start(home, &["chat.example"]);
+}
+
+/// Has one issued that is as it should be.
+fn issue(home: &Home, _: &str) {
+    certify(home, |_| {});
+}
+
+fn issue_with_name(home: &Home, _: &str) {
+    certify(home, |leaf| {
+        leaf.subject_alt_names.push(san("chat.example"))
+    });
+}
+
+fn san(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().unwrap())
+}
+
+fn rename(home: &Home, pairs: &[[&str; 2]]) {
+    fs::create_dir_all(home.path("certs/elsewhere")).unwrap();
+    for [from, to] in pairs {
+        fs::rename(home.certs().join(from), home.certs().join(to)).unwrap();
+    }
+}
+
+/// The files that a sentence names behind "move", those and no others, and then "start the server again".
+fn replace_ca(home: &Home, says: &str) {
+    let (_, advice) = says.split_once("move ").expect(says);
+    let words = advice.split([',', ' ']).filter(|word| !word.is_empty());
+    let names = words.take_while(|word| word.ends_with(".pem") || *word == "and");
+    let names: Vec<_> = names.filter(|word| *word != "and").collect();
+    assert_eq!(names.len(), 4, "{says}");
+    for name in names {
+        rename(home, &[[name, &format!("elsewhere/{name}")]]);
+    }
+    start(home, &[]);
+}
+
+/// A CA of this name, and a certificate that a start has made by it, both with so many days behind and before them.
+fn put_ca(home: &Home, name: &str, ca_days: [i64; 2], leaf_days: [i64; 2]) {
+    let mut ca = CertificateParams::new(vec![]).unwrap();
+    ca.distinguished_name.push(DnType::CommonName, name);
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut leaf = CertificateParams::new(names).unwrap();
+    for (params, [begin, end]) in [(&mut ca, ca_days), (&mut leaf, leaf_days)] {
+        (params.not_before, params.not_after) = (days(begin), days(end));
+    }
+    let [ca_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    home.write("certs/ca-key.pem", ca_key.serialize_pem());
+    home.write("certs/key.pem", key.serialize_pem());
+    let ca = CertifiedIssuer::self_signed(ca, ca_key).unwrap();
+    let leaf = leaf.signed_by(&key, &ca).unwrap().pem();
+    home.write("certs/ca.pem", ca.pem());
+    home.write("certs/cert.pem", format!("{leaf}{}", ca.pem()));
+    for file in ["ca-key.pem", "key.pem"] {
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(home.certs().join(file), mode).unwrap();
+    }
+}
+
+/// A certificate of other origin beside what was made, under these names.
+fn put_beside(home: &Home, [certificate, key]: [&str; 2]) {
+    start(home, &[]);
+    rename(
+        home,
+        &[["cert.pem", "elsewhere/1"], ["key.pem", "elsewhere/2"]],
+    );
+    issue(home, "");
+    rename(home, &[["cert.pem", certificate], ["key.pem", key]]);
+    rename(
+        home,
+        &[["elsewhere/1", "cert.pem"], ["elsewhere/2", "key.pem"]],
+    );
+}
+
+#[tokio::test]
+async fn every_advice_about_certificates_is_followed_to_the_letter_and_helps() {
+    let told = |check, words, spoil: fn(&Home), follow: fn(&Home, &str)| Advice {
+        check,
+        words,
+        spoil,
+        follow,
+        flags: [LOCAL, LOCAL],
+    };
+    let with = |flags, advice: Advice| Advice { flags, ..advice };
+    let names = |words, spoil, follow| {
+        let advice = told("certificate-names", words, spoil, follow);
+        with([OPEN, NAMED], advice)
+    };
+    let dates = |words, spoil, follow| told("certificate-dates", words, spoil, follow);
+    let files = |words, spoil, follow| told("certificate-files", words, spoil, follow);
+    let chain = |words, spoil, follow| told("certificate-chain", words, spoil, follow);
+    let uses = |words, spoil| told("certificate-use", words, spoil, issue);
+    let ca = |words, spoil, follow| told("certificate-authority", words, spoil, follow);
+    let due = "is made anew at the next start: clients must trust the new ca.pem";
+    let table = [
+        names("give the server's name with --host", |_| {}, |_, _| {}),
+        names(
+            "give the server's name with --host",
+            |home| start(home, &[]),
+            start_with_name,
+        ),
+        names(
+            "have one issued for the server's name",
+            |home| issue(home, ""),
+            issue_with_name,
+        ),
+        with(
+            [NAMED, NAMED],
+            names(
+                "have one issued for it",
+                |home| issue(home, ""),
+                issue_with_name,
+            ),
+        ),
+        with(
+            [NAMED, NAMED],
+            names(
+                "have it issued for the server's names",
+                |home| _ = certify(home, |leaf| leaf.subject_alt_names.clear()),
+                issue_with_name,
+            ),
+        ),
+        told(
+            "key-rights",
+            ": chmod 600 ",
+            |home| {
+                start(home, &[]);
+                let open = fs::Permissions::from_mode(0o644);
+                fs::set_permissions(home.certs().join("ca-key.pem"), open).unwrap();
+            },
+            |_, says| {
+                let (_, line) = says.split_once("): ").unwrap();
+                let done = std::process::Command::new("sh").args(["-c", line]).status();
+                assert!(done.unwrap().success(), "{line}");
+            },
+        ),
+        dates(
+            "put a new one in its place",
+            |home| _ = certify(home, |leaf| leaf.not_after = days(-1)),
+            issue,
+        ),
+        dates(
+            ": renew it, and",
+            |home| _ = certify(home, |leaf| leaf.not_after = days(5)),
+            issue,
+        ),
+        dates(
+            "have one issued for less",
+            |home| _ = certify(home, |leaf| leaf.not_after = days(900)),
+            issue,
+        ),
+        dates(
+            "take the chain that the CA has now",
+            |home| {
+                put_ca(home, "Our own CA", [-300, -1], [-10, 300]);
+                rename(
+                    home,
+                    &[["ca.pem", "elsewhere/1"], ["ca-key.pem", "elsewhere/2"]],
+                );
+            },
+            issue,
+        ),
+        dates(
+            "unless its own is there again with its key",
+            |home| {
+                put_ca(home, "relaybox local CA", [-10, 3000], [-300, 20]);
+                rename(home, &[["ca-key.pem", "elsewhere/ca-key.pem"]]);
+            },
+            |home, _| rename(home, &[["elsewhere/ca-key.pem", "ca-key.pem"]]),
+        ),
+        chain(
+            "a public CA gives a file with the chain (fullchain.pem)",
+            |home| {
+                let leaf = certify(home, |_| {});
+                rename(home, &[["cert.pem", "elsewhere/fullchain.pem"]]);
+                home.write("certs/cert.pem", leaf);
+            },
+            |home, _| rename(home, &[["elsewhere/fullchain.pem", "cert.pem"]]),
+        ),
+        chain(
+            "put behind each that of its issuer",
+            |home| {
+                let leaf = certify(home, |_| {});
+                rename(home, &[["cert.pem", "elsewhere/right.pem"]]);
+                let other = rcgen::generate_simple_self_signed(vec!["x".to_owned()]).unwrap();
+                home.write("certs/cert.pem", leaf + &other.cert.pem());
+            },
+            |home, _| rename(home, &[["elsewhere/right.pem", "cert.pem"]]),
+        ),
+        uses("have it issued anew", |home| {
+            issue(home, "");
+            let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates/sha1.pem");
+            fs::copy(old, home.certs().join("cert.pem")).unwrap();
+        }),
+        uses(
+            "have a certificate issued for ECDSA (P-256) or RSA",
+            |home| {
+                certify_by(home, KeyPair::generate_for(&PKCS_ED25519).unwrap(), |_| {});
+            },
+        ),
+        uses("have one issued for TLS servers", |home| {
+            let client = ExtendedKeyUsagePurpose::ClientAuth;
+            certify(home, |leaf| leaf.extended_key_usages = vec![client]);
+        }),
+        uses("sign one with it that is not", |home| {
+            let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+            certify(home, |leaf| leaf.is_ca = authority);
+        }),
+        ca(
+            REPLACE_CA,
+            |home| put_ca(home, "Our own CA", [-300, 60], [-10, 60]),
+            replace_ca,
+        ),
+        ca(
+            "is at its end and signs nothing more: move",
+            |home| put_ca(home, "Our own CA", [-300, 20], [-10, 20]),
+            replace_ca,
+        ),
+        ca(
+            "is this machine's clock right? If so, move",
+            |home| put_ca(home, "Our own CA", [2, 900], [-10, 300]),
+            replace_ca,
+        ),
+        ca(
+            "may sign for any name",
+            |home| put_ca(home, "relaybox local CA", [-10, 3000], [-10, 300]),
+            replace_ca,
+        ),
+        with(
+            [NAMED, NAMED],
+            ca(due, |home| start(home, &[]), start_with_name),
+        ),
+        ca(
+            due,
+            |home| put_ca(home, "relaybox local CA", [-10, 50], [-10, 50]),
+            start_again,
+        ),
+        files(
+            "put it there as cert.pem, with its chain, and its key as key.pem",
+            |home| put_beside(home, ["server.crt", "server.key"]),
+            |home, _| {
+                rename(
+                    home,
+                    &[["server.crt", "cert.pem"], ["server.key", "key.pem"]],
+                )
+            },
+        ),
+        files(
+            "move that and its key to another folder",
+            |home| put_beside(home, ["tls.crt", "tls.key"]),
+            |home, _| {
+                rename(
+                    home,
+                    &[["cert.pem", "elsewhere/1"], ["key.pem", "elsewhere/2"]],
+                )
+            },
+        ),
+        files(
+            "put both there again",
+            |home| {
+                start(home, &[]);
+                rename(
+                    home,
+                    &[["ca.pem", "elsewhere/1"], ["ca-key.pem", "elsewhere/2"]],
+                );
+            },
+            |home, _| {
+                rename(
+                    home,
+                    &[["elsewhere/1", "ca.pem"], ["elsewhere/2", "ca-key.pem"]],
+                )
+            },
+        ),
+        files(
+            "put its certificate there",
+            |home| {
+                start(home, &[]);
+                issue(home, "");
+                rename(home, &[["cert.pem", "elsewhere/cert.pem"]]);
+            },
+            |home, _| rename(home, &[["elsewhere/cert.pem", "cert.pem"]]),
+        ),
+        files(
+            "is damaged (it is not PEM",
+            |home| {
+                start(home, &[]);
+                let whole = fs::read(home.certs().join("cert.pem")).unwrap();
+                home.write("certs/cert.pem", &whole[..whole.len() / 2]);
+            },
+            start_again,
+        ),
+        files(
+            "put the other one beside it",
+            |home| {
+                issue(home, "");
+                rename(home, &[["key.pem", "elsewhere/key.pem"]]);
+            },
+            |home, _| rename(home, &[["elsewhere/key.pem", "key.pem"]]),
+        ),
+        files(
+            "they are swapped, exchange them",
+            |home| {
+                issue(home, "");
+                rename(
+                    home,
+                    &[["key.pem", "x"], ["cert.pem", "key.pem"], ["x", "cert.pem"]],
+                );
+            },
+            |home, _| {
+                rename(
+                    home,
+                    &[["key.pem", "x"], ["cert.pem", "key.pem"], ["x", "cert.pem"]],
+                );
+            },
+        ),
+        told(
+            "certificate-key",
+            "put the files of one certificate there, both",
+            |home| {
+                issue(home, "");
+                home.write(
+                    "certs/key.pem",
+                    KeyPair::generate().unwrap().serialize_pem(),
+                );
+            },
+            issue,
+        ),
+    ];
+    for Advice {
+        check,
+        words,
+        spoil,
+        follow,
+        flags: [before, after],
+    } in table
+    {
+        let home = Home::new();
+        spoil(&home);
+        let report = doctor(&home, before).await;
+        assert_ne!(report.states[check], "ok", "{words}: {}", report.text);
+        let mut lines = report.says[check].lines();
+        let says = lines.find(|line| line.contains(words));
+        let says = says.unwrap_or_else(|| panic!("no {words:?} in {}", report.text));
+        follow(&home, says);
+        let report = doctor(&home, after).await;
+        // Before the first start there is nothing to be judged.
+        let state = report.states.get(check).map_or("ok", String::as_str);
+        assert_eq!(state, "ok", "{says}\n{}", report.text);
+    }
+}
+
+#[tokio::test]
+async fn every_advice_about_the_certificate_of_a_running_server_is_followed_and_helps() {
+    let mut server = Server::start().await;
+    let home = server.home.clone();
+    let look = async |server: &Server, flags: &[&str]| {
+        let args = [&["--listen", &server.address], flags].concat();
+        doctor(&home, &args).await
+    };
+    let host = ["--host", "chat.example"];
+    let report = look(&server, &host).await;
+    let words = "start the server again, and it is made anew";
+    report.expect("certificate-names", "warning", words);
+    server.change(Options::new().args(&host));
+    server.restart().await;
+    let report = look(&server, &host).await;
+    report.expect("certificate-names", "ok", "chat.example");
+
+    for file in ["cert.pem", "key.pem"] {
+        fs::remove_file(home.certs().join(file)).unwrap();
+    }
+    let report = look(&server, &[]).await;
+    let words = "goes on with what it has, and the next start makes others";
+    report.expect("certificate-files", "warning", words);
+    server.restart().await;
+    let report = look(&server, &host).await;
+    report.expect("certificate-files", "ok", "can be served");
+
+    // "it takes a good one within seconds, and else its log says why not"
+    issue(&home, "");
+    rename(&home, &[["key.pem", "elsewhere/key.pem"]]);
+    home.write(
+        "certs/key.pem",
+        KeyPair::generate().unwrap().serialize_pem(),
+    );
+    let report = look(&server, &[]).await;
+    let words = "takes a good one within seconds, and else its log says why not";
+    report.expect("certificate-served", "warning", words);
+    server.says("is not the key of the certificate").await;
+    rename(&home, &[["elsewhere/key.pem", "key.pem"]]);
+    server
+        .says("the certificates have changed and were read")
+        .await;
+    let report = look(&server, &[]).await;
+    report.expect("certificate-served", "ok", "that is in the file");
+    server.stop().await;
 }
 
 #[tokio::test]
