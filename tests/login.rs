@@ -278,6 +278,24 @@ async fn what_client_libraries_leave_as_it_is_in_the_url_is_read() {
 }
 
 #[tokio::test]
+async fn so_is_a_login_behind_other_requests_of_its_connection_as_proxies_send_them() {
+    let server = Server::start().await;
+    let mut stream = server.stream().await;
+    for _ in 0..2 {
+        let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let read = common::soon("an answer", stream.read_buf(&mut answer));
+            assert!(read.await.unwrap() > 0, "{}", answer.escape_ascii());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    }
+    let mut client = Raw::by_query(stream, &raw_name(b"Anna B")).await;
+    client.settle().await;
+}
+
+#[tokio::test]
 async fn what_is_no_utf_8_in_the_url_is_named_to_the_client_and_in_the_log() {
     let server = Server::start().await;
     for (name, sentence) in [

@@ -10,8 +10,8 @@
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
 //! - [`client`]: the other side, for the client in the terminal.
 //!
-//! It never looks into a request, but for its first line (`request_line`). Invariants: every wait has a deadline, every connection holds a permit for as long
-//! as its socket is open, upgraded or not, and every task is known to the tracker.
+//! It never looks into a request, but for its first line (`request_line`). Invariants: every wait has a deadline, every
+//! connection holds a permit for as long as its socket is open, upgraded or not, and every task is known to the tracker.
 
 mod apart;
 mod authority;
@@ -37,6 +37,7 @@ mod pem;
 mod places;
 pub mod probe;
 mod proxy_protocol;
+mod reading;
 mod refusals;
 mod request_line;
 mod requests;

@@ -5,12 +5,12 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+
+use super::reading::{Ahead, Reading};
 
 const STARTS: [&[u8]; 2] = [b"PROXY ", V2_START];
 const V2_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -47,19 +47,14 @@ pub(super) enum HeaderError {
     Malformed,
 }
 
-/// A connection behind its header.
-#[derive(Debug)]
-pub(super) struct Passed {
-    /// Was read together with the header, or to see what comes.
-    ahead: Vec<u8>,
-    stream: TcpStream,
-}
+/// A connection behind its header. What was read together with that, or to see what comes, is ahead.
+pub(super) type Passed = Reading<TcpStream, Ahead>;
 
 impl Passed {
     /// One of which nothing was read.
     pub(super) fn untouched(stream: TcpStream) -> Self {
         Self {
-            ahead: Vec::new(),
+            reader: Ahead::default(),
             stream,
         }
     }
@@ -67,8 +62,8 @@ impl Passed {
     /// Its first byte, which stays where it is; 0 where it has ended.
     pub(super) async fn first(&self) -> io::Result<u8> {
         let mut first = [0];
-        match self.ahead.first() {
-            Some(byte) => first = [*byte],
+        match self.reader.first() {
+            Some(byte) => first = [byte],
             None => _ = self.stream.peek(&mut first).await?,
         }
         Ok(first[0])
@@ -77,11 +72,12 @@ impl Passed {
     /// Its first bytes, at least so many unless it ends before; they stay where they are. Takes as long as they need to
     /// come.
     pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
-        if self.ahead.is_empty() {
-            self.ahead.reserve(AHEAD_BYTES);
+        let ahead = self.reader.bytes();
+        if ahead.is_empty() {
+            ahead.reserve(AHEAD_BYTES);
         }
-        while self.ahead.len() < bytes && self.stream.read_buf(&mut self.ahead).await? > 0 {}
-        Ok(&mut self.ahead)
+        while ahead.len() < bytes && self.stream.read_buf(ahead).await? > 0 {}
+        Ok(ahead)
     }
 }
 
@@ -105,8 +101,8 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
         }
         if let Some(header) = decide(&ahead)? {
             // What is kept until it is read is no longer than it is.
-            let ahead = ahead[header.length..].to_vec();
-            return Ok((header, Passed { ahead, stream }));
+            let reader = Ahead::of(ahead[header.length..].to_vec());
+            return Ok((header, Passed { reader, stream }));
         }
     }
 }
@@ -155,55 +151,6 @@ fn decide(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
         }
         Err(Error::BufferTooShort) => Ok(None),
         Err(_) => Err(HeaderError::Malformed),
-    }
-}
-
-impl AsyncRead for Passed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let count = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead[..count]);
-        self.ahead.drain(..count);
-        if self.ahead.is_empty() {
-            self.ahead = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Passed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -1,88 +1,136 @@
-//! The first line of a connection's first request, as some WebSocket clients write it.
+//! The first line of a request, as some WebSocket clients write it.
 //!
 //! They put a login's parameters into the URL as they are: a space, quotes, brackets, bytes of another charset. What a
 //! URL may not hold is percent-encoded here before the line is parsed, so that it is read where it can be, and else
-//! refused by name. Only the target of a login changes: what is wrong elsewhere is no HTTP, and refused by hyper. Never
-//! looks beyond that line: where a later request begins only HTTP knows.
+//! refused by name. Only the target of a login changes: what is wrong elsewhere is no HTTP, and refused by hyper.
+//!
+//! Proxies send one request after the other on a connection. The next one begins behind the head of one without a body;
+//! behind a body only HTTP knows where, and nothing is looked at any more, nor behind an upgrade.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::reading::{Ahead, Reader, Reading};
 
 /// A line that is not complete by then is passed on as it is, to be refused.
 const LINE_BYTES_MAX: usize = 32 << 10;
 
-/// A stream whose first line is made readable.
-pub(super) struct Readable<S> {
-    stream: S,
-    line: Line,
-}
+/// Names of fields behind whose head no other request begins.
+const ENDING_FIELDS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
 
-enum Line {
-    /// What has come of it.
-    Coming(Vec<u8>),
-    /// It is here, with what came behind it; so much of that has been passed on.
-    Here(Vec<u8>, usize),
-    Passed,
-}
+/// So much of a field's line tells its name from others.
+const NAME_BYTES: usize = 20;
+
+/// A stream whose requests' first lines are made readable.
+pub(super) type Readable<S> = Reading<S, Lines>;
 
 impl<S> Readable<S> {
     pub(super) fn new(stream: S) -> Self {
-        let line = Line::Coming(Vec::new());
-        Self { stream, line }
+        let (at, ahead) = (At::Line(Vec::new()), Ahead::default());
+        let reader = Lines { at, ahead };
+        Self { stream, reader }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Readable<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+/// Makes lines readable, and passes on all else as it comes.
+pub(super) struct Lines {
+    at: At,
+    /// What can be passed on.
+    ahead: Ahead,
+}
+
+/// What comes next.
+enum At {
+    /// The first line of a request; so much of it has come.
+    Line(Vec<u8>),
+    /// A field of its head, or the end of that; its line begins so.
+    Field(Vec<u8>),
+    /// Something that is not looked at.
+    Rest,
+}
+
+impl Reader for Lines {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, line } = &mut *self;
         loop {
-            match line {
-                Line::Passed => return Pin::new(stream).poll_read(cx, buffer),
-                Line::Here(bytes, passed) => {
-                    let rest = &bytes[*passed..];
-                    let now = rest.len().min(buffer.remaining());
-                    buffer.put_slice(&rest[..now]);
-                    *passed += now;
-                    if *passed == bytes.len() {
-                        *line = Line::Passed;
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Line::Coming(held) => {
-                    let before = buffer.filled().len();
-                    ready!(Pin::new(&mut *stream).poll_read(cx, buffer))?;
-                    let come = &buffer.filled()[before..];
-                    let is_end = come.is_empty();
-                    let length = come.iter().position(|byte| *byte == b'\n');
-                    let is_good = |length| encoded(&come[..length]).is_none();
-                    let is_whole = is_end || !may_begin(come) || length.is_some_and(is_good);
-                    if held.is_empty() && is_whole {
-                        *line = Line::Passed;
-                        return Poll::Ready(Ok(()));
-                    }
-                    let length = length.map(|length| held.len() + length);
-                    held.extend_from_slice(come);
-                    buffer.set_filled(before);
-                    let is_no_line = !may_begin(held) || held.len() > LINE_BYTES_MAX;
-                    if length.is_some() || is_end || is_no_line {
-                        let mut bytes = std::mem::take(held);
-                        if let Some(length) = length
-                            && let Some(target) = encoded(&bytes[..length])
-                        {
-                            bytes.splice(target.at, target.text);
+            if self.ahead.give(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(self.at, At::Rest) || buffer.remaining() == 0 {
+                return Pin::new(stream).poll_read(cx, buffer);
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut *stream).poll_read(cx, buffer))?;
+            let come = &buffer.filled()[before..];
+            match come {
+                [] => self.end(),
+                _ => self.take(come),
+            }
+            buffer.set_filled(before);
+        }
+    }
+}
+
+impl Lines {
+    fn take(&mut self, mut come: &[u8]) {
+        while !come.is_empty() {
+            let end = come.iter().position(|byte| *byte == b'\n');
+            let (now, later) = come.split_at(end.map_or(come.len(), |end| end + 1));
+            come = later;
+            match &mut self.at {
+                At::Line(line) => {
+                    line.extend_from_slice(now);
+                    let is_none = !may_begin(line) || line.len() > LINE_BYTES_MAX;
+                    if end.is_some() || is_none {
+                        let mut line = std::mem::take(line);
+                        if let Some(target) = line.strip_suffix(b"\n").and_then(encoded) {
+                            line.splice(target.at, target.text);
                         }
-                        *line = Line::Here(bytes, 0);
+                        self.ahead.bytes().append(&mut line);
+                        self.at = match is_none {
+                            true => At::Rest,
+                            false => At::Field(Vec::new()),
+                        };
                     }
                 }
+                At::Field(line) => {
+                    self.ahead.bytes().extend_from_slice(now);
+                    line.extend(now.iter().take(NAME_BYTES - line.len()));
+                    if end.is_some() {
+                        self.at = behind(line);
+                    }
+                }
+                At::Rest => self.ahead.bytes().extend_from_slice(now),
             }
         }
+    }
+
+    /// Nothing comes any more.
+    fn end(&mut self) {
+        if let At::Line(line) = &mut self.at {
+            self.ahead.bytes().append(line);
+        }
+        self.at = At::Rest;
+    }
+}
+
+/// What comes behind a line of a head, that begins so.
+fn behind(line: &[u8]) -> At {
+    let is_of = |name: &&[u8]| {
+        let start = line.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    match line {
+        b"\r\n" | b"\n" => At::Line(Vec::new()),
+        _ if ENDING_FIELDS.iter().any(is_of) => At::Rest,
+        _ => At::Field(Vec::new()),
     }
 }
 
@@ -129,36 +177,6 @@ fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>{}".contains(&byte)
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Readable<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -189,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_url_may_not_hold_is_encoded_in_the_first_line_alone() {
+    async fn what_a_url_may_not_hold_is_encoded_in_the_line_of_a_login_alone() {
         let rest = b"\r\nhost: a b\"<>\r\n\r\nGET /x y HTTP/1.1\r\n";
         for (line, expected) in [
             (
@@ -231,6 +249,56 @@ mod tests {
             let bytes: Vec<_> = whole.chunks(1).collect();
             assert_eq!(read(&bytes).await, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn so_is_every_later_request_as_long_as_its_begin_is_certain() {
+        let login = &b"GET /ws?name=A B HTTP/1.1\r\nhost: x\r\n\r\n"[..];
+        let encoded = &b"GET /ws?name=A%20B HTTP/1.1\r\nhost: x\r\n\r\n"[..];
+        for (first, is_read) in [
+            (&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], true),
+            (b"GET / HTTP/1.1\n\n", true),
+            (b"GET / HTTP/1.1\r\nhost: x\n\r\n", true),
+            (
+                b"HEAD / HTTP/1.1\r\nuser-agent: content-length: 3\r\n\r\n",
+                true,
+            ),
+            (b"GET /ws?a= HTTP/1.1\r\n\r\n", true),
+            // Behind a body, or what may be one, nothing is looked at, and nothing in it.
+            (b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", false),
+            (
+                b"POST / HTTP/1.1\r\nhost: x\r\nCONTENT-LENGTH: 9\r\n\r\n",
+                false,
+            ),
+            (
+                b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+            (b"POST / HTTP/1.1\ncontent-length : 9\n\n", false),
+            (b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n", false),
+            (b"\r\nGET / HTTP/1.1\r\n\r\n", false),
+        ] {
+            let whole = [first, login, login].concat();
+            let expected = match is_read {
+                true => [first, encoded, encoded].concat(),
+                false => whole.clone(),
+            };
+            let what = String::from_utf8_lossy(first);
+            assert_eq!(read(&[&whole]).await, expected, "{what}");
+            assert_eq!(read(&[first, login, login]).await, expected, "{what}");
+            let bytes: Vec<_> = whole.chunks(1).collect();
+            assert_eq!(read(&bytes).await, expected, "{what}");
+        }
+        // Frames are not waited for.
+        let upgrade = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+        let mut mock = tokio::io::duplex(100);
+        mock.0
+            .write_all(&[&upgrade[..], b"A"].concat())
+            .await
+            .unwrap();
+        let mut readable = Readable::new(&mut mock.1);
+        let mut all = vec![0; upgrade.len() + 1];
+        readable.read_exact(&mut all).await.unwrap();
     }
 
     #[tokio::test]

@@ -1,0 +1,112 @@
+//! A stream that is read in another way than it is written.
+//!
+//! Never looks at bytes: what is done to those that come says a [`Reader`].
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What stands between a stream and who reads it.
+pub(super) trait Reader {
+    /// As [`AsyncRead::poll_read`], of what comes on the stream.
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>>;
+}
+
+/// A stream that is read through a reader.
+#[derive(Debug)]
+pub(super) struct Reading<S, R> {
+    pub(super) stream: S,
+    pub(super) reader: R,
+}
+
+impl<S: AsyncRead + Unpin, R: Reader + Unpin> AsyncRead for Reading<S, R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, reader } = &mut *self;
+        reader.poll_read(stream, cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Reading<S, R> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Bytes that were read of a stream, and are yet to be read by others.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(Vec<u8>);
+
+impl Ahead {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    pub(super) fn first(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
+    /// Whether there were any; as many as there is room for are moved.
+    pub(super) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let count = self.0.len().min(buffer.remaining());
+        buffer.put_slice(&self.0[..count]);
+        let had_any = !self.0.is_empty();
+        self.0.drain(..count);
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+        had_any
+    }
+}
+
+impl Reader for Ahead {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.give(buffer) {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
