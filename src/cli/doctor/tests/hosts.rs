@@ -25,7 +25,8 @@ fn a_name_leads_to_what_is_listened_for_in_both_families() {
     let ipv4 = "leads to 192.0.2.7 (IPv4)";
     let not_ipv6 = "leads to 2001:db8::2, and 0.0.0.0:8443 is not reached by IPv6";
     let not_ipv4 = "leads to 192.0.2.7, and [2001:db8::2]:8443 is not reached by IPv4";
-    let cases: [(&str, bool, &[&str], &[(State, &str)]); 9] = [
+    type Told<'a> = &'a [(State, &'a str)];
+    let cases: [(&str, bool, &[&str], Told<'_>); 9] = [
         (
             "",
             true,
