@@ -15,7 +15,7 @@ use crate::peer::{PING, Peer, TEXT};
 use crate::program::{PATIENCE, Program};
 use crate::tungstenite;
 
-const DOCUMENT: &str = include_str!("../../docs/CLIENTS.md");
+pub(crate) const DOCUMENT: &str = include_str!("../../docs/CLIENTS.md");
 
 /// The words of the table for who answers: while the handler blocks, and while only the next message is not asked for.
 const ANSWERS: [(&str, [bool; 2]); 3] = [

@@ -11,6 +11,7 @@ mod debian;
 mod examples;
 mod language;
 mod libraries;
+mod numbers;
 mod peer;
 mod program;
 mod tools;
