@@ -2,7 +2,7 @@
 
 use crate::common::{Login, until_within};
 use crate::language::Language;
-use crate::libraries::{Row, SHOWN, listener, query, row_is_as_said, scene};
+use crate::libraries::{Row, SHOWN, lines_work, listener, query, row_is_as_said, scene};
 use crate::peer::{Peer, TEXT};
 use crate::program::{PATIENCE, Program};
 use crate::tools;
@@ -77,7 +77,7 @@ const FLOW_CONTROL: Library = Library {
 
 const LUA_HTTP: Library = Library {
     row: Row("lua-http 0.4", "lua_http", SHOWN),
-    packages: &["lua-http", "lua5.1"],
+    packages: &["lua-http", "lua5.1", "lua-cjson"],
     language: interpreted(&["lua5.1"], "probe.lua", include_str!("probes/probe.lua")),
 };
 
@@ -95,7 +95,7 @@ const LIBSOUP: Library = Library {
 
 const MOJOLICIOUS: Library = Library {
     row: Row("Mojolicious 9.31", "mojolicious", SHOWN),
-    packages: &["libmojolicious-perl"],
+    packages: &["libmojolicious-perl", "libio-socket-ssl-perl"],
     language: PERL,
 };
 
@@ -269,4 +269,29 @@ async fn emacs_refuses_the_answer_to_a_token_as_subprotocol() {
     let url = format!("ws://{}{}", server.plain.as_ref().unwrap(), query());
     let program = EMACS.language.probe(dir.path(), EMACS.row.1, &url, &token);
     says(&program.unwrap(), "missing protocol").await;
+}
+
+macro_rules! lines_work {
+    ($($test:ident: $library:expr, $fence:literal, $around:expr;)+) => {$(
+        #[tokio::test]
+        async fn $test() {
+            if $library.is_installed() {
+                lines_work(&$library.language, $fence, $around).await;
+            }
+        }
+    )+};
+}
+
+lines_work! {
+    the_lines_for_go_work: GORILLA, "go", [
+        "package main; import (\"fmt\"; \"log\"; \"net/http\"; \"os\"; \"github.com/gorilla/websocket\")\n\
+         func main() { url, token := os.Getenv(\"URL\"), os.Getenv(\"TOKEN\")\n",
+        "}",
+    ];
+    the_lines_for_perl_work: MOJOLICIOUS, "perl", ["my ($url, $token) = @ENV{qw(URL TOKEN)}; $| = 1;\n", ""];
+    the_lines_for_ruby_work: FAYE, "ruby", ["url, token = ENV['URL'], ENV['TOKEN']; $stdout.sync = true\n", ""];
+    the_lines_for_lua_work: LUA_HTTP, "lua", [
+        "local url, token = os.getenv 'URL', os.getenv 'TOKEN'; io.stdout:setvbuf 'line'\n",
+        "",
+    ];
 }

@@ -247,12 +247,12 @@ pub(crate) async fn until_session(server: &Server, what: &str, is: impl Fn(&Valu
     .await;
 }
 
-async fn lines_work(language: Option<Language>, name: &str, prologue: &str) {
-    let Some(language) = language else { return };
-    for (library, code) in lines_that_work(name) {
+/// The lines in that kind of fence, between a prologue that has `url` and `token` from the environment, and an epilogue.
+pub(crate) async fn lines_work(language: &Language, fence: &str, [prologue, epilogue]: [&str; 2]) {
+    for (library, code) in lines_that_work(fence) {
         let (server, token) = scene().await;
         let dir = tempfile::tempdir().unwrap();
-        let mut command = language.command(dir.path(), &format!("{prologue}{code}"));
+        let mut command = language.command(dir.path(), &format!("{prologue}{code}{epilogue}"));
         command.env("URL", format!("wss://{}{}", server.address, query()));
         command.env("TOKEN", token);
         command.env("SSL_CERT_FILE", server.home.ca());
@@ -271,13 +271,17 @@ async fn lines_work(language: Option<Language>, name: &str, prologue: &str) {
 #[tokio::test]
 async fn the_lines_for_python_work() {
     let prologue = "import os; url, token = os.environ['URL'], os.environ['TOKEN']\n";
-    lines_work(Language::python(), "python", prologue).await;
+    if let Some(python) = Language::python() {
+        lines_work(&python, "python", [prologue, ""]).await;
+    }
 }
 
 #[tokio::test]
 async fn the_lines_for_node_work() {
     let prologue = "const { URL: url, TOKEN: token } = process.env;\n";
-    lines_work(Language::node(), "js", prologue).await;
+    if let Some(node) = Language::node() {
+        lines_work(&node, "js", [prologue, ""]).await;
+    }
 }
 
 #[tokio::test]
