@@ -149,22 +149,38 @@ const READERS: [Reader; 25] = [
     ),
     Reader(
         "Gson 2.10 into a `long`",
-        &["libgoogle-gson-java", "libjackson2-databind-java"],
+        &[
+            "libgoogle-gson-java",
+            "libjackson2-databind-java",
+            "openjdk-17-jdk-headless",
+        ],
         &["java", "-cp", JAVA, file!("Numbers.java"), "gson long"],
     ),
     Reader(
         "Gson 2.10 into a `Map`",
-        &["libgoogle-gson-java", "libjackson2-databind-java"],
+        &[
+            "libgoogle-gson-java",
+            "libjackson2-databind-java",
+            "openjdk-17-jdk-headless",
+        ],
         &["java", "-cp", JAVA, file!("Numbers.java"), "gson map"],
     ),
     Reader(
         "Jackson 2.14 into a `Map`",
-        &["libjackson2-databind-java", "libgoogle-gson-java"],
+        &[
+            "libjackson2-databind-java",
+            "libgoogle-gson-java",
+            "openjdk-17-jdk-headless",
+        ],
         &["java", "-cp", JAVA, file!("Numbers.java"), "jackson map"],
     ),
     Reader(
         "Jackson 2.14 through a `double`",
-        &["libjackson2-databind-java", "libgoogle-gson-java"],
+        &[
+            "libjackson2-databind-java",
+            "libgoogle-gson-java",
+            "openjdk-17-jdk-headless",
+        ],
         &["java", "-cp", JAVA, file!("Numbers.java"), "jackson double"],
     ),
     Reader(
