@@ -98,6 +98,15 @@ impl Activity {
         }
     }
 
+    /// What has come of a write.
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(_)) => self.bytes_written(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.bytes_wait(true),
+        }
+    }
+
     /// A slow reader of an answer is not idle as long as it reads.
     fn bytes_written(&self) {
         match &mut *self.phase() {
@@ -169,11 +178,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut *self.stream).poll_write(cx, bytes);
-        match &written {
-            Poll::Ready(Ok(_)) => self.activity.bytes_written(),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.activity.bytes_wait(true),
-        }
+        self.activity.wrote(&written);
         written
     }
 
@@ -198,9 +203,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, slices))?;
-        self.activity.bytes_written();
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, slices);
+        self.activity.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
