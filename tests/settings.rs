@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Home, Login, Options, Server};
+use common::{Client, Home, Login, Options, Server};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -235,6 +235,11 @@ async fn sighup_takes_over_all_that_can_change() {
     server
         .refused(&Login::new("there").resource("phone"), 4529)
         .await;
+    let mut page = Login::new("page").request();
+    let origin = "https://b.example".parse().unwrap();
+    page.headers_mut().insert("origin", origin);
+    let mut page = Client::open(server.stream().await, page).await;
+    page.closed(4403).await;
     let page = [("origin", "https://b.example")];
     let answer = server.request("GET", "/healthz", &page).await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
