@@ -12,7 +12,6 @@ use std::time::Duration;
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,13 +23,15 @@ use super::proxy_protocol::{self, HeaderError, Passed};
 use super::refusals::Refusals;
 use super::requests::{self, Asker};
 use super::tls::Tls;
-use crate::limits::Visitor;
+use crate::limits::{Throttle, Visitor};
 
 /// Pause after an accept that failed for want of something: it would fail again at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Between two log lines about the same trouble.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Most bytes of a client until its TLS handshake is complete: a ClientHello has some 2 KiB with all that browsers put
+/// there, and the first request may come with the end of the handshake, a record of up to 16 KiB. The library alone would
+/// keep 64 KiB of one message that does not end.
+const HANDSHAKE_BYTES_MAX: usize = 32 << 10;
 
 /// TCP looks after a silent peer from here on, and gives up on one that does not answer.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -90,7 +91,7 @@ pub async fn serve(
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut told: Option<Instant> = None;
+    let unaccepted = Throttle::default();
     let refusals = Arc::new(Refusals::default());
     loop {
         // Both are cancel-safe.
@@ -103,9 +104,8 @@ pub async fn serve(
             // The client went before it was accepted.
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                if told.is_none_or(|told| told.elapsed() >= LOG_INTERVAL) {
-                    told = Some(Instant::now());
-                    tracing::error!(%error, "connections cannot be accepted");
+                if let Some(times) = unaccepted.due() {
+                    tracing::error!(%error, times, "connections cannot be accepted");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -192,7 +192,10 @@ impl Visit {
                 is_hidden,
             } = hello;
             name = asked;
-            Ok(tls.acceptor(is_hidden).accept(stream).await?)
+            stream.bound(Some(HANDSHAKE_BYTES_MAX));
+            let mut stream = tls.acceptor(is_hidden).accept(stream).await?;
+            stream.get_mut().0.bound(None);
+            Ok(stream)
         });
         // A handshake that is given up leaves nothing behind.
         let stream = tokio::select! {

@@ -5,12 +5,13 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::task::{Context, Poll, ready};
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::reading::{Ahead, Reading};
+use super::reading::{Ahead, Reader, Reading};
 
 const STARTS: [&[u8]; 2] = [b"PROXY ", V2_START];
 const V2_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -47,22 +48,35 @@ pub(super) enum HeaderError {
     Malformed,
 }
 
-/// A connection behind its header. What was read together with that, or to see what comes, is ahead.
-pub(super) type Passed = Reading<TcpStream, Ahead>;
+/// A connection behind its header.
+pub(super) type Passed = Reading<TcpStream, Bounded>;
+
+/// Gives what was read together with the header, or to see what comes, and no more than so much.
+#[derive(Debug, Default)]
+pub(super) struct Bounded {
+    ahead: Ahead,
+    /// How many more bytes may be read, where that is bounded.
+    left: Option<usize>,
+}
 
 impl Passed {
     /// One of which nothing was read.
     pub(super) fn untouched(stream: TcpStream) -> Self {
         Self {
-            reader: Ahead::default(),
+            reader: Bounded::default(),
             stream,
         }
+    }
+
+    /// From now on no more than so many bytes may be read: one more is an error. `None`: any number.
+    pub(super) fn bound(&mut self, bytes: Option<usize>) {
+        self.reader.left = bytes;
     }
 
     /// Its first byte, which stays where it is; 0 where it has ended.
     pub(super) async fn first(&self) -> io::Result<u8> {
         let mut first = [0];
-        match self.reader.first() {
+        match self.reader.ahead.first() {
             Some(byte) => first = [byte],
             None => _ = self.stream.peek(&mut first).await?,
         }
@@ -72,7 +86,7 @@ impl Passed {
     /// Its first bytes, at least so many unless it ends before; they stay where they are. Takes as long as they need to
     /// come.
     pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
-        let ahead = self.reader.bytes();
+        let ahead = self.reader.ahead.bytes();
         if ahead.is_empty() {
             ahead.reserve(AHEAD_BYTES);
         }
@@ -101,7 +115,10 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
         }
         if let Some(header) = decide(&ahead)? {
             // What is kept until it is read is no longer than it is.
-            let reader = Ahead::of(ahead[header.length..].to_vec());
+            let reader = Bounded {
+                ahead: Ahead::of(ahead[header.length..].to_vec()),
+                left: None,
+            };
             return Ok((header, Passed { reader, stream }));
         }
     }
@@ -151,6 +168,24 @@ fn decide(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
         }
         Err(Error::BufferTooShort) => Ok(None),
         Err(_) => Err(HeaderError::Malformed),
+    }
+}
+
+impl Reader for Bounded {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.ahead.poll_read(stream, cx, buffer))?;
+        let count = buffer.filled().len() - before;
+        if let Some(left) = &mut self.left {
+            let rest = left.checked_sub(count);
+            *left = rest.ok_or_else(|| io::Error::other("it is longer than a client needs"))?;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

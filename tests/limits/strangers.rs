@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::common::{soon, until, until_within};
+use crate::common::{soon, until_within};
 
 /// More than five times the places.
 const SILENT: usize = 500;
@@ -29,7 +29,7 @@ async fn silent(address: &str, begins: &[u8]) -> Vec<TcpStream> {
 /// Until all that have come to this address were let in, or sent away again: whoever comes after them is answered,
 /// over TLS with a refusal.
 async fn are_settled(address: &str) {
-    until("an answer", || async {
+    until_within(PROMPTLY, "an answer", || async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let _ = stream
             .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -87,7 +87,9 @@ async fn a_crowd_of_silent_connections_keeps_nobody_out_and_ends_no_session() {
     // The oldest of the crowd have gone, the newest are still there.
     let mut said = Vec::new();
     // A reset is an end, too.
-    let _ = soon("an end", crowd[0].read_to_end(&mut said)).await;
+    let _ = tokio::time::timeout(PROMPTLY, crowd[0].read_to_end(&mut said))
+        .await
+        .expect("the oldest gives way");
     for session in &mut sessions {
         session.ready().await;
     }
@@ -179,4 +181,49 @@ async fn heads_that_do_not_end_take_little_memory_together() {
         .await
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
+}
+
+/// The beginning of a ClientHello (RFC 8446, 5.1 and 4.1.2) that is longer than a handshake may be, in records of the
+/// largest size, as far as so many bytes of it.
+fn endless_hello(bytes: usize) -> Vec<u8> {
+    const RECORD_BYTES: usize = 1 << 14;
+    const HELLO: [u8; 4] = [1, 0, 0xff, 0xf0];
+    let mut message = HELLO.to_vec();
+    message.resize(0xfff4, 0);
+    let records = message.chunks(RECORD_BYTES).flat_map(|piece| {
+        let length = u16::try_from(piece.len()).unwrap().to_be_bytes();
+        [&[22, 3, 1], &length[..], piece].concat()
+    });
+    records.take(bytes).collect()
+}
+
+#[tokio::test]
+async fn handshakes_that_do_not_end_take_little_memory_each() {
+    const HANDSHAKES: usize = 500;
+    /// As `strangers_max` counts on.
+    const EACH_KIB_MAX: usize = 64;
+    may_open_many_files();
+    // All but the end of one record, of what a handshake may be, and of what the TLS library would take.
+    for bytes in [(16 << 10) + 4, (32 << 10) - 1, 0xfff0] {
+        let server = Server::start().await;
+        assert_eq!(server.get("/healthz", None).await.status, 200);
+        server.forget_peak();
+        let before = server.peak_kib();
+        let hello = endless_hello(bytes);
+        let mut open = Vec::new();
+        for _ in 0..HANDSHAKES {
+            let mut stream = TcpStream::connect(&server.address).await.unwrap();
+            // It may have been closed already.
+            let _ = stream.write_all(&hello).await;
+            open.push(stream);
+        }
+        // All that the server reads of them was read once it takes no more.
+        let mut peak = 0;
+        while peak < server.peak_kib() {
+            peak = server.peak_kib();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let each = (peak - before) / HANDSHAKES;
+        assert!(each < EACH_KIB_MAX, "{bytes} bytes: {each} KiB each");
+    }
 }
