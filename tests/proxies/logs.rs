@@ -7,15 +7,7 @@ use rustix::process::Signal;
 use crate::common::PROJECT_TOKEN;
 use crate::configured::{Change, Proxy};
 use crate::program::Program;
-use crate::{Login, Setup, Way, until};
-
-/// What an upgrade asks for beside its target.
-const UPGRADE: [(&str, &str); 4] = [
-    ("connection", "upgrade"),
-    ("upgrade", "websocket"),
-    ("sec-websocket-version", "13"),
-    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
+use crate::{Login, Setup, UPGRADE, Way, until};
 
 /// When a proxy is asked for a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

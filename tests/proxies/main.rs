@@ -31,6 +31,17 @@ use relaybox::net::Tls;
 /// Where clients come from: not from where the proxies do.
 const CLIENT: &str = "127.0.0.9";
 
+/// Where they say that they come from.
+pub(crate) const CLAIMED: &str = "198.51.100.6";
+
+/// What an upgrade asks for beside its target.
+pub(crate) const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 /// The server, and where its proxy is.
 pub(crate) struct Setup {
     pub(crate) server: Server,
@@ -153,14 +164,34 @@ impl Setup {
 
     /// A WebSocket over the proxy, of a client that claims to be somebody else.
     pub(crate) async fn open(&self, user: &str, way: Way) -> Client {
+        self.open_with(user, way, &[]).await
+    }
+
+    /// The same with these headers beside.
+    pub(crate) async fn open_with(
+        &self,
+        user: &str,
+        way: Way,
+        headers: &[(&'static str, &str)],
+    ) -> Client {
         let login = Login::new(user).way(way);
         let mut request = login.request();
         let uri = format!("wss://localhost{}/ws?{}", self.path, login.query());
         *request.uri_mut() = uri.parse().unwrap();
-        let claimed = "198.51.100.6".parse().unwrap();
-        request.headers_mut().insert("x-forwarded-for", claimed);
+        for (name, value) in [("x-forwarded-for", CLAIMED)].iter().chain(headers) {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
         let stream = self.stream().await.expect("the proxy listens");
         Client::open(stream, request).await
+    }
+
+    /// Where the session of this user is from, as the server sees it.
+    pub(crate) async fn address_of(&self, user: &str) -> String {
+        let listed = self.server.cli(&["sessions", "--json"]).await;
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let mut listed = listed["list"].as_array().unwrap().iter();
+        let session = listed.find(|session| session["id"] == user).unwrap();
+        session["address"].as_str().unwrap().to_owned()
     }
 
     /// A session over the proxy.
@@ -207,11 +238,7 @@ impl Setup {
         let mut sessions = Vec::new();
         for (user, way) in ways {
             sessions.push(self.login(user, way).await);
-            let listed = self.server.cli(&["sessions", "--json"]).await;
-            let listed: Value = serde_json::from_str(&listed).unwrap();
-            let mut listed = listed["list"].as_array().unwrap().iter();
-            let session = listed.find(|session| session["id"] == user).unwrap();
-            assert_eq!(session["address"], CLIENT, "{session}");
+            assert_eq!(self.address_of(user).await, CLIENT);
         }
         let [mut ann, mut bob, cy]: [Client; 3] = sessions.try_into().ok().unwrap();
         cy.close().await;

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::common::PROJECT_TOKEN;
 use crate::configured::Proxy;
 use crate::program::{Adapted as _, Program};
-use crate::{Client, Setup, Way};
+use crate::{CLAIMED, Client, Login, Setup, UPGRADE, Way};
 
 /// What users do, and a reload by a signal over which sessions go on. `None`: the proxy is not installed.
 async fn works(proxy: Proxy, reload: Option<Signal>) -> Option<(Setup, Program, [Client; 2])> {
@@ -27,6 +27,50 @@ async fn works(proxy: Proxy, reload: Option<Signal>) -> Option<(Setup, Program, 
 #[tokio::test]
 async fn nginx() {
     works(Proxy::Nginx, Some(Signal::HUP)).await;
+}
+
+#[tokio::test]
+async fn nginx_without_a_line_of_its_configuration() {
+    let upgrade = "proxy_set_header Upgrade $http_upgrade;";
+    let Some((setup, _proxy)) = Setup::behind(Proxy::Nginx, &[(upgrade, "")]).await else {
+        return;
+    };
+    let target = format!("/ws?{}", Login::new("ann").query());
+    let answer = setup.get(&target, &UPGRADE).await.unwrap();
+    assert!(answer.problem(426).contains("proxy"), "{}", answer.body);
+
+    let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    let (setup, _proxy) = Setup::behind(Proxy::Nginx, &[(forwarded, "")])
+        .await
+        .unwrap();
+    let _ann = setup.user("ann").await;
+    assert_eq!(setup.address_of("ann").await, CLAIMED);
+
+    let host = [("proxy_set_header Host $http_host;", "")];
+    let behind = Setup::behind_with(Proxy::Nginx, &host, &OTHER_ORIGINS);
+    let (setup, _proxy) = behind.await.unwrap();
+    own_page(&setup, Proxy::Nginx).await.closed(4403).await;
+}
+
+/// Other pages than the server's own.
+const OTHER_ORIGINS: [&str; 2] = ["--ws-origins", "https://other.example"];
+
+/// The login of a page that the server has served through the proxy.
+async fn own_page(setup: &Setup, proxy: Proxy) -> Client {
+    let scheme = if proxy.is_over_tls() { "https" } else { "http" };
+    let origin = format!("{scheme}://localhost");
+    let headers = [("origin", origin.as_str())];
+    setup.open_with("ann", Way::Query, &headers).await
+}
+
+#[tokio::test]
+async fn all_pass_on_the_host_by_which_own_pages_are_known() {
+    for proxy in Proxy::ALL {
+        if let Some((setup, _proxy)) = Setup::behind_with(proxy, &[], &OTHER_ORIGINS).await {
+            eprintln!("{proxy:?}:");
+            own_page(&setup, proxy).await.ready().await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -56,7 +100,13 @@ async fn haproxy_before_tls() {
 #[tokio::test]
 async fn apache() {
     // As `apachectl graceful`.
-    works(Proxy::Apache, Some(Signal::USR1)).await;
+    let Some((_setup, proxy, [mut ann, _bob])) = works(Proxy::Apache, Some(Signal::USR1)).await
+    else {
+        return;
+    };
+    // As `apachectl restart`.
+    proxy.signal(Signal::HUP);
+    assert_eq!(ann.text_or_code().await, Err(None));
 }
 
 /// Has Caddy read a configuration that is another: the same one would not be loaded.
