@@ -18,6 +18,9 @@ use super::reading::{Ahead, Reader, Reading};
 /// A line that is not complete by then is passed on as it is, to be refused.
 const LINE_BYTES_MAX: usize = 32 << 10;
 
+/// More than any method has that is in use.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Names of fields behind whose head no other request begins.
 const ENDING_FIELDS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
 
@@ -134,10 +137,13 @@ fn behind(line: &[u8]) -> At {
     }
 }
 
-/// Whether a request may begin so. What does not is refused without a wait for the rest.
+/// Whether a request may begin so. What does not is refused without a wait for the rest. Looks at the method alone, as
+/// it is asked at each read.
 fn may_begin(bytes: &[u8]) -> bool {
-    let mut method = bytes.iter().take_while(|byte| **byte != b' ');
-    method.all(u8::is_ascii_uppercase)
+    let start = &bytes[..bytes.len().min(METHOD_BYTES_MAX + 1)];
+    let space = start.iter().position(|byte| *byte == b' ');
+    let method = &start[..space.unwrap_or(start.len())];
+    method.len() <= METHOD_BYTES_MAX && method.iter().all(u8::is_ascii_uppercase)
 }
 
 /// What stands in a line's place for its target.
@@ -320,10 +326,12 @@ mod tests {
             b"\xff",
             b"get /ws",
             b"GEt /ws",
+            &[b'A'; METHOD_BYTES_MAX + 1],
         ] {
             assert_eq!(begun(bytes).await, Some(bytes.len()), "{bytes:?}");
         }
         assert_eq!(begun(b"GE").await, None);
+        assert_eq!(begun(&[b'A'; METHOD_BYTES_MAX]).await, None);
         assert_eq!(begun(b"GET /ws?name=A B").await, None);
         let endless = b"GET /a b ".repeat(LINE_BYTES_MAX / 4);
         let pieces: Vec<_> = endless.chunks(8 << 10).collect();
