@@ -15,12 +15,14 @@ mod parse;
 mod places;
 mod settings;
 mod source;
+mod together;
 mod values;
 mod warnings;
 
 pub use error::ConfigError;
 pub use settings::{CLIENT_ENV_PREFIX, CONFIG_ENV, Setting, TOKEN_FILE_ENV, settings};
 pub use source::Origin;
+pub use together::is_listened_on;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -261,7 +263,7 @@ pub fn resolve(
     }
     let values = Values(&raws);
     let mut loaded = Loaded { config, warnings };
-    check_together(&loaded.config, &values)?;
+    together::check(&loaded.config, &values)?;
     let odd = warnings::of(&loaded.config, &values);
     loaded.warnings.extend(odd);
     open_files::fit(&mut loaded, &values, open_files_max);
@@ -352,45 +354,6 @@ fn limit_options(values: &Values<'_>) -> Result<LimitOptions, ConfigError> {
 fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list.sort();
     list
-}
-
-/// Whether only one of them can be listened on.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let covers = |all: SocketAddr, one: SocketAddr| {
-        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
-    };
-    let same = one.ip() == other.ip() || covers(one, other) || covers(other, one);
-    same && one.port() == other.port() && one.port() != 0
-}
-
-fn check_together(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
-    if config.listen.or(config.plain).is_none() {
-        let expected = "an address, as the setting plain is off, too".to_owned();
-        return Err(values.invalid("listen", expected));
-    }
-    let addresses = [
-        ("listen", config.listen),
-        ("plain", config.plain),
-        ("metrics_listen", config.metrics_listen),
-    ];
-    for (at, (setting, address)) in addresses.iter().enumerate() {
-        let earlier = addresses.iter().take(at);
-        let taken = |(_, other): &&(&str, Option<SocketAddr>)| {
-            address
-                .zip(*other)
-                .is_some_and(|(one, other)| overlap(one, other))
-        };
-        if let Some((other, _)) = earlier.into_iter().find(taken) {
-            let expected = format!("another address than that of the setting {other}");
-            return Err(values.invalid(setting, expected));
-        }
-    }
-    let tail_bytes_min = config.content_bytes_max.saturating_mul(4);
-    if config.tail_bytes_max < tail_bytes_min {
-        let expected = format!("at least 4 times content_bytes_max ({tail_bytes_min} bytes)");
-        return Err(values.invalid("tail_bytes_max", expected));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Takes an address to listen on.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
@@ -14,17 +14,18 @@ use tokio::net::TcpSocket;
 /// The system's.
 pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     match take(address) {
-        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && lacks_ipv6(&error) => {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && is_absent(&error) => {
             take((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         taken => taken,
     }
 }
 
-/// Whether this machine has IPv6 at all. Where it is switched off (the sysctl `disable_ipv6`), `[::]` can be listened on
-/// all the same, and is reached by IPv4 alone.
-pub fn has_ipv6() -> bool {
-    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+/// Whether this is an address of this machine. Of IPv6 none is where that is switched off (the sysctl `disable_ipv6`):
+/// `[::]` can be listened on all the same, and is reached by IPv4 alone.
+pub fn is_own(address: IpAddr) -> bool {
+    // What is refused for another reason is there: a link-local address lacks its interface here.
+    !matches!(UdpSocket::bind((address, 0)), Err(error) if is_absent(&error))
 }
 
 fn take(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -41,24 +42,37 @@ fn take(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-fn lacks_ipv6(error: &io::Error) -> bool {
+/// Whether the machine has no such address, or no family of such addresses.
+fn is_absent(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn only_a_system_without_ipv6_is_listened_on_without_it() {
-        for (errno, lacks) in [
+        for (errno, is_so) in [
             (Errno::AFNOSUPPORT, true),
             (Errno::ADDRNOTAVAIL, true),
             (Errno::ADDRINUSE, false),
             (Errno::ACCESS, false),
         ] {
-            assert_eq!(lacks_ipv6(&errno.into()), lacks, "{errno}");
+            assert_eq!(is_absent(&errno.into()), is_so, "{errno}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_others_is_not_this_machines() {
+        for (address, is_so) in [
+            ("127.0.0.1", true),
+            ("192.0.2.7", false),
+            ("2001:db8::2", false),
+        ] {
+            assert_eq!(is_own(address.parse().unwrap()), is_so, "{address}");
         }
     }
 }

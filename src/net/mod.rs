@@ -47,7 +47,7 @@ pub mod watch;
 
 pub use apart::apart;
 pub use authority::EARLIEST_S;
-pub use bind::{bind, has_ipv6};
+pub use bind::{bind, is_own};
 pub use certificate_error::{CertificateError, REPLACE_CA, TRUST_NEW_CA};
 pub use leaf::near_end_s;
 pub use listener::{NetOptions, serve};

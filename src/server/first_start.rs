@@ -1,6 +1,6 @@
 //! What the first start tells its operator.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::listening::Place;
 use crate::command::domains::{DomainError, Domains};
 use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
-use crate::net::has_ipv6;
+use crate::net::is_own;
 
 /// Whom the login is of.
 const USER: &str = "u1";
@@ -39,7 +39,9 @@ impl FirstStart {
         let Place { over, address } = place;
         let host = match address.ip() {
             // Of `localhost` a client that tries one address alone may take that of IPv6.
-            ip if ip.is_unspecified() && ip.is_ipv6() && has_ipv6() => "localhost".to_owned(),
+            ip if ip.is_unspecified() && ip.is_ipv6() && is_own(Ipv6Addr::LOCALHOST.into()) => {
+                "localhost".to_owned()
+            }
             ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
             _ => url_host(address),
         };

@@ -1,4 +1,5 @@
-//! Machines that have no IPv6, or have it switched off: the default address serves IPv4 then, and says so.
+//! Machines with an address of IPv6 that nobody listens on; and those that have no IPv6, or have it switched off: the
+//! default address serves IPv4 then, and says so.
 
 use std::process::{Command, Stdio};
 
@@ -19,12 +20,16 @@ if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
 os.execv(sys.argv[1], sys.argv[1:])
 ";
 
-/// A network of its own, and how it is without IPv6.
-const SWITCHED_OFF: &str =
-    "ip link set lo up && echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && exec \"$@\"";
-const MISSING: &str = "ip link set lo up && exec python3 refuse.py \"$@\"";
+/// A network of its own with this address.
+const NETWORK: &str = "ip link set lo up && ip address add 192.0.2.7/32 dev lo";
 
-/// A first start with the default address, and `doctor` beside it.
+/// What there is beside it, in the program's place.
+const SWITCHED_OFF: &str = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && exec \"$@\"";
+const MISSING: &str = "exec python3 refuse.py \"$@\"";
+const NOT_LISTENED_ON: &str =
+    "ip address add 2001:db8::2/128 dev lo && RELAYBOX_LISTEN=0.0.0.0:8443 exec \"$@\"";
+
+/// A first start, and `doctor` beside it.
 const LOOK: &str = "
 \"$0\" serve >out 2>log &
 server=$!
@@ -39,7 +44,8 @@ async fn look(network: &str) -> Option<String> {
     let relaybox = env!("CARGO_BIN_EXE_relaybox");
     let within = |script: &str| {
         let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", network, "sh"]);
+        command.args(["--net", "sh", "-c"]);
+        command.arg(format!("{NETWORK} && {network}")).arg("sh");
         command.args(["/bin/sh", "-c", script, relaybox]);
         command
             .current_dir(home.path(""))
@@ -55,7 +61,7 @@ async fn look(network: &str) -> Option<String> {
     let tried = home.run(within("true")).await;
     if tried.code != Some(0) {
         eprintln!(
-            "skipped: no network without IPv6 can be made here: {}",
+            "skipped: no network of its own can be had here: {}",
             tried.stderr
         );
         return None;
@@ -65,14 +71,14 @@ async fn look(network: &str) -> Option<String> {
 
 #[track_caller]
 fn serves_ipv4(said: &str, ready: &str) {
-    let not_reached = "leads to 2001:db8::2, and [::]:8443 is not reached by IPv6";
+    let not_here = "2001:db8::2 leads to 2001:db8::2, which this machine does not have";
     for words in [
         ready,
         "\n  wss://127.0.0.1:8443/ws?",
         "\nConsole: https://127.0.0.1:8443/\n",
         "port: the running server answers on [::]:8443",
-        not_reached,
-        "192.0.2.7 leads to 192.0.2.7 (IPv4), which [::]:8443 is for",
+        not_here,
+        "192.0.2.7 leads to 192.0.2.7, which [::]:8443 listens on",
     ] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
@@ -90,5 +96,17 @@ async fn ipv6_that_is_switched_off_is_not_in_the_urls() {
 async fn a_machine_without_ipv6_is_served_by_ipv4() {
     if let Some(said) = look(MISSING).await {
         serves_ipv4(&said, "\nready https://0.0.0.0:8443\n");
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_this_machine_that_is_not_listened_on_is_told_of() {
+    if let Some(said) = look(NOT_LISTENED_ON).await {
+        for words in [
+            "warning  host-addresses: 2001:db8::2 (--host) leads to 2001:db8::2, and 0.0.0.0:8443 does not listen there",
+            "ok       host-addresses: 192.0.2.7 leads to 192.0.2.7, which 0.0.0.0:8443 listens on",
+        ] {
+            assert!(said.contains(words), "no {words:?} in {said}");
+        }
     }
 }

@@ -19,10 +19,8 @@ pub(super) struct Facts {
     /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
     pub(super) is_synchronised: bool,
     pub(super) server: Server,
-    /// Names and addresses of `--host`.
+    /// Names and addresses of `--host`; none where they are those of a proxy.
     pub(super) hosts: Vec<Host>,
-    /// Whether `[::]` is reached by IPv6 on this machine.
-    pub(super) has_ipv6: bool,
     /// What there is where TLS is spoken (`listen`).
     pub(super) tls: Option<WithTls>,
     /// The port of `plain`, where there is one.
@@ -44,7 +42,15 @@ pub(super) struct Facts {
 pub(super) struct Host {
     pub(super) name: String,
     /// Where they go by it, or why that is not known.
-    pub(super) addresses: Result<Vec<IpAddr>, String>,
+    pub(super) addresses: Result<Vec<Address>, String>,
+}
+
+/// One that clients go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) ip: IpAddr,
+    /// Whether this machine has it.
+    pub(super) is_own: bool,
 }
 
 /// The address with TLS, and what is shown there.

@@ -4,13 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::super::facts::Host;
+use super::super::facts::{Address, Host};
+use crate::config::Config;
+use crate::model::Networks;
+use crate::net;
 
 /// How long the resolver may take for all names.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -18,60 +21,96 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Names that are looked up at the same time: one that gets no answer does not hold up the others.
 const THREADS_MAX: usize = 8;
 
-type Resolve = fn(&str) -> io::Result<Vec<IpAddr>>;
-
-/// Where the names and addresses of `--host` are. Wildcards are no names to look up.
-///
-/// # Errors
-/// There is no thread to be had.
-pub(super) fn look_up(hosts: &[String]) -> io::Result<Vec<Host>> {
-    look_up_by(resolve, hosts, DEADLINE)
+/// Where the names and addresses of `--host` are, unless they are those of a proxy in front of the server. Wildcards
+/// are no names to look up.
+pub(super) fn of(config: &Config) -> Vec<Host> {
+    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let has_proxy = config.limits.trusted_proxies != Networks::default();
+    match config.listen.is_some_and(is_open) && !has_proxy {
+        true => SYSTEM.look_up(&config.host),
+        false => Vec::new(),
+    }
 }
 
-fn look_up_by(resolve: Resolve, hosts: &[String], within: Duration) -> io::Result<Vec<Host>> {
-    let names = hosts.iter().filter(|host| !host.starts_with("*."));
-    let queue: Vec<String> = names.clone().cloned().collect();
-    let wanted = queue.len();
-    let queue = Arc::new(Mutex::new(queue.into_iter()));
-    let (tell, told) = channel();
-    for _ in 0..wanted.min(THREADS_MAX) {
-        let (queue, tell) = (Arc::clone(&queue), tell.clone());
-        let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = move || {
-            while let Some(name) = next() {
-                let addresses = resolve(&name).map_err(|error| error.to_string());
-                // Nobody listens any more after the deadline.
-                if tell.send((name, addresses)).is_err() {
-                    return;
-                }
+type Found = Result<Vec<IpAddr>, String>;
+type Work = Box<dyn FnOnce() + Send>;
+
+/// How names are looked up.
+struct Resolver {
+    ask: fn(&str) -> io::Result<Vec<IpAddr>>,
+    /// Runs it on a thread of its own.
+    spawn: fn(Work) -> io::Result<()>,
+    within: Duration,
+}
+
+const SYSTEM: Resolver = Resolver {
+    ask: |name| {
+        let addresses = (name, 0).to_socket_addrs()?;
+        Ok(addresses.map(|address| address.ip()).collect())
+    },
+    spawn: |work| {
+        let resolver = Builder::new().name("resolver".to_owned());
+        resolver.spawn(work).map(drop)
+    },
+    within: DEADLINE,
+};
+
+impl Resolver {
+    fn look_up(&self, hosts: &[String]) -> Vec<Host> {
+        let (mut found, mut names) = (BTreeMap::new(), Vec::new());
+        for host in hosts.iter().filter(|host| !host.starts_with("*.")) {
+            match host.parse() {
+                Ok(ip) => drop(found.insert(host.clone(), Ok(vec![ip]))),
+                Err(_) => names.push(host.clone()),
             }
+        }
+        found.append(&mut self.ask_for(names));
+        let address = |ip: IpAddr| Address {
+            ip: ip.to_canonical(),
+            is_own: net::is_own(ip),
         };
-        Builder::new().name("resolver".to_owned()).spawn(work)?;
-    }
-    let end = Instant::now() + within;
-    let mut found = BTreeMap::new();
-    while found.len() < wanted {
-        let left = end.saturating_duration_since(Instant::now());
-        let Ok((name, addresses)) = told.recv_timeout(left) else {
-            break;
+        let host = |(name, ips): (String, Found)| Host {
+            name,
+            addresses: ips.map(|ips| ips.into_iter().map(address).collect()),
         };
-        found.insert(name, addresses);
+        found.into_iter().map(host).collect()
     }
-    let silent = || Err(format!("no answer within {} s", within.as_secs()));
-    let host = |name: &String| Host {
-        name: name.clone(),
-        addresses: found.remove(name).unwrap_or_else(silent),
-    };
-    Ok(names.map(host).collect())
-}
 
-fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
-    // An address is taken as it stands, and asked of nobody.
-    if let Ok(address) = name.parse() {
-        return Ok(vec![address]);
+    fn ask_for(&self, names: Vec<String>) -> BTreeMap<String, Found> {
+        let seconds = self.within.as_secs();
+        let silent = |name: &String| (name.clone(), Err(format!("no answer within {seconds} s")));
+        let mut found: BTreeMap<String, Found> = names.iter().map(silent).collect();
+        let threads = names.len().min(THREADS_MAX);
+        let queue = Arc::new(Mutex::new(names.into_iter()));
+        let mut unasked = format!("it was not asked for within {seconds} s, behind others");
+        let (tell, told) = channel();
+        for _ in 0..threads {
+            let (ask, queue, tell) = (self.ask, Arc::clone(&queue), tell.clone());
+            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let work = move || {
+                while let Some(name) = next() {
+                    let addresses = ask(&name).map_err(|error| error.to_string());
+                    // Nobody listens any more after the deadline.
+                    if tell.send((name, addresses)).is_err() {
+                        return;
+                    }
+                }
+            };
+            if let Err(error) = (self.spawn)(Box::new(work)) {
+                unasked = format!("no thread can be had to ask for it: {error}");
+                break;
+            }
+        }
+        drop(tell);
+        let end = Instant::now() + self.within;
+        let left = || end.saturating_duration_since(Instant::now());
+        while let Ok((name, addresses)) = told.recv_timeout(left()) {
+            found.insert(name, addresses);
+        }
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        found.extend(queue.by_ref().map(|name| (name, Err(unasked.clone()))));
+        found
     }
-    let addresses = (name, 0).to_socket_addrs()?;
-    Ok(addresses.map(|address| address.ip()).collect())
 }
 
 #[cfg(test)]
@@ -79,48 +118,98 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::config::{self, Env, FileText};
 
     fn hosts(names: &[&str]) -> Vec<String> {
         names.iter().map(ToString::to_string).collect()
     }
 
+    fn hanging(name: &str) -> io::Result<Vec<IpAddr>> {
+        if name.starts_with("hangs") {
+            std::thread::park_timeout(Duration::from_secs(60));
+        }
+        (SYSTEM.ask)(name)
+    }
+
     #[test]
     fn names_are_looked_up_and_addresses_taken_as_they_are() {
         let names = hosts(&["localhost", "*.example.com", "2001:db8::2", "192.0.2.7"]);
-        let found = look_up(&names).unwrap();
+        let found = SYSTEM.look_up(&names);
         let found: Vec<_> = found
             .into_iter()
             .map(|host| (host.name, host.addresses.unwrap()))
             .collect();
-        let [(localhost, local), (_, v6), (_, v4)] = &found[..] else {
+        let [(_, v4), (_, v6), (localhost, local)] = &found[..] else {
             panic!("{found:?}");
         };
         assert_eq!(localhost, "localhost");
-        assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback));
-        assert_eq!(v6[..], ["2001:db8::2".parse::<IpAddr>().unwrap()]);
-        assert_eq!(v4[..], ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+        assert!(!local.is_empty() && local.iter().all(|address| address.ip.is_loopback()));
+        for (addresses, ip) in [(v4, "192.0.2.7"), (v6, "2001:db8::2")] {
+            let ip = ip.parse().unwrap();
+            assert_eq!(addresses[..], [Address { ip, is_own: false }]);
+        }
         // RFC 6761, 6.4: there is no such name anywhere.
-        let found = look_up(&hosts(&["no-such-name.invalid"])).unwrap();
+        let found = SYSTEM.look_up(&hosts(&["no-such-name.invalid"]));
         assert!(found[0].addresses.is_err(), "{found:?}");
     }
 
     #[test]
-    fn a_resolver_that_hangs_costs_its_deadline_and_no_other_name() {
-        fn hanging(name: &str) -> io::Result<Vec<IpAddr>> {
-            if name.starts_with("hangs") {
-                std::thread::park_timeout(Duration::from_secs(60));
-            }
-            resolve(name)
-        }
-        let names = hosts(&["hangs-1", "hangs-2", "192.0.2.7"]);
-        let found = look_up_by(hanging, &names, Duration::from_secs(1)).unwrap();
-        let [one, two, other] = &found[..] else {
-            panic!("{found:?}");
+    fn a_resolver_that_hangs_costs_its_deadline_and_no_address() {
+        let resolver = Resolver {
+            ask: hanging,
+            within: Duration::from_secs(1),
+            ..SYSTEM
         };
-        for silent in [one, two] {
-            let why = silent.addresses.as_ref().unwrap_err();
-            assert_eq!(why, "no answer within 1 s");
+        let names: Vec<_> = (0..=THREADS_MAX).map(|n| format!("hangs-{n}")).collect();
+        let told = |names: &[String]| {
+            let found = resolver.look_up(names).into_iter();
+            found
+                .map(|host| host.addresses.err())
+                .collect::<Vec<Option<String>>>()
+        };
+        let silent = Some("no answer within 1 s".to_owned());
+        let few = [&names[..2], &hosts(&["localhost"])].concat();
+        assert_eq!(told(&few), [silent.clone(), silent.clone(), None]);
+
+        let all = [&names[..], &hosts(&["127.0.0.1"])].concat();
+        let mut expected = vec![silent; THREADS_MAX];
+        expected.insert(0, None);
+        expected.push(Some(
+            "it was not asked for within 1 s, behind others".to_owned(),
+        ));
+        assert_eq!(told(&all), expected);
+    }
+
+    #[test]
+    fn without_threads_addresses_are_known_all_the_same() {
+        let resolver = Resolver {
+            spawn: |_| Err(io::Error::other("too many")),
+            ..SYSTEM
+        };
+        let found = resolver.look_up(&hosts(&["127.0.0.1", "localhost"]));
+        assert!(found[0].addresses.is_ok(), "{found:?}");
+        let why = found[1].addresses.as_ref().unwrap_err();
+        assert_eq!(why, "no thread can be had to ask for it: too many");
+    }
+
+    #[test]
+    fn names_that_lead_to_a_proxy_are_not_looked_up() {
+        let count = |text: &str| {
+            let file = FileText {
+                path: "relaybox.toml".into(),
+                text: format!("host = '192.0.2.7'\n{text}"),
+            };
+            let loaded = config::resolve(&[].into(), &Env::new(), Some(&file), None);
+            of(&loaded.unwrap().config).len()
+        };
+        assert_eq!(count(""), 1);
+        assert_eq!(count("plain = '127.0.0.1:80'"), 1);
+        for text in [
+            "trusted_proxies = '192.0.2.1'",
+            "listen = 'off'\nplain = '0.0.0.0:80'",
+            "listen = '127.0.0.1:8443'",
+        ] {
+            assert_eq!(count(text), 0, "{text}");
         }
-        assert!(other.addresses.is_ok());
     }
 }

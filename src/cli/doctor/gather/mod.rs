@@ -10,7 +10,6 @@ mod ports;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
@@ -48,8 +47,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         now_us: SystemClock.now_us(),
         is_synchronised: machine::is_synchronised(),
         server,
-        hosts: hosts::look_up(&config.host).context("the resolver cannot be asked")?,
-        has_ipv6: ports.have_ipv6(&config),
+        hosts: hosts::of(&config),
         tls: tls.transpose()?,
         plain: config.plain.map(|address| ports.without_tls(address)),
         metrics: (config.metrics_listen).map(|address| ports.without_tls(address)),

@@ -1,14 +1,13 @@
 //! Tries the ports: listens on them where no server runs, connects to them where one does.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::super::facts::{Port, Server};
-use crate::config::Config;
 use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
@@ -36,21 +35,6 @@ impl Ports {
             (_, true) => beside_server(address)?,
             (_, false) => listen_on(address),
         })
-    }
-
-    /// Whether who listens on `[::]` is reached by IPv6, too: one that runs may have been started without it.
-    pub(super) fn have_ipv6(&self, config: &Config) -> bool {
-        let mut all = config.addresses().filter(|address| {
-            let is_all = address.is_ipv6() && address.ip().is_unspecified();
-            is_all && address.port() != 0 && self.runs
-        });
-        match all.next() {
-            Some(address) => {
-                let address = (Ipv6Addr::LOCALHOST, address.port()).into();
-                TcpStream::connect_timeout(&address, ANSWER_DEADLINE).is_ok()
-            }
-            None => net::has_ipv6(),
-        }
     }
 
     /// The port of `plain` or `metrics_listen`.

@@ -13,7 +13,9 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::facts::{Directory, Disk, Facts, Host, Kind, OpenFiles, Port, Rights, Server, WithTls};
+use super::facts::{
+    Address, Directory, Disk, Facts, Host, Kind, OpenFiles, Port, Rights, Server, WithTls,
+};
 use super::finding::{Check, Finding, State};
 use super::judge::judge;
 use crate::config::{self, Config, Env, FileText};
@@ -71,7 +73,6 @@ fn healthy() -> Facts {
             not_writable: None,
         },
         hosts: Vec::new(),
-        has_ipv6: true,
         tls: Some(with_tls()),
         plain: None,
         metrics: None,
