@@ -134,6 +134,64 @@ async fn beside_bad_tokens_good_ones_from_the_same_address_log_in_at_any_time() 
 }
 
 #[tokio::test]
+async fn who_repeats_an_expired_or_a_foreign_token_is_bounded_by_connections_and_requests() {
+    const FREE: usize = 5;
+    let rates = "5/h";
+    let args = [
+        "--connects-per-address",
+        rates,
+        "--requests-per-address",
+        rates,
+    ];
+    let mut server = behind_proxy(&args).await;
+    let user_token = server.mint("a", &[]).await;
+    let brief = server.mint("a", &["--ttl", "1s"]).await;
+    let ask = async |server: &Server, address: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("x-forwarded-for", address),
+            ("authorization", bearer.as_str()),
+        ];
+        let target = "/message-log?domain=demo&toId=a";
+        common::http::Answer::of(plain(server).await, "GET", target, &headers).await
+    };
+    let expired = Login::new("a").token(&brief);
+    // Its session ends with it.
+    let mut session = from(&server, "198.51.100.1", &expired).await;
+    session.closed(4401).await;
+    let lines = || {
+        let log = server.stderr();
+        log.lines().filter(|line| !line.contains(" DEBUG ")).count()
+    };
+    let before = lines();
+    let foreign = Login::new("b").token(&user_token);
+    for (address, login, code) in [
+        ("203.0.113.7", &expired, 4401),
+        ("203.0.113.8", &foreign, 4403),
+    ] {
+        for _ in 0..FREE {
+            from(&server, address, login).await.closed(code).await;
+        }
+        for _ in 0..3 {
+            let reason = from(&server, address, login).await.closed(4529).await;
+            assert!(reason.contains("from this address"), "{reason}");
+        }
+        // A good one is let in all the same.
+        let good = Login::new("a").token(&user_token);
+        from(&server, address, &good).await.ready().await;
+    }
+    for _ in 0..FREE {
+        ask(&server, "203.0.113.7", &brief).await.problem(401);
+    }
+    for _ in 0..3 {
+        ask(&server, "203.0.113.7", &brief).await.problem(429);
+    }
+    // One for each limit, whatever was refused by it.
+    let told = lines() - before;
+    assert!(told <= 2, "{}", server.stderr());
+}
+
+#[tokio::test]
 async fn bad_tokens_in_requests_count_as_well_and_good_ones_are_answered() {
     let mut server = behind_proxy(&["--failed-logins-per-address", "5/h"]).await;
     let user_token = server.mint("u", &[]).await;
