@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::model::{Domain, LimitOptions, MessageType, Networks, Retention, StrangersMax};
 use origins::OriginPattern;
-use source::Collected;
+use source::{Collected, Raw};
 use values::Values;
 
 /// The texts of the flags that were given, by the setting's name.
@@ -78,7 +78,7 @@ impl fmt::Debug for DeclaredToken {
 pub struct Config {
     /// Address of the TLS service; port 0 takes a free one.
     pub listen: Option<SocketAddr>,
-    /// Address of the same service without TLS. There is at least one of the two.
+    /// Address of the same service without TLS. Who serves has at least one of the two.
     pub plain: Option<SocketAddr>,
     /// The data directory.
     pub data: PathBuf,
@@ -172,6 +172,26 @@ pub fn load(
     named: Option<&Path>,
     open_files_max: Option<u64>,
 ) -> Result<Loaded, ConfigError> {
+    let (env, file) = read_sources(flags, env, named)?;
+    resolve(flags, &env, file.as_ref(), open_files_max)
+}
+
+/// As [`load`], for who works on the data of a stopped server: what has to hold between settings may need flags that
+/// only that one is given.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load_stopped(flags: &Flags, env: &Env, named: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let (env, file) = read_sources(flags, env, named)?;
+    let (loaded, _) = resolve_each(flags, &env, file.as_ref())?;
+    Ok(loaded)
+}
+
+fn read_sources(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+) -> Result<(Env, Option<FileText>), ConfigError> {
     let (path, required) = source::file_path(flags, env, named);
     let file = read_file(path, required)?;
     let mut env = env.clone();
@@ -179,7 +199,7 @@ pub fn load(
         // From here on what the file holds stands for its name.
         *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
     }
-    resolve(flags, &env, file.as_ref(), open_files_max)
+    Ok((env, file))
 }
 
 fn read_file(path: PathBuf, required: bool) -> Result<Option<FileText>, ConfigError> {
@@ -239,6 +259,19 @@ pub fn resolve(
     file: Option<&FileText>,
     open_files_max: Option<u64>,
 ) -> Result<Loaded, ConfigError> {
+    let (mut loaded, raws) = resolve_each(flags, env, file)?;
+    let values = Values(&raws);
+    together::check(&loaded.config, &values)?;
+    open_files::fit(&mut loaded, &values, open_files_max);
+    Ok(loaded)
+}
+
+/// All settings, each by itself.
+fn resolve_each(
+    flags: &Flags,
+    env: &Env,
+    file: Option<&FileText>,
+) -> Result<(Loaded, BTreeMap<&'static str, Raw>), ConfigError> {
     let Collected {
         mut raws,
         warnings,
@@ -261,13 +294,10 @@ pub fn resolve(
     if !flaws.is_empty() {
         return Err(ConfigError::all(flaws));
     }
-    let values = Values(&raws);
     let mut loaded = Loaded { config, warnings };
-    together::check(&loaded.config, &values)?;
-    let odd = warnings::of(&loaded.config, &values);
+    let odd = warnings::of(&loaded.config, &Values(&raws));
     loaded.warnings.extend(odd);
-    open_files::fit(&mut loaded, &values, open_files_max);
-    Ok(loaded)
+    Ok((loaded, raws))
 }
 
 fn config(values: &Values<'_>) -> Result<Config, ConfigError> {

@@ -40,7 +40,7 @@ pub(super) fn carry_out(
 
 /// The settings; what is odd about them is told.
 pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
-    let loaded = args.load(None)?;
+    let loaded = args.load()?;
     for warning in &loaded.warnings {
         output::hint(&format!("relaybox: warning: {warning}"));
     }

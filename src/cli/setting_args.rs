@@ -44,7 +44,7 @@ pub(super) struct SettingArgs<W> {
     which: PhantomData<W>,
 }
 
-impl<W: Which> SettingArgs<W> {
+impl SettingArgs<All> {
     /// All settings, from all sources. The process' open-file limit bounds some.
     pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
         let env = environment(std::env::vars_os())?;
@@ -54,6 +54,13 @@ impl<W: Which> SettingArgs<W> {
 }
 
 impl SettingArgs<DataOnly> {
+    /// All settings, from all sources, for work on the data of a stopped server.
+    pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        let env = environment(std::env::vars_os())?;
+        let named = self.config.as_deref();
+        Ok(config::load_stopped(&self.flags, &env, named)?)
+    }
+
     /// The data directory and its socket, whatever the other settings are.
     pub(super) fn site(&self) -> Result<Site, Failure> {
         let env = environment(std::env::vars_os())?;

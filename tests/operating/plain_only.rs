@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Home, Options, Server};
+use crate::common::{Home, Options, Server, until};
 
 const PLAIN: [&str; 4] = ["--listen", "off", "--plain", "127.0.0.1:0"];
 
@@ -109,6 +109,40 @@ async fn without_plain_nothing_would_be_served() {
     refused.failure(2, &["setting listen (RELAYBOX_LISTEN)", "plain"]);
 }
 
+/// Some settings are in the server's unit alone.
+#[tokio::test]
+async fn commands_on_a_stopped_server_do_without_the_settings_of_its_unit() {
+    const FILE: &str =
+        "listen = \"off\"\ncontent_bytes_max = \"1MiB\"\ntail_bytes_max = \"1MiB\"\n";
+    let options = Options::new().without_defaults().file(FILE);
+    let plain = |options: Options| options.env("RELAYBOX_PLAIN", "127.0.0.1:0");
+    let small = |options: Options| options.env("RELAYBOX_CONTENT_BYTES_MAX", "64KiB");
+    let mut server = Server::with(plain(small(options.clone()))).await;
+    let home = server.home.clone();
+    server.stop().await;
+    for (options, setting) in [(small(options.clone()), "listen"), (plain(options), "tail")] {
+        let refused = home.serve_fails(&options).await;
+        refused.failure(2, &["setting ", setting]);
+    }
+    home.cli(&["domain", "add", "shop"]).await.success();
+    let listed = home.cli(&["domain", "list"]).await.success();
+    assert!(listed.contains("shop"), "{listed}");
+    let backup = home.path("backup");
+    let backup = backup.to_str().unwrap();
+    home.cli(&["backup", backup]).await.success();
+
+    // The settings come with the backup, or are there before.
+    let [fresh, prepared] = [Home::new(), Home::new()];
+    prepared.write("data/relaybox.toml", FILE);
+    for home in [fresh, prepared] {
+        home.cli(&["restore", backup]).await.success();
+        let settings = std::fs::read_to_string(home.path("data/relaybox.toml"));
+        assert_eq!(settings.unwrap(), FILE);
+        let listed = home.cli(&["domain", "list"]).await.success();
+        assert!(listed.contains("shop"), "{listed}");
+    }
+}
+
 #[tokio::test]
 async fn another_listen_counts_from_the_next_start() {
     const OFF: &str = "listen = \"off\"\nplain = \"127.0.0.1:0\"\n";
@@ -118,9 +152,11 @@ async fn another_listen_counts_from_the_next_start() {
     let mut server = Server::with(options.clone().file(OFF)).await;
     assert!(server.address.is_empty());
     let reload = async |server: &Server, file: &str, words: &str| {
+        let times = || server.stderr().matches(words).count();
+        let before = times();
         server.home.write("data/relaybox.toml", file);
         server.signal(Signal::HUP);
-        server.says(words).await;
+        until(words, async || (times() > before).then_some(())).await;
     };
     reload(&server, ON, waits).await;
     let refused = "settings and certificates stay as they are: setting listen (";
