@@ -44,6 +44,9 @@ async fn look(network: &str) -> Option<String> {
     let relaybox = env!("CARGO_BIN_EXE_relaybox");
     let within = |script: &str| {
         let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
         command.args(["--net", "sh", "-c"]);
         command.arg(format!("{NETWORK} && {network}")).arg("sh");
         command.args(["/bin/sh", "-c", script, relaybox]);
