@@ -143,6 +143,20 @@ async fn the_default_logs_hold_it() {
 }
 
 #[tokio::test]
+async fn an_access_log_of_caddys_passes_its_filter() {
+    let log = [("    respond", "    log\n    respond")];
+    let Some((setup, running)) = after_a_login(Proxy::Caddy, &log, When::Up).await else {
+        return;
+    };
+    until("two logins in the log", || async {
+        let logins = running.log().matches("/ws?").count();
+        (logins == 2).then_some(())
+    })
+    .await;
+    assert!(!has_token(&setup));
+}
+
+#[tokio::test]
 async fn without_httplog_haproxy_names_no_url() {
     let short = [("mode http", "mode http\nlog stdout format raw local0")];
     let found = is_logged(Proxy::Haproxy, &short, When::Up).await;

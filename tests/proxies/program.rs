@@ -69,7 +69,12 @@ impl Program {
     /// Starts it in `dir`; what it says goes into a file there.
     pub(crate) fn start(program: &Path, args: &[&str], dir: &Path) -> Self {
         let log = dir.join(format!("{}.log", program.file_name().unwrap().display()));
-        let file = File::create(&log).unwrap();
+        // A proxy that opens it by name writes at its end, too.
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(program)
             .args(args)
             .current_dir(dir)

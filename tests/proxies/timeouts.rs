@@ -11,12 +11,13 @@ async fn cuts_the_silent(proxy: Proxy, changes: &[Change<'_>], tell: fn(&Setup))
     let Some((lively, _proxy)) = Setup::behind_with(proxy, changes, &lively).await else {
         return;
     };
-    tell(&lively);
-    let mut ann = lively.user("ann").await;
     let Some((silent, _proxy)) = Setup::behind(proxy, changes).await else {
         return;
     };
+    // What blocks comes before there is a session to answer for.
+    tell(&lively);
     tell(&silent);
+    let mut ann = lively.user("ann").await;
     let mut bob = silent.user("bob").await;
     assert_eq!(bob.text_or_code().await, Err(None), "1006");
     ann.nothing().await;
@@ -24,52 +25,52 @@ async fn cuts_the_silent(proxy: Proxy, changes: &[Change<'_>], tell: fn(&Setup))
 
 #[tokio::test]
 async fn nginx() {
-    let changes = [("proxy_read_timeout 90s", "proxy_read_timeout 2s")];
+    let changes = [("proxy_read_timeout 90s", "proxy_read_timeout 6s")];
     cuts_the_silent(Proxy::Nginx, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn haproxy() {
-    let changes = [("timeout tunnel 1h", "timeout tunnel 2s")];
+    let changes = [("timeout tunnel 1h", "timeout tunnel 6s")];
     cuts_the_silent(Proxy::Haproxy, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn haproxy_before_tls() {
     let changes = [
-        ("timeout client 1h", "timeout client 2s"),
-        ("timeout server 1h", "timeout server 2s"),
+        ("timeout client 1h", "timeout client 6s"),
+        ("timeout server 1h", "timeout server 6s"),
     ];
     cuts_the_silent(Proxy::HaproxyTcp, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn apache() {
-    let changes = [("SSLEngine on", "SSLEngine on\nTimeout 2")];
+    let changes = [("SSLEngine on", "SSLEngine on\nTimeout 6")];
     cuts_the_silent(Proxy::Apache, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn lighttpd() {
-    let changes = [("ssl.engine", "server.max-read-idle = 2\nssl.engine")];
+    let changes = [("ssl.engine", "server.max-read-idle = 6\nssl.engine")];
     cuts_the_silent(Proxy::Lighttpd, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn varnish() {
-    let tell = |setup: &Setup| setup.varnishadm(&["param.set", "pipe_timeout", "2"]);
+    let tell = |setup: &Setup| setup.varnishadm(&["param.set", "pipe_timeout", "6"]);
     cuts_the_silent(Proxy::Varnish, &[], tell).await;
 }
 
 #[tokio::test]
 async fn squid() {
-    let changes = [("cache deny all", "cache deny all\nread_timeout 2 seconds")];
+    let changes = [("cache deny all", "cache deny all\nread_timeout 6 seconds")];
     cuts_the_silent(Proxy::Squid, &changes, |_| {}).await;
 }
 
 #[tokio::test]
 async fn stunnel() {
-    let changes = [("protocol = proxy", "protocol = proxy\nTIMEOUTidle = 2")];
+    let changes = [("protocol = proxy", "protocol = proxy\nTIMEOUTidle = 6")];
     cuts_the_silent(Proxy::Stunnel, &changes, |_| {}).await;
 }
 
