@@ -8,13 +8,13 @@ use std::path::Path;
 use aws_lc_rs::rand;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::certificate_error::{CertificateError, TRUST_NEW_CA, broken};
+use super::certificate_error::{CertificateError, broken};
 use super::files::{Files, alone, exists, write_whole};
 use super::leaf::unreadable_certificate;
 use super::{constraints, material};
@@ -36,7 +36,7 @@ const CA_DAYS_LEFT_MIN: i64 = 90;
 const FOREIGN_CA_DAYS_LEFT_MIN: i64 = 31;
 
 /// The name of every CA made here begins so, and those of an early version had no other.
-pub(super) const NAME: &str = "relaybox local CA";
+const NAME: &str = "relaybox local CA";
 
 /// What signs certificates.
 pub(super) struct Authority {
@@ -135,7 +135,7 @@ pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
 
 fn tell(files: &Files, why: &str) {
     let ca = files.ca.display();
-    tracing::error!(%ca, "the CA was made anew, since {why}: {TRUST_NEW_CA}");
+    tracing::error!(%ca, "the CA was made anew, since {why}: clients must trust the new ca.pem");
 }
 
 /// Why a CA that was made here cannot go on at this time, whatever it has to sign. `None` also for one of other origin.
@@ -243,4 +243,9 @@ pub(super) fn unsigned(_: rcgen::Error) -> CertificateError {
 pub(super) fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
     let key = material::key(file)?;
     KeyPair::try_from(&key).map_err(|_| material::unusable_key(file, &key))
+}
+
+/// Whether a file holds a key of the kind that is made here.
+pub(super) fn is_key_as_made(file: &Path) -> bool {
+    read_key_pair(file).is_ok_and(|key| key.is_compatible(&PKCS_ECDSA_P256_SHA256))
 }

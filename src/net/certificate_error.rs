@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 pub const REPLACE_CA: &str = "move ca.pem, ca-key.pem, cert.pem and key.pem to another folder, start the server \
                               again, and have clients trust the new ca.pem";
 
-/// What a CA that was made anew asks for, wherever that is said.
-pub const TRUST_NEW_CA: &str = "clients must trust the new ca.pem";
-
 /// Why the server has no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {

@@ -11,13 +11,12 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::authority::{self, EARLIEST_S};
-use super::certificate::{gap, is_signed_by, parse_chain};
+use super::certificate::{gap, is_signed_by, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
 use super::files::{Files, exists};
 use super::issue::LOCAL_NAMES;
 use super::leaf::Leaf;
-use super::pair::load;
-use super::{constraints, damage, issue, material};
+use super::{constraints, issue, material};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -39,7 +38,7 @@ pub(super) struct Usable {
 /// Sees to it that `dir` holds a certificate, and reads it.
 ///
 /// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
-/// made; so they are in place of [damaged](damage) ones that were made here. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
+/// made. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
 /// when that is near its end, not valid yet, or may not sign for all of `hosts`. Without that CA, another makes it anew
 /// once it is not valid. What cannot be made anew goes on as it is. Files of other origin are only read.
 ///
@@ -53,40 +52,29 @@ pub(super) fn ensure(
 ) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
     let lone_key = lone_key(&files);
-    let is_gone = damage::set_aside(&files, &damage::find(&files, provider));
-    let is_new = is_gone || !pair_is_there(&files)?;
-    if is_new {
+    let mut is_new = false;
+    if !pair_is_there(&files)? {
         lone_key.iter().for_each(|note| tracing::warn!("{note}"));
         issue::make(&files, hosts, now_s)?;
+        is_new = true;
     }
-    ensure_pair(&files, hosts, provider, now_s, is_new)
-}
-
-/// As [`ensure`], where both files are there.
-fn ensure_pair(
-    files: &Files,
-    hosts: &[String],
-    provider: &CryptoProvider,
-    now_s: i64,
-    mut is_new: bool,
-) -> Result<Usable, CertificateError> {
-    let mut certified = load(files, provider, now_s)?;
+    let mut certified = load(&files, provider, now_s)?;
     let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    let mut made_by = made_by(files, &certified.cert);
+    let mut made_by = made_by(&files, &certified.cert);
     let mut kept_for = None;
     let why = match &made_by {
         Some(ca) => why_anew(&leaf, &certified.cert, ca, hosts, now_s),
-        None if has_lost_its_ca(files, &certified.cert) => why_now(&leaf, now_s),
+        None if has_lost_its_ca(&files, &certified.cert) => why_now(&leaf, now_s),
         None => None,
     };
     if let Some(why) = why {
         tracing::info!(file = %files.certificate.display(), "the certificate is due, since {why}");
-        match issue::renew(files, &leaf, hosts, now_s) {
+        match issue::renew(&files, &leaf, hosts, now_s) {
             Ok(()) => {
                 is_new = true;
-                certified = load(files, provider, now_s)?;
+                certified = load(&files, provider, now_s)?;
                 leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-                made_by = self::made_by(files, &certified.cert);
+                made_by = self::made_by(&files, &certified.cert);
             }
             Err(error) => kept_for = Some(error),
         }
@@ -97,7 +85,7 @@ fn ensure_pair(
     {
         tracing::warn!("{} {gap}", files.certificate.display());
     }
-    for note in notes(files, Some(&certified.cert)) {
+    for note in notes(&files, Some(&certified.cert)) {
         tracing::warn!("{note}");
     }
     let shown_ca = certified.cert.get(1).filter(|_| made_by.is_some());
@@ -179,8 +167,8 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
                     is_own || has_lost_its_ca(files, &chain)
                 })
             }
-            // Its certificate was taken away.
-            false => own_ca(files).is_some() && damage::is_key_as_made(&files.key),
+            // Its certificate was taken away, or a first start ended between the two files.
+            false => own_ca(files).is_some() && authority::is_key_as_made(&files.key),
         };
     match is_made_here {
         true => Ok(false),
@@ -206,16 +194,81 @@ pub(super) fn ensure_again(
         } = files;
         return Err(CertificateError::Gone { certificate, key });
     }
-    // Its own files may just be exchanged for others, those of its CA are needed for the next.
-    let mut damaged = damage::find(&files, provider);
-    damaged.retain(|one| !one.is_of_pair(&files));
-    damage::set_aside(&files, &damaged);
-    ensure_pair(&files, hosts, provider, now_s, false)
+    ensure(dir, hosts, provider, now_s)
+}
+
+/// Reads what can be served: the certificate of the key comes first, and its issuers behind it, however they stand in
+/// the file. Of several with a key the [best](fitness) one.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn load(
+    files: &Files,
+    provider: &CryptoProvider,
+    now_s: i64,
+) -> Result<CertifiedKey, CertificateError> {
+    let chain =
+        material::certificates(&files.certificate).map_err(|error| swapped(files, error))?;
+    let mut refused = None;
+    let mut found = Vec::new();
+    for key in material::keys(&files.key)? {
+        let Ok(signer) = provider.key_provider.load_private_key(key.clone_key()) else {
+            refused = refused.or(Some(key));
+            continue;
+        };
+        let public = signer.public_key();
+        let spki = public.as_ref().map(AsRef::<[u8]>::as_ref);
+        for (at, der) in chain.iter().enumerate() {
+            let Ok((_, one)) = X509Certificate::from_der(der) else {
+                continue;
+            };
+            if spki.is_none_or(|spki| one.public_key().raw == spki) {
+                found.push((fitness(&one, now_s), at, signer.clone()));
+            }
+        }
+    }
+    // Of equals the last counts here, and the first in the files.
+    let best = found.into_iter().rev().max_by_key(|(fitness, ..)| *fitness);
+    if let Some((_, at, signer)) = best {
+        return Ok(CertifiedKey::new(ordered(chain, at), signer));
+    }
+    // What is wrong with the key, or with the certificate, keeps them from being a pair.
+    if let Some(key) = refused {
+        return Err(material::unusable_key(&files.key, &key));
+    }
+    Leaf::parse(&files.certificate, &chain[0])?;
+    Err(CertificateError::Mismatch {
+        key: files.key.clone(),
+        certificate: files.certificate.clone(),
+    })
+}
+
+/// How well a certificate serves, the greater the better: one of a server better than a CA's, one that is valid now better
+/// than another, and of those the one with the later end.
+fn fitness(certificate: &X509Certificate<'_>, now_s: i64) -> (bool, bool, i64) {
+    let validity = certificate.validity();
+    let end_s = validity.not_after.timestamp();
+    let is_valid = validity.not_before.timestamp() <= now_s && now_s < end_s;
+    (!certificate.is_ca(), is_valid, end_s)
+}
+
+/// What is wrong with the certificate's file, seen together with the key's.
+fn swapped(files: &Files, error: CertificateError) -> CertificateError {
+    let is_swapped = matches!(error, CertificateError::Broken { .. })
+        && material::keys(&files.certificate).is_ok()
+        && material::certificates(&files.key).is_ok();
+    match is_swapped {
+        true => CertificateError::Swapped {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        },
+        false => error,
+    }
 }
 
 /// A key without a certificate, of which nothing but its kind tells whose it is. A sentence for the operator.
 fn lone_key(files: &Files) -> Option<String> {
-    let is_alone = !files.certificate.exists() && damage::is_key_as_made(&files.key);
+    let is_alone = !files.certificate.exists() && authority::is_key_as_made(&files.key);
     is_alone.then(|| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         format!(
@@ -277,8 +330,7 @@ pub(super) fn made_by(
     let [leaf, issuer] = chain else {
         return None;
     };
-    let is_its = |ca: &_| is_same_ca(ca, issuer) || is_signed_by(leaf, ca);
-    let ca = ca_with_key(files).filter(is_its)?;
+    let ca = ca_with_key(files).filter(|ca| is_same_ca(ca, issuer))?;
     has_local_names(files, leaf).then_some(ca)
 }
 

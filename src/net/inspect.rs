@@ -14,10 +14,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::certificate::parse_chain;
 pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
-use super::certificates::{has_lost_its_ca, made_by, notes, pair_is_there};
-use super::damage::{self, Damaged};
+use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
 use super::files::Files;
-use super::pair::load;
 use super::{authority, constraints, material};
 use crate::clock::{Clock as _, SystemClock};
 
@@ -56,8 +54,6 @@ pub enum Pair {
     Absent,
     /// The server would refuse them.
     Unusable(CertificateError),
-    /// They are damaged and of relaybox's own making: the start makes others.
-    Damaged,
     /// They can be served.
     Usable,
 }
@@ -66,17 +62,12 @@ impl Inspected {
     /// Looks at a directory. Blocks on files.
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
-        let damaged = damage::find(&files, &aws_lc_rs::default_provider());
-        let (pair, chain) = match damaged.iter().any(|one| one.is_of_pair(&files)) {
-            true => (Pair::Damaged, Vec::new()),
-            false => pair(&files),
-        };
+        let (pair, chain) = pair(&files);
         let notes = match &pair {
             Pair::Usable => notes(&files, Some(&chain)),
-            Pair::Absent | Pair::Damaged => notes(&files, None),
+            Pair::Absent => notes(&files, None),
             Pair::Unusable(_) => Vec::new(),
         };
-        let damaged = damaged.iter().map(Damaged::sentence);
         let authority = material::certificates(&files.ca).unwrap_or_default();
         let keys = [&files.key, &files.ca_key].into_iter();
         Self {
@@ -86,7 +77,7 @@ impl Inspected {
             is_authority_made_here: authority.first().is_some_and(authority::is_made_here),
             chain: parse_chain(&files.certificate, &chain),
             authority: parse_chain(&files.ca, &authority).into_iter().next(),
-            notes: damaged.chain(notes).collect(),
+            notes,
             key_modes: keys.filter_map(|file| mode(file)).collect(),
             certificate: files.certificate,
             key: files.key,

@@ -26,17 +26,17 @@ pub(super) const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Makes a certificate, and what is missing of its key and the CA.
 pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
     make_dir(&files.dir)?;
+    // A start that ended between the two files has left it.
     let has_key = exists(&files.key)?;
     let key = match has_key {
         true => read_key_pair(&files.key)?,
         false => new_key()?,
     };
     let chain = certify(files, &key, hosts, now_s)?;
-    // In this order: a start that ends between the two leaves what says whose making it is.
-    write_whole(&files.certificate, &chain, 0o644)?;
     if !has_key {
         write_whole(&files.key, &key.serialize_pem(), 0o600)?;
     }
+    write_whole(&files.certificate, &chain, 0o644)?;
     tracing::info!(
         certificate = %files.certificate.display(), ca = %files.ca.display(),
         "made a certificate; clients that trust the CA accept it"

@@ -21,7 +21,7 @@ enum Wanted {
 
 /// What something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     Certificate,
     /// As `openssl x509 -trustout` writes it.
     TrustedCertificate,
@@ -87,18 +87,6 @@ pub(super) fn unused(file: &Path) -> Vec<&'static str> {
         _ => None,
     };
     blocks.iter().filter_map(name).collect()
-}
-
-/// What stands in these bytes, right or wrong as it may be for its file, but for what is not known here.
-pub(super) fn kinds(bytes: &[u8]) -> Vec<Kind> {
-    let blocks = pem::blocks(bytes).unwrap_or_default();
-    let kinds = blocks.iter().map(kind);
-    kinds.filter(|kind| *kind != Kind::Unknown).collect()
-}
-
-/// Whether these bytes are of a kind that is known here, and no PEM.
-pub(super) fn is_der(bytes: &[u8]) -> bool {
-    der_kind(bytes).is_some()
 }
 
 fn all<T: PemObject>(

@@ -4,7 +4,7 @@
 //! - `places`: room for connections, of all and of each address; `lingering`: for those that are closed, and still read.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
 //! - [`mod@watch`]: looks at the certificate's files while the server runs.
-//! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing, or was made here and is `damage`d.
+//! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
 //! - `names`: what the server is called, as the origins of pages are judged by.
 //! - `apart`: a thread for files that may never answer.
 //! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
@@ -21,7 +21,6 @@ mod certificate_error;
 pub mod certificates;
 pub mod client;
 mod constraints;
-mod damage;
 mod deadline;
 mod files;
 mod hello;
@@ -32,7 +31,6 @@ mod lingering;
 pub mod listener;
 mod material;
 mod names;
-mod pair;
 mod pem;
 mod places;
 pub mod probe;
@@ -48,7 +46,7 @@ pub mod watch;
 pub use apart::apart;
 pub use authority::EARLIEST_S;
 pub use bind::{bind, is_own};
-pub use certificate_error::{CertificateError, REPLACE_CA, TRUST_NEW_CA};
+pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use leaf::near_end_s;
 pub use listener::{NetOptions, serve};
 pub use names::OwnNames;

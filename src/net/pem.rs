@@ -6,8 +6,6 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::{Error, PemObject};
 
 use super::certificate_error::{CertificateError, unreadable};
@@ -70,14 +68,6 @@ fn flaw(error: &Error) -> &'static str {
         }
         _ => "is not PEM",
     }
-}
-
-/// A certificate in PEM.
-pub(super) fn encoded(certificate: &[u8]) -> String {
-    let base64 = STANDARD.encode(certificate);
-    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    let base64: String = lines.flat_map(|line| [line, "\n".into()]).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{base64}-----END CERTIFICATE-----\n")
 }
 
 /// All blocks of a text.

@@ -14,11 +14,11 @@ use rustls::version::TLS13;
 use super::certificates::{contents, days_from_now, local_names, open_logged, write_own};
 use super::*;
 
-use relaybox::net::TRUST_NEW_CA as TRUST;
+const TRUST: &str = "clients must trust the new ca.pem";
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
 
 /// Whether a client that trusts the CA of `trusted` is let in by a server with the certificate of `dir`.
-pub(crate) async fn is_trusted(dir: &Path, trusted: &Path) -> bool {
+async fn is_trusted(dir: &Path, trusted: &Path) -> bool {
     let server = Server::start(Some(open_tls(dir)), options()).await;
     let config = client(trusted, &[&TLS13]);
     let connected = connect_tls(&server, config, "localhost").await;
@@ -27,13 +27,7 @@ pub(crate) async fn is_trusted(dir: &Path, trusted: &Path) -> bool {
 }
 
 /// A CA and a certificate that it has signed, good for so many days from now.
-pub(crate) fn write_signed(
-    dir: &Path,
-    name: &str,
-    ca_key: &KeyPair,
-    ca_days: [i64; 2],
-    leaf_days: [i64; 2],
-) {
+fn write_signed(dir: &Path, name: &str, ca_key: &KeyPair, ca_days: [i64; 2], leaf_days: [i64; 2]) {
     let key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, name);

@@ -4,7 +4,6 @@
 
 mod authority;
 mod certificates;
-mod damage;
 mod deadlines;
 mod families;
 mod hang_up;

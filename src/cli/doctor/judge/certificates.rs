@@ -24,10 +24,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let found = &tls.certificates;
     files(facts, tls, out);
     rights(found, out);
-    if matches!(found.pair, Pair::Absent | Pair::Damaged)
-        && config.host.is_empty()
-        && !is_loopback(listen)
-    {
+    if matches!(found.pair, Pair::Absent) && config.host.is_empty() && !is_loopback(listen) {
         out.warning(
             Check::CertificateNames,
             "the certificate that is made will be for this machine only, and clients on others \
@@ -62,14 +59,6 @@ fn files(facts: &Facts, tls: &WithTls, out: &mut Findings) {
         Pair::Unusable(error) => out.problem(
             Check::CertificateFiles,
             format!("no server starts: {error}"),
-        ),
-        // Its sentences are among the notes.
-        Pair::Damaged if tls.certificates_writable => {}
-        Pair::Damaged => out.problem(
-            Check::CertificateFiles,
-            format!(
-                "no server starts: {certificate} cannot be made anew: let the server write there"
-            ),
         ),
         Pair::Absent if runs(facts) => out.warning(
             Check::CertificateFiles,

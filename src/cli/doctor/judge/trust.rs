@@ -5,7 +5,7 @@ use super::super::finding::{Check, Findings};
 use super::{DAY_S, date, now_s, runs};
 use crate::config::Config;
 use crate::net::inspect::{Certificate, Gap, Inspected, Key, Pair, gap};
-use crate::net::{CertificateError, EARLIEST_S, REPLACE_CA, TRUST_NEW_CA};
+use crate::net::{CertificateError, EARLIEST_S, REPLACE_CA};
 
 /// A CA of other origin with less signs nothing more, so that the next certificate cannot be made.
 const AUTHORITY_LEFT_DAYS_MIN: i64 = 31;
@@ -175,7 +175,7 @@ fn served(facts: &Facts, tls: &WithTls, out: &mut Findings) {
 
 fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) {
     let found = &tls.certificates;
-    let signs = found.is_made_here || matches!(found.pair, Pair::Absent | Pair::Damaged);
+    let signs = found.is_made_here || matches!(found.pair, Pair::Absent);
     let Some(ca) = found.authority.as_ref().filter(|_| signs) else {
         return;
     };
@@ -199,7 +199,9 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
             ),
             (false, true) => out.warning(
                 check,
-                format!("{says}, and is made anew at the next start: {TRUST_NEW_CA}"),
+                format!(
+                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
+                ),
             ),
             (false, false) => out.problem(
                 check,
@@ -224,7 +226,9 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
         match tls.certificates_writable {
             true => out.warning(
                 check,
-                format!("{says}, and is made anew at the next start: {TRUST_NEW_CA}"),
+                format!(
+                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
+                ),
             ),
             false => out.problem(
                 check,

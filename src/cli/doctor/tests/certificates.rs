@@ -76,28 +76,6 @@ fn files_keys_and_names_are_judged() {
     const HOSTS: &str = "host = ['chat.example', 'b.example']";
     hold(&[
         (
-            "host = ['chat.example']",
-            |f| {
-                nothing_there(f);
-                tls(f).certificates.pair = Pair::Damaged;
-                tls(f).certificates.notes = vec!["key.pem is damaged".to_owned()];
-            },
-            (CertificateFiles, Warning, "key.pem is damaged"),
-        ),
-        (
-            "host = ['chat.example']",
-            |f| {
-                nothing_there(f);
-                tls(f).certificates.pair = Pair::Damaged;
-                tls(f).certificates_writable = false;
-            },
-            (
-                CertificateFiles,
-                Problem,
-                "no server starts: certs/cert.pem cannot",
-            ),
-        ),
-        (
             "",
             |f| tls(f).certificates.pair = Pair::Unusable(CertificateError::Host("x".to_owned())),
             (CertificateFiles, Problem, "no server starts: the host"),
