@@ -21,10 +21,10 @@ const LINE_BYTES_MAX: usize = 32 << 10;
 /// More than any method has that is in use.
 const METHOD_BYTES_MAX: usize = 32;
 
-/// Names of fields behind whose head no other request begins.
+/// Fields behind whose head no other request begins, unless it says that the body has no bytes.
 const ENDING_FIELDS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
 
-/// So much of a field's line tells its name from others.
+/// So much of a field's line is looked at: `Content-Length: 0` with its end.
 const NAME_BYTES: usize = 20;
 
 /// A stream whose requests' first lines are made readable.
@@ -93,13 +93,15 @@ impl Lines {
                     let is_none = !may_begin(line) || line.len() > LINE_BYTES_MAX;
                     if end.is_some() || is_none {
                         let mut line = std::mem::take(line);
+                        let is_empty = is_empty(&line);
                         if let Some(target) = line.strip_suffix(b"\n").and_then(encoded) {
                             line.splice(target.at, target.text);
                         }
                         self.ahead.bytes().append(&mut line);
-                        self.at = match is_none {
-                            true => At::Rest,
-                            false => At::Field(Vec::new()),
+                        self.at = match (is_none, is_empty) {
+                            (true, _) => At::Rest,
+                            (_, true) => At::Line(Vec::new()),
+                            _ => At::Field(Vec::new()),
                         };
                     }
                 }
@@ -126,20 +128,31 @@ impl Lines {
 
 /// What comes behind a line of a head, that begins so.
 fn behind(line: &[u8]) -> At {
-    let is_of = |name: &&[u8]| {
-        let start = line.get(..name.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-    };
-    match line {
-        b"\r\n" | b"\n" => At::Line(Vec::new()),
-        _ if ENDING_FIELDS.iter().any(is_of) => At::Rest,
-        _ => At::Field(Vec::new()),
+    if is_empty(line) {
+        return At::Line(Vec::new());
     }
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let end = line.iter().position(|byte| !is_of_name(byte));
+    let (name, value) = line.split_at(end.unwrap_or(line.len()));
+    let is = |field: &[u8]| name.eq_ignore_ascii_case(field);
+    let is_without_body = is(b"content-length") && value == b": 0\r\n";
+    match ENDING_FIELDS.into_iter().any(is) && !is_without_body {
+        true => At::Rest,
+        false => At::Field(Vec::new()),
+    }
+}
+
+/// Such lines end a head, and may stand before a request (RFC 9112, 2.2).
+fn is_empty(line: &[u8]) -> bool {
+    matches!(line, b"\r\n" | b"\n")
 }
 
 /// Whether a request may begin so. What does not is refused without a wait for the rest. Looks at the method alone, as
 /// it is asked at each read.
 fn may_begin(bytes: &[u8]) -> bool {
+    if bytes == b"\r" || is_empty(bytes) {
+        return true;
+    }
     let start = &bytes[..bytes.len().min(METHOD_BYTES_MAX + 1)];
     let space = start.iter().position(|byte| *byte == b' ');
     let method = &start[..space.unwrap_or(start.len())];
@@ -270,8 +283,18 @@ mod tests {
                 true,
             ),
             (b"GET /ws?a= HTTP/1.1\r\n\r\n", true),
+            (b"\r\n\nGET / HTTP/1.1\r\n\r\n", true),
+            (
+                b"GET / HTTP/1.1\r\nUpgrade-Insecure-Requests: 1\r\n\r\n",
+                true,
+            ),
+            (b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", true),
             // Behind a body, or what may be one, nothing is looked at, and nothing in it.
-            (b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", false),
+            (b"POST / HTTP/1.1\r\nContent-Length: 00\r\n\r\n", false),
+            (
+                b"POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n",
+                false,
+            ),
             (
                 b"POST / HTTP/1.1\r\nhost: x\r\nCONTENT-LENGTH: 9\r\n\r\n",
                 false,
@@ -282,7 +305,7 @@ mod tests {
             ),
             (b"POST / HTTP/1.1\ncontent-length : 9\n\n", false),
             (b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n", false),
-            (b"\r\nGET / HTTP/1.1\r\n\r\n", false),
+            (b"GET / HTTP/1.1\r\nupgrade : h2c\r\n\r\n", false),
         ] {
             let whole = [first, login, login].concat();
             let expected = match is_read {
