@@ -327,6 +327,14 @@ fn start(home: &Home, hosts: &[&str]) {
     Tls::open(&home.certs(), &hosts).unwrap();
 }
 
+/// Of a file that a start has made, half of what it was; the whole one is kept elsewhere.
+fn start_and_cut(home: &Home, name: &str) {
+    start(home, &[]);
+    rename(home, &[[name, &format!("elsewhere/{name}")]]);
+    let whole = fs::read(home.certs().join("elsewhere").join(name)).unwrap();
+    fs::write(home.certs().join(name), &whole[..whole.len() / 2]).unwrap();
+}
+
 fn start_again(home: &Home, _: &str) {
     start(home, &[]);
 }
@@ -504,6 +512,32 @@ async fn every_advice_about_certificates_is_followed_to_the_letter_and_helps() {
             },
             |home, _| rename(home, &[["elsewhere/ca-key.pem", "ca-key.pem"]]),
         ),
+        files(
+            "if relaybox made it, move it to another folder",
+            |home| start_and_cut(home, "cert.pem"),
+            |home, _| {
+                rename(home, &[["cert.pem", "elsewhere/half"]]);
+                start(home, &[]);
+            },
+        ),
+        files(
+            "if relaybox made it, move it to another folder",
+            |home| start_and_cut(home, "key.pem"),
+            |home, _| {
+                rename(home, &[["key.pem", "elsewhere/half"]]);
+                start(home, &[]);
+            },
+        ),
+        files(
+            "put there again what was there",
+            |home| start_and_cut(home, "ca.pem"),
+            |home, _| rename(home, &[["elsewhere/ca.pem", "ca.pem"]]),
+        ),
+        files(
+            REPLACE_CA,
+            |home| start_and_cut(home, "ca-key.pem"),
+            replace_ca,
+        ),
         chain(
             "a public CA gives a file with the chain (fullchain.pem)",
             |home| {
@@ -615,15 +649,6 @@ async fn every_advice_about_certificates_is_followed_to_the_letter_and_helps() {
                 rename(home, &[["cert.pem", "elsewhere/cert.pem"]]);
             },
             |home, _| rename(home, &[["elsewhere/cert.pem", "cert.pem"]]),
-        ),
-        files(
-            "is damaged (it is not PEM",
-            |home| {
-                start(home, &[]);
-                let whole = fs::read(home.certs().join("cert.pem")).unwrap();
-                home.write("certs/cert.pem", &whole[..whole.len() / 2]);
-            },
-            start_again,
         ),
         files(
             "put the other one beside it",

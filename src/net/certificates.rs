@@ -37,7 +37,7 @@ pub(super) struct Usable {
 
 /// Sees to it that `dir` holds a certificate, and reads it.
 ///
-/// Where both files are missing, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
+/// Where both files are missing, or one of two that were made here, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
 /// made. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
 /// when that is near its end, not valid yet, or may not sign for all of `hosts`. Without that CA, another makes it anew
 /// once it is not valid. What cannot be made anew goes on as it is. Files of other origin are only read.
@@ -207,11 +207,11 @@ pub(super) fn load(
     provider: &CryptoProvider,
     now_s: i64,
 ) -> Result<CertifiedKey, CertificateError> {
-    let chain =
-        material::certificates(&files.certificate).map_err(|error| swapped(files, error))?;
+    let chain = material::certificates(&files.certificate)
+        .map_err(|error| with_advice(files, swapped(files, error)))?;
     let mut refused = None;
     let mut found = Vec::new();
-    for key in material::keys(&files.key)? {
+    for key in material::keys(&files.key).map_err(|error| with_advice(files, error))? {
         let Ok(signer) = provider.key_provider.load_private_key(key.clone_key()) else {
             refused = refused.or(Some(key));
             continue;
@@ -266,6 +266,22 @@ fn swapped(files: &Files, error: CertificateError) -> CertificateError {
     }
 }
 
+/// What helps where a broken file may be of relaybox's own making. It is not replaced: it may also be one of others that
+/// is just being written.
+fn with_advice(files: &Files, error: CertificateError) -> CertificateError {
+    match error {
+        CertificateError::Broken { file, flaw } if own_ca(files).is_some() => {
+            CertificateError::Unfit {
+                file,
+                holds: flaw,
+                advice: "if relaybox made it, move it to another folder, and the next start makes another"
+                    .to_owned(),
+            }
+        }
+        error => error,
+    }
+}
+
 /// A key without a certificate, of which nothing but its kind tells whose it is. A sentence for the operator.
 fn lone_key(files: &Files) -> Option<String> {
     let is_alone = !files.certificate.exists() && authority::is_key_as_made(&files.key);
@@ -287,14 +303,21 @@ pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) ->
         .collect();
     let certificate = files.certificate.display();
     let has_lost_its_ca = chain.is_some_and(|chain| has_lost_its_ca(files, chain));
-    if has_lost_its_ca {
+    let is_made_here = chain.is_none_or(|chain| made_by(files, chain).is_some());
+    let is_own = has_lost_its_ca || is_made_here;
+    if let Some(error) = authority::can_sign(files).err().filter(|_| is_own) {
+        notes.push(format!(
+            "{error}: nothing can be made in the place of {certificate} when that ends; put there again what was there, \
+             or {REPLACE_CA}"
+        ));
+    } else if has_lost_its_ca {
         let (ca, ca_key) = (files.ca.display(), files.ca_key.display());
         notes.push(format!(
             "{certificate} is of relaybox's own making, but its CA is not there with its key ({ca}, {ca_key}): it \
              goes on until its end, when another CA makes the next; to have the same one make it, put both there again"
         ));
     }
-    if has_lost_its_ca || chain.is_none_or(|chain| made_by(files, chain).is_some()) {
+    if is_own {
         let strangers = files.strangers().join(", ");
         if !strangers.is_empty() {
             notes.push(format!(

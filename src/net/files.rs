@@ -152,7 +152,9 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), CertificateError> {
     }
     let made = fs::create_dir_all(dir);
     made.and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
-        .map_err(|error| unwritable(dir, error))
+        .map_err(|error| unwritable(dir, error))?;
+    sync_dir_of(dir);
+    Ok(())
 }
 
 /// Writes beside the file and renames, so that a crash leaves the old one or the new one.
@@ -182,7 +184,8 @@ pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), C
 /// Makes a file's name durable: a CA that a power cut takes away is one that clients trust in vain. Some file systems
 /// cannot, and the file is there without it.
 fn sync_dir_of(file: &Path) {
-    let dir = file.parent().unwrap_or(file);
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = dir.unwrap_or(Path::new("."));
     if let Err(error) = File::open(dir).and_then(|dir| dir.sync_all()) {
         tracing::debug!(%error, file = %file.display(), "its name may not outlive a power cut");
     }

@@ -91,8 +91,8 @@ fn a_name_that_is_not_found_is_told_of() {
         },
         (
             Check::HostAddresses,
-            State::Warning,
-            "no address of chat.example (--host) is known here: no answer within 5 s; a client",
+            State::Ok,
+            "no address of chat.example (--host) is known here: no answer within 5 s",
         ),
     )]);
 }
