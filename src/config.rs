@@ -76,7 +76,8 @@ impl fmt::Debug for DeclaredToken {
 /// Everything that can be set, valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Address of the TLS service; port 0 takes a free one.
+    /// Address of the TLS service; port 0 takes a free one. `None`: TLS is that of a proxy in front, and there are no
+    /// certificates.
     pub listen: Option<SocketAddr>,
     /// Address of the same service without TLS. Who serves has at least one of the two.
     pub plain: Option<SocketAddr>,
