@@ -8,7 +8,7 @@
 //!                                                               └→ store (journal, tail, sled) ← history, catch-up
 //! ```
 //!
-//! Modules may use only those below them in this list; `tests/tidy.rs` holds it.
+//! Which room may use which: the table in `tests/tidy/rooms.rs`, which a test holds.
 
 pub mod admin;
 pub mod auth;
