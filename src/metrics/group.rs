@@ -75,13 +75,13 @@ impl Kind for Histogram {
 
 /// Declares a struct of metrics: `/// help` and `field: Kind = "name" [labels];`.
 macro_rules! group {
-    ($(#[doc = $about:literal])+ pub struct $group:ident {
+    ($(#[doc = $about:literal])+ $vis:vis struct $group:ident {
         $($(#[doc = $help:literal])+ $field:ident: $kind:ident = $name:literal $([$($label:literal),+])?;)+
     }) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone)]
-        pub struct $group {
-            $($(#[doc = $help])+ pub $field: $kind,)+
+        $vis struct $group {
+            $($(#[doc = $help])+ $vis $field: $kind,)+
         }
 
         impl $group {
@@ -94,7 +94,7 @@ macro_rules! group {
                 },)+
             ];
 
-            fn register(registry: &prometheus::Registry) -> prometheus::Result<Self> {
+            pub(in crate::metrics) fn register(registry: &prometheus::Registry) -> prometheus::Result<Self> {
                 let mut descriptions = Self::DESCRIPTIONS.iter();
                 $(
                     let made = descriptions.next().expect("one for each field");

@@ -5,6 +5,7 @@
 //! values of every label are a fixed, small set; none is a domain, a user or an address.
 
 mod group;
+mod process;
 
 use prometheus::core::Collector as _;
 use prometheus::{
@@ -13,6 +14,8 @@ use prometheus::{
 
 pub use group::Description;
 use group::group;
+use process::Process;
+pub use process::memory_bytes;
 
 group! {
     /// Connections and requests.
@@ -126,6 +129,7 @@ pub struct Metrics {
     pub store: Store,
     /// The log.
     pub log: Log,
+    process: Process,
     /// [`Sessions::messages_in`] by type.
     pub messages_in: ByType,
     /// [`Sessions::messages_out`] by type.
@@ -169,8 +173,6 @@ impl Metrics {
 
     fn try_new(types: &[u32]) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        registry.register(Box::new(process))?;
         let sessions = Sessions::register(&registry)?;
         Ok(Self {
             net: Net::register(&registry)?,
@@ -179,6 +181,7 @@ impl Metrics {
             sessions,
             store: Store::register(&registry)?,
             log: Log::register(&registry)?,
+            process: Process::register(&registry)?,
             registry,
         })
     }
@@ -188,19 +191,9 @@ impl Metrics {
     /// # Errors
     /// A metric could not be written as text.
     pub fn text(&self) -> prometheus::Result<String> {
+        self.process.observe();
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
-}
-
-/// The resident memory of this process in bytes; zero where the system does not say.
-pub fn memory_bytes() -> u64 {
-    // proc_pid_statm(5): the second number counts the resident pages.
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
 /// The sum of a counter over all its labels.
