@@ -9,37 +9,42 @@ mod backup;
 mod check;
 mod clock;
 mod completions;
+mod data_dir;
+mod dispatch;
 mod doctor;
 mod domain;
+mod failure;
 mod interrupt;
+mod kick;
 mod listen;
-mod live;
 mod logging;
+mod login_args;
 mod man;
-mod operate;
 mod outlet;
 mod output;
 mod owner;
-mod peer;
 mod printer;
 mod progress;
 mod restore;
 mod runtime;
 mod send;
 mod serve;
+mod sessions;
 mod setting_args;
 mod signals;
+mod stats;
 mod table;
 mod token;
+mod value_parsers;
 
 use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::ConfigError;
+use failure::{Failure, sentence};
 
 /// A self-contained instant-message server.
 #[derive(Parser)]
@@ -75,38 +80,15 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
-    Stats(live::StatsArgs),
-    Sessions(live::SessionsArgs),
-    Kick(live::KickArgs),
+    Stats(stats::StatsArgs),
+    Sessions(sessions::SessionsArgs),
+    Kick(kick::KickArgs),
     Doctor(doctor::DoctorArgs),
     Clock(clock::ClockArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
-}
-
-/// Why a command did not end as asked.
-#[derive(Debug)]
-enum Failure {
-    /// The caller's doing: usage or settings. Exit code 2.
-    Usage(String),
-    /// Nothing is damaged, but what came last may be missing. Exit code 3.
-    Short(String),
-    /// Anything else. Exit code 1.
-    Other(anyhow::Error),
-    /// The log has said why. Exit code 1.
-    Logged,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        let error = error.into();
-        if error.is::<ConfigError>() {
-            return Self::Usage(error.to_string());
-        }
-        Self::Other(error)
-    }
 }
 
 /// Runs the command that the process was called with.
@@ -158,29 +140,16 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
         Command::Check(args) => check::run(args),
-        Command::Stats(args) => live::stats(args),
-        Command::Sessions(args) => live::sessions(args),
-        Command::Kick(args) => live::kick(args),
+        Command::Stats(args) => stats::run(args),
+        Command::Sessions(args) => sessions::run(args),
+        Command::Kick(args) => kick::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Clock(args) => clock::run(args),
         Command::Send(args) => send::run(args),
         Command::Listen(args) => listen::run(args),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
     }
-}
-
-/// An error with its causes, but none that its own words end with already.
-fn sentence(error: &anyhow::Error) -> String {
-    let mut sentence = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if sentence.is_empty() {
-            sentence = cause;
-        } else if !sentence.ends_with(&cause) {
-            sentence = format!("{sentence}: {cause}");
-        }
-    }
-    sentence
 }
 
 /// Takes out what the caller wrote, but names that are known: it may be a token in the wrong place. Of an unknown name

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::progress::{Bar, bytes, counted, messages};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output, owner};
+use super::{Failure, data_dir, output, owner};
 use crate::store::{self, BackupError, OpenError};
 
 const EXAMPLES: &str = "\
@@ -43,7 +43,7 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");
     let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
-    let copied = operate::beside_server(&site, in_use, |end| {
+    let copied = data_dir::beside_server(&site, in_use, |end| {
         store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
     });
     drop(bar);

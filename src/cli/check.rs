@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, interrupt, operate, output, owner};
+use super::{Failure, data_dir, interrupt, output, owner};
 use crate::admin::Site;
 use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError, Scratches};
 
@@ -85,7 +85,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
 fn check(site: &Site, scratches: &Scratches) -> anyhow::Result<CheckReport> {
     let bar = Bar::of_bytes("reading");
     let in_use = |error: &OpenError| matches!(error, OpenError::InUse(_));
-    operate::beside_server(site, in_use, |end| {
+    data_dir::beside_server(site, in_use, |end| {
         store::check(site.data(), end, CACHE_BYTES, scratches, &|done, all| {
             bar.set(done, all)
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output};
+use super::{Failure, data_dir, dispatch, output};
 use crate::admin::{self, Request, Response};
 use crate::store::{self, ClockHold};
 
@@ -46,9 +46,9 @@ pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
     let told = match &args.order {
         None => told(hold(&args.settings)?),
         Some(Order::Accept(accept)) => {
-            let answer = operate::carry_out(&accept.settings, &Request::ClockAccept {})?;
+            let answer = dispatch::carry_out(&accept.settings, &Request::ClockAccept {})?;
             let Response::ClockAccepted { was_held } = answer else {
-                return Err(operate::unexpected());
+                return Err(dispatch::unexpected());
             };
             match was_held {
                 true => "accepted: everything ends by age again",
@@ -71,8 +71,8 @@ fn hold(settings: &SettingArgs<DataOnly>) -> Result<Option<ClockHold>, Failure> 
             left: Duration::from_secs(hold_s),
         })),
         Some(Response::Refused { sentence }) => Err(Failure::Other(anyhow::Error::msg(sentence))),
-        Some(_) => Err(operate::unexpected()),
-        None if !operate::exists(data)? => Err(operate::missing(data)),
+        Some(_) => Err(dispatch::unexpected()),
+        None if !data_dir::exists(data)? => Err(data_dir::missing(data)),
         None => Ok(store::survey(data)?.and_then(|survey| survey.clock_hold)),
     }
 }

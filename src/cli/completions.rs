@@ -1,9 +1,9 @@
 //! `relaybox completions`: what a shell completes, for packages and for users' own start-up files.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, output};
+use super::{Failure, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,8 +20,8 @@ pub(super) struct CompletionsArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "relaybox", &mut script);
+    clap_complete::generate(args.shell, &mut command, "relaybox", &mut script);
     Ok(output::write(&script)?)
 }

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 
 use super::setting_args::{DataOnly, SettingArgs};
 use super::table::Table;
-use super::{Failure, operate, output};
+use super::value_parsers::domain_name;
+use super::{Failure, dispatch, output};
 use crate::admin::{DomainLine, Request, Response};
 use crate::command::domains::GRACE_S_MAX;
-use crate::model::Domain;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,12 +73,6 @@ enum Action {
     },
 }
 
-/// A domain's name, checked before anything is asked of anyone.
-pub(super) fn domain_name(text: &str) -> Result<String, String> {
-    let domain = Domain::parse(text).map_err(|e| format!("a domain's name {e}"))?;
-    Ok(domain.as_str().to_owned())
-}
-
 fn grace(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
@@ -91,14 +85,14 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
     match &args.action {
         Action::Add { name, settings } => {
             let domain = name.clone();
-            let response = operate::carry_out(settings, &Request::DomainAdd { domain })?;
+            let response = dispatch::carry_out(settings, &Request::DomainAdd { domain })?;
             print_token(&response)?;
             output::hint("This project token is kept only as a hash: store it now.");
         }
         Action::List { json, settings } => {
-            let response = operate::carry_out(settings, &Request::DomainList {})?;
+            let response = dispatch::carry_out(settings, &Request::DomainList {})?;
             let Response::Domains { list } = &response else {
-                return Err(operate::unexpected());
+                return Err(dispatch::unexpected());
             };
             output::print(&match json {
                 true => serde_json::to_string(list)?,
@@ -115,9 +109,9 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
                 return Ok(());
             }
             let domain = name.clone();
-            let response = operate::carry_out(settings, &Request::DomainRemove { domain })?;
+            let response = dispatch::carry_out(settings, &Request::DomainRemove { domain })?;
             let Response::Removed { declared } = response else {
-                return Err(operate::unexpected());
+                return Err(dispatch::unexpected());
             };
             output::hint(&format!("The domain {name:?} was removed."));
             if declared {
@@ -136,7 +130,7 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
                 domain: name.clone(),
                 grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             };
-            let response = operate::carry_out(settings, &request)?;
+            let response = dispatch::carry_out(settings, &request)?;
             print_token(&response)?;
             output::hint("This project token is kept only as a hash: store it now.");
             if let Response::Token { declared: true, .. } = response {
@@ -152,7 +146,7 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
 fn print_token(response: &Response) -> Result<(), Failure> {
     match response {
         Response::Token { token, .. } => Ok(output::print(token)?),
-        _ => Err(operate::unexpected()),
+        _ => Err(dispatch::unexpected()),
     }
 }
 

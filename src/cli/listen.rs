@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use super::peer::{self, Peer, PeerArgs};
+use super::login_args::{self, Account, LoginArgs};
 use super::printer::{Format, Printer};
 use super::{Failure, output, runtime};
 use crate::client::frame::{Delivery, ServerFrame};
@@ -45,7 +45,7 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "N")]
     count: Option<NonZeroU64>,
     #[command(flatten)]
-    peer: PeerArgs,
+    login: LoginArgs,
 }
 
 fn msg_id(text: &str) -> Result<MsgId, String> {
@@ -55,7 +55,7 @@ fn msg_id(text: &str) -> Result<MsgId, String> {
 /// Runs the command.
 pub(super) fn run(args: &ListenArgs) -> Result<(), Failure> {
     let resource = Resource::parse(RESOURCE).expect("this is a name");
-    let peer = args.peer.resolve(&resource)?;
+    let account = args.login.resolve(&resource)?;
     let format = if args.json {
         Format::json()
     } else {
@@ -63,8 +63,8 @@ pub(super) fn run(args: &ListenArgs) -> Result<(), Failure> {
     };
     let printer = Printer::start(format, io::stdout())?;
     let listener = Listener {
-        login: peer.login(&resource, args.after),
-        peer,
+        login: account.login(&resource, args.after),
+        account,
         printer,
         left: args.count.map(NonZeroU64::get),
         handed: MsgId::ZERO,
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ListenArgs) -> Result<(), Failure> {
 }
 
 struct Listener {
-    peer: Peer,
+    account: Account,
     login: Login,
     printer: Printer,
     /// How many messages are still wanted; `None`: all.
@@ -105,13 +105,13 @@ impl Listener {
             // Cancel-safe: an attempt that is given up has printed nothing.
             let opened = tokio::select! {
                 () = stop.asked() => return Ok(()),
-                opened = Connection::open(&self.login, &self.peer.trust) => opened,
+                opened = Connection::open(&self.login, &self.account.trust) => opened,
             };
             let (trouble, told) = match opened {
                 Err(error) if !self.online && error.verdict() == Verdict::Stop => {
-                    return Err(anyhow!(peer::explain(&error)));
+                    return Err(anyhow!(login_args::explain(&error)));
                 }
-                Err(error) => (peer::explain(&error), None),
+                Err(error) => (login_args::explain(&error), None),
                 Ok(mut connection) => {
                     // Cancel-safe: what was handed to the printer is known here.
                     let end = tokio::select! {

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Cli, Failure, output};
+use super::{Failure, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,9 +25,9 @@ pub(super) struct ManArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &ManArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &ManArgs, command: Command) -> Result<(), Failure> {
     // Before it is built: the help of a help has no page.
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let Some(dir) = &args.dir else {
         let (_, page) = page(&command)?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 /// Prints what was asked for, at once.
 ///
@@ -10,6 +11,14 @@ use anyhow::Context as _;
 /// Where nobody can read it.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n").as_bytes())
+}
+
+/// Prints a value as one line of JSON, at once.
+///
+/// # Errors
+/// Where nobody can read it.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string(value)?)
 }
 
 /// Prints bytes as they are, at once.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::progress::{Bar, counted, messages};
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output, owner};
+use super::{Failure, data_dir, output, owner};
 use crate::store;
 
 const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub(super) struct RestoreArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
-    let data = operate::load(&args.settings)?.data;
+    let data = data_dir::load(&args.settings)?.data;
     owner::become_owner_of(&data)?;
     let bar = Bar::of_bytes("verifying and copying");
     let restored = store::restore(&args.src, &data, &|done, all| bar.set(done, all));
@@ -53,8 +53,8 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     // So that the first start is a fast one, and whatever it would stumble over shows now. The
     // settings may have come with the backup.
     let bar = Bar::open_end("making the index");
-    let config = operate::load(&args.settings)?;
-    let opened = operate::open(&config);
+    let config = data_dir::load(&args.settings)?;
+    let opened = data_dir::open(&config);
     if let Ok(store) = &opened {
         store.close();
     }

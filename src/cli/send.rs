@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{sleep, timeout};
 
-use super::peer::{self, Peer, PeerArgs, STDIN};
+use super::login_args::{self, Account, LoginArgs, STDIN};
 use super::{Failure, output, runtime};
 use crate::auth::random_key;
 use crate::client::frame::{Ack, ServerFrame};
@@ -64,7 +64,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
     #[command(flatten)]
-    peer: PeerArgs,
+    login: LoginArgs,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
         Some(id) => ClientMsgId::parse(id).map_err(|error| wrong("--client-msg-id", error))?,
         None => random_id(),
     };
-    let peer = args.peer.resolve(&resource(0))?;
+    let account = args.login.resolve(&resource(0))?;
     let content = content(args)?;
     let frame = Frame {
         to_id: match args.more.is_empty() {
@@ -123,7 +123,7 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
     let frame = serde_json::to_string(&frame).context("the message cannot be written as JSON")?;
 
     let mut trouble = None;
-    let sending = send(&peer, &frame, &client_msg_id, &mut trouble);
+    let sending = send(&account, &frame, &client_msg_id, &mut trouble);
     let sent = runtime::run(async { timeout(args.timeout, sending).await })?;
     let ack = sent.unwrap_or_else(|_| {
         let time = humantime::format_duration(args.timeout);
@@ -165,7 +165,7 @@ fn resource(attempt: u32) -> Resource {
 fn content(args: &SendArgs) -> Result<Box<RawValue>, Failure> {
     let text = match args.text.as_deref() {
         Some(text) if text != STDIN => text.to_owned(),
-        _ => from_stdin(&args.peer)?,
+        _ => from_stdin(&args.login)?,
     };
     let content = match args.json {
         false => to_raw_value(&text).context("the message cannot be written as JSON")?,
@@ -188,8 +188,8 @@ fn too_long() -> Failure {
     ))
 }
 
-fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
-    if peer.takes_stdin() {
+fn from_stdin(login: &LoginArgs) -> Result<String, Failure> {
+    if login.takes_stdin() {
         let sentence = "standard input holds the token: give the message as an argument";
         return Err(Failure::Usage(sentence.to_owned()));
     }
@@ -220,7 +220,7 @@ fn from_stdin(peer: &PeerArgs) -> Result<String, Failure> {
 /// Sends until the message is acknowledged: after a broken connection again, since its id makes a repeat
 /// harmless. `trouble` is why the last attempt failed.
 async fn send(
-    peer: &Peer,
+    account: &Account,
     frame: &str,
     id: &ClientMsgId,
     trouble: &mut Option<String>,
@@ -228,21 +228,21 @@ async fn send(
     let mut backoff = Backoff::default();
     let mut attempt = 0;
     loop {
-        let login = peer.login(&resource(attempt), None);
-        let told = match Connection::open(&login, &peer.trust).await {
+        let login = account.login(&resource(attempt), None);
+        let told = match Connection::open(&login, &account.trust).await {
             Ok(connection) => match exchange(connection, frame, id).await? {
                 Ok(ack) => return Ok(ack),
                 Err(ended) => {
                     *trouble = Some(output::plain(&ended.to_string()));
-                    told(peer, &ended)?
+                    told(account, &ended)?
                 }
             },
             // Who never was there is rather mistaken than away.
             Err(error) if attempt == 0 || error.verdict() == Verdict::Stop => {
-                return Err(anyhow!(peer::explain(&error)));
+                return Err(anyhow!(login_args::explain(&error)));
             }
             Err(error) => {
-                *trouble = Some(peer::explain(&error));
+                *trouble = Some(login_args::explain(&error));
                 None
             }
         };
@@ -252,7 +252,7 @@ async fn send(
 }
 
 /// The pause that the server asks for before the next attempt; an error where none would do better.
-fn told(peer: &Peer, ended: &Ended) -> anyhow::Result<Option<Duration>> {
+fn told(account: &Account, ended: &Ended) -> anyhow::Result<Option<Duration>> {
     let sentence = output::plain(&ended.to_string());
     match (ended.verdict(), ended) {
         // Only this one frame was sent.
@@ -261,7 +261,7 @@ fn told(peer: &Peer, ended: &Ended) -> anyhow::Result<Option<Duration>> {
         }
         (Verdict::Again { told }, _) => Ok(told),
         // Another send at the same time: the next attempt is another device's.
-        (_, Ended::Closed { code: REPLACED, .. }) if !peer.resource_given => Ok(None),
+        (_, Ended::Closed { code: REPLACED, .. }) if !account.resource_given => Ok(None),
         (Verdict::Stop, _) => Err(anyhow!("the server ended the session: {sentence}")),
     }
 }

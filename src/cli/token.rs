@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::domain::domain_name;
 use super::setting_args::{DataOnly, SettingArgs};
-use super::{Failure, operate, output};
+use super::value_parsers::domain_name;
+use super::{Failure, dispatch, output};
 use crate::admin::{Request, Response};
 use crate::auth::USER_TOKEN_TTL_S_MAX;
 use crate::model::{UserId, UserName};
@@ -79,9 +79,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
         ttl_s: args.ttl.as_secs(),
         system: args.cap.contains(&Capability::System),
     };
-    match operate::carry_out(&args.settings, &request)? {
+    match dispatch::carry_out(&args.settings, &request)? {
         Response::Token { token, .. } => Ok(output::print(&token)?),
-        _ => Err(operate::unexpected()),
+        _ => Err(dispatch::unexpected()),
     }
 }
 

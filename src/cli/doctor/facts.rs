@@ -18,7 +18,7 @@ pub(super) struct Facts {
     pub(super) now_us: u64,
     /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
     pub(super) is_synchronised: bool,
-    pub(super) server: Server,
+    pub(super) server: ServerStatus,
     /// Names and addresses of `--host`; none where they are those of a proxy.
     pub(super) hosts: Vec<Host>,
     /// What there is where TLS is spoken (`listen`).
@@ -35,6 +35,17 @@ pub(super) struct Facts {
     pub(super) disk: Option<Disk>,
     /// What is stored, or why no server would start on it.
     pub(super) store: Result<Option<Survey>, String>,
+}
+
+impl Facts {
+    pub(super) fn server_runs(&self) -> bool {
+        !matches!(self.server, ServerStatus::None)
+    }
+
+    /// Seconds since the Unix epoch.
+    pub(super) fn now_s(&self) -> i64 {
+        i64::try_from(self.now_us / 1_000_000).unwrap_or(i64::MAX)
+    }
 }
 
 /// A name that clients are given.
@@ -64,7 +75,7 @@ pub(super) struct WithTls {
 
 /// Whether a server runs on the data directory.
 #[derive(Debug)]
-pub(super) enum Server {
+pub(super) enum ServerStatus {
     None,
     /// It answers on its socket.
     Running {

@@ -5,12 +5,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, statfs, statvfs};
+use rustix::fs::{Access, Mode, OFlags, access, statfs, statvfs};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::super::facts::{Directory, Disk, Kind, Rights};
-use super::can_write_in;
 
 /// Files that are looked at for their owner.
 const ENTRIES_MAX: usize = 100_000;
@@ -97,6 +96,18 @@ fn probe(dir: &Path) -> io::Result<()> {
         .and_then(|()| File::open(dir)?.sync_all());
     let removed = fs::remove_file(&path);
     written.and(removed)
+}
+
+/// Whether files can be made in a directory, which may have to be made, too.
+pub(super) fn can_write_in(dir: &Path) -> bool {
+    let Ok(dir) = std::path::absolute(dir) else {
+        return false;
+    };
+    let nearest = dir
+        .ancestors()
+        .find(|dir| fs::symlink_metadata(dir).is_ok());
+    nearest
+        .is_some_and(|dir| dir.is_dir() && access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 /// The file system that the directory is on, or would be.

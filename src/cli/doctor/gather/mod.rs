@@ -7,15 +7,11 @@ mod hosts;
 mod machine;
 mod ports;
 
-use std::fs;
-use std::path::Path;
-
-use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::super::setting_args::{All, SettingArgs};
 use super::super::{Failure, serve};
-use super::facts::{Facts, OpenFiles, Server, WithTls};
+use super::facts::{Facts, OpenFiles, ServerStatus, WithTls};
 use crate::admin::{self, Request, Response, Site};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -28,7 +24,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     let asked = args.load(None)?;
     let server = server(&asked.config);
     let process = match server {
-        Server::Running { process, .. } | Server::Silent { process } => process,
+        ServerStatus::Running { process, .. } | ServerStatus::Silent { process } => process,
         _ => None,
     };
     let of_server = process.and_then(machine::open_files_of);
@@ -39,7 +35,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         Ok(WithTls {
             port: ports.with_tls(address)?,
             certificates: Inspected::of(&config.certs),
-            certificates_writable: can_write_in(&config.certs),
+            certificates_writable: disk::can_write_in(&config.certs),
         })
     });
     let facts = Facts {
@@ -70,40 +66,40 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     Ok((config, facts))
 }
 
-fn server(config: &Config) -> Server {
+fn server(config: &Config) -> ServerStatus {
     let data = config.data.as_path();
     let site = Site::new(data, config.socket.clone());
     // Where there is no directory, that is the one thing to be said.
     if !data.is_dir() {
-        return Server::None;
+        return ServerStatus::None;
     }
     let (domains, stats) = match ask(&site) {
         Ok(Some(answers)) => answers,
         Ok(None) => {
             return match store::holder(data) {
-                Ok(Holder::None) => Server::None,
-                Ok(Holder::Process(process)) => Server::Silent {
+                Ok(Holder::None) => ServerStatus::None,
+                Ok(Holder::Process(process)) => ServerStatus::Silent {
                     process: Some(process),
                 },
-                Ok(Holder::Unnamed) => Server::Silent { process: None },
-                Err(error) => Server::Unreachable(format!(
+                Ok(Holder::Unnamed) => ServerStatus::Silent { process: None },
+                Err(error) => ServerStatus::Unreachable(format!(
                     "no server answers on the socket, and whether a process has this data \
                      directory cannot be told: {error}"
                 )),
             };
         }
-        Err(sentence) => return Server::Unreachable(sentence),
+        Err(sentence) => return ServerStatus::Unreachable(sentence),
     };
     match (domains, stats) {
-        (Response::Domains { list }, Response::Stats(answer)) => Server::Running {
+        (Response::Domains { list }, Response::Stats(answer)) => ServerStatus::Running {
             process: admin::process(&site),
             domains: list.len(),
             not_writable: answer.stats.not_writable,
         },
         (Response::Refused { sentence }, _) | (_, Response::Refused { sentence }) => {
-            Server::Unreachable(sentence)
+            ServerStatus::Unreachable(sentence)
         }
-        _ => Server::Unreachable("the server gave an answer to another order".to_owned()),
+        _ => ServerStatus::Unreachable("the server gave an answer to another order".to_owned()),
     }
 }
 
@@ -112,16 +108,4 @@ fn ask(site: &Site) -> Result<Option<(Response, Response)>, String> {
     let ask = |request| admin::request(site, &request).map_err(|error| error.to_string());
     let domains = ask(Request::DomainList {})?;
     Ok(domains.zip(ask(Request::Stats {})?))
-}
-
-/// Whether files can be made in a directory, which may have to be made, too.
-fn can_write_in(dir: &Path) -> bool {
-    let Ok(dir) = std::path::absolute(dir) else {
-        return false;
-    };
-    let nearest = dir
-        .ancestors()
-        .find(|dir| fs::symlink_metadata(dir).is_ok());
-    nearest
-        .is_some_and(|dir| dir.is_dir() && access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::super::facts::{Port, Server};
+use super::super::facts::{Port, ServerStatus};
 use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
@@ -23,8 +23,8 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Beside this server, if it is one.
-    pub(super) fn beside(server: &Server) -> Self {
-        let runs = !matches!(server, Server::None);
+    pub(super) fn beside(server: &ServerStatus) -> Self {
+        let runs = !matches!(server, ServerStatus::None);
         Self { runs }
     }
 

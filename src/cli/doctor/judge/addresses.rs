@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use super::super::facts::{Facts, Port};
 use super::super::finding::{Check, Findings, State};
-use super::{is_loopback, runs};
 use crate::config::Config;
 use crate::config::origins::OriginPattern;
 use crate::server::refused_port;
@@ -26,6 +25,11 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     metrics(config, out);
 }
 
+/// Whether only this machine gets there.
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 fn port(
     check: Check,
     setting: &str,
@@ -42,7 +46,7 @@ fn port(
                 setting.replace('_', "-")
             ),
         ),
-        Port::Free if runs(facts) => out.warning(
+        Port::Free if facts.server_runs() => out.warning(
             check,
             format!(
                 "a server runs, but nothing listens on {address}: it was started with other \

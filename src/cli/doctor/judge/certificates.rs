@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::super::progress::counted;
 use super::super::facts::{Facts, WithTls};
 use super::super::finding::{Check, Findings};
-use super::{DAY_S, date, is_loopback, now_s, runs, trust};
+use super::addresses::is_loopback;
+use super::dates::{DAY_S, date};
+use super::trust;
 use crate::config::Config;
 use crate::net::inspect::{Certificate, Inspected, Pair};
 use crate::net::{CertificateError, EARLIEST_S, near_end_s};
@@ -60,7 +62,7 @@ fn files(facts: &Facts, tls: &WithTls, out: &mut Findings) {
             Check::CertificateFiles,
             format!("no server starts: {error}"),
         ),
-        Pair::Absent if runs(facts) => out.warning(
+        Pair::Absent if facts.server_runs() => out.warning(
             Check::CertificateFiles,
             format!(
                 "{certificate} and {key} are gone: the running server goes on with what it has, \
@@ -138,7 +140,7 @@ fn names(
                      issued for it"
                 ),
             );
-        } else if runs(facts) {
+        } else if facts.server_runs() {
             out.warning(
                 check,
                 format!("{says}: start the server again, and it is made anew"),
@@ -202,7 +204,7 @@ fn enumerate(names: &[String]) -> Option<String> {
 
 fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
     let check = Check::CertificateDates;
-    let now_s = now_s(facts);
+    let now_s = facts.now_s();
     let is_made_here = tls.certificates.is_made_here;
     // That is, once it is not valid.
     let is_mended = is_made_here || tls.certificates.has_lost_its_ca;
@@ -214,7 +216,7 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
         let says = format!("the certificate is good from {begin} on only");
         // By a clock that cannot be right nothing is made anew for being too early.
         let is_due = is_mended && now_s >= EARLIEST_S;
-        if is_due && !runs(facts) {
+        if is_due && !facts.server_runs() {
             renewal(check, &says, tls, out);
         } else {
             let advice = match is_due {
@@ -229,9 +231,9 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
                 ),
             );
         }
-    } else if is_made_here && !runs(facts) && now_s >= near_end_s {
+    } else if is_made_here && !facts.server_runs() && now_s >= near_end_s {
         renewal(check, &format!("the certificate ends on {end}"), tls, out);
-    } else if leaf.not_after_s <= now_s && is_mended && !runs(facts) {
+    } else if leaf.not_after_s <= now_s && is_mended && !facts.server_runs() {
         renewal(
             check,
             &format!("the certificate expired on {end}"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::super::progress::{bytes, count, counted, time};
-use super::super::facts::{Directory, Disk, Facts, Kind, Rights, Server};
+use super::super::facts::{Directory, Disk, Facts, Kind, Rights, ServerStatus};
 use super::super::finding::{Check, Findings};
 use crate::config::Config;
 use crate::model::{MsgId, Retention};
@@ -341,11 +341,11 @@ fn growth_per_day(store: &Survey) -> Option<u64> {
 fn domains(config: &Config, facts: &Facts, store: Option<&Survey>, out: &mut Findings) {
     let check = Check::Domains;
     match (&facts.server, store.and_then(|store| store.has_domains)) {
-        (Server::Running { domains: 0, .. }, _) => out.warning(
+        (ServerStatus::Running { domains: 0, .. }, _) => out.warning(
             check,
             "the running server has no domain, and nobody can log in: relaybox domain add NAME",
         ),
-        (Server::Running { domains, .. }, _) => {
+        (ServerStatus::Running { domains, .. }, _) => {
             out.ok(
                 check,
                 format!(

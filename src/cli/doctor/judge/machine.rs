@@ -6,7 +6,6 @@ use super::super::super::clock::held;
 use super::super::super::progress::{bytes, count, time};
 use super::super::facts::{Facts, OpenFiles};
 use super::super::finding::{Check, Findings};
-use super::runs;
 use crate::config::Config;
 use crate::config::limits::RESERVED_FILES;
 use crate::server::CLOCK_BEHIND_MAX;
@@ -18,7 +17,7 @@ const CONNECTIONS_MIN: u64 = 64;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     clock(facts, out);
-    open_files(&facts.open_files, runs(facts), out);
+    open_files(&facts.open_files, facts.server_runs(), out);
     file_size(config, facts.file_bytes, out);
 }
 

@@ -6,17 +6,14 @@
 mod addresses;
 mod certificates;
 mod data;
+mod dates;
 mod hosts;
 mod machine;
 mod trust;
 
-use std::net::SocketAddr;
-
-use super::facts::{Facts, Server};
+use super::facts::{Facts, ServerStatus};
 use super::finding::{Check, Findings};
 use crate::config::Config;
-
-const DAY_S: i64 = 24 * 3600;
 
 /// Everything there is to say.
 pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
@@ -38,8 +35,8 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
 
 fn server(facts: &Facts, out: &mut Findings) {
     match &facts.server {
-        Server::None => out.ok(Check::Server, "none runs on this data directory"),
-        Server::Running {
+        ServerStatus::None => out.ok(Check::Server, "none runs on this data directory"),
+        ServerStatus::Running {
             process,
             not_writable,
             ..
@@ -54,7 +51,7 @@ fn server(facts: &Facts, out: &mut Findings) {
                 ),
             }
         }
-        Server::Silent { process } => {
+        ServerStatus::Silent { process } => {
             let unnamed = || "a process that the system does not name here".to_owned();
             let process = process.map_or_else(unnamed, |id| format!("process {id}"));
             out.problem(
@@ -66,33 +63,9 @@ fn server(facts: &Facts, out: &mut Findings) {
                 ),
             );
         }
-        Server::Unreachable(why) => out.problem(
+        ServerStatus::Unreachable(why) => out.problem(
             Check::Server,
             format!("{why}: run this as the server's own user, or as root"),
         ),
     }
-}
-
-fn runs(facts: &Facts) -> bool {
-    !matches!(facts.server, Server::None)
-}
-
-/// Whether only this machine gets there.
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-/// Seconds since the Unix epoch.
-fn now_s(facts: &Facts) -> i64 {
-    i64::try_from(facts.now_us / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// A day, of seconds since the Unix epoch.
-fn date(seconds: i64) -> String {
-    // What a certificate may say at most: the end of the year 9999.
-    const MAX_S: u64 = 253_402_300_799;
-    let seconds = u64::try_from(seconds).unwrap_or(0).min(MAX_S);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-    let text = humantime::format_rfc3339_seconds(time).to_string();
-    text.chars().take(10).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::super::facts::{Facts, Port, WithTls};
 use super::super::finding::{Check, Findings};
-use super::{DAY_S, date, now_s, runs};
+use super::dates::{DAY_S, date};
 use crate::config::Config;
 use crate::net::inspect::{Certificate, Gap, Inspected, Key, Pair, gap};
 use crate::net::{CertificateError, EARLIEST_S, REPLACE_CA};
@@ -154,7 +154,7 @@ fn served(facts: &Facts, tls: &WithTls, out: &mut Findings) {
             check,
             "the running server shows the certificate that is in the file",
         );
-    } else if shown.not_after_s <= now_s(facts) {
+    } else if shown.not_after_s <= facts.now_s() {
         out.problem(
             check,
             format!(
@@ -180,19 +180,19 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
         return;
     };
     let check = Check::CertificateAuthority;
-    let left_days = ca.not_after_s.saturating_sub(now_s(facts)) / DAY_S;
+    let left_days = ca.not_after_s.saturating_sub(facts.now_s()) / DAY_S;
     let (file, end) = (found.ca.display(), date(ca.not_after_s));
-    let is_early = ca.not_before_s > now_s(facts);
+    let is_early = ca.not_before_s > facts.now_s();
     let says = match is_early {
         true => format!("{file} is good from {} on only", date(ca.not_before_s)),
         false => format!("{file} ends on {end}"),
     };
     // By a clock that cannot be right nothing is made anew for being too early.
-    let is_told_by_clock = now_s(facts) >= EARLIEST_S;
+    let is_told_by_clock = facts.now_s() >= EARLIEST_S;
     // A running server makes it anew within seconds.
-    let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(runs(facts));
+    let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(facts.server_runs());
     if found.is_authority_made_here && (is_early && is_told_by_clock || left_days < due_days) {
-        return match (runs(facts), tls.certificates_writable) {
+        return match (facts.server_runs(), tls.certificates_writable) {
             (true, _) => out.problem(
                 check,
                 format!("{says}, and the running server could not make it anew: its log says why"),

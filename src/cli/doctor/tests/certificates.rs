@@ -11,7 +11,7 @@ pub(super) fn leaf(facts: &mut Facts) -> &mut Certificate {
 
 /// The server is down, and its certificate of relaybox's own making.
 pub(super) fn made_here(facts: &mut Facts) {
-    facts.server = Server::None;
+    facts.server = ServerStatus::None;
     tls(facts).port = Port::Free;
     let ca = Certificate {
         is_self_signed: true,
@@ -66,7 +66,7 @@ fn files_keys_and_names_are_judged() {
         tls(facts).certificates.pair = Pair::Absent;
         tls(facts).certificates.chain.clear();
         tls(facts).certificates.key_modes.clear();
-        facts.server = Server::None;
+        facts.server = ServerStatus::None;
         tls(facts).port = Port::Free;
     }
     fn local(facts: &mut Facts) {
@@ -112,7 +112,7 @@ fn files_keys_and_names_are_judged() {
             "host = ['chat.example']",
             |f| {
                 nothing_there(f);
-                f.server = Server::Running {
+                f.server = ServerStatus::Running {
                     process: None,
                     domains: 1,
                     not_writable: None,

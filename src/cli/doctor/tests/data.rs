@@ -18,7 +18,7 @@ fn the_data_directory_is_judged() {
         facts.disk.as_mut().unwrap()
     }
     fn stopped(facts: &mut Facts, has_domains: Option<bool>) {
-        facts.server = Server::None;
+        facts.server = ServerStatus::None;
         tls(facts).port = Port::Free;
         facts.store.as_mut().unwrap().as_mut().unwrap().has_domains = has_domains;
     }
@@ -109,12 +109,12 @@ fn the_data_directory_is_judged() {
         ),
         (
             "",
-            |f| f.server = Server::Silent { process: Some(42) },
+            |f| f.server = ServerStatus::Silent { process: Some(42) },
             (Check::Server, Problem, "process 42 has this data directory"),
         ),
         (
             "",
-            |f| f.server = Server::Silent { process: None },
+            |f| f.server = ServerStatus::Silent { process: None },
             (Check::Server, Problem, "the system does not name here has"),
         ),
         (
@@ -220,7 +220,7 @@ fn the_data_directory_is_judged() {
         (
             "",
             |f| {
-                f.server = Server::Running {
+                f.server = ServerStatus::Running {
                     process: None,
                     domains: 0,
                     not_writable: None,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::facts::{
-    Address, Directory, Disk, Facts, Host, Kind, OpenFiles, Port, Rights, Server, WithTls,
+    Address, Directory, Disk, Facts, Host, Kind, OpenFiles, Port, Rights, ServerStatus, WithTls,
 };
 use super::finding::{Check, Finding, State};
 use super::judge::judge;
@@ -67,7 +67,7 @@ fn healthy() -> Facts {
         warnings: Vec::new(),
         now_us: NOW_S as u64 * 1_000_000,
         is_synchronised: true,
-        server: Server::Running {
+        server: ServerStatus::Running {
             process: Some(42),
             domains: 2,
             not_writable: None,
@@ -229,7 +229,7 @@ fn without_tls_nothing_is_said_of_it() {
 #[test]
 fn before_the_first_start_nothing_is_wrong() {
     let mut facts = healthy();
-    facts.server = Server::None;
+    facts.server = ServerStatus::None;
     tls(&mut facts).port = Port::Free;
     tls(&mut facts).certificates.pair = Pair::Absent;
     tls(&mut facts).certificates.chain.clear();
@@ -266,7 +266,7 @@ fn the_example_of_the_manual_is_what_it_prints() {
     let mut facts = healthy();
     let end_s = 1_773_187_200; // 2026-03-11
     facts.now_us = (end_s - 9 * DAY_S) as u64 * 1_000_000;
-    facts.server = Server::Running {
+    facts.server = ServerStatus::Running {
         process: Some(1812),
         domains: 1,
         not_writable: None,

@@ -10,7 +10,7 @@ fn addresses_are_judged() {
     };
     use State::{Ok, Problem, Warning};
     fn stopped(facts: &mut Facts, listen: Port) {
-        facts.server = Server::None;
+        facts.server = ServerStatus::None;
         tls(facts).port = listen;
     }
     fn taken(facts: &mut Facts, kind: ErrorKind) {
@@ -24,13 +24,13 @@ fn addresses_are_judged() {
         ),
         (
             "",
-            |f| f.server = Server::Unreachable("no way".to_owned()),
+            |f| f.server = ServerStatus::Unreachable("no way".to_owned()),
             (OfServer, Problem, "no way"),
         ),
         (
             "",
             |f| {
-                f.server = Server::Running {
+                f.server = ServerStatus::Running {
                     process: Some(42),
                     domains: 2,
                     not_writable: Some("the quota is used up".to_owned()),

@@ -1,4 +1,4 @@
-//! Who logs in where: the flags and variables that the client's commands share.
+//! The login of `send` and `listen`, from flags and variables.
 //!
 //! Never prints a token, and never needs it on the command line, where others can read it.
 
@@ -28,7 +28,7 @@ pub(super) const STDIN: &str = "-";
 /// The flags of a login.
 #[derive(Args)]
 #[command(next_help_heading = "Login")]
-pub(super) struct PeerArgs {
+pub(super) struct LoginArgs {
     /// The server: wss://HOST:PORT, ws://HOST:PORT where it speaks no TLS (--plain), or HOST alone, at
     /// port 8443; the path that a proxy has put before it, as in wss://HOST/chat, may follow; a login URL will do [default: wss://localhost:8443] [env: RELAYBOX_CLIENT_URL]
     #[arg(long, value_name = "URL")]
@@ -59,7 +59,7 @@ pub(super) struct PeerArgs {
 }
 
 /// A user that can log in.
-pub(super) struct Peer {
+pub(super) struct Account {
     login: Login,
     /// The authorities that may vouch for the server.
     pub(super) trust: Trust,
@@ -67,7 +67,7 @@ pub(super) struct Peer {
     pub(super) resource_given: bool,
 }
 
-impl Peer {
+impl Account {
     /// The login as the device that was named, else as `resource`.
     pub(super) fn login(&self, resource: &Resource, after: Option<MsgId>) -> Login {
         let mut login = self.login.clone();
@@ -79,14 +79,14 @@ impl Peer {
     }
 }
 
-impl PeerArgs {
+impl LoginArgs {
     /// Whether the token is read from standard input, which then is no place for a message.
     pub(super) fn takes_stdin(&self) -> bool {
         self.token_file().is_some_and(|file| is_stdin(&file))
     }
 
-    /// All there is to know for a login; `resource` where none is named.
-    pub(super) fn resolve(&self, resource: &Resource) -> Result<Peer, Failure> {
+    /// The account, with `resource` as its device unless the caller names one.
+    pub(super) fn resolve(&self, resource: &Resource) -> Result<Account, Failure> {
         let url = given(&self.url, "URL")?.unwrap_or_else(|| URL_DEFAULT.to_owned());
         let (address, query) = Address::parse(&url)
             .map_err(|flaw| Failure::Usage(format!("the server's address (--url) {flaw}")))?;
@@ -127,7 +127,7 @@ impl PeerArgs {
             Some(file) => Trust::in_file(&file),
             None => Trust::in_system_and(Path::new(CA_DEFAULT)),
         };
-        Ok(Peer {
+        Ok(Account {
             login: Login {
                 address,
                 domain,

@@ -1,0 +1,115 @@
+//! The data directory of a command, with a server on it or without.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, output};
+use crate::admin::{self, Request, Response, Site};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::model::Message;
+use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store, StoreOptions};
+
+/// How long a server is waited for that holds the directory and does not listen yet.
+pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two attempts to reach it.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Loads the settings, and prints their warnings.
+pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
+    let loaded = args.load()?;
+    for warning in &loaded.warnings {
+        output::hint(&format!("relaybox: warning: {warning}"));
+    }
+    Ok(loaded.config)
+}
+
+/// The error for a directory that a process holds without answering on its socket; `None` if no process holds it.
+pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
+    let data_dir = data.display();
+    let which = match store::holder(data) {
+        Ok(Holder::None) => return None,
+        Ok(Holder::Process(process)) => process.to_string(),
+        Ok(Holder::Unnamed) => "the system does not say here which one".to_owned(),
+        Err(error) => {
+            return Some(anyhow::anyhow!(
+                "no server answers on the socket of the data directory {data_dir}, and whether a \
+                 process has it cannot be told: {error}"
+            ));
+        }
+    };
+    Some(anyhow::anyhow!(
+        "the data directory {data_dir} is in use by another process ({which}), and no server \
+         answers on its socket: if it is a server whose log says that no socket could be made, or \
+         one in another container, start it with --socket PATH and give that to this command, too"
+    ))
+}
+
+/// Runs `work` on a data directory: with the end of the journal where a server runs on it,
+/// else without, and the work then keeps it from others. `in_use` tells the refusal of a
+/// directory that is in use all the same: of a server that starts or ends.
+pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
+    site: &Site,
+    in_use: impl Fn(&E) -> bool,
+    work: impl Fn(Option<JournalEnd>) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let started = Instant::now();
+    loop {
+        let end = journal_end(site)?;
+        match work(end) {
+            Err(error) if in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            done => return done.map_err(Into::into),
+        }
+    }
+}
+
+fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
+    match admin::request(site, &Request::JournalEnd {})? {
+        None => Ok(None),
+        Some(Response::JournalEnd {
+            segment,
+            offset,
+            sequence,
+        }) => Ok(Some(JournalEnd {
+            segment,
+            offset,
+            sequence,
+        })),
+        Some(Response::Refused { sentence }) => bail!(sentence),
+        Some(_) => bail!("the server gave an answer to another order"),
+    }
+}
+
+pub(super) fn missing(data: &Path) -> Failure {
+    Failure::Other(anyhow::Error::msg(
+        OpenError::Missing(data.to_owned()).to_string(),
+    ))
+}
+
+pub(super) fn exists(data: &Path) -> anyhow::Result<bool> {
+    data.try_exists()
+        .with_context(|| format!("the data directory {} cannot be read", data.display()))
+}
+
+/// Nobody is online here, and nothing is sent.
+struct NoSessions;
+
+impl CommitSink for NoSessions {
+    fn committed(&self, _messages: &[Message]) {}
+}
+
+/// Opens the store of a stopped server.
+pub(super) fn open(config: &Config) -> Result<Store, OpenError> {
+    let mut options = StoreOptions::new(&config.data);
+    options.tail_bytes_max = config.tail_bytes_max;
+    options.cache_bytes = config.cache_bytes;
+    options.segment_bytes = config.segment_bytes;
+    options.retention = config.retention.clone();
+    Store::open(options, Arc::new(SystemClock), Arc::new(NoSessions))
+}

@@ -1,0 +1,126 @@
+//! Takes an order of the operator to whoever has the data directory: the running server, else this process.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::bail;
+
+use super::data_dir::{self, RETRY_PAUSE, STARTING_DEADLINE};
+use super::setting_args::{DataOnly, SettingArgs};
+use super::{Failure, output, owner};
+use crate::admin::{self, Request, Response, Site};
+use crate::auth::Auth;
+use crate::clock::{Clock, SystemClock};
+use crate::command::domains::Domains;
+use crate::config::Config;
+use crate::model::Domain;
+use crate::store::{self, OpenError};
+
+/// The answer to an order; a refusal is an error.
+pub(super) fn carry_out(
+    args: &SettingArgs<DataOnly>,
+    request: &Request,
+) -> Result<Response, Failure> {
+    // A running server has its own settings.
+    let answer = admin::request(&args.site()?, request)?;
+    let answer = match answer {
+        Some(answer) => answer,
+        None => ask_or_open(&data_dir::load(args)?, request)?,
+    };
+    match answer {
+        Response::Refused { sentence } => Err(Failure::Other(anyhow::Error::msg(sentence))),
+        response => Ok(response),
+    }
+}
+
+/// The running server's answer; that none runs is an error.
+pub(super) fn ask_running(
+    settings: &SettingArgs<DataOnly>,
+    request: &Request,
+) -> Result<Response, Failure> {
+    let site = settings.site()?;
+    let failed = |sentence: String| Failure::Other(anyhow::Error::msg(sentence));
+    match admin::request(&site, request)? {
+        None => Err(Failure::Other(data_dir::silent(site.data()).unwrap_or_else(
+            || {
+                anyhow::anyhow!(
+                    "no server runs on the data directory {}: --data DIR or RELAYBOX_DATA names another one",
+                    site.data().display()
+                )
+            },
+        ))),
+        Some(Response::Refused { sentence }) => Err(failed(sentence)),
+        Some(response) => Ok(response),
+    }
+}
+
+pub(super) fn unexpected() -> Failure {
+    Failure::Other(anyhow::Error::msg(
+        "the server gave an answer to another order",
+    ))
+}
+
+fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
+    let started = Instant::now();
+    let site = Site::new(&config.data, config.socket.clone());
+    let was_there = !matches!(store::survey(&config.data), Ok(None));
+    loop {
+        if let Some(response) = admin::request(&site, request)? {
+            return Ok(response);
+        }
+        // Only `add` may begin a data directory: elsewhere a missing one is a slip.
+        let begins = matches!(request, Request::DomainAdd { .. });
+        if !begins && !data_dir::exists(&config.data)? {
+            bail!(OpenError::Missing(config.data.clone()));
+        }
+        match on_stopped(config, request) {
+            // A server that starts or ends: it has the directory, but not (or no longer) the socket.
+            Err(error) if is_in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Err(error) if is_in_use(&error) => {
+                return Err(data_dir::silent(&config.data).unwrap_or(error));
+            }
+            Ok(response) if !was_there && matches!(response, Response::Token { .. }) => {
+                output::hint(&format!(
+                    "There were no data in {}: a new data directory was made, and servers on other ones do not know \
+                     this domain. --data DIR or RELAYBOX_DATA names the right one.",
+                    config.data.display()
+                ));
+                return Ok(response);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
+}
+
+/// Without a server. What only reads opens no store.
+fn on_stopped(config: &Config, request: &Request) -> anyhow::Result<Response> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let auth = Auth::new(clock.clone());
+    // So that the answer tells what these do at the next start.
+    for declared in &config.token {
+        auth.declare(&declared.domain, declared.token());
+    }
+    let reads = matches!(request, Request::DomainList {} | Request::Token { .. });
+    if reads {
+        let records = store::stored_domains(&config.data)?;
+        return Ok(admin::execute_reading(
+            records,
+            &auth,
+            clock.now_ms(),
+            request,
+        ));
+    }
+    owner::become_owner_of(&config.data)?;
+    let store = data_dir::open(config)?;
+    let domains = Domains::new(store.clone(), auth, clock);
+    let nobody_to_tell = |_: &Domain| {};
+    let response = admin::execute(&domains, request, &nobody_to_tell);
+    store.close();
+    Ok(response)
+}

@@ -1,0 +1,120 @@
+//! `relaybox sessions`: the sessions of the running server, and those that have ended.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::progress::count;
+use super::setting_args::{DataOnly, SettingArgs};
+use super::table::Table;
+use super::value_parsers::{domain_name, user_id};
+use super::{Failure, dispatch, output};
+use crate::admin::{EndedEntry, Request, Response, SessionEntry};
+
+/// Lists the sessions of the running server
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  relaybox sessions\n  relaybox sessions --domain shop --id alice\n  relaybox sessions --ended --domain shop --id alice\n  relaybox sessions --json | jq '.list[].id'"
+)]
+pub(super) struct SessionsArgs {
+    /// Only of this domain
+    #[arg(long, value_name = "NAME", value_parser = domain_name)]
+    domain: Option<String>,
+    /// Only of this user
+    #[arg(long, value_name = "ID", value_parser = user_id)]
+    id: Option<String>,
+    /// Those that ended since the server's start (the last 200 of each user, and 20,000 of all), and who ended them
+    #[arg(long)]
+    ended: bool,
+    /// For scripts: one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingArgs<DataOnly>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &SessionsArgs) -> Result<(), Failure> {
+    let (domain, id) = (args.domain.clone(), args.id.clone());
+    if args.ended {
+        return ended(args, &Request::EndedSessions { domain, id });
+    }
+    let request = Request::Sessions { domain, id };
+    let Response::Sessions { list, total } = dispatch::ask_running(&args.settings, &request)?
+    else {
+        return Err(dispatch::unexpected());
+    };
+    if args.json {
+        return Ok(output::print_json(
+            &serde_json::json!({ "total": total, "list": list }),
+        )?);
+    }
+    output::print(&table(&list))?;
+    if total > list.len() {
+        output::hint(&format!("and {} more", count((total - list.len()) as u64)));
+    }
+    Ok(())
+}
+
+fn ended(args: &SessionsArgs, request: &Request) -> Result<(), Failure> {
+    let Response::EndedSessions { list } = dispatch::ask_running(&args.settings, request)? else {
+        return Err(dispatch::unexpected());
+    };
+    match args.json {
+        true => Ok(output::print_json(&serde_json::json!({ "list": list }))?),
+        false => Ok(output::print(&ended_table(&list))?),
+    }
+}
+
+fn ended_table(list: &[EndedEntry]) -> String {
+    let mut table = Table::with_head([
+        "SINCE", "UNTIL", "DOMAIN", "ID", "RESOURCE", "ADDRESS", "CODE", "BY", "REASON",
+    ]);
+    for entry in list {
+        table.row([
+            time(entry.since),
+            time(entry.until),
+            output::plain(&entry.domain),
+            output::plain(&entry.id),
+            output::plain(&entry.resource),
+            entry.address.to_string(),
+            entry.code.to_string(),
+            entry.by.clone(),
+            output::plain(&entry.reason),
+        ]);
+    }
+    table.text()
+}
+
+fn time(ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(ms);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+fn table(list: &[SessionEntry]) -> String {
+    let mut table = Table::with_head([
+        "DOMAIN",
+        "ID",
+        "RESOURCE",
+        "SINCE",
+        "ADDRESS",
+        "STATE",
+        "UNCONFIRMED",
+    ]);
+    for entry in list {
+        let state = match entry.catching_up {
+            true => "catching up",
+            false => "live",
+        };
+        table.row([
+            output::plain(&entry.domain),
+            output::plain(&entry.id),
+            output::plain(&entry.resource),
+            time(entry.since),
+            entry.address.to_string(),
+            state.to_owned(),
+            count(u64::from(entry.unconfirmed)),
+        ]);
+    }
+    table.text()
+}

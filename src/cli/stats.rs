@@ -1,0 +1,110 @@
+//! `relaybox stats`: what the running server does.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::progress::{bytes, count};
+use super::setting_args::{DataOnly, SettingArgs};
+use super::table::Table;
+use super::{Failure, dispatch, output};
+use crate::admin::{Request, Response, StatsAnswer};
+
+/// Says what the running server does
+#[derive(Args)]
+#[command(after_help = "Examples:\n  relaybox stats\n  relaybox stats --json | jq .sessions")]
+pub(super) struct StatsArgs {
+    /// For scripts: one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingArgs<DataOnly>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &StatsArgs) -> Result<(), Failure> {
+    match dispatch::ask_running(&args.settings, &Request::Stats {})? {
+        Response::Stats(answer) if args.json => Ok(output::print_json(&answer)?),
+        Response::Stats(answer) => Ok(output::print(&table(&answer, SystemTime::now()))?),
+        _ => Err(dispatch::unexpected()),
+    }
+}
+
+fn table(answer: &StatsAnswer, now: SystemTime) -> String {
+    let stats = &answer.stats;
+    let started = UNIX_EPOCH + Duration::from_millis(answer.started_at);
+    let up = now.duration_since(started).unwrap_or_default();
+    let up = humantime::format_duration(Duration::from_secs(up.as_secs()));
+    let commit_ms = stats.commit_us as f64 / 1000.0;
+    let mut table = Table::default();
+    let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
+    line("version", answer.version.clone());
+    line("up", up.to_string());
+    line(
+        "storage",
+        match &stats.not_writable {
+            None => "writable".to_owned(),
+            Some(reason) => format!("NOT WRITABLE: {reason}"),
+        },
+    );
+    line("connections", count(stats.connections));
+    line(
+        "sessions",
+        format!(
+            "{} ({} catching up)",
+            count(stats.sessions),
+            count(stats.catching_up)
+        ),
+    );
+    line(
+        "waiting",
+        format!(
+            "{} for sessions, {} messages unconfirmed",
+            bytes(stats.outbox_bytes),
+            count(stats.unconfirmed)
+        ),
+    );
+    line(
+        "logins",
+        format!(
+            "{} admitted, {} refused",
+            count(stats.logins),
+            count(stats.logins_refused)
+        ),
+    );
+    line(
+        "messages",
+        format!(
+            "{} in, {} out",
+            count(stats.messages_in),
+            count(stats.messages_out)
+        ),
+    );
+    line("limited", format!("{} times", count(stats.limited)));
+    line(
+        "commits",
+        format!(
+            "{} of {commit_ms:.2} ms on average, {} waiting",
+            count(stats.commits),
+            count(stats.queue)
+        ),
+    );
+    line(
+        "disk",
+        format!(
+            "{} journal, {} index, {} free",
+            bytes(stats.journal_bytes),
+            bytes(stats.index_bytes),
+            bytes(stats.free_bytes)
+        ),
+    );
+    line(
+        "memory",
+        format!(
+            "{}, of it {} not yet in the index",
+            bytes(stats.memory_bytes),
+            bytes(stats.tail_bytes)
+        ),
+    );
+    table.text()
+}
