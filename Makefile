@@ -39,11 +39,11 @@ autobahn: ## Run the Autobahn WebSocket conformance cases against the connection
 openapi: ## Hold a running server against its openapi.json (schemathesis)
 	tests/openapi/run
 
-proxies: ## Install the reverse proxies that tests/proxies runs (as root)
-	tests/proxies/install
+proxies: ## Install the reverse proxies that tests/external/proxies runs (as root)
+	tests/external/proxies/install
 
-clients: ## Install the client libraries and interpreters that tests/clients runs (as root)
-	tests/clients/install
+clients: ## Install the client libraries and interpreters that tests/external/clients runs (as root)
+	tests/external/clients/install
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	for target in $(FUZZ_TARGETS); do \

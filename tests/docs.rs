@@ -94,7 +94,7 @@ fn the_tests_that_show_what_is_promised_exist() {
         assert!(!tests.is_empty(), "nothing shows this: {row}");
         for (path, names) in tests {
             if path.ends_with('/') {
-                read(&format!("{path}main.rs"));
+                read(&format!("{path}mod.rs"));
                 continue;
             }
             let text = read(&path);

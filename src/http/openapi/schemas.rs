@@ -2,7 +2,7 @@
 //! through serde, for `openapi.json`.
 //!
 //! Nothing is ever made of the types of this module but their schemas. What the parsers take is held
-//! against them by tests/backend/ and by `make openapi`.
+//! against them by tests/it/backend/ and by `make openapi`.
 
 use std::borrow::Cow;
 
