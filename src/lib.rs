@@ -26,5 +26,6 @@ pub mod net;
 pub mod protocol;
 pub mod server;
 pub mod session;
+pub mod state;
 pub mod store;
 pub mod websocket;

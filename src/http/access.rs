@@ -1,15 +1,21 @@
 //! Who asks: the token of a request, and what it allows in a domain.
 
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::FromRequestParts;
+use axum::extract::rejection::ExtensionRejection;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use crate::auth::{Auth, AuthError, Grant};
-use crate::http::App;
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
+use crate::limits::{Limits, Visitor};
 use crate::model::Domain;
 use crate::protocol::given_token::{GivenTokens, bearer};
 use crate::protocol::login::check_token;
 use crate::protocol::query::Query;
+use crate::state::State;
 
 /// The `Authorization` header, where it is text.
 ///
@@ -38,87 +44,96 @@ pub(super) fn tokens<'a>(
     GivenTokens::of(parameters, authorization, &[]).map_err(|error| error.to_string())
 }
 
-/// The token that counts.
-///
-/// # Errors
-/// A sentence where several of this server are given.
-pub(super) fn token<'a>(
-    auth: &Auth,
-    parameters: &'a Query,
-    headers: &'a HeaderMap,
-) -> Result<Option<&'a str>, String> {
-    tokens(parameters, headers)?.choose(|token| is_own(auth, token))
-}
-
 /// Whether a token is one of this server, be it that it has expired.
 pub(super) fn is_own(auth: &Auth, token: &str) -> bool {
     check_token(token).is_ok() && auth.identify(token) != Err(AuthError::Unknown)
 }
 
-/// What the token allows in this domain.
-///
-/// # Errors
-/// 401 where it is missing or not known there, 403 where it is another domain's, 429 where it is
-/// one of too many bad ones from there.
-pub(super) fn grant(
-    app: &App,
-    visitor: &Visitor,
-    domain: &Domain,
-    token: Option<&str>,
-) -> Result<Grant, Problem> {
-    let token = token.ok_or_else(|| {
-        Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
-    })?;
-    check_token(token).map_err(Problem::unauthorized)?;
-    let verified = judged(app, visitor, app.sessions.auth.verify(domain, token));
-    Ok(verified?.grant)
+/// Who asks, and what its token allows.
+pub struct Caller {
+    pub(super) visitor: Visitor,
+    auth: Auth,
+    limits: Arc<Limits>,
 }
 
-/// What came of looking at a token; one that nobody knows counts.
-fn judged<T>(app: &App, visitor: &Visitor, judged: Result<T, AuthError>) -> Result<T, Problem> {
-    if let Err(AuthError::Unknown) = judged {
-        let counted = app.sessions.limits.bad_token(visitor);
-        counted.map_err(|limited| Problem::limited(&limited))?;
-    }
-    let judged = judged.map_err(refusal)?;
-    visitor.vouch();
-    Ok(judged)
-}
+impl FromRequestParts<State> for Caller {
+    type Rejection = ExtensionRejection;
 
-/// A caller's project token, from its header alone, before the domain is known: it belongs to some.
-///
-/// # Errors
-/// As of [`grant`]; 403 where it is a user token.
-pub(super) fn project_token<'a>(
-    app: &App,
-    visitor: &Visitor,
-    headers: &'a HeaderMap,
-) -> Result<&'a str, Problem> {
-    let token = authorization(headers).map_err(Problem::parameter)?;
-    let token = token.and_then(bearer);
-    let token = token.ok_or_else(|| {
-        Problem::unauthorized("a project token is needed: `Authorization: Bearer …`")
-    })?;
-    check_token(token).map_err(Problem::unauthorized)?;
-    match judged(app, visitor, app.sessions.auth.identify(token))? {
-        Grant::Project => Ok(token),
-        Grant::User(_) => Err(needs_project()),
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
+        let Extension(visitor) = Extension::from_request_parts(parts, state).await?;
+        Ok(Self {
+            visitor,
+            auth: state.auth.clone(),
+            limits: Arc::clone(&state.limits),
+        })
     }
 }
 
-/// Whether this is a project token of this domain.
-///
-/// # Errors
-/// As of [`grant`]; 403 where it is a user token.
-pub(super) fn project(
-    app: &App,
-    visitor: &Visitor,
-    domain: &Domain,
-    token: &str,
-) -> Result<(), Problem> {
-    match grant(app, visitor, domain, Some(token))? {
-        Grant::Project => Ok(()),
-        Grant::User(_) => Err(needs_project()),
+impl Caller {
+    /// The token that counts.
+    ///
+    /// # Errors
+    /// 400 where several of this server are given.
+    pub(super) fn token<'a>(
+        &self,
+        parameters: &'a Query,
+        headers: &'a HeaderMap,
+    ) -> Result<Option<&'a str>, Problem> {
+        let tokens = tokens(parameters, headers);
+        let token = tokens.and_then(|tokens| tokens.choose(|token| is_own(&self.auth, token)));
+        token.map_err(Problem::parameter)
+    }
+
+    /// What the token allows in this domain.
+    ///
+    /// # Errors
+    /// 401 where it is missing or not known there, 403 where it is another domain's, 429 where it is
+    /// one of too many bad ones from there.
+    pub(super) fn grant(&self, domain: &Domain, token: Option<&str>) -> Result<Grant, Problem> {
+        let token = token.ok_or_else(|| {
+            Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
+        })?;
+        check_token(token).map_err(Problem::unauthorized)?;
+        Ok(self.judged(self.auth.verify(domain, token))?.grant)
+    }
+
+    /// Counts a token that nobody knows.
+    fn judged<T>(&self, judged: Result<T, AuthError>) -> Result<T, Problem> {
+        if let Err(AuthError::Unknown) = judged {
+            let counted = self.limits.bad_token(&self.visitor);
+            counted.map_err(|limited| Problem::limited(&limited))?;
+        }
+        let judged = judged.map_err(refusal)?;
+        self.visitor.vouch();
+        Ok(judged)
+    }
+
+    /// The project token in the header, before the domain is known: it belongs to some.
+    ///
+    /// # Errors
+    /// As of [`Self::grant`]; 403 where it is a user token.
+    pub(super) fn project_token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
+        let token = authorization(headers).map_err(Problem::parameter)?;
+        let token = token.and_then(bearer);
+        let token = token.ok_or_else(|| {
+            Problem::unauthorized("a project token is needed: `Authorization: Bearer …`")
+        })?;
+        check_token(token).map_err(Problem::unauthorized)?;
+        match self.judged(self.auth.identify(token))? {
+            Grant::Project => Ok(token),
+            Grant::User(_) => Err(needs_project()),
+        }
+    }
+
+    /// Succeeds with a project token of this domain.
+    ///
+    /// # Errors
+    /// As of [`Self::grant`]; 403 where it is a user token.
+    pub(super) fn check_project(&self, domain: &Domain, token: &str) -> Result<(), Problem> {
+        match self.grant(domain, Some(token))? {
+            Grant::Project => Ok(()),
+            Grant::User(_) => Err(needs_project()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bodies of requests: JSON text, bounded in bytes and in time.
 //!
 //! Never looks at what the JSON says. Invariants: nothing is read of a caller whose token is not
-//! known; the bodies that are being read take no more memory together than there is room for.
+//! known; memory is bounded by [`BodyPermits`].
 
 use std::time::Duration;
 
@@ -9,28 +9,14 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderValue};
 use futures_util::StreamExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::http::App;
-use crate::http::access;
+use crate::http::access::Caller;
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
+use crate::limits::{BodyPermit, BodyPermits};
 
 /// How long a body may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a body waits for room. Together less than a request may take in all.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Memory of all bodies that are being read.
-const ROOM_BYTES: usize = 64 << 20;
-
-/// What the room is given out in.
-const UNIT_BYTES: usize = 64 << 10;
-
-/// So much of each body needs no room: small ones wait for nobody.
-const FREE_BYTES: usize = 16 << 10;
 
 /// How long, and how much of, a body that is refused is read on: a client that is still sending
 /// would see a broken connection instead of the answer.
@@ -39,17 +25,11 @@ const DISCARD_BYTES_MAX: usize = 4 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Room for bodies that are being read.
-#[derive(Debug)]
-pub struct Bodies {
-    room: Semaphore,
-}
-
-/// A body that has been read, and the room that it takes.
+/// A body that has been read, and its memory.
 #[derive(Debug)]
 pub(super) struct JsonText<'a> {
     text: String,
-    _room: Option<SemaphorePermit<'a>>,
+    _permit: BodyPermit<'a>,
 }
 
 impl std::ops::Deref for JsonText<'_> {
@@ -60,29 +40,21 @@ impl std::ops::Deref for JsonText<'_> {
     }
 }
 
-impl Default for Bodies {
-    fn default() -> Self {
-        Self {
-            room: Semaphore::new(ROOM_BYTES / UNIT_BYTES),
-        }
-    }
-}
-
 /// Reads the body of a request by project token: the token, and the JSON.
 ///
 /// # Errors
-/// As of [`access::project_token`] and [`Bodies::json`].
+/// As of [`Caller::project_token`] and [`json`].
 pub(super) async fn of_project<'a>(
-    app: &'a App,
-    visitor: &Visitor,
+    caller: &Caller,
+    permits: &'a BodyPermits,
     headers: &'a HeaderMap,
     body: Body,
     bytes_max: usize,
 ) -> Result<(&'a str, JsonText<'a>), Problem> {
     let mut stream = body.into_data_stream();
-    let read = match access::project_token(app, visitor, headers) {
+    let read = match caller.project_token(headers) {
         Ok(token) => {
-            let json = app.bodies.json(headers, &mut stream, bytes_max).await;
+            let json = json(permits, headers, &mut stream, bytes_max).await;
             json.map(|json| (token, json))
         }
         Err(problem) => Err(problem),
@@ -112,65 +84,54 @@ async fn discard(stream: &mut BodyDataStream) {
     }
 }
 
-impl Bodies {
-    /// Reads a body of at most `bytes_max` bytes that calls itself JSON.
-    ///
-    /// # Errors
-    /// 415 for another type or a compressed body, 413 where it is too large, 408 where it takes too
-    /// long, 400 where it breaks off or is no UTF-8, 503 while there is no room.
-    async fn json(
-        &self,
-        headers: &HeaderMap,
-        stream: &mut BodyDataStream,
-        bytes_max: usize,
-    ) -> Result<JsonText<'_>, Problem> {
-        check_type(headers)?;
-        let length = headers.get(CONTENT_LENGTH).and_then(length);
-        if length.is_some_and(|length| length > bytes_max) {
+/// Reads a body of at most `bytes_max` bytes that calls itself JSON.
+///
+/// # Errors
+/// 415 for another type or a compressed body, 413 where it is too large, 408 where it takes too
+/// long, 400 where it breaks off or is no UTF-8, 503 while no memory is free.
+async fn json<'a>(
+    permits: &'a BodyPermits,
+    headers: &HeaderMap,
+    stream: &mut BodyDataStream,
+    bytes_max: usize,
+) -> Result<JsonText<'a>, Problem> {
+    check_type(headers)?;
+    let length = headers.get(CONTENT_LENGTH).and_then(length);
+    if length.is_some_and(|length| length > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    let read = timeout(READ_TIMEOUT, read(permits, stream, bytes_max)).await;
+    let (bytes, permit) = read.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
+    let mut text = String::from_utf8(bytes)
+        .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
+    // Some tools begin every text with it; it may be ignored (RFC 8259, 8.1).
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.remove(0);
+    }
+    Ok(JsonText {
+        text,
+        _permit: permit,
+    })
+}
+
+async fn read<'a>(
+    permits: &'a BodyPermits,
+    stream: &mut BodyDataStream,
+    bytes_max: usize,
+) -> Result<(Vec<u8>, BodyPermit<'a>), Problem> {
+    let (mut bytes, mut permit) = (Vec::new(), permits.start());
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Problem::invalid_json("the body breaks off"))?;
+        let length = bytes.len() + piece.len();
+        if length > bytes_max {
             return Err(too_large(bytes_max));
         }
-        let read = timeout(READ_TIMEOUT, self.read(stream, bytes_max)).await;
-        let (bytes, room) = read.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
-        let mut text = String::from_utf8(bytes)
-            .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
-        // Some tools begin every text with it; it may be ignored (RFC 8259, 8.1).
-        if text.starts_with(BYTE_ORDER_MARK) {
-            text.remove(0);
-        }
-        Ok(JsonText { text, _room: room })
+        permit.grow(length).await.map_err(|_| {
+            Problem::overloaded("the server reads too many large bodies; try again later")
+        })?;
+        bytes.extend_from_slice(&piece);
     }
-
-    /// Takes room as the bytes come, so that a body that only promises many holds up nobody.
-    async fn read<'a>(
-        &'a self,
-        stream: &mut BodyDataStream,
-        bytes_max: usize,
-    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), Problem> {
-        let mut bytes = Vec::new();
-        let mut room: Option<SemaphorePermit<'_>> = None;
-        let mut covered = FREE_BYTES;
-        while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|_| Problem::invalid_json("the body breaks off"))?;
-            let length = bytes.len() + piece.len();
-            if length > bytes_max {
-                return Err(too_large(bytes_max));
-            }
-            while length > covered {
-                let more = timeout(ROOM_TIMEOUT, self.room.acquire()).await;
-                let more = more.map_err(|_| {
-                    Problem::overloaded("the server reads too many large bodies; try again later")
-                })?;
-                let more = more.map_err(|_| Problem::internal())?;
-                covered += UNIT_BYTES;
-                match &mut room {
-                    Some(room) => room.merge(more),
-                    None => room = Some(more),
-                }
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok((bytes, room))
-    }
+    Ok((bytes, permit))
 }
 
 fn length(value: &HeaderValue) -> Option<usize> {
@@ -214,6 +175,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::limits::BODIES_BYTES_MAX;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -226,13 +188,13 @@ mod tests {
     const JSON: (&str, &str) = ("content-type", "application/json");
 
     async fn read<'a>(
-        bodies: &'a Bodies,
+        permits: &'a BodyPermits,
         headers: &HeaderMap,
         body: Body,
         bytes_max: usize,
     ) -> Result<JsonText<'a>, u16> {
         let mut stream = body.into_data_stream();
-        let read = bodies.json(headers, &mut stream, bytes_max).await;
+        let read = json(permits, headers, &mut stream, bytes_max).await;
         read.map_err(status)
     }
 
@@ -241,8 +203,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_json_of_a_bounded_size_and_gives_its_room_back() {
-        let bodies = Bodies::default();
+    async fn a_body_is_json_of_a_bounded_size() {
+        let permits = BodyPermits::default();
         type Case<'a> = (
             &'a [(&'static str, &'static str)],
             &'a [u8],
@@ -266,41 +228,44 @@ mod tests {
             (&[JSON, ("content-encoding", "gzip")], b"{}", Err(415)),
         ];
         for (pairs, bytes, expected) in cases {
-            let read = read(&bodies, &headers(pairs), Body::from(bytes.to_vec()), 4).await;
+            let read = read(&permits, &headers(pairs), Body::from(bytes.to_vec()), 4).await;
             let read = read.map(|text| text.to_owned());
             assert_eq!(read, expected.map(str::to_owned), "{pairs:?}");
         }
-        assert_eq!(bodies.room.available_permits(), ROOM_BYTES / UNIT_BYTES);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_trickles_or_breaks_off_is_given_up() {
-        let bodies = Bodies::default();
+        let permits = BodyPermits::default();
         let drops = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Some((Ok::<_, Infallible>("x"), ()))
         });
-        let (begun, json) = (Instant::now(), headers(&[JSON]));
-        let trickled = read(&bodies, &json, Body::from_stream(drops), 1 << 20).await;
+        let (begun, headers) = (Instant::now(), headers(&[JSON]));
+        let trickled = read(&permits, &headers, Body::from_stream(drops), 1 << 20).await;
         assert_eq!(trickled.err(), Some(408));
         assert_eq!(begun.elapsed(), READ_TIMEOUT);
 
         let broken = stream::iter([Ok("{"), Err(std::io::Error::other("gone"))]);
-        let broken = read(&bodies, &json, Body::from_stream(broken), 1 << 20).await;
+        let broken = read(&permits, &headers, Body::from_stream(broken), 1 << 20).await;
         assert_eq!(broken.err(), Some(400));
     }
 
     #[tokio::test(start_paused = true)]
     async fn all_bodies_together_are_bounded() {
-        let bodies = Bodies::default();
-        let json = headers(&[JSON]);
-        let large = || Body::from("0".repeat(ROOM_BYTES));
-        let held = read(&bodies, &json, large(), ROOM_BYTES).await;
-        let next = read(&bodies, &json, large(), ROOM_BYTES).await;
+        let permits = BodyPermits::default();
+        let headers = headers(&[JSON]);
+        let large = || Body::from("0".repeat(BODIES_BYTES_MAX));
+        let held = read(&permits, &headers, large(), BODIES_BYTES_MAX).await;
+        let next = read(&permits, &headers, large(), BODIES_BYTES_MAX).await;
         assert_eq!(next.err(), Some(503));
         // Small ones go on.
-        assert!(read(&bodies, &json, Body::from("{}"), 4).await.is_ok());
+        assert!(read(&permits, &headers, Body::from("{}"), 4).await.is_ok());
         drop(held);
-        assert!(read(&bodies, &json, large(), ROOM_BYTES).await.is_ok());
+        assert!(
+            read(&permits, &headers, large(), BODIES_BYTES_MAX)
+                .await
+                .is_ok()
+        );
     }
 }

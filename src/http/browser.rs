@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::headers::vary_by;
 use super::problem::Problem;
-use super::vary_by;
 
 /// The page needs nothing, and is in no other one.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";

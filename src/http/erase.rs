@@ -1,19 +1,16 @@
 //! `DELETE /message-log` (PROTOCOL.md section 6).
 
-use std::sync::Arc;
-
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tracing::{error, info};
 
 use crate::auth::Grant;
 use crate::command::erase::{self, EraseError};
-use crate::http::App;
-use crate::http::access;
+use crate::http::access::{self, Caller};
 use crate::http::openapi::schemas::{EraseParameters, MailboxParameters};
-use crate::http::parameters::{self, bad_parameter};
+use crate::http::parameters;
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
+use crate::store::Store;
 
 /// All that this takes. Whoever gives more means to erase less.
 const PARAMETERS: [&str; 4] = ["domain", "toId", "before", "token"];
@@ -31,8 +28,8 @@ const PARAMETERS: [&str; 4] = ["domain", "toId", "before", "token"];
     security(("project" = []), ("token" = [])),
 )]
 pub async fn message_log(
-    State(app): State<Arc<App>>,
-    Extension(visitor): Extension<Visitor>,
+    caller: Caller,
+    State(store): State<Store>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -44,13 +41,11 @@ pub async fn message_log(
     }
     let mailbox = parameters::mailbox(&parameters, "toId")?;
     let before = parameters::msg_id_at_least(&parameters, "before")?;
-    let token = access::token(&app.sessions.auth, &parameters, &headers);
-    let token = token.map_err(bad_parameter)?;
-    match access::grant(&app, &visitor, &mailbox.domain, token)? {
+    let token = caller.token(&parameters, &headers)?;
+    match caller.grant(&mailbox.domain, token)? {
         Grant::Project => {}
         Grant::User(_) => return Err(Problem::forbidden("erasing needs a project token")),
     }
-    let store = app.sessions.store.clone();
     let erased = tokio::task::spawn_blocking(move || {
         let erased = erase::erase(&store, &mailbox, before);
         if erased.is_ok() {

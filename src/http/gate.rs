@@ -5,8 +5,8 @@
 //! connection what a reload has made of it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -16,13 +16,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::headers::nosniff;
 use super::origin::Over;
 use super::problem::Problem;
-use super::{browser, cors, health, host, nosniff, ws};
+use super::{browser, cors, health, host, ws};
 use crate::config::origins::OriginPattern;
 use crate::limits::Visitor;
 use crate::metrics::Metrics;
@@ -77,12 +79,12 @@ impl Gate {
 
     /// From now on there is the whole service: this one, for every request to come.
     pub fn open(&self, whole: Router) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.write();
         *current = Some(whole);
     }
 
     fn whole(&self) -> Option<Router> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.0.read();
         current.clone()
     }
 }
@@ -113,7 +115,7 @@ fn before(starting: Arc<Starting>) -> Router {
         .fallback(wait)
         .method_not_allowed_fallback(wait)
         .layer(from_fn(host::only_one))
-        .layer(cors(&starting.cors_origins))
+        .layer(cors::layer(&starting.cors_origins))
         .layer(from_fn(browser::explain))
         .with_state(starting)
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use crate::http::App;
 use crate::http::problem::{Problem, ProblemBody};
+use crate::limits::Limits;
+use crate::store::Store;
 
 /// Above the floor of free disk there is nothing more to say than the first word.
 const READY_FOR_BACKENDS: &str = "ready: the disk is short, and user tokens send nothing\n";
@@ -38,9 +39,9 @@ pub async fn alive() -> &'static str {
         ),
     ),
 )]
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.sessions.store.writable() {
-        Ok(()) if app.sessions.limits.is_disk_short() => READY_FOR_BACKENDS.into_response(),
+pub async fn ready(State(store): State<Store>, State(limits): State<Arc<Limits>>) -> Response {
+    match store.writable() {
+        Ok(()) if limits.is_disk_short() => READY_FOR_BACKENDS.into_response(),
         Ok(()) => "ready\n".into_response(),
         Err(_) => Problem::storage_unavailable().into_response(),
     }

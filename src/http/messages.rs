@@ -1,9 +1,7 @@
 //! `POST /messages` (PROTOCOL.md section 6).
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -11,14 +9,13 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::command::send::{self, SendError};
-use crate::http::App;
-use crate::http::access;
+use crate::http::access::{self, Caller};
 use crate::http::body;
 use crate::http::openapi::schemas::{MessageBody, TimeMs};
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
 use crate::model::MsgId;
 use crate::protocol::request;
+use crate::state;
 use crate::store::{Accepted, AppendError};
 
 /// What became of a message that was sent.
@@ -75,22 +72,24 @@ pub struct SentToMany {
     security(("project" = [])),
 )]
 pub async fn send(
-    State(app): State<Arc<App>>,
-    Extension(visitor): Extension<Visitor>,
+    caller: Caller,
+    State(state): State<state::State>,
     request: Request,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
     let (head, body) = request.into_parts();
-    let rules = &app.sessions.rules;
+    let rules = &state.settings.rules;
     let bytes_max = request::message_bytes_max(rules);
-    let (token, text) = body::of_project(&app, &visitor, &head.headers, body, bytes_max).await?;
+    let bodies = &state.permits.bodies;
+    let read = body::of_project(&caller, bodies, &head.headers, body, bytes_max);
+    let (token, text) = read.await?;
     let wanted = request::message(&text, rules).map_err(Problem::refused)?;
     // It takes memory.
     drop(text);
-    access::project(&app, &visitor, &wanted.domain, token)?;
+    caller.check_project(&wanted.domain, token)?;
     let to_array = wanted.send.to_array;
     let (answer, answered) = oneshot::channel();
     // From here on it is carried out, whether its sender waits or not.
-    send::send_as_backend(app.sessions.way(), wanted, |outcome| {
+    send::send_as_backend(state.way(), wanted, |outcome| {
         // Who has left meanwhile needs no answer.
         let _ = answer.send(outcome);
     });

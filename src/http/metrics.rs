@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use tracing::error;
 
 use crate::command::stats;
-use crate::http::App;
 use crate::http::problem::Problem;
-use crate::session;
+use crate::metrics::Metrics;
+use crate::state;
 
 /// The version of the format that is spoken.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,22 +23,16 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     tag = "operating",
     responses((status = 200, description = "All metrics, as they stand now", body = String)),
 )]
-pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub async fn metrics(State(state): State<state::State>) -> Result<Response, Problem> {
     // One at a time: whoever asks on and on waits for himself.
-    let turn = app.scrapes.acquire().await;
+    let turn = state.permits.scrapes.acquire().await;
     let _turn = turn.map_err(|_| Problem::internal())?;
     let gathered = {
-        let app = Arc::clone(&app);
+        let state = state.clone();
         tokio::task::spawn_blocking(move || {
-            (app.observe)();
-            let session::Context {
-                store,
-                hub,
-                metrics,
-                ..
-            } = &*app.sessions;
-            stats::look(store, hub, metrics);
-            metrics.text()
+            (state.observe)();
+            stats::look(&state.store, &state.hub, &state.metrics);
+            state.metrics.text()
         })
     };
     let text = gathered.await.map_err(|_| Problem::internal())?;
@@ -50,11 +44,15 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 }
 
 /// Counts every answer, by the route that gave it: never by a path that a client made up.
-pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn count(
+    State(metrics): State<Arc<Metrics>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
-    let requests = &app.sessions.metrics.net.requests;
+    let requests = &metrics.net.requests;
     requests
         .with_label_values(&[path, response.status().as_str()])
         .inc();

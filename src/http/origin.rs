@@ -8,20 +8,13 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
 use crate::config::origins::{self, OriginPattern};
+use crate::state::Names;
 
 /// Longer than the origins of browsers: a scheme, a name of DNS, a port.
 const ORIGIN_BYTES_MAX: usize = 300;
 
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PORT: &str = "x-forwarded-port";
-
-/// The names of DNS that the server goes by: those of the settings and of its certificate.
-pub trait Names: Send + Sync {
-    /// Whether this is one of them.
-    fn hold(&self, host: &str) -> bool;
-    /// Whether this is one of them, or a wildcard among them stands for it.
-    fn cover(&self, host: &str) -> bool;
-}
 
 /// What a request came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::clock::Clock;
 use crate::command::presence;
-use crate::http::App;
-use crate::http::access;
+use crate::http::access::Caller;
 use crate::http::openapi::schemas::{TimeMs, UserParameters};
 use crate::http::parameters;
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
+use crate::hub::Hub;
 use crate::model::{Resource, UserId};
+use crate::store::Store;
 
 /// Where a user is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,20 +60,20 @@ pub struct PresentSession {
     security(("project" = [])),
 )]
 pub async fn of_user(
-    State(app): State<Arc<App>>,
-    Extension(visitor): Extension<Visitor>,
+    caller: Caller,
+    State(store): State<Store>,
+    State(hub): State<Arc<Hub>>,
+    State(clock): State<Arc<dyn Clock>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<Presence>, Problem> {
     let parameters = parameters::of(&uri)?;
     let mailbox = parameters::mailbox(&parameters, "id")?;
-    let token = access::project_token(&app, &visitor, &headers)?;
-    access::project(&app, &visitor, &mailbox.domain, token)?;
+    let token = caller.project_token(&headers)?;
+    caller.check_project(&mailbox.domain, token)?;
     let id = mailbox.user.to_string();
-    let sessions = Arc::clone(&app.sessions);
-    let found = tokio::task::spawn_blocking(move || {
-        presence::presence(&sessions.store, &sessions.hub, &*sessions.clock, &mailbox)
-    });
+    let found =
+        tokio::task::spawn_blocking(move || presence::presence(&store, &hub, &*clock, &mailbox));
     let found = found.await.map_err(|_| Problem::internal())?;
     let found = found.map_err(|error| {
         error!(%error, "when a user was last seen cannot be read");

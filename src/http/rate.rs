@@ -12,9 +12,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
-use super::{App, access, body, parameters};
+use super::{access, body, parameters};
 use crate::auth::{Auth, Grant};
-use crate::limits::Visitor;
+use crate::limits::{Limits, Visitor};
 use crate::protocol::given_token::bearer;
 use crate::protocol::login::check_token;
 
@@ -28,28 +28,35 @@ const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens
 /// Holds requests against the rate of their address. Those by a good project token are for free, as
 /// who holds one is trusted, wherever it is; so are probes, and logins, which have rates of their
 /// own. Those by a good user token count apart from those without: bad ones beside them refuse none. Preflights do not come this far.
-pub(super) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn limit(
+    State(limits): State<Arc<Limits>>,
+    State(auth): State<Auth>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return next.run(request).await;
     };
     match request.uri().path() {
         "/healthz" | "/readyz" => next.run(request).await,
         "/ws" | "/ws/" if request.headers().contains_key(header::UPGRADE) => {
-            log_in(&app, &visitor, request, next).await
+            log_in(&limits, &visitor, request, next).await
         }
-        path if OF_TOKENS.contains(&path) => by_token(&app, &visitor, request, next).await,
-        _ => count(&app, &visitor, request, next, false).await,
+        path if OF_TOKENS.contains(&path) => {
+            by_token(&limits, &auth, &visitor, request, next).await
+        }
+        _ => count(&limits, &visitor, request, next, false).await,
     }
 }
 
 async fn count(
-    app: &App,
+    limits: &Limits,
     visitor: &Visitor,
     request: Request,
     next: Next,
     is_known: bool,
 ) -> Response {
-    let response = match app.sessions.limits.request(visitor, is_known) {
+    let response = match limits.request(visitor, is_known) {
         Ok(()) => next.run(request).await,
         Err(limited) => {
             // Its connection may be a proxy's, which others share: it stays.
@@ -69,22 +76,28 @@ async fn pause(visitor: &Visitor, status: StatusCode) {
 }
 
 /// Counts what becomes no login.
-async fn log_in(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
+async fn log_in(limits: &Limits, visitor: &Visitor, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response;
     }
-    let counted = app.sessions.limits.request(visitor, false);
+    let counted = limits.request(visitor, false);
     let limited = |limited| Problem::limited(&limited).into_response();
     let response = counted.map_or_else(limited, |()| response);
     pause(visitor, response.status()).await;
     response
 }
 
-async fn by_token(app: &App, visitor: &Visitor, request: Request, next: Next) -> Response {
-    match grant(&app.sessions.auth, &request) {
+async fn by_token(
+    limits: &Limits,
+    auth: &Auth,
+    visitor: &Visitor,
+    request: Request,
+    next: Next,
+) -> Response {
+    match grant(auth, &request) {
         Some(Grant::Project) => next.run(request).await,
-        known => count(app, visitor, request, next, known.is_some()).await,
+        known => count(limits, visitor, request, next, known.is_some()).await,
     }
 }
 

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::MintError;
-use crate::http::App;
-use crate::http::access;
+use crate::auth::{Auth, MintError};
+use crate::http::access::{self, Caller};
 use crate::http::body;
 use crate::http::openapi::schemas::{TimeMs, Token, TokenBody};
 use crate::http::problem::Problem;
-use crate::limits::Visitor;
 use crate::protocol::request::{self, TOKEN_BYTES_MAX, TokenWanted};
+use crate::state::Permits;
 
 /// A user token.
 // No `Debug`: it holds one.
@@ -43,15 +42,17 @@ pub struct Minted {
     security(("project" = [])),
 )]
 pub async fn mint(
-    State(app): State<Arc<App>>,
-    Extension(visitor): Extension<Visitor>,
+    caller: Caller,
+    State(auth): State<Auth>,
+    State(permits): State<Arc<Permits>>,
     request: Request,
 ) -> Result<(StatusCode, Json<Minted>), Problem> {
     let (head, body) = request.into_parts();
-    let (token, text) =
-        body::of_project(&app, &visitor, &head.headers, body, TOKEN_BYTES_MAX).await?;
+    let headers = &head.headers;
+    let read = body::of_project(&caller, &permits.bodies, headers, body, TOKEN_BYTES_MAX);
+    let (token, text) = read.await?;
     let wanted = request::token(&text).map_err(Problem::refused)?;
-    access::project(&app, &visitor, &wanted.domain, token)?;
+    caller.check_project(&wanted.domain, token)?;
     let TokenWanted {
         domain,
         id,
@@ -59,10 +60,7 @@ pub async fn mint(
         ttl,
         system,
     } = wanted;
-    let minted = app
-        .sessions
-        .auth
-        .mint(&domain, &id, name.as_ref(), ttl, system);
+    let minted = auth.mint(&domain, &id, name.as_ref(), ttl, system);
     let (token, expires_at) = minted.map_err(|error| match error {
         // Removed since the token was looked at.
         MintError::UnknownDomain => access::unknown(),

@@ -1,14 +1,11 @@
 //! `GET /ws`: the WebSocket upgrade of a login (PROTOCOL.md section 2).
 
-use std::sync::Arc;
-
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, info, warn};
 
-use crate::http::App;
 use crate::http::access::{authorization, is_own};
 use crate::http::openapi::schemas::LoginParameters;
 use crate::http::origin::{self, Over};
@@ -20,6 +17,7 @@ use crate::protocol::given_token::GivenTokens;
 use crate::protocol::login::{Login, SUBPROTOCOL};
 use crate::protocol::query::Query;
 use crate::session;
+use crate::state;
 use crate::websocket::{Connection, ConnectionOptions};
 
 /// Where logins go.
@@ -51,29 +49,29 @@ const LOST_UPGRADE: &str = "a login has come as a plain GET: a proxy in between 
     ),
 )]
 pub async fn ws(
-    State(app): State<Arc<App>>,
+    State(state): State<state::State>,
     Extension(visitor): Extension<Visitor>,
     Extension(over): Extension<Over>,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let options = ConnectionOptions {
-        message_bytes_max: app.sessions.rules.message_bytes_max(),
+        message_bytes_max: state.settings.rules.message_bytes_max(),
         binary: false,
-        room: app.messages.clone(),
+        room: state.permits.messages.clone(),
     };
     if is_lost_upgrade(&request)
-        && let Some(times) = app.upgrades_lost.due()
+        && let Some(times) = state.throttles.upgrades_lost.due()
     {
         let address = visitor.address;
         warn!(%address, times, "{LOST_UPGRADE}");
     }
     let (response, connection) = accept(&mut request, options)?;
     // What is no upgrade is no login, and counts for none.
-    let login = login(&app, &visitor, over, &request);
-    let sessions = Arc::clone(&app.sessions);
-    app.sessions.tracker.spawn(async move {
+    let login = login(&state, &visitor, over, &request);
+    let tracker = state.tracker.clone();
+    tracker.spawn(async move {
         match connection.await {
-            Ok(connection) => session::open(sessions, connection, login, visitor).await,
+            Ok(connection) => session::open(state, connection, login, visitor).await,
             Err(error) => debug!(%error, "a connection ended before its upgrade"),
         }
     });
@@ -133,7 +131,7 @@ fn is_handshake(request: &Request) -> bool {
 }
 
 fn login(
-    app: &App,
+    state: &state::State,
     visitor: &Visitor,
     over: Over,
     request: &Request,
@@ -147,21 +145,21 @@ fn login(
     // No page can set this header, whatever `Origin` a program claims beside it. Beside a token in another place it may
     // be a proxy's, which says nothing of the page behind it.
     let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
-    let (allowed, proxied) = (&app.ws_origins, visitor.proxied);
-    let names = app.names.as_ref();
+    let (allowed, proxied) = (&state.settings.ws_origins, visitor.proxied);
+    let names = state.names.as_ref();
     let refused = || origin::refused(allowed, over, proxied, names, uri, headers);
     if !is_program && let Some(origin) = refused() {
-        let limits = &app.sessions.limits;
+        let limits = &state.limits;
         limits.note(Limit::WsOrigins, &origin::said(origin));
         return Err(CloseReason::OriginRefused);
     }
-    let token = given.and_then(|given| given.choose(|token| is_own(&app.sessions.auth, token)));
+    let token = given.and_then(|given| given.choose(|token| is_own(&state.auth, token)));
     let login = token.and_then(|token| {
         let query = query.as_ref().map_err(String::clone)?;
         Login::parse(query, token)
     });
     login.map_err(|sentence| {
-        if let Some(times) = app.bad_logins.due() {
+        if let Some(times) = state.throttles.bad_logins.due() {
             let address = visitor.address;
             info!(%address, times, "a login is malformed: {sentence}");
         }

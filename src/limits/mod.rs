@@ -8,6 +8,7 @@
 //! - `quotas`: how much a domain may store;
 //! - `seats`: whose place among all connections a newcomer gets;
 //! - `visitor`: who asks;
+//! - `answers`, `bodies`: memory for answers of history and for bodies of requests;
 //! - `throttle`: one line of the log in place of many;
 //! - `disk`: whether so little of the disk is free that user tokens send nothing.
 //!
@@ -17,6 +18,8 @@
 
 mod addresses;
 mod admission;
+mod answers;
+mod bodies;
 mod disk;
 mod hang_up;
 mod overflow;
@@ -28,6 +31,8 @@ mod throttle;
 mod visitor;
 
 pub use addresses::{ConnectionPlace, Network};
+pub use answers::{AnswerPermit, AnswerPermits, Requester};
+pub use bodies::{BODIES_BYTES_MAX, BodyPermit, BodyPermits, NoMemory};
 pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
 pub use hang_up::HangUp;
 pub use overflow::Limit;

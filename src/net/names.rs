@@ -2,7 +2,7 @@
 
 use super::leaf;
 use super::tls::Tls;
-use crate::http::origin::Names;
+use crate::state::Names;
 
 /// Those of the settings and, where there is TLS, of the certificate in use.
 pub struct OwnNames {

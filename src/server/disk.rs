@@ -1,16 +1,14 @@
 //! Looks now and then how much of the disk is free, for the floor below which user tokens send
 //! nothing.
 
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::limits::{DISK_LOOK_PAUSE, Limits};
-use crate::store::Store;
+use crate::limits::DISK_LOOK_PAUSE;
+use crate::state::State;
 
-/// Looks until `stop`. Where the file system does not answer, what was seen last stands.
-pub(super) async fn watch(store: Store, limits: Arc<Limits>, stop: CancellationToken) {
+/// Looks until the stop. Where the file system does not answer, what was seen last stands.
+pub(super) async fn watch(state: State) {
+    let (store, limits) = (&state.store, &state.limits);
     let watching = async {
         loop {
             let store = store.clone();
@@ -23,7 +21,7 @@ pub(super) async fn watch(store: Store, limits: Arc<Limits>, stop: CancellationT
         }
     };
     tokio::select! {
-        () = stop.cancelled() => {}
+        () = state.stop.cancelled() => {}
         never = watching => never,
     }
 }

@@ -4,7 +4,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::listening::Place;
+use tokio_util::sync::CancellationToken;
+
+use super::error::StartError;
+use super::listening::{Endpoint, Listening};
+use super::stopping::on_disk;
 use crate::command::domains::{DomainError, Domains};
 use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
@@ -26,17 +30,36 @@ pub struct FirstStart {
 }
 
 impl FirstStart {
+    /// Stores the domains of the settings and, where there is none at all, a first one. Begins when nothing
+    /// else can fail any more: a token that is made is shown. `None`: stopped; `Some(None)`: not the first
+    /// start.
+    pub(super) async fn begin(
+        domains: &Domains,
+        listening: &Listening,
+        stop: &CancellationToken,
+    ) -> Result<Option<Option<Self>>, StartError> {
+        let starting = domains.clone();
+        let started = on_disk(stop, "domains", move || starting.start()).await?;
+        let Some(made) = started.transpose()? else {
+            return Ok(None);
+        };
+        let first = made.zip(listening.endpoints.first());
+        let first =
+            first.map(|((domain, token), endpoint)| Self::new(domains, domain, token, *endpoint));
+        Ok(Some(first.transpose()?))
+    }
+
     /// The project token of this domain, and a login by a user token at this address.
     ///
     /// # Errors
     /// [`DomainError::Mint`].
-    pub(super) fn new(
+    fn new(
         domains: &Domains,
         domain: Domain,
         project_token: String,
-        place: Place,
+        endpoint: Endpoint,
     ) -> Result<Self, DomainError> {
-        let Place { over, address } = place;
+        let Endpoint { over, address } = endpoint;
         let host = match address.ip() {
             // Of `localhost` a client that tries one address alone may take that of IPv6.
             ip if ip.is_unspecified() && ip.is_ipv6() && is_own(Ipv6Addr::LOCALHOST.into()) => {

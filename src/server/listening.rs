@@ -1,19 +1,21 @@
 //! The ports: all are taken before long work begins, and answer from then on.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::{Ground, StartError, memory};
+use super::error::StartError;
+use super::ground::Ground;
+use super::memory;
 use crate::config::Config;
+use crate::http;
 use crate::http::gate::{Gate, Starting};
 use crate::http::origin::Over;
-use crate::http::{self, App};
 use crate::net::{self, NetOptions, Places, Tls};
+use crate::state::State;
 
 /// Connections that the kernel keeps until they are accepted (it may keep fewer): when everyone comes
 /// back at once, who finds no room there is reset.
@@ -31,17 +33,17 @@ pub(super) struct Ports {
 
 struct Port {
     listener: TcpListener,
-    place: Place,
+    endpoint: Endpoint,
 }
 
 /// Where something is listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Endpoint {
     pub(super) over: Over,
     pub(super) address: SocketAddr,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.over {
             Over::Tls => "https",
@@ -80,19 +82,19 @@ impl Ports {
         let (service, metrics) = (Gate::default(), Gate::default());
         let (limits, counted) = (&ground.limits, &ground.metrics);
         let listen = |port: Port, gate: &Gate, places: &Places| {
-            let Port { listener, place } = port;
-            info!(address = %place, "listening");
-            let tls = tls.filter(|_| place.over == Over::Tls);
+            let Port { listener, endpoint } = port;
+            info!(address = %endpoint, "listening");
+            let tls = tls.filter(|_| endpoint.over == Over::Tls);
             ground.tracker.spawn(net::serve(
                 listener,
                 tls.cloned(),
-                gate.router(Arc::clone(starting), place.over),
+                gate.router(Arc::clone(starting), endpoint.over),
                 NetOptions::with_ping_interval(config.ping_interval),
                 places.clone(),
                 ground.tracker.clone(),
                 ground.stop.clone(),
             ));
-            place
+            endpoint
         };
         // One for all listeners: each connection costs an open file, whichever port it came to.
         let strangers_max = config.strangers_max.count(memory::bytes());
@@ -104,9 +106,9 @@ impl Ports {
         );
         let connections_max = i64::try_from(config.connections_max).unwrap_or(i64::MAX);
         counted.net.connections_max.set(connections_max);
-        let taken = self.service.into_iter();
-        let taken = taken.map(|port| listen(port, &service, &places)).collect();
-        let metrics_taken = self.metrics.map(|port| {
+        let ports = self.service.into_iter();
+        let endpoints = ports.map(|port| listen(port, &service, &places)).collect();
+        let metrics_endpoint = self.metrics.map(|port| {
             // Apart, so that a crowd of strangers does not keep the operator out.
             let places = Places::new(
                 METRICS_CONNECTIONS_MAX,
@@ -117,8 +119,8 @@ impl Ports {
             listen(port, &metrics, &places)
         });
         Listening {
-            taken,
-            metrics_taken,
+            endpoints,
+            metrics_endpoint,
             service,
             metrics,
         }
@@ -128,21 +130,20 @@ impl Ports {
 /// Ports that answer. Clones are the same ones.
 #[derive(Clone)]
 pub(super) struct Listening {
-    /// Where the service is: at least at one place.
-    pub(super) taken: Vec<Place>,
+    /// Where the service is: one at least.
+    pub(super) endpoints: Vec<Endpoint>,
     /// Where metrics are served apart.
-    pub(super) metrics_taken: Option<Place>,
+    pub(super) metrics_endpoint: Option<Endpoint>,
     service: Gate,
     metrics: Gate,
 }
 
 impl Listening {
     /// Has them answer with the whole service from now on.
-    pub(super) fn open(&self, app: &Arc<App>) {
-        let with_metrics = self.metrics_taken.is_none();
-        self.metrics.open(http::metrics_router(Arc::clone(app)));
-        self.service
-            .open(http::router(Arc::clone(app), with_metrics));
+    pub(super) fn open(&self, state: &State) {
+        let with_metrics = self.metrics_endpoint.is_none();
+        self.metrics.open(http::metrics_router(state.clone()));
+        self.service.open(http::router(state.clone(), with_metrics));
     }
 }
 
@@ -155,26 +156,7 @@ impl Port {
             source,
         })?;
         let address = listener.local_addr().unwrap_or(address);
-        let place = Place { over, address };
-        Ok(Self { listener, place })
-    }
-}
-
-/// Why an address cannot be listened on, and what helps.
-pub fn refused_port(error: &io::Error, setting: &str) -> String {
-    let flag = format!("--{}", setting.replace('_', "-"));
-    match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!(
-                "the address is already in use: another program has it; end that, or choose another port with {flag}"
-            )
-        }
-        ErrorKind::PermissionDenied => format!(
-            "permission denied: ports below 1024 need the capability CAP_NET_BIND_SERVICE, or choose another with {flag}"
-        ),
-        ErrorKind::AddrNotAvailable => format!(
-            "this machine does not have that address; 0.0.0.0 or [::] in {flag} is all that it has"
-        ),
-        _ => error.to_string(),
+        let endpoint = Endpoint { over, address };
+        Ok(Self { listener, endpoint })
     }
 }

@@ -1,42 +1,39 @@
 //! A server that runs, until its orderly end.
 
-use std::sync::Arc;
-
-use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
+use super::first_start::FirstStart;
 use super::listening::Listening;
-use super::{FirstStart, end, service};
+use super::{service, stopping};
 use crate::command::domains::Domains;
 use crate::config::Config;
-use crate::http::App;
 use crate::net::{self, Tls};
 use crate::protocol::close::CloseReason;
-use crate::session;
+use crate::state::State;
 
 /// A server whose service is open.
 pub struct Running {
     /// Set at the first start with no domain.
     pub first_start: Option<FirstStart>,
-    pub(super) sessions: Arc<session::Context>,
-    /// What is served since the start; a reload serves what new settings make of it.
-    pub(super) app: Arc<App>,
+    /// That of the start; a reload serves it with new settings.
+    pub(super) state: State,
     pub(super) listening: Listening,
     pub(super) domains: Domains,
     /// Without it only `plain` is listened on.
     pub(super) tls: Option<Tls>,
-    pub(super) tracker: TaskTracker,
 }
 
 impl Running {
     /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
     pub fn addresses(&self) -> impl Iterator<Item = String> {
-        self.listening.taken.iter().map(ToString::to_string)
+        self.listening.endpoints.iter().map(ToString::to_string)
     }
 
     /// Where metrics are served apart, as a URL.
     pub fn metrics_address(&self) -> Option<String> {
-        self.listening.metrics_taken.map(|place| place.to_string())
+        self.listening
+            .metrics_endpoint
+            .map(|endpoint| endpoint.to_string())
     }
 
     /// Reads the certificates again, declares the tokens of new settings and takes over the others, for the
@@ -50,12 +47,12 @@ impl Running {
             .token
             .iter()
             .map(|declared| (&declared.domain, declared.token()));
-        let changed = self.sessions.auth.redeclare(declared);
-        self.sessions.limits.reload(config.limits.clone());
-        self.sessions.hub.set_limits(service::hub_limits(config));
-        let app = service::reloaded(&self.app, config);
-        self.listening.open(&Arc::new(app));
-        let (store, domains) = (self.sessions.store.clone(), self.domains.clone());
+        let changed = self.state.auth.redeclare(declared);
+        self.state.limits.reload(config.limits.clone());
+        self.state.hub.set_limits(service::hub_limits(config));
+        let settings = service::reloaded(&self.state.settings, config);
+        self.listening.open(&self.state.reloaded(settings));
+        let (store, domains) = (self.state.store.clone(), self.domains.clone());
         let retention = config.retention.clone();
         // Both may wait for the disk.
         let stored = tokio::task::spawn_blocking(move || {
@@ -68,7 +65,7 @@ impl Running {
             Err(error) => error!(%error, "declaring domains was interrupted"),
         }
         for domain in &changed {
-            self.sessions.hub.recheck(domain);
+            self.state.hub.recheck(domain);
         }
     }
 
@@ -76,10 +73,10 @@ impl Running {
     /// disk, however long: who does not want to may end the process meanwhile, as a crash would.
     pub async fn shutdown(self) {
         info!("stopping");
-        self.sessions.stop.cancel();
-        self.sessions.hub.close_all(&CloseReason::ShuttingDown);
-        end(&self.tracker).await;
-        let store = self.sessions.store.clone();
+        self.state.stop.cancel();
+        self.state.hub.close_all(&CloseReason::ShuttingDown);
+        stopping::join(&self.state.tracker).await;
+        let store = self.state.store.clone();
         // Not behind reads that may hang.
         let is_closed = match net::apart("closing", move || store.close()) {
             Ok(closed) => closed.await.is_ok(),

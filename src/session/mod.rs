@@ -14,85 +14,42 @@ pub mod task;
 pub use counting::count_from_zero;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
-use crate::auth::Auth;
-use crate::clock::Clock;
-use crate::command::send::Way;
-use crate::hub::{Arrival, Hub, Outbox, Registration};
-use crate::limits::{ConnectionPlace, Limit, Limited, Limits, Visitor};
+use crate::hub::{Arrival, Outbox, Registration};
+use crate::limits::{ConnectionPlace, Limit, Limited, Visitor};
 use crate::metrics::Metrics;
 use crate::model::{Device, MsgId};
-use crate::protocol::client_frame::FrameRules;
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::{Login, ReceiptMode};
-use crate::store::{AppendError, Store};
+use crate::state::State;
+use crate::store::AppendError;
 use crate::websocket::Connection;
 use identity::Identity;
 use machine::{Start, Window};
 use task::Session;
-
-/// What all sessions share.
-#[derive(Clone)]
-pub struct Context {
-    /// Messages and cursors.
-    pub store: Store,
-    /// Who is online.
-    pub hub: Arc<Hub>,
-    /// Tokens.
-    pub auth: Auth,
-    /// What strangers may do at most.
-    pub limits: Arc<Limits>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
-    /// What frames may hold.
-    pub rules: FrameRules,
-    /// Most bytes waiting to be written to a session, and most bytes of its sends in flight.
-    pub outbox_bytes_max: usize,
-    /// Time without any input after which a Ping is sent.
-    pub ping_interval: Duration,
-    /// Where session tasks are spawned.
-    pub tracker: TaskTracker,
-    /// Set when the server stops.
-    pub stop: CancellationToken,
-}
-
-impl Context {
-    /// What sends go through.
-    pub fn way(&self) -> Way<'_> {
-        Way {
-            limits: &self.limits,
-            hub: &self.hub,
-            store: &self.store,
-        }
-    }
-}
 
 /// Admits a login or refuses it; who is admitted gets a task of its own. `login` is what the
 /// request held, or why it is refused before its token is looked at.
 ///
 /// The session is spawned rather than awaited, so that what admission needed is freed.
 pub async fn open(
-    context: Arc<Context>,
+    state: State,
     mut connection: Connection,
     login: Result<Login, CloseReason>,
     visitor: Visitor,
 ) {
-    let judged = judge(&context, login, &visitor);
+    let judged = judge(&state, login, &visitor);
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
     let place = match visitor.proxied {
-        true => context.limits.connect(&visitor, judged.is_ok()),
+        true => state.limits.connect(&visitor, judged.is_ok()),
         false => Ok(ConnectionPlace::default()),
     };
     let (place, admitted) = match (place, judged) {
-        (Ok(place), Ok(judged)) => (place, admit(&context, judged, &visitor).await),
+        (Ok(place), Ok(judged)) => (place, admit(&state, judged, &visitor).await),
         (Ok(place), Err(reason)) => (place, Err(reason)),
         (Err(limited), _) => (ConnectionPlace::default(), Err(over_limit(limited))),
     };
@@ -102,16 +59,16 @@ pub async fn open(
             connection.belongs_to(&identity.sender.device.mailbox);
             let domain = &identity.sender.device.mailbox.domain;
             debug!(%domain, address = %visitor.address, "a session begins");
-            context.metrics.sessions.logins.inc();
-            let tracker = context.tracker.clone();
-            let session = Session::new(context, identity, arrival, registration, outbox, start);
+            state.metrics.sessions.logins.inc();
+            let tracker = state.tracker.clone();
+            let session = Session::new(state, identity, arrival, registration, outbox, start);
             tracker.spawn(session.run(connection));
         }
         Err(reason) => {
             // Its place among those of its address is for who comes next.
             drop(place);
-            let stop = context.stop.clone();
-            refuse(connection, &reason, visitor, &context.metrics, stop).await;
+            let stop = state.stop.clone();
+            refuse(connection, &reason, visitor, &state.metrics, stop).await;
         }
     }
 }
@@ -143,15 +100,15 @@ struct Judged {
 
 /// Holds a login against its token.
 fn judge(
-    context: &Context,
+    state: &State,
     login: Result<Login, CloseReason>,
     visitor: &Visitor,
 ) -> Result<Judged, CloseReason> {
     let login = login?;
     let (receipts, after) = (login.receipts, login.after);
-    let identity = Identity::verify(login, &context.auth);
+    let identity = Identity::verify(login, &state.auth);
     if let Err(CloseReason::Unauthorized) = identity {
-        let counted = context.limits.bad_token(visitor);
+        let counted = state.limits.bad_token(visitor);
         counted.map_err(over_limit)?;
     }
     Ok(Judged {
@@ -161,17 +118,13 @@ fn judge(
     })
 }
 
-async fn admit(
-    context: &Arc<Context>,
-    judged: Judged,
-    visitor: &Visitor,
-) -> Result<Admitted, CloseReason> {
+async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admitted, CloseReason> {
     let Judged {
         identity,
         receipts,
         after,
     } = judged;
-    let limits = &context.limits;
+    let limits = &state.limits;
     if !visitor.log_in() {
         limits.note(Limit::Connections, &visitor.address);
         return Err(CloseReason::AtCapacity);
@@ -185,34 +138,34 @@ async fn admit(
         },
         _ => over_limit(limited),
     })?;
-    context
+    state
         .store
         .writable()
         .map_err(|_| CloseReason::StorageUnavailable)?;
 
     let device = identity.sender.device.clone();
-    let outbox = Arc::new(Outbox::new(context.outbox_bytes_max));
+    let outbox = Arc::new(Outbox::new(state.settings.outbox_bytes_max));
     // First in the hub, then the store: what comes between is missed by neither.
     let arrival = Arrival {
-        at_ms: context.clock.now_ms(),
+        at_ms: state.clock.now_ms(),
         from: visitor.address,
     };
-    let registration = context
+    let registration = state
         .hub
         .register(device.clone(), Arc::clone(&outbox), arrival);
-    let registration = registration.inspect_err(|reason| note_full(context, &device, reason))?;
-    let newest_at_login = context.store.last_id();
+    let registration = registration.inspect_err(|reason| note_full(state, &device, reason))?;
+    let newest_at_login = state.store.last_id();
     // A stop that came before the registration did not see this session.
-    if context.stop.is_cancelled() {
+    if state.stop.is_cancelled() {
         return Err(CloseReason::ShuttingDown);
     }
     // So did a rotation of tokens.
-    let validity = context
+    let validity = state
         .auth
         .validity(&device.mailbox.domain, &identity.credential);
     let token_expires_at_ms = validity.ok_or(CloseReason::TokenRevoked)?;
 
-    let cursor = enter(context, &device, after).await?;
+    let cursor = enter(state, &device, after).await?;
     let start = Start {
         mailbox: device.mailbox,
         resource: device.resource,
@@ -222,7 +175,7 @@ async fn admit(
         after: after.map_or(cursor, |after| after.min(newest_at_login.max(cursor))),
         newest_at_login,
         token_expires_at_ms,
-        ping_interval: context.ping_interval,
+        ping_interval: state.settings.ping_interval,
         window: Window::DEFAULT,
     };
     Ok((identity, arrival, registration, outbox, start))
@@ -241,22 +194,18 @@ fn over_limit(limited: Limited) -> CloseReason {
     }
 }
 
-fn note_full(context: &Context, device: &Device, reason: &CloseReason) {
+fn note_full(state: &State, device: &Device, reason: &CloseReason) {
     let limit = match reason {
         CloseReason::TooManySessions { .. } => Limit::SessionsPerUser,
         _ => Limit::Sessions,
     };
-    context.limits.note(limit, &device.mailbox.domain);
+    state.limits.note(limit, &device.mailbox.domain);
 }
 
 /// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
-async fn enter(
-    context: &Context,
-    device: &Device,
-    after: Option<MsgId>,
-) -> Result<MsgId, CloseReason> {
+async fn enter(state: &State, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
     let (answer, answered) = oneshot::channel();
-    let (store, entering) = (context.store.clone(), device.clone());
+    let (store, entering) = (state.store.clone(), device.clone());
     let done = move |outcome| {
         // Who has left meanwhile needs no answer.
         let _ = answer.send(outcome);
@@ -266,7 +215,7 @@ async fn enter(
         .map_err(|_| CloseReason::Internal)?;
     let outcome = answered.await.map_err(|_| CloseReason::Internal)?;
     if let Ok(entered) = &outcome {
-        let quotas = context.limits.quotas();
+        let quotas = state.limits.quotas();
         quotas.add(&device.mailbox.domain, entered.stored_bytes);
     }
     let cursor = outcome.map(|entered| entered.cursor);

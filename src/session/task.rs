@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -23,9 +23,10 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::server_frame;
 use crate::session::conversation::{Conversation, End, Services, Timer};
+use crate::session::counting;
 use crate::session::identity::Identity;
 use crate::session::machine::{Input, Now, Start};
-use crate::session::{Context, counting};
+use crate::state::State;
 use crate::store::{Backlog, ReadError};
 use crate::websocket::{Connection, writer};
 
@@ -53,7 +54,7 @@ pub struct Session {
 
 /// The server, as one session sees it.
 struct Server {
-    context: Arc<Context>,
+    state: State,
     identity: Identity,
     arrival: Arrival,
     began: Instant,
@@ -66,7 +67,7 @@ struct Server {
 impl Session {
     /// A session of `identity`, which came so and has its place in the hub.
     pub fn new(
-        context: Arc<Context>,
+        state: State,
         identity: Identity,
         arrival: Arrival,
         registration: Registration,
@@ -74,7 +75,7 @@ impl Session {
         start: Start,
     ) -> Self {
         let server = Server {
-            context,
+            state,
             identity,
             arrival,
             began: Instant::now(),
@@ -96,7 +97,7 @@ impl Session {
             // Before it is offline: who asks then is told of this end.
             self.conversation.services().left(&end);
             // The user is offline from now on, however long the peer takes to close.
-            let stop = self.conversation.services().context.stop.clone();
+            let stop = self.conversation.services().state.stop.clone();
             drop(self.conversation);
             match end {
                 End::Close(reason) => connection.close(reason.code(), &reason.text(), stop).await,
@@ -130,28 +131,28 @@ impl Session {
 
 impl Server {
     fn left(&self, end: &End) {
-        self.context.store.leave(&self.identity.sender.device);
+        self.state.store.leave(&self.identity.sender.device);
         let (code, by, name, reason) = match end {
             End::Close(reason) => (reason.code(), "server", reason.name(), reason.text()),
             End::Answer(code) => (*code, "client", "closed", "closed by the client".into()),
             // RFC 6455, 7.1.5.
             End::Gone => (1006, "client", "lost", "the connection was lost".into()),
         };
-        counting::closed(&self.context.metrics, code, by);
+        counting::closed(&self.state.metrics, code, by);
         let sender = &self.identity.sender;
         let user = &sender.device.mailbox;
         let domain = &user.domain;
         let address = self.arrival.from;
         debug!(%domain, %address, code, by, reason = name, "a session ends");
-        self.context.hub.note_end(EndedSession {
+        self.state.hub.note_end(EndedSession {
             device: sender.device.clone(),
             arrival: self.arrival,
-            ended_at_ms: self.context.clock.now_ms(),
+            ended_at_ms: self.state.clock.now_ms(),
             code,
             by,
             reason,
         });
-        let limits = &self.context.limits;
+        let limits = &self.state.limits;
         match end {
             End::Close(CloseReason::OverLimit { .. }) => {
                 limits.session_flooded(user, !sender.is_trusted);
@@ -173,7 +174,7 @@ impl Server {
         let resource = &self.identity.sender.device.resource;
         let messages = backlog.messages.iter();
         for message in messages.filter(|message| is_for(message, resource)) {
-            self.context.metrics.messages_out.add(message.kind.0, 1);
+            self.state.metrics.messages_out.add(message.kind.0, 1);
         }
     }
 }
@@ -192,20 +193,20 @@ impl Services for Server {
     fn now(&self) -> Now {
         Now {
             elapsed: self.began.elapsed(),
-            wall_ms: self.context.clock.now_ms(),
+            wall_ms: self.state.clock.now_ms(),
         }
     }
 
     fn rules(&self) -> &FrameRules {
-        &self.context.rules
+        &self.state.settings.rules
     }
 
     fn output_bytes_max(&self) -> usize {
-        self.context.outbox_bytes_max
+        self.state.settings.outbox_bytes_max
     }
 
-    fn poll_keeps_up(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        while !self.context.store.has_room() {
+    fn poll_keeps_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.state.store.has_room() {
             let pause = self
                 .store_pause
                 .get_or_insert_with(|| Box::pin(sleep(STORE_PAUSE)));
@@ -217,14 +218,14 @@ impl Services for Server {
     }
 
     fn read(&mut self, after: MsgId) {
-        let store = self.context.store.clone();
+        let store = self.state.store.clone();
         let mailbox = self.identity.sender.device.mailbox.clone();
         self.read = Some(tokio::task::spawn_blocking(move || {
             store.messages_after(&mailbox, after, CHUNK_MESSAGES_MAX, CHUNK_BYTES_MAX)
         }));
     }
 
-    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Backlog>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Backlog>> {
         let Some(read) = &mut self.read else {
             return Poll::Pending;
         };
@@ -245,7 +246,7 @@ impl Services for Server {
 
     fn confirm(&self, id: MsgId) {
         let device = &self.identity.sender.device;
-        self.context.store.confirm(device, id);
+        self.state.store.confirm(device, id);
     }
 
     fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send) {
@@ -256,7 +257,7 @@ impl Services for Server {
         // Who is trusted may send as much as he likes, and so repeat it.
         let counts_repeats = !self.identity.sender.is_trusted;
         command::send::send(
-            self.context.way(),
+            self.state.way(),
             &self.identity.sender,
             send,
             move |outcome| match outcome {
@@ -278,24 +279,22 @@ impl Services for Server {
     }
 
     fn refuse(&self, error: FrameError) -> FrameError {
-        let (context, sender) = (&self.context, &self.identity.sender);
+        let (state, sender) = (&self.state, &self.identity.sender);
         command::send::refuse(
-            context.way(),
+            state.way(),
             sender,
-            context.rules.content_bytes_max,
+            state.settings.rules.content_bytes_max,
             error,
         )
     }
 
     fn refused(&self, code: ErrorCode) {
-        let refused = &self.context.metrics.sessions.frames_refused;
+        let refused = &self.state.metrics.sessions.frames_refused;
         refused.with_label_values(&[code.as_str()]).inc();
     }
 
     fn validity(&self) -> Option<Option<u64>> {
         let domain = &self.identity.sender.device.mailbox.domain;
-        self.context
-            .auth
-            .validity(domain, &self.identity.credential)
+        self.state.auth.validity(domain, &self.identity.credential)
     }
 }

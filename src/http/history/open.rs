@@ -13,46 +13,38 @@ use axum::response::Response;
 
 use crate::config::origins::{self, OriginPattern};
 use crate::http::access;
-use crate::http::origin::{self, Names, Over};
+use crate::http::headers::vary_by;
+use crate::http::origin::{self, Over};
 use crate::http::parameters;
 use crate::http::problem::Problem;
-use crate::http::{App, vary_by};
+use crate::state::{Names, Settings};
 
-/// Who may read without a token.
-#[derive(Clone)]
-pub struct OpenHistory {
-    /// Origins, beside the server's own, whose pages may.
-    pub origins: Vec<OriginPattern>,
-}
-
-impl OpenHistory {
-    /// Whether a request without a token may read.
-    ///
-    /// # Errors
-    /// 403 where a page of another origin asks, or one that has led its name here.
-    pub(super) fn check(
-        &self,
-        over: Over,
-        names: &dyn Names,
-        uri: &Uri,
-        headers: &HeaderMap,
-    ) -> Result<(), Problem> {
-        let host = origin::host(uri, headers).map_err(|_| foreign_host())?;
-        if host.is_some_and(|host| !origin::is_own_host(names, host)) {
-            return Err(foreign_host());
-        }
-        let is_allowed = |origin: &HeaderValue| {
-            let origin = origin.to_str().unwrap_or_default();
-            let is_own = host.is_some_and(|host| origin::is_own(over, names, host, origin));
-            is_own || origins::allows(&self.origins, origin)
-        };
-        if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {
-            return Err(Problem::forbidden(
-                "without a token no page of another origin reads here, unless the setting `cors_origins` is set and lists its `Origin`",
-            ));
-        }
-        Ok(())
+/// Whether a request without a token may read, where pages of these origins may beside the server's own.
+///
+/// # Errors
+/// 403 where a page of another origin asks, or one that has led its name here.
+pub(super) fn check(
+    origins: &[OriginPattern],
+    over: Over,
+    names: &dyn Names,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let host = origin::host(uri, headers).map_err(|_| foreign_host())?;
+    if host.is_some_and(|host| !origin::is_own_host(names, host)) {
+        return Err(foreign_host());
     }
+    let is_allowed = |origin: &HeaderValue| {
+        let origin = origin.to_str().unwrap_or_default();
+        let is_own = host.is_some_and(|host| origin::is_own(over, names, host, origin));
+        is_own || origins::allows(origins, origin)
+    };
+    if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {
+        return Err(Problem::forbidden(
+            "without a token no page of another origin reads here, unless the setting `cors_origins` is set and lists its `Origin`",
+        ));
+    }
+    Ok(())
 }
 
 fn foreign_host() -> Problem {
@@ -65,12 +57,12 @@ fn foreign_host() -> Problem {
 /// them. Preflights stay as they are, whether a token is to follow (they ask for `Authorization` then) or not: they
 /// hold nothing, and what counts is the header of the answer.
 pub(in crate::http) async fn keep_from_pages(
-    State(app): State<Arc<App>>,
+    State(settings): State<Arc<Settings>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let open = app.history_open.as_ref();
-    let is_kept = open.is_some_and(|open| open.origins.is_empty() && needs_no_token(&request));
+    let open = settings.history_open.as_ref();
+    let is_kept = open.is_some_and(|origins| origins.is_empty() && needs_no_token(&request));
     let mut response = next.run(request).await;
     if is_kept {
         let headers = response.headers_mut();

@@ -19,10 +19,10 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Server};
 
-use crate::http::App;
 use crate::http::openapi::schemas::{PageNumber, PageOrder, PageSize, Receipts, Token};
 use crate::http::problem::{MEDIA_TYPE, ProblemBody};
 use crate::protocol::client_frame::FrameRules;
+use crate::state::Settings;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -90,7 +90,7 @@ pub(super) fn base() -> OpenApi {
 }
 
 /// The whole document, with what endpoints have in common and with this server's rules.
-pub(super) fn finish(mut document: OpenApi, app: &App) -> Document {
+pub(super) fn finish(mut document: OpenApi, settings: &Settings) -> Document {
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().filter_map(Option::as_mut) {
@@ -100,11 +100,11 @@ pub(super) fn finish(mut document: OpenApi, app: &App) -> Document {
     let history = document.paths.paths.get_mut("/message-log");
     let listing = history.and_then(|item| item.get.as_mut());
     if let Some(security) = listing.and_then(|listing| listing.security.as_mut())
-        && app.history_open.is_some()
+        && settings.history_open.is_some()
     {
         security.push(SecurityRequirement::default());
     }
-    tell_rules(&mut document, &app.sessions.rules);
+    tell_rules(&mut document, &settings.rules);
     let text = document
         .to_json()
         .expect("a description of plain values is JSON");

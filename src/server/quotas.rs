@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::limits::Limits;
+use crate::state::State;
 use crate::store::Store;
 
 /// How often it looks whether a domain is due.
@@ -19,14 +19,11 @@ const TICK: Duration = Duration::from_secs(2);
 const FIRST_MAX: Duration = Duration::from_secs(5);
 
 /// Measures from now on, until `stop`; ready when all was measured once, or that takes long.
-pub(super) async fn begin(
-    store: Store,
-    limits: Arc<Limits>,
-    stop: CancellationToken,
-    tracker: &TaskTracker,
-) {
+pub(super) async fn begin(state: &State) {
     let (measured, first) = oneshot::channel();
-    tracker.spawn(measure_all(store, limits, stop, measured));
+    let (store, limits) = (state.store.clone(), Arc::clone(&state.limits));
+    let measuring = measure_all(store, limits, state.stop.clone(), measured);
+    state.tracker.spawn(measuring);
     // An error is the end of the task: there is nothing to wait for.
     let _ = timeout(FIRST_MAX, first).await;
 }

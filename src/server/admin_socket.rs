@@ -3,23 +3,20 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::StartError;
-use super::waiting::on_disk;
+use super::error::StartError;
+use super::stopping::on_disk;
 use crate::admin::{self, AdminSocket, Live, Site};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::Domain;
-use crate::session;
+use crate::state::State;
 
-/// Listens on it.
-pub(super) async fn take(
+pub(super) async fn listen(
     config: &Config,
-    sessions: &Arc<session::Context>,
+    state: &State,
     domains: &Domains,
-    tracker: &TaskTracker,
 ) -> Result<(), StartError> {
     let site = Site::new(&config.data, config.socket.clone());
     let runtime = Handle::current();
@@ -27,7 +24,7 @@ pub(super) async fn take(
         let _entered = runtime.enter();
         AdminSocket::bind(&site)
     };
-    let socket = match on_disk(&sessions.stop, "socket", bind).await? {
+    let socket = match on_disk(&state.stop, "socket", bind).await? {
         Some(Ok(socket)) => socket,
         Some(Err(error)) => {
             warn!(%error, "the admin socket cannot be made, and no command reaches this server: name another place for it (--socket)");
@@ -35,18 +32,19 @@ pub(super) async fn take(
         }
         None => return Ok(()),
     };
-    let hub = Arc::clone(&sessions.hub);
+    let hub = Arc::clone(&state.hub);
     let context = admin::Context {
         domains: domains.clone(),
         changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
         live: Live {
-            store: sessions.store.clone(),
-            hub: Arc::clone(&sessions.hub),
-            metrics: Arc::clone(&sessions.metrics),
-            started_at_ms: sessions.clock.now_ms(),
+            store: state.store.clone(),
+            hub: Arc::clone(&state.hub),
+            metrics: Arc::clone(&state.metrics),
+            started_at_ms: state.clock.now_ms(),
         },
     };
-    let stop = sessions.stop.clone();
+    let stop = state.stop.clone();
+    let tracker = &state.tracker;
     tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
     Ok(())
 }

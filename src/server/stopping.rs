@@ -1,11 +1,27 @@
-//! Work on the disk during the start: one that does not answer must not hold up a stop.
+//! How long a stop waits, for connections and for a disk that does not answer.
+
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::{STOP_TIMEOUT, StartError};
+use super::error::StartError;
 use crate::net;
+
+/// How long a stop waits for sessions and requests to end, whose own bounds are below it: whatever clients
+/// do, all of a stop but the disk's part is over within 5 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Waits for the tasks that the stop has ended, but not for ever.
+pub(super) async fn join(tracker: &TaskTracker) {
+    tracker.close();
+    if timeout(STOP_TIMEOUT, tracker.wait()).await.is_err() {
+        let left = tracker.len();
+        warn!(left, "some connections did not end in time");
+    }
+}
 
 /// Does it on a thread of its own; `None`: stopped, and it did not end in time. It is left where it
 /// is then: what was acknowledged is durable, and a crash may meet it there too.
@@ -43,7 +59,7 @@ mod tests {
         let hanging = on_disk(&stop, "hanging", move || answers.recv());
         let mut hanging = std::pin::pin!(hanging);
         // It is waited for, however long, until somebody wants it to end.
-        let hour = std::time::Duration::from_secs(3600);
+        let hour = Duration::from_secs(3600);
         assert!(timeout(hour, &mut hanging).await.is_err());
         stop.cancel();
         assert!(hanging.await.unwrap().is_none());

@@ -1,0 +1,29 @@
+//! Headers of answers that more than one handler sets.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+
+/// No browser takes an answer for something else than it says.
+pub(super) async fn nosniff(mut response: Response) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+pub(super) async fn no_store(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// Caches keep apart what differs by this header of the request. All in one line: not every reader looks for more.
+pub(super) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
+    let lines = headers.get_all(header::VARY).into_iter();
+    let known = lines.filter_map(|line| line.to_str().ok());
+    let all: Vec<_> = known.chain([name]).collect();
+    if let Ok(all) = HeaderValue::try_from(all.join(", ")) {
+        headers.insert(header::VARY, all);
+    }
+}

@@ -1,0 +1,182 @@
+//! Permits for answers of history on their way to their clients: memory for all of them, half of it at
+//! most for a domain, and a few answers for a user, or for a network that asks without a token.
+//!
+//! - `keyed_semaphore`: the part of each domain and requester;
+//! - `in_flight`: which answers are cut off where nothing is free.
+//!
+//! Never holds an answer itself. Invariants: newcomers wait in turn and for a bounded time; a permit is
+//! free again once the last byte was read or the connection has ended; where nothing is free, stalled
+//! answers are cut off, then old ones, so that slow readers lock out nobody, themselves neither.
+
+mod in_flight;
+mod keyed_semaphore;
+mod requester;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+pub use requester::Requester;
+
+use crate::limits::{HangUp, Limit};
+use crate::model::Domain;
+use in_flight::{Demand, InFlight, Ticket};
+use keyed_semaphore::{KeyedPermit, KeyedSemaphore};
+
+/// Memory of all answers.
+const TOTAL_BYTES: usize = 64 << 20;
+
+const UNIT_BYTES: usize = 4 << 10;
+
+/// Most memory of one domain.
+const DOMAIN_UNITS: usize = TOTAL_BYTES / UNIT_BYTES / 2;
+
+/// Most answers of one requester at a time.
+const REQUESTER_ANSWERS: usize = 4;
+
+/// Of these, those read from the store at a time: the rest of the machine is for others.
+const REQUESTER_READS: usize = 1;
+
+/// Most requests that wait for their requester's turn: each keeps its connection meanwhile.
+const REQUESTER_WAITING: usize = 64;
+
+/// How long an answer waits for its requester's turn, and then for memory.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How long it waits before others are cut off for it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// All permits of one server.
+#[derive(Debug)]
+pub struct AnswerPermits {
+    memory: Arc<Semaphore>,
+    domains: Arc<KeyedSemaphore<Domain>>,
+    requesters: Arc<KeyedSemaphore<Requester>>,
+    reads: Arc<KeyedSemaphore<Requester>>,
+    in_flight: Arc<InFlight>,
+}
+
+impl Default for AnswerPermits {
+    fn default() -> Self {
+        let waiting = REQUESTER_ANSWERS + REQUESTER_WAITING;
+        Self {
+            memory: Arc::new(Semaphore::new(TOTAL_BYTES / UNIT_BYTES)),
+            domains: KeyedSemaphore::new(DOMAIN_UNITS, usize::MAX),
+            requesters: KeyedSemaphore::new(REQUESTER_ANSWERS, waiting),
+            reads: KeyedSemaphore::new(REQUESTER_READS, usize::MAX),
+            in_flight: Arc::default(),
+        }
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT_BYTES).clamp(1, DOMAIN_UNITS)
+}
+
+impl AnswerPermits {
+    /// A permit for an answer of this domain that holds at most `bytes_max` at a time. `requester` is
+    /// `None` for whom is trusted; `hang_up` ends the connection that the answer goes out on.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub async fn acquire(
+        &self,
+        domain: &Domain,
+        requester: Option<&Requester>,
+        bytes_max: usize,
+        hang_up: Option<HangUp>,
+    ) -> Result<AnswerPermit, Limit> {
+        let requester_permit = match requester {
+            Some(requester) => {
+                let entered = self.requesters.enter(requester);
+                let permit = entered.ok_or_else(|| requester.limit())?;
+                let evict = || self.in_flight.evict(Demand::Answer(requester));
+                let acquired = in_time(permit.acquired(1), evict).await;
+                Some(acquired.ok_or_else(|| requester.limit())?)
+            }
+            None => None,
+        };
+        let units = units(bytes_max);
+        let permit = self.domains.enter(domain).ok_or(Limit::HistoryAnswers)?;
+        let has_of_domain = AtomicBool::new(false);
+        let acquired = async {
+            let of_domain = permit.acquired(units).await;
+            has_of_domain.store(true, Ordering::Relaxed);
+            let memory = Arc::clone(&self.memory).acquire_many_owned(units as u32);
+            // Nobody closes it.
+            (of_domain, memory.await.ok())
+        };
+        let evict = || {
+            self.in_flight
+                .evict(match has_of_domain.load(Ordering::Relaxed) {
+                    true => Demand::Units(units),
+                    false => Demand::OfDomain(domain, units),
+                });
+        };
+        let acquired = in_time(acquired, evict).await;
+        let (domain_permit, memory_permit) = acquired.ok_or(Limit::HistoryAnswers)?;
+        Ok(AnswerPermit {
+            memory_permit,
+            domain_permit,
+            _requester_permit: requester_permit,
+            reads: requester.and_then(|requester| self.reads.enter(requester)),
+            ticket: self.in_flight.enter(domain, requester, units, hang_up),
+        })
+    }
+}
+
+/// What is acquired, if that is soon enough; `evict` is called once it takes long.
+async fn in_time<T>(acquired: impl Future<Output = T>, evict: impl FnOnce()) -> Option<T> {
+    let mut acquired = pin!(acquired);
+    if let Ok(acquired) = timeout(PATIENCE, &mut acquired).await {
+        return Some(acquired);
+    }
+    evict();
+    timeout(WAIT - PATIENCE, acquired).await.ok()
+}
+
+/// Leave for one answer to be on its way.
+#[derive(Debug)]
+pub struct AnswerPermit {
+    memory_permit: Option<OwnedSemaphorePermit>,
+    domain_permit: KeyedPermit<Domain>,
+    _requester_permit: Option<KeyedPermit<Requester>>,
+    reads: Option<KeyedPermit<Requester>>,
+    ticket: Ticket,
+}
+
+impl AnswerPermit {
+    /// Waits until the store is read for no other answer of the same requester; `None`, at once, for whom
+    /// is trusted.
+    pub async fn read_permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = self.reads.as_ref()?.acquire_one().await;
+        // The wait was not its client's.
+        self.ticket.progressed();
+        permit
+    }
+
+    /// The client has read what it had, and is given more.
+    pub fn progressed(&self) {
+        self.ticket.progressed();
+    }
+
+    /// The answer is complete at so many bytes: the rest is given back.
+    pub fn shrink(&mut self, bytes: usize) {
+        let units = units(bytes);
+        let permits = [&mut self.memory_permit, &mut self.domain_permit.units];
+        for permit in permits.into_iter().flatten() {
+            let surplus = permit.num_permits().saturating_sub(units);
+            drop(permit.split(surplus));
+        }
+        let held = self.domain_permit.units.as_ref();
+        self.ticket
+            .shrink(held.map_or(0, OwnedSemaphorePermit::num_permits));
+    }
+}
+
+#[cfg(test)]
+mod tests;

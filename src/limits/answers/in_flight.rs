@@ -1,0 +1,176 @@
+//! Answers on their way to their clients, and which of them are cut off to make room.
+//!
+//! Invariant: an answer that is read, and is not old, is never cut off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::requester::Requester;
+use crate::limits::HangUp;
+use crate::model::Domain;
+
+/// How long an answer may stall before it may be cut off.
+pub(super) const STALLED_MIN: Duration = Duration::from_secs(5);
+
+/// How long an answer that is read, however slowly, is safe.
+pub(super) const OLD_MIN: Duration = Duration::from_secs(30);
+
+/// By number, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(Mutex<Answers>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    next: u64,
+    by_number: BTreeMap<u64, Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    began: Instant,
+    /// When its client last asked for more, having read what it had.
+    read: Instant,
+    domain: Domain,
+    requester: Option<Requester>,
+    units: usize,
+    hang_up: Option<HangUp>,
+}
+
+/// The order in which answers are cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Unread since then.
+    Stalled(Instant),
+    /// Began then.
+    Old(Instant),
+}
+
+impl Answer {
+    /// `None`: it is safe.
+    fn rank(&self) -> Option<Rank> {
+        if self.read.elapsed() >= STALLED_MIN {
+            return Some(Rank::Stalled(self.read));
+        }
+        let is_old = self.began.elapsed() >= OLD_MIN;
+        is_old.then_some(Rank::Old(self.began))
+    }
+}
+
+/// An answer's entry among those in flight.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    in_flight: Arc<InFlight>,
+    number: u64,
+}
+
+/// What a newcomer lacks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Demand<'a> {
+    /// An answer fewer of this requester.
+    Answer(&'a Requester),
+    /// Units of this domain.
+    OfDomain(&'a Domain, usize),
+    /// Units of any domain.
+    Units(usize),
+}
+
+impl Demand<'_> {
+    /// How much of it the end of this answer supplies.
+    fn supplied_by(&self, answer: &Answer) -> usize {
+        match self {
+            Self::Answer(requester) => usize::from(answer.requester.as_ref() == Some(*requester)),
+            Self::OfDomain(domain, _) if answer.domain != **domain => 0,
+            Self::OfDomain(..) | Self::Units(_) => answer.units,
+        }
+    }
+
+    fn amount(&self) -> usize {
+        match self {
+            Self::Answer(_) => 1,
+            Self::OfDomain(_, units) | Self::Units(units) => *units,
+        }
+    }
+}
+
+impl InFlight {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        domain: &Domain,
+        requester: Option<&Requester>,
+        units: usize,
+        hang_up: Option<HangUp>,
+    ) -> Ticket {
+        let mut answers = self.0.lock();
+        let number = answers.next;
+        answers.next += 1;
+        let now = Instant::now();
+        let answer = Answer {
+            began: now,
+            read: now,
+            domain: domain.clone(),
+            requester: requester.cloned(),
+            units,
+            hang_up,
+        };
+        answers.by_number.insert(number, answer);
+        Ticket {
+            in_flight: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// Hangs up on as many answers as meet the demand: stalled ones first, longest stalled first, then
+    /// old ones, oldest first. Those already hung up on are counted for the newcomers before.
+    pub(super) fn evict(&self, demand: Demand<'_>) {
+        let answers = self.0.lock();
+        let candidates = answers.by_number.values().filter_map(|answer| {
+            let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_said())?;
+            let supplied = demand.supplied_by(answer);
+            let rank = answer.rank().filter(|_| supplied > 0)?;
+            Some((rank, supplied, hang_up))
+        });
+        let mut candidates: Vec<_> = candidates.collect();
+        candidates.sort_by_key(|(rank, ..)| *rank);
+        let mut met = 0;
+        for (_, supplied, hang_up) in candidates {
+            if met >= demand.amount() {
+                break;
+            }
+            hang_up.now();
+            met += supplied;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().by_number.is_empty()
+    }
+}
+
+impl Ticket {
+    fn change(&self, change: impl FnOnce(&mut Answer)) {
+        let mut answers = self.in_flight.0.lock();
+        if let Some(answer) = answers.by_number.get_mut(&self.number) {
+            change(answer);
+        }
+    }
+
+    /// The client asks for more: it has read what it had.
+    pub(super) fn progressed(&self) {
+        self.change(|answer| answer.read = Instant::now());
+    }
+
+    pub(super) fn shrink(&self, units: usize) {
+        self.change(|answer| answer.units = units);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.in_flight.0.lock().by_number.remove(&self.number);
+    }
+}
