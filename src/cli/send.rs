@@ -17,7 +17,7 @@ use super::{Failure, output, runtime};
 use crate::auth::random_key;
 use crate::client::frame::{Ack, ServerFrame};
 use crate::client::{Backoff, Connection, Ended, Verdict};
-use crate::config::limits::CONTENT_BYTES;
+use crate::config::limits::CONTENT_BYTES_MAX;
 use crate::model::{ClientMsgId, Resource, UserId};
 
 const EXAMPLES: &str = "\
@@ -175,7 +175,7 @@ fn content(args: &SendArgs) -> Result<Box<RawValue>, Failure> {
     if content.get() == "null" {
         return Err(Failure::Usage("the message must not be null".to_owned()));
     }
-    if content.get().len() as u64 > CONTENT_BYTES.max {
+    if content.get().len() as u64 > CONTENT_BYTES_MAX {
         return Err(too_long());
     }
     Ok(content)
@@ -184,7 +184,7 @@ fn content(args: &SendArgs) -> Result<Box<RawValue>, Failure> {
 fn too_long() -> Failure {
     Failure::Usage(format!(
         "the message is longer than any server takes: {} bytes of JSON text",
-        CONTENT_BYTES.max
+        CONTENT_BYTES_MAX
     ))
 }
 
@@ -198,10 +198,10 @@ fn from_stdin(login: &LoginArgs) -> Result<String, Failure> {
         output::hint("Type the message; Ctrl-D at the start of a line ends it.");
     }
     let mut text = Vec::new();
-    let mut limited = (&mut stdin).take(CONTENT_BYTES.max + 1);
+    let mut limited = (&mut stdin).take(CONTENT_BYTES_MAX + 1);
     let read = limited.read_to_end(&mut text);
     read.context("the message cannot be read from standard input")?;
-    if text.len() as u64 > CONTENT_BYTES.max {
+    if text.len() as u64 > CONTENT_BYTES_MAX {
         return Err(too_long());
     }
     let mut text = String::from_utf8(text)

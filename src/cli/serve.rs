@@ -116,7 +116,7 @@ async fn serve(
             return;
         };
         log.change(&loaded.config.log);
-        for name in config.fixed_changes(&loaded.config) {
+        for name in config.pending_restart(&loaded.config) {
             tracing::warn!("setting {name} has changed: it counts from the next start");
         }
         running.reload(&loaded.config).await;

@@ -9,7 +9,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Failure;
 use crate::admin::Site;
-use crate::config::{self, CONFIG_ENV, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings};
+use crate::config::{
+    self, CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings,
+};
 
 /// Which settings a command takes.
 pub(super) trait Which {
@@ -77,7 +79,7 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
         let Ok(name) = name.into_string() else {
             continue;
         };
-        if !name.starts_with("RELAYBOX_") {
+        if !name.starts_with(ENV_PREFIX) {
             continue;
         }
         let is_known = [CONFIG_ENV, TOKEN_FILE_ENV].contains(&&*name)

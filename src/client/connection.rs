@@ -121,7 +121,7 @@ impl Connection {
         let trust = address.tls.then_some(trust);
         let stream = connect(&address.host, address.port, trust).await?;
         let request = request(login).map_err(|_| OpenError::Unwritable)?;
-        let bytes_max = (limits::CONTENT_BYTES.max + ENVELOPE_BYTES_MAX) as usize;
+        let bytes_max = (limits::CONTENT_BYTES_MAX + ENVELOPE_BYTES_MAX) as usize;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .max_message_size(Some(bytes_max))

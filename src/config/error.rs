@@ -1,27 +1,27 @@
-//! Why there are no settings.
+//! Errors of the settings.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::Origin;
+use super::source::Source;
 
-/// Why there are no settings. Each is one sentence that names the setting or the file.
+/// Why settings were not taken. Each is one sentence that names the setting or the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A value does not do.
-    #[error("setting {setting} ({origin}): expected {expected}")]
+    /// A value is invalid.
+    #[error("setting {setting} ({at}): expected {expected}")]
     Invalid {
         /// The setting's name.
         setting: &'static str,
-        /// Where the value was written.
-        origin: Origin,
-        /// What would have been right.
+        /// The source of the value.
+        at: Source,
+        /// The values allowed, as the end of the sentence.
         expected: String,
     },
     /// A key or variable is unknown that may be meant to protect something. The sentence does not repeat it.
     #[error("{0}")]
     Unknown(String),
-    /// Several of these.
+    /// Several errors at once.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Self>),
     /// The file is not TOML.
@@ -49,22 +49,10 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The setting whose value does not do.
-    pub(super) fn setting(&self) -> Option<&'static str> {
-        match self {
-            Self::Invalid { setting, .. } => Some(setting),
-            _ => None,
-        }
-    }
-
-    /// All of at least one.
-    pub(super) fn all(mut flaws: Vec<Self>) -> Self {
-        match (flaws.pop(), flaws.is_empty()) {
-            (Some(only), true) => only,
-            (last, _) => {
-                flaws.extend(last);
-                Self::Several(flaws)
-            }
+    pub(super) fn all(mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::Several(errors),
         }
     }
 }

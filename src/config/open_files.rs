@@ -1,44 +1,48 @@
-//! What the open-file limit leaves of connections, and these of sessions.
+//! Connections and sessions within the open-file limit.
 
-use super::values::Values;
-use super::{Loaded, Origin, limits};
+use super::limits::{RESERVED_FILES, SPARE_CONNECTIONS_MIN};
+use super::raw::Raws;
+use super::settings::Config;
+use super::source::Source;
 use crate::model::places_known;
 
-/// Cuts connections and sessions to what the open-file limit leaves room for, and says so.
-pub(super) fn fit(loaded: &mut Loaded, values: &Values<'_>, open_files_max: Option<u64>) {
-    let Loaded { config, warnings } = loaded;
+/// Cuts connections and sessions to what the open-file limit allows. Returns a warning for each that was set.
+pub(super) fn fit(config: &mut Config, raws: &Raws, open_files_max: Option<u64>) -> Vec<String> {
+    let (connections, sessions) = (
+        &raws["connections_max"].source,
+        &raws["sessions_max"].source,
+    );
+    let mut warnings = Vec::new();
     if let Some(open_files_max) = open_files_max {
-        let reserved = limits::RESERVED_FILES.min(open_files_max / 2);
-        let room = usize::try_from(open_files_max - reserved)
+        let reserved = RESERVED_FILES.min(open_files_max / 2);
+        let available = usize::try_from(open_files_max - reserved)
             .unwrap_or(usize::MAX)
             .max(1);
-        if config.connections_max > room {
-            let origin = &values.raw("connections_max").origin;
-            if *origin != Origin::Default {
+        if config.connections_max > available {
+            if *connections != Source::Default {
                 warnings.push(format!(
-                    "setting connections_max ({origin}) is cut from {} to {room}: the open-file limit is {open_files_max}",
+                    "setting connections_max ({connections}) is cut from {} to {available}: the open-file limit is {open_files_max}",
                     config.connections_max,
                 ));
             }
-            config.connections_max = room;
+            config.connections_max = available;
         }
         // Some connections are left over, so that a login too many can be told so.
-        if values.raw("sessions_max").origin == Origin::Default {
-            let spare = (config.connections_max / 50).max(limits::SPARE_CONNECTIONS_MIN);
+        if *sessions == Source::Default {
+            let spare = (config.connections_max / 50).max(SPARE_CONNECTIONS_MIN);
             let spare = spare.min(config.connections_max / 2);
-            let sessions_max = config.connections_max - spare;
-            config.sessions_max = config.sessions_max.min(sessions_max);
+            config.sessions_max = config.sessions_max.min(config.connections_max - spare);
         }
     }
-    let room = places_known(config.connections_max);
-    if config.sessions_max > room {
-        let origin = &values.raw("sessions_max").origin;
-        if *origin != Origin::Default {
+    let available = places_known(config.connections_max);
+    if config.sessions_max > available {
+        if *sessions != Source::Default {
             warnings.push(format!(
-                "setting sessions_max ({origin}) is cut from {} to {room}: of {} connections (connections_max) no more may be logged in",
+                "setting sessions_max ({sessions}) is cut from {} to {available}: of {} connections (connections_max) no more may be logged in",
                 config.sessions_max, config.connections_max,
             ));
         }
-        config.sessions_max = room;
+        config.sessions_max = available;
     }
+    warnings
 }

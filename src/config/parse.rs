@@ -1,32 +1,30 @@
-//! One setting's text → its value. Each function answers, on failure, what was expected.
+//! Parsers of one setting's text. Each says, on failure, which values are allowed.
 //!
-//! Never repeats the text that it was given: it may hold a token.
+//! Invariant: no answer repeats the text that was given, which may be a token in the wrong place.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::limits::{self, Bound};
-use super::{DeclaredToken, LogFormat};
-use crate::model::{DiskFloor, Domain, MessageType, Rate, StrangersMax};
-use crate::protocol::login::TOKEN_BYTES_MAX;
+use super::limits::{RATE, RATE_BYTES};
+use crate::model::{
+    DiskFloor, Domain, MessageType, Networks, PerDomain, Rate, Retention, StrangersMax,
+};
 
-/// What would have been right, as the end of the sentence "expected …".
+/// A value, or the end of the sentence "expected …".
 pub(super) type Parsed<T> = Result<T, String>;
 
-fn address(text: &str) -> Parsed<SocketAddr> {
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     let local = text.strip_prefix("localhost:").map(str::parse);
     if let Some(Ok(port)) = local {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
     text.parse()
         .map_err(|_| "ADDR:PORT such as [::]:8443 or 127.0.0.1:8443".to_owned())
-}
-
-pub(super) fn optional_address(text: &str) -> Parsed<Option<SocketAddr>> {
-    or_off(address)(text)
 }
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {
@@ -37,14 +35,37 @@ pub(super) fn switch(text: &str) -> Parsed<bool> {
     }
 }
 
-/// A whole number within its bound.
-pub(super) fn count(text: &str, bound: &Bound) -> Parsed<u64> {
-    let number = text.replace('_', "").parse().ok();
-    within(number, bound, &|n| n.to_string())
+pub(super) fn directory(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("a directory".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A path, or `auto`.
+pub(super) fn socket(text: &str) -> Parsed<Option<PathBuf>> {
+    let path = match text {
+        "auto" => return Ok(None),
+        text if text.ends_with('/') => None,
+        text => directory(text).ok(),
+    };
+    path.map(Some)
+        .ok_or_else(|| "the path of a socket, or auto".to_owned())
+}
+
+pub(super) fn count<N: TryFrom<u64>>(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<N> {
+    move |text| {
+        let number = text.replace('_', "").parse().ok();
+        within(number, &bounds, &|n| n.to_string())
+    }
 }
 
 /// Bytes, plain or with a unit (`KiB` and its like are 1024s, `kB` and its like 1000s).
-pub(super) fn size(text: &str, bound: &Bound) -> Parsed<u64> {
+pub(super) fn size<N: TryFrom<u64>>(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<N> {
+    move |text| within(bytes(text), &bounds, &bytes_text)
+}
+
+fn bytes(text: &str) -> Option<u64> {
     let text = text.replace('_', "");
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -58,50 +79,54 @@ pub(super) fn size(text: &str, bound: &Bound) -> Parsed<u64> {
         "gb" => Some(1_000_000_000),
         _ => None,
     };
-    let bytes = factor
-        .zip(number.parse::<u64>().ok())
-        .and_then(|(factor, number)| number.checked_mul(factor));
-    within(bytes, bound, &bytes_text)
+    number.parse::<u64>().ok()?.checked_mul(factor?)
 }
 
 /// Bytes, `auto` or `off`.
-pub(super) fn disk_floor(text: &str) -> Parsed<DiskFloor> {
-    match text {
+pub(super) fn disk_free(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<DiskFloor> {
+    let size = size(bounds);
+    move |text| match text {
         "auto" => Ok(DiskFloor::Auto),
         "off" => Ok(DiskFloor::Off),
-        text => size(text, &limits::DISK_FREE_BYTES)
+        text => size(text)
             .map(DiskFloor::Bytes)
             .map_err(|expected| format!("{expected}, or auto or off")),
     }
 }
 
-pub(super) fn to_usize(number: u64) -> Parsed<usize> {
-    usize::try_from(number).map_err(|_| "a number that this machine can count to".to_owned())
-}
-
 /// A number of connections, or `auto`.
-pub(super) fn strangers_max(text: &str) -> Parsed<StrangersMax> {
-    match text {
+pub(super) fn strangers(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<StrangersMax> {
+    let count = count(bounds);
+    move |text| match text {
         "auto" => Ok(StrangersMax::Auto),
-        text => count(text, &limits::CONNECTIONS)
-            .and_then(to_usize)
+        text => count(text)
             .map(StrangersMax::Count)
             .map_err(|expected| format!("{expected}, or auto")),
     }
 }
 
 /// A duration as humantime reads it (`25s`, `1m 30s`), bounded in milliseconds.
-pub(super) fn duration(text: &str, bound_ms: &Bound) -> Parsed<Duration> {
-    let parsed = humantime::parse_duration(text).ok();
-    let ms = parsed.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-    let shown = |ms| humantime::format_duration(Duration::from_millis(ms)).to_string();
-    within(ms, bound_ms, &shown)
-        .map(Duration::from_millis)
-        .map_err(|expected| format!("a duration such as 25s, {expected}"))
+pub(super) fn duration(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
+    move |text| {
+        let parsed = humantime::parse_duration(text).ok();
+        let ms = parsed.and_then(|duration| u64::try_from(duration.as_millis()).ok());
+        let shown = |ms| humantime::format_duration(Duration::from_millis(ms)).to_string();
+        within(ms, &bounds, &shown)
+            .map(Duration::from_millis)
+            .map_err(|expected| format!("a duration such as 25s, {expected}"))
+    }
 }
 
-/// How long messages are kept: a duration in which minutes and months cannot be mixed up.
-pub(super) fn retention(text: &str) -> Parsed<Duration> {
+/// A duration in which minutes and months cannot be mixed up.
+pub(super) fn retention(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
+    let duration = duration(bounds);
+    move |text| {
+        no_single_m(text)?;
+        duration(text)
+    }
+}
+
+fn no_single_m(text: &str) -> Parsed<()> {
     let runs = text.split_inclusive(|c: char| !c.is_alphabetic());
     let mut before = "";
     let mut read = 0;
@@ -121,14 +146,19 @@ pub(super) fn retention(text: &str) -> Parsed<Duration> {
         read += run.len();
         before = &text[..read];
     }
-    duration(text, &limits::RETENTION_MS)
+    Ok(())
 }
 
-/// A value for one domain or (`None`) for all; no value is `off`.
-pub(super) type OfDomain<T> = (Option<Domain>, Option<T>);
+pub(super) fn kept(kept: PerDomain<Duration>) -> Retention {
+    let PerDomain { all, domains } = kept;
+    Retention { all, domains }
+}
 
-/// `30days`, `off`, or one of them for a domain: `shop=30days`.
-pub(super) fn per_domain<T>(text: &str, parse: &impl Fn(&str) -> Parsed<T>) -> Parsed<OfDomain<T>> {
+/// `30days`, `off`, or one of them for a domain: `shop=30days`. No domain is all of them, no value is `off`.
+pub(super) fn domain_value<T>(
+    text: &str,
+    parse: &impl Fn(&str) -> Parsed<T>,
+) -> Parsed<(Option<Domain>, Option<T>)> {
     let (domain, value) = match text.rsplit_once('=') {
         // A slip rather than a domain's name: `a=1day,b=2days`, `a=1day=2days`.
         Some((domain, _)) if domain.contains(['=', ',']) => {
@@ -152,16 +182,16 @@ pub(super) fn or_off<T>(parse: impl Fn(&str) -> Parsed<T>) -> impl Fn(&str) -> P
 
 /// So many in a second, a minute or an hour: `100/s`.
 pub(super) fn rate(text: &str) -> Parsed<Rate> {
-    per(text, |count| self::count(count, &limits::RATE).ok()).ok_or_else(|| {
-        let max = limits::RATE.max;
+    per(text, |number| count(RATE)(number).ok()).ok_or_else(|| {
+        let max = RATE.end();
         format!("a rate such as 100/s, 600/min or 1000/h, of at most {max}")
     })
 }
 
 /// So many bytes in a second, a minute or an hour: `64MiB/min`.
 pub(super) fn byte_rate(text: &str) -> Parsed<Rate> {
-    per(text, |bytes| size(bytes, &limits::RATE_BYTES).ok()).ok_or_else(|| {
-        let (min, max) = (limits::RATE_BYTES.min, limits::RATE_BYTES.max);
+    per(text, |bytes| size(RATE_BYTES)(bytes).ok()).ok_or_else(|| {
+        let (min, max) = RATE_BYTES.into_inner();
         let (min, max) = (bytes_text(min), bytes_text(max));
         format!("bytes in a time such as 1MiB/s, 64MiB/min or 1GiB/h, of {min} to {max}")
     })
@@ -181,11 +211,6 @@ fn per(text: &str, count: impl Fn(&str) -> Option<u64>) -> Option<Rate> {
     })
 }
 
-/// A rate, or `off`.
-pub(super) fn optional_rate(text: &str) -> Parsed<Option<Rate>> {
-    or_off(rate)(text)
-}
-
 /// A network such as `10.0.0.0/8`, or a single address.
 pub(super) fn network(text: &str) -> Parsed<IpNet> {
     let parsed = text
@@ -196,19 +221,30 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     Ok(network.trunc())
 }
 
-/// How log lines are written.
-pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("text or json".to_owned()),
-    }
+pub(super) fn networks(networks: Vec<Option<IpNet>>) -> Networks {
+    Networks::new(networks.into_iter().flatten().collect())
 }
 
-fn within(number: Option<u64>, bound: &Bound, shown: &dyn Fn(u64) -> String) -> Parsed<u64> {
+pub(super) fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list
+}
+
+fn within<N: TryFrom<u64>>(
+    number: Option<u64>,
+    bounds: &RangeInclusive<u64>,
+    shown: &dyn Fn(u64) -> String,
+) -> Parsed<N> {
     number
-        .filter(|n| (bound.min..=bound.max).contains(n))
-        .ok_or_else(|| format!("from {} to {}", shown(bound.min), shown(bound.max)))
+        .filter(|n| bounds.contains(n))
+        .and_then(|n| N::try_from(n).ok())
+        .ok_or_else(|| {
+            format!(
+                "from {} to {}",
+                shown(*bounds.start()),
+                shown(*bounds.end())
+            )
+        })
 }
 
 fn bytes_text(bytes: u64) -> String {
@@ -260,50 +296,7 @@ pub(super) fn host(text: &str) -> Parsed<String> {
 }
 
 pub(super) fn message_type(text: &str) -> Parsed<MessageType> {
-    let number = count(text, &limits::MESSAGE_TYPE)?;
-    let number = u32::try_from(number).map_err(|_| "a 32-bit number".to_owned())?;
-    Ok(MessageType(number))
-}
-
-pub(super) fn declared_token(text: &str) -> Parsed<DeclaredToken> {
-    let (domain, token) = text
-        .split_once('=')
-        .ok_or_else(|| "DOMAIN=TOKEN".to_owned())?;
-    let domain = Domain::parse(domain).map_err(|e| format!("DOMAIN=TOKEN: the domain {e}"))?;
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || token.chars().any(char::is_control) {
-        return Err(format!(
-            "DOMAIN=TOKEN: the token must be 1 to {TOKEN_BYTES_MAX} bytes without control characters"
-        ));
-    }
-    Ok(DeclaredToken {
-        domain,
-        token: token.to_owned(),
-    })
-}
-
-/// A log filter: levels for all (`info`) and for parts (`relaybox::net=debug`), by commas.
-pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    let is_level = |level: &str| {
-        ["off", "error", "warn", "info", "debug", "trace"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(level))
-    };
-    let is_target = |target: &str| {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'-';
-        !target.is_empty() && target.bytes().all(allowed)
-    };
-    let is_part = |part: &str| match part.split_once('=') {
-        Some((target, level)) => is_target(target) && is_level(level),
-        None => is_level(part),
-    };
-    if text.split(',').all(is_part) {
-        Ok(text.to_owned())
-    } else {
-        Err(
-            "levels (off, error, warn, info, debug, trace) such as info or info,relaybox::net=debug"
-                .to_owned(),
-        )
-    }
+    count(0..=u32::MAX.into())(text).map(MessageType)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::{Path, PathBuf};
+
 use super::*;
+use crate::model::{Domain, MessageType};
 
 mod wrong;
 
 fn flags(list: &[(&'static str, &[&str])]) -> Flags {
     list.iter()
-        .map(|(name, values)| (*name, values.iter().map(|v| (*v).to_owned()).collect()))
+        .map(|(name, texts)| (*name, texts.iter().map(|t| (*t).to_owned()).collect()))
         .collect()
 }
 
@@ -34,7 +37,7 @@ fn from_file(text: &str) -> Result<Loaded, ConfigError> {
 }
 
 #[test]
-fn defaults_are_those_of_the_limits() {
+fn defaults_are_read_as_they_are_written() {
     let config = defaults();
     assert_eq!(config.listen, Some("[::]:8443".parse().unwrap()));
     assert_eq!(config.plain, None);
@@ -43,25 +46,6 @@ fn defaults_are_those_of_the_limits() {
     assert!(config.host.is_empty() && config.token.is_empty() && config.types.is_empty());
     assert!(!config.history_open);
     assert_eq!(config.log, "info");
-    let ping_ms = u64::try_from(config.ping_interval.as_millis()).unwrap();
-    for (value, bound) in [
-        (config.content_bytes_max as u64, &limits::CONTENT_BYTES),
-        (config.content_depth_max as u64, &limits::CONTENT_DEPTH),
-        (config.sessions_max as u64, &limits::SESSIONS),
-        (
-            config.sessions_per_user_max as u64,
-            &limits::SESSIONS_PER_USER,
-        ),
-        (config.connections_max as u64, &limits::CONNECTIONS),
-        (ping_ms, &limits::PING_INTERVAL_MS),
-        (config.outbox_bytes_max as u64, &limits::OUTBOX_BYTES),
-        (config.tail_bytes_max as u64, &limits::TAIL_BYTES),
-        (config.cache_bytes, &limits::CACHE_BYTES),
-        (config.segment_bytes, &limits::SEGMENT_BYTES),
-    ] {
-        assert_eq!(value, bound.default, "{}", bound.reason);
-        assert!((bound.min..=bound.max).contains(&bound.default));
-    }
 }
 
 /// For every setting three different values, written in the file, the environment and a flag:
@@ -376,4 +360,32 @@ fn the_file_is_the_named_one_or_that_of_the_data_directory() {
         log(&at_data, &no_env, Some(&missing)),
         Err(ConfigError::Read { .. })
     ));
+}
+
+#[test]
+fn changes_take_effect_when_the_table_says_so() {
+    let with = |name, text: &str| {
+        let given = flags(&[(name, &[text])]);
+        resolve(&given, &Env::new(), None, None).unwrap().config
+    };
+    for (name, text, pending) in [
+        ("plain", "127.0.0.1:1", true),
+        ("content_bytes_max", "1KiB", true),
+        ("log_format", "json", true),
+        ("log", "debug", false),
+        ("retention", "1day", false),
+        ("logins", "off", false),
+    ] {
+        let pending: &[&str] = if pending { &[name] } else { &[] };
+        assert_eq!(defaults().pending_restart(&with(name, text)), pending);
+    }
+}
+
+#[test]
+fn the_default_of_the_origins_opens_no_history() {
+    let all = resolve(&flags(&[("cors_origins", &["*"])]), &Env::new(), None, None);
+    let (default, all) = (defaults(), all.unwrap().config);
+    assert_eq!(default.cors_origins, all.cors_origins);
+    assert!(default.history_origins.is_empty());
+    assert_eq!(all.history_origins, all.cors_origins);
 }

@@ -1,0 +1,154 @@
+//! From the sources to a valid [`Config`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::collect::{self, Collected};
+use super::error::ConfigError;
+use super::limits::FILE_BYTES_MAX;
+use super::raw::Raws;
+use super::setting::TOKEN_FILE_ENV;
+use super::settings::Config;
+use super::source::{Env, FileText, Flags};
+use super::{cross_check, open_files};
+
+/// Settings and what the operator should be told about them.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// One sentence each: unknown names, values cut to what the system allows.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data
+/// directory, which need not) and the file of tokens that the environment names, and resolves all settings. Blocks on
+/// these files.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+    open_files_max: Option<u64>,
+) -> Result<Loaded, ConfigError> {
+    let (env, file) = read_files(flags, env, named)?;
+    resolve(flags, &env, file.as_ref(), open_files_max)
+}
+
+/// As [`load`], for work on the data of a stopped server: the checks between settings are left out, since they may
+/// need flags that only the server is given.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load_stopped(flags: &Flags, env: &Env, named: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let (env, file) = read_files(flags, env, named)?;
+    let (loaded, _) = read_each(flags, &env, file.as_ref())?;
+    Ok(loaded)
+}
+
+/// The data directory and the socket alone; the other settings need not be valid.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub fn load_data(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
+    let file = read_settings(flags, env, named)?;
+    let mut raws = collect::defaults();
+    let collected = collect::collect(flags, env, file.as_ref())?.raws;
+    let needed = |name: &&str| matches!(*name, "data" | "socket");
+    raws.extend(collected.into_iter().filter(|(name, _)| needed(name)));
+    let config = Config::read(&raws).map_err(ConfigError::all)?;
+    Ok((config.data, config.socket))
+}
+
+/// Resolves all settings from their sources. `open_files_max` is the process' open-file limit.
+///
+/// # Errors
+/// All that is wrong: each but [`ConfigError::Read`] and [`ConfigError::TokenFile`].
+pub fn resolve(
+    flags: &Flags,
+    env: &Env,
+    file: Option<&FileText>,
+    open_files_max: Option<u64>,
+) -> Result<Loaded, ConfigError> {
+    let (mut loaded, raws) = read_each(flags, env, file)?;
+    cross_check::check(&loaded.config, &raws)?;
+    let cut = open_files::fit(&mut loaded.config, &raws, open_files_max);
+    loaded.warnings.extend(cut);
+    Ok(loaded)
+}
+
+/// All settings, each by itself.
+fn read_each(
+    flags: &Flags,
+    env: &Env,
+    file: Option<&FileText>,
+) -> Result<(Loaded, Raws), ConfigError> {
+    let Collected {
+        raws,
+        mut warnings,
+        mut errors,
+    } = collect::collect(flags, env, file)?;
+    match Config::read(&raws) {
+        Ok(config) if errors.is_empty() => {
+            warnings.extend(cross_check::short_tokens(&config, &raws));
+            Ok((Loaded { config, warnings }, raws))
+        }
+        read => {
+            errors.extend(read.err().into_iter().flatten());
+            Err(ConfigError::all(errors))
+        }
+    }
+}
+
+fn read_files(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+) -> Result<(Env, Option<FileText>), ConfigError> {
+    let file = read_settings(flags, env, named)?;
+    let mut env = env.clone();
+    if let Some(tokens) = env.get_mut(TOKEN_FILE_ENV).filter(|path| !path.is_empty()) {
+        // From here on its content stands for its name.
+        *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
+    }
+    Ok((env, file))
+}
+
+fn read_settings(
+    flags: &Flags,
+    env: &Env,
+    named: Option<&Path>,
+) -> Result<Option<FileText>, ConfigError> {
+    let (path, required) = collect::file_path(flags, env, named);
+    match read(&path) {
+        Ok(text) => Ok(Some(FileText { path, text })),
+        // A data directory that is no directory is the store's to complain of.
+        Err(source) if is_absent(&source) && !required => Ok(None),
+        Err(source) => Err(ConfigError::Read { path, source }),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    use io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    let mut bounded = file.take(FILE_BYTES_MAX + 1);
+    bounded.read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    // Tools that copy in blocks leave zeros behind it.
+    text.truncate(text.trim_end_matches('\0').len());
+    Ok(text)
+}

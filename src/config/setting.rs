@@ -1,0 +1,172 @@
+//! One row of the table of settings: its description, its spellings, and the macro that turns rows
+//! into [`Config`](super::Config).
+
+/// The environment variable that names the settings file, as `--config` does.
+pub const CONFIG_ENV: &str = "RELAYBOX_CONFIG";
+
+/// The environment variable that names a file with declared project tokens, in the place of [`Setting::env`].
+pub const TOKEN_FILE_ENV: &str = "RELAYBOX_TOKEN_FILE";
+
+/// The prefix of the variables of `send` and `listen`, which are no settings.
+pub const CLIENT_ENV_PREFIX: &str = "RELAYBOX_CLIENT_";
+
+/// The prefix of every environment variable of relaybox.
+pub const ENV_PREFIX: &str = "RELAYBOX_";
+
+/// One setting, as an operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The key in `relaybox.toml`.
+    pub name: &'static str,
+    /// The flag of `relaybox serve`.
+    pub flag: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// The value's placeholder in help texts.
+    pub value: &'static str,
+    /// The built-in default, as it would be written; empty: no entries.
+    pub default: &'static str,
+    /// Whether it is a list: flags repeat, environment variables separate by commas.
+    pub list: bool,
+    /// When a running server takes over a change.
+    pub takes_effect: TakesEffect,
+    /// One line for the operator.
+    pub meaning: &'static str,
+}
+
+/// When a running server takes over a changed setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakesEffect {
+    /// At SIGHUP.
+    Reload,
+    /// At the next start: addresses, files, and the layout of memory.
+    Restart,
+}
+
+/// `--history-open` of `history_open`.
+pub(super) const fn flag<const N: usize>(name: &str) -> [u8; N] {
+    spell("--", name, b'-')
+}
+
+/// `RELAYBOX_HISTORY_OPEN` of `history_open`.
+pub(super) const fn env<const N: usize>(name: &str) -> [u8; N] {
+    let mut spelled = spell(ENV_PREFIX, name, b'_');
+    spelled.make_ascii_uppercase();
+    spelled
+}
+
+const fn spell<const N: usize>(prefix: &str, name: &str, separator: u8) -> [u8; N] {
+    let (prefix, name) = (prefix.as_bytes(), name.as_bytes());
+    let mut spelled = [separator; N];
+    let mut at = 0;
+    while at < N {
+        if at < prefix.len() {
+            spelled[at] = prefix[at];
+        } else if name[at - prefix.len()] != b'_' {
+            spelled[at] = name[at - prefix.len()];
+        }
+        at += 1;
+    }
+    spelled
+}
+
+pub(super) const fn ascii(bytes: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("names are ASCII"),
+    }
+}
+
+/// Makes the table, [`Config`](super::Config) and what reads and compares it of the rows
+/// `NAME: TYPE = (KIND(PARSER), VALUE, DEFAULT, TAKES_EFFECT) MEANING;` in the order of the help.
+/// KIND is a method of [`Raw`](super::raw::Raw): `one`, or for lists `list` and `per_domain`. The
+/// rows in `limits` are the fields of [`LimitOptions`](crate::model::LimitOptions).
+macro_rules! settings {
+    (
+        config { $($a:ident: $a_type:ty = $a_row:tt $a_meaning:literal;)* }
+        limits { $($l:ident: $l_type:ty = $l_row:tt $l_meaning:literal;)* }
+        config { $($b:ident: $b_type:ty = $b_row:tt $b_meaning:literal;)* }
+    ) => {
+        const SETTINGS: &[Setting] = &[
+            $(settings!(@setting $a $a_row $a_meaning),)*
+            $(settings!(@setting $l $l_row $l_meaning),)*
+            $(settings!(@setting $b $b_row $b_meaning),)*
+        ];
+
+        /// All settings, valid.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $(#[doc = $a_meaning] pub $a: $a_type,)*
+            $(#[doc = $b_meaning] pub $b: $b_type,)*
+            /// The limits of strangers, users and domains.
+            pub limits: LimitOptions,
+            /// Origins whose scripts may read an open history without a token: `cors_origins`, but
+            /// none by default.
+            pub history_origins: Vec<OriginPattern>,
+        }
+
+        impl Config {
+            /// Reads all settings, each by itself.
+            ///
+            /// # Errors
+            /// One for each setting that is invalid.
+            pub(super) fn read(raws: &Raws) -> Result<Self, Vec<ConfigError>> {
+                let mut errors = Vec::new();
+                $(let $a: Option<$a_type> = settings!(@read raws errors $a $a_row);)*
+                $(let $l: Option<$l_type> = settings!(@read raws errors $l $l_row);)*
+                $(let $b: Option<$b_type> = settings!(@read raws errors $b $b_row);)*
+                let config = || {
+                    Some(Self {
+                        $($a: $a?,)*
+                        $($b: $b?,)*
+                        limits: LimitOptions { $($l: $l?,)* },
+                        history_origins: Vec::new(),
+                    })
+                };
+                let mut config = config().ok_or(errors)?;
+                if raws["cors_origins"].source != Source::Default {
+                    config.history_origins.clone_from(&config.cors_origins);
+                }
+                Ok(config)
+            }
+
+            /// The names of the settings in which `new` differs and which wait for the next start.
+            pub fn pending_restart(&self, new: &Self) -> Vec<&'static str> {
+                let changed = [
+                    $(self.$a != new.$a,)*
+                    $(self.limits.$l != new.limits.$l,)*
+                    $(self.$b != new.$b,)*
+                ];
+                let changed = SETTINGS.iter().zip(changed).filter(|(_, changed)| *changed);
+                let pending = changed.filter(|(setting, _)| setting.takes_effect == Restart);
+                pending.map(|(setting, _)| setting.name).collect()
+            }
+        }
+    };
+    (@setting $name:ident ($kind:ident $read:tt $(.map $map:tt)?, $value:literal, $default:literal, $effect:ident) $meaning:literal) => {{
+        const NAME: &str = stringify!($name);
+        const FLAG: &[u8] = &flag::<{ "--".len() + NAME.len() }>(NAME);
+        const ENV: &[u8] = &env::<{ ENV_PREFIX.len() + NAME.len() }>(NAME);
+        Setting {
+            name: NAME,
+            flag: ascii(FLAG),
+            env: ascii(ENV),
+            value: $value,
+            default: $default,
+            list: settings!(@list $kind),
+            takes_effect: $effect,
+            meaning: $meaning,
+        }
+    }};
+    (@read $raws:ident $errors:ident $name:ident ($kind:ident $read:tt $(.map $map:tt)?, $($help:tt)*)) => {
+        $raws[stringify!($name)]
+            .$kind $read
+            $(.map $map)?
+            .map_err(|error| $errors.push(error))
+            .ok()
+    };
+    (@list one) => { false };
+    (@list $list:ident) => { true };
+}
+
+pub(super) use settings;
