@@ -12,7 +12,7 @@ mod retention;
 mod sent;
 
 pub use integer::{at_least, integer, unsigned};
-pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, places_known};
+pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, logged_in_max};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;

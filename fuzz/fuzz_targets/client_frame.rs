@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use relaybox::model::{MessageType, MsgId};
-use relaybox::protocol::client_frame::{ClientFrame, FrameRules, RECIPIENTS_MAX, parse, too_large};
+use relaybox::protocol::client_frame::{ClientFrame, FrameRules, FRAME_RECIPIENTS_MAX, parse, too_large};
 
 const CONTENT_BYTES_MAX: usize = 64;
 const CONTENT_DEPTH_MAX: usize = 8;
@@ -27,7 +27,7 @@ fuzz_target!(|text: &str| {
         }
         Ok(ClientFrame::Send(send)) => {
             assert_eq!(cut, send.client_msg_id);
-            assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()));
+            assert!((1..=FRAME_RECIPIENTS_MAX).contains(&send.to.len()));
             assert!(send.to_array || send.to.len() == 1);
             assert!(rules.types.contains(&send.kind));
             assert!(send.content.len() <= CONTENT_BYTES_MAX && *send.content != *"null");

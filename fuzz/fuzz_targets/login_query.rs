@@ -13,8 +13,8 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relaybox::model::MsgId;
 use relaybox::protocol::close::CloseReason;
-use relaybox::protocol::given_token::GivenTokens;
-use relaybox::protocol::login::{Login, ReceiptMode, SUBPROTOCOL, TOKEN_BYTES_MAX};
+use relaybox::protocol::given_token::{GivenTokens, SUBPROTOCOL};
+use relaybox::protocol::login::{Login, ReceiptMode, TOKEN_BYTES_MAX};
 use relaybox::protocol::query::Query;
 use relaybox::websocket::writer;
 

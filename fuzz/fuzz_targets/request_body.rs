@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use relaybox::model::MessageType;
 use relaybox::protocol::client_frame::FrameRules;
 use relaybox::protocol::error_code::FrameError;
-use relaybox::protocol::request::{self, BackendSend, RECIPIENTS_MAX, TTL_S_MAX, TokenWanted};
+use relaybox::protocol::request::{self, BackendSend, BODY_RECIPIENTS_MAX, TTL_S_MAX, TokenWanted};
 use serde_json::Value;
 
 const CONTENT_BYTES_MAX: usize = 64;
@@ -60,7 +60,7 @@ fn check_message(sent: &BackendSend, text: &str, rules: &FrameRules) {
     } else {
         one.as_slice()
     };
-    assert!((1..=RECIPIENTS_MAX).contains(&send.to.len()) && to.len() == send.to.len());
+    assert!((1..=BODY_RECIPIENTS_MAX).contains(&send.to.len()) && to.len() == send.to.len());
     assert!(
         send.to
             .iter()

@@ -14,8 +14,10 @@ mod secret;
 pub use secret::{project_token, random_key, sha256};
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, UserId, UserName};
@@ -127,11 +129,11 @@ impl Auth {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.domains.read().unwrap_or_else(PoisonError::into_inner)
+        self.domains.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.domains.write().unwrap_or_else(PoisonError::into_inner)
+        self.domains.write()
     }
 
     /// Adds a stored domain, or replaces what is known of it; declared tokens stay.

@@ -5,10 +5,12 @@
 //! dropped; memory is at most twice [`BYTES_MAX`], that of what waits and that of what is being written.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Most bytes that wait; lines that find no room are dropped.
 const BYTES_MAX: usize = 1 << 20;
@@ -80,10 +82,9 @@ impl Outlet {
 
     /// Waits until everything is written, but not longer than that.
     pub(super) fn flush(&self, time: Duration) {
-        let queue = self.0.queue();
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
-        let waited = self.0.changed.wait_timeout_while(queue, time, is_busy);
-        drop(waited);
+        let changed = &self.0.changed;
+        changed.wait_while_for(&mut self.0.queue(), is_busy, time);
     }
 }
 
@@ -101,7 +102,7 @@ impl Write for Outlet {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     fn note_dropped(&self, queue: &mut Queue, lines: &[u8]) {
@@ -119,8 +120,7 @@ impl Shared {
             self.changed.notify_all();
             let nothing_to_do =
                 |queue: &mut Queue| queue.bytes.is_empty() && !(flows && queue.untold > 0);
-            let waited = self.changed.wait_while(queue, nothing_to_do);
-            let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait_while(&mut queue, nothing_to_do);
             std::mem::swap(&mut queue.bytes, &mut taken);
             queue.is_writing = true;
             queue.is_full = false;

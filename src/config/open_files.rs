@@ -4,7 +4,7 @@ use super::limits::{RESERVED_FILES, SPARE_CONNECTIONS_MIN};
 use super::raw::Raws;
 use super::settings::Config;
 use super::source::Source;
-use crate::model::places_known;
+use crate::model::logged_in_max;
 
 /// Cuts connections and sessions to what the open-file limit allows. Returns a warning for each that was set.
 pub(super) fn fit(config: &mut Config, raws: &Raws, open_files_max: Option<u64>) -> Vec<String> {
@@ -34,7 +34,7 @@ pub(super) fn fit(config: &mut Config, raws: &Raws, open_files_max: Option<u64>)
             config.sessions_max = config.sessions_max.min(config.connections_max - spare);
         }
     }
-    let available = places_known(config.connections_max);
+    let available = logged_in_max(config.connections_max);
     if config.sessions_max > available {
         if *sessions != Source::Default {
             warnings.push(format!(

@@ -13,7 +13,7 @@ use crate::http::access::{self, Caller};
 use crate::http::body;
 use crate::http::openapi::schemas::{TimeMs, Token, TokenBody};
 use crate::http::problem::Problem;
-use crate::protocol::request::{self, TOKEN_BYTES_MAX, TokenWanted};
+use crate::protocol::request::{self, TOKEN_BODY_BYTES_MAX, TokenWanted};
 use crate::state::Permits;
 
 /// A user token.
@@ -49,7 +49,13 @@ pub async fn mint(
 ) -> Result<(StatusCode, Json<Minted>), Problem> {
     let (head, body) = request.into_parts();
     let headers = &head.headers;
-    let read = body::of_project(&caller, &permits.bodies, headers, body, TOKEN_BYTES_MAX);
+    let read = body::of_project(
+        &caller,
+        &permits.bodies,
+        headers,
+        body,
+        TOKEN_BODY_BYTES_MAX,
+    );
     let (token, text) = read.await?;
     let wanted = request::token(&text).map_err(Problem::refused)?;
     caller.check_project(&wanted.domain, token)?;

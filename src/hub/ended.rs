@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 
-use super::Arrival;
+use parking_lot::Mutex;
+
+use super::arrival::Arrival;
 use crate::model::{Device, Mailbox};
 
 /// Most ends that are remembered: a few megabytes.
@@ -75,12 +76,12 @@ impl Ends {
 
 impl Ended {
     pub(super) fn push(&self, session: EndedSession) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.0.lock();
         ends.push(session);
     }
 
     pub(super) fn list(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
-        let ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self.0.lock();
         let all = ends.by_number.values();
         let wanted = all.filter(|session| is_wanted(&session.device.mailbox));
         wanted.cloned().collect()
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(all, (ENDED_MAX, Some(many), Some(last)));
         let one = ended.list(|mailbox| mailbox.user.as_str() == "u1");
         assert_eq!(times(&one), (1, Some(many + 1), Some(many + 1)));
-        let ends = ended.0.lock().expect("whole");
+        let ends = ended.0.lock();
         assert_eq!(ends.of_user.len(), ENDED_MAX, "nobody else is remembered");
     }
 }

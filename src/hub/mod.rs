@@ -3,19 +3,22 @@
 //! Never waits, never reads the store, never writes to a socket: it appends encoded frames
 //! to outboxes. A session that misses one is not wrong, only behind.
 
+mod arrival;
 mod ended;
 mod outbox;
 mod overview;
 
+pub use arrival::Arrival;
 pub use ended::EndedSession;
 pub use outbox::{Delivery, Load, Outbox, Output, Taken};
 pub use overview::{SessionLine, Totals};
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::metrics::Metrics;
 use crate::model::{Device, Domain, Mailbox, Message, Resource};
@@ -40,19 +43,24 @@ pub struct HubLimits {
     pub sessions_per_user_max: usize,
 }
 
+/// The limit that a further session would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HubFull {
+    /// That of the whole server.
+    #[error("the server is at its limit of sessions")]
+    Server,
+    /// That of the user.
+    #[error("the user has {max} sessions, its limit")]
+    User {
+        /// The limit.
+        max: usize,
+    },
+}
+
 struct Entry {
     resource: Resource,
     arrival: Arrival,
     outbox: Arc<Outbox>,
-}
-
-/// When and from where a session came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
-    /// Milliseconds since the Unix epoch at which it logged in.
-    pub at_ms: u64,
-    /// The address that it logged in from.
-    pub from: IpAddr,
 }
 
 /// A session, as presence tells of it.
@@ -83,7 +91,7 @@ struct Scratch {
     frame: Vec<u8>,
 }
 
-/// A session's place in the hub; it leaves when this is dropped.
+/// A session's membership in the hub; dropping it is leaving.
 pub struct Registration {
     hub: Arc<Hub>,
     device: Device,
@@ -106,22 +114,20 @@ impl Hub {
 
     fn shard(&self, mailbox: &Mailbox) -> MutexGuard<'_, Shard> {
         let at = self.hasher.hash_one(mailbox) as usize % SHARDS;
-        self.shards[at]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[at].lock()
     }
 
-    /// Puts a session in its place. An older session of the same device is replaced: it is told
-    /// to close, and gets nothing from here any more.
+    /// Registers a session. An older session of the same device is replaced: it is told to close, and receives nothing
+    /// further.
     ///
     /// # Errors
-    /// The limit that is reached.
+    /// [`HubFull`].
     pub fn register(
         self: &Arc<Self>,
         device: Device,
         outbox: Arc<Outbox>,
         arrival: Arrival,
-    ) -> Result<Registration, CloseReason> {
+    ) -> Result<Registration, HubFull> {
         let mut shard = self.shard(&device.mailbox);
         let entries = shard.entry(device.mailbox.clone()).or_default();
         let entry = Entry {
@@ -136,12 +142,11 @@ impl Hub {
             let older = std::mem::replace(older, entry);
             older.outbox.close(CloseReason::Replaced);
         } else {
-            let refusal = self.refusal(entries.len());
-            if let Some(reason) = refusal {
+            if let Err(full) = self.check_limits(entries.len()) {
                 if entries.is_empty() {
                     shard.remove(&device.mailbox);
                 }
-                return Err(reason);
+                return Err(full);
             }
             entries.push(entry);
             self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -154,18 +159,21 @@ impl Hub {
         })
     }
 
-    fn refusal(&self, sessions_of_user: usize) -> Option<CloseReason> {
+    fn check_limits(&self, sessions_of_user: usize) -> Result<(), HubFull> {
         let HubLimits {
             sessions_max,
             sessions_per_user_max,
         } = self.limits();
         if sessions_of_user >= sessions_per_user_max {
-            return Some(CloseReason::TooManySessions {
+            return Err(HubFull::User {
                 max: sessions_per_user_max,
             });
         }
         // Logins of other shards may pass at the same moment: the limit is kept to within a few.
-        (self.sessions.load(Ordering::Relaxed) >= sessions_max).then_some(CloseReason::AtCapacity)
+        match self.sessions.load(Ordering::Relaxed) >= sessions_max {
+            true => Err(HubFull::Server),
+            false => Ok(()),
+        }
     }
 
     /// Whether the user has any session.
@@ -198,16 +206,16 @@ impl Hub {
         self.limits().sessions_max
     }
 
-    /// Takes over limits for the logins to come; who is there stays.
+    /// Replaces the limits, for logins from now on.
     pub fn set_limits(&self, limits: HubLimits) {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        *self.limits.lock() = limits;
     }
 
     fn limits(&self) -> HubLimits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.limits.lock()
     }
 
-    /// Has all sessions of a domain look at their token again.
+    /// Has every session of a domain check its token again.
     pub fn recheck(&self, domain: &Domain) {
         self.for_each(|mailbox, entry| {
             if mailbox.domain == *domain {
@@ -223,7 +231,7 @@ impl Hub {
 
     fn for_each(&self, act: impl Fn(&Mailbox, &Entry)) {
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             for (mailbox, entries) in &*shard {
                 for entry in entries {
                     act(mailbox, entry);
@@ -264,7 +272,7 @@ pub fn is_for(message: &Message, resource: &Resource) -> bool {
 
 impl CommitSink for Hub {
     fn committed(&self, messages: &[Message]) {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = self.scratch.lock();
         for message in messages {
             self.metrics.messages_in.add(message.kind.0, 1);
             self.deliver(message, &mut scratch);
@@ -294,7 +302,7 @@ impl Drop for Registration {
             return;
         };
         let before = entries.len();
-        // A session that was replaced has no place any more.
+        // A session that was replaced has no entry any more.
         entries.retain(|entry| !Arc::ptr_eq(&entry.outbox, &self.outbox));
         let left = before - entries.len();
         if entries.is_empty() {

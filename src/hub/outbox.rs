@@ -13,8 +13,9 @@
 //!   are under way, for `bytes_max` bytes, no further send is to be read.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::MsgId;
 use crate::protocol::close::CloseReason;
@@ -111,7 +112,7 @@ impl Outbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Appends the encoded frame of message `id`, or remembers that the session is behind; answers

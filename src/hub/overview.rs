@@ -1,7 +1,5 @@
 //! What an operator sees of the sessions, and how one is ended from outside.
 
-use std::sync::PoisonError;
-
 use super::{Arrival, EndedSession, Hub, Load};
 use crate::model::{Mailbox, Resource};
 use crate::protocol::close::CloseReason;
@@ -42,7 +40,7 @@ impl Hub {
     ) -> (Vec<SessionLine>, usize) {
         let mut lines = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             for (mailbox, entries) in shard.iter().filter(|(mailbox, _)| is_wanted(mailbox)) {
                 lines.extend(entries.iter().map(|entry| SessionLine {
                     mailbox: mailbox.clone(),
@@ -72,7 +70,7 @@ impl Hub {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             for entry in shard.values().flatten() {
                 let load = entry.outbox.load();
                 totals.sessions += 1;

@@ -21,7 +21,7 @@ fn hub() -> Arc<Hub> {
     ))
 }
 
-fn login(hub: &Arc<Hub>, user: &str, resource: &str) -> Result<Registration, CloseReason> {
+fn login(hub: &Arc<Hub>, user: &str, resource: &str) -> Result<Registration, HubFull> {
     login_at(hub, user, resource, 0)
 }
 
@@ -30,7 +30,7 @@ fn login_at(
     user: &str,
     resource: &str,
     now_ms: u64,
-) -> Result<Registration, CloseReason> {
+) -> Result<Registration, HubFull> {
     let outbox = Arc::new(Outbox::new(1024));
     let from = std::net::Ipv4Addr::LOCALHOST.into();
     let arrival = Arrival {
@@ -87,12 +87,9 @@ fn limits_hold_and_leave_no_trace() {
     let hub = hub();
     let _a = login(&hub, "u", "a").expect("room");
     let b = login(&hub, "u", "b").expect("room");
-    assert_eq!(
-        login(&hub, "u", "c").err(),
-        Some(CloseReason::TooManySessions { max: 2 })
-    );
+    assert_eq!(login(&hub, "u", "c").err(), Some(HubFull::User { max: 2 }));
     let _v = login(&hub, "v", "a").expect("room");
-    assert_eq!(login(&hub, "w", "a").err(), Some(CloseReason::AtCapacity));
+    assert_eq!(login(&hub, "w", "a").err(), Some(HubFull::Server));
     assert!(!hub.is_online(&device("w", "a").mailbox));
     drop(b);
     assert!(login(&hub, "w", "a").is_ok());

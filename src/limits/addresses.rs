@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::rates::Limiter;
 use crate::model::{Networks, Rate};
@@ -62,18 +64,18 @@ impl Network {
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<HashMap<Network, usize>>);
 
-/// A connection's place; it is given back when this is dropped.
+/// That a connection counts for its address; dropping it uncounts it.
 #[derive(Debug, Default)]
-pub struct ConnectionPlace(Option<(Arc<Connections>, IpAddr)>);
+pub struct AddressPermit(Option<(Arc<Connections>, IpAddr)>);
 
 impl Connections {
-    /// A place, unless `max` of a visitor are taken, or those of a network that it is in.
-    pub(super) fn enter(
+    /// A permit, unless a visitor has `max` of them, or a network that it is in has its multiple.
+    pub(super) fn acquire(
         connections: &Arc<Self>,
         address: IpAddr,
         max: Option<usize>,
-    ) -> Option<ConnectionPlace> {
-        let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Option<AddressPermit> {
+        let mut counts = connections.0.lock();
         let is_full = |(network, times): (Network, u32)| {
             let count = counts.get(&network).copied().unwrap_or_default();
             max.is_some_and(|max| count >= max.saturating_mul(times as usize))
@@ -84,14 +86,14 @@ impl Connections {
         for (network, _) in Network::all(address) {
             *counts.entry(network).or_default() += 1;
         }
-        Some(ConnectionPlace(Some((Arc::clone(connections), address))))
+        Some(AddressPermit(Some((Arc::clone(connections), address))))
     }
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         if let Some((connections, address)) = self.0.take() {
-            let mut counts = connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = connections.0.lock();
             for (network, _) in Network::all(address) {
                 match counts.get_mut(&network) {
                     Some(count) if *count > 1 => *count -= 1,
@@ -220,16 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back() {
+    fn permits_are_given_back() {
         let connections = Arc::new(Connections::default());
         let address = ip("10.0.0.1");
-        let enter = || Connections::enter(&connections, address, Some(2));
+        let enter = || Connections::acquire(&connections, address, Some(2));
         let (one, two) = (enter(), enter());
         assert!(one.is_some() && two.is_some() && enter().is_none());
         drop(one);
         assert!(enter().is_some(), "taken and given back at once");
         drop(two);
-        assert!(connections.0.lock().expect("not poisoned").is_empty());
+        assert!(connections.0.lock().is_empty());
     }
 
     /// Addresses in 256 parts of 2001:db8::/`prefix`.
@@ -250,11 +252,11 @@ mod tests {
                 per: Duration::from_secs(3600),
             });
             let addresses: Vec<_> = spread(prefix).collect();
-            let mut places = Vec::new();
+            let mut permits = Vec::new();
             for address in &addresses {
-                places.extend(Connections::enter(&connections, *address, Some(3)));
+                permits.extend(Connections::acquire(&connections, *address, Some(3)));
             }
-            assert_eq!(places.len(), 3 * visitors, "/{prefix}");
+            assert_eq!(permits.len(), 3 * visitors, "/{prefix}");
             let counted = addresses
                 .iter()
                 .filter(|address| rates.check(**address).is_ok());
@@ -262,10 +264,10 @@ mod tests {
             assert!(rates.blocked(addresses[255]).is_some());
 
             let neighbour = ip("2001:db9::1");
-            assert!(Connections::enter(&connections, neighbour, Some(3)).is_some());
+            assert!(Connections::acquire(&connections, neighbour, Some(3)).is_some());
             assert!(rates.check(neighbour).is_ok() && rates.blocked(neighbour).is_none());
-            drop(places);
-            assert!(connections.0.lock().expect("not poisoned").is_empty());
+            drop(permits);
+            assert!(connections.0.lock().is_empty());
         }
         // Neighbours in IPv4 are others.
         let rates = Rates::new(Rate {

@@ -6,8 +6,9 @@
 //! again takes nobody else's; slots follow one another at the rate.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::model::{Mailbox, Rate};
 
@@ -52,7 +53,7 @@ impl Admission {
     }
 
     fn admit_at(&self, user: &Mailbox, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(slot) = state.slots.get(user).copied() {
             if slot > now {
                 return Err(slot - now);
@@ -149,7 +150,7 @@ mod tests {
             .map(|number| admission.admit_at(&user(number), begun))
             .last();
         assert_eq!(last, Some(Err(RETRY_MAX)));
-        let slots = || admission.state.lock().expect("not poisoned").slots.len();
+        let slots = || admission.state.lock().slots.len();
         assert_eq!(slots(), 6_000);
         let late = begun + RETRY_MAX + LATE_MAX + MS;
         assert_eq!(admission.admit_at(&user(20_001), late), Ok(()));

@@ -1,16 +1,14 @@
-//! The floor of free disk: below it user tokens send nothing, so that nobody's users fill the disk
-//! for everyone. What is free is told by whoever has the store.
+//! The floor of free disk: below it user tokens send nothing, so that nobody's users fill the disk for everyone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Limits;
 use crate::metrics::Gauge;
 
-/// How often it is to be told.
+/// How often free space is to be reported.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// Once it was reached, so much more than the floor is to be free: this part of it. Else what is
-/// accepted and what is swept would open and close it all the time.
+/// Hysteresis: once short, the disk has to have this part of the floor on top of it. Otherwise each compaction would
+/// open and each send close it.
 const AGAIN_PART: u64 = 16;
 
 #[derive(Debug)]
@@ -26,19 +24,14 @@ impl Disk {
             floor,
         }
     }
-}
 
-impl Limits {
-    /// So many bytes are free of those of the disk. Says in the log where that makes a difference.
-    pub fn tell_disk(&self, free_bytes: u64, disk_bytes: u64) {
-        let floor = self.rules().options.disk_free_min.bytes(disk_bytes);
-        self.disk
-            .floor
-            .set(i64::try_from(floor).unwrap_or(i64::MAX));
-        let was_short = self.is_disk_short();
+    /// Takes the bytes that are free, and logs a change of what follows from them.
+    pub(super) fn update(&self, free_bytes: u64, floor: u64) {
+        self.floor.set(i64::try_from(floor).unwrap_or(i64::MAX));
+        let was_short = self.is_short();
         let more = if was_short { floor / AGAIN_PART } else { 0 };
         let is_short = free_bytes < floor.saturating_add(more);
-        self.disk.is_short.store(is_short, Ordering::Relaxed);
+        self.is_short.store(is_short, Ordering::Relaxed);
         match (was_short, is_short) {
             (false, true) => tracing::warn!(
                 free_bytes,
@@ -50,8 +43,7 @@ impl Limits {
         }
     }
 
-    /// Whether user tokens send nothing because little of the disk is free.
-    pub fn is_disk_short(&self) -> bool {
-        self.disk.is_short.load(Ordering::Relaxed)
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
     }
 }

@@ -6,7 +6,7 @@
 //! - `rates`: how often something may happen, by key;
 //! - `admission`: logins at a bounded rate, and when those that are too many may come back;
 //! - `quotas`: how much a domain may store;
-//! - `seats`: whose place among all connections a newcomer gets;
+//! - `eviction`: whose permit a newcomer gets when all connections are open;
 //! - `visitor`: who asks;
 //! - `answers`, `bodies`: memory for answers of history and for bodies of requests;
 //! - `throttle`: one line of the log in place of many;
@@ -21,33 +21,36 @@ mod admission;
 mod answers;
 mod bodies;
 mod disk;
+mod eviction;
 mod hang_up;
 mod overflow;
 mod proxies;
 mod quotas;
 mod rates;
-mod seats;
 mod throttle;
 mod visitor;
 
-pub use addresses::{ConnectionPlace, Network};
+pub use addresses::{AddressPermit, Network};
 pub use answers::{AnswerPermit, AnswerPermits, Requester};
 pub use bodies::{BODIES_BYTES_MAX, BodyPermit, BodyPermits, NoMemory};
 pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
+pub use eviction::{Standing, Strangers};
 pub use hang_up::HangUp;
 pub use overflow::Limit;
+pub use proxies::Proxies;
 pub use quotas::{Quotas, Reservation};
-pub use seats::{Standing, Strangers};
 pub use throttle::Throttle;
 pub use visitor::Visitor;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::Metrics;
 use crate::model::{Domain, LimitOptions, Mailbox};
 use addresses::{Connections, Rates};
 use admission::Admission;
+use arc_swap::{ArcSwap, Guard};
 use disk::Disk;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
@@ -61,7 +64,7 @@ const FLOOD_LOGINS_PART: u64 = 5;
 pub struct Limited {
     /// Which one.
     pub limit: Limit,
-    /// When it is worth to try again; zero where nobody knows.
+    /// Suggested wait before a retry; zero if unknown.
     pub retry: Duration,
 }
 
@@ -123,12 +126,12 @@ impl Rules {
 
 /// All limits of one server.
 pub struct Limits {
-    rules: RwLock<Arc<Rules>>,
+    rules: ArcSwap<Rules>,
     connections: Arc<Connections>,
     quotas: Arc<Quotas>,
     disk: Disk,
-    overflow: Overflow,
-    told: proxies::Told,
+    overflow: Arc<Overflow>,
+    proxies: Proxies,
 }
 
 impl Limits {
@@ -137,10 +140,10 @@ impl Limits {
         Self {
             quotas: Arc::new(Quotas::new(options.store_quota.clone())),
             disk: Disk::new(metrics.store.free_bytes_min.clone()),
-            rules: RwLock::new(Arc::new(Rules::new(options))),
+            rules: ArcSwap::from_pointee(Rules::new(options)),
             connections: Arc::default(),
-            overflow: Overflow::new(metrics),
-            told: proxies::Told::default(),
+            overflow: Arc::new(Overflow::new(metrics)),
+            proxies: Proxies::default(),
         }
     }
 
@@ -150,12 +153,47 @@ impl Limits {
             return;
         }
         self.quotas.reload(options.store_quota.clone());
-        let rules = Arc::new(Rules::new(options));
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.rules.store(Arc::new(Rules::new(options)));
     }
 
-    fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
+    }
+
+    /// The bounds of connections that have not logged in, among `connections_max`.
+    pub fn strangers(&self, connections_max: usize, max: usize, lingering_max: usize) -> Strangers {
+        let overflow = Arc::clone(&self.overflow);
+        Strangers::new(connections_max, max, lingering_max, overflow)
+    }
+
+    /// Where trusted proxies report how they pass connections on.
+    pub fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
+    /// Whether this peer may say for whom it speaks.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.rules().options.trusted_proxies.contains(peer)
+    }
+
+    /// Who a request without TLS is from, by its `X-Forwarded-For` lines: see [`Proxies`].
+    pub fn visitor<'a>(
+        &self,
+        peer: &Visitor,
+        lines: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> Visitor {
+        self.proxies.visitor(&self.rules().options, peer, lines)
+    }
+
+    /// Takes how many bytes of the disk are free.
+    pub fn tell_disk(&self, free_bytes: u64, disk_bytes: u64) {
+        let floor = self.rules().options.disk_free_min.bytes(disk_bytes);
+        self.disk.update(free_bytes, floor);
+    }
+
+    /// Whether user tokens send nothing because little of the disk is free.
+    pub fn is_disk_short(&self) -> bool {
+        self.disk.is_short()
     }
 
     /// How much domains store.
@@ -179,16 +217,16 @@ impl Limits {
         self.overflow.note(limit, who);
     }
 
-    /// A visitor connects; it is counted as long as the place is kept. Behind a proxy it may have shown a good token
+    /// A visitor connects; it is counted as long as the permit is kept. Behind a proxy it may have shown a good token
     /// before: those count apart, so that nobody beside them uses up their rate.
     ///
     /// # Errors
     /// There are too many from its address, or they come too fast.
-    pub fn connect(&self, visitor: &Visitor, is_known: bool) -> Result<ConnectionPlace, Limited> {
-        self.tell_of_proxy(visitor);
+    pub fn connect(&self, visitor: &Visitor, is_known: bool) -> Result<AddressPermit, Limited> {
+        self.proxies.check(visitor);
         let rules = self.rules();
         if rules.is_unlimited(visitor) {
-            return Ok(ConnectionPlace::default());
+            return Ok(AddressPermit::default());
         }
         let address = visitor.address;
         let connects = match is_known {
@@ -201,8 +239,8 @@ impl Limits {
             return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));
         }
         let max = rules.options.connections_per_address_max;
-        let place = Connections::enter(&self.connections, address, max);
-        place.ok_or_else(|| {
+        let permit = Connections::acquire(&self.connections, address, max);
+        permit.ok_or_else(|| {
             let retry = Duration::from_secs(1);
             self.limited(Limit::ConnectionsPerAddress, retry, &address)
         })
@@ -213,7 +251,7 @@ impl Limits {
     /// # Errors
     /// They come too fast from its address.
     pub fn request(&self, visitor: &Visitor, is_known: bool) -> Result<(), Limited> {
-        self.tell_of_proxy(visitor);
+        self.proxies.check(visitor);
         let rules = self.rules();
         let requests = match is_known {
             true => &rules.known_requests,

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use super::{Limits, Throttle, Visitor, addresses};
+use parking_lot::Mutex;
+
+use super::addresses;
+use super::throttle::Throttle;
+use super::visitor::Visitor;
+use crate::model::LimitOptions;
 
 /// Of so many trusted proxies it is remembered how they pass connections on: more than anybody has.
 const PROXIES_MAX: usize = 1024;
 
-/// What the log has said of proxies.
+/// The proxies, and which of their faults the log has named.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub struct Proxies {
     not_trusted: AtomicBool,
     names_nobody: AtomicBool,
     passes_on: AtomicBool,
@@ -29,21 +33,16 @@ struct Brought {
     without: bool,
 }
 
-impl Limits {
-    /// Whether this peer may say for whom it speaks.
-    pub fn is_proxy(&self, peer: IpAddr) -> bool {
-        self.rules().options.trusted_proxies.contains(peer)
-    }
-
+impl Proxies {
     /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where the other end of its connection is a
     /// trusted proxy: the last address there that is no trusted proxy itself, or the first where
     /// all are. What stands before it was written by strangers.
-    pub fn visitor<'a>(
+    pub(super) fn visitor<'a>(
         &self,
+        options: &LimitOptions,
         peer: &Visitor,
         lines: impl DoubleEndedIterator<Item = &'a str>,
     ) -> Visitor {
-        let options = &self.rules().options;
         let address = peer.address;
         let mut lines = lines.peekable();
         let forwarded = lines.peek().is_some();
@@ -57,7 +56,7 @@ impl Limits {
                 standing: None,
             };
         }
-        if forwarded && !self.told.not_trusted.swap(true, Ordering::Relaxed) {
+        if forwarded && !self.not_trusted.swap(true, Ordering::Relaxed) {
             let what = match options.unlimited.contains(address) {
                 true => "nobody behind it is limited by address",
                 false => "everyone behind it counts as one",
@@ -70,13 +69,13 @@ impl Limits {
     /// Says once that a trusted proxy names nobody, and once that it sends the header with some requests on a connection
     /// only: who sets it sets it always. Not of probes and backends, which may well come from there: their address is not
     /// limited.
-    pub(super) fn tell_of_proxy(&self, visitor: &Visitor) {
+    pub(super) fn check(&self, visitor: &Visitor) {
         if let Some(peer) = visitor.forwarded_unlike_others()
-            && !self.told.passes_on.swap(true, Ordering::Relaxed)
+            && !self.passes_on.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(%peer, "a trusted proxy sends X-Forwarded-For with some requests and others without: where it passes on what clients write there, they choose the address that they are limited by; it has to set the header");
         }
-        if visitor.is_unnamed() && !self.told.names_nobody.swap(true, Ordering::Relaxed) {
+        if visitor.is_unnamed() && !self.names_nobody.swap(true, Ordering::Relaxed) {
             tracing::warn!(peer = %visitor.address, "a trusted proxy names nobody whom it speaks for in X-Forwarded-For: all of those are limited as one, as the proxy's address; and where it passes on what clients write there, they choose their address: it has to set the header");
         }
     }
@@ -84,7 +83,7 @@ impl Limits {
     /// A trusted proxy has passed a connection on over TLS, with a header of the PROXY protocol or without. Says once of
     /// each that it has done both: the headers may be those of clients, whose bytes it passes on unchanged.
     pub fn passed_on(&self, peer: IpAddr, with_header: bool) {
-        let mut all = (self.told.brought.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.brought.lock();
         if all.len() >= PROXIES_MAX && !all.contains_key(&peer) {
             return;
         }
@@ -102,14 +101,14 @@ impl Limits {
 
     /// A header of the PROXY protocol was refused, as its sender is not trusted.
     pub fn header_refused(&self, peer: IpAddr) {
-        if let Some(times) = self.told.header_refused.due() {
+        if let Some(times) = self.header_refused.due() {
             tracing::warn!(%peer, times, "a PROXY protocol header is refused, as it comes from an address that is not in trusted_proxies: name the proxy there, or have it send none");
         }
     }
 
     /// A trusted proxy sent a header of the PROXY protocol that says nothing.
     pub fn header_unreadable(&self, peer: IpAddr, error: &dyn fmt::Display) {
-        if let Some(times) = self.told.header_unreadable.due() {
+        if let Some(times) = self.header_unreadable.due() {
             tracing::warn!(%peer, times, "a connection of a trusted proxy is closed: {error}");
         }
     }

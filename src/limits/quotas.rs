@@ -2,9 +2,11 @@
 //! store, and added to between: so what was erased or has expired counts again before long.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::{Domain, PerDomain};
 
@@ -108,7 +110,7 @@ impl Quotas {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn reload(&self, quotas: PerDomain<u64>) {

@@ -1,7 +1,8 @@
 //! What would fill the log: one line in an interval, which says how often it was.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Between two lines about the same.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -23,7 +24,7 @@ impl Throttle {
     }
 
     fn due_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.times += 1;
         if state.quiet_until.is_some_and(|until| now < until) {
             return None;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Standing;
+use super::eviction::Standing;
 
 /// Who a connection or a request is from.
 #[derive(Debug, Clone)]
@@ -53,14 +53,15 @@ impl Visitor {
         is_unlike.then(|| standing.peer())
     }
 
-    /// Its token is good: its connection is none to be closed for another as long as this request goes on.
+    /// Its token is good: its connection is not evicted during this request.
     pub fn vouch(&self) {
         if let Some(standing) = &self.standing {
             standing.vouch();
         }
     }
 
-    /// It has a session: its connection is none to be closed for another. Says whether it has a place at all.
+    /// It has a session: its connection is not evicted any more. `false` if it cannot have one: see
+    /// [`Standing::log_in`].
     pub fn log_in(&self) -> bool {
         let standing = self.standing.as_ref();
         standing.is_none_or(|standing| standing.log_in())

@@ -51,14 +51,15 @@ impl DiskFloor {
     }
 }
 
-/// Of all places for connections, the part that those who have logged in never take: one in so many.
+/// The part of all connections that is kept for those that have not logged in: one in so many.
 const STRANGERS_PART: usize = 64;
 /// That part at least, where it is not more than half.
 const STRANGERS_MIN: usize = 8;
 
-/// How many of so many places for connections those may take who have logged in.
-pub fn places_known(places: usize) -> usize {
-    places - (places / STRANGERS_PART).max(STRANGERS_MIN).min(places / 2)
+/// How many of so many connections may be logged in.
+pub fn logged_in_max(connections_max: usize) -> usize {
+    let strangers = (connections_max / STRANGERS_PART).max(STRANGERS_MIN);
+    connections_max - strangers.min(connections_max / 2)
 }
 
 /// Most connections that have not logged in.

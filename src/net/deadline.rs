@@ -5,14 +5,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::places::Place;
+use super::permits::ConnectionPermit;
 
 /// Up to here a head costs no more than every connection does: what hyper reads into at first.
 const SHORT_HEAD_BYTES: usize = 8 << 10;
@@ -129,25 +130,25 @@ impl Activity {
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
-/// A stream that reports its bytes and holds its connection's place, also after an upgrade. It ends as if its peer had
-/// ended it when its place was given to somebody else. Once its write side is shut it lingers.
+/// A stream that reports its bytes and holds its connection's permit, also after an upgrade. Once the permit is evicted it
+/// ends as if by its peer. Once its write side is shut it lingers.
 pub(super) struct Observed<S> {
     stream: Box<S>,
     activity: Activity,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
 impl<S> Observed<S> {
     /// Boxes the stream: those of TLS are large, and every future they pass through would copy them.
-    pub(super) fn new(stream: S, activity: Activity, place: Place) -> Self {
+    pub(super) fn new(stream: S, activity: Activity, permit: ConnectionPermit) -> Self {
         Self {
             stream: Box::new(stream),
             activity,
-            place,
+            permit,
         }
     }
 }
@@ -158,14 +159,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.place.poll_lost(cx).is_ready() {
+        if self.permit.poll_evicted(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
         let count = buffer.filled().len() - before;
         if count > 0 && self.activity.bytes_read(count) {
-            self.place.standing().head_is_long();
+            self.permit.standing().head_is_long();
         }
         Poll::Ready(Ok(()))
     }
@@ -191,9 +192,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self.stream).poll_shutdown(cx))?;
-        match self.place.linger() {
+        match self.permit.linger() {
             true => Poll::Ready(Ok(())),
-            // Its place was given to another meanwhile.
+            // The permit was evicted meanwhile.
             false => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
         }
     }

@@ -3,7 +3,7 @@
 //! 7.1.1).
 //!
 //! Never waits for a peer in place of a newcomer. Invariants: no more than [`LINGERING_MAX`] linger, the oldest gives
-//! way; each keeps its place among all connections until somebody needs it; and costs 10 s and 32 MiB of reading at most.
+//! way; each keeps its permit until a newcomer needs it; and costs 10 s and 32 MiB of reading at most.
 
 use std::future::poll_fn;
 use std::pin::Pin;

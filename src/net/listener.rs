@@ -1,8 +1,8 @@
 //! Accepts connections and takes each through TLS to HTTP, in a task of its own.
 //!
-//! Never waits for one client on behalf of another. Invariants: at most as many sockets as there are
-//! [`Places`] are open, upgraded ones included, but for those that end just then for a newcomer; one more is closed at
-//! once, so that the backlog never fills with them.
+//! Never waits for one client on behalf of another. Invariants: every open socket holds one of the
+//! [`ConnectionPermits`], upgraded ones included, but for those that are ending for a newcomer; a connection without one
+//! is closed at once, so that the backlog never fills with them.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::deadline::{Activity, Observed};
 use super::hello::{self, Hello};
 use super::lingering::linger;
-use super::places::{Place, Places};
+use super::options::NetOptions;
+use super::permits::{ConnectionPermit, ConnectionPermits};
 use super::proxy_protocol::{self, HeaderError, Passed};
 use super::refusals::Refusals;
 use super::requests::{self, Asker};
@@ -37,46 +38,6 @@ const HANDSHAKE_BYTES_MAX: usize = 32 << 10;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The bounds of a listener.
-#[derive(Debug, Clone, Copy)]
-pub struct NetOptions {
-    /// From the first byte of TCP to the last of the TLS handshake.
-    pub handshake_timeout: Duration,
-    /// For a request's head: from the start of the connection, or from its first byte.
-    pub head_timeout: Duration,
-    /// For carrying a request out, and between two bytes of its answer that the peer takes.
-    pub answer_timeout: Duration,
-    /// Between requests.
-    pub idle_timeout: Duration,
-    /// How long TCP bears that a peer takes nothing; longer than a session does.
-    pub user_timeout: Duration,
-}
-
-impl Default for NetOptions {
-    fn default() -> Self {
-        Self {
-            handshake_timeout: Duration::from_secs(10),
-            head_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(60),
-            // Longer than balancers keep idle connections to a backend, most of them 60 s: one that was closed here just
-            // as it sends a request there would be its client's error.
-            idle_timeout: Duration::from_secs(75),
-            user_timeout: Duration::from_secs(120),
-        }
-    }
-}
-
-impl NetOptions {
-    /// The defaults, where sessions bear four such intervals of silence: TCP must not be the first to give up.
-    pub fn with_ping_interval(interval: Duration) -> Self {
-        let defaults = Self::default();
-        Self {
-            user_timeout: defaults.user_timeout.max(interval * 5),
-            ..defaults
-        }
-    }
-}
-
 /// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds who it is from, a
 /// [`crate::limits::Visitor`], among its extensions.
 ///
@@ -87,7 +48,7 @@ pub async fn serve(
     tls: Option<Tls>,
     router: Router,
     options: NetOptions,
-    places: Places,
+    permits: ConnectionPermits,
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -113,16 +74,16 @@ pub async fn serve(
                 }
             }
         };
-        // Who finds no place is closed at once.
+        // Without a permit it is closed at once.
         let peer = Visitor::direct(peer.ip());
-        let Some(place) = places.enter(peer.address) else {
+        let Some(permit) = permits.acquire(peer.address) else {
             continue;
         };
         set_socket_options(&stream, options.user_timeout);
         let visit = Visit {
             peer,
-            place,
-            places: places.clone(),
+            permit,
+            permits: permits.clone(),
             router: router.clone(),
             options,
             stop: stop.clone(),
@@ -139,8 +100,8 @@ pub async fn serve(
 struct Visit {
     /// Who connects, or whom a trusted proxy names that passes the connection on.
     peer: Visitor,
-    place: Place,
-    places: Places,
+    permit: ConnectionPermit,
+    permits: ConnectionPermits,
     router: Router,
     options: NetOptions,
     stop: CancellationToken,
@@ -204,41 +165,41 @@ impl Visit {
         };
         match stream {
             Ok(Ok(stream)) => self.answer(stream, Activity::new(), false).await,
-            Ok(Err(Refused::PlainHttp)) => self.places.handshake_failed("plain_http"),
-            Ok(Err(Refused::ProxyHeader)) => self.places.handshake_failed("proxy_header"),
+            Ok(Err(Refused::PlainHttp)) => self.permits.handshake_failed("plain_http"),
+            Ok(Err(Refused::ProxyHeader)) => self.permits.handshake_failed("proxy_header"),
             Ok(Err(Refused::Limited)) => {}
             Ok(Err(Refused::Broken(error))) => {
-                self.places.handshake_failed("tls");
+                self.permits.handshake_failed("tls");
                 self.refusals.tell(self.peer.address, name.as_ref(), &error);
             }
             Err(_) => {
-                self.places.handshake_failed("timeout");
+                self.permits.handshake_failed("timeout");
                 let error = io::Error::new(ErrorKind::TimedOut, "it took too long");
                 self.refusals.tell(self.peer.address, name.as_ref(), &error);
             }
         }
     }
 
-    /// Ready once the server stops or somebody else needs the place.
+    /// Ready once the server stops or the permit is evicted.
     fn end(&self) -> impl Future<Output = ()> + use<> {
-        let (stop, standing) = (self.stop.clone(), Arc::clone(self.place.standing()));
+        let (stop, standing) = (self.stop.clone(), Arc::clone(self.permit.standing()));
         async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = poll_fn(|cx| standing.poll_lost(cx)) => {}
+                () = poll_fn(|cx| standing.poll_evicted(cx)) => {}
             }
         }
     }
 
     /// Hears whose connection it is, where it is that of a trusted proxy; of others nobody is told so.
     async fn meet(&mut self, stream: TcpStream, plain: bool) -> Result<Passed, Refused> {
-        let limits = self.places.limits();
+        let limits = self.permits.limits();
         let peer = self.peer.address;
         if !limits.is_proxy(peer) {
             if !proxy_protocol::begins(&stream).await? {
                 return Ok(Passed::untouched(stream));
             }
-            limits.header_refused(peer);
+            limits.proxies().header_refused(peer);
             let mut stream = Passed::untouched(stream);
             if plain {
                 send_elsewhere(&mut stream, NO_PROXY_HEADER, &self.stop).await?;
@@ -249,17 +210,19 @@ impl Visit {
             Ok(read) => read,
             Err(HeaderError::Io(error)) => return Err(error.into()),
             Err(error) => {
-                limits.header_unreadable(peer, &error);
+                limits.proxies().header_unreadable(peer, &error);
                 return Err(Refused::ProxyHeader);
             }
         };
         if !plain {
-            limits.passed_on(peer, header.is_there());
+            limits.proxies().passed_on(peer, header.is_there());
         }
         if let Some(from) = header.from {
             self.peer = Visitor::passed_on(from);
         }
-        let has_room = self.places.count(&mut self.place, &self.peer, plain);
+        let has_room = self
+            .permits
+            .count_for_address(&mut self.permit, &self.peer, plain);
         has_room.then_some(stream).ok_or(Refused::Limited)
     }
 
@@ -267,12 +230,12 @@ impl Visit {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let standing = Arc::clone(self.place.standing());
-        let stream = Observed::new(stream, activity.clone(), self.place);
+        let standing = Arc::clone(self.permit.standing());
+        let stream = Observed::new(stream, activity.clone(), self.permit);
         let asker = Asker {
             peer: self.peer,
             standing,
-            limits: plain.then(|| Arc::clone(self.places.limits())),
+            limits: plain.then(|| Arc::clone(self.permits.limits())),
         };
         requests::answer(
             stream,

@@ -1,9 +1,10 @@
 //! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
 //!
 //! - `bind`: takes an address; [`listener`]: the accept loop and what one connection goes through.
-//! - `places`: room for connections, of all and of each address; `lingering`: for those that are closed, and still read.
+//! - `permits`: how many connections there may be, in all and of each address; `lingering`: those that are closed, and
+//!   still read.
 //! - [`tls`]: rustls' settings and the exchange of certificates while running.
-//! - [`mod@watch`]: looks at the certificate's files while the server runs.
+//! - [`mod@watch`]: looks at the certificate's files while the server runs; `looks`: whether they have changed.
 //! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
 //! - `names`: what the server is called, as the origins of pages are judged by.
 //! - `apart`: a thread for files that may never answer.
@@ -29,10 +30,12 @@ mod issue;
 mod leaf;
 mod lingering;
 pub mod listener;
+mod looks;
 mod material;
 mod names;
+mod options;
 mod pem;
-mod places;
+mod permits;
 pub mod probe;
 mod proxy_protocol;
 mod reading;
@@ -48,8 +51,9 @@ pub use authority::EARLIEST_S;
 pub use bind::{bind, is_own};
 pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use leaf::near_end_s;
-pub use listener::{NetOptions, serve};
+pub use listener::serve;
 pub use names::OwnNames;
-pub use places::Places;
+pub use options::NetOptions;
+pub use permits::ConnectionPermits;
 pub use tls::Tls;
 pub use watch::watch;

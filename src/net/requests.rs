@@ -1,7 +1,7 @@
 //! HTTP/1.1 on one stream: hyper, the router, deadlines and the end.
 //!
 //! Never outlives its stop by more than a bound. Invariants: what hyper hands over at an upgrade is no longer touched;
-//! an answer that ends its connection is not lost to a client that still sends; who has lost its place ends at once.
+//! an answer that ends its connection is not lost to a client that still sends; a connection whose permit was evicted ends at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Observed};
 use super::lingering;
-use super::listener::NetOptions;
+use super::options::NetOptions;
 use super::request_line::Readable;
 use crate::limits::{HangUp, Limits, Standing, Visitor};
 
@@ -76,7 +76,7 @@ impl Drop for InProgress {
 /// An answer's body.
 struct Answer {
     body: Body,
-    _in_progress: InProgress,
+    _permit: InProgress,
 }
 
 impl hyper::body::Body for Answer {
@@ -130,7 +130,7 @@ pub(super) async fn answer<S>(
             response.map(|response| {
                 response.map(|body| Answer {
                     body,
-                    _in_progress: in_progress,
+                    _permit: in_progress,
                 })
             })
         }
@@ -163,7 +163,7 @@ pub(super) async fn answer<S>(
             }
             Ended::Late => LAST_WORDS_TIMEOUT,
         },
-        () = poll_fn(|cx| standing.poll_lost(cx)) => return,
+        () = poll_fn(|cx| standing.poll_evicted(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
         () = ends.said() => LAST_WORDS_TIMEOUT,
     };

@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -18,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use super::certificate_error::CertificateError;
 use super::certificates;
 use super::leaf::Leaf;
+use super::looks::{Fingerprint, Looks};
 use super::transcript;
-use super::watch::{Fingerprint, Looks};
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
 
@@ -99,7 +101,7 @@ impl Tls {
             true => Fingerprint::of(dir),
             false => seen,
         };
-        let current = Arc::new(Current(RwLock::new(Arc::new(usable.certified))));
+        let current = Arc::new(Current(ArcSwap::from_pointee(usable.certified)));
         let acceptor = |provider| {
             let config = server_config(provider, &current);
             let config = config.map_err(|_| CertificateError::Setup)?;
@@ -217,14 +219,8 @@ impl Tls {
         };
         looks.taken(seen, usable.look_at_s, now_s);
         let kept_for = usable.kept_for.take();
-        let mut current = shared
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_another = current.cert != usable.certified.cert;
-        *current = Arc::new(usable.certified);
-        drop(current);
+        let is_another = shared.current.get().cert != usable.certified.cert;
+        shared.current.0.store(Arc::new(usable.certified));
         shared
             .exchanged
             .fetch_add(u64::from(is_another), Ordering::Relaxed);
@@ -238,8 +234,7 @@ impl Tls {
     }
 
     fn looks(&self) -> MutexGuard<'_, Looks> {
-        let looks = self.shared.looks.lock();
-        looks.unwrap_or_else(PoisonError::into_inner)
+        self.shared.looks.lock()
     }
 
     /// For a client whose server name [`super::hello`] has hidden, or for any other.
@@ -283,7 +278,7 @@ fn server_config(
 }
 
 /// The certificate in use.
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct Current(ArcSwap<CertifiedKey>);
 
 impl fmt::Debug for Current {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,6 +294,6 @@ impl ResolvesServerCert for Current {
 
 impl Current {
     fn get(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.load_full()
     }
 }

@@ -12,7 +12,7 @@ use crate::protocol::fields::{Fields, Shape, invalid, name, user_id, user_ids};
 use crate::protocol::start_of_object;
 
 /// Most recipients of one send.
-pub const RECIPIENTS_MAX: usize = 100;
+pub const FRAME_RECIPIENTS_MAX: usize = 100;
 
 const FRAME: Shape<6> = Shape {
     what: "frame",
@@ -196,7 +196,10 @@ fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bo
     const EXPECTED: &str = "must be a string, an integer, or an array of them";
     let json = fields.required("toId")?;
     if json.starts_with('[') {
-        return Ok((user_ids("toId", json, RECIPIENTS_MAX, EXPECTED)?, true));
+        return Ok((
+            user_ids("toId", json, FRAME_RECIPIENTS_MAX, EXPECTED)?,
+            true,
+        ));
     }
     Ok((vec![user_id("toId", json, EXPECTED)?], false))
 }

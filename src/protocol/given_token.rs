@@ -2,8 +2,10 @@
 //!
 //! Knows no token: which ones are of this server it is told. Invariant: no sentence holds one.
 
-use crate::protocol::login::SUBPROTOCOL;
 use crate::protocol::query::{Query, QueryError};
+
+/// The subprotocol that relaybox speaks; a second one behind it is the token.
+pub const SUBPROTOCOL: &str = "relaybox";
 
 /// Where a token stands in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

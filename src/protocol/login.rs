@@ -6,9 +6,6 @@ use crate::protocol::query::{self, Query};
 /// The longest token accepted, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
-/// The subprotocol that relaybox speaks; a second one behind it is the token.
-pub const SUBPROTOCOL: &str = "relaybox";
-
 /// Who confirms what is delivered to a session (PROTOCOL.md section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptMode {

@@ -13,7 +13,7 @@ use crate::protocol::error_code::FrameError;
 use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
 
 /// Most recipients of one request.
-pub const RECIPIENTS_MAX: usize = 1000;
+pub const BODY_RECIPIENTS_MAX: usize = 1000;
 
 /// The capability to send messages of type 100.
 pub const CAP_SYSTEM: &str = "system";
@@ -79,11 +79,11 @@ pub struct TokenWanted {
 
 /// Most bytes of the body of a message.
 pub fn message_bytes_max(rules: &FrameRules) -> usize {
-    rules.content_bytes_max + RECIPIENTS_MAX * RECIPIENT_BYTES_MAX + OTHER_FIELDS_BYTES_MAX
+    rules.content_bytes_max + BODY_RECIPIENTS_MAX * RECIPIENT_BYTES_MAX + OTHER_FIELDS_BYTES_MAX
 }
 
 /// Most bytes of the body of a wanted token.
-pub const TOKEN_BYTES_MAX: usize = OTHER_FIELDS_BYTES_MAX;
+pub const TOKEN_BODY_BYTES_MAX: usize = OTHER_FIELDS_BYTES_MAX;
 
 /// Reads the body of `POST /messages`.
 ///
@@ -147,7 +147,10 @@ fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bo
         (Some(json), None) => Ok((vec![id("toId", json)?], false)),
         (None, Some(json)) => {
             let expected = "must be an array of strings or integers";
-            Ok((user_ids("toIds", json, RECIPIENTS_MAX, expected)?, true))
+            Ok((
+                user_ids("toIds", json, BODY_RECIPIENTS_MAX, expected)?,
+                true,
+            ))
         }
     }
 }

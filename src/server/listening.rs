@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::http;
 use crate::http::gate::{Gate, Starting};
 use crate::http::origin::Over;
-use crate::net::{self, NetOptions, Places, Tls};
+use crate::net::{self, ConnectionPermits, NetOptions, Tls};
 use crate::state::State;
 
 /// Connections that the kernel keeps until they are accepted (it may keep fewer): when everyone comes
@@ -81,7 +81,7 @@ impl Ports {
     ) -> Listening {
         let (service, metrics) = (Gate::default(), Gate::default());
         let (limits, counted) = (&ground.limits, &ground.metrics);
-        let listen = |port: Port, gate: &Gate, places: &Places| {
+        let listen = |port: Port, gate: &Gate, permits: &ConnectionPermits| {
             let Port { listener, endpoint } = port;
             info!(address = %endpoint, "listening");
             let tls = tls.filter(|_| endpoint.over == Over::Tls);
@@ -90,7 +90,7 @@ impl Ports {
                 tls.cloned(),
                 gate.router(Arc::clone(starting), endpoint.over),
                 NetOptions::with_ping_interval(config.ping_interval),
-                places.clone(),
+                permits.clone(),
                 ground.tracker.clone(),
                 ground.stop.clone(),
             ));
@@ -98,7 +98,7 @@ impl Ports {
         };
         // One for all listeners: each connection costs an open file, whichever port it came to.
         let strangers_max = config.strangers_max.count(memory::bytes());
-        let places = Places::new(
+        let permits = ConnectionPermits::new(
             config.connections_max,
             strangers_max,
             Arc::clone(limits),
@@ -107,16 +107,16 @@ impl Ports {
         let connections_max = i64::try_from(config.connections_max).unwrap_or(i64::MAX);
         counted.net.connections_max.set(connections_max);
         let ports = self.service.into_iter();
-        let endpoints = ports.map(|port| listen(port, &service, &places)).collect();
+        let endpoints = ports.map(|port| listen(port, &service, &permits)).collect();
         let metrics_endpoint = self.metrics.map(|port| {
             // Apart, so that a crowd of strangers does not keep the operator out.
-            let places = Places::new(
+            let permits = ConnectionPermits::new(
                 METRICS_CONNECTIONS_MAX,
                 METRICS_CONNECTIONS_MAX,
                 Arc::clone(limits),
                 Arc::clone(counted),
             );
-            listen(port, &metrics, &places)
+            listen(port, &metrics, &permits)
         });
         Listening {
             endpoints,

@@ -2,7 +2,7 @@
 
 use crate::auth::{Auth, AuthError, Credential, Grant};
 use crate::command::send::Sender;
-use crate::limits::ConnectionPlace;
+use crate::limits::AddressPermit;
 use crate::model::{Device, Mailbox};
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::Login;
@@ -15,7 +15,7 @@ pub struct Identity {
     /// What to ask again when tokens change.
     pub credential: Credential,
     /// Its connection's place among those of its address, where a proxy holds the connection.
-    pub place: ConnectionPlace,
+    pub place: AddressPermit,
 }
 
 impl Identity {
@@ -57,7 +57,7 @@ impl Identity {
                 is_trusted,
             },
             credential: verified.credential,
-            place: ConnectionPlace::default(),
+            place: AddressPermit::default(),
         })
     }
 }

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use crate::hub::{Arrival, Outbox, Registration};
-use crate::limits::{ConnectionPlace, Limit, Limited, Visitor};
+use crate::hub::{Arrival, HubFull, Outbox, Registration};
+use crate::limits::{AddressPermit, Limit, Limited, Visitor};
 use crate::metrics::Metrics;
 use crate::model::{Device, MsgId};
 use crate::protocol::close::CloseReason;
@@ -46,12 +46,12 @@ pub async fn open(
     // Behind a proxy the connection is the proxy's: its place is that of who it speaks for.
     let place = match visitor.proxied {
         true => state.limits.connect(&visitor, judged.is_ok()),
-        false => Ok(ConnectionPlace::default()),
+        false => Ok(AddressPermit::default()),
     };
     let (place, admitted) = match (place, judged) {
         (Ok(place), Ok(judged)) => (place, admit(&state, judged, &visitor).await),
         (Ok(place), Err(reason)) => (place, Err(reason)),
-        (Err(limited), _) => (ConnectionPlace::default(), Err(over_limit(limited))),
+        (Err(limited), _) => (AddressPermit::default(), Err(over_limit(limited))),
     };
     match admitted {
         Ok((mut identity, arrival, registration, outbox, start)) => {
@@ -153,7 +153,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
     let registration = state
         .hub
         .register(device.clone(), Arc::clone(&outbox), arrival);
-    let registration = registration.inspect_err(|reason| note_full(state, &device, reason))?;
+    let registration = registration.map_err(|full| hub_full(state, &device, full))?;
     let newest_at_login = state.store.last_id();
     // A stop that came before the registration did not see this session.
     if state.stop.is_cancelled() {
@@ -194,12 +194,13 @@ fn over_limit(limited: Limited) -> CloseReason {
     }
 }
 
-fn note_full(state: &State, device: &Device, reason: &CloseReason) {
-    let limit = match reason {
-        CloseReason::TooManySessions { .. } => Limit::SessionsPerUser,
-        _ => Limit::Sessions,
+fn hub_full(state: &State, device: &Device, full: HubFull) -> CloseReason {
+    let (limit, reason) = match full {
+        HubFull::User { max } => (Limit::SessionsPerUser, CloseReason::TooManySessions { max }),
+        HubFull::Server => (Limit::Sessions, CloseReason::AtCapacity),
     };
     state.limits.note(limit, &device.mailbox.domain);
+    reason
 }
 
 /// The device's cursor; the device is known from now on, and has its cursor at most at `after`.

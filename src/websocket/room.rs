@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frame::CONTROL_BYTES_MAX;
@@ -52,7 +53,7 @@ impl Default for Places {
 
 impl Places {
     fn owners(&self) -> MutexGuard<'_, HashMap<u64, Arc<Semaphore>>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.owners.lock()
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::http::history::query::{SIZE_DEFAULT, SIZE_MAX};
 use crate::model::{ClientMsgId, Domain, MessageType, MsgId, Resource, UserId, UserName};
 use crate::protocol::login::TOKEN_BYTES_MAX;
-use crate::protocol::request::{CAP_SYSTEM, RECIPIENTS_MAX, TTL_S_MAX};
+use crate::protocol::request::{BODY_RECIPIENTS_MAX, CAP_SYSTEM, TTL_S_MAX};
 
 /// No control characters (PROTOCOL.md section 1).
 const PRINTABLE: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
@@ -120,7 +120,7 @@ schemas! {
     Recipients = ArrayBuilder::new()
         .items(Ref::from_schema_name("IdOrNumber"))
         .min_items(Some(1))
-        .max_items(Some(RECIPIENTS_MAX))
+        .max_items(Some(BODY_RECIPIENTS_MAX))
         .unique_items(true)
         .build();
     Content = ObjectBuilder::new()

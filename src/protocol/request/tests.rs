@@ -59,7 +59,7 @@ fn the_largest_body_of_a_message_fits() {
             .collect::<String>();
         format!("\"{}{last}\"", "\\u0061".repeat(count - 4))
     };
-    let ids: Vec<_> = (0..RECIPIENTS_MAX)
+    let ids: Vec<_> = (0..BODY_RECIPIENTS_MAX)
         .map(|n| escaped(UserId::MAX_BYTES, n))
         .collect();
     let (domain, name, resource) = (escaped(253, 0), escaped(256, 0), escaped(64, 0));
@@ -70,13 +70,13 @@ fn the_largest_body_of_a_message_fits() {
         ids.join(", ")
     );
     let sent = message(&body, &rules()).expect("valid");
-    assert_eq!(sent.send.to.len(), RECIPIENTS_MAX);
+    assert_eq!(sent.send.to.len(), BODY_RECIPIENTS_MAX);
     assert!(body.len() <= message_bytes_max(&rules()), "{}", body.len());
     let token_body = format!(
         r#"{{"domain":{domain},"id":{},"name":{name},"ttl":1}}"#,
         ids[0]
     );
-    assert!(token(&token_body).is_ok() && token_body.len() <= TOKEN_BYTES_MAX);
+    assert!(token(&token_body).is_ok() && token_body.len() <= TOKEN_BODY_BYTES_MAX);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use relaybox::http::upgrade::upgrade;
 use relaybox::limits::{Limits, Visitor};
 use relaybox::metrics::Metrics;
 use relaybox::model::LimitOptions;
-use relaybox::net::{NetOptions, Places, Tls, serve};
+use relaybox::net::{ConnectionPermits, NetOptions, Tls, serve};
 use relaybox::websocket::{ConnectionOptions, Room};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -57,14 +57,18 @@ impl Server {
         Self::within(places(100), tls, options).await
     }
 
-    pub(crate) async fn within(places: Places, tls: Option<Tls>, options: NetOptions) -> Self {
+    pub(crate) async fn within(
+        places: ConnectionPermits,
+        tls: Option<Tls>,
+        options: NetOptions,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::on(listener, places, tls, options)
     }
 
     pub(crate) fn on(
         listener: TcpListener,
-        places: Places,
+        places: ConnectionPermits,
         tls: Option<Tls>,
         options: NetOptions,
     ) -> Self {
@@ -164,10 +168,10 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upg
 
 /// The bounds of the contract, as far as a test does not shorten them.
 /// Room for so many connections, from anywhere.
-pub(crate) fn places(max: usize) -> Places {
+pub(crate) fn places(max: usize) -> ConnectionPermits {
     let metrics = Arc::new(Metrics::default());
     let limits = Limits::new(LimitOptions::default(), Arc::clone(&metrics));
-    Places::new(max, max, Arc::new(limits), metrics)
+    ConnectionPermits::new(max, max, Arc::new(limits), metrics)
 }
 
 pub(crate) fn options() -> NetOptions {

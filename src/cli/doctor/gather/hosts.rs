@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::super::facts::{Address, Host};
 use crate::config::Config;
@@ -86,7 +88,7 @@ impl Resolver {
         let (tell, told) = channel();
         for _ in 0..threads {
             let (ask, queue, tell) = (self.ask, Arc::clone(&queue), tell.clone());
-            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let next = move || queue.lock().next();
             let work = move || {
                 while let Some(name) = next() {
                     let addresses = ask(&name).map_err(|error| error.to_string());
@@ -107,7 +109,7 @@ impl Resolver {
         while let Ok((name, addresses)) = told.recv_timeout(left()) {
             found.insert(name, addresses);
         }
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = queue.lock();
         found.extend(queue.by_ref().map(|name| (name, Err(unasked.clone()))));
         found
     }

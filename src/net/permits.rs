@@ -1,0 +1,129 @@
+//! How many connections may be open: of all listeners together, and of each address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::Semaphore;
+
+use super::lingering::LINGERING_MAX;
+use crate::limits::{AddressPermit, Limit, Limits, Standing, Strangers, Visitor};
+use crate::metrics::{Gauge, Metrics};
+
+/// The connections that may be open. Clones share one count, so that several listeners together keep to the open-file
+/// limit.
+#[derive(Clone)]
+pub struct ConnectionPermits {
+    free: Arc<Semaphore>,
+    strangers: Arc<Strangers>,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+}
+
+/// Held for as long as a connection's socket is open.
+#[derive(Debug)]
+pub(super) struct ConnectionPermit {
+    standing: Arc<Standing>,
+    lingers: bool,
+    of_address: AddressPermit,
+    open: Gauge,
+}
+
+impl ConnectionPermit {
+    pub(super) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
+    /// From now on the connection is only read to its end: it no longer counts for its address, and a newcomer may
+    /// evict it. `false` if that has happened already.
+    pub(super) fn linger(&mut self) -> bool {
+        if self.lingers {
+            return true;
+        }
+        self.lingers = true;
+        self.of_address = AddressPermit::default();
+        self.standing.linger()
+    }
+
+    /// Ready once a newcomer has the permit.
+    pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
+        self.standing.poll_evicted(cx)
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.standing.leave();
+        self.open.dec();
+    }
+}
+
+impl ConnectionPermits {
+    /// For so many connections, upgraded ones included, of which so many may be strangers', and for as many of one
+    /// address as `limits` allow.
+    pub fn new(
+        connections_max: usize,
+        strangers_max: usize,
+        limits: Arc<Limits>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let max = connections_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            free: Arc::new(Semaphore::new(max)),
+            strangers: Arc::new(limits.strangers(max, strangers_max, LINGERING_MAX)),
+            limits,
+            metrics,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// A permit for a connection from `peer`: a free one, or that of the oldest connection that lingers or has not
+    /// logged in. Those of a trusted proxy are [counted](Self::count_for_address) once it has said whose they are.
+    pub(super) fn acquire(&self, peer: IpAddr) -> Option<ConnectionPermit> {
+        let of_address = match self.limits.is_proxy(peer) {
+            true => AddressPermit::default(),
+            false => self.limits.connect(&Visitor::direct(peer), false).ok()?,
+        };
+        let free = Arc::clone(&self.free).try_acquire_owned().ok();
+        let permit = free
+            .or_else(|| self.strangers.evict_lingering())
+            .or_else(|| {
+                // One is closed: this one, or that of the stranger.
+                self.limits.note(Limit::Connections, &peer);
+                self.strangers.evict_oldest()
+            })?;
+        let open = self.metrics.net.connections.clone();
+        open.inc();
+        Some(ConnectionPermit {
+            standing: Arc::new(Standing::new(&self.strangers, permit, peer)),
+            lingers: false,
+            of_address,
+            open,
+        })
+    }
+
+    /// Counts a connection for the address that it is from; `false` if that has too many. Those of a trusted proxy
+    /// without TLS are counted where their requests name the client.
+    pub(super) fn count_for_address(
+        &self,
+        permit: &mut ConnectionPermit,
+        from: &Visitor,
+        plain: bool,
+    ) -> bool {
+        if plain && self.limits.is_proxy(from.address) {
+            return true;
+        }
+        let of_address = self.limits.connect(from, false);
+        of_address
+            .map(|counted| permit.of_address = counted)
+            .is_ok()
+    }
+
+    pub(super) fn handshake_failed(&self, reason: &str) {
+        let failed = &self.metrics.net.handshakes_failed;
+        failed.with_label_values(&[reason]).inc();
+    }
+}
