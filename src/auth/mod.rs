@@ -10,8 +10,10 @@ mod declared;
 mod jwt;
 mod known;
 mod secret;
+mod validity;
 
 pub use secret::{project_token, random_key, sha256};
+pub use validity::Validity;
 
 use std::fmt;
 use std::sync::Arc;
@@ -242,24 +244,24 @@ impl Auth {
         Ok(self.verify(&domain, token)?.grant)
     }
 
-    /// Whether a session's token is still good: `None`: revoked or expired, `Some(None)`:
-    /// good without end, `Some(Some(ms))`: good until then (milliseconds since the Unix epoch).
-    pub fn validity(&self, domain: &Domain, credential: &Credential) -> Option<Option<u64>> {
+    /// For how long a session's token is still good.
+    pub fn validity(&self, domain: &Domain, credential: &Credential) -> Validity {
         let domains = self.read();
-        let entry = domains.get(domain)?;
-        let until_ms = match &credential.0 {
-            Kind::Project { sha256 } => entry.project_token(sha256)?.expires_at_ms,
+        let expires_at_ms = match &credential.0 {
+            Kind::Project { sha256 } => {
+                let known = domains.get(domain).and_then(|e| e.project_token(sha256));
+                known.map(|token| token.expires_at_ms)
+            }
             Kind::User { key, expires_at_ms } => {
-                let known = entry
-                    .record
-                    .as_ref()?
-                    .signing_keys
-                    .iter()
-                    .find(|known| secret::same(&secret::sha256(&known.secret), key))?;
-                Some(known.expires_at_ms.unwrap_or(u64::MAX).min(*expires_at_ms))
+                let record = domains.get(domain).and_then(|e| e.record.as_ref());
+                let mut keys = record.into_iter().flat_map(|record| &record.signing_keys);
+                let known = keys.find(|known| secret::same(&secret::sha256(&known.secret), key));
+                known.map(|known| Some(known.expires_at_ms.unwrap_or(u64::MAX).min(*expires_at_ms)))
             }
         };
-        (!is_past(until_ms, self.clock.now_ms())).then_some(until_ms)
+        expires_at_ms.map_or(Validity::Ended, |at_ms| {
+            Validity::at(self.clock.now_ms(), at_ms)
+        })
     }
 
     /// Makes a user token and says when it ends (milliseconds since the Unix epoch).
@@ -306,9 +308,8 @@ pub fn told_by(token: &str) -> Option<(String, String)> {
     jwt::unverified(token).map(|claims| (claims.dom, claims.sub))
 }
 
-/// Whether `expires_at_ms` has come. On the very millisecond it has (RFC 7519, 4.1.4).
 fn is_past(expires_at_ms: Option<u64>, now_ms: u64) -> bool {
-    expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    Validity::at(now_ms, expires_at_ms) == Validity::Ended
 }
 
 fn user_grant(claims: &Claims) -> Option<UserGrant> {

@@ -121,10 +121,10 @@ fn declared_tokens_may_look_like_anything_and_end_when_told() {
     assert!(auth.expire_declared(&demo, soon_ms));
     assert_eq!(
         auth.validity(&demo, &verified.credential),
-        Some(Some(soon_ms))
+        Validity::Until(soon_ms)
     );
     clock.advance_us(5000);
-    assert_eq!(auth.validity(&demo, &verified.credential), None);
+    assert_eq!(auth.validity(&demo, &verified.credential), Validity::Ended);
     assert_eq!(auth.verify(&demo, "a.b.c"), Err(AuthError::Expired));
     assert!(
         auth.verify(&demo, "project").is_ok(),
@@ -169,7 +169,7 @@ fn minted_tokens_verify_until_their_last_second() {
     );
     assert_eq!(
         auth.validity(&demo, &verified.credential),
-        Some(Some(expires_at_ms))
+        Validity::Until(expires_at_ms)
     );
     assert_eq!(
         auth.verify(&domain("other"), &token),
@@ -184,7 +184,7 @@ fn minted_tokens_verify_until_their_last_second() {
         auth.verify(&domain("other"), &token),
         Err(AuthError::Expired)
     );
-    assert_eq!(auth.validity(&demo, &verified.credential), None);
+    assert_eq!(auth.validity(&demo, &verified.credential), Validity::Ended);
 
     auth.remove(&demo);
     assert_eq!(auth.verify(&demo, &token), Err(AuthError::Unknown));
@@ -335,15 +335,15 @@ fn rotated_keys_and_tokens_end_when_their_grace_does() {
         &[("new", None), ("project", Some(until_ms))],
         keys,
     ));
-    assert_eq!(auth.validity(&demo, &by_user), Some(Some(until_ms)));
-    assert_eq!(auth.validity(&demo, &by_project), Some(Some(until_ms)));
+    assert_eq!(auth.validity(&demo, &by_user), Validity::Until(until_ms));
+    assert_eq!(auth.validity(&demo, &by_project), Validity::Until(until_ms));
     assert!(auth.verify(&demo, &token).is_ok());
 
     clock.set_us(until_ms * 1000);
     assert_eq!(auth.verify(&demo, &token), Err(AuthError::Unknown));
     assert_eq!(auth.verify(&demo, "project"), Err(AuthError::Expired));
-    assert_eq!(auth.validity(&demo, &by_user), None);
-    assert_eq!(auth.validity(&demo, &by_project), None);
+    assert_eq!(auth.validity(&demo, &by_user), Validity::Ended);
+    assert_eq!(auth.validity(&demo, &by_project), Validity::Ended);
 
     auth.put(record("demo", &[("new", None)], vec![key([9; 32], None)]));
     assert_eq!(auth.verify(&demo, "project"), Err(AuthError::Unknown));

@@ -1,12 +1,13 @@
-//! What a running server does, in numbers: for its operator, and for the metrics that are only
-//! looked at when somebody asks.
+//! A running server in numbers.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Totals};
 use crate::metrics::{self, Metrics};
-use crate::store::Store;
+use crate::store::{DiskBytes, Store, StoreStats};
 
 /// What a server does, and has done since its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,46 +53,56 @@ pub struct Stats {
     pub not_writable: Option<String>,
 }
 
-/// Looks at everything, and sets the gauges that nobody else sets. What of the disk cannot be
-/// looked at stays as it was. Blocks on disk.
-pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
-    let totals = hub.totals();
-    let waiting = store.stats();
+/// What is measured when somebody asks, rather than counted as it happens.
+#[derive(Debug)]
+pub struct Measured {
+    /// Sessions, and what waits for them.
+    pub sessions: Totals,
+    /// Most sessions that there may be.
+    pub sessions_max: u64,
+    /// What waits in the store.
+    pub store: StoreStats,
+    /// Bytes on disk; `None` where they cannot be read.
+    pub disk: Option<DiskBytes>,
+    /// For how long nothing is dropped or erased by age yet.
+    pub clock_hold: Option<Duration>,
+    /// Why nothing can be stored, where it cannot.
+    pub not_writable: Option<String>,
+}
+
+/// Blocks on disk.
+pub fn measure(store: &Store, hub: &Hub) -> Measured {
     let disk = store.disk_bytes();
-    let not_writable = store.writable().err().map(|error| error.to_string());
-
-    let gauge = |gauge: &metrics::Gauge, value: u64| {
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    };
-    let sessions = &metrics.sessions;
-    gauge(&sessions.sessions, totals.sessions);
-    gauge(&sessions.sessions_max, hub.sessions_max() as u64);
-    gauge(&sessions.catching_up, totals.catching_up);
-    gauge(&sessions.unconfirmed, totals.unconfirmed);
-    gauge(&sessions.outbox_bytes, totals.bytes);
-    let of_store = &metrics.store;
-    gauge(&of_store.queue, waiting.queue as u64);
-    gauge(&of_store.queue_bytes, waiting.queue_bytes as u64);
-    gauge(&of_store.checkpoint_lag_bytes, waiting.tail_bytes as u64);
-    gauge(&of_store.checkpoint_lag_seconds, waiting.tail_age.as_secs());
-    let journal = of_store.bytes.with_label_values(&["journal"]);
-    let index = of_store.bytes.with_label_values(&["index"]);
-    match disk {
-        Ok(disk) => {
-            gauge(&journal, disk.journal);
-            gauge(&index, disk.index);
-            gauge(&of_store.free_bytes, disk.free);
-        }
-        Err(error) => debug!(%error, "the data directory cannot be looked at"),
+    let disk = disk.inspect_err(|error| debug!(%error, "the data directory cannot be looked at"));
+    Measured {
+        sessions: hub.totals(),
+        sessions_max: hub.sessions_max() as u64,
+        store: store.stats(),
+        disk: disk.ok(),
+        clock_hold: store.clock_hold().map(|hold| hold.left),
+        not_writable: store.writable().err().map(|error| error.to_string()),
     }
-    gauge(&of_store.writable, u64::from(not_writable.is_none()));
-    // The last second is one, too.
-    let hold_s = store.clock_hold().map(|hold| hold.left.as_secs().max(1));
-    gauge(&of_store.clock_hold_seconds, hold_s.unwrap_or_default());
+}
 
+/// Measures, and adds what is counted. Blocks on disk.
+pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
+    let Measured {
+        sessions: totals,
+        store: waiting,
+        disk,
+        not_writable,
+        ..
+    } = measure(store, hub);
+    let (sessions, of_store) = (&metrics.sessions, &metrics.store);
+    let number = |gauge: &metrics::Gauge| u64::try_from(gauge.get()).unwrap_or_default();
+    let last_scraped = || DiskBytes {
+        journal: number(&of_store.bytes.with_label_values(&["journal"])),
+        index: number(&of_store.bytes.with_label_values(&["index"])),
+        free: number(&of_store.free_bytes),
+    };
+    let disk = disk.unwrap_or_else(last_scraped);
     let commits = of_store.commit_seconds.get_sample_count();
     let commit_s = of_store.commit_seconds.get_sample_sum() / commits.max(1) as f64;
-    let number = |gauge: &metrics::Gauge| u64::try_from(gauge.get()).unwrap_or_default();
     Stats {
         connections: number(&metrics.net.connections),
         sessions: totals.sessions,
@@ -107,9 +118,9 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
         commit_us: (commit_s * 1e6) as u64,
         queue: waiting.queue as u64,
         tail_bytes: waiting.tail_bytes as u64,
-        journal_bytes: number(&journal),
-        index_bytes: number(&index),
-        free_bytes: number(&of_store.free_bytes),
+        journal_bytes: disk.journal,
+        index_bytes: disk.index,
+        free_bytes: disk.free,
         memory_bytes: metrics::memory_bytes(),
         not_writable,
     }

@@ -8,9 +8,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::error;
 
-use crate::command::stats;
+use crate::command::stats::{self, Measured};
 use crate::http::problem::Problem;
-use crate::metrics::Metrics;
+use crate::metrics::{Gauge, Metrics};
 use crate::state;
 
 /// The version of the format that is spoken.
@@ -31,7 +31,8 @@ pub async fn metrics(State(state): State<state::State>) -> Result<Response, Prob
         let state = state.clone();
         tokio::task::spawn_blocking(move || {
             (state.observe)();
-            stats::look(&state.store, &state.hub, &state.metrics);
+            let measured = stats::measure(&state.store, &state.hub);
+            set_gauges(&state.metrics, &measured);
             state.metrics.text()
         })
     };
@@ -41,6 +42,33 @@ pub async fn metrics(State(state): State<state::State>) -> Result<Response, Prob
         Problem::internal()
     })?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// The sizes of a data directory that cannot be read stay as they were.
+fn set_gauges(metrics: &Metrics, measured: &Measured) {
+    let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    let (gauges, totals) = (&metrics.sessions, &measured.sessions);
+    set(&gauges.sessions, totals.sessions);
+    set(&gauges.sessions_max, measured.sessions_max);
+    set(&gauges.catching_up, totals.catching_up);
+    set(&gauges.unconfirmed, totals.unconfirmed);
+    set(&gauges.outbox_bytes, totals.bytes);
+    let (gauges, store) = (&metrics.store, &measured.store);
+    set(&gauges.queue, store.queue as u64);
+    set(&gauges.queue_bytes, store.queue_bytes as u64);
+    set(&gauges.checkpoint_lag_bytes, store.tail_bytes as u64);
+    set(&gauges.checkpoint_lag_seconds, store.tail_age.as_secs());
+    if let Some(disk) = &measured.disk {
+        let part = |name| gauges.bytes.with_label_values(&[name]);
+        set(&part("journal"), disk.journal);
+        set(&part("index"), disk.index);
+        set(&gauges.free_bytes, disk.free);
+    }
+    let is_writable = measured.not_writable.is_none();
+    set(&gauges.writable, u64::from(is_writable));
+    // The last second is one, too.
+    let hold_s = measured.clock_hold.map(|left| left.as_secs().max(1));
+    set(&gauges.clock_hold_seconds, hold_s.unwrap_or_default());
 }
 
 /// Counts every answer, by the route that gave it: never by a path that a client made up.

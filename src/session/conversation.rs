@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use crate::auth::Validity;
 use crate::hub::{Outbox, Registration};
 use crate::model::MsgId;
 use crate::protocol::client_frame::{self, FrameRules};
@@ -61,7 +62,7 @@ pub(super) trait Services {
     fn refused(&self, code: ErrorCode);
 
     /// As [`Input::Token`].
-    fn validity(&self) -> Option<Option<u64>>;
+    fn validity(&self) -> Validity;
 }
 
 /// Wakes a session when time alone makes something happen. May be ready too early.

@@ -23,6 +23,7 @@ pub use interface::{Action, Input, Now, Start, Window};
 
 use std::time::Duration;
 
+use crate::auth::Validity;
 use crate::hub::{self, Delivery, Taken};
 use crate::model::{Mailbox, MsgId};
 use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
@@ -167,8 +168,9 @@ impl Machine {
                     self.state = State::Live;
                 }
             }
-            Input::Token(None) => self.close(CloseReason::TokenRevoked, actions),
-            Input::Token(Some(expires_at_ms)) => self.start.token_expires_at_ms = expires_at_ms,
+            Input::Token(Validity::Ended) => self.close(CloseReason::TokenRevoked, actions),
+            Input::Token(Validity::Forever) => self.start.token_expires_at_ms = None,
+            Input::Token(Validity::Until(at_ms)) => self.start.token_expires_at_ms = Some(at_ms),
             Input::Tick => self.tick(now, actions),
         }
         if self.state == State::Closed {

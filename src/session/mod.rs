@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
+use crate::auth::Validity;
 use crate::hub::{Arrival, HubFull, Outbox, Registration};
 use crate::limits::{AddressPermit, Limit, Limited, Visitor};
 use crate::metrics::Metrics;
@@ -163,7 +164,11 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
     let validity = state
         .auth
         .validity(&device.mailbox.domain, &identity.credential);
-    let token_expires_at_ms = validity.ok_or(CloseReason::TokenRevoked)?;
+    let token_expires_at_ms = match validity {
+        Validity::Ended => return Err(CloseReason::TokenRevoked),
+        Validity::Forever => None,
+        Validity::Until(at_ms) => Some(at_ms),
+    };
 
     let cursor = enter(state, &device, after).await?;
     let start = Start {

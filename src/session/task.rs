@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 use tracing::{debug, error, warn};
 
+use crate::auth::Validity;
 use crate::command;
 use crate::hub::{Arrival, EndedSession, Outbox, Registration, is_for};
 use crate::limits::Limit;
@@ -293,7 +294,7 @@ impl Services for Server {
         refused.with_label_values(&[code.as_str()]).inc();
     }
 
-    fn validity(&self) -> Option<Option<u64>> {
+    fn validity(&self) -> Validity {
         let domain = &self.identity.sender.device.mailbox.domain;
         self.state.auth.validity(domain, &self.identity.credential)
     }

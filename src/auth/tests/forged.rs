@@ -122,7 +122,7 @@ fn times_are_kept_whatever_number_they_are() {
         let verdict = auth.verify(&demo, &token(field, number));
         assert_eq!(verdict.is_ok(), *good, "{field} {number}");
         let until = verdict.map(|verified| auth.validity(&demo, &verified.credential));
-        assert!(until.is_err() || matches!(until, Ok(Some(Some(_)))));
+        assert!(until.is_err() || matches!(until, Ok(Validity::Until(_))));
     }
     // What is not yet good becomes so.
     let later = token("nbf", &(NOW_S + 5).to_string());

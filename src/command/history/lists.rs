@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{HistoryQuery, Order, Senders};
+use super::query::{HistoryQuery, Order, Senders};
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::{Portion, ReadError, Store};
 

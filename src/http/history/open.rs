@@ -56,7 +56,7 @@ fn foreign_host() -> Problem {
 /// Takes back what the CORS layer says of answers that need no token, unless the settings name pages that may read
 /// them. Preflights stay as they are, whether a token is to follow (they ask for `Authorization` then) or not: they
 /// hold nothing, and what counts is the header of the answer.
-pub(in crate::http) async fn keep_from_pages(
+pub(crate) async fn keep_from_pages(
     State(settings): State<Arc<Settings>>,
     request: Request,
     next: Next,

@@ -61,37 +61,37 @@ macro_rules! schemas {
 }
 
 /// A user's id in a body, where an integer stands for its decimal string.
-pub(in crate::http) struct IdOrNumber;
+pub(crate) struct IdOrNumber;
 
 /// Several recipients.
-pub(in crate::http) struct Recipients;
+pub(crate) struct Recipients;
 
 /// What a message says.
-pub(in crate::http) struct Content;
+pub(crate) struct Content;
 
 /// Milliseconds since the Unix epoch.
-pub(in crate::http) struct TimeMs;
+pub(crate) struct TimeMs;
 
 /// Seconds that a user token lives.
-pub(in crate::http) struct Ttl;
+pub(crate) struct Ttl;
 
 /// What a user token may do beside sending and receiving.
-pub(in crate::http) struct Capability;
+pub(crate) struct Capability;
 
 /// The number of a page.
-pub(in crate::http) struct PageNumber;
+pub(crate) struct PageNumber;
 
 /// Most messages in an answer.
-pub(in crate::http) struct PageSize;
+pub(crate) struct PageSize;
 
 /// Which messages of a page come first.
-pub(in crate::http) struct PageOrder;
+pub(crate) struct PageOrder;
 
 /// Who confirms deliveries.
-pub(in crate::http) struct Receipts;
+pub(crate) struct Receipts;
 
 /// The secret of a login.
-pub(in crate::http) struct Token;
+pub(crate) struct Token;
 
 schemas! {
     Domain = text(Domain::MAX_BYTES).examples(["demo"]).build();
@@ -137,7 +137,7 @@ schemas! {
 /// A message to send: to `toId`, or to each of `toIds`.
 #[derive(ToSchema)]
 #[serde(untagged)]
-pub(in crate::http) enum MessageBody {
+pub(crate) enum MessageBody {
     One(MessageToOne),
     Many(MessageToMany),
 }
@@ -147,7 +147,7 @@ pub(in crate::http) enum MessageBody {
 #[schema(rename_all = "camelCase")]
 #[schema(examples(json!({"domain": "demo", "toId": "u2", "fromId": "shop", "fromName": "Shop",
     "type": 10, "content": "Your order is on its way", "clientMsgId": "order-17"})))]
-pub(in crate::http) struct MessageToOne {
+pub(crate) struct MessageToOne {
     /// The recipient.
     to_id: IdOrNumber,
     #[serde(flatten)]
@@ -159,7 +159,7 @@ pub(in crate::http) struct MessageToOne {
 #[schema(rename_all = "camelCase")]
 #[schema(examples(json!({"domain": "demo", "toIds": ["u2", "u3"], "fromId": "system",
     "fromName": "Shop", "type": 100, "content": {"maintenance": true}})))]
-pub(in crate::http) struct MessageToMany {
+pub(crate) struct MessageToMany {
     /// The recipients, all different.
     to_ids: Recipients,
     #[serde(flatten)]
@@ -169,7 +169,7 @@ pub(in crate::http) struct MessageToMany {
 /// A message, whoever it goes to.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-pub(in crate::http) struct MessageToSend {
+pub(crate) struct MessageToSend {
     /// Whose users they are.
     domain: Domain,
     /// Only this device of each recipient gets it: now, or at its next login.
@@ -190,7 +190,7 @@ pub(in crate::http) struct MessageToSend {
 #[derive(ToSchema)]
 #[schema(as = TokenBody)]
 #[schema(examples(json!({"domain": "demo", "id": "u1", "name": "Alice", "ttl": 3600})))]
-pub(in crate::http) struct TokenBody {
+pub(crate) struct TokenBody {
     /// In which domain it logs in.
     domain: Domain,
     /// The user; not `system`, which is reserved.
@@ -206,7 +206,7 @@ pub(in crate::http) struct TokenBody {
 /// A delivered message.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase", as = Message)]
-pub(in crate::http) struct MessageSchema {
+pub(crate) struct MessageSchema {
     /// The sender.
     from_id: UserId,
     /// Its display name then.
@@ -232,7 +232,7 @@ pub(in crate::http) struct MessageSchema {
 /// A part of a mailbox's history.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase", as = HistoryPage)]
-pub(in crate::http) struct HistoryPage {
+pub(crate) struct HistoryPage {
     /// How many messages match, cursors aside.
     total: u64,
     /// The page; 0 in an answer by cursors.
@@ -251,7 +251,7 @@ pub(in crate::http) struct HistoryPage {
 /// A user, and whose.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct UserParameters {
+pub(crate) struct UserParameters {
     /// Whose user it is.
     domain: Domain,
     /// The user.
@@ -261,7 +261,7 @@ pub(in crate::http) struct UserParameters {
 /// A mailbox.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub(in crate::http) struct MailboxParameters {
+pub(crate) struct MailboxParameters {
     /// Whose user it is.
     domain: Domain,
     /// The user whose mailbox it is.
@@ -271,7 +271,7 @@ pub(in crate::http) struct MailboxParameters {
 /// What of a mailbox is listed.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub(in crate::http) struct HistoryParameters {
+pub(crate) struct HistoryParameters {
     /// This sender's only.
     from_id: Option<UserId>,
     /// Both directions of the conversation with this user, by cursors. Not with `fromId`, `page`
@@ -298,7 +298,7 @@ pub(in crate::http) struct HistoryParameters {
 /// What is erased.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct EraseParameters {
+pub(crate) struct EraseParameters {
     /// Only what is below this id; without it, everything.
     before: Option<MsgId>,
 }
@@ -306,7 +306,7 @@ pub(in crate::http) struct EraseParameters {
 /// A login.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct LoginParameters {
+pub(crate) struct LoginParameters {
     /// The user.
     id: UserId,
     /// Its display name.

@@ -71,8 +71,8 @@ impl Services for Server {
 
     fn refused(&self, _: ErrorCode) {}
 
-    fn validity(&self) -> Option<Option<u64>> {
-        Some(None)
+    fn validity(&self) -> Validity {
+        Validity::Forever
     }
 }
 

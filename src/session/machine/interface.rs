@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::auth::Validity;
 use crate::hub::Taken;
 use crate::model::{Mailbox, MsgId, Resource};
 use crate::protocol::client_frame;
@@ -46,8 +47,8 @@ pub enum Input {
     ReadFailed,
     /// The outbox answered [`Action::GoLive`].
     Live(bool),
-    /// The token was looked at again: revoked, or valid until then (ms since the epoch).
-    Token(Option<Option<u64>>),
+    /// The answer to [`Action::CheckToken`].
+    Token(Validity),
     /// The deadline of [`super::Machine::wake_in`] has come, or time passed otherwise.
     Tick,
 }

@@ -12,6 +12,7 @@ use proptest::test_runner::RngSeed;
 use super::super::*;
 use super::{NOW_US, USERS, id_of, mailbox, open, send_later};
 use crate::clock::ManualClock;
+use crate::model::UserId;
 
 #[derive(Debug, Clone)]
 struct Sent {

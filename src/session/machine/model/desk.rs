@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::store::Store;
 use super::{Settings, WALL_MS};
+use crate::auth::Validity;
 use crate::hub::Outbox;
 use crate::model::{MessageType, MsgId};
 use crate::protocol::client_frame::{self, FrameRules};
@@ -48,7 +49,7 @@ pub(super) struct Desk {
     pub(super) device: usize,
     pub(super) began_ms: u64,
     /// As [`Services::validity`].
-    pub(super) validity: Rc<RefCell<Option<Option<u64>>>>,
+    pub(super) validity: Rc<RefCell<Validity>>,
     rules: Rc<FrameRules>,
     read: Rc<RefCell<Read>>,
     /// What the session has confirmed since this was looked at last.
@@ -68,7 +69,7 @@ impl Desk {
             settings,
             device,
             began_ms,
-            validity: Rc::new(RefCell::new(Some(None))),
+            validity: Rc::new(RefCell::new(Validity::Forever)),
             rules: Rc::new(rules),
             read: Rc::default(),
             confirmed: Rc::default(),
@@ -180,7 +181,7 @@ impl Services for Desk {
 
     fn refused(&self, _code: ErrorCode) {}
 
-    fn validity(&self) -> Option<Option<u64>> {
+    fn validity(&self) -> Validity {
         *self.validity.borrow()
     }
 }

@@ -16,6 +16,7 @@ use super::desk::{Desk, ManualTimer};
 use super::frames::check_message;
 use super::watch::Watch;
 use super::{Checked, Facts, Settings, WALL_MS};
+use crate::auth::Validity;
 use crate::hub::{Outbox, Registration, Taken};
 use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
@@ -136,7 +137,10 @@ impl Session {
         facts.began_ms = now_ms;
         self.desk.began_ms = now_ms;
         let device = super::store::device(facts.device);
-        let expires_ms = *self.desk.validity.borrow();
+        let token_expires_at_ms = match *self.desk.validity.borrow() {
+            Validity::Until(at_ms) => Some(at_ms),
+            Validity::Ended | Validity::Forever => None,
+        };
         let start = Start {
             mailbox: device.mailbox,
             resource: device.resource,
@@ -148,7 +152,7 @@ impl Session {
             cursor: facts.cursor,
             after: facts.after,
             newest_at_login: facts.published,
-            token_expires_at_ms: expires_ms.flatten(),
+            token_expires_at_ms,
             ping_interval: Duration::from_millis(facts.settings.interval_ms),
             window: facts.settings.window,
         };

@@ -14,6 +14,7 @@ use super::steps::{After, Reach, Receipt, Step};
 use super::store::{DEVICES, device};
 use super::wire::Wire;
 use super::{Checked, Facts, Settings, WALL_MS};
+use crate::auth::Validity;
 use crate::hub::{Arrival, Hub, HubLimits, Outbox};
 use crate::model::{Message, MsgId};
 use crate::protocol::close::CloseReason;
@@ -264,7 +265,7 @@ impl World {
         };
         let desk = Desk::new(Rc::clone(&self.shared), settings, id);
         let expires_ms = lifetime_ms.map(|ms| WALL_MS + desk.began_ms + ms);
-        *desk.validity.borrow_mut() = Some(expires_ms);
+        *desk.validity.borrow_mut() = expires_ms.map_or(Validity::Forever, Validity::Until);
         let login = Login {
             connection,
             registration,
@@ -302,7 +303,8 @@ impl World {
                 continue;
             }
             let expires_ms = lifetime_ms.map(|ms| WALL_MS + now_ms + ms);
-            *session.desk.validity.borrow_mut() = expires_ms.map(Some);
+            *session.desk.validity.borrow_mut() =
+                expires_ms.map_or(Validity::Ended, Validity::Until);
             session.causes.revoked |= expires_ms.is_none();
             session.causes.expires_ms = expires_ms;
         }

@@ -283,10 +283,10 @@ fn a_token_ends_at_its_time_or_when_it_is_revoked() {
         ..Taken::default()
     };
     assert_eq!(session.put(Input::Taken(recheck)).1, [Action::CheckToken]);
-    session.put(Input::Token(Some(Some(2_000))));
+    session.put(Input::Token(Validity::Until(2_000)));
     assert_eq!(session.machine.wake_in(session.now), Duration::from_secs(1));
     assert_eq!(
-        session.put(Input::Token(None)).1,
+        session.put(Input::Token(Validity::Ended)).1,
         [Action::Close(CloseReason::TokenRevoked)]
     );
 }
