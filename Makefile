@@ -15,7 +15,9 @@ build: ## Build target/release/relaybox
 	cargo build --release --locked
 
 test: ## Run all tests (with cargo-nextest where it is installed)
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked --test-threads $$((2 * $$(nproc))); \
+	else cargo test --locked; fi
 
 check: ## Formatting, lints, documentation, dependencies
 	cargo fmt --check
