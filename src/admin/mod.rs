@@ -15,7 +15,7 @@ pub use live::Live;
 pub use protocol::{
     DomainLine, EndedEntry, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,
 };
-pub use server::{AdminSocket, Context, DomainChanged, serve};
+pub use server::{AdminSocket, DomainChanged, Orders, serve};
 pub use site::Site;
 
 /// The socket's name in the data directory.

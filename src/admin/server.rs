@@ -39,9 +39,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Told of a domain whose tokens may have ended; must not block.
 pub type DomainChanged = Arc<dyn Fn(&Domain) + Send + Sync>;
 
-/// What orders are carried out on.
+/// Carries out the orders of the operator.
 #[derive(Clone)]
-pub struct Context {
+pub struct Orders {
     /// The domains.
     pub domains: Domains,
     /// Ends the sessions whose tokens have ended.
@@ -50,7 +50,7 @@ pub struct Context {
     pub live: Live,
 }
 
-impl Context {
+impl Orders {
     /// Carries out the order that a line holds, its end included. Blocks on the disk.
     pub fn answer(&self, line: &[u8]) -> Response {
         let request = match parse(line) {
@@ -174,7 +174,7 @@ impl Drop for AdminSocket {
 /// Takes orders until `stop`. Orders run on `tracker`, also to their end after `stop`.
 pub async fn serve(
     socket: AdminSocket,
-    context: Context,
+    orders: Orders,
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -192,11 +192,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let context = context.clone();
-                let (orders, stop) = (tracker.clone(), stop.clone());
+                let (orders, stop) = (orders.clone(), stop.clone());
+                let blocking = tracker.clone();
                 let turns = Arc::clone(&turns);
                 tracker.spawn(async move {
-                    let order = order(stream, context, turns, &orders, &stop);
+                    let order = order(stream, orders, turns, &blocking, &stop);
                     let order = timeout(ORDER_DEADLINE, order);
                     match order.await {
                         Ok(Ok(())) => {}
@@ -219,9 +219,9 @@ pub async fn serve(
 /// One connection: reads one line, answers one line.
 async fn order(
     stream: UnixStream,
-    context: Context,
+    orders: Orders,
     turns: Arc<Semaphore>,
-    orders: &TaskTracker,
+    blocking: &TaskTracker,
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let peer_uid = stream.peer_cred()?.uid();
@@ -248,10 +248,10 @@ async fn order(
         turn = turns.acquire_owned() => turn.map_err(io::Error::other)?,
     };
     // The store blocks; and what has begun is carried out even if the caller goes away.
-    let response = orders
+    let response = blocking
         .spawn_blocking(move || {
             let _turn = turn;
-            context.answer(&line)
+            orders.answer(&line)
         })
         .await
         .map_err(io::Error::other)?;

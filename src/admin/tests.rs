@@ -45,7 +45,7 @@ fn start(dir: &Path) -> Running {
     };
     let metrics = Arc::<Metrics>::default();
     let hub = Arc::new(Hub::new(limits, Arc::clone(&metrics)));
-    let context = Context {
+    let context = Orders {
         domains: Domains::new(store.clone(), auth.clone(), clock),
         changed: Arc::new(move |domain| seen.lock().unwrap().push(domain.clone())),
         live: Live {

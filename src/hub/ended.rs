@@ -33,7 +33,7 @@ pub struct EndedSession {
 
 /// The last ends since the server's start, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Ended(Mutex<Ends>);
+pub(super) struct EndedSessions(Mutex<Ends>);
 
 #[derive(Debug, Default)]
 struct Ends {
@@ -74,7 +74,7 @@ impl Ends {
     }
 }
 
-impl Ended {
+impl EndedSessions {
     pub(super) fn push(&self, session: EndedSession) {
         let mut ends = self.0.lock();
         ends.push(session);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_of_one_user_first_his_own() {
-        let ended = Ended::default();
+        let ended = EndedSessions::default();
         ended.push(end("quiet", 0));
         let many = ENDED_MAX as u64 + 1000;
         for at_ms in 1..many {

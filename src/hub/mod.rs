@@ -26,7 +26,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::server_frame;
 use crate::store::CommitSink;
 use crate::websocket::writer;
-use ended::Ended;
+use ended::EndedSessions;
 
 /// Locks are per shard of users, so that logins do not hold up deliveries to others.
 const SHARDS: usize = 16;
@@ -81,7 +81,7 @@ pub struct Hub {
     shards: [Mutex<Shard>; SHARDS],
     sessions: AtomicUsize,
     scratch: Mutex<Scratch>,
-    ended: Ended,
+    ended: EndedSessions,
     metrics: Arc<Metrics>,
 }
 
@@ -107,7 +107,7 @@ impl Hub {
             shards: Default::default(),
             sessions: AtomicUsize::new(0),
             scratch: Mutex::default(),
-            ended: Ended::default(),
+            ended: EndedSessions::default(),
             metrics,
         }
     }

@@ -153,7 +153,7 @@ pub(super) async fn answer<S>(
     let rest = tokio::select! {
         // Both are cancel-safe: the connection stays here, the token keeps its state.
         ended = &mut in_time => match ended {
-            Ended::ByItself => {
+            Finished::ByItself => {
                 activity.upgraded();
                 // What was upgraded has no parts left here.
                 if let Some(parts) = connection.into_parts() {
@@ -161,7 +161,7 @@ pub(super) async fn answer<S>(
                 }
                 return;
             }
-            Ended::Late => LAST_WORDS_TIMEOUT,
+            Finished::Late => LAST_WORDS_TIMEOUT,
         },
         () = poll_fn(|cx| standing.poll_evicted(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
@@ -181,7 +181,7 @@ fn deadline(activity: &Activity, options: &NetOptions) -> Option<Instant> {
     )
 }
 
-enum Ended {
+enum Finished {
     ByItself,
     Late,
 }
@@ -211,12 +211,12 @@ impl<F> InTime<F> {
 }
 
 impl<F: Future + Unpin> Future for InTime<F> {
-    type Output = Ended;
+    type Output = Finished;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
         if Pin::new(&mut self.connection).poll(cx).is_ready() {
             // An error is the client's: a head that is no HTTP was answered, a broken stream cannot be.
-            return Poll::Ready(Ended::ByItself);
+            return Poll::Ready(Finished::ByItself);
         }
         // The connection was polled just now, in this task, so its deadline changes at no other time.
         let deadline = deadline(&self.activity, &self.options);
@@ -227,7 +227,7 @@ impl<F: Future + Unpin> Future for InTime<F> {
             self.timer.as_mut().reset(at);
         }
         if self.deadline.is_some() && self.timer.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Ended::Late);
+            return Poll::Ready(Finished::Late);
         }
         Poll::Pending
     }

@@ -33,7 +33,7 @@ pub(super) async fn listen(
         None => return Ok(()),
     };
     let hub = Arc::clone(&state.hub);
-    let context = admin::Context {
+    let orders = admin::Orders {
         domains: domains.clone(),
         changed: Arc::new(move |domain: &Domain| hub.recheck(domain)),
         live: Live {
@@ -45,6 +45,6 @@ pub(super) async fn listen(
     };
     let stop = state.stop.clone();
     let tracker = &state.tracker;
-    tracker.spawn(admin::serve(socket, context, tracker.clone(), stop));
+    tracker.spawn(admin::serve(socket, orders, tracker.clone(), stop));
     Ok(())
 }

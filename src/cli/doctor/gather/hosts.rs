@@ -34,7 +34,7 @@ pub(super) fn of(config: &Config) -> Vec<Host> {
     }
 }
 
-type Found = Result<Vec<IpAddr>, String>;
+type Resolved = Result<Vec<IpAddr>, String>;
 type Work = Box<dyn FnOnce() + Send>;
 
 /// How names are looked up.
@@ -71,17 +71,17 @@ impl Resolver {
             ip: ip.to_canonical(),
             is_own: net::is_own(ip),
         };
-        let host = |(name, ips): (String, Found)| Host {
+        let host = |(name, ips): (String, Resolved)| Host {
             name,
             addresses: ips.map(|ips| ips.into_iter().map(address).collect()),
         };
         found.into_iter().map(host).collect()
     }
 
-    fn ask_for(&self, names: Vec<String>) -> BTreeMap<String, Found> {
+    fn ask_for(&self, names: Vec<String>) -> BTreeMap<String, Resolved> {
         let seconds = self.within.as_secs();
         let silent = |name: &String| (name.clone(), Err(format!("no answer within {seconds} s")));
-        let mut found: BTreeMap<String, Found> = names.iter().map(silent).collect();
+        let mut found: BTreeMap<String, Resolved> = names.iter().map(silent).collect();
         let threads = names.len().min(THREADS_MAX);
         let queue = Arc::new(Mutex::new(names.into_iter()));
         let mut unasked = format!("it was not asked for within {seconds} s, behind others");
