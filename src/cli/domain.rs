@@ -196,8 +196,8 @@ mod tests {
         };
         assert_eq!(
             table(&[line("demo", 1, false), line("中文.example", 0, true)]),
-            "NAME        CREATED               TOKENS\n\
-             demo        2025-11-24T16:00:00Z  1\n\
+            "NAME          CREATED               TOKENS\n\
+             demo          2025-11-24T16:00:00Z  1\n\
              中文.example  2025-11-24T16:00:00Z  0 + declared"
         );
         assert_eq!(table(&[]), "NAME  CREATED  TOKENS");

@@ -1,4 +1,6 @@
-//! Columns for people.
+//! Columns for people, as wide as a terminal shows them: a character of Chinese takes two cells.
+
+use unicode_width::UnicodeWidthStr as _;
 
 /// Rows whose columns are as wide as their widest text.
 #[derive(Default)]
@@ -23,17 +25,14 @@ impl Table {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             let texts = self.0.iter().filter_map(|row| row.get(column));
-            texts
-                .map(|text| text.chars().count())
-                .max()
-                .unwrap_or_default()
+            texts.map(|text| text.width()).max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let line = |row: &Vec<String>| {
-            let padded = row
-                .iter()
-                .zip(&widths)
-                .map(|(text, width)| format!("{text:width$}"));
+            let padded = row.iter().zip(&widths).map(|(text, width)| {
+                let padding = " ".repeat(width - text.width());
+                format!("{text}{padding}")
+            });
             padded.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
         };
         self.0.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -48,8 +47,11 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_text() {
         let mut table = Table::with_head(["NAME", "N"]);
         table.row(["a longer name".to_owned(), "1".to_owned()]);
-        table.row(["中文".to_owned(), String::new()]);
-        assert_eq!(table.text(), "NAME           N\na longer name  1\n中文");
+        table.row(["中文".to_owned(), "2".to_owned()]);
+        assert_eq!(
+            table.text(),
+            "NAME           N\na longer name  1\n中文           2"
+        );
         assert_eq!(Table::default().text(), "");
     }
 }

@@ -3,6 +3,8 @@
 //! The generic cell rate algorithm (ITU-T I.371): of each key one time is kept, up to which what it
 //! has done is paid for. What is done at once may run ahead of now by the period of the rate, its
 //! last piece by any amount: who sends one message to a thousand waits for all of them.
+//!
+//! Our own, as governor takes no debt and cannot bound its keys.
 
 use std::collections::HashMap;
 use std::hash::Hash;

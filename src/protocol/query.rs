@@ -1,4 +1,6 @@
 //! Query strings, strictly: form-encoded, UTF-8, no parameter twice.
+//!
+//! Our own, as libraries are lenient: they replace bytes that are no UTF-8, and take the first or last of two parameters.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,5 +1,7 @@
 //! Bytes from a client in, messages and control frames out. No I/O, no clock.
 //!
+//! Our own, as no library bounds the memory of whole messages, survives a cancelled read and refuses unmasked frames.
+//!
 //! Never buffers more than a message of the permitted size, or the start of one that is larger, plus one control
 //! frame; between messages it owns no heap memory. Invariants: cutting the input differently changes nothing in what
 //! comes out, and after a Close frame or a violation it swallows everything.
