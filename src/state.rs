@@ -20,7 +20,7 @@ use crate::limits::{AnswerPermits, BodyPermits, Limits, Throttle};
 use crate::metrics::Metrics;
 use crate::protocol::client_frame::FrameRules;
 use crate::store::Store;
-use crate::websocket::Room;
+use crate::websocket::MessageBudget;
 
 /// Clones are one.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ pub struct Permits {
     /// Bodies of requests that are being read.
     pub bodies: BodyPermits,
     /// Unfinished messages of sessions.
-    pub messages: Room,
+    pub messages: MessageBudget,
     /// Answers of history on their way.
     pub answers: AnswerPermits,
     /// Gathering of metrics: one at a time.
@@ -141,7 +141,7 @@ impl Default for Permits {
     fn default() -> Self {
         Self {
             bodies: BodyPermits::default(),
-            messages: Room::default(),
+            messages: MessageBudget::default(),
             answers: AnswerPermits::default(),
             scrapes: Semaphore::new(1),
         }

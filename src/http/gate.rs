@@ -30,7 +30,7 @@ use crate::limits::Visitor;
 use crate::metrics::Metrics;
 use crate::protocol::close::CloseReason;
 use crate::session;
-use crate::websocket::{ConnectionOptions, Room};
+use crate::websocket::{ConnectionOptions, MessageBudget};
 
 /// When those who are sent away may come back.
 const RETRY_MS: Range<u64> = 1000..5000;
@@ -138,7 +138,7 @@ async fn log_in(
     let options = ConnectionOptions {
         message_bytes_max: 0,
         binary: false,
-        room: Room::default(),
+        budget: MessageBudget::default(),
     };
     let (response, connection) = ws::accept(&mut request, options)?;
     let turn = starting.refused.fetch_add(1, Ordering::Relaxed);

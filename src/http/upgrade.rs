@@ -115,7 +115,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::websocket::Room;
+    use crate::websocket::MessageBudget;
 
     const GOOD: &[(&str, &str)] = &[
         ("connection", "keep-alive, Upgrade"),
@@ -128,7 +128,7 @@ mod tests {
         ConnectionOptions {
             message_bytes_max: 1024,
             binary: false,
-            room: Room::default(),
+            budget: MessageBudget::default(),
         }
     }
 

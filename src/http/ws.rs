@@ -57,7 +57,7 @@ pub async fn ws(
     let options = ConnectionOptions {
         message_bytes_max: state.settings.rules.message_bytes_max(),
         binary: false,
-        room: state.permits.messages.clone(),
+        budget: state.permits.messages.clone(),
     };
     if is_lost_upgrade(&request)
         && let Some(times) = state.throttles.upgrades_lost.due()

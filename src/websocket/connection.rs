@@ -3,7 +3,7 @@
 //! Never spawns, never decides what a message means. Invariants: dropping a pending poll loses nothing; reading goes on
 //! while writing is blocked; at most one read buffer's worth of input waits behind an event; Pings are answered here,
 //! all of them while output flows, the latest ones when it is blocked; a connection with nothing to say or to finish
-//! keeps no buffer; nothing is read of a message for which there is no room.
+//! keeps no buffer; nothing is read of a message that the budget has no room for.
 
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -17,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{MessageBudget, Share};
 use super::event::Event;
 use super::parser::{Incoming, Parser};
 use super::read_buffer::with_read_buffer;
-use super::room::{Room, Share};
 use super::writer;
 
 /// Reads of one poll before other tasks get their turn.
@@ -48,7 +48,7 @@ pub struct ConnectionOptions {
     /// Whether binary messages are accepted; else: violation 1003.
     pub binary: bool,
     /// What the unfinished messages of all connections share.
-    pub room: Room,
+    pub budget: MessageBudget,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -90,7 +90,7 @@ impl Connection {
         Self {
             io: Box::pin(io),
             parser: Parser::new(options.message_bytes_max, options.binary),
-            share: Share::new(options.room, options.message_bytes_max),
+            share: Share::new(options.budget, options.message_bytes_max),
             completed: 0,
             input: Vec::new(),
             input_done: 0,
@@ -106,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// Whoever hashes alike shares a part of the room for unfinished messages; without an owner there is only the room.
+    /// Owners that hash alike share a part of the budget; without an owner only the whole bounds it.
     pub fn belongs_to(&mut self, owner: &impl Hash) {
         self.share.belongs_to(owner);
     }
@@ -288,7 +288,7 @@ impl Connection {
             self.parser.buffered_bytes(),
             self.parser.buffered_bytes_max(),
         );
-        let room = ready!(self.share.poll_room(held, most, cx));
+        let room = ready!(self.share.poll_reserve(held, most, cx));
         with_read_buffer(|buffer| {
             let bytes = room.min(buffer.len());
             let mut buffer = ReadBuf::new(&mut buffer[..bytes]);

@@ -6,17 +6,17 @@
 //!
 //! It never knows what a message means, who is logged in or how the stream came to be. Invariants: memory of a
 //! connection is bounded by the message limit (or the start that is kept of a larger message) plus one read buffer, that
-//! of all unfinished messages by the [`Room`] that they share, and an idle connection keeps no buffer at all.
+//! of all unfinished messages by the [`MessageBudget`] that they share, and an idle connection keeps no buffer at all.
 
+mod budget;
 pub mod connection;
 mod event;
 mod frame;
 pub mod parser;
 mod read_buffer;
-mod room;
 pub mod writer;
 
+pub use budget::MessageBudget;
 pub use connection::{Connection, ConnectionOptions};
 pub use event::Event;
 pub use frame::Violation;
-pub use room::Room;

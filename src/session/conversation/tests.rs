@@ -14,7 +14,7 @@ use crate::hub::{Arrival, Hub, HubLimits};
 use crate::model::{Device, Domain, Mailbox, MessageType, Resource, UserId};
 use crate::protocol::login::ReceiptMode;
 use crate::session::machine::Window;
-use crate::websocket::{ConnectionOptions, Room};
+use crate::websocket::{ConnectionOptions, MessageBudget};
 
 /// Goes beyond what needs no room.
 const LONG: usize = 20 << 10;
@@ -93,12 +93,12 @@ impl Timer for Set<'_> {
     }
 }
 
-fn connection(room: &Room, message_bytes_max: usize) -> (DuplexStream, Connection) {
+fn connection(room: &MessageBudget, message_bytes_max: usize) -> (DuplexStream, Connection) {
     let (client, server) = duplex(64 << 10);
     let options = ConnectionOptions {
         message_bytes_max,
         binary: false,
-        room: room.clone(),
+        budget: room.clone(),
     };
     (client, Connection::new(server, options))
 }
@@ -120,7 +120,7 @@ struct Session {
 }
 
 impl Session {
-    async fn with_part(room: &Room) -> Self {
+    async fn with_part(room: &MessageBudget) -> Self {
         let server = Server {
             now: Rc::default(),
             behind: Rc::default(),
@@ -193,7 +193,7 @@ fn seconds(seconds: u64) -> Result<Duration, CloseReason> {
 }
 
 /// All of the room is another's until this is dropped.
-async fn fill(room: &Room) -> impl Sized {
+async fn fill(room: &MessageBudget) -> impl Sized {
     let (mut client, mut holder) = connection(room, 1 << 30);
     client.write_all(&part(LONG)).await.unwrap();
     let mut cx = Context::from_waker(Waker::noop());
@@ -204,7 +204,7 @@ async fn fill(room: &Room) -> impl Sized {
 
 #[tokio::test]
 async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
-    let mut session = Session::with_part(&Room::default()).await;
+    let mut session = Session::with_part(&MessageBudget::default()).await;
     assert_eq!(session.at(0), seconds(30));
     let waiting = (64 << 10) + OUTPUT_BYTES_MAX + 100;
     session.connection.queue().resize(waiting, 0);
@@ -219,7 +219,7 @@ async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
 
 #[tokio::test]
 async fn it_has_all_of_it_again_where_the_store_was_behind() {
-    let mut session = Session::with_part(&Room::default()).await;
+    let mut session = Session::with_part(&MessageBudget::default()).await;
     assert_eq!(session.at(0), seconds(30));
     assert_eq!(session.at(29), seconds(1));
     session.server.behind.set(true);
@@ -232,7 +232,7 @@ async fn it_has_all_of_it_again_where_the_store_was_behind() {
 
 #[tokio::test]
 async fn a_wait_for_room_is_no_part_of_it_and_has_its_own_end() {
-    let room = Room::default();
+    let room = MessageBudget::default();
     let held = fill(&room).await;
     let mut session = Session::with_part(&room).await;
     assert_eq!(session.at(0), seconds(30));

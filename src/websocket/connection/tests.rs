@@ -31,18 +31,18 @@ fn connection(stream_bytes: usize) -> (DuplexStream, Connection) {
 }
 
 fn over(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Connection {
-    within(&Room::default(), 1000, io)
+    within(&MessageBudget::default(), 1000, io)
 }
 
 fn within(
-    room: &Room,
+    budget: &MessageBudget,
     message_bytes_max: usize,
     io: impl AsyncRead + AsyncWrite + Send + 'static,
 ) -> Connection {
     let options = ConnectionOptions {
         message_bytes_max,
         binary: false,
-        room: room.clone(),
+        budget: budget.clone(),
     };
     Connection::new(io, options)
 }

@@ -28,7 +28,7 @@ use relaybox::limits::{Limits, Visitor};
 use relaybox::metrics::Metrics;
 use relaybox::model::LimitOptions;
 use relaybox::net::{ConnectionPermits, NetOptions, Tls, serve};
-use relaybox::websocket::{ConnectionOptions, Room};
+use relaybox::websocket::{ConnectionOptions, MessageBudget};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -148,7 +148,7 @@ async fn open(
     let options = ConnectionOptions {
         message_bytes_max: 1024,
         binary: false,
-        room: Room::default(),
+        budget: MessageBudget::default(),
     };
     match upgrade(&mut request, None, options) {
         Ok((response, connection)) => {
@@ -167,7 +167,7 @@ pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upg
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// The bounds of the contract, as far as a test does not shorten them.
-/// Room for so many connections, from anywhere.
+/// MessageBudget for so many connections, from anywhere.
 pub(crate) fn places(max: usize) -> ConnectionPermits {
     let metrics = Arc::new(Metrics::default());
     let limits = Limits::new(LimitOptions::default(), Arc::clone(&metrics));

@@ -19,7 +19,7 @@ use crate::hub::{Arrival, Hub, HubLimits, Outbox};
 use crate::model::{Message, MsgId};
 use crate::protocol::close::CloseReason;
 use crate::store::CommitSink;
-use crate::websocket::{Connection, ConnectionOptions, Room};
+use crate::websocket::{Connection, ConnectionOptions, MessageBudget};
 
 pub(super) struct World {
     pub(super) settings: Settings,
@@ -228,7 +228,7 @@ impl World {
         let options = ConnectionOptions {
             message_bytes_max: 1000,
             binary: false,
-            room: Room::default(),
+            budget: MessageBudget::default(),
         };
         let connection = Connection::new(wire.server_end(), options);
         let outbox = Arc::new(Outbox::new(settings.outbox_bytes_max));

@@ -15,15 +15,15 @@ fn part(first: u8) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_message_in_parts_goes_on_to_its_end_whoever_waits_for_room() {
-    let room = Room::default();
+    let budget = MessageBudget::default();
     let (mut client, server) = duplex(1 << 20);
-    let mut first = within(&room, 500 << 10, server);
+    let mut first = within(&budget, 500 << 10, server);
     client.write_all(&part(0x01)).await.unwrap();
     assert!(is_pending(&mut first, true));
     assert!(!first.waits_for_room());
     // Needs all there is, and nobody passes by.
     let (mut other, server) = duplex(1 << 20);
-    let mut second = within(&room, 1 << 30, server);
+    let mut second = within(&budget, 1 << 30, server);
     other.write_all(&part(0x01)).await.unwrap();
     assert!(is_pending(&mut second, true));
     assert!(second.waits_for_room());
