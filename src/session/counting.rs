@@ -1,16 +1,16 @@
-//! How logins and sessions end, as it is counted: by labels that are known beforehand.
+//! Counters of how logins and sessions end, by labels known in advance.
 
 use crate::metrics::Metrics;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::ErrorCode;
 
-/// Close codes that are counted by themselves (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client
-/// may close with any other.
+/// Close codes with a label of their own (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client may close
+/// with any other.
 const CODES: [u16; 17] = [
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4408, 4409, 4410,
     4529,
 ];
-/// What is counted of the others.
+/// The label of all others.
 const OTHER: &str = "other";
 
 /// Counts the end of a session, or of a login that is refused.
@@ -23,7 +23,7 @@ pub(super) fn closed(metrics: &Metrics, code: u16, by: &str) {
     closes.with_label_values(&[label.as_str(), by]).inc();
 }
 
-/// Has everything begin at zero: what appears with its first event is taken for no rise.
+/// Has every label begin at zero: Prometheus sees no increase in a series that appears with its first event.
 pub fn count_from_zero(metrics: &Metrics) {
     let sessions = &metrics.sessions;
     for code in CODES {

@@ -1,29 +1,26 @@
-//! Who a login is: its parameters held against its token.
+//! The identity of a login: its parameters checked against its token.
 
 use crate::auth::{Auth, AuthError, Credential, Grant};
 use crate::command::send::Sender;
-use crate::limits::AddressPermit;
 use crate::model::{Device, Mailbox};
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::Login;
 
 /// A login whose token is good.
 #[derive(Debug)]
-pub struct Identity {
-    /// What its messages are sent as.
-    pub sender: Sender,
-    /// What to ask again when tokens change.
-    pub credential: Credential,
-    /// Its connection's place among those of its address, where a proxy holds the connection.
-    pub place: AddressPermit,
+pub(super) struct Identity {
+    /// The sender of its messages.
+    pub(super) sender: Sender,
+    /// For [`Auth::validity`], when tokens change.
+    pub(super) credential: Credential,
 }
 
 impl Identity {
-    /// Holds a login against its token.
+    /// Checks a login against its token.
     ///
     /// # Errors
     /// The reason to close with: 4401 or 4403.
-    pub fn verify(login: Login, auth: &Auth) -> Result<Self, CloseReason> {
+    pub(super) fn verify(login: Login, auth: &Auth) -> Result<Self, CloseReason> {
         let Login {
             id,
             name,
@@ -57,7 +54,6 @@ impl Identity {
                 is_trusted,
             },
             credential: verified.credential,
-            place: AddressPermit::default(),
         })
     }
 }

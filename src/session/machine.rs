@@ -1,4 +1,5 @@
-//! What a session does, as a pure state machine: inputs and time in, actions out, no I/O.
+//! What a session does, as a pure state machine: inputs and time go in with [`Machine::handle`]; actions,
+//! frames and the next deadline are polled. No I/O.
 //!
 //! ```text
 //! CatchingUp ──(store read to its end, nothing missed)──→ Live
@@ -19,14 +20,16 @@ mod pings;
 mod receipts;
 mod strikes;
 
-pub use interface::{Action, Input, Now, Start, Window};
+pub(crate) use interface::{Action, End, Input, Now, Start, Window};
 
+use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use crate::auth::Validity;
 use crate::hub::{self, Delivery, Taken};
 use crate::model::{Mailbox, MsgId};
-use crate::protocol::client_frame::{self, ClientFrame, FrameRules};
+use crate::protocol::client_frame::{self, ClientFrame};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::FrameError;
 use crate::protocol::server_frame;
@@ -37,10 +40,10 @@ use pings::Pings;
 use receipts::{NotDelivered, Receipts};
 use strikes::Strikes;
 
-/// Intervals for which Pongs may come that are no receipts while the window is full.
+/// Intervals of Pongs that are no receipts, with the window full, before the session ends.
 const INTERVALS_UNHEEDED: u32 = 2;
 
-/// How often a session says that its cursor is in use.
+/// How often a session renews the last use of its cursor.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,15 +53,13 @@ enum State {
     Closed,
 }
 
-/// The state of one session.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     start: Start,
     state: State,
-    /// The highest id that was queued for the socket, or passed over as another device's.
+    /// The highest id that was queued for the socket, or skipped as another device's.
     position: MsgId,
-    /// Up to here everything has been read; `None` while the store may have more. Not the position:
-    /// what was erased was never read, and is not to be waited for.
+    /// `Some(id)`: everything up to `id` has been read. Differs from the position by erased messages.
     seen: Option<MsgId>,
     receipts: Receipts,
     pings: Pings,
@@ -66,18 +67,21 @@ pub struct Machine {
     held: Held,
     /// A read or a go-live is under way.
     asked: bool,
-    /// The outbox is to take no more.
+    /// The outbox was told to take no more.
     falling: bool,
     /// Output is queued that has not left yet.
     writing: bool,
     /// A Ping is among it.
     ping_waits: bool,
     used_at: Duration,
+    actions: VecDeque<Action>,
+    /// Encoded frames.
+    output: Vec<u8>,
 }
 
 impl Machine {
-    /// A session that begins by catching up; carry out what `actions` gets.
-    pub fn new(start: Start, actions: &mut Vec<Action>) -> Self {
+    /// A session that begins by catching up.
+    pub(crate) fn new(start: Start) -> Self {
         let mut machine = Self {
             state: State::CatchingUp,
             position: start.after,
@@ -91,29 +95,31 @@ impl Machine {
             writing: false,
             ping_waits: false,
             used_at: Duration::ZERO,
+            actions: VecDeque::new(),
+            output: Vec::new(),
             start,
         };
-        machine.read_on(actions);
+        machine.read_on();
         machine
     }
 
     /// Whether output is being written; nothing is then taken from the outbox.
-    pub fn is_writing(&self) -> bool {
+    pub(crate) fn is_writing(&self) -> bool {
         self.writing
     }
 
-    /// Whether the session believes that the outbox gets every delivery.
-    pub fn is_live(&self) -> bool {
+    /// Whether the machine takes the outbox for live.
+    pub(crate) fn is_live(&self) -> bool {
         self.state == State::Live
     }
 
     /// How many deliveries are not confirmed yet.
-    pub fn unconfirmed(&self) -> usize {
+    pub(crate) fn unconfirmed(&self) -> usize {
         self.receipts.unconfirmed()
     }
 
     /// How long until [`Input::Tick`] is due.
-    pub fn wake_in(&self, now: Now) -> Duration {
+    pub(crate) fn poll_timeout(&self, now: Now) -> Duration {
         let until_ping = self
             .pings
             .wake_at(self.receipts.owed())
@@ -124,89 +130,89 @@ impl Machine {
         }
     }
 
-    /// Takes one input: appends output to `queue` and what is to be done to `actions`.
-    pub fn handle(
-        &mut self,
-        input: Input,
-        now: Now,
-        rules: &FrameRules,
-        queue: &mut Vec<u8>,
-        actions: &mut Vec<Action>,
-    ) {
+    /// The next action, to be carried out before the one after it.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            // A quiet session keeps nothing.
+            self.actions = VecDeque::new();
+        }
+        action
+    }
+
+    /// Encoded frames, to be written behind those before.
+    pub(crate) fn poll_output(&mut self) -> Option<Vec<u8>> {
+        (!self.output.is_empty()).then(|| mem::take(&mut self.output))
+    }
+
+    /// Takes one input.
+    pub(crate) fn handle(&mut self, input: Input, now: Now) {
         if self.state == State::Closed {
             return;
         }
-        let queued_before = queue.len();
         match input {
-            Input::Text(text) => self.text(&text, now, rules, queue, actions),
+            Input::Text(text) => self.text(&text, now),
             Input::TooLarge { start, bytes } => {
-                let error = client_frame::too_large(&start, bytes, rules);
-                actions.push(Action::Refuse(error));
+                let error = client_frame::too_large(&start, bytes, &self.start.rules);
+                self.act(Action::Refuse(error));
             }
-            Input::Refused(error) => self.refuse(&error, now, queue, actions),
+            Input::Refused(error) => self.refuse(&error, now),
             Input::Heard => self.pings.heard(now.elapsed),
             Input::Pinged(times) => self.strikes.requested(times, now.elapsed),
             Input::Pong(payload) => {
                 self.strikes.pong(now.elapsed);
                 let unheeded = self.receipts.pong(&payload, now.elapsed);
                 if unheeded >= self.start.ping_interval * INTERVALS_UNHEEDED {
-                    self.close(CloseReason::NoReceipts, actions);
+                    self.close(CloseReason::NoReceipts);
                 }
             }
-            Input::PeerClosed(code) => self.end(Action::AnswerClose(code.unwrap_or(1000)), actions),
-            Input::Broken(reason) => self.close(reason, actions),
-            Input::Ended => self.end(Action::End, actions),
+            Input::PeerClosed(code) => self.end(End::Answer(code.unwrap_or(1000))),
+            Input::Broken(reason) => self.close(reason),
+            Input::Ended => self.end(End::Gone),
             // A Ping may have been queued since.
-            Input::Flushed if !queue.is_empty() => {}
+            Input::Flushed if !self.output.is_empty() => {}
             Input::Flushed => (self.writing, self.ping_waits) = (false, false),
-            Input::Taken(taken) => self.taken(taken, now, queue, actions),
-            Input::Messages(messages) => self.messages(&messages, now, queue),
-            Input::ReadFailed => self.close(CloseReason::Internal, actions),
+            Input::Taken(taken) => self.taken(taken, now),
+            Input::Messages(messages) => self.messages(&messages, now),
+            Input::ReadFailed => self.close(CloseReason::Internal),
             Input::Live(live) => {
                 self.asked = false;
                 if live {
                     self.state = State::Live;
                 }
             }
-            Input::Token(Validity::Ended) => self.close(CloseReason::TokenRevoked, actions),
+            Input::Token(Validity::Ended) => self.close(CloseReason::TokenRevoked),
             Input::Token(Validity::Forever) => self.start.token_expires_at_ms = None,
             Input::Token(Validity::Until(at_ms)) => self.start.token_expires_at_ms = Some(at_ms),
-            Input::Tick => self.tick(now, actions),
+            Input::Tick => self.tick(now),
         }
         if self.state == State::Closed {
             return;
         }
-        self.settle(now, queue, actions);
+        self.settle(now);
         if let Some(reason) = self.strikes.verdict() {
-            return self.close(reason, actions);
+            return self.close(reason);
         }
-        self.writing |= queue.len() > queued_before;
-        self.read_on(actions);
+        self.writing |= !self.output.is_empty();
+        self.read_on();
     }
 
-    fn text(
-        &mut self,
-        text: &str,
-        now: Now,
-        rules: &FrameRules,
-        queue: &mut Vec<u8>,
-        actions: &mut Vec<Action>,
-    ) {
-        match client_frame::parse(text, rules) {
+    fn text(&mut self, text: &str, now: Now) {
+        match client_frame::parse(text, &self.start.rules) {
             Ok(ClientFrame::Ping) => {
                 self.strikes.requested(1, now.elapsed);
-                writer::text(queue, b"pong");
+                writer::text(&mut self.output, b"pong");
             }
             Ok(ClientFrame::Received(id)) => {
                 self.strikes.receipt(now.elapsed);
-                self.received(id, actions);
+                self.received(id);
             }
-            Ok(ClientFrame::Send(send)) => actions.push(Action::Send(send)),
-            Err(error) => actions.push(Action::Refuse(error)),
+            Ok(ClientFrame::Send(send)) => self.act(Action::Send(send)),
+            Err(error) => self.act(Action::Refuse(error)),
         }
     }
 
-    fn received(&mut self, id: MsgId, actions: &mut Vec<Action>) {
+    fn received(&mut self, id: MsgId) {
         // An earlier session of the device may have delivered it: this one is about to.
         let comes_again = self.state == State::CatchingUp
             && self.position < id
@@ -214,47 +220,39 @@ impl Machine {
         if comes_again && id > self.receipts.cursor() {
             self.held.push(id);
         } else {
-            self.judge(id, actions);
+            self.judge(id);
         }
     }
 
-    fn judge_held(&mut self, actions: &mut Vec<Action>) {
+    fn judge_held(&mut self) {
         let all = self.state == State::Live || !self.receipts.has_room(true);
         let upto = if all { MsgId::MAX } else { self.position };
         for id in self.held.take_through(upto) {
-            self.judge(id, actions);
+            self.judge(id);
         }
     }
 
-    fn judge(&mut self, id: MsgId, actions: &mut Vec<Action>) {
+    fn judge(&mut self, id: MsgId) {
         if let Err(NotDelivered(nearest)) = self.receipts.received(id) {
-            actions.push(Action::Refuse(client_frame::not_delivered(nearest)));
+            self.act(Action::Refuse(client_frame::not_delivered(nearest)));
         }
     }
 
-    fn refuse(
-        &mut self,
-        error: &FrameError,
-        now: Now,
-        queue: &mut Vec<u8>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn refuse(&mut self, error: &FrameError, now: Now) {
         self.strikes.refused(error.code, now.elapsed);
-        actions.push(Action::Refused(error.code));
+        self.act(Action::Refused(error.code));
         let Mailbox { domain, user } = &self.start.mailbox;
         let mut json = Vec::new();
         server_frame::error(&mut json, domain, user, error, now.wall_ms);
-        writer::text(queue, &json);
+        writer::text(&mut self.output, &json);
     }
 
-    fn taken(&mut self, taken: Taken, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
+    fn taken(&mut self, taken: Taken, now: Now) {
         if let Some(output) = taken.output {
-            self.writing |= !output.frames.is_empty();
-            self.deliver(&output.deliveries, output.frames, now, queue);
+            self.deliver(&output.deliveries, output.frames, now);
             self.strikes.requested(output.repeats, now.elapsed);
             for error in &output.errors {
-                self.refuse(error, now, queue, actions);
-                self.writing = true;
+                self.refuse(error, now);
             }
             if output.behind {
                 self.state = State::CatchingUp;
@@ -263,29 +261,29 @@ impl Machine {
             }
         }
         if taken.recheck {
-            actions.push(Action::CheckToken);
+            self.act(Action::CheckToken);
         }
         if let Some(reason) = taken.close {
-            self.close(reason, actions);
+            self.close(reason);
         }
     }
 
-    /// Queues what the outbox had, with Pings between the deliveries.
-    fn deliver(&mut self, deliveries: &[Delivery], frames: Vec<u8>, now: Now, queue: &mut Vec<u8>) {
+    /// Queues frames of the outbox, with Pings between the deliveries.
+    fn deliver(&mut self, deliveries: &[Delivery], frames: Vec<u8>, now: Now) {
         let mut queued = 0;
         for delivery in deliveries {
             self.position = delivery.id;
             if self.delivered(delivery.id, delivery.bytes, now) {
                 let end = delivery.end as usize;
-                queue.extend_from_slice(&frames[queued..end]);
+                self.output.extend_from_slice(&frames[queued..end]);
                 queued = end;
-                self.ping(now, queue);
+                self.ping(now);
             }
         }
-        if queue.is_empty() {
-            *queue = frames;
+        if self.output.is_empty() {
+            self.output = frames;
         } else {
-            queue.extend_from_slice(&frames[queued..]);
+            self.output.extend_from_slice(&frames[queued..]);
         }
     }
 
@@ -296,7 +294,7 @@ impl Machine {
         self.pings.delivery_due(self.receipts.owed(), now.elapsed)
     }
 
-    fn messages(&mut self, backlog: &Backlog, now: Now, queue: &mut Vec<u8>) {
+    fn messages(&mut self, backlog: &Backlog, now: Now) {
         self.asked = false;
         self.seen = backlog.upto;
         let mut json = Vec::new();
@@ -306,94 +304,92 @@ impl Machine {
                 json.clear();
                 let offline = message.id <= self.start.newest_at_login;
                 server_frame::message(&mut json, message, offline);
-                let queued_before = queue.len();
-                writer::text(queue, &json);
-                let bytes = queue.len() - queued_before;
+                let queued_before = self.output.len();
+                writer::text(&mut self.output, &json);
+                let bytes = self.output.len() - queued_before;
                 if self.delivered(message.id, bytes as u32, now) {
-                    self.ping(now, queue);
+                    self.ping(now);
                 }
             }
         }
     }
 
-    /// What follows from any input: receipts that can be judged now, the cursor, Pings, the window.
-    fn settle(&mut self, now: Now, queue: &mut Vec<u8>, actions: &mut Vec<Action>) {
-        self.judge_held(actions);
+    /// Consequences of any input: held receipts, the cursor, Pings, the window.
+    fn settle(&mut self, now: Now) {
+        self.judge_held();
         if let Some(cursor) = self.receipts.moved(self.position) {
-            self.confirm(cursor, now, actions);
+            self.confirm(cursor, now);
         }
         let owed = self.receipts.owed();
         // Where the window ends, so does the distance to the next Ping.
         let full = owed.unpinged > 0 && !self.has_room();
         if full || self.pings.due(owed, now.elapsed) {
-            self.ping(now, queue);
+            self.ping(now);
         }
         if self.state == State::Live && !self.falling && !self.has_room() {
             self.falling = true;
-            actions.push(Action::FallBehind);
+            self.act(Action::FallBehind);
         }
     }
 
-    /// Whether the window takes more deliveries. A receipt that waits must be able to come true:
-    /// the session before this one may have gone a little further.
+    /// Whether the window takes more deliveries. A held receipt stretches it, since the session before this
+    /// one may have delivered a little further.
     fn has_room(&self) -> bool {
         self.receipts.has_room(self.held.len() > 0)
     }
 
     /// The next step of catching up, once all output has left.
-    fn read_on(&mut self, actions: &mut Vec<Action>) {
+    fn read_on(&mut self) {
         let free = !self.asked && !self.writing && self.has_room();
         if self.state == State::CatchingUp && free {
             self.asked = true;
-            actions.push(match self.seen.take() {
-                Some(seen) => Action::GoLive(seen),
-                None => Action::Read(self.position),
-            });
+            let read = Action::Read(self.position);
+            let action = self.seen.take().map_or(read, Action::GoLive);
+            self.act(action);
         }
     }
 
-    fn confirm(&mut self, cursor: MsgId, now: Now, actions: &mut Vec<Action>) {
+    fn confirm(&mut self, cursor: MsgId, now: Now) {
         self.used_at = now.elapsed;
-        actions.push(Action::Confirm(cursor));
+        self.act(Action::Confirm(cursor));
     }
 
-    fn ping(&mut self, now: Now, queue: &mut Vec<u8>) {
+    fn ping(&mut self, now: Now) {
         self.pings.sent(self.receipts.owed(), now.elapsed);
-        // One that has yet to leave will do: they are not to pile up before a peer that takes nothing.
+        // One that has yet to leave will do: Pings must not pile up before a peer that reads nothing.
         if !(self.ping_waits && self.receipts.is_asked()) {
-            writer::ping(queue, &self.receipts.ping());
+            writer::ping(&mut self.output, &self.receipts.ping());
             self.strikes.pinged();
             self.ping_waits = true;
         }
     }
 
-    fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self
-            .start
-            .token_expires_at_ms
-            .is_some_and(|at_ms| at_ms <= now.wall_ms)
-        {
-            return self.close(CloseReason::TokenExpired, actions);
+    fn tick(&mut self, now: Now) {
+        let expires_at_ms = self.start.token_expires_at_ms;
+        if expires_at_ms.is_some_and(|at_ms| at_ms <= now.wall_ms) {
+            return self.close(CloseReason::TokenExpired);
         }
         if self.pings.is_dead(now.elapsed) {
-            return self.close(CloseReason::PingTimeout, actions);
+            return self.close(CloseReason::PingTimeout);
         }
         if now.elapsed >= self.used_at + USE_PAUSE {
-            self.confirm(self.receipts.cursor(), now, actions);
+            self.confirm(self.receipts.cursor(), now);
         }
     }
 
-    fn close(&mut self, reason: CloseReason, actions: &mut Vec<Action>) {
-        self.end(Action::Close(reason), actions);
+    fn close(&mut self, reason: CloseReason) {
+        self.end(End::Close(reason));
     }
 
-    fn end(&mut self, action: Action, actions: &mut Vec<Action>) {
+    fn end(&mut self, end: End) {
         self.state = State::Closed;
-        actions.push(action);
+        self.act(Action::End(end));
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
     }
 }
 
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;

@@ -1,130 +1,127 @@
-//! What goes into the machine, and what comes out of it.
+//! Inputs and actions of the machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Validity;
 use crate::hub::Taken;
 use crate::model::{Mailbox, MsgId, Resource};
-use crate::protocol::client_frame;
+use crate::protocol::client_frame::{self, FrameRules};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
 
-/// What happened.
+/// An event for the machine.
 #[derive(Debug)]
-pub enum Input {
-    /// A text message came from the client.
+pub(crate) enum Input {
+    /// A text message.
     Text(String),
-    /// A message of more bytes than one may have came, of which only the start was kept.
+    /// A message above the limit: its start, and its length.
     TooLarge {
-        /// Its start.
         start: Vec<u8>,
-        /// How many bytes it had.
         bytes: usize,
     },
-    /// The answer to [`Action::Refuse`]: with what the frame is refused.
+    /// Answers [`Action::Refuse`].
     Refused(FrameError),
-    /// Something came in: a sign of life.
+    /// A sign of life.
     Heard,
-    /// So many Pings came, and are answered.
+    /// So many Pings, already answered.
     Pinged(u32),
-    /// A Pong came, with this payload.
     Pong(Vec<u8>),
     /// The client closed, with this code.
     PeerClosed(Option<u16>),
-    /// What the client sends ends its session for this reason: it breaks the rules of RFC 6455, or is never complete.
+    /// The client violates RFC 6455, or never completes a message.
     Broken(CloseReason),
     /// The stream ended without a Close.
     Ended,
     /// Everything queued has left through the socket.
     Flushed,
-    /// The outbox had something.
     Taken(Taken),
-    /// The store answered [`Action::Read`].
+    /// Answers [`Action::Read`].
     Messages(Backlog),
-    /// The store could not.
+    /// Answers [`Action::Read`].
     ReadFailed,
-    /// The outbox answered [`Action::GoLive`].
+    /// Answers [`Action::GoLive`]: whether the outbox is live.
     Live(bool),
-    /// The answer to [`Action::CheckToken`].
+    /// Answers [`Action::CheckToken`].
     Token(Validity),
-    /// The deadline of [`super::Machine::wake_in`] has come, or time passed otherwise.
+    /// The deadline of [`super::Machine::poll_timeout`], or any time before.
     Tick,
 }
 
-/// What is to be done, in this order. Output is appended to the queue directly.
+/// Work for the driver.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Read messages above this id from the store; answered by [`Input::Messages`].
     Read(MsgId),
     /// Ask the outbox to take deliveries above this id; answered by [`Input::Live`].
     GoLive(MsgId),
-    /// Have the outbox take no more deliveries; it says so with the last ones that it took.
+    /// Have the outbox take no more deliveries; it confirms with the last ones.
     FallBehind,
-    /// Move the receipt cursor up to here, or say again that it is in use.
+    /// Move the receipt cursor up to here, or renew its last use.
     Confirm(MsgId),
-    /// Carry out a send.
     Send(client_frame::Send),
-    /// Refuse a frame with this error, unless a rate says more; answered by [`Input::Refused`].
+    /// Count a bad frame against the rates, one of which may refuse it instead; answered by
+    /// [`Input::Refused`].
     Refuse(FrameError),
-    /// Note that a frame was refused with this code.
+    /// Count a refused frame.
     Refused(ErrorCode),
-    /// Look at the token again; answered by [`Input::Token`].
+    /// Check the token again; answered by [`Input::Token`].
     CheckToken,
-    /// Send a Close with this reason, and end.
+    /// The last action.
+    End(End),
+}
+
+/// How a session ends on its socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
     Close(CloseReason),
-    /// Answer the client's Close with this code, and end.
-    AnswerClose(u16),
-    /// End at once: there is nobody to talk to.
-    End,
+    /// The peer closes with this code, which is echoed.
+    Answer(u16),
+    /// The stream has ended.
+    Gone,
 }
 
-/// What the clocks show at an input.
+/// The time of an input.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub(crate) struct Now {
     /// Since the session began; never goes back.
-    pub elapsed: Duration,
-    /// The time of day, in milliseconds since the Unix epoch.
-    pub wall_ms: u64,
+    pub(crate) elapsed: Duration,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) wall_ms: u64,
 }
 
-/// What a session starts from.
+/// The parameters of a session.
 #[derive(Debug)]
-pub struct Start {
-    /// The user.
-    pub mailbox: Mailbox,
-    /// Its device.
-    pub resource: Resource,
-    /// Who confirms deliveries.
-    pub receipts: ReceiptMode,
+pub(crate) struct Start {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) resource: Resource,
+    pub(crate) rules: Arc<FrameRules>,
+    pub(crate) receipts: ReceiptMode,
     /// The device's receipt cursor.
-    pub cursor: MsgId,
-    /// Everything above this is delivered: the cursor, or what the client has asked for.
-    pub after: MsgId,
-    /// The newest message at the login: what is above it is not `offline`.
-    pub newest_at_login: MsgId,
-    /// When the token ends, in milliseconds since the Unix epoch.
-    pub token_expires_at_ms: Option<u64>,
-    /// Time without any input after which a Ping is sent.
-    pub ping_interval: Duration,
-    /// How much is delivered ahead of its receipts.
-    pub window: Window,
+    pub(crate) cursor: MsgId,
+    /// Deliveries begin above this: the cursor, or the client's `after`.
+    pub(crate) after: MsgId,
+    /// The newest message at the login; those above it are not `offline`.
+    pub(crate) newest_at_login: MsgId,
+    pub(crate) token_expires_at_ms: Option<u64>,
+    /// Silence after which a Ping is sent.
+    pub(crate) ping_interval: Duration,
+    pub(crate) window: Window,
 }
 
-/// Most unconfirmed deliveries of a session before further ones wait; what is under way then still
-/// comes.
+/// Most unconfirmed deliveries of a session before further ones wait; those already in the outbox still
+/// leave.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
-    /// Most messages.
-    pub messages_max: usize,
-    /// Most bytes of their frames: what a peer that stopped reading may cost the kernel.
-    pub bytes_max: usize,
+pub(crate) struct Window {
+    pub(crate) messages_max: usize,
+    /// Bytes of frames: the cost to the kernel of a peer that stopped reading.
+    pub(crate) bytes_max: usize,
 }
 
 impl Window {
-    /// What every session of a server has.
-    pub const DEFAULT: Self = Self {
+    pub(crate) const DEFAULT: Self = Self {
         messages_max: 8192,
         bytes_max: 2 << 20,
     };

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Window;
+use super::interface::Window;
 use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
 

@@ -3,12 +3,13 @@
 mod catching_up;
 mod pings;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::hub::{Delivery, Output};
 use crate::model::{Domain, Message, MessageType, Resource, UserId, UserName};
+use crate::protocol::client_frame::FrameRules;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
@@ -17,7 +18,6 @@ const INTERVAL: Duration = Duration::from_secs(25);
 
 struct Harness {
     machine: Machine,
-    rules: FrameRules,
     now: Now,
 }
 
@@ -84,10 +84,15 @@ impl Harness {
     }
 
     fn with(change: impl FnOnce(&mut Start)) -> (Self, Vec<Action>) {
-        let mut actions = Vec::new();
+        let rules = FrameRules {
+            content_bytes_max: 100,
+            content_depth_max: 60,
+            types: MessageType::BASE.into(),
+        };
         let mut start = Start {
             mailbox: mailbox(),
             resource: Resource::parse("web").expect("valid"),
+            rules: Arc::new(rules),
             receipts: ReceiptMode::Auto,
             cursor: MsgId(10),
             after: MsgId(10),
@@ -97,24 +102,13 @@ impl Harness {
             window: Window::DEFAULT,
         };
         change(&mut start);
-        let machine = Machine::new(start, &mut actions);
-        let rules = FrameRules {
-            content_bytes_max: 100,
-            content_depth_max: 60,
-            types: MessageType::BASE.into(),
-        };
+        let mut machine = Machine::new(start);
+        let actions = std::iter::from_fn(|| machine.poll_action()).collect();
         let now = Now {
             elapsed: Duration::ZERO,
             wall_ms: 1_000,
         };
-        (
-            Self {
-                machine,
-                rules,
-                now,
-            },
-            actions,
-        )
+        (Self { machine, now }, actions)
     }
 
     fn live() -> Self {
@@ -131,21 +125,17 @@ impl Harness {
     }
 
     fn put(&mut self, input: Input) -> (String, Vec<Action>) {
-        let (mut queue, mut actions) = (Vec::new(), Vec::new());
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let mut wanted = Vec::new();
-            self.machine
-                .handle(input, self.now, &self.rules, &mut queue, &mut wanted);
-            for action in wanted {
-                match action {
-                    // The rates have nothing against it.
-                    Action::Refuse(error) => inputs.push_back(Input::Refused(error)),
-                    action => actions.push(action),
-                }
+        let mut actions = Vec::new();
+        self.machine.handle(input, self.now);
+        while let Some(action) = self.machine.poll_action() {
+            match action {
+                // The rates have nothing against it.
+                Action::Refuse(error) => self.machine.handle(Input::Refused(error), self.now),
+                action => actions.push(action),
             }
         }
-        (String::from_utf8_lossy(&queue).into_owned(), actions)
+        let output = self.machine.poll_output().unwrap_or_default();
+        (String::from_utf8_lossy(&output).into_owned(), actions)
     }
 
     fn pong(&mut self, payload: &str) -> Vec<Action> {
@@ -270,11 +260,14 @@ fn refused_frames_are_answered_and_good_ones_carried_out() {
 #[test]
 fn a_token_ends_at_its_time_or_when_it_is_revoked() {
     let (mut session, _) = Harness::new(Some(3_000));
-    assert_eq!(session.machine.wake_in(session.now), Duration::from_secs(2));
+    assert_eq!(
+        session.machine.poll_timeout(session.now),
+        Duration::from_secs(2)
+    );
     assert_eq!(session.wait(Duration::from_millis(1_999)).1, []);
     assert_eq!(
         session.wait(Duration::from_millis(1)).1,
-        [Action::Close(CloseReason::TokenExpired)]
+        [Action::End(End::Close(CloseReason::TokenExpired))]
     );
 
     let mut session = Harness::live();
@@ -284,10 +277,13 @@ fn a_token_ends_at_its_time_or_when_it_is_revoked() {
     };
     assert_eq!(session.put(Input::Taken(recheck)).1, [Action::CheckToken]);
     session.put(Input::Token(Validity::Until(2_000)));
-    assert_eq!(session.machine.wake_in(session.now), Duration::from_secs(1));
+    assert_eq!(
+        session.machine.poll_timeout(session.now),
+        Duration::from_secs(1)
+    );
     assert_eq!(
         session.put(Input::Token(Validity::Ended)).1,
-        [Action::Close(CloseReason::TokenRevoked)]
+        [Action::End(End::Close(CloseReason::TokenRevoked))]
     );
 }
 
@@ -301,7 +297,7 @@ fn nothing_moves_after_the_end() {
     };
     assert_eq!(
         session.put(Input::Taken(close)).1,
-        [Action::Close(CloseReason::Replaced)]
+        [Action::End(End::Close(CloseReason::Replaced))]
     );
     assert_eq!(session.pong("30"), []);
 }
@@ -313,7 +309,9 @@ fn until_closed(mut act: impl FnMut(&mut Harness) -> Vec<Action>) -> (usize, u16
         let actions = act(&mut session);
         session.put(Input::Flushed);
         match actions.last() {
-            Some(Action::Close(reason)) => Some((count, reason.code(), reason.text().into_owned())),
+            Some(Action::End(End::Close(reason))) => {
+                Some((count, reason.code(), reason.text().into_owned()))
+            }
             _ => None,
         }
     });

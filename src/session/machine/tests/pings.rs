@@ -54,7 +54,7 @@ impl Harness {
         let deadline = self.now.elapsed + time;
         while self.now.elapsed + moment < deadline {
             let rest = deadline - moment - self.now.elapsed;
-            let pause = self.machine.wake_in(self.now).min(rest);
+            let pause = self.machine.poll_timeout(self.now).min(rest);
             assert_eq!(
                 self.wait(pause).1,
                 [],
@@ -64,7 +64,7 @@ impl Harness {
             self.put(Input::Flushed);
         }
         let end = self.wait(moment).1;
-        assert_eq!(end, [Action::Close(CloseReason::PingTimeout)]);
+        assert_eq!(end, [Action::End(End::Close(CloseReason::PingTimeout))]);
     }
 }
 
@@ -127,7 +127,7 @@ fn what_follows_a_pong_at_once_shares_a_ping() {
     assert_eq!(session.burst([30]), [30]);
     assert_eq!(session.hears(30), "");
     assert_eq!(session.burst([31]), NONE);
-    assert_eq!(session.machine.wake_in(session.now), PAUSE);
+    assert_eq!(session.machine.poll_timeout(session.now), PAUSE);
     assert_eq!(session.pong("31"), [], "it was not asked for");
     assert_eq!(session.sent_after(PAUSE), ping("31"));
     // Who answers only the latest Ping confirms everything before it.
@@ -206,7 +206,7 @@ fn repeats_do_not_pile_up_before_a_peer_that_takes_nothing() {
     let (last, dead) = (INTERVAL * 2, INTERVAL * 4);
     assert_eq!(session.wait(last).1, []);
     let end = session.wait(dead - last).1;
-    assert_eq!(end, [Action::Close(CloseReason::PingTimeout)]);
+    assert_eq!(end, [Action::End(End::Close(CloseReason::PingTimeout))]);
 }
 
 #[test]
@@ -222,15 +222,15 @@ fn with_manual_receipts_pings_ask_for_life_alone() {
 #[test]
 fn silence_is_pinged_twice_and_then_ends_the_session() {
     let mut session = Harness::live();
-    assert_eq!(session.machine.wake_in(session.now), INTERVAL);
+    assert_eq!(session.machine.poll_timeout(session.now), INTERVAL);
     assert_eq!(session.sent_after(INTERVAL), ping(""));
-    assert_eq!(session.machine.wake_in(session.now), INTERVAL);
+    assert_eq!(session.machine.poll_timeout(session.now), INTERVAL);
     session.put(Input::Heard);
     let again = session.sent_after(INTERVAL);
     assert_eq!(again, ping(""), "it lives: from the start");
     assert_eq!(session.sent_after(INTERVAL), ping(""));
     let end = session.wait(INTERVAL).1;
-    assert_eq!(end, [Action::Close(CloseReason::PingTimeout)]);
+    assert_eq!(end, [Action::End(End::Close(CloseReason::PingTimeout))]);
     let after = session.put(Input::Text("ping".into()));
     assert_eq!(after, (String::new(), vec![]), "it is over");
 }
@@ -288,7 +288,7 @@ fn pongs_without_the_payload_end_a_session_whose_window_is_full() {
         session.sent_after(INTERVAL);
     }
     let end = foreign(&mut session);
-    assert_eq!(end, [Action::Close(CloseReason::NoReceipts)]);
+    assert_eq!(end, [Action::End(End::Close(CloseReason::NoReceipts))]);
     assert!(CloseReason::NoReceipts.text().contains("receipts=manual"));
     // One that ever confirmed anything is at work; one that confirms by itself is another matter.
     let mut at_work = begin(ReceiptMode::Auto);
@@ -321,20 +321,20 @@ fn a_late_answer_to_a_ping_without_a_payload_is_no_pong_without_one() {
     session.sent_after(INTERVAL);
     session.sent_after(INTERVAL);
     let end = session.pong("");
-    assert_eq!(end, [Action::Close(CloseReason::NoReceipts)]);
+    assert_eq!(end, [Action::End(End::Close(CloseReason::NoReceipts))]);
 }
 
-/// It is queued by what was heard beside it.
+/// A sign of life beside the flush has queued it.
 #[test]
 fn a_ping_behind_output_that_has_left_is_still_to_leave() {
     let mut session = Harness::live();
-    session.put(output(&[30], false));
-    let mut queue = ping("30").into_bytes();
-    let (now, rules) = (session.now, &session.rules);
-    let flushed = Input::Flushed;
-    session
-        .machine
-        .handle(flushed, now, rules, &mut queue, &mut Vec::new());
+    session.put(output(&[30, 31], false));
+    session.now.elapsed += INTERVAL;
+    for input in [Input::Heard, Input::Flushed] {
+        session.machine.handle(input, session.now);
+    }
+    let queued = session.machine.poll_output().unwrap_or_default();
+    assert_eq!(String::from_utf8_lossy(&queued), ping("31"));
     assert!(session.machine.is_writing());
     session.put(Input::Flushed);
     assert!(!session.machine.is_writing());

@@ -1,8 +1,8 @@
-//! The session machine against a model: what a session does, through random logins, cuts, stalls,
-//! receipts, late answers of the store and restarts, in memory and on a clock that is moved by hand.
+//! Simulated sessions: random logins, cuts, stalls, receipts, late answers of the store and restarts, in
+//! memory and on a clock that is moved by hand.
 //!
-//! Real are the machine, the conversation that drives it, the hub with its outboxes and the connection;
-//! in memory are the stream, the client and the store. Held, after each step and once every device has
+//! Real are the machine, its driver, the hub with its outboxes and the connection; in memory are the
+//! stream, the client and the store. Held, after each step and once every device has
 //! logged in again and drained:
 //! - a session delivers what its device is due, from where it began, without gap or repeat, and nothing
 //!   else, but for what was on its way when it was erased; in the end nothing that was due is missing;
@@ -16,14 +16,18 @@
 //! `RELAYBOX_TEST_CASES` sets the number of cases; a failure prints the seed of its case, and
 //! `RELAYBOX_TEST_SEED` runs that case again.
 
+mod case;
+mod causes;
 mod client;
 mod clients;
 mod desk;
 mod ending;
 mod frames;
+mod known;
 mod pinging;
 mod session;
 mod slow;
+mod stepping;
 mod steps;
 mod store;
 mod watch;
@@ -36,8 +40,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 
-use super::Window;
-use crate::model::MsgId;
+use case::Checked;
 use steps::STEPS_MAX;
 use world::World;
 
@@ -46,65 +49,6 @@ const CASES: u64 = 4000;
 
 /// Tries to make a failing case smaller.
 const SHRINKS_MAX: u32 = 5000;
-
-/// The time of day when a case begins.
-const WALL_MS: u64 = 1_000_000;
-
-/// Most bytes of a message's frame beside its content.
-const FRAME_BYTES_MAX: usize = 180;
-
-/// Fewest bytes of a message's frame.
-const FRAME_BYTES_MIN: usize = 100;
-
-/// Most bytes of a content.
-const CONTENT_BYTES_MAX: usize = 250;
-
-type Failure = TestCaseError;
-type Checked = Result<(), Failure>;
-
-fn fail(what: String) -> Failure {
-    TestCaseError::fail(what)
-}
-
-/// The limits of a case.
-#[derive(Debug, Clone, Copy)]
-struct Settings {
-    window: Window,
-    chunk_messages: usize,
-    chunk_bytes: usize,
-    outbox_bytes_max: usize,
-    to_client_bytes: usize,
-    to_server_bytes: usize,
-    interval_ms: u64,
-    /// Reads are answered at once.
-    store_at_once: bool,
-    /// Before the last logins the server is killed; else they replace the sessions that there are.
-    ends_with_restart: bool,
-    ends_manual: bool,
-}
-
-impl Settings {
-    /// Most messages of one read of the store, and most bytes of their frames.
-    fn chunk_max(&self) -> (usize, usize) {
-        let frames = self.chunk_bytes + CONTENT_BYTES_MAX + self.chunk_messages * FRAME_BYTES_MAX;
-        (self.chunk_messages, frames)
-    }
-}
-
-/// What is known of a session when it begins.
-#[derive(Debug, Clone)]
-struct Facts {
-    device: usize,
-    manual: bool,
-    began_ms: u64,
-    /// The device's cursor, and above what deliveries begin.
-    cursor: MsgId,
-    after: MsgId,
-    /// What was surely there before the login, and what may have been.
-    published: MsgId,
-    committed: MsgId,
-    settings: Settings,
-}
 
 fn run(settings: u64, steps: &[u64]) -> Checked {
     let mut world = World::new(steps::settings(settings));

@@ -2,9 +2,9 @@
 
 use proptest::prop_assert;
 
+use super::case::{Checked, Failure};
 use super::frames::{Frame, REFUSAL, message_id, parse};
 use super::wire::Wire;
-use super::{Checked, Failure};
 use crate::model::MsgId;
 
 const MASK: [u8; 4] = [0x5a, 0x11, 0xc3, 0x08];
@@ -117,7 +117,7 @@ impl Client {
         &mut self,
         check: &mut impl FnMut(&str, MsgId) -> Checked,
     ) -> Result<Option<Taken>, Failure> {
-        let Some((frame, length)) = parse(&self.input).map_err(super::fail)? else {
+        let Some((frame, length)) = parse(&self.input).map_err(super::case::fail)? else {
             return Ok(None);
         };
         let taken = match frame {

@@ -2,12 +2,12 @@
 
 use proptest::{prop_assert, prop_assert_eq};
 
+use super::case::{Checked, fail};
 use super::client::Amount;
 use super::session::Session;
 use super::steps::After;
 use super::store::DEVICES;
 use super::world::World;
-use super::{Checked, fail};
 
 impl World {
     /// Every session goes on, first with a client that only reads, then with one that confirms what it

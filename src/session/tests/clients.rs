@@ -1,47 +1,16 @@
-//! What clients do, and what they know over all their sessions.
+//! What clients do.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::Checked;
+use super::case::Checked;
 use super::client::Amount;
-use super::desk::Shared;
-use super::session::Session;
-use super::steps::{Pong, Receipt, Step};
+use super::known::FUTURE;
+use super::steps::{Pong, Receipt};
 use super::world::World;
 use crate::model::MsgId;
 
-/// Above every id of a case, and even.
-pub(super) const FUTURE: u64 = 1 << 40;
-
 /// Reads of a client that is honest for a while.
 const HONEST_ROUNDS: usize = 8;
-
-/// What a client knows of itself, over all its sessions.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) received: BTreeSet<MsgId>,
-    /// What it said that it had, without having received it.
-    waived: BTreeSet<MsgId>,
-    /// Everything above this is due.
-    pub(super) base: Option<MsgId>,
-}
-
-impl Known {
-    pub(super) fn has(&self, id: MsgId) -> bool {
-        self.received.contains(&id) || self.waived.contains(&id)
-    }
-
-    /// The client says that it has everything up to `upto`.
-    pub(super) fn waive(&mut self, device: usize, upto: MsgId, shared: &Rc<RefCell<Shared>>) {
-        let store = &shared.borrow().store;
-        let said = store
-            .due(device, store.cursor(device))
-            .take_while(|message| message.id <= upto);
-        self.waived.extend(said.map(|message| message.id));
-    }
-}
 
 impl World {
     /// The session that is to be replaced gets a receipt, and has not yet carried out what follows.
@@ -185,26 +154,5 @@ impl World {
             client.claimed = client.claimed.max(id);
             self.devices[device].waive(device, id, &shared);
         }
-    }
-}
-
-/// What befalls one session.
-pub(super) fn disturb(session: &mut Session, step: &Step) {
-    let client = &mut session.client;
-    match *step {
-        Step::Stall { on, .. } => client.wire.stall(on),
-        Step::Say { .. } => client.text("ping"),
-        Step::Cut {
-            to_server,
-            to_client,
-            ..
-        } => client.wire.cut(to_server, to_client),
-        Step::CutAfter { bytes, .. } => client.wire.cut_after(bytes),
-        Step::Close { code, .. } => {
-            client.close(code);
-            session.causes.closed_by_client.get_or_insert(code);
-        }
-        Step::StoreFails { .. } => session.causes.read_failed |= session.desk.fail(),
-        _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! What may happen, and how often: each step is read from one random number.
 
-use super::Settings;
+use super::case::Settings;
 use super::store::{DEVICES, RESOURCES};
 use crate::session::machine::Window;
 

@@ -1,23 +1,21 @@
-//! The world of a case: devices, their sessions, the hub and the store between them, and the steps that
-//! move them.
+//! The world of a case: devices, their sessions, the hub and the store between them.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::case::{Checked, Facts, Settings, WALL_MS};
 use super::client::{Amount, Client};
-use super::clients::{FUTURE, Known, disturb};
 use super::desk::{Desk, Shared};
+use super::known::{FUTURE, Known};
 use super::session::{Login, Session};
-use super::steps::{After, Reach, Receipt, Step};
+use super::steps::{After, Reach};
 use super::store::{DEVICES, device};
 use super::wire::Wire;
-use super::{Checked, Facts, Settings, WALL_MS};
 use crate::auth::Validity;
 use crate::hub::{Arrival, Hub, HubLimits, Outbox};
 use crate::model::{Message, MsgId};
-use crate::protocol::close::CloseReason;
 use crate::store::CommitSink;
 use crate::websocket::{Connection, ConnectionOptions, MessageBudget};
 
@@ -63,78 +61,6 @@ impl World {
     pub(super) fn session(&mut self, device: usize) -> Option<&mut Session> {
         let of_device = |session: &&mut Session| session.desk.device == device;
         self.sessions.iter_mut().rev().find(of_device)
-    }
-
-    pub(super) fn step(&mut self, step: &Step, runs: bool) -> Checked {
-        match *step {
-            Step::Login {
-                device,
-                manual,
-                after,
-                lifetime_ms,
-                racing,
-                claiming,
-                late,
-            } => {
-                if racing {
-                    self.race(device)?;
-                }
-                self.login(device, manual, after, lifetime_ms);
-                if claiming {
-                    self.received(device, Receipt::LastEver);
-                }
-                if !late {
-                    self.begin()?;
-                }
-            }
-            Step::Commit {
-                mailbox,
-                only,
-                count,
-                bytes,
-                reach,
-            } => {
-                self.commit(mailbox, only, count, bytes, reach);
-            }
-            Step::Publish => self.publish(),
-            Step::Erase { mailbox, kept } => self.erase(mailbox, kept),
-            Step::Read { device, bytes } => self.read(device, Amount::Bytes(bytes))?,
-            Step::Take {
-                device,
-                count,
-                work_ms,
-            } => self.take(device, count, work_ms)?,
-            Step::Honest { device } => self.honest(device)?,
-            Step::Pong { device, which } => self.pong(device, which),
-            Step::Received { device, which } => self.received(device, which),
-            Step::Pass { ms } => self.pass(ms)?,
-            Step::Recheck {
-                device,
-                lifetime_ms,
-            } => self.recheck(device, lifetime_ms),
-            Step::StoreLooks => self.sessions.iter().for_each(|session| session.desk.look()),
-            Step::StoreAnswers => self.store_answers()?,
-            Step::Busy(busy) => self.busy(busy),
-            Step::Persist => self.shared.borrow_mut().store.persist(),
-            Step::Restart { lost } => self.restart(lost)?,
-            Step::Stop => {
-                self.hub.close_all(&CloseReason::ShuttingDown);
-                self.sessions
-                    .iter_mut()
-                    .for_each(|session| session.causes.stopped = true);
-            }
-            Step::Stall { device, .. }
-            | Step::Say { device }
-            | Step::Cut { device, .. }
-            | Step::CutAfter { device, .. }
-            | Step::Close { device, .. }
-            | Step::StoreFails { device } => {
-                if let Some(session) = self.session(device) {
-                    disturb(session, step);
-                }
-            }
-        }
-        if runs { self.run() } else { Ok(()) }
     }
 
     /// All sessions run; what is left of those that ended is read.
@@ -191,7 +117,7 @@ impl World {
         }
     }
 
-    fn erase(&mut self, mailbox: usize, kept: u64) {
+    pub(super) fn erase(&mut self, mailbox: usize, kept: u64) {
         let store = &mut self.shared.borrow_mut().store;
         store.erase(mailbox, MsgId(store.last.0.saturating_sub(kept)));
         for session in &mut self.sessions {
@@ -293,7 +219,7 @@ impl World {
         Ok(())
     }
 
-    fn recheck(&mut self, id: usize, lifetime_ms: Option<u64>) {
+    pub(super) fn recheck(&mut self, id: usize, lifetime_ms: Option<u64>) {
         let domain = device(id).mailbox.domain;
         let now_ms = self.now_ms();
         for session in &mut self.sessions {

@@ -3,7 +3,7 @@
 
 use proptest::prop_assert;
 
-use super::{Checked, Facts};
+use super::case::{Checked, Facts};
 
 /// From a Ping for receipts to the next, unless deliveries are at the distance for it.
 const PAUSE_MS: u64 = 100;

@@ -2,8 +2,8 @@
 
 use proptest::prop_assert_eq;
 
+use super::case::{Checked, Facts, fail};
 use super::store::Store;
-use super::{Checked, Facts, fail};
 use crate::model::MsgId;
 
 /// A frame from the server.

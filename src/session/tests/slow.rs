@@ -3,11 +3,11 @@
 
 use proptest::{prop_assert, prop_assert_eq};
 
+use super::case::{Checked, Settings, fail};
 use super::client::Amount;
 use super::steps::{self, After, Bits, Reach};
 use super::store::DEVICES;
 use super::world::World;
-use super::{Checked, Settings, fail};
 
 /// Most messages of a case.
 const MESSAGES_MAX: u64 = 40;

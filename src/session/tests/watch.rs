@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 
+use super::case::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, fail};
 use super::frames::{Frame, message_id, parse};
 use super::pinging::{Counts, Pinging};
 use super::store::Store;
-use super::{CONTENT_BYTES_MAX, Checked, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Facts, fail};
 use crate::model::MsgId;
 
 struct Delivered {

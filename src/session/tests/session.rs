@@ -1,4 +1,4 @@
-//! A session under test: the code that its task runs, a connection over a stream in memory, and the
+//! A session under test: its driver, with a connection over a stream in memory, and the
 //! client at the other end. It runs when it is told to, and only as far as it has been woken.
 
 use std::collections::BTreeSet;
@@ -11,17 +11,18 @@ use std::time::Duration;
 use proptest::{prop_assert, prop_assert_eq};
 use tokio_util::sync::CancellationToken;
 
+use super::case::{Checked, Facts, Settings, rules};
+use super::causes::Causes;
 use super::client::{Amount, Client};
 use super::desk::{Desk, ManualTimer};
 use super::frames::check_message;
 use super::watch::Watch;
-use super::{Checked, Facts, Settings, WALL_MS};
 use crate::auth::Validity;
 use crate::hub::{Outbox, Registration, Taken};
 use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
-use crate::session::conversation::{Conversation, End};
-use crate::session::machine::{Input, Start};
+use crate::session::driver::Driver;
+use crate::session::machine::{End, Input, Start};
 use crate::websocket::Connection;
 
 /// Most inputs of one run; more is a session that never rests.
@@ -36,20 +37,9 @@ const ANSWER_BYTES_MAX: usize = 400;
 /// Most bytes of Pings that a blocked stream can leave behind: a session that gets none out ends.
 const PINGS_BYTES_MAX: usize = 1000;
 
-/// What the world has done that a session may, and must, end for.
-#[derive(Debug, Default)]
-pub(super) struct Causes {
-    pub(super) replaced: bool,
-    pub(super) stopped: bool,
-    pub(super) revoked: bool,
-    pub(super) read_failed: bool,
-    pub(super) closed_by_client: Option<u16>,
-    pub(super) expires_ms: Option<u64>,
-}
-
 enum Stage {
     Entering(Box<Login>),
-    Open(Box<Conversation<Desk>>, Box<Connection>),
+    Open(Box<Driver<Desk>>),
     Closing(Pin<Box<dyn Future<Output = ()>>>, u64),
     Gone,
 }
@@ -104,7 +94,7 @@ impl Session {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Open(..))
+        matches!(self.stage, Stage::Open(_))
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -144,6 +134,7 @@ impl Session {
         let start = Start {
             mailbox: device.mailbox,
             resource: device.resource,
+            rules: rules(),
             receipts: if facts.manual {
                 ReceiptMode::Manual
             } else {
@@ -156,18 +147,19 @@ impl Session {
             ping_interval: Duration::from_millis(facts.settings.interval_ms),
             window: facts.settings.window,
         };
-        let conversation = Conversation::new(self.desk.clone(), registration, outbox, start);
+        let desk = self.desk.clone();
+        let driver = Driver::new(desk, registration, outbox, connection, start);
         self.timer_ms = u64::MAX;
         self.watch = Watch::new(facts.clone());
         self.woken.0.store(true, Ordering::Relaxed);
-        self.stage = Stage::Open(Box::new(conversation), Box::new(connection));
+        self.stage = Stage::Open(Box::new(driver));
         Some(facts)
     }
 
     /// When time alone makes something happen here.
     pub(super) fn due_ms(&self) -> Option<u64> {
         match &self.stage {
-            Stage::Open(..) => Some(self.timer_ms),
+            Stage::Open(_) => Some(self.timer_ms),
             Stage::Closing(_, until_ms) => Some(*until_ms),
             Stage::Entering(_) | Stage::Gone => None,
         }
@@ -199,12 +191,15 @@ impl Session {
     }
 
     /// Takes one input and leaves what follows from it to be carried out.
-    pub(super) fn next_input(&mut self, known: &BTreeSet<MsgId>) -> Result<bool, super::Failure> {
+    pub(super) fn next_input(
+        &mut self,
+        known: &BTreeSet<MsgId>,
+    ) -> Result<bool, super::case::Failure> {
         let now_ms = self.desk.shared.borrow().now_ms;
         let mut cx = Context::from_waker(&self.waker);
         let woken = self.woken.0.swap(false, Ordering::Relaxed);
-        let (conversation, connection) = match &mut self.stage {
-            Stage::Open(conversation, connection) => (conversation, connection),
+        let driver = match &mut self.stage {
+            Stage::Open(driver) => driver,
             Stage::Closing(close, until_ms) => {
                 if close.as_mut().poll(&mut cx).is_ready() || now_ms >= *until_ms {
                     self.stage = Stage::Gone;
@@ -216,7 +211,7 @@ impl Session {
         let due = now_ms >= self.timer_ms;
         let timer_ms = &mut self.timer_ms;
         let timer = pin!(ManualTimer { now_ms, timer_ms });
-        let polled = conversation.poll_input(&mut cx, connection, timer);
+        let polled = driver.poll_input(&mut cx, timer);
         if self.client.wire.take_life() {
             self.watch.pinging.alive(now_ms);
             self.deaf = false;
@@ -233,7 +228,7 @@ impl Session {
                 output: Some(output),
                 ..
             }) => prop_assert!(
-                output.frames.is_empty() || connection.queued_bytes() == 0,
+                output.frames.is_empty() || driver.connection().queued_bytes() == 0,
                 "frames are taken from the outbox while others wait for the stream"
             ),
             Input::Pong(payload) => self.watch.pong(payload, now_ms),
@@ -248,25 +243,25 @@ impl Session {
             }
             _ => {}
         }
-        let queued_before = connection.queue().len();
-        conversation.take(input, connection);
+        let queued_before = driver.connection().queue().len();
+        driver.take(input);
+        let queued = &driver.connection().queue()[queued_before..];
         let store = &self.desk.shared.borrow().store;
-        self.watch
-            .queued(&connection.queue()[queued_before..], now_ms, store)?;
+        self.watch.queued(queued, now_ms, store)?;
         Ok(true)
     }
 
     /// Carries out what followed from the last input.
     fn carry_out(&mut self) -> Checked {
-        let Stage::Open(conversation, connection) = &mut self.stage else {
+        let Stage::Open(driver) = &mut self.stage else {
             return Ok(());
         };
-        let queued_before = connection.queue().len();
-        let end = conversation.carry_out_all(connection);
+        let queued_before = driver.connection().queue().len();
+        let end = driver.carry_out_all();
         let now_ms = self.desk.shared.borrow().now_ms;
+        let queued = &driver.connection().queue()[queued_before..];
         let store = &self.desk.shared.borrow().store;
-        self.watch
-            .queued(&connection.queue()[queued_before..], now_ms, store)?;
+        self.watch.queued(queued, now_ms, store)?;
         let current = !self.causes.replaced;
         for id in self.desk.confirmed.take() {
             prop_assert!(current, "a session that was replaced confirms {id}");
@@ -274,12 +269,10 @@ impl Session {
         }
         if let Some(end) = end {
             self.check_end(&end, now_ms)?;
-            let Stage::Open(conversation, connection) =
-                std::mem::replace(&mut self.stage, Stage::Gone)
-            else {
+            let Stage::Open(driver) = std::mem::replace(&mut self.stage, Stage::Gone) else {
                 return Ok(());
             };
-            drop(conversation);
+            let connection = driver.into_connection();
             let stop = CancellationToken::new();
             let close = match end {
                 End::Close(reason) => connection.close(reason.code(), &reason.text(), stop),
@@ -294,9 +287,7 @@ impl Session {
 
     fn check_end(&self, end: &End, now_ms: u64) -> Checked {
         let causes = &self.causes;
-        let expired = causes
-            .expires_ms
-            .is_some_and(|at_ms| WALL_MS + now_ms >= at_ms);
+        let expired = causes.has_expired(now_ms);
         let fine = match end {
             End::Gone => self.client.wire.is_cut(),
             End::Answer(code) => causes.closed_by_client == Some(*code),
@@ -316,9 +307,10 @@ impl Session {
 
     /// What holds whenever a session waits.
     fn check_rest(&mut self) -> Checked {
-        let Stage::Open(_, connection) = &self.stage else {
+        let Stage::Open(driver) = &mut self.stage else {
             return Ok(());
         };
+        let connection = driver.connection();
         let shared = self.desk.shared.borrow();
         if connection.queued_bytes() == 0 && !self.client.wire.is_blocked() {
             self.watch.pinging.all_left(shared.now_ms);
@@ -342,9 +334,7 @@ impl Session {
             "{waiting} bytes are in the outbox"
         );
         let causes = &self.causes;
-        let expired = causes
-            .expires_ms
-            .is_some_and(|at_ms| WALL_MS + shared.now_ms >= at_ms);
+        let expired = causes.has_expired(shared.now_ms);
         let over = causes.replaced || causes.stopped || causes.revoked || expired;
         prop_assert!(!over, "it goes on, in spite of {causes:?}");
         Ok(())

@@ -10,10 +10,14 @@ use std::task::Waker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
+use crate::auth::Validity;
 use crate::hub::{Arrival, Hub, HubLimits};
-use crate::model::{Device, Domain, Mailbox, MessageType, Resource, UserId};
+use crate::model::{Device, Domain, Mailbox, MessageType, MsgId, Resource, UserId};
+use crate::protocol::client_frame::{self, FrameRules};
+use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::login::ReceiptMode;
-use crate::session::machine::Window;
+use crate::session::machine::{Now, Window};
+use crate::store::Backlog;
 use crate::websocket::{ConnectionOptions, MessageBudget};
 
 /// Goes beyond what needs no room.
@@ -21,25 +25,20 @@ const LONG: usize = 20 << 10;
 
 const OUTPUT_BYTES_MAX: usize = 1000;
 
-/// The server, with a store that is behind when the test says so.
+/// A store that is behind when the test says so.
 #[derive(Clone)]
-struct Server {
+struct TestServices {
     now: Rc<Cell<Duration>>,
     behind: Rc<Cell<bool>>,
-    rules: Rc<FrameRules>,
 }
 
-impl Services for Server {
+impl Services for TestServices {
     fn now(&self) -> Now {
         let elapsed = self.now.get();
         Now {
             elapsed,
             wall_ms: 0,
         }
-    }
-
-    fn rules(&self) -> &FrameRules {
-        &self.rules
     }
 
     fn output_bytes_max(&self) -> usize {
@@ -74,6 +73,8 @@ impl Services for Server {
     fn validity(&self) -> Validity {
         Validity::Forever
     }
+
+    fn ended(&self, _: &End) {}
 }
 
 /// Never over; it keeps for how long it was set last.
@@ -113,22 +114,16 @@ fn part(bytes: usize) -> Vec<u8> {
 
 /// A session whose client has sent a part of a message.
 struct Session {
-    server: Server,
-    conversation: Conversation<Server>,
-    connection: Connection,
+    services: TestServices,
+    driver: Driver<TestServices>,
     client: DuplexStream,
 }
 
 impl Session {
     async fn with_part(room: &MessageBudget) -> Self {
-        let server = Server {
+        let services = TestServices {
             now: Rc::default(),
             behind: Rc::default(),
-            rules: Rc::new(FrameRules {
-                content_bytes_max: 1 << 20,
-                content_depth_max: 60,
-                types: MessageType::BASE.into(),
-            }),
         };
         let limits = HubLimits {
             sessions_max: 1,
@@ -152,6 +147,11 @@ impl Session {
         let start = Start {
             mailbox,
             resource: device.resource,
+            rules: Arc::new(FrameRules {
+                content_bytes_max: 1 << 20,
+                content_depth_max: 60,
+                types: MessageType::BASE.into(),
+            }),
             receipts: ReceiptMode::Manual,
             cursor: MsgId::ZERO,
             after: MsgId::ZERO,
@@ -164,23 +164,19 @@ impl Session {
         client.write_all(&part(LONG)).await.unwrap();
         let registration = registration.unwrap();
         Self {
-            conversation: Conversation::new(server.clone(), registration, outbox, start),
-            server,
-            connection,
+            driver: Driver::new(services.clone(), registration, outbox, connection, start),
+            services,
             client,
         }
     }
 
     /// How the session ends at this time, or how long it may go on.
     fn at(&mut self, seconds: u64) -> Result<Duration, CloseReason> {
-        self.server.now.set(Duration::from_secs(seconds));
+        self.services.now.set(Duration::from_secs(seconds));
         let mut cx = Context::from_waker(Waker::noop());
         let mut set = Duration::MAX;
         let timer = pin!(Set(&mut set));
-        let polled = self
-            .conversation
-            .poll_input(&mut cx, &mut self.connection, timer);
-        match polled {
+        match self.driver.poll_input(&mut cx, timer) {
             Poll::Pending => Ok(set),
             Poll::Ready(Input::Broken(reason)) => Err(reason),
             Poll::Ready(input) => panic!("{input:?}"),
@@ -207,13 +203,13 @@ async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
     let mut session = Session::with_part(&MessageBudget::default()).await;
     assert_eq!(session.at(0), seconds(30));
     let waiting = (64 << 10) + OUTPUT_BYTES_MAX + 100;
-    session.connection.queue().resize(waiting, 0);
+    session.driver.connection.queue().resize(waiting, 0);
     assert_eq!(session.at(10), seconds(20));
-    assert!(session.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
+    assert!(session.driver.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
     // It takes some, and still too much waits for it to be read.
     session.client.read_exact(&mut [0; 10]).await.unwrap();
     assert_eq!(session.at(29), seconds(1));
-    assert!(session.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
+    assert!(session.driver.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
     assert_eq!(session.at(30), Err(no_room()));
 }
 
@@ -222,10 +218,10 @@ async fn it_has_all_of_it_again_where_the_store_was_behind() {
     let mut session = Session::with_part(&MessageBudget::default()).await;
     assert_eq!(session.at(0), seconds(30));
     assert_eq!(session.at(29), seconds(1));
-    session.server.behind.set(true);
+    session.services.behind.set(true);
     assert_eq!(session.at(29), seconds(1000 - 29));
     assert_eq!(session.at(100), seconds(1000 - 100));
-    session.server.behind.set(false);
+    session.services.behind.set(false);
     assert_eq!(session.at(110), seconds(30));
     assert_eq!(session.at(140), Err(unfinished()));
 }
@@ -236,11 +232,11 @@ async fn a_wait_for_room_is_no_part_of_it_and_has_its_own_end() {
     let held = fill(&room).await;
     let mut session = Session::with_part(&room).await;
     assert_eq!(session.at(0), seconds(30));
-    assert!(session.connection.waits_for_room());
+    assert!(session.driver.connection.waits_for_room());
     assert_eq!(session.at(29), seconds(1));
     drop(held);
     assert_eq!(session.at(29), seconds(30));
-    assert!(!session.connection.waits_for_room());
+    assert!(!session.driver.connection.waits_for_room());
     assert_eq!(session.at(58), seconds(1));
     assert_eq!(session.at(59), Err(unfinished()));
 

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::case::{Settings, WALL_MS};
 use super::store::Store;
-use super::{Settings, WALL_MS};
 use crate::auth::Validity;
 use crate::hub::Outbox;
-use crate::model::{MessageType, MsgId};
-use crate::protocol::client_frame::{self, FrameRules};
+use crate::model::MsgId;
+use crate::protocol::client_frame;
 use crate::protocol::error_code::{ErrorCode, FrameError};
-use crate::session::conversation::{Services, Timer};
-use crate::session::machine::Now;
+use crate::session::driver::Timer;
+use crate::session::machine::{End, Now};
+use crate::session::services::Services;
 use crate::store::Backlog;
 
 /// What all sessions share.
@@ -50,7 +51,6 @@ pub(super) struct Desk {
     pub(super) began_ms: u64,
     /// As [`Services::validity`].
     pub(super) validity: Rc<RefCell<Validity>>,
-    rules: Rc<FrameRules>,
     read: Rc<RefCell<Read>>,
     /// What the session has confirmed since this was looked at last.
     pub(super) confirmed: Rc<RefCell<Vec<MsgId>>>,
@@ -59,18 +59,12 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(shared: Rc<RefCell<Shared>>, settings: Settings, device: usize) -> Self {
         let began_ms = shared.borrow().now_ms;
-        let rules = FrameRules {
-            content_bytes_max: 1000,
-            content_depth_max: 60,
-            types: MessageType::BASE.into(),
-        };
         Self {
             shared,
             settings,
             device,
             began_ms,
             validity: Rc::new(RefCell::new(Validity::Forever)),
-            rules: Rc::new(rules),
             read: Rc::default(),
             confirmed: Rc::default(),
         }
@@ -128,10 +122,6 @@ impl Services for Desk {
         }
     }
 
-    fn rules(&self) -> &FrameRules {
-        &self.rules
-    }
-
     fn output_bytes_max(&self) -> usize {
         self.settings.outbox_bytes_max
     }
@@ -184,6 +174,8 @@ impl Services for Desk {
     fn validity(&self) -> Validity {
         *self.validity.borrow()
     }
+
+    fn ended(&self, _: &End) {}
 }
 
 /// As the timer of a task: moved to an earlier time, and to a later one once it is over.

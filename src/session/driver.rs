@@ -1,0 +1,298 @@
+//! The task of one session: polls outbox, store, socket and timer in a fixed order, hands each input to
+//! the machine, and carries out its actions.
+//!
+//! Waits in one place, and reaches the rest of the server only through [`Services`]. Invariant: a pending
+//! poll can be dropped without loss.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{Action, End, Input, Machine, Start};
+use super::services::Services;
+use crate::hub::{Outbox, Registration};
+use crate::protocol::close::CloseReason;
+use crate::websocket::{Connection, Event, Violation};
+
+/// Most inputs handled before other tasks get their turn.
+const INPUTS_A_TURN_MAX: usize = 64;
+
+/// How long a message may take from its first byte to its last.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long it may wait for memory; that does not count as part of its time.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Suggested wait before a retry then: memory that was full for so long is not empty at once.
+const ROOM_RETRY: Duration = Duration::from_secs(5);
+
+/// Wakes a session at its next deadline; may be early.
+pub(super) trait Timer: Future<Output = ()> {
+    fn wake_in(self: Pin<&mut Self>, time: Duration);
+}
+
+impl Timer for Sleep {
+    fn wake_in(self: Pin<&mut Self>, time: Duration) {
+        let wake_at = Instant::now() + time;
+        // Moving a timer costs; input only ever moves it later, so it may fire early instead.
+        if wake_at < self.deadline() || self.is_elapsed() && !time.is_zero() {
+            self.reset(wake_at);
+        }
+    }
+}
+
+/// A session that has been admitted.
+pub(super) struct Driver<S> {
+    services: S,
+    registration: Registration,
+    outbox: Arc<Outbox>,
+    connection: Connection,
+    machine: Machine,
+    /// Input was left unread, for want of memory or because the store is behind: the peer counts as heard.
+    deaf: bool,
+    /// The number of an incomplete message, whether it waits for memory, and since when.
+    unfinished: Option<((u32, bool), Duration)>,
+}
+
+impl<S: Services> Driver<S> {
+    pub(super) fn new(
+        services: S,
+        registration: Registration,
+        outbox: Arc<Outbox>,
+        connection: Connection,
+        start: Start,
+    ) -> Self {
+        Self {
+            services,
+            registration,
+            outbox,
+            connection,
+            machine: Machine::new(start),
+            deaf: false,
+            unfinished: None,
+        }
+    }
+
+    /// Runs until the session ends, and closes the socket.
+    ///
+    /// No `async fn`: that would keep room for its arguments twice, in every session.
+    #[allow(clippy::manual_async_fn)]
+    pub(super) fn run(mut self, stop: CancellationToken) -> impl Future<Output = ()> {
+        async move {
+            let end = self.drive().await;
+            // Before the user is offline, so that presence knows this end.
+            self.services.ended(&end);
+            // The user is offline from now on, however long the peer takes to close.
+            drop((self.services, self.registration, self.outbox, self.machine));
+            match end {
+                End::Close(reason) => {
+                    let close = self.connection.close(reason.code(), &reason.text(), stop);
+                    close.await;
+                }
+                End::Answer(code) => self.connection.close(code, "", stop).await,
+                End::Gone => {}
+            }
+        }
+    }
+
+    async fn drive(&mut self) -> End {
+        // Set with each poll.
+        let mut timer = pin!(sleep(Duration::MAX));
+        let mut turn = 0;
+        loop {
+            if let Some(end) = self.carry_out_all() {
+                return end;
+            }
+            turn += 1;
+            let input = if turn % INPUTS_A_TURN_MAX == 0 {
+                tokio::task::yield_now().await;
+                // A client that floods always has the next input ready: the timer comes last.
+                Input::Tick
+            } else {
+                poll_fn(|cx| self.poll_input(cx, timer.as_mut())).await
+            };
+            self.take(input);
+        }
+    }
+
+    /// The next input.
+    pub(super) fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut impl Timer>,
+    ) -> Poll<Input> {
+        let (machine, connection) = (&self.machine, &mut self.connection);
+        // Here, since actions move the deadline as well as inputs.
+        timer
+            .as_mut()
+            .wake_in(machine.poll_timeout(self.services.now()));
+        if let Poll::Ready(taken) =
+            self.outbox
+                .poll_take(cx, !machine.is_writing(), machine.is_live())
+        {
+            return Poll::Ready(Input::Taken(taken));
+        }
+        // Before the socket: a client that floods always has the next frame ready.
+        if let Poll::Ready(messages) = self.services.poll_read(cx) {
+            return Poll::Ready(messages.map_or(Input::ReadFailed, Input::Messages));
+        }
+        // Only now: `poll_take` has registered the waker for the window of sends.
+        let may_send = self.outbox.may_send();
+        let keeps_up = may_send && self.services.poll_keeps_up(cx).is_ready();
+        // Answers that wait for the peer alone do not excuse its silence.
+        let store_is_behind = !keeps_up && (may_send || self.outbox.awaits_store());
+        let queued_bytes_max = self.services.output_bytes_max();
+        let reads =
+            |connection: &Connection| keeps_up && connection.queued_bytes() < queued_bytes_max;
+        let read_before = reads(connection);
+        let mut event = connection.poll_event(cx, read_before);
+        if event.is_pending() && !read_before && reads(connection) {
+            // The write was partial, and no event would follow.
+            event = connection.poll_event(cx, true);
+        }
+        if let Poll::Ready(event) = event {
+            return Poll::Ready(input(event));
+        }
+        self.deaf = store_is_behind || connection.waits_for_room();
+        let reads = reads(connection);
+        if let Some((left, end)) = self.message_time_left(store_is_behind, reads) {
+            if left.is_zero() {
+                return Poll::Ready(Input::Broken(end));
+            }
+            // An elapsed timer would be moved later, past the machine's deadline.
+            if left < self.machine.poll_timeout(self.services.now()) {
+                timer.as_mut().wake_in(left);
+            }
+        }
+        ready!(timer.poll(cx));
+        Poll::Ready(Input::Tick)
+    }
+
+    /// The time left to an incomplete message, and how the session ends after it. The time restarts when the store was
+    /// behind or memory short, since nothing is read then. It runs on while the peer does not read its own output; but
+    /// all of the message may have been sent, so that the client is told to retry.
+    fn message_time_left(
+        &mut self,
+        store_is_behind: bool,
+        reads: bool,
+    ) -> Option<(Duration, CloseReason)> {
+        let connection = &self.connection;
+        let number = connection.unfinished().filter(|_| !store_is_behind);
+        let state = number.map(|number| (number, connection.waits_for_room()));
+        let now = self.services.now().elapsed;
+        self.unfinished = state.map(|state| match self.unfinished {
+            Some((same, since)) if same == state => (state, since),
+            _ => (state, now),
+        });
+        let ((_, waits), since) = self.unfinished?;
+        let (timeout, end) = match waits {
+            true => (ROOM_TIMEOUT, no_room()),
+            false if reads => (MESSAGE_TIMEOUT, unfinished()),
+            false => (MESSAGE_TIMEOUT, no_room()),
+        };
+        Some(((since + timeout).saturating_sub(now), end))
+    }
+
+    /// Hands an input to the machine, after any sign of life beside it.
+    pub(super) fn take(&mut self, input: Input) {
+        if self.connection.take_heard() | std::mem::take(&mut self.deaf) {
+            self.machine.handle(Input::Heard, self.services.now());
+        }
+        self.handle(input);
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.machine.handle(input, self.services.now());
+        if let Some(output) = self.machine.poll_output() {
+            let queue = self.connection.queue();
+            match queue.is_empty() {
+                true => *queue = output,
+                false => queue.extend_from_slice(&output),
+            }
+        }
+        let unconfirmed = self.machine.unconfirmed();
+        self.outbox
+            .note_session(unconfirmed, self.connection.queued_bytes());
+    }
+
+    /// Carries out actions until none is left; `Some`: the last one.
+    pub(super) fn carry_out_all(&mut self) -> Option<End> {
+        while let Some(action) = self.machine.poll_action() {
+            if let Action::End(end) = action {
+                return Some(end);
+            }
+            self.carry_out(action);
+        }
+        None
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        let services = &mut self.services;
+        match action {
+            Action::Read(after) => services.read(after),
+            Action::GoLive(seen) => {
+                let live = self.outbox.try_go_live(seen);
+                self.handle(Input::Live(live));
+            }
+            Action::FallBehind => self.outbox.fall_behind(),
+            // A session that was replaced confirms nothing any more: its successor may have gone back.
+            Action::Confirm(id) => self.registration.if_current(|| services.confirm(id)),
+            Action::Send(send) => services.send(&self.outbox, send),
+            Action::Refuse(error) => {
+                let error = services.refuse(error);
+                self.handle(Input::Refused(error));
+            }
+            Action::CheckToken => {
+                let validity = services.validity();
+                self.handle(Input::Token(validity));
+            }
+            Action::Refused(code) => services.refused(code),
+            Action::End(_) => {}
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+}
+
+fn unfinished() -> CloseReason {
+    let seconds = MESSAGE_TIMEOUT.as_secs();
+    CloseReason::Unfinished { seconds }
+}
+
+fn no_room() -> CloseReason {
+    let retry_ms = ROOM_RETRY.as_millis() as u64;
+    CloseReason::NoRoom { retry_ms }
+}
+
+fn input(event: Event) -> Input {
+    match event {
+        Event::Text(text) => Input::Text(text),
+        Event::TooLarge { start, bytes } => Input::TooLarge { start, bytes },
+        Event::Pinged(times) => Input::Pinged(times),
+        Event::Pong(payload) => Input::Pong(payload),
+        // Binary messages are violations here, so none arrives.
+        Event::Binary(_) => Input::Heard,
+        Event::Close { code } => Input::PeerClosed(code),
+        Event::Violation(Violation { code, reason }) => {
+            Input::Broken(CloseReason::Violation { code, reason })
+        }
+        Event::Ended => Input::Ended,
+        Event::Flushed => Input::Flushed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

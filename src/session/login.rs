@@ -1,0 +1,256 @@
+//! Logins: admitted or refused.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::counting;
+use super::driver::Driver;
+use super::identity::Identity;
+use super::machine::{Start, Window};
+use super::services::StateServices;
+use crate::auth::Validity;
+use crate::hub::{Arrival, HubFull, Outbox, Registration};
+use crate::limits::{AddressPermit, Limit, Limited, Visitor};
+use crate::metrics::Metrics;
+use crate::model::{Device, MsgId};
+use crate::protocol::close::CloseReason;
+use crate::protocol::login::{Login, ReceiptMode};
+use crate::state::State;
+use crate::store::AppendError;
+use crate::websocket::Connection;
+
+/// Admits a login, whose session gets a task of its own, or refuses it. `login` is `Err` if it was refused
+/// before its token was judged.
+///
+/// The session is spawned rather than awaited, so that the memory of its admission is freed.
+pub async fn open(
+    state: State,
+    connection: Connection,
+    login: Result<Login, CloseReason>,
+    visitor: Visitor,
+) {
+    let judged = judge(&state, login, &visitor);
+    // The connection is the proxy's: the permit is for the client behind it.
+    let permit = match visitor.proxied {
+        true => state.limits.connect(&visitor, judged.is_ok()),
+        false => Ok(AddressPermit::default()),
+    };
+    let (permit, admitted) = match (permit, judged) {
+        (Ok(permit), Ok(judged)) => (permit, admit(&state, judged, &visitor).await),
+        (Ok(permit), Err(reason)) => (permit, Err(reason)),
+        (Err(limited), _) => (AddressPermit::default(), Err(over_limit(limited))),
+    };
+    match admitted {
+        Ok(admitted) => begin(state, connection, admitted, permit, &visitor),
+        Err(reason) => {
+            // Free for the next connection of its address, however long the close takes.
+            drop(permit);
+            let stop = state.stop.clone();
+            refuse(connection, &reason, visitor, &state.metrics, stop).await;
+        }
+    }
+}
+
+fn begin(
+    state: State,
+    mut connection: Connection,
+    admitted: Admitted,
+    permit: AddressPermit,
+    visitor: &Visitor,
+) {
+    let Admitted {
+        identity,
+        arrival,
+        registration,
+        outbox,
+        start,
+    } = admitted;
+    connection.belongs_to(&start.mailbox);
+    let domain = &start.mailbox.domain;
+    debug!(%domain, address = %visitor.address, "a session begins");
+    state.metrics.sessions.logins.inc();
+    let (tracker, stop) = (state.tracker.clone(), state.stop.clone());
+    let services = StateServices::new(state, identity, arrival, permit);
+    let driver = Driver::new(services, registration, outbox, connection, start);
+    tracker.spawn(driver.run(stop));
+}
+
+/// Closes the connection of a login that is refused.
+pub async fn refuse(
+    connection: Connection,
+    reason: &CloseReason,
+    visitor: Visitor,
+    metrics: &Metrics,
+    stop: CancellationToken,
+) {
+    let (code, name) = (reason.code(), reason.name());
+    debug!(code, reason = name, address = %visitor.address, "a login is refused");
+    let refused = &metrics.sessions.logins_refused;
+    refused.with_label_values(&[name]).inc();
+    counting::closed(metrics, code, "server");
+    connection.close(code, &reason.text(), stop).await;
+}
+
+/// A login that has its place in the hub.
+struct Admitted {
+    identity: Identity,
+    arrival: Arrival,
+    registration: Registration,
+    outbox: Arc<Outbox>,
+    start: Start,
+}
+
+/// A login whose token is good.
+struct Judged {
+    identity: Identity,
+    receipts: ReceiptMode,
+    after: Option<MsgId>,
+}
+
+/// Holds a login against its token.
+fn judge(
+    state: &State,
+    login: Result<Login, CloseReason>,
+    visitor: &Visitor,
+) -> Result<Judged, CloseReason> {
+    let login = login?;
+    let (receipts, after) = (login.receipts, login.after);
+    let identity = Identity::verify(login, &state.auth);
+    if let Err(CloseReason::Unauthorized) = identity {
+        let counted = state.limits.bad_token(visitor);
+        counted.map_err(over_limit)?;
+    }
+    Ok(Judged {
+        identity: identity?,
+        receipts,
+        after,
+    })
+}
+
+async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admitted, CloseReason> {
+    let Judged {
+        identity,
+        receipts,
+        after,
+    } = judged;
+    let limits = &state.limits;
+    if !visitor.log_in() {
+        limits.note(Limit::Connections, &visitor.address);
+        return Err(CloseReason::AtCapacity);
+    }
+    // Only those whose token is good: bad ones must not take their turn.
+    let sender = &identity.sender;
+    let admitted = limits.admit(&sender.device.mailbox, !sender.is_trusted);
+    admitted.map_err(|limited| match limited.limit {
+        Limit::Logins => CloseReason::Busy {
+            retry_ms: retry_ms(&limited),
+        },
+        _ => over_limit(limited),
+    })?;
+    state
+        .store
+        .writable()
+        .map_err(|_| CloseReason::StorageUnavailable)?;
+
+    let device = identity.sender.device.clone();
+    let outbox = Arc::new(Outbox::new(state.settings.outbox_bytes_max));
+    // The hub before the store: neither misses a message in between.
+    let arrival = Arrival {
+        at_ms: state.clock.now_ms(),
+        from: visitor.address,
+    };
+    let registration = state
+        .hub
+        .register(device.clone(), Arc::clone(&outbox), arrival);
+    let registration = registration.map_err(|full| hub_full(state, &device, full))?;
+    let newest_at_login = state.store.last_id();
+    // A stop that came before the registration did not see this session.
+    if state.stop.is_cancelled() {
+        return Err(CloseReason::ShuttingDown);
+    }
+    // So did a rotation of tokens.
+    let validity = state
+        .auth
+        .validity(&device.mailbox.domain, &identity.credential);
+    let token_expires_at_ms = match validity {
+        Validity::Ended => return Err(CloseReason::TokenRevoked),
+        Validity::Forever => None,
+        Validity::Until(at_ms) => Some(at_ms),
+    };
+
+    let cursor = enter(state, &device, after).await?;
+    let start = Start {
+        mailbox: device.mailbox,
+        resource: device.resource,
+        rules: Arc::clone(&state.settings.rules),
+        receipts,
+        cursor,
+        // A client cannot have processed messages that did not exist; those confirmed did.
+        after: after.map_or(cursor, |after| after.min(newest_at_login.max(cursor))),
+        newest_at_login,
+        token_expires_at_ms,
+        ping_interval: state.settings.ping_interval,
+        window: Window::DEFAULT,
+    };
+    Ok(Admitted {
+        identity,
+        arrival,
+        registration,
+        outbox,
+        start,
+    })
+}
+
+fn retry_ms(limited: &Limited) -> u64 {
+    let ms = u64::try_from(limited.retry.as_millis()).unwrap_or(u64::MAX);
+    // Rounded up, so that a client that waits exactly so long is not too early.
+    ms.saturating_add(1)
+}
+
+fn over_limit(limited: Limited) -> CloseReason {
+    CloseReason::OverLimit {
+        sentence: limited.to_string(),
+        retry_ms: retry_ms(&limited),
+    }
+}
+
+fn hub_full(state: &State, device: &Device, full: HubFull) -> CloseReason {
+    let (limit, reason) = match full {
+        HubFull::User { max } => (Limit::SessionsPerUser, CloseReason::TooManySessions { max }),
+        HubFull::Server => (Limit::Sessions, CloseReason::AtCapacity),
+    };
+    state.limits.note(limit, &device.mailbox.domain);
+    reason
+}
+
+/// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
+async fn enter(state: &State, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
+    let (answer, answered) = oneshot::channel();
+    let (store, entering) = (state.store.clone(), device.clone());
+    let done = move |outcome| {
+        // The login may have been given up.
+        let _ = answer.send(outcome);
+    };
+    tokio::task::spawn_blocking(move || store.enter(&entering, after, Box::new(done)))
+        .await
+        .map_err(|_| CloseReason::Internal)?;
+    let outcome = answered.await.map_err(|_| CloseReason::Internal)?;
+    if let Ok(entered) = &outcome {
+        let quotas = state.limits.quotas();
+        quotas.add(&device.mailbox.domain, entered.stored_bytes);
+    }
+    let cursor = outcome.map(|entered| entered.cursor);
+    cursor.map_err(|error| match error {
+        AppendError::Closed => CloseReason::ShuttingDown,
+        AppendError::DomainRemoved => CloseReason::TokenRevoked,
+        // Only sends are repeated.
+        AppendError::NotRepeated => CloseReason::Internal,
+        AppendError::Unavailable(_) | AppendError::Overloaded => {
+            error!(%error, "a login is refused: its cursor cannot be read or stored");
+            CloseReason::StorageUnavailable
+        }
+    })
+}
