@@ -14,6 +14,7 @@ mod memory;
 mod quotas;
 mod running;
 mod service;
+mod settings;
 mod stopping;
 
 pub use error::{StartError, refused_port};

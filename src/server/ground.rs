@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use super::error::StartError;
-use super::service;
+use super::settings;
 use super::stopping::on_disk;
 use crate::admin::{self, Site};
 use crate::clock::{Clock, SystemClock};
@@ -48,7 +48,7 @@ impl Ground {
         let types: Vec<u32> = types.map(|kind| kind.0).collect();
         let metrics = Arc::new(Metrics::new(&types));
         session::count_from_zero(&metrics);
-        let limits = service::hub_limits(config);
+        let limits = settings::hub_limits(config);
         Self {
             clock: Arc::new(SystemClock),
             hub: Arc::new(Hub::new(limits, Arc::clone(&metrics))),

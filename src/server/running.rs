@@ -4,7 +4,7 @@ use tracing::{error, info};
 
 use super::first_start::FirstStart;
 use super::listening::Listening;
-use super::{service, stopping};
+use super::{settings, stopping};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::net::{self, Tls};
@@ -49,9 +49,9 @@ impl Running {
             .map(|declared| (&declared.domain, declared.token()));
         let changed = self.state.auth.redeclare(declared);
         self.state.limits.reload(config.limits.clone());
-        self.state.hub.set_limits(service::hub_limits(config));
-        let settings = service::reloaded(&self.state.settings, config);
-        self.listening.open(&self.state.reloaded(settings));
+        self.state.hub.set_limits(settings::hub_limits(config));
+        let reloaded = settings::reloaded(&self.state.settings, config);
+        self.listening.open(&self.state.reloaded(reloaded));
         let (store, domains) = (self.state.store.clone(), self.domains.clone());
         let retention = config.retention.clone();
         // Both may wait for the disk.
