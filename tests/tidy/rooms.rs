@@ -9,7 +9,7 @@ use crate::modules::Uses;
 pub(crate) type Row = (&'static str, &'static [&'static str]);
 
 /// As small as the code allows: an edge that nothing uses is to be taken out.
-pub(crate) const ROOMS: [Row; 19] = [
+pub(crate) const ROOMS: [Row; 20] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -22,35 +22,25 @@ pub(crate) const ROOMS: [Row; 19] = [
     (
         "server",
         &[
-            "admin",
-            "auth",
-            "clock",
-            "command",
-            "config",
-            "http",
-            "hub",
-            "limits",
-            "metrics",
-            "model",
-            "net",
-            "protocol",
-            "session",
-            "store",
-            "websocket",
+            "admin", "auth", "clock", "command", "config", "http", "hub", "limits", "metrics",
+            "model", "net", "protocol", "session", "state", "store",
         ],
     ),
-    ("net", &["clock", "http", "limits", "metrics"]),
+    ("net", &["clock", "limits", "metrics", "state"]),
     (
         "http",
         &[
             "auth",
+            "clock",
             "command",
             "config",
+            "hub",
             "limits",
             "metrics",
             "model",
             "protocol",
             "session",
+            "state",
             "store",
             "websocket",
         ],
@@ -65,12 +55,27 @@ pub(crate) const ROOMS: [Row; 19] = [
         "session",
         &[
             "auth",
-            "clock",
             "command",
             "hub",
             "limits",
             "metrics",
             "model",
+            "protocol",
+            "state",
+            "store",
+            "websocket",
+        ],
+    ),
+    (
+        "state",
+        &[
+            "auth",
+            "clock",
+            "command",
+            "config",
+            "hub",
+            "limits",
+            "metrics",
             "protocol",
             "store",
             "websocket",
