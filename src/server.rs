@@ -1,8 +1,8 @@
 //! Creates everything and connects it: the one place that knows all rooms.
 //!
-//! First what can be wrong is judged. Then the ports are taken and answer that the server is starting,
-//! the store is opened, which may take long, and the whole service is connected to it. A stop ends it
-//! anywhere in between.
+//! The data directory and the certificates are checked first. Then the ports are bound and answer that
+//! the server is starting, the store is opened, which may take long, and the service is connected to it.
+//! A stop ends it anywhere in between.
 
 mod admin_socket;
 mod disk;
@@ -42,11 +42,11 @@ use listening::{Listening, Ports};
 /// messages carry times in its future.
 pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 
-/// Starts a server, which runs until `stop`; `None` where that came before it was ready.
-/// `log_lines_dropped` is counted up by whoever writes the log.
+/// Starts a server, which runs until `stop`; `None` if that came before it was ready.
+/// `log_lines_dropped` is counted by the writer of the log.
 ///
 /// # Errors
-/// Why there is none; nothing is left running.
+/// Nothing is left running.
 pub async fn start(
     config: Config,
     log_lines_dropped: Arc<AtomicU64>,
@@ -91,7 +91,7 @@ async fn connect(
         }
     };
     let state = service::state(ground, config, tls.as_ref(), store, auth);
-    // Before anything comes on top of what is stored.
+    // Before any message is added.
     quotas::begin(&state).await;
     listening.open(&state);
     watch_certificates(&state, tls.as_ref());

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::command::send::Way;
+use crate::command::send::SendPath;
 use crate::config::origins::OriginPattern;
 use crate::hub::Hub;
 use crate::limits::{AnswerPermits, BodyPermits, Limits, Throttle};
@@ -119,9 +119,9 @@ impl State {
         })
     }
 
-    /// What sends go through.
-    pub fn way(&self) -> Way<'_> {
-        Way {
+    /// The stations of a send, of this state.
+    pub fn send_path(&self) -> SendPath<'_> {
+        SendPath {
             limits: &self.limits,
             hub: &self.hub,
             store: &self.store,

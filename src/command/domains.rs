@@ -3,13 +3,14 @@
 //! The same operations serve the running server and the command line on a stopped one.
 //! They block on the disk. Invariants: the store is written before [`Auth`] learns of it,
 //! so that nothing is ever allowed or refused that a restart would judge otherwise; a token
-//! leaves this module once, as the answer to whoever asked for it.
+//! leaves this module once, as the answer to the caller that asked for it.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{error, info};
 
 use crate::auth::{self, Auth, MintError};
@@ -54,7 +55,7 @@ pub struct DomainSummary {
     pub declared: bool,
 }
 
-/// What a rotation made.
+/// The outcome of a rotation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rotated {
     /// The new project token.
@@ -77,8 +78,8 @@ pub struct Domains {
     store: Store,
     auth: Auth,
     clock: Arc<dyn Clock>,
-    // Operations read, change and write a record: one at a time.
-    one_at_a_time: Arc<Mutex<()>>,
+    /// Operations read, change and write a record, one after another.
+    operation: Arc<Mutex<()>>,
 }
 
 impl Domains {
@@ -91,7 +92,7 @@ impl Domains {
             store,
             auth,
             clock,
-            one_at_a_time: Arc::default(),
+            operation: Arc::default(),
         }
     }
 
@@ -106,9 +107,7 @@ impl Domains {
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
-        self.one_at_a_time
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.operation.lock()
     }
 
     fn record(&self, domain: &Domain) -> Option<DomainRecord> {
@@ -233,8 +232,8 @@ impl Domains {
         Ok(())
     }
 
-    /// Stores the declared domains, and the first one where there is none at all, which it returns
-    /// with its token. Where the store takes nothing, what it has is served all the same.
+    /// Stores the declared domains, and a first one if there is none at all, which it returns with its token.
+    /// A store that cannot be written is served as it is.
     ///
     /// # Errors
     /// [`DomainError::Store`].
@@ -248,7 +247,7 @@ impl Domains {
         }
     }
 
-    /// Where there is no domain at all: adds the first one and returns it with its token.
+    /// If there is no domain at all, adds the first one and returns it with its token.
     ///
     /// # Errors
     /// [`DomainError::Store`].

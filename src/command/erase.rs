@@ -14,9 +14,8 @@ pub enum EraseError {
     NotStored(String),
 }
 
-/// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what nobody
-/// has received yet. When this returns it is gone from history and queues, and stays gone. Blocks
-/// on disk.
+/// Erases the messages of a mailbox below `before` (exclusive), or all of them, delivered or not. When this
+/// returns they are gone from history and queues for good. Blocks on disk.
 ///
 /// # Errors
 /// Nothing was erased.

@@ -1,4 +1,4 @@
-//! One operation a file: what a session, a request or the command line may ask for.
+//! The operations of sessions, requests and the command line, one a file.
 //!
 //! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
 

@@ -15,7 +15,7 @@ pub struct Presence {
     pub last_seen_ms: Option<u64>,
 }
 
-/// Looks a user up. Blocks on disk where it has no session.
+/// Looks a user up. Blocks on disk if it has no session.
 ///
 /// # Errors
 /// The index cannot be read.

@@ -12,7 +12,7 @@ use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::request::BackendSend;
 use crate::store::{Accepted, AppendError, Store, stored_bytes};
 
-/// Who sends: taken from its login, never from the frame.
+/// The sender, by its login, never by the frame.
 #[derive(Debug, Clone)]
 pub struct Sender {
     /// The user and its device.
@@ -25,7 +25,7 @@ pub struct Sender {
     pub is_trusted: bool,
 }
 
-/// Why nothing of a send is stored.
+/// Nothing of a send is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// A limit is reached.
@@ -36,21 +36,21 @@ pub enum SendError {
     Store(#[from] AppendError),
 }
 
-/// What sends go through.
+/// The stations of a send.
 #[derive(Clone, Copy)]
-pub struct Way<'a> {
-    /// How much may be sent.
+pub struct SendPath<'a> {
+    /// Rates and quotas.
     pub limits: &'a Arc<Limits>,
-    /// Who is online.
+    /// Marks recipients that are offline.
     pub hub: &'a Hub,
-    /// Where they are stored.
+    /// Stores it.
     pub store: &'a Store,
 }
 
 /// Hands a message to the store. `done` is called once: with the ids when the message is
 /// durable, or with the refusal, after which nothing of it is stored.
 pub fn send(
-    way: Way<'_>,
+    path: SendPath<'_>,
     sender: &Sender,
     send: Send,
     done: impl FnOnce(Result<Accepted, FrameError>) + std::marker::Send + 'static,
@@ -65,17 +65,17 @@ pub fn send(
                     .into(),
             client_msg_id,
         };
-        return done(Err(refuse(way, sender, 0, error)));
+        return done(Err(refuse(path, sender, 0, error)));
     }
-    submit(way, sender, send, move |outcome| {
+    submit(path, sender, send, move |outcome| {
         done(outcome.map_err(|error| refusal(&error, client_msg_id)));
     });
 }
 
-/// Refuses a bad frame with `error`: it counts for the rates as a send that is stored, what is too large
-/// as one of the largest content, and where it is above those of its sender, that is the answer.
+/// Refuses a bad frame with `error`, or with that of a rate: it counts for the rates of its sender as a send
+/// that is stored, and one that is too large as one with the largest content.
 pub fn refuse(
-    way: Way<'_>,
+    path: SendPath<'_>,
     sender: &Sender,
     content_bytes_max: usize,
     error: FrameError,
@@ -91,7 +91,7 @@ pub fn refuse(
         messages: 1,
         bytes: content_bytes + MESSAGE_BYTES,
     };
-    match way.limits.user_rates(&sender.device.mailbox, amount) {
+    match path.limits.user_rates(&sender.device.mailbox, amount) {
         Err(limited) => refusal(&limited.into(), error.client_msg_id),
         Ok(()) => error,
     }
@@ -100,7 +100,7 @@ pub fn refuse(
 /// Hands a message of a backend to the store, as from the resource `server` of its sender, whose id
 /// may be `system`. `done` as in [`send`].
 pub fn send_as_backend(
-    way: Way<'_>,
+    path: SendPath<'_>,
     wanted: BackendSend,
     done: impl FnOnce(Result<Accepted, SendError>) + std::marker::Send + 'static,
 ) {
@@ -117,16 +117,16 @@ pub fn send_as_backend(
         may_system: true,
         is_trusted: true,
     };
-    submit(way, &sender, wanted.send, done);
+    submit(path, &sender, wanted.send, done);
 }
 
 fn submit(
-    way: Way<'_>,
+    path: SendPath<'_>,
     sender: &Sender,
     send: Send,
     done: impl FnOnce(Result<Accepted, SendError>) + std::marker::Send + 'static,
 ) {
-    let Way { limits, hub, store } = way;
+    let SendPath { limits, hub, store } = path;
     let mailbox = &sender.device.mailbox;
     let domain = &mailbox.domain;
     let recipients = send.to.into_iter().map(|user| Recipient {
@@ -171,7 +171,7 @@ fn submit(
     store.append(draft, Box::new(counted));
 }
 
-/// What was accepted before is answered as then, whatever limit is reached by now: whoever lost an
+/// A repeat of an accepted send is answered as then, whatever limit is reached by now: a client that lost an
 /// acknowledgement must not be told that nothing was stored.
 fn repeat_or_refuse(
     store: &Store,
@@ -216,7 +216,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
         SendError::Store(AppendError::DomainRemoved) => {
             "the domain has been removed: nothing was stored".into()
         }
-        // Nobody is told this: see `repeat_or_refuse`.
+        // Never seen by a client: see `repeat_or_refuse`.
         SendError::Store(AppendError::NotRepeated) => "nothing was stored".into(),
         SendError::Store(AppendError::Closed) => {
             "the server is shutting down: nothing was stored".into()

@@ -9,7 +9,7 @@ use crate::hub::{Hub, Totals};
 use crate::metrics::{self, Metrics};
 use crate::store::{DiskBytes, Store, StoreStats};
 
-/// What a server does, and has done since its start.
+/// The load of a server, and its counts since its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
@@ -49,24 +49,24 @@ pub struct Stats {
     pub free_bytes: u64,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
-    /// Why nothing can be stored, where it cannot.
+    /// Why nothing can be stored, if so.
     pub not_writable: Option<String>,
 }
 
-/// What is measured when somebody asks, rather than counted as it happens.
+/// Values that are measured on request, rather than counted as things happen.
 #[derive(Debug)]
 pub struct Measured {
-    /// Sessions, and what waits for them.
+    /// Sessions and their outboxes.
     pub sessions: Totals,
     /// Most sessions that there may be.
     pub sessions_max: u64,
-    /// What waits in the store.
+    /// Queues of the store.
     pub store: StoreStats,
-    /// Bytes on disk; `None` where they cannot be read.
+    /// Bytes on disk; `None` if they cannot be read.
     pub disk: Option<DiskBytes>,
-    /// For how long nothing is dropped or erased by age yet.
+    /// How long nothing is dropped or erased by age yet, after a step of the clock.
     pub clock_hold: Option<Duration>,
-    /// Why nothing can be stored, where it cannot.
+    /// Why nothing can be stored, if so.
     pub not_writable: Option<String>,
 }
 
@@ -84,7 +84,7 @@ pub fn measure(store: &Store, hub: &Hub) -> Measured {
     }
 }
 
-/// Measures, and adds what is counted. Blocks on disk.
+/// All numbers. Blocks on disk.
 pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
     let Measured {
         sessions: totals,

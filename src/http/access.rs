@@ -17,10 +17,10 @@ use crate::protocol::login::check_token;
 use crate::protocol::query::Query;
 use crate::state::State;
 
-/// The `Authorization` header, where it is text.
+/// The `Authorization` header, if it is text.
 ///
 /// # Errors
-/// A sentence where there are several: a proxy may have gone by another one than we would.
+/// A sentence if there are several: a proxy may have gone by another one than we would.
 pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next();
@@ -35,7 +35,7 @@ pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String>
 /// The tokens of a request, in its header or in its query string.
 ///
 /// # Errors
-/// A sentence where one of these places has several.
+/// A sentence if either has several.
 pub(super) fn tokens<'a>(
     parameters: &'a Query,
     headers: &'a HeaderMap,
@@ -44,7 +44,7 @@ pub(super) fn tokens<'a>(
     GivenTokens::of(parameters, authorization, &[]).map_err(|error| error.to_string())
 }
 
-/// Whether a token is one of this server, be it that it has expired.
+/// Whether a token is one of this server, expired or not.
 pub(super) fn is_own(auth: &Auth, token: &str) -> bool {
     check_token(token).is_ok() && auth.identify(token) != Err(AuthError::Unknown)
 }
@@ -73,7 +73,7 @@ impl Caller {
     /// The token that counts.
     ///
     /// # Errors
-    /// 400 where several of this server are given.
+    /// 400 if several of this server are given.
     pub(super) fn token<'a>(
         &self,
         parameters: &'a Query,
@@ -87,8 +87,8 @@ impl Caller {
     /// What the token allows in this domain.
     ///
     /// # Errors
-    /// 401 where it is missing or not known there, 403 where it is another domain's, 429 where it is
-    /// one of too many bad ones from there.
+    /// 401 if it is missing or unknown there, 403 if it is another domain's, 429 after too many bad ones
+    /// from the address.
     pub(super) fn grant(&self, domain: &Domain, token: Option<&str>) -> Result<Grant, Problem> {
         let token = token.ok_or_else(|| {
             Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
@@ -97,7 +97,7 @@ impl Caller {
         Ok(self.judged(self.auth.verify(domain, token))?.grant)
     }
 
-    /// Counts a token that nobody knows.
+    /// Counts unknown tokens, and vouches for the connection of a good one.
     fn judged<T>(&self, judged: Result<T, AuthError>) -> Result<T, Problem> {
         if let Err(AuthError::Unknown) = judged {
             let counted = self.limits.bad_token(&self.visitor);
@@ -108,10 +108,10 @@ impl Caller {
         Ok(judged)
     }
 
-    /// The project token in the header, before the domain is known: it belongs to some.
+    /// The project token in the header, of whichever domain.
     ///
     /// # Errors
-    /// As of [`Self::grant`]; 403 where it is a user token.
+    /// As of [`Self::grant`]; 403 if it is a user token.
     pub(super) fn project_token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
         let token = authorization(headers).map_err(Problem::parameter)?;
         let token = token.and_then(bearer);
@@ -128,7 +128,7 @@ impl Caller {
     /// Succeeds with a project token of this domain.
     ///
     /// # Errors
-    /// As of [`Self::grant`]; 403 where it is a user token.
+    /// As of [`Self::grant`]; 403 if it is a user token.
     pub(super) fn check_project(&self, domain: &Domain, token: &str) -> Result<(), Problem> {
         match self.grant(domain, Some(token))? {
             Grant::Project => Ok(()),

@@ -67,9 +67,9 @@ pub(super) async fn of_project<'a>(
 
 /// Reads a refused body on, for a moment.
 pub(super) async fn discard_rest(headers: &HeaderMap, stream: &mut BodyDataStream) {
-    // Who asks first whether to send (RFC 9110, 10.1.1) has not begun.
+    // A client that expects `100 Continue` (RFC 9110, 10.1.1) has not begun to send.
     if !headers.contains_key(EXPECT) {
-        // Whatever comes of it, the answer is the refusal.
+        // The answer is the refusal in any case.
         let _ = timeout(DISCARD_TIMEOUT, discard(stream)).await;
     }
 }
@@ -87,8 +87,8 @@ async fn discard(stream: &mut BodyDataStream) {
 /// Reads a body of at most `bytes_max` bytes that calls itself JSON.
 ///
 /// # Errors
-/// 415 for another type or a compressed body, 413 where it is too large, 408 where it takes too
-/// long, 400 where it breaks off or is no UTF-8, 503 while no memory is free.
+/// 415 for another type or a compressed body, 413 if it is too large, 408 if it takes too long, 400 if it
+/// breaks off or is not UTF-8, 503 while no memory is free.
 async fn json<'a>(
     permits: &'a BodyPermits,
     headers: &HeaderMap,

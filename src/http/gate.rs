@@ -1,4 +1,4 @@
-//! What a server answers before its store is open, and the way to the whole service once it is.
+//! The answers of a server before its store is open, and the switch to the whole service.
 //!
 //! Only `/healthz` is 200 then; a login is closed with 1013, and whatever else is asked is 503, with how far the
 //! start is. Invariant: a connection that was made meanwhile gets the whole service from the opening on, and every
@@ -32,37 +32,37 @@ use crate::protocol::close::CloseReason;
 use crate::session;
 use crate::websocket::{ConnectionOptions, MessageBudget};
 
-/// When those who are sent away may come back.
+/// Suggested wait before the next login.
 const RETRY_MS: Range<u64> = 1000..5000;
 
-/// Between two of them, so that they do not all come back at once.
+/// Spreads the waits, so that not all clients come back at once.
 const RETRY_STEP_MS: u64 = 397;
 
-/// Headers of requests that mean something here, as far as a page needs leave to send them.
+/// Request headers with a meaning here that CORS does not allow by itself.
 const OWN_HEADERS: &str = "authorization,content-type";
 
 /// A server that is starting, as its handlers need it.
 pub struct Starting {
-    /// Half a sentence that says how far it is; empty where there is nothing to tell.
+    /// Progress, as half a sentence; empty if there is none to tell.
     pub progress: Box<dyn Fn() -> String + Send + Sync>,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<OriginPattern>,
-    /// What is counted.
+    /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Where connections of logins are spawned.
+    /// For the connections of logins.
     pub tracker: TaskTracker,
     /// Set when the server stops.
     pub stop: CancellationToken,
-    /// Logins that were sent away.
+    /// Logins refused so far.
     pub refused: AtomicU64,
 }
 
-/// Leads to the answers of a start until it is opened. Clones are one.
+/// Serves the answers of a start until it is opened. Clones share one switch.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<RwLock<Option<Router>>>);
 
 impl Gate {
-    /// What a listener of this kind serves from the beginning to the end.
+    /// The router of a listener, for all its life.
     pub fn router(&self, starting: Arc<Starting>, over: Over) -> Router {
         let before = before(starting);
         let gate = self.clone();

@@ -1,4 +1,4 @@
-//! One `Host` a request: by another one than is looked at here a proxy may have gone.
+//! One `Host` a request: of several, a proxy may have gone by another one than we would.
 
 use axum::extract::Request;
 use axum::http::{Version, header};
@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::problem::Problem;
 
-/// Refuses what does not say whom it asks, or says so twice (RFC 9112, 3.2).
+/// Refuses requests without a `Host`, or with several (RFC 9112, 3.2).
 ///
 /// # Errors
 /// 400.

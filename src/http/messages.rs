@@ -89,7 +89,7 @@ pub async fn send(
     let to_array = wanted.send.to_array;
     let (answer, answered) = oneshot::channel();
     // From here on it is carried out, whether its sender waits or not.
-    send::send_as_backend(state.way(), wanted, |outcome| {
+    send::send_as_backend(state.send_path(), wanted, |outcome| {
         // Who has left meanwhile needs no answer.
         let _ = answer.send(outcome);
     });

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, in the Prometheus text format.
+//! `GET /metrics`: counters and gauges in the Prometheus text format.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "All metrics, as they stand now", body = String)),
 )]
 pub async fn metrics(State(state): State<state::State>) -> Result<Response, Problem> {
-    // One at a time: whoever asks on and on waits for himself.
+    // One at a time: a client that scrapes without pause waits for itself.
     let turn = state.permits.scrapes.acquire().await;
     let _turn = turn.map_err(|_| Problem::internal())?;
     let gathered = {

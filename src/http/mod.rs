@@ -37,7 +37,7 @@ use headers::no_store;
 use history::open;
 use problem::Problem;
 
-/// What a listener for metrics alone serves.
+/// The routes of a listener for metrics alone.
 pub fn metrics_router(state: State) -> Router {
     let (router, _) = OpenApiRouter::new()
         .routes(routes!(metrics::metrics))
@@ -57,7 +57,7 @@ pub fn router(state: State, with_metrics: bool) -> Router {
         true => OpenApiRouter::new().routes(routes!(metrics::metrics)),
         false => OpenApiRouter::new(),
     };
-    // Tokens, and what they open, are for whoever asked, and for no cache.
+    // Tokens, and data behind tokens, are for the caller, and for no cache.
     let by_token = OpenApiRouter::new()
         .routes(routes!(history::message_log, erase::message_log))
         .routes(routes!(messages::send))
@@ -72,7 +72,7 @@ pub fn router(state: State, with_metrics: bool) -> Router {
         .routes(routes!(openapi::json))
         .split_for_parts();
     let (metrics_route, metrics_document) = metrics_route.split_for_parts();
-    // Below the layers: what stands on them answers preflights itself, and counts for no rate.
+    // Below the layers: above them it would answer preflights itself, and count for no rate.
     let metrics_route =
         metrics_route.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let document = openapi::finish(document.merge_from(metrics_document), &state.settings);

@@ -1,7 +1,6 @@
 //! The rate of requests of one address.
 //!
-//! Invariant: above it a request costs its head and a check of its token; whatever else it takes to judge one comes behind
-//! the rate.
+//! Invariant: a request above the rate costs its head and a check of its token, and nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +17,15 @@ use crate::limits::{Limits, Visitor};
 use crate::protocol::given_token::bearer;
 use crate::protocol::login::check_token;
 
-/// Before a client that has a connection of its own is told that it asks too much, whichever limit says so: who goes
-/// on there would have a core or two answer nothing else.
+/// Delay of a 429 on a client's own connection: one that goes on regardless would keep a core or two busy.
 const LIMITED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a token is looked at.
+/// Paths that take a token.
 const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens"];
 
-/// Holds requests against the rate of their address. Those by a good project token are for free, as
-/// who holds one is trusted, wherever it is; so are probes, and logins, which have rates of their
-/// own. Those by a good user token count apart from those without: bad ones beside them refuse none. Preflights do not come this far.
+/// Limits requests by their address. Free are those by a good project token, whose holder is trusted wherever it
+/// is, probes, and logins, which have rates of their own. Those by a good user token count apart from the
+/// rest, so that bad ones beside them refuse none. Preflights do not come this far.
 pub(super) async fn limit(
     State(limits): State<Arc<Limits>>,
     State(auth): State<Auth>,
@@ -75,7 +73,7 @@ async fn pause(visitor: &Visitor, status: StatusCode) {
     }
 }
 
-/// Counts what becomes no login.
+/// Counts upgrades that become no login.
 async fn log_in(limits: &Limits, visitor: &Visitor, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -101,7 +99,7 @@ async fn by_token(
     }
 }
 
-/// What the token of a request is, where the handlers take one, and one that is good is there.
+/// What the token of a request allows, if it is good and stands where the handler looks for one.
 fn grant(auth: &Auth, request: &Request) -> Option<Grant> {
     let headers = request.headers();
     let identify = |token: &str| {

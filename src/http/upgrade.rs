@@ -42,7 +42,7 @@ pub enum UpgradeError {
     /// The subprotocol chosen cannot stand in a header: answer 400.
     #[error("the subprotocol cannot be sent in a header")]
     Subprotocol,
-    /// The connection broke before the upgrade was complete; nobody is left to be answered.
+    /// The connection broke before the upgrade was complete.
     #[error("the connection ended during the upgrade: {0}")]
     Broken(String),
 }
@@ -52,7 +52,7 @@ pub enum UpgradeError {
 /// The promise resolves once the answer has been sent; it must run in a task of its own.
 ///
 /// # Errors
-/// What in the request is not as RFC 6455, 4.2.1 wants it.
+/// The first violation of RFC 6455, 4.2.1.
 pub fn upgrade(
     request: &mut Request,
     subprotocol: Option<&str>,

@@ -20,7 +20,7 @@ use crate::session;
 use crate::state;
 use crate::websocket::{Connection, ConnectionOptions};
 
-/// Where logins go.
+/// The paths of logins.
 const PATHS: [&str; 2] = ["/ws", "/ws/"];
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -66,7 +66,7 @@ pub async fn ws(
         warn!(%address, times, "{LOST_UPGRADE}");
     }
     let (response, connection) = accept(&mut request, options)?;
-    // What is no upgrade is no login, and counts for none.
+    // Only now: without an upgrade it counts for no login.
     let login = login(&state, &visitor, over, &request);
     let tracker = state.tracker.clone();
     tracker.spawn(async move {
@@ -102,7 +102,8 @@ pub(super) fn accept(
     })
 }
 
-/// Whether this was a login once: what only WebSocket clients send is left, or a proxy has sent a login's parameters.
+/// Whether a proxy has made a plain request of a login: headers of a WebSocket client are left, or a proxy has sent
+/// a login's parameters.
 fn is_lost_upgrade(request: &Request) -> bool {
     let headers = request.headers();
     let is_upgrade = request.version() == Version::HTTP_11
@@ -113,7 +114,7 @@ fn is_lost_upgrade(request: &Request) -> bool {
     !is_upgrade && (any(&of_client) || any(&of_proxy) && request.uri().query().is_some())
 }
 
-/// Tells who asks for a WebSocket elsewhere where it is.
+/// Names the path of logins to a WebSocket client at another one.
 pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
     let is_here = PATHS.contains(&request.uri().path());
     if !is_here && is_handshake(&request) {
@@ -122,8 +123,8 @@ pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Whether a WebSocket client asks. Proxies are set up to add the other headers to every request: such an upgrade is
-/// passed over (RFC 9110, 7.8).
+/// Whether this comes from a WebSocket client. Some proxies add the other headers to every request; such an upgrade
+/// is ignored (RFC 9110, 7.8).
 fn is_handshake(request: &Request) -> bool {
     request.method() == Method::GET
         && fastwebsockets::upgrade::is_upgrade_request(request)

@@ -1,12 +1,11 @@
-//! Looks now and then how much of the disk is free, for the floor below which user tokens send
-//! nothing.
+//! Watches the free disk space, for the limit below which user tokens send nothing.
 
 use tracing::debug;
 
 use crate::limits::DISK_LOOK_PAUSE;
 use crate::state::State;
 
-/// Looks until the stop. Where the file system does not answer, what was seen last stands.
+/// Until the stop. While the file system does not answer, the last value stands.
 pub(super) async fn watch(state: State) {
     let (store, limits) = (&state.store, &state.limits);
     let watching = async {

@@ -43,7 +43,7 @@ impl StartError {
     }
 }
 
-/// Why an address cannot be listened on, and what helps.
+/// Why an address cannot be listened on, with a remedy.
 pub fn refused_port(error: &io::Error, setting: &str) -> String {
     let flag = format!("--{}", setting.replace('_', "-"));
     match error.kind() {

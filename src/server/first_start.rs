@@ -1,4 +1,4 @@
-//! What the first start tells its operator.
+//! The first start: a domain is made, and its tokens are shown.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
 use crate::net::is_own;
 
-/// Whom the login is of.
+/// The user of the example login.
 const USER: &str = "u1";
 
 const LOGIN_TTL: Duration = Duration::from_secs(3600);
 
-/// What the first start made; told once and never again.
+/// Shown once and never again.
 pub struct FirstStart {
     domain: Domain,
     project_token: String,
@@ -30,9 +30,8 @@ pub struct FirstStart {
 }
 
 impl FirstStart {
-    /// Stores the domains of the settings and, where there is none at all, a first one. Begins when nothing
-    /// else can fail any more: a token that is made is shown. `None`: stopped; `Some(None)`: not the first
-    /// start.
+    /// Stores the domains of the settings and, if there is none at all, a first one. The last step that can
+    /// fail, since a token that is made must be shown. `None`: stopped; `Some(None)`: not the first start.
     pub(super) async fn begin(
         domains: &Domains,
         listening: &Listening,
@@ -87,8 +86,8 @@ impl FirstStart {
         })
     }
 
-    /// The lines to print, for a server with this data directory and, where it made one, this file of its CA. A journal
-    /// keeps what it is given: it gets no project token, and a login that ends soon.
+    /// The lines to print, for this data directory and the file of a CA that the server made. A journal keeps its
+    /// lines: it gets no project token, and a login that expires soon.
     pub fn lines(&self, is_journal: bool, data: &Path, ca: Option<&Path>) -> Vec<String> {
         let Self {
             domain,

@@ -61,7 +61,7 @@ impl Ground {
         }
     }
 
-    /// Takes the data directory and, for TLS, reads the certificates; `None`: stopped.
+    /// Claims the data directory and, for TLS, reads the certificates; `None`: stopped.
     pub(super) async fn judge(
         &self,
         config: &Config,
@@ -79,7 +79,7 @@ impl Ground {
         let with_tls = config.listen.is_some();
         let clock = Arc::clone(&self.clock);
         let judging = net::apart("judging", move || -> Result<_, StartError> {
-            // Where all locks are of no use: an earlier version's whose LOCK was removed.
+            // An earlier version holds no lock if its LOCK was removed, but it answers.
             if admin::answers(&Site::new(&options.dir, None)) {
                 return Err(OpenError::InUse(options.dir).into());
             }
@@ -106,8 +106,8 @@ impl Ground {
         })
     }
 
-    /// Opens the store; `None`: stopped. Whatever it is at then, nobody waits for it for ever:
-    /// what was acknowledged is durable.
+    /// Opens the store; `None`: stopped. A stop does not wait for it for ever: acknowledged messages are
+    /// durable.
     pub(super) async fn open(&self, claim: Claim) -> Result<Option<Store>, StartError> {
         let (clock, hub) = (Arc::clone(&self.clock), Arc::clone(&self.hub));
         let opening = move || Store::open_claimed(claim, clock, hub);
@@ -125,7 +125,7 @@ impl Ground {
         }
     }
 
-    /// Tells the log how far the opening is, and the opening of the stop. Without end.
+    /// Logs the progress of the opening, and passes the stop on to it. Never returns.
     async fn attend_opening(&self) -> ! {
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

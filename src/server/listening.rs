@@ -17,16 +17,16 @@ use crate::http::origin::Over;
 use crate::net::{self, ConnectionPermits, NetOptions, Tls};
 use crate::state::State;
 
-/// Connections that the kernel keeps until they are accepted (it may keep fewer): when everyone comes
-/// back at once, who finds no room there is reset.
+/// Connections that the kernel queues until they are accepted (it may cap the number): when all clients come
+/// back at once, those beyond it are reset.
 const BACKLOG: u32 = 8192;
 
 /// Most connections to the address that is for metrics alone.
 const METRICS_CONNECTIONS_MAX: usize = 32;
 
-/// Ports that are taken; nobody is answered yet.
+/// Bound ports that do not answer yet.
 pub(super) struct Ports {
-    /// Those of the service, the one that clients are told of first.
+    /// Those of the service; the first one is shown to clients.
     service: Vec<Port>,
     metrics: Option<Port>,
 }
@@ -36,7 +36,6 @@ struct Port {
     endpoint: Endpoint,
 }
 
-/// Where something is listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) over: Over,
@@ -54,10 +53,10 @@ impl fmt::Display for Endpoint {
 }
 
 impl Ports {
-    /// Takes all that the settings name.
+    /// Binds all ports of the settings.
     ///
     /// # Errors
-    /// One cannot be listened on.
+    /// [`StartError::Listen`].
     pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
         let bind = |setting, over, address: Option<SocketAddr>| {
             let port = address.map(|address| Port::bind(setting, over, address));
@@ -71,7 +70,7 @@ impl Ports {
         })
     }
 
-    /// Answers on all of them: at first what a server answers that is starting.
+    /// Answers on all of them, at first that the server is starting.
     pub(super) fn answer(
         self,
         config: &Config,
@@ -127,19 +126,19 @@ impl Ports {
     }
 }
 
-/// Ports that answer. Clones are the same ones.
+/// Ports that answer. Clones share them.
 #[derive(Clone)]
 pub(super) struct Listening {
-    /// Where the service is: one at least.
+    /// Of the service; at least one.
     pub(super) endpoints: Vec<Endpoint>,
-    /// Where metrics are served apart.
+    /// Of the metrics, if they are served apart.
     pub(super) metrics_endpoint: Option<Endpoint>,
     service: Gate,
     metrics: Gate,
 }
 
 impl Listening {
-    /// Has them answer with the whole service from now on.
+    /// Switches them to the service of this state.
     pub(super) fn open(&self, state: &State) {
         let with_metrics = self.metrics_endpoint.is_none();
         self.metrics.open(http::metrics_router(state.clone()));

@@ -1,9 +1,9 @@
-//! How much memory the process may use: the machine's, or what its control groups leave of it.
+//! The memory limit of the process: the machine's, or that of its control groups.
 
 use std::fs;
 use std::path::Path;
 
-/// In bytes; `None` where Linux does not tell.
+/// In bytes; `None` if unknown.
 pub(super) fn bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Measures now and then what domains with a quota store.
+//! Measures the disk usage of domains with a quota.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +36,13 @@ async fn measure_all(
 ) {
     let mut measured = Some(measured);
     loop {
-        // All are cancel-safe: what measures sees for itself that it is to stop.
+        // Cancel-safe: the measuring thread looks at `stop` itself.
         tokio::select! {
             () = stop.cancelled() => return,
             () = measure(&store, &limits, &stop) => {}
         }
         if let Some(measured) = measured.take() {
-            // Who starts the server may have gone on.
+            // The start may no longer wait.
             let _ = measured.send(());
         }
         tokio::select! {

@@ -24,20 +24,20 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it listens, as URLs: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
+    /// The URLs of the service: `https://ADDR:PORT`, and `http://ADDR:PORT` for `plain`.
     pub fn addresses(&self) -> impl Iterator<Item = String> {
         self.listening.endpoints.iter().map(ToString::to_string)
     }
 
-    /// Where metrics are served apart, as a URL.
+    /// The URL of the metrics, if they are served apart.
     pub fn metrics_address(&self) -> Option<String> {
         self.listening
             .metrics_endpoint
             .map(|endpoint| endpoint.to_string())
     }
 
-    /// Reads the certificates again, declares the tokens of new settings and takes over the others, for the
-    /// logins and requests to come. What of the settings cannot change while running is left as it is.
+    /// Reads the certificates again, and takes over declared tokens and other settings for the logins and
+    /// requests to come. Settings that need a restart stay as they are.
     pub async fn reload(&self, config: &Config) {
         if let Some(tls) = &self.tls {
             // Its files may not answer.
@@ -69,8 +69,8 @@ impl Running {
         }
     }
 
-    /// Stops accepting, closes the sessions with 1001, makes everything durable. Waits for the
-    /// disk, however long: who does not want to may end the process meanwhile, as a crash would.
+    /// Stops accepting, closes the sessions with 1001, makes everything durable. Waits for the disk, however
+    /// long; killing the process meanwhile is as safe as a crash.
     pub async fn shutdown(self) {
         info!("stopping");
         self.state.stop.cancel();

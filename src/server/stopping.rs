@@ -23,8 +23,8 @@ pub(super) async fn join(tracker: &TaskTracker) {
     }
 }
 
-/// Does it on a thread of its own; `None`: stopped, and it did not end in time. It is left where it
-/// is then: what was acknowledged is durable, and a crash may meet it there too.
+/// Runs `work` on a thread of its own; `None`: stopped, and it did not end in time. It is abandoned then, as
+/// in a crash: acknowledged messages are durable.
 pub(super) async fn on_disk<T: Send + 'static>(
     stop: &CancellationToken,
     name: &str,
@@ -58,7 +58,7 @@ mod tests {
         let (answer, answers) = channel::<()>();
         let hanging = on_disk(&stop, "hanging", move || answers.recv());
         let mut hanging = std::pin::pin!(hanging);
-        // It is waited for, however long, until somebody wants it to end.
+        // Without a stop it is waited for, however long.
         let hour = Duration::from_secs(3600);
         assert!(timeout(hour, &mut hanging).await.is_err());
         stop.cancel();

@@ -176,7 +176,7 @@ impl Services for StateServices {
         // A project token has no limit on sends, and so none on repeats.
         let counts_repeats = !self.identity.sender.is_trusted;
         command::send::send(
-            self.state.way(),
+            self.state.send_path(),
             &self.identity.sender,
             send,
             move |outcome| match outcome {
@@ -200,7 +200,7 @@ impl Services for StateServices {
     fn refuse(&self, error: FrameError) -> FrameError {
         let (state, sender) = (&self.state, &self.identity.sender);
         command::send::refuse(
-            state.way(),
+            state.send_path(),
             sender,
             state.settings.rules.content_bytes_max,
             error,

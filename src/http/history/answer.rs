@@ -63,7 +63,7 @@ struct Reader {
     query: HistoryQuery,
     page: HistoryPage,
     requester: Option<Requester>,
-    /// Held by the read that is under way, too, which goes on where the client has left.
+    /// Shared with the read under way, which goes on after the client has left.
     permit: Arc<AnswerPermit>,
 }
 
@@ -75,7 +75,7 @@ impl Reader {
         Ok((piece, self))
     }
 
-    /// Appends messages to a list. Whether its recipient was there is no business of another user.
+    /// Appends messages to the list. `offline` is told to the recipient itself, and to callers that are no user.
     fn append(&self, out: &mut Vec<u8>, messages: &[Message], first: bool) {
         for (at, message) in messages.iter().enumerate() {
             if at > 0 || !first {
@@ -90,7 +90,7 @@ impl Reader {
     }
 }
 
-/// Reads while the permit is held, to the end even where the client has left.
+/// Holds the permit until the read has ended, even if the client has left.
 async fn blocking(
     read_permit: Option<OwnedSemaphorePermit>,
     read: impl FnOnce() -> Result<Piece, ReadError> + Send + 'static,
@@ -106,7 +106,7 @@ async fn blocking(
     })
 }
 
-/// The text: at once where the first piece is all of it, else piece by piece as the client reads.
+/// The text: at once if the first piece completes it, else piece by piece as the client reads.
 fn body(first: Vec<Message>, mut reader: Reader) -> Body {
     let HistoryPage {
         total,
@@ -117,7 +117,7 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
     let HistoryQuery { place, size, .. } = reader.query;
     let page = match place {
         Place::Page(number, _) => number,
-        // What lies at a cursor is no page.
+        // There are no pages by cursors.
         Place::Cursor { .. } => 0,
     };
     let mut out = format!(

@@ -1,6 +1,6 @@
 //! The `Link` header of `GET /message-log` (RFC 8288): where a walk goes on.
 //!
-//! Every link carries the filters and the `asOf` of its answer, so that who follows them meets every
+//! Every link carries the filters and the `asOf` of its answer, so that a client that follows them meets every
 //! message once, whatever arrives meanwhile; and never the token, which belongs into a header.
 
 use axum::http::HeaderValue;
@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::command::history::{HistoryPage, HistoryQuery, Order, Place, Senders};
 
-/// The links of an answer; none where there is nothing to go to.
+/// The links of an answer; `None` without a target.
 pub fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
     let base = base(query, page);
     let link = |rel: &str, place: &str| format!("<{base}{place}>; rel=\"{rel}\"");
@@ -32,11 +32,11 @@ pub fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
     HeaderValue::try_from(links.join(", ")).ok()
 }
 
-/// Which pages lie where around this one.
+/// The pages around this one, by relation.
 fn pages(number: u64, pages: u64) -> impl Iterator<Item = (&'static str, u64)> {
     let links = [
         ("first", Some(1)),
-        // From beyond the end, back to what there is.
+        // From beyond the end, back to the last page.
         ("prev", (number > 1).then(|| (number - 1).min(pages))),
         ("next", (number < pages).then_some(number + 1)),
         ("last", Some(pages)),

@@ -84,7 +84,7 @@ pub async fn message_log(
     answer::begin(state.store.clone(), query, requester, permit?).await
 }
 
-/// Who is held to the limits of a user; `None`: a project token.
+/// The user whose limits apply; `None` with a project token.
 fn authorize(
     caller: &Caller,
     limits: &Limits,
@@ -105,7 +105,7 @@ fn authorize(
     Ok(Some(Requester::User(user)))
 }
 
-/// A project token reads any mailbox of its domain, that of `user` where the user takes part.
+/// A user token reads only where its user is a party.
 fn check_access(user: &UserId, query: &HistoryQuery) -> Result<(), Problem> {
     let takes_part = match &query.senders {
         Senders::All => false,

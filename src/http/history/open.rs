@@ -1,5 +1,5 @@
-//! Reading without a token, where the operator has opened the history to a network that is trusted: the programs in
-//! it may, and web pages that somebody there opens may not.
+//! Reading without a token, if the operator has opened the history to a trusted network: for programs in it, and
+//! not for web pages that its browsers open.
 //!
 //! A page asks from its visitor's browser, and so from within that network. It could ask as one of another origin, or
 //! lead a name of its own here (DNS rebinding), to be of the same origin for the browser.
@@ -19,10 +19,10 @@ use crate::http::parameters;
 use crate::http::problem::Problem;
 use crate::state::{Names, Settings};
 
-/// Whether a request without a token may read, where pages of these origins may beside the server's own.
+/// Lets programs read, the server's own pages, and pages of these origins.
 ///
 /// # Errors
-/// 403 where a page of another origin asks, or one that has led its name here.
+/// 403 for a page of another origin, or for one that has led its own name here.
 pub(super) fn check(
     origins: &[OriginPattern],
     over: Over,
@@ -53,9 +53,8 @@ fn foreign_host() -> Problem {
     )
 }
 
-/// Takes back what the CORS layer says of answers that need no token, unless the settings name pages that may read
-/// them. Preflights stay as they are, whether a token is to follow (they ask for `Authorization` then) or not: they
-/// hold nothing, and what counts is the header of the answer.
+/// Removes the CORS header from answers without a token, unless the settings name pages that may read them. Preflights
+/// keep theirs: they hold nothing, and browsers go by the header of the answer.
 pub(crate) async fn keep_from_pages(
     State(settings): State<Arc<Settings>>,
     request: Request,
@@ -67,7 +66,7 @@ pub(crate) async fn keep_from_pages(
     if is_kept {
         let headers = response.headers_mut();
         headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-        // What a page is refused is not to be taken from a cache for a program.
+        // No cache serves a program's answer to a page.
         vary_by(headers, "origin");
     }
     response

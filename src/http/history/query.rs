@@ -1,4 +1,4 @@
-//! The parameters of `GET /message-log`, to what is asked for.
+//! The parameters of `GET /message-log`.
 
 use crate::command::history::{HistoryQuery, Order, Place, Senders};
 use crate::http::parameters::{bad_parameter, mailbox, msg_id, number, user_id};
@@ -9,7 +9,7 @@ use crate::protocol::query::Query;
 /// Most messages in an answer.
 pub const SIZE_MAX: u64 = 100;
 
-/// So many where nothing is said.
+/// Messages in an answer by default.
 pub const SIZE_DEFAULT: u64 = 10;
 
 /// Parameters that contradict each other.
@@ -23,7 +23,7 @@ const CONTRADICTORY: [(&str, &str); 7] = [
     ("after", "order"),
 ];
 
-/// Reads the parameters, all of them: none that is known is passed over.
+/// Parses all known parameters, even those without effect here.
 ///
 /// # Errors
 /// 400 with the name of the first one that is wrong.
