@@ -1,6 +1,7 @@
-//! Settings as flags: made from the table in `config`, so that flags, help and file never
-//! say different things. All are taken as text; `config` judges them.
+//! Settings as flags, made from the table in `config`. Flags are taken as text; `config` validates
+//! them.
 
+use std::env::vars_os;
 use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -13,18 +14,17 @@ use crate::config::{
     self, CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings,
 };
 
-/// Which settings a command takes.
-pub(super) trait Which {
-    /// Whether it takes this one.
-    fn takes(setting: &Setting) -> bool;
+/// The settings that a command takes.
+pub(super) trait Subset {
+    fn includes(setting: &Setting) -> bool;
 }
 
 /// Every setting: `serve`.
 #[derive(Clone)]
 pub(super) struct All;
 
-impl Which for All {
-    fn takes(_setting: &Setting) -> bool {
+impl Subset for All {
+    fn includes(_setting: &Setting) -> bool {
         true
     }
 }
@@ -32,47 +32,47 @@ impl Which for All {
 /// The data directory and its server's socket: commands that work on either.
 pub(super) struct DataOnly;
 
-impl Which for DataOnly {
-    fn takes(setting: &Setting) -> bool {
+impl Subset for DataOnly {
+    fn includes(setting: &Setting) -> bool {
         matches!(setting.name, "data" | "socket")
     }
 }
 
-/// The flags `--config` and those of `W`, as they were given.
+/// The flags `--config` and those of `S`, as they were given.
 #[derive(Clone)]
-pub(super) struct SettingArgs<W> {
+pub(super) struct SettingArgs<S> {
     config: Option<PathBuf>,
     flags: Flags,
-    which: PhantomData<W>,
+    subset: PhantomData<S>,
 }
 
 impl SettingArgs<All> {
     /// All settings, from all sources. The process' open-file limit bounds some.
     pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
-        let env = environment(std::env::vars_os())?;
-        let named = self.config.as_deref();
-        Ok(config::load(&self.flags, &env, named, open_files_max)?)
+        let env = environment(vars_os())?;
+        let file = self.config.as_deref();
+        Ok(config::load(&self.flags, &env, file, open_files_max)?)
     }
 }
 
 impl SettingArgs<DataOnly> {
     /// All settings, from all sources, for work on the data of a stopped server.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        let env = environment(std::env::vars_os())?;
-        let named = self.config.as_deref();
-        Ok(config::load_stopped(&self.flags, &env, named)?)
+        let env = environment(vars_os())?;
+        let file = self.config.as_deref();
+        Ok(config::load_stopped(&self.flags, &env, file)?)
     }
 
-    /// The data directory and its socket, whatever the other settings are.
+    /// The data directory and its socket; the other settings need not be valid.
     pub(super) fn site(&self) -> Result<Site, Failure> {
-        let env = environment(std::env::vars_os())?;
-        let named = self.config.as_deref();
-        let (data, socket) = config::load_data(&self.flags, &env, named)?;
+        let env = environment(vars_os())?;
+        let file = self.config.as_deref();
+        let (data, socket) = config::load_data(&self.flags, &env, file)?;
         Ok(Site::new(data, socket))
     }
 }
 
-/// The variables that matter, as text.
+/// The variables of relaybox, as text.
 fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, Failure> {
     let mut env = Env::new();
     for (name, text) in vars {
@@ -86,7 +86,7 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
             || settings().iter().any(|known| known.env == name);
         let text = match text.into_string() {
             Ok(text) => text,
-            // It counts for nothing, and its name is not repeated.
+            // Ignored; its name is not repeated either.
             Err(_) if !is_known => String::new(),
             Err(_) => return Err(Failure::Usage(format!("the value of {name} is not UTF-8"))),
         };
@@ -95,7 +95,7 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
     Ok(env)
 }
 
-impl<W: Which> Args for SettingArgs<W> {
+impl<S: Subset> Args for SettingArgs<S> {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new("config")
             .long("config")
@@ -104,8 +104,8 @@ impl<W: Which> Args for SettingArgs<W> {
             .help(format!(
                 "Settings file [default: relaybox.toml in the data directory] [env: {CONFIG_ENV}]"
             ));
-        let taken = settings().iter().filter(|setting| W::takes(setting));
-        taken.map(arg).fold(command.arg(config), Command::arg)
+        let included = settings().iter().filter(|setting| S::includes(setting));
+        command.arg(config).args(included.map(arg))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -134,10 +134,10 @@ fn arg(setting: &Setting) -> Arg {
     arg
 }
 
-impl<W: Which> FromArgMatches for SettingArgs<W> {
+impl<S: Subset> FromArgMatches for SettingArgs<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Flags::new();
-        for setting in settings().iter().filter(|setting| W::takes(setting)) {
+        for setting in settings().iter().filter(|setting| S::includes(setting)) {
             if let Some(values) = matches.get_many::<String>(setting.name) {
                 flags.insert(setting.name, values.cloned().collect());
             }
@@ -145,7 +145,7 @@ impl<W: Which> FromArgMatches for SettingArgs<W> {
         Ok(Self {
             config: matches.get_one::<PathBuf>("config").cloned(),
             flags,
-            which: PhantomData,
+            subset: PhantomData,
         })
     }
 

@@ -69,17 +69,17 @@ fn bytes(text: &str) -> Option<u64> {
     let text = text.replace('_', "");
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let factor: Option<u64> = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kib" => Some(1 << 10),
-        "m" | "mib" => Some(1 << 20),
-        "g" | "gib" => Some(1 << 30),
-        "kb" => Some(1_000),
-        "mb" => Some(1_000_000),
-        "gb" => Some(1_000_000_000),
-        _ => None,
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(factor?)
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// Bytes, `auto` or `off`.
@@ -120,10 +120,7 @@ pub(super) fn duration(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<D
 /// A duration in which minutes and months cannot be mixed up.
 pub(super) fn retention(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     let duration = duration(bounds);
-    move |text| {
-        no_single_m(text)?;
-        duration(text)
-    }
+    move |text| no_single_m(text).and_then(|()| duration(text))
 }
 
 fn no_single_m(text: &str) -> Parsed<()> {

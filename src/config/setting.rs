@@ -43,38 +43,14 @@ pub enum TakesEffect {
     Restart,
 }
 
-/// `--history-open` of `history_open`.
-pub(super) const fn flag<const N: usize>(name: &str) -> [u8; N] {
-    spell("--", name, b'-')
+/// `--history-open` of `history_open`. Called once a setting.
+pub(super) fn flag(name: &str) -> &'static str {
+    format!("--{}", name.replace('_', "-")).leak()
 }
 
-/// `RELAYBOX_HISTORY_OPEN` of `history_open`.
-pub(super) const fn env<const N: usize>(name: &str) -> [u8; N] {
-    let mut spelled = spell(ENV_PREFIX, name, b'_');
-    spelled.make_ascii_uppercase();
-    spelled
-}
-
-const fn spell<const N: usize>(prefix: &str, name: &str, separator: u8) -> [u8; N] {
-    let (prefix, name) = (prefix.as_bytes(), name.as_bytes());
-    let mut spelled = [separator; N];
-    let mut at = 0;
-    while at < N {
-        if at < prefix.len() {
-            spelled[at] = prefix[at];
-        } else if name[at - prefix.len()] != b'_' {
-            spelled[at] = name[at - prefix.len()];
-        }
-        at += 1;
-    }
-    spelled
-}
-
-pub(super) const fn ascii(bytes: &'static [u8]) -> &'static str {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => panic!("names are ASCII"),
-    }
+/// `RELAYBOX_HISTORY_OPEN` of `history_open`. Called once a setting.
+pub(super) fn env(name: &str) -> &'static str {
+    format!("{ENV_PREFIX}{}", name.to_uppercase()).leak()
 }
 
 /// Makes the table, [`Config`](super::Config) and what reads and compares it of the rows
@@ -87,11 +63,11 @@ macro_rules! settings {
         limits { $($l:ident: $l_type:ty = $l_row:tt $l_meaning:literal;)* }
         config { $($b:ident: $b_type:ty = $b_row:tt $b_meaning:literal;)* }
     ) => {
-        const SETTINGS: &[Setting] = &[
+        static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| vec![
             $(settings!(@setting $a $a_row $a_meaning),)*
             $(settings!(@setting $l $l_row $l_meaning),)*
             $(settings!(@setting $b $b_row $b_meaning),)*
-        ];
+        ]);
 
         /// All settings, valid.
         #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,21 +119,18 @@ macro_rules! settings {
             }
         }
     };
-    (@setting $name:ident ($kind:ident $read:tt $(.map $map:tt)?, $value:literal, $default:literal, $effect:ident) $meaning:literal) => {{
-        const NAME: &str = stringify!($name);
-        const FLAG: &[u8] = &flag::<{ "--".len() + NAME.len() }>(NAME);
-        const ENV: &[u8] = &env::<{ ENV_PREFIX.len() + NAME.len() }>(NAME);
+    (@setting $name:ident ($kind:ident $read:tt $(.map $map:tt)?, $value:literal, $default:literal, $effect:ident) $meaning:literal) => {
         Setting {
-            name: NAME,
-            flag: ascii(FLAG),
-            env: ascii(ENV),
+            name: stringify!($name),
+            flag: flag(stringify!($name)),
+            env: env(stringify!($name)),
             value: $value,
             default: $default,
             list: settings!(@list $kind),
             takes_effect: $effect,
             meaning: $meaning,
         }
-    }};
+    };
     (@read $raws:ident $errors:ident $name:ident ($kind:ident $read:tt $(.map $map:tt)?, $($help:tt)*)) => {
         $raws[stringify!($name)]
             .$kind $read

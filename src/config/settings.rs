@@ -1,8 +1,9 @@
-//! The table of all settings, in the order of `--help` and docs/SETTINGS.md. To add a setting: add a
-//! row, and its row in docs/SETTINGS.md.
+//! The table of all settings, in the order of `--help` and docs/SETTINGS.md. To add a setting, add a
+//! row: it becomes a field of [`Config`], or in `limits` sets the field of [`LimitOptions`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::declared_token::{DeclaredToken, declared_token};
@@ -18,7 +19,7 @@ use super::parse::{
 };
 use super::raw::Raws;
 use super::setting::TakesEffect::{Reload, Restart};
-use super::setting::{ENV_PREFIX, Setting, ascii, env, flag, settings};
+use super::setting::{Setting, env, flag, settings};
 use super::source::Source;
 use crate::model::{
     DiskFloor, LimitOptions, MessageType, Networks, PerDomain, Rate, Retention, StrangersMax,
@@ -129,7 +130,7 @@ settings! {
 
 /// All settings, in the order of the help.
 pub fn settings() -> &'static [Setting] {
-    SETTINGS
+    &SETTINGS
 }
 
 pub(super) fn by_name(name: &str) -> Option<&'static Setting> {
