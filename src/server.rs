@@ -16,10 +16,12 @@ mod running;
 mod service;
 mod settings;
 mod stopping;
+mod store_options;
 
 pub use error::{StartError, refused_port};
 pub use first_start::FirstStart;
 pub use running::Running;
+pub use store_options::store_options;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relaybox::clock::SystemClock;
-use relaybox::store::{Store, StoreOptions};
+use relaybox::store::Store;
 
 use crate::floor::{Floor, disk_alone};
 use crate::part::{self, tell};
 use crate::traffic::{Commits, Ignore, Latencies, Senders, Traffic, median};
-use crate::{base, disk, load_time};
+use crate::{base, disk, load_time, options};
 
 /// How often store and floor take turns.
 const TURNS: u32 = 4;
@@ -59,8 +59,12 @@ pub fn run(senders: &str) {
     let own_ids = senders.contains("clientMsgId");
     let count = senders.split(' ').next().unwrap().parse().unwrap();
     let dir = base().join("commits");
-    let options = StoreOptions::new(&dir);
-    let store = Store::open(options, Arc::new(SystemClock), Arc::new(Ignore)).unwrap();
+    let store = Store::open(
+        options::options(&dir),
+        Arc::new(SystemClock),
+        Arc::new(Ignore),
+    )
+    .unwrap();
     let mut traffic = Traffic::new(own_ids);
     let mut to_store = Senders::new(&store);
     let store_batches = || store.stats().frames;

@@ -17,6 +17,7 @@ mod common;
 mod commits;
 mod disk;
 mod floor;
+mod options;
 mod part;
 mod reads;
 mod served;

@@ -11,7 +11,7 @@ use relaybox::store::{Store, StoreOptions};
 
 use crate::part::{self, Part, tell};
 use crate::traffic::{DOMAIN, Ignore, Senders, Traffic};
-use crate::{base, disk, messages, reads, served, sweep};
+use crate::{base, disk, messages, options, reads, served, sweep};
 
 /// The mailbox that gets every tenth message,
 pub const READER: &str = "reader";
@@ -33,9 +33,9 @@ pub fn dir() -> PathBuf {
     base().join("years")
 }
 
-/// Its options: the defaults, but for the minute that a new retention waits.
+/// Its options: a server's defaults, but for the minute that a new retention waits.
 pub fn options() -> StoreOptions {
-    let mut options = StoreOptions::new(dir());
+    let mut options = options::options(&dir());
     // What expires here is meant to.
     options.retention_notice = Duration::ZERO;
     options

@@ -12,7 +12,8 @@ use crate::admin::{self, Request, Response, Site};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::model::Message;
-use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store, StoreOptions};
+use crate::server::store_options;
+use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store};
 
 /// How long a server is waited for that holds the directory and does not listen yet.
 pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
@@ -106,10 +107,9 @@ impl CommitSink for NoSessions {
 
 /// Opens the store of a stopped server.
 pub(super) fn open(config: &Config) -> Result<Store, OpenError> {
-    let mut options = StoreOptions::new(&config.data);
-    options.tail_bytes_max = config.tail_bytes_max;
-    options.cache_bytes = config.cache_bytes;
-    options.segment_bytes = config.segment_bytes;
-    options.retention = config.retention.clone();
-    Store::open(options, Arc::new(SystemClock), Arc::new(NoSessions))
+    Store::open(
+        store_options(config),
+        Arc::new(SystemClock),
+        Arc::new(NoSessions),
+    )
 }

@@ -12,6 +12,7 @@ use tracing::info;
 use super::error::StartError;
 use super::settings;
 use super::stopping::on_disk;
+use super::store_options::store_options;
 use crate::admin::{self, Site};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -67,13 +68,9 @@ impl Ground {
         config: &Config,
     ) -> Result<Option<(Claim, Option<Tls>)>, StartError> {
         let options = StoreOptions {
-            tail_bytes_max: config.tail_bytes_max,
-            cache_bytes: config.cache_bytes,
-            segment_bytes: config.segment_bytes,
-            retention: config.retention.clone(),
             metrics: Arc::clone(&self.metrics),
             opening: Arc::clone(&self.opening),
-            ..StoreOptions::new(&config.data)
+            ..store_options(config)
         };
         let (certs, hosts) = (config.certs.clone(), config.host.clone());
         let with_tls = config.listen.is_some();

@@ -26,10 +26,7 @@ impl CommitSink for Nobody {
 }
 
 fn open(dir: &Path, clock: Arc<ManualClock>) -> Store {
-    let mut options = StoreOptions::new(dir);
-    options.segment_bytes = 1 << 20;
-    options.cache_bytes = 4 << 20;
-    Store::open(options, clock, Arc::new(Nobody)).unwrap()
+    Store::open(StoreOptions::new(dir), clock, Arc::new(Nobody)).unwrap()
 }
 
 fn mailbox(user: usize) -> Mailbox {
