@@ -6,6 +6,7 @@
 
 mod integer;
 mod limit_options;
+mod name;
 mod nearest;
 mod rate;
 mod retention;
@@ -13,6 +14,7 @@ mod sent;
 
 pub use integer::{at_least, integer, unsigned};
 pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, logged_in_max};
+pub use name::{ClientMsgId, Domain, NameError, Resource, UserId, UserName};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;
@@ -20,126 +22,6 @@ pub use sent::MESSAGE_BYTES;
 
 use std::fmt;
 use std::sync::Arc;
-
-/// Why a text is not a valid name. `Display` completes the sentence "`field` …".
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// The text has no bytes.
-    #[error("must not be empty")]
-    Empty,
-    /// The text is longer than the given number of bytes of UTF-8.
-    #[error("must be at most {max_bytes} bytes of UTF-8")]
-    TooLong {
-        /// The longest text allowed, in bytes.
-        max_bytes: usize,
-    },
-    /// The text holds a control character (U+0000–1F, 7F–9F).
-    #[error("must not contain control characters")]
-    ControlCharacter,
-}
-
-fn check(text: &str, max_bytes: usize) -> Result<(), NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if text.len() > max_bytes {
-        return Err(NameError::TooLong { max_bytes });
-    }
-    // `char::is_control` is the general category Cc: exactly U+0000–1F and U+007F–9F.
-    if text.chars().any(char::is_control) {
-        return Err(NameError::ControlCharacter);
-    }
-    Ok(())
-}
-
-macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $max_bytes:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $type(Arc<str>);
-
-        impl $type {
-            /// The longest name allowed, in bytes of UTF-8.
-            pub const MAX_BYTES: usize = $max_bytes;
-
-            /// Checks the rules of PROTOCOL.md section 1.
-            ///
-            /// # Errors
-            /// The rule that `text` breaks.
-            pub fn parse(text: &str) -> Result<Self, NameError> {
-                check(text, Self::MAX_BYTES)?;
-                Ok(Self(text.into()))
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
-    };
-}
-
-name!(
-    /// A tenant: one project with its own users and tokens. Nothing crosses domains.
-    Domain,
-    253
-);
-name!(
-    /// A user's id within its domain.
-    UserId,
-    128
-);
-name!(
-    /// The display name of a user, as its session gave it.
-    UserName,
-    256
-);
-name!(
-    /// One device or tab of a user (phone, web, …), as in XMPP.
-    Resource,
-    64
-);
-name!(
-    /// The sender's own id of a send: asks for an acknowledgement and makes it idempotent.
-    ClientMsgId,
-    64
-);
-
-impl UserId {
-    /// The reserved id that the server itself speaks as.
-    pub const SYSTEM: &'static str = "system";
-
-    /// Whether this is the reserved id `system`.
-    pub fn is_system(&self) -> bool {
-        self.as_str() == Self::SYSTEM
-    }
-}
-
-impl UserName {
-    /// Whether this is the name under which the server itself speaks.
-    pub fn is_system(&self) -> bool {
-        self.as_str() == UserId::SYSTEM
-    }
-}
-
-impl Resource {
-    /// What the server itself and backends send from.
-    pub fn server() -> Self {
-        Self("server".into())
-    }
-}
 
 /// A message's timestamp key: microseconds since the Unix epoch, strictly
 /// increasing over the whole server and never used twice.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Most digits of an integer with a fraction or an exponent: as many as the longest name that may be one.
-const DIGITS_MAX: usize = super::UserId::MAX_BYTES;
+const DIGITS_MAX: usize = super::name::UserId::MAX_BYTES;
 
 /// Digits of a `msgId`: microseconds since 1970, from 2001 to 2286.
 const ID_DIGITS: usize = 16;
