@@ -125,7 +125,18 @@ impl Crate {
                     module.pop()?;
                     Target::Module(module)
                 }
-                name => self.lookup(&module, name, as_item && at + 1 == path.len(), hops)?,
+                name => {
+                    let is_last = at + 1 == path.len();
+                    match self.lookup(&module, name, as_item && is_last, hops) {
+                        Some(target) => target,
+                        None if at == 0 => return None,
+                        // A macro has defined it.
+                        None => Target::Item {
+                            name: name.to_owned(),
+                            module,
+                        },
+                    }
+                }
             };
         }
         Some(target)

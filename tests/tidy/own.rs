@@ -63,6 +63,22 @@ fn a_circle_is_found_behind_a_re_export() {
 }
 
 #[test]
+fn what_a_macro_defines_is_used_where_it_is_invoked() {
+    let files = [
+        ("lib.rs", "mod a; mod b;"),
+        (
+            "a.rs",
+            "pub use crate::b::Made; fn f() { std::mem::drop(Made); }",
+        ),
+        ("b.rs", "make! { Made } fn f() { crate::a::f() }"),
+    ];
+    assert_eq!(
+        found(&files),
+        ["a circle of files:\n  a.rs uses Made of b.rs\n  b.rs uses f of a.rs"]
+    );
+}
+
+#[test]
 fn a_circle_is_found_through_a_glob() {
     let files = [
         ("lib.rs", "mod a; mod b;"),
