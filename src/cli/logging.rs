@@ -31,8 +31,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Has this process log from now on.
-    pub(super) fn set_up(filter: &str, format: LogFormat) -> anyhow::Result<Self> {
-        let filter: Targets = filter.parse().context("setting log")?;
+    pub(super) fn set_up(filter: Targets, format: LogFormat) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(filter);
         let outlet = Outlet::start(io::stderr(), |lines| {
             tracing::warn!(
@@ -83,12 +82,9 @@ impl Log {
         }
     }
 
-    /// Takes another filter; the old one stays where the new one is no good.
-    pub(super) fn change(&self, text: &str) {
-        let parsed = text.parse::<Targets>().context("setting log");
-        let changed = parsed.and_then(|filter| Ok(self.filter.reload(filter)?));
-        if let Err(error) = changed {
-            tracing::error!("the log filter stays as it was: {error:#}");
+    pub(super) fn change(&self, filter: Targets) {
+        if let Err(error) = self.filter.reload(filter) {
+            tracing::error!(%error, "the log filter stays as it was");
         }
     }
 }

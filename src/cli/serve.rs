@@ -66,7 +66,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = args.settings.load(open_files_max)?;
     owner::become_owner_of(&loaded.config.data)?;
     let format = loaded.config.log_format;
-    let log = Log::set_up(&loaded.config.log, format)?;
+    let log = Log::set_up(loaded.config.log.clone(), format)?;
     let runtime = workers().build().context("the runtime cannot be started")?;
     let ended = runtime.block_on(serve(args, open_files_max, loaded, &log, &early));
     if ended.is_ok() {
@@ -115,7 +115,7 @@ async fn serve(
         let Some(loaded) = load_again(args, open_files_max).await else {
             return;
         };
-        log.change(&loaded.config.log);
+        log.change(loaded.config.log.clone());
         for name in config.pending_restart(&loaded.config) {
             tracing::warn!("setting {name} has changed: it counts from the next start");
         }

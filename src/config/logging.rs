@@ -1,5 +1,7 @@
 //! How and what is logged.
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
 use super::parse::Parsed;
 
 /// The format of log lines.
@@ -19,29 +21,34 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-/// A log filter: levels for all (`info`) and for modules (`relaybox::net=debug`), by commas.
-pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    let is_level = |level: &str| {
-        ["off", "error", "warn", "info", "debug", "trace"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(level))
-    };
-    let is_target = |target: &str| {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'-';
-        !target.is_empty() && target.bytes().all(allowed)
-    };
-    let is_directive = |directive: &str| match directive.split_once('=') {
-        Some((target, level)) => is_target(target) && is_level(level),
-        None => is_level(directive),
-    };
-    if text.split(',').all(is_directive) {
-        Ok(text.to_owned())
-    } else {
-        Err(
+/// Levels for all (`info`) and for modules (`relaybox::net=debug`), by commas.
+///
+/// Stricter than [`Targets`]' own parser, which takes `inof` for a module whose every line is wanted.
+pub(super) fn log_filter(text: &str) -> Parsed<Targets> {
+    let mut directives = text.split(',');
+    directives
+        .try_fold(Targets::new(), with_directive)
+        .ok_or_else(|| {
             "levels (off, error, warn, info, debug, trace) such as info or info,relaybox::net=debug"
-                .to_owned(),
-        )
+                .to_owned()
+        })
+}
+
+fn with_directive(filter: Targets, directive: &str) -> Option<Targets> {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'-';
+    match directive.split_once('=') {
+        Some((target, level)) => {
+            let is_target = !target.is_empty() && target.bytes().all(is_part);
+            is_target.then_some(filter.with_target(target, level_of(level)?))
+        }
+        None => Some(filter.with_default(level_of(directive)?)),
     }
+}
+
+/// By name: the library takes numbers, and nothing at all, as well.
+fn level_of(name: &str) -> Option<LevelFilter> {
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
+    name.parse().ok().filter(|_| is_name)
 }
 
 #[cfg(test)]
@@ -51,7 +58,8 @@ mod tests {
     #[test]
     fn filters_are_levels_for_all_and_for_modules() {
         for text in ["info", "OFF", "warn,relaybox::net=debug,hyper=off"] {
-            assert!(log_filter(text).is_ok(), "{text}");
+            let by_library = text.parse().expect("a filter");
+            assert_eq!(log_filter(text), Ok(by_library), "{text}");
         }
         for text in [
             "",
@@ -59,6 +67,9 @@ mod tests {
             "relaybox",
             "relaybox=loud",
             "info,",
+            "3",
+            "relaybox=3",
+            "relaybox=",
             "=info",
             "a[b]=info",
         ] {

@@ -70,7 +70,7 @@ macro_rules! settings {
         ]);
 
         /// All settings, valid.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq)]
         pub struct Config {
             $(#[doc = $a_meaning] pub $a: $a_type,)*
             $(#[doc = $b_meaning] pub $b: $b_type,)*

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use tracing_subscriber::filter::Targets;
+
 use super::declared_token::{DeclaredToken, declared_token};
 use super::error::ConfigError;
 use super::limits::{
@@ -123,7 +125,7 @@ settings! {
             "Address (http) that serves /metrics instead of the others, beside /healthz and /readyz";
         log_format: LogFormat = (one(log_format), "FORMAT", "text", Restart)
             "How log lines are written: `text`, or `json` with one object a line";
-        log: String = (one(log_filter), "FILTER", "info", Reload)
+        log: Targets = (one(log_filter), "FILTER", "info", Reload)
             "What is logged to standard error, such as `info` or `info,relaybox::net=debug`";
     }
 }

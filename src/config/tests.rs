@@ -45,7 +45,7 @@ fn defaults_are_read_as_they_are_written() {
     assert_eq!(config.certs, Path::new("./certs"));
     assert!(config.host.is_empty() && config.token.is_empty() && config.types.is_empty());
     assert!(!config.history_open);
-    assert_eq!(config.log, "info");
+    assert_eq!(config.log.to_string(), "info");
 }
 
 /// For every setting three different values, written in the file, the environment and a flag:
@@ -335,7 +335,7 @@ fn the_file_is_the_named_one_or_that_of_the_data_directory() {
     let at_data = flags(&[("data", &[data])]);
     let no_env = Env::new();
     let log = |flags: &Flags, env: &Env, named: Option<&Path>| {
-        load(flags, env, named, None).map(|loaded| loaded.config.log)
+        load(flags, env, named, None).map(|loaded| loaded.config.log.to_string())
     };
     assert_eq!(
         log(&at_data, &no_env, None).unwrap(),
