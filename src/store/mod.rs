@@ -4,392 +4,65 @@
 //! written to the journal and synced before anyone is told of it.
 //!
 //! ```text
-//! append → queue → committer ─ frame, sync → journal ┄┄ rebuild ┄┄┐
-//!                      │                                          ↓
-//!                      ├→ tail (memory) ─ checkpoint ──────────→ index (sled)
-//!                      └→ publisher → sink, then the senders' answers
-//! reads: tail first, then index
+//! append → queue → commit ─ frame, sync → journal ┄┄ replay ┄┄┐
+//!                    │                                        ↓
+//!                    ├→ memtable ────────── flush ─────────→ index (sled)
+//!                    └→ publisher → sink, then the senders' answers
+//! reads: memtables first, then index
 //! ```
 //!
 //! A data directory holds `VERSION`, `LOCK`, `journal/` (the truth), `db/` (the index,
-//! made anew from the journal whenever it is missing, torn or short) and `db.state`
-//! (how far the index is). Other files in it are left alone.
+//! rebuilt from the journal whenever it is missing, torn or short) and `db.state`, its
+//! manifest (how far the index is). Other files in it are left alone.
+//!
+//! The rooms, top to bottom; each uses only those below it:
+//!
+//! - [`handle`], [`threads`]: the store as its callers see it, and the threads behind it;
+//! - [`recovery`], [`survey`], [`stored_domains`]: from a directory to a running store, and what a
+//!   stopped one tells;
+//! - [`repair`], [`backup`], [`check`]: work on a stopped directory;
+//! - [`commit`], [`flush`], [`compaction`]: the three threads that write;
+//! - [`state`]: what these threads and all readers share;
+//! - [`indexing`], [`index`]: the index, and how it is brought up to the journal;
+//! - [`memtable`], [`directory`], [`journal`]: what is in memory and what is on disk;
+//! - [`disk`], [`data`], [`age`], [`api`]: files, facts, time and words.
 
 mod age;
 mod api;
 mod backup;
-mod body;
-mod breather;
-mod builder;
 mod check;
-mod checkpoint;
-mod claim;
-mod committer;
-mod cursors;
-mod domains;
-mod files;
-mod floors;
-mod held;
-mod hold;
-mod holder;
-mod identity;
+mod commit;
+mod compaction;
+mod data;
+mod directory;
+mod disk;
+mod flush;
+mod handle;
 mod index;
 mod indexing;
 mod journal;
-mod keeping;
-mod layout;
-mod locks;
-mod lookup;
-mod names;
-mod open;
-mod opening;
-mod owner;
-mod portion;
-mod publisher;
-mod queue;
-mod read;
-mod reading;
-mod record;
+mod memtable;
+mod recovery;
 mod repair;
-mod replayed;
-mod reserve;
-mod reserving;
-mod room;
-mod shared;
-mod starting;
-mod stored;
+mod state;
+mod stored_domains;
 mod survey;
-mod sweep;
-mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
-mod usage;
 
 pub use age::ClockHold;
 pub use api::{
     Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered,
-    OpenError, ReadError, StoreOptions, StoreStats,
+    OpenError, Opening, Portion, ReadError, StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
-pub use check::{CheckReport, Damage, IndexCondition, JournalEnd, Note, Progress, check};
-pub use claim::Claim;
-pub use holder::{Holder, holder};
+pub use check::{CheckReport, Damage, IndexCondition, Note, Progress, check};
+pub use data::stored_bytes;
+pub use directory::{Claim, Holder, Owner, holder, owner_of};
+pub use handle::Store;
 pub use index::Scratches;
-pub use opening::Opening;
-pub use owner::{Owner, owner_of};
-pub use portion::Portion;
-pub use reading::stored_domains;
+pub use journal::JournalEnd;
 pub use repair::{Loss, Repaired, repair};
-pub use stored::stored_bytes;
+pub use stored_domains::stored_domains;
 pub use survey::{Survey, survey};
-
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::model::{
-    ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
-};
-use queue::{ChangeReply, Job};
-use shared::Shared;
-use tail::SendKey;
-use threads::Threads;
-
-/// The messages, cursors, idempotency keys and domains of one data directory.
-///
-/// Dropping the last clone without [`Store::close`] is like a crash: nothing that was
-/// accepted is lost, but the next open has to verify the index.
-#[derive(Clone)]
-pub struct Store {
-    handle: Arc<Handle>,
-}
-
-struct Handle {
-    shared: Arc<Shared>,
-    threads: Mutex<Option<Threads>>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let threads = self.threads.get_mut();
-        if let Some(threads) = threads.unwrap_or_else(PoisonError::into_inner).take() {
-            threads.abort();
-        }
-    }
-}
-
-impl Store {
-    fn shared(&self) -> &Shared {
-        &self.handle.shared
-    }
-
-    /// Hands a draft to the committer. Never blocks. `done` is called once, from another
-    /// thread, after the messages have been handed to the sink (or with the error); where
-    /// the draft is refused at once (overloaded, closed), from this one.
-    pub fn append(&self, draft: Draft, done: Done) {
-        let draft = Box::new(draft);
-        self.shared().queue.push(Job::Append { draft, done });
-    }
-
-    /// Answers a send that was accepted before, as [`Store::append`] answers its repeat; any other
-    /// with [`AppendError::NotRepeated`], and nothing is stored.
-    pub fn repeat(&self, sender: &Mailbox, client_msg_id: ClientMsgId, done: Done) {
-        let key = Box::new(SendKey {
-            domain: sender.domain.clone(),
-            from_id: sender.user.clone(),
-            client_msg_id,
-        });
-        self.shared().queue.push(Job::Repeat { key, done });
-    }
-
-    /// Whether the committer keeps up. Who takes no more from its clients while it does not
-    /// is not refused as [`AppendError::Overloaded`].
-    pub fn has_room(&self) -> bool {
-        self.shared().queue.has_room()
-    }
-
-    /// A device logs in: `done` gets its receipt cursor, and the device is then known
-    /// durably. One that is not known starts at the highest id that the user has confirmed with
-    /// any device, and where nothing was, from the beginning. `after` lowers the cursor,
-    /// durably, and never raises it. A device is not known any more after 30 days without
-    /// use, and where the user has 32 others, the one that was unused for longest makes room.
-    ///
-    /// Blocks on disk reads, but not for a commit: where nothing has to be written, `done`
-    /// is called from this thread, otherwise later from another.
-    ///
-    /// # Errors
-    /// `done` gets them: the domain has been removed, the index cannot be read, what had to be
-    /// written was not, or the store is overloaded or closed. The cursor is then as it was.
-    pub fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
-        self.shared().enter(device, after, done);
-    }
-
-    /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
-    /// message), and notes that the device is in use: a session says so once a day, also if
-    /// nothing is new. Stored with a later commit; never blocks on disk.
-    pub fn confirm(&self, device: &Device, id: MsgId) {
-        self.shared().confirm(device, id);
-    }
-
-    /// The device's receipt cursor; `None` where the device is not known: it was never seen,
-    /// was dropped, or was not used for 30 days. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn cursor(&self, device: &Device) -> Result<Option<MsgId>, ReadError> {
-        Ok(self.shared().cursor(device)?)
-    }
-
-    /// Notes that a session of this device has ended now. Stored with a later commit; never blocks
-    /// on disk.
-    pub fn leave(&self, device: &Device) {
-        self.shared().leave(device);
-    }
-
-    /// When the user was last known to be here (milliseconds since the Unix epoch): when its last
-    /// session ended or, after a crash, at the last login or receipt that was noted, which is at
-    /// most about a day before. `None` where it was never here, or not within 30 days. Blocks on
-    /// disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, ReadError> {
-        Ok(self.shared().last_seen(mailbox)?)
-    }
-
-    /// Messages above `after`, oldest first: at most `count_max`, and at most about
-    /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
-    /// they are all, where they are. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn messages_after(
-        &self,
-        mailbox: &Mailbox,
-        after: MsgId,
-        count_max: usize,
-        bytes_max: usize,
-    ) -> Result<Backlog, ReadError> {
-        self.shared()
-            .messages_after(mailbox, after, count_max, bytes_max)
-    }
-
-    /// How many messages of the mailbox (from `from` only, if given) have an id of at most
-    /// `upto`; with [`MsgId::MAX`], all of them. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn rank(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        upto: MsgId,
-    ) -> Result<u64, ReadError> {
-        self.shared().rank(mailbox, from, upto)
-    }
-
-    /// The messages at these positions (0 is the oldest) of the mailbox, or of those from
-    /// `from` in it: a portion of them, in its order. Positions beyond the end are left out. Blocks
-    /// on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        positions: Range<u64>,
-        portion: Portion,
-    ) -> Result<Vec<Message>, ReadError> {
-        self.shared().slice(mailbox, from, positions, portion)
-    }
-
-    /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so
-    /// do positions.
-    pub fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        self.shared().floor(mailbox)
-    }
-
-    /// The newest id that is durable and readable: nobody has seen a message above it.
-    pub fn last_id(&self) -> MsgId {
-        self.shared().tail().active.last_id
-    }
-
-    /// All domains.
-    pub fn domains(&self) -> Vec<DomainRecord> {
-        self.shared().domains().records()
-    }
-
-    /// Adds a domain or replaces its record; returns when it is on disk. Blocks.
-    ///
-    /// # Errors
-    /// It was not stored.
-    pub fn put_domain(&self, record: DomainRecord) -> Result<(), AppendError> {
-        self.change(|reply| Job::PutDomain(record, reply))?;
-        Ok(())
-    }
-
-    /// Removes a domain: its messages, cursors and idempotency keys are never served again,
-    /// also if a domain of that name is added later. `false` where there is none. Blocks.
-    ///
-    /// # Errors
-    /// It was not removed.
-    pub fn remove_domain(&self, domain: &Domain) -> Result<bool, AppendError> {
-        self.shared()
-            .with_sweep(|| self.change(|reply| Job::RemoveDomain(domain.clone(), reply)))
-    }
-
-    /// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what
-    /// is not delivered yet. Gone for all who read when this returns, and durably so; the disk
-    /// space comes back in the background. Blocks.
-    ///
-    /// # Errors
-    /// It was not stored, and nothing is erased.
-    pub fn erase(&self, mailbox: &Mailbox, before: Option<MsgId>) -> Result<(), AppendError> {
-        let below = before.map_or(MsgId::MAX, |before| MsgId(before.0.saturating_sub(1)));
-        if self.shared().has_nothing(mailbox, below) {
-            return Ok(());
-        }
-        let erase = |reply| Job::Erase(mailbox.clone(), before, reply);
-        self.shared().with_sweep(|| self.change(erase))?;
-        Ok(())
-    }
-
-    /// Messages are to be kept so long. What that keeps longer than before counts at once; what it
-    /// erases is told in the log first, and counts [`StoreOptions::retention_notice`] after that,
-    /// unless another retention is set meanwhile. Blocks while the one in force is noted on disk.
-    pub fn set_retention(&self, retention: Retention) {
-        self.shared().set_retention(retention);
-    }
-
-    fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
-        self.shared().queue.change(job)
-    }
-
-    /// Whether appends are accepted, or the reason why not.
-    ///
-    /// # Errors
-    /// The reason.
-    pub fn writable(&self) -> Result<(), AppendError> {
-        let shared = self.shared();
-        if !shared.queue.is_open() {
-            return Err(AppendError::Closed);
-        }
-        let full = !shared.has_room();
-        let health = shared.health();
-        let index = health.index.as_ref().filter(|_| full);
-        match health.journal.as_ref().or(index) {
-            Some(reason) => Err(AppendError::Unavailable(reason.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes what is in memory into the index now, if that can be done. Blocks.
-    pub fn checkpoint(&self) {
-        self.shared().checkpoint();
-    }
-
-    /// How far the journal is durable now: everything that was acknowledged is before it.
-    pub fn journal_end(&self) -> JournalEnd {
-        let end = self.shared().tail().active.end;
-        JournalEnd {
-            segment: end.segment,
-            offset: end.offset,
-            sequence: end.sequence,
-        }
-    }
-
-    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`]), without what is
-    /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read, or `is_stopped` says that nobody waits for it any more.
-    pub fn usage(&self, domain: &Domain, is_stopped: &dyn Fn() -> bool) -> Result<u64, ReadError> {
-        self.shared().usage(domain, is_stopped)
-    }
-
-    /// How much is on disk, and how much could be. Blocks on disk.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn disk_bytes(&self) -> std::io::Result<DiskBytes> {
-        self.shared().disk_bytes()
-    }
-
-    /// How much of its disk is free, by what the file system says. Blocks on disk.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn disk_room(&self) -> std::io::Result<DiskRoom> {
-        self.shared().disk_room()
-    }
-
-    /// Device and inode of the data directory, by which it is known whatever leads to it.
-    pub fn directory(&self) -> (u64, u64) {
-        self.shared().hold.identity()
-    }
-
-    /// How much is where.
-    pub fn stats(&self) -> StoreStats {
-        self.shared().stats()
-    }
-
-    /// Refuses further appends, makes everything durable, stops the threads, marks the
-    /// directory as cleanly closed and gives up its lock. Blocks, unless called from
-    /// within an answer or the sink, where it only begins. Idempotent.
-    pub fn close(&self) {
-        // Before the lock, which another who closes may hold while we are waited for.
-        self.shared().queue.close();
-        if threads::is_own() {
-            return;
-        }
-        let mut threads = self
-            .handle
-            .threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(threads) = threads.take() {
-            threads.close();
-        }
-    }
-}

@@ -7,18 +7,17 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::age::{AgeClock, AgeState, ClockHold};
-use super::api::OpenError;
-use super::check::known;
-use super::files::{FileSystem, RealFileSystem};
-use super::hold;
-use super::indexing;
-use super::journal::{SegmentName, SegmentStream, Step, check_headers, list};
-use super::keeping;
-use super::layout::{self, io_error};
-use super::record::{self, Record};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{MsgId, Retention};
+use crate::store::age::{AgeClock, AgeState, ClockHold};
+use crate::store::api::OpenError;
+use crate::store::check::known;
+use crate::store::data::Record;
+use crate::store::data::record;
+use crate::store::directory::{hold, io_error, layout, retention};
+use crate::store::disk::{FileSystem, RealFileSystem};
+use crate::store::index::manifest_file;
+use crate::store::journal::{SegmentName, SegmentStream, Step, check_headers, list};
 
 /// Deeper than the index has directories.
 const DEPTH_MAX: u32 = 4;
@@ -59,7 +58,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     }
     let segments = list(files, &journal)?;
     check_headers(files, &journal, &segments)?;
-    let state = indexing::load(files, dir)?.map(|loaded| loaded.state);
+    let state = manifest_file::load(files, dir)?.map(|loaded| loaded.state);
     let mut found = Found::default();
     match segments.as_slice() {
         [] => {}
@@ -95,7 +94,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
             true => Some(found.has_domains),
             false => indexed,
         },
-        retention: keeping::applied(files, dir)?.unwrap_or_default(),
+        retention: retention::applied(files, dir)?.unwrap_or_default(),
         clock_hold: age.hold(wall_us),
     }))
 }

@@ -5,39 +5,29 @@
 //! its lock, which is given up last.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
-use std::time::Duration;
 
-use super::age::AgeClock;
-use super::api::{CommitSink, OpenError};
-use super::checkpoint::{Checkpointer, retire};
-use super::claim::Claim;
-use super::committer::Committer;
-use super::index::{IndexState, place};
-use super::indexing;
-use super::journal::{SegmentName, compress, is_compressed};
-use super::keeping;
-use super::open::{Opened, open};
-use super::publisher;
-use super::queue::Queue;
-use super::shared::{Health, Shared, Signal};
-use super::sweep::Sweeper;
+use super::recovery::{Opened, open};
 use crate::clock::Clock;
 use crate::model::MsgId;
+use crate::store::age::AgeClock;
+use crate::store::api::{CommitSink, OpenError};
+use crate::store::commit::{Committer, publisher};
+use crate::store::compaction::{Sweeper, compress_sealed};
+use crate::store::directory::Claim;
+use crate::store::flush::Checkpointer;
+use crate::store::index::{IndexState, location, manifest_file, retire};
+use crate::store::state::{Health, Queue, Shared, Signal, pending_retention};
 
 /// Batches on their way to the sink.
 const PUBLICATIONS_MAX: usize = 4;
 
-/// A segment that could not be compressed is tried again after this.
-const COMPRESS_AGAIN: Duration = Duration::from_secs(60);
-
 /// The running threads.
-pub(super) struct Threads {
+pub(crate) struct Threads {
     shared: Arc<Shared>,
     committer: JoinHandle<()>,
     publisher: JoinHandle<()>,
@@ -48,7 +38,7 @@ pub(super) struct Threads {
 
 impl Threads {
     /// Opens a data directory and starts the threads.
-    pub(super) fn start(
+    pub(crate) fn start(
         claim: Claim,
         clock: Arc<dyn Clock>,
         sink: Arc<dyn CommitSink>,
@@ -68,7 +58,7 @@ impl Threads {
         tail.active.last_id = last_id;
         let age = AgeClock::resume(builder.age, last_id, clock.now_us(), clock.monotonic());
         let dir = options.dir.clone();
-        let (retention, keeping) = keeping::begin(
+        let (retention, keeping) = pending_retention::begin(
             files.as_ref(),
             &dir,
             &options.retention,
@@ -138,12 +128,12 @@ impl Threads {
     }
 
     /// What the threads work on.
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Ends all in order and marks the directory as cleanly closed.
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         self.shared.queue.close();
         self.shared.changed.notify_all();
         join(self.committer);
@@ -160,10 +150,10 @@ impl Threads {
             !suspect && self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
         if let (Some(mut state), Ok(()), true) = (state, retired, whole) {
             let dir = &self.shared.options.dir;
-            let path = place::path(dir, state.number);
-            let sealed = place::seal(&path).and_then(|fingerprint| {
+            let path = location::path(dir, state.number);
+            let sealed = location::seal(&path).and_then(|fingerprint| {
                 state.clean = Some(fingerprint);
-                indexing::save(self.shared.files.as_ref(), dir, &state)
+                manifest_file::save(self.shared.files.as_ref(), dir, &state)
             });
             if let Err(error) = sealed {
                 tracing::warn!(%error, "the next start will verify the index");
@@ -180,7 +170,7 @@ impl Threads {
     }
 
     /// Ends all at once, as a crash would.
-    pub(super) fn abort(self) {
+    pub(crate) fn abort(self) {
         self.shared.queue.abort();
         self.shared.signal().abort = true;
         self.shared.changed.notify_all();
@@ -204,7 +194,7 @@ thread_local! {
 }
 
 /// Whether the caller is a thread of a store, which cannot wait for itself.
-pub(super) fn is_own() -> bool {
+pub(crate) fn is_own() -> bool {
     OWN.get()
 }
 
@@ -224,46 +214,4 @@ fn join<T>(thread: JoinHandle<T>) -> Option<T> {
         .join()
         .inspect_err(|_| tracing::error!(thread = name, "a thread of the store panicked"))
         .ok()
-}
-
-/// Compresses what was sealed before and what is sealed while the store is open. What fails is tried
-/// again with the next, and every minute.
-fn compress_sealed(shared: &Shared, before: Vec<SegmentName>, sealed: &Receiver<SegmentName>) {
-    let mut left = before;
-    let mut failed = BTreeSet::new();
-    loop {
-        // What is left uncompressed at the end is found again at the next start.
-        left.retain(|name| shared.queue.is_open() && !is_done(shared, *name, &mut failed));
-        let next = match left.is_empty() {
-            true => sealed.recv().map_err(RecvTimeoutError::from),
-            false => sealed.recv_timeout(COMPRESS_AGAIN),
-        };
-        match next {
-            Ok(name) => left.push(name),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
-}
-
-/// Compresses a segment; answers whether it is. Said once of each that it is not.
-fn is_done(shared: &Shared, name: SegmentName, failed: &mut BTreeSet<SegmentName>) -> bool {
-    let dir = shared.journal_dir();
-    // It makes room only where it comes to its end.
-    let files = shared.reserve.others().as_ref();
-    let path = name.path(&dir);
-    let done = files.open(&path).and_then(|file| {
-        if is_compressed(file.as_ref())? {
-            return Ok(());
-        }
-        let _alone = shared.segments();
-        compress(files, &dir, name)
-    });
-    if let Err(error) = &done
-        && failed.insert(name)
-    {
-        let path = path.display();
-        tracing::warn!(%path, %error, "a journal segment stays uncompressed for now");
-    }
-    done.is_ok()
 }

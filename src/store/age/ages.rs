@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Span, micros};
+use super::span::{Span, micros};
 use crate::model::MsgId;
 
 /// What is told of age at one moment.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Ages {
+pub(crate) struct Ages {
     now_us: u64,
     /// What the clock shows then.
     wall_us: u64,
@@ -35,29 +35,29 @@ impl Ages {
 
     /// By a clock that was never stepped.
     #[cfg(test)]
-    pub(in crate::store) fn plain(now_us: u64) -> Self {
+    pub(crate) fn plain(now_us: u64) -> Self {
         Self::new(now_us, now_us, None, &Arc::new(vec![Span::default()]))
     }
 
     /// The stamp of what happens now, in milliseconds.
-    pub(in crate::store) fn stamp_ms(&self) -> u64 {
+    pub(crate) fn stamp_ms(&self) -> u64 {
         self.now_us / 1_000
     }
 
     /// How old this is where something ends by it, in milliseconds: what may have been a stop does
     /// not count.
-    pub(in crate::store) fn age_ms(&self, stamp_ms: u64) -> u64 {
+    pub(crate) fn age_ms(&self, stamp_ms: u64) -> u64 {
         (self.deciding_us() / 1_000).saturating_sub(stamp_ms)
     }
 
     /// How long ago this was by the clock as it was accepted, in milliseconds.
-    pub(in crate::store) fn ago_ms(&self, stamp_ms: u64) -> u64 {
+    pub(crate) fn ago_ms(&self, stamp_ms: u64) -> u64 {
         self.ago_us(stamp_ms) / 1_000
     }
 
     /// When this was by the clock as it goes now, in milliseconds: the same whenever it is asked for,
     /// unless the clock is stepped.
-    pub(in crate::store) fn wall_ms(&self, stamp_ms: u64) -> u64 {
+    pub(crate) fn wall_ms(&self, stamp_ms: u64) -> u64 {
         self.wall_us.saturating_sub(self.ago_us(stamp_ms)) / 1_000
     }
 
@@ -69,13 +69,13 @@ impl Ages {
 
     /// The newest id that is so old where something ends by it; what may have been a stop does not
     /// count. Everything at or below it is.
-    pub(in crate::store) fn newest_of_age(&self, age: Duration) -> MsgId {
+    pub(crate) fn newest_of_age(&self, age: Duration) -> MsgId {
         self.newest(age, |_| 0)
     }
 
     /// The newest id that has expired where messages are kept for so long, by the clock as it was
     /// accepted. Everything at or below it has.
-    pub(in crate::store) fn expired(&self, kept: Duration) -> MsgId {
+    pub(crate) fn expired(&self, kept: Duration) -> MsgId {
         self.newest(kept, |span| span.gap_us)
     }
 

@@ -1,5 +1,7 @@
 //! Stretches of time in which the clock ran on without a step, and what ids of them say of age.
 
+use std::time::Duration;
+
 use crate::model::MsgId;
 
 /// Most of them. Behind a clock that was ahead by years there is one for each hour; older ones are
@@ -10,20 +12,20 @@ const SPANS_WHOLE: usize = 32;
 
 /// One of them. The first begins with all time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::store) struct Span {
+pub(crate) struct Span {
     /// Ids above it were given in this span or later.
-    pub(in crate::store) after: MsgId,
+    pub(crate) after: MsgId,
     /// The age time at which it began, in microseconds.
-    pub(in crate::store) since_us: u64,
+    pub(crate) since_us: u64,
     /// So far are ids ahead of age time, at least.
-    pub(in crate::store) offset_us: i64,
+    pub(crate) offset_us: i64,
     /// What was found later to have passed before it: what is older than this span is older by that.
-    pub(in crate::store) gap_us: u64,
+    pub(crate) gap_us: u64,
 }
 
 impl Span {
     /// The age time at which an id was given in this span, at the latest.
-    pub(in crate::store) fn age_of(&self, id: MsgId) -> u64 {
+    pub(crate) fn age_of(&self, id: MsgId) -> u64 {
         let at_us = id.0.saturating_add_signed(self.offset_us.saturating_neg());
         at_us.max(self.since_us)
     }
@@ -46,4 +48,8 @@ pub(super) fn merge(spans: &mut Vec<Span>) {
         into.offset_us = into.offset_us.min(gone.offset_us);
         into.gap_us = into.gap_us.saturating_add(gone.gap_us);
     }
+}
+
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,17 +1,17 @@
 //! Copies one segment, and tells whether a copy is still what it is a copy of.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 
-use super::super::api::OpenError;
-use super::super::check::JournalEnd;
-use super::super::files::FileSystem;
-use super::super::journal::{HEADER_BYTES, SegmentStream, Step, list, uncompressed};
-use super::super::layout::io_error;
+use crate::store::api::OpenError;
+use crate::store::directory::io_error;
+use crate::store::disk::FileSystem;
+use crate::store::journal::{HEADER_BYTES, JournalEnd, SegmentStream, Step, list, uncompressed};
 
 /// Copied at once, and made durable: no flood of writes piles up before the disk that a
 /// running server's commits would have to wait behind.

@@ -7,16 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::api::OpenError;
-use super::super::check::{CheckReport, Damage, Note, Progress, judge, known, segments};
-use super::super::files::{FileSystem, RealFileSystem};
-use super::super::hold::{self, Hold};
-use super::super::journal::SegmentStream;
-use super::super::layout::{self, io_error};
 use super::copy::{Part, copy};
-use super::place::entries;
-use super::take_along;
+use super::small_files::take_along;
+use super::target::entries;
 use crate::model::MsgId;
+use crate::store::api::OpenError;
+use crate::store::check::{CheckReport, Damage, Note, Progress, judge, known, segments};
+use crate::store::directory::{Hold, hold, io_error, layout};
+use crate::store::disk::{FileSystem, RealFileSystem};
+use crate::store::journal::SegmentStream;
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]

@@ -5,13 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::api::OpenError;
-use super::super::checkpoint::retire;
-use super::super::files::FileSystem;
-use super::super::index::{IndexError, IndexState, Scratch, Scratches, place};
-use super::super::indexing::{self, Origin};
-use super::super::opening::Opening;
-use super::{CheckReport, IndexCondition};
+use super::report::{CheckReport, IndexCondition};
+use crate::store::api::{OpenError, Opening};
+use crate::store::disk::FileSystem;
+use crate::store::index::{
+    IndexError, IndexState, Origin, Scratch, Scratches, location, manifest_file, retire,
+};
 
 /// Looks at the index, and adds to `report` what it says of it.
 pub(super) fn check_index(
@@ -21,7 +20,7 @@ pub(super) fn check_index(
     scratches: &Scratches,
     report: &mut CheckReport,
 ) -> Result<(), OpenError> {
-    let Some(found) = indexing::load(files, dir)? else {
+    let Some(found) = manifest_file::load(files, dir)? else {
         // It counts for nothing without a state.
         report.index = IndexCondition::Absent;
         return Ok(());
@@ -69,7 +68,7 @@ fn verify(
     scratches: &Scratches,
     state: &IndexState,
 ) -> Result<u64, Unverified> {
-    let path = place::path(dir, state.number);
+    let path = location::path(dir, state.number);
     if !path.is_dir() {
         return Err(IndexError::Damaged("it is missing".to_owned()).into());
     }

@@ -3,11 +3,12 @@
 //! What is right is streamed. From the first thing on that is not, the rest is taken into
 //! memory as far as it can be had (a segment is some 32 MiB) and searched for right frames.
 
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::path::Path;
 
-use super::super::files::FileSystem;
-use super::super::journal::{
+use crate::store::disk::FileSystem;
+use crate::store::journal::{
     Frame, HEADER_BYTES, PART_BYTES, SegmentHeader, SegmentStream, Step, ZSTD_MAGIC, find_valid,
 };
 
@@ -18,7 +19,7 @@ const SEGMENT_BYTES_MAX: u64 = 512 << 20;
 
 /// A part of a segment; offsets count from its uncompressed beginning.
 #[derive(Debug)]
-pub(in crate::store) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// A right frame, and where it begins.
     Frame(u64, Frame<'a>),
     /// Bytes that are no right frame.
@@ -27,19 +28,19 @@ pub(in crate::store) enum Piece<'a> {
 
 /// Bytes that are no right frame.
 #[derive(Debug)]
-pub(in crate::store) struct Bad<'a> {
+pub(crate) struct Bad<'a> {
     /// Where they begin, and how many there are.
-    pub(in crate::store) offset: u64,
-    pub(in crate::store) bytes: u64,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
     /// What was found there.
-    pub(in crate::store) why: &'a str,
+    pub(crate) why: &'a str,
     /// Whether they are the last that can be had of a file that does not end there.
-    pub(in crate::store) cut_short: bool,
+    pub(crate) cut_short: bool,
 }
 
 /// Hands over the pieces of a segment, in order, until `visit` wants no more; answers how many
 /// zeros stand behind a compressed one, which are no damage.
-pub(in crate::store) fn read(
+pub(crate) fn read(
     files: &dyn FileSystem,
     path: &Path,
     mut stream: SegmentStream,
@@ -69,7 +70,7 @@ pub(in crate::store) fn read(
 }
 
 /// As [`read`], of a segment whose header is lost: its frames say what it was.
-pub(in crate::store) fn read_headless(
+pub(crate) fn read_headless(
     plain: &Plain,
     header: &SegmentHeader,
     visit: &mut dyn FnMut(Piece<'_>) -> bool,
@@ -122,7 +123,7 @@ fn search(
 }
 
 /// The uncompressed bytes of a segment, as far as they can be had.
-pub(in crate::store) struct Plain {
+pub(crate) struct Plain {
     bytes: Vec<u8>,
     /// Whether that is all, to its end.
     whole: bool,
@@ -131,7 +132,7 @@ pub(in crate::store) struct Plain {
 impl Plain {
     /// The header, or what it was, by the first right frame. `last_id` is what the file's
     /// name says.
-    pub(in crate::store) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
+    pub(crate) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
         if let Ok(header) = SegmentHeader::decode(&self.bytes) {
             return Some(header);
         }
@@ -154,7 +155,7 @@ impl Plain {
 }
 
 /// Reads what can be read of a segment.
-pub(in crate::store) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
+pub(crate) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
     let mut bytes = Vec::new();
     let read = files.read_on(path).and_then(|file| {
         let mut file = file.take(SEGMENT_BYTES_MAX);
@@ -238,14 +239,16 @@ fn decode(
 }
 
 /// Where the first frame of a segment begins.
-pub(in crate::store) const FIRST_FRAME: u64 = HEADER_BYTES as u64;
+pub(crate) const FIRST_FRAME: u64 = HEADER_BYTES as u64;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::files::RealFileSystem;
-    use super::super::super::journal::{FrameBuffer, SegmentName, compress};
     use super::*;
+    use crate::store::disk::RealFileSystem;
+    use crate::store::journal::FrameBuffer;
+    use crate::store::journal::SegmentName;
+    use crate::store::journal::compress;
 
     const FRAMES: u64 = 300;
     /// So that there are some frames in each part.

@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
-use super::super::files::FileSystem;
-use super::super::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
-use super::super::record::{self, Record};
-use super::segment::{self, Bad, FIRST_FRAME, Piece};
-use super::{CheckReport, Damage, IndexCondition, JournalEnd, Note};
+use super::note::Note;
+use super::report::{CheckReport, Damage, IndexCondition};
+use super::segment;
+use super::segment::{Bad, FIRST_FRAME, Piece};
 use crate::model::MsgId;
+use crate::store::data::Record;
+use crate::store::data::record;
+use crate::store::disk::FileSystem;
+use crate::store::journal::{Frame, JournalEnd, SegmentHeader, SegmentName, SegmentStream};
 
 /// Kept in a report; beyond it they are only counted.
 const DAMAGES_MAX: usize = 1000;
@@ -21,7 +24,7 @@ const JOURNAL_AT: u64 = 56;
 
 /// What comes behind a segment.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) enum Next {
+pub(crate) enum Next {
     /// No other segment; where given, frames count up to this sequence only.
     Nothing(Option<u64>),
     /// A segment that begins so.
@@ -32,7 +35,7 @@ pub(in crate::store) enum Next {
 
 /// The walk, behind the segments that it has been over.
 #[derive(Clone)]
-pub(in crate::store) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     files: &'a dyn FileSystem,
     report: CheckReport,
     number: u64,
@@ -45,7 +48,7 @@ pub(in crate::store) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Before the first segment.
-    pub(in crate::store) fn new(files: &'a dyn FileSystem) -> Self {
+    pub(crate) fn new(files: &'a dyn FileSystem) -> Self {
         let end = JournalEnd {
             segment: 0,
             offset: 0,
@@ -74,17 +77,17 @@ impl<'a> Walk<'a> {
     }
 
     /// What was found so far.
-    pub(in crate::store) fn report(&self) -> &CheckReport {
+    pub(crate) fn report(&self) -> &CheckReport {
         &self.report
     }
 
     /// What was found.
-    pub(in crate::store) fn finish(self) -> CheckReport {
+    pub(crate) fn finish(self) -> CheckReport {
         self.report
     }
 
     /// Notes that something is wrong.
-    pub(in crate::store) fn damage(&mut self, path: &Path, offset: u64, what: String) {
+    pub(crate) fn damage(&mut self, path: &Path, offset: u64, what: String) {
         if self.report.damage.len() >= DAMAGES_MAX {
             self.report.more_damage += 1;
             return;
@@ -97,7 +100,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes over the segment `name`, whose bytes are in `path`.
-    pub(in crate::store) fn segment(&mut self, name: SegmentName, path: &Path, next: &Next) {
+    pub(crate) fn segment(&mut self, name: SegmentName, path: &Path, next: &Next) {
         if name.number == self.number {
             let what = format!("there is another segment with the number {}", name.number);
             return self.damage(path, 0, what);
@@ -189,10 +192,12 @@ impl<'a> Walk<'a> {
         self.number = number;
     }
 
-    fn unreadable(&mut self, path: &Path, error: super::OpenError) {
+    fn unreadable(&mut self, path: &Path, error: crate::store::api::OpenError) {
         let what = match error {
-            super::OpenError::Damaged { what, .. } => what,
-            super::OpenError::Io { source, .. } => format!("it cannot be read: {source}"),
+            crate::store::api::OpenError::Damaged { what, .. } => what,
+            crate::store::api::OpenError::Io { source, .. } => {
+                format!("it cannot be read: {source}")
+            }
             other => other.to_string(),
         };
         self.damage(path, 0, what);

@@ -1,8 +1,9 @@
 //! How far age time was when it was last noted, alone in its tree.
 
-use super::super::age::AgeState;
-use super::super::record::{self, Record};
-use super::{Index, IndexError};
+use super::database::Index;
+use super::error::IndexError;
+use crate::store::age::AgeState;
+use crate::store::data::{Record, record};
 
 const KEY: &[u8] = b"age";
 
@@ -16,7 +17,7 @@ impl Index {
     }
 
     /// How far age time was when it was last noted.
-    pub(in crate::store) fn age(&self) -> Result<Option<AgeState>, IndexError> {
+    pub(crate) fn age(&self) -> Result<Option<AgeState>, IndexError> {
         let Some(stored) = self.age.get(KEY)? else {
             return Ok(None);
         };

@@ -6,14 +6,16 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder as ThreadBuilder;
 
-use super::super::tail::{Generation, TailMailbox};
-use super::chunk::{self, Append, Contents};
-use super::messages::{self, Body, OpenChunk};
+use super::chunk::{Append, Contents};
+use super::database::Index;
+use super::error::{IndexError, guarded};
+use super::messages::{Body, OpenChunk};
 use super::packing::Packing;
-use super::search::{self, Found};
-use super::senders::{self, BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
-use super::{Index, IndexError, guarded, key};
+use super::search::Found;
+use super::senders::{BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
+use super::{chunk, key, messages, search, senders};
 use crate::model::Mailbox;
+use crate::store::memtable::{Generation, TailMailbox};
 
 /// Two threads take a generation in so many parts, as each gets on: mailboxes differ.
 const PARTS: usize = 32;
@@ -26,10 +28,10 @@ fn mailboxes(generation: &Generation) -> Vec<(&Mailbox, &TailMailbox)> {
 }
 
 /// Told after each write how many bytes it was; paces and syncs, or stops the work.
-pub(in crate::store) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
+pub(crate) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
 
 /// Makes the index durable whenever so many bytes were written, and hands on what was.
-pub(in crate::store) fn syncing(
+pub(crate) fn syncing(
     bytes_max: usize,
     mut between: impl FnMut(usize) -> Result<(), IndexError>,
 ) -> impl FnMut(&Index, usize) -> Result<(), IndexError> {
@@ -46,7 +48,7 @@ pub(in crate::store) fn syncing(
 
 impl Index {
     /// Writes the messages of a generation, mailbox by mailbox.
-    pub(in crate::store) fn apply_messages(
+    pub(crate) fn apply_messages(
         &self,
         generation: &Generation,
         pace: &mut Pace<'_>,
@@ -56,7 +58,7 @@ impl Index {
 
     /// The same with two threads, while nobody else needs the processor; makes it durable as it
     /// goes on, after so many bytes.
-    pub(in crate::store) fn apply_messages_at_once(
+    pub(crate) fn apply_messages_at_once(
         &self,
         generation: &Generation,
         sync_bytes: usize,

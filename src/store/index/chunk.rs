@@ -275,7 +275,8 @@ impl IdCheck {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::packing::{LZ4, ZSTD};
+    use super::super::packing::LZ4;
+    use super::super::packing::ZSTD;
     use super::*;
 
     const CONTENTS: Contents<'_> = Contents {

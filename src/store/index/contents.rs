@@ -7,20 +7,23 @@
 //! Invariant: what a chunk names is here, as it is written before the chunk, and goes only with the
 //! whole index.
 
-use super::super::tail::Generation;
 use super::apply::Pace;
 use super::chunk::Contents;
+use super::database::Index;
+use super::error::IndexError;
+use super::key;
+use super::manifest::IndexState;
 use super::messages::{Body, Rest};
 use super::packing::Packing;
 use super::search::Found;
-use super::{Index, IndexError, IndexState, key};
 #[cfg(test)]
 use crate::model::Domain;
 use crate::model::Mailbox;
+use crate::store::memtable::Generation;
 
 impl Index {
     /// Writes what the messages of a generation share, and counts what is new in `state`.
-    pub(in crate::store) fn apply_contents(
+    pub(crate) fn apply_contents(
         &self,
         generation: &Generation,
         state: &mut IndexState,
@@ -61,7 +64,7 @@ impl Index {
 
     /// Writes one that no chunk names yet, as an interrupted checkpoint leaves it.
     #[cfg(test)]
-    pub(in crate::store) fn leave_content(&self, domain: &Domain, first: u64) {
+    pub(crate) fn leave_content(&self, domain: &Domain, first: u64) {
         let key = key::with_id(&key::domain_prefix(domain), first);
         let put = self.put_content(&key, first, b"lost", &mut |_, _| Ok(()));
         put.expect("it is written");

@@ -11,16 +11,18 @@ use std::sync::PoisonError;
 
 use super::apply::Pace;
 use super::chunk::Opened;
-use super::messages::{self, OpenChunk, Rest};
-use super::search;
-use super::{Index, IndexError, IndexState, key, small};
+use super::database::Index;
+use super::error::IndexError;
+use super::manifest::IndexState;
+use super::messages::{OpenChunk, Rest};
+use super::{key, messages, search, small};
 use crate::model::{Domain, Mailbox, MsgId};
 
 /// Senders are summarised whenever a mailbox has so many messages more.
 const SUMMARISE_EVERY: u64 = 8 << 10;
 
 /// What of an index goes into its copy.
-pub(in crate::store) trait Kept {
+pub(crate) trait Kept {
     /// Messages of the mailbox with an id at or below it do not.
     fn floor(&self, mailbox: &Mailbox) -> MsgId;
 
@@ -33,11 +35,11 @@ pub(in crate::store) trait Kept {
 
 /// How much of the small trees an index held, kept or not: see [`IndexState`].
 #[derive(Debug, Default)]
-pub(in crate::store) struct Found {
-    pub(in crate::store) cursors: u64,
-    pub(in crate::store) domains: u64,
-    pub(in crate::store) erased: u64,
-    pub(in crate::store) sends: BTreeMap<u64, u64>,
+pub(crate) struct Found {
+    pub(crate) cursors: u64,
+    pub(crate) domains: u64,
+    pub(crate) erased: u64,
+    pub(crate) sends: BTreeMap<u64, u64>,
 }
 
 /// A copy under way.
@@ -69,7 +71,7 @@ impl Index {
     /// `number`; answers its state, and what was found in the small trees. `pace` is called for each piece of work with the bytes
     /// written, and may pause or stop it. An error of the kind [`IndexError::Damaged`] says that
     /// this index does not hold what it must.
-    pub(in crate::store) fn copy(
+    pub(crate) fn copy(
         &self,
         of: &IndexState,
         to: &Self,

@@ -6,11 +6,11 @@
 //! it. The payload has the rest of each body (see [`crate::store::body`]), one after the other; of
 //! one that is shared, how far the id is from the first that shares it: see [`super::contents`].
 
-use super::super::body;
 use super::chunk::{Contents, Head, IdCheck, Opened};
 use super::packing::Packing;
 use super::varint;
 use crate::model::{Mailbox, Message};
+use crate::store::data::body;
 
 /// Most messages in a chunk.
 pub(super) const MESSAGES_MAX: usize = 24;
@@ -245,9 +245,11 @@ pub(super) fn each<'a>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::chunk::{Chunk, pack};
+    use super::super::chunk::Chunk;
+    use super::super::chunk::pack;
     use super::*;
-    use crate::model::{Domain, UserId};
+    use crate::model::Domain;
+    use crate::model::UserId;
 
     const BODY: &[u8] = b"\x01a\x01A\x03web\x00\x0a\x02{}";
 

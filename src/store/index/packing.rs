@@ -7,7 +7,6 @@ use std::io;
 /// A payload shorter than this is not worth compressing.
 const COMPRESSED_BYTES_MIN: usize = 64;
 const ZSTD_LEVEL: i32 = 1;
-
 /// The payload as it is.
 pub(super) const RAW: u8 = 0;
 /// An LZ4 block.

@@ -4,14 +4,16 @@
 
 use std::ops::Range;
 
-use super::super::portion::Portion;
-use super::super::stored;
 use super::chunk::{Chunk, Opened};
-use super::messages::{self, Rest, Row};
-use super::search::{self, Found};
+use super::database::Index;
+use super::error::IndexError;
+use super::messages::{Rest, Row};
+use super::search::Found;
 use super::sender::View;
-use super::{Index, IndexError, key};
+use super::{key, messages, search};
 use crate::model::{Domain, Mailbox, Message, MsgId, UserId};
+use crate::store::api::Portion;
+use crate::store::data::quota;
 
 impl Index {
     /// Checks a chunk and takes what it has in the heap.
@@ -82,7 +84,7 @@ impl Index {
     }
 
     /// The mailbox behind this one, in the order of keys, that has messages; the first for `None`.
-    pub(in crate::store) fn mailbox_after(
+    pub(crate) fn mailbox_after(
         &self,
         last: Option<&Mailbox>,
     ) -> Result<Option<Mailbox>, IndexError> {
@@ -98,7 +100,7 @@ impl Index {
 
     /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
     /// mailbox's floor, and of what several share all above that of the domain. `step` is called for each row, and may pause or end it.
-    pub(in crate::store) fn bytes_of(
+    pub(crate) fn bytes_of(
         &self,
         domain: &Domain,
         floor: impl Fn(&Mailbox) -> MsgId,
@@ -112,7 +114,7 @@ impl Index {
             let prefix = key::of_mailbox(&found.key).unwrap_or_default();
             if prefix != current.0 {
                 let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
-                let each = stored::messages(1, domain, &mailbox.user);
+                let each = quota::messages(1, domain, &mailbox.user);
                 current = (prefix.to_vec(), floor(&mailbox).0, each);
             }
             let head = found.head;
@@ -131,7 +133,7 @@ impl Index {
         let days = self.sends_trees();
         for tree in days.iter().chain([&self.cursors, &self.erased]) {
             for entry in tree.scan_prefix(key::domain_prefix(domain)) {
-                bytes += stored::row(entry?.0.len());
+                bytes += quota::row(entry?.0.len());
                 step()?;
             }
         }
@@ -139,7 +141,7 @@ impl Index {
     }
 
     /// The messages of the mailbox (from `from`), for questions about their positions.
-    pub(in crate::store) fn list<'a>(
+    pub(crate) fn list<'a>(
         &'a self,
         mailbox: &'a Mailbox,
         from: Option<&UserId>,
@@ -194,7 +196,7 @@ impl Index {
 
     /// Messages above `after` and up to `bound`, oldest first: at most `count_max`, and
     /// no more once their contents reach `bytes_max`.
-    pub(in crate::store) fn messages_between(
+    pub(crate) fn messages_between(
         &self,
         mailbox: &Mailbox,
         after: MsgId,
@@ -232,7 +234,7 @@ impl Index {
 }
 
 /// The messages of a mailbox, or a sender's in it.
-pub(in crate::store) struct List<'a> {
+pub(crate) struct List<'a> {
     index: &'a Index,
     mailbox: &'a Mailbox,
     prefix: Vec<u8>,
@@ -241,7 +243,7 @@ pub(in crate::store) struct List<'a> {
 
 impl List<'_> {
     /// How many of them have an id of at most `upto`.
-    pub(in crate::store) fn rank(&self, upto: MsgId) -> Result<u64, IndexError> {
+    pub(crate) fn rank(&self, upto: MsgId) -> Result<u64, IndexError> {
         if let Some(sender) = &self.sender {
             return self.index.rank_from(sender, upto.0);
         }
@@ -259,7 +261,7 @@ impl List<'_> {
     }
 
     /// A portion of those at these positions, which are not beyond the end.
-    pub(in crate::store) fn slice(
+    pub(crate) fn slice(
         &self,
         positions: Range<u64>,
         portion: Portion,

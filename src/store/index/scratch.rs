@@ -5,25 +5,25 @@
 //! They hold signing keys, so none stays: one that a process could not remove, since it was killed,
 //! is removed by the next that makes one. Which those are is told by a lock (flock), not by a number.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::super::locks::try_lock;
-use super::{Index, IndexError, heap, place};
+use super::database::Index;
+use super::error::IndexError;
+use super::{blob, location};
+use crate::store::disk::try_lock;
 
 /// What the name of a copy begins with.
 const PREFIX: &str = "relaybox-index-";
-
 /// How often a copy is begun that others remove before it is locked.
 const TRIES: u32 = 16;
-
 /// How often it is tried to remove a copy that is written to.
 const REMOVALS: u32 = 16;
 
@@ -117,7 +117,7 @@ fn remove(dir: &Path) {
 }
 
 /// The copy; it goes away with this.
-pub(in crate::store) struct Scratch<'a> {
+pub(crate) struct Scratch<'a> {
     of: PathBuf,
     dir: PathBuf,
     scratches: &'a Scratches,
@@ -127,7 +127,7 @@ pub(in crate::store) struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     /// Copies the index at `path` into the directory for temporary files (`TMPDIR`).
-    pub(in crate::store) fn of(path: &Path, scratches: &'a Scratches) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path, scratches: &'a Scratches) -> io::Result<Self> {
         let within = std::env::temp_dir();
         remove_abandoned(&within);
         let (dir, lock) = scratches.make(&within)?;
@@ -138,9 +138,9 @@ impl<'a> Scratch<'a> {
             _lock: lock,
         };
         let make = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        for file in place::files(path)? {
+        for file in location::files(path)? {
             let inside = file.strip_prefix(path).map_err(io::Error::other)?;
-            if inside == Path::new(heap::NAME) {
+            if inside == Path::new(blob::NAME) {
                 continue;
             }
             let to = scratch.dir.join(inside);
@@ -151,7 +151,7 @@ impl<'a> Scratch<'a> {
     }
 
     /// Opens it.
-    pub(in crate::store) fn open(&self, cache_bytes: u64) -> Result<Index, IndexError> {
+    pub(crate) fn open(&self, cache_bytes: u64) -> Result<Index, IndexError> {
         Index::open_copy(&self.dir, &self.of, cache_bytes)
     }
 }

@@ -5,8 +5,8 @@
 
 use sled::{IVec, Tree};
 
-use super::IndexError;
 use super::chunk::Head;
+use super::error::IndexError;
 use super::key;
 
 /// Chunks looked at one after the other when a guess came out just before its goal.

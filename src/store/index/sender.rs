@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::search;
-use super::{Index, IndexError, key, messages, senders};
+use super::database::Index;
+use super::error::IndexError;
+use super::{key, messages, search, senders};
 use crate::model::{Mailbox, UserId};
 
 /// What a sender has in a mailbox, as it was found at one time: it stays right whatever a

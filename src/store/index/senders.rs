@@ -16,10 +16,10 @@
 
 use std::ops::Range;
 
-use super::super::body;
 use super::chunk::{Contents, IdCheck, Opened, pack};
 use super::packing::Packing;
 use super::varint;
+use crate::store::data::body;
 
 /// So many messages have a summary together.
 pub(super) const SUMMARISED: u64 = 128;

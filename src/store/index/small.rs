@@ -3,29 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use super::super::cursors::{CursorValue, UserCursors};
-use super::super::domains::{DomainState, Domains};
-use super::super::record::{self, Record};
-use super::super::tail::{Generation, SendIds, SendKey};
 use super::apply::Pace;
-use super::{Index, IndexError, IndexState, SENDS_PREFIX, key};
+use super::database::{Index, SENDS_PREFIX};
+use super::error::IndexError;
+use super::key;
+use super::manifest::IndexState;
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
+use crate::store::data::{
+    CursorValue, DomainState, Domains, Record, SendIds, SendKey, UserCursors, day, record,
+};
+use crate::store::memtable::Generation;
 
 /// The version byte of the values of the small trees.
 const VERSION: u8 = 1;
 /// That of cursors.
 const CURSOR_VERSION: u8 = 2;
-const US_PER_DAY: u64 = 24 * 60 * 60 * 1_000_000;
-
-/// The UTC day of an id.
-pub(in crate::store) fn day(id: u64) -> u64 {
-    id / US_PER_DAY
-}
 
 impl Index {
     /// Writes the cursors, sends and domains of a generation, counts what is new in
     /// `state`, and drops the sends of days before `day_min`.
-    pub(in crate::store) fn apply_small(
+    pub(crate) fn apply_small(
         &self,
         generation: &Generation,
         day_min: u64,
@@ -133,7 +130,7 @@ impl Index {
     }
 
     /// The ids of the last send of this name.
-    pub(in crate::store) fn send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
+    pub(crate) fn send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
         // Two, or three while the clock was stepped: what is older is dropped.
         let trees = self.sends_trees();
         let bytes = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
@@ -148,10 +145,7 @@ impl Index {
     }
 
     /// A device's cursor.
-    pub(in crate::store) fn cursor(
-        &self,
-        device: &Device,
-    ) -> Result<Option<CursorValue>, IndexError> {
+    pub(crate) fn cursor(&self, device: &Device) -> Result<Option<CursorValue>, IndexError> {
         let prefix = key::prefix(&device.mailbox);
         let key = [&prefix, device.resource.as_str().as_bytes()].concat();
         let stored = self.cursors.get(key)?;
@@ -159,7 +153,7 @@ impl Index {
     }
 
     /// How many cursors there are.
-    pub(in crate::store) fn count_cursors(&self) -> Result<u64, IndexError> {
+    pub(crate) fn count_cursors(&self) -> Result<u64, IndexError> {
         let count = |count, entry: sled::Result<_>| entry.map(|_| count + 1);
         Ok(self.cursors.iter().try_fold(0, count)?)
     }
@@ -172,12 +166,12 @@ impl Index {
     }
 
     /// As [`UserCursors::confirmed`].
-    pub(in crate::store) fn confirmed_of(&self, mailbox: &Mailbox) -> Result<MsgId, IndexError> {
+    pub(crate) fn confirmed_of(&self, mailbox: &Mailbox) -> Result<MsgId, IndexError> {
         self.confirmed(&key::prefix(mailbox))
     }
 
     /// The cursors of a user.
-    pub(in crate::store) fn cursors(&self, mailbox: &Mailbox) -> Result<UserCursors, IndexError> {
+    pub(crate) fn cursors(&self, mailbox: &Mailbox) -> Result<UserCursors, IndexError> {
         let prefix = key::prefix(mailbox);
         let mut cursors = UserCursors::default();
         for entry in self.cursors.scan_prefix(&prefix) {
@@ -196,7 +190,7 @@ impl Index {
     }
 
     /// All domains, and all floors.
-    pub(in crate::store) fn domains(&self) -> Result<Domains, IndexError> {
+    pub(crate) fn domains(&self) -> Result<Domains, IndexError> {
         let mut domains = Domains::default();
         for entry in &self.domains {
             let (key, value) = entry?;

@@ -53,7 +53,9 @@ impl Unpacked {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::chunk::{Chunk, Contents, pack};
+    use super::super::chunk::Chunk;
+    use super::super::chunk::Contents;
+    use super::super::chunk::pack;
     use super::super::packing::Packing;
     use super::*;
 

@@ -10,9 +10,12 @@ use std::iter::Peekable;
 use sled::Tree;
 
 use super::chunk::Chunk;
+use super::database::Index;
+use super::error::{IndexError, guarded};
+use super::manifest::IndexState;
 use super::search::Found;
-use super::{Index, IndexError, IndexState, guarded, key, messages, senders};
-use crate::store::opening::Opening;
+use super::{key, messages, senders};
+use crate::store::api::Opening;
 
 /// One sequence of chunks, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ impl Index {
     /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
     /// on it says so, or their loss would go unnoticed.
     /// It ends with an error where `opening` was stopped, which is told how many messages it saw.
-    pub(in crate::store) fn verify(
+    pub(crate) fn verify(
         &self,
         state: &mut IndexState,
         opening: &Opening,

@@ -9,38 +9,21 @@
 
 mod frame;
 mod pack;
+mod position;
 mod reader;
 mod rewrite;
 mod segment;
 mod stream;
 mod writer;
 
-pub(super) use frame::{Frame, FrameBuffer, MARK_BYTES, find_valid};
-pub(super) use pack::{PART_BYTES, Packer, compress};
-pub(super) use reader::{End, Outcome, check_headers, clear, list, replay};
-pub(super) use rewrite::{Sealed, Sieve, last_id_before};
-pub(super) use segment::{
+pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES, find_valid};
+pub(crate) use pack::{PART_BYTES, Packer, compress};
+pub use position::JournalEnd;
+pub(crate) use position::Position;
+pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay};
+pub(crate) use rewrite::{Sealed, Sieve, last_id_before};
+pub(crate) use segment::{
     HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC, is_compressed,
 };
-pub(super) use stream::{SegmentStream, Step, uncompressed};
-pub(super) use writer::{Writer, WriterStart};
-
-/// A place between two frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub(super) struct Position {
-    /// The segment's number.
-    pub(super) segment: u64,
-    /// Bytes from its (uncompressed) beginning.
-    pub(super) offset: u64,
-    /// The sequence of the frame that comes here.
-    pub(super) sequence: u64,
-}
-
-impl Position {
-    /// Before the first frame of all.
-    pub(super) const START: Self = Self {
-        segment: 1,
-        offset: segment::HEADER_BYTES as u64,
-        sequence: 1,
-    };
-}
+pub(crate) use stream::{SegmentStream, Step, uncompressed};
+pub(crate) use writer::{Writer, WriterStart};

@@ -3,13 +3,14 @@
 //! Its bytes in parts, each a zstd frame with its length and a checksum: damage to one loses no
 //! other. Zeros behind the last part are padding, as tools leave it that copy in blocks.
 
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _};
+use std::io;
+use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
-use super::super::files::{FileSystem, FileWriter, Temporary};
 use super::segment::{SegmentName, ZSTD_MAGIC, is_compressed};
+use crate::store::disk::{FileSystem, FileWriter, Temporary};
 
 /// Fast enough to keep up with the committer on part of a core.
 const ZSTD_LEVEL: i32 = 1;
@@ -219,8 +220,8 @@ fn reads_alike(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::files::RealFileSystem;
     use super::*;
+    use crate::store::disk::RealFileSystem;
 
     #[test]
     fn a_compressed_segment_has_the_same_name_and_bytes() {

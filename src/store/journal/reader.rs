@@ -7,13 +7,14 @@
 
 use std::path::Path;
 
-use super::super::api::OpenError;
-use super::super::files::FileSystem;
-use super::super::record::{self, Record};
-use super::Position;
 use super::frame::Frame;
+use super::position::Position;
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
 use super::stream::{SegmentStream, Step, unreadable};
+use crate::store::api::OpenError;
+use crate::store::data::Record;
+use crate::store::data::record;
+use crate::store::disk::FileSystem;
 
 /// How a replay ended.
 #[derive(Debug)]

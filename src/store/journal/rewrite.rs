@@ -4,18 +4,20 @@
 //! generation; its frames count on from the first sequence, and its header says which one
 //! comes behind. It is read back before it takes the place: until then nothing has changed.
 
-use std::io::{self, Write as _};
+use std::io;
+use std::io::Write as _;
 use std::path::Path;
 
-use super::super::api::OpenError;
-use super::super::files::FileSystem;
-use super::super::record::{self, Record};
+use super::frame::FrameBuffer;
 use super::pack::Packer;
-use super::reader::{decode, replay};
+use super::position::Position;
+use super::reader::{Outcome, decode, replay};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use super::stream::{SegmentStream, Step, unreadable};
-use super::{FrameBuffer, Outcome, Position};
 use crate::model::MsgId;
+use crate::store::api::OpenError;
+use crate::store::data::{Record, record};
+use crate::store::disk::FileSystem;
 
 /// A frame is ended, where an old one ends, once it has so many bytes.
 const FRAME_BYTES_MIN: usize = 64 << 10;

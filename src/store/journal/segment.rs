@@ -4,11 +4,12 @@
 //! never torn. Compressed, it keeps its name and is known by its first bytes; its
 //! uncompressed bytes are exactly those it had. Never changed after that.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::files::JournalFile;
+use crate::store::disk::JournalFile;
 
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: usize = 64;

@@ -2,14 +2,16 @@
 //!
 //! Judges nothing: it says that a frame is right or bad, and finds the next right one.
 
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::path::Path;
 
-use super::frame::{self, Frame};
+use super::frame;
+use super::frame::Frame;
 use super::pack::Unpacker;
 use super::segment::{HEADER_BYTES, SegmentHeader, ZSTD_MAGIC};
 use crate::store::api::OpenError;
-use crate::store::files::FileSystem;
+use crate::store::disk::FileSystem;
 
 /// Read at once, at least.
 const PIECE_BYTES: usize = 64 << 10;
@@ -212,12 +214,11 @@ pub(crate) fn unreadable(path: &Path, offset: u64, error: io::Error) -> OpenErro
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::io::Write as _;
-
-    use super::super::FrameBuffer;
+    use super::super::frame::FrameBuffer;
     use super::super::segment::SegmentName;
     use super::*;
-    use crate::store::files::RealFileSystem;
+    use crate::store::disk::RealFileSystem;
+    use std::io::Write as _;
 
     fn header() -> SegmentHeader {
         SegmentHeader {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::super::files::{FileSystem, JournalFile, OutOfSpace as _};
+use super::frame::FrameBuffer;
+use super::position::Position;
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
-use super::{FrameBuffer, Position};
+use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _};
 
 /// The pause between two tries to begin a segment after a failure.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);

@@ -47,8 +47,9 @@ fn fits(one: &Candidate, next: &Candidate) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::journal::{SegmentHeader, SegmentName};
     use super::*;
+    use crate::store::journal::SegmentHeader;
+    use crate::store::journal::SegmentName;
 
     fn candidate(number: u64, first: u64, end: u64, ids: (u64, u64)) -> Candidate {
         Candidate {

@@ -1,12 +1,33 @@
-//! Decides what becomes of each segment's file, and what is lost.
+//! Mends a damaged journal: keeps everything that can be read and sets the rest aside.
+//!
+//! Invariants: no byte is destroyed: every file that is not kept as it is lies in
+//! `journal.damaged-<n>` afterwards; what takes room is made there first, before anything is
+//! changed, and then only changes places; at any moment each name leads to a whole file, so an
+//! interrupted repair is simply done again; the index is made anew at the next start.
 
 use std::collections::BTreeMap;
 
-use super::super::indexing::{Loaded, Origin};
-use super::super::journal::{SegmentHeader, SegmentName};
+use super::chain;
 use super::scan::Candidate;
-use super::{Loss, chain};
 use crate::model::MsgId;
+use crate::store::index::{Loaded, Origin};
+use crate::store::journal::{SegmentHeader, SegmentName};
+
+/// Group commits that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The first frame.
+    pub from: u64,
+    /// The frame behind the last, if that can be known.
+    pub to: Option<u64>,
+    /// Their messages have higher ids than this,
+    pub after: MsgId,
+    /// and, if that can be known, none that is higher than this.
+    pub before: Option<MsgId>,
+    /// Only the index knows of them, which in a copy may be later than the journal; and nothing
+    /// tells whether this is one.
+    pub is_unsure: bool,
+}
 
 /// What is to be done.
 #[derive(Debug, Default)]

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::super::check::segment::{self, Piece, Plain, plain, read_headless};
-use super::super::files::FileSystem;
-use super::super::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
-use super::super::record::{self, Record};
+use crate::store::check::{Piece, Plain, plain, read_headless, segment};
+use crate::store::data::Record;
+use crate::store::data::record;
+use crate::store::disk::FileSystem;
+use crate::store::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
 
 /// Frames that are not there, or not readable, between two that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

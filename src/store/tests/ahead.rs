@@ -1,7 +1,7 @@
 //! A clock that was ahead once, or behind: what was accepted, confirmed and sent keeps its age.
 
 use super::devices::{DAY_US, World};
-use super::*;
+use super::support::*;
 
 const MINUTE_US: u64 = 60 * 1_000_000;
 const FAR_US: i64 = 40 * DAY_US as i64;
@@ -15,14 +15,14 @@ fn sends(world: &World, name: &str) -> Accepted {
 fn step(world: &World, by_us: i64) {
     let now_us = world.clock.now_us().saturating_add_signed(by_us);
     world.clock.set_us(now_us);
-    clock::look(&world.store);
+    look(&world.store);
 }
 
 /// So many minutes; an idle server looks at the clock more often.
 fn pass(world: &World, minutes: u64) {
     for _ in 0..minutes / 10 {
         world.clock.advance_us(10 * MINUTE_US);
-        clock::look(&world.store);
+        look(&world.store);
     }
 }
 

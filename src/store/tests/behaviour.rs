@@ -1,8 +1,8 @@
 //! What the store promises while nothing goes wrong.
 
+use super::support::*;
 use std::sync::Arc;
 
-use super::*;
 use crate::clock::Clock;
 
 #[test]

@@ -1,35 +1,16 @@
 //! Steps of the clock, both ways, with stops, kills and power cuts in between: nothing ends by age
 //! that is not so old, nothing at all while age is held, and in the end everything does.
 
+use super::support::*;
 use proptest::prelude::*;
 
-use super::super::queue::Job;
-use super::super::tail::SendKey;
-use super::simulated::{Fault, SimulatedFileSystem};
-use super::*;
+use super::support::look;
+use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 const HOUR_US: u64 = 60 * 60 * 1_000_000;
 const DAY_US: u64 = 24 * HOUR_US;
 const KEPT_US: u64 = 10 * DAY_US;
 const UNUSED_US: u64 = 30 * DAY_US;
-
-/// Has the committer look at the clock now.
-pub(super) fn look(store: &Store) {
-    let (answer, answered) = channel();
-    let key = SendKey {
-        domain: domain("d"),
-        from_id: user("nobody"),
-        client_msg_id: ClientMsgId::parse("never").unwrap(),
-    };
-    let done = move |outcome| {
-        let _ = answer.send(outcome);
-    };
-    store.shared().queue.push(Job::Repeat {
-        key: Box::new(key),
-        done: Box::new(done),
-    });
-    let _ = answered.recv_timeout(WAIT);
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Ending {
@@ -296,7 +277,7 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: super::model::cases() / 2,
+        cases: crate::store::tests::model::cases() / 2,
         max_shrink_iters: 60,
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -1,11 +1,11 @@
 //! What a user has confirmed, when the cursors that said it do so no longer.
 
-use super::super::cursors::{CursorChange, CursorValue};
-use super::super::index::{Index, IndexError, IndexState};
-use super::super::journal::Position;
-use super::super::tail::Tail;
 use super::devices::{DAY_US, World};
-use super::*;
+use super::support::*;
+use crate::store::data::{CursorChange, CursorValue};
+use crate::store::index::{Index, IndexError, IndexState};
+use crate::store::journal::Position;
+use crate::store::memtable::Tail;
 
 #[test]
 fn what_was_confirmed_outlives_the_cursors_that_said_it() {

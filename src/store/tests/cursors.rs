@@ -1,7 +1,7 @@
 //! Receipt cursors: where they start, what raises and lowers them, and when they are durable.
 
-use super::simulated::{Fault, SimulatedFileSystem};
-use super::*;
+use super::support::*;
+use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 fn to_resource(mut draft: Draft, resource: &str) -> Draft {
     draft.to_resource = Some(Resource::parse(resource).unwrap());

@@ -1,7 +1,7 @@
 //! Which devices of a user are known: for how long, how many, and what the index keeps.
 
-use super::simulated::{Fault, SimulatedFileSystem};
-use super::*;
+use super::support::*;
+use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 const HOUR_US: u64 = 60 * 60 * 1_000_000;
 pub(super) const DAY_US: u64 = 24 * HOUR_US;
@@ -61,7 +61,7 @@ impl World {
         let index = self.store.shared().index().unwrap();
         let held = index.cursors(&mailbox("d", "u")).unwrap().devices.len();
         let state = std::fs::read(self.dir.path().join("db.state")).unwrap();
-        let (state, _) = super::super::index::IndexState::decode(&state).unwrap();
+        let (state, _) = crate::store::index::IndexState::decode(&state).unwrap();
         (held, state.cursors)
     }
 }

@@ -1,6 +1,6 @@
 //! What erasing a mailbox hides, for how long, and what it leaves alone.
 
-use super::*;
+use super::support::*;
 
 fn ids_of(store: &Store, mailbox: &Mailbox) -> Vec<MsgId> {
     all(store, mailbox).iter().map(|m| m.id).collect()

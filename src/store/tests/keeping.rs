@@ -1,8 +1,7 @@
 //! A retention that is new erases nothing before it was told and waited for.
 
+use super::support::*;
 use std::time::Duration;
-
-use super::*;
 
 const NOTICE: Duration = Duration::from_secs(60);
 const HOUR_US: u64 = 3_600 * 1_000_000;

@@ -1,13 +1,13 @@
 //! A damaged index is mended while the store is in use, by whoever meets the damage first.
 
+use super::support::*;
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::super::builder::{Builder, Site};
-use super::super::index::IndexState;
-use super::super::shared::{Shared, Successor};
-use super::simulated::{Fault, Lack, SimulatedFileSystem};
-use super::*;
+use crate::store::index::IndexState;
+use crate::store::indexing::{Builder, Site};
+use crate::store::state::{Shared, Successor};
+use crate::store::tests::simulated::{Fault, Lack, SimulatedFileSystem};
 
 fn swept(dir: &Path) -> bool {
     !dir.join("sweep.due").exists()

@@ -1,11 +1,11 @@
 //! A checkpoint makes room with everything that it writes.
 
-use super::super::cursors::CursorChange;
-use super::super::index::{Index, IndexState};
-use super::super::indexing::{self, How};
-use super::super::journal::Position;
-use super::super::tail::{Batch, SendIds, SendKey, Tail};
-use super::*;
+use super::support::*;
+use crate::store::data::{CursorChange, SendIds, SendKey};
+use crate::store::index::{Index, IndexState};
+use crate::store::indexing::{How, writer};
+use crate::store::journal::Position;
+use crate::store::memtable::{Batch, Tail};
 
 fn message(id: u64) -> Message {
     Message {
@@ -62,7 +62,7 @@ fn a_checkpoint_makes_room_step_by_step() {
             Ok(())
         };
         let state = IndexState::empty(1);
-        indexing::apply(&index, &frozen, &state, 0, How::Paced(&mut between)).unwrap();
+        writer::apply(&index, &frozen, &state, 0, How::Paced(&mut between)).unwrap();
         assert!((tail.fullness(max, false) - 0.5).abs() < 0.01);
         assert_eq!(tail.fullness(bytes, false), tail.fullness(bytes, true));
         assert!(

@@ -1,12 +1,12 @@
 //! What is found again after things went wrong, and what is reported instead.
 
+use super::support::*;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::journal::{FrameBuffer, Position, Writer, WriterStart};
-use super::simulated::{Fault, SimulatedFileSystem};
-use super::*;
+use crate::store::journal::{FrameBuffer, Position, Writer, WriterStart};
+use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir.join("journal")).unwrap();

@@ -1,17 +1,15 @@
 //! What is kept back, by itself: how much of it is given up, and when.
 
+use super::support::*;
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
 use tempfile::TempDir;
 
-use super::super::files::{OutOfSpace as _, RealFileSystem};
-use super::super::held::HeldFileSystem;
-use super::super::hold::Hold;
-use super::super::reserve::{RESERVE, Reserve};
-use super::super::room::CALM_PAUSE;
-use super::simulated::{Fault, Lack, SimulatedFileSystem};
 use super::tiers::Random;
-use super::*;
+use crate::store::directory::{HeldFileSystem, Hold};
+use crate::store::disk::{OutOfSpace as _, RESERVE, RealFileSystem, Reserve};
+use crate::store::state::CALM_PAUSE;
+use crate::store::tests::simulated::{Fault, Lack, SimulatedFileSystem};
 
 const NEEDED_BYTES: u64 = 1 << 20;
 const NEEDED_FILES: u64 = 3;

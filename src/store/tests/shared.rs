@@ -1,13 +1,13 @@
 //! What the recipients of a send share is in the index once, and each of them reads it.
 
+use super::support::*;
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::atomic::Ordering;
 
-use super::super::ReadError;
-use super::super::index::place;
 use super::tiers::Random;
-use super::*;
+use crate::store::api::ReadError;
+use crate::store::index::location;
 
 const RECIPIENTS: usize = 100;
 
@@ -49,7 +49,7 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
 
 fn heap(store: &Store) -> std::path::PathBuf {
     let shared = store.shared();
-    place::path(&shared.options.dir, shared.indexed().number).join("heap")
+    location::path(&shared.options.dir, shared.indexed().number).join("heap")
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
             } else {
                 &contents
             };
-            assert_eq!(super::contents(&read), expected, "{user} {when}");
+            assert_eq!(super::support::contents(&read), expected, "{user} {when}");
         }
     };
     for (n, content) in contents.iter().enumerate() {
@@ -148,7 +148,11 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
         if n > 0 {
             expected.push("so that the copy goes on");
         }
-        assert_eq!(super::contents(&read), expected, "{user} after a rebuild");
+        assert_eq!(
+            super::support::contents(&read),
+            expected,
+            "{user} after a rebuild"
+        );
     }
     // Where all of them are gone, so is what they shared.
     for user in recipients() {

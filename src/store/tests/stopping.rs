@@ -1,14 +1,13 @@
 //! An opening that is stopped, wherever that meets it: what was acknowledged stays, and the next
 //! one succeeds.
 
-use std::fs;
-use std::io::{self, Read};
+use super::support::*;
+use std::io::Read;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fs, io};
 
-use super::super::files::{JournalFile, RealFileSystem};
-use super::super::identity::FileIdentity;
-use super::super::opening::Opening;
-use super::*;
+use crate::store::api::Opening;
+use crate::store::disk::{FileIdentity, JournalFile, RealFileSystem};
 
 /// Stops an opening when so many files have been asked for.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A data directory as it looks from outside.
 
-use super::super::survey;
-use super::*;
+use super::support::*;
+use crate::store::survey;
 
 fn look(dir: &Path) -> survey::Survey {
     survey::survey(dir).unwrap().unwrap()

@@ -1,10 +1,10 @@
 //! What is gone leaves the disk, and nothing else does.
 
+use super::support::*;
 use std::path::PathBuf;
 
-use super::super::index::place;
-use super::simulated::{Fault, SimulatedFileSystem};
-use super::*;
+use crate::store::index::location;
+use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 /// A text that no compression makes unrecognisable, and no other message holds.
 fn marker(n: usize) -> String {
@@ -224,7 +224,7 @@ fn what_the_index_has_not_reached_yet_goes_too() {
     let asked = store
         .shared()
         .queue
-        .change(|reply| super::super::queue::Job::Erase(mailbox("d", "u"), None, reply));
+        .change(|reply| crate::store::state::Job::Erase(mailbox("d", "u"), None, reply));
     asked.unwrap();
     // The journal goes on by several segments, and the index stays behind.
     for n in 0..200 {
@@ -262,7 +262,7 @@ fn a_sweep_that_fails_anywhere_is_done_whole_later() {
                 });
                 files.disarm();
                 eventually("the sweep", done);
-                let number = place::numbers(dir.path()).unwrap();
+                let number = location::numbers(dir.path()).unwrap();
                 assert_eq!(number.len(), 1, "after {operations}");
                 assert_eq!(indexed(&store, "u"), 0, "after {operations}");
                 let left = check_consistent(&store, &mailbox("d", "v"));

@@ -1,14 +1,14 @@
 //! The tiers in which the index keeps the senders of a mailbox, through many checkpoints
 //! and interrupted ones, against a plain list.
 
+use super::support::*;
 use std::cell::Cell;
 
-use super::super::index::{Index, IndexError, IndexState, Kept};
-use super::super::indexing::{self, How};
-use super::super::journal::Position;
-use super::super::opening::Opening;
-use super::super::tail::{Batch, Generation, Tail};
-use super::*;
+use crate::store::api::Opening;
+use crate::store::index::{Index, IndexError, IndexState, Kept};
+use crate::store::indexing::{How, writer};
+use crate::store::journal::Position;
+use crate::store::memtable::{Batch, Generation, Tail};
 
 const STEP_US: u64 = 1_000;
 
@@ -112,7 +112,7 @@ impl World {
                     Ok(())
                 }
             };
-            let done = indexing::apply(&self.index, &frozen, &self.state, 0, How::Paced(&mut stop));
+            let done = writer::apply(&self.index, &frozen, &self.state, 0, How::Paced(&mut stop));
             // What is there by now is right, whatever comes of the rest.
             self.index
                 .verify(&mut self.state.clone(), &Opening::default())
@@ -121,7 +121,7 @@ impl World {
                 break;
             }
         }
-        let state = indexing::apply(&self.index, &frozen, &self.state, 0, How::AtOnce);
+        let state = writer::apply(&self.index, &frozen, &self.state, 0, How::AtOnce);
         self.state = state.unwrap();
         self.index
             .verify(&mut self.state.clone(), &Opening::default())
@@ -295,7 +295,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
                 .then_some(())
                 .ok_or(IndexError::Sled("stop".to_owned()))
         };
-        indexing::apply(&world.index, &half, &world.state, 0, How::Paced(&mut stop)).unwrap_err();
+        writer::apply(&world.index, &half, &world.state, 0, How::Paced(&mut stop)).unwrap_err();
         let floor = world.messages[(world.messages.len() - 1) * part / 4].id;
         let kept = Above(mailbox_name, floor);
         let (index, state) = copied(&world, new.path(), &kept).unwrap();

@@ -2,7 +2,7 @@
 //! half of what it takes on disk.
 
 use super::shared::disk_bytes;
-use super::*;
+use super::support::*;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 const MESSAGES: usize = 6_000;

@@ -1,8 +1,7 @@
 //! The model's receipt cursors: for each device, between which ids its cursor must be.
 
+use super::super::support::*;
 use std::collections::BTreeMap;
-
-use super::super::*;
 
 pub(super) const USERS: [&str; 3] = ["u0", "u1", "u2"];
 pub(super) const RESOURCES: [&str; 2] = ["web", "phone"];

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Accepted;
 use super::cursors::Cursors;
 use crate::model::MsgId;
+use crate::store::api::Accepted;
 
 /// What is known of it, and what is not.
 #[derive(Default)]

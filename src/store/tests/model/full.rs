@@ -2,15 +2,16 @@
 //! done, every start succeeds, what is gone leaves the disk, and when there is room again service
 //! resumes.
 
+use super::super::support::*;
+use super::run::*;
 use std::collections::BTreeMap;
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::super::simulated::Lack;
 use super::steps::{Ending, Harm, Step, steps};
-use super::*;
+use crate::store::tests::simulated::Lack;
 
 /// What happens between steps.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,8 @@
 //! What goes wrong.
 
-use super::Operation;
-
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store::tests) enum Fault {
+pub(crate) enum Fault {
     /// The world stops; a write in progress gets half-way.
     Crash,
     /// The next sync fails; what it should have kept is kept or not.
@@ -24,4 +22,12 @@ impl Fault {
             Self::ShortWrite => operation == Operation::Write,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Write,
+    Sync,
+    Reserve,
+    Other,
 }

@@ -4,36 +4,13 @@ use std::io;
 use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::path::Path;
 
-use super::{Disk, Inode, SimulatedFileSystem};
-
-/// What there is none of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store::tests) enum Lack {
-    /// Space, and how that is told.
-    Space(io::ErrorKind),
-    /// Files, and how that is told.
-    Files(io::ErrorKind),
-    /// Files of more bytes.
-    FileSize(usize),
-}
-
-/// What there may be on the disk.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    lack: Lack,
-    bytes: u64,
-    files: usize,
-}
-
-/// How long a file may become, and how more is refused.
-pub(super) struct Room {
-    pub(super) bytes: usize,
-    pub(super) refusal: io::ErrorKind,
-}
+use super::disk::{Disk, Inode};
+use super::file_system::SimulatedFileSystem;
+use super::limits::{Lack, Limits, Room};
 
 impl SimulatedFileSystem {
     /// Others take all that is free, but for so many bytes.
-    pub(in crate::store::tests) fn fill(&self, lack: Lack, left_bytes: u64) {
+    pub(crate) fn fill(&self, lack: Lack, left_bytes: u64) {
         let mut disk = self.disk();
         disk.limits = Some(Limits {
             lack,
@@ -43,7 +20,7 @@ impl SimulatedFileSystem {
     }
 
     /// They give it back.
-    pub(in crate::store::tests) fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         self.disk().limits = None;
     }
 }

@@ -1,0 +1,134 @@
+//! Why the store refused an append, a read or an open. Each is a sentence for its reader.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Why something was not accepted; nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The journal or the index cannot be written; tried again when there is reason to.
+    #[error("the storage cannot be written: {0}")]
+    Unavailable(String),
+    /// More appends are waiting than may.
+    #[error("the storage has too many messages waiting")]
+    Overloaded,
+    /// The domain has been removed.
+    #[error("the domain has been removed")]
+    DomainRemoved,
+    /// It is no repeat of a send that was accepted within the last 24 hours.
+    #[error("it was not sent before")]
+    NotRepeated,
+    /// The store has been closed.
+    #[error("the server is shutting down")]
+    Closed,
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The index could not be read.
+    #[error("the index cannot be read: {0}")]
+    Index(String),
+    /// A stored value does not parse: damage.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why a data directory could not be opened. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the data directory {0} is in use by another process")]
+    InUse(PathBuf),
+    /// It shares a file that is written in place with another directory.
+    #[error(
+        "{0} has another name, too, as in a copy that is made of hard links: whatever is written \
+         into one is written into the other; make a real copy (cp -a, relaybox backup), and remove \
+         this one or that one"
+    )]
+    Linked(PathBuf),
+    /// A file operation failed.
+    #[error("{action} {path}: {source}{}", remedy(path, source))]
+    Io {
+        /// What was tried: "cannot create", "cannot read", …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file of it is damaged where it must not be.
+    #[error("{path} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What was found.
+        what: String,
+    },
+    /// Something else stands in its place.
+    #[error("{path} is no data directory: {what}")]
+    NoDirectory {
+        /// The place.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// There is none.
+    #[error("there is no data directory {0}: --data DIR or RELAYBOX_DATA names the right one")]
+    Missing(PathBuf),
+    /// A restore into it did not come to its end.
+    #[error(
+        "a restore into {0} was interrupted, and it does not hold everything: run the restore again"
+    )]
+    HalfRestored(PathBuf),
+    /// There is no room for a repair.
+    #[error(
+        "there is no room to repair {dir}, and nothing of it was changed: make room for up to {} \
+         MiB and {files} files ({source})",
+        bytes.div_ceil(1 << 20)
+    )]
+    NoRoom {
+        /// The directory.
+        dir: PathBuf,
+        /// Bytes that it takes at most,
+        bytes: u64,
+        /// and files.
+        files: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The opening was stopped.
+    #[error("the start was stopped")]
+    Stopped,
+    /// It was written by a newer relaybox.
+    #[error("the data directory has version {found}, and this relaybox knows only up to {known}")]
+    TooNew {
+        /// The directory's version.
+        found: u32,
+        /// The newest version this program reads.
+        known: u32,
+    },
+}
+
+/// The end of a sentence about a file that this user may not use, where that is another user's: what helps.
+pub(crate) fn remedy(path: &Path, error: &io::Error) -> String {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let (Some(dir), true) = (path.parent(), denied) else {
+        return String::new();
+    };
+    let (Ok(file), Ok(around)) = (fs::metadata(path), fs::metadata(dir)) else {
+        return String::new();
+    };
+    match (file.uid(), around.uid()) {
+        (user, owner) if user != owner => {
+            let dir = dir.display();
+            format!(
+                "; it belongs to user {user}, but {dir} to user {owner}: chown -R {owner} {dir}"
+            )
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The words of the store: options, answers and errors, without their workings. Uses nothing else
+//! of the store.
+
+mod answers;
+mod error;
+mod opening;
+mod options;
+mod portion;
+
+pub use answers::{
+    Accepted, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered, StoreStats,
+};
+pub use error::{AppendError, OpenError, ReadError};
+pub use opening::Opening;
+pub(crate) use opening::Work;
+pub use options::StoreOptions;
+pub use portion::Portion;

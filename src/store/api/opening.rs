@@ -1,0 +1,96 @@
+//! What an opening that takes long tells meanwhile, and how it is ended early.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// What an opening is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Holds the whole index against its state.
+    VerifyIndex = 1,
+    /// Judges all of the journal.
+    JudgeJournal,
+    /// Brings the index up to the journal.
+    Replay,
+}
+
+impl Work {
+    fn words(self) -> &'static str {
+        match self {
+            Self::VerifyIndex => "the index is verified",
+            Self::JudgeJournal => "the journal is checked",
+            Self::Replay => "the index is brought up to the journal",
+        }
+    }
+}
+
+/// How far the opening of a data directory is, for whoever waits for it; `Display` is half a
+/// sentence, such as `the journal is checked: 42 %`, and empty as long as there is nothing to tell.
+#[derive(Debug, Default)]
+pub struct Opening {
+    is_stopped: AtomicBool,
+    work: AtomicU8,
+    done: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Opening {
+    /// Ends it, if it is not at its end, with [`crate::store::OpenError::Stopped`]. What was acknowledged
+    /// stays, and so does most of the work: the next one goes on from there.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    /// It is at this work now, of which there is so much in all (0 where that is not known), and so
+    /// much done.
+    pub(crate) fn begin(&self, work: Work, all: u64, done: u64) {
+        self.done.store(done, Ordering::Relaxed);
+        self.all.store(all, Ordering::Relaxed);
+        self.work.store(work as u8, Ordering::Relaxed);
+    }
+
+    /// So much of it is done.
+    pub(crate) fn reach(&self, done: u64) {
+        self.done.store(done, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for Opening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let work = self.work.load(Ordering::Relaxed);
+        let all = [Work::VerifyIndex, Work::JudgeJournal, Work::Replay];
+        let Some(work) = all.into_iter().find(|known| *known as u8 == work) else {
+            return Ok(());
+        };
+        formatter.write_str(work.words())?;
+        let done = u128::from(self.done.load(Ordering::Relaxed));
+        match u128::from(self.all.load(Ordering::Relaxed)) {
+            0 => Ok(()),
+            // What there is to do is an estimate; it is at its end when it says so.
+            all => write!(formatter, ": {} %", (done * 100 / all).min(99)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_tells_how_far_it_is() {
+        let opening = Opening::default();
+        assert_eq!(opening.to_string(), "");
+        opening.begin(Work::JudgeJournal, 1000, 429);
+        assert_eq!(opening.to_string(), "the journal is checked: 42 %");
+        opening.begin(Work::Replay, 0, 0);
+        let replay = "the index is brought up to the journal";
+        assert_eq!(opening.to_string(), replay);
+        opening.begin(Work::Replay, u64::MAX, 0);
+        opening.reach(u64::MAX);
+        assert_eq!(opening.to_string(), format!("{replay}: 99 %"));
+    }
+}

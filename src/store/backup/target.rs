@@ -1,0 +1,203 @@
+//! Judges the place of a backup before anything is written there.
+//!
+//! It must be empty, or an earlier state of the same data directory: nothing that could be
+//! anybody's only copy is written over.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::BackupError;
+use crate::store::api::OpenError;
+use crate::store::check::segments;
+use crate::store::directory::{BACKUP, Mark, hold, io_error, is_aside, layout};
+use crate::store::disk::FileSystem;
+use crate::store::journal::{
+    JournalEnd, SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear,
+};
+
+/// A place that is fit.
+pub(super) struct Place {
+    dest: PathBuf,
+    /// What is known of the backup that is there.
+    mark: Mark,
+}
+
+impl Place {
+    /// Refuses a place that is not fit.
+    pub(super) fn judge(
+        files: &dyn FileSystem,
+        dir: &Path,
+        dest: &Path,
+        names: &[SegmentName],
+        end: JournalEnd,
+    ) -> Result<Self, BackupError> {
+        if resolve(dest)?.starts_with(resolve(dir)?) {
+            return Err(BackupError::Inside {
+                dest: dest.to_owned(),
+                dir: dir.to_owned(),
+            });
+        }
+        let mark = match Mark::read(files, dest) {
+            // The next run mends it.
+            Err(OpenError::Damaged { .. }) => Some(Mark::default()),
+            read => read?,
+        };
+        for entry in entries(dest)? {
+            let known = [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE, BACKUP];
+            let known = known.contains(&entry.trim_end_matches(TEMPORARY))
+                || entry == layout::JOURNAL
+                || is_aside(&entry);
+            // What a new file system has, and what a first run leaves that is killed at once.
+            let nothing = entry == "lost+found" || entry == format!("{BACKUP}{TEMPORARY}");
+            if !nothing && (!known || mark.is_none()) {
+                return Err(BackupError::NoBackup {
+                    dest: dest.to_owned(),
+                    entry,
+                });
+            }
+        }
+        let place = Self {
+            dest: dest.to_owned(),
+            mark: mark.unwrap_or_default(),
+        };
+        if mark.is_some() {
+            let found = place.is_another(files, dir, names, end)?;
+            if let Some(why) = found {
+                return Err(BackupError::Another {
+                    dest: dest.to_owned(),
+                    dir: dir.to_owned(),
+                    why,
+                });
+            }
+        }
+        Ok(place)
+    }
+
+    /// What says that the backup is not an earlier state of the data directory.
+    fn is_another(
+        &self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        names: &[SegmentName],
+        end: JournalEnd,
+    ) -> Result<Option<String>, OpenError> {
+        layout::check_version(files, &self.dest)?;
+        let (journal, copies) = (dir.join(layout::JOURNAL), self.dest.join(layout::JOURNAL));
+        if !copies.exists() {
+            return Ok(None);
+        }
+        for copy in segments(files, &copies)? {
+            let number = copy.number;
+            let Some(name) = names.iter().find(|name| name.number == number) else {
+                let why = format!("it has a segment {number}, and the data directory has none");
+                return Ok(Some(why));
+            };
+            match compare(files, &name.path(&journal), &copy.path(&copies))? {
+                Kin::Same => {}
+                Kin::Stranger => return Ok(Some("it is of another data directory".to_owned())),
+                Kin::Parted => {
+                    let why = format!("its segment {number} is not that of the data directory");
+                    return Ok(Some(why));
+                }
+            }
+        }
+        let reached = self.mark.sequence;
+        let why = format!(
+            "it holds everything before frame {reached}, and the data directory ends before \
+             frame {}",
+            end.sequence
+        );
+        Ok((reached > end.sequence).then_some(why))
+    }
+
+    /// Makes the directories, keeps others out, and notes that a run has begun.
+    pub(super) fn begin(&self, files: &dyn FileSystem) -> Result<Vec<File>, BackupError> {
+        let dest = self.dest.as_path();
+        let journal = dest.join(layout::JOURNAL);
+        files
+            .create_dir(dest)
+            .map_err(io_error("cannot create", dest))?;
+        let held = hold::hold(dest)?;
+        let mark = Mark {
+            complete: false,
+            ..self.mark
+        };
+        mark.write(files, dest)?;
+        files
+            .create_dir(&journal)
+            .and_then(|()| files.sync_dir(dest))
+            .map_err(io_error("cannot create", &journal))?;
+        clear(files, &journal)?;
+        Ok(held)
+    }
+}
+
+/// What a copy is to a segment.
+enum Kin {
+    /// An earlier state of it, or the same. Or it is damaged, and made again.
+    Same,
+    /// Of the same journal, which has gone two ways since.
+    Parted,
+    /// Of another journal.
+    Stranger,
+}
+
+fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, OpenError> {
+    let mut segment = SegmentStream::open(files, segment)?;
+    let Ok(mut copy) = SegmentStream::open(files, copy) else {
+        return Ok(Kin::Same);
+    };
+    let (now, then) = (*segment.header(), *copy.header());
+    if now.journal != then.journal {
+        return Ok(Kin::Stranger);
+    }
+    // It may have been made again since, without what is gone.
+    let same = now.generation == then.generation;
+    let place = |header: SegmentHeader| (header.first_sequence, header.last_id);
+    if place(now) != place(then) || !(same || now.rewritten_to.is_some()) {
+        return Ok(Kin::Parted);
+    }
+    if !same || copy.is_compressed() {
+        return Ok(Kin::Same);
+    }
+    // It was written on then: what followed must be the same.
+    loop {
+        match copy.next() {
+            Ok(Step::Frame(then)) => match segment.next() {
+                Ok(Step::Frame(now)) if now == then => {}
+                Ok(_) => return Ok(Kin::Parted),
+                // The copying says what is wrong.
+                Err(_) => return Ok(Kin::Same),
+            },
+            Ok(Step::End | Step::Bad) | Err(_) => return Ok(Kin::Same),
+        }
+    }
+}
+
+/// The names in a directory; none where there is none.
+pub(super) fn entries(dir: &Path) -> Result<Vec<String>, OpenError> {
+    let list = || -> io::Result<Vec<String>> {
+        std::fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    };
+    match list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(io_error("cannot list", dir)),
+    }
+}
+
+/// Where a path leads, also if its end is not there yet.
+fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+    let absolute = std::path::absolute(path).map_err(io_error("cannot resolve", path))?;
+    let there = absolute.ancestors().find(|ancestor| ancestor.exists());
+    let Some(there) = there else {
+        return Ok(absolute);
+    };
+    let resolved = there
+        .canonicalize()
+        .map_err(io_error("cannot resolve", there))?;
+    let rest = absolute.strip_prefix(there).unwrap_or(Path::new(""));
+    Ok(resolved.join(rest))
+}

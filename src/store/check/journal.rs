@@ -1,0 +1,81 @@
+//! Reads every frame of a journal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::known::segments;
+use super::report::{CheckReport, Progress};
+use super::walk::{Next, Walk};
+use crate::store::api::OpenError;
+use crate::store::directory::layout;
+use crate::store::disk::FileSystem;
+use crate::store::journal::{JournalEnd, SegmentName, SegmentStream};
+
+/// Reads the journal only.
+pub(crate) fn check_journal(
+    files: &dyn FileSystem,
+    dir: &Path,
+    end: Option<JournalEnd>,
+    progress: Progress<'_>,
+    stop: &dyn Fn() -> bool,
+) -> Result<CheckReport, OpenError> {
+    let journal = dir.join(layout::JOURNAL);
+    let mut names = segments(files, &journal)?;
+    if let Some(end) = end {
+        // Those behind it were begun since.
+        names.retain(|name| name.number <= end.segment);
+    }
+    let sizes = sizes(&journal, &names);
+    let all: u64 = sizes.iter().sum();
+    let mut walk = Walk::new(files);
+    walk.journal = mark(files, &journal, &names);
+    if names.is_empty() {
+        walk.damage(&journal, 0, "its segments are missing".to_owned());
+    }
+    let mut done = 0;
+    for (index, name) in names.iter().enumerate() {
+        if stop() {
+            return Err(OpenError::Stopped);
+        }
+        let next = match names.get(index + 1) {
+            None => Next::Nothing(end.map(|end| end.sequence)),
+            Some(next) => Next::of(files, &journal, *next),
+        };
+        walk.segment(*name, &name.path(&journal), &next);
+        done += sizes.get(index).copied().unwrap_or_default();
+        progress(done, all);
+    }
+    let report = walk.finish();
+    Ok(report)
+}
+
+/// The mark of the journal that most segments are of.
+pub(super) fn mark(files: &dyn FileSystem, journal: &Path, names: &[SegmentName]) -> Option<u32> {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for name in names {
+        if let Ok(stream) = SegmentStream::open(files, &name.path(journal)) {
+            *counts.entry(stream.header().journal).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(journal, _)| journal)
+}
+
+/// Only for telling how far the work is.
+fn sizes(journal: &Path, names: &[SegmentName]) -> Vec<u64> {
+    let size = |name: &SegmentName| {
+        let metadata = std::fs::metadata(name.path(journal));
+        metadata.map_or(0, |metadata| metadata.len())
+    };
+    names.iter().map(size).collect()
+}
+
+impl Next {
+    /// What is known of the next segment.
+    fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Self {
+        match SegmentStream::open(files, &name.path(journal)) {
+            Ok(stream) if stream.header().number == name.number => Self::Segment(*stream.header()),
+            _ => Self::Unknown,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Judges the journal of a directory, and holds it against what else says how far it should reach.
+
+use std::path::Path;
+
+use super::journal::check_journal;
+use super::known::segments;
+use super::note::Note;
+use super::report::{CheckReport, Damage, Progress};
+use crate::store::api::OpenError;
+use crate::store::directory::{Mark, layout};
+use crate::store::disk::FileSystem;
+use crate::store::index::{Loaded, Origin, manifest_file};
+use crate::store::journal::{JournalEnd, MARK_BYTES};
+
+/// Reads the journal, and holds against it what else says how far it should reach. By what comes
+/// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
+/// so the three agree. `end` as for [`check`]; `stop` is asked at every segment.
+///
+/// # Errors
+/// It cannot be read, or was stopped.
+pub(crate) fn judge(
+    files: &dyn FileSystem,
+    dir: &Path,
+    end: Option<JournalEnd>,
+    progress: Progress<'_>,
+    stop: &dyn Fn() -> bool,
+) -> Result<CheckReport, OpenError> {
+    let mut report = check_journal(files, dir, end, progress, stop)?;
+    if !layout::check_version(files, dir)? {
+        report.notes.push(Note::NoVersion);
+    }
+    // What a running server writes on may have been sealed since.
+    let sealed = report.sealed && end.is_none();
+    match end_note(files, dir, report.end.sequence, sealed) {
+        Ok(note) => report.notes.extend(note),
+        Err(OpenError::Damaged { path, offset, what }) => {
+            if report.damage.is_empty() {
+                report.damage.push(Damage { path, offset, what });
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    let torn_bytes = report.torn_bytes;
+    match manifest_file::load(files, dir)? {
+        Some(found) if end.is_none() && report.damage.is_empty() && is_ahead(&report, &found) => {
+            judge_ahead(&mut report, &found, dir);
+        }
+        _ if torn_bytes > 0 => report.notes.push(Note::Torn(torn_bytes)),
+        _ => {}
+    }
+    Ok(report)
+}
+
+/// Whether an index has more than the journal beside which it stands.
+fn is_ahead(report: &CheckReport, found: &Loaded) -> bool {
+    let (end, index) = (report.end, found.state.position);
+    // A frame without records says nothing but that it was the last one.
+    let is_marked = index.segment == end.segment
+        && index.sequence == end.sequence.saturating_add(1)
+        && index.offset == end.offset.saturating_add(MARK_BYTES);
+    !is_marked && (index.sequence > end.sequence || index.segment > end.segment)
+}
+
+/// Of the original that is damage: somebody was told of what is not there. A copy may have its
+/// journal from before, and what may be one is not blamed.
+fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
+    let (end, index) = (report.end, found.state.position);
+    let note = match found.origin {
+        Origin::Original => {
+            let what = format!(
+                "the journal ends in segment {} before frame {}, but the index is in segment {} and \
+                 has everything before frame {}: the newest messages are missing from the journal",
+                end.segment, end.sequence, index.segment, index.sequence
+            );
+            let path = dir.join(layout::JOURNAL);
+            return report.damage.push(Damage {
+                path,
+                offset: 0,
+                what,
+            });
+        }
+        // What is said of that says this, too.
+        _ if report.sealed => return,
+        Origin::Unknown => Note::IndexAhead {
+            ends: end.sequence,
+            indexed: index.sequence,
+        },
+        Origin::Copy if index.segment > end.segment || report.torn_bytes > 0 => Note::BreaksOff {
+            segment: end.segment,
+            ends: end.sequence,
+            index_segment: index.segment,
+            indexed: index.sequence,
+        },
+        Origin::Copy => Note::IndexCopiedLater,
+    };
+    report.notes.push(note);
+}
+
+/// What there is to know of the end of a journal that reaches up to the frame `reached`.
+///
+/// # Errors
+/// It is a backup that held more, or one that does not say what it held: that is damage.
+pub(crate) fn end_note(
+    files: &dyn FileSystem,
+    dir: &Path,
+    reached: u64,
+    sealed: bool,
+) -> Result<Option<Note>, OpenError> {
+    let journal = dir.join(layout::JOURNAL);
+    match Mark::read(files, dir)? {
+        Some(mark) if mark.sequence > reached => Err(OpenError::Damaged {
+            path: journal,
+            offset: 0,
+            what: format!(
+                "it ends before frame {reached}, but the backup held everything before frame {}",
+                mark.sequence
+            ),
+        }),
+        Some(mark) if !mark.complete => Ok(Some(Note::Interrupted)),
+        None if sealed => {
+            let newest = segments(files, &journal)?.pop();
+            Ok(newest.map(|newest| Note::Sealed(newest.path(&journal))))
+        }
+        // A backup knows that it has everything.
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,35 @@
+//! Whether a directory is a data directory at all.
+
+use std::path::Path;
+
+use crate::store::api::OpenError;
+use crate::store::directory::{io_error, layout};
+use crate::store::disk::FileSystem;
+use crate::store::journal::SegmentName;
+
+/// Refuses what is no data directory of a known version.
+pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    layout::refuse_other(dir)?;
+    if dir.join(layout::RESTORING).exists() {
+        return Err(OpenError::HalfRestored(dir.to_owned()));
+    }
+    let journal = dir.join(layout::JOURNAL);
+    // Without the version its segments say what it is.
+    let is_one = layout::check_version(files, dir)?
+        || (journal.is_dir() && !segments(files, &journal)?.is_empty());
+    is_one
+        .then_some(())
+        .ok_or_else(|| OpenError::Missing(dir.to_owned()))
+}
+
+/// All files with the name of a segment, in order.
+pub(crate) fn segments(
+    files: &dyn FileSystem,
+    journal: &Path,
+) -> Result<Vec<SegmentName>, OpenError> {
+    let names = files.list(journal);
+    let names = names.map_err(io_error("cannot list", journal))?;
+    let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}

@@ -1,0 +1,43 @@
+//! Checks a whole directory: journal and index.
+
+use std::path::Path;
+
+use super::condition;
+use super::judge::judge;
+use super::known::known;
+use super::report::{CheckReport, Progress};
+use crate::store::api::OpenError;
+use crate::store::directory::{Mark, hold};
+use crate::store::disk::RealFileSystem;
+use crate::store::index::Scratches;
+use crate::store::journal::JournalEnd;
+
+/// Reads every frame and record of a data directory or a backup. `end`: a server runs on it,
+/// and its journal is durable up to there; without it, the directory is kept from others
+/// meanwhile, and its index is looked at, too, in a copy among `scratches`.
+///
+/// # Errors
+/// It is in use, of a newer version, no data directory, or cannot be read. Damage is none.
+pub fn check(
+    dir: &Path,
+    end: Option<JournalEnd>,
+    cache_bytes: u64,
+    scratches: &Scratches,
+    progress: Progress<'_>,
+) -> Result<CheckReport, OpenError> {
+    let files = RealFileSystem;
+    known(&files, dir)?;
+    // States of a backup may share what nobody writes any more.
+    if Mark::read(&files, dir)?.is_none() {
+        hold::refuse_linked_segment(dir)?;
+    }
+    let held = match end {
+        Some(_) => None,
+        None => Some(hold::hold(dir)?),
+    };
+    let mut report = judge(&files, dir, end, progress, &|| false)?;
+    if held.is_some() {
+        condition::check_index(&files, dir, cache_bytes, scratches, &mut report)?;
+    }
+    Ok(report)
+}

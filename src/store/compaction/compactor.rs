@@ -1,0 +1,302 @@
+//! The compaction thread: when to compact, and the order of its steps.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::error::SweepError;
+use super::filter::Sieve;
+use super::gone::{Gone, Staying};
+use super::rebuild::{Cramped, How, TICK, check_cursors, renew};
+use super::scrub::Scrub;
+use crate::model::{Mailbox, MsgId, Retention};
+use crate::store::api::AppendError;
+use crate::store::disk::{Breather, OutOfSpace as _};
+use crate::store::index::location;
+use crate::store::journal::{Sealed, last_id_before, list};
+use crate::store::state::{Job, Shared};
+
+/// Erasures often come several at once: the others are waited for so long.
+const GATHER_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a sweep that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// After a sweep comes a pause of so many times its length: whoever erases all the time costs
+/// a bounded part of the machine.
+const PAUSE_FACTOR: u32 = 4;
+/// And for each segment of the journal there is so long a pause: a sweep may leave one more, and
+/// each is looked at in every start.
+const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
+/// What has expired is looked for when this part of the retention has passed once more.
+const RETENTION_PART: u32 = 10;
+const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much lower its priority is.
+const NICE: i32 = 10;
+
+/// The thread's own things.
+pub(crate) struct Sweeper {
+    shared: Arc<Shared>,
+    /// Up to where what was asked for is done.
+    done: u64,
+    /// What was asked for has waited for more to come.
+    gathered: bool,
+    /// The index may hold what the journal does not any more, from an earlier sweep too.
+    index_due: bool,
+    /// Erasures that the journal does not hold any more.
+    forgotten: HashMap<Mailbox, MsgId>,
+    not_before: Instant,
+    /// How many segments the journal had.
+    segments: u32,
+    /// When what has expired was last looked for, and by which retention.
+    expired: Option<(Instant, Retention)>,
+    scrub: Scrub,
+    /// There was no room for another index.
+    cramped: Option<Cramped>,
+}
+
+impl Sweeper {
+    /// A thread that takes up what an earlier one has left.
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let interrupted = shared.files.read(&shared.mark_path())?.is_some();
+        shared.sweeping().marked = interrupted;
+        Ok(Self {
+            shared,
+            done: 0,
+            gathered: false,
+            index_due: interrupted,
+            forgotten: HashMap::new(),
+            not_before: Instant::now(),
+            segments: 0,
+            expired: None,
+            scrub: Scrub::default(),
+            cramped: None,
+        })
+    }
+
+    /// Works until the store closes.
+    pub(crate) fn run(mut self) {
+        // Whoever sends or reads comes first.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "sweeps have the same priority as all else");
+        }
+        while self.shared.queue.is_open() {
+            if self.shared.hold.check().is_err() {
+                self.shared.wait_for_change(TICK);
+                continue;
+            }
+            self.shared.step_retention();
+            if !self.is_due() {
+                let mut scrub = std::mem::take(&mut self.scrub);
+                scrub.step(&self.shared, &|| self.is_wanted(Instant::now()));
+                self.scrub = scrub;
+                self.shared.wait_for_change(TICK);
+                continue;
+            }
+            let begun = Instant::now();
+            let pause_min = match self.sweep() {
+                Ok(()) => SEGMENT_PAUSE * self.segments,
+                Err(SweepError::Stopped) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "what is gone stays on disk for now");
+                    RETRY_PAUSE
+                }
+            };
+            let pause = begun.elapsed() * PAUSE_FACTOR;
+            self.not_before = Instant::now() + pause.max(pause_min);
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_wanted = self.is_wanted(now);
+        if is_wanted && self.is_asked() && !self.gathered {
+            self.gathered = true;
+            self.not_before = now + GATHER_PAUSE;
+            return false;
+        }
+        is_wanted
+    }
+
+    fn is_asked(&self) -> bool {
+        self.shared.sweeping().asked != self.done
+    }
+
+    /// Whether there is something to do, and it is time.
+    fn is_wanted(&self, now: Instant) -> bool {
+        let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
+        let has_cause = || {
+            let asked = self.is_asked();
+            asked || suspect || self.index_due || self.may_have_expired(now)
+        };
+        now >= self.not_before && has_cause()
+    }
+
+    fn may_have_expired(&self, now: Instant) -> bool {
+        let retention = self.shared.retention();
+        let Some(kept) = retention.shortest() else {
+            return false;
+        };
+        let pause = kept / RETENTION_PART;
+        let pause = pause.clamp(RETENTION_PAUSE_MIN, RETENTION_PAUSE_MAX);
+        // At once after a start, and when it was changed.
+        !matches!(&self.expired, Some((at, by)) if now < *at + pause && *by == *retention)
+    }
+
+    fn sweep(&mut self) -> Result<(), SweepError> {
+        let retention = self.shared.retention().clone();
+        self.expired = Some((Instant::now(), retention.clone()));
+        self.gathered = false;
+        let asked = self.shared.sweeping().asked;
+        let shared = self.shared.clone();
+        // Damage that a reader has met is mended the same way as what is gone is removed.
+        if shared.index_suspect.load(Ordering::Relaxed) {
+            renew(&shared, How::Replayed)?;
+            shared.index_suspect.store(false, Ordering::Relaxed);
+            tracing::info!("the index is whole again");
+        }
+        let gone = Gone {
+            floors: shared.domains().floors().clone(),
+            retention,
+            ages: shared.ages(),
+        };
+        let dropped = self.sweep_journal(&gone)?;
+        if self.index_due {
+            let kept = Staying {
+                gone: &gone,
+                forgotten: &self.forgotten,
+            };
+            if let Some(cramped) = &self.cramped {
+                cramped.check(asked)?;
+            }
+            let renewed = renew(&shared, How::Copied(&kept));
+            self.cramped = match &renewed {
+                Err(error) if error.is_out_of_space() => {
+                    Some(Cramped::again(self.cramped.as_ref(), asked))
+                }
+                _ => None,
+            };
+            renewed?;
+            self.index_due = false;
+            shared.domains_mut().forget(&self.forgotten);
+            self.forgotten.clear();
+        }
+        if dropped > 0 {
+            tracing::info!(messages = dropped, "what was gone was removed from disk");
+        }
+        // What was set aside earlier may hold it, too.
+        location::remove_broken(&shared.options.dir)?;
+        self.done = asked;
+        Ok(shared.unmark(asked)?)
+    }
+
+    /// Answers how many messages went.
+    fn sweep_journal(&mut self, gone: &Gone) -> Result<u64, SweepError> {
+        let shared = self.shared.clone();
+        let (files, dir) = (shared.files.as_ref(), shared.journal_dir());
+        let highest = gone.highest();
+        let Some(open) = list(files, &dir)?.last().copied() else {
+            return Ok(0);
+        };
+        let mut end = open.number;
+        let mut left = None;
+        if last_id_before(files, &dir, open)? < highest || shared.indexed().position.segment < end {
+            match self.seal() {
+                Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+                // What the index is beyond makes room for the rest.
+                Err(error) => {
+                    end = shared.indexed().position.segment;
+                    left = Some(error);
+                }
+                Ok(number) => end = number,
+            }
+        }
+        let stop = || !shared.queue.is_open();
+        let mut sieve = Sieve {
+            gone,
+            age: shared.age().state().clone(),
+            index: shared.index()?,
+            is_index_checked: false,
+            stop: &stop,
+            breather: Breather::new(),
+            dropped: 0,
+            keeps_erasures: false,
+            forgotten: HashMap::new(),
+            devices: HashSet::new(),
+            is_age_kept: false,
+            users: HashSet::new(),
+        };
+        let segments = list(files, &dir)?;
+        self.segments = segments.len() as u32;
+        for pair in segments.windows(2) {
+            let [name, next] = *pair else { continue };
+            // What is behind was begun later than all that is gone was sent.
+            if name.number >= end || last_id_before(files, &dir, name)? >= highest {
+                break;
+            }
+            let _alone = shared.segments();
+            match self.sweep_segment(Sealed { name, next }, &mut sieve) {
+                Err(SweepError::Journal(error)) => {
+                    tracing::error!(%error, "what is gone stays in a damaged segment");
+                    // It may hide something in there that nothing else does.
+                    sieve.keeps_erasures = true;
+                    left = Some(error.into());
+                }
+                // One that shrinks more makes room for it.
+                Err(error) if error.is_out_of_space() => {
+                    sieve.keeps_erasures = true;
+                    left = Some(error);
+                }
+                Err(error) => {
+                    // Some segments are without them by now.
+                    self.forgotten.extend(sieve.forgotten);
+                    return Err(error);
+                }
+                Ok(()) => {}
+            }
+        }
+        self.forgotten.extend(sieve.forgotten);
+        left.map_or(Ok(sieve.dropped), Err)
+    }
+
+    fn sweep_segment(&mut self, sealed: Sealed, sieve: &mut Sieve<'_>) -> Result<(), SweepError> {
+        let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
+        if sealed.is_stale(files, &dir, sieve)? {
+            if !sieve.is_index_checked {
+                check_cursors(&self.shared, &sieve.index)?;
+                sieve.is_index_checked = true;
+            }
+            self.shared.mark()?;
+            self.index_due = true;
+            sieve.devices.clear();
+            sieve.users.clear();
+            sieve.is_age_kept = false;
+            sealed.rewrite(files, &dir, sieve)?;
+            tracing::debug!(segment = sealed.name.number, "a segment was made anew");
+        }
+        Ok(())
+    }
+
+    /// Seals the open segment and has the index go beyond it; answers the number behind it.
+    fn seal(&self) -> Result<u64, SweepError> {
+        let sealed = self.shared.queue.change(Job::Seal);
+        match sealed {
+            Ok(_) => {}
+            Err(AppendError::Closed) => return Err(SweepError::Stopped),
+            Err(error) => return Err(io::Error::other(error).into()),
+        }
+        let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
+        let end = segments.last().map_or(0, |name| name.number);
+        self.shared.checkpoint();
+        if self.shared.indexed().position.segment < end {
+            // One that was put off came first.
+            self.shared.checkpoint();
+        }
+        if self.shared.indexed().position.segment < end {
+            let what = "the index is not up to the journal";
+            return Err(io::Error::other(what).into());
+        }
+        Ok(end)
+    }
+}

@@ -1,0 +1,66 @@
+//! What is gone, as it stands at the beginning of a sweep.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::model::{Domain, Mailbox, MsgId, Retention};
+use crate::store::age::Ages;
+use crate::store::data::Floors;
+use crate::store::index::Kept;
+
+/// What tells what is gone.
+pub(super) struct Gone {
+    pub(super) floors: Floors,
+    pub(super) retention: Retention,
+    pub(super) ages: Ages,
+}
+
+impl Gone {
+    /// Nothing above it is gone.
+    pub(super) fn highest(&self) -> MsgId {
+        self.floors
+            .highest()
+            .max(self.expired(self.retention.shortest()))
+    }
+
+    /// Everything of the mailbox at or below it is gone.
+    pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
+        let expired = self.expired(self.retention.of(&mailbox.domain));
+        self.floors.of(mailbox).max(expired)
+    }
+
+    fn expired(&self, kept: Option<Duration>) -> MsgId {
+        kept.map_or(MsgId::ZERO, |kept| self.ages.expired(kept))
+    }
+
+    /// Whether a send of this domain, whose first id this is, may still be repeated.
+    pub(super) fn is_known_send(&self, domain: &Domain, first: MsgId) -> bool {
+        first
+            > self
+                .floors
+                .of_domain(domain)
+                .max(self.ages.newest_forgotten())
+    }
+}
+
+/// What of the index stays: what is not gone, and the erasures that the journal still holds.
+pub(super) struct Staying<'a> {
+    pub(super) gone: &'a Gone,
+    pub(super) forgotten: &'a HashMap<Mailbox, MsgId>,
+}
+
+impl Kept for Staying<'_> {
+    fn floor(&self, mailbox: &Mailbox) -> MsgId {
+        self.gone.floor(mailbox)
+    }
+
+    fn keeps_send(&self, domain: &Domain, first: MsgId) -> bool {
+        self.gone.is_known_send(domain, first)
+    }
+
+    fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool {
+        self.forgotten
+            .get(mailbox)
+            .is_none_or(|forgotten| upto > *forgotten)
+    }
+}

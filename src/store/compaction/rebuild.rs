@@ -1,0 +1,247 @@
+//! Makes the index anew beside the one that counts, and has it put in its place.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::error::SweepError;
+use crate::store::disk::{INDEX_FILES, Lent};
+use crate::store::index::{Found, Index, IndexError, IndexState, Kept, guarded, location};
+use crate::store::indexing::{Builder, Site, room_for};
+use crate::store::state::{Shared, Successor};
+
+/// Memory for an index in the making.
+const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
+const BUILD_CACHE_BYTES: u64 = 4 << 20;
+/// An index in the making that is so many frames behind is handed over.
+const BEHIND_FRAMES_MAX: u64 = 2_000;
+/// How often it is brought up before it is handed over however far it is behind.
+const CATCH_UPS_MAX: u32 = 8;
+/// The pause between two tries where there was no room for another index: to find that out, much of
+/// it is written. It doubles with each but the first two, so often at most.
+const CRAMPED_PAUSE: Duration = Duration::from_secs(5);
+const CRAMPED_DOUBLINGS_MAX: u32 = 6;
+
+/// How often in a row there was no room for another index, and when that is tried again.
+pub(super) struct Cramped {
+    times: u32,
+    /// What had been asked for then: whoever erases more does not wait.
+    asked: u64,
+    until: Instant,
+}
+
+impl Cramped {
+    /// It was so once more.
+    pub(super) fn again(before: Option<&Self>, asked: u64) -> Self {
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        let doublings = times.saturating_sub(2).min(CRAMPED_DOUBLINGS_MAX);
+        Self {
+            times,
+            asked,
+            until: Instant::now() + CRAMPED_PAUSE * 2_u32.pow(doublings),
+        }
+    }
+
+    /// Refuses where it is too early.
+    pub(super) fn check(&self, asked: u64) -> io::Result<()> {
+        match self.asked == asked && Instant::now() < self.until {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How the index is made.
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    /// From the one that counts, with what is kept of it; from the journal, if that one is
+    /// found damaged on the way.
+    Copied(&'a dyn Kept),
+    /// From the journal.
+    Replayed,
+}
+
+/// Makes the index anew. Behind that, no other one is on disk.
+pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
+    // While the checkpoint has none, it is making one.
+    drop(shared.index()?);
+    let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
+    remove_others(shared)?;
+    // Until there is one less.
+    let mut lent = Vec::new();
+    let builder = match make(shared, how, &mut lent) {
+        Ok(builder) => Box::new(builder),
+        Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+        Err(error) => {
+            remove_others(shared)?;
+            return Err(error);
+        }
+    };
+    // Where it is not taken, the old one may still be read.
+    hand_over(shared, Successor { builder, rebuilds })?;
+    remove_others(shared)
+}
+
+fn remove_others(shared: &Shared) -> Result<(), SweepError> {
+    let _alone = shared.places();
+    let number = shared.indexed().number;
+    Ok(location::remove_all_but(&shared.options.dir, number)?)
+}
+
+fn make(shared: &Shared, how: How<'_>, lent: &mut Vec<Lent>) -> Result<Builder, SweepError> {
+    let site = || Site {
+        files: shared.files.clone(),
+        dir: shared.options.dir.clone(),
+        cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
+        checkpoint_bytes: BUILD_TAIL_BYTES_MAX / 2,
+        tail_bytes_max: BUILD_TAIL_BYTES_MAX,
+        counts: false,
+    };
+    let anew = || {
+        let mut builder = Builder::beside(site())?;
+        // Until it is there, some cannot read their messages.
+        builder.target.is_paced = false;
+        Ok::<_, SweepError>(builder)
+    };
+    let begun = match how {
+        How::Copied(kept) => copied(shared, site(), kept, lent),
+        How::Replayed => anew(),
+    };
+    let mut builder = match begun {
+        Err(SweepError::Index(error @ (IndexError::Damaged(_) | IndexError::Panicked))) => {
+            tracing::warn!(%error, "the index is damaged and is made anew from the journal");
+            remove_others(shared)?;
+            anew()?
+        }
+        begun => begun?,
+    };
+    for _ in 0..CATCH_UPS_MAX {
+        let until = shared.indexed().position.sequence;
+        builder.replay(Some(until), &|_| stops(shared))?;
+        builder.flush()?;
+        if shared.indexed().position.sequence - until < BEHIND_FRAMES_MAX {
+            break;
+        }
+    }
+    Ok(builder.reopened(shared.options.cache_bytes)?)
+}
+
+fn copied(
+    shared: &Shared,
+    site: Site,
+    kept: &dyn Kept,
+    lent: &mut Vec<Lent>,
+) -> Result<Builder, SweepError> {
+    let index = shared.index()?;
+    let state = shared.indexed().clone();
+    // One that the checkpoint gave up is not to be held on to.
+    let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
+    let stop = || stops(shared) || !counts();
+    let mut room = || {
+        lent.extend(room_for(&shared.reserve, 0, INDEX_FILES)?);
+        Ok(())
+    };
+    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut room) {
+        Err(_) if stops(shared) => return Err(SweepError::Stopped),
+        copied => copied?,
+    };
+    check_small(shared, &state, &found)?;
+    Ok(builder)
+}
+
+/// Whether the small trees held what they must: as much as they had when the copy began, less what
+/// checkpoints took out of them meanwhile.
+fn check_small(shared: &Shared, then: &IndexState, found: &Found) -> Result<(), IndexError> {
+    let cursors = cursors_min(shared, then);
+    let now = shared.indexed().clone();
+    let kept_days = now
+        .sends
+        .keys()
+        .filter_map(|day| then.sends.get_key_value(day));
+    let short_of = |(day, count): (&u64, &u64)| found.sends.get(day).is_none_or(|n| n < count);
+    let fewer = found.cursors < cursors
+        || found.domains < then.domains
+        || found.erased < then.erased
+        || { kept_days }.any(short_of);
+    match fewer {
+        true => Err(IndexError::Damaged(
+            "cursors, sends, domains or erasures are missing".to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn stops(shared: &Shared) -> bool {
+    !shared.queue.is_open()
+}
+
+/// How many cursors must have been there while checkpoints took some out, at least.
+fn cursors_min(shared: &Shared, then: &IndexState) -> u64 {
+    let frozen = shared.tail().frozen.clone();
+    let going = frozen.map_or(0, |frozen| frozen.dropped_cursors());
+    let now = shared.indexed().cursors;
+    then.cursors.min(now).saturating_sub(going)
+}
+
+/// Before cursors are written into the journal as the index has them: whether it has them all.
+pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexError> {
+    let then = shared.indexed().clone();
+    let found = guarded(|| index.count_cursors())?;
+    if found < cursors_min(shared, &then) {
+        // It is made anew from the journal first.
+        shared.index_suspect.store(true, Ordering::Relaxed);
+        return Err(IndexError::Damaged("cursors are missing".to_owned()));
+    }
+    Ok(())
+}
+
+/// Has the checkpoint put it in the place of the one that counts.
+fn hand_over(shared: &Shared, successor: Successor) -> Result<(), SweepError> {
+    let mut signal = shared.signal();
+    signal.successor = Some(successor);
+    signal.succeeded = None;
+    drop(signal);
+    loop {
+        let (succeeded, ended) = {
+            let mut signal = shared.signal();
+            (signal.succeeded.take(), signal.ended)
+        };
+        match succeeded {
+            Some(true) => return Ok(()),
+            Some(false) => {
+                let what = "an exchange of the index did not come to its end".to_owned();
+                return Err(IndexError::Sled(what).into());
+            }
+            None if stops(shared) || ended => return Err(SweepError::Stopped),
+            None => shared.wait_for_checkpoint(TICK),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_room_again_and_again_waits_longer_but_not_for_what_is_new() {
+        let mut cramped: Option<Cramped> = None;
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let again = Cramped::again(cramped.as_ref(), 7);
+            let pause = again.until.saturating_duration_since(Instant::now());
+            pauses.push(pause.as_secs_f64().round() as u64);
+            assert!(again.check(7).is_err() && again.check(8).is_ok());
+            cramped = Some(again);
+        }
+        assert_eq!(pauses, [5, 5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320]);
+        let over = Cramped {
+            until: Instant::now(),
+            ..cramped.expect("many times")
+        };
+        over.check(7).expect("the pause is over");
+    }
+}
+
+/// How often it looks whether there is something to do.
+pub(super) const TICK: Duration = Duration::from_millis(250);

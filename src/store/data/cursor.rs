@@ -1,0 +1,306 @@
+//! What can happen to a receipt cursor, and what several such things come to.
+//!
+//! The one place that knows: journal, pending, tail and index all hold changes or what
+//! they lead to. Never reads a clock or a disk.
+//!
+//! Invariants: `newer.after(older)` does to any cursor what `older` and then `newer` do;
+//! changes that were carried out in part may be carried out again from the first one, and
+//! the end is the same: a raise only raises, and all else does not look at what was before.
+//! (What a user has confirmed beside its cursors does: whoever carries them out writes that first.)
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Device, Mailbox, MsgId, Resource};
+
+/// A receipt cursor as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CursorValue {
+    pub(crate) id: MsgId,
+    /// When its device was last known to be in use.
+    pub(crate) at_ms: u64,
+    /// Whether its device ever logged in; otherwise it was only written to.
+    pub(crate) used: bool,
+}
+
+/// What happened to a receipt cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CursorChange {
+    /// A session confirmed everything up to `id`; makes known.
+    Raise { id: MsgId, at_ms: u64 },
+    /// It was made known, or lowered.
+    Set(CursorValue),
+    /// Its device logged in or left, where it was known.
+    Use { at_ms: u64 },
+    /// Its device is not known any more.
+    Drop,
+}
+
+impl CursorChange {
+    /// What becomes of a cursor, `None` being that of an unknown device.
+    pub(crate) fn apply(self, old: Option<CursorValue>) -> Option<CursorValue> {
+        match (self, old) {
+            (Self::Raise { id, at_ms }, None) => Some(CursorValue {
+                id,
+                at_ms,
+                used: true,
+            }),
+            (Self::Raise { id, at_ms }, Some(old)) => Some(CursorValue {
+                id: id.max(old.id),
+                at_ms: at_ms.max(old.at_ms),
+                used: true,
+            }),
+            (Self::Use { at_ms }, Some(old)) => Some(CursorValue {
+                id: old.id,
+                at_ms: at_ms.max(old.at_ms),
+                used: true,
+            }),
+            (Self::Set(value), _) => Some(value),
+            (Self::Use { .. }, None) | (Self::Drop, _) => None,
+        }
+    }
+
+    /// The id that it names. No cursor was ever set above what its user had confirmed.
+    fn id(self) -> MsgId {
+        match self {
+            Self::Raise { id, .. } | Self::Set(CursorValue { id, .. }) => id,
+            Self::Use { .. } | Self::Drop => MsgId::ZERO,
+        }
+    }
+
+    /// This change behind an older one, as one.
+    pub(crate) fn after(self, older: Self) -> Self {
+        match (self, older) {
+            (Self::Set(_) | Self::Drop, _) => self,
+            (Self::Raise { id, at_ms }, Self::Raise { id: i, at_ms: at }) => Self::Raise {
+                id: id.max(i),
+                at_ms: at_ms.max(at),
+            },
+            (Self::Raise { id, at_ms }, Self::Use { at_ms: at })
+            | (Self::Use { at_ms: at }, Self::Raise { id, at_ms }) => Self::Raise {
+                id,
+                at_ms: at_ms.max(at),
+            },
+            (Self::Use { at_ms }, Self::Use { at_ms: at }) => Self::Use {
+                at_ms: at_ms.max(at),
+            },
+            (_, Self::Set(value)) => self.apply(Some(value)).map_or(Self::Drop, Self::Set),
+            (_, Self::Drop) => self.apply(None).map_or(Self::Drop, Self::Set),
+        }
+    }
+}
+
+/// What happened to the cursors of one user.
+#[derive(Debug, Default)]
+pub(crate) struct UserChanges {
+    /// Of a few devices, so a list will do. Holds no `Drop`.
+    kept: Vec<(Resource, CursorChange)>,
+    /// Apart: whoever writes to ever new resources makes many of them.
+    dropped: HashSet<Resource>,
+    /// The highest id that any of these changes names: the user has confirmed that much.
+    confirmed: MsgId,
+}
+
+impl UserChanges {
+    /// Adds a change behind those that are here. Whether its device had none.
+    fn push(&mut self, resource: &Resource, change: CursorChange) -> bool {
+        let at = self.kept.iter().position(|(theirs, _)| theirs == resource);
+        let old = match at {
+            Some(at) => Some(self.kept[at].1),
+            None => self.dropped.take(resource).map(|_| CursorChange::Drop),
+        };
+        self.note_confirmed(change.id());
+        let new = old.map_or(change, |old| change.after(old));
+        match (new, at) {
+            (CursorChange::Drop, at) => {
+                if let Some(at) = at {
+                    self.kept.swap_remove(at);
+                }
+                self.dropped.insert(resource.clone());
+            }
+            (_, Some(at)) => self.kept[at].1 = new,
+            (_, None) => self.kept.push((resource.clone(), new)),
+        }
+        old.is_none()
+    }
+
+    /// The user has confirmed this much, with whichever device.
+    fn note_confirmed(&mut self, id: MsgId) {
+        self.confirmed = self.confirmed.max(id);
+    }
+
+    /// How much the user is known to have confirmed, by these changes alone.
+    pub(crate) fn confirmed(&self) -> MsgId {
+        self.confirmed
+    }
+
+    /// What happened to one device's.
+    pub(crate) fn get(&self, resource: &Resource) -> Option<CursorChange> {
+        let mut kept = self.kept.iter();
+        let found = kept.find_map(|(theirs, change)| (theirs == resource).then_some(*change));
+        found.or_else(|| {
+            self.dropped
+                .contains(resource)
+                .then_some(CursorChange::Drop)
+        })
+    }
+
+    /// All changes but drops; of each device one.
+    pub(crate) fn kept(&self) -> &[(Resource, CursorChange)] {
+        &self.kept
+    }
+
+    /// Devices that are not known any more.
+    pub(crate) fn dropped(&self) -> &HashSet<Resource> {
+        &self.dropped
+    }
+
+    /// All changes, of each device one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Resource, CursorChange)> {
+        let kept = self
+            .kept
+            .iter()
+            .map(|(resource, change)| (resource, *change));
+        let dropped = self.dropped.iter();
+        kept.chain(dropped.map(|resource| (resource, CursorChange::Drop)))
+    }
+
+    /// How many devices have changes here.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len() + self.dropped.len()
+    }
+}
+
+/// What happened to cursors, by user.
+pub(crate) type Changes = HashMap<Mailbox, UserChanges>;
+
+/// Adds a change behind those that are here. Whether its device had none.
+pub(crate) fn push(changes: &mut Changes, device: &Device, change: CursorChange) -> bool {
+    match changes.get_mut(&device.mailbox) {
+        Some(user) => user.push(&device.resource, change),
+        None => {
+            let user = changes.entry(device.mailbox.clone()).or_default();
+            user.push(&device.resource, change)
+        }
+    }
+}
+
+/// Adds that a user has confirmed this much.
+pub(crate) fn push_confirmed(changes: &mut Changes, mailbox: &Mailbox, id: MsgId) {
+    let user = changes.entry(mailbox.clone()).or_default();
+    user.note_confirmed(id);
+}
+
+/// Takes back what waits of a device, unless more came on top of `written`.
+pub(crate) fn forget(changes: &mut Changes, device: &Device, written: CursorChange) {
+    let Some(user) = changes.get_mut(&device.mailbox) else {
+        return;
+    };
+    // What waits behind a decision is from before it: nobody was told of that yet.
+    let decided = matches!(written, CursorChange::Set(_) | CursorChange::Drop);
+    user.kept
+        .retain(|(theirs, change)| *theirs != device.resource || !decided && *change != written);
+    if user.kept.is_empty() {
+        changes.remove(&device.mailbox);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(id: u64, at_ms: u64, used: bool) -> CursorValue {
+        let id = MsgId(id);
+        CursorValue { id, at_ms, used }
+    }
+
+    /// Of every kind, at this time.
+    fn changes(at_ms: u64) -> Vec<CursorChange> {
+        let mut changes = vec![CursorChange::Drop, CursorChange::Use { at_ms }];
+        for id in [3, 5, 8] {
+            changes.push(CursorChange::Raise {
+                id: MsgId(id),
+                at_ms,
+            });
+            changes.push(CursorChange::Set(value(id, at_ms, true)));
+            changes.push(CursorChange::Set(value(id, at_ms, false)));
+        }
+        changes
+    }
+
+    fn cursors() -> Vec<Option<CursorValue>> {
+        let used = [true, false];
+        let known = used.map(|used| [4, 6].map(|id| Some(value(id, 9, used))));
+        known.into_iter().flatten().chain([None]).collect()
+    }
+
+    #[test]
+    fn each_change_does_what_it_says() {
+        let raise = |id| CursorChange::Raise {
+            id: MsgId(id),
+            at_ms: 20,
+        };
+        let use_ = CursorChange::Use { at_ms: 20 };
+        let set = CursorChange::Set(value(1, 20, false));
+        let old = Some(value(4, 9, false));
+        for (change, on_known, on_unknown) in [
+            (raise(6), Some(value(6, 20, true)), Some(value(6, 20, true))),
+            (raise(2), Some(value(4, 20, true)), Some(value(2, 20, true))),
+            (use_, Some(value(4, 20, true)), None),
+            (set, Some(value(1, 20, false)), Some(value(1, 20, false))),
+            (CursorChange::Drop, None, None),
+        ] {
+            assert_eq!(change.apply(old), on_known, "{change:?}");
+            assert_eq!(change.apply(None), on_unknown, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn two_changes_as_one_do_what_they_do_one_by_one() {
+        for older in changes(10) {
+            for newer in changes(20) {
+                for cursor in cursors() {
+                    let one_by_one = newer.apply(older.apply(cursor));
+                    let as_one = newer.after(older).apply(cursor);
+                    assert_eq!(as_one, one_by_one, "{older:?}, {newer:?}, {cursor:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn changes_made_in_part_and_then_again_from_the_first_end_the_same() {
+        for first in changes(10) {
+            for second in changes(20) {
+                for third in changes(30) {
+                    let all = [first, second, third];
+                    let make = |changes: &[CursorChange], cursor| {
+                        changes.iter().fold(cursor, |old, change| change.apply(old))
+                    };
+                    for cursor in cursors() {
+                        for part in 0..=all.len() {
+                            let again = make(&all, make(&all[..part], cursor));
+                            assert_eq!(again, make(&all, cursor), "{all:?} after {part}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_changes_of_a_user_come_to_what_they_come_to_one_by_one() {
+        let resource = Resource::parse("web").expect("valid");
+        let other = Resource::parse("phone").expect("valid");
+        for older in changes(10) {
+            for newer in changes(20) {
+                let mut user = UserChanges::default();
+                assert!(user.push(&other, CursorChange::Drop));
+                assert!(user.push(&resource, older));
+                assert!(!user.push(&resource, newer));
+                assert_eq!(user.get(&resource), Some(newer.after(older)));
+                assert_eq!(user.get(&other), Some(CursorChange::Drop));
+                assert_eq!((user.len(), user.iter().count()), (2, 2));
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The domains and all floors, whole in memory: there are few of them.
+//!
+//! A floor is an id issued for the removal of a domain: no message has it, all older
+//! messages of the domain are below it and are never served again. A cursor is from
+//! after the removal exactly if it is at the floor or above.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::record::Record;
+use super::watermarks::Floors;
+use crate::model::{Domain, DomainRecord, Mailbox, MsgId};
+
+/// What is kept of a domain, also after its removal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DomainState {
+    /// `None` after a removal.
+    pub(crate) record: Option<DomainRecord>,
+    /// Zero where it was never removed.
+    pub(crate) floor: MsgId,
+}
+
+/// All domains.
+#[derive(Debug, Default)]
+pub(crate) struct Domains {
+    records: BTreeMap<Domain, DomainRecord>,
+    floors: Floors,
+}
+
+impl Domains {
+    /// Sets what is known of a domain.
+    pub(crate) fn set(&mut self, domain: &Domain, state: DomainState) {
+        match state.record {
+            Some(record) => self.records.insert(domain.clone(), record),
+            None => self.records.remove(domain),
+        };
+        if state.floor > MsgId::ZERO {
+            self.floors.raise_domain(domain, state.floor);
+        }
+    }
+
+    /// Applies a record of the journal; `None` where it is not about a domain.
+    pub(crate) fn apply(&mut self, record: &Record) -> Option<(Domain, DomainState)> {
+        let (domain, state) = match record {
+            Record::Domain(record) => {
+                let state = DomainState {
+                    record: Some(record.clone()),
+                    floor: self.floor(&record.domain),
+                };
+                (record.domain.clone(), state)
+            }
+            Record::DomainRemoved { domain, floor } => {
+                let state = DomainState {
+                    record: None,
+                    floor: *floor,
+                };
+                (domain.clone(), state)
+            }
+            Record::Send { .. }
+            | Record::SendIds { .. }
+            | Record::Cursor { .. }
+            | Record::Confirmed { .. }
+            | Record::Age(_)
+            | Record::Erased { .. } => return None,
+        };
+        self.set(&domain, state.clone());
+        Some((domain, state))
+    }
+
+    /// The floor of a domain's removal.
+    pub(crate) fn floor(&self, domain: &Domain) -> MsgId {
+        self.floors.of_domain(domain)
+    }
+
+    /// All floors.
+    pub(crate) fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// Hides everything of a mailbox up to `upto`.
+    pub(crate) fn erase(&mut self, mailbox: &Mailbox, upto: MsgId) {
+        self.floors.raise(mailbox, upto);
+    }
+
+    /// Nothing that these erasures hid is on disk any more.
+    pub(crate) fn forget(&mut self, erasures: &HashMap<Mailbox, MsgId>) {
+        for (mailbox, upto) in erasures {
+            self.floors.forget(mailbox, *upto);
+        }
+    }
+
+    /// Whether there is such a domain.
+    pub(crate) fn contains(&self, domain: &Domain) -> bool {
+        self.records.contains_key(domain)
+    }
+
+    /// Whether it was removed and not added again.
+    pub(crate) fn is_removed(&self, domain: &Domain) -> bool {
+        self.floors.has_domain(domain) && !self.contains(domain)
+    }
+
+    /// All records, by name.
+    pub(crate) fn records(&self) -> Vec<DomainRecord> {
+        self.records.values().cloned().collect()
+    }
+}

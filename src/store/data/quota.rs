@@ -1,0 +1,68 @@
+//! How much is stored, as quotas count it: with this the disk takes no more than twice as much.
+//!
+//! One model for what is accepted and for what is measured, so that a measurement changes nothing
+//! but what has gone. Contents count as they are, before compression and once, though journal and index both
+//! hold them; what is beside them counts as what it was seen to take at most, halved.
+
+use super::body;
+use crate::model::{ClientMsgId, Domain, Draft, Mailbox, Resource, UserId};
+
+/// What a message takes for each recipient.
+const MESSAGE_BYTES: u64 = 512;
+/// What a receipt cursor, the ids of a send or an erasure takes.
+const ROW_BYTES: u64 = 512;
+/// How often the bytes of a key count: pages of sled are written again and again, and not packed.
+const KEY_FACTOR: u64 = 2;
+
+/// What storing this draft takes if it is no repeat. The devices that it makes known come on top.
+pub fn stored_bytes(draft: &Draft) -> u64 {
+    let count = draft.recipients.len() as u64;
+    let Draft {
+        domain, from_id, ..
+    } = draft;
+    let recipients = draft.recipients.iter();
+    let recipients = recipients.map(|to| messages(1, domain, &to.user));
+    let from = from_id.as_str().len() as u64;
+    let rest = draft.each_bytes() - domain.as_str().len() as u64 - from;
+    let bodies = match body::is_shared(draft.recipients.len(), (from + rest) as usize) {
+        true => 1,
+        false => count,
+    };
+    let key = draft.client_msg_id.as_ref();
+    recipients.sum::<u64>()
+        + count * from
+        + bodies * rest
+        + key.map_or(0, |key| send(domain, from_id, key))
+}
+
+/// What messages of one mailbox take beside the sender's names and the content. Each of them may have the
+/// mailbox's names in a key.
+pub(crate) fn messages(count: u64, domain: &Domain, user: &UserId) -> u64 {
+    let names = domain.as_str().len() + user.as_str().len();
+    count * (MESSAGE_BYTES + KEY_FACTOR * names as u64)
+}
+
+/// What something takes that has one row in the index, with a key of so many bytes.
+pub(crate) fn row(key_bytes: usize) -> u64 {
+    ROW_BYTES + KEY_FACTOR * key_bytes as u64
+}
+
+/// What the ids of a send take.
+pub(crate) fn send(domain: &Domain, from: &UserId, client_msg_id: &ClientMsgId) -> u64 {
+    let names = domain.as_str().len() + from.as_str().len();
+    row(names + client_msg_id.as_str().len())
+}
+
+/// What the cursor of a device takes.
+pub(crate) fn cursor(mailbox: &Mailbox, resource: &Resource) -> u64 {
+    row(names(mailbox) + resource.as_str().len())
+}
+
+/// What the erasure of a mailbox takes.
+pub(crate) fn erasure(mailbox: &Mailbox) -> u64 {
+    row(names(mailbox))
+}
+
+fn names(mailbox: &Mailbox) -> usize {
+    mailbox.domain.as_str().len() + mailbox.user.as_str().len()
+}

@@ -1,0 +1,315 @@
+//! The stored form of everything that must survive: what is in a journal frame.
+//!
+//! A record is a version byte and then bincode; the variants' numbers are part of
+//! the format and are only ever added to. The types of the model are parsed again
+//! on reading, so that nothing gets in that could not have been written.
+
+mod decode;
+
+pub(crate) use decode::decode;
+
+use bincode::config::{Configuration, standard};
+use bincode::{BorrowDecode, Encode};
+
+use super::cursor::CursorChange;
+use super::sends::{SendIds, SendKey};
+use crate::model::{
+    ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MsgId, NameError, Resource,
+};
+use crate::store::age::{AgeState, Span};
+
+/// The version byte of records written today.
+const VERSION: u8 = 1;
+const CODING: Configuration = standard();
+
+/// Why bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    /// It holds no bytes.
+    #[error("a record is empty")]
+    Empty,
+    /// Its version byte is not known.
+    #[error("a record has version {0}, which this relaybox does not know")]
+    Version(u8),
+    /// It is not what its version promises. In our words: a record may hold a key that signs.
+    #[error("a record does not decode: {0}")]
+    Coding(&'static str),
+    /// A name in it breaks the rules.
+    #[error("a record holds a name that {0}")]
+    Name(#[from] NameError),
+}
+
+/// One thing that happened, in the order in which it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A send was accepted: its messages, one for each recipient, with ids that follow
+    /// one another, and the sender's own id of it.
+    Send {
+        messages: Vec<Message>,
+        client_msg_id: Option<ClientMsgId>,
+    },
+    /// Something happened to a device's receipt cursor.
+    Cursor {
+        device: Device,
+        change: CursorChange,
+    },
+    /// A domain was added, or its record replaced.
+    Domain(DomainRecord),
+    /// A domain was removed with everything at or below `floor`.
+    DomainRemoved { domain: Domain, floor: MsgId },
+    /// All messages of a mailbox up to `upto` were erased at that time.
+    Erased {
+        mailbox: Mailbox,
+        upto: MsgId,
+        at_ms: u64,
+    },
+    /// A user has confirmed everything up to `id`, whatever its cursors say.
+    Confirmed { mailbox: Mailbox, id: MsgId },
+    /// How far age time is.
+    Age(AgeState),
+    /// What is left of a send whose messages are gone: the ids that a repeat of it gets.
+    SendIds { key: SendKey, ids: SendIds },
+}
+
+#[derive(Encode, BorrowDecode)]
+enum Stored<'a> {
+    Send(StoredSend<'a>),
+    /// A raise.
+    Cursor {
+        device: StoredDevice<'a>,
+        id: u64,
+        at_ms: u64,
+    },
+    Domain(StoredDomain<'a>),
+    DomainRemoved {
+        domain: &'a str,
+        floor: u64,
+    },
+    CursorSet {
+        device: StoredDevice<'a>,
+        id: u64,
+        at_ms: u64,
+        used: bool,
+    },
+    CursorUsed {
+        device: StoredDevice<'a>,
+        at_ms: u64,
+    },
+    CursorDropped {
+        device: StoredDevice<'a>,
+    },
+    Erased {
+        domain: &'a str,
+        user: &'a str,
+        upto: u64,
+        at_ms: u64,
+    },
+    SendIds {
+        domain: &'a str,
+        from_id: &'a str,
+        client_msg_id: &'a str,
+        first_id: u64,
+        count: u32,
+    },
+    Confirmed {
+        domain: &'a str,
+        user: &'a str,
+        id: u64,
+    },
+    Age(StoredAge),
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredAge {
+    now_us: u64,
+    wall_us: u64,
+    offset_us: i64,
+    /// Since when, what has passed, and how long it may have been off.
+    hold: Option<(u64, u64, u64)>,
+    /// After, since, offset, gap.
+    spans: Vec<(u64, u64, i64, u64)>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredDevice<'a> {
+    domain: &'a str,
+    user: &'a str,
+    resource: &'a str,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredSend<'a> {
+    domain: &'a str,
+    from_id: &'a str,
+    from_name: &'a str,
+    from_resource: &'a str,
+    to_resource: Option<&'a str>,
+    kind: u32,
+    content: &'a str,
+    client_msg_id: Option<&'a str>,
+    first_id: u64,
+    recipients: Vec<(&'a str, bool)>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct StoredDomain<'a> {
+    domain: &'a str,
+    created_at_ms: u64,
+    tokens: Vec<([u8; 32], Option<u64>)>,
+    signing_keys: Vec<([u8; 32], Option<u64>)>,
+}
+
+/// Appends the record of a send. `messages` are those of one draft, in order.
+pub(crate) fn encode_send(
+    messages: &[Message],
+    client_msg_id: Option<&ClientMsgId>,
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = messages.first() else {
+        return;
+    };
+    let recipients = messages
+        .iter()
+        .map(|message| (message.mailbox.user.as_str(), message.recipient_offline));
+    let stored = Stored::Send(StoredSend {
+        domain: first.mailbox.domain.as_str(),
+        from_id: first.from_id.as_str(),
+        from_name: first.from_name.as_str(),
+        from_resource: first.from_resource.as_str(),
+        to_resource: first.to_resource.as_ref().map(Resource::as_str),
+        kind: first.kind.0,
+        content: &first.content,
+        client_msg_id: client_msg_id.map(ClientMsgId::as_str),
+        first_id: first.id.0,
+        recipients: recipients.collect(),
+    });
+    put(&stored, out);
+}
+
+/// Appends the record of what happened to a cursor.
+pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec<u8>) {
+    let device = StoredDevice {
+        domain: device.mailbox.domain.as_str(),
+        user: device.mailbox.user.as_str(),
+        resource: device.resource.as_str(),
+    };
+    let stored = match change {
+        CursorChange::Raise { id, at_ms } => Stored::Cursor {
+            device,
+            id: id.0,
+            at_ms,
+        },
+        CursorChange::Set(value) => Stored::CursorSet {
+            device,
+            id: value.id.0,
+            at_ms: value.at_ms,
+            used: value.used,
+        },
+        CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
+        CursorChange::Drop => Stored::CursorDropped { device },
+    };
+    put(&stored, out);
+}
+
+/// Appends the record of a domain.
+pub(crate) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
+    let tokens = record.tokens.iter().map(|t| (t.sha256, t.expires_at_ms));
+    let keys = record
+        .signing_keys
+        .iter()
+        .map(|k| (k.secret, k.expires_at_ms));
+    let stored = Stored::Domain(StoredDomain {
+        domain: record.domain.as_str(),
+        created_at_ms: record.created_at_ms,
+        tokens: tokens.collect(),
+        signing_keys: keys.collect(),
+    });
+    put(&stored, out);
+}
+
+/// Appends the record of a domain's removal.
+pub(crate) fn encode_domain_removed(domain: &Domain, floor: MsgId, out: &mut Vec<u8>) {
+    let stored = Stored::DomainRemoved {
+        domain: domain.as_str(),
+        floor: floor.0,
+    };
+    put(&stored, out);
+}
+
+/// Appends the record of an erasure.
+pub(crate) fn encode_erased(mailbox: &Mailbox, upto: MsgId, at_ms: u64, out: &mut Vec<u8>) {
+    let stored = Stored::Erased {
+        domain: mailbox.domain.as_str(),
+        user: mailbox.user.as_str(),
+        upto: upto.0,
+        at_ms,
+    };
+    put(&stored, out);
+}
+
+/// Appends the record of how far age time is.
+pub(crate) fn encode_age(age: &AgeState, out: &mut Vec<u8>) {
+    let span = |span: &Span| (span.after.0, span.since_us, span.offset_us, span.gap_us);
+    let stored = Stored::Age(StoredAge {
+        now_us: age.now_us,
+        wall_us: age.wall_us,
+        offset_us: age.offset_us,
+        hold: age
+            .hold
+            .map(|hold| (hold.since_us, hold.passed_us, hold.stop_us)),
+        spans: age.spans.iter().map(span).collect(),
+    });
+    put(&stored, out);
+}
+
+/// Appends the record of what a user has confirmed.
+fn encode_confirmed(mailbox: &Mailbox, id: MsgId, out: &mut Vec<u8>) {
+    let stored = Stored::Confirmed {
+        domain: mailbox.domain.as_str(),
+        user: mailbox.user.as_str(),
+        id: id.0,
+    };
+    put(&stored, out);
+}
+
+/// Appends the record of the ids of a send.
+pub(crate) fn encode_send_ids(key: &SendKey, ids: SendIds, out: &mut Vec<u8>) {
+    let stored = Stored::SendIds {
+        domain: key.domain.as_str(),
+        from_id: key.from_id.as_str(),
+        client_msg_id: key.client_msg_id.as_str(),
+        first_id: ids.first.0,
+        count: ids.count,
+    };
+    put(&stored, out);
+}
+
+/// Appends any record.
+pub(crate) fn encode(record: &Record, out: &mut Vec<u8>) {
+    match record {
+        Record::Send {
+            messages,
+            client_msg_id,
+        } => encode_send(messages, client_msg_id.as_ref(), out),
+        Record::SendIds { key, ids } => encode_send_ids(key, *ids, out),
+        Record::Cursor { device, change } => encode_cursor(device, *change, out),
+        Record::Confirmed { mailbox, id } => encode_confirmed(mailbox, *id, out),
+        Record::Age(age) => encode_age(age, out),
+        Record::Domain(domain) => encode_domain(domain, out),
+        Record::DomainRemoved { domain, floor } => encode_domain_removed(domain, *floor, out),
+        Record::Erased {
+            mailbox,
+            upto,
+            at_ms,
+        } => encode_erased(mailbox, *upto, *at_ms, out),
+    }
+}
+
+fn put(stored: &Stored<'_>, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    bincode::encode_into_std_write(stored, out, CODING)
+        .expect("a vector takes all bytes and the types have no failing encoder");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! `BACKUP`: says that a directory is a backup, whether the last run came to its end, and how
+//! far the journal reaches at least. So the loss of its end shows, too.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout;
+use crate::store::api::OpenError;
+use crate::store::check::CheckReport;
+use crate::store::disk::FileSystem;
+
+/// The file's name.
+pub(crate) const BACKUP: &str = "BACKUP";
+
+/// What the file says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// Whether the last run came to its end.
+    pub(crate) complete: bool,
+    /// Everything before the frame with this sequence is in it.
+    pub(crate) sequence: u64,
+}
+
+impl Mark {
+    /// A run has come to its end.
+    pub(crate) fn complete(report: &CheckReport) -> Self {
+        Self {
+            complete: true,
+            sequence: report.end.sequence,
+        }
+    }
+
+    /// Reads the file; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not say what it should.
+    pub(crate) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, OpenError> {
+        let Some(bytes) = layout::read(files, dir, BACKUP)? else {
+            return Ok(None);
+        };
+        let mark = serde_json::from_slice(layout::without_padding(&bytes));
+        mark.map(Some).map_err(|_| OpenError::Damaged {
+            path: dir.join(BACKUP),
+            offset: 0,
+            what: "it does not say how far the backup reaches".to_owned(),
+        })
+    }
+
+    /// Says, where there is one, that the backup has not come to its end, and holds nothing for
+    /// sure.
+    pub(crate) fn forget(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+        match layout::read(files, dir, BACKUP)? {
+            Some(_) => Self::default().write(files, dir),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the file.
+    pub(crate) fn write(self, files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+        let Self { complete, sequence } = self;
+        let text = format!("{{\"complete\": {complete}, \"sequence\": {sequence}}}\n");
+        layout::put(files, dir, BACKUP, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::disk::RealFileSystem;
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Mark::read(&RealFileSystem, dir.path()).unwrap();
+        assert_eq!(read(), None);
+        let mark = Mark {
+            complete: true,
+            sequence: 900,
+        };
+        mark.write(&RealFileSystem, dir.path()).unwrap();
+        assert_eq!(read(), Some(mark));
+        let text = std::fs::read(dir.path().join(BACKUP)).unwrap();
+        let behind = |more: &[u8]| {
+            let bytes = [text.as_slice(), more].concat();
+            std::fs::write(dir.path().join(BACKUP), bytes).unwrap();
+            Mark::read(&RealFileSystem, dir.path())
+        };
+        assert_eq!(behind(&[0; 4000]).unwrap(), Some(mark));
+        assert!(matches!(behind(b"x"), Err(OpenError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,332 @@
+//! Keeps a directory for one process, whatever file of it somebody removes.
+//!
+//! The guard is what is guarded: the directory itself is locked, and so is the segment that is
+//! written on; `LOCK` is locked beside them, for versions that know nothing else and for file
+//! systems that lock no directories. Who holds a directory also notices when it, the journal in it
+//! or a file that is written on is no longer what its path leads to: then nothing is made, renamed
+//! or removed by that path any more, and nothing is called durable.
+//!
+//! Invariant: what was acknowledged stood, at that moment, in a file that its name still led to.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+use super::layout::{JOURNAL, LOCK, io_error};
+use crate::store::api::OpenError;
+use crate::store::disk::{Name, Names, OutOfSpace as _, is_gone, try_lock};
+use crate::store::journal::{SegmentName, ZSTD_MAGIC};
+
+/// A directory that is held.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    dir: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+    /// A file that was written on was moved, removed, replaced or written by another.
+    is_lost: AtomicBool,
+    names: Names,
+    journal: Mutex<Option<(File, Arc<Name>)>>,
+    locks: Mutex<Vec<File>>,
+}
+
+impl Hold {
+    /// Takes a directory that is there, to write in it; `None` where another has it.
+    pub(crate) fn take(dir: &Path) -> io::Result<Option<Self>> {
+        let place = File::open(dir)?;
+        let found = place.metadata()?;
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(false);
+        let lock = match how.mode(0o600).open(dir.join(LOCK)) {
+            // It went with a copy, and there is no room for one.
+            Err(error) if error.is_out_of_space() => None,
+            opened => Some(opened?),
+        };
+        let by_name = lock.as_ref().map_or(Ok(Some(false)), try_lock)?;
+        let (Some(whole), Some(by_name)) = (try_lock(&place)?, by_name) else {
+            return Ok(None);
+        };
+        if !(whole || by_name) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        if segment_is_taken(dir) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            dir: dir.to_owned(),
+            identity: (found.dev(), found.ino()),
+            is_lost: AtomicBool::new(false),
+            names: Names::default(),
+            journal: Mutex::default(),
+            locks: Mutex::new([place].into_iter().chain(lock).collect()),
+        }))
+    }
+
+    /// The names of what is written in it, or was opened for that.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Watches the name of the journal, also while none of its segments is written on.
+    pub(crate) fn watch_journal(&self, path: &Path) -> io::Result<()> {
+        let place = File::open(path)?;
+        let found = place.metadata()?;
+        let name = self.names.watch(path, (found.dev(), found.ino()));
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        *journal = Some((place, name));
+        Ok(())
+    }
+
+    /// Device and inode of the directory.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
+    /// Whether the path still leads to the directory that was taken, and its files are those that
+    /// were written.
+    ///
+    /// # Errors
+    /// They are not: a sentence.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if !self.is_lost.load(Ordering::Relaxed) {
+            self.check_dir()?;
+            if self.names.lead() {
+                return Ok(());
+            }
+            // They may have gone with the directory just now, and come back with it.
+            self.check_dir()?;
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+        Err(io::Error::other(
+            "the journal was moved, removed, replaced or written by another while the server \
+             ran: restart it",
+        ))
+    }
+
+    fn check_dir(&self) -> io::Result<()> {
+        match fs::metadata(&self.dir) {
+            Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
+            // It tells nothing of where the directory is.
+            Err(error) if !is_gone(&error) => Ok(()),
+            _ => Err(io::Error::other(format!(
+                "{} is no longer the directory that the server was started on: it was moved, \
+                 replaced or removed",
+                self.dir.display()
+            ))),
+        }
+    }
+
+    /// Takes note of whether a file that was written on and synced still has its name, and the
+    /// length that it was given: whoever changed that may have put another journal there.
+    ///
+    /// # Errors
+    /// As [`Hold::check`].
+    pub(crate) fn check_file(&self, is_ours: bool) -> io::Result<()> {
+        if !is_ours {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
+        self.check()
+    }
+
+    /// Gives the directory up.
+    pub(crate) fn release(&self) {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.clear();
+    }
+}
+
+/// Keeps others from a directory that is only read, or that is a backup. Makes no file.
+pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
+    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let in_use = || OpenError::InUse(dir.to_owned());
+    let place = File::open(dir).map_err(io_error("cannot open", dir))?;
+    let whole = try_lock(&place).map_err(io_error("cannot lock", dir))?;
+    let whole = whole.ok_or_else(in_use)?;
+    let path = dir.join(LOCK);
+    let mut how = OpenOptions::new();
+    let lock = match how.read(true).write(true).open(&path) {
+        Err(error) if error.kind() == NotFound => None,
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Some(File::open(&path).map_err(io_error("cannot open", &path))?)
+        }
+        opened => Some(opened.map_err(io_error("cannot open", &path))?),
+    };
+    if let Some(lock) = &lock {
+        let by_name = try_lock(lock).map_err(io_error("cannot lock", &path))?;
+        if !by_name.ok_or_else(in_use)? && !whole {
+            let error = io::ErrorKind::Unsupported.into();
+            return Err(io_error("cannot lock", &path)(error));
+        }
+    }
+    if segment_is_taken(dir) {
+        return Err(in_use());
+    }
+    Ok([place].into_iter().chain(lock).collect())
+}
+
+/// The newest segment, if it is one that is written on.
+pub(crate) fn open_segment(dir: &Path) -> Option<PathBuf> {
+    let journal = dir.join(JOURNAL);
+    let entries = fs::read_dir(&journal).ok()?.filter_map(Result::ok);
+    let names =
+        entries.filter_map(|entry| SegmentName::parse(&entry.file_name().to_string_lossy()));
+    let path = names.max()?.path(&journal);
+    is_not_compressed(&path).ok()?.then_some(path)
+}
+
+/// Whether a segment is not compressed, and would be written on if it were the newest.
+pub(crate) fn is_not_compressed(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; ZSTD_MAGIC.len()];
+    let file = File::open(path)?;
+    let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut magic, 0);
+    Ok(read.is_err() || magic != ZSTD_MAGIC)
+}
+
+/// Whether another process writes in the journal.
+fn segment_is_taken(dir: &Path) -> bool {
+    let Some(path) = open_segment(dir) else {
+        return false;
+    };
+    let file = OpenOptions::new().read(true).write(true).open(&path);
+    let Ok(file) = file.or_else(|_| File::open(&path)) else {
+        return false;
+    };
+    matches!(try_lock(&file), Ok(None))
+}
+
+/// Refuses to write in a directory whose files have other names, too: a copy made of hard links,
+/// which is the same journal a second time. Sealed segments may have any number of names: they are
+/// never written again.
+pub(crate) fn refuse_links(dir: &Path) -> Result<(), OpenError> {
+    refuse_link(&dir.join(LOCK))?;
+    refuse_linked_segment(dir)?;
+    for index in entries(&dir.join("db")) {
+        for file in entries(&index) {
+            refuse_link(&file)?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`refuse_links`], for who only reads: the segment that is written on alone counts. What
+/// keeps states by links (`rsync --link-dest`) shares the other files of a server that stood still.
+pub(crate) fn refuse_linked_segment(dir: &Path) -> Result<(), OpenError> {
+    open_segment(dir).map_or(Ok(()), |path| refuse_link(&path))
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(dir).into_iter().flatten();
+    found.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn refuse_link(path: &Path) -> Result<(), OpenError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.nlink() > 1 => {
+            Err(OpenError::Linked(path.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A directory with a segment that is written on, and one that is sealed.
+    fn directory() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = dir.path().join(JOURNAL);
+        fs::create_dir(&journal).unwrap();
+        let name = |number| SegmentName {
+            number,
+            first_id: number,
+        };
+        fs::write(name(1).path(&journal), ZSTD_MAGIC).unwrap();
+        let open = name(2).path(&journal);
+        fs::write(&open, "rbxJRNL\n").unwrap();
+        (dir, open)
+    }
+
+    fn is_free(dir: &Path) -> bool {
+        let held = hold(dir);
+        assert!(matches!(held, Ok(_) | Err(OpenError::InUse(_))));
+        let is_free = held.is_ok();
+        drop(held);
+        assert_eq!(Hold::take(dir).unwrap().is_some(), is_free);
+        is_free
+    }
+
+    #[test]
+    fn each_of_its_locks_keeps_others_out() {
+        let (dir, open) = directory();
+        let dir = dir.path();
+        assert!(is_free(dir));
+        for locked in [dir.to_owned(), dir.join(LOCK), open] {
+            let file = File::open(&locked).unwrap();
+            file.lock().unwrap();
+            assert!(!is_free(dir), "{}", locked.display());
+            drop(file);
+            assert!(is_free(dir), "{}", locked.display());
+        }
+        let taken = Hold::take(dir).unwrap().unwrap();
+        fs::remove_file(dir.join(LOCK)).unwrap();
+        assert!(!is_free(dir));
+        taken.release();
+        assert!(is_free(dir));
+    }
+
+    #[test]
+    fn only_what_is_written_in_place_may_have_no_second_name() {
+        let (dir, open) = directory();
+        let dir = dir.path();
+        drop(Hold::take(dir).unwrap());
+        let index = dir.join("db/1");
+        fs::create_dir_all(&index).unwrap();
+        fs::write(index.join("conf"), "").unwrap();
+        let sealed = open.with_file_name(
+            SegmentName {
+                number: 1,
+                first_id: 1,
+            }
+            .file_name(),
+        );
+        let second = dir.join("second");
+        for (path, writing, reading) in [
+            (sealed, true, true),
+            (dir.join(LOCK), false, true),
+            (index.join("conf"), false, true),
+            (open, false, false),
+        ] {
+            fs::hard_link(&path, &second).unwrap();
+            let found = (
+                refuse_links(dir).is_ok(),
+                refuse_linked_segment(dir).is_ok(),
+            );
+            assert_eq!(found, (writing, reading), "{}", path.display());
+            fs::remove_file(&second).unwrap();
+            assert!(refuse_links(dir).is_ok());
+        }
+    }
+
+    #[test]
+    fn it_is_lost_where_the_path_leads_elsewhere() {
+        let (parent, _) = directory();
+        let (dir, away) = (parent.path().join(JOURNAL), parent.path().join("away"));
+        let held = Hold::take(&dir).unwrap().unwrap();
+        held.check().unwrap();
+        fs::rename(&dir, &away).unwrap();
+        assert!(held.check().is_err());
+        fs::create_dir(&dir).unwrap();
+        assert!(held.check().is_err());
+        fs::remove_dir(&dir).unwrap();
+        fs::rename(&away, &dir).unwrap();
+        held.check().unwrap();
+        // A file that was put in another's place stays there.
+        assert!(held.check_file(false).is_err());
+        assert!(held.check().is_err());
+    }
+}

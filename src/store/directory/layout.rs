@@ -1,0 +1,132 @@
+//! The data directory's own files: their names, and the version of it all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::api::OpenError;
+use crate::store::disk::{FileSystem, files};
+use crate::store::journal::Position;
+
+/// The version of the layout.
+const VERSION_NUMBER: u32 = 1;
+pub(crate) const VERSION: &str = "VERSION";
+pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const JOURNAL: &str = "journal";
+/// Settings, if the operator put them there.
+pub(crate) const SETTINGS: &str = "relaybox.toml";
+/// Says that something on disk is to go.
+pub(crate) const SWEEP_DUE: &str = "sweep.due";
+/// The journal of a restore that is not at its end: while it is there, nothing else counts.
+pub(crate) const RESTORING: &str = "journal.restoring";
+
+/// Makes sure that a directory whose lock is held is one that this program may open; whether it
+/// has a version.
+pub(crate) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
+    if dir.join(RESTORING).exists() {
+        return Err(OpenError::HalfRestored(dir.to_owned()));
+    }
+    check_version(files, dir)
+}
+
+/// Gives a directory its version. Not before it has a segment: so one that has a version and no
+/// segment has lost it, and one with neither is new.
+pub(crate) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    put(
+        files,
+        dir,
+        VERSION,
+        format!("{VERSION_NUMBER}\n").as_bytes(),
+    )
+}
+
+/// Whether the directory has a version; an error where it is not one that is known. Zeros behind
+/// it are padding.
+pub(crate) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
+    let Some(found) = read(files, dir, VERSION)? else {
+        return Ok(false);
+    };
+    let text = without_padding(&found).trim_ascii();
+    if text.is_empty() {
+        return Ok(false);
+    }
+    let number = std::str::from_utf8(text).ok();
+    match number.and_then(|number| number.parse().ok()) {
+        Some(VERSION_NUMBER) => Ok(true),
+        Some(found) if found > VERSION_NUMBER => Err(OpenError::TooNew {
+            found,
+            known: VERSION_NUMBER,
+        }),
+        _ => Err(OpenError::Damaged {
+            path: dir.join(VERSION),
+            offset: 0,
+            what: "it does not hold a version".to_owned(),
+        }),
+    }
+}
+
+/// A file's bytes without the zeros at its end, as tools leave them that copy in blocks.
+pub(crate) fn without_padding(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    bytes.get(..end.map_or(0, |at| at + 1)).unwrap_or_default()
+}
+
+/// One of the small files; `None` where there is none.
+pub(crate) fn read(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+) -> Result<Option<Vec<u8>>, OpenError> {
+    let path = dir.join(name);
+    files.read(&path).map_err(io_error("cannot read", &path))
+}
+
+/// Writes one of the small files whole.
+pub(crate) fn put(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), OpenError> {
+    files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
+}
+
+/// Refuses a place of a directory in which something else stands.
+pub(crate) fn refuse_other(dir: &Path) -> Result<(), OpenError> {
+    let what = match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is a file",
+        Err(_) if dir.is_symlink() => "it is a link that leads nowhere",
+        // It is to be made, or whoever tries says what is wrong.
+        Err(_) => return Ok(()),
+    };
+    Err(OpenError::NoDirectory {
+        path: dir.to_owned(),
+        what,
+    })
+}
+
+/// The journal does not begin where every journal does.
+pub(crate) fn astray(journal: PathBuf) -> OpenError {
+    OpenError::Damaged {
+        path: journal,
+        offset: 0,
+        what: format!("it does not begin with frame {}", Position::START.sequence),
+    }
+}
+
+/// Puts what was tried, and on what, beside the system's reason.
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+pub(crate) const ASIDE: &str = "journal.damaged-";
+
+/// Whether an entry of a data directory is what a repair set aside.
+pub(crate) fn is_aside(name: &str) -> bool {
+    name.starts_with(ASIDE)
+}

@@ -1,0 +1,153 @@
+//! Names that have to lead to the same file for as long as somebody writes there.
+//!
+//! Who renames or removes such a file by itself says so; every other change is somebody else's.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{fs, io};
+
+/// The names that are watched.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<Vec<Weak<Name>>>);
+
+/// One of them, as long as it lives. What it leads to must be kept open as long: its inode may be
+/// given to another file else.
+#[derive(Debug)]
+pub(crate) struct Name {
+    /// Device and inode.
+    identity: (u64, u64),
+    /// `None`: it was given up.
+    path: Mutex<Option<PathBuf>>,
+}
+
+impl Name {
+    fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leads(&self) -> bool {
+        // Nobody renames it meanwhile.
+        let path = self.path();
+        let Some(path) = path.as_deref() else {
+            return true;
+        };
+        match fs::metadata(path) {
+            Ok(found) => (found.dev(), found.ino()) == self.identity,
+            Err(error) => !is_gone(&error),
+        }
+    }
+
+    fn give_up(&self, path: &Path) -> bool {
+        let mut ours = self.path();
+        let is_it = ours.as_deref() == Some(path);
+        if is_it {
+            *ours = None;
+        }
+        is_it
+    }
+}
+
+impl Names {
+    /// Watches the name of a file or directory that is open.
+    pub(crate) fn watch(&self, path: &Path, identity: (u64, u64)) -> Arc<Name> {
+        let name = Arc::new(Name {
+            identity,
+            path: Some(path.to_owned()).into(),
+        });
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|name| name.strong_count() > 0);
+        names.push(Arc::downgrade(&name));
+        name
+    }
+
+    fn watched(&self) -> Vec<Arc<Name>> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether each still leads to what it led to, as far as the system tells.
+    pub(crate) fn lead(&self) -> bool {
+        self.watched().iter().all(|name| name.leads())
+    }
+
+    /// Stops to watch a name that is about to be removed, or to be given to another file.
+    pub(crate) fn forget(&self, path: &Path) {
+        for name in self.watched() {
+            name.give_up(path);
+        }
+    }
+
+    /// Renames, which both names go along with.
+    pub(crate) fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+        rename: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.forget(to);
+        let mut renamed = self.watched();
+        renamed.retain(|name| name.give_up(from));
+        let done = rename();
+        let path = if done.is_ok() { to } else { from };
+        for name in renamed {
+            *name.path() = Some(path.to_owned());
+        }
+        done
+    }
+}
+
+/// Whether an error says that a path leads nowhere. Others tell nothing of where a file is.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_what_others_do_to_a_name_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        let (inside, one, other) = (place("journal"), place("journal/1"), place("journal/2"));
+        fs::create_dir(&inside).unwrap();
+        fs::write(&one, "").unwrap();
+        let names = Names::default();
+        let watch = |path: &Path| {
+            let found = fs::metadata(path).unwrap();
+            names.watch(path, (found.dev(), found.ino()))
+        };
+        let file = watch(&one);
+        let refused = || Err(io::ErrorKind::StorageFull.into());
+        names.rename(&one, &other, refused).unwrap_err();
+        assert!(names.lead());
+        for (from, to) in [(&one, &other), (&other, &one)] {
+            names.rename(from, to, || fs::rename(from, to)).unwrap();
+            assert!(names.lead());
+        }
+        // Another file, none, and none in no directory.
+        fs::rename(&one, &other).unwrap();
+        assert!(!names.lead());
+        fs::write(&one, "").unwrap();
+        assert!(!names.lead());
+        fs::rename(&other, &one).unwrap();
+        assert!(names.lead());
+        fs::rename(&inside, place("away")).unwrap();
+        assert!(!names.lead());
+        fs::rename(place("away"), &inside).unwrap();
+        let directory = watch(&inside);
+        assert!(names.lead());
+        // What was given up, or is not written on any more, may go.
+        names.forget(&one);
+        fs::remove_file(&one).unwrap();
+        assert!(names.lead());
+        drop(file);
+        fs::rename(&inside, place("away")).unwrap();
+        assert!(!names.lead());
+        drop(directory);
+        assert!(names.lead());
+    }
+}

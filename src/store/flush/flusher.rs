@@ -1,0 +1,316 @@
+//! The thread that moves the tail into the index, and mends the index if need be.
+//!
+//! Commits never wait for it while the tail has room: it holds no lock while it works
+//! on a frozen generation, and pauses between its writes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::store::api::Opening;
+use crate::store::disk::{OPEN_BYTES, OutOfSpace as _, WRITE_FILES};
+use crate::store::index::{
+    Index, IndexError, IndexState, guarded, location, manifest_file, retire,
+};
+use crate::store::indexing::{
+    BuildError, Builder, How, Site, check_space, checkpoint_bytes, file_room, space, writer,
+};
+use crate::store::memtable::Generation;
+use crate::store::state::{Shared, Successor};
+
+/// What is in the tail goes into the index after this at the latest.
+const AGE_MAX: Duration = Duration::from_secs(30);
+/// How often the age is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// The pause after a checkpoint that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The same where there was no room: to try that is to write.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(5);
+/// It pauses after each of these, for as long as `PACE_PAUSE`.
+const PACE_BYTES: usize = 64 << 10;
+const PACE_PAUSE: Duration = Duration::from_millis(1);
+/// How much lower its priority is.
+const NICE: i32 = 5;
+/// How full the tail may be before it hurries.
+const CROWDED: f64 = 0.25;
+
+/// The thread's own things.
+pub(crate) struct Checkpointer {
+    shared: Arc<Shared>,
+    state: IndexState,
+    /// A write found no room: sled takes no more, and has to be opened again.
+    is_stuck: bool,
+}
+
+impl Checkpointer {
+    /// A thread that goes on with this state.
+    pub(crate) fn new(shared: Arc<Shared>, state: IndexState) -> Self {
+        Self {
+            shared,
+            state,
+            is_stuck: false,
+        }
+    }
+
+    /// Works until it is told to finish or to abort; answers the last state.
+    pub(crate) fn run(mut self) -> IndexState {
+        // Whoever sends or reads comes first.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "checkpoints have the same priority as all else");
+        }
+        let mut retry_at: Option<Instant> = None;
+        loop {
+            self.take_successor();
+            self.shared.bound_tail();
+            let (finish, asked, is_asked_for) = {
+                let signal = self.shared.signal();
+                if signal.abort {
+                    break;
+                }
+                let asked = signal.asked;
+                let is_asked_for = asked > signal.done;
+                let wanted = signal.finish || is_asked_for;
+                let due = wanted || (retry_at.is_none() && self.due());
+                if !due {
+                    drop(self.shared.changed.wait_timeout(signal, TICK));
+                    if retry_at.is_some_and(|at| Instant::now() >= at) {
+                        retry_at = None;
+                    }
+                    continue;
+                }
+                (signal.finish, asked, is_asked_for)
+            };
+            let made = guarded(|| self.checkpoint(finish, is_asked_for));
+            let failed = made.as_ref().err().map(ToString::to_string);
+            let pause = made
+                .as_ref()
+                .err()
+                .map(|error| match error.is_out_of_space() {
+                    true => NO_ROOM_PAUSE,
+                    false => RETRY_PAUSE,
+                });
+            retry_at = pause.map(|pause| Instant::now() + pause);
+            if let Some(reason) = &failed {
+                // Tried again and again; said again only when the reason is another one.
+                if self.shared.health().index.as_ref() != Some(reason) {
+                    tracing::warn!(reason, "a checkpoint was put off");
+                }
+            }
+            self.shared.health().index = failed;
+            self.shared.signal().done = asked;
+            self.shared.changed.notify_all();
+            if finish {
+                break;
+            }
+        }
+        let mut signal = self.shared.signal();
+        signal.ended = true;
+        let left = signal.successor.take();
+        drop(signal);
+        drop(left);
+        self.shared.changed.notify_all();
+        self.state
+    }
+
+    /// Asked in the midst of much work, in which the tail may need more room.
+    fn is_aborted(&self) -> bool {
+        self.shared.step_tail();
+        self.shared.queue.aborted()
+    }
+
+    fn path(&self) -> PathBuf {
+        location::path(&self.shared.options.dir, self.state.number)
+    }
+
+    fn due(&self) -> bool {
+        let tail = self.shared.tail();
+        let old = |since: Instant| since.elapsed() >= AGE_MAX;
+        tail.frozen.is_some()
+            || tail.active.bytes >= self.shared.checkpoint_bytes()
+            || tail.active.since.is_some_and(old)
+    }
+
+    fn checkpoint(&mut self, finish: bool, is_needed: bool) -> Result<(), BuildError> {
+        let frozen = {
+            let mut tail = self.shared.tail_mut();
+            match &tail.frozen {
+                Some(frozen) => frozen.clone(),
+                None if tail.active.is_empty() => return Ok(()),
+                None => tail.freeze(),
+            }
+        };
+        let shared = self.shared.clone();
+        let (dir, files) = (&shared.options.dir, shared.files.as_ref());
+        let path = self.path();
+        if file_room(&path, is_needed)? < frozen.bytes {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
+        }
+        // What is kept back for the tail is lent to it, whoever asks.
+        let is_lent = is_needed || shared.reserve.is_grown();
+        let _lent = match is_lent {
+            true => space::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,
+            false => check_space(files, dir, frozen.bytes).map(|()| None)?,
+        };
+        manifest_file::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
+        if self.is_stuck {
+            self.reopen(&path)?;
+        }
+        // Until `indexed` says which one counts.
+        let mut _alone = None;
+        let state = match self.apply(&frozen, finish) {
+            Ok(state) => state,
+            Err(error) if self.shared.queue.aborted() => return Err(error.into()),
+            Err(error) if error.is_out_of_space() => {
+                self.is_stuck = true;
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the index is broken and is made anew from the journal");
+                _alone = Some(shared.places());
+                self.rebuild(&frozen)?
+            }
+        };
+        // The index has them, whether its state can be saved or not: what is put into it or removed
+        // from it once more finds that done, and is not counted again.
+        self.state.cursors = state.cursors;
+        self.state.domains = state.domains;
+        self.state.erased = state.erased;
+        self.state.sends.clone_from(&state.sends);
+        manifest_file::save(files, dir, &state)?;
+        // Not before: what is frozen is counted once, however often it has to be written.
+        self.state = state;
+        self.note_state();
+        let done = self.shared.tail_mut().frozen.take();
+        // Freeing a generation takes a while; nobody waits for it here.
+        drop(done);
+        Ok(())
+    }
+
+    fn apply(&self, frozen: &Generation, finish: bool) -> Result<IndexState, IndexError> {
+        let index = self.shared.index()?;
+        let day_min = self.shared.ages().day_min();
+        let written = AtomicUsize::new(0);
+        let mut between = |bytes: usize| {
+            if written.fetch_add(bytes, Ordering::Relaxed) + bytes < PACE_BYTES {
+                return Ok(());
+            }
+            written.store(0, Ordering::Relaxed);
+            self.shared.step_tail();
+            if self.shared.queue.aborted() {
+                return Err(IndexError::Stopped);
+            }
+            let crowded = self.shared.fullness() > CROWDED;
+            if !finish && !crowded {
+                std::thread::sleep(PACE_PAUSE);
+            }
+            Ok(())
+        };
+        guarded(|| {
+            let state = &self.state;
+            writer::apply(&index, frozen, state, day_min, How::Paced(&mut between))
+        })
+    }
+
+    /// Puts an index that was made anew beside this one in its place, if one waits.
+    fn take_successor(&mut self) {
+        let Some(Successor { builder, rebuilds }) = self.shared.signal().successor.take() else {
+            return;
+        };
+        // One that was put off would hold it up for as long as there is no room.
+        let is_frozen = self.shared.tail().frozen.is_some();
+        let written = match is_frozen {
+            true => guarded(|| self.checkpoint(false, true)),
+            false => Ok(()),
+        };
+        let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
+            true => written.and_then(|()| guarded(|| self.succeed(*builder))),
+            false => {
+                let what = "the one that counts was made anew meanwhile".to_owned();
+                Err(IndexError::Sled(what).into())
+            }
+        };
+        if let Err(error) = &taken {
+            tracing::warn!(%error, "an exchange of the index did not come to its end");
+        }
+        self.shared.signal().succeeded = Some(taken.is_ok());
+        self.shared.changed.notify_all();
+    }
+
+    fn note_state(&self) {
+        *self.shared.indexed() = self.state.clone();
+    }
+
+    fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
+        let unfit = |what: &str| IndexError::Damaged(what.to_owned());
+        let dir = &self.shared.options.dir;
+        let position = self.state.position;
+        // Checkpoints wait for it now, and the tail for them.
+        self.shared.expect_large_tail();
+        builder.target.is_paced = false;
+        builder.replay(Some(position.sequence), &|_| self.is_aborted())?;
+        builder.flush()?;
+        let path = location::path(dir, builder.state.number);
+        if builder.state.position.sequence != position.sequence || !path.is_dir() {
+            return Err(unfit("it does not fit the journal").into());
+        }
+        let state = IndexState {
+            position,
+            last_id: self.state.last_id,
+            ..builder.state
+        };
+        manifest_file::save(self.shared.files.as_ref(), dir, &state)?;
+        self.state = state;
+        self.note_state();
+        let old = self.shared.set_index(Some(Arc::new(builder.target.index)));
+        // It is in place all the same; but the old one is not to be removed while it is read.
+        Ok(old.map_or(Ok(()), retire)?)
+    }
+
+    /// Opens the index again, as after a crash.
+    fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
+        let shared = &self.shared;
+        shared.expect_large_tail();
+        let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
+        let _alone = shared.places();
+        // What is being made beside it is made of the old one.
+        shared.rebuilds.fetch_add(1, Ordering::Relaxed);
+        if let Some(old) = shared.set_index(None) {
+            retire(old)?;
+        }
+        let index = Index::open(path, shared.options.cache_bytes)?;
+        index.verify(&mut self.state, &Opening::default())?;
+        shared.set_index(Some(Arc::new(index)));
+        self.is_stuck = false;
+        Ok(())
+    }
+
+    /// Makes the index anew from the journal, `frozen` included.
+    fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
+        self.shared.expect_large_tail();
+        // What is being made beside the old one is set aside with it.
+        self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
+        if let Some(old) = self.shared.set_index(None) {
+            retire(old)?;
+        }
+        let site = Site {
+            files: self.shared.files.clone(),
+            dir: self.shared.options.dir.clone(),
+            cache_bytes: self.shared.options.cache_bytes,
+            checkpoint_bytes: checkpoint_bytes(self.shared.options.tail_bytes_max),
+            tail_bytes_max: self.shared.options.tail_bytes_max,
+            counts: true,
+        };
+        let mut builder = Builder::anew(site)?;
+        builder.replay(Some(frozen.end.sequence), &|_| self.is_aborted())?;
+        builder.flush()?;
+        self.shared.set_index(Some(Arc::new(builder.target.index)));
+        self.shared.index_suspect.store(false, Ordering::Relaxed);
+        tracing::info!(
+            messages = builder.state.messages,
+            "the index is whole again"
+        );
+        Ok(builder.state)
+    }
+}

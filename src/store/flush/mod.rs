@@ -1,0 +1,5 @@
+//! Flushing: the memtable goes into the index.
+
+mod flusher;
+
+pub(crate) use flusher::Checkpointer;

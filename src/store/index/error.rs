@@ -1,0 +1,83 @@
+//! Why the index did not do what it was asked for, and the guard against sled's panics.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::store::api::{AppendError, ReadError};
+use crate::store::disk::OutOfSpace;
+
+/// Why the index did not do what it was asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum IndexError {
+    /// sled says no.
+    #[error("{0}")]
+    Sled(String),
+    /// A stored value is not what it must be.
+    #[error("{0}")]
+    Damaged(String),
+    /// It came with a copy of the data directory, and each of its files is of another moment.
+    #[error("it was copied file by file")]
+    Copied,
+    /// There is no room to write it. What is durable of it is right.
+    #[error("{0}")]
+    OutOfSpace(String),
+    /// sled gave up in a panic.
+    #[error("the index panicked")]
+    Panicked,
+    /// Whoever wanted something of it wants it no more.
+    #[error("the store is closing")]
+    Stopped,
+}
+
+impl OutOfSpace for IndexError {
+    fn is_out_of_space(&self) -> bool {
+        matches!(self, Self::OutOfSpace(_))
+    }
+}
+
+impl IndexError {
+    pub(super) fn damaged(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
+
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
+                Self::Damaged(error.to_string())
+            }
+            sled::Error::Io(error) => error.into(),
+            _ => Self::Sled(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for IndexError {
+    fn from(error: io::Error) -> Self {
+        match error.is_out_of_space() {
+            true => Self::OutOfSpace(error.to_string()),
+            false => Self::Sled(error.to_string()),
+        }
+    }
+}
+
+impl From<IndexError> for ReadError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Damaged(what) => Self::Damaged(what),
+            _ => Self::Index(error.to_string()),
+        }
+    }
+}
+
+impl From<IndexError> for AppendError {
+    fn from(error: IndexError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// Runs `work`, in which sled may panic over a damaged file.
+pub(crate) fn guarded<T, E: From<IndexError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(IndexError::Panicked.into()))
+}

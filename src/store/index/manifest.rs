@@ -1,0 +1,155 @@
+//! `db.state`: how far the index is, in a small file beside it.
+//!
+//! Written after the index is durable, so the index has at least what it says.
+//! Missing or unreadable, it says that the index holds nothing to be relied upon.
+
+use std::collections::BTreeMap;
+
+use bincode::config::{Configuration, standard};
+use bincode::{Decode, Encode};
+
+use crate::store::disk::FileIdentity;
+use crate::store::journal::Position;
+
+/// Its last digit is the number of the index's format: an index of another one is made anew.
+const MAGIC: [u8; 8] = *b"rbxSTAT3";
+const CODING: Configuration = standard();
+
+/// What the index holds.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct IndexState {
+    /// The journal's place up to which the index has everything.
+    pub(crate) position: Position,
+    /// The last id issued before it.
+    pub(crate) last_id: u64,
+    /// Messages up to that id.
+    pub(crate) messages: u64,
+    /// Bodies that several messages share, at least.
+    pub(crate) contents: u64,
+    /// Cursors, at least.
+    pub(crate) cursors: u64,
+    /// Domains with a record or a floor, at least.
+    pub(crate) domains: u64,
+    /// Mailboxes with an erasure, at least.
+    pub(crate) erased: u64,
+    /// Sends of each day, at least.
+    pub(crate) sends: BTreeMap<u64, u64>,
+    /// Bytes of its heap, all durable.
+    pub(crate) heap_bytes: u64,
+    /// The number of the index's directory: see [`super::location`].
+    pub(crate) number: u64,
+    /// After a clean close: the fingerprint of the index's files.
+    pub(crate) clean: Option<u64>,
+}
+
+impl IndexState {
+    /// The name of the file.
+    pub(crate) const FILE: &'static str = "db.state";
+
+    /// The state of an empty index.
+    pub(crate) fn empty(number: u64) -> Self {
+        Self {
+            position: Position::START,
+            last_id: 0,
+            messages: 0,
+            contents: 0,
+            cursors: 0,
+            domains: 0,
+            erased: 0,
+            sends: BTreeMap::new(),
+            heap_bytes: 0,
+            number,
+            clean: None,
+        }
+    }
+
+    /// The bytes of the file that is known by `identity`: magic, CRC32C of the rest, bincode.
+    pub(crate) fn encode(&self, identity: FileIdentity) -> Vec<u8> {
+        const INFALLIBLE: &str = "a vector takes all bytes and the types have no failing encoder";
+        let mut body = bincode::encode_to_vec(self, CODING).expect(INFALLIBLE);
+        if identity != FileIdentity::Unknown {
+            body.extend(bincode::encode_to_vec(identity, CODING).expect(INFALLIBLE));
+        }
+        let crc = crc32c::crc32c(&body).to_le_bytes();
+        [MAGIC.as_slice(), &crc, &body].concat()
+    }
+
+    /// Reads the file, and what it says that it is known by; `None` where it is not right.
+    /// Zeros behind it are padding.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, FileIdentity)> {
+        let (crc, body) = bytes.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
+        let (state, used) = bincode::decode_from_slice(body, CODING).ok()?;
+        // Nothing more stands in what earlier versions wrote, and zeros are padding.
+        let (identity, more) = match body.get(used) {
+            None | Some(0) => (FileIdentity::Unknown, 0),
+            Some(_) => bincode::decode_from_slice(&body[used..], CODING).ok()?,
+        };
+        let (body, padding) = body.split_at(used + more);
+        let right = crc32c::crc32c(body).to_le_bytes() == *crc;
+        (right && padding.iter().all(|byte| *byte == 0)).then_some((state, identity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        let state = IndexState {
+            position: Position {
+                segment: 3,
+                offset: 64,
+                sequence: 9,
+            },
+            last_id: 5,
+            messages: 4,
+            contents: 10,
+            cursors: 2,
+            domains: 1,
+            erased: 3,
+            sends: BTreeMap::from([(20_000, 7)]),
+            heap_bytes: 11,
+            number: 8,
+            clean: Some(6),
+        };
+        let body = [
+            3, 64, 9, 5, 4, 10, 2, 1, 3, 1, 251, 0x20, 0x4e, 7, 11, 8, 1, 6,
+        ];
+        let crc = crc32c::crc32c(&body).to_le_bytes();
+        let golden = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
+        let unknown = FileIdentity::Unknown;
+        assert_eq!(state.encode(unknown), golden);
+        assert_eq!(IndexState::decode(&golden), Some((state.clone(), unknown)));
+        let inode = FileIdentity::Inode {
+            file_system: 5,
+            inode: 12,
+            changed_ns: 0x1234,
+        };
+        let noted = [
+            (FileIdentity::Born(0x1234), &[1, 251, 0x34, 0x12][..]),
+            (inode, &[2, 5, 12, 251, 0x34, 0x12]),
+        ];
+        let noted = noted.map(|(identity, note)| {
+            let body = [body.as_slice(), note].concat();
+            let crc = crc32c::crc32c(&body).to_le_bytes();
+            let bytes = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
+            assert_eq!(state.encode(identity), bytes);
+            assert_eq!(IndexState::decode(&bytes), Some((state.clone(), identity)));
+            bytes
+        });
+        for golden in noted.into_iter().chain([golden]) {
+            for at in 0..golden.len() {
+                let mut bad = golden.clone();
+                bad[at] ^= 1;
+                assert_eq!(IndexState::decode(&bad), None, "byte {at}");
+                assert_eq!(IndexState::decode(&golden[..at]), None, "cut at {at}");
+            }
+            let behind = |more: &[u8]| IndexState::decode(&[golden.as_slice(), more].concat());
+            assert_eq!(behind(&[0; 5000]), IndexState::decode(&golden));
+            for more in [b"\0\0x".as_slice(), b"x", &[1], &[1, 7], &[2, 5, 12, 7]] {
+                assert_eq!(behind(more), None);
+            }
+        }
+    }
+}

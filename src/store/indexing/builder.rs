@@ -1,0 +1,246 @@
+//! Brings an index up to the journal: at opening, and when it must be made anew.
+//!
+//! Needs memory for two generations of the tail, however long the journal is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::Builder as ThreadBuilder;
+use std::time::{Duration, Instant};
+
+use super::error::BuildError;
+use super::replay::take;
+use super::space::check_space;
+use super::writer::{SYNC_BYTES, Target, Writing};
+use crate::model::MsgId;
+use crate::store::age::AgeState;
+use crate::store::data::{Domains, Record, day};
+use crate::store::disk::{Breather, FileSystem};
+use crate::store::index::{Found, Index, IndexError, IndexState, Kept, guarded, location, syncing};
+use crate::store::journal::{Outcome, Position, list, replay};
+use crate::store::memtable::Tail;
+
+/// A line of progress is logged so often.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// An index on its way up the journal.
+pub(crate) struct Builder {
+    pub(crate) target: Target,
+    pub(crate) state: IndexState,
+    pub(crate) domains: Domains,
+    /// The age time that the journal has told of last.
+    pub(crate) age: Option<AgeState>,
+    pub(crate) tail: Tail,
+    /// Bytes of the tail at which it goes into the index.
+    pub(crate) checkpoint_bytes: usize,
+    /// Most bytes of the tail.
+    pub(crate) tail_bytes_max: usize,
+}
+
+/// What a builder needs to know of its surroundings.
+pub(crate) struct Site {
+    pub(crate) files: Arc<dyn FileSystem>,
+    pub(crate) dir: PathBuf,
+    pub(crate) cache_bytes: u64,
+    pub(crate) checkpoint_bytes: usize,
+    pub(crate) tail_bytes_max: usize,
+    /// Whether this is the index that counts: then its state is saved as it goes on.
+    pub(crate) counts: bool,
+}
+
+/// Without its state, whatever stands in `db` counts for nothing.
+fn forget(site: &Site) -> std::io::Result<()> {
+    site.files.remove(&site.dir.join(IndexState::FILE))?;
+    site.files.sync_dir(&site.dir)
+}
+
+impl Builder {
+    /// Takes up an index where its state says it is.
+    pub(crate) fn resume(site: Site, index: Index, state: IndexState) -> Result<Self, IndexError> {
+        Ok(Self {
+            domains: index.domains()?,
+            age: index.age()?,
+            tail: Tail::new(MsgId(state.last_id), state.position),
+            target: Target {
+                files: site.files,
+                dir: site.dir,
+                index,
+                counts: site.counts,
+                is_paced: !site.counts,
+            },
+            state,
+            checkpoint_bytes: site.checkpoint_bytes,
+            tail_bytes_max: site.tail_bytes_max,
+        })
+    }
+
+    /// Begins a new index in place of the old one, which is set aside.
+    pub(crate) fn anew(site: Site) -> Result<Self, BuildError> {
+        forget(&site)?;
+        location::set_aside(&site.dir)?;
+        Self::beside(site)
+    }
+
+    /// Begins a new index in place of the old one, which is of no use to anybody and may be
+    /// removed.
+    pub(crate) fn in_place_of(site: Site) -> Result<Self, BuildError> {
+        forget(&site)?;
+        Self::beside(site)
+    }
+
+    /// Begins a new index beside what there is.
+    pub(crate) fn beside(site: Site) -> Result<Self, BuildError> {
+        let number = location::free_number(&site.dir)?;
+        let index = Index::open(&location::path(&site.dir, number), site.cache_bytes)?;
+        Ok(Self::resume(site, index, IndexState::empty(number))?)
+    }
+
+    /// Replays the journal from the index's place on, up to the frame `until`. What is
+    /// short of a generation stays in the tail. `stop` is asked at every frame, and told which comes
+    /// next. While one generation is written, the next one is read.
+    pub(crate) fn replay(
+        &mut self,
+        until: Option<u64>,
+        stop: &dyn Fn(u64) -> bool,
+    ) -> Result<Outcome, BuildError> {
+        let Self {
+            target,
+            state,
+            domains,
+            age,
+            tail,
+            ..
+        } = self;
+        let (target, files) = (&*target, target.files.as_ref());
+        let journal = target.dir.join("journal");
+        let segments = list(files, &journal)?;
+        let last = segments.last().map_or(0, |segment| segment.number);
+        let mut progress = Instant::now();
+        let from = state.position;
+        std::thread::scope(|scope| {
+            let mut writing = Writing::default();
+            let mut breather = Breather::new();
+            let mut visit = |records: Vec<Record>, behind: Position| -> Result<(), BuildError> {
+                if target.is_paced {
+                    breather.step();
+                }
+                if stop(behind.sequence) {
+                    return Err(IndexError::Stopped.into());
+                }
+                if progress.elapsed() >= PROGRESS_PAUSE {
+                    progress = Instant::now();
+                    let messages = state.messages + tail.active.messages;
+                    tracing::info!(
+                        segment = behind.segment,
+                        segments = last,
+                        messages,
+                        "bringing the index up to the journal"
+                    );
+                }
+                take(domains, tail, records, behind);
+                if let Some(told) = &tail.active.age {
+                    age.clone_from(&Some(told.clone()));
+                }
+                if tail.active.bytes < self.checkpoint_bytes {
+                    return Ok(());
+                }
+                writing.end(state)?;
+                match check_space(files, &target.dir, tail.active.bytes) {
+                    Ok(()) => {}
+                    // It can wait in memory until a checkpoint finds space.
+                    Err(_) if tail.bytes() < self.tail_bytes_max => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+                let frozen = tail.freeze();
+                // Nobody reads it but the writer, who frees it.
+                tail.frozen = None;
+                let before = state.clone();
+                let day_min = day_min(age.as_ref(), frozen.last_id);
+                let thread = ThreadBuilder::new().name("index".to_owned());
+                let thread =
+                    thread.spawn_scoped(scope, move || target.write(&frozen, &before, day_min))?;
+                writing.thread = Some(thread);
+                Ok(())
+            };
+            let replayed = replay(files, &journal, &segments, from, until, &mut visit);
+            writing.end(state)?;
+            let outcome = replayed?;
+            if let Outcome::Reached(end) = &outcome {
+                // Behind the last frame, but perhaps not where the next one comes.
+                tail.advance(MsgId::ZERO, end.position);
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// Begins a new index beside what there is with what is kept of the one that is in use; and
+    /// answers how much of the small trees that one held. `stop` is asked again and again, and so is
+    /// whether there is `room` for more.
+    pub(crate) fn copied(
+        site: Site,
+        from: &Index,
+        state: &IndexState,
+        kept: &dyn Kept,
+        stop: &dyn Fn() -> bool,
+        room: &mut dyn FnMut() -> std::io::Result<()>,
+    ) -> Result<(Self, Found), BuildError> {
+        room()?;
+        let number = location::free_number(&site.dir)?;
+        let index = Index::open(&location::path(&site.dir, number), site.cache_bytes)?;
+        let mut breather = Breather::new();
+        let mut unchecked = 0;
+        let mut pace = syncing(SYNC_BYTES, |bytes| {
+            if stop() {
+                return Err(IndexError::Stopped);
+            }
+            unchecked += bytes;
+            if unchecked >= SYNC_BYTES {
+                unchecked = 0;
+                // Nobody knows before how much of the old one stays.
+                room()?;
+            }
+            breather.step();
+            Ok(())
+        });
+        let copied = guarded(|| from.copy(state, &index, number, kept, &mut pace));
+        let (state, found) = copied?;
+        Ok((Self::resume(site, index, state)?, found))
+    }
+
+    /// Closes the index and opens it with another cache.
+    pub(crate) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
+        let Target { index, .. } = self.target;
+        let path = location::path(&self.target.dir, self.state.number);
+        guarded(|| {
+            drop(index);
+            Ok::<_, IndexError>(())
+        })?;
+        let index = Index::open(&path, cache_bytes)?;
+        if index.heap_bytes() < self.state.heap_bytes {
+            let what = "the index that was made is not there any more".to_owned();
+            return Err(IndexError::Sled(what).into());
+        }
+        let target = Target {
+            index,
+            ..self.target
+        };
+        Ok(Self { target, ..self })
+    }
+
+    /// Writes what is in the tail into the index.
+    pub(crate) fn flush(&mut self) -> Result<(), BuildError> {
+        let frozen = self.tail.freeze();
+        let day_min = day_min(self.age.as_ref(), frozen.last_id);
+        self.state = self.target.write(&frozen, &self.state, day_min)?;
+        self.tail.frozen = None;
+        Ok(())
+    }
+}
+
+/// Sends of days before are not kept: as it was when the journal said this of age time, or, where it
+/// says nothing, when the last id was given.
+fn day_min(age: Option<&AgeState>, last_id: MsgId) -> u64 {
+    match age {
+        Some(age) => age.ages().day_min(),
+        None => day(last_id.0).saturating_sub(1),
+    }
+}

@@ -1,0 +1,30 @@
+//! Why an index was not brought up to the journal.
+
+use crate::store::api::OpenError;
+use crate::store::disk::OutOfSpace;
+use crate::store::index::IndexError;
+
+/// Why an index was not brought up to the journal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    /// The journal cannot be read, or is damaged.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The index cannot be written: make a new one.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// What stands beside the index cannot be written, or there is no space for more; the
+    /// index itself is fine.
+    #[error("the index cannot be brought up to the journal: {0}")]
+    Surroundings(#[from] std::io::Error),
+}
+
+impl OutOfSpace for BuildError {
+    fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Journal(_) => false,
+            Self::Index(error) => error.is_out_of_space(),
+            Self::Surroundings(error) => error.is_out_of_space(),
+        }
+    }
+}

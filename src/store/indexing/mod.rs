@@ -1,0 +1,12 @@
+//! Brings an index up to the journal: replay, memtable by memtable, into the index.
+
+mod builder;
+mod error;
+mod replay;
+pub(crate) mod space;
+pub(crate) mod writer;
+
+pub(crate) use builder::{Builder, Site};
+pub(crate) use error::BuildError;
+pub(crate) use space::{check_space, checkpoint_bytes, file_room, needed_bytes, room_for};
+pub(crate) use writer::How;

@@ -1,0 +1,58 @@
+//! What a frame of the journal that is read back means for the tail and the domains.
+
+use crate::model::MsgId;
+use crate::store::data::{Domains, Record, SendIds, SendKey};
+use crate::store::journal::Position;
+use crate::store::memtable::{Batch, Tail};
+
+/// Puts what a frame of the journal holds into the tail.
+pub(crate) fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>, behind: Position) {
+    let mut last_id = MsgId::ZERO;
+    let mut batch = Vec::new();
+    for record in records {
+        if let Some((domain, state)) = domains.apply(&record) {
+            last_id = last_id.max(state.floor);
+            tail.push_domain(domain, state);
+        }
+        match record {
+            Record::Send {
+                messages,
+                client_msg_id,
+            } => {
+                let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+                    continue;
+                };
+                last_id = last_id.max(last.id);
+                if let Some(client_msg_id) = client_msg_id {
+                    let key = SendKey {
+                        domain: first.mailbox.domain.clone(),
+                        from_id: first.from_id.clone(),
+                        client_msg_id,
+                    };
+                    let ids = SendIds {
+                        first: first.id,
+                        count: messages.len() as u32,
+                    };
+                    tail.push_send(key, ids);
+                }
+                batch.extend(messages);
+            }
+            Record::SendIds { key, ids } => {
+                last_id = last_id.max(ids.last());
+                tail.push_send(key, ids);
+            }
+            Record::Erased { mailbox, upto, .. } => {
+                // It may have been issued and never stored; what comes next is above it.
+                last_id = last_id.max(upto);
+                domains.erase(&mailbox, upto);
+                tail.push_erased(mailbox, upto);
+            }
+            Record::Cursor { device, change } => tail.push_cursor(&device, change),
+            Record::Confirmed { mailbox, id } => tail.push_confirmed(&mailbox, id),
+            Record::Age(age) => tail.push_age(age),
+            Record::Domain(_) | Record::DomainRemoved { .. } => {}
+        }
+    }
+    tail.push_messages(Batch::new(&batch));
+    tail.advance(last_id, behind);
+}

@@ -1,0 +1,97 @@
+//! The messages of one commit on their way into the tail: encoded before any lock is taken.
+//!
+//! A body that several recipients of a send share is there once. If it is large, the index has it
+//! once, too, and finds it by the first id of those who share it.
+
+use std::sync::Arc;
+
+use super::mailbox::{Bodies, Entry};
+use crate::model::{Domain, Message};
+use crate::store::data::body;
+
+/// What a recipient has in a chunk beside the sender's id, if the body is elsewhere.
+const LINE_BYTES: usize = 8;
+
+/// The messages of a commit, encoded.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    pub(super) messages: &'a [Message],
+    pub(super) bodies: Bodies,
+    /// Where the body of each message is.
+    pub(super) starts: Vec<u32>,
+    /// Of these, the first messages of those whose body the index has once.
+    pub(super) shared: Vec<usize>,
+    /// What the index has once for each recipient and memory once for all of them.
+    pub(super) repeated_bytes: usize,
+}
+
+impl<'a> Batch<'a> {
+    /// Encodes the messages, which are in the order of ids. What the recipients of one send
+    /// share is there once.
+    pub(crate) fn new(messages: &'a [Message]) -> Self {
+        let mut bodies = Vec::new();
+        let mut starts = Vec::with_capacity(messages.len());
+        let mut shared = Vec::new();
+        let mut repeated_bytes = 0;
+        let of_one_send = messages.chunk_by(is_same_send);
+        for sharing in of_one_send {
+            let start = bodies.len();
+            bodies.extend_from_slice(&[0; 4]);
+            body::encode(&sharing[0], &mut bodies);
+            let length = bodies.len() - start - 4;
+            bodies[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+            let of_each = if body::is_shared(sharing.len(), length) {
+                shared.push(starts.len());
+                sharing[0].from_id.as_str().len() + LINE_BYTES
+            } else {
+                length
+            };
+            repeated_bytes += (sharing.len() - 1) * of_each;
+            starts.extend(sharing.iter().map(|_| start as u32));
+        }
+        Self {
+            messages,
+            bodies: bodies.into(),
+            starts,
+            shared,
+            repeated_bytes,
+        }
+    }
+}
+
+fn is_same_send(one: &Message, other: &Message) -> bool {
+    Arc::ptr_eq(&one.content, &other.content)
+        && one.from_id == other.from_id
+        && one.from_name == other.from_name
+        && one.from_resource == other.from_resource
+        && one.to_resource == other.to_resource
+        && one.kind == other.kind
+}
+
+/// The bodies of a generation that the index has once, in the order in which they came: whose they
+/// are, and the first message that has them.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Vec<(Domain, Entry)>);
+
+impl Shared {
+    pub(super) fn push(&mut self, domain: Domain, first: Entry) {
+        debug_assert!(
+            self.0
+                .last()
+                .is_none_or(|(_, last)| last.place() < first.place())
+        );
+        self.0.push((domain, first));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Domain, Entry)> {
+        self.0.iter()
+    }
+
+    /// The first message that has the same body as this one, if the index has it once.
+    pub(super) fn first_of(&self, entry: Entry) -> Option<u64> {
+        let found = self
+            .0
+            .binary_search_by_key(&entry.place(), |(_, first)| first.place());
+        Some(self.0[found.ok()?].1.id)
+    }
+}

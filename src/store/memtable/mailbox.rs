@@ -1,0 +1,198 @@
+//! The part of the tail that one mailbox has: where its messages are in the batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{Mailbox, Message, UserId};
+use crate::store::data::body;
+
+/// From this many messages on, a mailbox keeps its senders apart.
+const SENDERS_APART_MIN: usize = 128;
+/// What a sender costs who is kept apart: its name, its place in the map, its list.
+const SENDER_BYTES: usize = 160;
+/// What one message costs in such a list, which grows by doubling.
+const SENDER_PLACE_BYTES: usize = 8;
+const OFFLINE: u32 = 1 << 31;
+
+/// The bodies of the messages of one commit, each with its length in four bytes before it.
+pub(crate) type Bodies = Arc<[u8]>;
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    /// Which of the generation's bodies.
+    batch: u32,
+    /// Where in them, and whether its recipient was offline.
+    place: u32,
+}
+
+impl Entry {
+    pub(super) fn new(id: u64, batch: u32, start: u32, offline: bool) -> Self {
+        debug_assert!(start < OFFLINE);
+        Self {
+            id,
+            batch,
+            place: start | if offline { OFFLINE } else { 0 },
+        }
+    }
+
+    /// Whether the recipient was offline.
+    pub(crate) fn offline(self) -> bool {
+        self.place & OFFLINE != 0
+    }
+
+    /// Which of the generation's bodies it has: they rise as they come.
+    pub(super) fn place(self) -> (u32, u32) {
+        (self.batch, self.place & !OFFLINE)
+    }
+
+    fn batch(self, batches: &[Bodies]) -> &Bodies {
+        &batches[self.batch as usize]
+    }
+
+    fn cut(self, bodies: &[u8]) -> &[u8] {
+        let start = self.place().1 as usize;
+        let (length, rest) = bodies[start..]
+            .split_first_chunk::<4>()
+            .expect("each body has its length before it");
+        &rest[..u32::from_le_bytes(*length) as usize]
+    }
+
+    /// Its body.
+    pub(crate) fn body(self, batches: &[Bodies]) -> &[u8] {
+        self.cut(self.batch(batches))
+    }
+
+    fn is_from(self, from: &UserId, batches: &[Bodies]) -> bool {
+        body::sender(self.body(batches)) == Some(from.as_str().as_bytes())
+    }
+}
+
+/// A message taken out of the tail, to be decoded when no lock is held.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    entry: Entry,
+    bodies: Bodies,
+}
+
+impl Taken {
+    /// The message, which is in this mailbox.
+    pub(crate) fn message(&self, mailbox: &Mailbox) -> Message {
+        let (sender, rest) = body::split(self.entry.cut(&self.bodies))
+            .expect("the tail holds only what it encoded itself");
+        let Entry { id, .. } = self.entry;
+        body::decode(&sender[1..], rest, id, mailbox, self.entry.offline())
+            .expect("the tail holds only what it encoded itself")
+    }
+}
+
+/// Where each sender's messages are in the list of all.
+#[derive(Debug, Default)]
+struct BySender(HashMap<UserId, Vec<u32>>);
+
+/// The tail's part of a mailbox, in the order of ids.
+#[derive(Debug, Default)]
+pub(crate) struct TailMailbox {
+    pub(crate) entries: Vec<Entry>,
+    /// Apart, as most mailboxes have none.
+    by_sender: Option<Box<BySender>>,
+}
+
+impl TailMailbox {
+    /// Adds a message from `from`; answers what that cost in bytes.
+    pub(super) fn push(&mut self, entry: Entry, from: &UserId, batches: &[Bodies]) -> usize {
+        let capacity = self.entries.capacity();
+        let index = self.entries.len() as u32;
+        self.entries.push(entry);
+        let grown = self.entries.capacity() - capacity;
+        let mut bytes = grown * size_of::<Entry>();
+        if let Some(by_sender) = &mut self.by_sender {
+            bytes += SENDER_PLACE_BYTES;
+            match by_sender.0.get_mut(from) {
+                Some(places) => places.push(index),
+                None => {
+                    bytes += SENDER_BYTES;
+                    by_sender.0.insert(from.clone(), vec![index]);
+                }
+            }
+        } else if self.entries.len() >= SENDERS_APART_MIN {
+            let by_sender = self.senders(batches);
+            bytes += by_sender.0.len() * SENDER_BYTES + self.entries.len() * SENDER_PLACE_BYTES;
+            self.by_sender = Some(Box::new(by_sender));
+        }
+        bytes
+    }
+
+    fn senders(&self, batches: &[Bodies]) -> BySender {
+        let mut by_sender: HashMap<UserId, Vec<u32>> = HashMap::new();
+        for (index, entry) in (0..).zip(&self.entries) {
+            let from = body::sender(entry.body(batches))
+                .and_then(|from| std::str::from_utf8(from).ok())
+                .and_then(|from| UserId::parse(from).ok())
+                .expect("the tail holds only what it encoded itself");
+            by_sender.entry(from).or_default().push(index);
+        }
+        BySender(by_sender)
+    }
+
+    /// How many entries have an id of at most `upto`.
+    pub(super) fn rank(&self, upto: u64) -> usize {
+        self.entries.partition_point(|entry| entry.id <= upto)
+    }
+
+    /// How many of them are from `from`.
+    pub(super) fn rank_from(&self, from: &UserId, upto: u64, batches: &[Bodies]) -> usize {
+        match &self.by_sender {
+            Some(by_sender) => by_sender.0.get(from).map_or(0, |indexes| {
+                indexes.partition_point(|i| self.entries[*i as usize].id <= upto)
+            }),
+            None => {
+                let below = self.entries[..self.rank(upto)].iter();
+                below.filter(|entry| entry.is_from(from, batches)).count()
+            }
+        }
+    }
+
+    /// Appends up to `count` entries (from `from`) after skipping `skip`; answers how
+    /// many of `skip` are still to be skipped behind this one.
+    pub(super) fn collect(
+        &self,
+        from: Option<&UserId>,
+        skip: u64,
+        count_max: usize,
+        batches: &[Bodies],
+        out: &mut Vec<Taken>,
+    ) -> u64 {
+        let wanted = count_max.saturating_sub(out.len());
+        let at = usize::try_from(skip).unwrap_or(usize::MAX);
+        let take = |entry: &Entry| Taken {
+            entry: *entry,
+            bodies: entry.batch(batches).clone(),
+        };
+        let available = match (from, &self.by_sender) {
+            (None, _) => {
+                out.extend(self.entries.iter().skip(at).take(wanted).map(take));
+                self.entries.len()
+            }
+            (Some(from), Some(by_sender)) => {
+                let indexes = by_sender.0.get(from).map_or(&[][..], Vec::as_slice);
+                let entries = indexes.iter().map(|i| &self.entries[*i as usize]);
+                out.extend(entries.skip(at).take(wanted).map(take));
+                indexes.len()
+            }
+            (Some(from), None) => {
+                let theirs = self.entries.iter().filter(|e| e.is_from(from, batches));
+                let mut count = 0;
+                for entry in theirs {
+                    if count >= at && count - at < wanted {
+                        out.push(take(entry));
+                    }
+                    count += 1;
+                }
+                count
+            }
+        };
+        skip.saturating_sub(available as u64)
+    }
+}

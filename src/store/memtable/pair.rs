@@ -1,0 +1,226 @@
+//! The active memtable and the immutable one that a flush is writing.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::mailbox::{Bodies, Entry, TailMailbox, Taken};
+use super::table::Generation;
+use crate::model::{Device, Domain, Mailbox, MsgId, UserId};
+use crate::store::age::AgeState;
+use crate::store::data::{CursorChange, DomainState, SendIds, SendKey, cursor};
+use crate::store::journal::Position;
+
+/// What a mailbox costs beside its messages: its name, its place in the map.
+const MAILBOX_BYTES: usize = 220;
+/// What a commit costs beside its messages.
+const BATCH_BYTES: usize = 64;
+/// What a cursor, a send, a domain or an erasure costs.
+const SMALL_BYTES: usize = 250;
+/// What a body that the index has once costs beside it.
+const SHARED_BYTES: usize = 120;
+/// How much of what is left beside a frozen generation is open from its beginning; the
+/// rest is opened step by step as the checkpoint gets on.
+const HEAD_START: f64 = 0.4;
+
+/// Both generations.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) active: Generation,
+    pub(crate) frozen: Option<Arc<Generation>>,
+    /// How often something became frozen.
+    pub(crate) freezes: u64,
+}
+
+impl Tail {
+    /// An empty tail behind an index that holds everything up to `start`.
+    pub(crate) fn new(start: MsgId, end: Position) -> Self {
+        Self {
+            active: Generation::new(start, end),
+            frozen: None,
+            freezes: 0,
+        }
+    }
+
+    /// Bytes in memory, about, and of what several recipients share as much as the index takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
+    }
+
+    /// How full the tail is; from 1 on, it takes no more. Beside a frozen generation, more
+    /// is opened with everything that a checkpoint writes, so that a load that the index
+    /// cannot keep up with is slowed down to its pace and never stands still. While
+    /// checkpoints are put off, all of the tail may be filled.
+    pub(crate) fn fullness(&self, bytes_max: usize, put_off: bool) -> f64 {
+        let frozen = self.frozen.as_deref();
+        let rest = bytes_max.saturating_sub(frozen.map_or(0, |frozen| frozen.bytes));
+        let written = match frozen {
+            Some(frozen) if !put_off => frozen.written(),
+            _ => 1.0,
+        };
+        let open = rest as f64 * (HEAD_START + (1.0 - HEAD_START) * written);
+        let full = self.bytes() >= bytes_max;
+        let fullness = self.active.bytes as f64 / open.max(1.0);
+        if full { fullness.max(1.0) } else { fullness }
+    }
+
+    /// Makes what is active frozen; nothing may be frozen.
+    pub(crate) fn freeze(&mut self) -> Arc<Generation> {
+        let next = Generation::new(self.active.last_id, self.active.end);
+        let frozen = Arc::new(std::mem::replace(&mut self.active, next));
+        self.frozen = Some(frozen.clone());
+        self.freezes += 1;
+        frozen
+    }
+
+    /// Adds the messages of a commit.
+    pub(crate) fn push_messages(&mut self, batch: Batch<'_>) {
+        if batch.messages.is_empty() {
+            return;
+        }
+        let active = &mut self.active;
+        let number = active.batches.len() as u32;
+        let mut bytes = batch.bodies.len() + BATCH_BYTES + batch.repeated_bytes;
+        bytes += batch.shared.len() * SHARED_BYTES;
+        active.batches.push(batch.bodies);
+        for at in &batch.shared {
+            let first = &batch.messages[*at];
+            let entry = Entry::new(first.id.0, number, batch.starts[*at], false);
+            active.shared.push(first.mailbox.domain.clone(), entry);
+        }
+        for (message, start) in batch.messages.iter().zip(batch.starts) {
+            let offline = message.recipient_offline;
+            let entry = Entry::new(message.id.0, number, start, offline);
+            let mailbox = match active.mailboxes.get_mut(&message.mailbox) {
+                Some(mailbox) => mailbox,
+                None => {
+                    bytes += MAILBOX_BYTES;
+                    let mailbox = message.mailbox.clone();
+                    active.mailboxes.entry(mailbox).or_default()
+                }
+            };
+            bytes += mailbox.push(entry, &message.from_id, &active.batches);
+        }
+        active.messages += batch.messages.len() as u64;
+        active.touched(batch.messages.len() + batch.shared.len(), bytes);
+    }
+
+    /// Adds the ids of a send.
+    pub(crate) fn push_send(&mut self, key: SendKey, ids: SendIds) {
+        let is_new = self.active.sends.insert(key, ids).is_none();
+        self.active.touched(usize::from(is_new), SMALL_BYTES);
+    }
+
+    /// Adds what happened to a cursor.
+    pub(crate) fn push_cursor(&mut self, device: &Device, change: CursorChange) {
+        let is_new = cursor::push(&mut self.active.cursors, device, change);
+        let things = usize::from(is_new);
+        self.active.touched(things, things * SMALL_BYTES);
+    }
+
+    /// Adds that a user has confirmed this much.
+    pub(crate) fn push_confirmed(&mut self, mailbox: &Mailbox, id: MsgId) {
+        cursor::push_confirmed(&mut self.active.cursors, mailbox, id);
+        self.active.touched(1, SMALL_BYTES);
+    }
+
+    /// Sets what became of a domain.
+    pub(crate) fn push_domain(&mut self, domain: Domain, state: DomainState) {
+        self.active.domains.insert(domain, state);
+        self.active.touched(0, SMALL_BYTES);
+    }
+
+    /// Notes that a mailbox was erased up to this id.
+    pub(crate) fn push_erased(&mut self, mailbox: Mailbox, upto: MsgId) {
+        let place = self.active.erased.entry(mailbox).or_default();
+        *place = upto.max(*place);
+        self.active.touched(0, SMALL_BYTES);
+    }
+
+    /// Notes how far age time is.
+    pub(crate) fn push_age(&mut self, age: AgeState) {
+        self.active.age = Some(age);
+        self.active.touched(0, 0);
+    }
+
+    /// A segment was sealed: the next checkpoint says that the index is beyond it, also if
+    /// nothing else has come.
+    pub(crate) fn note_sealed(&mut self) {
+        self.active.touched(0, 0);
+    }
+
+    /// Says how far the journal is.
+    pub(crate) fn advance(&mut self, last_id: MsgId, end: Position) {
+        self.active.last_id = self.active.last_id.max(last_id);
+        self.active.end = end;
+    }
+
+    pub(super) fn generations(&self) -> impl Iterator<Item = &Generation> {
+        self.frozen.as_deref().into_iter().chain([&self.active])
+    }
+
+    fn parts<'a>(
+        &'a self,
+        mailbox: &'a Mailbox,
+    ) -> impl Iterator<Item = (&'a TailMailbox, &'a [Bodies])> {
+        self.generations().filter_map(move |generation| {
+            let part = generation.mailboxes.get(mailbox)?;
+            Some((part, generation.batches.as_slice()))
+        })
+    }
+
+    /// Everything with an id of at most this is in the index, everything above is not
+    /// needed from there.
+    pub(crate) fn start(&self) -> MsgId {
+        self.frozen.as_ref().map_or(self.active.start, |f| f.start)
+    }
+
+    /// The highest id that may be taken from the index by a reader of this mailbox who
+    /// has looked at the tail now.
+    pub(crate) fn index_bound(&self, mailbox: &Mailbox) -> MsgId {
+        let first = self
+            .parts(mailbox)
+            .find_map(|(part, _)| part.entries.first());
+        first.map_or(self.active.last_id, |entry| MsgId(entry.id - 1))
+    }
+
+    /// How many messages of the mailbox (from `from`) in the tail have at most this id.
+    pub(crate) fn rank(&self, mailbox: &Mailbox, from: Option<&UserId>, upto: MsgId) -> u64 {
+        let counts = self.parts(mailbox).map(|(part, batches)| match from {
+            None => part.rank(upto.0),
+            Some(from) => part.rank_from(from, upto.0, batches),
+        });
+        counts.sum::<usize>() as u64
+    }
+
+    /// The messages of the mailbox (from `from`) at these places in the tail.
+    pub(crate) fn slice(
+        &self,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        skip: u64,
+        count_max: usize,
+    ) -> Vec<Taken> {
+        let mut out = Vec::new();
+        let mut skip = skip;
+        for (part, batches) in self.parts(mailbox) {
+            skip = part.collect(from, skip, count_max, batches, &mut out);
+        }
+        out
+    }
+
+    /// The ids of a send, if it is here.
+    pub(crate) fn send(&self, key: &SendKey) -> Option<SendIds> {
+        let mut found = self.generations().filter_map(|g| g.sends.get(key));
+        let first = found.next()?;
+        Some(*found.last().unwrap_or(first))
+    }
+
+    /// What happened to a device's cursor.
+    pub(crate) fn cursor(&self, device: &Device) -> Option<CursorChange> {
+        let users = self
+            .generations()
+            .filter_map(|g| g.cursors.get(&device.mailbox));
+        let changes = users.filter_map(|user| user.get(&device.resource));
+        changes.reduce(|older, newer| newer.after(older))
+    }
+}

@@ -1,0 +1,113 @@
+//! One memtable: what was committed between two flushes, by mailbox.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::batch::Shared;
+use super::mailbox::{Bodies, Entry, TailMailbox};
+use crate::model::{Domain, Mailbox, MsgId};
+use crate::store::age::AgeState;
+use crate::store::data::{Changes, DomainState, SendIds, SendKey};
+use crate::store::journal::Position;
+
+/// What was committed between two checkpoints.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    /// Everything with an id of at most this is older than this generation.
+    pub(crate) start: MsgId,
+    /// The last id issued.
+    pub(crate) last_id: MsgId,
+    /// The journal's place behind all of it.
+    pub(crate) end: Position,
+    pub(crate) mailboxes: HashMap<Mailbox, TailMailbox>,
+    pub(super) batches: Vec<Bodies>,
+    pub(super) shared: Shared,
+    pub(crate) cursors: Changes,
+    pub(crate) sends: HashMap<SendKey, SendIds>,
+    pub(crate) domains: BTreeMap<Domain, DomainState>,
+    /// Up to which id mailboxes were erased.
+    pub(crate) erased: HashMap<Mailbox, MsgId>,
+    /// How far age time was when it was last noted.
+    pub(crate) age: Option<AgeState>,
+    pub(crate) messages: u64,
+    pub(crate) bytes: usize,
+    /// When its first thing came.
+    pub(crate) since: Option<Instant>,
+    /// How many messages, sends and cursors it holds.
+    things: usize,
+    /// How many of them a checkpoint has written by now.
+    written: AtomicUsize,
+}
+
+impl Generation {
+    pub(super) fn new(start: MsgId, end: Position) -> Self {
+        Self {
+            start,
+            last_id: start,
+            end,
+            mailboxes: HashMap::new(),
+            batches: Vec::new(),
+            shared: Shared::default(),
+            cursors: Changes::new(),
+            sends: HashMap::new(),
+            domains: BTreeMap::new(),
+            erased: HashMap::new(),
+            age: None,
+            messages: 0,
+            bytes: 0,
+            since: None,
+            things: 0,
+            written: AtomicUsize::new(0),
+        }
+    }
+
+    /// A checkpoint begins to write it, perhaps once more.
+    pub(crate) fn begin_writing(&self) {
+        self.written.store(0, Ordering::Relaxed);
+    }
+
+    /// A checkpoint has written so many messages, cursors or sends.
+    pub(crate) fn note_written(&self, things: usize) {
+        self.written.fetch_add(things, Ordering::Relaxed);
+    }
+
+    /// How much of it is written, from 0 to 1.
+    pub(super) fn written(&self) -> f64 {
+        let written = self.written.load(Ordering::Relaxed);
+        (written as f64 / self.things.max(1) as f64).min(1.0)
+    }
+
+    /// The body of a message in it.
+    pub(crate) fn body(&self, entry: Entry) -> &[u8] {
+        entry.body(&self.batches)
+    }
+
+    /// The bodies that the index has once: of which domain, the first message's id, the body.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = (&Domain, u64, &[u8])> {
+        let shared = self.shared.iter();
+        shared.map(|(domain, first)| (domain, first.id, self.body(*first)))
+    }
+
+    /// The first message that shares this one's body, if the index has that once.
+    pub(crate) fn shared_from(&self, entry: Entry) -> Option<u64> {
+        self.shared.first_of(entry)
+    }
+
+    /// How many cursors it may remove from the index.
+    pub(crate) fn dropped_cursors(&self) -> u64 {
+        let users = self.cursors.values();
+        users.map(|user| user.dropped().len() as u64).sum()
+    }
+
+    /// Whether there is nothing to be written into the index.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    pub(super) fn touched(&mut self, things: usize, bytes: usize) {
+        self.things += things;
+        self.bytes += bytes;
+        self.since.get_or_insert_with(Instant::now);
+    }
+}

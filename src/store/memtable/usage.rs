@@ -1,0 +1,54 @@
+//! How much of a domain the tail holds, as its quota counts it.
+
+use super::pair::Tail;
+use super::table::Generation;
+use crate::model::{Domain, Mailbox, MsgId};
+use crate::store::data::{CursorChange, body, quota};
+
+impl Tail {
+    /// As [`crate::store::Store::usage`]: of messages those above their mailbox's floor.
+    pub(crate) fn bytes_of(&self, domain: &Domain, floor: impl Fn(&Mailbox) -> MsgId) -> u64 {
+        let generations = self.generations();
+        let bytes = generations.map(|part| part.messages_of(domain, &floor) + part.rows_of(domain));
+        bytes.sum()
+    }
+}
+
+impl Generation {
+    fn messages_of(&self, domain: &Domain, floor: &impl Fn(&Mailbox) -> MsgId) -> u64 {
+        let mut bytes = 0;
+        for (mailbox, part) in &self.mailboxes {
+            if mailbox.domain != *domain {
+                continue;
+            }
+            let floor = floor(mailbox).0;
+            let each = quota::messages(1, domain, &mailbox.user);
+            for entry in part.entries.iter().filter(|entry| entry.id > floor) {
+                let body = self.body(*entry);
+                let is_of_another = self.shared_from(*entry).is_some_and(|id| id != entry.id);
+                let body_bytes = match is_of_another {
+                    true => body::sender(body).map_or(0, <[u8]>::len),
+                    false => body.len(),
+                };
+                bytes += each + body_bytes as u64;
+            }
+        }
+        bytes
+    }
+
+    fn rows_of(&self, domain: &Domain) -> u64 {
+        let sends = self.sends.keys().filter(|key| key.domain == *domain);
+        let sends = sends.map(|key| quota::send(&key.domain, &key.from_id, &key.client_msg_id));
+        let erased = self.erased.keys().filter(|of| of.domain == *domain);
+        let erased = erased.map(quota::erasure);
+        let cursors = self.cursors.iter().filter(|(of, _)| of.domain == *domain);
+        let cursors = cursors.map(|(mailbox, user)| {
+            // What is only raised is in the index already, but for a rare one.
+            let new = user.kept().iter();
+            let new = new.filter(|(_, change)| matches!(change, CursorChange::Set(_)));
+            let bytes = new.map(|(resource, _)| quota::cursor(mailbox, resource));
+            bytes.sum::<u64>()
+        });
+        sends.chain(erased).chain(cursors).sum()
+    }
+}

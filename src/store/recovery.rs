@@ -1,0 +1,304 @@
+//! Opens a data directory that is taken: recovers what is in it, makes it ready.
+//!
+//! The index is taken as it is after a clean close; else it is verified. It is made anew from
+//! the journal if anything is wrong with it, or if it came with a copy; before anything of it
+//! is touched, all of the journal is judged as `relaybox check` does. The journal is never
+//! mended beyond cutting off a torn tail.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use crate::model::MsgId;
+use crate::store::api::{OpenError, Opening, Work};
+use crate::store::check::{Damage, Note, end_note, judge};
+use crate::store::directory::{Claim, HeldFileSystem, io_error, layout};
+use crate::store::disk::{
+    FileSystem, INDEX_FILES, OPEN_BYTES, OutOfSpace as _, Reserve, ReservingFileSystem,
+    WRITE_FILES, reserve,
+};
+use crate::store::index;
+use crate::store::index::{Index, IndexError, IndexState, Loaded, Origin, location, manifest_file};
+use crate::store::indexing::{BuildError, Builder, Site, checkpoint_bytes};
+use crate::store::journal::{
+    End, Outcome, SegmentName, SegmentStream, Writer, WriterStart, check_headers, clear, list,
+};
+
+/// A data directory that is ready.
+pub(crate) struct Opened {
+    /// Operations on files that mind the hold, and may have the reserve.
+    pub(crate) files: Arc<dyn FileSystem>,
+    pub(crate) reserve: Arc<Reserve>,
+    pub(crate) builder: Builder,
+    pub(crate) writer: Writer,
+    pub(crate) last_id: MsgId,
+    /// All segments but the one that is written on.
+    pub(crate) sealed: Vec<SegmentName>,
+}
+
+/// Opens or makes what is in a data directory. `sealed` is told of segments sealed later.
+pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened, OpenError> {
+    let Claim {
+        options,
+        files,
+        hold,
+    } = claim;
+    let dir = options.dir.as_path();
+    let journal = dir.join(layout::JOURNAL);
+    let opening = options.opening.as_ref();
+    let held = Arc::new(HeldFileSystem::new(files.clone(), hold.clone()));
+    // Where that cannot be told, the disk is taken for a large one.
+    let disk_bytes = held.disk_bytes(dir).unwrap_or(u64::MAX);
+    let segment_bytes = reserve::segment_bytes(disk_bytes, options.segment_bytes);
+    let reserve = Arc::new(Reserve::new(held, dir, disk_bytes, segment_bytes));
+    let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
+    // Before anything is made in it: what is kept back is, once it was lent.
+    let has_version = layout::prepare(files.as_ref(), dir)?;
+    // Also for the index, whose files are not opened by these operations.
+    let mut lent = vec![reserve.lend(OPEN_BYTES, WRITE_FILES)];
+    files
+        .create_dir(&journal)
+        .and_then(|()| files.sync_dir(dir))
+        .and_then(|()| hold.watch_journal(&journal))
+        .map_err(io_error("cannot create", &journal))?;
+
+    let site = || Site {
+        files: files.clone(),
+        dir: dir.to_owned(),
+        cache_bytes: options.cache_bytes,
+        checkpoint_bytes: checkpoint_bytes(options.tail_bytes_max),
+        tail_bytes_max: options.tail_bytes_max,
+        counts: true,
+    };
+    clear(files.as_ref(), &journal)?;
+    let segments = list(files.as_ref(), &journal)?;
+    let mark = check_headers(files.as_ref(), &journal, &segments)?;
+    let loaded = manifest_file::load(files.as_ref(), dir)?;
+    let was_there = || has_version || loaded.is_some() || holds_something(&site());
+    if segments.is_empty() && was_there() {
+        return Err(OpenError::Damaged {
+            path: journal,
+            offset: 0,
+            what: "its segments are missing".to_owned(),
+        });
+    }
+    let existing = match loaded {
+        Some(loaded) if loaded.origin == Origin::Copy => Err(IndexError::Copied.into()),
+        Some(Loaded { state, .. }) => match existing(site(), state.clone(), opening) {
+            Err(error) if error.is_out_of_space() => {
+                lent.push(reserve.lend(u64::MAX, INDEX_FILES));
+                existing(site(), state, opening).map(Some)
+            }
+            made => made.map(Some),
+        },
+        None if segments.is_empty() => Ok(None),
+        None => Err(BuildError::Index(IndexError::Damaged(
+            "its state is missing, damaged or of another format".to_owned(),
+        ))),
+    };
+    let is_whole_at = |end: &End| {
+        let sealed = end.open.is_none();
+        end_note(files.as_ref(), dir, end.position.sequence, sealed)
+    };
+    let (builder, end) = match existing {
+        Ok(Some((builder, end))) => {
+            tell(is_whole_at(&end)?);
+            if !has_version {
+                tell([Note::NoVersion]);
+            }
+            (builder, end)
+        }
+        Ok(None) => {
+            lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
+            anew(&site, false, opening)?
+        }
+        Err(BuildError::Journal(error)) => return Err(error),
+        // The index is none the worse for it.
+        Err(BuildError::Index(IndexError::Stopped)) => return Err(OpenError::Stopped),
+        Err(BuildError::Surroundings(source)) => {
+            return Err(OpenError::Io {
+                action: "cannot bring the index up to the journal in",
+                path: dir.to_owned(),
+                source,
+            });
+        }
+        // It is right, and a new one would need more.
+        Err(BuildError::Index(error @ IndexError::OutOfSpace(_))) => {
+            return Err(OpenError::Io {
+                action: "cannot open the index in",
+                path: dir.to_owned(),
+                source: io::Error::other(error),
+            });
+        }
+        Err(error) => {
+            let judged = |done, all| opening.begin(Work::JudgeJournal, all, done);
+            let stop = || opening.is_stopped();
+            let report = judge(files.as_ref(), dir, None, &judged, &stop)?;
+            if let Some(Damage { path, offset, what }) = report.damage.into_iter().next() {
+                return Err(OpenError::Damaged { path, offset, what });
+            }
+            tracing::warn!(%error, "the index is not fit and is made anew from the journal");
+            // What is torn is told of when it was cut off.
+            let notes = report.notes.into_iter();
+            tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
+            let copied = matches!(error, BuildError::Index(IndexError::Copied));
+            lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
+            let found = anew(&site, !copied, opening)?;
+            let messages = found.0.state.messages + found.0.tail.active.messages;
+            tracing::warn!(messages, "the index was made anew");
+            found
+        }
+    };
+    if end.torn_bytes > 0 {
+        let (segment, bytes) = (end.position.segment, end.torn_bytes);
+        tracing::warn!(segment, bytes, "the journal's torn end was cut off");
+    }
+    let last_id = builder.tail.active.last_id.max(MsgId(end.last_id));
+    drop(lent);
+    if let Err(error) = reserve.keep() {
+        tracing::warn!(%error, "nothing can be stored: make room on the disk");
+    }
+    let start = WriterStart {
+        dir: journal.clone(),
+        segment_bytes,
+        end: end.position,
+        is_marked: end.is_marked,
+        open: end.open,
+        last_id: last_id.0,
+        journal: mark,
+    };
+    let sealed_now = segments.into_iter();
+    let open_name = end.open.map(|(name, _)| name);
+    let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
+    let writer = Writer::resume(files.as_ref(), reserve.others().clone(), start, sealed)
+        .map_err(io_error("cannot write in", &journal))?;
+    let mut builder = builder;
+    if let Err(error) = location::remove_all_but(dir, builder.state.number) {
+        tracing::warn!(%error, "an index that was left half made stays on disk");
+    }
+    builder.state.clean = None;
+    let saved = match manifest_file::save(files.as_ref(), dir, &builder.state) {
+        // The one that is there is right, once it does not say that the index was not opened since.
+        Err(error) if error.is_out_of_space() => {
+            location::unseal(&location::path(dir, builder.state.number))
+        }
+        saved => saved,
+    };
+    saved.map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
+    if !has_version {
+        layout::put_version(files.as_ref(), dir)?;
+    }
+    Ok(Opened {
+        files: files.clone(),
+        reserve,
+        builder,
+        writer,
+        last_id,
+        sealed: sealed_now,
+    })
+}
+
+/// Whether there is an index with something in it. One that a first start had just begun
+/// to make when it was interrupted is empty, and perhaps cannot be opened.
+fn holds_something(site: &Site) -> bool {
+    let numbers = location::numbers(&site.dir).unwrap_or_default();
+    let mut opened = numbers
+        .iter()
+        .map(|number| Index::open(&location::path(&site.dir, *number), site.cache_bytes));
+    opened.any(|index| index.is_ok_and(|index| !index.is_empty()))
+}
+
+/// Takes the index as it is, if it is fit, and brings it up to the journal.
+fn existing(
+    site: Site,
+    state: IndexState,
+    opening: &Opening,
+) -> Result<(Builder, End), BuildError> {
+    let path = location::path(&site.dir, state.number);
+    let clean = state.clean.is_some() && state.clean == location::fingerprint(&path).ok();
+    let index = Index::open(&path, site.cache_bytes)?;
+    let mut state = state;
+    opening.begin(Work::VerifyIndex, state.messages, 0);
+    let highest = match clean {
+        true => 0,
+        false => index.verify(&mut state, opening)?,
+    };
+    let resumed = index::guarded(|| Builder::resume(site, index, state));
+    let mut builder = resumed?;
+    let outcome = index::guarded(|| replay(&mut builder, opening))?;
+    let Outcome::Reached(end) = outcome else {
+        return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
+    };
+    if highest > builder.tail.active.last_id.0 {
+        return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
+    }
+    Ok((builder, end))
+}
+
+/// Brings an index up to the journal.
+fn replay(builder: &mut Builder, opening: &Opening) -> Result<Outcome, BuildError> {
+    let from = builder.state.position.sequence;
+    let newest = newest_frame(builder.target.files.as_ref(), &builder.target.dir);
+    opening.begin(Work::Replay, newest.saturating_sub(from), 0);
+    builder.replay(None, &|sequence| {
+        opening.reach(sequence.saturating_sub(from));
+        opening.is_stopped()
+    })
+}
+
+/// The frame that the newest segment begins with: about how many there are. Only for telling how far
+/// the work is.
+fn newest_frame(files: &dyn FileSystem, dir: &Path) -> u64 {
+    let journal = dir.join(layout::JOURNAL);
+    let segments = list(files, &journal).unwrap_or_default();
+    let newest = segments.last().map(|name| name.path(&journal));
+    let opened = newest.and_then(|path| SegmentStream::open(files, &path).ok());
+    opened.map_or(0, |stream| stream.header().first_sequence)
+}
+
+fn tell(notes: impl IntoIterator<Item = Note>) {
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+}
+
+/// Makes the index anew; `kept`: the one that is there is set aside.
+fn anew(
+    site: &dyn Fn() -> Site,
+    kept: bool,
+    opening: &Opening,
+) -> Result<(Builder, End), OpenError> {
+    let dir = site().dir;
+    let make = |site, kept| {
+        index::guarded(|| {
+            let mut builder = match kept {
+                true => Builder::anew(site)?,
+                false => Builder::in_place_of(site)?,
+            };
+            let outcome = replay(&mut builder, opening)?;
+            Ok::<_, BuildError>((builder, outcome))
+        })
+    };
+    let mut made = make(site(), kept);
+    if made.as_ref().is_err_and(BuildError::is_out_of_space) {
+        tracing::warn!("there is no room for another index: the old one is removed");
+        made = location::remove_broken(&dir)
+            .and_then(|_| location::remove_all_but(&dir, u64::MAX))
+            .map_err(BuildError::Surroundings)
+            .and_then(|()| make(site(), false));
+    }
+    let broken = |source: io::Error| OpenError::Io {
+        action: "cannot make the index in",
+        path: dir.join("db"),
+        source,
+    };
+    match made {
+        Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
+        Ok((_, Outcome::Astray)) => Err(layout::astray(dir.join(layout::JOURNAL))),
+        Err(BuildError::Journal(error)) => Err(error),
+        Err(BuildError::Index(IndexError::Stopped)) => Err(OpenError::Stopped),
+        Err(BuildError::Surroundings(error)) => Err(broken(error)),
+        Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
+    }
+}

@@ -1,0 +1,309 @@
+//! Carries out a repair.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use super::plan::{Loss, Made, Plan, plan};
+use super::scan::{Candidate, Source, readable};
+use crate::store::api::OpenError;
+use crate::store::check::{Piece, Progress, known, segments};
+use crate::store::directory::{ASIDE, Mark, hold, io_error, layout};
+use crate::store::disk::{
+    FileSystem, FileWriter, OutOfSpace as _, RealFileSystem, Reserve, ReservingFileSystem, files,
+};
+use crate::store::index::{IndexState, Origin, manifest_file};
+use crate::store::journal::{FrameBuffer, Packer, SegmentName, TEMPORARY, clear};
+
+/// A directory or a small file takes no more.
+const SMALL_BYTES: u64 = 16 << 10;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// Where the damaged files are now; `None`: none was touched.
+    pub aside: Option<PathBuf>,
+    /// How many there are in it.
+    pub files: u64,
+    /// What is lost.
+    pub losses: Vec<Loss>,
+}
+
+/// Mends the journal of a stopped data directory, or of a backup. On a full disk it takes what is
+/// kept back there.
+///
+/// # Errors
+/// It is in use, is no data directory of a known version, nothing of it can be read, there is no
+/// room for it, or a file operation failed: what is done then is right, and the repair can be done
+/// again.
+pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError> {
+    let mut files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
+    known(files.as_ref(), dir)?;
+    let _held = hold::hold(dir)?;
+    let reserve = Reserve::left_in(dir, files.clone());
+    // In the end what is left of it is made whole, as far as that goes.
+    let _lent = reserve.as_ref().map(|reserve| reserve.lend(0, 0));
+    if let Some(reserve) = &reserve {
+        files = Arc::new(ReservingFileSystem(reserve.clone()));
+    }
+    let files = files.as_ref();
+    let journal = dir.join(layout::JOURNAL);
+    clear(files, &journal)?;
+    let names = segments(files, &journal)?;
+    let mut candidates = Vec::new();
+    for (done, name) in (1..).zip(&names) {
+        candidates.extend(Candidate::of(files, &journal, *name));
+        progress(done, names.len() as u64);
+    }
+    if candidates.is_empty() {
+        return Err(OpenError::Damaged {
+            path: journal,
+            offset: 0,
+            what: "nothing of it can be read: only a backup can help".to_owned(),
+        });
+    }
+    // The only thing that may know of what is gone without a trace; that of a copy is of a later time.
+    let index = manifest_file::load(files, dir)?.filter(|index| index.origin != Origin::Copy);
+    let plan = plan(&names, candidates, index.as_ref());
+    let aside = match plan.is_empty() {
+        true => None,
+        false => Some(make_aside(files, dir, &plan)?),
+    };
+    // What a backup says that it held is no measure any more.
+    Mark::forget(files, dir)?;
+    // Whatever happens from here on, the index is not relied upon.
+    let state = dir.join(IndexState::FILE);
+    files
+        .remove(&state)
+        .and_then(|()| files.sync_dir(dir))
+        .map_err(io_error("cannot remove", &state))?;
+    if let Some(aside) = &aside {
+        change_places(files, &journal, aside, &plan)?;
+    }
+    Ok(Repaired {
+        aside,
+        files: plan.aside.len() as u64,
+        losses: plan.losses,
+    })
+}
+
+/// Makes what comes in the place of others, in a directory for what is set aside. Nothing has changed
+/// so far.
+fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf, OpenError> {
+    let names = files.list(dir).map_err(io_error("cannot list", dir))?;
+    let numbers = names.iter().filter_map(|name| name.strip_prefix(ASIDE));
+    let numbers = numbers.filter_map(|number| number.parse::<u64>().ok());
+    let number = numbers.max().unwrap_or(0).saturating_add(1);
+    let aside = dir.join(format!("{ASIDE}{number}"));
+    let making = dir.join(format!("{ASIDE}{number}{TEMPORARY}"));
+    let journal = dir.join(layout::JOURNAL);
+    // Of one that was interrupted there.
+    remove(&making)?;
+    let made = make_all(files, &journal, &making, plan);
+    let placed = made.and_then(|()| {
+        let placed = files.rename(&making, &aside);
+        placed
+            .and_then(|()| files.sync_dir(dir))
+            .map_err(io_error("cannot create", &aside))
+    });
+    let error = match placed {
+        Ok(()) => return Ok(aside),
+        Err(error) => error,
+    };
+    remove(&making)?;
+    match error {
+        OpenError::Io { source, .. } if source.is_out_of_space() => {
+            let (bytes, files) = room(&journal, plan);
+            let dir = dir.to_owned();
+            Err(OpenError::NoRoom {
+                dir,
+                bytes,
+                files,
+                source,
+            })
+        }
+        error => Err(error),
+    }
+}
+
+fn make_all(
+    files: &dyn FileSystem,
+    journal: &Path,
+    to: &Path,
+    plan: &Plan,
+) -> Result<(), OpenError> {
+    files
+        .create_dir(to)
+        .map_err(io_error("cannot create", to))?;
+    for made in &plan.made {
+        let path = made.name.path(to);
+        make(files, journal, to, made).map_err(io_error("cannot write", &path))?;
+    }
+    if let Some((name, header)) = plan.open {
+        let made = files::replace(files, to, &name.file_name(), &header.encode());
+        made.map_err(io_error("cannot write", &name.path(to)))?;
+    }
+    Ok(())
+}
+
+/// Bytes and files that it takes at most, beside what is there.
+fn room(journal: &Path, plan: &Plan) -> (u64, usize) {
+    let bytes = |made: &Made| {
+        let source = made.source.map(|source| fs::metadata(source.path(journal)));
+        let bytes = source.map_or(0, |found| found.map_or(0, |found| found.len()));
+        // Compressed, or as good as that.
+        bytes + bytes / 64 + SMALL_BYTES
+    };
+    let files = plan.made.len() + usize::from(plan.open.is_some()) + 2;
+    let bytes = plan.made.iter().map(bytes).sum::<u64>() + 3 * SMALL_BYTES;
+    (bytes, files)
+}
+
+/// A directory of what nobody relies on yet.
+fn remove(making: &Path) -> Result<(), OpenError> {
+    match fs::remove_dir_all(making) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("cannot remove", making)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was made and what is set aside change places.
+fn change_places(
+    files: &dyn FileSystem,
+    journal: &Path,
+    aside: &Path,
+    plan: &Plan,
+) -> Result<(), OpenError> {
+    let made = plan.made.iter().map(|made| made.name);
+    let made: Vec<_> = made.chain(plan.open.map(|(name, _)| name)).collect();
+    for name in &made {
+        let (new, place) = (name.path(aside), name.path(journal));
+        let placed = match plan.aside.contains(name) {
+            true => exchange(files, &new, &place),
+            false => files.rename(&new, &place),
+        };
+        placed.map_err(io_error("cannot write", &place))?;
+    }
+    for name in plan.aside.iter().filter(|name| !made.contains(name)) {
+        let place = name.path(journal);
+        let moved = files.rename(&place, &name.path(aside));
+        moved.map_err(io_error("cannot set aside", &place))?;
+    }
+    for changed in [aside, journal] {
+        let synced = files.sync_dir(changed);
+        synced.map_err(io_error("cannot write in", changed))?;
+    }
+    Ok(())
+}
+
+/// A new file and the one in its place change their names.
+fn exchange(files: &dyn FileSystem, new: &Path, place: &Path) -> io::Result<()> {
+    match files.exchange(new, place) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => replace(files, new, place),
+        exchanged => exchanged,
+    }
+}
+
+/// The same where the file system cannot do that at once.
+fn replace(files: &dyn FileSystem, new: &Path, place: &Path) -> io::Result<()> {
+    let kept = new.with_extension("kept");
+    keep(files, place, &kept)?;
+    if let Some(aside) = kept.parent() {
+        files.sync_dir(aside)?;
+    }
+    files.rename(new, place)?;
+    files.rename(&kept, new)
+}
+
+/// Keeps a file under a second name. By a copy where the file system has no links, or where it may
+/// be the newest segment at a moment: with two names that would be refused, also by the next repair.
+fn keep(files: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
+    if !hold::is_not_compressed(from)? && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    let mut copy = FileWriter::new(files.create(to)?);
+    io::copy(&mut files.read_on(from)?, &mut copy)?;
+    copy.sync_data()
+}
+
+/// Makes a segment of what can be read of its source.
+fn make(files: &dyn FileSystem, journal: &Path, to: &Path, made: &Made) -> io::Result<()> {
+    let header = made.header;
+    let mut packer = Packer::begin(files, to, made.name)?;
+    packer.write_all(&header.encode())?;
+    let mut sequence = header.first_sequence;
+    if let Some((source, name)) = made.source.and_then(|name| open(files, journal, name)) {
+        let end = header.rewritten_to.unwrap_or(u64::MAX);
+        let mut buffer = FrameBuffer::default();
+        let mut expected = source.header().first_sequence;
+        let mut written = Ok(());
+        source.read(files, &name.path(journal), &mut |piece| {
+            let Piece::Frame(_, frame) = piece else {
+                return true;
+            };
+            if frame.sequence < expected || frame.sequence >= end {
+                return true;
+            }
+            expected = frame.sequence.saturating_add(1);
+            buffer.clear();
+            for (record, _) in readable(&frame).0 {
+                buffer.push(|out| out.extend_from_slice(record));
+            }
+            if !buffer.is_empty() {
+                written = packer.write_all(buffer.seal(header.generation, sequence));
+                sequence += 1;
+            }
+            written.is_ok()
+        });
+        written?;
+    }
+    packer.finish()?.put_in_place()
+}
+
+fn open(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> Option<(Source, SegmentName)> {
+    Some((Source::open(files, &name.path(dir), name)?, name))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::journal::ZSTD_MAGIC;
+
+    #[test]
+    fn a_repair_that_ends_behind_any_file_set_aside_can_be_done_again() {
+        for put in [exchange, replace] {
+            let dir = tempfile::tempdir().unwrap();
+            let [journal, aside] = [layout::JOURNAL, "aside"].map(|name| dir.path().join(name));
+            fs::create_dir(&journal).unwrap();
+            fs::create_dir(&aside).unwrap();
+            let sealed = ZSTD_MAGIC.as_slice();
+            for (number, bytes) in (1..).zip([sealed, b"rbxJRNL\n", b"", b"rbxJRNL\nmore"]) {
+                let name = SegmentName {
+                    number,
+                    first_id: number,
+                };
+                let (new, place) = (name.path(&aside), name.path(&journal));
+                fs::write(&place, bytes).unwrap();
+                fs::write(&new, "new").unwrap();
+                let kept = aside.join("kept");
+                keep(&RealFileSystem, &place, &kept).unwrap();
+                assert_eq!(fs::read(&kept).unwrap(), bytes);
+                let fit = || {
+                    hold::refuse_links(dir.path()).unwrap();
+                    drop(hold::hold(dir.path()).unwrap());
+                };
+                fit();
+                fs::remove_file(&kept).unwrap();
+                put(&RealFileSystem, &new, &place).unwrap();
+                assert_eq!(fs::read(&new).unwrap(), bytes);
+                assert_eq!(fs::read(&place).unwrap(), b"new");
+                fit();
+            }
+            assert_eq!(fs::read_dir(&aside).unwrap().count(), 4);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The receipt cursors of devices: reading them, raising them, and a device's login.
+//!
+//! A cursor is what the index has, then what the tail has on top of it, then what waits
+//! to be written. Raises wait for a later commit; that a device is known, or lowered, is
+//! decided by the committer alone and durable before anyone is told.
+//!
+//! - [`change`]: what can happen to a cursor, and how that adds up;
+//! - [`devices`]: what a login or a message to a device changes among a user's devices;
+//! - [`staged`]: the cursors of a batch of the committer.
+
+use super::queue::Job;
+use super::shared::Shared;
+use crate::model::{Device, Domain, Mailbox, MsgId};
+use crate::store::api::{AppendError, EnterDone, Entered};
+use crate::store::data::{CursorChange, Devices, Known, Moment, cursor, push};
+use crate::store::index::IndexError;
+
+/// How often a user's devices are read again because a checkpoint began meanwhile.
+const TRIES_MAX: usize = 16;
+
+impl Shared {
+    /// Now.
+    pub(crate) fn moment(&self, domain: &Domain) -> Moment {
+        Moment {
+            ages: self.ages(),
+            floor: self.domains().floor(domain),
+        }
+    }
+
+    /// As [`crate::store::Store::cursor`], `IndexError` for those inside.
+    pub(crate) fn cursor(&self, device: &Device) -> Result<Option<MsgId>, IndexError> {
+        let known = self.known(device)?;
+        let moment = self.moment(&device.mailbox.domain);
+        let value = known.map(|known| known.value);
+        Ok(value.filter(|value| moment.counts(value)).map(|v| v.id))
+    }
+
+    /// A device's cursor, whether it counts or not.
+    pub(crate) fn known(&self, device: &Device) -> Result<Option<Known>, IndexError> {
+        let (waiting, committed) = {
+            let pending = self.pending();
+            let user = pending.get(&device.mailbox);
+            let waiting = user.and_then(|user| user.get(&device.resource));
+            (waiting, self.tail().cursor(device))
+        };
+        let stored = self.with_index(|index| index.cursor(device))?;
+        let durable = committed.map_or(stored, |change| change.apply(stored));
+        let value = waiting.map_or(durable, |change| change.apply(durable));
+        Ok(value.map(|value| Known { value, durable }))
+    }
+
+    /// All devices of a user, whether they count or not. Who decides by it is the committer: while
+    /// that asks, nothing is committed.
+    pub(crate) fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
+        for _ in 0..TRIES_MAX {
+            let (frozen, freezes) = {
+                let tail = self.tail();
+                (tail.frozen.clone(), tail.freezes)
+            };
+            let stored = self.with_index(|index| index.cursors(mailbox))?;
+            let mut devices = Devices::new(stored);
+            let pending = self.pending();
+            let tail = self.tail();
+            // What became frozen meanwhile may be in the index, or not.
+            if tail.freezes != freezes {
+                continue;
+            }
+            let frozen = frozen.as_deref().map(|frozen| &frozen.cursors);
+            let committed = frozen.into_iter().chain([&tail.active.cursors]);
+            for changes in committed.filter_map(|changes| changes.get(mailbox)) {
+                devices.overlay(changes, true);
+            }
+            if let Some(changes) = pending.get(mailbox) {
+                devices.overlay(changes, false);
+            }
+            return Ok(devices);
+        }
+        Err(IndexError::Sled("it changes too fast".to_owned()))
+    }
+
+    /// As [`crate::store::Store::enter`].
+    pub(crate) fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
+        let domain = &device.mailbox.domain;
+        if !self.queue.is_open() {
+            return done(Err(AppendError::Closed));
+        }
+        if self.domains().is_removed(domain) {
+            return done(Err(AppendError::DomainRemoved));
+        }
+        let known = match self.known(device) {
+            Ok(known) => known,
+            Err(error) => return done(Err(error.into())),
+        };
+        let moment = self.moment(domain);
+        let fit = known.filter(|known| {
+            let id = known.value.id;
+            known.counts(&moment) && moment.lowered(id, after) == id
+        });
+        let Some(known) = fit else {
+            let device = Box::new(device.clone());
+            return self.queue.push(Job::Enter {
+                device,
+                after,
+                done,
+            });
+        };
+        if moment.is_news(&known.value) {
+            // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
+            let at_ms = moment.at_ms();
+            push(&mut self.pending(), device, CursorChange::Use { at_ms });
+        }
+        done(Ok(Entered {
+            cursor: known.value.id,
+            stored_bytes: 0,
+        }));
+    }
+
+    /// Notes a cursor that is to be written with a later commit.
+    pub(crate) fn confirm(&self, device: &Device, id: MsgId) {
+        let (id, in_tail) = {
+            let tail = self.tail();
+            // Nothing above the newest message can have been received.
+            (id.min(tail.active.last_id), tail.cursor(device))
+        };
+        let moment = self.moment(&device.mailbox.domain);
+        // From before the domain's removal.
+        if id < moment.floor {
+            return;
+        }
+        let known = in_tail.and_then(|change| change.apply(None));
+        if known.is_some_and(|value| value.id >= id && !moment.is_news(&value)) {
+            return;
+        }
+        let at_ms = moment.at_ms();
+        push(
+            &mut self.pending(),
+            device,
+            CursorChange::Raise { id, at_ms },
+        );
+    }
+
+    /// As [`crate::store::Store::leave`].
+    pub(crate) fn leave(&self, device: &Device) {
+        if self.domains().is_removed(&device.mailbox.domain) {
+            return;
+        }
+        let at_ms = self.ages().stamp_ms();
+        // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
+        push(&mut self.pending(), device, CursorChange::Use { at_ms });
+    }
+
+    /// As [`crate::store::Store::last_seen`].
+    pub(crate) fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, IndexError> {
+        let moment = self.moment(&mailbox.domain);
+        let used = self.devices(mailbox)?.last_used(&moment);
+        // By the clock that the answer is read with.
+        Ok(used.map(|at_ms| moment.ages.wall_ms(at_ms)))
+    }
+
+    /// Drops what waited and is durable now.
+    pub(crate) fn forget_pending(&self, durable: &[(Device, CursorChange)]) {
+        if durable.is_empty() {
+            return;
+        }
+        let mut pending = self.pending();
+        for (device, written) in durable {
+            cursor::forget(&mut pending, device, *written);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A retention that was set and is not in force yet.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::model::Retention;
+use crate::store::api::OpenError;
+use crate::store::directory::applied;
+use crate::store::disk::FileSystem;
+
+/// What waits, and whether what is in force is on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    pub(super) next: Option<Next>,
+    pub(super) unsaved: bool,
+    /// When it could not be saved.
+    pub(super) failed_at: Option<Instant>,
+}
+
+/// A retention that is new.
+#[derive(Debug, Clone)]
+pub(super) struct Next {
+    pub(super) retention: Retention,
+    /// From when on it is in force, by the monotonic clock; `None` until it was told.
+    pub(super) due: Option<Duration>,
+}
+
+/// The retention to begin with, and what else there is to do. `is_new`: nothing was ever stored.
+pub(crate) fn begin(
+    files: &dyn FileSystem,
+    dir: &Path,
+    wanted: &Retention,
+    notice: Duration,
+    is_new: bool,
+) -> Result<(Retention, Keeping), OpenError> {
+    let known = applied(files, dir)?;
+    let in_force = match &known {
+        _ if is_new || notice.is_zero() => wanted.clone(),
+        known => known.clone().unwrap_or_default().looser(wanted),
+    };
+    let next = (in_force != *wanted).then(|| Next {
+        retention: wanted.clone(),
+        due: None,
+    });
+    let keeping = Keeping {
+        unsaved: known.unwrap_or_default() != in_force,
+        next,
+        failed_at: None,
+    };
+    Ok((in_force, keeping))
+}

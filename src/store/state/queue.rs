@@ -1,0 +1,285 @@
+//! What waits for the committer: a bounded queue, taken in batches.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
+use crate::store::api::{AppendError, Done, EnterDone};
+use crate::store::data::SendKey;
+
+/// Most bytes of content that wait, so that a disk that stalls costs no more memory.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// A batch takes no further job once it has these bytes of content.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Most jobs in a batch.
+const BATCH_JOBS_MAX: usize = 4096;
+
+/// Answers a change of a domain or a mailbox: whether there was something to change.
+pub(crate) type ChangeReply = SyncSender<Result<bool, AppendError>>;
+
+/// Something to be committed.
+pub(crate) enum Job {
+    Append {
+        draft: Box<Draft>,
+        done: Done,
+    },
+    /// Answers a send that was accepted before, and no other.
+    Repeat {
+        key: Box<SendKey>,
+        done: Done,
+    },
+    Enter {
+        device: Box<Device>,
+        after: Option<MsgId>,
+        done: EnterDone,
+    },
+    PutDomain(DomainRecord, ChangeReply),
+    RemoveDomain(Domain, ChangeReply),
+    /// Erases what the mailbox has below an id; all, where none is given.
+    Erase(Mailbox, Option<MsgId>, ChangeReply),
+    /// Takes the clock for right, though it was stepped.
+    AcceptClock(ChangeReply),
+    /// Seals the journal's segment, so that all until now is in segments that may be made anew.
+    Seal(ChangeReply),
+}
+
+impl Job {
+    /// Tells its owner that nothing came of it.
+    pub(crate) fn refuse(self, error: AppendError) {
+        match self {
+            Self::Append { done, .. } | Self::Repeat { done, .. } => done(Err(error)),
+            Self::Enter { done, .. } => done(Err(error)),
+            // Who no longer waits needs no answer.
+            Self::PutDomain(_, reply)
+            | Self::RemoveDomain(_, reply)
+            | Self::Erase(_, _, reply)
+            | Self::AcceptClock(reply)
+            | Self::Seal(reply) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    /// Whether an operator or the store itself asks for it: it makes a batch of its own.
+    pub(crate) fn is_order(&self) -> bool {
+        !matches!(
+            self,
+            Self::Append { .. } | Self::Repeat { .. } | Self::Enter { .. }
+        )
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append { draft, .. } => draft.content.len() + 64 * draft.recipients.len(),
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// No more comes; what is there is still to be done.
+    Closed,
+    /// Nothing more is to be done.
+    Aborted,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    phase: Phase,
+    waiting: bool,
+}
+
+/// The queue.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    ready: Condvar,
+    max: usize,
+}
+
+/// What the committer is to do next.
+pub(crate) enum Taken {
+    /// These jobs, perhaps none. All but sends and logins come alone.
+    Jobs(Vec<Job>),
+    /// All is done and no more comes.
+    Finished,
+    /// Stop at once; these are not to be done.
+    Aborted(Vec<Job>),
+}
+
+impl Queue {
+    /// A queue for at most `max` jobs.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                bytes: 0,
+                phase: Phase::Open,
+                waiting: false,
+            }),
+            ready: Condvar::new(),
+            max,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a job, or refuses it at once.
+    pub(crate) fn push(&self, job: Job) {
+        let mut state = self.state();
+        let refused = if state.phase != Phase::Open {
+            AppendError::Closed
+        } else if state.jobs.len() >= self.max || state.bytes >= QUEUE_BYTES_MAX {
+            AppendError::Overloaded
+        } else {
+            state.bytes += job.bytes();
+            state.jobs.push_back(job);
+            if state.waiting {
+                self.ready.notify_one();
+            }
+            return;
+        };
+        drop(state);
+        job.refuse(refused);
+    }
+
+    /// Adds a job that is answered through a channel, and waits for its answer.
+    pub(crate) fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.push(job(reply));
+        answer.recv().unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Whether less than half of what may wait does.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.state();
+        state.jobs.len() < self.max.div_ceil(2) && state.bytes < QUEUE_BYTES_MAX / 2
+    }
+
+    /// How many jobs wait, and bytes of theirs.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.jobs.len(), state.bytes)
+    }
+
+    /// Takes what waits, or waits for `pause` at most.
+    pub(crate) fn take(&self, pause: Duration) -> Taken {
+        let mut state = self.state();
+        if state.jobs.is_empty() && state.phase == Phase::Open {
+            state.waiting = true;
+            let waited = self.ready.wait_timeout(state, pause);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting = false;
+        }
+        if state.phase == Phase::Aborted {
+            return Taken::Aborted(state.jobs.drain(..).collect());
+        }
+        if state.phase == Phase::Closed && state.jobs.is_empty() {
+            return Taken::Finished;
+        }
+        let mut bytes = 0;
+        let mut count = 0;
+        for job in state.jobs.iter().take(BATCH_JOBS_MAX) {
+            let alone = job.is_order();
+            if count > 0 && (alone || bytes + job.bytes() > BATCH_BYTES_MAX) {
+                break;
+            }
+            bytes += job.bytes();
+            count += 1;
+            if alone {
+                break;
+            }
+        }
+        state.bytes -= bytes;
+        Taken::Jobs(state.jobs.drain(..count).collect())
+    }
+
+    /// Takes no more jobs; those that wait are still done.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
+        }
+        self.ready.notify_all();
+    }
+
+    /// Takes no more jobs, and those that wait are not done.
+    pub(crate) fn abort(&self) {
+        self.state().phase = Phase::Aborted;
+        self.ready.notify_all();
+    }
+
+    /// Whether `abort` was called.
+    pub(crate) fn aborted(&self) -> bool {
+        self.state().phase == Phase::Aborted
+    }
+
+    /// Whether jobs are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().phase == Phase::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MessageType;
+    use crate::model::Recipient;
+    use crate::model::Resource;
+    use crate::model::UserId;
+    use crate::model::UserName;
+    use std::sync::mpsc::channel;
+
+    fn draft(content_bytes: usize) -> Box<Draft> {
+        let user = UserId::parse("u").expect("valid");
+        Box::new(Draft {
+            domain: Domain::parse("d").expect("valid"),
+            recipients: vec![Recipient {
+                user: user.clone(),
+                offline: true,
+            }],
+            to_resource: None,
+            from_id: user,
+            from_name: UserName::parse("n").expect("valid"),
+            from_resource: Resource::parse("r").expect("valid"),
+            kind: MessageType(10),
+            content: "0".repeat(content_bytes).into(),
+            client_msg_id: None,
+        })
+    }
+
+    #[test]
+    fn jobs_and_their_bytes_are_bounded_and_room_comes_back() {
+        let (refused, refusals) = channel();
+        let push = |queue: &Queue, content_bytes: usize| {
+            let refused = refused.clone();
+            let done: Done = Box::new(move |outcome| refused.send(outcome).expect("it is open"));
+            queue.push(Job::Append {
+                draft: draft(content_bytes),
+                done,
+            });
+        };
+        for (max, content_bytes, fit) in [(3, 1, 3), (100, QUEUE_BYTES_MAX / 4, 4)] {
+            let queue = Queue::new(max);
+            for _ in 0..=fit {
+                push(&queue, content_bytes);
+            }
+            assert_eq!(
+                refusals.try_iter().collect::<Vec<_>>(),
+                [Err(AppendError::Overloaded)]
+            );
+            let Taken::Jobs(jobs) = queue.take(Duration::ZERO) else {
+                panic!("it is open")
+            };
+            assert!(!jobs.is_empty());
+            push(&queue, content_bytes);
+            assert_eq!(refusals.try_iter().count(), 0, "there is room again");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Which retention is in force, and one that is new and waits.
+//!
+//! What erases more than before counts only once it was told in the log what it erases, and a
+//! while behind that: time enough to mend a slip. So the retention that was last in force stands
+//! in a small file; without one, everything was kept until now.
+//!
+//! Invariant: what is in force is never stricter than what was in force before, but for what was
+//! told and waited for.
+
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::pending_retention::{Keeping, Next};
+use super::shared::Shared;
+use crate::model::{Domain, MsgId, Retention};
+use crate::store::api::ReadError;
+use crate::store::directory::{FILE, encode};
+use crate::store::disk::{Breather, files};
+
+/// Between two attempts to write it.
+const SAVE_PAUSE: Duration = Duration::from_secs(5);
+/// What is not counted by then is told as "at least".
+const COUNT_TIME_MAX: Duration = Duration::from_secs(20);
+/// So many domains are told of one by one.
+const DOMAINS_TOLD_MAX: usize = 20;
+
+/// What a new retention erases of a domain.
+struct Expiring {
+    messages: u64,
+    /// Everything at or below it.
+    upto: MsgId,
+}
+
+impl Shared {
+    fn keeping(&self) -> MutexGuard<'_, Keeping> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`crate::store::Store::set_retention`].
+    pub(crate) fn set_retention(&self, wanted: Retention) {
+        let mut keeping = self.keeping();
+        let in_force = self.retention().clone();
+        let now = match self.options.retention_notice {
+            Duration::ZERO => wanted.clone(),
+            _ => in_force.looser(&wanted),
+        };
+        let waits = now != wanted;
+        if now != in_force {
+            self.put_in_force(now);
+            keeping.unsaved = true;
+        }
+        match &keeping.next {
+            Some(next) if next.retention == wanted => {}
+            next => {
+                if next.is_some() {
+                    tracing::info!("the retention that was to come is taken back");
+                }
+                let due = None;
+                let retention = wanted;
+                keeping.next = waits.then_some(Next { retention, due });
+            }
+        }
+        drop(keeping);
+        self.changed.notify_all();
+    }
+
+    fn put_in_force(&self, retention: Retention) {
+        let place = self.retention.write();
+        *place.unwrap_or_else(PoisonError::into_inner) = retention;
+    }
+
+    /// Tells of a retention that is new, and puts it in force when it is time. For the thread that
+    /// erases.
+    pub(crate) fn step_retention(&self) {
+        let next = self.keeping().next.clone();
+        match next {
+            Some(Next { retention, due }) => match due {
+                None => {
+                    self.tell(&retention);
+                    self.note_told(&retention);
+                    self.note_in_force();
+                }
+                Some(due) if self.clock.monotonic() >= due => {
+                    let mut keeping = self.keeping();
+                    // Another may have come meanwhile.
+                    if let Some(next) = keeping.next.take_if(|next| next.due == Some(due)) {
+                        // First, so that it is not new again behind a crash.
+                        keeping.unsaved = true;
+                        self.save(&mut keeping, &next.retention);
+                        self.put_in_force(next.retention);
+                        tracing::info!("the new retention counts from now on");
+                    }
+                }
+                Some(_) => {}
+            },
+            None => self.note_in_force(),
+        }
+    }
+
+    /// Notes on disk what is in force, if that is not there yet.
+    pub(crate) fn note_in_force(&self) {
+        let mut keeping = self.keeping();
+        let paused = keeping.failed_at.map(|at| at.elapsed() < SAVE_PAUSE);
+        if keeping.unsaved && paused != Some(true) {
+            let in_force = self.retention().clone();
+            self.save(&mut keeping, &in_force);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waits_since_it_was_told(&self) -> bool {
+        let keeping = self.keeping();
+        keeping.next.as_ref().is_some_and(|next| next.due.is_some())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_unsaved_retention(&self) -> bool {
+        self.keeping().unsaved
+    }
+
+    fn note_told(&self, retention: &Retention) {
+        let mut keeping = self.keeping();
+        let notice = self.options.retention_notice;
+        if let Some(next) = &mut keeping.next
+            && next.retention == *retention
+        {
+            next.due = Some(self.clock.monotonic() + notice);
+        }
+    }
+
+    fn save(&self, keeping: &mut Keeping, retention: &Retention) {
+        let bytes = encode(retention);
+        match files::replace(self.files.as_ref(), &self.options.dir, FILE, &bytes) {
+            Ok(()) => (keeping.unsaved, keeping.failed_at) = (false, None),
+            Err(error) => {
+                if keeping.failed_at.is_none() {
+                    tracing::warn!(%error, file = FILE, "the retention cannot be noted: at the next start it is new again");
+                }
+                keeping.failed_at = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Says in the log what a new retention erases.
+    fn tell(&self, wanted: &Retention) {
+        let notice = humantime::format_duration(self.options.retention_notice);
+        let (expiring, whole) = match self.expiring(wanted) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "what the new retention erases cannot be counted");
+                (BTreeMap::new(), false)
+            }
+        };
+        let messages: u64 = expiring.values().map(|expiring| expiring.messages).sum();
+        let about = if whole { "" } else { "at least " };
+        tracing::warn!(
+            messages,
+            "the retention is new: in {notice} it erases {about}{messages} messages for good; to \
+             keep them, mend the setting and reload it (SIGHUP), or stop the server, before"
+        );
+        for (domain, Expiring { messages, upto }) in expiring.iter().take(DOMAINS_TOLD_MAX) {
+            let kept = wanted.of(domain).unwrap_or_default();
+            let kept = humantime::format_duration(kept);
+            let before = UNIX_EPOCH + Duration::from_micros(upto.0);
+            let before = humantime::format_rfc3339_seconds(before);
+            tracing::warn!(%domain, messages, "in {notice}, of this domain, what is older than {kept}: everything from before {before}");
+        }
+        if let Some(more) = expiring.len().checked_sub(DOMAINS_TOLD_MAX + 1) {
+            tracing::warn!("and of {} domains more", more + 1);
+        }
+    }
+
+    /// What a retention erases that the one in force does not, by domain; and whether that is all.
+    fn expiring(
+        &self,
+        wanted: &Retention,
+    ) -> Result<(BTreeMap<Domain, Expiring>, bool), ReadError> {
+        // What is in memory is young, but the retention may be short.
+        self.checkpoint();
+        let in_force = self.retention().clone();
+        // Where age is held: as it will be.
+        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        let accepted = self.age().accepted(false);
+        let ages = accepted.map_or_else(|| self.ages(), |age| age.ages(wall_us, monotonic));
+        let (begun, mut breather) = (Instant::now(), Breather::new());
+        let mut expiring: BTreeMap<Domain, Expiring> = BTreeMap::new();
+        let mut last = None;
+        while let Some(mailbox) = self.with_index(|index| index.mailbox_after(last.as_ref()))? {
+            breather.step();
+            if begun.elapsed() >= COUNT_TIME_MAX || !self.queue.is_open() {
+                return Ok((expiring, false));
+            }
+            if wanted.is_stricter(&in_force, &mailbox.domain) {
+                let kept = wanted.of(&mailbox.domain).unwrap_or_default();
+                let upto = ages.expired(kept);
+                let messages = self.rank(&mailbox, None, upto)?;
+                if messages > 0 {
+                    let of_domain = expiring.entry(mailbox.domain.clone());
+                    let nothing = Expiring { messages: 0, upto };
+                    of_domain.or_insert(nothing).messages += messages;
+                }
+            }
+            last = Some(mailbox);
+        }
+        Ok((expiring, true))
+    }
+}

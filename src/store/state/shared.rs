@@ -1,0 +1,217 @@
+//! What the store's threads and its readers share, each part behind its own lock.
+//!
+//! Locks are held for memory operations only, never over a disk's. Where two are held
+//! at once the order is: pending, domains, tail, index; and keeping before retention. Only `keeping`
+//! is held while its file is written, by the thread that erases and by who sets the retention; and
+//! `growth`, which is the checkpoint thread's own, while files are made.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::Duration;
+
+use super::growth::Growth;
+use super::pending_retention::Keeping;
+use super::queue::Queue;
+use super::signal::{Health, Signal, Sweeping};
+use crate::clock::Clock;
+use crate::model::{Domain, Mailbox, MsgId, Retention};
+use crate::store::age::{AgeClock, Ages};
+use crate::store::api::StoreOptions;
+use crate::store::data::{Changes, Domains};
+use crate::store::directory::Hold;
+use crate::store::disk::{FileSystem, Reserve};
+use crate::store::index::{Index, IndexError, IndexState, guarded};
+use crate::store::memtable::Tail;
+
+/// The store's memory.
+pub(crate) struct Shared {
+    pub(crate) options: StoreOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) age: RwLock<AgeClock>,
+    pub(crate) files: Arc<dyn FileSystem>,
+    /// The data directory is this process' own.
+    pub(crate) hold: Arc<Hold>,
+    /// What is kept back of the disk.
+    pub(crate) reserve: Arc<Reserve>,
+    pub(crate) queue: Queue,
+    /// What happened to cursors and is not in the journal yet.
+    pub(crate) pending: Mutex<Changes>,
+    pub(crate) domains: RwLock<Domains>,
+    /// The retention that is in force.
+    pub(crate) retention: RwLock<Retention>,
+    pub(crate) keeping: Mutex<Keeping>,
+    pub(crate) tail: RwLock<Tail>,
+    /// `None` while it is being rebuilt, and after closing.
+    pub(crate) index: RwLock<Option<Arc<Index>>>,
+    /// Who read the index found it damaged.
+    pub(crate) index_suspect: AtomicBool,
+    /// Most bytes of the tail, by how much is free.
+    pub(crate) tail_bytes_max: AtomicUsize,
+    /// When what is kept back for it grows and shrinks.
+    pub(crate) growth: Mutex<Growth>,
+    /// What the index that counts holds, durably.
+    pub(crate) indexed: Mutex<IndexState>,
+    /// How often the checkpoint has begun to make the index anew in place of all others.
+    pub(crate) rebuilds: AtomicU64,
+    /// Held by whoever removes indexes, and while one is made anew that does not count yet.
+    pub(crate) places: Mutex<()>,
+    /// Held by whoever puts a segment's other form in its place, or must have none put there.
+    pub(crate) segments: Mutex<()>,
+    pub(crate) sweeping: Mutex<Sweeping>,
+    pub(crate) health: Mutex<Health>,
+    pub(crate) signal: Mutex<Signal>,
+    /// Something in `signal` changed, or a checkpoint made room in the tail.
+    pub(crate) changed: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn pending(&self) -> MutexGuard<'_, Changes> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn domains(&self) -> RwLockReadGuard<'_, Domains> {
+        self.domains.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn domains_mut(&self) -> RwLockWriteGuard<'_, Domains> {
+        self.domains.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        self.tail.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn places(&self) -> MutexGuard<'_, ()> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the index holds, durably.
+    pub(crate) fn indexed(&self) -> MutexGuard<'_, IndexState> {
+        self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to put a segment's other form in its place.
+    pub(crate) fn segments(&self) -> MutexGuard<'_, ()> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn signal(&self) -> MutexGuard<'_, Signal> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index, unless it is away.
+    pub(crate) fn index(&self) -> Result<Arc<Index>, IndexError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let away = || IndexError::Sled("it is being rebuilt or closed".to_owned());
+        index.clone().ok_or_else(away)
+    }
+
+    /// Puts an index in place, or takes it away.
+    pub(crate) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
+        let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut place, index)
+    }
+
+    /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
+    /// domain, or expired by now.
+    pub(crate) fn floor(&self, mailbox: &Mailbox) -> MsgId {
+        let expired = self.expired(&mailbox.domain);
+        self.domains().floors().of(mailbox).max(expired)
+    }
+
+    /// As [`Self::floor`], of all mailboxes of the domain.
+    pub(crate) fn floor_of_domain(&self, domain: &Domain) -> MsgId {
+        let expired = self.expired(domain);
+        self.domains().floor(domain).max(expired)
+    }
+
+    fn expired(&self, domain: &Domain) -> MsgId {
+        let kept = self.retention().of(domain);
+        kept.map_or(MsgId::ZERO, |kept| self.ages().expired(kept))
+    }
+
+    pub(crate) fn retention(&self) -> RwLockReadGuard<'_, Retention> {
+        self.retention
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journal's directory.
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.options.dir.join("journal")
+    }
+
+    /// How old everything is at this moment: whatever ends by age asks this.
+    pub(crate) fn ages(&self) -> Ages {
+        // The clocks are read first: age time may be ahead of what was read, never behind.
+        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        self.age().ages(wall_us, monotonic)
+    }
+
+    pub(crate) fn age(&self) -> RwLockReadGuard<'_, AgeClock> {
+        self.age.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn age_mut(&self) -> RwLockWriteGuard<'_, AgeClock> {
+        self.age.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the index. Where that shows it to be damaged, this is noted.
+    pub(crate) fn with_index<T>(
+        &self,
+        work: impl FnOnce(&Index) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let index = self.index()?;
+        let done = guarded(|| work(&index));
+        if let Err(error @ (IndexError::Damaged(_) | IndexError::Panicked)) = &done
+            && !self.index_suspect.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, "the index is damaged");
+        }
+        done
+    }
+
+    /// As [`crate::store::Store::checkpoint`].
+    pub(crate) fn checkpoint(&self) {
+        let asked = {
+            let mut signal = self.signal();
+            signal.asked += 1;
+            signal.asked
+        };
+        loop {
+            let signal = self.signal();
+            if signal.done >= asked || signal.ended {
+                return;
+            }
+            drop(signal);
+            self.wait_for_checkpoint(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Shared {
+    /// Waits until something in `signal` changed, or for `max`.
+    pub(crate) fn wait_for_change(&self, max: Duration) {
+        // The condition is looked at again by the caller, whoever wakes it.
+        drop(self.changed.wait_timeout(self.signal(), max));
+    }
+
+    /// Waits until a checkpoint was made or something else changed.
+    pub(crate) fn wait_for_checkpoint(&self, max: Duration) {
+        let signal = self.signal();
+        self.changed.notify_all();
+        // The condition is looked at again by the caller, whoever wakes it.
+        drop(self.changed.wait_timeout(signal, max));
+    }
+}

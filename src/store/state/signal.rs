@@ -1,0 +1,48 @@
+//! What the threads of the store ask of one another, and why writing is impossible.
+
+use crate::store::indexing::Builder;
+
+/// Why nothing can be written at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// The journal's reason.
+    pub(crate) journal: Option<String>,
+    /// Why checkpoints are put off.
+    pub(crate) index: Option<String>,
+}
+
+/// An index that is to take the place of the one that counts.
+pub(crate) struct Successor {
+    pub(crate) builder: Box<Builder>,
+    /// What [`Shared::rebuilds`] was when its making began.
+    pub(crate) rebuilds: u64,
+}
+
+/// What the checkpoint thread is asked for.
+#[derive(Default)]
+pub(crate) struct Signal {
+    /// How often a checkpoint was asked for, and up to which of these it is done.
+    pub(crate) asked: u64,
+    pub(crate) done: u64,
+    /// Make a last checkpoint and end.
+    pub(crate) finish: bool,
+    /// End at once.
+    pub(crate) abort: bool,
+    /// The thread has ended.
+    pub(crate) ended: bool,
+    /// An index that is to take the place of the one that counts.
+    pub(crate) successor: Option<Successor>,
+    /// What became of the last one.
+    pub(crate) succeeded: Option<bool>,
+}
+
+/// What waits for a sweep.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeping {
+    /// Counts up behind everything that makes something go.
+    pub(crate) asked: u64,
+    /// Of these, how many are under way: their floors are not there yet.
+    pub(super) under_way: u64,
+    /// Whether the mark is on disk.
+    pub(crate) marked: bool,
+}

@@ -1,0 +1,91 @@
+//! How much is stored: by a domain, and on disk. Only looks.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::model::{Domain, Mailbox};
+use crate::store::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
+use crate::store::disk::Breather;
+use crate::store::index::{IndexError, location};
+
+/// Bytes of a block as `stat` counts them.
+const BLOCK_BYTES: u64 = 512;
+
+impl Shared {
+    /// As [`crate::store::Store::usage`].
+    pub(crate) fn usage(
+        &self,
+        domain: &Domain,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<u64, ReadError> {
+        // What a checkpoint moves meanwhile is counted twice or, where it was gone before it came,
+        // not at all: no more than a generation.
+        let in_tail = self.tail().bytes_of(domain, |mailbox| self.floor(mailbox));
+        let mut breather = Breather::new();
+        let in_index = self.with_index(|index| {
+            let floor = |mailbox: &Mailbox| self.floor(mailbox);
+            let floor_of_all = self.floor_of_domain(domain);
+            index.bytes_of(domain, floor, floor_of_all, &mut || {
+                breather.step();
+                match is_stopped() {
+                    true => Err(IndexError::Stopped),
+                    false => Ok(()),
+                }
+            })
+        })?;
+        Ok(in_tail + in_index)
+    }
+
+    /// As [`crate::store::Store::stats`].
+    pub(crate) fn stats(&self) -> StoreStats {
+        let (queue, queue_bytes) = self.queue.waiting();
+        let tail = self.tail();
+        let oldest = tail.frozen.as_ref().and_then(|frozen| frozen.since);
+        let oldest = oldest.or(tail.active.since);
+        StoreStats {
+            queue,
+            queue_bytes,
+            tail_bytes: tail.bytes(),
+            tail_age: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            segment: tail.active.end.segment,
+            frames: tail.active.end.sequence - 1,
+        }
+    }
+
+    /// As [`crate::store::Store::disk_bytes`].
+    pub(crate) fn disk_bytes(&self) -> io::Result<DiskBytes> {
+        let dir = &self.options.dir;
+        let number = self.indexed().number;
+        Ok(DiskBytes {
+            journal: bytes(&self.journal_dir())?,
+            index: bytes(&location::path(dir, number))?,
+            free: self.files.free_bytes(dir, 1)?,
+        })
+    }
+
+    /// As [`crate::store::Store::disk_room`].
+    pub(crate) fn disk_room(&self) -> io::Result<DiskRoom> {
+        let dir = &self.options.dir;
+        Ok(DiskRoom {
+            free: self.files.free_bytes(dir, 1)?,
+            total: self.files.disk_bytes(dir)?,
+        })
+    }
+}
+
+/// What the files of a directory take. A file that goes meanwhile takes nothing.
+fn bytes(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        match entry?.metadata() {
+            Ok(metadata) if metadata.is_file() => bytes += metadata.blocks() * BLOCK_BYTES,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
