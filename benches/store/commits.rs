@@ -8,8 +8,9 @@ use relaybox::store::Store;
 
 use crate::floor::{Floor, disk_alone};
 use crate::part::{self, tell};
+use crate::settings::{base, load_time};
 use crate::traffic::{Commits, Ignore, Latencies, Senders, Traffic, median};
-use crate::{base, disk, load_time, options};
+use crate::{disk, options};
 
 /// How often store and floor take turns.
 const TURNS: u32 = 4;

@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod aged;
 mod commits;
 mod disk;
 mod floor;
@@ -21,41 +22,17 @@ mod options;
 mod part;
 mod reads;
 mod served;
+mod settings;
 mod sweep;
 mod traffic;
 mod years;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
+use settings::base;
 use tikv_jemallocator::Jemalloc;
 
 /// The server's.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
-
-fn setting(name: &str, default: u64) -> u64 {
-    let given = std::env::var(format!("RELAYBOX_BENCH_{name}"));
-    given.map_or(default, |text| text.replace('_', "").parse().unwrap())
-}
-
-/// How many messages the store of the second half holds.
-fn messages() -> u64 {
-    setting("MESSAGES", 2_000_000)
-}
-
-/// How long each load lasts.
-fn load_time() -> Duration {
-    Duration::from_secs(setting("SECONDS", 16))
-}
-
-/// Where all files are.
-fn base() -> PathBuf {
-    std::env::var_os("RELAYBOX_BENCH_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-store"),
-        PathBuf::from,
-    )
-}
 
 fn main() {
     if let Some(part) = part::wanted() {

@@ -11,7 +11,7 @@ use relaybox::store::{Portion, Store};
 
 use crate::part::{self, tell};
 use crate::traffic::{Ignore, Traffic, median};
-use crate::{disk, years};
+use crate::{aged, disk};
 
 pub const PAGE: u64 = 10;
 /// The deep page; the last one where there are fewer.
@@ -30,12 +30,12 @@ const QUEUE_BYTES: usize = 256 << 10;
 pub const PAGES: [(&str, Option<&str>, bool); 6] = [
     ("page 1", None, false),
     ("page 10,000", None, true),
-    ("page 1, a rare sender's", Some(years::RARE), false),
-    ("the last page, a rare sender's", Some(years::RARE), true),
-    ("page 1, a frequent sender's", Some(years::FREQUENT), false),
+    ("page 1, a rare sender's", Some(aged::RARE), false),
+    ("the last page, a rare sender's", Some(aged::RARE), true),
+    ("page 1, a frequent sender's", Some(aged::FREQUENT), false),
     (
         "page 10,000, a frequent sender's",
-        Some(years::FREQUENT),
+        Some(aged::FREQUENT),
         true,
     ),
 ];
@@ -88,9 +88,9 @@ pub fn report() {
 
 /// The part that reads.
 pub fn run() {
-    let store = Store::open(years::options(), Arc::new(SystemClock), Arc::new(Ignore));
+    let store = Store::open(aged::options(), Arc::new(SystemClock), Arc::new(Ignore));
     let store = store.unwrap();
-    let mailbox = years::reader();
+    let mailbox = aged::reader();
     let mut traffic = Traffic::new(false);
     let mut times: [Vec<f64>; PAGES.len()] = Default::default();
     let mut first_times: [Vec<f64>; PAGES.len()] = Default::default();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::common::Server;
 use crate::reads::{PAGE, PAGES, QUEUE, TIMES, page, print_pages};
 use crate::traffic::{DOMAIN, Traffic, median};
-use crate::{disk, years};
+use crate::{aged, disk};
 
 /// Sessions that the server may have.
 const SESSIONS: usize = 10;
@@ -18,11 +18,11 @@ pub fn report() {
 }
 
 async fn read() {
-    let server = Server::on(&years::dir(), SESSIONS, DOMAIN);
+    let server = Server::on(&aged::dir(), SESSIONS, DOMAIN);
     let mut history = server.http().await;
     let mut traffic = Traffic::new(false);
     let target = |from: Option<&str>, page: u64| {
-        let to = years::READER;
+        let to = aged::READER;
         let from = from.map_or(String::new(), |from| format!("&fromId={from}"));
         format!("/message-log?domain={DOMAIN}&toId={to}{from}&size={PAGE}&page={page}")
     };
@@ -42,7 +42,7 @@ async fn read() {
         }
     }
     let medians = times.map(median);
-    let to = years::READER;
+    let to = aged::READER;
     let target = |page: u64| format!("/message-log?domain={DOMAIN}&toId={to}&size=1&page={page}");
     let total = history.get(&target(1)).await["total"].as_u64().unwrap();
     let queue = QUEUE.min(total - 1);

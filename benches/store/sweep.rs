@@ -9,7 +9,7 @@ use relaybox::store::Store;
 
 use crate::part::{self, tell};
 use crate::traffic::{Ignore, Senders, Traffic};
-use crate::{disk, years};
+use crate::{aged, disk};
 
 /// Sent meanwhile; a server of this size sees so many on a busy day.
 const MESSAGES_A_MS: u32 = 4;
@@ -20,10 +20,10 @@ const SWEPT_WITHIN: Duration = Duration::from_secs(1_200);
 
 /// Runs the part and prints its table.
 pub fn report() {
-    let before = disk::bytes(&years::dir());
+    let before = disk::bytes(&aged::dir());
     let figures = part::run("sweep");
     let grown = figures.of("sent bytes");
-    let after = disk::bytes(&years::dir());
+    let after = disk::bytes(&aged::dir());
     let kept = (after as f64 - grown) / before as f64;
     println!(
         "\n### The oldest half expires, while {MESSAGES_A_MS},000 messages a second are sent\n"
@@ -53,7 +53,7 @@ pub fn report() {
 
 /// The part that sweeps.
 pub fn run() {
-    let options = years::options();
+    let options = aged::options();
     let store = Store::open(options, Arc::new(SystemClock), Arc::new(Ignore)).unwrap();
     let mut traffic = Traffic::new(false);
     let mut senders = Senders::new(&store);
@@ -67,15 +67,15 @@ pub fn run() {
     let erased = UserId::parse("user-1").unwrap();
     let mailbox = Mailbox {
         user: erased,
-        ..years::reader()
+        ..aged::reader()
     };
     store.erase(&mailbox, None).unwrap();
     store.set_retention(Retention {
-        all: Some(years::AGE / 2),
+        all: Some(aged::AGE / 2),
         ..Retention::default()
     });
     tell("expired", 1.0 - total(&store) / had);
-    let due = years::dir().join("sweep.due");
+    let due = aged::dir().join("sweep.due");
     let begun = Instant::now();
     let mut highest = normal;
     while due.exists() {
@@ -88,12 +88,12 @@ pub fn run() {
     tell("sent bytes", senders.sent_bytes as f64);
     tell_latencies("meanwhile", &senders);
     senders.drain();
-    disk::wait_for_compression(&years::dir());
+    disk::wait_for_compression(&aged::dir());
     store.close();
 }
 
 fn total(store: &Store) -> f64 {
-    store.rank(&years::reader(), None, MsgId::MAX).unwrap() as f64
+    store.rank(&aged::reader(), None, MsgId::MAX).unwrap() as f64
 }
 
 fn tell_latencies(name: &str, senders: &Senders<'_, Store>) {

@@ -1,53 +1,28 @@
 //! A store that has been in use for years: what it takes on disk and in memory, how soon it is
 //! open, and all that is then measured of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relaybox::clock::{Clock, ManualClock, SystemClock};
-use relaybox::model::{Domain, Mailbox, MsgId, UserId};
-use relaybox::store::{Store, StoreOptions};
+use relaybox::model::{MsgId, UserId};
+use relaybox::store::Store;
 
+use crate::aged::{AGE, FREQUENT, RARE, READER, dir, options, reader};
 use crate::part::{self, Part, tell};
-use crate::traffic::{DOMAIN, Ignore, Senders, Traffic};
-use crate::{base, disk, messages, options, reads, served, sweep};
+use crate::settings::messages;
+use crate::traffic::{Ignore, Senders, Traffic};
+use crate::{disk, reads, served, sweep};
 
-/// The mailbox that gets every tenth message,
-pub const READER: &str = "reader";
+/// One message in so many goes to the reader, and of these one in so many comes from either sender.
 const READER_EVERY: u64 = 10;
-/// and in it, from whom one in a thousand comes, and from whom every fourth.
-pub const RARE: &str = "rare";
 const RARE_EVERY: u64 = 1_000;
-pub const FREQUENT: &str = "frequent";
 const FREQUENT_EVERY: u64 = 4;
-/// How long it has been in use.
-pub const AGE: Duration = Duration::from_secs(3 * 365 * 24 * 60 * 60);
 
 const SENDERS: usize = 1_000;
 /// How long it is sent to before it is killed.
 const UP: Duration = Duration::from_secs(2);
-
-/// Where it is.
-pub fn dir() -> PathBuf {
-    base().join("years")
-}
-
-/// Its options: a server's defaults, but for the minute that a new retention waits.
-pub fn options() -> StoreOptions {
-    let mut options = options::options(&dir());
-    // What expires here is meant to.
-    options.retention_notice = Duration::ZERO;
-    options
-}
-
-/// The large mailbox.
-pub fn reader() -> Mailbox {
-    Mailbox {
-        domain: Domain::parse(DOMAIN).unwrap(),
-        user: UserId::parse(READER).unwrap(),
-    }
-}
 
 /// Makes the store and prints all about it.
 pub fn report() {
