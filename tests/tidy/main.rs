@@ -17,12 +17,6 @@ use crate::circles::{circles, describe};
 use crate::modules::Crate;
 use crate::rooms::{ROOMS, contradictions, room};
 
-/// Rooms whose circles are still to be opened.
-const OPEN: &[&str] = &["store"];
-
-/// Benches whose circles are still to be opened.
-const OPEN_BENCHES: &[&str] = &["benches/store/main.rs"];
-
 /// Crates that only these rooms may name.
 const FENCES: [(&str, &[&str]); 9] = [
     ("prometheus", &["metrics"]),
@@ -87,7 +81,7 @@ fn library() -> Crate {
     })
 }
 
-fn benches() -> Vec<(String, Crate)> {
+fn benches() -> Vec<Crate> {
     let read = |file: &str| fs::read_to_string(repository().join(file)).ok();
     let files = sources("benches").into_iter().map(|(file, _)| file);
     let roots = files.filter(|file| match file.split('/').collect::<Vec<_>>()[..] {
@@ -95,11 +89,7 @@ fn benches() -> Vec<(String, Crate)> {
         ["benches", _, last] => last == "main.rs",
         _ => false,
     });
-    let load = |root: String| {
-        let bench = Crate::read(&root, &read);
-        (root, bench)
-    };
-    roots.map(load).collect()
+    roots.map(|root| Crate::read(&root, &read)).collect()
 }
 
 fn is_test(file: &str) -> bool {
@@ -125,30 +115,22 @@ fn rooms_use_only_what_the_table_allows() {
 
 #[test]
 fn no_files_use_one_another_in_a_circle() {
-    let uses = library().uses();
-    assert!(uses.len() > 1000, "only {} uses found", uses.len());
-    let mut found: Vec<String> = circles(uses.keys().cloned())
-        .iter()
-        .filter(|circle| !circle.iter().all(|file| OPEN.contains(&room(file))))
-        .map(|circle| describe(circle, &uses))
-        .collect();
-    for (root, bench) in benches() {
-        let uses = bench.uses();
-        if !OPEN_BENCHES.contains(&root.as_str()) {
-            found.extend(
-                circles(uses.keys().cloned())
-                    .iter()
-                    .map(|circle| describe(circle, &uses)),
-            );
-        }
+    let library = library();
+    let found = library.uses().len();
+    assert!(found > 1000, "only {found} uses found");
+    let benches = benches();
+    for part in benches.iter().chain([&library]) {
+        let uses = part.uses();
+        let circles = circles(uses.keys().cloned());
+        let described: Vec<_> = circles.iter().map(|one| describe(one, &uses)).collect();
+        assert!(described.is_empty(), "{}", described.join("\n"));
     }
-    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn every_file_belongs_to_a_crate() {
     let (library, benches) = (library(), benches());
-    let known: BTreeSet<&str> = (benches.iter().flat_map(|(_, bench)| bench.files()))
+    let known: BTreeSet<&str> = (benches.iter().flat_map(Crate::files))
         .chain(library.files())
         .collect();
     for (file, _) in ["src", "benches"].into_iter().flat_map(sources) {
