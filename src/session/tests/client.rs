@@ -23,8 +23,8 @@ impl Amount {
     pub(super) const ALL: Self = Self::Bytes(usize::MAX);
 }
 
-/// What a frame was.
-enum Taken {
+/// The kind of a frame.
+enum FrameKind {
     Message,
     Ping,
     Other,
@@ -85,9 +85,9 @@ impl Client {
             }
             Amount::Message => loop {
                 match self.take_frame(&mut check)? {
-                    Some(Taken::Message) => break,
-                    Some(Taken::Ping) => self.pong_next(),
-                    Some(Taken::Other) => {}
+                    Some(FrameKind::Message) => break,
+                    Some(FrameKind::Ping) => self.pong_next(),
+                    Some(FrameKind::Other) => {}
                     None if self.fetch(PIECE) => {}
                     None => break,
                 }
@@ -116,30 +116,30 @@ impl Client {
     fn take_frame(
         &mut self,
         check: &mut impl FnMut(&str, MsgId) -> Checked,
-    ) -> Result<Option<Taken>, Failure> {
+    ) -> Result<Option<FrameKind>, Failure> {
         let Some((frame, length)) = parse(&self.input).map_err(super::case::fail)? else {
             return Ok(None);
         };
         let taken = match frame {
             Frame::Ping(payload) => {
                 self.pings.push(payload.to_vec());
-                Taken::Ping
+                FrameKind::Ping
             }
             Frame::Close(code) => {
                 self.closed = Some(code);
-                Taken::Other
+                FrameKind::Other
             }
-            Frame::Text("pong") => Taken::Other,
+            Frame::Text("pong") => FrameKind::Other,
             Frame::Text(text) => match message_id(text) {
                 Some(id) => {
                     check(text, id)?;
                     self.ids.push(id);
-                    Taken::Message
+                    FrameKind::Message
                 }
                 None => {
                     prop_assert!(text.ends_with(REFUSAL), "{text}");
                     self.errors += 1;
-                    Taken::Other
+                    FrameKind::Other
                 }
             },
         };
