@@ -81,11 +81,11 @@ pub fn run(senders: &str) {
     let (mut batches, mut floor_sizes, mut disks) = (vec![], vec![], vec![]);
     for _ in 0..TURNS {
         // The floor has the machine for itself.
-        store.checkpoint();
+        store.flush();
         let (floor, size) = turn(&mut to_floor, &floor_batches, count, &mut traffic, time / 2);
         floor_sizes.push(size);
         let (rate, size) = turn(&mut to_store, &store_batches, count, &mut traffic, time);
-        store.checkpoint();
+        store.flush();
         disks.push(disk_alone(&base(), size, MESSAGE_BYTES, time / 8));
         batches.push(size);
         rates.push(rate);

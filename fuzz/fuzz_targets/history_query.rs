@@ -62,7 +62,7 @@ static STORE: LazyLock<(Store, Vec<Kept>)> = LazyLock::new(|| {
             to,
         });
         if n == MESSAGES / 2 {
-            store.checkpoint();
+            store.flush();
         }
     }
     (store, kept)

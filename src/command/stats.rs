@@ -117,7 +117,7 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
         commits,
         commit_us: (commit_s * 1e6) as u64,
         queue: waiting.queue as u64,
-        tail_bytes: waiting.tail_bytes as u64,
+        tail_bytes: waiting.memtable_bytes as u64,
         journal_bytes: disk.journal,
         index_bytes: disk.index,
         free_bytes: disk.free,

@@ -56,8 +56,8 @@ fn set_gauges(metrics: &Metrics, measured: &Measured) {
     let (gauges, store) = (&metrics.store, &measured.store);
     set(&gauges.queue, store.queue as u64);
     set(&gauges.queue_bytes, store.queue_bytes as u64);
-    set(&gauges.checkpoint_lag_bytes, store.tail_bytes as u64);
-    set(&gauges.checkpoint_lag_seconds, store.tail_age.as_secs());
+    set(&gauges.checkpoint_lag_bytes, store.memtable_bytes as u64);
+    set(&gauges.checkpoint_lag_seconds, store.memtable_age.as_secs());
     if let Some(disk) = &measured.disk {
         let part = |name| gauges.bytes.with_label_values(&[name]);
         set(&part("journal"), disk.journal);

@@ -6,7 +6,7 @@ use crate::store::StoreOptions;
 /// The store's options by the settings.
 pub fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
-        tail_bytes_max: config.tail_bytes_max,
+        memtable_bytes_max: config.tail_bytes_max,
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
         retention: config.retention.clone(),

@@ -171,13 +171,13 @@ impl Store {
 
     /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so
     /// do positions.
-    pub fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        self.shared().floor(mailbox)
+    pub fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
+        self.shared().low_watermark(mailbox)
     }
 
     /// The newest id that is durable and readable: nobody has seen a message above it.
     pub fn last_id(&self) -> MsgId {
-        self.shared().tail().active.last_id
+        self.shared().memtables().active.last_id
     }
 
     /// All domains.
@@ -201,7 +201,7 @@ impl Store {
     /// It was not removed.
     pub fn remove_domain(&self, domain: &Domain) -> Result<bool, AppendError> {
         self.shared()
-            .with_sweep(|| self.change(|reply| Job::RemoveDomain(domain.clone(), reply)))
+            .with_compaction(|| self.change(|reply| Job::RemoveDomain(domain.clone(), reply)))
     }
 
     /// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what
@@ -216,7 +216,7 @@ impl Store {
             return Ok(());
         }
         let erase = |reply| Job::Erase(mailbox.clone(), before, reply);
-        self.shared().with_sweep(|| self.change(erase))?;
+        self.shared().with_compaction(|| self.change(erase))?;
         Ok(())
     }
 
@@ -250,13 +250,13 @@ impl Store {
     }
 
     /// Writes what is in memory into the index now, if that can be done. Blocks.
-    pub fn checkpoint(&self) {
-        self.shared().checkpoint();
+    pub fn flush(&self) {
+        self.shared().flush();
     }
 
     /// How far the journal is durable now: everything that was acknowledged is before it.
     pub fn journal_end(&self) -> JournalEnd {
-        let end = self.shared().tail().active.end;
+        let end = self.shared().memtables().active.end;
         JournalEnd {
             segment: end.segment,
             offset: end.offset,

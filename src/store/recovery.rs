@@ -1,6 +1,6 @@
 //! Opens a data directory that is taken: recovers what is in it, makes it ready.
 //!
-//! The index is taken as it is after a clean close; else it is verified. It is made anew from
+//! The index is taken as it is after a clean close; else it is verified. It is rebuilt from
 //! the journal if anything is wrong with it, or if it came with a copy; before anything of it
 //! is touched, all of the journal is judged as `relaybox check` does. The journal is never
 //! mended beyond cutting off a torn tail.
@@ -19,8 +19,8 @@ use crate::store::disk::{
     WRITE_FILES, reserve,
 };
 use crate::store::index;
-use crate::store::index::{Index, IndexError, IndexState, Loaded, Origin, location, manifest_file};
-use crate::store::indexing::{BuildError, Builder, Site, checkpoint_bytes};
+use crate::store::index::{Index, IndexError, Loaded, Manifest, Origin, location, manifest_file};
+use crate::store::indexing::{BuildError, Builder, Site, flush_bytes};
 use crate::store::journal::{
     End, Outcome, SegmentName, SegmentStream, Writer, WriterStart, check_headers, clear, list,
 };
@@ -67,8 +67,8 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         files: files.clone(),
         dir: dir.to_owned(),
         cache_bytes: options.cache_bytes,
-        checkpoint_bytes: checkpoint_bytes(options.tail_bytes_max),
-        tail_bytes_max: options.tail_bytes_max,
+        flush_bytes: flush_bytes(options.memtable_bytes_max),
+        memtable_bytes_max: options.memtable_bytes_max,
         counts: true,
     };
     clear(files.as_ref(), &journal)?;
@@ -111,7 +111,7 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         }
         Ok(None) => {
             lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
-            anew(&site, false, opening)?
+            rebuild(&site, false, opening)?
         }
         Err(BuildError::Journal(error)) => return Err(error),
         // The index is none the worse for it.
@@ -144,8 +144,8 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
             let copied = matches!(error, BuildError::Index(IndexError::Copied));
             lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
-            let found = anew(&site, !copied, opening)?;
-            let messages = found.0.state.messages + found.0.tail.active.messages;
+            let found = rebuild(&site, !copied, opening)?;
+            let messages = found.0.state.messages + found.0.memtables.active.messages;
             tracing::warn!(messages, "the index was made anew");
             found
         }
@@ -154,7 +154,7 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         let (segment, bytes) = (end.position.segment, end.torn_bytes);
         tracing::warn!(segment, bytes, "the journal's torn end was cut off");
     }
-    let last_id = builder.tail.active.last_id.max(MsgId(end.last_id));
+    let last_id = builder.memtables.active.last_id.max(MsgId(end.last_id));
     drop(lent);
     if let Err(error) = reserve.keep() {
         tracing::warn!(%error, "nothing can be stored: make room on the disk");
@@ -185,7 +185,7 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         }
         saved => saved,
     };
-    saved.map_err(io_error("cannot write", &dir.join(IndexState::FILE)))?;
+    saved.map_err(io_error("cannot write", &dir.join(Manifest::FILE)))?;
     if !has_version {
         layout::put_version(files.as_ref(), dir)?;
     }
@@ -210,11 +210,7 @@ fn holds_something(site: &Site) -> bool {
 }
 
 /// Takes the index as it is, if it is fit, and brings it up to the journal.
-fn existing(
-    site: Site,
-    state: IndexState,
-    opening: &Opening,
-) -> Result<(Builder, End), BuildError> {
+fn existing(site: Site, state: Manifest, opening: &Opening) -> Result<(Builder, End), BuildError> {
     let path = location::path(&site.dir, state.number);
     let clean = state.clean.is_some() && state.clean == location::fingerprint(&path).ok();
     let index = Index::open(&path, site.cache_bytes)?;
@@ -230,7 +226,7 @@ fn existing(
     let Outcome::Reached(end) = outcome else {
         return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
     };
-    if highest > builder.tail.active.last_id.0 {
+    if highest > builder.memtables.active.last_id.0 {
         return Err(IndexError::Damaged("it is newer than the journal".to_owned()).into());
     }
     Ok((builder, end))
@@ -263,8 +259,8 @@ fn tell(notes: impl IntoIterator<Item = Note>) {
     }
 }
 
-/// Makes the index anew; `kept`: the one that is there is set aside.
-fn anew(
+/// Rebuilds the index; `kept`: the one that is there is set aside.
+fn rebuild(
     site: &dyn Fn() -> Site,
     kept: bool,
     opening: &Opening,
@@ -273,8 +269,8 @@ fn anew(
     let make = |site, kept| {
         index::guarded(|| {
             let mut builder = match kept {
-                true => Builder::anew(site)?,
-                false => Builder::in_place_of(site)?,
+                true => Builder::rebuild(site)?,
+                false => Builder::replacing(site)?,
             };
             let outcome = replay(&mut builder, opening)?;
             Ok::<_, BuildError>((builder, outcome))

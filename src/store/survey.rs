@@ -59,7 +59,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     let segments = list(files, &journal)?;
     check_headers(files, &journal, &segments)?;
     let state = manifest_file::load(files, dir)?.map(|loaded| loaded.state);
-    let mut found = Found::default();
+    let mut found = JournalSurvey::default();
     match segments.as_slice() {
         [] => {}
         [only] => found.read(files, &journal, *only, false)?,
@@ -100,7 +100,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
 }
 
 #[derive(Default)]
-struct Found {
+struct JournalSurvey {
     /// 0 where there is none.
     oldest: u64,
     newest: u64,
@@ -108,7 +108,7 @@ struct Found {
     age: Option<AgeState>,
 }
 
-impl Found {
+impl JournalSurvey {
     /// Reads a segment up to what is not right, which may be what a server is writing; or up to its first message.
     fn read(
         &mut self,

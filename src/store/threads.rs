@@ -1,5 +1,5 @@
 //! Starts the store's threads and ends them in order: committer, publisher,
-//! checkpoint, compression.
+//! flush, compression.
 //!
 //! Invariant: when they have ended, nothing of the data directory is open any more but
 //! its lock, which is given up last.
@@ -17,10 +17,10 @@ use crate::model::MsgId;
 use crate::store::age::AgeClock;
 use crate::store::api::{CommitSink, OpenError};
 use crate::store::commit::{Committer, publisher};
-use crate::store::compaction::{Sweeper, compress_sealed};
+use crate::store::compaction::{Compactor, compress_sealed};
 use crate::store::directory::Claim;
-use crate::store::flush::Checkpointer;
-use crate::store::index::{IndexState, location, manifest_file, retire};
+use crate::store::flush::Flusher;
+use crate::store::index::{Manifest, location, manifest_file, retire};
 use crate::store::state::{Health, Queue, Shared, Signal, pending_retention};
 
 /// Batches on their way to the sink.
@@ -31,9 +31,9 @@ pub(crate) struct Threads {
     shared: Arc<Shared>,
     committer: JoinHandle<()>,
     publisher: JoinHandle<()>,
-    checkpointer: JoinHandle<IndexState>,
+    flusher: JoinHandle<Manifest>,
     compressor: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
+    compactor: JoinHandle<()>,
 }
 
 impl Threads {
@@ -54,11 +54,11 @@ impl Threads {
             last_id,
             sealed: sealed_before,
         } = opened;
-        let mut tail = builder.tail;
-        tail.active.last_id = last_id;
+        let mut memtables = builder.memtables;
+        memtables.active.last_id = last_id;
         let age = AgeClock::resume(builder.age, last_id, clock.now_us(), clock.monotonic());
         let dir = options.dir.clone();
-        let (retention, keeping) = pending_retention::begin(
+        let (retention, pending_retention) = pending_retention::begin(
             files.as_ref(),
             &dir,
             &options.retention,
@@ -68,7 +68,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_max),
             retention: retention.into(),
-            keeping: keeping.into(),
+            pending_retention: pending_retention.into(),
             age: age.into(),
             clock,
             files,
@@ -81,16 +81,16 @@ impl Threads {
             reserve,
             pending: Default::default(),
             domains: builder.domains.into(),
-            tail: tail.into(),
+            memtables: memtables.into(),
             index: Some(Arc::new(builder.target.index)).into(),
             index_suspect: Default::default(),
-            tail_bytes_max: options.tail_bytes_max.into(),
+            memtable_bytes_max: options.memtable_bytes_max.into(),
             growth: Default::default(),
             indexed: builder.state.clone().into(),
             rebuilds: Default::default(),
-            places: Default::default(),
+            index_dirs: Default::default(),
             segments: Default::default(),
-            sweeping: Default::default(),
+            compaction_requests: Default::default(),
             signal: Signal::default().into(),
             options,
             changed: Default::default(),
@@ -99,8 +99,8 @@ impl Threads {
         shared.tell_hold();
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
-        let checkpointer = Checkpointer::new(shared.clone(), builder.state);
-        let sweeper = Sweeper::new(shared.clone()).map_err(|source| OpenError::Io {
+        let flusher = Flusher::new(shared.clone(), builder.state);
+        let compactor = Compactor::new(shared.clone()).map_err(|source| OpenError::Io {
             action: "cannot read",
             path: dir.clone(),
             source,
@@ -112,11 +112,11 @@ impl Threads {
                 publisher: spawn("publisher", move || {
                     publisher::run(sink.as_ref(), &published);
                 })?,
-                checkpointer: spawn("checkpoint", move || checkpointer.run())?,
+                flusher: spawn("checkpoint", move || flusher.run())?,
                 compressor: spawn("compression", move || {
                     compress_sealed(&for_compressor, sealed_before, &sealed);
                 })?,
-                sweeper: spawn("sweep", move || sweeper.run())?,
+                compactor: spawn("sweep", move || compactor.run())?,
                 shared,
             })
         };
@@ -138,16 +138,17 @@ impl Threads {
         self.shared.changed.notify_all();
         join(self.committer);
         join(self.publisher);
-        join(self.sweeper);
+        join(self.compactor);
         self.shared.signal().finish = true;
         self.shared.changed.notify_all();
-        let state = join(self.checkpointer);
+        let state = join(self.flusher);
         join(self.compressor);
         let index = self.shared.set_index(None);
         let retired = index.map_or(Ok(()), retire);
         let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
-        let whole =
-            !suspect && self.shared.tail().active.is_empty() && self.shared.tail().frozen.is_none();
+        let whole = !suspect
+            && self.shared.memtables().active.is_empty()
+            && self.shared.memtables().immutable.is_none();
         if let (Some(mut state), Ok(()), true) = (state, retired, whole) {
             let dir = &self.shared.options.dir;
             let path = location::path(dir, state.number);
@@ -179,8 +180,8 @@ impl Threads {
         }
         join(self.committer);
         join(self.publisher);
-        join(self.sweeper);
-        join(self.checkpointer);
+        join(self.compactor);
+        join(self.flusher);
         join(self.compressor);
         if let Some(Err(error)) = self.shared.set_index(None).map(retire) {
             tracing::debug!(%error, "the index stays open for a while");

@@ -80,7 +80,7 @@ impl Lists {
 
     /// Below which ids each has nothing any more.
     pub(super) fn floors(&self, store: &Store) -> Vec<MsgId> {
-        let floor = |list: &List| store.floor(&list.mailbox);
+        let floor = |list: &List| store.low_watermark(&list.mailbox);
         self.0.iter().map(floor).collect()
     }
 

@@ -13,9 +13,9 @@ pub struct StoreStats {
     /// Bytes of these sends.
     pub queue_bytes: usize,
     /// Bytes in memory that are not in the index yet, about.
-    pub tail_bytes: usize,
+    pub memtable_bytes: usize,
     /// How long the oldest of them has been there.
-    pub tail_age: Duration,
+    pub memtable_age: Duration,
     /// The number of the journal segment that is written on.
     pub segment: u64,
     /// Group commits since the directory was made.

@@ -17,7 +17,7 @@ pub struct StoreOptions {
     pub segment_bytes: u64,
     /// Most bytes of messages in memory that are not yet in the index; above it appends are refused.
     /// Less while little of the disk is free.
-    pub tail_bytes_max: usize,
+    pub memtable_bytes_max: usize,
     /// Bytes of the index kept in memory.
     pub cache_bytes: u64,
     /// Most appends waiting for the committer.
@@ -33,13 +33,13 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The defaults for a directory.
+    /// A small store in a directory; a server's sizes come from its settings.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            segment_bytes: 32 << 20,
-            tail_bytes_max: 64 << 20,
-            cache_bytes: 32 << 20,
+            segment_bytes: 1 << 20,
+            memtable_bytes_max: 8 << 20,
+            cache_bytes: 4 << 20,
             queue_max: 16_384,
             retention: Retention::default(),
             retention_notice: Duration::from_secs(60),

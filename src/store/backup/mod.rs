@@ -1,6 +1,6 @@
 //! Backups: copies of the journal that are brought up to date, verified, and put back.
 //!
-//! A backup is a directory like the data directory, without what can be made anew: `VERSION`,
+//! A backup is a directory like the data directory, without what can be rebuilt: `VERSION`,
 //! `relaybox.toml` if there, `journal/`, and `BACKUP`, which says how far it got.
 //!
 //! Invariants: a running server is only read from, and waits for nothing; every frame is

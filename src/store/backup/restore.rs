@@ -99,7 +99,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
         .and_then(|()| files.sync_dir(dir))
         .map_err(io_error("cannot create", &restoring))?;
     copy_journal(files, src, &restoring, &report, progress)?;
-    for name in [layout::VERSION, layout::SWEEP_DUE] {
+    for name in [layout::VERSION, layout::COMPACTION_DUE] {
         take_along(files, src, dir, name)?;
     }
     let settings = layout::read(files, dir, layout::SETTINGS)?;
@@ -135,7 +135,7 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
         layout::LOCK,
         layout::VERSION,
         layout::SETTINGS,
-        layout::SWEEP_DUE,
+        layout::COMPACTION_DUE,
     ];
     let fine = |entry: &str| {
         let name = entry.strip_suffix(".new").unwrap_or(entry);

@@ -7,7 +7,7 @@ use super::copy;
 use super::copy::{Part, copy, is_same};
 use super::error::BackupError;
 use super::small_files::{remove, take_along};
-use super::target::Place;
+use super::target::BackupTarget;
 use crate::model::MsgId;
 use crate::store::check::{Damage, Next, Progress, Walk, known};
 use crate::store::directory::{Mark, hold, io_error, layout};
@@ -53,16 +53,16 @@ pub fn backup(
         None => copy::end(files, &journal)?,
     };
     // What was erased before that is either gone from the segments, or still to be removed.
-    let due = layout::read(files, dir, layout::SWEEP_DUE)?;
+    let due = layout::read(files, dir, layout::COMPACTION_DUE)?;
     let mut names = list(files, &journal)?;
     names.retain(|name| name.number <= end.segment);
-    let place = Place::judge(files, dir, dest, &names, end)?;
-    let _dest_held = place.begin(files)?;
+    let target = BackupTarget::judge(files, dir, dest, &names, end)?;
+    let _dest_held = target.begin(files)?;
     take_along(files, dir, dest, layout::VERSION)?;
     if let Some(due) = &due {
-        layout::put(files, dest, layout::SWEEP_DUE, due)?;
+        layout::put(files, dest, layout::COMPACTION_DUE, due)?;
     }
-    let mut run = Run {
+    let mut run = BackupRun {
         files,
         from: &journal,
         to: dest.join(layout::JOURNAL),
@@ -81,7 +81,7 @@ pub fn backup(
     let walk = run.segments(&names)?;
     take_along(files, dir, dest, layout::SETTINGS)?;
     if due.is_none() {
-        remove(files, dest, layout::SWEEP_DUE)?;
+        remove(files, dest, layout::COMPACTION_DUE)?;
     }
     Mark::complete(walk.report()).write(files, dest)?;
     run.copied.messages = walk.report().messages;
@@ -90,7 +90,7 @@ pub fn backup(
 }
 
 /// A backup on its way.
-struct Run<'a> {
+struct BackupRun<'a> {
     files: &'a dyn FileSystem,
     from: &'a Path,
     to: PathBuf,
@@ -101,7 +101,7 @@ struct Run<'a> {
     copied: Copied,
 }
 
-impl<'a> Run<'a> {
+impl<'a> BackupRun<'a> {
     /// Brings all segments up to date; the walk over them that found them right.
     fn segments(&mut self, names: &[SegmentName]) -> Result<Walk<'a>, BackupError> {
         for name in names {

@@ -17,13 +17,13 @@ use crate::store::journal::{
 };
 
 /// A place that is fit.
-pub(super) struct Place {
+pub(super) struct BackupTarget {
     dest: PathBuf,
     /// What is known of the backup that is there.
     mark: Mark,
 }
 
-impl Place {
+impl BackupTarget {
     /// Refuses a place that is not fit.
     pub(super) fn judge(
         files: &dyn FileSystem,
@@ -44,7 +44,12 @@ impl Place {
             read => read?,
         };
         for entry in entries(dest)? {
-            let known = [layout::VERSION, layout::SETTINGS, layout::SWEEP_DUE, BACKUP];
+            let known = [
+                layout::VERSION,
+                layout::SETTINGS,
+                layout::COMPACTION_DUE,
+                BACKUP,
+            ];
             let known = known.contains(&entry.trim_end_matches(TEMPORARY))
                 || entry == layout::JOURNAL
                 || is_aside(&entry);

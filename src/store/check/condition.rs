@@ -9,7 +9,7 @@ use super::report::{CheckReport, IndexCondition};
 use crate::store::api::{OpenError, Opening};
 use crate::store::disk::FileSystem;
 use crate::store::index::{
-    IndexError, IndexState, Origin, Scratch, Scratches, location, manifest_file, retire,
+    IndexError, Manifest, Origin, Scratch, Scratches, location, manifest_file, retire,
 };
 
 /// Looks at the index, and adds to `report` what it says of it.
@@ -66,7 +66,7 @@ fn verify(
     dir: &Path,
     cache_bytes: u64,
     scratches: &Scratches,
-    state: &IndexState,
+    state: &Manifest,
 ) -> Result<u64, Unverified> {
     let path = location::path(dir, state.number);
     if !path.is_dir() {

@@ -27,11 +27,11 @@ pub enum IndexCondition {
     Unseen(String),
     /// There is none: it is made at the next start.
     Absent,
-    /// It came with a copy, and is not looked at: it is made anew at the next start.
+    /// It came with a copy, and is not looked at: it is rebuilt at the next start.
     Copied,
     /// It is right.
     Fit,
-    /// It is made anew at the next start, for this reason.
+    /// It is rebuilt at the next start, for this reason.
     Unfit(String),
     /// The same, where nothing tells whether it came with a copy: it may then be as it was copied.
     PerhapsCopied(String),

@@ -127,14 +127,14 @@ impl<'a> Walk<'a> {
             Next::Nothing(until) => Some(*until),
             _ => None,
         };
-        let mut scan = Scan {
+        let mut scan = SegmentCheck {
             at: header.first_sequence,
             offset: FIRST_FRAME,
             last_id: header.last_id,
             stop: stop.filter(|_| fits),
             until: last_until.flatten(),
             may_be_torn: last_until.is_some() && !stream.is_compressed(),
-            ..Scan::default()
+            ..SegmentCheck::default()
         };
         let padding = segment::read(self.files, path, stream, &mut |piece| scan.piece(piece));
         if padding > 0 {
@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
 
 /// One segment on its way.
 #[derive(Default)]
-struct Scan {
+struct SegmentCheck {
     /// The sequence that comes next, and where.
     at: u64,
     offset: u64,
@@ -255,7 +255,7 @@ struct Scan {
     damage: Vec<(u64, String)>,
 }
 
-impl Scan {
+impl SegmentCheck {
     fn note(&mut self, offset: u64, what: String) {
         self.damage.push((offset, what));
     }
@@ -322,7 +322,9 @@ impl Scan {
                     self.ids(offset, first.id.0, last.id.0);
                 }
             }
-            Ok(Record::DomainRemoved { floor, .. }) => self.ids(offset, floor.0, floor.0),
+            Ok(Record::DomainRemoved { low_watermark, .. }) => {
+                self.ids(offset, low_watermark.0, low_watermark.0)
+            }
             Ok(_) => {}
             Err(error) => self.note(offset, format!("in the frame here, {error}")),
         }

@@ -1,6 +1,6 @@
 //! Age time, as a part of a batch: who gives ids also says how far it is.
 
-use super::batch::{Batch, Use};
+use super::batch::{Budget, StagedBatch};
 use super::committer::Committer;
 use crate::store::age::{AgeClock, AgeState};
 use crate::store::data::record;
@@ -19,10 +19,10 @@ impl Committer {
         }
         if is_over {
             self.frame.clear();
-            let mut batch = Batch::default();
+            let mut batch = StagedBatch::default();
             self.stage_accepted(&mut batch, false);
             // What then expires makes room.
-            if self.commit_staged(batch, Use::Kept) {
+            if self.commit_staged(batch, Budget::Kept) {
                 tracing::info!("a day has passed since the clock was stepped: age counts again");
             }
         }
@@ -30,7 +30,7 @@ impl Committer {
 
     pub(super) fn note_age_if_due(&mut self) {
         if self.shared.age().is_due() {
-            self.note_age(Use::Free);
+            self.note_age(Budget::Free);
         }
     }
 
@@ -38,18 +38,18 @@ impl Committer {
     pub(super) fn keep_age_at_end(&mut self) {
         self.keep_age();
         if self.shared.age().is_due_at_end() {
-            self.note_age(Use::Kept);
+            self.note_age(Budget::Kept);
         }
     }
 
-    fn note_age(&mut self, room: Use) {
+    fn note_age(&mut self, budget: Budget) {
         self.frame.clear();
-        let mut batch = Batch::default();
+        let mut batch = StagedBatch::default();
         self.stage_age(&mut batch);
-        self.commit_staged(batch, room);
+        self.commit_staged(batch, budget);
     }
 
-    fn stage_age(&mut self, batch: &mut Batch) {
+    fn stage_age(&mut self, batch: &mut StagedBatch) {
         let age = self.shared.age().clone();
         self.frame.push(|out| record::encode_age(age.state(), out));
         batch.age = Some(age);
@@ -57,7 +57,7 @@ impl Committer {
 
     /// Ids that were given behind a step are not on disk without it. And every segment that is
     /// written on says how far age time is: whoever looks from outside reads no more than that.
-    pub(super) fn stage_age_along(&mut self, batch: &mut Batch) {
+    pub(super) fn stage_age_along(&mut self, batch: &mut StagedBatch) {
         let is_due = || self.shared.age().is_due();
         let is_first = self.age_segment != Some(self.writer.end().segment);
         if batch.age.is_none() && (is_first || is_due()) {
@@ -66,7 +66,7 @@ impl Committer {
     }
 
     /// Takes the clock for right as it is. Whether it was not before. In a batch of its own.
-    pub(super) fn stage_accepted(&mut self, batch: &mut Batch, by_operator: bool) -> bool {
+    pub(super) fn stage_accepted(&mut self, batch: &mut StagedBatch, by_operator: bool) -> bool {
         let accepted = self.shared.age().accepted(by_operator);
         let Some(age) = accepted else {
             return false;

@@ -10,7 +10,7 @@ use crate::store::data::{Record, SendIds, SendKey};
 
 /// What a batch will be once its frame is durable.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct StagedBatch {
     pub(super) messages: Vec<Message>,
     pub(super) sends: Vec<(SendKey, SendIds)>,
     pub(super) repeats: HashMap<SendKey, SendIds>,
@@ -24,7 +24,7 @@ pub(super) struct Batch {
 
 /// Which room a frame may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum Budget {
     /// While none is kept back, none.
     Free,
     /// Also what is kept back.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Use};
+use super::batch::{Budget, StagedBatch};
 use super::publisher::{Answer, Publication};
 use crate::model::{Mailbox, MsgId};
 use crate::store::api::AppendError;
 use crate::store::data::{Record, record};
 use crate::store::journal::{FrameBuffer, Writer};
-use crate::store::memtable::Batch as Encoded;
-use crate::store::state::{Job, Shared, Taken};
+use crate::store::memtable::EncodedBatch;
+use crate::store::state::{Dequeued, Job, Shared};
 
 /// Cursors that nothing else takes along are written after this.
 const CURSORS_ALONE: Duration = Duration::from_millis(500);
@@ -61,28 +61,28 @@ impl Committer {
             let broken = self.shared.health().journal.is_some();
             let pause = if broken { PROBE_PAUSE } else { CURSORS_ALONE };
             match self.shared.queue.take(pause) {
-                Taken::Jobs(jobs) if jobs.is_empty() => {
+                Dequeued::Jobs(jobs) if jobs.is_empty() => {
                     self.probe();
-                    self.commit_cursors(CURSORS_ALONE, Use::Free);
+                    self.commit_cursors(CURSORS_ALONE, Budget::Free);
                     self.keep_age();
                     self.note_age_if_due();
-                    self.mark_end(MARK_AFTER, Use::Free);
+                    self.mark_end(MARK_AFTER, Budget::Free);
                 }
-                Taken::Jobs(jobs) => {
+                Dequeued::Jobs(jobs) => {
                     self.keep_age();
                     self.commit(jobs);
                     // A batch that writes nothing, of repeats say, takes none along.
-                    self.commit_cursors(CURSORS_ALONE, Use::Free);
+                    self.commit_cursors(CURSORS_ALONE, Budget::Free);
                     self.note_age_if_due();
                 }
-                Taken::Finished => {
+                Dequeued::Finished => {
                     // A frame takes a part of what waits.
-                    while self.commit_cursors(Duration::ZERO, Use::Kept) {}
+                    while self.commit_cursors(Duration::ZERO, Budget::Kept) {}
                     self.keep_age_at_end();
-                    self.mark_end(Duration::ZERO, Use::Kept);
+                    self.mark_end(Duration::ZERO, Budget::Kept);
                     return;
                 }
-                Taken::Aborted(jobs) => {
+                Dequeued::Aborted(jobs) => {
                     for job in jobs {
                         job.refuse(AppendError::Closed);
                     }
@@ -93,16 +93,16 @@ impl Committer {
     }
 
     /// Whether it has written some.
-    fn commit_cursors(&mut self, age: Duration, room: Use) -> bool {
+    fn commit_cursors(&mut self, age: Duration, budget: Budget) -> bool {
         self.frame.clear();
-        let mut batch = Batch::default();
+        let mut batch = StagedBatch::default();
         self.stage_pending_cursors(&mut batch, age);
-        self.commit_staged(batch, room)
+        self.commit_staged(batch, budget)
     }
 
     /// Whether there was anything in the frame, and it was written.
-    pub(super) fn commit_staged(&mut self, batch: Batch, room: Use) -> bool {
-        let written = !self.frame.is_empty() && self.write(room).is_ok();
+    pub(super) fn commit_staged(&mut self, batch: StagedBatch, budget: Budget) -> bool {
+        let written = !self.frame.is_empty() && self.write(budget).is_ok();
         if written {
             self.publish(batch, Vec::new());
         }
@@ -111,19 +111,19 @@ impl Committer {
 
     fn commit(&mut self, jobs: Vec<Job>) {
         // What is ordered comes alone, and takes little.
-        let room = match jobs.iter().any(Job::is_order) {
-            true => Use::Kept,
-            false => Use::Free,
+        let budget = match jobs.iter().any(Job::is_order) {
+            true => Budget::Kept,
+            false => Budget::Free,
         };
-        if room == Use::Free
-            && let Err(error) = self.shared.wait_for_room()
+        if budget == Budget::Free
+            && let Err(error) = self.shared.wait_for_space()
         {
             let refused = jobs.into_iter();
             let answers = refused.map(|job| Answer::Refused(job, error.clone()));
             return self.answer(answers.collect());
         }
         self.frame.clear();
-        let mut batch = Batch::default();
+        let mut batch = StagedBatch::default();
         let mut answers = Vec::new();
         for job in jobs {
             match job {
@@ -153,12 +153,15 @@ impl Committer {
                 Job::RemoveDomain(domain, reply) => {
                     let known = self.shared.domains().contains(&domain);
                     answers.push(match self.next_ids(1).filter(|_| known) {
-                        Some(floor) => {
+                        Some(low_watermark) => {
                             let encode = |out: &mut Vec<u8>| {
-                                record::encode_domain_removed(&domain, floor, out);
+                                record::encode_domain_removed(&domain, low_watermark, out);
                             };
                             self.frame.push(encode);
-                            batch.domain = Some(Record::DomainRemoved { domain, floor });
+                            batch.domain = Some(Record::DomainRemoved {
+                                domain,
+                                low_watermark,
+                            });
                             Answer::Change(reply, Ok(true))
                         }
                         None => Answer::Change(reply, Ok(false)),
@@ -166,7 +169,7 @@ impl Committer {
                 }
                 Job::Seal(reply) => {
                     let id = self.last_id.0;
-                    let sealed = self.written(Use::Kept, |writer, _| writer.seal(id));
+                    let sealed = self.written(Budget::Kept, |writer, _| writer.seal(id));
                     batch.sealed = sealed.is_ok();
                     answers.push(Answer::Change(reply, sealed.map(|_| true)));
                 }
@@ -183,7 +186,7 @@ impl Committer {
         if !self.frame.is_empty() {
             self.stage_pending_cursors(&mut batch, CURSORS_ALONG);
             self.stage_age_along(&mut batch);
-            if let Err(error) = self.write(room) {
+            if let Err(error) = self.write(budget) {
                 let appends = batch.appends.into_iter();
                 let failed = appends.map(|(done, _)| Answer::Append(done, Err(error.clone())));
                 let answers = answers.into_iter().map(|answer| answer.failed(&error));
@@ -196,14 +199,14 @@ impl Committer {
     /// Whether there is anything below that is not erased yet.
     fn stage_erasure(
         &mut self,
-        batch: &mut Batch,
+        batch: &mut StagedBatch,
         mailbox: Mailbox,
         before: Option<MsgId>,
     ) -> bool {
         let below = before.map_or(self.last_id, |before| MsgId(before.0.saturating_sub(1)));
         // Nothing that is yet to come.
         let upto = below.min(self.last_id);
-        let news = upto > self.shared.domains().floors().of(&mailbox);
+        let news = upto > self.shared.domains().low_watermarks().of(&mailbox);
         if news {
             let at_ms = self.shared.ages().stamp_ms();
             self.frame
@@ -225,7 +228,7 @@ impl Committer {
     }
 
     /// Takes pending cursors along, if the last time is at least `age` ago.
-    fn stage_pending_cursors(&mut self, batch: &mut Batch, age: Duration) {
+    fn stage_pending_cursors(&mut self, batch: &mut StagedBatch, age: Duration) {
         if self.cursors_written.elapsed() < age {
             return;
         }
@@ -234,7 +237,7 @@ impl Committer {
     }
 
     /// Makes a durable batch readable and hands it on.
-    fn publish(&mut self, batch: Batch, mut answers: Vec<Answer>) {
+    fn publish(&mut self, batch: StagedBatch, mut answers: Vec<Answer>) {
         let messages = Arc::new(batch.messages);
         if !messages.is_empty() {
             let sizes = &self.shared.options.metrics.store.commit_messages;
@@ -248,30 +251,30 @@ impl Committer {
             self.shared.domains_mut().erase(mailbox, *upto);
         }
         let age = batch.age.map(|age| self.noted(age));
-        let encoded = Encoded::new(&messages);
+        let encoded = EncodedBatch::new(&messages);
         let full = {
-            let mut tail = self.shared.tail_mut();
-            tail.push_messages(encoded);
+            let mut memtables = self.shared.memtables_mut();
+            memtables.push_messages(encoded);
             for (key, ids) in batch.sends {
-                tail.push_send(key, ids);
+                memtables.push_send(key, ids);
             }
             for (device, change) in batch.cursors.changes() {
-                tail.push_cursor(device, *change);
+                memtables.push_cursor(device, *change);
             }
             if let Some((domain, state)) = domain {
-                tail.push_domain(domain, state);
+                memtables.push_domain(domain, state);
             }
             if let Some((mailbox, upto)) = batch.erased {
-                tail.push_erased(mailbox, upto);
+                memtables.push_erased(mailbox, upto);
             }
             if let Some(age) = age {
-                tail.push_age(age);
+                memtables.push_age(age);
             }
-            tail.advance(self.last_id, self.writer.end());
+            memtables.advance(self.last_id, self.writer.end());
             if batch.sealed {
-                tail.note_sealed();
+                memtables.note_sealed();
             }
-            tail.active.bytes >= self.shared.checkpoint_bytes() && tail.frozen.is_none()
+            memtables.active.bytes >= self.shared.flush_bytes() && memtables.immutable.is_none()
         };
         if full {
             self.shared.changed.notify_all();

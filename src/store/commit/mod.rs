@@ -1,7 +1,7 @@
 //! The one writer: gives ids, makes durable, then lets the world know.
 //!
 //! A thread that takes all that waits as one batch, writes it as one journal frame,
-//! syncs, puts it into the tail and hands it to the publisher. Order needs no lock
+//! syncs, puts it into the memtables and hands it to the publisher. Order needs no lock
 //! because nobody else gives ids.
 //!
 //! Invariants: ids rise strictly; nothing is answered or published before its frame is

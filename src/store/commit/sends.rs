@@ -1,6 +1,6 @@
 //! Sends, as a part of a batch: their ids, and what was accepted before.
 
-use super::batch::Batch;
+use super::batch::StagedBatch;
 use super::committer::Committer;
 use crate::model::{Draft, Mailbox, Message, MsgId};
 use crate::store::api::{Accepted, AppendError};
@@ -8,7 +8,7 @@ use crate::store::data::{SendIds, SendKey, quota, record};
 
 impl Committer {
     /// What became of this send when it came before, in this batch too.
-    fn known(&self, batch: &Batch, key: &SendKey) -> Result<Option<Accepted>, AppendError> {
+    fn known(&self, batch: &StagedBatch, key: &SendKey) -> Result<Option<Accepted>, AppendError> {
         let known = match batch.repeats.get(key) {
             Some(ids) => Some(*ids),
             None => self.shared.known_send(key)?,
@@ -23,7 +23,7 @@ impl Committer {
     /// As [`crate::store::Store::repeat`].
     pub(super) fn stage_repeat(
         &self,
-        batch: &Batch,
+        batch: &StagedBatch,
         key: &SendKey,
     ) -> Result<Accepted, AppendError> {
         self.known(batch, key)?.ok_or(AppendError::NotRepeated)
@@ -31,10 +31,10 @@ impl Committer {
 
     pub(super) fn stage_append(
         &mut self,
-        batch: &mut Batch,
+        batch: &mut StagedBatch,
         draft: Draft,
     ) -> Result<Accepted, AppendError> {
-        // It would be above the floor, and so come back with a domain of that name.
+        // It would be above the low watermark, and so come back with a domain of that name.
         if self.shared.domains().is_removed(&draft.domain) {
             return Err(AppendError::DomainRemoved);
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::batch::Use;
+use super::batch::Budget;
 use super::committer::Committer;
 use crate::store::api::AppendError;
 use crate::store::journal::{FrameBuffer, Position, Writer};
@@ -17,7 +17,7 @@ impl Committer {
             found = self.shared.reserve.keep();
         }
         if found.is_ok() && self.shared.health().journal.is_some() {
-            let before = self.shared.tail().active.last_id;
+            let before = self.shared.memtables().active.last_id;
             found = self.writer.ready(before.0);
         }
         self.note_journal(found.err().map(|error| error.to_string()));
@@ -36,22 +36,22 @@ impl Committer {
     }
 
     /// Marks the end of the journal, if the last frame is at least `age` old.
-    pub(super) fn mark_end(&mut self, age: Duration, room: Use) {
+    pub(super) fn mark_end(&mut self, age: Duration, budget: Budget) {
         if self.writer.is_marked() || self.written.elapsed() < age {
             return;
         }
         self.frame.clear();
-        if self.write(room).is_ok() {
-            let mut tail = self.shared.tail_mut();
-            tail.advance(self.last_id, self.writer.end());
+        if self.write(budget).is_ok() {
+            let mut memtables = self.shared.memtables_mut();
+            memtables.advance(self.last_id, self.writer.end());
         }
     }
 
-    pub(super) fn write(&mut self, room: Use) -> Result<(), AppendError> {
-        let before = self.shared.tail().active.last_id;
+    pub(super) fn write(&mut self, budget: Budget) -> Result<(), AppendError> {
+        let before = self.shared.memtables().active.last_id;
         let shared = self.shared.clone();
         let seconds = &shared.options.metrics.store.commit_seconds;
-        self.written(room, |writer, frame| {
+        self.written(budget, |writer, frame| {
             seconds.observe_closure_duration(|| writer.append(frame, before.0))
         })?;
         self.written = Instant::now();
@@ -62,16 +62,16 @@ impl Committer {
     /// may be used.
     pub(super) fn written(
         &mut self,
-        room: Use,
+        budget: Budget,
         mut work: impl FnMut(&mut Writer, &mut FrameBuffer) -> io::Result<Position>,
     ) -> Result<Position, AppendError> {
         let reserve = self.shared.reserve.clone();
-        let kept = match room {
-            Use::Free => reserve.keep(),
-            Use::Kept => Ok(()),
+        let kept = match budget {
+            Budget::Free => reserve.keep(),
+            Budget::Kept => Ok(()),
         };
         let mut done = kept.and_then(|()| work(&mut self.writer, &mut self.frame));
-        if room == Use::Kept {
+        if budget == Budget::Kept {
             done = done.or_else(|error| {
                 reserve.retry(error, || {
                     self.writer.hurry();

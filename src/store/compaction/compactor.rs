@@ -6,26 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::error::SweepError;
-use super::filter::Sieve;
+use super::error::CompactionError;
+use super::filter::CompactionFilter;
 use super::gone::{Gone, Staying};
-use super::rebuild::{Cramped, How, TICK, check_cursors, renew};
+use super::rebuild::{Cramped, RebuildFrom, TICK, check_cursors, renew};
 use super::scrub::Scrub;
 use crate::model::{Mailbox, MsgId, Retention};
 use crate::store::api::AppendError;
-use crate::store::disk::{Breather, OutOfSpace as _};
+use crate::store::disk::{OutOfSpace as _, Pacer};
 use crate::store::index::location;
 use crate::store::journal::{Sealed, last_id_before, list};
 use crate::store::state::{Job, Shared};
 
 /// Erasures often come several at once: the others are waited for so long.
 const GATHER_PAUSE: Duration = Duration::from_millis(50);
-/// The pause after a sweep that failed.
+/// The pause after a compaction that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// After a sweep comes a pause of so many times its length: whoever erases all the time costs
+/// After a compaction comes a pause of so many times its length: whoever erases all the time costs
 /// a bounded part of the machine.
 const PAUSE_FACTOR: u32 = 4;
-/// And for each segment of the journal there is so long a pause: a sweep may leave one more, and
+/// And for each segment of the journal there is so long a pause: a compaction may leave one more, and
 /// each is looked at in every start.
 const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
 /// What has expired is looked for when this part of the retention has passed once more.
@@ -36,13 +36,13 @@ const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const NICE: i32 = 10;
 
 /// The thread's own things.
-pub(crate) struct Sweeper {
+pub(crate) struct Compactor {
     shared: Arc<Shared>,
     /// Up to where what was asked for is done.
     done: u64,
     /// What was asked for has waited for more to come.
     gathered: bool,
-    /// The index may hold what the journal does not any more, from an earlier sweep too.
+    /// The index may hold what the journal does not any more, from an earlier compaction too.
     index_due: bool,
     /// Erasures that the journal does not hold any more.
     forgotten: HashMap<Mailbox, MsgId>,
@@ -56,11 +56,11 @@ pub(crate) struct Sweeper {
     cramped: Option<Cramped>,
 }
 
-impl Sweeper {
+impl Compactor {
     /// A thread that takes up what an earlier one has left.
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
         let interrupted = shared.files.read(&shared.mark_path())?.is_some();
-        shared.sweeping().marked = interrupted;
+        shared.compaction_requests().marked = interrupted;
         Ok(Self {
             shared,
             done: 0,
@@ -95,9 +95,9 @@ impl Sweeper {
                 continue;
             }
             let begun = Instant::now();
-            let pause_min = match self.sweep() {
+            let pause_min = match self.compact() {
                 Ok(()) => SEGMENT_PAUSE * self.segments,
-                Err(SweepError::Stopped) => return,
+                Err(CompactionError::Stopped) => return,
                 Err(error) => {
                     tracing::warn!(%error, "what is gone stays on disk for now");
                     RETRY_PAUSE
@@ -120,7 +120,7 @@ impl Sweeper {
     }
 
     fn is_asked(&self) -> bool {
-        self.shared.sweeping().asked != self.done
+        self.shared.compaction_requests().asked != self.done
     }
 
     /// Whether there is something to do, and it is time.
@@ -144,24 +144,24 @@ impl Sweeper {
         !matches!(&self.expired, Some((at, by)) if now < *at + pause && *by == *retention)
     }
 
-    fn sweep(&mut self) -> Result<(), SweepError> {
+    fn compact(&mut self) -> Result<(), CompactionError> {
         let retention = self.shared.retention().clone();
         self.expired = Some((Instant::now(), retention.clone()));
         self.gathered = false;
-        let asked = self.shared.sweeping().asked;
+        let asked = self.shared.compaction_requests().asked;
         let shared = self.shared.clone();
         // Damage that a reader has met is mended the same way as what is gone is removed.
         if shared.index_suspect.load(Ordering::Relaxed) {
-            renew(&shared, How::Replayed)?;
+            renew(&shared, RebuildFrom::Replayed)?;
             shared.index_suspect.store(false, Ordering::Relaxed);
             tracing::info!("the index is whole again");
         }
         let gone = Gone {
-            floors: shared.domains().floors().clone(),
+            low_watermarks: shared.domains().low_watermarks().clone(),
             retention,
             ages: shared.ages(),
         };
-        let dropped = self.sweep_journal(&gone)?;
+        let dropped = self.compact_journal(&gone)?;
         if self.index_due {
             let kept = Staying {
                 gone: &gone,
@@ -170,7 +170,7 @@ impl Sweeper {
             if let Some(cramped) = &self.cramped {
                 cramped.check(asked)?;
             }
-            let renewed = renew(&shared, How::Copied(&kept));
+            let renewed = renew(&shared, RebuildFrom::Copied(&kept));
             self.cramped = match &renewed {
                 Err(error) if error.is_out_of_space() => {
                     Some(Cramped::again(self.cramped.as_ref(), asked))
@@ -192,7 +192,7 @@ impl Sweeper {
     }
 
     /// Answers how many messages went.
-    fn sweep_journal(&mut self, gone: &Gone) -> Result<u64, SweepError> {
+    fn compact_journal(&mut self, gone: &Gone) -> Result<u64, CompactionError> {
         let shared = self.shared.clone();
         let (files, dir) = (shared.files.as_ref(), shared.journal_dir());
         let highest = gone.highest();
@@ -203,7 +203,7 @@ impl Sweeper {
         let mut left = None;
         if last_id_before(files, &dir, open)? < highest || shared.indexed().position.segment < end {
             match self.seal() {
-                Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+                Err(CompactionError::Stopped) => return Err(CompactionError::Stopped),
                 // What the index is beyond makes room for the rest.
                 Err(error) => {
                     end = shared.indexed().position.segment;
@@ -213,13 +213,13 @@ impl Sweeper {
             }
         }
         let stop = || !shared.queue.is_open();
-        let mut sieve = Sieve {
+        let mut filter = CompactionFilter {
             gone,
             age: shared.age().state().clone(),
             index: shared.index()?,
             is_index_checked: false,
             stop: &stop,
-            breather: Breather::new(),
+            pacer: Pacer::new(),
             dropped: 0,
             keeps_erasures: false,
             forgotten: HashMap::new(),
@@ -236,62 +236,66 @@ impl Sweeper {
                 break;
             }
             let _alone = shared.segments();
-            match self.sweep_segment(Sealed { name, next }, &mut sieve) {
-                Err(SweepError::Journal(error)) => {
+            match self.compact_segment(Sealed { name, next }, &mut filter) {
+                Err(CompactionError::Journal(error)) => {
                     tracing::error!(%error, "what is gone stays in a damaged segment");
                     // It may hide something in there that nothing else does.
-                    sieve.keeps_erasures = true;
+                    filter.keeps_erasures = true;
                     left = Some(error.into());
                 }
                 // One that shrinks more makes room for it.
                 Err(error) if error.is_out_of_space() => {
-                    sieve.keeps_erasures = true;
+                    filter.keeps_erasures = true;
                     left = Some(error);
                 }
                 Err(error) => {
                     // Some segments are without them by now.
-                    self.forgotten.extend(sieve.forgotten);
+                    self.forgotten.extend(filter.forgotten);
                     return Err(error);
                 }
                 Ok(()) => {}
             }
         }
-        self.forgotten.extend(sieve.forgotten);
-        left.map_or(Ok(sieve.dropped), Err)
+        self.forgotten.extend(filter.forgotten);
+        left.map_or(Ok(filter.dropped), Err)
     }
 
-    fn sweep_segment(&mut self, sealed: Sealed, sieve: &mut Sieve<'_>) -> Result<(), SweepError> {
+    fn compact_segment(
+        &mut self,
+        sealed: Sealed,
+        filter: &mut CompactionFilter<'_>,
+    ) -> Result<(), CompactionError> {
         let (files, dir) = (self.shared.files.as_ref(), self.shared.journal_dir());
-        if sealed.is_stale(files, &dir, sieve)? {
-            if !sieve.is_index_checked {
-                check_cursors(&self.shared, &sieve.index)?;
-                sieve.is_index_checked = true;
+        if sealed.is_stale(files, &dir, filter)? {
+            if !filter.is_index_checked {
+                check_cursors(&self.shared, &filter.index)?;
+                filter.is_index_checked = true;
             }
             self.shared.mark()?;
             self.index_due = true;
-            sieve.devices.clear();
-            sieve.users.clear();
-            sieve.is_age_kept = false;
-            sealed.rewrite(files, &dir, sieve)?;
+            filter.devices.clear();
+            filter.users.clear();
+            filter.is_age_kept = false;
+            sealed.rewrite(files, &dir, filter)?;
             tracing::debug!(segment = sealed.name.number, "a segment was made anew");
         }
         Ok(())
     }
 
     /// Seals the open segment and has the index go beyond it; answers the number behind it.
-    fn seal(&self) -> Result<u64, SweepError> {
+    fn seal(&self) -> Result<u64, CompactionError> {
         let sealed = self.shared.queue.change(Job::Seal);
         match sealed {
             Ok(_) => {}
-            Err(AppendError::Closed) => return Err(SweepError::Stopped),
+            Err(AppendError::Closed) => return Err(CompactionError::Stopped),
             Err(error) => return Err(io::Error::other(error).into()),
         }
         let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
         let end = segments.last().map_or(0, |name| name.number);
-        self.shared.checkpoint();
+        self.shared.flush();
         if self.shared.indexed().position.segment < end {
             // One that was put off came first.
-            self.shared.checkpoint();
+            self.shared.flush();
         }
         if self.shared.indexed().position.segment < end {
             let what = "the index is not up to the journal";

@@ -7,9 +7,9 @@ use crate::store::disk::OutOfSpace;
 use crate::store::index::IndexError;
 use crate::store::indexing::BuildError;
 
-/// Why a sweep did not go on.
+/// Why a compaction did not go on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SweepError {
+pub(super) enum CompactionError {
     /// The journal cannot be read, or is damaged.
     #[error(transparent)]
     Journal(#[from] OpenError),
@@ -24,7 +24,7 @@ pub(super) enum SweepError {
     Stopped,
 }
 
-impl OutOfSpace for SweepError {
+impl OutOfSpace for CompactionError {
     fn is_out_of_space(&self) -> bool {
         match self {
             Self::Io(error) => error.is_out_of_space(),
@@ -34,7 +34,7 @@ impl OutOfSpace for SweepError {
     }
 }
 
-impl From<BuildError> for SweepError {
+impl From<BuildError> for CompactionError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Journal(error) => error.into(),

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::error::SweepError;
+use super::error::CompactionError;
 use super::gone::Gone;
 use crate::model::{Device, Mailbox, Message, MsgId};
 use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, Record, SendIds, SendKey};
-use crate::store::disk::Breather;
+use crate::store::disk::Pacer;
 use crate::store::index::{Index, IndexError, guarded};
 use crate::store::journal;
 
@@ -16,17 +16,17 @@ use crate::store::journal;
 /// directory that is made meanwhile may hold older forms of some segments.
 const ERASED_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// What is gone, and what a sweep has met.
-pub(super) struct Sieve<'a> {
+/// What is gone, and what a compaction has met.
+pub(super) struct CompactionFilter<'a> {
     pub(super) gone: &'a Gone,
     /// How far age time is.
     pub(super) age: AgeState,
-    /// Has everything that the segments have which are made anew.
+    /// Has everything that the rewritten segments have.
     pub(super) index: Arc<Index>,
     pub(super) is_index_checked: bool,
     /// Whether the store closes.
     pub(super) stop: &'a dyn Fn() -> bool,
-    pub(super) breather: Breather,
+    pub(super) pacer: Pacer,
     /// No record of an erasure is to go: something that it hides could not be removed.
     pub(super) keeps_erasures: bool,
     /// Messages that are gone from the journal.
@@ -40,9 +40,9 @@ pub(super) struct Sieve<'a> {
     pub(super) is_age_kept: bool,
 }
 
-impl Sieve<'_> {
+impl CompactionFilter<'_> {
     fn is_gone(&self, message: &Message) -> bool {
-        message.id <= self.gone.floor(&message.mailbox)
+        message.id <= self.gone.low_watermark(&message.mailbox)
     }
 
     fn is_known_send(&self, key: &SendKey, ids: SendIds) -> bool {
@@ -98,27 +98,27 @@ impl Sieve<'_> {
     }
 }
 
-impl journal::Sieve for Sieve<'_> {
-    type Error = SweepError;
+impl journal::RecordFilter for CompactionFilter<'_> {
+    type Error = CompactionError;
 
-    fn step(&mut self) -> Result<(), SweepError> {
-        self.breather.step();
+    fn step(&mut self) -> Result<(), CompactionError> {
+        self.pacer.step();
         match (self.stop)() {
-            true => Err(SweepError::Stopped),
+            true => Err(CompactionError::Stopped),
             false => Ok(()),
         }
     }
 
-    fn is_stale(&mut self, record: &Record) -> Result<bool, SweepError> {
+    fn is_stale(&mut self, record: &Record) -> Result<bool, CompactionError> {
         Ok(match record {
             Record::Send { messages, .. } => messages.iter().any(|m| self.is_gone(m)),
-            // Only along with messages: it alone is not worth an index that is made anew.
+            // Only along with messages: it alone is not worth an index that is rebuilt.
             Record::Erased { at_ms, .. } => self.dropped > 0 && self.is_forgotten(*at_ms),
             _ => false,
         })
     }
 
-    fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), SweepError> {
+    fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), CompactionError> {
         match record {
             Record::Send {
                 messages,

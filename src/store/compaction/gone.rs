@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::model::{Domain, Mailbox, MsgId, Retention};
 use crate::store::age::Ages;
-use crate::store::data::Floors;
+use crate::store::data::LowWatermarks;
 use crate::store::index::Kept;
 
 /// What tells what is gone.
 pub(super) struct Gone {
-    pub(super) floors: Floors,
+    pub(super) low_watermarks: LowWatermarks,
     pub(super) retention: Retention,
     pub(super) ages: Ages,
 }
@@ -18,15 +18,15 @@ pub(super) struct Gone {
 impl Gone {
     /// Nothing above it is gone.
     pub(super) fn highest(&self) -> MsgId {
-        self.floors
+        self.low_watermarks
             .highest()
             .max(self.expired(self.retention.shortest()))
     }
 
     /// Everything of the mailbox at or below it is gone.
-    pub(super) fn floor(&self, mailbox: &Mailbox) -> MsgId {
+    pub(super) fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
         let expired = self.expired(self.retention.of(&mailbox.domain));
-        self.floors.of(mailbox).max(expired)
+        self.low_watermarks.of(mailbox).max(expired)
     }
 
     fn expired(&self, kept: Option<Duration>) -> MsgId {
@@ -37,7 +37,7 @@ impl Gone {
     pub(super) fn is_known_send(&self, domain: &Domain, first: MsgId) -> bool {
         first
             > self
-                .floors
+                .low_watermarks
                 .of_domain(domain)
                 .max(self.ages.newest_forgotten())
     }
@@ -50,8 +50,8 @@ pub(super) struct Staying<'a> {
 }
 
 impl Kept for Staying<'_> {
-    fn floor(&self, mailbox: &Mailbox) -> MsgId {
-        self.gone.floor(mailbox)
+    fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
+        self.gone.low_watermark(mailbox)
     }
 
     fn keeps_send(&self, domain: &Domain, first: MsgId) -> bool {

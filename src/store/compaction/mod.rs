@@ -1,13 +1,13 @@
 //! The thread that gives back the space of what is gone: erased, expired, of removed domains.
 //!
-//! Floors hide what is gone at once. A sweep removes it: it makes the sealed segments that
-//! hold some of it anew, then makes the index anew beside the one that counts, and has the
-//! checkpoint put it in place. Readers and commits go on meanwhile.
+//! Low watermarks hide what is gone at once. A compaction removes it: it rewrites the sealed segments that
+//! hold some of it, then rebuilds the index beside the one that counts, and has the
+//! flush put it in place. Readers and commits go on meanwhile.
 //!
-//! Invariants: a segment is made anew only when the index that counts is beyond it; segments
+//! Invariants: a segment is rewritten only when the index that counts is beyond it; segments
 //! are gone through upwards, so the record of an erasure outlives what it hides; the file
 //! `sweep.due` is there from before an erasure counts until nothing of it is on disk, so that
-//! a sweep that was interrupted is done again.
+//! a compaction that was interrupted is done again.
 
 mod compactor;
 mod compression;
@@ -19,5 +19,5 @@ mod scrub;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use compactor::Sweeper;
+pub(crate) use compactor::Compactor;
 pub(crate) use compression::compress_sealed;

@@ -1,18 +1,18 @@
-//! Makes the index anew beside the one that counts, and has it put in its place.
+//! Rebuilds the index beside the one that counts, and has it put in its place.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::error::SweepError;
+use super::error::CompactionError;
 use crate::store::disk::{INDEX_FILES, Lent};
-use crate::store::index::{Found, Index, IndexError, IndexState, Kept, guarded, location};
-use crate::store::indexing::{Builder, Site, room_for};
+use crate::store::index::{Index, IndexError, Kept, Manifest, SmallCounts, guarded, location};
+use crate::store::indexing::{Builder, Site, space_for};
 use crate::store::state::{Shared, Successor};
 
 /// Memory for an index in the making.
-const BUILD_TAIL_BYTES_MAX: usize = 16 << 20;
+const BUILD_MEMTABLE_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 4 << 20;
 /// An index in the making that is so many frames behind is handed over.
 const BEHIND_FRAMES_MAX: u64 = 2_000;
@@ -54,7 +54,7 @@ impl Cramped {
 
 /// How the index is made.
 #[derive(Clone, Copy)]
-pub(super) enum How<'a> {
+pub(super) enum RebuildFrom<'a> {
     /// From the one that counts, with what is kept of it; from the journal, if that one is
     /// found damaged on the way.
     Copied(&'a dyn Kept),
@@ -62,9 +62,9 @@ pub(super) enum How<'a> {
     Replayed,
 }
 
-/// Makes the index anew. Behind that, no other one is on disk.
-pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
-    // While the checkpoint has none, it is making one.
+/// Rebuilds the index. Behind that, no other one is on disk.
+pub(super) fn renew(shared: &Shared, how: RebuildFrom<'_>) -> Result<(), CompactionError> {
+    // While the flush has none, it is making one.
     drop(shared.index()?);
     let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
     remove_others(shared)?;
@@ -72,7 +72,7 @@ pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
     let mut lent = Vec::new();
     let builder = match make(shared, how, &mut lent) {
         Ok(builder) => Box::new(builder),
-        Err(SweepError::Stopped) => return Err(SweepError::Stopped),
+        Err(CompactionError::Stopped) => return Err(CompactionError::Stopped),
         Err(error) => {
             remove_others(shared)?;
             return Err(error);
@@ -83,36 +83,40 @@ pub(super) fn renew(shared: &Shared, how: How<'_>) -> Result<(), SweepError> {
     remove_others(shared)
 }
 
-fn remove_others(shared: &Shared) -> Result<(), SweepError> {
-    let _alone = shared.places();
+fn remove_others(shared: &Shared) -> Result<(), CompactionError> {
+    let _alone = shared.index_dirs();
     let number = shared.indexed().number;
     Ok(location::remove_all_but(&shared.options.dir, number)?)
 }
 
-fn make(shared: &Shared, how: How<'_>, lent: &mut Vec<Lent>) -> Result<Builder, SweepError> {
+fn make(
+    shared: &Shared,
+    how: RebuildFrom<'_>,
+    lent: &mut Vec<Lent>,
+) -> Result<Builder, CompactionError> {
     let site = || Site {
         files: shared.files.clone(),
         dir: shared.options.dir.clone(),
         cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
-        checkpoint_bytes: BUILD_TAIL_BYTES_MAX / 2,
-        tail_bytes_max: BUILD_TAIL_BYTES_MAX,
+        flush_bytes: BUILD_MEMTABLE_BYTES_MAX / 2,
+        memtable_bytes_max: BUILD_MEMTABLE_BYTES_MAX,
         counts: false,
     };
-    let anew = || {
+    let from_journal = || {
         let mut builder = Builder::beside(site())?;
         // Until it is there, some cannot read their messages.
         builder.target.is_paced = false;
-        Ok::<_, SweepError>(builder)
+        Ok::<_, CompactionError>(builder)
     };
     let begun = match how {
-        How::Copied(kept) => copied(shared, site(), kept, lent),
-        How::Replayed => anew(),
+        RebuildFrom::Copied(kept) => copied(shared, site(), kept, lent),
+        RebuildFrom::Replayed => from_journal(),
     };
     let mut builder = match begun {
-        Err(SweepError::Index(error @ (IndexError::Damaged(_) | IndexError::Panicked))) => {
+        Err(CompactionError::Index(error @ (IndexError::Damaged(_) | IndexError::Panicked))) => {
             tracing::warn!(%error, "the index is damaged and is made anew from the journal");
             remove_others(shared)?;
-            anew()?
+            from_journal()?
         }
         begun => begun?,
     };
@@ -132,18 +136,18 @@ fn copied(
     site: Site,
     kept: &dyn Kept,
     lent: &mut Vec<Lent>,
-) -> Result<Builder, SweepError> {
+) -> Result<Builder, CompactionError> {
     let index = shared.index()?;
     let state = shared.indexed().clone();
-    // One that the checkpoint gave up is not to be held on to.
+    // One that the flush gave up is not to be held on to.
     let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
     let stop = || stops(shared) || !counts();
-    let mut room = || {
-        lent.extend(room_for(&shared.reserve, 0, INDEX_FILES)?);
+    let mut space = || {
+        lent.extend(space_for(&shared.reserve, 0, INDEX_FILES)?);
         Ok(())
     };
-    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut room) {
-        Err(_) if stops(shared) => return Err(SweepError::Stopped),
+    let (builder, found) = match Builder::copied(site, &index, &state, kept, &stop, &mut space) {
+        Err(_) if stops(shared) => return Err(CompactionError::Stopped),
         copied => copied?,
     };
     check_small(shared, &state, &found)?;
@@ -151,8 +155,8 @@ fn copied(
 }
 
 /// Whether the small trees held what they must: as much as they had when the copy began, less what
-/// checkpoints took out of them meanwhile.
-fn check_small(shared: &Shared, then: &IndexState, found: &Found) -> Result<(), IndexError> {
+/// flushes took out of them meanwhile.
+fn check_small(shared: &Shared, then: &Manifest, found: &SmallCounts) -> Result<(), IndexError> {
     let cursors = cursors_min(shared, then);
     let now = shared.indexed().clone();
     let kept_days = now
@@ -176,10 +180,10 @@ fn stops(shared: &Shared) -> bool {
     !shared.queue.is_open()
 }
 
-/// How many cursors must have been there while checkpoints took some out, at least.
-fn cursors_min(shared: &Shared, then: &IndexState) -> u64 {
-    let frozen = shared.tail().frozen.clone();
-    let going = frozen.map_or(0, |frozen| frozen.dropped_cursors());
+/// How many cursors must have been there while flushes took some out, at least.
+fn cursors_min(shared: &Shared, then: &Manifest) -> u64 {
+    let immutable = shared.memtables().immutable.clone();
+    let going = immutable.map_or(0, |immutable| immutable.dropped_cursors());
     let now = shared.indexed().cursors;
     then.cursors.min(now).saturating_sub(going)
 }
@@ -189,15 +193,15 @@ pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexE
     let then = shared.indexed().clone();
     let found = guarded(|| index.count_cursors())?;
     if found < cursors_min(shared, &then) {
-        // It is made anew from the journal first.
+        // It is rebuilt from the journal first.
         shared.index_suspect.store(true, Ordering::Relaxed);
         return Err(IndexError::Damaged("cursors are missing".to_owned()));
     }
     Ok(())
 }
 
-/// Has the checkpoint put it in the place of the one that counts.
-fn hand_over(shared: &Shared, successor: Successor) -> Result<(), SweepError> {
+/// Has the flush put it in the place of the one that counts.
+fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionError> {
     let mut signal = shared.signal();
     signal.successor = Some(successor);
     signal.succeeded = None;
@@ -213,8 +217,8 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), SweepError> {
                 let what = "an exchange of the index did not come to its end".to_owned();
                 return Err(IndexError::Sled(what).into());
             }
-            None if stops(shared) || ended => return Err(SweepError::Stopped),
-            None => shared.wait_for_checkpoint(TICK),
+            None if stops(shared) || ended => return Err(CompactionError::Stopped),
+            None => shared.wait_for_flush(TICK),
         }
     }
 }

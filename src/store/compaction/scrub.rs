@@ -1,11 +1,11 @@
 //! Reads sealed segments again from time to time: nobody else would notice that a disk has
-//! changed a byte of one, until the index has to be made anew from it.
+//! changed a byte of one, until the index has to be rebuilt from it.
 //!
 //! Only tells: what is damaged stays as it is.
 
 use std::time::{Duration, Instant};
 
-use crate::store::disk::Breather;
+use crate::store::disk::Pacer;
 use crate::store::journal::{Sealed, list};
 use crate::store::state::Shared;
 
@@ -66,10 +66,10 @@ impl Scrub {
             return;
         };
         let yields = self.broken_off < BROKEN_OFF_MAX;
-        let mut breather = Breather::unhurried();
+        let mut pacer = Pacer::unhurried();
         let mut ends = false;
         let mut read = sealed.verify(files, &dir, &mut || {
-            breather.step();
+            pacer.step();
             ends = !shared.queue.is_open() || (yields && is_called());
             ends
         });

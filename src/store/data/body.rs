@@ -1,5 +1,5 @@
 //! The stored form of a message without its id and its recipient: what all recipients of
-//! one send share. So it is in the tail, and so in the chunks of the index.
+//! one send share. So it is in the memtables, and so in the chunks of the index.
 //!
 //! The sender's id stands first, with its length in a byte before it, and can be compared
 //! or cut off without a look at the rest, which is bincode: the sender's name and resource,

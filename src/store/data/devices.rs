@@ -25,7 +25,7 @@ pub(super) const DEVICES_MAX: usize = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct Moment {
     pub(crate) ages: Ages,
-    pub(crate) floor: MsgId,
+    pub(crate) low_watermark: MsgId,
 }
 
 impl Moment {
@@ -37,7 +37,7 @@ impl Moment {
     /// Whether a cursor counts: it is neither from before the removal of its domain, nor
     /// was it unused for too long.
     pub(crate) fn counts(&self, value: &CursorValue) -> bool {
-        value.id >= self.floor && self.ages.age_ms(value.at_ms) < UNUSED_MAX_MS
+        value.id >= self.low_watermark && self.ages.age_ms(value.at_ms) < UNUSED_MAX_MS
     }
 
     /// Whether it should be noted that the device is used now.
@@ -47,7 +47,7 @@ impl Moment {
 
     /// The cursor that a login with this `after` finds.
     pub(crate) fn lowered(&self, id: MsgId, after: Option<MsgId>) -> MsgId {
-        after.map_or(id, |after| id.min(after.max(self.floor)))
+        after.map_or(id, |after| id.min(after.max(self.low_watermark)))
     }
 }
 
@@ -183,7 +183,7 @@ impl Devices {
         let own = own.filter(|known| moment.counts(&known.value));
         let mut decision = self.drop_gone(moment);
         let start = own.map_or(self.confirmed, |known| known.value.id);
-        let start = start.max(moment.floor);
+        let start = start.max(moment.low_watermark);
         let id = moment.lowered(start, after);
         let value = CursorValue {
             id,
@@ -194,7 +194,7 @@ impl Devices {
             Some(known) if known.counts(moment) && id == start => {
                 if login && moment.is_news(&known.value) {
                     let at_ms = moment.at_ms();
-                    let change = CursorChange::Use { at_ms };
+                    let change = CursorChange::Budget { at_ms };
                     decision.push((resource.clone(), change));
                     let durable = change.apply(known.durable);
                     Known { value, durable }

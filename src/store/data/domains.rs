@@ -1,13 +1,13 @@
-//! The domains and all floors, whole in memory: there are few of them.
+//! The domains and all low watermarks, whole in memory: there are few of them.
 //!
-//! A floor is an id issued for the removal of a domain: no message has it, all older
+//! A low watermark is an id issued for the removal of a domain: no message has it, all older
 //! messages of the domain are below it and are never served again. A cursor is from
-//! after the removal exactly if it is at the floor or above.
+//! after the removal exactly if it is at the low watermark or above.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::Record;
-use super::watermarks::Floors;
+use super::watermarks::LowWatermarks;
 use crate::model::{Domain, DomainRecord, Mailbox, MsgId};
 
 /// What is kept of a domain, also after its removal.
@@ -16,14 +16,14 @@ pub(crate) struct DomainState {
     /// `None` after a removal.
     pub(crate) record: Option<DomainRecord>,
     /// Zero where it was never removed.
-    pub(crate) floor: MsgId,
+    pub(crate) low_watermark: MsgId,
 }
 
 /// All domains.
 #[derive(Debug, Default)]
 pub(crate) struct Domains {
     records: BTreeMap<Domain, DomainRecord>,
-    floors: Floors,
+    low_watermarks: LowWatermarks,
 }
 
 impl Domains {
@@ -33,8 +33,9 @@ impl Domains {
             Some(record) => self.records.insert(domain.clone(), record),
             None => self.records.remove(domain),
         };
-        if state.floor > MsgId::ZERO {
-            self.floors.raise_domain(domain, state.floor);
+        if state.low_watermark > MsgId::ZERO {
+            self.low_watermarks
+                .raise_domain(domain, state.low_watermark);
         }
     }
 
@@ -44,14 +45,17 @@ impl Domains {
             Record::Domain(record) => {
                 let state = DomainState {
                     record: Some(record.clone()),
-                    floor: self.floor(&record.domain),
+                    low_watermark: self.low_watermark(&record.domain),
                 };
                 (record.domain.clone(), state)
             }
-            Record::DomainRemoved { domain, floor } => {
+            Record::DomainRemoved {
+                domain,
+                low_watermark,
+            } => {
                 let state = DomainState {
                     record: None,
-                    floor: *floor,
+                    low_watermark: *low_watermark,
                 };
                 (domain.clone(), state)
             }
@@ -66,25 +70,25 @@ impl Domains {
         Some((domain, state))
     }
 
-    /// The floor of a domain's removal.
-    pub(crate) fn floor(&self, domain: &Domain) -> MsgId {
-        self.floors.of_domain(domain)
+    /// The low watermark of a domain's removal.
+    pub(crate) fn low_watermark(&self, domain: &Domain) -> MsgId {
+        self.low_watermarks.of_domain(domain)
     }
 
-    /// All floors.
-    pub(crate) fn floors(&self) -> &Floors {
-        &self.floors
+    /// All low watermarks.
+    pub(crate) fn low_watermarks(&self) -> &LowWatermarks {
+        &self.low_watermarks
     }
 
     /// Hides everything of a mailbox up to `upto`.
     pub(crate) fn erase(&mut self, mailbox: &Mailbox, upto: MsgId) {
-        self.floors.raise(mailbox, upto);
+        self.low_watermarks.raise(mailbox, upto);
     }
 
     /// Nothing that these erasures hid is on disk any more.
     pub(crate) fn forget(&mut self, erasures: &HashMap<Mailbox, MsgId>) {
         for (mailbox, upto) in erasures {
-            self.floors.forget(mailbox, *upto);
+            self.low_watermarks.forget(mailbox, *upto);
         }
     }
 
@@ -95,7 +99,7 @@ impl Domains {
 
     /// Whether it was removed and not added again.
     pub(crate) fn is_removed(&self, domain: &Domain) -> bool {
-        self.floors.has_domain(domain) && !self.contains(domain)
+        self.low_watermarks.has_domain(domain) && !self.contains(domain)
     }
 
     /// All records, by name.

@@ -18,4 +18,4 @@ pub(crate) use domains::{DomainState, Domains};
 pub use quota::stored_bytes;
 pub(crate) use record::Record;
 pub(crate) use sends::{SendIds, SendKey, day};
-pub(crate) use watermarks::Floors;
+pub(crate) use watermarks::LowWatermarks;

@@ -55,8 +55,11 @@ pub(crate) enum Record {
     },
     /// A domain was added, or its record replaced.
     Domain(DomainRecord),
-    /// A domain was removed with everything at or below `floor`.
-    DomainRemoved { domain: Domain, floor: MsgId },
+    /// A domain was removed with everything at or below `low_watermark`.
+    DomainRemoved {
+        domain: Domain,
+        low_watermark: MsgId,
+    },
     /// All messages of a mailbox up to `upto` were erased at that time.
     Erased {
         mailbox: Mailbox,
@@ -83,7 +86,7 @@ enum Stored<'a> {
     Domain(StoredDomain<'a>),
     DomainRemoved {
         domain: &'a str,
-        floor: u64,
+        low_watermark: u64,
     },
     CursorSet {
         device: StoredDevice<'a>,
@@ -205,7 +208,7 @@ pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec
             at_ms: value.at_ms,
             used: value.used,
         },
-        CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
+        CursorChange::Budget { at_ms } => Stored::CursorUsed { device, at_ms },
         CursorChange::Drop => Stored::CursorDropped { device },
     };
     put(&stored, out);
@@ -228,10 +231,10 @@ pub(crate) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
 }
 
 /// Appends the record of a domain's removal.
-pub(crate) fn encode_domain_removed(domain: &Domain, floor: MsgId, out: &mut Vec<u8>) {
+pub(crate) fn encode_domain_removed(domain: &Domain, low_watermark: MsgId, out: &mut Vec<u8>) {
     let stored = Stored::DomainRemoved {
         domain: domain.as_str(),
-        floor: floor.0,
+        low_watermark: low_watermark.0,
     };
     put(&stored, out);
 }
@@ -296,7 +299,10 @@ pub(crate) fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::Confirmed { mailbox, id } => encode_confirmed(mailbox, *id, out),
         Record::Age(age) => encode_age(age, out),
         Record::Domain(domain) => encode_domain(domain, out),
-        Record::DomainRemoved { domain, floor } => encode_domain_removed(domain, *floor, out),
+        Record::DomainRemoved {
+            domain,
+            low_watermark,
+        } => encode_domain_removed(domain, *low_watermark, out),
         Record::Erased {
             mailbox,
             upto,

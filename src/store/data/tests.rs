@@ -10,8 +10,11 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NOW_MS: u64 = 1_000 * DAY_MS;
 
 fn moment(at_ms: u64) -> Moment {
-    let (ages, floor) = (Ages::plain(at_ms * 1_000), MsgId::ZERO);
-    Moment { ages, floor }
+    let (ages, low_watermark) = (Ages::plain(at_ms * 1_000), MsgId::ZERO);
+    Moment {
+        ages,
+        low_watermark,
+    }
 }
 
 fn resource(name: &str) -> Resource {
@@ -55,7 +58,7 @@ fn a_known_device_that_was_used_lately_changes_nothing() {
     assert_eq!(devices.make_known(&resource("web"), later), []);
     let at_ms = NOW_MS + DAY_MS;
     let later = &moment(at_ms);
-    let use_ = (resource("web"), CursorChange::Use { at_ms });
+    let use_ = (resource("web"), CursorChange::Budget { at_ms });
     assert_eq!(devices.make_known(&resource("web"), later), []);
     assert_eq!(devices.enter(&resource("web"), None, later).1, [use_]);
     assert_eq!(devices.enter(&resource("web"), None, later).1, []);
@@ -127,10 +130,10 @@ fn a_start_is_the_highest_that_was_ever_confirmed() {
         ),
         (vec![("web", value(8, NOW_MS, true))], 4, Some(0), 4),
     ];
-    for (row, (stored, floor, after, start)) in table.into_iter().enumerate() {
+    for (row, (stored, low_watermark, after, start)) in table.into_iter().enumerate() {
         let moment = &Moment {
             ages: Ages::plain(NOW_MS * 1_000),
-            floor: MsgId(floor),
+            low_watermark: MsgId(low_watermark),
         };
         let web = resource("web");
         let (id, decision) = devices(&stored).enter(&web, after.map(MsgId), moment);

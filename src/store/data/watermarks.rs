@@ -1,27 +1,27 @@
-//! From which id on messages count: everything at or below a floor is gone for all who read.
+//! From which id on messages count: everything at or below a low watermark is gone for all who read.
 //!
-//! Floors are of a domain (it was removed) and of a mailbox (it was erased); they are whole in
-//! memory, and a mailbox's goes once nothing at or below it is on disk any more. A floor only
+//! Low watermarks are of a domain (it was removed) and of a mailbox (it was erased); they are whole in
+//! memory, and a mailbox's goes once nothing at or below it is on disk any more. A low watermark only
 //! rises, so who saw a message gone never sees it again.
 
 use std::collections::HashMap;
 
 use crate::model::{Domain, Mailbox, MsgId};
 
-/// All floors.
+/// All low watermarks.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Floors {
+pub(crate) struct LowWatermarks {
     domains: HashMap<Domain, MsgId>,
     mailboxes: HashMap<Mailbox, MsgId>,
 }
 
-impl Floors {
-    /// The floor of a domain's removal.
+impl LowWatermarks {
+    /// The low watermark of a domain's removal.
     pub(crate) fn of_domain(&self, domain: &Domain) -> MsgId {
         self.domains.get(domain).copied().unwrap_or_default()
     }
 
-    /// The floor of a mailbox: that of its domain, or its own.
+    /// The low watermark of a mailbox: that of its domain, or its own.
     pub(crate) fn of(&self, mailbox: &Mailbox) -> MsgId {
         let own = self.mailboxes.get(mailbox).copied();
         self.of_domain(&mailbox.domain).max(own.unwrap_or_default())
@@ -33,20 +33,24 @@ impl Floors {
     }
 
     /// Raises a domain's.
-    pub(crate) fn raise_domain(&mut self, domain: &Domain, floor: MsgId) {
+    pub(crate) fn raise_domain(&mut self, domain: &Domain, low_watermark: MsgId) {
         let place = self.domains.entry(domain.clone()).or_default();
-        *place = floor.max(*place);
+        *place = low_watermark.max(*place);
     }
 
     /// Raises a mailbox's.
-    pub(crate) fn raise(&mut self, mailbox: &Mailbox, floor: MsgId) {
+    pub(crate) fn raise(&mut self, mailbox: &Mailbox, low_watermark: MsgId) {
         let place = self.mailboxes.entry(mailbox.clone()).or_default();
-        *place = floor.max(*place);
+        *place = low_watermark.max(*place);
     }
 
-    /// Takes a mailbox's away, unless it has been raised above `floor`.
-    pub(crate) fn forget(&mut self, mailbox: &Mailbox, floor: MsgId) {
-        if self.mailboxes.get(mailbox).is_some_and(|own| *own <= floor) {
+    /// Takes a mailbox's away, unless it has been raised above `low_watermark`.
+    pub(crate) fn forget(&mut self, mailbox: &Mailbox, low_watermark: MsgId) {
+        if self
+            .mailboxes
+            .get(mailbox)
+            .is_some_and(|own| *own <= low_watermark)
+        {
             self.mailboxes.remove(mailbox);
         }
     }
@@ -71,19 +75,19 @@ mod tests {
             domain: domain.clone(),
             user: UserId::parse(user).unwrap(),
         };
-        let mut floors = Floors::default();
-        assert_eq!(floors.of(&mailbox("u")), MsgId::ZERO);
-        floors.raise(&mailbox("u"), MsgId(5));
-        floors.raise(&mailbox("u"), MsgId(3));
-        assert_eq!(floors.of(&mailbox("u")), MsgId(5));
-        assert_eq!(floors.of(&mailbox("v")), MsgId::ZERO);
-        assert!(!floors.has_domain(&domain));
-        floors.forget(&mailbox("u"), MsgId(4));
-        assert_eq!(floors.of(&mailbox("u")), MsgId(5));
-        floors.raise_domain(&domain, MsgId(4));
-        assert_eq!(floors.of(&mailbox("v")), MsgId(4));
+        let mut low_watermarks = LowWatermarks::default();
+        assert_eq!(low_watermarks.of(&mailbox("u")), MsgId::ZERO);
+        low_watermarks.raise(&mailbox("u"), MsgId(5));
+        low_watermarks.raise(&mailbox("u"), MsgId(3));
+        assert_eq!(low_watermarks.of(&mailbox("u")), MsgId(5));
+        assert_eq!(low_watermarks.of(&mailbox("v")), MsgId::ZERO);
+        assert!(!low_watermarks.has_domain(&domain));
+        low_watermarks.forget(&mailbox("u"), MsgId(4));
+        assert_eq!(low_watermarks.of(&mailbox("u")), MsgId(5));
+        low_watermarks.raise_domain(&domain, MsgId(4));
+        assert_eq!(low_watermarks.of(&mailbox("v")), MsgId(4));
         assert_eq!(
-            (floors.of(&mailbox("u")), floors.highest()),
+            (low_watermarks.of(&mailbox("u")), low_watermarks.highest()),
             (MsgId(5), MsgId(5))
         );
     }

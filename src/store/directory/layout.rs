@@ -15,7 +15,7 @@ pub(crate) const JOURNAL: &str = "journal";
 /// Settings, if the operator put them there.
 pub(crate) const SETTINGS: &str = "relaybox.toml";
 /// Says that something on disk is to go.
-pub(crate) const SWEEP_DUE: &str = "sweep.due";
+pub(crate) const COMPACTION_DUE: &str = "sweep.due";
 /// The journal of a restore that is not at its end: while it is there, nothing else counts.
 pub(crate) const RESTORING: &str = "journal.restoring";
 

@@ -54,7 +54,7 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
     /// more cannot be made there.
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64>;
     /// Refuses where that is less than so many bytes.
-    fn check_room(&self, dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
+    fn check_space(&self, dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
         match self.free_bytes(dir, files)? < bytes {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),

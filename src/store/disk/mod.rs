@@ -14,8 +14,8 @@ pub(crate) use files::{
 pub(crate) use identity::FileIdentity;
 pub(crate) use locks::{is_locked, try_lock};
 pub(crate) use names::{Name, Names, is_gone};
-pub(crate) use pacer::Breather;
+pub(crate) use pacer::Pacer;
 pub(crate) use reserve::{
-    INDEX_FACTOR, INDEX_FILES, Lent, OPEN_BYTES, RESERVE, Reserve, TAIL_BYTES, WRITE_FILES,
+    INDEX_FACTOR, INDEX_FILES, Lent, MEMTABLE_BYTES, OPEN_BYTES, RESERVE, Reserve, WRITE_FILES,
 };
 pub(crate) use reserving::ReservingFileSystem;

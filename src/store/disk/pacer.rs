@@ -8,7 +8,7 @@ const WORK_MAX: Duration = Duration::from_micros(500);
 
 /// Makes the pauses of one thread's work.
 #[derive(Debug)]
-pub(crate) struct Breather {
+pub(crate) struct Pacer {
     since: Instant,
     /// How many times as long as the work a pause is,
     factor: u32,
@@ -16,7 +16,7 @@ pub(crate) struct Breather {
     pause_max: Duration,
 }
 
-impl Breather {
+impl Pacer {
     /// One that begins to work now, and pauses for as long as it worked.
     pub(crate) fn new() -> Self {
         Self {

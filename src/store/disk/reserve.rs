@@ -26,18 +26,18 @@ pub(crate) const RESERVE: &str = "reserve";
 const TRIAL: &str = "room-";
 /// Each is a file (an inode) that may be needed for another,
 const PARTS: u32 = 32;
-/// and its part of the space: that of a segment, which is made anew beside the old one, and so
+/// and its part of the space: that of a segment, which is rewritten beside the old one, and so
 /// much for the rest.
 const REST_BYTES: u64 = 8 << 20;
 /// On a small disk a segment, and with it what is kept back, is smaller: these parts of the disk at most.
 const SEGMENT_DISK_PART: u64 = 8;
 const RESERVE_DISK_PART: u64 = 4;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
-/// Most bytes of a tail that has its room in these.
-pub(crate) const TAIL_BYTES: usize = 2 << 20;
+/// Most bytes of a memtable that has its room in these.
+pub(crate) const MEMTABLE_BYTES: usize = 2 << 20;
 /// For a larger one there are more parts, each of them so many times as large.
 const MORE_FACTOR: u64 = 8;
-/// The index grows by at most so many times the bytes of a tail, sends to many aside.
+/// The index grows by at most so many times the bytes of a memtable, sends to many aside.
 pub(crate) const INDEX_FACTOR: u64 = 2;
 /// What is needed much of leaves so many parts for what needs little.
 const LEFT_PARTS: u32 = 8;
@@ -66,15 +66,15 @@ pub(crate) struct Reserve {
     dir: PathBuf,
     part_bytes: u64,
     state: Mutex<State>,
-    /// Most bytes of a tail that has its room in what is held.
-    tail_bytes_max: AtomicUsize,
+    /// Most bytes of a memtable that has its room in what is held.
+    memtable_bytes_max: AtomicUsize,
     /// Held while room is tried: two at once would take each other's files.
     trial: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// How many files there are, numbered from 0, those for a large tail last.
+    /// How many files there are, numbered from 0, those for a large memtable last.
     named: u32,
     /// How many of them hold their space, from the first on.
     held: u32,
@@ -134,7 +134,7 @@ impl Reserve {
                 borrowers: 0,
                 lack: None,
             }),
-            tail_bytes_max: TAIL_BYTES.into(),
+            memtable_bytes_max: MEMTABLE_BYTES.into(),
             trial: Mutex::new(()),
         }
     }
@@ -163,13 +163,13 @@ impl Reserve {
 
     /// Refuses where so many bytes and files are not free beside it: by what the disk says, which does
     /// not show a user's quota (ext4, xfs) nor that of a subvolume (btrfs), and by taking them for a moment.
-    pub(crate) fn check_room(&self, needed_bytes: u64, needed_files: u64) -> io::Result<()> {
+    pub(crate) fn check_space(&self, needed_bytes: u64, needed_files: u64) -> io::Result<()> {
         let dir = self.dir.parent().unwrap_or(&self.dir);
-        self.files.check_room(dir, needed_bytes, needed_files)?;
+        self.files.check_space(dir, needed_bytes, needed_files)?;
         if self.files.is_in_memory(dir) {
             return Ok(());
         }
-        match self.take_room(needed_bytes, needed_files) {
+        match self.take_space(needed_bytes, needed_files) {
             Err(error) if error.is_out_of_space() => Err(error),
             Ok(()) => Ok(()),
             // As where there is no reserve: only what the disk says is known.
@@ -181,7 +181,7 @@ impl Reserve {
     }
 
     /// Takes so many bytes and files, and gives them back.
-    fn take_room(&self, bytes: u64, files: u64) -> io::Result<()> {
+    fn take_space(&self, bytes: u64, files: u64) -> io::Result<()> {
         let _alone = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
         let mut made = Vec::new();
         for number in 0..files {
@@ -208,7 +208,7 @@ impl Reserve {
         let mut state = self.state();
         state.borrowers += 1;
         let is_short = || {
-            let checked = self.check_room(needed_bytes, needed_files);
+            let checked = self.check_space(needed_bytes, needed_files);
             checked.is_err_and(|error| error.is_out_of_space())
         };
         while state.named > LEFT_PARTS && is_short() && self.give_part(&mut state) {}
@@ -254,21 +254,22 @@ impl Reserve {
     fn note_held(&self, state: &mut State, held: u32) {
         state.held = held;
         let more = u64::from(held.saturating_sub(PARTS));
-        let bytes = TAIL_BYTES as u64 + more * self.bytes_of(PARTS) / INDEX_FACTOR;
-        self.tail_bytes_max.store(bytes as usize, Ordering::Relaxed);
+        let bytes = MEMTABLE_BYTES as u64 + more * self.bytes_of(PARTS) / INDEX_FACTOR;
+        self.memtable_bytes_max
+            .store(bytes as usize, Ordering::Relaxed);
     }
 
-    /// Most bytes of a tail that has its room here.
-    pub(crate) fn tail_bytes_max(&self) -> usize {
-        self.tail_bytes_max.load(Ordering::Relaxed)
+    /// Most bytes of a memtable that has its room here.
+    pub(crate) fn memtable_bytes_max(&self) -> usize {
+        self.memtable_bytes_max.load(Ordering::Relaxed)
     }
 
-    /// Takes more, for a tail of so many bytes, where `left_bytes` are free beside that.
+    /// Takes more, for a memtable of so many bytes, where `left_bytes` are free beside that.
     ///
     /// # Errors
     /// There is no room.
     pub(crate) fn grow(&self, bytes: usize, left_bytes: u64) -> io::Result<()> {
-        let lacking = bytes.saturating_sub(self.tail_bytes_max()) as u64 * INDEX_FACTOR;
+        let lacking = bytes.saturating_sub(self.memtable_bytes_max()) as u64 * INDEX_FACTOR;
         if lacking == 0 {
             return Ok(());
         }
@@ -279,18 +280,18 @@ impl Reserve {
             state.named.saturating_sub(state.held.max(PARTS))
         };
         let missing_bytes = more.saturating_sub(left.into()) * self.bytes_of(PARTS);
-        self.check_room(missing_bytes + left_bytes, 2 * more)?;
+        self.check_space(missing_bytes + left_bytes, 2 * more)?;
         // One by one: commits ask for the state.
-        while self.tail_bytes_max() < bytes {
+        while self.memtable_bytes_max() < bytes {
             let mut state = self.state();
             if state.borrowers > 0 || state.held < PARTS {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let next = state.held + 1;
             match self.make(&mut state, next) {
-                // There the tail may hold more than there is room for.
+                // There the memtables may hold more than there is room for.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    self.tail_bytes_max.store(usize::MAX, Ordering::Relaxed);
+                    self.memtable_bytes_max.store(usize::MAX, Ordering::Relaxed);
                     return Ok(());
                 }
                 made => made?,
@@ -304,7 +305,7 @@ impl Reserve {
         self.state().named > PARTS
     }
 
-    /// Gives back what a large tail had.
+    /// Gives back what a large memtable had.
     pub(crate) fn shrink(&self) {
         loop {
             let mut state = self.state();

@@ -85,8 +85,8 @@ impl FileSystem for ReservingFileSystem {
         self.0.others().free_bytes(dir, files)
     }
 
-    fn check_room(&self, _dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
-        self.0.check_room(bytes, files)
+    fn check_space(&self, _dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
+        self.0.check_space(bytes, files)
     }
 
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64> {

@@ -1,7 +1,7 @@
-//! The thread that moves the tail into the index, and mends the index if need be.
+//! The thread that moves the memtables into the index, and mends the index if need be.
 //!
-//! Commits never wait for it while the tail has room: it holds no lock while it works
-//! on a frozen generation, and pauses between its writes.
+//! Commits never wait for it while the memtables have room: it holds no lock while it works
+//! on an immutable memtable, and pauses between its writes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,42 +11,40 @@ use std::time::{Duration, Instant};
 
 use crate::store::api::Opening;
 use crate::store::disk::{OPEN_BYTES, OutOfSpace as _, WRITE_FILES};
-use crate::store::index::{
-    Index, IndexError, IndexState, guarded, location, manifest_file, retire,
-};
+use crate::store::index::{Index, IndexError, Manifest, guarded, location, manifest_file, retire};
 use crate::store::indexing::{
-    BuildError, Builder, How, Site, check_space, checkpoint_bytes, file_room, space, writer,
+    BuildError, Builder, Pacing, Site, check_space, file_space, flush_bytes, space, writer,
 };
-use crate::store::memtable::Generation;
+use crate::store::memtable::Memtable;
 use crate::store::state::{Shared, Successor};
 
-/// What is in the tail goes into the index after this at the latest.
+/// What is in the memtables goes into the index after this at the latest.
 const AGE_MAX: Duration = Duration::from_secs(30);
 /// How often the age is looked at.
 const TICK: Duration = Duration::from_millis(500);
-/// The pause after a checkpoint that failed.
+/// The pause after a flush that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The same where there was no room: to try that is to write.
-const NO_ROOM_PAUSE: Duration = Duration::from_secs(5);
+const NO_SPACE_PAUSE: Duration = Duration::from_secs(5);
 /// It pauses after each of these, for as long as `PACE_PAUSE`.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
 /// How much lower its priority is.
 const NICE: i32 = 5;
-/// How full the tail may be before it hurries.
+/// How full the memtables may be before it hurries.
 const CROWDED: f64 = 0.25;
 
 /// The thread's own things.
-pub(crate) struct Checkpointer {
+pub(crate) struct Flusher {
     shared: Arc<Shared>,
-    state: IndexState,
+    state: Manifest,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
 }
 
-impl Checkpointer {
+impl Flusher {
     /// A thread that goes on with this state.
-    pub(crate) fn new(shared: Arc<Shared>, state: IndexState) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, state: Manifest) -> Self {
         Self {
             shared,
             state,
@@ -55,7 +53,7 @@ impl Checkpointer {
     }
 
     /// Works until it is told to finish or to abort; answers the last state.
-    pub(crate) fn run(mut self) -> IndexState {
+    pub(crate) fn run(mut self) -> Manifest {
         // Whoever sends or reads comes first.
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "checkpoints have the same priority as all else");
@@ -63,7 +61,7 @@ impl Checkpointer {
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();
-            self.shared.bound_tail();
+            self.shared.bound_memtable();
             let (finish, asked, is_asked_for) = {
                 let signal = self.shared.signal();
                 if signal.abort {
@@ -82,13 +80,13 @@ impl Checkpointer {
                 }
                 (signal.finish, asked, is_asked_for)
             };
-            let made = guarded(|| self.checkpoint(finish, is_asked_for));
+            let made = guarded(|| self.flush(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
             let pause = made
                 .as_ref()
                 .err()
                 .map(|error| match error.is_out_of_space() {
-                    true => NO_ROOM_PAUSE,
+                    true => NO_SPACE_PAUSE,
                     false => RETRY_PAUSE,
                 });
             retry_at = pause.map(|pause| Instant::now() + pause);
@@ -114,9 +112,9 @@ impl Checkpointer {
         self.state
     }
 
-    /// Asked in the midst of much work, in which the tail may need more room.
+    /// Asked in the midst of much work, in which the memtables may need more room.
     fn is_aborted(&self) -> bool {
-        self.shared.step_tail();
+        self.shared.step_memtable();
         self.shared.queue.aborted()
     }
 
@@ -125,41 +123,41 @@ impl Checkpointer {
     }
 
     fn due(&self) -> bool {
-        let tail = self.shared.tail();
+        let memtables = self.shared.memtables();
         let old = |since: Instant| since.elapsed() >= AGE_MAX;
-        tail.frozen.is_some()
-            || tail.active.bytes >= self.shared.checkpoint_bytes()
-            || tail.active.since.is_some_and(old)
+        memtables.immutable.is_some()
+            || memtables.active.bytes >= self.shared.flush_bytes()
+            || memtables.active.since.is_some_and(old)
     }
 
-    fn checkpoint(&mut self, finish: bool, is_needed: bool) -> Result<(), BuildError> {
-        let frozen = {
-            let mut tail = self.shared.tail_mut();
-            match &tail.frozen {
-                Some(frozen) => frozen.clone(),
-                None if tail.active.is_empty() => return Ok(()),
-                None => tail.freeze(),
+    fn flush(&mut self, finish: bool, is_needed: bool) -> Result<(), BuildError> {
+        let immutable = {
+            let mut memtables = self.shared.memtables_mut();
+            match &memtables.immutable {
+                Some(immutable) => immutable.clone(),
+                None if memtables.active.is_empty() => return Ok(()),
+                None => memtables.rotate(),
             }
         };
         let shared = self.shared.clone();
         let (dir, files) = (&shared.options.dir, shared.files.as_ref());
         let path = self.path();
-        if file_room(&path, is_needed)? < frozen.bytes {
+        if file_space(&path, is_needed)? < immutable.bytes {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
-        // What is kept back for the tail is lent to it, whoever asks.
+        // What is kept back for the memtables are lent to it, whoever asks.
         let is_lent = is_needed || shared.reserve.is_grown();
         let _lent = match is_lent {
-            true => space::room_for(&shared.reserve, frozen.bytes, WRITE_FILES)?,
-            false => check_space(files, dir, frozen.bytes).map(|()| None)?,
+            true => space::space_for(&shared.reserve, immutable.bytes, WRITE_FILES)?,
+            false => check_space(files, dir, immutable.bytes).map(|()| None)?,
         };
-        manifest_file::expect_fewer_cursors(files, dir, &frozen, &self.state)?;
+        manifest_file::expect_fewer_cursors(files, dir, &immutable, &self.state)?;
         if self.is_stuck {
             self.reopen(&path)?;
         }
         // Until `indexed` says which one counts.
         let mut _alone = None;
-        let state = match self.apply(&frozen, finish) {
+        let state = match self.apply(&immutable, finish) {
             Ok(state) => state,
             Err(error) if self.shared.queue.aborted() => return Err(error.into()),
             Err(error) if error.is_out_of_space() => {
@@ -168,8 +166,8 @@ impl Checkpointer {
             }
             Err(error) => {
                 tracing::warn!(%error, "the index is broken and is made anew from the journal");
-                _alone = Some(shared.places());
-                self.rebuild(&frozen)?
+                _alone = Some(shared.index_dirs());
+                self.rebuild(&immutable)?
             }
         };
         // The index has them, whether its state can be saved or not: what is put into it or removed
@@ -179,16 +177,16 @@ impl Checkpointer {
         self.state.erased = state.erased;
         self.state.sends.clone_from(&state.sends);
         manifest_file::save(files, dir, &state)?;
-        // Not before: what is frozen is counted once, however often it has to be written.
+        // Not before: what is immutable is counted once, however often it has to be written.
         self.state = state;
         self.note_state();
-        let done = self.shared.tail_mut().frozen.take();
-        // Freeing a generation takes a while; nobody waits for it here.
+        let done = self.shared.memtables_mut().immutable.take();
+        // Freeing a memtable takes a while; nobody waits for it here.
         drop(done);
         Ok(())
     }
 
-    fn apply(&self, frozen: &Generation, finish: bool) -> Result<IndexState, IndexError> {
+    fn apply(&self, immutable: &Memtable, finish: bool) -> Result<Manifest, IndexError> {
         let index = self.shared.index()?;
         let day_min = self.shared.ages().day_min();
         let written = AtomicUsize::new(0);
@@ -197,7 +195,7 @@ impl Checkpointer {
                 return Ok(());
             }
             written.store(0, Ordering::Relaxed);
-            self.shared.step_tail();
+            self.shared.step_memtable();
             if self.shared.queue.aborted() {
                 return Err(IndexError::Stopped);
             }
@@ -209,19 +207,25 @@ impl Checkpointer {
         };
         guarded(|| {
             let state = &self.state;
-            writer::apply(&index, frozen, state, day_min, How::Paced(&mut between))
+            writer::apply(
+                &index,
+                immutable,
+                state,
+                day_min,
+                Pacing::Paced(&mut between),
+            )
         })
     }
 
-    /// Puts an index that was made anew beside this one in its place, if one waits.
+    /// Puts an index that was rebuilt beside this one in its place, if one waits.
     fn take_successor(&mut self) {
         let Some(Successor { builder, rebuilds }) = self.shared.signal().successor.take() else {
             return;
         };
         // One that was put off would hold it up for as long as there is no room.
-        let is_frozen = self.shared.tail().frozen.is_some();
-        let written = match is_frozen {
-            true => guarded(|| self.checkpoint(false, true)),
+        let is_immutable = self.shared.memtables().immutable.is_some();
+        let written = match is_immutable {
+            true => guarded(|| self.flush(false, true)),
             false => Ok(()),
         };
         let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
@@ -246,8 +250,8 @@ impl Checkpointer {
         let unfit = |what: &str| IndexError::Damaged(what.to_owned());
         let dir = &self.shared.options.dir;
         let position = self.state.position;
-        // Checkpoints wait for it now, and the tail for them.
-        self.shared.expect_large_tail();
+        // Flushes wait for it now, and the memtables for them.
+        self.shared.expect_large_memtable();
         builder.target.is_paced = false;
         builder.replay(Some(position.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
@@ -255,7 +259,7 @@ impl Checkpointer {
         if builder.state.position.sequence != position.sequence || !path.is_dir() {
             return Err(unfit("it does not fit the journal").into());
         }
-        let state = IndexState {
+        let state = Manifest {
             position,
             last_id: self.state.last_id,
             ..builder.state
@@ -271,9 +275,9 @@ impl Checkpointer {
     /// Opens the index again, as after a crash.
     fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
         let shared = &self.shared;
-        shared.expect_large_tail();
+        shared.expect_large_memtable();
         let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
-        let _alone = shared.places();
+        let _alone = shared.index_dirs();
         // What is being made beside it is made of the old one.
         shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = shared.set_index(None) {
@@ -286,9 +290,9 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Makes the index anew from the journal, `frozen` included.
-    fn rebuild(&self, frozen: &Generation) -> Result<IndexState, BuildError> {
-        self.shared.expect_large_tail();
+    /// Rebuilds the index from the journal, `immutable` included.
+    fn rebuild(&self, immutable: &Memtable) -> Result<Manifest, BuildError> {
+        self.shared.expect_large_memtable();
         // What is being made beside the old one is set aside with it.
         self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = self.shared.set_index(None) {
@@ -298,12 +302,12 @@ impl Checkpointer {
             files: self.shared.files.clone(),
             dir: self.shared.options.dir.clone(),
             cache_bytes: self.shared.options.cache_bytes,
-            checkpoint_bytes: checkpoint_bytes(self.shared.options.tail_bytes_max),
-            tail_bytes_max: self.shared.options.tail_bytes_max,
+            flush_bytes: flush_bytes(self.shared.options.memtable_bytes_max),
+            memtable_bytes_max: self.shared.options.memtable_bytes_max,
             counts: true,
         };
-        let mut builder = Builder::anew(site)?;
-        builder.replay(Some(frozen.end.sequence), &|_| self.is_aborted())?;
+        let mut builder = Builder::rebuild(site)?;
+        builder.replay(Some(immutable.end.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
         self.shared.set_index(Some(Arc::new(builder.target.index)));
         self.shared.index_suspect.store(false, Ordering::Relaxed);

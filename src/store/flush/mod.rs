@@ -2,4 +2,4 @@
 
 mod flusher;
 
-pub(crate) use flusher::Checkpointer;
+pub(crate) use flusher::Flusher;

@@ -1,6 +1,6 @@
-//! Writes a generation of the tail into the trees.
+//! Writes a memtable into the trees.
 //!
-//! Idempotent: what a mailbox already has is skipped, so that a checkpoint may be repeated
+//! Idempotent: what a mailbox already has is skipped, so that a flush may be repeated
 //! from its beginning after a crash in the midst of it.
 
 use std::sync::{Mutex, PoisonError};
@@ -11,18 +11,18 @@ use super::database::Index;
 use super::error::{IndexError, guarded};
 use super::messages::{Body, OpenChunk};
 use super::packing::Packing;
-use super::search::Found;
+use super::search::FoundChunk;
 use super::senders::{BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
 use super::{chunk, key, messages, search, senders};
 use crate::model::Mailbox;
-use crate::store::memtable::{Generation, TailMailbox};
+use crate::store::memtable::{MailboxPart, Memtable};
 
-/// Two threads take a generation in so many parts, as each gets on: mailboxes differ.
+/// Two threads take a memtable in so many parts, as each gets on: mailboxes differ.
 const PARTS: usize = 32;
 
 /// In the order of the trees, so that neighbours are written together.
-fn mailboxes(generation: &Generation) -> Vec<(&Mailbox, &TailMailbox)> {
-    let mut mailboxes: Vec<_> = generation.mailboxes.iter().collect();
+fn mailboxes(memtable: &Memtable) -> Vec<(&Mailbox, &MailboxPart)> {
+    let mut mailboxes: Vec<_> = memtable.mailboxes.iter().collect();
     mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
     mailboxes
 }
@@ -47,30 +47,30 @@ pub(crate) fn syncing(
 }
 
 impl Index {
-    /// Writes the messages of a generation, mailbox by mailbox.
+    /// Writes the messages of a memtable, mailbox by mailbox.
     pub(crate) fn apply_messages(
         &self,
-        generation: &Generation,
+        memtable: &Memtable,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        self.apply_mailboxes(&mailboxes(generation), generation, pace)
+        self.apply_mailboxes(&mailboxes(memtable), memtable, pace)
     }
 
     /// The same with two threads, while nobody else needs the processor; makes it durable as it
     /// goes on, after so many bytes.
     pub(crate) fn apply_messages_at_once(
         &self,
-        generation: &Generation,
+        memtable: &Memtable,
         sync_bytes: usize,
     ) -> Result<(), IndexError> {
-        let all = mailboxes(generation);
+        let all = mailboxes(memtable);
         let parts = Mutex::new(all.chunks(all.len().div_ceil(PARTS).max(1)));
         let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
         let write = || {
             let mut pace = syncing(sync_bytes, |_| Ok(()));
             let written = guarded(|| {
                 while let Some(part) = next() {
-                    self.apply_mailboxes(part, generation, &mut pace)?;
+                    self.apply_mailboxes(part, memtable, &mut pace)?;
                 }
                 Ok(())
             });
@@ -90,8 +90,8 @@ impl Index {
 
     fn apply_mailboxes(
         &self,
-        mailboxes: &[(&Mailbox, &TailMailbox)],
-        generation: &Generation,
+        mailboxes: &[(&Mailbox, &MailboxPart)],
+        memtable: &Memtable,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let mut chunk = OpenChunk::default();
@@ -99,11 +99,11 @@ impl Index {
             let prefix = key::prefix(mailbox);
             let last_id = self.find_end(&prefix, &mut chunk)?;
             for entry in &part.entries {
-                generation.note_written(1);
+                memtable.note_written(1);
                 if entry.id <= last_id {
                     continue;
                 }
-                let body = Body::new(generation.body(*entry), generation.shared_from(*entry));
+                let body = Body::new(memtable.body(*entry), memtable.shared_from(*entry));
                 if !chunk.has_room(body.bytes()) {
                     self.store_messages(&prefix, &mut chunk, pace)?;
                 }
@@ -150,24 +150,24 @@ impl Index {
         Ok(())
     }
 
-    /// What a tree gets of a chunk: all, or its head, and the rest is put into the heap. And how
+    /// What a tree gets of a chunk: all, or its head, and the rest is put into the blob file. And how
     /// many bytes that is together.
     pub(super) fn packed(
         &self,
         contents: &Contents<'_>,
         packing: Packing,
-        in_heap: bool,
+        in_blob: bool,
     ) -> Result<(Vec<u8>, usize), IndexError> {
         let mut bytes = 0;
         let mut append = |rest: &[u8]| {
             bytes += rest.len();
-            self.heap.append(rest)
+            self.blob.append(rest)
         };
-        let heap: Option<&mut Append<'_>> = match in_heap {
+        let blob: Option<&mut Append<'_>> = match in_blob {
             true => Some(&mut append),
             false => None,
         };
-        let value = chunk::pack(contents, packing, heap)?;
+        let value = chunk::pack(contents, packing, blob)?;
         bytes += value.len();
         Ok((value, bytes))
     }
@@ -248,7 +248,7 @@ impl Index {
         &self,
         prefix: &[u8],
         summary: &mut Summary,
-        older: &[Found],
+        older: &[FoundChunk],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let key = key::with_id(prefix, summary.first_id());
@@ -269,7 +269,7 @@ impl Index {
     fn merge_summaries(
         &self,
         prefix: &[u8],
-        stored: &[Found],
+        stored: &[FoundChunk],
         new: &mut [Summary],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {

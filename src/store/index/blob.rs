@@ -1,9 +1,9 @@
-//! The heap: a file beside sled's for what is written once and stays as it is.
+//! The blob file: a file beside sled's for what is written once and stays as it is.
 //!
 //! sled keeps only where it is. So sled's pages stay small, what it writes again and again
 //! is little, and a message is written into the index once. Only ever appended to; what an
-//! interrupted checkpoint left there and nothing refers to stays until the index is made
-//! anew.
+//! interrupted flush left there and nothing refers to stays until the index is
+//! rebuilt.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,12 +15,12 @@ pub(super) const NAME: &str = "heap";
 
 /// The open file.
 #[derive(Debug)]
-pub(super) struct Heap {
+pub(super) struct BlobFile {
     file: File,
     bytes: AtomicU64,
 }
 
-impl Heap {
+impl BlobFile {
     /// Opens or makes the one in this directory.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn what_was_appended_is_there_also_for_the_next_one() {
         let dir = tempfile::tempdir().unwrap();
-        let heap = Heap::open(dir.path()).unwrap();
-        assert_eq!(heap.append(b"one").unwrap(), 0);
-        assert_eq!(heap.append(b"three").unwrap(), 3);
-        heap.sync().unwrap();
-        drop(heap);
-        let heap = Heap::open(dir.path()).unwrap();
-        assert_eq!(heap.bytes(), 8);
-        assert_eq!(heap.append(b"2").unwrap(), 8);
-        assert_eq!(heap.read(3, 6).unwrap(), b"three2");
+        let blob = BlobFile::open(dir.path()).unwrap();
+        assert_eq!(blob.append(b"one").unwrap(), 0);
+        assert_eq!(blob.append(b"three").unwrap(), 3);
+        blob.sync().unwrap();
+        drop(blob);
+        let blob = BlobFile::open(dir.path()).unwrap();
+        assert_eq!(blob.bytes(), 8);
+        assert_eq!(blob.append(b"2").unwrap(), 8);
+        assert_eq!(blob.read(3, 6).unwrap(), b"three2");
         for (at, length) in [(3, 7), (9, 1), (u64::MAX, 1)] {
-            assert!(heap.read(at, length).is_err());
+            assert!(blob.read(at, length).is_err());
         }
     }
 }

@@ -5,7 +5,7 @@
 //! in its sequence, counted from 0 without gaps (8), last id (8), bytes of the table (2),
 //! bytes of the payload before compression (4), CRC32C of all before it and of all behind
 //! it (4); then table and payload. The table is never compressed: it is looked at most.
-//! What stays as it is stands in the [heap](super::heap) with its table and payload; behind
+//! What stays as it is stands in the [blob file](super::blob) with its table and payload; behind
 //! the head are then where (8), how many bytes (4) and their CRC32C (4).
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use super::varint;
 const VERSION: u8 = 3;
 const HEAD_BYTES: usize = 30;
 const REFERENCE_BYTES: usize = 16;
-const IN_HEAP: u8 = 0x80;
+const IN_BLOB: u8 = 0x80;
 
 /// What every chunk begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,14 +78,14 @@ pub(super) struct Contents<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// Appends to the heap, and answers where.
+/// Appends to the blob file, and answers where.
 pub(super) type Append<'a> = dyn FnMut(&[u8]) -> io::Result<u64> + 'a;
 
-/// Makes a chunk. With `heap`, its table and payload go there.
+/// Makes a chunk. With `blob`, its table and payload go there.
 pub(super) fn pack(
     contents: &Contents<'_>,
     packing: Packing,
-    heap: Option<&mut Append<'_>>,
+    blob: Option<&mut Append<'_>>,
 ) -> io::Result<Vec<u8>> {
     let compressed = compress(contents.payload, packing);
     let (mut codec, payload) = match &compressed {
@@ -93,8 +93,8 @@ pub(super) fn pack(
         None => (RAW, contents.payload),
     };
     let mut rest = [contents.table, payload].concat();
-    if let Some(append) = heap {
-        codec |= IN_HEAP;
+    if let Some(append) = blob {
+        codec |= IN_BLOB;
         let at = append(&rest)?.to_le_bytes();
         let length = (rest.len() as u32).to_le_bytes();
         let crc = crc32c::crc32c(&rest).to_le_bytes();
@@ -120,7 +120,7 @@ pub(super) struct Chunk<'a> {
     rest: &'a [u8],
 }
 
-/// Where in the heap a chunk has its table and payload.
+/// Where in the blob file a chunk has its table and payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Reference {
     pub(super) at: u64,
@@ -147,9 +147,9 @@ impl<'a> Chunk<'a> {
         Ok(Self { head, rest })
     }
 
-    /// Where the rest is, if it is in the heap.
+    /// Where the rest is, if it is in the blob file.
     pub(super) fn reference(&self) -> Result<Option<Reference>, String> {
-        if self.head.codec & IN_HEAP == 0 {
+        if self.head.codec & IN_BLOB == 0 {
             return Ok(None);
         }
         let reference: Option<&[u8; REFERENCE_BYTES]> = self.rest.try_into().ok();
@@ -167,15 +167,15 @@ impl<'a> Chunk<'a> {
             .ok_or("a reference has a wrong length".to_owned())
     }
 
-    /// Takes the rest; `heap` reads so many bytes there.
+    /// Takes the rest; `blob` reads so many bytes there.
     pub(super) fn open(
         self,
-        heap: impl FnOnce(&Reference) -> Result<Vec<u8>, String>,
+        blob: impl FnOnce(&Reference) -> Result<Vec<u8>, String>,
     ) -> Result<Opened<'a>, String> {
         let rest = match self.reference()? {
             None => Rest::InTree(self.rest),
             Some(reference) => {
-                let rest = heap(&reference)?;
+                let rest = blob(&reference)?;
                 if crc32c::crc32c(&rest) != reference.crc {
                     return Err("a chunk in the heap has a wrong checksum".to_owned());
                 }
@@ -241,7 +241,7 @@ impl Opened<'_> {
     /// Its payload.
     pub(super) fn payload(&self) -> Result<Cow<'_, [u8]>, String> {
         let payload = &self.rest[self.head.table_bytes..];
-        decompress(self.head.codec & !IN_HEAP, payload, self.head.raw_bytes)
+        decompress(self.head.codec & !IN_BLOB, payload, self.head.raw_bytes)
     }
 }
 
@@ -288,7 +288,7 @@ mod tests {
     };
     const REST: [u8; 6] = [3, 0xa9, 2, b'a', b'b', b'c'];
 
-    fn no_heap(_: &Reference) -> Result<Vec<u8>, String> {
+    fn no_blob(_: &Reference) -> Result<Vec<u8>, String> {
         Err("none".to_owned())
     }
 
@@ -310,7 +310,7 @@ mod tests {
         }
         let chunk = Chunk::check(&golden).unwrap();
         assert_eq!(chunk.reference().unwrap(), None);
-        let opened = chunk.open(no_heap).unwrap();
+        let opened = chunk.open(no_blob).unwrap();
         let head = opened.head;
         assert_eq!((head.position, head.end(), head.last_id), (258, 260, 300));
         assert_eq!(opened.table(), [3, 0xa9, 2]);
@@ -325,13 +325,13 @@ mod tests {
 
     #[test]
     fn golden_chunk_in_the_heap() {
-        let mut heap = Vec::new();
+        let mut blob = Vec::new();
         let mut append = |bytes: &[u8]| {
-            heap = bytes.to_vec();
+            blob = bytes.to_vec();
             Ok(770)
         };
         let value = pack(&CONTENTS, Packing::Small, Some(&mut append)).unwrap();
-        assert_eq!(heap, REST);
+        assert_eq!(blob, REST);
         let crc = crc32c::crc32c(&REST).to_le_bytes();
         let reference = [&[2, 3, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0], crc.as_slice()].concat();
         assert_eq!(value, golden(0x80, &reference));
@@ -341,8 +341,8 @@ mod tests {
                 Ok(bytes.to_vec())
             })
         };
-        assert_eq!(*open(&heap).unwrap().payload().unwrap(), *b"abc");
-        let opened = open(&heap).unwrap();
+        assert_eq!(*open(&blob).unwrap().payload().unwrap(), *b"abc");
+        let opened = open(&blob).unwrap();
         let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
         assert_eq!(unpacked.table(), opened.table());
         assert_eq!(*unpacked.payload().unwrap(), *b"abc");
@@ -361,12 +361,12 @@ mod tests {
             let value = pack(&contents, packing, None).unwrap();
             assert_eq!(value[1], codec);
             assert!(value.len() < 100);
-            let opened = Chunk::check(&value).unwrap().open(no_heap).unwrap();
+            let opened = Chunk::check(&value).unwrap().open(no_blob).unwrap();
             let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
             assert_eq!(unpacked.table(), opened.table());
             assert_eq!(*unpacked.payload().unwrap(), payload);
             for wrong_codec in [RAW, LZ4, ZSTD, 7] {
-                let mut opened = Chunk::check(&value).unwrap().open(no_heap).unwrap();
+                let mut opened = Chunk::check(&value).unwrap().open(no_blob).unwrap();
                 opened.head.codec = wrong_codec;
                 let is_right = opened.payload().is_ok_and(|read| *read == payload);
                 assert_eq!(is_right, wrong_codec == codec);

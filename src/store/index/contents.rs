@@ -1,6 +1,6 @@
 //! What the recipients of a large send share: it is here once, and their chunks say where.
 //!
-//! The tree has it as a chunk of one body without the sender, in the heap, under the first id of
+//! The tree has it as a chunk of one body without the sender, in the blob file, under the first id of
 //! those messages in whose chunks it is named. So a reference lasts when chunks are written again or
 //! copied, whatever becomes of that first message.
 //!
@@ -12,27 +12,27 @@ use super::chunk::Contents;
 use super::database::Index;
 use super::error::IndexError;
 use super::key;
-use super::manifest::IndexState;
+use super::manifest::Manifest;
 use super::messages::{Body, Rest};
 use super::packing::Packing;
-use super::search::Found;
+use super::search::FoundChunk;
 #[cfg(test)]
 use crate::model::Domain;
 use crate::model::Mailbox;
-use crate::store::memtable::Generation;
+use crate::store::memtable::Memtable;
 
 impl Index {
-    /// Writes what the messages of a generation share, and counts what is new in `state`.
+    /// Writes what the messages of a memtable share, and counts what is new in `state`.
     pub(crate) fn apply_contents(
         &self,
-        generation: &Generation,
-        state: &mut IndexState,
+        memtable: &Memtable,
+        state: &mut Manifest,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        for (domain, first, body) in generation.shared() {
-            generation.note_written(1);
+        for (domain, first, body) in memtable.shared() {
+            memtable.note_written(1);
             let key = key::with_id(&key::domain_prefix(domain), first);
-            // By a checkpoint that was interrupted.
+            // By a flush that was interrupted.
             if self.contents.contains_key(&key)? {
                 continue;
             }
@@ -62,7 +62,7 @@ impl Index {
         pace(self, key.len() + bytes)
     }
 
-    /// Writes one that no chunk names yet, as an interrupted checkpoint leaves it.
+    /// Writes one that no chunk names yet, as an interrupted flush leaves it.
     #[cfg(test)]
     pub(crate) fn leave_content(&self, domain: &Domain, first: u64) {
         let key = key::with_id(&key::domain_prefix(domain), first);
@@ -78,7 +78,7 @@ impl Index {
     fn content_at(&self, key: &[u8]) -> Result<Vec<u8>, IndexError> {
         let value = self.contents.get(key)?;
         let value = value.ok_or_else(|| IndexError::damaged("what messages share is missing"))?;
-        let found = Found::parse((key.into(), value))?;
+        let found = FoundChunk::parse((key.into(), value))?;
         let content = self.opened(&found)?.payload().map(Into::into);
         content.map_err(IndexError::Damaged)
     }

@@ -2,7 +2,7 @@
 //!
 //! A mailbox's messages are read in the order of their ids and packed into full chunks, in the
 //! order of the keys: so the new one takes less than one that grew, and its making needs no
-//! memory for a generation. What several messages share is copied with the first of them. Messages that are written into the old one meanwhile are left out:
+//! memory for a memtable. What several messages share is copied with the first of them. Messages that are written into the old one meanwhile are left out:
 //! all of them are above `last_id`, and come from the journal. The small trees are copied as they
 //! stand: what the journal has since leads to the same end over them.
 
@@ -13,7 +13,7 @@ use super::apply::Pace;
 use super::chunk::Opened;
 use super::database::Index;
 use super::error::IndexError;
-use super::manifest::IndexState;
+use super::manifest::Manifest;
 use super::messages::{OpenChunk, Rest};
 use super::{key, messages, search, small};
 use crate::model::{Domain, Mailbox, MsgId};
@@ -24,7 +24,7 @@ const SUMMARISE_EVERY: u64 = 8 << 10;
 /// What of an index goes into its copy.
 pub(crate) trait Kept {
     /// Messages of the mailbox with an id at or below it do not.
-    fn floor(&self, mailbox: &Mailbox) -> MsgId;
+    fn low_watermark(&self, mailbox: &Mailbox) -> MsgId;
 
     /// Whether a send of this domain with this first id does, for its repeats.
     fn keeps_send(&self, domain: &Domain, first: MsgId) -> bool;
@@ -33,9 +33,9 @@ pub(crate) trait Kept {
     fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool;
 }
 
-/// How much of the small trees an index held, kept or not: see [`IndexState`].
+/// How much of the small trees an index held, kept or not: see [`Manifest`].
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct SmallCounts {
     pub(crate) cursors: u64,
     pub(crate) domains: u64,
     pub(crate) erased: u64,
@@ -47,10 +47,10 @@ struct Copy<'a> {
     from: &'a Index,
     to: &'a Index,
     kept: &'a dyn Kept,
-    state: IndexState,
+    state: Manifest,
     /// Messages that were left out.
     dropped: u64,
-    found: Found,
+    found: SmallCounts,
     pace: &'a mut Pace<'a>,
 }
 
@@ -58,7 +58,7 @@ struct Copy<'a> {
 #[derive(Default)]
 struct Current {
     prefix: Vec<u8>,
-    floor: u64,
+    low_watermark: u64,
     /// The position behind what was read of it.
     end: u64,
     chunk: OpenChunk,
@@ -73,24 +73,24 @@ impl Index {
     /// this index does not hold what it must.
     pub(crate) fn copy(
         &self,
-        of: &IndexState,
+        of: &Manifest,
         to: &Self,
         number: u64,
         kept: &dyn Kept,
         pace: &mut Pace<'_>,
-    ) -> Result<(IndexState, Found), IndexError> {
+    ) -> Result<(Manifest, SmallCounts), IndexError> {
         let mut pace = |index: &Self, bytes| pace(index, bytes);
         let mut copy = Copy {
             from: self,
             to,
             kept,
-            state: IndexState {
+            state: Manifest {
                 position: of.position,
                 last_id: of.last_id,
-                ..IndexState::empty(number)
+                ..Manifest::empty(number)
             },
             dropped: 0,
-            found: Found::default(),
+            found: SmallCounts::default(),
             pace: &mut pace,
         };
         copy.messages()?;
@@ -104,7 +104,7 @@ impl Index {
             mut state, found, ..
         } = copy;
         to.sync()?;
-        state.heap_bytes = to.heap_bytes();
+        state.blob_bytes = to.blob_bytes();
         Ok((state, found))
     }
 }
@@ -113,7 +113,7 @@ impl Copy<'_> {
     fn messages(&mut self) -> Result<(), IndexError> {
         let mut current = Current::default();
         for entry in &self.from.messages {
-            let found = search::Found::parse(entry?)?;
+            let found = search::FoundChunk::parse(entry?)?;
             let (prefix, first_id) =
                 key::split(&found.key).ok_or_else(|| IndexError::damaged("a key is cut short"))?;
             if prefix != current.prefix.as_slice() {
@@ -128,7 +128,7 @@ impl Copy<'_> {
                 return Err(IndexError::damaged("the positions of a mailbox have a gap"));
             }
             current.end = found.head.end();
-            if found.head.last_id <= current.floor {
+            if found.head.last_id <= current.low_watermark {
                 self.dropped += found.head.count;
                 (self.pace)(self.to, 0)?;
                 continue;
@@ -143,7 +143,7 @@ impl Copy<'_> {
         let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
         Ok(Current {
             prefix: prefix.to_vec(),
-            floor: self.kept.floor(&mailbox).0,
+            low_watermark: self.kept.low_watermark(&mailbox).0,
             ..Current::default()
         })
     }
@@ -155,7 +155,7 @@ impl Copy<'_> {
             if row.id > self.state.last_id {
                 break;
             }
-            if row.id <= current.floor {
+            if row.id <= current.low_watermark {
                 self.dropped += 1;
                 continue;
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sled::{Db, Tree};
 
-use super::blob::Heap;
+use super::blob::BlobFile;
 use super::error::{IndexError, guarded};
 use super::location;
 use super::unpacked::Unpacked;
@@ -19,7 +19,7 @@ pub(crate) struct Index {
     pub(super) db: Db,
     pub(super) messages: Tree,
     pub(super) contents: Tree,
-    pub(super) heap: Heap,
+    pub(super) blob: BlobFile,
     pub(super) unpacked: Unpacked,
     pub(super) summaries: Tree,
     pub(super) senders: Tree,
@@ -64,16 +64,16 @@ impl Index {
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
             location::make(path)?;
-            Self::with_heap(path, Heap::open(path)?, cache_bytes)
+            Self::with_blob(path, BlobFile::open(path)?, cache_bytes)
         })
     }
 
-    /// Opens a copy of sled's files, beside the heap of the index `of`, only to read.
+    /// Opens a copy of sled's files, beside the blob file of the index `of`, only to read.
     pub(super) fn open_copy(path: &Path, of: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        guarded(|| Self::with_heap(path, Heap::open_to_read(of)?, cache_bytes))
+        guarded(|| Self::with_blob(path, BlobFile::open_to_read(of)?, cache_bytes))
     }
 
-    fn with_heap(path: &Path, heap: Heap, cache_bytes: u64) -> Result<Self, IndexError> {
+    fn with_blob(path: &Path, blob: BlobFile, cache_bytes: u64) -> Result<Self, IndexError> {
         let db = open_sled(&Self::config(path, cache_bytes))?;
         let mut sends = BTreeMap::new();
         for name in db.tree_names() {
@@ -85,7 +85,7 @@ impl Index {
         let index = Self {
             messages: db.open_tree("messages")?,
             contents: db.open_tree("contents")?,
-            heap,
+            blob,
             unpacked: Unpacked::new(cache_bytes / CACHE_PART),
             summaries: db.open_tree("summaries")?,
             senders: db.open_tree("senders")?,
@@ -112,14 +112,14 @@ impl Index {
     /// writing, but waits for no disk.
     pub(crate) fn sync(&self) -> Result<(), IndexError> {
         // First what sled's values refer to.
-        self.heap.sync()?;
+        self.blob.sync()?;
         self.db.flush()?;
         Ok(self.file.sync_data()?)
     }
 
-    /// How many bytes its heap has.
-    pub(crate) fn heap_bytes(&self) -> u64 {
-        self.heap.bytes()
+    /// How many bytes its blob file has.
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        self.blob.bytes()
     }
 
     /// Whether nothing was ever written into it.

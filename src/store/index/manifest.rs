@@ -11,13 +11,13 @@ use bincode::{Decode, Encode};
 use crate::store::disk::FileIdentity;
 use crate::store::journal::Position;
 
-/// Its last digit is the number of the index's format: an index of another one is made anew.
+/// Its last digit is the number of the index's format: an index of another one is rebuilt.
 const MAGIC: [u8; 8] = *b"rbxSTAT3";
 const CODING: Configuration = standard();
 
 /// What the index holds.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct IndexState {
+pub(crate) struct Manifest {
     /// The journal's place up to which the index has everything.
     pub(crate) position: Position,
     /// The last id issued before it.
@@ -28,21 +28,21 @@ pub(crate) struct IndexState {
     pub(crate) contents: u64,
     /// Cursors, at least.
     pub(crate) cursors: u64,
-    /// Domains with a record or a floor, at least.
+    /// Domains with a record or a low watermark, at least.
     pub(crate) domains: u64,
     /// Mailboxes with an erasure, at least.
     pub(crate) erased: u64,
     /// Sends of each day, at least.
     pub(crate) sends: BTreeMap<u64, u64>,
-    /// Bytes of its heap, all durable.
-    pub(crate) heap_bytes: u64,
+    /// Bytes of its blob file, all durable.
+    pub(crate) blob_bytes: u64,
     /// The number of the index's directory: see [`super::location`].
     pub(crate) number: u64,
     /// After a clean close: the fingerprint of the index's files.
     pub(crate) clean: Option<u64>,
 }
 
-impl IndexState {
+impl Manifest {
     /// The name of the file.
     pub(crate) const FILE: &'static str = "db.state";
 
@@ -57,7 +57,7 @@ impl IndexState {
             domains: 0,
             erased: 0,
             sends: BTreeMap::new(),
-            heap_bytes: 0,
+            blob_bytes: 0,
             number,
             clean: None,
         }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let state = IndexState {
+        let state = Manifest {
             position: Position {
                 segment: 3,
                 offset: 64,
@@ -109,7 +109,7 @@ mod tests {
             domains: 1,
             erased: 3,
             sends: BTreeMap::from([(20_000, 7)]),
-            heap_bytes: 11,
+            blob_bytes: 11,
             number: 8,
             clean: Some(6),
         };
@@ -120,7 +120,7 @@ mod tests {
         let golden = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
         let unknown = FileIdentity::Unknown;
         assert_eq!(state.encode(unknown), golden);
-        assert_eq!(IndexState::decode(&golden), Some((state.clone(), unknown)));
+        assert_eq!(Manifest::decode(&golden), Some((state.clone(), unknown)));
         let inode = FileIdentity::Inode {
             file_system: 5,
             inode: 12,
@@ -135,18 +135,18 @@ mod tests {
             let crc = crc32c::crc32c(&body).to_le_bytes();
             let bytes = [b"rbxSTAT3".as_slice(), &crc, &body].concat();
             assert_eq!(state.encode(identity), bytes);
-            assert_eq!(IndexState::decode(&bytes), Some((state.clone(), identity)));
+            assert_eq!(Manifest::decode(&bytes), Some((state.clone(), identity)));
             bytes
         });
         for golden in noted.into_iter().chain([golden]) {
             for at in 0..golden.len() {
                 let mut bad = golden.clone();
                 bad[at] ^= 1;
-                assert_eq!(IndexState::decode(&bad), None, "byte {at}");
-                assert_eq!(IndexState::decode(&golden[..at]), None, "cut at {at}");
+                assert_eq!(Manifest::decode(&bad), None, "byte {at}");
+                assert_eq!(Manifest::decode(&golden[..at]), None, "cut at {at}");
             }
-            let behind = |more: &[u8]| IndexState::decode(&[golden.as_slice(), more].concat());
-            assert_eq!(behind(&[0; 5000]), IndexState::decode(&golden));
+            let behind = |more: &[u8]| Manifest::decode(&[golden.as_slice(), more].concat());
+            assert_eq!(behind(&[0; 5000]), Manifest::decode(&golden));
             for more in [b"\0\0x".as_slice(), b"x", &[1], &[1, 7], &[2, 5, 12, 7]] {
                 assert_eq!(behind(more), None);
             }

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use super::manifest::IndexState;
+use super::manifest::Manifest;
 use crate::store::api::OpenError;
 use crate::store::directory::io_error;
 use crate::store::disk::{FileIdentity, FileSystem, files};
-use crate::store::memtable::Generation;
+use crate::store::memtable::Memtable;
 
-/// Before a generation goes into the index: from then on the index may hold fewer cursors
+/// Before a memtable goes into the index: from then on the index may hold fewer cursors
 /// than its state says, as it does after a crash in the midst of it.
 pub(crate) fn expect_fewer_cursors(
     files: &dyn FileSystem,
     dir: &Path,
-    generation: &Generation,
-    state: &IndexState,
+    memtable: &Memtable,
+    state: &Manifest,
 ) -> std::io::Result<()> {
-    let dropped = generation.dropped_cursors();
+    let dropped = memtable.dropped_cursors();
     if dropped == 0 {
         return Ok(());
     }
@@ -26,8 +26,8 @@ pub(crate) fn expect_fewer_cursors(
 }
 
 /// Writes the index's state, and with it what the file is known by that holds it.
-pub(crate) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> std::io::Result<()> {
-    files::replace_by(files, dir, IndexState::FILE, |identity| {
+pub(crate) fn save(files: &dyn FileSystem, dir: &Path, state: &Manifest) -> std::io::Result<()> {
+    files::replace_by(files, dir, Manifest::FILE, |identity| {
         state.encode(identity)
     })
 }
@@ -35,7 +35,7 @@ pub(crate) fn save(files: &dyn FileSystem, dir: &Path, state: &IndexState) -> st
 /// An index's state as it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
-    pub(crate) state: IndexState,
+    pub(crate) state: Manifest,
     pub(crate) origin: Origin,
 }
 
@@ -52,9 +52,9 @@ pub(crate) enum Origin {
 
 /// Reads the index's state; `None` where there is none, or none that is right.
 pub(crate) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>, OpenError> {
-    let path = dir.join(IndexState::FILE);
+    let path = dir.join(Manifest::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
-    let decoded = bytes.and_then(|bytes| IndexState::decode(&bytes));
+    let decoded = bytes.and_then(|bytes| Manifest::decode(&bytes));
     Ok(decoded.map(|(state, noted)| Loaded {
         state,
         origin: match noted {

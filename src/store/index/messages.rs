@@ -16,8 +16,8 @@ use crate::store::data::body;
 pub(super) const MESSAGES_MAX: usize = 24;
 /// Most bytes of a chunk before compression, unless one message alone is longer.
 const BYTES_MAX: usize = 6 << 10;
-/// A chunk with so many messages or bytes goes into the heap and stays as it is, and the
-/// next one is begun with the next checkpoint.
+/// A chunk with so many messages or bytes goes into the blob file and stays as it is, and the
+/// next one is begun with the next flush.
 const MESSAGES_ENOUGH: u64 = 8;
 const BYTES_ENOUGH: usize = 3 << 10;
 
@@ -138,7 +138,7 @@ pub(super) enum Rest<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// A body as the tail has it, and the first id that has it if it is among the contents.
+    /// A body as the memtables have it, and the first id that has it if it is among the contents.
     pub(super) fn new(body: &'a [u8], shared_from: Option<u64>) -> Self {
         let (sender, rest) = body::split(body).unwrap_or((&[0], body));
         let rest = shared_from.map_or(Rest::Here(rest), Rest::SharedFrom);

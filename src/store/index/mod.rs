@@ -1,7 +1,7 @@
 //! The index: the ordered tree by (domain, user, id) that queues and history scan.
 //!
 //! Holds nothing that is not in the journal too, and can be thrown away at any time.
-//! Only the checkpoint writes it; everybody reads it.
+//! Only the flush writes it; everybody reads it.
 //!
 //! Trees: `messages` (mailbox, first id → chunk of messages), `contents` (domain, first id → what messages share),
 //! `summaries` (mailbox, first id → senders of so many
@@ -38,12 +38,12 @@ mod varint;
 mod verify;
 
 pub(crate) use apply::syncing;
-pub(crate) use copy::{Found, Kept};
+pub(crate) use copy::{Kept, SmallCounts};
 pub(crate) use database::Index;
 pub(crate) use error::{IndexError, guarded};
 #[cfg(test)]
 pub(crate) use location::numbers;
-pub(crate) use manifest::IndexState;
+pub(crate) use manifest::Manifest;
 pub(crate) use manifest_file::{Loaded, Origin, expect_fewer_cursors, save};
 pub(crate) use retire::retire;
 pub(crate) use scratch::Scratch;

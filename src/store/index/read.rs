@@ -8,7 +8,7 @@ use super::chunk::{Chunk, Opened};
 use super::database::Index;
 use super::error::IndexError;
 use super::messages::{Rest, Row};
-use super::search::Found;
+use super::search::FoundChunk;
 use super::sender::View;
 use super::{key, messages, search};
 use crate::model::{Domain, Mailbox, Message, MsgId, UserId};
@@ -16,21 +16,21 @@ use crate::store::api::Portion;
 use crate::store::data::quota;
 
 impl Index {
-    /// Checks a chunk and takes what it has in the heap.
-    pub(super) fn opened<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
+    /// Checks a chunk and takes what it has in the blob file.
+    pub(super) fn opened<'a>(&self, found: &'a FoundChunk) -> Result<Opened<'a>, IndexError> {
         self.open_chunk(Chunk::check(&found.value).map_err(IndexError::Damaged)?)
     }
 
     fn open_chunk<'a>(&self, chunk: Chunk<'a>) -> Result<Opened<'a>, IndexError> {
         let opened = chunk.open(|reference| {
-            let read = self.heap.read(reference.at, reference.length);
+            let read = self.blob.read(reference.at, reference.length);
             read.map_err(|error| format!("the heap cannot be read: {error}"))
         });
         opened.map_err(IndexError::Damaged)
     }
 
-    /// Does the same for a page: what is in the heap is kept for the next one.
-    fn opened_for_page<'a>(&self, found: &'a Found) -> Result<Opened<'a>, IndexError> {
+    /// Does the same for a page: what is in the blob file is kept for the next one.
+    fn opened_for_page<'a>(&self, found: &'a FoundChunk) -> Result<Opened<'a>, IndexError> {
         let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
         let Some(reference) = chunk.reference().map_err(IndexError::Damaged)? else {
             return self.open_chunk(chunk);
@@ -50,7 +50,7 @@ impl Index {
     fn each_of<'a>(
         &'a self,
         mailbox: &'a Mailbox,
-        (found, opened): (&Found, &'a Opened<'_>),
+        (found, opened): (&FoundChunk, &'a Opened<'_>),
         wanted: impl Fn(u64, u64) -> bool,
     ) -> Result<
         impl DoubleEndedIterator<Item = Result<Message, IndexError>> + ExactSizeIterator + 'a,
@@ -99,23 +99,23 @@ impl Index {
     }
 
     /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
-    /// mailbox's floor, and of what several share all above that of the domain. `step` is called for each row, and may pause or end it.
+    /// mailbox's low watermark, and of what several share all above that of the domain. `step` is called for each row, and may pause or end it.
     pub(crate) fn bytes_of(
         &self,
         domain: &Domain,
-        floor: impl Fn(&Mailbox) -> MsgId,
-        floor_of_all: MsgId,
+        low_watermark: impl Fn(&Mailbox) -> MsgId,
+        low_watermark_of_all: MsgId,
         step: &mut dyn FnMut() -> Result<(), IndexError>,
     ) -> Result<u64, IndexError> {
         let mut bytes = 0;
         let mut current = (Vec::new(), 0, 0);
         for entry in self.messages.scan_prefix(key::domain_prefix(domain)) {
-            let found = Found::parse(entry?)?;
+            let found = FoundChunk::parse(entry?)?;
             let prefix = key::of_mailbox(&found.key).unwrap_or_default();
             if prefix != current.0 {
                 let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
                 let each = quota::messages(1, domain, &mailbox.user);
-                current = (prefix.to_vec(), floor(&mailbox).0, each);
+                current = (prefix.to_vec(), low_watermark(&mailbox).0, each);
             }
             let head = found.head;
             if head.last_id > current.1 {
@@ -124,8 +124,8 @@ impl Index {
             step()?;
         }
         for entry in self.contents.scan_prefix(key::domain_prefix(domain)) {
-            let head = Found::parse(entry?)?.head;
-            if head.last_id > floor_of_all.0 {
+            let head = FoundChunk::parse(entry?)?.head;
+            if head.last_id > low_watermark_of_all.0 {
                 bytes += head.bytes();
             }
             step()?;

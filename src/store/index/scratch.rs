@@ -1,7 +1,7 @@
 //! A private copy of an index, to read from: sled writes into what it opens, also where nothing
 //! is changed.
 //!
-//! Only sled's own files are copied, which are small beside the heap; that one is read in its place.
+//! Only sled's own files are copied, which are small beside the blob file; that one is read in its place.
 //! They hold signing keys, so none stays: one that a process could not remove, since it was killed,
 //! is removed by the next that makes one. Which those are is told by a lock (flock), not by a number.
 

@@ -14,14 +14,14 @@ const WALK_CHUNKS_MAX: usize = 4;
 
 /// A chunk as it stands in the tree.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundChunk {
     pub(super) key: IVec,
     pub(super) first_id: u64,
     pub(super) head: Head,
     pub(super) value: IVec,
 }
 
-impl Found {
+impl FoundChunk {
     /// Takes a tree's entry for a chunk.
     pub(super) fn parse((key, value): (IVec, IVec)) -> Result<Self, IndexError> {
         let split = key::split(&key);
@@ -41,7 +41,7 @@ pub(super) fn at_or_below(
     tree: &Tree,
     prefix: &[u8],
     id: u64,
-) -> Result<Option<Found>, IndexError> {
+) -> Result<Option<FoundChunk>, IndexError> {
     downwards(tree, prefix, id).next().transpose()
 }
 
@@ -50,9 +50,9 @@ pub(super) fn upwards(
     tree: &Tree,
     prefix: &[u8],
     id: u64,
-) -> impl Iterator<Item = Result<Found, IndexError>> {
+) -> impl Iterator<Item = Result<FoundChunk, IndexError>> {
     let range = key::with_id(prefix, id)..=key::with_id(prefix, u64::MAX);
-    tree.range(range).map(|entry| Found::parse(entry?))
+    tree.range(range).map(|entry| FoundChunk::parse(entry?))
 }
 
 /// The chunks under `prefix` whose first id is at most `id`, downwards.
@@ -60,10 +60,10 @@ pub(super) fn downwards(
     tree: &Tree,
     prefix: &[u8],
     id: u64,
-) -> impl Iterator<Item = Result<Found, IndexError>> {
+) -> impl Iterator<Item = Result<FoundChunk, IndexError>> {
     let range = key::with_id(prefix, 0)..=key::with_id(prefix, id);
     let entries = tree.range(range).rev();
-    entries.map(|entry| Found::parse(entry?))
+    entries.map(|entry| FoundChunk::parse(entry?))
 }
 
 /// The chunks under `prefix` that have messages above `id`, upwards.
@@ -71,7 +71,7 @@ pub(super) fn above(
     tree: &Tree,
     prefix: &[u8],
     id: u64,
-) -> Result<impl Iterator<Item = Result<Found, IndexError>>, IndexError> {
+) -> Result<impl Iterator<Item = Result<FoundChunk, IndexError>>, IndexError> {
     let holder = at_or_below(tree, prefix, id)?;
     let holder = holder.filter(|found| found.head.last_id > id);
     let begin = holder.map_or(id.saturating_add(1), |found| found.first_id);
@@ -83,7 +83,7 @@ pub(super) fn holding(
     tree: &Tree,
     prefix: &[u8],
     position: u64,
-) -> Result<Option<Found>, IndexError> {
+) -> Result<Option<FoundChunk>, IndexError> {
     let Some(last) = at_or_below(tree, prefix, u64::MAX)? else {
         return Ok(None);
     };
@@ -127,7 +127,7 @@ pub(super) fn holding(
             .range(next..=key::with_id(prefix, u64::MAX))
             .take(WALK_CHUNKS_MAX)
         {
-            let walked = Found::parse(walked?)?;
+            let walked = FoundChunk::parse(walked?)?;
             if walked.head.position > position {
                 break;
             }
@@ -141,7 +141,7 @@ pub(super) fn holding(
     Err(IndexError::damaged("the positions of a mailbox have a gap"))
 }
 
-fn guess(below: &Found, high: &Found, position: u64) -> u64 {
+fn guess(below: &FoundChunk, high: &FoundChunk, position: u64) -> u64 {
     let ids = u128::from(high.first_id.saturating_sub(below.head.last_id));
     let positions = u128::from(high.head.position.saturating_sub(below.head.end())).max(1);
     let wanted = u128::from(position.saturating_sub(below.head.end()));

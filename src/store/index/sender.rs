@@ -8,7 +8,7 @@ use super::{key, messages, search, senders};
 use crate::model::{Mailbox, UserId};
 
 /// What a sender has in a mailbox, as it was found at one time: it stays right whatever a
-/// checkpoint moves later.
+/// flush moves later.
 pub(super) struct View {
     /// What its keys begin with.
     prefix: Vec<u8>,

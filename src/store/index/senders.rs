@@ -12,7 +12,7 @@
 //! hold the beginning of its messages without a gap, and all that no summary has and is
 //! older than the newest summary. So whoever reads summaries, then messages, then keys, and
 //! counts of the first two only what is above the last id of the keys, sees everything once,
-//! whatever a checkpoint moves meanwhile, or an interrupted one has left there twice.
+//! whatever a flush moves meanwhile, or an interrupted one has left there twice.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ use crate::store::data::body;
 
 /// So many messages have a summary together.
 pub(super) const SUMMARISED: u64 = 128;
-/// Most summaries of a mailbox, between checkpoints.
+/// Most summaries of a mailbox, between flushes.
 pub(super) const SUMMARIES_MAX: usize = 16;
 /// Most ids in a sender's chunk.
 pub(super) const IDS_MAX: usize = 128;
@@ -150,9 +150,9 @@ impl Summary {
     /// before it, how many messages, and the differences of their ids, the first one's to
     /// one below the first id of the summary. The table has the number of senders.
     pub(super) fn parts(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let (mut places, mut entries, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut index_dirs, mut entries, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         for (sender, ids) in self.senders.groups() {
-            places.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+            index_dirs.extend_from_slice(&(entries.len() as u16).to_le_bytes());
             entries.push(sender.len() as u8);
             entries.extend_from_slice(sender);
             theirs.clear();
@@ -166,9 +166,9 @@ impl Summary {
             entries.extend_from_slice(&theirs);
         }
         let mut table = Vec::new();
-        varint::push((places.len() / 2) as u64, &mut table);
-        places.append(&mut entries);
-        (table, places)
+        varint::push((index_dirs.len() / 2) as u64, &mut table);
+        index_dirs.append(&mut entries);
+        (table, index_dirs)
     }
 
     /// What it is made of, with its parts.
@@ -217,11 +217,11 @@ pub(super) fn find(
     ids: &mut Vec<u64>,
 ) -> Result<(), String> {
     let payload = opened.payload()?;
-    let (places, entries) = entries(opened, &payload)?;
-    let (mut low, mut high) = (0, places.len() / 2);
+    let (index_dirs, entries) = entries(opened, &payload)?;
+    let (mut low, mut high) = (0, index_dirs.len() / 2);
     while low < high {
         let middle = low + (high - low) / 2;
-        let found = entry(&places[middle * 2..middle * 2 + 2], entries);
+        let found = entry(&index_dirs[middle * 2..middle * 2 + 2], entries);
         let (sender, mut rest) = found.ok_or("a summary is cut short")?;
         match sender.cmp(from) {
             std::cmp::Ordering::Less => low = middle + 1,
@@ -242,10 +242,10 @@ pub(super) fn each(
     mut visit: impl FnMut(&[u8], &[u64]),
 ) -> Result<(), String> {
     let payload = opened.payload()?;
-    let (places, entries) = entries(opened, &payload)?;
+    let (index_dirs, entries) = entries(opened, &payload)?;
     let mut ids = Vec::new();
     let mut total: u64 = 0;
-    for place in places.chunks(2) {
+    for place in index_dirs.chunks(2) {
         let (sender, mut rest) = entry(place, entries).ok_or("a summary is cut short")?;
         ids.clear();
         push_ids(&mut rest, first_id, &mut ids).ok_or("the ids of a summary do not rise")?;

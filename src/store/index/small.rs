@@ -7,12 +7,12 @@ use super::apply::Pace;
 use super::database::{Index, SENDS_PREFIX};
 use super::error::IndexError;
 use super::key;
-use super::manifest::IndexState;
+use super::manifest::Manifest;
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
 use crate::store::data::{
     CursorValue, DomainState, Domains, Record, SendIds, SendKey, UserCursors, day, record,
 };
-use crate::store::memtable::Generation;
+use crate::store::memtable::Memtable;
 
 /// The version byte of the values of the small trees.
 const VERSION: u8 = 1;
@@ -20,21 +20,21 @@ const VERSION: u8 = 1;
 const CURSOR_VERSION: u8 = 2;
 
 impl Index {
-    /// Writes the cursors, sends and domains of a generation, counts what is new in
+    /// Writes the cursors, sends and domains of a memtable, counts what is new in
     /// `state`, and drops the sends of days before `day_min`.
     pub(crate) fn apply_small(
         &self,
-        generation: &Generation,
+        memtable: &Memtable,
         day_min: u64,
-        state: &mut IndexState,
+        state: &mut Manifest,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         // In the order of the trees, so that neighbours are written together.
-        let mut cursors: Vec<_> = generation.cursors.iter().collect();
+        let mut cursors: Vec<_> = memtable.cursors.iter().collect();
         cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, devices) in cursors {
             let prefix = key::prefix(mailbox);
-            generation.note_written(devices.len());
+            memtable.note_written(devices.len());
             let (mut confirmed, mut said) = (devices.confirmed(), MsgId::ZERO);
             let mut changed = Vec::new();
             for (resource, change) in devices.iter() {
@@ -69,10 +69,10 @@ impl Index {
                 pace(self, key.len())?;
             }
         }
-        let mut sends: Vec<_> = generation.sends.iter().collect();
+        let mut sends: Vec<_> = memtable.sends.iter().collect();
         sends.sort_unstable_by_key(|(key, _)| *key);
         for (key, ids) in sends {
-            generation.note_written(1);
+            memtable.note_written(1);
             let day = day(ids.first.0);
             if day < day_min {
                 continue;
@@ -83,17 +83,17 @@ impl Index {
             *state.sends.entry(day).or_default() += u64::from(old.is_none());
             pace(self, key.len())?;
         }
-        for (domain, domain_state) in &generation.domains {
+        for (domain, domain_state) in &memtable.domains {
             let value = encode_domain(domain_state);
             let old = self.domains.insert(domain.as_str(), value)?;
             state.domains += u64::from(old.is_none());
         }
-        for (mailbox, upto) in &generation.erased {
+        for (mailbox, upto) in &memtable.erased {
             let value = encode_erased(*upto);
             let old = self.erased.insert(key::prefix(mailbox), value)?;
             state.erased += u64::from(old.is_none());
         }
-        if let Some(age) = &generation.age {
+        if let Some(age) = &memtable.age {
             self.set_age(age)?;
         }
         self.drop_sends_before(day_min, state)
@@ -110,7 +110,7 @@ impl Index {
         Ok(tree)
     }
 
-    fn drop_sends_before(&self, day_min: u64, state: &mut IndexState) -> Result<(), IndexError> {
+    fn drop_sends_before(&self, day_min: u64, state: &mut Manifest) -> Result<(), IndexError> {
         let old: Vec<u64> = {
             let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
             let kept = sends.split_off(&day_min);
@@ -189,7 +189,7 @@ impl Index {
         Ok(cursors)
     }
 
-    /// All domains, and all floors.
+    /// All domains, and all low watermarks.
     pub(crate) fn domains(&self) -> Result<Domains, IndexError> {
         let mut domains = Domains::default();
         for entry in &self.domains {
@@ -209,7 +209,7 @@ impl Index {
 
     /// Whether the small trees hold as much as `state` says, and all of it reads; then sets
     /// it to how much that is.
-    pub(super) fn verify_small(&self, state: &mut IndexState) -> Result<(), IndexError> {
+    pub(super) fn verify_small(&self, state: &mut Manifest) -> Result<(), IndexError> {
         let mut cursors = 0;
         for entry in &self.cursors {
             cursor_value(&entry?.1)?;
@@ -317,7 +317,7 @@ fn decode_erased(value: &[u8]) -> Option<MsgId> {
 
 fn encode_domain(state: &DomainState) -> Vec<u8> {
     let mut value = vec![VERSION];
-    value.extend_from_slice(&state.floor.0.to_le_bytes());
+    value.extend_from_slice(&state.low_watermark.0.to_le_bytes());
     if let Some(record) = &state.record {
         record::encode_domain(record, &mut value);
     }
@@ -325,7 +325,7 @@ fn encode_domain(state: &DomainState) -> Vec<u8> {
 }
 
 fn decode_domain(value: &[u8]) -> Option<DomainState> {
-    let (floor, stored) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    let (low_watermark, stored) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
     let record = match stored {
         [] => None,
         stored => match record::decode(stored).ok()? {
@@ -335,7 +335,7 @@ fn decode_domain(value: &[u8]) -> Option<DomainState> {
     };
     Some(DomainState {
         record,
-        floor: MsgId(u64::from_le_bytes(*floor)),
+        low_watermark: MsgId(u64::from_le_bytes(*low_watermark)),
     })
 }
 
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(decode_erased(&golden[..8]), None);
         let removed = DomainState {
             record: None,
-            floor: MsgId(7),
+            low_watermark: MsgId(7),
         };
         assert_eq!(encode_domain(&removed), [1, 7, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(decode_domain(&encode_domain(&removed)), Some(removed));

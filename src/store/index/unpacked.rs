@@ -1,7 +1,7 @@
-//! Chunks of the heap that were read for a page not long ago, unpacked: a page of one sender needs
+//! Chunks of the blob file that were read for a page not long ago, unpacked: a page of one sender needs
 //! as many chunks as it has messages, and whoever pages through a conversation comes back to it.
 //!
-//! What was appended to the heap never changes, so neither does what is here.
+//! What was appended to the blob file never changes, so neither does what is here.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Weighter<Reference, Arc<[u8]>> for ByBytes {
     }
 }
 
-/// Tables and payloads, by where they are in the heap.
+/// Tables and payloads, by where they are in the blob file.
 #[derive(Debug)]
 pub(super) struct Unpacked(Cache<Reference, Arc<[u8]>, ByBytes>);
 

@@ -1,7 +1,7 @@
 //! Reads the whole index after an unclean stop and holds it against its state.
 //!
 //! Every value in sled is checked, and that the chunks of each sequence stand together without
-//! a gap. The heap is not read, but for what a checkpoint that did not end wrote there: the
+//! a gap. The blob file is not read, but for what a flush that did not end wrote there: the
 //! rest was durable before the state was, is never written again, and each of its chunks has
 //! a checksum that its readers check.
 
@@ -12,8 +12,8 @@ use sled::Tree;
 use super::chunk::Chunk;
 use super::database::Index;
 use super::error::{IndexError, guarded};
-use super::manifest::IndexState;
-use super::search::Found;
+use super::manifest::Manifest;
+use super::search::FoundChunk;
 use super::{key, messages, senders};
 use crate::store::api::Opening;
 
@@ -28,7 +28,7 @@ struct Sequence {
 impl Sequence {
     /// Takes the next chunk of a tree; `first` is the position of the first chunk of a
     /// sequence, where one is expected.
-    fn take(&mut self, found: &Found, first: Option<u64>) -> Result<(), IndexError> {
+    fn take(&mut self, found: &FoundChunk, first: Option<u64>) -> Result<(), IndexError> {
         let (prefix, _) = key::split(&found.key).ok_or_else(|| IndexError::damaged("a key"))?;
         if prefix != self.prefix.as_slice() {
             *self = Self {
@@ -52,15 +52,15 @@ impl Sequence {
 
 impl Index {
     /// Checks all chunks and all counts; answers the highest id found.
-    /// An interrupted checkpoint leaves more in the small trees than `state` says: from now
+    /// An interrupted flush leaves more in the small trees than `state` says: from now
     /// on it says so, or their loss would go unnoticed.
     /// It ends with an error where `opening` was stopped, which is told how many messages it saw.
     pub(crate) fn verify(
         &self,
-        state: &mut IndexState,
+        state: &mut Manifest,
         opening: &Opening,
     ) -> Result<u64, IndexError> {
-        if self.heap.bytes() < state.heap_bytes {
+        if self.blob.bytes() < state.blob_bytes {
             return Err(IndexError::damaged("its heap is too short"));
         }
         guarded(|| {
@@ -77,7 +77,7 @@ impl Index {
         })
     }
 
-    fn verify_messages(&self, state: &IndexState, opening: &Opening) -> Result<u64, IndexError> {
+    fn verify_messages(&self, state: &Manifest, opening: &Opening) -> Result<u64, IndexError> {
         let mut sequence = Sequence::default();
         let mut highest = 0;
         let mut known = 0;
@@ -103,12 +103,12 @@ impl Index {
         Ok(highest)
     }
 
-    /// Checks a value, and what it has in the heap if that was not made durable before the
+    /// Checks a value, and what it has in the blob file if that was not made durable before the
     /// state was written.
-    fn verify_chunk(&self, found: &Found, state: &IndexState) -> Result<(), IndexError> {
+    fn verify_chunk(&self, found: &FoundChunk, state: &Manifest) -> Result<(), IndexError> {
         let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
         let reference = chunk.reference().map_err(IndexError::Damaged)?;
-        if reference.is_some_and(|reference| reference.end() > state.heap_bytes) {
+        if reference.is_some_and(|reference| reference.end() > state.blob_bytes) {
             self.opened(found)?;
         }
         Ok(())
@@ -116,11 +116,7 @@ impl Index {
 
     /// What messages share, of which there must be as much as `state` says; then sets it to how much there
     /// is, and answers the highest id.
-    fn verify_contents(
-        &self,
-        state: &mut IndexState,
-        opening: &Opening,
-    ) -> Result<u64, IndexError> {
+    fn verify_contents(&self, state: &mut Manifest, opening: &Opening) -> Result<u64, IndexError> {
         let (mut count, mut highest) = (0, 0);
         for found in chunks(&self.contents, opening) {
             let found = found?;
@@ -137,7 +133,7 @@ impl Index {
 
     /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first
     /// summary are as many messages as its position says.
-    fn verify_senders(&self, state: &IndexState, opening: &Opening) -> Result<(), IndexError> {
+    fn verify_senders(&self, state: &Manifest, opening: &Opening) -> Result<(), IndexError> {
         let mut sequence = Sequence::default();
         let mut keys = chunks(&self.senders, opening).peekable();
         for found in chunks(&self.summaries, opening) {
@@ -166,22 +162,22 @@ impl Index {
     }
 }
 
-fn chunks(tree: &Tree, opening: &Opening) -> impl Iterator<Item = Result<Found, IndexError>> {
+fn chunks(tree: &Tree, opening: &Opening) -> impl Iterator<Item = Result<FoundChunk, IndexError>> {
     tree.iter().map(|entry| match opening.is_stopped() {
         true => Err(IndexError::Stopped),
-        false => Found::parse(entry?),
+        false => FoundChunk::parse(entry?),
     })
 }
 
 /// Takes the keys of one mailbox, checks them, and counts what they have below `id`.
 fn count_below(
-    keys: &mut Peekable<impl Iterator<Item = Result<Found, IndexError>>>,
+    keys: &mut Peekable<impl Iterator<Item = Result<FoundChunk, IndexError>>>,
     mailbox: &[u8],
     id: u64,
 ) -> Result<u64, IndexError> {
     let mut sequence = Sequence::default();
     let mut count = 0;
-    let of_mailbox = |found: &Result<Found, IndexError>| match found {
+    let of_mailbox = |found: &Result<FoundChunk, IndexError>| match found {
         Ok(found) => key::of_mailbox(&found.key) == Some(mailbox),
         Err(_) => true,
     };

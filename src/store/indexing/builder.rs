@@ -1,6 +1,6 @@
-//! Brings an index up to the journal: at opening, and when it must be made anew.
+//! Brings an index up to the journal: at opening, and when it must be rebuilt.
 //!
-//! Needs memory for two generations of the tail, however long the journal is.
+//! Needs memory for two memtables, however long the journal is.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,30 +10,32 @@ use std::time::{Duration, Instant};
 use super::error::BuildError;
 use super::replay::take;
 use super::space::check_space;
-use super::writer::{SYNC_BYTES, Target, Writing};
+use super::writer::{IndexTarget, SYNC_BYTES, Writing};
 use crate::model::MsgId;
 use crate::store::age::AgeState;
 use crate::store::data::{Domains, Record, day};
-use crate::store::disk::{Breather, FileSystem};
-use crate::store::index::{Found, Index, IndexError, IndexState, Kept, guarded, location, syncing};
+use crate::store::disk::{FileSystem, Pacer};
+use crate::store::index::{
+    Index, IndexError, Kept, Manifest, SmallCounts, guarded, location, syncing,
+};
 use crate::store::journal::{Outcome, Position, list, replay};
-use crate::store::memtable::Tail;
+use crate::store::memtable::Memtables;
 
 /// A line of progress is logged so often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// An index on its way up the journal.
 pub(crate) struct Builder {
-    pub(crate) target: Target,
-    pub(crate) state: IndexState,
+    pub(crate) target: IndexTarget,
+    pub(crate) state: Manifest,
     pub(crate) domains: Domains,
     /// The age time that the journal has told of last.
     pub(crate) age: Option<AgeState>,
-    pub(crate) tail: Tail,
-    /// Bytes of the tail at which it goes into the index.
-    pub(crate) checkpoint_bytes: usize,
-    /// Most bytes of the tail.
-    pub(crate) tail_bytes_max: usize,
+    pub(crate) memtables: Memtables,
+    /// Bytes of the memtables at which it goes into the index.
+    pub(crate) flush_bytes: usize,
+    /// Most bytes of the memtables.
+    pub(crate) memtable_bytes_max: usize,
 }
 
 /// What a builder needs to know of its surroundings.
@@ -41,26 +43,26 @@ pub(crate) struct Site {
     pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) dir: PathBuf,
     pub(crate) cache_bytes: u64,
-    pub(crate) checkpoint_bytes: usize,
-    pub(crate) tail_bytes_max: usize,
+    pub(crate) flush_bytes: usize,
+    pub(crate) memtable_bytes_max: usize,
     /// Whether this is the index that counts: then its state is saved as it goes on.
     pub(crate) counts: bool,
 }
 
 /// Without its state, whatever stands in `db` counts for nothing.
 fn forget(site: &Site) -> std::io::Result<()> {
-    site.files.remove(&site.dir.join(IndexState::FILE))?;
+    site.files.remove(&site.dir.join(Manifest::FILE))?;
     site.files.sync_dir(&site.dir)
 }
 
 impl Builder {
     /// Takes up an index where its state says it is.
-    pub(crate) fn resume(site: Site, index: Index, state: IndexState) -> Result<Self, IndexError> {
+    pub(crate) fn resume(site: Site, index: Index, state: Manifest) -> Result<Self, IndexError> {
         Ok(Self {
             domains: index.domains()?,
             age: index.age()?,
-            tail: Tail::new(MsgId(state.last_id), state.position),
-            target: Target {
+            memtables: Memtables::new(MsgId(state.last_id), state.position),
+            target: IndexTarget {
                 files: site.files,
                 dir: site.dir,
                 index,
@@ -68,13 +70,13 @@ impl Builder {
                 is_paced: !site.counts,
             },
             state,
-            checkpoint_bytes: site.checkpoint_bytes,
-            tail_bytes_max: site.tail_bytes_max,
+            flush_bytes: site.flush_bytes,
+            memtable_bytes_max: site.memtable_bytes_max,
         })
     }
 
     /// Begins a new index in place of the old one, which is set aside.
-    pub(crate) fn anew(site: Site) -> Result<Self, BuildError> {
+    pub(crate) fn rebuild(site: Site) -> Result<Self, BuildError> {
         forget(&site)?;
         location::set_aside(&site.dir)?;
         Self::beside(site)
@@ -82,7 +84,7 @@ impl Builder {
 
     /// Begins a new index in place of the old one, which is of no use to anybody and may be
     /// removed.
-    pub(crate) fn in_place_of(site: Site) -> Result<Self, BuildError> {
+    pub(crate) fn replacing(site: Site) -> Result<Self, BuildError> {
         forget(&site)?;
         Self::beside(site)
     }
@@ -91,12 +93,12 @@ impl Builder {
     pub(crate) fn beside(site: Site) -> Result<Self, BuildError> {
         let number = location::free_number(&site.dir)?;
         let index = Index::open(&location::path(&site.dir, number), site.cache_bytes)?;
-        Ok(Self::resume(site, index, IndexState::empty(number))?)
+        Ok(Self::resume(site, index, Manifest::empty(number))?)
     }
 
     /// Replays the journal from the index's place on, up to the frame `until`. What is
-    /// short of a generation stays in the tail. `stop` is asked at every frame, and told which comes
-    /// next. While one generation is written, the next one is read.
+    /// short of a memtable stays in the memtables. `stop` is asked at every frame, and told which comes
+    /// next. While one memtable is written, the next one is read.
     pub(crate) fn replay(
         &mut self,
         until: Option<u64>,
@@ -107,7 +109,7 @@ impl Builder {
             state,
             domains,
             age,
-            tail,
+            memtables,
             ..
         } = self;
         let (target, files) = (&*target, target.files.as_ref());
@@ -118,17 +120,17 @@ impl Builder {
         let from = state.position;
         std::thread::scope(|scope| {
             let mut writing = Writing::default();
-            let mut breather = Breather::new();
+            let mut pacer = Pacer::new();
             let mut visit = |records: Vec<Record>, behind: Position| -> Result<(), BuildError> {
                 if target.is_paced {
-                    breather.step();
+                    pacer.step();
                 }
                 if stop(behind.sequence) {
                     return Err(IndexError::Stopped.into());
                 }
                 if progress.elapsed() >= PROGRESS_PAUSE {
                     progress = Instant::now();
-                    let messages = state.messages + tail.active.messages;
+                    let messages = state.messages + memtables.active.messages;
                     tracing::info!(
                         segment = behind.segment,
                         segments = last,
@@ -136,28 +138,28 @@ impl Builder {
                         "bringing the index up to the journal"
                     );
                 }
-                take(domains, tail, records, behind);
-                if let Some(told) = &tail.active.age {
+                take(domains, memtables, records, behind);
+                if let Some(told) = &memtables.active.age {
                     age.clone_from(&Some(told.clone()));
                 }
-                if tail.active.bytes < self.checkpoint_bytes {
+                if memtables.active.bytes < self.flush_bytes {
                     return Ok(());
                 }
                 writing.end(state)?;
-                match check_space(files, &target.dir, tail.active.bytes) {
+                match check_space(files, &target.dir, memtables.active.bytes) {
                     Ok(()) => {}
-                    // It can wait in memory until a checkpoint finds space.
-                    Err(_) if tail.bytes() < self.tail_bytes_max => return Ok(()),
+                    // It can wait in memory until a flush finds space.
+                    Err(_) if memtables.bytes() < self.memtable_bytes_max => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
-                let frozen = tail.freeze();
+                let immutable = memtables.rotate();
                 // Nobody reads it but the writer, who frees it.
-                tail.frozen = None;
+                memtables.immutable = None;
                 let before = state.clone();
-                let day_min = day_min(age.as_ref(), frozen.last_id);
+                let day_min = day_min(age.as_ref(), immutable.last_id);
                 let thread = ThreadBuilder::new().name("index".to_owned());
-                let thread =
-                    thread.spawn_scoped(scope, move || target.write(&frozen, &before, day_min))?;
+                let thread = thread
+                    .spawn_scoped(scope, move || target.write(&immutable, &before, day_min))?;
                 writing.thread = Some(thread);
                 Ok(())
             };
@@ -166,7 +168,7 @@ impl Builder {
             let outcome = replayed?;
             if let Outcome::Reached(end) = &outcome {
                 // Behind the last frame, but perhaps not where the next one comes.
-                tail.advance(MsgId::ZERO, end.position);
+                memtables.advance(MsgId::ZERO, end.position);
             }
             Ok(outcome)
         })
@@ -178,15 +180,15 @@ impl Builder {
     pub(crate) fn copied(
         site: Site,
         from: &Index,
-        state: &IndexState,
+        state: &Manifest,
         kept: &dyn Kept,
         stop: &dyn Fn() -> bool,
-        room: &mut dyn FnMut() -> std::io::Result<()>,
-    ) -> Result<(Self, Found), BuildError> {
-        room()?;
+        space: &mut dyn FnMut() -> std::io::Result<()>,
+    ) -> Result<(Self, SmallCounts), BuildError> {
+        space()?;
         let number = location::free_number(&site.dir)?;
         let index = Index::open(&location::path(&site.dir, number), site.cache_bytes)?;
-        let mut breather = Breather::new();
+        let mut pacer = Pacer::new();
         let mut unchecked = 0;
         let mut pace = syncing(SYNC_BYTES, |bytes| {
             if stop() {
@@ -196,9 +198,9 @@ impl Builder {
             if unchecked >= SYNC_BYTES {
                 unchecked = 0;
                 // Nobody knows before how much of the old one stays.
-                room()?;
+                space()?;
             }
-            breather.step();
+            pacer.step();
             Ok(())
         });
         let copied = guarded(|| from.copy(state, &index, number, kept, &mut pace));
@@ -208,30 +210,30 @@ impl Builder {
 
     /// Closes the index and opens it with another cache.
     pub(crate) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
-        let Target { index, .. } = self.target;
+        let IndexTarget { index, .. } = self.target;
         let path = location::path(&self.target.dir, self.state.number);
         guarded(|| {
             drop(index);
             Ok::<_, IndexError>(())
         })?;
         let index = Index::open(&path, cache_bytes)?;
-        if index.heap_bytes() < self.state.heap_bytes {
+        if index.blob_bytes() < self.state.blob_bytes {
             let what = "the index that was made is not there any more".to_owned();
             return Err(IndexError::Sled(what).into());
         }
-        let target = Target {
+        let target = IndexTarget {
             index,
             ..self.target
         };
         Ok(Self { target, ..self })
     }
 
-    /// Writes what is in the tail into the index.
+    /// Writes what is in the memtables into the index.
     pub(crate) fn flush(&mut self) -> Result<(), BuildError> {
-        let frozen = self.tail.freeze();
-        let day_min = day_min(self.age.as_ref(), frozen.last_id);
-        self.state = self.target.write(&frozen, &self.state, day_min)?;
-        self.tail.frozen = None;
+        let immutable = self.memtables.rotate();
+        let day_min = day_min(self.age.as_ref(), immutable.last_id);
+        self.state = self.target.write(&immutable, &self.state, day_min)?;
+        self.memtables.immutable = None;
         Ok(())
     }
 }

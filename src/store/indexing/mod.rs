@@ -8,5 +8,5 @@ pub(crate) mod writer;
 
 pub(crate) use builder::{Builder, Site};
 pub(crate) use error::BuildError;
-pub(crate) use space::{check_space, checkpoint_bytes, file_room, needed_bytes, room_for};
-pub(crate) use writer::How;
+pub(crate) use space::{check_space, file_space, flush_bytes, needed_bytes, space_for};
+pub(crate) use writer::Pacing;

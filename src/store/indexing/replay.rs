@@ -1,18 +1,23 @@
-//! What a frame of the journal that is read back means for the tail and the domains.
+//! What a frame of the journal that is read back means for the memtables and the domains.
 
 use crate::model::MsgId;
 use crate::store::data::{Domains, Record, SendIds, SendKey};
 use crate::store::journal::Position;
-use crate::store::memtable::{Batch, Tail};
+use crate::store::memtable::{EncodedBatch, Memtables};
 
-/// Puts what a frame of the journal holds into the tail.
-pub(crate) fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>, behind: Position) {
+/// Puts what a frame of the journal holds into the memtables.
+pub(crate) fn take(
+    domains: &mut Domains,
+    memtables: &mut Memtables,
+    records: Vec<Record>,
+    behind: Position,
+) {
     let mut last_id = MsgId::ZERO;
     let mut batch = Vec::new();
     for record in records {
         if let Some((domain, state)) = domains.apply(&record) {
-            last_id = last_id.max(state.floor);
-            tail.push_domain(domain, state);
+            last_id = last_id.max(state.low_watermark);
+            memtables.push_domain(domain, state);
         }
         match record {
             Record::Send {
@@ -33,26 +38,26 @@ pub(crate) fn take(domains: &mut Domains, tail: &mut Tail, records: Vec<Record>,
                         first: first.id,
                         count: messages.len() as u32,
                     };
-                    tail.push_send(key, ids);
+                    memtables.push_send(key, ids);
                 }
                 batch.extend(messages);
             }
             Record::SendIds { key, ids } => {
                 last_id = last_id.max(ids.last());
-                tail.push_send(key, ids);
+                memtables.push_send(key, ids);
             }
             Record::Erased { mailbox, upto, .. } => {
                 // It may have been issued and never stored; what comes next is above it.
                 last_id = last_id.max(upto);
                 domains.erase(&mailbox, upto);
-                tail.push_erased(mailbox, upto);
+                memtables.push_erased(mailbox, upto);
             }
-            Record::Cursor { device, change } => tail.push_cursor(&device, change),
-            Record::Confirmed { mailbox, id } => tail.push_confirmed(&mailbox, id),
-            Record::Age(age) => tail.push_age(age),
+            Record::Cursor { device, change } => memtables.push_cursor(&device, change),
+            Record::Confirmed { mailbox, id } => memtables.push_confirmed(&mailbox, id),
+            Record::Age(age) => memtables.push_age(age),
             Record::Domain(_) | Record::DomainRemoved { .. } => {}
         }
     }
-    tail.push_messages(Batch::new(&batch));
-    tail.advance(last_id, behind);
+    memtables.push_messages(EncodedBatch::new(&batch));
+    memtables.advance(last_id, behind);
 }

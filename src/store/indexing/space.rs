@@ -8,11 +8,11 @@ use rustix::process::{Resource, getrlimit};
 use crate::store::disk::{FileSystem, INDEX_FACTOR, Lent, Reserve, WRITE_FILES};
 use crate::store::index::location;
 
-/// Space that writing a generation leaves free beside what it may take itself.
+/// Space that writing a memtable leaves free beside what it may take itself.
 const FREE_BYTES_MARGIN: u64 = 8 << 20;
 /// The same where what is kept back has to do.
 const FREE_BYTES_MIN: u64 = 2 << 20;
-/// Space that is free before so many bytes of a tail go into the index.
+/// Space that is free before so many bytes of a memtable go into the index.
 pub(crate) const fn needed_bytes(bytes: usize) -> u64 {
     FREE_BYTES_MARGIN + INDEX_FACTOR * bytes as u64
 }
@@ -20,13 +20,13 @@ pub(crate) const fn needed_bytes(bytes: usize) -> u64 {
 /// Refuses to write what takes so many bytes in memory where it might fill the disk in the midst of
 /// it, and leave the index broken.
 pub(crate) fn check_space(files: &dyn FileSystem, dir: &Path, bytes: usize) -> std::io::Result<()> {
-    files.check_room(dir, needed_bytes(bytes), WRITE_FILES)
+    files.check_space(dir, needed_bytes(bytes), WRITE_FILES)
 }
 
 /// Most bytes in memory that go into the index at `path`, where files may become only so large
 /// (RLIMIT_FSIZE): it has most of what it has in one. As of a disk, a part is kept back, for what
 /// `is_needed`.
-pub(crate) fn file_room(path: &Path, is_needed: bool) -> std::io::Result<usize> {
+pub(crate) fn file_space(path: &Path, is_needed: bool) -> std::io::Result<usize> {
     let Some(most) = getrlimit(Resource::Fsize).current else {
         return Ok(usize::MAX);
     };
@@ -40,23 +40,23 @@ pub(crate) fn file_room(path: &Path, is_needed: bool) -> std::io::Result<usize> 
 
 /// Makes sure that what takes so many bytes in memory, and so many files, can be written, by the
 /// reserve where that is what it takes.
-pub(crate) fn room_for(
+pub(crate) fn space_for(
     reserve: &Arc<Reserve>,
     bytes: usize,
     needed_files: u64,
 ) -> std::io::Result<Option<Lent>> {
-    let checked = reserve.check_room(needed_bytes(bytes), needed_files);
+    let checked = reserve.check_space(needed_bytes(bytes), needed_files);
     if checked.is_ok() {
         return Ok(None);
     }
     let needed_bytes = FREE_BYTES_MIN + INDEX_FACTOR * bytes as u64;
     let lent = reserve.lend(needed_bytes, needed_files);
-    reserve.check_room(needed_bytes, needed_files)?;
+    reserve.check_space(needed_bytes, needed_files)?;
     Ok(Some(lent))
 }
 
-/// Bytes of a tail at which a checkpoint is due: half of what it may hold. The more of a mailbox goes
+/// Bytes of a memtable at which a flush is due: half of what it may hold. The more of a mailbox goes
 /// into the index at once, the less is written for each message.
-pub(crate) fn checkpoint_bytes(tail_bytes_max: usize) -> usize {
-    (tail_bytes_max / 2).max(1)
+pub(crate) fn flush_bytes(memtable_bytes_max: usize) -> usize {
+    (memtable_bytes_max / 2).max(1)
 }

@@ -1,4 +1,4 @@
-//! Writes generations of the tail into the index, and says durably how far it is.
+//! Writes memtables into the index, and says durably how far it is.
 //!
 //! Invariant: what the state on disk says is in the index, durably; what the index has beyond it
 //! is written once more behind a crash, to the same end.
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
 use super::error::BuildError;
-use crate::store::disk::{Breather, FileSystem};
+use crate::store::disk::{FileSystem, Pacer};
 use crate::store::index::{
-    Index, IndexError, IndexState, expect_fewer_cursors, guarded, save, syncing,
+    Index, IndexError, Manifest, expect_fewer_cursors, guarded, save, syncing,
 };
-use crate::store::memtable::Generation;
+use crate::store::memtable::Memtable;
 
 /// While the store is in use, the index is made durable after so many bytes, so that no
 /// commit finds the disk busy for long.
@@ -20,49 +20,49 @@ pub(crate) const SYNC_BYTES: usize = 1 << 20;
 /// The same while nobody waits but for the index itself.
 const SYNC_BYTES_ALONE: usize = 8 << 20;
 
-/// How a generation is written.
-pub(crate) enum How<'a> {
+/// How a memtable is written.
+pub(crate) enum Pacing<'a> {
     /// Beside other work: called after each write with its bytes, and may pause or stop it.
     Paced(&'a mut dyn FnMut(usize) -> Result<(), IndexError>),
     /// As fast as it can be.
     AtOnce,
 }
 
-/// Writes a generation into the index and makes it durable, as it goes on and at the end; answers
+/// Writes a memtable into the index and makes it durable, as it goes on and at the end; answers
 /// the index's state then.
 pub(crate) fn apply(
     index: &Index,
-    generation: &Generation,
-    state: &IndexState,
+    memtable: &Memtable,
+    state: &Manifest,
     day_min: u64,
-    how: How<'_>,
-) -> Result<IndexState, IndexError> {
+    how: Pacing<'_>,
+) -> Result<Manifest, IndexError> {
     let mut state = state.clone();
-    generation.begin_writing();
+    memtable.begin_writing();
     match how {
-        How::AtOnce => {
+        Pacing::AtOnce => {
             let mut pace = syncing(SYNC_BYTES_ALONE, |_| Ok(()));
-            index.apply_contents(generation, &mut state, &mut pace)?;
-            index.apply_messages_at_once(generation, SYNC_BYTES_ALONE)?;
-            index.apply_small(generation, day_min, &mut state, &mut pace)?;
+            index.apply_contents(memtable, &mut state, &mut pace)?;
+            index.apply_messages_at_once(memtable, SYNC_BYTES_ALONE)?;
+            index.apply_small(memtable, day_min, &mut state, &mut pace)?;
         }
-        How::Paced(between) => {
+        Pacing::Paced(between) => {
             let mut pace = syncing(SYNC_BYTES, between);
-            index.apply_contents(generation, &mut state, &mut pace)?;
-            index.apply_messages(generation, &mut pace)?;
-            index.apply_small(generation, day_min, &mut state, &mut pace)?;
+            index.apply_contents(memtable, &mut state, &mut pace)?;
+            index.apply_messages(memtable, &mut pace)?;
+            index.apply_small(memtable, day_min, &mut state, &mut pace)?;
         }
     }
     index.sync()?;
-    state.heap_bytes = index.heap_bytes();
-    state.messages += generation.messages;
-    state.position = generation.end;
-    state.last_id = generation.last_id.0;
+    state.blob_bytes = index.blob_bytes();
+    state.messages += memtable.messages;
+    state.position = memtable.end;
+    state.last_id = memtable.last_id.0;
     Ok(state)
 }
 
-/// What generations are written into.
-pub(crate) struct Target {
+/// What memtables are written into.
+pub(crate) struct IndexTarget {
     pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) dir: PathBuf,
     pub(crate) index: Index,
@@ -72,29 +72,29 @@ pub(crate) struct Target {
     pub(crate) is_paced: bool,
 }
 
-impl Target {
-    /// Writes a generation, and drops the sends of days before `day_min`; answers the index's state
+impl IndexTarget {
+    /// Writes a memtable, and drops the sends of days before `day_min`; answers the index's state
     /// behind it.
     pub(crate) fn write(
         &self,
-        frozen: &Generation,
-        state: &IndexState,
+        immutable: &Memtable,
+        state: &Manifest,
         day_min: u64,
-    ) -> Result<IndexState, BuildError> {
+    ) -> Result<Manifest, BuildError> {
         let files = self.files.as_ref();
         if self.counts {
-            expect_fewer_cursors(files, &self.dir, frozen, state)?;
+            expect_fewer_cursors(files, &self.dir, immutable, state)?;
         }
-        let mut breather = Breather::new();
+        let mut pacer = Pacer::new();
         let mut pause = |_| {
-            breather.step();
+            pacer.step();
             Ok(())
         };
         let how = match self.is_paced {
-            true => How::Paced(&mut pause),
-            false => How::AtOnce,
+            true => Pacing::Paced(&mut pause),
+            false => Pacing::AtOnce,
         };
-        let state = guarded(|| apply(&self.index, frozen, state, day_min, how))?;
+        let state = guarded(|| apply(&self.index, immutable, state, day_min, how))?;
         if self.counts {
             save(files, &self.dir, &state)?;
         }
@@ -102,15 +102,15 @@ impl Target {
     }
 }
 
-/// The thread that writes a generation, if one does.
+/// The thread that writes a memtable, if one does.
 #[derive(Default)]
 pub(crate) struct Writing<'scope> {
-    pub(crate) thread: Option<ScopedJoinHandle<'scope, Result<IndexState, BuildError>>>,
+    pub(crate) thread: Option<ScopedJoinHandle<'scope, Result<Manifest, BuildError>>>,
 }
 
 impl Writing<'_> {
     /// Waits for it, and takes over how far the index is then.
-    pub(crate) fn end(&mut self, state: &mut IndexState) -> Result<(), BuildError> {
+    pub(crate) fn end(&mut self, state: &mut Manifest) -> Result<(), BuildError> {
         if let Some(thread) = self.thread.take() {
             let written = thread.join();
             *state = written.unwrap_or(Err(IndexError::Panicked.into()))?;

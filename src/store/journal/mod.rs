@@ -21,7 +21,7 @@ pub(crate) use pack::{PART_BYTES, Packer, compress};
 pub use position::JournalEnd;
 pub(crate) use position::Position;
 pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay};
-pub(crate) use rewrite::{Sealed, Sieve, last_id_before};
+pub(crate) use rewrite::{RecordFilter, Sealed, last_id_before};
 pub(crate) use segment::{
     HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC, is_compressed,
 };

@@ -137,7 +137,7 @@ pub(crate) fn replay<E: From<OpenError>>(
         let header = *stream.header();
         let path = name.path(dir);
         let compressed = stream.is_compressed();
-        let mut scan = Scan {
+        let mut scan = SegmentReplay {
             path: &path,
             stream,
             next: opened.as_ref().map(|(_, next)| *next.header()),
@@ -171,7 +171,7 @@ pub(crate) fn replay<E: From<OpenError>>(
 }
 
 /// One segment on its way through the reader.
-struct Scan<'a> {
+struct SegmentReplay<'a> {
     path: &'a Path,
     stream: SegmentStream,
     /// The header of the next segment, if there is one.
@@ -180,7 +180,7 @@ struct Scan<'a> {
     is_marked: bool,
 }
 
-impl Scan<'_> {
+impl SegmentReplay<'_> {
     /// Goes to a place between two frames; `false` where it is none.
     fn skip_to(&mut self, place: Position) -> Result<bool, OpenError> {
         let mut sequence = self.stream.header().first_sequence;

@@ -23,14 +23,14 @@ use crate::store::disk::FileSystem;
 const FRAME_BYTES_MIN: usize = 64 << 10;
 
 /// What becomes of records.
-pub(crate) trait Sieve {
+pub(crate) trait RecordFilter {
     /// Why it cannot say.
     type Error: From<OpenError> + From<io::Error>;
 
     /// Called behind each piece of work; may pause or stop it.
     fn step(&mut self) -> Result<(), Self::Error>;
 
-    /// Whether something of the record is gone, so that its segment has to be made anew.
+    /// Whether something of the record is gone, so that its segment has to be rewritten.
     fn is_stale(&mut self, record: &Record) -> Result<bool, Self::Error>;
 
     /// Appends what is left of the record.
@@ -123,16 +123,16 @@ impl Sealed {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn is_stale<S: Sieve>(
+    pub(crate) fn is_stale<S: RecordFilter>(
         &self,
         files: &dyn FileSystem,
         dir: &Path,
-        sieve: &mut S,
+        filter: &mut S,
     ) -> Result<bool, S::Error> {
         let read = self.read(files, dir, &mut |records| {
             for record in &records {
-                sieve.step().map_err(Ended::Failed)?;
-                if sieve.is_stale(record).map_err(Ended::Failed)? {
+                filter.step().map_err(Ended::Failed)?;
+                if filter.is_stale(record).map_err(Ended::Failed)? {
                     return Err(Ended::Stale);
                 }
             }
@@ -149,11 +149,11 @@ impl Sealed {
     ///
     /// # Errors
     /// The segment is as it was.
-    pub(crate) fn rewrite<S: Sieve>(
+    pub(crate) fn rewrite<S: RecordFilter>(
         &self,
         files: &dyn FileSystem,
         dir: &Path,
-        sieve: &mut S,
+        filter: &mut S,
     ) -> Result<(), S::Error> {
         let (old, next) = self.headers(files, dir)?;
         let header = SegmentHeader {
@@ -170,8 +170,8 @@ impl Sealed {
         let mut left = Vec::new();
         self.read(files, dir, &mut |records| {
             for record in records {
-                sieve.step()?;
-                sieve.sift(record, &mut left)?;
+                filter.step()?;
+                filter.sift(record, &mut left)?;
             }
             for record in left.drain(..) {
                 frame.push(|out| record::encode(&record, out));
@@ -189,7 +189,7 @@ impl Sealed {
             packer.write_all(frame.seal(header.generation, sequence))?;
         }
         let packed = packer.finish()?;
-        let read = count_records(files, packed.path(), &header, sieve)?;
+        let read = count_records(files, packed.path(), &header, filter)?;
         if read != written {
             let what = format!("a segment made anew holds {read} records instead of {written}");
             return Err(io::Error::other(what).into());
@@ -220,11 +220,11 @@ impl<E: From<OpenError>> From<OpenError> for Ended<E> {
 }
 
 /// How many records a segment holds, all of which decode.
-fn count_records<S: Sieve>(
+fn count_records<S: RecordFilter>(
     files: &dyn FileSystem,
     path: &Path,
     header: &SegmentHeader,
-    sieve: &mut S,
+    filter: &mut S,
 ) -> Result<u64, S::Error> {
     let damaged = |offset, what| OpenError::Damaged {
         path: path.to_owned(),
@@ -244,7 +244,7 @@ fn count_records<S: Sieve>(
                 let records = decode(&frame).map_err(|what| damaged(offset, what))?;
                 count += records.len() as u64;
                 sequence += 1;
-                sieve.step()?;
+                filter.step()?;
             }
             Ok(Step::End) => return Ok(count),
             Ok(Step::Frame(_) | Step::Bad) => {

@@ -1,4 +1,4 @@
-//! The messages of one commit on their way into the tail: encoded before any lock is taken.
+//! The messages of one commit on their way into the memtables: encoded before any lock is taken.
 //!
 //! A body that several recipients of a send share is there once. If it is large, the index has it
 //! once, too, and finds it by the first id of those who share it.
@@ -14,7 +14,7 @@ const LINE_BYTES: usize = 8;
 
 /// The messages of a commit, encoded.
 #[derive(Debug)]
-pub(crate) struct Batch<'a> {
+pub(crate) struct EncodedBatch<'a> {
     pub(super) messages: &'a [Message],
     pub(super) bodies: Bodies,
     /// Where the body of each message is.
@@ -25,7 +25,7 @@ pub(crate) struct Batch<'a> {
     pub(super) repeated_bytes: usize,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> EncodedBatch<'a> {
     /// Encodes the messages, which are in the order of ids. What the recipients of one send
     /// share is there once.
     pub(crate) fn new(messages: &'a [Message]) -> Self {
@@ -68,12 +68,12 @@ fn is_same_send(one: &Message, other: &Message) -> bool {
         && one.kind == other.kind
 }
 
-/// The bodies of a generation that the index has once, in the order in which they came: whose they
+/// The bodies of a memtable that the index has once, in the order in which they came: whose they
 /// are, and the first message that has them.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Vec<(Domain, Entry)>);
+pub(super) struct SharedBodies(Vec<(Domain, Entry)>);
 
-impl Shared {
+impl SharedBodies {
     pub(super) fn push(&mut self, domain: Domain, first: Entry) {
         debug_assert!(
             self.0

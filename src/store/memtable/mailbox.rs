@@ -1,4 +1,4 @@
-//! The part of the tail that one mailbox has: where its messages are in the batches.
+//! The part of the memtables that one mailbox has: where its messages are in the batches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) type Bodies = Arc<[u8]>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
-    /// Which of the generation's bodies.
+    /// Which of the memtable's bodies.
     batch: u32,
     /// Where in them, and whether its recipient was offline.
     place: u32,
@@ -42,7 +42,7 @@ impl Entry {
         self.place & OFFLINE != 0
     }
 
-    /// Which of the generation's bodies it has: they rise as they come.
+    /// Which of the memtable's bodies it has: they rise as they come.
     pub(super) fn place(self) -> (u32, u32) {
         (self.batch, self.place & !OFFLINE)
     }
@@ -69,14 +69,14 @@ impl Entry {
     }
 }
 
-/// A message taken out of the tail, to be decoded when no lock is held.
+/// A message taken out of the memtables, to be decoded when no lock is held.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct EncodedMessage {
     entry: Entry,
     bodies: Bodies,
 }
 
-impl Taken {
+impl EncodedMessage {
     /// The message, which is in this mailbox.
     pub(crate) fn message(&self, mailbox: &Mailbox) -> Message {
         let (sender, rest) = body::split(self.entry.cut(&self.bodies))
@@ -91,15 +91,15 @@ impl Taken {
 #[derive(Debug, Default)]
 struct BySender(HashMap<UserId, Vec<u32>>);
 
-/// The tail's part of a mailbox, in the order of ids.
+/// The memtables' part of a mailbox, in the order of ids.
 #[derive(Debug, Default)]
-pub(crate) struct TailMailbox {
+pub(crate) struct MailboxPart {
     pub(crate) entries: Vec<Entry>,
     /// Apart, as most mailboxes have none.
     by_sender: Option<Box<BySender>>,
 }
 
-impl TailMailbox {
+impl MailboxPart {
     /// Adds a message from `from`; answers what that cost in bytes.
     pub(super) fn push(&mut self, entry: Entry, from: &UserId, batches: &[Bodies]) -> usize {
         let capacity = self.entries.capacity();
@@ -110,7 +110,7 @@ impl TailMailbox {
         if let Some(by_sender) = &mut self.by_sender {
             bytes += SENDER_PLACE_BYTES;
             match by_sender.0.get_mut(from) {
-                Some(places) => places.push(index),
+                Some(index_dirs) => index_dirs.push(index),
                 None => {
                     bytes += SENDER_BYTES;
                     by_sender.0.insert(from.clone(), vec![index]);
@@ -162,11 +162,11 @@ impl TailMailbox {
         skip: u64,
         count_max: usize,
         batches: &[Bodies],
-        out: &mut Vec<Taken>,
+        out: &mut Vec<EncodedMessage>,
     ) -> u64 {
         let wanted = count_max.saturating_sub(out.len());
         let at = usize::try_from(skip).unwrap_or(usize::MAX);
-        let take = |entry: &Entry| Taken {
+        let take = |entry: &Entry| EncodedMessage {
             entry: *entry,
             bodies: entry.batch(batches).clone(),
         };

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::batch::Batch;
-use super::mailbox::{Bodies, Entry, TailMailbox, Taken};
-use super::table::Generation;
+use super::batch::EncodedBatch;
+use super::mailbox::{Bodies, EncodedMessage, Entry, MailboxPart};
+use super::table::Memtable;
 use crate::model::{Device, Domain, Mailbox, MsgId, UserId};
 use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, DomainState, SendIds, SendKey, cursor};
@@ -18,43 +18,47 @@ const BATCH_BYTES: usize = 64;
 const SMALL_BYTES: usize = 250;
 /// What a body that the index has once costs beside it.
 const SHARED_BYTES: usize = 120;
-/// How much of what is left beside a frozen generation is open from its beginning; the
-/// rest is opened step by step as the checkpoint gets on.
+/// How much of what is left beside an immutable memtable is open from its beginning; the
+/// rest is opened step by step as the flush gets on.
 const HEAD_START: f64 = 0.4;
 
-/// Both generations.
+/// Both memtables.
 #[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) active: Generation,
-    pub(crate) frozen: Option<Arc<Generation>>,
-    /// How often something became frozen.
-    pub(crate) freezes: u64,
+pub(crate) struct Memtables {
+    pub(crate) active: Memtable,
+    pub(crate) immutable: Option<Arc<Memtable>>,
+    /// How often something became immutable.
+    pub(crate) rotations: u64,
 }
 
-impl Tail {
-    /// An empty tail behind an index that holds everything up to `start`.
+impl Memtables {
+    /// An empty memtable behind an index that holds everything up to `start`.
     pub(crate) fn new(start: MsgId, end: Position) -> Self {
         Self {
-            active: Generation::new(start, end),
-            frozen: None,
-            freezes: 0,
+            active: Memtable::new(start, end),
+            immutable: None,
+            rotations: 0,
         }
     }
 
     /// Bytes in memory, about, and of what several recipients share as much as the index takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.bytes)
+        self.active.bytes
+            + self
+                .immutable
+                .as_ref()
+                .map_or(0, |immutable| immutable.bytes)
     }
 
-    /// How full the tail is; from 1 on, it takes no more. Beside a frozen generation, more
-    /// is opened with everything that a checkpoint writes, so that a load that the index
+    /// How full the memtables are; from 1 on, they take no more. Beside an immutable memtable, more
+    /// is opened with everything that a flush writes, so that a load that the index
     /// cannot keep up with is slowed down to its pace and never stands still. While
-    /// checkpoints are put off, all of the tail may be filled.
+    /// flushes are put off, all of the memtables may be filled.
     pub(crate) fn fullness(&self, bytes_max: usize, put_off: bool) -> f64 {
-        let frozen = self.frozen.as_deref();
-        let rest = bytes_max.saturating_sub(frozen.map_or(0, |frozen| frozen.bytes));
-        let written = match frozen {
-            Some(frozen) if !put_off => frozen.written(),
+        let immutable = self.immutable.as_deref();
+        let rest = bytes_max.saturating_sub(immutable.map_or(0, |immutable| immutable.bytes));
+        let written = match immutable {
+            Some(immutable) if !put_off => immutable.written(),
             _ => 1.0,
         };
         let open = rest as f64 * (HEAD_START + (1.0 - HEAD_START) * written);
@@ -63,17 +67,17 @@ impl Tail {
         if full { fullness.max(1.0) } else { fullness }
     }
 
-    /// Makes what is active frozen; nothing may be frozen.
-    pub(crate) fn freeze(&mut self) -> Arc<Generation> {
-        let next = Generation::new(self.active.last_id, self.active.end);
-        let frozen = Arc::new(std::mem::replace(&mut self.active, next));
-        self.frozen = Some(frozen.clone());
-        self.freezes += 1;
-        frozen
+    /// Makes what is active immutable; nothing may be immutable.
+    pub(crate) fn rotate(&mut self) -> Arc<Memtable> {
+        let next = Memtable::new(self.active.last_id, self.active.end);
+        let immutable = Arc::new(std::mem::replace(&mut self.active, next));
+        self.immutable = Some(immutable.clone());
+        self.rotations += 1;
+        immutable
     }
 
     /// Adds the messages of a commit.
-    pub(crate) fn push_messages(&mut self, batch: Batch<'_>) {
+    pub(crate) fn push_messages(&mut self, batch: EncodedBatch<'_>) {
         if batch.messages.is_empty() {
             return;
         }
@@ -142,7 +146,7 @@ impl Tail {
         self.active.touched(0, 0);
     }
 
-    /// A segment was sealed: the next checkpoint says that the index is beyond it, also if
+    /// A segment was sealed: the next flush says that the index is beyond it, also if
     /// nothing else has come.
     pub(crate) fn note_sealed(&mut self) {
         self.active.touched(0, 0);
@@ -154,28 +158,30 @@ impl Tail {
         self.active.end = end;
     }
 
-    pub(super) fn generations(&self) -> impl Iterator<Item = &Generation> {
-        self.frozen.as_deref().into_iter().chain([&self.active])
+    pub(super) fn both(&self) -> impl Iterator<Item = &Memtable> {
+        self.immutable.as_deref().into_iter().chain([&self.active])
     }
 
     fn parts<'a>(
         &'a self,
         mailbox: &'a Mailbox,
-    ) -> impl Iterator<Item = (&'a TailMailbox, &'a [Bodies])> {
-        self.generations().filter_map(move |generation| {
-            let part = generation.mailboxes.get(mailbox)?;
-            Some((part, generation.batches.as_slice()))
+    ) -> impl Iterator<Item = (&'a MailboxPart, &'a [Bodies])> {
+        self.both().filter_map(move |memtable| {
+            let part = memtable.mailboxes.get(mailbox)?;
+            Some((part, memtable.batches.as_slice()))
         })
     }
 
     /// Everything with an id of at most this is in the index, everything above is not
     /// needed from there.
     pub(crate) fn start(&self) -> MsgId {
-        self.frozen.as_ref().map_or(self.active.start, |f| f.start)
+        self.immutable
+            .as_ref()
+            .map_or(self.active.start, |f| f.start)
     }
 
     /// The highest id that may be taken from the index by a reader of this mailbox who
-    /// has looked at the tail now.
+    /// has looked at the memtables now.
     pub(crate) fn index_bound(&self, mailbox: &Mailbox) -> MsgId {
         let first = self
             .parts(mailbox)
@@ -183,7 +189,7 @@ impl Tail {
         first.map_or(self.active.last_id, |entry| MsgId(entry.id - 1))
     }
 
-    /// How many messages of the mailbox (from `from`) in the tail have at most this id.
+    /// How many messages of the mailbox (from `from`) in the memtables have at most this id.
     pub(crate) fn rank(&self, mailbox: &Mailbox, from: Option<&UserId>, upto: MsgId) -> u64 {
         let counts = self.parts(mailbox).map(|(part, batches)| match from {
             None => part.rank(upto.0),
@@ -192,14 +198,14 @@ impl Tail {
         counts.sum::<usize>() as u64
     }
 
-    /// The messages of the mailbox (from `from`) at these places in the tail.
+    /// The messages of the mailbox (from `from`) at these places in the memtables.
     pub(crate) fn slice(
         &self,
         mailbox: &Mailbox,
         from: Option<&UserId>,
         skip: u64,
         count_max: usize,
-    ) -> Vec<Taken> {
+    ) -> Vec<EncodedMessage> {
         let mut out = Vec::new();
         let mut skip = skip;
         for (part, batches) in self.parts(mailbox) {
@@ -210,16 +216,14 @@ impl Tail {
 
     /// The ids of a send, if it is here.
     pub(crate) fn send(&self, key: &SendKey) -> Option<SendIds> {
-        let mut found = self.generations().filter_map(|g| g.sends.get(key));
+        let mut found = self.both().filter_map(|g| g.sends.get(key));
         let first = found.next()?;
         Some(*found.last().unwrap_or(first))
     }
 
     /// What happened to a device's cursor.
     pub(crate) fn cursor(&self, device: &Device) -> Option<CursorChange> {
-        let users = self
-            .generations()
-            .filter_map(|g| g.cursors.get(&device.mailbox));
+        let users = self.both().filter_map(|g| g.cursors.get(&device.mailbox));
         let changes = users.filter_map(|user| user.get(&device.resource));
         changes.reduce(|older, newer| newer.after(older))
     }

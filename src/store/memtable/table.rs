@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::batch::Shared;
-use super::mailbox::{Bodies, Entry, TailMailbox};
+use super::batch::SharedBodies;
+use super::mailbox::{Bodies, Entry, MailboxPart};
 use crate::model::{Domain, Mailbox, MsgId};
 use crate::store::age::AgeState;
 use crate::store::data::{Changes, DomainState, SendIds, SendKey};
 use crate::store::journal::Position;
 
-/// What was committed between two checkpoints.
+/// What was committed between two flushes.
 #[derive(Debug)]
-pub(crate) struct Generation {
-    /// Everything with an id of at most this is older than this generation.
+pub(crate) struct Memtable {
+    /// Everything with an id of at most this is older than this memtable.
     pub(crate) start: MsgId,
     /// The last id issued.
     pub(crate) last_id: MsgId,
     /// The journal's place behind all of it.
     pub(crate) end: Position,
-    pub(crate) mailboxes: HashMap<Mailbox, TailMailbox>,
+    pub(crate) mailboxes: HashMap<Mailbox, MailboxPart>,
     pub(super) batches: Vec<Bodies>,
-    pub(super) shared: Shared,
+    pub(super) shared: SharedBodies,
     pub(crate) cursors: Changes,
     pub(crate) sends: HashMap<SendKey, SendIds>,
     pub(crate) domains: BTreeMap<Domain, DomainState>,
@@ -36,11 +36,11 @@ pub(crate) struct Generation {
     pub(crate) since: Option<Instant>,
     /// How many messages, sends and cursors it holds.
     things: usize,
-    /// How many of them a checkpoint has written by now.
+    /// How many of them a flush has written by now.
     written: AtomicUsize,
 }
 
-impl Generation {
+impl Memtable {
     pub(super) fn new(start: MsgId, end: Position) -> Self {
         Self {
             start,
@@ -48,7 +48,7 @@ impl Generation {
             end,
             mailboxes: HashMap::new(),
             batches: Vec::new(),
-            shared: Shared::default(),
+            shared: SharedBodies::default(),
             cursors: Changes::new(),
             sends: HashMap::new(),
             domains: BTreeMap::new(),
@@ -62,12 +62,12 @@ impl Generation {
         }
     }
 
-    /// A checkpoint begins to write it, perhaps once more.
+    /// A flush begins to write it, perhaps once more.
     pub(crate) fn begin_writing(&self) {
         self.written.store(0, Ordering::Relaxed);
     }
 
-    /// A checkpoint has written so many messages, cursors or sends.
+    /// A flush has written so many messages, cursors or sends.
     pub(crate) fn note_written(&self, things: usize) {
         self.written.fetch_add(things, Ordering::Relaxed);
     }

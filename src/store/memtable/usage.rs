@@ -1,29 +1,34 @@
-//! How much of a domain the tail holds, as its quota counts it.
+//! How much of a domain the memtables hold, as its quota counts it.
 
-use super::pair::Tail;
-use super::table::Generation;
+use super::pair::Memtables;
+use super::table::Memtable;
 use crate::model::{Domain, Mailbox, MsgId};
 use crate::store::data::{CursorChange, body, quota};
 
-impl Tail {
-    /// As [`crate::store::Store::usage`]: of messages those above their mailbox's floor.
-    pub(crate) fn bytes_of(&self, domain: &Domain, floor: impl Fn(&Mailbox) -> MsgId) -> u64 {
-        let generations = self.generations();
-        let bytes = generations.map(|part| part.messages_of(domain, &floor) + part.rows_of(domain));
+impl Memtables {
+    /// As [`crate::store::Store::usage`]: of messages those above their mailbox's low watermark.
+    pub(crate) fn bytes_of(
+        &self,
+        domain: &Domain,
+        low_watermark: impl Fn(&Mailbox) -> MsgId,
+    ) -> u64 {
+        let both = self.both();
+        let bytes =
+            both.map(|part| part.messages_of(domain, &low_watermark) + part.rows_of(domain));
         bytes.sum()
     }
 }
 
-impl Generation {
-    fn messages_of(&self, domain: &Domain, floor: &impl Fn(&Mailbox) -> MsgId) -> u64 {
+impl Memtable {
+    fn messages_of(&self, domain: &Domain, low_watermark: &impl Fn(&Mailbox) -> MsgId) -> u64 {
         let mut bytes = 0;
         for (mailbox, part) in &self.mailboxes {
             if mailbox.domain != *domain {
                 continue;
             }
-            let floor = floor(mailbox).0;
+            let low_watermark = low_watermark(mailbox).0;
             let each = quota::messages(1, domain, &mailbox.user);
-            for entry in part.entries.iter().filter(|entry| entry.id > floor) {
+            for entry in part.entries.iter().filter(|entry| entry.id > low_watermark) {
                 let body = self.body(*entry);
                 let is_of_another = self.shared_from(*entry).is_some_and(|id| id != entry.id);
                 let body_bytes = match is_of_another {

@@ -3,7 +3,7 @@
 //! Invariants: no byte is destroyed: every file that is not kept as it is lies in
 //! `journal.damaged-<n>` afterwards; what takes room is made there first, before anything is
 //! changed, and then only changes places; at any moment each name leads to a whole file, so an
-//! interrupted repair is simply done again; the index is made anew at the next start.
+//! interrupted repair is simply done again; the index is rebuilt at the next start.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Loss {
 pub(super) struct Plan {
     /// Files that are moved aside.
     pub(super) aside: Vec<SegmentName>,
-    /// Segments that are made anew.
+    /// Segments that are rewritten.
     pub(super) made: Vec<Made>,
     /// An empty one to be written on behind them, where the last of them is sealed.
     pub(super) open: Option<(SegmentName, SegmentHeader)>,
@@ -48,7 +48,7 @@ impl Plan {
     }
 }
 
-/// A segment that is made anew.
+/// A segment that is rewritten.
 #[derive(Debug)]
 pub(super) struct Made {
     /// Its name.

@@ -13,7 +13,7 @@ use crate::store::directory::{ASIDE, Mark, hold, io_error, layout};
 use crate::store::disk::{
     FileSystem, FileWriter, OutOfSpace as _, RealFileSystem, Reserve, ReservingFileSystem, files,
 };
-use crate::store::index::{IndexState, Origin, manifest_file};
+use crate::store::index::{Manifest, Origin, manifest_file};
 use crate::store::journal::{FrameBuffer, Packer, SegmentName, TEMPORARY, clear};
 
 /// A directory or a small file takes no more.
@@ -73,7 +73,7 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
     // What a backup says that it held is no measure any more.
     Mark::forget(files, dir)?;
     // Whatever happens from here on, the index is not relied upon.
-    let state = dir.join(IndexState::FILE);
+    let state = dir.join(Manifest::FILE);
     files
         .remove(&state)
         .and_then(|()| files.sync_dir(dir))

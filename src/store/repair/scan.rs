@@ -122,7 +122,7 @@ pub(super) fn readable<'a>(frame: &Frame<'a>) -> (Vec<(&'a [u8], Record)>, bool)
 fn ids(record: &Record) -> Option<(u64, u64)> {
     match record {
         Record::Send { messages, .. } => Some((messages.first()?.id.0, messages.last()?.id.0)),
-        Record::DomainRemoved { floor, .. } => Some((floor.0, floor.0)),
+        Record::DomainRemoved { low_watermark, .. } => Some((low_watermark.0, low_watermark.0)),
         _ => None,
     }
 }

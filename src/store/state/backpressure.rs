@@ -1,6 +1,6 @@
-//! Whether the tail takes more, and how commits wait until it does.
+//! Whether the memtables take more, and how commits wait until it does.
 //!
-//! Room is made by everything that a checkpoint writes, not only by its end: a load that the
+//! Room is made by everything that a flush writes, not only by its end: a load that the
 //! index cannot keep up with is slowed down to its pace, and never stands still.
 
 use std::sync::atomic::Ordering;
@@ -10,73 +10,75 @@ use std::time::{Duration, Instant};
 use super::growth::Growth;
 use super::shared::Shared;
 use crate::store::api::AppendError;
-use crate::store::disk::TAIL_BYTES;
+use crate::store::disk::MEMTABLE_BYTES;
 use crate::store::index::location;
-use crate::store::indexing::{check_space, checkpoint_bytes, file_room, needed_bytes};
+use crate::store::indexing::{check_space, file_space, flush_bytes, needed_bytes};
 
-/// How long a batch is held up when the tail is all but full.
+/// How long a batch is held up when the memtables are all but full.
 const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
-/// How long a batch waits for a checkpoint to make room in the tail.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a batch waits for a flush to make room in the memtables.
+const BACKPRESSURE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often it looks whether there is.
-const ROOM_PAUSE: Duration = Duration::from_millis(2);
-/// A tail of so many bytes soon needs more than has its room in what is always kept back.
-const LARGE_BYTES: usize = TAIL_BYTES / 4;
-/// What is kept back for a large tail is given back so long after the last one.
+const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(2);
+/// A memtable of so many bytes soon needs more than has its room in what is always kept back.
+const LARGE_BYTES: usize = MEMTABLE_BYTES / 4;
+/// What is kept back for a large memtable is given back so long after the last one.
 pub(crate) const CALM_PAUSE: Duration = Duration::from_secs(60);
-/// How often it is asked how large the tail may become in the midst of other work.
+/// How often it is asked how large the memtables may become in the midst of other work.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 impl Shared {
-    /// How full the tail is: see [`crate::store::memtable::Tail::fullness`].
+    /// How full the memtables are: see [`crate::store::memtable::Memtables::fullness`].
     pub(crate) fn fullness(&self) -> f64 {
         let put_off = self.health().index.is_some();
-        self.tail().fullness(self.tail_bytes_max(), put_off)
+        self.memtables()
+            .fullness(self.memtable_bytes_max(), put_off)
     }
 
     fn growth(&self) -> MutexGuard<'_, Growth> {
         self.growth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same as `bound_tail`, in the midst of other work, now and then.
-    pub(crate) fn step_tail(&self) {
+    /// The same as `bound_memtable`, in the midst of other work, now and then.
+    pub(crate) fn step_memtable(&self) {
         let looked = self.growth().looked;
         if looked.is_none_or(|at| at.elapsed() >= LOOK_PAUSE) {
-            self.bound_tail();
+            self.bound_memtable();
         }
     }
 
     /// The same before work in which that cannot be asked for long.
-    pub(crate) fn expect_large_tail(&self) {
+    pub(crate) fn expect_large_memtable(&self) {
         self.growth().large = Some(Instant::now());
-        self.bound_tail();
+        self.bound_memtable();
     }
 
-    /// Says how large the tail may become, and has as much of the disk kept back as that takes.
-    pub(crate) fn bound_tail(&self) {
+    /// Bounds the memtables by the free space, and grows or shrinks the reserve to match.
+    pub(crate) fn bound_memtable(&self) {
         let mut growth = self.growth();
         let now = Instant::now();
         growth.looked = Some(now);
         let (reserve, options) = (&self.reserve, &self.options);
         let path = location::path(&options.dir, self.indexed().number);
         // The margin has room for the smallest one.
-        let file_room = file_room(&path, false).map_or(TAIL_BYTES, |room| room.max(TAIL_BYTES));
-        let most = options.tail_bytes_max.min(file_room);
+        let file_space =
+            file_space(&path, false).map_or(MEMTABLE_BYTES, |room| room.max(MEMTABLE_BYTES));
+        let most = options.memtable_bytes_max.min(file_space);
         let files = reserve.others().as_ref();
         let is_full = self.health().journal.is_some();
         let is_scarce = is_full || check_space(files, &options.dir, most).is_err();
         let bound = match is_scarce {
-            true => most.min(TAIL_BYTES),
+            true => most.min(MEMTABLE_BYTES),
             false => most,
         };
-        self.tail_bytes_max.store(bound, Ordering::Relaxed);
-        let bytes = self.tail().bytes();
+        self.memtable_bytes_max.store(bound, Ordering::Relaxed);
+        let bytes = self.memtables().bytes();
         if bytes >= LARGE_BYTES {
             growth.large = Some(now);
         }
         let is_busy = growth.large.is_some_and(|at| now < at + CALM_PAUSE);
         let may_grow = !is_scarce && growth.refused.is_none_or(|(_, until)| now >= until);
-        if bytes <= TAIL_BYTES && (is_scarce || !is_busy) {
+        if bytes <= MEMTABLE_BYTES && (is_scarce || !is_busy) {
             reserve.shrink();
         } else if is_busy && may_grow {
             // Much is left beside it: what is kept back is not to be what fills the disk.
@@ -90,21 +92,21 @@ impl Shared {
         }
     }
 
-    /// Most bytes of the tail: what has its room in what is kept back.
-    fn tail_bytes_max(&self) -> usize {
-        let most = self.tail_bytes_max.load(Ordering::Relaxed);
-        most.min(self.reserve.tail_bytes_max())
+    /// Most bytes of the memtables: what has its room in what is kept back.
+    fn memtable_bytes_max(&self) -> usize {
+        let most = self.memtable_bytes_max.load(Ordering::Relaxed);
+        most.min(self.reserve.memtable_bytes_max())
     }
 
-    /// Whether the tail takes more. While checkpoints are put off, all of it may be filled.
+    /// Whether the memtables take more. While flushes are put off, all of it may be filled.
     pub(crate) fn has_room(&self) -> bool {
         self.fullness() < 1.0
     }
 
-    /// Waits until the tail has room, as long as there is reason to hope for it. Where it
+    /// Waits until the memtables have room, as long as there is reason to hope for it. Where it
     /// is getting full, a batch is held up before it has to wait.
-    pub(crate) fn wait_for_room(&self) -> Result<(), AppendError> {
-        let deadline = Instant::now() + ROOM_WAIT_MAX;
+    pub(crate) fn wait_for_space(&self) -> Result<(), AppendError> {
+        let deadline = Instant::now() + BACKPRESSURE_WAIT_MAX;
         let crowd = (self.fullness() - 0.5) * 2.0;
         if crowd > 0.0 {
             std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
@@ -118,13 +120,13 @@ impl Shared {
             if self.queue.aborted() {
                 return Err(AppendError::Closed);
             }
-            self.wait_for_checkpoint(ROOM_PAUSE);
+            self.wait_for_flush(BACKPRESSURE_PAUSE);
         }
         Ok(())
     }
 
-    /// Bytes in the active tail at which a checkpoint is due.
-    pub(crate) fn checkpoint_bytes(&self) -> usize {
-        checkpoint_bytes(self.tail_bytes_max())
+    /// Bytes in the active memtable at which a flush is due.
+    pub(crate) fn flush_bytes(&self) -> usize {
+        flush_bytes(self.memtable_bytes_max())
     }
 }

@@ -1,6 +1,6 @@
 //! The receipt cursors of devices: reading them, raising them, and a device's login.
 //!
-//! A cursor is what the index has, then what the tail has on top of it, then what waits
+//! A cursor is what the index has, then what the memtables have on top of it, then what waits
 //! to be written. Raises wait for a later commit; that a device is known, or lowered, is
 //! decided by the committer alone and durable before anyone is told.
 //!
@@ -15,7 +15,7 @@ use crate::store::api::{AppendError, EnterDone, Entered};
 use crate::store::data::{CursorChange, Devices, Known, Moment, cursor, push};
 use crate::store::index::IndexError;
 
-/// How often a user's devices are read again because a checkpoint began meanwhile.
+/// How often a user's devices are read again because a flush began meanwhile.
 const TRIES_MAX: usize = 16;
 
 impl Shared {
@@ -23,7 +23,7 @@ impl Shared {
     pub(crate) fn moment(&self, domain: &Domain) -> Moment {
         Moment {
             ages: self.ages(),
-            floor: self.domains().floor(domain),
+            low_watermark: self.domains().low_watermark(domain),
         }
     }
 
@@ -41,7 +41,7 @@ impl Shared {
             let pending = self.pending();
             let user = pending.get(&device.mailbox);
             let waiting = user.and_then(|user| user.get(&device.resource));
-            (waiting, self.tail().cursor(device))
+            (waiting, self.memtables().cursor(device))
         };
         let stored = self.with_index(|index| index.cursor(device))?;
         let durable = committed.map_or(stored, |change| change.apply(stored));
@@ -53,20 +53,20 @@ impl Shared {
     /// that asks, nothing is committed.
     pub(crate) fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
         for _ in 0..TRIES_MAX {
-            let (frozen, freezes) = {
-                let tail = self.tail();
-                (tail.frozen.clone(), tail.freezes)
+            let (immutable, rotations) = {
+                let memtables = self.memtables();
+                (memtables.immutable.clone(), memtables.rotations)
             };
             let stored = self.with_index(|index| index.cursors(mailbox))?;
             let mut devices = Devices::new(stored);
             let pending = self.pending();
-            let tail = self.tail();
-            // What became frozen meanwhile may be in the index, or not.
-            if tail.freezes != freezes {
+            let memtables = self.memtables();
+            // What became immutable meanwhile may be in the index, or not.
+            if memtables.rotations != rotations {
                 continue;
             }
-            let frozen = frozen.as_deref().map(|frozen| &frozen.cursors);
-            let committed = frozen.into_iter().chain([&tail.active.cursors]);
+            let immutable = immutable.as_deref().map(|immutable| &immutable.cursors);
+            let committed = immutable.into_iter().chain([&memtables.active.cursors]);
             for changes in committed.filter_map(|changes| changes.get(mailbox)) {
                 devices.overlay(changes, true);
             }
@@ -107,7 +107,7 @@ impl Shared {
         if moment.is_news(&known.value) {
             // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
             let at_ms = moment.at_ms();
-            push(&mut self.pending(), device, CursorChange::Use { at_ms });
+            push(&mut self.pending(), device, CursorChange::Budget { at_ms });
         }
         done(Ok(Entered {
             cursor: known.value.id,
@@ -117,17 +117,17 @@ impl Shared {
 
     /// Notes a cursor that is to be written with a later commit.
     pub(crate) fn confirm(&self, device: &Device, id: MsgId) {
-        let (id, in_tail) = {
-            let tail = self.tail();
+        let (id, in_memtable) = {
+            let memtables = self.memtables();
             // Nothing above the newest message can have been received.
-            (id.min(tail.active.last_id), tail.cursor(device))
+            (id.min(memtables.active.last_id), memtables.cursor(device))
         };
         let moment = self.moment(&device.mailbox.domain);
         // From before the domain's removal.
-        if id < moment.floor {
+        if id < moment.low_watermark {
             return;
         }
-        let known = in_tail.and_then(|change| change.apply(None));
+        let known = in_memtable.and_then(|change| change.apply(None));
         if known.is_some_and(|value| value.id >= id && !moment.is_news(&value)) {
             return;
         }
@@ -146,7 +146,7 @@ impl Shared {
         }
         let at_ms = self.ages().stamp_ms();
         // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
-        push(&mut self.pending(), device, CursorChange::Use { at_ms });
+        push(&mut self.pending(), device, CursorChange::Budget { at_ms });
     }
 
     /// As [`crate::store::Store::last_seen`].

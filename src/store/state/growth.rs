@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 const REFUSED_DOUBLINGS_MAX: u32 = 6;
 
-/// What is kept back for a large tail.
+/// What is kept back for a large memtable.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
     /// When that was last looked at.
     pub(super) looked: Option<Instant>,
-    /// When the tail was large last.
+    /// When the memtables were large last.
     pub(super) large: Option<Instant>,
     /// How often in a row there was no room, and when it is tried again.
     pub(super) refused: Option<(u32, Instant)>,

@@ -17,6 +17,6 @@ mod usage;
 
 #[cfg(test)]
 pub(crate) use backpressure::CALM_PAUSE;
-pub(crate) use queue::{ChangeReply, Job, Queue, Taken};
+pub(crate) use queue::{ChangeReply, Dequeued, Job, Queue};
 pub(crate) use shared::Shared;
 pub(crate) use signal::{Health, Signal, Successor};

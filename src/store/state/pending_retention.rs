@@ -10,7 +10,7 @@ use crate::store::disk::FileSystem;
 
 /// What waits, and whether what is in force is on disk.
 #[derive(Debug, Default)]
-pub(crate) struct Keeping {
+pub(crate) struct PendingRetention {
     pub(super) next: Option<Next>,
     pub(super) unsaved: bool,
     /// When it could not be saved.
@@ -32,7 +32,7 @@ pub(crate) fn begin(
     wanted: &Retention,
     notice: Duration,
     is_new: bool,
-) -> Result<(Retention, Keeping), OpenError> {
+) -> Result<(Retention, PendingRetention), OpenError> {
     let known = applied(files, dir)?;
     let in_force = match &known {
         _ if is_new || notice.is_zero() => wanted.clone(),
@@ -42,10 +42,10 @@ pub(crate) fn begin(
         retention: wanted.clone(),
         due: None,
     });
-    let keeping = Keeping {
+    let pending_retention = PendingRetention {
         unsaved: known.unwrap_or_default() != in_force,
         next,
         failed_at: None,
     };
-    Ok((in_force, keeping))
+    Ok((in_force, pending_retention))
 }

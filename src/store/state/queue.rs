@@ -41,7 +41,7 @@ pub(crate) enum Job {
     Erase(Mailbox, Option<MsgId>, ChangeReply),
     /// Takes the clock for right, though it was stepped.
     AcceptClock(ChangeReply),
-    /// Seals the journal's segment, so that all until now is in segments that may be made anew.
+    /// Seals the journal's segment, so that all until now is in segments that may be rewritten.
     Seal(ChangeReply),
 }
 
@@ -87,7 +87,7 @@ enum Phase {
     Aborted,
 }
 
-struct State {
+struct QueueState {
     jobs: VecDeque<Job>,
     bytes: usize,
     phase: Phase,
@@ -96,13 +96,13 @@ struct State {
 
 /// The queue.
 pub(crate) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     ready: Condvar,
     max: usize,
 }
 
 /// What the committer is to do next.
-pub(crate) enum Taken {
+pub(crate) enum Dequeued {
     /// These jobs, perhaps none. All but sends and logins come alone.
     Jobs(Vec<Job>),
     /// All is done and no more comes.
@@ -115,7 +115,7 @@ impl Queue {
     /// A queue for at most `max` jobs.
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(QueueState {
                 jobs: VecDeque::new(),
                 bytes: 0,
                 phase: Phase::Open,
@@ -126,7 +126,7 @@ impl Queue {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,7 +169,7 @@ impl Queue {
     }
 
     /// Takes what waits, or waits for `pause` at most.
-    pub(crate) fn take(&self, pause: Duration) -> Taken {
+    pub(crate) fn take(&self, pause: Duration) -> Dequeued {
         let mut state = self.state();
         if state.jobs.is_empty() && state.phase == Phase::Open {
             state.waiting = true;
@@ -178,10 +178,10 @@ impl Queue {
             state.waiting = false;
         }
         if state.phase == Phase::Aborted {
-            return Taken::Aborted(state.jobs.drain(..).collect());
+            return Dequeued::Aborted(state.jobs.drain(..).collect());
         }
         if state.phase == Phase::Closed && state.jobs.is_empty() {
-            return Taken::Finished;
+            return Dequeued::Finished;
         }
         let mut bytes = 0;
         let mut count = 0;
@@ -197,7 +197,7 @@ impl Queue {
             }
         }
         state.bytes -= bytes;
-        Taken::Jobs(state.jobs.drain(..count).collect())
+        Dequeued::Jobs(state.jobs.drain(..count).collect())
     }
 
     /// Takes no more jobs; those that wait are still done.
@@ -274,7 +274,7 @@ mod tests {
                 refusals.try_iter().collect::<Vec<_>>(),
                 [Err(AppendError::Overloaded)]
             );
-            let Taken::Jobs(jobs) = queue.take(Duration::ZERO) else {
+            let Dequeued::Jobs(jobs) = queue.take(Duration::ZERO) else {
                 panic!("it is open")
             };
             assert!(!jobs.is_empty());

@@ -1,8 +1,8 @@
-//! Reads over the tail and the index together.
+//! Reads over the memtables and the index together.
 //!
-//! The tail is looked at first and the index second, and from the index only what is
-//! not in what the tail showed: whatever a checkpoint moves meanwhile, nothing is missed
-//! and nothing comes twice. Positions at or below a floor are not counted.
+//! The memtables are read first and the index second, and from the index only what is
+//! not in what the memtables showed: whatever a flush moves meanwhile, nothing is missed
+//! and nothing comes twice. Positions at or below a low watermark are not counted.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::api::{Backlog, Portion, ReadError};
 use crate::store::index::IndexError;
 
-/// How often a page is looked up again because a checkpoint ended in the middle of it.
+/// How often a page is looked up again because a flush ended in the middle of it.
 const TRIES_MAX: usize = 16;
 
 impl Shared {
@@ -23,21 +23,21 @@ impl Shared {
         count_max: usize,
         bytes_max: usize,
     ) -> Result<Backlog, ReadError> {
-        let after = after.max(self.floor(mailbox));
-        let (bound, entries, tail_alone, last_id) = {
-            let tail = self.tail();
-            let skip = tail.rank(mailbox, None, after);
-            let entries = tail.slice(mailbox, None, skip, count_max);
-            let tail_alone = after >= tail.start();
+        let after = after.max(self.low_watermark(mailbox));
+        let (bound, entries, memtable_alone, last_id) = {
+            let memtables = self.memtables();
+            let skip = memtables.rank(mailbox, None, after);
+            let entries = memtables.slice(mailbox, None, skip, count_max);
+            let memtable_alone = after >= memtables.start();
             (
-                tail.index_bound(mailbox),
+                memtables.index_bound(mailbox),
                 entries,
-                tail_alone,
-                tail.active.last_id,
+                memtable_alone,
+                memtables.active.last_id,
             )
         };
         let mut messages = Vec::new();
-        if !tail_alone {
+        if !memtable_alone {
             messages = self.with_index(|index| {
                 index.messages_between(mailbox, after, bound, count_max, bytes_max)
             })?;
@@ -53,7 +53,7 @@ impl Shared {
             bytes += message.content.len();
             messages.push(message);
         }
-        // What is not full is all that there was when the tail was looked at.
+        // What is not full is all that there was when the memtables were looked at.
         let upto = (!full(&messages, bytes)).then_some(last_id);
         Ok(Backlog { messages, upto })
     }
@@ -65,22 +65,22 @@ impl Shared {
         from: Option<&UserId>,
         upto: MsgId,
     ) -> Result<u64, ReadError> {
-        let floor = self.floor(mailbox);
-        if upto <= floor {
+        let low_watermark = self.low_watermark(mailbox);
+        if upto <= low_watermark {
             return Ok(0);
         }
-        let (bound, in_tail, below) = {
-            let tail = self.tail();
-            let below = tail.rank(mailbox, from, floor);
-            let in_tail = tail.rank(mailbox, from, upto);
-            (tail.index_bound(mailbox), in_tail, below)
+        let (bound, in_memtable, below) = {
+            let memtables = self.memtables();
+            let below = memtables.rank(mailbox, from, low_watermark);
+            let in_memtable = memtables.rank(mailbox, from, upto);
+            (memtables.index_bound(mailbox), in_memtable, below)
         };
         Ok(self.with_index(|index| {
             let list = index.list(mailbox, from)?;
-            let all = list.rank(upto.min(bound))? + in_tail;
-            let hidden = match floor {
+            let all = list.rank(upto.min(bound))? + in_memtable;
+            let hidden = match low_watermark {
                 MsgId::ZERO => 0,
-                floor => list.rank(floor.min(bound))? + below,
+                low_watermark => list.rank(low_watermark.min(bound))? + below,
             };
             Ok(all.saturating_sub(hidden))
         })?)
@@ -94,9 +94,9 @@ impl Shared {
             if domains.is_removed(&mailbox.domain) {
                 return false;
             }
-            domains.floors().of(mailbox)
+            domains.low_watermarks().of(mailbox)
         };
-        self.floor(mailbox) == own && self.rank(mailbox, None, upto).is_ok_and(|n| n == 0)
+        self.low_watermark(mailbox) == own && self.rank(mailbox, None, upto).is_ok_and(|n| n == 0)
     }
 
     /// As [`crate::store::Store::slice`].
@@ -116,7 +116,7 @@ impl Shared {
         Err(ReadError::Index("it changes too fast".to_owned()))
     }
 
-    /// `None` where a checkpoint ended between the looks at index and tail.
+    /// `None` where a flush ended between the looks at index and memtabless.
     fn try_slice(
         &self,
         mailbox: &Mailbox,
@@ -124,18 +124,18 @@ impl Shared {
         positions: Range<u64>,
         portion: Portion,
     ) -> Result<Option<Vec<Message>>, ReadError> {
-        let floor = self.floor(mailbox);
-        let (start, bound, hidden_in_tail) = {
-            let tail = self.tail();
-            let hidden = tail.rank(mailbox, from, floor);
-            (tail.start(), tail.index_bound(mailbox), hidden)
+        let low_watermark = self.low_watermark(mailbox);
+        let (start, bound, hidden_in_memtable) = {
+            let memtables = self.memtables();
+            let hidden = memtables.rank(mailbox, from, low_watermark);
+            (memtables.start(), memtables.index_bound(mailbox), hidden)
         };
         // All of one and the same index: positions in another one need not be the same.
         let messages = self.with_index(|index| {
             let list = index.list(mailbox, from)?;
-            let hidden = match floor {
+            let hidden = match low_watermark {
                 MsgId::ZERO => 0,
-                floor => list.rank(floor.min(bound))? + hidden_in_tail,
+                low_watermark => list.rank(low_watermark.min(bound))? + hidden_in_memtable,
             };
             let in_index = list.rank(bound)?;
             let begin = positions.start.saturating_add(hidden);
@@ -149,13 +149,13 @@ impl Shared {
             if end > in_index && begin < end {
                 let skip = begin.saturating_sub(in_index);
                 let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);
-                let tail = self.tail();
-                // As long as it begins at the same id, a tail is only ever added to.
-                if tail.start() != start {
+                let memtables = self.memtables();
+                // As long as it begins at the same id, a memtable is only ever added to.
+                if memtables.start() != start {
                     return Ok(None);
                 }
-                let entries = tail.slice(mailbox, from, skip, count);
-                drop(tail);
+                let entries = memtables.slice(mailbox, from, skip, count);
+                drop(memtables);
                 let rising = entries.iter().map(|taken| Ok(taken.message(mailbox)));
                 portion.add::<IndexError>(rising, &mut messages)?;
             }

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::pending_retention::{Keeping, Next};
+use super::pending_retention::{Next, PendingRetention};
 use super::shared::Shared;
 use crate::model::{Domain, MsgId, Retention};
 use crate::store::api::ReadError;
 use crate::store::directory::{FILE, encode};
-use crate::store::disk::{Breather, files};
+use crate::store::disk::{Pacer, files};
 
 /// Between two attempts to write it.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
@@ -33,13 +33,15 @@ struct Expiring {
 }
 
 impl Shared {
-    fn keeping(&self) -> MutexGuard<'_, Keeping> {
-        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_retention(&self) -> MutexGuard<'_, PendingRetention> {
+        self.pending_retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`crate::store::Store::set_retention`].
     pub(crate) fn set_retention(&self, wanted: Retention) {
-        let mut keeping = self.keeping();
+        let mut pending_retention = self.pending_retention();
         let in_force = self.retention().clone();
         let now = match self.options.retention_notice {
             Duration::ZERO => wanted.clone(),
@@ -48,9 +50,9 @@ impl Shared {
         let waits = now != wanted;
         if now != in_force {
             self.put_in_force(now);
-            keeping.unsaved = true;
+            pending_retention.unsaved = true;
         }
-        match &keeping.next {
+        match &pending_retention.next {
             Some(next) if next.retention == wanted => {}
             next => {
                 if next.is_some() {
@@ -58,10 +60,10 @@ impl Shared {
                 }
                 let due = None;
                 let retention = wanted;
-                keeping.next = waits.then_some(Next { retention, due });
+                pending_retention.next = waits.then_some(Next { retention, due });
             }
         }
-        drop(keeping);
+        drop(pending_retention);
         self.changed.notify_all();
     }
 
@@ -73,7 +75,7 @@ impl Shared {
     /// Tells of a retention that is new, and puts it in force when it is time. For the thread that
     /// erases.
     pub(crate) fn step_retention(&self) {
-        let next = self.keeping().next.clone();
+        let next = self.pending_retention().next.clone();
         match next {
             Some(Next { retention, due }) => match due {
                 None => {
@@ -82,12 +84,13 @@ impl Shared {
                     self.note_in_force();
                 }
                 Some(due) if self.clock.monotonic() >= due => {
-                    let mut keeping = self.keeping();
+                    let mut pending_retention = self.pending_retention();
                     // Another may have come meanwhile.
-                    if let Some(next) = keeping.next.take_if(|next| next.due == Some(due)) {
+                    if let Some(next) = pending_retention.next.take_if(|next| next.due == Some(due))
+                    {
                         // First, so that it is not new again behind a crash.
-                        keeping.unsaved = true;
-                        self.save(&mut keeping, &next.retention);
+                        pending_retention.unsaved = true;
+                        self.save(&mut pending_retention, &next.retention);
                         self.put_in_force(next.retention);
                         tracing::info!("the new retention counts from now on");
                     }
@@ -100,44 +103,49 @@ impl Shared {
 
     /// Notes on disk what is in force, if that is not there yet.
     pub(crate) fn note_in_force(&self) {
-        let mut keeping = self.keeping();
-        let paused = keeping.failed_at.map(|at| at.elapsed() < SAVE_PAUSE);
-        if keeping.unsaved && paused != Some(true) {
+        let mut pending_retention = self.pending_retention();
+        let paused = pending_retention
+            .failed_at
+            .map(|at| at.elapsed() < SAVE_PAUSE);
+        if pending_retention.unsaved && paused != Some(true) {
             let in_force = self.retention().clone();
-            self.save(&mut keeping, &in_force);
+            self.save(&mut pending_retention, &in_force);
         }
     }
 
     #[cfg(test)]
     pub(crate) fn waits_since_it_was_told(&self) -> bool {
-        let keeping = self.keeping();
-        keeping.next.as_ref().is_some_and(|next| next.due.is_some())
+        let pending_retention = self.pending_retention();
+        pending_retention
+            .next
+            .as_ref()
+            .is_some_and(|next| next.due.is_some())
     }
 
     #[cfg(test)]
     pub(crate) fn has_unsaved_retention(&self) -> bool {
-        self.keeping().unsaved
+        self.pending_retention().unsaved
     }
 
     fn note_told(&self, retention: &Retention) {
-        let mut keeping = self.keeping();
+        let mut pending_retention = self.pending_retention();
         let notice = self.options.retention_notice;
-        if let Some(next) = &mut keeping.next
+        if let Some(next) = &mut pending_retention.next
             && next.retention == *retention
         {
             next.due = Some(self.clock.monotonic() + notice);
         }
     }
 
-    fn save(&self, keeping: &mut Keeping, retention: &Retention) {
+    fn save(&self, pending_retention: &mut PendingRetention, retention: &Retention) {
         let bytes = encode(retention);
         match files::replace(self.files.as_ref(), &self.options.dir, FILE, &bytes) {
-            Ok(()) => (keeping.unsaved, keeping.failed_at) = (false, None),
+            Ok(()) => (pending_retention.unsaved, pending_retention.failed_at) = (false, None),
             Err(error) => {
-                if keeping.failed_at.is_none() {
+                if pending_retention.failed_at.is_none() {
                     tracing::warn!(%error, file = FILE, "the retention cannot be noted: at the next start it is new again");
                 }
-                keeping.failed_at = Some(Instant::now());
+                pending_retention.failed_at = Some(Instant::now());
             }
         }
     }
@@ -177,17 +185,17 @@ impl Shared {
         wanted: &Retention,
     ) -> Result<(BTreeMap<Domain, Expiring>, bool), ReadError> {
         // What is in memory is young, but the retention may be short.
-        self.checkpoint();
+        self.flush();
         let in_force = self.retention().clone();
         // Where age is held: as it will be.
         let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
         let accepted = self.age().accepted(false);
         let ages = accepted.map_or_else(|| self.ages(), |age| age.ages(wall_us, monotonic));
-        let (begun, mut breather) = (Instant::now(), Breather::new());
+        let (begun, mut pacer) = (Instant::now(), Pacer::new());
         let mut expiring: BTreeMap<Domain, Expiring> = BTreeMap::new();
         let mut last = None;
         while let Some(mailbox) = self.with_index(|index| index.mailbox_after(last.as_ref()))? {
-            breather.step();
+            pacer.step();
             if begun.elapsed() >= COUNT_TIME_MAX || !self.queue.is_open() {
                 return Ok((expiring, false));
             }

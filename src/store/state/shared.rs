@@ -1,9 +1,9 @@
 //! What the store's threads and its readers share, each part behind its own lock.
 //!
 //! Locks are held for memory operations only, never over a disk's. Where two are held
-//! at once the order is: pending, domains, tail, index; and keeping before retention. Only `keeping`
+//! at once the order is: pending, domains, memtable, index; and pending retention before retention. Only `pending_retention`
 //! is held while its file is written, by the thread that erases and by who sets the retention; and
-//! `growth`, which is the checkpoint thread's own, while files are made.
+//! `growth`, which is the flush thread's own, while files are made.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use std::sync::{
 use std::time::Duration;
 
 use super::growth::Growth;
-use super::pending_retention::Keeping;
+use super::pending_retention::PendingRetention;
 use super::queue::Queue;
-use super::signal::{Health, Signal, Sweeping};
+use super::signal::{CompactionRequests, Health, Signal};
 use crate::clock::Clock;
 use crate::model::{Domain, Mailbox, MsgId, Retention};
 use crate::store::age::{AgeClock, Ages};
@@ -23,8 +23,8 @@ use crate::store::api::StoreOptions;
 use crate::store::data::{Changes, Domains};
 use crate::store::directory::Hold;
 use crate::store::disk::{FileSystem, Reserve};
-use crate::store::index::{Index, IndexError, IndexState, guarded};
-use crate::store::memtable::Tail;
+use crate::store::index::{Index, IndexError, Manifest, guarded};
+use crate::store::memtable::Memtables;
 
 /// The store's memory.
 pub(crate) struct Shared {
@@ -42,28 +42,28 @@ pub(crate) struct Shared {
     pub(crate) domains: RwLock<Domains>,
     /// The retention that is in force.
     pub(crate) retention: RwLock<Retention>,
-    pub(crate) keeping: Mutex<Keeping>,
-    pub(crate) tail: RwLock<Tail>,
+    pub(crate) pending_retention: Mutex<PendingRetention>,
+    pub(crate) memtables: RwLock<Memtables>,
     /// `None` while it is being rebuilt, and after closing.
     pub(crate) index: RwLock<Option<Arc<Index>>>,
     /// Who read the index found it damaged.
     pub(crate) index_suspect: AtomicBool,
-    /// Most bytes of the tail, by how much is free.
-    pub(crate) tail_bytes_max: AtomicUsize,
+    /// Most bytes of the memtables, by how much is free.
+    pub(crate) memtable_bytes_max: AtomicUsize,
     /// When what is kept back for it grows and shrinks.
     pub(crate) growth: Mutex<Growth>,
     /// What the index that counts holds, durably.
-    pub(crate) indexed: Mutex<IndexState>,
-    /// How often the checkpoint has begun to make the index anew in place of all others.
+    pub(crate) indexed: Mutex<Manifest>,
+    /// How often the flush has begun to rebuild the index in place of all others.
     pub(crate) rebuilds: AtomicU64,
-    /// Held by whoever removes indexes, and while one is made anew that does not count yet.
-    pub(crate) places: Mutex<()>,
+    /// Held by whoever removes indexes, and while one is rebuilt that does not count yet.
+    pub(crate) index_dirs: Mutex<()>,
     /// Held by whoever puts a segment's other form in its place, or must have none put there.
     pub(crate) segments: Mutex<()>,
-    pub(crate) sweeping: Mutex<Sweeping>,
+    pub(crate) compaction_requests: Mutex<CompactionRequests>,
     pub(crate) health: Mutex<Health>,
     pub(crate) signal: Mutex<Signal>,
-    /// Something in `signal` changed, or a checkpoint made room in the tail.
+    /// Something in `signal` changed, or a flush made room in the memtables.
     pub(crate) changed: Condvar,
 }
 
@@ -80,24 +80,30 @@ impl Shared {
         self.domains.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
-        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn memtables(&self) -> RwLockReadGuard<'_, Memtables> {
+        self.memtables
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
-        self.tail.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn memtables_mut(&self) -> RwLockWriteGuard<'_, Memtables> {
+        self.memtables
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn places(&self) -> MutexGuard<'_, ()> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn index_dirs(&self) -> MutexGuard<'_, ()> {
+        self.index_dirs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the index holds, durably.
-    pub(crate) fn indexed(&self) -> MutexGuard<'_, IndexState> {
+    pub(crate) fn indexed(&self) -> MutexGuard<'_, Manifest> {
         self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,15 +131,15 @@ impl Shared {
 
     /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
     /// domain, or expired by now.
-    pub(crate) fn floor(&self, mailbox: &Mailbox) -> MsgId {
+    pub(crate) fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
         let expired = self.expired(&mailbox.domain);
-        self.domains().floors().of(mailbox).max(expired)
+        self.domains().low_watermarks().of(mailbox).max(expired)
     }
 
-    /// As [`Self::floor`], of all mailboxes of the domain.
-    pub(crate) fn floor_of_domain(&self, domain: &Domain) -> MsgId {
+    /// As [`Self::low_watermark`], of all mailboxes of the domain.
+    pub(crate) fn low_watermark_of_domain(&self, domain: &Domain) -> MsgId {
         let expired = self.expired(domain);
-        self.domains().floor(domain).max(expired)
+        self.domains().low_watermark(domain).max(expired)
     }
 
     fn expired(&self, domain: &Domain) -> MsgId {
@@ -182,8 +188,8 @@ impl Shared {
         done
     }
 
-    /// As [`crate::store::Store::checkpoint`].
-    pub(crate) fn checkpoint(&self) {
+    /// As [`crate::store::Store::flush`].
+    pub(crate) fn flush(&self) {
         let asked = {
             let mut signal = self.signal();
             signal.asked += 1;
@@ -195,7 +201,7 @@ impl Shared {
                 return;
             }
             drop(signal);
-            self.wait_for_checkpoint(Duration::from_millis(20));
+            self.wait_for_flush(Duration::from_millis(20));
         }
     }
 }
@@ -207,8 +213,8 @@ impl Shared {
         drop(self.changed.wait_timeout(self.signal(), max));
     }
 
-    /// Waits until a checkpoint was made or something else changed.
-    pub(crate) fn wait_for_checkpoint(&self, max: Duration) {
+    /// Waits until a flush was made or something else changed.
+    pub(crate) fn wait_for_flush(&self, max: Duration) {
         let signal = self.signal();
         self.changed.notify_all();
         // The condition is looked at again by the caller, whoever wakes it.

@@ -7,7 +7,7 @@ use crate::store::indexing::Builder;
 pub(crate) struct Health {
     /// The journal's reason.
     pub(crate) journal: Option<String>,
-    /// Why checkpoints are put off.
+    /// Why flushes are put off.
     pub(crate) index: Option<String>,
 }
 
@@ -18,13 +18,13 @@ pub(crate) struct Successor {
     pub(crate) rebuilds: u64,
 }
 
-/// What the checkpoint thread is asked for.
+/// What the flush thread is asked for.
 #[derive(Default)]
 pub(crate) struct Signal {
-    /// How often a checkpoint was asked for, and up to which of these it is done.
+    /// How often a flush was asked for, and up to which of these it is done.
     pub(crate) asked: u64,
     pub(crate) done: u64,
-    /// Make a last checkpoint and end.
+    /// Make a last flush and end.
     pub(crate) finish: bool,
     /// End at once.
     pub(crate) abort: bool,
@@ -38,10 +38,10 @@ pub(crate) struct Signal {
 
 /// What waits for a sweep.
 #[derive(Debug, Default)]
-pub(crate) struct Sweeping {
+pub(crate) struct CompactionRequests {
     /// Counts up behind everything that makes something go.
     pub(crate) asked: u64,
-    /// Of these, how many are under way: their floors are not there yet.
+    /// Of these, how many are under way: their low watermarks are not there yet.
     pub(super) under_way: u64,
     /// Whether the mark is on disk.
     pub(crate) marked: bool,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::model::{Domain, Mailbox};
 use crate::store::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
-use crate::store::disk::Breather;
+use crate::store::disk::Pacer;
 use crate::store::index::{IndexError, location};
 
 /// Bytes of a block as `stat` counts them.
@@ -21,37 +21,42 @@ impl Shared {
         domain: &Domain,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<u64, ReadError> {
-        // What a checkpoint moves meanwhile is counted twice or, where it was gone before it came,
-        // not at all: no more than a generation.
-        let in_tail = self.tail().bytes_of(domain, |mailbox| self.floor(mailbox));
-        let mut breather = Breather::new();
+        // What a flush moves meanwhile is counted twice or, where it was gone before it came,
+        // not at all: no more than a memtable.
+        let in_memtable = self
+            .memtables()
+            .bytes_of(domain, |mailbox| self.low_watermark(mailbox));
+        let mut pacer = Pacer::new();
         let in_index = self.with_index(|index| {
-            let floor = |mailbox: &Mailbox| self.floor(mailbox);
-            let floor_of_all = self.floor_of_domain(domain);
-            index.bytes_of(domain, floor, floor_of_all, &mut || {
-                breather.step();
+            let low_watermark = |mailbox: &Mailbox| self.low_watermark(mailbox);
+            let low_watermark_of_all = self.low_watermark_of_domain(domain);
+            index.bytes_of(domain, low_watermark, low_watermark_of_all, &mut || {
+                pacer.step();
                 match is_stopped() {
                     true => Err(IndexError::Stopped),
                     false => Ok(()),
                 }
             })
         })?;
-        Ok(in_tail + in_index)
+        Ok(in_memtable + in_index)
     }
 
     /// As [`crate::store::Store::stats`].
     pub(crate) fn stats(&self) -> StoreStats {
         let (queue, queue_bytes) = self.queue.waiting();
-        let tail = self.tail();
-        let oldest = tail.frozen.as_ref().and_then(|frozen| frozen.since);
-        let oldest = oldest.or(tail.active.since);
+        let memtables = self.memtables();
+        let oldest = memtables
+            .immutable
+            .as_ref()
+            .and_then(|immutable| immutable.since);
+        let oldest = oldest.or(memtables.active.since);
         StoreStats {
             queue,
             queue_bytes,
-            tail_bytes: tail.bytes(),
-            tail_age: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
-            segment: tail.active.end.segment,
-            frames: tail.active.end.sequence - 1,
+            memtable_bytes: memtables.bytes(),
+            memtable_age: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            segment: memtables.active.end.segment,
+            frames: memtables.active.end.sequence - 1,
         }
     }
 

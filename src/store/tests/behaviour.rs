@@ -13,14 +13,14 @@ fn messages_are_there_before_and_after_checkpoint_and_reopen() {
         let from = if n % 50 == 7 { "rare" } else { "often" };
         send_one(&store, from, "u", &format!("\"{n}\""));
         if n == 200 || n == 390 {
-            store.checkpoint();
+            store.flush();
         }
     }
     let mailbox = mailbox("d", "u");
     let before = check_consistent(&store, &mailbox);
     assert_eq!(before.len(), 500);
-    store.checkpoint();
-    assert_eq!(store.stats().tail_bytes, 0);
+    store.flush();
+    assert_eq!(store.stats().memtable_bytes, 0);
     assert_eq!(check_consistent(&store, &mailbox), before);
     store.close();
     drop(store);
@@ -48,7 +48,7 @@ fn similar_names_never_mix() {
             assert_eq!(found.len(), names.len(), "{to} in round {round}");
             assert!(found.iter().all(|m| *m.content == n.to_string()));
         }
-        store.checkpoint();
+        store.flush();
     }
     assert!(all(&store, &mailbox("d2", "u")).is_empty());
 }
@@ -70,7 +70,7 @@ fn a_repeat_gets_the_first_ids_for_a_day_also_over_reopen() {
     assert!(!first.duplicate && first.ids.len() == 2);
     for way in ["memory", "index", "replay", "clean", "late"] {
         match way {
-            "index" => store.checkpoint(),
+            "index" => store.flush(),
             "replay" => {
                 drop(store);
                 store = start();
@@ -204,7 +204,7 @@ fn big_contents_come_back_whole() {
             .unwrap()
             .messages;
         assert_eq!(some.len(), 3);
-        store.checkpoint();
+        store.flush();
     }
     drop(store);
     std::fs::remove_dir_all(dir.path().join("db")).unwrap();
@@ -225,7 +225,7 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     for n in 0..40 {
         send(&store, with_id(draft("a", &["u"], "old"), &format!("{n}"))).unwrap();
         if n == 20 {
-            store.checkpoint();
+            store.flush();
         }
     }
     store.confirm(&web, store.last_id());
@@ -248,7 +248,7 @@ fn a_removed_domain_leaves_nothing_behind_when_it_comes_again() {
     );
     for way in ["memory", "index", "crash", "rebuild"] {
         match way {
-            "index" => store.checkpoint(),
+            "index" => store.flush(),
             "crash" | "rebuild" => {
                 drop(store);
                 if way == "rebuild" {

@@ -28,7 +28,7 @@ enum Step {
     /// So many days: the clock alone.
     Jump(i64),
     Accept,
-    Sweep,
+    Compaction,
     /// And so many hours off.
     Reopen(Ending, u64),
 }
@@ -48,7 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1..40_u64).prop_map(Step::Pass),
         4 => days.prop_map(Step::Jump),
         1 => Just(Step::Accept),
-        1 => Just(Step::Sweep),
+        1 => Just(Step::Compaction),
         3 => (ending, off).prop_map(|(ending, off)| Step::Reopen(ending, off)),
     ];
     prop::collection::vec(step, 1..25)
@@ -168,7 +168,7 @@ impl World {
                 look(self.store());
                 self.store().accept_clock().unwrap();
             }
-            Step::Sweep => {
+            Step::Compaction => {
                 send_one(self.store(), "a", "other", "1");
                 self.store().erase(&mailbox("d", "other"), None).unwrap();
             }

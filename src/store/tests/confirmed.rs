@@ -3,9 +3,9 @@
 use super::devices::{DAY_US, World};
 use super::support::*;
 use crate::store::data::{CursorChange, CursorValue};
-use crate::store::index::{Index, IndexError, IndexState};
+use crate::store::index::{Index, IndexError, Manifest};
 use crate::store::journal::Position;
-use crate::store::memtable::Tail;
+use crate::store::memtable::Memtables;
 
 #[test]
 fn what_was_confirmed_outlives_the_cursors_that_said_it() {
@@ -24,7 +24,7 @@ fn what_was_confirmed_outlives_the_cursors_that_said_it() {
                 world.nothing_waits();
             }
             if in_index {
-                world.store.checkpoint();
+                world.store.flush();
             }
             match way {
                 // What decides, and so drops it, is no login of its own.
@@ -46,7 +46,7 @@ fn what_was_confirmed_outlives_the_cursors_that_said_it() {
                 }
             }
             if in_index {
-                world.store.checkpoint();
+                world.store.flush();
             }
             world = world.reopen(rebuild);
             assert_eq!(world.enter("new"), ids[3], "{what}");
@@ -76,13 +76,13 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
         let due = world.dir.path().join("sweep.due");
         eventually("a sweep", || !due.exists());
     };
-    // The segment that held the receipt is made anew, and so is the index.
+    // The segment that held the receipt is rewritten, and so is the index.
     world.store.erase(&web.mailbox, Some(ids[0])).unwrap();
     swept(&world);
     assert!(all(&world.store, &web.mailbox).iter().all(|m| m.id > old));
     for rebuild in [false, true] {
         world = world.reopen(rebuild);
-        world.store.checkpoint();
+        world.store.flush();
         let index = world.store.shared().index().unwrap();
         assert_eq!(index.confirmed_of(&web.mailbox).unwrap(), ids[3]);
     }
@@ -102,7 +102,7 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
 fn a_checkpoint_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(&dir.path().join("db"), 1 << 20).unwrap();
-    let mut state = IndexState::empty(0);
+    let mut state = Manifest::empty(0);
     let value = |id| {
         let (id, at_ms, used) = (MsgId(id), 1, true);
         CursorValue { id, at_ms, used }
@@ -110,21 +110,21 @@ fn a_checkpoint_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
     let lowered = CursorChange::Set(value(2));
     for (name, change) in [("lowered", lowered), ("dropped", CursorChange::Drop)] {
         for steps in 0.. {
-            // What a checkpoint before has written is in no later generation.
+            // What a flush before has written is in no later memtable.
             let user = format!("{name}{steps}");
-            let mut tail = Tail::new(MsgId::ZERO, Position::START);
+            let mut memtables = Memtables::new(MsgId::ZERO, Position::START);
             let resources = ["web", "phone", "tv"].map(|resource| device("d", &user, resource));
             for (resource, id) in resources.iter().zip([9, 7, 5]) {
-                tail.push_cursor(resource, CursorChange::Set(value(id)));
+                memtables.push_cursor(resource, CursorChange::Set(value(id)));
             }
-            let before = tail.freeze();
+            let before = memtables.rotate();
             index
                 .apply_small(&before, 0, &mut state, &mut |_, _| Ok(()))
                 .unwrap();
             for resource in &resources {
-                tail.push_cursor(resource, change);
+                memtables.push_cursor(resource, change);
             }
-            let frozen = tail.freeze();
+            let immutable = memtables.rotate();
             let mut left = steps;
             let mut cut = |_: &Index, _| match left {
                 0 => Err(IndexError::Panicked),
@@ -133,9 +133,9 @@ fn a_checkpoint_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
                     Ok(())
                 }
             };
-            let done = index.apply_small(&frozen, 0, &mut state, &mut cut);
+            let done = index.apply_small(&immutable, 0, &mut state, &mut cut);
             index
-                .apply_small(&frozen, 0, &mut state, &mut |_, _| Ok(()))
+                .apply_small(&immutable, 0, &mut state, &mut |_, _| Ok(()))
                 .unwrap();
             let confirmed = index.confirmed_of(&mailbox("d", &user)).unwrap();
             assert_eq!(confirmed, MsgId(9), "{name} after {steps} writes");

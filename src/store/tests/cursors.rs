@@ -16,11 +16,11 @@ fn cursor(store: &Store, resource: &str) -> Option<MsgId> {
     store.cursor(&device("d", "u", resource)).unwrap()
 }
 
-/// Asserts something now, from the index, after a kill, and of an index made anew.
+/// Asserts something now, from the index, after a kill, and of an index rebuilt.
 fn in_every_way(dir: &Path, mut store: Store, check: impl Fn(&Store, &str)) -> Store {
     nothing_waits(&store);
     check(&store, "memory");
-    store.checkpoint();
+    store.flush();
     check(&store, "index");
     drop(store);
     store = open(dir);
@@ -78,7 +78,7 @@ fn a_late_confirmation_of_less_hides_nothing() {
     store.confirm(&web, ids[4]);
     let free = store.shared().pending().is_empty();
     assert!(free, "the same again is not written again");
-    store.checkpoint();
+    store.flush();
     store.confirm(&web, ids[1]);
     assert_eq!(cursor(&store, "web"), Some(ids[4]));
     nothing_waits(&store);

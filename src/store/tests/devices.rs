@@ -57,11 +57,11 @@ impl World {
 
     /// How many cursors the index holds, and how many its state says at least.
     fn counts(&self) -> (usize, u64) {
-        self.store.checkpoint();
+        self.store.flush();
         let index = self.store.shared().index().unwrap();
         let held = index.cursors(&mailbox("d", "u")).unwrap().devices.len();
         let state = std::fs::read(self.dir.path().join("db.state")).unwrap();
-        let (state, _) = crate::store::index::IndexState::decode(&state).unwrap();
+        let (state, _) = crate::store::index::Manifest::decode(&state).unwrap();
         (held, state.cursors)
     }
 }
@@ -234,12 +234,12 @@ fn a_crash_while_cursors_are_removed_from_the_index_does_not_break_it() {
         for n in 0..20 {
             enter(&store, &device("d", "u", &format!("d{n}")), None).unwrap();
         }
-        store.checkpoint();
+        store.flush();
         clock.advance_us(31 * DAY_US);
         let web = device("d", "u", "web");
         enter(&store, &web, None).unwrap();
         files.arm(Fault::Crash, crash_after);
-        store.checkpoint();
+        store.flush();
         drop(store);
         files.lose_power(u64::from(crash_after));
         let store = open();
@@ -250,7 +250,7 @@ fn a_crash_while_cursors_are_removed_from_the_index_does_not_break_it() {
             assert_eq!(store.cursor(&gone).unwrap(), None, "{crash_after}");
         }
         assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO));
-        store.checkpoint();
+        store.flush();
         let index = store.shared().index().unwrap();
         assert_eq!(index.cursors(&web.mailbox).unwrap().devices.len(), 1);
     }
@@ -269,14 +269,14 @@ fn a_checkpoint_that_is_repeated_counts_what_it_removed_once() {
         for n in 0..20 {
             enter(&store, &device("d", "u", &format!("d{n}")), None).unwrap();
         }
-        store.checkpoint();
+        store.flush();
         clock.advance_us(31 * DAY_US);
         enter(&store, &device("d", "u", "web"), None).unwrap();
         files.arm(Fault::FailSync, round);
-        store.checkpoint();
+        store.flush();
         files.disarm();
-        store.checkpoint();
-        assert_eq!(store.stats().tail_bytes, 0);
+        store.flush();
+        assert_eq!(store.stats().memtable_bytes, 0);
         drop(store);
         store = open();
         let broken = dir.path().join("db.broken-1").exists();
@@ -293,7 +293,7 @@ fn what_an_interrupted_checkpoint_wrote_is_missed_when_the_index_is_lost() {
     enter(&store, &web, None).unwrap();
     store.put_domain(record("d")).unwrap();
     files.arm(Fault::Crash, 0);
-    store.checkpoint();
+    store.flush();
     drop(store);
     files.lose_power(0);
     open_sim(dir.path(), Arc::new(files.clone()))

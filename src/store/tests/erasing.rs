@@ -14,14 +14,14 @@ fn what_is_erased_is_gone_at_once_and_for_good_and_nothing_else_is() {
     for n in 0..300 {
         send(&store, draft("a", &["u", "v"], &n.to_string())).unwrap();
         if n == 150 {
-            store.checkpoint();
+            store.flush();
         }
     }
     let before = ids_of(&store, &u);
     store.erase(&u, Some(before[100])).unwrap();
     for way in ["memory", "index", "crash", "rebuild"] {
         match way {
-            "index" => store.checkpoint(),
+            "index" => store.flush(),
             "crash" | "rebuild" => {
                 drop(store);
                 if way == "rebuild" {
@@ -86,7 +86,7 @@ fn what_is_older_than_the_retention_is_gone_at_once() {
         send_one(&store, "a", "u", &n.to_string());
         clock.set_us(NOW_US + (n + 1) * 10_000_000);
         if n == 4 {
-            store.checkpoint();
+            store.flush();
         }
     }
     let (u, ever) = (mailbox("d", "u"), mailbox("ever", "u"));

@@ -4,7 +4,7 @@ use super::support::*;
 use std::io;
 use std::sync::atomic::Ordering;
 
-use crate::store::index::IndexState;
+use crate::store::index::Manifest;
 use crate::store::indexing::{Builder, Site};
 use crate::store::state::{Shared, Successor};
 use crate::store::tests::simulated::{Fault, Lack, SimulatedFileSystem};
@@ -19,8 +19,8 @@ fn beside(shared: &Shared) -> Builder {
         files: shared.files.clone(),
         dir: shared.options.dir.clone(),
         cache_bytes: 4 << 20,
-        checkpoint_bytes: 4 << 20,
-        tail_bytes_max: 8 << 20,
+        flush_bytes: 4 << 20,
+        memtable_bytes_max: 8 << 20,
         counts: false,
     };
     let mut builder = Builder::beside(site).unwrap();
@@ -37,20 +37,20 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         for n in 0..count {
             send_one(&store, "a", "u", &n.to_string());
         }
-        store.checkpoint();
+        store.flush();
         let shared = store.shared();
         let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
         let builder = beside(shared);
         shared.index().unwrap().spoil("messages");
         send_one(&store, "a", "u", "one more");
-        store.checkpoint();
+        store.flush();
         let u = mailbox("d", "u");
         assert_eq!(
             all(&store, &u).len(),
             count + 1,
             "the checkpoint has mended it"
         );
-        // What stands in its place is another one, and empty; without a heap that does not show.
+        // What stands in its place is another one, and empty; without a blob file that does not show.
         let builder = builder.reopened(4 << 20);
         assert_eq!(builder.is_ok(), count < 8);
         if let Ok(builder) = builder {
@@ -80,14 +80,14 @@ fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
     for n in 0..20 {
         send_one(&store, "a", "u", &n.to_string());
     }
-    store.checkpoint();
+    store.flush();
     let shared = store.shared();
     let rebuilds = shared.rebuilds.load(Ordering::Relaxed);
     let builder = beside(shared);
     let builder = Box::new(builder.reopened(4 << 20).unwrap());
     send_one(&store, "a", "u", "one more");
     files.fill(Lack::Space(io::ErrorKind::StorageFull), 0);
-    shared.tail_mut().freeze();
+    shared.memtables_mut().rotate();
     shared.changed.notify_all();
     eventually("a checkpoint that is put off", || {
         shared.health().index.is_some()
@@ -111,14 +111,14 @@ fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all()
                 for n in 0..80 {
                     send(&store, draft("a", &users, &n.to_string().repeat(50))).unwrap();
                 }
-                store.checkpoint();
+                store.flush();
                 let u = mailbox("d", "u7");
                 store.shared().index().unwrap().spoil("messages");
                 store.messages_after(&u, MsgId::ZERO, 10, 10).unwrap_err();
                 store.shared().changed.notify_all();
                 std::thread::sleep(Duration::from_millis(delay));
                 send_one(&store, "a", "u7", "one more");
-                store.checkpoint();
+                store.flush();
                 let is_whole = || {
                     let read = store.messages_after(&u, MsgId::ZERO, usize::MAX, usize::MAX);
                     let suspect = store.shared().index_suspect.load(Ordering::Relaxed);
@@ -148,7 +148,7 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         send_one(&store, "a", "v", "x");
         store.erase(&u, Some(store.last_id())).unwrap();
         eventually("the sweep", || swept(dir.path()));
-        store.checkpoint();
+        store.flush();
         store.shared().index().unwrap().lose_first_of(tree);
         store.erase(&mailbox("d", "v"), None).unwrap();
         eventually("the sweep", || swept(dir.path()));
@@ -157,7 +157,7 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         let store = open(dir.path());
         assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO), "{tree}");
         assert_eq!(store.domains().len(), 1, "{tree}");
-        assert!(store.floor(&u) > MsgId::ZERO, "{tree}");
+        assert!(store.low_watermark(&u) > MsgId::ZERO, "{tree}");
     }
 }
 
@@ -176,12 +176,12 @@ fn what_a_checkpoint_that_is_repeated_finds_in_the_index_is_counted() {
         send(&store, with_id(draft("a", &["u"], "1"), "1")).unwrap();
         store.erase(&mailbox("d", "u"), None).unwrap();
         files.arm(Fault::ShortWrite, operations);
-        store.checkpoint();
+        store.flush();
         files.disarm();
         store.close();
         let path = dir.path().join("db.state");
         let state = files.read(&path).unwrap().unwrap();
-        let (state, _) = IndexState::decode(&state).unwrap();
+        let (state, _) = Manifest::decode(&state).unwrap();
         let sends: u64 = state.sends.values().sum();
         let counts = (state.domains, state.erased, sends);
         assert_eq!(counts, (1, 1, 1), "after {operations}");

@@ -1,11 +1,11 @@
-//! A checkpoint makes room with everything that it writes.
+//! A flush makes room with everything that it writes.
 
 use super::support::*;
 use crate::store::data::{CursorChange, SendIds, SendKey};
-use crate::store::index::{Index, IndexState};
-use crate::store::indexing::{How, writer};
+use crate::store::index::{Index, Manifest};
+use crate::store::indexing::{Pacing, writer};
 use crate::store::journal::Position;
-use crate::store::memtable::{Batch, Tail};
+use crate::store::memtable::{EncodedBatch, Memtables};
 
 fn message(id: u64) -> Message {
     Message {
@@ -25,9 +25,9 @@ fn message(id: u64) -> Message {
 fn a_checkpoint_makes_room_step_by_step() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(dir.path(), 4 << 20).unwrap();
-    let mut tail = Tail::new(MsgId::ZERO, Position::START);
+    let mut memtables = Memtables::new(MsgId::ZERO, Position::START);
     let messages: Vec<_> = (1..=2_000).map(message).collect();
-    tail.push_messages(Batch::new(&messages));
+    memtables.push_messages(EncodedBatch::new(&messages));
     for n in 0..50 {
         let key = SendKey {
             domain: domain("d"),
@@ -38,35 +38,38 @@ fn a_checkpoint_makes_room_step_by_step() {
             first: MsgId(n + 1),
             count: 1,
         };
-        tail.push_send(key, ids);
+        memtables.push_send(key, ids);
         let change = CursorChange::Raise {
             id: MsgId(n),
             at_ms: n,
         };
-        tail.push_cursor(&device("d", "u1", &n.to_string()), change);
+        memtables.push_cursor(&device("d", "u1", &n.to_string()), change);
     }
-    let frozen = tail.freeze();
-    let bytes = tail.bytes();
-    tail.push_messages(Batch::new(&messages[..200]));
+    let immutable = memtables.rotate();
+    let bytes = memtables.bytes();
+    memtables.push_messages(EncodedBatch::new(&messages[..200]));
     // Of what is left, less than a half is open at the beginning.
-    let max = bytes + 2 * tail.active.bytes;
-    assert!(tail.fullness(max, false) > 1.0);
-    // A checkpoint that failed is made once more, from its beginning.
+    let max = bytes + 2 * memtables.active.bytes;
+    assert!(memtables.fullness(max, false) > 1.0);
+    // A flush that failed is made once more, from its beginning.
     for again in [false, true] {
         let mut before = f64::MAX;
         let mut between = |_| {
-            let now = tail.fullness(max, false);
+            let now = memtables.fullness(max, false);
             let small = again || before == f64::MAX || before - now < 0.1;
             assert!((again || now <= before) && small, "{before} {now}");
             before = now;
             Ok(())
         };
-        let state = IndexState::empty(1);
-        writer::apply(&index, &frozen, &state, 0, How::Paced(&mut between)).unwrap();
-        assert!((tail.fullness(max, false) - 0.5).abs() < 0.01);
-        assert_eq!(tail.fullness(bytes, false), tail.fullness(bytes, true));
+        let state = Manifest::empty(1);
+        writer::apply(&index, &immutable, &state, 0, Pacing::Paced(&mut between)).unwrap();
+        assert!((memtables.fullness(max, false) - 0.5).abs() < 0.01);
+        assert_eq!(
+            memtables.fullness(bytes, false),
+            memtables.fullness(bytes, true)
+        );
         assert!(
-            tail.fullness(bytes, false) >= 1.0,
+            memtables.fullness(bytes, false) >= 1.0,
             "it is in memory until the end"
         );
     }

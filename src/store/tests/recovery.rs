@@ -180,14 +180,14 @@ fn an_index_that_breaks_while_running_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), 100);
     let store = open(dir.path());
-    store.checkpoint();
+    store.flush();
     send_one(&store, "a", "u", "1");
     drop(store.shared().set_index(None));
     let newest = store.last_id();
     let reading = store.messages_after(&mailbox("d", "u"), MsgId(newest.0 - 1), 9, 99);
     assert_eq!(reading.unwrap().messages.len(), 1, "the tail alone answers");
     assert!(store.rank(&mailbox("d", "u"), None, newest).is_err());
-    store.checkpoint();
+    store.flush();
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 101);
     assert!(dir.path().join("db.broken-1").exists());
 }
@@ -219,7 +219,7 @@ fn a_copy_of_a_running_store_has_all_that_was_accepted_before_it() {
             let copy = open(copy.path());
             let after = check_consistent(&copy, &mailbox("d", "u"));
             assert!(after.starts_with(&before));
-            store.checkpoint();
+            store.flush();
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -278,10 +278,10 @@ fn a_checkpoint_that_is_repeated_counts_once() {
     send_one(&store, "a", "u", "1");
     // The state's temporary file is not made durable.
     files.arm(Fault::FailSync, 0);
-    store.checkpoint();
-    assert!(store.stats().tail_bytes > 0, "it was put off");
-    store.checkpoint();
-    assert_eq!(store.stats().tail_bytes, 0);
+    store.flush();
+    assert!(store.stats().memtable_bytes > 0, "it was put off");
+    store.flush();
+    assert_eq!(store.stats().memtable_bytes, 0);
     drop(store);
     let store = open_sim(dir.path(), Arc::new(files)).unwrap();
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
@@ -296,7 +296,7 @@ fn making_the_index_anew_leaves_the_segment_that_is_being_begun_alone() {
     let begun = dir.path().join("journal/00000002-7.log.new");
     std::fs::write(&begun, b"").unwrap();
     drop(store.shared().set_index(None));
-    store.checkpoint();
+    store.flush();
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
     assert!(begun.exists());
     drop(store);
@@ -338,11 +338,11 @@ fn a_start_on_a_full_disk_keeps_the_index() {
     };
     let store = open(&few).unwrap();
     send_one(&store, "a", "u", "1");
-    store.checkpoint();
+    store.flush();
     send_one(&store, "a", "u", "2");
     drop(store);
     // What the journal has more is a generation of its own now.
-    few.tail_bytes_max = 1;
+    few.memtable_bytes_max = 1;
     files.arm(Fault::Full(u32::MAX), 0);
     let error = open(&few).err().unwrap();
     assert!(matches!(&error, OpenError::Io { source, .. }

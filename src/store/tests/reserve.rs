@@ -28,7 +28,7 @@ fn as_much_is_given_up_as_is_needed_whatever_the_disk_says_to_be_free() {
         let shared = Arc::new(files.clone());
         let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
         let parts = || files.list(&dir.path().join(RESERVE)).unwrap();
-        let check = || reserve.check_room(NEEDED_BYTES, NEEDED_FILES);
+        let check = || reserve.check_space(NEEDED_BYTES, NEEDED_FILES);
         reserve.keep().unwrap();
         check().unwrap();
         files.fill(lack, 0);
@@ -69,7 +69,7 @@ fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
     let shared = Arc::new(files.clone());
     let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
     files.fill(Lack::FileSize(64 << 10), 0);
-    reserve.check_room(NEEDED_BYTES, NEEDED_FILES).unwrap();
+    reserve.check_space(NEEDED_BYTES, NEEDED_FILES).unwrap();
 }
 
 /// How many files hold space back.
@@ -82,19 +82,19 @@ fn parts(dir: &Path, files: &SimulatedFileSystem) -> usize {
 fn busy(megabytes: usize) -> (TempDir, SimulatedFileSystem, Store) {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
-    let store = with_tail(dir.path(), &files, megabytes);
+    let store = with_memtable(dir.path(), &files, megabytes);
     (dir, files, store)
 }
 
 /// The same in a directory that is there.
-fn with_tail(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store {
+fn with_memtable(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store {
     let mut options = options(dir);
-    options.tail_bytes_max = 64 << 20;
+    options.memtable_bytes_max = 64 << 20;
     let sink = Arc::new(Seen::default());
     let store = Store::open_with(options, clock(), sink, Arc::new(files.clone())).unwrap();
     let content = "x".repeat(1 << 18);
     let begun = Instant::now();
-    while store.stats().tail_bytes < megabytes << 20 {
+    while store.stats().memtable_bytes < megabytes << 20 {
         assert!(begun.elapsed() < WAIT, "it does not stay in memory");
         send_one(&store, "a", "b", &content);
     }
@@ -107,7 +107,7 @@ fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
         let (_dir, files, store) = busy(28);
         files.fill(Lack::Space(kind), 0);
         store.erase(&mailbox("d", "b"), None).unwrap();
-        let is_empty = || store.stats().tail_bytes < 1 << 20;
+        let is_empty = || store.stats().memtable_bytes < 1 << 20;
         eventually("the tail goes into the index", is_empty);
     }
 }
@@ -117,7 +117,7 @@ fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
 fn what_is_kept_back_for_a_large_tail_is_given_back_where_little_is_left() {
     let (dir, files, store) = busy(3);
     let parts = || parts(dir.path(), &files);
-    store.checkpoint();
+    store.flush();
     assert!(parts() > 32, "{}", parts());
     files.fill(Lack::Space(StorageFull), 20 << 20);
     // Later it is given back whatever the disk has.
@@ -161,7 +161,7 @@ fn nothing_but_what_is_always_kept_back_is_left_at_the_end() {
     store.close();
     assert_eq!(parts(), 32);
 
-    let store = with_tail(dir.path(), &files, 3);
+    let store = with_memtable(dir.path(), &files, 3);
     files.arm(Fault::Crash, 0);
     drop(store);
     files.lose_power(1);

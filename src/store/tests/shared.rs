@@ -47,7 +47,7 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
     sizes.sum()
 }
 
-fn heap(store: &Store) -> std::path::PathBuf {
+fn blob(store: &Store) -> std::path::PathBuf {
     let shared = store.shared();
     location::path(&shared.options.dir, shared.indexed().number).join("heap")
 }
@@ -62,7 +62,7 @@ fn a_send_to_many_takes_no_more_of_the_disk_than_what_was_sent_a_few_times() {
         sent_bytes += content.len() as u64;
         send_to_all(&store, &content);
     }
-    store.checkpoint();
+    store.flush();
     let index = disk_bytes(&dir.path().join("db"));
     let journal = disk_bytes(&dir.path().join("journal"));
     // The open segment has its room from the beginning.
@@ -73,14 +73,14 @@ fn a_send_to_many_takes_no_more_of_the_disk_than_what_was_sent_a_few_times() {
     );
     assert_eq!(store.shared().indexed().contents, 8);
     // And memory is no smaller than that makes it seem: what is short is counted for each.
-    let before = store.stats().tail_bytes;
+    let before = store.stats().memtable_bytes;
     send_to_all(&store, &"x".repeat(900));
-    let in_tail = store.stats().tail_bytes - before;
-    assert!(in_tail > 900 * RECIPIENTS, "{in_tail}");
-    let before = store.stats().tail_bytes;
+    let in_memtable = store.stats().memtable_bytes - before;
+    assert!(in_memtable > 900 * RECIPIENTS, "{in_memtable}");
+    let before = store.stats().memtable_bytes;
     send_to_all(&store, &"x".repeat(2_000));
-    let in_tail = store.stats().tail_bytes - before;
-    assert!(in_tail < 100 * RECIPIENTS, "{in_tail}");
+    let in_memtable = store.stats().memtable_bytes - before;
+    assert!(in_memtable < 100 * RECIPIENTS, "{in_memtable}");
 }
 
 #[test]
@@ -104,11 +104,11 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     for (n, content) in contents.iter().enumerate() {
         send_to_all(&store, content);
         if n == 2 {
-            store.checkpoint();
+            store.flush();
         }
     }
     check(&store, "while half of it is in memory", &[]);
-    store.checkpoint();
+    store.flush();
     check(&store, "from the index", &[]);
     drop(store);
     store = open_large(dir.path());
@@ -132,7 +132,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     assert_eq!(store.shared().indexed().contents, 4);
     check(&store, "from a copy", &gone);
     send_to_all(&store, "so that the copy goes on");
-    store.checkpoint();
+    store.flush();
     store.erase(&mailbox("d", "u0"), None).unwrap();
     store.close();
     drop(store);
@@ -160,7 +160,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     }
     eventually("the sweep", swept);
     eventually("the last sweep", || store.shared().indexed().contents == 0);
-    assert!(std::fs::metadata(heap(&store)).unwrap().len() < 10_000);
+    assert!(std::fs::metadata(blob(&store)).unwrap().len() < 10_000);
 }
 
 #[test]
@@ -171,13 +171,13 @@ fn damage_to_what_many_share_is_met_by_who_reads_it_and_mended() {
     for content in &sent {
         send_to_all(&store, content);
     }
-    store.checkpoint();
+    store.flush();
     let (u, v) = (mailbox("d", "u7"), mailbox("d", "u8"));
-    let heap = heap(&store);
+    let blob = blob(&store);
     // In the second one.
-    let at = std::fs::metadata(&heap).unwrap().len() * 3 / 4;
+    let at = std::fs::metadata(&blob).unwrap().len() * 3 / 4;
     let mut byte = [0];
-    let file = File::options().read(true).write(true).open(&heap).unwrap();
+    let file = File::options().read(true).write(true).open(&blob).unwrap();
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 4], at).unwrap();
     // Nothing is read beyond what is wanted, though both are named in one chunk.
@@ -212,7 +212,7 @@ fn what_was_shared_beyond_the_journal_is_nobodys_content() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_large(dir.path());
     send_one(&store, "a", "u0", "1");
-    store.checkpoint();
+    store.flush();
     // A disk that lost the end of the journal, where the next ids begin.
     let next = store.last_id().0 + 1;
     let index = store.shared().index().unwrap();
@@ -222,7 +222,7 @@ fn what_was_shared_beyond_the_journal_is_nobodys_content() {
     assert_eq!(store.shared().indexed().contents, 0);
     let content = random_text(2_000, 1);
     send_to_all(&store, &content);
-    store.checkpoint();
+    store.flush();
     let read = all(&store, &mailbox("d", "u1"));
     assert_eq!(contents(&read), [content]);
 }

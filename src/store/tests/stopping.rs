@@ -74,7 +74,7 @@ fn stopped_after(dir: &Path, files: u32) -> (Arc<Opening>, Option<Store>) {
     let mut options = options(dir);
     options.opening = opening.clone();
     // What the journal has more becomes a generation now and then.
-    options.tail_bytes_max = 64 << 10;
+    options.memtable_bytes_max = 64 << 10;
     let opened = Store::open_with(
         options,
         clock(),
@@ -92,7 +92,7 @@ fn stopped_after(dir: &Path, files: u32) -> (Arc<Opening>, Option<Store>) {
 fn stop_everywhere(before: impl Fn(&Path)) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let store = with_segments(dir.path(), 4);
-    store.checkpoint();
+    store.flush();
     send_one(&store, "a", "b", "last");
     let count = check_consistent(&store, &mailbox("d", "b")).len();
     // As a crash.

@@ -1,14 +1,14 @@
-//! The tiers in which the index keeps the senders of a mailbox, through many checkpoints
+//! The tiers in which the index keeps the senders of a mailbox, through many flushes
 //! and interrupted ones, against a plain list.
 
 use super::support::*;
 use std::cell::Cell;
 
 use crate::store::api::Opening;
-use crate::store::index::{Index, IndexError, IndexState, Kept};
-use crate::store::indexing::{How, writer};
+use crate::store::index::{Index, IndexError, Kept, Manifest};
+use crate::store::indexing::{Pacing, writer};
 use crate::store::journal::Position;
-use crate::store::memtable::{Batch, Generation, Tail};
+use crate::store::memtable::{EncodedBatch, Memtable, Memtables};
 
 const STEP_US: u64 = 1_000;
 
@@ -26,8 +26,8 @@ impl Random {
 
 struct World {
     index: Index,
-    state: IndexState,
-    tail: Tail,
+    state: Manifest,
+    memtables: Memtables,
     random: Random,
     messages: Vec<Message>,
     made: u64,
@@ -37,8 +37,8 @@ impl World {
     fn new(dir: &Path, seed: u64) -> Self {
         Self {
             index: Index::open(dir, 4 << 20).unwrap(),
-            state: IndexState::empty(1),
-            tail: Tail::new(MsgId::ZERO, Position::START),
+            state: Manifest::empty(1),
+            memtables: Memtables::new(MsgId::ZERO, Position::START),
             random: Random(seed),
             messages: Vec::new(),
             made: 0,
@@ -81,7 +81,7 @@ impl World {
     }
 
     /// Commits so many messages.
-    fn commit(&mut self, count: u64) -> Arc<Generation> {
+    fn commit(&mut self, count: u64) -> Arc<Memtable> {
         let first = self.messages.len();
         for _ in 0..count {
             let message = self.message();
@@ -91,18 +91,19 @@ impl World {
             self.messages.push(message);
             self.messages.extend(other);
         }
-        self.tail.push_messages(Batch::new(&self.messages[first..]));
+        self.memtables
+            .push_messages(EncodedBatch::new(&self.messages[first..]));
         let last_id = self.messages.last().unwrap().id;
-        self.tail.advance(last_id, Position::START);
-        let frozen = self.tail.freeze();
-        self.tail.frozen = None;
-        frozen
+        self.memtables.advance(last_id, Position::START);
+        let immutable = self.memtables.rotate();
+        self.memtables.immutable = None;
+        immutable
     }
 
-    /// Commits so many messages and makes a checkpoint, which is interrupted first at some
+    /// Commits so many messages and makes a flush, which is interrupted first at some
     /// of its writes.
-    fn checkpoint(&mut self, count: u64, interruptions: u64) {
-        let frozen = self.commit(count);
+    fn flush(&mut self, count: u64, interruptions: u64) {
+        let immutable = self.commit(count);
         for _ in 0..interruptions {
             let left = Cell::new(self.random.below(count / 8 + 2));
             let mut stop = |_| match left.get() {
@@ -112,7 +113,13 @@ impl World {
                     Ok(())
                 }
             };
-            let done = writer::apply(&self.index, &frozen, &self.state, 0, How::Paced(&mut stop));
+            let done = writer::apply(
+                &self.index,
+                &immutable,
+                &self.state,
+                0,
+                Pacing::Paced(&mut stop),
+            );
             // What is there by now is right, whatever comes of the rest.
             self.index
                 .verify(&mut self.state.clone(), &Opening::default())
@@ -121,7 +128,7 @@ impl World {
                 break;
             }
         }
-        let state = writer::apply(&self.index, &frozen, &self.state, 0, How::AtOnce);
+        let state = writer::apply(&self.index, &immutable, &self.state, 0, Pacing::AtOnce);
         self.state = state.unwrap();
         self.index
             .verify(&mut self.state.clone(), &Opening::default())
@@ -200,7 +207,7 @@ fn senders_are_found_in_every_tier() {
     let mut world = World::new(dir.path(), 3);
     for step in 0..40 {
         let count = 1 + world.random.below(if step % 4 == 0 { 1_500 } else { 90 });
-        world.checkpoint(count, step % 3);
+        world.flush(count, step % 3);
         if step % 5 == 0 {
             world.check("busy");
             world.check("quiet");
@@ -219,7 +226,7 @@ fn a_tier_that_is_missing_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let mut world = World::new(dir.path(), 5);
         for _ in 0..4 {
-            world.checkpoint(1_000, 0);
+            world.flush(1_000, 0);
         }
         world.index.lose_first_of(tree);
         let verified = world
@@ -233,13 +240,13 @@ fn a_tier_that_is_missing_is_noticed() {
 fn a_heap_that_is_short_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(dir.path(), 5);
-    world.checkpoint(1_000, 0);
+    world.flush(1_000, 0);
     let state = world.state.clone();
     drop(world);
-    let heap = std::fs::OpenOptions::new()
+    let blob = std::fs::OpenOptions::new()
         .write(true)
         .open(dir.path().join("heap"));
-    heap.unwrap().set_len(state.heap_bytes - 1).unwrap();
+    blob.unwrap().set_len(state.blob_bytes - 1).unwrap();
     let index = Index::open(dir.path(), 4 << 20).unwrap();
     assert!(
         index
@@ -252,7 +259,7 @@ fn a_heap_that_is_short_is_noticed() {
 struct Above(&'static str, MsgId);
 
 impl Kept for Above {
-    fn floor(&self, of: &Mailbox) -> MsgId {
+    fn low_watermark(&self, of: &Mailbox) -> MsgId {
         match *of == mailbox("d", self.0) {
             true => self.1,
             false => MsgId::ZERO,
@@ -268,7 +275,7 @@ impl Kept for Above {
     }
 }
 
-fn copied(world: &World, to: &Path, kept: &Above) -> Result<(Index, IndexState), IndexError> {
+fn copied(world: &World, to: &Path, kept: &Above) -> Result<(Index, Manifest), IndexError> {
     let index = Index::open(to, 4 << 20).unwrap();
     let mut on = |_: &Index, _| Ok(());
     let (state, _) = world.index.copy(&world.state, &index, 2, kept, &mut on)?;
@@ -281,13 +288,13 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut world = World::new(old.path(), seed);
         for _ in 0..8 {
-            world.checkpoint(1_500, 0);
+            world.flush(1_500, 0);
         }
-        // What a later generation has written so far is not part of it.
+        // What a later memtable has written so far is not part of it.
         let later: Vec<Message> = (0..500).map(|_| world.message()).collect();
-        world.tail.push_messages(Batch::new(&later));
-        let half = world.tail.freeze();
-        world.tail.frozen = None;
+        world.memtables.push_messages(EncodedBatch::new(&later));
+        let half = world.memtables.rotate();
+        world.memtables.immutable = None;
         let mut left = 20;
         let mut stop = |_| {
             left -= 1;
@@ -295,14 +302,21 @@ fn a_copy_has_what_is_kept_in_every_tier() {
                 .then_some(())
                 .ok_or(IndexError::Sled("stop".to_owned()))
         };
-        writer::apply(&world.index, &half, &world.state, 0, How::Paced(&mut stop)).unwrap_err();
-        let floor = world.messages[(world.messages.len() - 1) * part / 4].id;
-        let kept = Above(mailbox_name, floor);
+        writer::apply(
+            &world.index,
+            &half,
+            &world.state,
+            0,
+            Pacing::Paced(&mut stop),
+        )
+        .unwrap_err();
+        let low_watermark = world.messages[(world.messages.len() - 1) * part / 4].id;
+        let kept = Above(mailbox_name, low_watermark);
         let (index, state) = copied(&world, new.path(), &kept).unwrap();
         let mut copy = World::new(&new.path().join("unused"), seed);
         copy.messages = world.messages;
         copy.messages
-            .retain(|message| message.id > kept.floor(&message.mailbox));
+            .retain(|message| message.id > kept.low_watermark(&message.mailbox));
         assert_eq!(state.messages, copy.messages.len() as u64);
         index
             .verify(&mut state.clone(), &Opening::default())
@@ -312,7 +326,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         copy.check("quiet");
         // And it goes on from there.
         copy.made = world.made;
-        copy.checkpoint(700, 2);
+        copy.flush(700, 2);
         copy.check("busy");
         copy.check("quiet");
         copy.check("both");
@@ -324,7 +338,7 @@ fn what_is_missing_is_noticed_by_a_copy() {
     for missing in ["messages", "contents", ""] {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut world = World::new(old.path(), 5);
-        world.checkpoint(1_000, 0);
+        world.flush(1_000, 0);
         match missing {
             "" => world.state.messages += 1,
             tree => world.index.lose_first_of(tree),

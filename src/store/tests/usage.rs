@@ -32,7 +32,7 @@ impl World {
     fn open(dir: &Path) -> Store {
         let mut options = options(dir);
         options.segment_bytes = SEGMENT_BYTES;
-        options.tail_bytes_max = 16 << 20;
+        options.memtable_bytes_max = 16 << 20;
         Store::open(options, clock(), Arc::new(Seen::default())).unwrap()
     }
 
@@ -85,7 +85,7 @@ impl World {
 
     /// What the domain takes on disk, beside the segment that is open.
     fn on_disk(&self) -> u64 {
-        self.store.checkpoint();
+        self.store.flush();
         let of = |name: &str| disk_bytes(&self.dir.path().join(name));
         (of("journal") + of("db")).saturating_sub(SEGMENT_BYTES)
     }
@@ -127,7 +127,7 @@ fn what_is_accepted_counts_as_it_is_measured() {
     of_another.domain = domain("dd");
     send(&world.store, of_another).unwrap();
     world.check("in memory");
-    world.store.checkpoint();
+    world.store.flush();
     world.check("in the index");
     world.reopen();
     world.check("after a restart");

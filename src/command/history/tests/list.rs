@@ -299,7 +299,7 @@ impl World {
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Send(sends) => self.send(sends),
-            Step::Checkpoint => self.store.checkpoint(),
+            Step::Checkpoint => self.store.flush(),
             Step::Erase(to, before) => self.erase(*to, *before),
             Step::Ask(asked, meanwhile) => {
                 return self

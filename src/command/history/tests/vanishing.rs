@@ -91,7 +91,7 @@ fn what_vanishes_while_an_answer_is_found_shifts_nothing() {
         .iter()
         .map(id_of)
         .collect();
-    store.checkpoint();
+    store.flush();
     // One erasure a query: at any moment of it.
     let (erase, erasures) = sync_channel(0);
     std::thread::scope(|scope| {

@@ -22,22 +22,22 @@ pub(super) struct Cursors {
     expected: BTreeMap<(String, String), Expected>,
     /// By user: between which ids the highest is that was ever confirmed.
     confirmed: BTreeMap<String, (MsgId, MsgId)>,
-    /// Between which ids the domain's floor is.
-    floor: (MsgId, MsgId),
+    /// Between which ids the domain's low watermark is.
+    low_watermark: (MsgId, MsgId),
 }
 
 impl Cursors {
     /// The domain was removed (or perhaps was); ids up to `last` were given before.
     pub(super) fn removed(&mut self, last: MsgId, surely: bool) {
-        self.floor.1 = MsgId::MAX;
+        self.low_watermark.1 = MsgId::MAX;
         if surely {
-            self.floor.0 = last;
+            self.low_watermark.0 = last;
         }
     }
 
     /// A message with this id was accepted.
     pub(super) fn accepted(&mut self, id: MsgId) {
-        self.floor.1 = self.floor.1.min(id);
+        self.low_watermark.1 = self.low_watermark.1.min(id);
     }
 
     /// No device is known any more; where a crash may come before that is noted, perhaps some are.
@@ -88,14 +88,21 @@ impl Cursors {
     fn start(&self, user: &str, resource: &str, after: Option<MsgId>) -> (MsgId, MsgId) {
         let own = self.expected.get(&(user.to_owned(), resource.to_owned()));
         let (least, most) = self.confirmed.get(user).copied().unwrap_or_default();
-        let (least, most) = (least.max(self.floor.0), most.max(self.floor.1));
+        let (least, most) = (
+            least.max(self.low_watermark.0),
+            most.max(self.low_watermark.1),
+        );
         let (least, most) = match own {
             Some(own) if own.known => (own.least, own.most),
             Some(own) => (own.least.min(least), own.most.max(most)),
             None => (least, most),
         };
-        let lowered = |id: MsgId, floor| after.map_or(id, |after| id.min(after.max(floor)));
-        (lowered(least, self.floor.0), lowered(most, self.floor.1))
+        let lowered =
+            |id: MsgId, low_watermark| after.map_or(id, |after| id.min(after.max(low_watermark)));
+        (
+            lowered(least, self.low_watermark.0),
+            lowered(most, self.low_watermark.1),
+        )
     }
 
     /// A device was answered that this is its cursor.

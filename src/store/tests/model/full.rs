@@ -98,7 +98,7 @@ proptest! {
         world.store().put_domain(record("d")).unwrap();
         let stored = |world: &World| world.model.mailboxes.values().map(BTreeMap::len).sum::<usize>();
         let (before, deadline) = (stored(&world), Instant::now() + WAIT);
-        // While a sweep still has what is kept back, it is refused.
+        // While a compaction still has what is kept back, it is refused.
         while stored(&world) == before {
             prop_assert!(Instant::now() < deadline, "nothing is taken");
             world.send(&[(0, 0, 10, true)]);

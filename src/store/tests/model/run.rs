@@ -42,7 +42,7 @@ impl World {
         let start = |world: &Self| {
             let mut options = options(world.dir.path());
             options.segment_bytes = 16 << 10;
-            options.tail_bytes_max = 512 << 10;
+            options.memtable_bytes_max = 512 << 10;
             options.retention.all = Some(Duration::from_micros(KEPT_US));
             let files = Arc::new(world.files.clone());
             Store::open_with(
@@ -280,7 +280,7 @@ impl World {
             }
             Step::PutDomain | Step::RemoveDomain => {}
             Step::Erase(to, before) => self.erase(*to, *before),
-            Step::Checkpoint => self.store().checkpoint(),
+            Step::Flush => self.store().flush(),
             Step::MoveClock(by_us) => {
                 let now_us = self.clock.now_us().saturating_add_signed(i64::from(*by_us));
                 self.clock.set_us(now_us);

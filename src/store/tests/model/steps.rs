@@ -21,7 +21,7 @@ pub(super) enum Step {
     RemoveDomain,
     /// Recipient, and the how manieth of its messages is the first to stay.
     Erase(u8, Option<u8>),
-    Checkpoint,
+    Flush,
     MoveClock(i32),
     Arm(Fault, u32),
     Reopen(Ending),
@@ -76,7 +76,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::PutDomain),
         1 => Just(Step::RemoveDomain),
         3 => (0..3_u8, prop::option::of(0..40_u8)).prop_map(|(to, before)| Step::Erase(to, before)),
-        3 => Just(Step::Checkpoint),
+        3 => Just(Step::Flush),
         1 => (-1_000_000..1_000_000_i32).prop_map(Step::MoveClock),
         5 => (fault, 0..40_u32).prop_map(|(fault, after)| Step::Arm(fault, after)),
         3 => ending.prop_map(Step::Reopen),

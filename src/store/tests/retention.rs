@@ -54,7 +54,7 @@ impl World {
         let shared = self.store().shared();
         eventually("it is told", || shared.waits_since_it_was_told());
         self.clock.advance_us(passed.as_micros() as u64);
-        // As the sweep does by itself, a moment later.
+        // As the compaction does by itself, a moment later.
         shared.step_retention();
     }
 

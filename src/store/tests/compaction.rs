@@ -69,7 +69,7 @@ fn no_byte_of_what_was_erased_is_left_and_all_else_is() {
     for n in 0..600 {
         send_one(&store, "a", ["u", "v"][n % 2], &marker(n));
         if n == 300 {
-            store.checkpoint();
+            store.flush();
         }
     }
     let both = with_id(draft("b", &["v", "u", "v2", "v3"], &marker(1_000)), "c");
@@ -93,7 +93,7 @@ fn no_byte_of_what_was_erased_is_left_and_all_else_is() {
     for v in ["v2", "v3"] {
         assert_eq!(check_consistent(&store, &mailbox("d", v)).len(), 1);
     }
-    // And so it is for an index that is made anew from what is left.
+    // And so it is for an index that is rebuilt from what is left.
     drop(store);
     std::fs::remove_dir_all(dir.path().join("db")).unwrap();
     let store = open(dir.path());
@@ -114,7 +114,7 @@ fn erasing_the_older_half_gives_its_space_back_while_sends_go_on() {
     for n in 0..2_000 {
         send_one(&store, "a", &format!("u{}", n % 20), &long(n));
     }
-    store.checkpoint();
+    store.flush();
     // The index of so few messages is mostly what sled takes for itself.
     let disk = || -> u64 {
         let sizes = files_below(&dir.path().join("journal")).into_iter();
@@ -220,7 +220,7 @@ fn what_the_index_has_not_reached_yet_goes_too() {
     for n in 0..50 {
         send_one(&store, "a", "u", &marker(n));
     }
-    // No sweep in between: it is as if the last one had only just ended.
+    // No compaction in between: it is as if the last one had only just ended.
     let asked = store
         .shared()
         .queue
@@ -251,7 +251,7 @@ fn a_sweep_that_fails_anywhere_is_done_whole_later() {
                 for n in 0..60 {
                     send_one(&store, "a", ["u", "v"][n % 2], &marker(n).repeat(3));
                 }
-                store.checkpoint();
+                store.flush();
                 store.erase(&mailbox("d", "u"), None).unwrap();
                 files.arm(Fault::Full(u32::MAX), operations);
                 let mark = dir.path().join("sweep.due");
