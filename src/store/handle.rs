@@ -1,7 +1,9 @@
 //! The handle of an open store: everything that callers may ask of it.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::threads;
 use super::threads::Threads;
@@ -37,7 +39,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let threads = self.threads.get_mut();
-        if let Some(threads) = threads.unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(threads) = threads.take() {
             threads.abort();
         }
     }
@@ -308,11 +310,7 @@ impl Store {
         if threads::is_own() {
             return;
         }
-        let mut threads = self
-            .handle
-            .threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.handle.threads.lock();
         if let Some(threads) = threads.take() {
             threads.close();
         }

@@ -1,9 +1,9 @@
-//! Opens a data directory that is taken: recovers what is in it, makes it ready.
+//! Opens a claimed data directory: recovers what is in it and makes it ready.
 //!
-//! The index is taken as it is after a clean close; else it is verified. It is rebuilt from
-//! the journal if anything is wrong with it, or if it came with a copy; before anything of it
-//! is touched, all of the journal is judged as `relaybox check` does. The journal is never
-//! mended beyond cutting off a torn tail.
+//! After a clean close the index is taken as it is; otherwise it is verified. It is rebuilt from
+//! the journal if anything is wrong with it, or if it came with a copy; before anything of it is
+//! touched, the whole journal is judged as `relaybox check` does. The journal itself is never
+//! repaired beyond cutting off a torn tail.
 
 use std::io;
 use std::path::Path;

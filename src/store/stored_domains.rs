@@ -1,6 +1,6 @@
-//! The domains of a directory that no server has, read from its journal alone.
+//! Reads the domains of a stopped directory from its journal alone.
 //!
-//! Writes nothing: opening the index would, even to read from it.
+//! Writes nothing; opening the index would, even for reading.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! What can be told of a data directory from outside, whether a server runs on it or not.
+//! A survey of a data directory from outside, with or without a running server.
 //!
-//! Takes no lock, writes nothing, and reads no more than the headers of the segments and the frames of two of them.
-//! A server may write meanwhile: what it says is then a moment old.
+//! Takes no lock and writes nothing; reads the headers of all segments and the frames of two. With
+//! a server running, the answer may be a moment old.
 
 use std::io;
 use std::path::Path;

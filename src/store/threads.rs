@@ -1,8 +1,8 @@
-//! Starts the store's threads and ends them in order: committer, publisher,
-//! flush, compression.
+//! Starts the store's threads, and ends them in order: committer, publisher, compaction, flush,
+//! compression.
 //!
-//! Invariant: when they have ended, nothing of the data directory is open any more but
-//! its lock, which is given up last.
+//! Invariant: once they have ended, nothing of the data directory is open but its lock, which is
+//! released last.
 
 use std::cell::Cell;
 use std::io;

@@ -1,4 +1,4 @@
-//! How old something is, at one moment.
+//! Ages of ids and stamps at one moment.
 
 use std::sync::Arc;
 use std::time::Duration;

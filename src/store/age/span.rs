@@ -1,4 +1,4 @@
-//! Stretches of time in which the clock ran on without a step, and what ids of them say of age.
+//! Spans between two steps of the wall clock, and the age of an id within its span.
 
 use std::time::Duration;
 

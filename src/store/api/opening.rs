@@ -1,4 +1,4 @@
-//! What an opening that takes long tells meanwhile, and how it is ended early.
+//! Progress of a long open, and how to stop it early.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};

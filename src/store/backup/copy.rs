@@ -1,4 +1,4 @@
-//! Copies one segment, and tells whether a copy is still what it is a copy of.
+//! Copies one segment, and compares a copy with its segment.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! Why there is no backup.
+//! Errors of a backup.
 
 use std::path::PathBuf;
 

@@ -1,12 +1,11 @@
-//! Backups: copies of the journal that are brought up to date, verified, and put back.
+//! Backups: copies of the journal that are brought up to date, verified, and restored.
 //!
-//! A backup is a directory like the data directory, without what can be rebuilt: `VERSION`,
-//! `relaybox.toml` if there, `journal/`, and `BACKUP`, which says how far it got.
+//! A backup is a data directory without what can be rebuilt: `VERSION`, `relaybox.toml` if there is
+//! one, `journal/`, and `BACKUP`, which records how far it reaches.
 //!
-//! Invariants: a running server is only read from, and waits for nothing; every frame is
-//! verified before it takes its place in the backup; files take their place whole, in
-//! ascending order, so that a backup that is interrupted holds a beginning of the journal
-//! that is at least as long as before.
+//! Invariants: a running server is only read from and never waits; every frame is verified before
+//! it becomes part of the backup; files are renamed into place whole and in ascending order, so an
+//! interrupted backup holds a prefix of the journal, at least as long as before.
 
 mod copy;
 mod error;

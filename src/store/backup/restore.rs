@@ -1,8 +1,8 @@
-//! Puts a backup, or a plain copy of a data directory, back in the place of a data directory.
+//! Restores a backup, or a plain copy of a data directory, into a data directory.
 //!
-//! Invariants: nothing that is there is written over; while the copying goes on, and after it
-//! was interrupted, `journal.restoring` says that the directory does not hold everything, and
-//! no server serves it.
+//! Invariants: nothing that exists is overwritten; while a restore runs, and after it was
+//! interrupted, the presence of `journal.restoring` marks the directory as incomplete, and no
+//! server serves it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

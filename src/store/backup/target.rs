@@ -1,7 +1,7 @@
-//! Judges the place of a backup before anything is written there.
+//! Validates the target of a backup before anything is written to it.
 //!
-//! It must be empty, or an earlier state of the same data directory: nothing that could be
-//! anybody's only copy is written over.
+//! It must be empty or an earlier state of the same data directory: a backup never overwrites what
+//! could be somebody's only copy.
 
 use std::fs::File;
 use std::io;

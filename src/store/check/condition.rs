@@ -1,6 +1,6 @@
-//! Holds the index of a stopped directory against its state and the journal.
+//! Verifies the index of a stopped directory against its manifest and the journal.
 //!
-//! Writes nothing in the directory: the index is opened as a copy.
+//! Writes nothing to the directory: a copy of the index is opened.
 
 use std::path::Path;
 use std::sync::Arc;

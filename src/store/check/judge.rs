@@ -1,4 +1,5 @@
-//! Judges the journal of a directory, and holds it against what else says how far it should reach.
+//! Judges the journal of a directory, also against what else records how far it should reach: the
+//! manifest of the index, and `BACKUP`.
 
 use std::path::Path;
 

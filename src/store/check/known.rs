@@ -1,4 +1,4 @@
-//! Whether a directory is a data directory at all.
+//! Tells a data directory from anything else.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! Reads a whole data directory, or a backup, and says what is wrong with it.
+//! Reads a whole data directory, or a backup, and reports all damage.
 //!
-//! Invariants: all damage is named, not only the first; nothing of the journal is written;
-//! memory for one segment at most, and only where it is damaged.
+//! Invariants: all damage is reported, not only the first; the journal is never written; at most
+//! one segment is held in memory, and only if it is damaged.
 
 mod condition;
 mod journal;

@@ -1,4 +1,4 @@
-//! What there is to know of a data directory in which nothing is damaged.
+//! Notes about a data directory in which nothing is damaged.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! Reads one segment to its end, whatever is wrong with it.
+//! Reads one segment to its end, damaged or not.
 //!
-//! What is right is streamed. From the first thing on that is not, the rest is taken into
-//! memory as far as it can be had (a segment is some 32 MiB) and searched for right frames.
+//! Valid frames are streamed. From the first invalid byte on, the rest is read into memory as far
+//! as possible (a segment is some 32 MiB) and searched for valid frames.
 
 use std::io;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! Walks over a journal's segments in order and judges each: its header, its frames, their
-//! records, and how all that fits to what was before and comes behind.
+//! Walks over the segments of a journal in order and judges each: header, frames, records, and how
+//! they continue the segment before.
 
 use std::path::Path;
 

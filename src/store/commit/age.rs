@@ -1,4 +1,4 @@
-//! Age time, as a part of a batch: who gives ids also says how far it is.
+//! Age time in a batch: the committer observes the clock and journals how far age time is.
 
 use super::batch::{Budget, StagedBatch};
 use super::committer::Committer;

@@ -1,4 +1,4 @@
-//! The committer: takes what waits as one batch, writes one frame, syncs it, publishes.
+//! The committer: takes everything queued as one batch, writes one frame, syncs it, publishes.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;

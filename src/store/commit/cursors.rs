@@ -1,7 +1,7 @@
-//! The cursors of a batch of the committer, on their way into its frame.
+//! The cursor changes of a batch, on their way into its frame.
 //!
-//! Sees what was decided earlier in the same batch. Nothing of it counts before the
-//! frame is durable: a batch that fails is thrown away whole.
+//! Sees earlier decisions of the same batch. Nothing takes effect before the frame is durable: a
+//! failed batch is dropped whole.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

@@ -1,12 +1,11 @@
-//! The one writer: gives ids, makes durable, then lets the world know.
+//! The single writer: assigns ids, makes batches durable, then publishes them.
 //!
-//! A thread that takes all that waits as one batch, writes it as one journal frame,
-//! syncs, puts it into the memtables and hands it to the publisher. Order needs no lock
-//! because nobody else gives ids.
+//! One thread takes everything queued as one batch, writes it as one journal frame, syncs, adds it
+//! to the active memtable and hands it to the publisher. Order needs no lock because nobody else
+//! assigns ids.
 //!
-//! Invariants: ids rise strictly; nothing is answered or published before its frame is
-//! synced, also no repeat of a send whose original is in the same batch; of a frame that
-//! failed, nothing is in memory.
+//! Invariants: ids rise strictly; nothing is answered or published before its frame is synced, not
+//! even a repeat of a send in the same batch; a failed frame leaves nothing in memory.
 
 mod age;
 mod batch;

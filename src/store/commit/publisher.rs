@@ -1,5 +1,5 @@
-//! Hands on what is durable: first the messages to the sink, then the answers to
-//! their senders, batch by batch in the order of the journal.
+//! Publishes durable batches in journal order: first the messages to the sink, then the answers to
+//! their senders.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

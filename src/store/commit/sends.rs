@@ -1,4 +1,4 @@
-//! Sends, as a part of a batch: their ids, and what was accepted before.
+//! Sends in a batch: deduplication, then ids.
 
 use super::batch::StagedBatch;
 use super::committer::Committer;

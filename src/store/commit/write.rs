@@ -1,4 +1,4 @@
-//! Frames on their way into the journal, and what to do where it does not take them.
+//! Writes frames to the journal, and handles a journal that refuses them.
 
 use std::io;
 use std::time::{Duration, Instant};

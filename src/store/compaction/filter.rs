@@ -1,4 +1,4 @@
-//! What is gone by now, record by record.
+//! Decides, record by record, what a rewritten segment keeps.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is gone, as it stands at the beginning of a sweep.
+//! A snapshot, taken when a compaction begins, of what is gone.
 
 use std::collections::HashMap;
 use std::time::Duration;

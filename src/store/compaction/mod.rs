@@ -1,13 +1,13 @@
-//! The thread that gives back the space of what is gone: erased, expired, of removed domains.
+//! Compaction: gives back the disk space of erased and expired messages and of removed domains.
 //!
-//! Low watermarks hide what is gone at once. A compaction removes it: it rewrites the sealed segments that
-//! hold some of it, then rebuilds the index beside the one that counts, and has the
-//! flush put it in place. Readers and commits go on meanwhile.
+//! Low watermarks hide these at once. A compaction then rewrites the sealed segments that hold
+//! them, rebuilds the index beside the current one, and has the flush thread swap it in. Reads and
+//! commits go on meanwhile.
 //!
-//! Invariants: a segment is rewritten only when the index that counts is beyond it; segments
-//! are gone through upwards, so the record of an erasure outlives what it hides; the file
-//! `sweep.due` is there from before an erasure counts until nothing of it is on disk, so that
-//! a compaction that was interrupted is done again.
+//! Invariants: a segment is rewritten only when the index is past it; segments are rewritten in
+//! ascending order, so the record of an erasure outlives what it hides; `sweep.due` exists from
+//! before an erasure takes effect until nothing of it is on disk, so an interrupted compaction is
+//! repeated.
 
 mod compactor;
 mod compression;

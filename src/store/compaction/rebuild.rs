@@ -1,4 +1,4 @@
-//! Rebuilds the index beside the one that counts, and has it put in its place.
+//! Rebuilds the index beside the current one and has it swapped in.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Reads sealed segments again from time to time: nobody else would notice that a disk has
-//! changed a byte of one, until the index has to be rebuilt from it.
+//! Rereads sealed segments from time to time: bit rot would otherwise show only when the index has
+//! to be rebuilt from them.
 //!
-//! Only tells: what is damaged stays as it is.
+//! Reports only; damage stays as it is.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,12 @@
-//! What can happen to a receipt cursor, and what several such things come to.
+//! Changes of receipt cursors, and how they combine.
 //!
-//! The one place that knows: journal, pending, memtable and index all hold changes or what
-//! they lead to. Never reads a clock or a disk.
+//! Pure. Journal, pending changes, memtables and index all hold changes or their results; only this
+//! file knows how they add up.
 //!
-//! Invariants: `newer.after(older)` does to any cursor what `older` and then `newer` do;
-//! changes that were carried out in part may be carried out again from the first one, and
-//! the end is the same: a raise only raises, and all else does not look at what was before.
-//! (What a user has confirmed beside its cursors does: whoever carries them out writes that first.)
+//! Invariants: `newer.after(older)` does to any cursor what `older` and then `newer` do. Changes
+//! that were applied in part may be applied again from the first one, with the same result: a raise
+//! only raises, and no other change depends on the previous value. (`confirmed` does: it is written
+//! first.)
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,11 +1,11 @@
 //! The devices of one user, and what a login or a message to one of them changes.
 //!
-//! Decides; never reads or writes anything itself. Only the committer asks it to decide,
-//! so that nothing comes between what it sees and what it changes.
+//! Pure. Only the committer asks for decisions, so nothing happens between what it saw and what it
+//! changes.
 //!
-//! Invariants: a decision leaves at most [`DEVICES_MAX`] devices known, the one that it is
-//! about always among them; a decision never raises the cursor of a known device; what the user
-//! has confirmed outlives the cursor that said it.
+//! Invariants: a decision leaves at most [`DEVICES_MAX`] devices known, always including the one it
+//! is about; it never raises the cursor of a known device; what a user has confirmed outlives the
+//! cursor that recorded it.
 
 use super::cursor::{CursorChange, CursorValue, UserChanges};
 use crate::model::{MsgId, Resource};

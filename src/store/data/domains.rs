@@ -1,8 +1,8 @@
-//! The domains and all low watermarks, whole in memory: there are few of them.
+//! All domains and all low watermarks, held in memory: they are few.
 //!
-//! A low watermark is an id issued for the removal of a domain: no message has it, all older
-//! messages of the domain are below it and are never served again. A cursor is from
-//! after the removal exactly if it is at the low watermark or above.
+//! Removing a domain issues an id as its low watermark: no message has that id, and everything
+//! older is never served again. A cursor dates from after the removal exactly if it is at the low
+//! watermark or above.
 
 use std::collections::{BTreeMap, HashMap};
 

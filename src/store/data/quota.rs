@@ -1,8 +1,8 @@
-//! How much is stored, as quotas count it: with this the disk takes no more than twice as much.
+//! What stored data counts against a quota; the disk takes at most twice as much.
 //!
-//! One model for what is accepted and for what is measured, so that a measurement changes nothing
-//! but what has gone. Contents count as they are, before compression and once, though journal and index both
-//! hold them; what is beside them counts as what it was seen to take at most, halved.
+//! One model for what is accepted and for what is measured, so that a measurement corrects nothing
+//! but deletions. Contents count once and uncompressed, though journal and index both hold them;
+//! overhead counts as half of the most that was observed.
 
 use super::body;
 use crate::model::{ClientMsgId, Domain, Draft, Mailbox, Resource, UserId};

@@ -1,8 +1,8 @@
-//! The stored form of everything that must survive: what is in a journal frame.
+//! Records: the stored form of everything that must survive, as journal frames hold it.
 //!
-//! A record is a version byte and then bincode; the variants' numbers are part of
-//! the format and are only ever added to. The types of the model are parsed again
-//! on reading, so that nothing gets in that could not have been written.
+//! A record is a version byte and then bincode. The numbers of the variants are part of the format
+//! and are only ever added to. Names are validated again on reading, so nothing gets in that could
+//! not have been written.
 
 mod decode;
 

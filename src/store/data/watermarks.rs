@@ -1,8 +1,8 @@
-//! From which id on messages count: everything at or below a low watermark is gone for all who read.
+//! Low watermarks: everything at or below one is gone for all readers.
 //!
-//! Low watermarks are of a domain (it was removed) and of a mailbox (it was erased); they are whole in
-//! memory, and a mailbox's goes once nothing at or below it is on disk any more. A low watermark only
-//! rises, so who saw a message gone never sees it again.
+//! A domain has one if it was removed, a mailbox if it was erased. All are held in memory; that of
+//! a mailbox is dropped once nothing at or below it is on disk. A low watermark only rises, so a
+//! message that was seen to be gone never reappears.
 
 use std::collections::HashMap;
 

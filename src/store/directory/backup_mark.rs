@@ -1,5 +1,5 @@
-//! `BACKUP`: says that a directory is a backup, whether the last run came to its end, and how
-//! far the journal reaches at least. So the loss of its end shows, too.
+//! `BACKUP`: marks a directory as a backup, and records whether the last run finished and how far
+//! the journal reaches at least, so that a lost end is noticed.
 
 use std::path::Path;
 

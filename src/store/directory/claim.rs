@@ -1,5 +1,5 @@
-//! A data directory that is taken, and not opened yet: that another process has it is said before
-//! any work begins.
+//! A data directory that is locked but not opened yet, so that a conflict shows before any work
+//! begins.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The file operations of who holds a directory: none by a path that leads elsewhere by now, and
-//! nothing is durable in a file that has lost its name.
+//! File operations in a locked directory: they fail once a path no longer leads to the locked
+//! directory, and report nothing as durable in a file that lost its name.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,18 +1,19 @@
-//! Keeps a directory for one process, whatever file of it somebody removes.
+//! Locks a directory for one process, whatever files in it are removed.
 //!
-//! The guard is what is guarded: the directory itself is locked, and so is the segment that is
-//! written on; `LOCK` is locked beside them, for versions that know nothing else and for file
-//! systems that lock no directories. Who holds a directory also notices when it, the journal in it
-//! or a file that is written on is no longer what its path leads to: then nothing is made, renamed
-//! or removed by that path any more, and nothing is called durable.
+//! The directory itself is locked, and so is the segment being written; `LOCK` is locked too, for
+//! older versions and for file systems that cannot lock directories. The holder also notices when
+//! the directory, its journal, or a file being written is no longer what its path leads to: from
+//! then on nothing is created, renamed or removed by that path, and nothing is reported as durable.
 //!
-//! Invariant: what was acknowledged stood, at that moment, in a file that its name still led to.
+//! Invariant: whatever was acknowledged was, at that moment, in a file that its name still led to.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 use std::{fs, io};
 
 use super::layout::{JOURNAL, LOCK, io_error};
@@ -75,7 +76,7 @@ impl Hold {
         let place = File::open(path)?;
         let found = place.metadata()?;
         let name = self.names.watch(path, (found.dev(), found.ino()));
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal = self.journal.lock();
         *journal = Some((place, name));
         Ok(())
     }
@@ -133,7 +134,7 @@ impl Hold {
 
     /// Gives the directory up.
     pub(crate) fn release(&self) {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.locks.lock();
         locks.clear();
     }
 }

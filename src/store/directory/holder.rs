@@ -1,6 +1,6 @@
-//! Who has a data directory: asked where no server answers.
+//! Which process holds a data directory, for callers that get no answer from a server.
 //!
-//! Makes nothing. What it locks, it has shared and for a moment, which a start waits for.
+//! Creates nothing. Its locks are shared and momentary; a start waits for them.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;

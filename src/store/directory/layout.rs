@@ -1,4 +1,4 @@
-//! The data directory's own files: their names, and the version of it all.
+//! The layout of the data directory: names of files, and its version.
 
 use std::io;
 use std::path::{Path, PathBuf};

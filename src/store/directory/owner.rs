@@ -1,4 +1,4 @@
-//! Whose a data directory is.
+//! The owner of a data directory.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Locks on files (flock), by which processes see one another's.
+//! File locks (flock), by which processes see one another.
 //!
-//! Whoever works with a file has it alone. Who only asks whether somebody does (`holder.rs`) has it
-//! shared, for a moment, and is waited for.
+//! Writers lock exclusively. `holder.rs`, which only asks, locks shared and for a moment, and
+//! writers wait for it.
 
 use std::fs::{File, TryLockError};
 use std::io;

@@ -1,10 +1,12 @@
-//! Names that have to lead to the same file for as long as somebody writes there.
+//! Names that must keep leading to the same file while it is written.
 //!
-//! Who renames or removes such a file by itself says so; every other change is somebody else's.
+//! Renames and removals by the store itself are announced; any other change is somebody else's.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 use std::{fs, io};
 
 /// The names that are watched.
@@ -23,7 +25,7 @@ pub(crate) struct Name {
 
 impl Name {
     fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+        self.path.lock()
     }
 
     fn leads(&self) -> bool {
@@ -55,14 +57,14 @@ impl Names {
             identity,
             path: Some(path.to_owned()).into(),
         });
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.0.lock();
         names.retain(|name| name.strong_count() > 0);
         names.push(Arc::downgrade(&name));
         name
     }
 
     fn watched(&self) -> Vec<Arc<Name>> {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.0.lock();
         names.iter().filter_map(Weak::upgrade).collect()
     }
 

@@ -1,4 +1,4 @@
-//! Pauses of work that nobody waits for.
+//! Paces background work, so that foreground work gets the processor and the disk.
 
 use std::time::{Duration, Instant};
 

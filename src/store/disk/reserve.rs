@@ -1,19 +1,22 @@
-//! Space and files that are kept back, for what has to work on a full disk: starting, erasing,
-//! sweeping, closing, repairing, and what an operator orders.
+//! Disk space and files held in reserve for what has to work on a full disk: start, erasure,
+//! compaction, close, repair, and an operator's orders.
 //!
-//! The more is in memory and not in the index, the more there is: what goes into the index has its room,
-//! however suddenly the disk fills.
+//! The reserve grows with the memtables, so that they can always be flushed, however suddenly the
+//! disk fills up.
 //!
-//! Whoever sends, logs in or confirms never gets at it: nothing of theirs is stored while it is
-//! not whole. It is given up by who needs it, in the moment of the need and as far as that goes,
-//! and made whole again as soon as there is room.
+//! Sends, logins and receipts never use it: while it is not whole, nothing of theirs is stored. It
+//! is lent only at the moment of need and only as far as needed, and refilled as soon as there is
+//! space.
 //!
-//! Its parts have no length: what they reserve lies behind their end. So a copy of them is empty.
+//! Its files have length zero: the reserved space lies behind their end, so a copy of them is
+//! empty.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -149,7 +152,7 @@ impl Reserve {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn part(&self, number: u32) -> PathBuf {
@@ -182,7 +185,7 @@ impl Reserve {
 
     /// Takes so many bytes and files, and gives them back.
     fn take_space(&self, bytes: u64, files: u64) -> io::Result<()> {
-        let _alone = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.trial.lock();
         let mut made = Vec::new();
         for number in 0..files {
             let path = self.dir.join(format!("{TRIAL}{number}"));

@@ -1,4 +1,4 @@
-//! File operations of who may have what is kept back: where there is no room, they take of that.
+//! File operations that fall back to the reserve when the disk is full.
 
 use std::io;
 use std::io::Read;

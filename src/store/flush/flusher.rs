@@ -1,7 +1,7 @@
-//! The thread that moves the memtables into the index, and mends the index if need be.
+//! The flush thread: moves memtables into the index, and repairs the index if need be.
 //!
-//! Commits never wait for it while the memtables have room: it holds no lock while it works
-//! on an immutable memtable, and pauses between its writes.
+//! Commits never wait for it while the memtables accept more: it holds no lock while it works on
+//! the immutable memtable, and pauses between writes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Flusher {
             self.take_successor();
             self.shared.bound_memtable();
             let (finish, asked, is_asked_for) = {
-                let signal = self.shared.signal();
+                let mut signal = self.shared.signal();
                 if signal.abort {
                     break;
                 }
@@ -72,7 +72,7 @@ impl Flusher {
                 let wanted = signal.finish || is_asked_for;
                 let due = wanted || (retry_at.is_none() && self.due());
                 if !due {
-                    drop(self.shared.changed.wait_timeout(signal, TICK));
+                    self.shared.changed.wait_for(&mut signal, TICK);
                     if retry_at.is_some_and(|at| Instant::now() >= at) {
                         retry_at = None;
                     }

@@ -1,4 +1,4 @@
-//! Flushing: the memtable goes into the index.
+//! Flushes: the immutable memtable goes into the index.
 
 mod flusher;
 

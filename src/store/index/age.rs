@@ -1,4 +1,4 @@
-//! How far age time was when it was last noted, alone in its tree.
+//! The last noted state of age time, alone in its tree.
 
 use super::database::Index;
 use super::error::IndexError;

@@ -1,9 +1,8 @@
 //! Writes a memtable into the trees.
 //!
-//! Idempotent: what a mailbox already has is skipped, so that a flush may be repeated
-//! from its beginning after a crash in the midst of it.
+//! Idempotent: what a mailbox already has is skipped, so an interrupted flush is simply repeated.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::thread::Builder as ThreadBuilder;
 
 use super::chunk::{Append, Contents};
@@ -65,7 +64,7 @@ impl Index {
     ) -> Result<(), IndexError> {
         let all = mailboxes(memtable);
         let parts = Mutex::new(all.chunks(all.len().div_ceil(PARTS).max(1)));
-        let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = || parts.lock().next();
         let write = || {
             let mut pace = syncing(sync_bytes, |_| Ok(()));
             let written = guarded(|| {

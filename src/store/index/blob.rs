@@ -1,9 +1,8 @@
-//! The blob file: a file beside sled's for what is written once and stays as it is.
+//! The blob file, beside sled's files, for values that are written once.
 //!
-//! sled keeps only where it is. So sled's pages stay small, what it writes again and again
-//! is little, and a message is written into the index once. Only ever appended to; what an
-//! interrupted flush left there and nothing refers to stays until the index is
-//! rebuilt.
+//! sled stores only references to it. So its pages stay small, sled rewrites little, and a message
+//! is written into the index once. Append-only; what an interrupted flush leaves there unreferenced
+//! stays until the index is rebuilt.
 
 use std::fs::{File, OpenOptions};
 use std::io;

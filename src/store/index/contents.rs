@@ -1,11 +1,11 @@
-//! What the recipients of a large send share: it is here once, and their chunks say where.
+//! Contents that the recipients of a large send share: stored once, referenced by their chunks.
 //!
-//! The tree has it as a chunk of one body without the sender, in the blob file, under the first id of
-//! those messages in whose chunks it is named. So a reference lasts when chunks are written again or
-//! copied, whatever becomes of that first message.
+//! A content is a chunk of one body without its sender, in the blob file, under the first message
+//! id that references it. References survive when chunks are rewritten or copied, whatever becomes
+//! of that message.
 //!
-//! Invariant: what a chunk names is here, as it is written before the chunk, and goes only with the
-//! whole index.
+//! Invariant: every referenced content exists: it is written before the chunk, and goes only with
+//! the whole index.
 
 use super::apply::Pace;
 use super::chunk::Contents;

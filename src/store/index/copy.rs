@@ -1,13 +1,12 @@
-//! Writes an index anew from one that is in use, without what is gone.
+//! Copies an index that is in use, without what is gone.
 //!
-//! A mailbox's messages are read in the order of their ids and packed into full chunks, in the
-//! order of the keys: so the new one takes less than one that grew, and its making needs no
-//! memory for a memtable. What several messages share is copied with the first of them. Messages that are written into the old one meanwhile are left out:
-//! all of them are above `last_id`, and come from the journal. The small trees are copied as they
-//! stand: what the journal has since leads to the same end over them.
+//! Messages are read mailbox by mailbox in id order and packed into full chunks, so the copy is
+//! smaller than the original and needs no memory for a memtable. Shared contents are copied with
+//! the first message that references them. Messages written meanwhile are above `last_id`: they are
+//! left out and come from the journal. The small trees are copied as they are; replaying the
+//! journal over them leads to the same result.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use super::apply::Pace;
 use super::chunk::Opened;
@@ -234,7 +233,6 @@ impl Copy<'_> {
     fn sends(&mut self) -> Result<(), IndexError> {
         let days: Vec<_> = {
             let sends = self.from.sends.lock();
-            let sends = sends.unwrap_or_else(PoisonError::into_inner);
             sends
                 .iter()
                 .map(|(day, tree)| (*day, tree.clone()))

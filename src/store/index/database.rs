@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 use sled::{Db, Tree};
@@ -146,7 +147,7 @@ impl Index {
     }
 
     pub(super) fn sends_tree(&self, day: u64) -> Option<Tree> {
-        let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let sends = self.sends.lock();
         sends.get(&day).cloned()
     }
 }

@@ -1,7 +1,7 @@
-//! The index's keys: names with their length before them, then a number in big endian.
+//! The keys of the index: length-prefixed names, then a big-endian number.
 //!
-//! A length says where a name ends, so names that begin alike or hold any character
-//! never mix, and all keys of one mailbox stand together in the order of ids.
+//! The length ends a name unambiguously, so names that share a prefix or hold any character never
+//! mix, and all keys of a mailbox are adjacent and in id order.
 
 use crate::model::{Domain, Mailbox, UserId};
 

@@ -1,8 +1,7 @@
-//! Where indexes stand: `db/<number>/` in the data directory.
+//! Where indexes live: `db/<number>/` in the data directory.
 //!
-//! `db.state` names the one that counts; any other is one that was being made, or is on its
-//! way out, and may be removed whenever nobody has it open. So an index is exchanged for
-//! another by one small write.
+//! The manifest names the current one. Any other is being built or on its way out, and may be
+//! removed once nobody has it open. So one small write swaps an index for another.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;

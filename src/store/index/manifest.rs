@@ -1,7 +1,7 @@
-//! `db.state`: how far the index is, in a small file beside it.
+//! The manifest (`db.state`): how far the index is.
 //!
-//! Written after the index is durable, so the index has at least what it says.
-//! Missing or unreadable, it says that the index holds nothing to be relied upon.
+//! Written after the index is durable, so the index holds at least what it says. If it is missing
+//! or unreadable, nothing in the index is relied upon.
 
 use std::collections::BTreeMap;
 

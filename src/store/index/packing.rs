@@ -1,4 +1,4 @@
-//! How the payloads of chunks are compressed.
+//! Compression of chunk payloads.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

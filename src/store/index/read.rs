@@ -1,6 +1,6 @@
 //! Reads mailboxes: by position for pages, by id for queues.
 //!
-//! Nothing here reads more of a mailbox than it answers, beside a few probes.
+//! Reads no more of a mailbox than it returns, beside a few probes.
 
 use std::ops::Range;
 

@@ -1,14 +1,14 @@
-//! A private copy of an index, to read from: sled writes into what it opens, also where nothing
-//! is changed.
+//! A private copy of an index to read from: sled writes to whatever it opens.
 //!
-//! Only sled's own files are copied, which are small beside the blob file; that one is read in its place.
-//! They hold signing keys, so none stays: one that a process could not remove, since it was killed,
-//! is removed by the next that makes one. Which those are is told by a lock (flock), not by a number.
+//! Only sled's own files are copied, which are small; the blob file is read in place. The copy
+//! holds signing keys, so none may stay behind: one that a killed process left is removed by the
+//! next process that makes one, which recognises it by its lock (flock), not by a process id.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
@@ -46,7 +46,7 @@ impl Scratches {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.dir.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dir.lock()
     }
 
     /// An empty directory that nobody removes while it is open.

@@ -1,7 +1,7 @@
 //! Finds the chunk that holds a position, by interpolation over ids and positions.
 //!
-//! Ids are times and positions counts, so a guess is mostly near; every second step
-//! halves the range of ids instead, so that a lopsided mailbox costs a logarithm too.
+//! Ids are times and positions are counts, so a guess is mostly near; every second step bisects
+//! instead, so that a lopsided mailbox costs a logarithm too.
 
 use sled::{IVec, Tree};
 

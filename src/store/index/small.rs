@@ -1,7 +1,6 @@
 //! The small trees: cursors, sends, domains, erasures.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use super::apply::Pace;
 use super::database::{Index, SENDS_PREFIX};
@@ -105,14 +104,14 @@ impl Index {
             return Ok(tree);
         }
         let tree = self.db.open_tree(format!("{SENDS_PREFIX}{day}"))?;
-        let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sends = self.sends.lock();
         sends.insert(day, tree.clone());
         Ok(tree)
     }
 
     fn drop_sends_before(&self, day_min: u64, state: &mut Manifest) -> Result<(), IndexError> {
         let old: Vec<u64> = {
-            let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sends = self.sends.lock();
             let kept = sends.split_off(&day_min);
             std::mem::replace(&mut *sends, kept).into_keys().collect()
         };
@@ -125,7 +124,7 @@ impl Index {
 
     /// The trees of sends, the newest first.
     pub(super) fn sends_trees(&self) -> Vec<sled::Tree> {
-        let sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let sends = self.sends.lock();
         sends.values().rev().cloned().collect()
     }
 
@@ -219,7 +218,7 @@ impl Index {
         self.age()?;
         let domains = self.domains.len() as u64;
         let erased = self.erased.len() as u64;
-        let trees = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let trees = self.sends.lock();
         let mut sends = BTreeMap::new();
         for (day, tree) in trees.iter() {
             let mut count = 0;

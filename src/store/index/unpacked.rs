@@ -1,7 +1,7 @@
-//! Chunks of the blob file that were read for a page not long ago, unpacked: a page of one sender needs
-//! as many chunks as it has messages, and whoever pages through a conversation comes back to it.
+//! A cache of unpacked chunks from the blob file: a page of one sender needs as many chunks as it
+//! has messages, and a reader who pages through a conversation comes back to them.
 //!
-//! What was appended to the blob file never changes, so neither does what is here.
+//! The blob file is append-only, so entries never go stale.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Numbers of seven bits a byte, the lowest first; the last byte's highest bit is not set.
+//! Varints: seven bits a byte, lowest first; the high bit is set in all but the last byte.
 
 /// Appends a number.
 pub(super) fn push(number: u64, out: &mut Vec<u8>) {

@@ -1,9 +1,8 @@
-//! Reads the whole index after an unclean stop and holds it against its state.
+//! Verifies the whole index against its manifest after an unclean stop.
 //!
-//! Every value in sled is checked, and that the chunks of each sequence stand together without
-//! a gap. The blob file is not read, but for what a flush that did not end wrote there: the
-//! rest was durable before the state was, is never written again, and each of its chunks has
-//! a checksum that its readers check.
+//! Checks every value in sled, and that the chunks of each sequence are contiguous. Of the blob
+//! file it reads only what an interrupted flush wrote: the rest was durable before the manifest, is
+//! never rewritten, and readers check the checksum of each chunk.
 
 use std::iter::Peekable;
 

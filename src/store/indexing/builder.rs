@@ -1,4 +1,4 @@
-//! Brings an index up to the journal: at opening, and when it must be rebuilt.
+//! Replays the journal into an index, on open and in a rebuild.
 //!
 //! Needs memory for two memtables, however long the journal is.
 

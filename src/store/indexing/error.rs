@@ -1,4 +1,4 @@
-//! Why an index was not brought up to the journal.
+//! Errors of bringing an index up to the journal.
 
 use crate::store::api::OpenError;
 use crate::store::disk::OutOfSpace;

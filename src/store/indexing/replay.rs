@@ -1,4 +1,4 @@
-//! What a frame of the journal that is read back means for the memtables and the domains.
+//! Applies the records of a replayed frame to memtables and domains.
 
 use crate::model::MsgId;
 use crate::store::data::{Domains, Record, SendIds, SendKey};

@@ -1,7 +1,7 @@
-//! Writes memtables into the index, and says durably how far it is.
+//! Writes a memtable into an index and records durably how far the index is.
 //!
-//! Invariant: what the state on disk says is in the index, durably; what the index has beyond it
-//! is written once more behind a crash, to the same end.
+//! Invariant: everything the manifest claims is durably in the index. What the index holds beyond
+//! it is written again after a crash, with the same result.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! The journal: everything that must survive, in the order in which it happened.
+//! The journal: everything that must survive, in order.
 //!
-//! A directory of numbered segments, each a header and frames; a frame is one group
-//! commit. The journal is the truth, all else in the data directory can be made from it.
+//! A directory of numbered segments, each a header and frames; a frame is one group commit. The
+//! journal is the source of truth: everything else in the data directory can be rebuilt from it.
 //!
-//! Invariants: a frame is written once, synced, and only then told of; sequences rise
-//! by one over all segments; a segment that has a successor is never written again; what
-//! is damaged is reported with file and offset, never skipped.
+//! Invariants: a frame is written once, synced, and only then acknowledged; sequences rise by one
+//! across segments; a segment that has a successor is never written again; damage is reported with
+//! file and offset, never skipped.
 
 mod frame;
 mod pack;

@@ -1,9 +1,9 @@
-//! Reads the journal back: which segments there are, and every frame from a place on.
+//! Replays the journal: lists the segments, and reads every frame from a position on.
 //!
-//! Tells three things apart: a torn tail (a bad frame at the end of the last segment
-//! with nothing right behind it: the write that a crash interrupted), void leftovers
-//! (of a failed write, declared so by the next segment's header), and damage (all else
-//! that is not a right frame: an error that names file and offset).
+//! Tells three things apart: a torn tail (a bad frame at the end of the last segment with no valid
+//! frame behind it: the write that a crash interrupted), void leftovers of a failed write (declared
+//! by the header of the next segment), and damage: any other invalid frame, an error with file and
+//! offset.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! Makes a sealed segment anew without what is gone, in its own place and compressed.
+//! Rewrites a sealed segment without what is gone, in place and compressed.
 //!
-//! The new one has the name, the first sequence and the last id of the old one, but another
-//! generation; its frames count on from the first sequence, and its header says which one
-//! comes behind. It is read back before it takes the place: until then nothing has changed.
+//! The new one keeps the name, first sequence and last id of the old one, with a new generation;
+//! its frames are numbered from the first sequence, and its header names the sequence that follows.
+//! It is read back before it replaces the old one: until then nothing has changed.
 
 use std::io;
 use std::io::Write as _;

@@ -1,8 +1,8 @@
-//! The segment: a file of frames, its name, its header, and its compressed form.
+//! Segments: files of frames; their names, headers, and compressed form.
 //!
-//! A segment comes into being whole (temporary file, sync, rename), so its header is
-//! never torn. Compressed, it keeps its name and is known by its first bytes; its
-//! uncompressed bytes are exactly those it had. Never changed after that.
+//! A segment is created whole (temporary file, sync, rename), so its header is never torn. A
+//! compressed segment keeps its name and is recognised by its first bytes; it decompresses to
+//! exactly the original bytes and never changes after that.
 
 use std::hash::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

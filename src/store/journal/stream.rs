@@ -1,6 +1,6 @@
-//! Reads one segment frame by frame, compressed or not, in the memory of one frame.
+//! Reads one segment frame by frame, compressed or not, in memory for one frame.
 //!
-//! Judges nothing: it says that a frame is right or bad, and finds the next right one.
+//! Reports valid and invalid frames and finds the next valid one; judging them is up to the caller.
 
 use std::io;
 use std::io::Read;

@@ -1,8 +1,8 @@
-//! Appends frames: one write and one sync each, in segments that it begins and seals.
+//! Appends frames, one write and one sync each, and begins and seals segments.
 //!
-//! Invariant: after a failed write or sync the file is never written again (a failed
-//! sync may have dropped its pages). It is cut to its last good length if it lets itself
-//! be cut; the next segment's header declares whatever is left behind void.
+//! Invariant: after a failed write or sync the file is never written again (a failed sync may have
+//! dropped its pages). It is truncated to its last good length if possible; the header of the next
+//! segment declares whatever is left behind void.
 
 use std::io;
 use std::path::PathBuf;

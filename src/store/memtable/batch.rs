@@ -1,7 +1,7 @@
-//! The messages of one commit on their way into the memtables: encoded before any lock is taken.
+//! The messages of one commit, encoded for a memtable before any lock is taken.
 //!
-//! A body that several recipients of a send share is there once. If it is large, the index has it
-//! once, too, and finds it by the first id of those who share it.
+//! A body that several recipients of a send share is encoded once. If it is large, the index stores
+//! it once too, under the first id that shares it.
 
 use std::sync::Arc;
 

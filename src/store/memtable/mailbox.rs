@@ -1,4 +1,4 @@
-//! The part of the memtables that one mailbox has: where its messages are in the batches.
+//! One mailbox's part of a memtable: where its messages are in the batches.
 
 use std::collections::HashMap;
 use std::sync::Arc;

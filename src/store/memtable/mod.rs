@@ -1,13 +1,12 @@
-//! What is committed but not yet in the index, in memory, readable at once.
+//! Memtables: what is committed but not yet in the index, readable at once.
 //!
-//! Two memtables: `active` takes what is committed; `immutable` is what a flush is
-//! writing into the index right now, and is dropped when it is all there and durable.
-//! What a memtable holds is never changed, only added to.
+//! There are two: `active` takes commits; `immutable` is being flushed, and is dropped once all of
+//! it is durable in the index. Memtables are append-only.
 //!
-//! Invariant: all of `immutable` is older than all of `active`, and whatever is in neither
-//! is in the index. So who reads the memtables first and the index second misses nothing; who
-//! then takes from the index only what is below the memtables' first (or at most the memtables'
-//! last id) sees nothing twice.
+//! Invariant: all of `immutable` is older than all of `active`, and whatever is in neither is in
+//! the index. So a reader that looks at the memtables first and the index second misses nothing;
+//! and if it takes from the index only ids below the first of the memtables (or at most their last
+//! id), it sees nothing twice.
 
 mod batch;
 mod mailbox;

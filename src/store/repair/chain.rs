@@ -1,7 +1,7 @@
-//! Of all files that call themselves segments, finds those that belong together.
+//! Selects the segments that belong together.
 //!
-//! A file of another directory, or an older copy, may have a right header, too: it shows
-//! in that its sequences and ids do not fit between those of the others.
+//! A file of another directory, or an older copy, may have a valid header too; its sequences and
+//! ids then do not fit between those of the others.
 
 use super::scan::Candidate;
 

@@ -1,9 +1,9 @@
-//! Mends a damaged journal: keeps everything that can be read and sets the rest aside.
+//! Repairs a damaged journal: keeps everything readable and sets the rest aside.
 //!
-//! Invariants: no byte is destroyed: every file that is not kept as it is lies in
-//! `journal.damaged-<n>` afterwards; what takes room is made there first, before anything is
-//! changed, and then only changes places; at any moment each name leads to a whole file, so an
-//! interrupted repair is simply done again; the index is rebuilt at the next start.
+//! Invariants: no byte is destroyed: every file that is not kept as it is ends up in
+//! `journal.damaged-<n>`; whatever takes space is written there first, before anything changes, and
+//! is then only renamed; at any moment each name leads to a whole file, so an interrupted repair is
+//! simply repeated; the index is rebuilt at the next start.
 
 mod chain;
 mod plan;

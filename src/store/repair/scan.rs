@@ -1,4 +1,4 @@
-//! Finds out what of one segment's file can be kept.
+//! Scans one segment file for what can be kept.
 
 use std::path::Path;
 

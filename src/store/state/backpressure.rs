@@ -1,10 +1,11 @@
-//! Whether the memtables take more, and how commits wait until it does.
+//! Backpressure: whether the memtables accept more, and how commits wait until they do.
 //!
-//! Room is made by everything that a flush writes, not only by its end: a load that the
-//! index cannot keep up with is slowed down to its pace, and never stands still.
+//! Every write of a flush makes space, not only its end: a load that the index cannot keep up with
+//! is slowed to its pace and never stalls.
 
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+
+use parking_lot::MutexGuard;
 use std::time::{Duration, Instant};
 
 use super::growth::Growth;
@@ -36,7 +37,7 @@ impl Shared {
     }
 
     fn growth(&self) -> MutexGuard<'_, Growth> {
-        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+        self.growth.lock()
     }
 
     /// The same as `bound_memtable`, in the midst of other work, now and then.

@@ -3,7 +3,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{MutexGuard, PoisonError};
+
+use parking_lot::MutexGuard;
 
 use super::shared::Shared;
 use super::signal::CompactionRequests;
@@ -12,9 +13,7 @@ use crate::store::directory::COMPACTION_DUE;
 
 impl Shared {
     pub(crate) fn compaction_requests(&self) -> MutexGuard<'_, CompactionRequests> {
-        self.compaction_requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.compaction_requests.lock()
     }
 
     pub(crate) fn mark_path(&self) -> PathBuf {

@@ -1,12 +1,8 @@
-//! The receipt cursors of devices: reading them, raising them, and a device's login.
+//! Receipt cursors of devices: reads, receipts, and logins.
 //!
-//! A cursor is what the index has, then what the memtables have on top of it, then what waits
-//! to be written. Raises wait for a later commit; that a device is known, or lowered, is
-//! decided by the committer alone and durable before anyone is told.
-//!
-//! - [`change`]: what can happen to a cursor, and how that adds up;
-//! - [`devices`]: what a login or a message to a device changes among a user's devices;
-//! - [`staged`]: the cursors of a batch of the committer.
+//! A cursor is the value in the index, overlaid by the memtables, overlaid by what is pending.
+//! Receipts wait for a later commit; only the committer makes a device known or lowers a cursor,
+//! durably before anybody is told.
 
 use super::queue::Job;
 use super::shared::Shared;

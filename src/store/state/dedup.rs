@@ -1,6 +1,6 @@
-//! What the committer has to know before it accepts a send: was it accepted before.
+//! Deduplication: whether a send was accepted before.
 //!
-//! Reads the memtables first and the index second, as all who read do; changes nothing.
+//! Reads memtables first and the index second, like every reader.
 
 use super::shared::Shared;
 use crate::store::data::{SendIds, SendKey};

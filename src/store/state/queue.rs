@@ -1,8 +1,9 @@
-//! What waits for the committer: a bounded queue, taken in batches.
+//! The bounded queue in front of the committer, taken in batches.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
@@ -127,7 +128,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Adds a job, or refuses it at once.
@@ -173,8 +174,7 @@ impl Queue {
         let mut state = self.state();
         if state.jobs.is_empty() && state.phase == Phase::Open {
             state.waiting = true;
-            let waited = self.ready.wait_timeout(state, pause);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.ready.wait_for(&mut state, pause);
             state.waiting = false;
         }
         if state.phase == Phase::Aborted {

@@ -1,8 +1,8 @@
-//! Reads over the memtables and the index together.
+//! Reads over memtables and index together.
 //!
-//! The memtables are read first and the index second, and from the index only what is
-//! not in what the memtables showed: whatever a flush moves meanwhile, nothing is missed
-//! and nothing comes twice. Positions at or below a low watermark are not counted.
+//! The memtables are read first, and from the index only what they did not show: whatever a flush
+//! moves meanwhile, nothing is missed and nothing comes twice. Positions at or below a low
+//! watermark are not counted.
 
 use std::ops::Range;
 

@@ -1,14 +1,15 @@
-//! Which retention is in force, and one that is new and waits.
+//! The retention in force, and a new one that waits.
 //!
-//! What erases more than before counts only once it was told in the log what it erases, and a
-//! while behind that: time enough to mend a slip. So the retention that was last in force stands
-//! in a small file; without one, everything was kept until now.
+//! A retention that erases more than the one before takes effect only after a warning in the log
+//! and a notice period: time to correct a mistake. So the retention in force is kept in a small
+//! file; without one, everything was kept until now.
 //!
-//! Invariant: what is in force is never stricter than what was in force before, but for what was
-//! told and waited for.
+//! Invariant: the retention in force is never stricter than the one before, unless its notice has
+//! passed.
 
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
+
+use parking_lot::MutexGuard;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::pending_retention::{Next, PendingRetention};
@@ -34,9 +35,7 @@ struct Expiring {
 
 impl Shared {
     fn pending_retention(&self) -> MutexGuard<'_, PendingRetention> {
-        self.pending_retention
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.pending_retention.lock()
     }
 
     /// As [`crate::store::Store::set_retention`].
@@ -68,8 +67,7 @@ impl Shared {
     }
 
     fn put_in_force(&self, retention: Retention) {
-        let place = self.retention.write();
-        *place.unwrap_or_else(PoisonError::into_inner) = retention;
+        *self.retention.write() = retention;
     }
 
     /// Tells of a retention that is new, and puts it in force when it is time. For the thread that

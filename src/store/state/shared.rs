@@ -1,15 +1,20 @@
-//! What the store's threads and its readers share, each part behind its own lock.
+//! The state that the store's threads and its readers share, each part behind its own lock.
 //!
-//! Locks are held for memory operations only, never over a disk's. Where two are held
-//! at once the order is: pending, domains, memtable, index; and pending retention before retention. Only `pending_retention`
-//! is held while its file is written, by the thread that erases and by who sets the retention; and
-//! `growth`, which is the flush thread's own, while files are made.
+//! Lock order, outermost first: `pending`, `memtables`, `domains`, `retention`, `age`. (`usage`
+//! takes the last three as readers while it walks the memtables.) `pending_retention` comes before
+//! `retention`. `index` is held just long enough to clone its `Arc`.
+//!
+//! Locks guard memory and are never held across disk I/O, with two exceptions: `pending_retention`,
+//! while its file is written (by the compaction thread and by callers of `set_retention`), and
+//! `growth`, which only the flush thread takes, while the reserve changes. `index_dirs` and
+//! `segments` guard directories and files rather than memory, and are held for as long as the
+//! operation takes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::growth::Growth;
@@ -69,63 +74,57 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn pending(&self) -> MutexGuard<'_, Changes> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     pub(crate) fn domains(&self) -> RwLockReadGuard<'_, Domains> {
-        self.domains.read().unwrap_or_else(PoisonError::into_inner)
+        self.domains.read()
     }
 
     pub(crate) fn domains_mut(&self) -> RwLockWriteGuard<'_, Domains> {
-        self.domains.write().unwrap_or_else(PoisonError::into_inner)
+        self.domains.write()
     }
 
     pub(crate) fn memtables(&self) -> RwLockReadGuard<'_, Memtables> {
-        self.memtables
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.memtables.read()
     }
 
     pub(crate) fn memtables_mut(&self) -> RwLockWriteGuard<'_, Memtables> {
-        self.memtables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.memtables.write()
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock()
     }
 
     pub(crate) fn index_dirs(&self) -> MutexGuard<'_, ()> {
-        self.index_dirs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.index_dirs.lock()
     }
 
     /// What the index holds, durably.
     pub(crate) fn indexed(&self) -> MutexGuard<'_, Manifest> {
-        self.indexed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.indexed.lock()
     }
 
     /// The right to put a segment's other form in its place.
     pub(crate) fn segments(&self) -> MutexGuard<'_, ()> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+        self.segments.lock()
     }
 
     pub(crate) fn signal(&self) -> MutexGuard<'_, Signal> {
-        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.signal.lock()
     }
 
     /// The index, unless it is away.
     pub(crate) fn index(&self) -> Result<Arc<Index>, IndexError> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index.read();
         let away = || IndexError::Sled("it is being rebuilt or closed".to_owned());
         index.clone().ok_or_else(away)
     }
 
     /// Puts an index in place, or takes it away.
     pub(crate) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
-        let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.index.write();
         std::mem::replace(&mut place, index)
     }
 
@@ -148,9 +147,7 @@ impl Shared {
     }
 
     pub(crate) fn retention(&self) -> RwLockReadGuard<'_, Retention> {
-        self.retention
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.retention.read()
     }
 
     /// The journal's directory.
@@ -166,11 +163,11 @@ impl Shared {
     }
 
     pub(crate) fn age(&self) -> RwLockReadGuard<'_, AgeClock> {
-        self.age.read().unwrap_or_else(PoisonError::into_inner)
+        self.age.read()
     }
 
     pub(crate) fn age_mut(&self) -> RwLockWriteGuard<'_, AgeClock> {
-        self.age.write().unwrap_or_else(PoisonError::into_inner)
+        self.age.write()
     }
 
     /// Does something with the index. Where that shows it to be damaged, this is noted.
@@ -209,15 +206,15 @@ impl Shared {
 impl Shared {
     /// Waits until something in `signal` changed, or for `max`.
     pub(crate) fn wait_for_change(&self, max: Duration) {
-        // The condition is looked at again by the caller, whoever wakes it.
-        drop(self.changed.wait_timeout(self.signal(), max));
+        // Callers check their condition again, so spurious wake-ups are harmless.
+        self.changed.wait_for(&mut self.signal(), max);
     }
 
     /// Waits until a flush was made or something else changed.
     pub(crate) fn wait_for_flush(&self, max: Duration) {
-        let signal = self.signal();
+        let mut signal = self.signal();
         self.changed.notify_all();
-        // The condition is looked at again by the caller, whoever wakes it.
-        drop(self.changed.wait_timeout(signal, max));
+        // Callers check their condition again, so spurious wake-ups are harmless.
+        self.changed.wait_for(&mut signal, max);
     }
 }

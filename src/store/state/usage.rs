@@ -1,4 +1,4 @@
-//! How much is stored: by a domain, and on disk. Only looks.
+//! Sizes: of a domain as its quota counts it, and on disk.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;

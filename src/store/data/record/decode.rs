@@ -1,4 +1,4 @@
-//! Reads records, and parses the types of the model in them again.
+//! Decodes records and validates the names in them.
 
 use std::sync::Arc;
 
