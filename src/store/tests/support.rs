@@ -36,8 +36,6 @@ impl CommitSink for Seen {
 pub(super) fn options(dir: &Path) -> StoreOptions {
     let mut options = StoreOptions::new(dir);
     options.segment_bytes = 64 << 10;
-    options.cache_bytes = 4 << 20;
-    options.tail_bytes_max = 8 << 20;
     options.retention_notice = Duration::ZERO;
     options
 }
