@@ -19,8 +19,8 @@ use relaybox::http::upgrade::upgrade;
 use relaybox::limits::Limits;
 use relaybox::metrics::Metrics;
 use relaybox::model::LimitOptions;
-use relaybox::net::{NetOptions, Places, Tls, serve};
-use relaybox::websocket::{Connection, ConnectionOptions, Event, Room, writer};
+use relaybox::net::{ConnectionPermits, NetOptions, Tls, serve};
+use relaybox::websocket::{Connection, ConnectionOptions, Event, MessageBudget, writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         options: ConnectionOptions {
             message_bytes_max: arguments.message_bytes_max,
             binary: true,
-            room: Room::default(),
+            budget: MessageBudget::default(),
         },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
         Some(tls),
         router,
         NetOptions::default(),
-        Places::new(CONNECTIONS_MAX, CONNECTIONS_MAX, Arc::new(limits), metrics),
+        ConnectionPermits::new(CONNECTIONS_MAX, CONNECTIONS_MAX, Arc::new(limits), metrics),
         tracker.clone(),
         stop.clone(),
     );

@@ -11,6 +11,9 @@ use crate::store::index::{Index, IndexError, Kept, Manifest, SmallCounts, guarde
 use crate::store::indexing::{Builder, Site, space_for};
 use crate::store::state::{Shared, Successor};
 
+/// Interval at which the thread looks for work.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
 /// Memory for an index in the making.
 const BUILD_MEMTABLE_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 4 << 20;
@@ -246,6 +249,3 @@ mod tests {
         over.check(7).expect("the pause is over");
     }
 }
-
-/// How often it looks whether there is something to do.
-pub(super) const TICK: Duration = Duration::from_millis(250);

@@ -1,4 +1,5 @@
 //! The store as a whole.
+#![allow(clippy::unwrap_used)]
 
 mod ahead;
 mod behaviour;
