@@ -1,7 +1,7 @@
 //! The local certificate authority of a certificate directory: `ca.pem` and `ca-key.pem`.
 //!
-//! Never changes a CA of other origin, and never overwrites a private key. Invariant: what is returned signs now, and
-//! for all the names that were asked for.
+//! Never changes a foreign CA and never overwrites a private key. Invariant: a returned CA can sign now, for every
+//! requested name.
 
 use std::path::Path;
 
@@ -21,37 +21,36 @@ use super::{constraints, material};
 
 const DAY_S: i64 = 24 * 3600;
 
-/// 2025-01-01, in seconds since the Unix epoch: no clock that is right shows less. A CA made here is good from then
-/// on, so that none begins in the future, however far ahead the clock was.
+/// 2025-01-01, in seconds since the Unix epoch: no correct clock shows less. A CA issued here is valid from then on, so
+/// it never starts in the future, however far ahead the clock was.
 pub const EARLIEST_S: i64 = 1_735_689_600;
 
-/// Ten years: who trusts the CA does so once.
+/// Ten years: a client installs the CA once.
 const CA_DAYS: i64 = 3650;
 
-/// A CA made here is made anew so long before its end: with the same key, so that whoever trusts the old one has as
-/// long to trust the new one.
+/// Remaining lifetime at which a CA issued here is reissued. It keeps its key, so clients that trust the old
+/// certificate have as long to trust the new one.
 const CA_DAYS_LEFT_MIN: i64 = 90;
 
-/// A CA of other origin with less than this left signs nothing more.
+/// A foreign CA with less than this left signs nothing more.
 const FOREIGN_CA_DAYS_LEFT_MIN: i64 = 31;
 
-/// The name of every CA made here begins so, and those of an early version had no other.
+/// Common prefix of the name of every CA issued here; the full name of those of an early version.
 const NAME: &str = "relaybox local CA";
 
-/// What signs certificates.
+/// A certificate and the key that signs with it.
 pub(super) struct Authority {
-    /// Its certificate.
     pub(super) pem: String,
     pub(super) issuer: Issuer<'static, KeyPair>,
     pub(super) not_after: OffsetDateTime,
 }
 
-/// The CA of a directory, made if there is none. One that was made here and cannot go on is made anew for the
-/// same key and name, so that what it has signed is known to be its own; without its key, for a new one. It keeps the
-/// names that it was bound to.
+/// The CA of a directory, issued if there is none. One that was issued here and is no longer usable is reissued with
+/// the same key and name, so that certificates it signed are still recognized; without its key, with a new one. It
+/// keeps its name constraints.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// A message that names the file.
 pub(super) fn authority(
     files: &Files,
     names: &[String],
@@ -60,12 +59,12 @@ pub(super) fn authority(
     let (ca, ca_key) = (exists(&files.ca)?, exists(&files.ca_key)?);
     if !ca {
         let key = match ca_key {
-            // A start that ended between the two files has left it.
+            // Left by a start that was interrupted between the two files.
             true => read_key_pair(&files.ca_key)?,
             false => make_key(&files.ca_key)?,
         };
         let made = make(files, key, names, now_s)?;
-        // Else this is the first start.
+        // Otherwise this is the first start.
         if !ca_key && exists(&files.certificate)? {
             tell(files, "it is gone, and its key");
         }
@@ -75,7 +74,7 @@ pub(super) fn authority(
     let (_, parsed) =
         X509Certificate::from_der(&chain[0]).map_err(|_| unreadable_certificate(&files.ca))?;
     let is_own = is_own(&parsed);
-    // Servers that share the folder, or the next start, may have those that it had.
+    // Other servers on this folder, or the next start, may still use the old names.
     let all_names = constraints::extended(&parsed, names);
     if !ca_key {
         if !is_own {
@@ -115,10 +114,10 @@ pub(super) fn authority(
     })
 }
 
-/// Whether a certificate can be signed beside what is there.
+/// Whether the CA files present allow a certificate to be signed.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// A message that names the file.
 pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
     let ca_key = exists(&files.ca_key)?;
     if exists(&files.ca)? {
@@ -138,13 +137,13 @@ fn tell(files: &Files, why: &str) {
     tracing::error!(%ca, "the CA was made anew, since {why}: clients must trust the new ca.pem");
 }
 
-/// Why a CA that was made here cannot go on at this time, whatever it has to sign. `None` also for one of other origin.
+/// Why a CA issued here is unusable at this time, whatever it has to sign. `None` also for a foreign one.
 pub(super) fn flaw_now(ca: &CertificateDer<'_>, now_s: i64) -> Option<&'static str> {
     let (_, ca) = X509Certificate::from_der(ca).ok()?;
     flaw(&ca, now_s).filter(|_| is_own(&ca))
 }
 
-/// When a CA that was made here is to be made anew, in seconds since the Unix epoch.
+/// When a CA issued here is due for reissue, in seconds since the Unix epoch.
 pub(super) fn near_end_s(ca: &CertificateDer<'_>) -> Option<i64> {
     let (_, ca) = X509Certificate::from_der(ca).ok()?;
     let end_s = ca.validity().not_after.timestamp();
@@ -159,11 +158,11 @@ fn flaw(ca: &X509Certificate<'_>, now_s: i64) -> Option<&'static str> {
     if end_s - now_s < CA_DAYS_LEFT_MIN * DAY_S {
         return Some("it was near its end or beyond");
     }
-    // A clock that cannot be right says nothing of that: who starts without one has it set later.
+    // A clock that cannot be right proves nothing here: a machine that boots without one has it set later.
     (now_s >= EARLIEST_S && begin_s > now_s).then_some("a clock that was ahead had made it")
 }
 
-/// Whether a CA was made here.
+/// Whether relaybox issued this CA.
 pub(super) fn is_made_here(ca: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(ca).is_ok_and(|(_, ca)| is_own(&ca))
 }
@@ -191,7 +190,7 @@ fn make_key(file: &Path) -> Result<KeyPair, CertificateError> {
     Ok(key)
 }
 
-/// Makes and writes the CA's certificate for its key.
+/// Issues and writes the CA's certificate for its key.
 fn make(
     files: &Files,
     key: KeyPair,
@@ -208,7 +207,7 @@ fn make(
     params.not_after = timestamp(now_s.max(EARLIEST_S) + CA_DAYS * DAY_S)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Who trusts it believes its key nothing but the names of this server, and only as a server.
+    // Clients that trust the CA accept its key for the names of this server alone, and only as a server.
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.name_constraints = Some(constraints::permitting(names));
     let pem = params.self_signed(&key).map_err(unsigned)?.pem();
@@ -229,7 +228,8 @@ pub(super) fn new_key() -> Result<KeyPair, CertificateError> {
     KeyPair::generate().map_err(|_| CertificateError::Issue("no key can be generated"))
 }
 
-/// Never twice the same of one CA (RFC 5280, 4.1.2.2): Firefox refuses a certificate made anew that has the old one's.
+/// Unique within one CA (RFC 5280, 4.1.2.2): Firefox refuses a renewed certificate with the serial number of the old
+/// one.
 pub(super) fn new_serial_number() -> Result<SerialNumber, CertificateError> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| CertificateError::Issue("there are no random numbers"))?;
@@ -245,7 +245,7 @@ pub(super) fn read_key_pair(file: &Path) -> Result<KeyPair, CertificateError> {
     KeyPair::try_from(&key).map_err(|_| material::unusable_key(file, &key))
 }
 
-/// Whether a file holds a key of the kind that is made here.
+/// Whether a file holds a key of the kind generated here.
 pub(super) fn is_key_as_made(file: &Path) -> bool {
     read_key_pair(file).is_ok_and(|key| key.is_compatible(&PKCS_ECDSA_P256_SHA256))
 }

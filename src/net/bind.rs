@@ -1,4 +1,4 @@
-//! Takes an address to listen on.
+//! Binds a listening address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -7,11 +7,11 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::TcpSocket;
 
-/// A socket that has this address and does not listen yet. `[::]` is every address of both families, whatever the
-/// system's own default is, and where there is no IPv6, every address of IPv4.
+/// A socket bound to this address, not yet listening. `[::]` covers both families, whatever the system's default, and
+/// falls back to every IPv4 address on a machine without IPv6.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     match take(address) {
         Err(error) if address.is_ipv6() && address.ip().is_unspecified() && is_absent(&error) => {
@@ -21,10 +21,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     }
 }
 
-/// Whether this is an address of this machine. Of IPv6 none is where that is switched off (the sysctl `disable_ipv6`):
-/// `[::]` can be listened on all the same, and is reached by IPv4 alone.
+/// Whether this is an address of this machine. No IPv6 address is while IPv6 is switched off (the sysctl
+/// `disable_ipv6`): `[::]` can still be listened on, and is reached over IPv4 alone.
 pub fn is_own(address: IpAddr) -> bool {
-    // What is refused for another reason is there: a link-local address lacks its interface here.
+    // Any other refusal means that the address exists: a link-local address lacks its interface here.
     !matches!(UdpSocket::bind((address, 0)), Err(error) if is_absent(&error))
 }
 
@@ -36,13 +36,13 @@ fn take(address: SocketAddr) -> io::Result<TcpSocket> {
     if address.is_ipv6() && address.ip().is_unspecified() {
         set_ipv6_v6only(&socket, false)?;
     }
-    // A restart must not wait for what the last server's connections leave in the kernel.
+    // A restart must not wait for the kernel to forget the previous server's connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// Whether the machine has no such address, or no family of such addresses.
+/// Whether the machine lacks this address, or its whole address family.
 fn is_absent(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))

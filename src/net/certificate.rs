@@ -1,6 +1,6 @@
-//! What a certificate says, and whether the next one in its file signed it.
+//! The contents of a certificate, and whether the next one in its file signed it.
 //!
-//! Judges nothing but what only it can: signatures and what TLS can use.
+//! Judges only what needs a certificate library: signatures, and usability for TLS.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,43 +20,43 @@ use super::certificate_error::CertificateError;
 use super::constraints;
 use super::leaf::{Leaf, covers, unreadable_certificate};
 
-/// What one certificate says.
+/// The parsed contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// All of it.
+    /// The whole certificate.
     pub der: Vec<u8>,
-    /// Whom it is for.
+    /// Distinguished name of the subject.
     pub subject: String,
-    /// Who signed it.
+    /// Distinguished name of the issuer.
     pub issuer: String,
-    /// Good from then on; seconds since the Unix epoch.
+    /// Start of validity; seconds since the Unix epoch.
     pub not_before_s: i64,
-    /// Good until then; seconds since the Unix epoch.
+    /// End of validity; seconds since the Unix epoch.
     pub not_after_s: i64,
-    /// The DNS names that it is for.
+    /// DNS names among its subject alternative names.
     pub dns_names: Vec<String>,
-    /// The addresses that it is for.
+    /// IP addresses among its subject alternative names.
     pub addresses: Vec<IpAddr>,
-    /// Whether it may sign others.
+    /// Whether it may sign other certificates.
     pub is_authority: bool,
-    /// Whether its own key signed it.
+    /// Whether it is signed with its own key.
     pub is_self_signed: bool,
-    /// Whether it is bound to names (RFC 5280, 4.2.1.10).
+    /// Whether it has name constraints (RFC 5280, 4.2.1.10).
     pub is_constrained: bool,
-    /// Whether it may be used by a TLS server (RFC 5280, 4.2.1.12).
+    /// Whether a TLS server may use it (RFC 5280, 4.2.1.12).
     pub is_for_servers: bool,
-    /// What key it is for.
+    /// Kind of its public key.
     pub key: Key,
-    /// The name of its signature's algorithm, where TLS clients refuse that.
+    /// Name of its signature algorithm, if TLS clients refuse that.
     pub refused_signature: Option<String>,
-    /// Whether the next one in the file signed it; `None`: there is no next one.
+    /// Whether the next certificate in the file signed it; `None` for the last one.
     pub is_signed_by_next: Option<bool>,
 }
 
 /// The kind of a public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    /// RSA, of so many bits.
+    /// RSA, with its size in bits.
     Rsa(usize),
     /// ECDSA on the curves P-256 and P-384.
     Ecdsa,
@@ -64,29 +64,29 @@ pub enum Key {
     EcdsaP521,
     /// Ed25519.
     Ed25519,
-    /// Something else.
+    /// Any other algorithm.
     Other,
 }
 
-/// Why clients may not find the way from a certificate to what they trust.
+/// Why clients may fail to build a path from a certificate to a trusted root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gap {
-    /// The file holds the server's own alone.
+    /// The file holds the server's certificate alone.
     NoIntermediate {
-        /// Who signed it.
+        /// Name of its issuer.
         issuer: String,
     },
-    /// One is not signed by the one behind it.
+    /// A certificate is not signed by the one that follows it.
     Unsigned {
-        /// Its place, from 1 on.
+        /// Its position in the file, from 1 on.
         place: usize,
-        /// Who signed it.
+        /// Name of its issuer.
         issuer: String,
     },
 }
 
 impl fmt::Display for Gap {
-    /// Reads on from the name of the file.
+    /// Continues a sentence that begins with the name of the file.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIntermediate { issuer } => write!(
@@ -103,7 +103,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The gap in a chain, if there is one.
+/// The first gap in a chain, if any.
 pub fn gap(chain: &[Certificate]) -> Option<Gap> {
     let unsigned = |one: &&Certificate| one.is_signed_by_next == Some(false);
     if let Some((at, one)) = chain.iter().enumerate().find(|(_, one)| unsigned(one)) {
@@ -120,8 +120,8 @@ pub fn gap(chain: &[Certificate]) -> Option<Gap> {
     }
 }
 
-/// The chain of the certificate at this place: each that is there behind what it signed, none twice, and what leads
-/// nowhere at the end.
+/// The chain of the certificate at this index: each certificate is followed by its issuer as far as that is present,
+/// none appears twice, and unrelated ones come last.
 pub(super) fn ordered(
     mut rest: Vec<CertificateDer<'static>>,
     leaf_at: usize,
@@ -138,7 +138,7 @@ pub(super) fn ordered(
     chain
 }
 
-/// All up to the first that cannot be read.
+/// All certificates up to the first unreadable one.
 pub(super) fn parse_chain<D: AsRef<[u8]>>(file: &Path, chain: &[D]) -> Vec<Certificate> {
     let parsed = chain.iter().enumerate().map_while(|(at, der)| {
         let mut certificate = Certificate::parse(file, der.as_ref()).ok()?;
@@ -150,7 +150,7 @@ pub(super) fn parse_chain<D: AsRef<[u8]>>(file: &Path, chain: &[D]) -> Vec<Certi
 }
 
 impl Certificate {
-    /// Reads one; `file` is named where it cannot be read.
+    /// Parses one certificate; `file` is named in the error.
     ///
     /// # Errors
     /// It is not an X.509 certificate.
@@ -182,7 +182,7 @@ impl Certificate {
         })
     }
 
-    /// Whether a client accepts it under this name or address (RFC 9525, 6.3).
+    /// Whether a client accepts it for this host name or address (RFC 9525, 6.3).
     pub fn covers(&self, host: &str) -> bool {
         if let Ok(address) = host.parse::<IpAddr>() {
             return self.addresses.contains(&address);
@@ -191,7 +191,7 @@ impl Certificate {
     }
 }
 
-/// Whether the key of one certificate signed another, and under its name.
+/// Whether one certificate was signed by the key and under the name of another.
 pub(super) fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
     let (Ok((_, signed)), Ok((_, signer))) = (
         X509Certificate::from_der(der),
@@ -201,7 +201,7 @@ pub(super) fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
     };
     let verified = match signed.verify_signature(Some(signer.public_key())) {
         Ok(()) => true,
-        // Not one that can be verified here: the names have to do.
+        // A signature that cannot be verified here: matching names have to do.
         Err(error) => error == X509Error::SignatureUnsupportedAlgorithm,
     };
     verified && signed.issuer().as_raw() == signer.subject().as_raw()
@@ -224,7 +224,7 @@ fn key(certificate: &X509Certificate<'_>) -> Key {
     }
 }
 
-/// What rustls, browsers and operating systems verify; all else (MD5, SHA-1, SHA-224, DSA) they do not.
+/// Everything outside what rustls, browsers and operating systems verify (MD5, SHA-1, SHA-224, DSA).
 fn refused_signature(certificate: &X509Certificate<'_>) -> Option<String> {
     let verified = [
         oid::OID_PKCS1_SHA256WITHRSA,

@@ -1,39 +1,39 @@
-//! What can be wrong with a certificate directory.
+//! Errors of a certificate directory.
 //!
-//! Never holds what a library says: it was given the key, and may repeat it.
+//! Never holds a library's message: the library was given the key, and may repeat it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What to do about a CA that cannot stay, wherever that is said.
+/// Advice for an unusable CA, shared by every message about one.
 pub const REPLACE_CA: &str = "move ca.pem, ca-key.pem, cert.pem and key.pem to another folder, start the server \
                               again, and have clients trust the new ca.pem";
 
-/// Why the server has no certificate.
+/// Why the server has no usable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// One file of a pair is there, the other is not.
+    /// One file of a pair is present, the other missing.
     #[error(
         "{present} is there but {missing} is not: put the other one beside it, or move it to another \
          folder to have both made",
         present = .present.display(), missing = .missing.display()
     )]
     Alone {
-        /// The file that is there.
+        /// The file that is present.
         present: PathBuf,
-        /// The file that is not.
+        /// The file that is missing.
         missing: PathBuf,
     },
-    /// Of several pairs none has the names that come first.
+    /// There are several pairs, none of them under the preferred names.
     #[error(
         "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key key.pem",
         dir = .dir.display()
     )]
     Several {
-        /// The directory.
+        /// The searched directory.
         dir: PathBuf,
     },
-    /// There are files of pairs, and no whole pair.
+    /// There are files of pairs, but no complete pair.
     #[error(
         "{dir} holds {found}, but no certificate together with its key under the names of one pair: name the \
          certificate cert.pem, with its chain, and its key key.pem, or move these files to another folder to have \
@@ -41,64 +41,64 @@ pub enum CertificateError {
         dir = .dir.display()
     )]
     Halves {
-        /// The directory.
+        /// The searched directory.
         dir: PathBuf,
-        /// Names of the files: none but those of pairs.
+        /// Names of the files found, limited to those of pairs.
         found: String,
     },
-    /// A running server's certificate has gone.
+    /// The files of a running server's certificate have disappeared.
     #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
     Gone {
-        /// The certificate's file.
+        /// Expected file of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// Expected file of its key.
         key: PathBuf,
     },
-    /// A file or the directory cannot be read.
+    /// A file or directory cannot be read.
     #[error("{file} cannot be read: {error}", file = .file.display())]
     Unreadable {
-        /// The file.
+        /// The file or directory.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A file or the directory cannot be written.
+    /// A file or directory cannot be written.
     #[error("{file} cannot be written: {error}", file = .file.display())]
     Unwritable {
-        /// The file.
+        /// The file or directory.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A CA of other origin is too near its end to sign.
+    /// A foreign CA is too near its end to sign.
     #[error("{ca} is at its end and signs nothing more: {advice}", ca = .ca.display(), advice = REPLACE_CA)]
     AtEnd {
-        /// The CA's file.
+        /// File of the CA.
         ca: PathBuf,
     },
-    /// A file is not PEM, or what it holds cannot be used.
+    /// A file is not PEM, or its contents cannot be used.
     #[error("{file} {flaw}", file = .file.display())]
     Broken {
-        /// The file.
+        /// The offending file.
         file: PathBuf,
-        /// What is wrong with it, as the rest of a sentence. A text of this source, and none of a library's: those
-        /// were given the key.
+        /// The flaw, as the rest of a sentence. A text of this source and never a library's: the library was given the
+        /// key.
         flaw: &'static str,
     },
-    /// A file holds something else than it should, from which it can be made.
+    /// A file holds something convertible to what it should hold.
     #[error("{file} {holds}: {advice}", file = .file.display())]
     Unfit {
-        /// The file.
+        /// The file to convert.
         file: PathBuf,
-        /// What it holds, as the rest of a sentence. A text of this source.
+        /// Its contents, as the rest of a sentence. A text of this source.
         holds: &'static str,
-        /// What to do, a command for the most part.
+        /// How to convert it, mostly a command.
         advice: String,
     },
-    /// Each file holds what belongs in the other.
+    /// The certificate and key files are swapped.
     #[error("{certificate} holds the private key and {key} the certificate: they are swapped, exchange them", key = .key.display(), certificate = .certificate.display())]
     Swapped {
-        /// Where the certificate is expected.
+        /// The path expected to hold the certificate.
         certificate: PathBuf,
         /// Where its key is expected.
         key: PathBuf,

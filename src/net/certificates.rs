@@ -1,6 +1,6 @@
 //! The server's certificate: `cert.pem` and `key.pem` in one directory, read and judged.
 //!
-//! Never changes a file that relaybox has not made. Invariant: what is returned can be served, that is, the key
+//! Never changes a file that relaybox did not write. Invariant: a returned certificate can be served, that is, the key
 //! belongs to the first certificate.
 
 use std::path::Path;
@@ -20,30 +20,31 @@ use super::{constraints, issue, material};
 
 const DAY_S: i64 = 24 * 3600;
 
-/// Before a certificate that could not be made anew is tried again.
+/// Delay before a failed renewal is retried.
 pub(super) const RETRY_S: i64 = 3600;
 
 /// A certificate that can be served.
 pub(super) struct Usable {
     pub(super) certified: CertifiedKey,
-    /// Whether its file was written just now.
+    /// Whether it was issued just now.
     pub(super) is_new: bool,
-    /// When it has to be looked at again, whatever becomes of its files: to be made anew, or to be warned of.
-    /// Seconds since the Unix epoch.
+    /// When it needs another look even if its files stay the same: for renewal, or for a warning. Seconds since the
+    /// Unix epoch.
     pub(super) look_at_s: i64,
-    /// Why it could not be made anew, though it should have been.
+    /// Why a renewal that was due failed.
     pub(super) kept_for: Option<CertificateError>,
 }
 
-/// Sees to it that `dir` holds a certificate, and reads it.
+/// Makes sure that `dir` holds a certificate, and reads it.
 ///
-/// Where both files are missing, or one of two that were made here, a local CA and a certificate for `localhost`, the loopback addresses and `hosts` are
-/// made. One that was made here is made anew when it is near its end, not valid yet, or lacks one of `hosts`; its CA
-/// when that is near its end, not valid yet, or may not sign for all of `hosts`. Without that CA, another makes it anew
-/// once it is not valid. What cannot be made anew goes on as it is. Files of other origin are only read.
+/// If both files are missing, or one of two that were issued here, a local CA and a certificate for `localhost`, the
+/// loopback addresses and `hosts` are issued. A certificate issued here is renewed when it is near its end, not valid
+/// yet, or lacks one of `hosts`; its CA when that is near its end, not valid yet, or may not sign for all of `hosts`.
+/// If that CA is lost, another one renews it once it is no longer valid. A failed renewal leaves the old one in use.
+/// Foreign files are only read.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// A message that names the file.
 pub(super) fn ensure(
     dir: &Path,
     hosts: &[String],
@@ -113,7 +114,7 @@ pub(super) fn ensure(
     })
 }
 
-/// Why a certificate that was made here by this CA has to be made anew.
+/// Why a certificate issued here by this CA needs renewal.
 fn why_anew(
     leaf: &Leaf,
     chain: &[CertificateDer<'static>],
@@ -130,28 +131,28 @@ fn why_anew(
     if !leaf.names_all(hosts) {
         return Some("it lacks a name of --host");
     }
-    // A start may have ended between the writing of the CA and of what it signed.
+    // A start may have been interrupted after writing the CA and before writing the certificate.
     if authority::is_made_here(ca) && chain.get(1) != Some(ca) {
         return Some("the CA beside it is another");
     }
     authority::flaw_now(ca, now_s).map(|_| "its CA is due, too")
 }
 
-/// Why no client takes a certificate at this time.
+/// Why every client refuses a certificate at this time.
 fn why_now(leaf: &Leaf, now_s: i64) -> Option<&'static str> {
     if now_s >= leaf.not_after_s {
         return Some("it has expired");
     }
-    // A clock that cannot be right says nothing of that: who starts without one has it set later.
+    // A clock that cannot be right proves nothing here: a machine that boots without one has it set later.
     (now_s >= EARLIEST_S && leaf.not_before_s > now_s)
         .then_some("a clock that was ahead had made it")
 }
 
-/// Whether `cert.pem` and `key.pem` are there to be read. If not, both can be made: neither is there, or the one that
-/// is was made here and loses nothing by it.
+/// Whether `cert.pem` and `key.pem` are there to be read. If not, both can be issued: neither is there, or the one
+/// present was generated here and can be replaced without loss.
 ///
 /// # Errors
-/// One of them is there, and of other origin; or files of other pairs are.
+/// One of them is present and foreign, or files of other pairs are present.
 pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
     let alone = match files.pair_exists() {
         Err(alone @ CertificateError::Alone { .. }) => alone,
@@ -167,7 +168,7 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
                     is_own || has_lost_its_ca(files, &chain)
                 })
             }
-            // Its certificate was taken away, or a first start ended between the two files.
+            // Its certificate was removed, or a first start was interrupted between the two files.
             false => own_ca(files).is_some() && authority::is_key_as_made(&files.key),
         };
     match is_made_here {
@@ -176,11 +177,11 @@ pub(super) fn pair_is_there(files: &Files) -> Result<bool, CertificateError> {
     }
 }
 
-/// As [`ensure`], for a server that runs with the certificate of `dir`: where its files have gone, nothing is made in
-/// their place, since that is a slip, or a moment of their exchange.
+/// As [`ensure`], for a server already running with the certificate of `dir`. Missing files are not replaced: they were
+/// removed by mistake, or are just being exchanged.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// A message that names the file.
 pub(super) fn ensure_again(
     dir: &Path,
     hosts: &[String],
@@ -197,11 +198,11 @@ pub(super) fn ensure_again(
     ensure(dir, hosts, provider, now_s)
 }
 
-/// Reads what can be served: the certificate of the key comes first, and its issuers behind it, however they stand in
-/// the file. Of several with a key the [best](fitness) one.
+/// Reads a servable chain: the certificate of the key first, its issuers after it, in whatever order the file has them.
+/// Of several certificates with a key, the [best](fitness) one.
 ///
 /// # Errors
-/// A sentence that names the file.
+/// A message that names the file.
 pub(super) fn load(
     files: &Files,
     provider: &CryptoProvider,
@@ -227,12 +228,12 @@ pub(super) fn load(
             }
         }
     }
-    // Of equals the last counts here, and the first in the files.
+    // `max_by_key` returns the last of equals; reversed, the first in the file wins.
     let best = found.into_iter().rev().max_by_key(|(fitness, ..)| *fitness);
     if let Some((_, at, signer)) = best {
         return Ok(CertifiedKey::new(ordered(chain, at), signer));
     }
-    // What is wrong with the key, or with the certificate, keeps them from being a pair.
+    // A flaw of the key or of the certificate explains why they are not a pair.
     if let Some(key) = refused {
         return Err(material::unusable_key(&files.key, &key));
     }
@@ -243,8 +244,8 @@ pub(super) fn load(
     })
 }
 
-/// How well a certificate serves, the greater the better: one of a server better than a CA's, one that is valid now better
-/// than another, and of those the one with the later end.
+/// Ranks certificates, the greater the better: a server's above a CA's, then a currently valid one, then the one with
+/// the later end.
 fn fitness(certificate: &X509Certificate<'_>, now_s: i64) -> (bool, bool, i64) {
     let validity = certificate.validity();
     let end_s = validity.not_after.timestamp();
@@ -252,7 +253,7 @@ fn fitness(certificate: &X509Certificate<'_>, now_s: i64) -> (bool, bool, i64) {
     (!certificate.is_ca(), is_valid, end_s)
 }
 
-/// What is wrong with the certificate's file, seen together with the key's.
+/// Checks an unusable certificate file together with the key file, for swapped contents.
 fn swapped(files: &Files, error: CertificateError) -> CertificateError {
     let is_swapped = matches!(error, CertificateError::Broken { .. })
         && material::keys(&files.certificate).is_ok()
@@ -266,8 +267,8 @@ fn swapped(files: &Files, error: CertificateError) -> CertificateError {
     }
 }
 
-/// What helps where a broken file may be of relaybox's own making. It is not replaced: it may also be one of others that
-/// is just being written.
+/// Adds advice for a broken file that relaybox may have written. The file is not replaced: it may also be a foreign one
+/// that is just being written.
 fn with_advice(files: &Files, error: CertificateError) -> CertificateError {
     match error {
         CertificateError::Broken { file, flaw } if own_ca(files).is_some() => {
@@ -282,7 +283,7 @@ fn with_advice(files: &Files, error: CertificateError) -> CertificateError {
     }
 }
 
-/// A key without a certificate, of which nothing but its kind tells whose it is. A sentence for the operator.
+/// A note for the operator about a key without a certificate, whose origin shows in its kind alone.
 fn lone_key(files: &Files) -> Option<String> {
     let is_alone = !files.certificate.exists() && authority::is_key_as_made(&files.key);
     is_alone.then(|| {
@@ -294,8 +295,7 @@ fn lone_key(files: &Files) -> Option<String> {
     })
 }
 
-/// What is odd about the files of a directory that can be served, or a certificate be made in where there is no chain.
-/// Sentences for the operator.
+/// Oddities of a directory whose pair can be served or, without a chain, issued. Sentences for the operator.
 pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) -> Vec<String> {
     let mut notes: Vec<_> = lone_key(files)
         .filter(|_| chain.is_none())
@@ -344,8 +344,7 @@ pub(super) fn notes(files: &Files, chain: Option<&[CertificateDer<'static>]>) ->
     notes
 }
 
-/// The CA beside a certificate that was made here with it, with the key to make the next. It may have been made anew
-/// since.
+/// The CA that issued a certificate, with the key to renew it. The CA may have been reissued since.
 pub(super) fn made_by(
     files: &Files,
     chain: &[CertificateDer<'static>],
@@ -357,7 +356,7 @@ pub(super) fn made_by(
     has_local_names(files, leaf).then_some(ca)
 }
 
-/// Whether a certificate was made here, and its CA is not beside it any more with its key.
+/// Whether a certificate was issued here and its CA is no longer present with its key.
 pub(super) fn has_lost_its_ca(files: &Files, chain: &[CertificateDer<'static>]) -> bool {
     let [leaf, issuer] = chain else {
         return false;
@@ -368,12 +367,12 @@ pub(super) fn has_lost_its_ca(files: &Files, chain: &[CertificateDer<'static>]) 
         && made_by(files, chain).is_none()
 }
 
-/// Whether a certificate has the names that every one made here has.
+/// Whether a certificate has the names common to all issued here.
 fn has_local_names(files: &Files, leaf: &CertificateDer<'static>) -> bool {
     Leaf::parse(&files.certificate, leaf).is_ok_and(|leaf| leaf.names_all(&LOCAL_NAMES))
 }
 
-/// The CA beside, if it was made here and has its key.
+/// The directory's CA, if it was issued here and has its key.
 fn own_ca(files: &Files) -> Option<CertificateDer<'static>> {
     ca_with_key(files).filter(authority::is_made_here)
 }
@@ -383,7 +382,7 @@ fn ca_with_key(files: &Files) -> Option<CertificateDer<'static>> {
     matches!(files.ca_key.try_exists(), Ok(true)).then_some(ca)
 }
 
-/// Whether two certificates are of one key.
+/// Whether two certificates share one key.
 fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
     let parsed = [one, other].map(|der| X509Certificate::from_der(der));
     match parsed {
@@ -392,7 +391,7 @@ fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
     }
 }
 
-/// Whether a CA is bound to no names.
+/// Whether a CA has no name constraints.
 fn is_unconstrained(ca: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(ca).is_ok_and(|(_, ca)| !constraints::are_in(&ca))
 }

@@ -1,6 +1,6 @@
-//! The other side of a connection: from a host's name to a stream, encrypted or not, for the client in the terminal.
+//! The client side of a connection, for the terminal client: from a host name to a stream, encrypted or not.
 //!
-//! Never encrypts without verifying who is there. Invariant: every wait has a deadline.
+//! Never encrypts without verifying the server. Invariant: every wait has a deadline.
 
 use std::io;
 use std::path::Path;
@@ -19,60 +19,60 @@ use tokio_rustls::TlsConnector;
 use super::certificate_error::CertificateError;
 use super::material;
 
-/// How long each of finding a host, reaching it and greeting it by TLS may take.
+/// Deadline of each step: name resolution, TCP connect, TLS handshake.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Bytes both ways.
+/// A bidirectional byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A stream to a server.
+/// A connection to a server, with or without TLS.
 pub type Stream = Box<dyn Io>;
 
-/// Why there is no trust to verify a server with.
+/// Why no trust anchors are available.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// A file of authorities cannot be used.
+    /// A file of CA certificates cannot be used.
     #[error(transparent)]
     File(#[from] CertificateError),
-    /// The file's certificates are none of authorities.
+    /// The file holds a certificate that is not a CA's.
     #[error("{0} holds a certificate that cannot vouch for a server")]
     Unfit(String),
-    /// There is nothing to verify a server by.
+    /// No trust anchors were found at all.
     #[error("this system trusts no authorities{0}")]
     None(String),
-    /// TLS cannot be set up.
+    /// The TLS library refused the configuration.
     #[error("TLS cannot be set up")]
     Setup,
 }
 
-/// The authorities that may vouch for a server.
+/// Trust anchors that servers are verified against.
 #[derive(Clone)]
 pub struct Trust(TlsConnector);
 
 impl Trust {
-    /// Exactly the authorities of a PEM file. Blocks on files.
+    /// Exactly the CAs of a PEM file. Blocks on files.
     ///
     /// # Errors
-    /// A sentence that names the file.
+    /// A message that names the file.
     pub fn in_file(file: &Path) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         add(&mut roots, file)?;
         Self::with(roots)
     }
 
-    /// The system's authorities, and those of `file` where it is there. Blocks on files.
+    /// The system's CAs, plus those of `file` if it exists. Blocks on files.
     ///
     /// # Errors
-    /// A sentence, also where there are none at all.
+    /// A sentence, also if no CA was found.
     pub fn in_system_and(file: &Path) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         if file.is_file() {
             add(&mut roots, file)?;
         }
         let system = rustls_native_certs::load_native_certs();
-        // Systems carry a few that are odd; those that are fit count.
+        // System stores contain a few malformed certificates; the usable ones count.
         roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
             return Err(TrustError::None(system.errors.iter().map(told).collect()));
@@ -80,7 +80,7 @@ impl Trust {
         Self::with(roots)
     }
 
-    /// No authority: no server is verified by it. For addresses without TLS.
+    /// No CA: every server fails verification. For addresses without TLS.
     ///
     /// # Errors
     /// A sentence.
@@ -109,8 +109,8 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// Why a file of the system's authorities is of no use. It may be anything, since a variable can name it: what a
-/// reader of PEM says may repeat it.
+/// Why a file of the system's CAs is unusable. A variable can point it at any file, whose contents a PEM reader's
+/// message may repeat.
 fn told(error: &rustls_native_certs::Error) -> String {
     match &error.kind {
         ErrorKind::Io { inner, path } => format!(": {} cannot be read: {inner}", path.display()),
@@ -119,42 +119,42 @@ fn told(error: &rustls_native_certs::Error) -> String {
     }
 }
 
-/// Why a server was not reached.
+/// Why no connection was established.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody was found or answered there.
+    /// Name resolution or the TCP connection failed.
     #[error("{address} cannot be reached: {source}")]
     Unreachable {
-        /// The host and port.
+        /// Host and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nobody that is trusted vouches for the server.
+    /// No trusted CA signed the server's certificate.
     #[error("the certificate of {host} is signed by no authority that is trusted here")]
     Untrusted {
-        /// The host.
+        /// Name of the host.
         host: String,
     },
-    /// The certificate does not show that this is the server that was meant.
+    /// The certificate does not identify the requested server.
     #[error("the certificate of {host} {flaw}")]
     Certificate {
-        /// The host.
+        /// Name of the host.
         host: String,
-        /// What is wrong with it, as the rest of a sentence.
+        /// The flaw, as the rest of a sentence.
         flaw: String,
     },
-    /// The TLS handshake failed otherwise.
+    /// The TLS handshake failed for another reason.
     #[error("{address} does not speak TLS as it should: {flaw}")]
     Tls {
-        /// The host and port.
+        /// Host and port.
         address: String,
-        /// What went wrong.
+        /// The failure, as reported to the user.
         flaw: String,
     },
 }
 
-/// Connects to a host: by TLS with `trust`, in plain TCP without.
+/// Connects to a host: over TLS with `trust`, over plain TCP without.
 ///
 /// # Errors
 /// See [`ConnectError`].

@@ -1,12 +1,12 @@
-//! What a made CA may sign for (RFC 5280, 4.2.1.10): the names of its certificates alone, so that who trusts it gives
-//! nobody who has its key any other name.
+//! Name constraints of a CA issued here (RFC 5280, 4.2.1.10): only the names of its certificates. A stolen key is thus
+//! of no use for other names.
 
 use std::net::IpAddr;
 
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
-/// Constraints that permit these names and addresses, what is below the names included, and no other.
+/// Constraints that permit these names and addresses, including subdomains, and nothing else.
 pub(super) fn permitting(names: &[String]) -> NameConstraints {
     let permitted = names.iter().map(|name| match name.parse::<IpAddr>() {
         Ok(address) => {
@@ -21,12 +21,12 @@ pub(super) fn permitting(names: &[String]) -> NameConstraints {
     }
 }
 
-/// Whether a CA is bound to names at all.
+/// Whether a CA has any name constraints.
 pub(super) fn are_in(ca: &X509Certificate<'_>) -> bool {
     ca.name_constraints().is_ok_and(|found| found.is_some())
 }
 
-/// Whether a CA that was made here may sign for all these names and addresses.
+/// Whether a CA issued here may sign for all these names and addresses.
 pub(super) fn permit(ca: &X509Certificate<'_>, names: &[String]) -> bool {
     let Ok(Some(constraints)) = ca.name_constraints() else {
         return true;
@@ -40,7 +40,7 @@ pub(super) fn permit(ca: &X509Certificate<'_>, names: &[String]) -> bool {
     })
 }
 
-/// The names that a CA is bound to, and those of `names` that are beyond them.
+/// The names of a CA's constraints, and those of `names` outside them.
 pub(super) fn extended(ca: &X509Certificate<'_>, names: &[String]) -> Vec<String> {
     let constraints = ca.name_constraints().ok().flatten();
     let permitted = constraints.and_then(|found| found.value.permitted_subtrees.as_deref());
@@ -56,7 +56,7 @@ pub(super) fn extended(ca: &X509Certificate<'_>, names: &[String]) -> Vec<String
     all
 }
 
-/// The name or the single address that a subtree is of.
+/// The name or single address of a subtree.
 fn name(subtree: &GeneralName<'_>) -> Option<String> {
     match subtree {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
@@ -90,7 +90,7 @@ fn holds(subtree: &GeneralName<'_>, name: &str) -> bool {
     }
 }
 
-/// Whether an address is in a network, which is an address and a mask behind it.
+/// Whether an address is in a network, encoded as an address followed by its mask.
 fn is_in(network: &[u8], address: &[u8]) -> bool {
     let (first, mask) = network.split_at(network.len() / 2);
     let bytes = first.iter().zip(mask).zip(address);
@@ -100,7 +100,7 @@ fn is_in(network: &[u8], address: &[u8]) -> bool {
         })
 }
 
-/// A name without the `*` that may stand in front.
+/// A name without its leading `*`.
 fn base(name: &str) -> &str {
     name.strip_prefix("*.").unwrap_or(name)
 }

@@ -1,7 +1,7 @@
-//! What a connection is doing, as far as deadlines care, seen from its bytes and its requests.
+//! The phase of a connection, derived from its bytes and requests, and its deadline.
 //!
-//! hyper's own timer cannot tell a head that trickles in from a connection that rests between requests, so this can.
-//! Never closes anything itself. Invariant: at any time before an upgrade there is a deadline.
+//! hyper's own timer cannot tell a trickling head from an idle connection; this can. Never closes anything itself.
+//! Invariant: before an upgrade there is always a deadline.
 
 use std::io;
 use std::pin::Pin;
@@ -15,27 +15,28 @@ use tokio::time::Instant;
 
 use super::permits::ConnectionPermit;
 
-/// Up to here a head costs no more than every connection does: what hyper reads into at first.
+/// A head of up to this size costs no more than every connection does: hyper's initial read buffer.
 const SHORT_HEAD_BYTES: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// A request's head is awaited or coming in: so many bytes are there.
+    /// A request's head is awaited or arriving; `bytes` of it have arrived.
     Head { since: Instant, bytes: usize },
-    /// A request is being carried out.
+    /// A request is being handled.
     Busy { since: Instant },
-    /// An answer is going out, or nothing is going on; `is_stuck` while the peer takes nothing of an answer.
+    /// A response is being written, or the connection is idle; `is_stuck` while the peer accepts no bytes of a
+    /// response.
     Resting { since: Instant, is_stuck: bool },
-    /// The socket is no longer HTTP's.
+    /// The socket no longer belongs to HTTP.
     Upgraded,
 }
 
-/// The activity of one connection, shared by its stream, its requests and its driver.
+/// The activity of one connection, shared by its stream, requests and driver.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<Phase>>);
 
 impl Activity {
-    /// A new connection: its first head is due.
+    /// A new connection, waiting for its first head.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Phase::Head {
             since: Instant::now(),
@@ -60,7 +61,7 @@ impl Activity {
         *self.phase() = Phase::Upgraded;
     }
 
-    /// When to give up on the connection as it is now.
+    /// The deadline of the current phase.
     pub(super) fn deadline(
         &self,
         head: Duration,
@@ -80,7 +81,7 @@ impl Activity {
         Some(since + longest)
     }
 
-    /// Says whether they belong to a head that is long and has not ended before them.
+    /// Returns whether the bytes belong to a long head that had not ended before them.
     fn bytes_read(&self, count: usize) -> bool {
         let mut phase = self.phase();
         match &mut *phase {
@@ -99,7 +100,7 @@ impl Activity {
         }
     }
 
-    /// What has come of a write.
+    /// Records the result of a write.
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(Ok(_)) => self.bytes_written(),
@@ -108,7 +109,7 @@ impl Activity {
         }
     }
 
-    /// A slow reader of an answer is not idle as long as it reads.
+    /// A slow reader of a response is not idle as long as it reads.
     fn bytes_written(&self) {
         match &mut *self.phase() {
             Phase::Head { since, .. } => *since = Instant::now(),
@@ -117,7 +118,7 @@ impl Activity {
         }
     }
 
-    /// Whether bytes wait for the peer to take some.
+    /// Records whether bytes are waiting for the peer to accept some.
     fn bytes_wait(&self, do_wait: bool) {
         if let Phase::Resting { since, is_stuck } = &mut *self.phase()
             && *is_stuck != do_wait
@@ -134,8 +135,8 @@ impl Activity {
     }
 }
 
-/// A stream that reports its bytes and holds its connection's permit, also after an upgrade. Once the permit is evicted it
-/// ends as if by its peer. Once its write side is shut it lingers.
+/// A stream that reports its bytes and holds its connection's permit, also after an upgrade. Once the permit is
+/// evicted, it ends as if the peer had closed it. Once its write side is shut, it lingers.
 pub(super) struct Observed<S> {
     stream: Box<S>,
     activity: Activity,
@@ -143,7 +144,7 @@ pub(super) struct Observed<S> {
 }
 
 impl<S> Observed<S> {
-    /// Boxes the stream: those of TLS are large, and every future they pass through would copy them.
+    /// Boxes the stream: TLS streams are large, and every future they pass through would copy them.
     pub(super) fn new(stream: S, activity: Activity, permit: ConnectionPermit) -> Self {
         Self {
             stream: Box::new(stream),
@@ -184,7 +185,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS takes a record that the peer does not, and keeps it.
+        // TLS accepts a record that the peer does not, and buffers it.
         let flushed = Pin::new(&mut *self.stream).poll_flush(cx);
         self.activity.bytes_wait(flushed.is_pending());
         flushed

@@ -1,7 +1,6 @@
-//! The files of a certificate directory: which they are, whether they are there, and how one is written.
+//! The files of a certificate directory: their names, their presence, and how one is written.
 //!
-//! Invariants: key files are readable by their owner alone from the moment they exist, and a file is either whole or
-//! absent.
+//! Invariants: key files are readable by their owner alone from creation on; a file is either complete or absent.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -18,15 +17,15 @@ pub(super) struct Files {
     pub(super) key: PathBuf,
     pub(super) ca: PathBuf,
     pub(super) ca_key: PathBuf,
-    /// Whether the pair has the names of what is made here.
+    /// Whether the pair has the names that relaybox uses for its own.
     pub(super) has_own_names: bool,
-    /// Other pairs that are there.
+    /// Other pairs present.
     pub(super) beside: Vec<[PathBuf; 2]>,
-    /// Files with names of a pair of which the other one is not there, without those of the taken pair.
+    /// Files of incomplete pairs, other than the chosen one.
     halves: Vec<PathBuf>,
 }
 
-/// Names of a certificate with its chain and of its key: ours, certbot's, Kubernetes'.
+/// File names of a certificate chain and its key: ours, certbot's, Kubernetes'.
 const PAIRS: [[&str; 2]; 3] = [
     ["cert.pem", "key.pem"],
     ["fullchain.pem", "privkey.pem"],
@@ -35,14 +34,14 @@ const PAIRS: [[&str; 2]; 3] = [
 const CA: &str = "ca.pem";
 const CA_KEY: &str = "ca-key.pem";
 
-/// Strangers that are told.
+/// Most unrelated files named in a message.
 const STRANGERS_TOLD_MAX: usize = 5;
 
 impl Files {
-    /// Those of a directory as it is now. Blocks on files.
+    /// The current files of a directory. Blocks on files.
     pub(super) fn of(dir: &Path) -> Self {
         let pairs = PAIRS.map(|pair| pair.map(|name| dir.join(name)));
-        // What cannot be looked at is there: reading it will tell.
+        // A file whose presence cannot be checked counts as present: reading it reports the error.
         let is_there = |file: &PathBuf| file.try_exists().unwrap_or(true);
         let (own, others) = pairs.split_at(1);
         let of_others = |all: fn([bool; 2]) -> bool| -> Vec<_> {
@@ -77,10 +76,10 @@ impl Files {
         }
     }
 
-    /// Whether both files of the pair are there. Where neither is, nothing of another pair is there either.
+    /// Whether both files of the pair are present. If neither is, no file of another pair is either.
     ///
     /// # Errors
-    /// One of them is there alone, or there are files of other pairs and none can be chosen.
+    /// One of them is present alone, or there are files of other pairs and no choice between them.
     pub(super) fn pair_exists(&self) -> Result<bool, CertificateError> {
         let (certificate, key) = (exists(&self.certificate)?, exists(&self.key)?);
         if certificate && key {
@@ -107,8 +106,8 @@ impl Files {
         }
     }
 
-    /// Names of files that look like certificates or keys and are neither the pair's, nor the CA's, nor of a pair
-    /// beside.
+    /// Names of files that look like certificates or keys and belong neither to the pair, nor to the CA, nor to another
+    /// pair.
     pub(super) fn strangers(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -144,8 +143,7 @@ pub(super) fn exists(file: &Path) -> Result<bool, CertificateError> {
     file.try_exists().map_err(|error| unreadable(file, error))
 }
 
-/// Makes the directory, where it is missing, open to everybody, whatever the umask says: clients of this machine look
-/// up the CA there.
+/// Creates a missing directory, world-readable whatever the umask: clients on this machine look up the CA there.
 pub(super) fn make_dir(dir: &Path) -> Result<(), CertificateError> {
     if dir.is_dir() {
         return Ok(());
@@ -157,7 +155,7 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), CertificateError> {
     Ok(())
 }
 
-/// Writes beside the file and renames, so that a crash leaves the old one or the new one.
+/// Writes a temporary file and renames it, so that a crash leaves the old file or the new one.
 pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), CertificateError> {
     let temporary = file.with_extension("pem.new");
     let write = || -> io::Result<()> {
@@ -170,7 +168,7 @@ pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), C
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
-        // Whatever the umask says: a certificate is for everybody who connects.
+        // Regardless of the umask: a certificate is public to everybody who connects.
         out.set_permissions(Permissions::from_mode(mode))?;
         out.write_all(content.as_bytes())?;
         out.sync_all()?;
@@ -181,8 +179,8 @@ pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), C
     Ok(())
 }
 
-/// Makes a file's name durable: a CA that a power cut takes away is one that clients trust in vain. Some file systems
-/// cannot, and the file is there without it.
+/// Makes a file's name durable: a CA lost to a power cut is one that clients trust in vain. Best effort, as some file
+/// systems do not support it.
 fn sync_dir_of(file: &Path) {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = dir.unwrap_or(Path::new("."));

@@ -1,11 +1,11 @@
 //! The server name of a ClientHello (RFC 8446, 4.1.2; RFC 6066, 3), hidden where the TLS library would refuse it.
 //!
-//! There is one certificate, whatever name a client asks for; but rustls 0.23 ends the handshake over names such as
-//! `localhost:8443`, `[::1]` or `a-` (its `InvalidSniPolicy` comes with 0.24). So such an extension passes it under a
-//! number that it ignores, and the transcript, which both sides sign, gets the right number back. Only in a ClientHello
-//! that comes whole in the first record; elsewhere the library refuses such names: in several records, or in the second
-//! ClientHello, after a HelloRetryRequest. Invariant: what was hidden is restored byte for byte, and nothing else is
-//! changed.
+//! There is one certificate, whatever name a client asks for, but rustls 0.23 aborts the handshake over names such as
+//! `localhost:8443`, `[::1]` or `a-` (`InvalidSniPolicy` comes with 0.24). Such an extension is passed to it under a
+//! number that it ignores, and the transcript, which both sides sign, gets the original number back. This works only
+//! for a ClientHello that is complete in the first record. The library still refuses such names in a ClientHello split
+//! over several records, and in the second one after a HelloRetryRequest. Invariant: a hidden extension is restored
+//! byte for byte, and nothing else is changed.
 
 use std::borrow::Cow;
 use std::io;
@@ -22,17 +22,17 @@ const HANDSHAKE: u8 = 22;
 
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
-/// For private use (RFC 8446, 11).
+/// From the range for private use (RFC 8446, 11).
 const HIDDEN: u16 = 0xff5e;
 const HOST_NAME: u8 = 0;
 
 /// Type and length of a handshake message.
 const HEADER_BYTES: usize = 4;
 
-/// Of a longer name no more is told.
+/// Longest part of a name that is logged.
 const NAME_TOLD_BYTES_MAX: usize = 100;
 
-/// The length of the handshake message at the beginning of these bytes, its header included.
+/// Length of the handshake message at the start of these bytes, header included.
 fn message_bytes(message: &[u8]) -> Option<usize> {
     let length = message.get(1..HEADER_BYTES)?;
     Some(
@@ -47,15 +47,15 @@ fn is_client_hello(message: &[u8]) -> bool {
     message.first() == Some(&CLIENT_HELLO)
 }
 
-/// What a client says first.
+/// What the log says of a ClientHello.
 #[derive(Debug, Default)]
 pub(super) struct Hello {
-    /// The server's name, as far as it is text; for the log.
+    /// The server name, if it is text; for the log.
     pub(super) name: Option<String>,
     pub(super) is_hidden: bool,
 }
 
-/// Waits for the first record, and hides the server name there if the library would refuse it.
+/// Waits for the first record, and hides the server name in it if the library would refuse it.
 pub(super) async fn hide(stream: &mut Passed) -> io::Result<Hello> {
     let start = stream.ahead(RECORD_HEADER_BYTES).await?;
     let Some(&[HANDSHAKE, _, _, high, low]) = start.first_chunk() else {
@@ -66,7 +66,7 @@ pub(super) async fn hide(stream: &mut Passed) -> io::Result<Hello> {
         return Ok(Hello::default());
     }
     let record = RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + bytes;
-    // It may end before.
+    // The stream may end early.
     let message = stream.ahead(record.end).await?.get_mut(record);
     Ok(message.map(hide_in).unwrap_or_default())
 }
@@ -85,11 +85,11 @@ fn hide_in(message: &mut [u8]) -> Hello {
 #[derive(Debug, Default)]
 struct Asked {
     name: Option<String>,
-    /// Where the number of an extension stands that has to be hidden.
+    /// Offset of the number of the extension to hide.
     hide: Option<usize>,
 }
 
-/// Looks for the server name in a ClientHello.
+/// Finds the server name in a ClientHello.
 fn asked(hello: &[u8]) -> Asked {
     if !is_client_hello(hello) {
         return Asked::default();
@@ -111,12 +111,12 @@ fn asked(hello: &[u8]) -> Asked {
     }
 }
 
-/// Whether all of a ClientHello is there, and none of it looks as if it were hidden.
+/// Whether a ClientHello is complete and contains nothing that looks already hidden.
 fn can_hide(hello: &[u8]) -> bool {
     message_bytes(hello) == Some(hello.len()) && extension(hello, HIDDEN).is_none()
 }
 
-/// The one name of a list.
+/// The only name of a list.
 fn only_name(list: &[u8]) -> Option<&[u8]> {
     let mut rest = list;
     let mut list = taken_by_length(&mut rest)?;
@@ -126,7 +126,7 @@ fn only_name(list: &[u8]) -> Option<&[u8]> {
     (*kind == HOST_NAME && list.is_empty() && rest.is_empty()).then_some(name)
 }
 
-/// Takes what a length of two bytes says.
+/// Takes a field with a length prefix of two bytes.
 fn taken_by_length<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     let (taken, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
@@ -134,8 +134,8 @@ fn taken_by_length<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// Where the number of an extension stands in a ClientHello, and what the extension holds. The end of the message may
-/// be missing: binders are signed without themselves (RFC 8446, 4.2.11.2).
+/// Offset of an extension's number in a ClientHello, and the extension's contents. The end of the message may be
+/// missing: PSK binders are signed without themselves (RFC 8446, 4.2.11.2).
 fn extension(hello: &[u8], number: u16) -> Option<(usize, &[u8])> {
     // Header, version and random.
     let mut at = HEADER_BYTES + 2 + 32;
@@ -158,7 +158,7 @@ fn extension(hello: &[u8], number: u16) -> Option<(usize, &[u8])> {
     }
 }
 
-/// Handshake messages as the client sent them, where the first is one in which something was hidden.
+/// Handshake messages as the client sent them, if the first one contains a hidden extension.
 pub(super) fn restored(messages: &[u8]) -> Cow<'_, [u8]> {
     let mut restored = Cow::Borrowed(messages);
     let end = message_bytes(messages).map_or(0, |bytes| bytes.min(messages.len()));
@@ -239,12 +239,12 @@ mod tests {
             assert_eq!(passed != sent, is_hidden);
             if is_hidden {
                 assert!(extension(&passed, SERVER_NAME).is_none());
-                // Only the first message is one in which something was hidden.
+                // Only the first message contains anything hidden.
                 let others = [2, 0, 0, 1, 0];
                 let all = |hello: &[u8]| [hello, &others, hello].concat();
                 let expected = [&sent[..], &others, &passed].concat();
                 assert_eq!(*restored(&all(&passed)), expected);
-                // As binders are signed: without its end.
+                // Truncated, as for PSK binders.
                 let cut = sent.len() - 1;
                 assert_eq!(*restored(&passed[..cut]), sent[..cut]);
             }

@@ -1,7 +1,7 @@
-//! Looks at a certificate directory as `doctor` does: what is there, and what it says, whether it is right or not.
+//! Reads a certificate directory for `doctor`: its files and their contents, usable or not.
 //!
-//! Makes and changes nothing, and judges nothing but what only it can: signatures and what TLS can use. No key leaves
-//! it.
+//! Creates and changes nothing, and judges only what needs a certificate library: signatures, and usability for TLS. No
+//! key leaves this module.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,47 +19,47 @@ use super::files::Files;
 use super::{authority, constraints, material};
 use crate::clock::{Clock as _, SystemClock};
 
-/// What was found in a certificate directory.
+/// The contents of a certificate directory.
 #[derive(Debug)]
 pub struct Inspected {
-    /// Where the certificate is expected.
+    /// Expected path of the certificate.
     pub certificate: PathBuf,
-    /// Where its key is.
+    /// Expected path of its key.
     pub key: PathBuf,
-    /// Where the CA is, where relaybox makes certificates.
+    /// Path of the CA, where relaybox issues certificates.
     pub ca: PathBuf,
     /// Whether the pair can be served.
     pub pair: Pair,
-    /// Whether relaybox made it, and makes the next.
+    /// Whether relaybox issued the certificate and will renew it.
     pub is_made_here: bool,
-    /// Whether relaybox made it, and makes another with another CA once it is not valid: its own is not there with its
-    /// key.
+    /// Whether relaybox issued the certificate but its CA is no longer present with its key. Once the certificate is no
+    /// longer valid, a new CA issues another.
     pub has_lost_its_ca: bool,
-    /// The certificates in the file, the server's own first, as far as they can be read.
+    /// The readable certificates of the file, the server's own first.
     pub chain: Vec<Certificate>,
-    /// The CA of made certificates.
+    /// The local CA.
     pub authority: Option<Certificate>,
-    /// Whether relaybox made that, too, and makes the next.
+    /// Whether relaybox issued the local CA, too, and will reissue it.
     pub is_authority_made_here: bool,
-    /// Files that hold a private key, and their permission bits.
+    /// Files with a private key, and their permission bits.
     pub key_modes: Vec<(PathBuf, u32)>,
-    /// What else is odd about the files, in the words of the start.
+    /// Other oddities of the files, worded as at the start.
     pub notes: Vec<String>,
 }
 
 /// The state of `cert.pem` and `key.pem`.
 #[derive(Debug)]
 pub enum Pair {
-    /// Neither is there: they are made at the start.
+    /// Neither file is present: both are issued at the start.
     Absent,
-    /// The server would refuse them.
+    /// The server would refuse the pair.
     Unusable(CertificateError),
-    /// They can be served.
+    /// The pair can be served.
     Usable,
 }
 
 impl Inspected {
-    /// Looks at a directory. Blocks on files.
+    /// Reads a directory. Blocks on files.
     pub fn of(dir: &Path) -> Self {
         let files = Files::of(dir);
         let (pair, chain) = pair(&files);
@@ -85,7 +85,7 @@ impl Inspected {
         }
     }
 
-    /// Whether the CA of made certificates may sign for all these names and addresses.
+    /// Whether the local CA may sign for all these names and addresses.
     pub fn permits(&self, hosts: &[String]) -> bool {
         let ca = self.authority.as_ref();
         let ca = ca.and_then(|ca| X509Certificate::from_der(&ca.der).ok());
@@ -93,7 +93,7 @@ impl Inspected {
     }
 }
 
-/// The state of the pair, and its chain as it would be served; where it cannot be, as it stands in the file.
+/// The state of the pair, and its chain: in serving order if it is usable, otherwise in the order of the file.
 fn pair(files: &Files) -> (Pair, Vec<CertificateDer<'static>>) {
     let looked = pair_is_there(files).and_then(|exists| {
         if exists {

@@ -1,4 +1,4 @@
-//! Makes the server's certificate, signed by the local authority.
+//! Issues the server's certificate, signed by the local CA.
 //!
 //! Never overwrites a private key.
 
@@ -14,19 +14,19 @@ use super::leaf::Leaf;
 
 const DAY_S: i64 = 24 * 3600;
 
-/// It is good from so long before its making: for clients whose clock is behind, and should this one be ahead.
+/// Backdating of a certificate: for clients whose clock is behind, and in case this one is ahead.
 const LEAF_DAYS_BEFORE: i64 = 30;
 
-/// With the days before its making, less than the 398 days beyond which clients refuse a certificate.
+/// Together with the backdating, less than the 398 days beyond which clients refuse a certificate.
 const LEAF_DAYS: i64 = 365;
 
-/// Names that every certificate made here has.
+/// Names common to all certificates issued here.
 pub(super) const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Makes a certificate, and what is missing of its key and the CA.
+/// Issues a certificate, creating its key and the CA as needed.
 pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
     make_dir(&files.dir)?;
-    // A start that ended between the two files has left it.
+    // Left by a start that was interrupted between the two files.
     let has_key = exists(&files.key)?;
     let key = match has_key {
         true => read_key_pair(&files.key)?,
@@ -44,8 +44,8 @@ pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), Ce
     Ok(())
 }
 
-/// Makes the certificate anew for the same key, so that replacing one file does it, and for the names that it had, too:
-/// servers that share the folder do not take each other's away.
+/// Renews the certificate with the same key, so that replacing one file suffices, and keeps its old names: servers that
+/// share the folder do not remove each other's.
 pub(super) fn renew(
     files: &Files,
     old: &Leaf,
@@ -64,7 +64,7 @@ pub(super) fn renew(
     Ok(())
 }
 
-/// The certificate of a key and its CA's, in PEM.
+/// A certificate for this key, followed by its CA's, in PEM.
 fn certify(
     files: &Files,
     key: &KeyPair,
@@ -79,7 +79,7 @@ fn certify(
     Ok(leaf.pem() + &ca.pem)
 }
 
-/// All names of a certificate.
+/// All subject alternative names of a certificate.
 fn names(hosts: &[String]) -> Result<Vec<String>, CertificateError> {
     let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
     for host in hosts {
@@ -102,7 +102,7 @@ fn leaf_params(
     let mut params = CertificateParams::new(names)
         .map_err(|_| CertificateError::Issue("one of its names cannot stand in it"))?;
     params.distinguished_name = DistinguishedName::new();
-    // RFC 5280, A.1: a common name has at most 64 characters; clients look at the alternative names anyway.
+    // RFC 5280, A.1: a common name has at most 64 characters; clients check the alternative names anyway.
     if common_name.len() <= 64 {
         params
             .distinguished_name
@@ -118,7 +118,7 @@ fn leaf_params(
     Ok(params)
 }
 
-/// A DNS name (RFC 1123, 2.1), also with one `*` in front, or an IP address.
+/// A DNS name (RFC 1123, 2.1), optionally with one leading `*`, or an IP address.
 fn host_is_valid(host: &str) -> bool {
     let name = host.strip_prefix("*.").unwrap_or(host);
     let label_is_valid = |label: &str| {

@@ -1,4 +1,4 @@
-//! What decides whether a certificate still serves: its names and its dates.
+//! The names and dates of a certificate, which decide whether it still serves.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::certificate_error::{CertificateError, broken};
 
 const DAY_S: i64 = 24 * 3600;
 
-/// Of a longer lifetime no more than this is the time in which a certificate is at its end.
+/// Longest remaining lifetime that counts as near the end, however long the whole lifetime is.
 const NEAR_END_S_MAX: i64 = 30 * DAY_S;
 
-/// The names and dates of a certificate.
+/// The names and validity of a certificate.
 pub(super) struct Leaf {
     pub(super) not_before_s: i64,
     pub(super) not_after_s: i64,
@@ -42,7 +42,7 @@ impl Leaf {
         Ok(leaf)
     }
 
-    /// From when on it is [near its end](near_end_s).
+    /// Start of the time in which it is [near its end](near_end_s).
     pub(super) fn near_end_s(&self) -> i64 {
         near_end_s(self.not_before_s, self.not_after_s)
     }
@@ -71,19 +71,20 @@ impl Leaf {
     }
 }
 
-/// From when on a certificate of these dates is near its end: a made one is made anew, one of other origin is warned
-/// of. A third of its lifetime is left then, and never more than 30 days. Seconds since the Unix epoch, all of them.
+/// When a certificate with these dates comes near its end: one issued here is renewed then, a foreign one is warned
+/// about. A third of its lifetime is left at that point, and never more than 30 days. Seconds since the Unix epoch
+/// throughout.
 pub fn near_end_s(not_before_s: i64, not_after_s: i64) -> i64 {
     let third_s = not_after_s.saturating_sub(not_before_s) / 3;
     not_after_s.saturating_sub(third_s.clamp(0, NEAR_END_S_MAX))
 }
 
-/// What a file holds is no X.509.
+/// The error for contents that are not X.509.
 pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
     broken(file, "holds a certificate that cannot be read")
 }
 
-/// Whether clients take a name of a certificate, which may be a wildcard, for this host (RFC 9525, 6.3).
+/// Whether clients accept a certificate's name, possibly a wildcard, for this host (RFC 9525, 6.3).
 pub(super) fn covers(name: &str, host: &str) -> bool {
     let whole = name.eq_ignore_ascii_case(host);
     let below = host.split_once('.').zip(name.strip_prefix("*."));
@@ -110,7 +111,7 @@ mod tests {
             let left_s = end_s - near_end_s(begin_s, end_s);
             assert_eq!(left_s, near_end_days * DAY_S, "{lifetime_days} days");
         }
-        // One that ends before it begins has no lifetime.
+        // A certificate that ends before it begins has no lifetime.
         assert_eq!(near_end_s(10, 5), 5);
         assert_eq!(near_end_s(i64::MIN, i64::MAX), i64::MAX - 30 * DAY_S);
     }

@@ -1,9 +1,8 @@
-//! Connections whose write side is shut, and that are read on for a while: closing a socket with unread input resets
-//! it, and its peer may lose what it has not read yet, the answer or the close code with it (RFC 9112, 9.6; RFC 6455,
-//! 7.1.1).
+//! Connections whose write side is shut, still read for a while. Closing a socket with unread input resets it, and the
+//! peer may lose what it has not read yet, including the response or the close code (RFC 9112, 9.6; RFC 6455, 7.1.1).
 //!
-//! Never waits for a peer in place of a newcomer. Invariants: no more than [`LINGERING_MAX`] linger, the oldest gives
-//! way; each keeps its permit until a newcomer needs it; and costs 10 s and 32 MiB of reading at most.
+//! A lingering peer never keeps out a newcomer. Invariants: at most [`LINGERING_MAX`] linger, and the oldest gives way;
+//! each keeps its permit until a newcomer needs it; each costs at most 10 s and 32 MiB of reading.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,29 +13,29 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Most connections that linger at a time.
+/// Maximum number of connections that linger at once.
 pub(super) const LINGERING_MAX: usize = 1024;
 
-/// How long one may.
+/// Longest time a connection may linger.
 const TIME: Duration = Duration::from_secs(10);
 
-/// How long one may once the server stops.
+/// Longest time after the server's stop.
 const STOP_TIME: Duration = Duration::from_secs(1);
 
-/// Most bytes that are read of one: who sends more does not read.
+/// Most bytes read from one connection: a peer that sends more is not reading.
 const BYTES_MAX: usize = 32 << 20;
 
-/// Bytes of a read, and reads before other tasks get their turn.
+/// Size of one read, and number of reads before yielding to other tasks.
 const READ_BYTES: usize = 4096;
 const READS_A_POLL_MAX: usize = 16;
 
-/// Shuts the write side and reads until the peer ends, has sent too much, or its time is over.
+/// Shuts the write side and reads until the peer ends, has sent too much, or its time is up.
 pub(super) async fn linger<S>(stream: &mut S, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let reading = async {
-        // A broken stream has nobody to wait for.
+        // No peer is left to wait for on a broken stream.
         if stream.shutdown().await.is_ok() {
             let mut left = BYTES_MAX;
             poll_fn(|cx| poll_to_end(Pin::new(&mut *stream), &mut left, cx)).await;
@@ -58,7 +57,7 @@ fn poll_to_end(
     left: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    // On the stack: who waits here keeps no buffer.
+    // On the stack: a lingering connection keeps no buffer.
     let mut bytes = [0; READ_BYTES];
     for _ in 0..READS_A_POLL_MAX {
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -1,8 +1,8 @@
 //! Accepts connections and takes each through TLS to HTTP, in a task of its own.
 //!
-//! Never waits for one client on behalf of another. Invariants: every open socket holds one of the
-//! [`ConnectionPermits`], upgraded ones included, but for those that are ending for a newcomer; a connection without one
-//! is closed at once, so that the backlog never fills with them.
+//! No client ever waits for another. Invariants: every open socket holds one of the [`ConnectionPermits`], upgraded
+//! ones included, except those being closed for a newcomer; a connection without a permit is closed at once, so that
+//! the backlog never fills up with them.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -26,23 +26,23 @@ use super::requests::{self, Asker};
 use super::tls::Tls;
 use crate::limits::{Throttle, Visitor};
 
-/// Pause after an accept that failed for want of something: it would fail again at once.
+/// Pause after an accept that failed for lack of resources: it would fail again at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Most bytes of a client until its TLS handshake is complete: a ClientHello has some 2 KiB with all that browsers put
-/// there, and the first request may come with the end of the handshake, a record of up to 16 KiB. The library alone would
-/// keep 64 KiB of one message that does not end.
+/// Most bytes read from a client until its TLS handshake is complete. A ClientHello has some 2 KiB with everything
+/// browsers add, and the first request may arrive with the end of the handshake, in a record of up to 16 KiB. The
+/// library alone would buffer 64 KiB of one unfinished message.
 const HANDSHAKE_BYTES_MAX: usize = 32 << 10;
 
-/// TCP looks after a silent peer from here on, and gives up on one that does not answer.
+/// Idle time after which TCP probes a silent peer, and drops it if it does not answer.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Serves `router` on `listener`, by TLS if there is any, until `stop`; a request finds who it is from, a
+/// Serves `router` on `listener`, over TLS if configured, until `stop`; a request finds its origin, a
 /// [`crate::limits::Visitor`], among its extensions.
 ///
-/// Returns when it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 3 s of
-/// `stop`, upgraded ones are the business of who asked for the upgrade.
+/// Returns once it no longer accepts. Connections live on in tasks of `tracker`: those of HTTP end within 3 s of
+/// `stop`, and upgraded ones belong to the handler of the upgrade.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -62,7 +62,7 @@ pub async fn serve(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            // The client went before it was accepted.
+            // The client left before it was accepted.
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
                 if let Some(times) = unaccepted.due() {
@@ -74,7 +74,7 @@ pub async fn serve(
                 }
             }
         };
-        // Without a permit it is closed at once.
+        // Without a permit, the connection is closed at once.
         let peer = Visitor::direct(peer.ip());
         let Some(permit) = permits.acquire(peer.address) else {
             continue;
@@ -98,7 +98,7 @@ pub async fn serve(
 
 /// One connection, from its accept to its end or upgrade.
 struct Visit {
-    /// Who connects, or whom a trusted proxy names that passes the connection on.
+    /// The peer, or the client that a trusted proxy connects for.
     peer: Visitor,
     permit: ConnectionPermit,
     permits: ConnectionPermits,
@@ -108,13 +108,13 @@ struct Visit {
     refusals: Arc<Refusals>,
 }
 
-/// Why a connection gets no further.
+/// Why a connection is refused.
 enum Refused {
     Broken(io::Error),
-    /// What it begins with.
+    /// Its PROXY protocol header is unusable.
     ProxyHeader,
     PlainHttp,
-    /// Its address has too many.
+    /// Its address has too many connections.
     Limited,
 }
 
@@ -126,7 +126,7 @@ impl From<io::Error> for Refused {
 
 impl Visit {
     async fn plain(mut self, stream: TcpStream) {
-        // The first head is due from now on, whatever comes before it.
+        // The first head is due from now on, whatever precedes it.
         let activity = Activity::new();
         let end = self.end();
         let meeting = tokio::time::timeout(self.options.head_timeout, self.meet(stream, true));
@@ -158,7 +158,7 @@ impl Visit {
             stream.get_mut().0.bound(None);
             Ok(stream)
         });
-        // A handshake that is given up leaves nothing behind.
+        // A cancelled handshake leaves nothing behind.
         let stream = tokio::select! {
             () = end => return,
             stream = handshake => stream,
@@ -191,7 +191,7 @@ impl Visit {
         }
     }
 
-    /// Hears whose connection it is, where it is that of a trusted proxy; of others nobody is told so.
+    /// Reads the PROXY protocol header of a trusted proxy's connection; refuses one from any other peer.
     async fn meet(&mut self, stream: TcpStream, plain: bool) -> Result<Passed, Refused> {
         let limits = self.permits.limits();
         let peer = self.peer.address;
@@ -258,7 +258,7 @@ const ONLY_TLS: &str = "This port speaks https (and wss) only.\n";
 
 const NO_PROXY_HEADER: &str = "No PROXY protocol header is expected from this address.\n";
 
-/// Tells who says what does not belong here what is wrong.
+/// Answers a client that uses the wrong protocol here with a hint.
 async fn send_elsewhere(
     stream: &mut Passed,
     text: &str,
@@ -273,10 +273,10 @@ async fn send_elsewhere(
     Ok(())
 }
 
-/// What fails here fails only this optimisation, so it is not an error.
+/// A failure here costs only an optimisation, so it is no error.
 fn set_socket_options(stream: &TcpStream, user_timeout: Duration) {
     use rustix::net::sockopt;
-    // Without it a small write waits for the acknowledgement of the one before.
+    // Without it, a small write waits for the previous one's acknowledgement.
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE);

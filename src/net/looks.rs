@@ -1,4 +1,4 @@
-//! What the certificate's files held at the last looks, and so whether they are to be read again.
+//! Fingerprints of the certificate's files from look to look, and whether they are due for reading.
 
 use std::io;
 use std::path::Path;
@@ -10,24 +10,24 @@ use super::certificates::RETRY_S;
 use super::files::Files;
 use super::pem;
 
-/// A clock that shows so much less than at the last reading was set back: what was planned by it is not waited for.
+/// A clock this far behind the last reading was set back: times planned before are not waited for.
 const SET_BACK_S: i64 = 3600;
 
-/// What is known of the files from one look to the next.
+/// State of the files between two looks.
 #[derive(Debug)]
 pub(super) struct Looks {
-    /// What was read last, whether it could be used or not.
+    /// The files last read, usable or not.
     tried: Fingerprint,
-    /// What is different, as it was at the last look.
+    /// The changed files, as of the last look.
     changed: Option<Fingerprint>,
-    /// When the certificate has to be read all the same. Seconds since the Unix epoch.
+    /// When the certificate is read even if its files are unchanged. Seconds since the Unix epoch.
     look_at_s: i64,
-    /// When it was read last, by the clock of that moment. Seconds since the Unix epoch.
+    /// Time of the last reading, by the clock of that moment. Seconds since the Unix epoch.
     read_at_s: i64,
 }
 
 impl Looks {
-    /// From a certificate on that is in use, and was read now.
+    /// Starts with the certificate in use, just read.
     pub(super) fn new(seen: Fingerprint, look_at_s: i64, now_s: i64) -> Self {
         Self {
             tried: seen,
@@ -37,7 +37,7 @@ impl Looks {
         }
     }
 
-    /// Whether what is seen now is to be read: it is new, and the look before saw the same.
+    /// Whether to read the files seen now: they have changed, and the previous look saw the same.
     pub(super) fn have_changed(&mut self, seen: &Fingerprint) -> bool {
         if *seen == self.tried {
             self.changed = None;
@@ -48,18 +48,18 @@ impl Looks {
         is_settled
     }
 
-    /// Whether the certificate has to be read though its files are the same.
+    /// Whether to read the certificate although its files are unchanged.
     pub(super) fn is_due(&self, now_s: i64) -> bool {
         let was_set_back = now_s < self.read_at_s.saturating_sub(SET_BACK_S);
         (now_s >= self.look_at_s || was_set_back) && self.changed.is_none()
     }
 
-    /// What was seen is in use.
+    /// Records that the files seen are in use.
     pub(super) fn taken(&mut self, seen: Fingerprint, look_at_s: i64, now_s: i64) {
         *self = Self::new(seen, look_at_s, now_s);
     }
 
-    /// What was seen cannot be used.
+    /// Records that the files seen are unusable.
     pub(super) fn refused(&mut self, seen: Fingerprint, now_s: i64) {
         self.tried = seen;
         self.changed = None;
@@ -70,13 +70,13 @@ impl Looks {
     }
 }
 
-/// What the two files hold.
+/// Contents of the two files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint([Content; 2]);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
-    /// By its hash: no copy of a key is kept.
+    /// A hash: no copy of a key is kept.
     Hash(Vec<u8>),
     Unreadable(io::ErrorKind),
 }
@@ -112,13 +112,13 @@ mod tests {
         let mut looks = Looks::new(seen(1, 1), 1000, 0);
         let mut sees = |certificate, key| looks.have_changed(&seen(certificate, key));
         assert!(!sees(1, 1));
-        // Half exchanged, then wholly.
+        // One file exchanged, then both.
         assert!(!sees(2, 1));
         assert!(!sees(2, 2));
         assert!(sees(2, 2));
         looks.taken(seen(2, 2), 2000, 0);
         assert!(!looks.have_changed(&seen(2, 2)));
-        // There for a moment only.
+        // A change that lasts for one look only.
         assert!(!looks.have_changed(&seen(3, 2)));
         assert!(!looks.have_changed(&seen(2, 2)));
         assert!(!looks.have_changed(&seen(3, 2)));
@@ -139,7 +139,7 @@ mod tests {
         looks.refused(seen(1, 1), 1000);
         assert!(!looks.is_due(1000 + RETRY_S - 1));
         assert!(looks.is_due(1000 + RETRY_S));
-        // Not while its files are being exchanged.
+        // Not while the files are being exchanged.
         assert!(!looks.have_changed(&seen(2, 1)));
         assert!(!looks.is_due(1000 + RETRY_S));
         looks.taken(seen(2, 2), 9000, 1000);
@@ -153,7 +153,7 @@ mod tests {
         assert!(!looks.is_due(ahead - SET_BACK_S));
         let now = ahead - SET_BACK_S - 1;
         assert!(looks.is_due(now));
-        // What could not be used then is tried again as any other.
+        // Files that were unusable are tried again like any others.
         looks.refused(seen(1, 1), now);
         assert!(!looks.is_due(now + RETRY_S - 1));
         assert!(looks.is_due(now + RETRY_S));

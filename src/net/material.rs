@@ -1,6 +1,6 @@
-//! What a file of keys or certificates holds, and what it is where it holds neither as it should.
+//! The certificates or keys in a file, or a diagnosis of a file without usable ones.
 //!
-//! Never says what stands in a file, but of what kind it is.
+//! Never reveals contents, only their kind.
 
 use std::path::Path;
 
@@ -12,14 +12,13 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::certificate_error::{CertificateError, broken};
 use super::pem::{self, Block};
 
-/// What is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Certificate,
     Key,
 }
 
-/// What something is.
+/// Kind of a file's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Certificate,
@@ -32,15 +31,15 @@ enum Kind {
     EncryptedKey,
     OpenSshKey,
     PublicKey,
-    /// Parameters and lists that stand beside keys and certificates.
+    /// Parameters and lists that accompany keys and certificates.
     Harmless,
     Unknown,
 }
 
-/// The certificates of a file, at least one, as they stand there.
+/// All certificates of a file, at least one, in its order.
 ///
 /// # Errors
-/// A sentence that names the file, and what it holds instead.
+/// A message that names the file and its actual contents.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     all(file, Wanted::Certificate, Kind::Certificate, "CERTIFICATE")
 }
@@ -61,7 +60,7 @@ pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateErro
     keys(file).map(|mut keys| keys.swap_remove(0))
 }
 
-/// The certificates of a file in PEM, without what stands beside them.
+/// The certificates of a file as PEM, without anything else.
 ///
 /// # Errors
 /// As [`certificates`].
@@ -75,7 +74,7 @@ pub(super) fn certificates_text(file: &Path) -> Result<String, CertificateError>
         .collect())
 }
 
-/// What stands in a file and is not used, for sentences.
+/// Descriptions of the unused parts of a file, for messages.
 pub(super) fn unused(file: &Path) -> Vec<&'static str> {
     let bytes = pem::read(file).unwrap_or_default();
     let blocks = pem::blocks(&bytes).unwrap_or_default();
@@ -100,7 +99,7 @@ fn all<T: PemObject>(
         None => blocks(&bytes, file)?,
         Some(kind) => return Err(unfit(file, wanted, kind, true)),
     };
-    // One that would be left out leaves a gap.
+    // Skipping one would leave a gap in the chain.
     let needs_help = match wanted {
         Wanted::Certificate => Kind::TrustedCertificate,
         Wanted::Key => Kind::EncryptedKey,
@@ -148,7 +147,7 @@ fn kind(block: &Block) -> Kind {
     }
 }
 
-/// What a file holds that is DER and no PEM.
+/// Kind of a file that is DER instead of PEM.
 fn der_kind(bytes: &[u8]) -> Option<Kind> {
     if X509Certificate::from_der(bytes).is_ok() {
         return Some(Kind::Certificate);
@@ -156,7 +155,7 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
     if X509CertificationRequest::from_der(bytes).is_ok() {
         return Some(Kind::Request);
     }
-    // A sequence (X.690, 8.9): what stands in front in it tells the rest apart.
+    // A sequence (X.690, 8.9): its first elements tell the remaining kinds apart.
     let (0x30, rest) = bytes.split_first().map(|(tag, rest)| (*tag, rest))? else {
         return None;
     };
@@ -169,7 +168,7 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
         // PKCS#8, PKCS#1, SEC 1.
         [2, 1, 0 | 1, 0x30 | 2 | 4, ..] => Some(Kind::Key),
         [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2, ..] => Some(Kind::Pkcs7),
-        // Its algorithm is one of PKCS#5 or PKCS#12.
+        // Its algorithm identifier is one of PKCS#5 or PKCS#12.
         [
             0x30,
             _,
@@ -189,10 +188,10 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
     }
 }
 
-/// In one sentence what a file holds in place of what is wanted, and what makes of it what is wanted.
+/// A message that names the file's actual contents and the command that converts them.
 fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateError {
     let name = quoted(file);
-    // The file keeps its owner and its mode: root may do this for a service that is not root.
+    // The file keeps its owner and mode: root may run this for a service that is not root.
     let into_place = |command: &str| {
         format!("{command} -out {name}.new && cat {name}.new > {name} && rm {name}.new")
     };
@@ -212,7 +211,7 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         }
         (Wanted::Certificate, Kind::TrustedCertificate) => (
             "holds a certificate with trust settings of OpenSSL (TRUSTED CERTIFICATE)",
-            // All of them: x509 reads the first alone.
+            // Every certificate: x509 reads only the first.
             into_place(&format!(
                 "openssl crl2pkcs7 -nocrl -certfile {name} | openssl pkcs7 -print_certs"
             )),
@@ -277,7 +276,7 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
     }
 }
 
-/// For a shell.
+/// Quoted for a shell.
 fn quoted(file: &Path) -> String {
     let name = file.display().to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,@:".contains(&byte);
@@ -287,7 +286,7 @@ fn quoted(file: &Path) -> String {
     }
 }
 
-/// A private key was read, and is none that TLS can sign with.
+/// The error for a private key that TLS cannot sign with.
 pub(super) fn unusable_key(file: &Path, key: &PrivateKeyDer<'_>) -> CertificateError {
     const ADVICE: &str = "it must be a whole one of RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519. \
                           This makes one, for which the certificate has to be issued anew: openssl genpkey \
@@ -299,7 +298,7 @@ pub(super) fn unusable_key(file: &Path, key: &PrivateKeyDer<'_>) -> CertificateE
     }
 }
 
-/// The kind of a key that cannot be used, as far as it can be told.
+/// The kind of an unusable key, as far as it can be told.
 fn key_kind(key: &PrivateKeyDer<'_>) -> &'static str {
     let der = key.secret_der();
     let has = |oid: &[u8]| der.windows(oid.len()).any(|window| window == oid);

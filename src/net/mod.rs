@@ -1,18 +1,17 @@
 //! From a TCP socket to HTTP requests: accepting, TLS, certificates, deadlines.
 //!
-//! - `bind`: takes an address; [`listener`]: the accept loop and what one connection goes through.
-//! - `permits`: how many connections there may be, in all and of each address; `lingering`: those that are closed, and
-//!   still read.
-//! - [`tls`]: rustls' settings and the exchange of certificates while running.
-//! - [`mod@watch`]: looks at the certificate's files while the server runs; `looks`: whether they have changed.
-//! - [`certificates`]: what `pem` reads, judged; `issue` makes what is missing.
-//! - `names`: what the server is called, as the origins of pages are judged by.
+//! - `bind`: binds an address; [`listener`]: the accept loop and the stages of one connection.
+//! - `permits`: bounds on connections, in all and per address; `lingering`: connections that are closed but still read.
+//! - [`tls`]: the configuration of rustls, and certificate exchange at run time.
+//! - [`mod@watch`]: polls the certificate's files while the server runs; `looks`: detects their changes.
+//! - [`certificates`]: judges the output of `pem`; `issue` creates what is missing.
+//! - `names`: the server's own names, for the check of page origins.
 //! - `apart`: a thread for files that may never answer.
-//! - [`inspect`] and [`probe`]: what `doctor` looks at, in the files and on the wire.
-//! - [`client`]: the other side, for the client in the terminal.
+//! - [`inspect`] and [`probe`]: the view of `doctor`, on the files and on the wire.
+//! - [`client`]: the client side, for the terminal client.
 //!
-//! It never looks into a request, but for its first line (`request_line`). Invariants: every wait has a deadline, every
-//! connection holds a permit for as long as its socket is open, upgraded or not, and every task is known to the tracker.
+//! This room parses no request beyond its first line (`request_line`). Invariants: every wait has a deadline; every
+//! connection holds a permit for as long as its socket is open, upgraded or not; every task is known to the tracker.
 
 mod apart;
 mod authority;

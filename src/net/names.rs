@@ -1,17 +1,17 @@
-//! The names that the server goes by.
+//! The server's own names.
 
 use super::leaf;
 use super::tls::Tls;
 use crate::state::Names;
 
-/// Those of the settings and, where there is TLS, of the certificate in use.
+/// Names from the settings and, with TLS, from the certificate in use.
 pub struct OwnNames {
     hosts: Vec<String>,
     tls: Option<Tls>,
 }
 
 impl OwnNames {
-    /// `hosts` are those of the settings.
+    /// `hosts` come from the settings.
     pub fn new(hosts: &[String], tls: Option<&Tls>) -> Self {
         Self {
             hosts: hosts.to_vec(),

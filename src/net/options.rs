@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// The bounds of a listener.
+/// Timeouts of one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct NetOptions {
     /// From the first byte of TCP to the last of the TLS handshake.
     pub handshake_timeout: Duration,
-    /// For a request's head: from the start of the connection, or from its first byte.
+    /// For a request's head: from the start of the connection, or from the head's first byte.
     pub head_timeout: Duration,
-    /// For carrying a request out, and between two bytes of its answer that the peer takes.
+    /// For handling a request, and for each pause of a peer that reads the response.
     pub answer_timeout: Duration,
-    /// Between requests.
+    /// For an idle connection between two requests.
     pub idle_timeout: Duration,
-    /// How long TCP bears that a peer takes nothing; longer than a session does.
+    /// For unacknowledged TCP data; longer than a session's own limit.
     pub user_timeout: Duration,
 }
 
@@ -23,8 +23,8 @@ impl Default for NetOptions {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(60),
-            // Longer than balancers keep idle connections to a backend, most of them 60 s: one that was closed here just
-            // as it sends a request there would be its client's error.
+            // Longer than load balancers keep idle connections to a backend, mostly 60 s. A connection closed here just
+            // as the balancer sends a request would show up as an error at its client.
             idle_timeout: Duration::from_secs(75),
             user_timeout: Duration::from_secs(120),
         }
@@ -32,7 +32,7 @@ impl Default for NetOptions {
 }
 
 impl NetOptions {
-    /// The defaults, where sessions bear four such intervals of silence: TCP must not be the first to give up.
+    /// The defaults, adjusted to sessions that survive four such intervals of silence: TCP must not give up first.
     pub fn with_ping_interval(interval: Duration) -> Self {
         let defaults = Self::default();
         Self {

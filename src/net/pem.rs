@@ -1,6 +1,6 @@
-//! PEM files (RFC 7468) as people have them, read whole and bounded.
+//! PEM files (RFC 7468) as found in the wild, read whole and bounded.
 //!
-//! Never says what a file holds: its flaws are told in sentences of this source.
+//! Never reveals a file's contents: flaws are described in sentences of this source.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -10,19 +10,18 @@ use rustls::pki_types::pem::{Error, PemObject};
 
 use super::certificate_error::{CertificateError, unreadable};
 
-/// A larger file holds no certificate and no key.
+/// A larger file holds neither a certificate nor a key.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// What stands around a label, and cannot stand in base64.
+/// Encloses a label, and never occurs in base64.
 const HYPHENS: &str = "-----";
 
-/// The bytes of a file.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
     read_bounded(file).map_err(|error| unreadable(file, error))
 }
 
 fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
-    // A pipe in its place could be waited for without end.
+    // A read from a pipe could block forever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -38,29 +37,29 @@ fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
 /// One -----BEGIN …----- and its -----END …-----.
 pub(super) struct Block {
     pub(super) label: String,
-    /// What stands between, without headers.
+    /// The text between the two, without headers.
     base64: String,
-    /// Whether a header says that it is encrypted (RFC 1421, 4.6.1.1).
+    /// Whether a header marks it as encrypted (RFC 1421, 4.6.1.1).
     pub(super) is_encrypted: bool,
 }
 
 impl Block {
-    /// The block in PEM, under this label.
+    /// The block as PEM, under this label.
     pub(super) fn text(&self, label: &str) -> String {
         let base64 = &self.base64;
         format!("-----BEGIN {label}-----\n{base64}-----END {label}-----\n")
     }
 
-    /// What the block holds, read as if this were its label.
+    /// The block's contents, decoded as if this were its label.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the flaw.
     pub(super) fn decode<T: PemObject>(&self, label: &str) -> Result<T, &'static str> {
         T::from_pem_slice(self.text(label).as_bytes()).map_err(|error| flaw(&error))
     }
 }
 
-/// In our words: the library's hold the line that it did not understand.
+/// Our own wording: the library's messages contain the line it did not understand.
 fn flaw(error: &Error) -> &'static str {
     match error {
         Error::Base64Decode(_) => {
@@ -73,7 +72,7 @@ fn flaw(error: &Error) -> &'static str {
 /// All blocks of a text.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A description of the flaw.
 pub(super) fn blocks(bytes: &[u8]) -> Result<Vec<Block>, &'static str> {
     const CUT: &str =
         "is not PEM: -----BEGIN …----- is not followed by its -----END …----- (cut short?)";
@@ -117,7 +116,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Result<Vec<Block>, &'static str> {
     }
 }
 
-/// UTF-8 or UTF-16, as Windows writes it, with or without a byte order mark. What is no text may stand beside the PEM.
+/// UTF-8 or UTF-16, as Windows writes it, with or without a byte order mark. Non-text may stand beside the PEM.
 fn text(bytes: &[u8]) -> String {
     let unit: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] | [b'-', 0, b'-', 0, ..] => u16::from_le_bytes,
@@ -129,9 +128,9 @@ fn text(bytes: &[u8]) -> String {
     decoded.filter(|read| *read != '\u{feff}').collect()
 }
 
-/// PEM in lines of one label or of base64 each, where there is no doubt about what was meant: line ends that were lost
-/// (they have become spaces, or `\n` in two letters, as in environment variables; or the last one is missing between
-/// two files), indentation, quotes, a name in front. Base64 has neither hyphens nor backslashes.
+/// Splits PEM into lines of one label or of base64 each, wherever the intention is unambiguous: lost line ends (turned
+/// into spaces or into a literal `\n`, as in environment variables, or missing at the end of one of two concatenated
+/// files), indentation, quotes, a name in front. Base64 has neither hyphens nor backslashes.
 fn in_lines(pem: &str) -> String {
     let mut lines = String::with_capacity(pem.len() + 1);
     for line in pem.split(['\n', '\r']).map(str::trim) {
@@ -140,9 +139,9 @@ fn in_lines(pem: &str) -> String {
             .filter_map(|label| line.find(label))
             .min();
         match label {
-            // A remark that speaks of a block is none.
+            // A comment that mentions a block is none.
             Some(at) if !line[..at].contains('#') => {
-                // What stands in front of a block is a name or a quote; in front of its end, base64.
+                // The text before a block is a name or a quote; the text before its end, base64.
                 let is_begin = line[at..].starts_with("-----BEGIN ");
                 unfold(if is_begin { &line[at..] } else { line }, &mut lines);
             }
@@ -153,12 +152,12 @@ fn in_lines(pem: &str) -> String {
     lines
 }
 
-/// Writes a line that has a label in lines of one label or of base64 each.
+/// Splits a line with a label into lines of one label or of base64 each.
 fn unfold(line: &str, lines: &mut String) {
     let unescaped = line.replace("\\r", "\n").replace("\\n", "\n");
     let parts: Vec<_> = unescaped.split(HYPHENS).collect();
     if parts.len().is_multiple_of(2) {
-        // A label without its end: that is for the reader to refuse.
+        // A label without its end is left for the reader to refuse.
         return lines.extend([line, "\n"]);
     }
     for (at, part) in parts.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! How many connections may be open: of all listeners together, and of each address.
+//! Bounds on open connections: of all listeners together, and of each address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::lingering::LINGERING_MAX;
 use crate::limits::{AddressPermit, Limit, Limits, Standing, Strangers, Visitor};
 use crate::metrics::{Gauge, Metrics};
 
-/// The connections that may be open. Clones share one count, so that several listeners together keep to the open-file
+/// The pool of connection permits. Clones share one count, so that several listeners together stay within the open-file
 /// limit.
 #[derive(Clone)]
 pub struct ConnectionPermits {
@@ -34,8 +34,8 @@ impl ConnectionPermit {
         &self.standing
     }
 
-    /// From now on the connection is only read to its end: it no longer counts for its address, and a newcomer may
-    /// evict it. `false` if that has happened already.
+    /// From now on the connection is only drained: it no longer counts for its address, and a newcomer may evict it.
+    /// `false` if it has been evicted already.
     pub(super) fn linger(&mut self) -> bool {
         if self.lingers {
             return true;
@@ -45,7 +45,7 @@ impl ConnectionPermit {
         self.standing.linger()
     }
 
-    /// Ready once a newcomer has the permit.
+    /// Ready once a newcomer has taken over the permit.
     pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         self.standing.poll_evicted(cx)
     }
@@ -59,8 +59,8 @@ impl Drop for ConnectionPermit {
 }
 
 impl ConnectionPermits {
-    /// For so many connections, upgraded ones included, of which so many may be strangers', and for as many of one
-    /// address as `limits` allow.
+    /// A pool for this many connections, upgraded ones included, of which at most this many are not logged in; `limits`
+    /// bounds those of one address.
     pub fn new(
         connections_max: usize,
         strangers_max: usize,
@@ -81,7 +81,8 @@ impl ConnectionPermits {
     }
 
     /// A permit for a connection from `peer`: a free one, or that of the oldest connection that lingers or has not
-    /// logged in. Those of a trusted proxy are [counted](Self::count_for_address) once it has said whose they are.
+    /// logged in. A trusted proxy's connection is [counted](Self::count_for_address) once the proxy has named its
+    /// client.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<ConnectionPermit> {
         let of_address = match self.limits.is_proxy(peer) {
             true => AddressPermit::default(),
@@ -91,7 +92,7 @@ impl ConnectionPermits {
         let permit = free
             .or_else(|| self.strangers.evict_lingering())
             .or_else(|| {
-                // One is closed: this one, or that of the stranger.
+                // One is closed: this one, or the one not logged in.
                 self.limits.note(Limit::Connections, &peer);
                 self.strangers.evict_oldest()
             })?;
@@ -105,8 +106,8 @@ impl ConnectionPermits {
         })
     }
 
-    /// Counts a connection for the address that it is from; `false` if that has too many. Those of a trusted proxy
-    /// without TLS are counted where their requests name the client.
+    /// Counts a connection for its client's address; `false` if that address has too many. Connections of a trusted
+    /// proxy without TLS are counted when their requests name the client.
     pub(super) fn count_for_address(
         &self,
         permit: &mut ConnectionPermit,

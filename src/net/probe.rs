@@ -1,7 +1,7 @@
-//! Connects to a TLS port as a client does that trusts nobody, and says which certificate is shown there.
+//! Connects to a TLS port without verifying trust, and returns the certificate presented there.
 //!
-//! Sends nothing but the handshake, so it need not know whom it talks to; that the other side has the certificate's
-//! key is verified. Invariant: it ends within its deadline.
+//! Sends nothing but the handshake, so it need not trust the peer; the peer's possession of the certificate's key is
+//! verified. Invariant: it ends within its deadline.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,21 +16,21 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// Why no certificate was seen.
+/// Why no certificate was presented.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Nobody accepts connections there.
+    /// The port accepts no connection.
     #[error("nothing can be connected to: {0}")]
     Connect(io::Error),
-    /// Who accepts them does not speak TLS, or not as a relaybox does.
+    /// The peer does not speak TLS, or not as relaybox does.
     #[error("no TLS handshake can be made: {0}")]
     Handshake(io::Error),
-    /// It took too long.
+    /// The handshake exceeded its deadline.
     #[error("nothing answers within {} s", .0.as_secs())]
     Late(Duration),
 }
 
-/// The certificate that is shown at an address to who asks for `localhost`, as DER.
+/// The certificate presented at an address for the server name `localhost`, as DER.
 ///
 /// # Errors
 /// See [`ProbeError`].
@@ -66,7 +66,7 @@ fn config() -> Result<ClientConfig, Error> {
         .with_no_client_auth())
 }
 
-/// Takes any certificate: it is to be looked at, not to be trusted.
+/// Accepts any certificate: it is inspected, not trusted.
 #[derive(Debug)]
 struct Any(Arc<CryptoProvider>);
 

@@ -1,7 +1,7 @@
-//! What a trusted proxy may say before anything else: whose connection it passes on (PROXY protocol, versions 1 and 2).
+//! The header of a trusted proxy that names the client of a connection (PROXY protocol, versions 1 and 2).
 //!
-//! No setting says whether it does: neither a TLS handshake nor a request begins as such a header does. Never looks
-//! beyond the header. Invariant: what stands behind it is read from [`Passed`] as if there had been none.
+//! No setting enables it: neither a TLS handshake nor a request begins like such a header. Never parses beyond the
+//! header. Invariant: the bytes after it are read from [`Passed`] as if there had been none.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,16 +16,17 @@ use super::reading::{Ahead, Reader, Reading};
 const STARTS: [&[u8]; 2] = [b"PROXY ", V2_START];
 const V2_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Where version 2 says how many bytes follow.
+/// Position of the length field of version 2.
 const V2_LENGTH: std::ops::Range<usize> = 14..16;
 
-/// Most of them: addresses take 36, and what proxies add (names, certificates' subjects) some hundreds.
+/// Most bytes that field may announce: addresses take 36, and proxies' additions (names, certificate subjects) some
+/// hundreds.
 const V2_LENGTH_MAX: usize = 4096;
 
-/// Room for all that most headers need.
+/// Initial read, enough for most headers.
 const READ_BYTES: usize = 256;
 
-/// Room for all that most clients say first.
+/// Initial buffer, enough for most clients' first bytes.
 const AHEAD_BYTES: usize = 2048;
 
 const PARSE: ParseConfig = ParseConfig {
@@ -34,33 +35,33 @@ const PARSE: ParseConfig = ParseConfig {
     allow_v2: true,
 };
 
-/// A connection of a trusted proxy says nothing that can be used.
+/// A trusted proxy's connection with an unusable header.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HeaderError {
-    /// It broke, or ended before it was clear what it begins with: who looks whether the port is open does that.
+    /// The connection broke, or ended before its first bytes were conclusive, as port checks do.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The header claims to be longer.
+    /// The header announces more than its bound.
     #[error("its PROXY protocol header has more than {V2_LENGTH_MAX} bytes")]
     TooLong,
-    /// The header is none.
+    /// The header breaks the PROXY protocol.
     #[error("its PROXY protocol header is malformed")]
     Malformed,
 }
 
-/// A connection behind its header.
+/// A connection, positioned after its header.
 pub(super) type Passed = Reading<TcpStream, Bounded>;
 
-/// Gives what was read together with the header, or to see what comes, and no more than so much.
+/// Returns bytes that were read ahead, with the header or for inspection, and bounds how many follow.
 #[derive(Debug, Default)]
 pub(super) struct Bounded {
     ahead: Ahead,
-    /// How many more bytes may be read, where that is bounded.
+    /// Remaining bytes, if bounded.
     left: Option<usize>,
 }
 
 impl Passed {
-    /// One of which nothing was read.
+    /// A connection of which nothing was read.
     pub(super) fn untouched(stream: TcpStream) -> Self {
         Self {
             reader: Bounded::default(),
@@ -68,12 +69,12 @@ impl Passed {
         }
     }
 
-    /// From now on no more than so many bytes may be read: one more is an error. `None`: any number.
+    /// Bounds further reads to this many bytes; one more is an error. `None`: unbounded.
     pub(super) fn bound(&mut self, bytes: Option<usize>) {
         self.reader.left = bytes;
     }
 
-    /// Its first byte, which stays where it is; 0 where it has ended.
+    /// The first byte, left in place; 0 at the end of the stream.
     pub(super) async fn first(&self) -> io::Result<u8> {
         let mut first = [0];
         match self.reader.ahead.first() {
@@ -83,8 +84,8 @@ impl Passed {
         Ok(first[0])
     }
 
-    /// Its first bytes, at least so many unless it ends before; they stay where they are. Takes as long as they need to
-    /// come.
+    /// The first bytes, at least this many unless the stream ends before; they stay in place. Waits for as long as they
+    /// take to arrive.
     pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
         let ahead = self.reader.ahead.bytes();
         if ahead.is_empty() {
@@ -95,7 +96,8 @@ impl Passed {
     }
 }
 
-/// Waits for the first bytes, and says whether they begin a header, as far as they came together. They stay.
+/// Waits for the first bytes, and returns whether they begin a header, as far as they arrived together. They stay in
+/// place.
 pub(super) async fn begins(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0; V2_START.len()];
     let count = stream.peek(&mut first).await?;
@@ -106,7 +108,7 @@ pub(super) async fn begins(stream: &TcpStream) -> io::Result<bool> {
 /// Reads a header, if there is one.
 ///
 /// # Errors
-/// [`HeaderError`]. Takes as long as the first bytes, or the rest of a header, need to come.
+/// [`HeaderError`]. Waits for as long as the first bytes, or the rest of a header, take to arrive.
 pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), HeaderError> {
     let mut ahead = Vec::with_capacity(READ_BYTES);
     loop {
@@ -114,7 +116,7 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         if let Some(header) = decide(&ahead)? {
-            // What is kept until it is read is no longer than it is.
+            // Kept until it is read, so it is no longer than needed.
             let reader = Bounded {
                 ahead: Ahead::of(ahead[header.length..].to_vec()),
                 left: None,
@@ -124,23 +126,23 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
     }
 }
 
-/// What a trusted proxy says of a connection.
+/// A parsed header, or the absence of one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Whose it is; `None`: the proxy's own.
+    /// Address of the client; `None` for the proxy's own connection.
     pub(super) from: Option<IpAddr>,
-    /// 0 where nothing is said.
+    /// 0 without a header.
     length: usize,
 }
 
 impl Header {
-    /// Whether it was sent.
+    /// Whether the proxy sent one.
     pub(super) fn is_there(&self) -> bool {
         self.length > 0
     }
 }
 
-/// `None`: more bytes have to say it.
+/// `None`: more bytes are needed.
 fn decide(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     let may_begin = |start: &[u8]| {
         bytes
@@ -197,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Version 2: command, family, and what follows.
+    /// A version 2 header from its command, family and remainder.
     fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
         [V2_START, &[command, family], &length, rest].concat()

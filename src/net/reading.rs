@@ -1,6 +1,6 @@
-//! A stream that is read in another way than it is written.
+//! A stream whose reads pass through a filter, while its writes do not.
 //!
-//! Never looks at bytes: what is done to those that come says a [`Reader`].
+//! Never touches bytes itself: a [`Reader`] transforms those that arrive.
 
 use std::io;
 use std::pin::Pin;
@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What stands between a stream and who reads it.
+/// Stands between a stream and its consumer.
 pub(super) trait Reader {
-    /// As [`AsyncRead::poll_read`], of what comes on the stream.
+    /// As [`AsyncRead::poll_read`], on the bytes that arrive on the stream.
     fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -19,7 +19,6 @@ pub(super) trait Reader {
     ) -> Poll<io::Result<()>>;
 }
 
-/// A stream that is read through a reader.
 #[derive(Debug)]
 pub(super) struct Reading<S, R> {
     pub(super) stream: S,
@@ -67,7 +66,7 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Reading<S, R> {
     }
 }
 
-/// Bytes that were read of a stream, and are yet to be read by others.
+/// Bytes already taken from a stream, and not yet passed on.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Vec<u8>);
 
@@ -84,7 +83,7 @@ impl Ahead {
         self.0.first().copied()
     }
 
-    /// Whether there were any; as many as there is room for are moved.
+    /// Whether there were any; moves as many as fit.
     pub(super) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let count = self.0.len().min(buffer.remaining());
         buffer.put_slice(&self.0[..count]);

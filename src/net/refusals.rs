@@ -1,4 +1,4 @@
-//! Tells the operator of TLS handshakes that failed, now and then: anybody can make them fail as often as they like.
+//! Logs failed TLS handshakes, throttled: anybody can cause as many as they like.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -7,14 +7,13 @@ use rustls::{AlertDescription, Error};
 
 use crate::limits::Throttle;
 
-/// The handshakes of a listener that failed.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Throttle);
 
 impl Refusals {
     /// Logs why a handshake failed, unless another line has just done so.
     pub(super) fn tell(&self, peer: IpAddr, name: Option<&String>, error: &io::Error) {
-        // Probes that only connect, and scanners, are no clients that are kept out.
+        // Port checks and scanners are not clients that were refused.
         if name.is_none() && is_nobody(error) {
             return tracing::debug!(%peer, %error, "the TLS handshake failed");
         }
@@ -33,7 +32,7 @@ fn is_nobody(error: &io::Error) -> bool {
     )
 }
 
-/// What an alert of the client means, which the library only names.
+/// Explains an alert from the client, which the library only names.
 fn reason(error: &io::Error) -> &'static str {
     let tls = error.get_ref().and_then(|error| error.downcast_ref());
     let Some(Error::AlertReceived(alert)) = tls else {

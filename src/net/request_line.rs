@@ -1,11 +1,11 @@
-//! The first line of a request, as some WebSocket clients write it.
+//! Repairs the first line of a request as some WebSocket clients write it.
 //!
-//! They put a login's parameters into the URL as they are: a space, quotes, brackets, bytes of another charset. What a
-//! URL may not hold is percent-encoded here before the line is parsed, so that it is read where it can be, and else
-//! refused by name. Only the target of a login changes: what is wrong elsewhere is no HTTP, and refused by hyper.
+//! They put a login's parameters into the URL verbatim: a space, quotes, brackets, bytes of another charset. Characters
+//! illegal in a URL are percent-encoded here before the line is parsed, so that the login is read if possible, and
+//! otherwise refused by name. Only a login's target changes: any other flaw is not HTTP, and hyper refuses it.
 //!
-//! Proxies send one request after the other on a connection. The next one begins behind the head of one without a body;
-//! behind a body only HTTP knows where, and nothing is looked at any more, nor behind an upgrade.
+//! Proxies send one request after another on a connection. Without a body, the next one begins right after the head.
+//! After a body only HTTP knows where, so inspection stops there, as it does after an upgrade.
 
 use std::io;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::reading::{Ahead, Reader, Reading};
 
-/// A line that is not complete by then is passed on as it is, to be refused.
+/// A line still incomplete at this length is passed on unchanged, to be refused.
 const LINE_BYTES_MAX: usize = 32 << 10;
 
-/// More than any method has that is in use.
+/// Longer than any method in use.
 const METHOD_BYTES_MAX: usize = 32;
 
-/// Fields behind whose head no other request begins, unless it says that the body has no bytes.
+/// Fields after whose head no further request begins, unless they declare an empty body.
 const ENDING_FIELDS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
 
-/// So much of a field's line is looked at: `Content-Length: 0` with its end.
+/// Inspected bytes of a field's line: `Content-Length: 0` with its end.
 const NAME_BYTES: usize = 20;
 
-/// A stream whose requests' first lines are made readable.
+/// A stream with repaired request lines.
 pub(super) type Readable<S> = Reading<S, Lines>;
 
 impl<S> Readable<S> {
@@ -38,20 +38,20 @@ impl<S> Readable<S> {
     }
 }
 
-/// Makes lines readable, and passes on all else as it comes.
+/// Repairs request lines, and passes on everything else unchanged.
 pub(super) struct Lines {
     at: At,
-    /// What can be passed on.
+    /// Bytes ready to be passed on.
     ahead: Ahead,
 }
 
-/// What comes next.
+/// Part of the stream that the next byte belongs to.
 enum At {
-    /// The first line of a request; so much of it has come.
+    /// The first line of a request, as far as it has arrived.
     Line(Vec<u8>),
-    /// A field of its head, or the end of that; its line begins so.
+    /// A field of its head, or the end of the head, from the start of its line.
     Field(Vec<u8>),
-    /// Something that is not looked at.
+    /// Bytes that are not inspected.
     Rest,
 }
 
@@ -117,7 +117,7 @@ impl Lines {
         }
     }
 
-    /// Nothing comes any more.
+    /// Handles the end of the stream.
     fn end(&mut self) {
         if let At::Line(line) = &mut self.at {
             self.ahead.bytes().append(line);
@@ -126,7 +126,7 @@ impl Lines {
     }
 }
 
-/// What comes behind a line of a head, that begins so.
+/// The part that follows a line of a head with this start.
 fn behind(line: &[u8]) -> At {
     if is_empty(line) {
         return At::Line(Vec::new());
@@ -142,13 +142,13 @@ fn behind(line: &[u8]) -> At {
     }
 }
 
-/// Such lines end a head, and may stand before a request (RFC 9112, 2.2).
+/// Such a line ends a head, and may precede a request (RFC 9112, 2.2).
 fn is_empty(line: &[u8]) -> bool {
     matches!(line, b"\r\n" | b"\n")
 }
 
-/// Whether a request may begin so. What does not is refused without a wait for the rest. Looks at the method alone, as
-/// it is asked at each read.
+/// Whether a request may begin like this. Anything else is refused without waiting for the rest. Only the method is
+/// inspected, as this runs on each read.
 fn may_begin(bytes: &[u8]) -> bool {
     if bytes == b"\r" || is_empty(bytes) {
         return true;
@@ -159,13 +159,13 @@ fn may_begin(bytes: &[u8]) -> bool {
     method.len() <= METHOD_BYTES_MAX && method.iter().all(u8::is_ascii_uppercase)
 }
 
-/// What stands in a line's place for its target.
+/// The replacement for a line's target, and its position.
 struct Target {
     at: std::ops::Range<usize>,
     text: Vec<u8>,
 }
 
-/// The target of a login's line where it holds what it may not; `None`: it is good, or this is no such line.
+/// The repaired target of a login's line; `None` if it needs no repair, or the line is not a login's.
 fn encoded(line: &[u8]) -> Option<Target> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let start = line.iter().position(|byte| *byte == b' ')? + 1;
@@ -191,7 +191,7 @@ fn encoded(line: &[u8]) -> Option<Target> {
     Some(Target { at, text })
 }
 
-/// What hyper takes in a target, at most.
+/// The bytes that hyper accepts in a target.
 fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>{}".contains(&byte)
 }
@@ -204,14 +204,14 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a stream that these pieces come on, each with the next read.
+    /// Everything read from a stream on which these pieces arrive, one per read.
     async fn read(pieces: &[&[u8]]) -> Vec<u8> {
         let mut mock = tokio::io::duplex(64 << 10);
         let mut readable = Readable::new(&mut mock.1);
         let mut all = Vec::new();
         for piece in pieces {
             mock.0.write_all(piece).await.unwrap();
-            // Small, so that what is held is passed on in parts.
+            // Small, so that buffered bytes are passed on in parts.
             let mut some = [0; 7];
             while let Ok(Ok(count)) = {
                 let read = readable.read(&mut some);
@@ -246,14 +246,14 @@ mod tests {
                 b"GET http://x/chat/ws/?c=a b HTTP/1.1",
                 b"GET http://x/chat/ws/?c=a%20b HTTP/1.1",
             ),
-            // No login's.
+            // Not a login.
             (b"GET /a b?c HTTP/1.1", b"GET /a b?c HTTP/1.1"),
             (b"GET /healthz\0 HTTP/1.1", b"GET /healthz\0 HTTP/1.1"),
             (
                 b"GET /ws?a=|^`%zz'\\ HTTP/1.1",
                 b"GET /ws?a=|^`%zz'\\ HTTP/1.1",
             ),
-            // No request's line.
+            // Not a request line.
             (
                 b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2",
                 b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2",
@@ -289,7 +289,7 @@ mod tests {
                 true,
             ),
             (b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", true),
-            // Behind a body, or what may be one, nothing is looked at, and nothing in it.
+            // Nothing is inspected after a possible body, nor within it.
             (b"POST / HTTP/1.1\r\nContent-Length: 00\r\n\r\n", false),
             (
                 b"POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n",
@@ -318,7 +318,7 @@ mod tests {
             let bytes: Vec<_> = whole.chunks(1).collect();
             assert_eq!(read(&bytes).await, expected, "{what}");
         }
-        // Frames are not waited for.
+        // Frames are passed on without delay.
         let upgrade = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
         let mut mock = tokio::io::duplex(100);
         mock.0

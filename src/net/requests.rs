@@ -1,7 +1,8 @@
-//! HTTP/1.1 on one stream: hyper, the router, deadlines and the end.
+//! HTTP/1.1 on one stream: hyper, the router, deadlines and shutdown.
 //!
-//! Never outlives its stop by more than a bound. Invariants: what hyper hands over at an upgrade is no longer touched;
-//! an answer that ends its connection is not lost to a client that still sends; a connection whose permit was evicted ends at once.
+//! Never outlives its stop by more than a bound. Invariants: a stream that hyper hands over at an upgrade is no longer
+//! touched; a response that ends its connection is not lost to a client still sending; a connection whose permit was
+//! evicted ends at once.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -28,21 +29,22 @@ use super::options::NetOptions;
 use super::request_line::Readable;
 use crate::limits::{HangUp, Limits, Standing, Visitor};
 
-/// Most header fields of a request; more are answered 431.
+/// Most header fields of a request; more are answered with 431.
 const HEADERS_MAX: usize = 64;
 
-/// Most bytes of a request's head, a login URL with every parameter percent-encoded included; more are answered 431.
+/// Most bytes of a request's head, including a login URL with every parameter percent-encoded; more are answered with
+/// 431.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// How long requests that are being carried out may go on after the stop.
+/// Grace period of requests in progress after the stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a connection past its deadline has for an orderly end.
+/// Time for an orderly end of a connection past its deadline.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who asks: the other end of the connection and, where that may be a proxy, what tells for whom it speaks.
+/// Origin of a request: the peer and, if that may be a proxy, the means to find its client.
 pub(super) struct Asker {
     pub(super) peer: Visitor,
     pub(super) standing: Arc<Standing>,
@@ -64,7 +66,7 @@ impl Asker {
     }
 }
 
-/// A request that is being carried out, until its answer's body was handed over.
+/// A request in progress, until its response body was handed over.
 struct InProgress(Arc<Standing>);
 
 impl Drop for InProgress {
@@ -73,7 +75,7 @@ impl Drop for InProgress {
     }
 }
 
-/// An answer's body.
+/// The body of a response.
 struct Answer {
     body: Body,
     _permit: InProgress,
@@ -99,7 +101,7 @@ impl hyper::body::Body for Answer {
     }
 }
 
-/// Answers requests until the client goes, upgrades or is too slow, or the server stops.
+/// Answers requests until the client leaves, upgrades or is too slow, or the server stops.
 pub(super) async fn answer<S>(
     stream: Observed<S>,
     activity: Activity,
@@ -137,13 +139,13 @@ pub(super) async fn answer<S>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The deadlines of this module stand in for it; it would also time connections that rest.
+        // This module's own deadlines replace it; it would also time idle connections.
         .header_read_timeout(None)
-        // A request that is whole is carried out, also where its client has left.
+        // A complete request is handled even if its client has shut its write side.
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        // A head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.
+        // Bounds a head that never ends; hyper's buffer grows in steps, so this bound alone would not be exact.
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Readable::new(stream)), service)
         .with_upgrades();
@@ -155,7 +157,7 @@ pub(super) async fn answer<S>(
         ended = &mut in_time => match ended {
             Finished::ByItself => {
                 activity.upgraded();
-                // What was upgraded has no parts left here.
+                // An upgraded connection has no parts left here.
                 if let Some(parts) = connection.into_parts() {
                     lingering::linger(&mut parts.io.into_inner(), &stop).await;
                 }
@@ -168,7 +170,7 @@ pub(super) async fn answer<S>(
         () = ends.said() => LAST_WORDS_TIMEOUT,
     };
     Pin::new(&mut connection).graceful_shutdown();
-    // Whatever comes of it, the connection ends here.
+    // Whatever the outcome, the connection ends here.
     let _ = tokio::time::timeout(rest, connection).await;
     activity.upgraded();
 }
@@ -215,7 +217,7 @@ impl<F: Future + Unpin> Future for InTime<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
         if Pin::new(&mut self.connection).poll(cx).is_ready() {
-            // An error is the client's: a head that is no HTTP was answered, a broken stream cannot be.
+            // Any error is the client's: a malformed head was answered, and a broken stream cannot be.
             return Poll::Ready(Finished::ByItself);
         }
         // The connection was polled just now, in this task, so its deadline changes at no other time.

@@ -1,7 +1,7 @@
-//! TLS as the server speaks it: 1.2 and 1.3, HTTP/1.1, one certificate that can be exchanged while running.
+//! The server's TLS: 1.2 and 1.3, HTTP/1.1, one certificate that can be exchanged at run time.
 //!
-//! Never asks clients for certificates and keeps nothing of past sessions: resumption is by tickets that the client
-//! holds. Invariant: there is a usable certificate at any time; a failed reload keeps the one in use.
+//! Never asks for client certificates and stores no past sessions: resumption uses tickets held by the client.
+//! Invariant: there is always a usable certificate; a failed reload keeps the one in use.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const NO_LABELS: &[&str] = &[];
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
-    /// For clients whose server name is hidden.
+    /// For clients whose server name was hidden.
     restoring: TlsAcceptor,
     shared: Arc<Shared>,
 }
@@ -42,48 +42,48 @@ struct Shared {
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
     current: Arc<Current>,
-    /// Held by whoever looks at the files: exchanges come one after the other.
+    /// Held during a look, so that exchanges are serialized.
     looks: Mutex<Looks>,
     exchanged: AtomicU64,
     refused: AtomicU64,
-    /// Somebody wants the files to be read again.
+    /// Notified when a reload is requested.
     asked: Notify,
 }
 
-/// What came of a look at the certificate's files.
+/// The outcome of a look at the certificate's files.
 #[derive(Debug)]
 pub enum Look {
-    /// Nothing is to be done.
+    /// The files are unchanged.
     Unchanged,
-    /// They have changed and been read, or a certificate was made anew: connections from now on get it.
+    /// Changed files were read, or the certificate was renewed: new connections use it.
     Taken,
-    /// They have been read because somebody asked for it.
+    /// The files were read on request.
     Asked,
 }
 
-/// How often the certificate was exchanged.
+/// Counts of certificate exchanges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchanges {
-    /// A certificate was taken in place of the one that was served.
+    /// Successful replacements of the served certificate.
     pub exchanged: u64,
-    /// The files could not be used, or a certificate not be made anew: the old one was kept.
+    /// Failures: unusable files, or a failed renewal. The old certificate was kept.
     pub refused: u64,
 }
 
 impl Tls {
-    /// Reads the certificate of `dir`, making one for `hosts` where there is none (see [`certificates`]).
-    /// Blocks on files.
+    /// Reads the certificate of `dir`, issuing one for `hosts` if there is none (see [`certificates`]). Blocks on
+    /// files.
     ///
     /// # Errors
-    /// A sentence that names the file.
+    /// A message that names the file.
     pub fn open(dir: &Path, hosts: &[String]) -> Result<Self, CertificateError> {
         Self::open_by(dir, hosts, Arc::new(SystemClock))
     }
 
-    /// As [`Self::open`], by this clock: it says when a certificate is at its end.
+    /// As [`Self::open`], with this clock, which decides whether a certificate is at its end.
     ///
     /// # Errors
-    /// A sentence that names the file.
+    /// A message that names the file.
     pub fn open_by(
         dir: &Path,
         hosts: &[String],
@@ -96,7 +96,7 @@ impl Tls {
         if let Some(error) = &usable.kept_for {
             tracing::error!(%error, "the certificate cannot be made anew: the old one is served");
         }
-        // What was made is not taken for a change; what somebody else changed meanwhile is.
+        // A certificate issued just now is not taken for a change; a concurrent change by somebody else is.
         let seen = match usable.is_new {
             true => Fingerprint::of(dir),
             false => seen,
@@ -124,32 +124,32 @@ impl Tls {
         })
     }
 
-    /// Reads the certificate again, for connections from now on. Blocks on files.
+    /// Reads the certificate again, for new connections. Blocks on files.
     ///
     /// # Errors
-    /// A sentence that names the file; the certificate in use stays.
+    /// A message that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
         let mut looks = self.looks();
         let seen = Fingerprint::of(&self.shared.dir);
         self.exchange(&mut looks, seen).map(|_| ())
     }
 
-    /// Has [`mod@super::watch`] read the certificate again, soon. Waits for nothing.
+    /// Asks [`mod@super::watch`] for a reload soon. Does not wait.
     pub fn ask_reload(&self) {
         self.shared.asked.notify_one();
     }
 
-    /// Somebody has asked. Cancel-safe.
+    /// Waits for a reload request. Cancel-safe.
     pub(super) async fn asked(&self) {
         self.shared.asked.notified().await;
     }
 
-    /// Looks at the files once. Those that have changed, and were the same at the look before, are read; so is a
-    /// certificate near its end, or once the clock was set back: it is made anew where relaybox has made it and its
-    /// dates are not right. Blocks on files.
+    /// Looks at the files once. They are read if they have changed and the previous look saw the same, if the
+    /// certificate is near its end, or if the clock was set back. In the latter cases a certificate issued by relaybox
+    /// is renewed if its dates are wrong. Blocks on files.
     ///
     /// # Errors
-    /// A sentence that names the file; the certificate in use stays, and the same files are not tried again.
+    /// A message that names the file; the certificate in use stays, and the same files are not tried again.
     pub fn look(&self) -> Result<Look, CertificateError> {
         let mut looks = self.looks();
         let seen = Fingerprint::of(&self.shared.dir);
@@ -164,7 +164,7 @@ impl Tls {
         })
     }
 
-    /// The names of DNS in the certificate in use.
+    /// DNS names in the certificate in use.
     pub(super) fn dns_names(&self) -> Vec<String> {
         let current = self.shared.current.get();
         let leaf = current.cert.first();
@@ -172,7 +172,7 @@ impl Tls {
         leaf.map(|leaf| leaf.dns_names).unwrap_or_default()
     }
 
-    /// How often the certificate was exchanged since the start.
+    /// Counts of exchanges since the start.
     pub fn exchanges(&self) -> Exchanges {
         Exchanges {
             exchanged: self.shared.exchanged.load(Ordering::Relaxed),
@@ -180,7 +180,7 @@ impl Tls {
         }
     }
 
-    /// Says in the metrics when the certificate in use ends, and how often it was exchanged.
+    /// Exports the end of the certificate in use, and the exchanges, as metrics.
     pub fn count_in(&self, metrics: &Metrics) {
         let current = self.shared.current.get();
         let leaf = current.cert.first();
@@ -199,7 +199,7 @@ impl Tls {
         }
     }
 
-    /// Puts what the files hold in place of the certificate in use; whether it is another.
+    /// Replaces the certificate in use with that of the files; returns whether it differs.
     fn exchange(&self, looks: &mut Looks, seen: Fingerprint) -> Result<bool, CertificateError> {
         let shared = &self.shared;
         let now_s = seconds(shared.clock.as_ref());
@@ -237,7 +237,7 @@ impl Tls {
         self.shared.looks.lock()
     }
 
-    /// For a client whose server name [`super::hello`] has hidden, or for any other.
+    /// The acceptor for a client whose server name [`super::hello`] has hidden, or for any other.
     pub(super) fn acceptor(&self, is_hidden: bool) -> &TlsAcceptor {
         match is_hidden {
             true => &self.restoring,
@@ -270,14 +270,14 @@ fn server_config(
         .with_cert_resolver(Arc::clone(current) as Arc<dyn ResolvesServerCert>);
     // A WebSocket upgrade needs HTTP/1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Tickets spare a reconnecting crowd the full handshake and cost the server no memory; one each is enough.
+    // Tickets spare a reconnecting crowd the full handshake and cost the server no memory; one per connection is
+    // enough.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     Ok(config)
 }
 
-/// The certificate in use.
 struct Current(ArcSwap<CertifiedKey>);
 
 impl fmt::Debug for Current {

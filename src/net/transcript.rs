@@ -1,8 +1,8 @@
-//! The TLS library's cryptography, with a transcript of what clients have really sent.
+//! The TLS library's cryptography, with a transcript of what clients really sent.
 //!
-//! See [`super::hello`]: what was hidden from the library is restored where it hashes handshake messages. Only for
-//! connections where something was hidden: in others the number that stands for it would be restored, too, and nobody
-//! would notice who has put it there.
+//! See [`super::hello`]: anything hidden from the library is restored where it hashes handshake messages. Used only for
+//! connections with a hidden extension: on others, a client's own extension with the substitute number would be
+//! rewritten, too, unnoticed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +20,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// Leaked once: the library wants them to be there for good.
+/// Leaked once: the library requires `'static`.
 static SUITES: LazyLock<Vec<SupportedCipherSuite>> = LazyLock::new(|| {
     let suites = aws_lc_rs::default_provider().cipher_suites.into_iter();
     suites.map(suite).collect()
@@ -106,7 +106,7 @@ impl Context for Messages {
         self.hashed.finish()
     }
 
-    // The library gives whole messages.
+    // The library passes complete messages.
     fn update(&mut self, data: &[u8]) {
         let is_first = self.is_first && !data.is_empty();
         self.is_first &= data.is_empty();

@@ -1,8 +1,8 @@
-//! Looks at the certificate's files now and then, and has them exchanged when they have changed.
+//! Polls the certificate's files, and exchanges the certificate when they have changed.
 //!
-//! By their content, through their names: so it sees links that were turned elsewhere (certbot, Kubernetes), files
-//! that were renamed into place, and network file systems that tell nobody of changes. Invariants: files that are
-//! just being exchanged are let alone until two looks in a row have found the same; the same broken files are tried,
+//! Compares contents, by path, and so detects retargeted links (certbot, Kubernetes), files renamed into place, and
+//! changes on network file systems without notifications. Invariants: files are left alone until two successive looks
+//! agree, since they may be mid-exchange; the same broken files are tried, and reported, once.
 //! and told of, once.
 
 use std::time::Duration;
@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::apart::apart;
 use super::tls::{Look, Tls};
 
-/// Between two looks.
+/// Interval between two looks.
 pub const INTERVAL: Duration = Duration::from_secs(3);
 
-/// A look that takes longer is told of.
+/// Duration after which a look is reported as slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Has the certificate exchanged whenever its files have changed or it is [asked to](Tls::ask_reload), and made anew
-/// before its end, until `stop`. One look at a time: for files that do not answer, one thread waits.
+/// Exchanges the certificate whenever its files have changed or a [reload](Tls::ask_reload) is requested, and renews it
+/// before its end, until `stop`. Looks are sequential: files that do not answer block a single thread.
 pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
-    // All are cancel-safe: that somebody asked is kept in mind.
+    // All are cancel-safe: a reload request is remembered.
     while let Some(asked) = tokio::select! {
         () = stop.cancelled() => None,
         () = tls.asked() => Some(true),
