@@ -1,6 +1,6 @@
-//! Project tokens that the settings declare: kept in memory alone, beside those that are stored.
+//! Project tokens declared in the settings: kept in memory alone, beside the stored ones.
 //!
-//! Invariant: one that was ended stays so until the next start, however often the settings are read.
+//! Invariant: a token that was ended stays ended until the next start, however often the settings are read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::{Auth, secret};
 use crate::model::{Domain, ProjectToken};
 
 impl Auth {
-    /// Adds a project token that the settings declare; only its hash is kept.
+    /// Adds a declared project token; only its hash is kept.
     pub fn declare(&self, domain: &Domain, token: &str) {
         let sha256 = secret::sha256(token.as_bytes());
         self.write().change(domain, |entry| {
@@ -20,8 +20,8 @@ impl Auth {
         });
     }
 
-    /// Replaces all declared tokens by these, and says which domains' declarations changed, in order of
-    /// their names. One that has been ended stays so as long as it is declared.
+    /// Replaces all declared tokens, and returns the domains whose declarations changed, in order of their names. A
+    /// token that has been ended stays so as long as it is declared.
     pub fn redeclare<'a>(
         &self,
         tokens: impl IntoIterator<Item = (&'a Domain, &'a str)>,
@@ -60,8 +60,8 @@ impl Auth {
         changed
     }
 
-    /// Lets the declared tokens of a domain end at `at_ms` (now or in the past: at once),
-    /// until the next start. Says whether there were any.
+    /// Ends the declared tokens of a domain at `at_ms` (now or in the past: at once), until the next start. Returns
+    /// whether there were any.
     pub fn expire_declared(&self, domain: &Domain, at_ms: u64) -> bool {
         self.write().change(domain, |entry| {
             for token in &mut entry.declared {
@@ -71,8 +71,7 @@ impl Auth {
         })
     }
 
-    /// The domains that the settings declare a token for that has not been ended, in order of their
-    /// names.
+    /// The domains with a declared token that has not been ended, in order of their names.
     pub fn declared(&self) -> Vec<Domain> {
         let domains = self.read();
         let mut names: Vec<_> = domains

@@ -1,16 +1,16 @@
-//! What is known of each domain, and which domains a project token is of.
+//! The tokens and keys of each domain, and the index from project tokens to domains.
 //!
-//! Invariant: what is found by a token's hash is what the domains' entries hold.
+//! Invariant: the index by token hash agrees with the domains' entries.
 
 use std::collections::{HashMap, HashSet};
 
 use super::secret;
 use crate::model::{Domain, DomainRecord, ProjectToken};
 
-/// The end of a declared token whose domain was removed: as if it had never been.
+/// Expiry of a declared token whose domain was removed: as if it had never been valid.
 pub(super) const ENDED: Option<u64> = Some(0);
 
-/// What is known of one domain.
+/// The tokens and keys of one domain.
 #[derive(Default)]
 pub(super) struct Entry {
     pub(super) record: Option<DomainRecord>,
@@ -18,7 +18,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether a declared token has not been ended at once.
+    /// Whether any declared token has not been ended at once.
     pub(super) fn is_declared(&self) -> bool {
         let mut tokens = self.declared.iter();
         tokens.any(|token| token.expires_at_ms != ENDED)
@@ -33,7 +33,7 @@ impl Entry {
         self.project_tokens().map(|token| token.sha256).collect()
     }
 
-    /// The token of this hash that lives longest, if there is one.
+    /// The longest-lived token of this hash, if there is one.
     pub(super) fn project_token(&self, sha256: &[u8; 32]) -> Option<&ProjectToken> {
         self.project_tokens()
             .filter(|token| secret::same(&token.sha256, sha256))
@@ -42,12 +42,11 @@ impl Entry {
     }
 }
 
-/// All domains.
 #[derive(Default)]
 pub(super) struct Known {
     entries: HashMap<Domain, Entry>,
-    /// Domains by the hash of a project token; the table's own hash of it, whose key nobody knows, leads there,
-    /// so that the time it takes tells nothing of one.
+    /// Domains by the hash of a project token. The map hashes that hash with a secret key, so that lookup time reveals
+    /// nothing about a token.
     by_token: HashMap<[u8; 32], HashSet<Domain>>,
 }
 
@@ -60,7 +59,7 @@ impl Known {
         self.entries.iter()
     }
 
-    /// The project tokens of this hash, of whichever domains.
+    /// The project tokens of this hash, in any domain.
     pub(super) fn project_tokens<'a>(
         &'a self,
         sha256: &'a [u8; 32],
@@ -70,7 +69,7 @@ impl Known {
         entries.filter_map(|entry| entry.project_token(sha256))
     }
 
-    /// Changes what is known of a domain; one of which nothing is left is forgotten.
+    /// Changes a domain's entry, and drops it if nothing is left in it.
     pub(super) fn change<T>(&mut self, domain: &Domain, change: impl FnOnce(&mut Entry) -> T) -> T {
         let entry = self.entries.entry(domain.clone()).or_default();
         let before = entry.hashes();

@@ -1,10 +1,10 @@
-//! Who may act in which domain: project tokens and user tokens.
+//! Authorization in a domain: project tokens and user tokens.
 //!
-//! [`Auth`] is the in-memory view of all domains' hashes and signing keys. It stores
-//! nothing, speaks no HTTP and closes no session; whoever changes a domain tells it.
+//! [`Auth`] is the in-memory view of all domains' hashes and signing keys. It stores nothing, speaks no HTTP and closes
+//! no session; callers report every change of a domain to it.
 //!
-//! Invariants: no token and no key is in any `Debug`, `Display` or log line; hashes
-//! and signatures are compared in constant time; there is no leeway on expiry.
+//! Invariants: no token and no key appears in any `Debug`, `Display` or log line; hashes and signatures are compared in
+//! constant time; expiry has no leeway.
 
 mod declared;
 mod jwt;
@@ -28,10 +28,10 @@ use crate::protocol::request::{self, CAP_SYSTEM};
 use jwt::{Claims, NumericDate};
 use known::{ENDED, Known};
 
-/// The longest a user token lives, in seconds: 30 days.
+/// Longest lifetime of a user token, in seconds: 30 days.
 pub const USER_TOKEN_TTL_S_MAX: u64 = request::TTL_S_MAX;
 
-/// What a token allows.
+/// The rights that a token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
     /// A project token: acts as any user of its domain.
@@ -40,7 +40,7 @@ pub enum Grant {
     User(UserGrant),
 }
 
-/// What a user token allows.
+/// The rights that a user token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserGrant {
     /// The user it acts as; never the reserved id `system`.
@@ -51,14 +51,14 @@ pub struct UserGrant {
     pub system: bool,
 }
 
-/// What a session keeps of its token: enough to ask [`Auth::validity`] later, nothing to log in with.
+/// A session's handle to its token: enough for [`Auth::validity`] later, but not for a login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential(Kind);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Project { sha256: [u8; 32] },
-    // The key is known by its hash, the token by its own expiry.
+    // The key is identified by its hash, the token by its own expiry.
     User { key: [u8; 32], expires_at_ms: u64 },
 }
 
@@ -71,39 +71,39 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A token that has been found good.
+/// The result of a successful verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// What it allows.
+    /// The rights it grants.
     pub grant: Grant,
-    /// What to keep of it.
+    /// The handle that a session keeps.
     pub credential: Credential,
 }
 
-/// Why a token is refused.
+/// Why a token was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// Token or domain unknown, token malformed, revoked, or its signature wrong.
+    /// Token or domain unknown, or token malformed, revoked, or wrongly signed.
     #[error("the token or the domain is unknown")]
     Unknown,
-    /// It was good once.
+    /// Valid once, but past its expiry.
     #[error("the token has expired")]
     Expired,
-    /// A valid user token, but of another domain.
+    /// A valid user token of another domain.
     #[error("the token belongs to another domain")]
     OtherDomain,
 }
 
-/// Why a user token cannot be made.
+/// Why a user token was not minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// There is no such domain, or it has no signing key yet.
+    /// No such domain, or no signing key for it yet.
     #[error("the domain is unknown")]
     UnknownDomain,
-    /// Nobody acts as the server itself.
+    /// The requested user is reserved for the server itself.
     #[error("the id and the name \"system\" are reserved")]
     Reserved,
-    /// The lifetime is out of range.
+    /// The requested lifetime is out of range.
     #[error("ttl must be from 1 second to 30 days")]
     Ttl,
 }
@@ -122,7 +122,7 @@ impl fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Knows no domain yet.
+    /// Starts without any domain.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             domains: Arc::default(),
@@ -138,29 +138,29 @@ impl Auth {
         self.domains.write()
     }
 
-    /// Adds a stored domain, or replaces what is known of it; declared tokens stay.
+    /// Adds or replaces a stored domain; its declared tokens stay.
     pub fn put(&self, record: DomainRecord) {
         let domain = record.domain.clone();
         self.write()
             .change(&domain, |entry| entry.record = Some(record));
     }
 
-    /// Forgets a domain, and ends its declared tokens.
+    /// Removes a domain, and ends its declared tokens.
     pub fn remove(&self, domain: &Domain) {
         self.write().change(domain, |entry| {
             entry.record = None;
-            // What was ended has to be known, or the same settings would bring it back.
+            // Ended tokens are remembered, or the same settings would bring them back.
             for token in &mut entry.declared {
                 token.expires_at_ms = ENDED;
             }
         });
     }
 
-    /// Whether this token may act in this domain, and as whom.
+    /// Whether and as whom this token may act in this domain.
     ///
     /// # Errors
-    /// [`AuthError::Unknown`] for a project token of another domain too: nothing tells the
-    /// difference. A user token is judged by the keys of its own domain first.
+    /// [`AuthError::Unknown`] also covers a project token of another domain: the two are indistinguishable. A user
+    /// token is verified with the keys of its own domain first.
     pub fn verify(&self, domain: &Domain, token: &str) -> Result<Verified, AuthError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::Unknown);
@@ -168,7 +168,7 @@ impl Auth {
         let now_ms = self.clock.now_ms();
         let sha256 = secret::sha256(token.as_bytes());
         let domains = self.read();
-        // A declared token may look like anything, also like a JWT: its hash goes first.
+        // A declared token may have any form, a JWT's included: its hash is tried first.
         if let Some(known) = domains.get(domain).and_then(|e| e.project_token(&sha256)) {
             if is_past(known.expires_at_ms, now_ms) {
                 return Err(AuthError::Expired);
@@ -208,7 +208,7 @@ impl Auth {
         })
     }
 
-    /// Whether this is a good project token of any domain, at the cost of a hash.
+    /// Whether this is a valid project token of any domain, at the cost of one hash.
     pub fn is_project(&self, token: &str) -> bool {
         if token.len() > TOKEN_BYTES_MAX {
             return false;
@@ -220,8 +220,8 @@ impl Auth {
         tokens.any(|known| !is_past(known.expires_at_ms, now_ms))
     }
 
-    /// Whether this token is one of any domain, and of which kind, for a caller that has not told
-    /// the domain yet; what it may do there is for [`Auth::verify`] to say.
+    /// Whether this token is valid in any domain, and its kind, for a request that has not named a domain yet;
+    /// [`Auth::verify`] decides about its rights there.
     ///
     /// # Errors
     /// [`AuthError::Unknown`], [`AuthError::Expired`].
@@ -244,7 +244,7 @@ impl Auth {
         Ok(self.verify(&domain, token)?.grant)
     }
 
-    /// For how long a session's token is still good.
+    /// Remaining validity of a session's token.
     pub fn validity(&self, domain: &Domain, credential: &Credential) -> Validity {
         let domains = self.read();
         let expires_at_ms = match &credential.0 {
@@ -264,10 +264,10 @@ impl Auth {
         })
     }
 
-    /// Makes a user token and says when it ends (milliseconds since the Unix epoch).
+    /// Mints a user token, and returns it with its expiry (milliseconds since the Unix epoch).
     ///
     /// # Errors
-    /// See [`MintError`]; `ttl` counts in whole seconds.
+    /// See [`MintError`]; `ttl` is rounded down to whole seconds.
     pub fn mint(
         &self,
         domain: &Domain,
@@ -303,7 +303,7 @@ impl Auth {
     }
 }
 
-/// The domain and the id that a user token names, believed by nobody yet: what its holder logs in as.
+/// The domain and user id of an unverified user token: the login its holder asks for.
 pub fn told_by(token: &str) -> Option<(String, String)> {
     jwt::unverified(token).map(|claims| (claims.dom, claims.sub))
 }

@@ -1,13 +1,12 @@
-//! Secrets as bytes: making them, and comparing them without telling how much matched.
+//! Secrets as bytes: generation, and comparison in constant time.
 //!
-//! A project token exists in clear only in the hands of whoever asked for it;
-//! everything kept is its SHA-256.
+//! A project token in clear exists only in the hands of its requester; everything stored is its SHA-256.
 
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What every made project token begins with, so that secret scanners can find one.
+/// Prefix of every generated project token, so that secret scanners can find one.
 const PREFIX: &str = "rb_";
 
 /// 32 random bytes.
@@ -29,7 +28,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// Whether two hashes are the same, in a time that does not depend on where they differ.
+/// Whether two hashes are equal, in a time independent of the position of a difference.
 pub(super) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }

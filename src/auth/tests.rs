@@ -222,7 +222,7 @@ fn minting_has_bounds() {
     assert_eq!(mint("nowhere", "u1", 60), Err(MintError::UnknownDomain));
     auth.declare(&domain("bare"), "secret");
     assert_eq!(mint("bare", "u1", 60), Err(MintError::UnknownDomain));
-    // The longest of everything, escaped where JSON must, still fits.
+    // The longest value of everything, escaped where JSON requires it, still fits.
     let long = |bytes| "\"".repeat(bytes);
     auth.put(record(&long(253), &[], vec![key(KEY, None)]));
     let name = UserName::parse(&long(256)).unwrap();

@@ -1,38 +1,37 @@
-//! A server's address: `wss://HOST[:PORT][/PREFIX]`, or just a host.
+//! A server's address: `wss://HOST[:PORT][/PREFIX]`, or a bare host.
 
 use std::fmt;
 
 use crate::protocol::query::Query;
 
-/// The port of a host that is given without a scheme: the one that relaybox listens on by itself.
+/// Default port of a host without a scheme: relaybox's own default.
 const PORT: u16 = 8443;
 
-/// Where a login goes to, below the prefix that a proxy may have put before the server's paths.
+/// Login path, below the prefix that a proxy may have added to the server's paths.
 const PATH: &str = "/ws";
 
-/// The parameters of a login that may stand in its URL.
+/// Login parameters accepted in the URL.
 const PARAMETERS: [&str; 5] = ["id", "name", "domain", "resource", "token"];
 
-/// Where a server is.
+/// The parsed address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// Whether TLS is spoken there.
+    /// Whether to connect over TLS.
     pub tls: bool,
-    /// A name or an IP address, the latter without brackets.
+    /// A host name or an IP address, the latter without brackets.
     pub host: String,
-    /// The port.
+    /// The TCP port, explicit or by scheme.
     pub port: u16,
-    /// The path of the WebSocket.
+    /// Path of the WebSocket endpoint.
     pub path: String,
 }
 
 impl Address {
-    /// Reads `wss://`, `ws://`, `https://` or `http://` with the scheme's port where none is given, or
-    /// a host with port 8443; the path of the server, with `/ws` at its end or without; and the parameters of a login
-    /// that stand behind it.
+    /// Parses `wss://`, `ws://`, `https://` or `http://`, with the scheme's default port, or a bare host with port
+    /// 8443; the server's path, with or without `/ws` at its end; and any login parameters after it.
     ///
     /// # Errors
-    /// What is wrong with it, as the rest of a sentence; never a parameter's value.
+    /// The flaw, as the rest of a sentence; never a parameter's value.
     pub fn parse(text: &str) -> Result<(Self, Query), String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let (tls, default_port) = match scheme.to_ascii_lowercase().as_str() {

@@ -1,4 +1,4 @@
-//! Whether and when to come back (PROTOCOL.md section 2, "close codes").
+//! Whether and when to reconnect (PROTOCOL.md section 2, "close codes").
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use crate::auth::random_key;
 use crate::client::connection::{Ended, OpenError};
 use crate::net::client::ConnectError;
 
-/// The shortest first pause is half of it.
+/// The shortest first pause is half of this.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
-/// No pause is longer, unless the server asks for one.
+/// Longest pause, unless the server asks for more.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// The longest pause that a server's word is taken for.
+/// Longest pause that a server may ask for.
 const PAUSE_TOLD_MAX: Duration = Duration::from_secs(3600);
-/// What a server says first where it knows how long to wait.
+/// Prefix of a reason in which the server suggests a wait.
 const TOLD: &str = "retry in ";
 
-/// What an end means.
+/// Whether an ended session is worth a reconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The same parameters will not do.
+    /// The same parameters would fail again.
     Stop,
-    /// Again, after a pause.
+    /// Reconnect after a pause.
     Again {
-        /// The least that the server wants it to be.
+        /// Lower bound of the pause, if the server suggested one.
         told: Option<Duration>,
     },
 }
@@ -30,7 +30,7 @@ pub enum Verdict {
 const AGAIN: Verdict = Verdict::Again { told: None };
 
 impl Ended {
-    /// What it means.
+    /// The verdict on this ending.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Closed {
@@ -41,7 +41,7 @@ impl Ended {
         }
     }
 
-    /// Whether the last frame that was sent is why, so that it must not be sent again; the login may.
+    /// Whether the last frame sent was the cause: it must not be sent again, while the login may.
     pub fn is_for_a_frame(&self) -> bool {
         let code = match self {
             Self::Closed { code, .. } => code,
@@ -52,13 +52,12 @@ impl Ended {
 }
 
 impl OpenError {
-    /// What it means to a client that was never there: what is wrong with names, certificates or
-    /// addresses stays wrong.
+    /// The verdict for a client that was never connected: a flaw of names, certificates or addresses persists.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Connect(ConnectError::Unreachable { .. }) | Self::Slow => AGAIN,
             Self::Connect(_) => Verdict::Stop,
-            // Too early, too much, or a proxy whose server is away.
+            // Too early, too many, or a proxy whose server is down.
             Self::Refused {
                 status: 408 | 425 | 429 | 500..,
             } => AGAIN,
@@ -79,14 +78,14 @@ fn told(reason: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms).min(PAUSE_TOLD_MAX))
 }
 
-/// Pauses that grow with each failure in a row, jittered so that a crowd does not come back at once.
+/// Exponential pauses, jittered so that a crowd does not reconnect at once.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The next pause; never less than what the server told.
+    /// The next pause; never shorter than the server suggested.
     pub fn pause(&mut self, told: Option<Duration>) -> Duration {
         let most = PAUSE_FIRST * 2u32.pow(self.failures.min(6));
         let half = most.min(PAUSE_MAX) / 2;
@@ -94,13 +93,13 @@ impl Backoff {
         told.unwrap_or(half) + half.mul_f64(random_fraction())
     }
 
-    /// It went well.
+    /// Starts over after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 fn random_fraction() -> f64 {
     let [a, b, c, d, ..] = random_key();
     f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)

@@ -1,7 +1,7 @@
-//! One session's WebSocket, from the login to its end.
+//! The WebSocket of one session, from the login to its end.
 //!
-//! Invariants: a server that says nothing for too long counts as gone; no frame is taken that is larger than
-//! any server's settings allow.
+//! Invariants: a server that is silent for too long counts as lost; no accepted frame is larger than any server's
+//! settings allow.
 
 use std::io;
 use std::time::Duration;
@@ -20,49 +20,49 @@ use crate::client::Login;
 use crate::config::limits;
 use crate::net::client::{ConnectError, Stream, Trust, connect};
 
-/// How long the answer to the login's request may take.
+/// Deadline of the response to the upgrade request.
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
-/// After this long without a byte the server is pinged, and after twice as long it counts as gone.
+/// After this long without a byte the server is pinged; after twice as long it counts as lost.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long a frame may take to leave, however small.
+/// Minimum time allowed for writing a frame, however small.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// Of a larger one, this many bytes a second have to leave: who gives up on a slow line tries for ever.
+/// Rate at which a larger frame must leave: a client that gives up on a slow line would retry forever.
 const WRITE_BYTES_A_SECOND: usize = 16 << 10;
-/// How long the server may take to answer a close.
+/// Deadline of the server's answer to a close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a close that came before writing failed is looked for.
+/// Deadline for finding a close that arrived before a write failed.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(1);
-/// Stands for the code of a close that has none (RFC 6455, 7.1.5).
+/// Stands for a close without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
-/// Of a message, beside its content: names and numbers, with all their escapes.
+/// A message's size beyond its content: names and numbers, fully escaped.
 const ENVELOPE_BYTES_MAX: u64 = 16 << 10;
-/// Bytes read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 16 << 10;
 
-/// Why a session did not come about.
+/// Why a session was not established.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no connection.
+    /// No connection to the server.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server, or a proxy before it, answered otherwise than with an upgrade.
+    /// The server, or a proxy in front of it, answered with something other than an upgrade.
     #[error("the server answers with HTTP status {status} in place of a WebSocket")]
     Refused {
-        /// The status.
+        /// The HTTP status code.
         status: u16,
     },
-    /// A token or a name cannot be sent.
+    /// The token or a name cannot be sent.
     #[error("the login cannot be written as a request: is the token, or a name, too long?")]
     Unwritable,
     /// The connection broke before the upgrade was answered.
     #[error("the connection was lost before the server answered the login: {0}")]
     Lost(io::Error),
-    /// The upgrade failed.
+    /// The answer is not a WebSocket upgrade.
     #[error(
         "the server does not speak WebSocket as it should: its answer to the login is not that of RFC 6455, 4.2.2"
     )]
     Handshake,
-    /// The upgrade took too long.
+    /// The upgrade exceeded its deadline.
     #[error("the server did not answer the login in time")]
     Slow,
 }
@@ -75,13 +75,13 @@ pub enum Ended {
     Closed {
         /// The close code.
         code: u16,
-        /// The server's reason.
+        /// The server's reason text.
         reason: String,
     },
-    /// The connection broke.
+    /// The connection broke without a close.
     #[error("the connection was lost: {0}")]
     Lost(String),
-    /// Nothing came from the server any more.
+    /// The server has sent nothing for too long.
     #[error("the server has fallen silent")]
     Silent,
 }
@@ -94,7 +94,7 @@ impl Ended {
                 "it was cut off".to_owned()
             }
             Error::Io(error) => error.to_string(),
-            // In our words: the library knows the token, and all that came.
+            // Our own wording: the library's errors may contain the token and received data.
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
                 "it was cut off".to_owned()
             }
@@ -104,7 +104,7 @@ impl Ended {
     }
 }
 
-/// A session's WebSocket. Whether the login was accepted shows in what comes: a refusal is a close.
+/// A session's WebSocket. The login's result shows in what follows: a refusal is a close.
 pub struct Connection {
     socket: WebSocketStream<Stream>,
     heard_at: Instant,
@@ -112,7 +112,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects and asks for the session; by TLS if the address says so, with `trust`.
+    /// Connects and requests the session; over TLS, verified by `trust`, if the address says so.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -142,10 +142,10 @@ impl Connection {
         }
     }
 
-    /// The next text of the server. Cancel-safe: what has not been returned is kept.
+    /// The next text frame of the server. Cancel-safe: frames not yet returned are kept.
     ///
     /// # Errors
-    /// How the session ended; it is of no use any more.
+    /// How the session ended; the connection is unusable from then on.
     pub async fn next(&mut self) -> Result<String, Ended> {
         loop {
             let quiet_until = self.heard_at + SILENCE * (1 + u32::from(self.pinged));
@@ -163,7 +163,7 @@ impl Connection {
             match message {
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
                 Some(Ok(Message::Close(close))) => {
-                    // So that the answer to it leaves; whether it arrives is the server's concern.
+                    // Flushes the answer to the close; whether it arrives is the server's concern.
                     let _ = timeout(WRITE_DEADLINE, self.socket.flush()).await;
                     return Err(closed(close));
                 }
@@ -175,10 +175,10 @@ impl Connection {
         }
     }
 
-    /// Sends a text.
+    /// Sends a text frame.
     ///
     /// # Errors
-    /// How the session ended; it is of no use any more.
+    /// How the session ended; the connection is unusable from then on.
     pub async fn send(&mut self, text: String) -> Result<(), Ended> {
         self.write(Message::text(text)).await
     }
@@ -192,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// The server's close, where it came before writing failed; messages before it come again.
+    /// The server's close, if it arrived before a write failed; messages before it will be delivered again.
     async fn last_words(&mut self) -> Option<Ended> {
         let reading = async {
             while let Some(Ok(message)) = self.socket.next().await {
@@ -205,11 +205,11 @@ impl Connection {
         timeout(LAST_WORDS_DEADLINE, reading).await.ok().flatten()
     }
 
-    /// Ends the session. Whether the server has taken everything that was sent: its answer comes behind it.
+    /// Ends the session. Returns whether the server took everything sent: its close follows the last frame.
     pub async fn close(mut self) -> bool {
         let closing = async {
             self.socket.close(None).await?;
-            // What is delivered meanwhile stays unconfirmed, and comes again.
+            // Messages delivered meanwhile stay unconfirmed, and are delivered again.
             while let Some(message) = self.socket.next().await {
                 if let Message::Close(_) = message? {
                     return Ok(true);
@@ -221,7 +221,7 @@ impl Connection {
     }
 }
 
-/// The server's code and reason, or what there is in their place.
+/// The server's code and reason, or their defaults.
 fn closed(close: Option<CloseFrame>) -> Ended {
     let Some(close) = close else {
         return Ended::Closed {
@@ -239,7 +239,7 @@ fn closed(close: Option<CloseFrame>) -> Ended {
     }
 }
 
-/// The token goes into a header, where it can: URLs are what proxies log.
+/// The token goes into a header if it can: proxies log URLs.
 fn request(login: &Login) -> Result<Request, Error> {
     if !login.token_fits_header() {
         return login.url_with_token().into_client_request();

@@ -1,6 +1,6 @@
-//! What a server sends (PROTOCOL.md sections 3 and 4), read by a client.
+//! Server frames (PROTOCOL.md sections 3 and 4), parsed by a client.
 //!
-//! Unknown frames and fields are passed over: the protocol only ever grows.
+//! Unknown frames and fields are ignored: the protocol only ever grows.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,13 +12,13 @@ use crate::model::MsgId;
 pub enum ServerFrame {
     /// The answer to `ping`.
     Pong,
-    /// A send is on disk.
+    /// A send became durable.
     Ack(Ack),
-    /// A frame was refused.
+    /// The server refused a frame.
     Refused(Refused),
-    /// A message.
+    /// A delivered message.
     Message(Delivery),
-    /// Something that this client does not know.
+    /// A frame unknown to this client.
     Other,
 }
 
@@ -27,35 +27,35 @@ pub enum ServerFrame {
 pub struct Ack {
     /// The `clientMsgId` of the send.
     pub client_msg_id: String,
-    /// Its messages' ids, in the order of its recipients.
+    /// Ids of its messages, in the order of the recipients.
     pub ids: Vec<MsgId>,
-    /// Whether it had been stored before.
+    /// Whether the send had been stored before.
     pub duplicate: bool,
 }
 
 /// The refusal of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The `clientMsgId` of the frame, where it had one.
+    /// The `clientMsgId` of the frame, if it had one.
     pub client_msg_id: Option<String>,
-    /// The server's sentence.
+    /// The server's explanation, one sentence.
     pub sentence: String,
 }
 
-/// A message that was delivered.
+/// A delivered message.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Its id.
+    /// The message's `msgId`.
     pub id: MsgId,
-    /// The sender.
+    /// User id of the sender.
     pub from_id: String,
-    /// The sender's display name.
+    /// Display name of the sender.
     pub from_name: String,
-    /// The sender's device.
+    /// The resource it was sent from.
     pub from_resource: String,
     /// The `type` field.
     pub kind: u32,
-    /// The JSON text of the content.
+    /// The content as JSON text.
     pub content: Box<RawValue>,
 }
 
@@ -86,10 +86,10 @@ struct WireError {
 }
 
 impl ServerFrame {
-    /// Reads a text frame.
+    /// Parses a text frame.
     ///
     /// # Errors
-    /// Where it is none that a relaybox server sends.
+    /// The text is no frame of a relaybox server.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         if text == "pong" {
             return Ok(Self::Pong);

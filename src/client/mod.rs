@@ -1,11 +1,11 @@
-//! The protocol from the client's side: logging in, frames both ways, and whether to come back.
+//! The client side of the protocol: login, frames in both directions, reconnects.
 //!
-//! - [`address`]: where a server is, as its user writes it.
+//! - [`address`]: a server's address as typed by its user.
 //! - [`connection`]: one session's WebSocket.
-//! - [`comeback`]: what an end means (PROTOCOL.md section 2), and pauses.
-//! - [`frame`]: what the server says, understood.
+//! - [`comeback`]: the verdict on an ended session (PROTOCOL.md section 2), and pauses.
+//! - [`frame`]: the server's frames, parsed.
 //!
-//! Knows no terminal. Invariants: the token is in no error and no `Debug`; every wait has a deadline.
+//! Independent of the terminal. Invariants: the token is in no error and no `Debug`; every wait has a deadline.
 
 pub mod address;
 pub mod comeback;
@@ -20,28 +20,28 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{Domain, MsgId, Resource, UserId, UserName};
 
-/// Who logs in, and where. Deliveries are confirmed by the application (`receipts=manual`): what a
-/// WebSocket library has taken has not been shown to anyone.
+/// The parameters of a login and the server's address. Deliveries are confirmed by the application (`receipts=manual`):
+/// a message taken by a WebSocket library has not been shown to anyone.
 #[derive(Clone)]
 pub struct Login {
-    /// The server.
+    /// Address of the server.
     pub address: Address,
-    /// The domain.
+    /// Domain of the user.
     pub domain: Domain,
-    /// The user.
+    /// Id of the user.
     pub id: UserId,
-    /// Its display name.
+    /// Display name of the user.
     pub name: UserName,
-    /// The device.
+    /// The device that logs in.
     pub resource: Resource,
-    /// The secret; checked for its length and characters.
+    /// The secret; its length and characters have been checked.
     pub token: String,
-    /// The last message that was processed, where deliveries are to begin behind it.
+    /// The last processed message, if deliveries are to start after it.
     pub after: Option<MsgId>,
 }
 
 impl Login {
-    /// The address with all parameters but the token.
+    /// The URL with all parameters except the token.
     fn url(&self) -> String {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut url = format!(
@@ -58,7 +58,7 @@ impl Login {
         url
     }
 
-    /// Whether the token can stand in a header (RFC 6750, 2.1): not every declared one can.
+    /// Whether the token can be sent in a header (RFC 6750, 2.1): not every declared token can.
     fn token_fits_header(&self) -> bool {
         self.token.bytes().all(|byte| byte.is_ascii_graphic())
     }

@@ -1,9 +1,9 @@
 //! The memory budget of unfinished messages, shared by all connections.
 //!
-//! A message that outgrows its free allowance reserves at once all that it may still need, and its connection is not read
-//! before it has that: the rest stays with the peer. Invariants: unfinished messages hold at most [`BUDGET_BYTES`] in all,
-//! and [`FREE_BYTES`] each; a message that holds a reservation waits for no other, so no two wait for each other;
-//! reservations are granted in order, those of one owner first among themselves, so that one owner keeps out others with
+//! A message that outgrows its free allowance reserves everything it may still need at once. Until that is granted, its
+//! connection is not read and the rest stays with the peer. Invariants: unfinished messages hold at most
+//! [`BUDGET_BYTES`] in total beyond [`FREE_BYTES`] each; a message with a reservation waits for no other, so no
+//! deadlock is possible; reservations are granted in order, first within an owner, so that an owner blocks others with
 //! no more than its part.
 
 use std::collections::HashMap;
@@ -17,26 +17,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frame::CONTROL_BYTES_MAX;
 
-/// Of all unfinished messages, beyond what each has free.
+/// Budget of all unfinished messages, beyond the free allowance of each.
 const BUDGET_BYTES: usize = 64 << 20;
 
-/// Most of it that one owner has, or one message of the largest size where that needs more.
+/// Part of the budget for one owner, or one message of the largest size if that needs more.
 const OWNER_BYTES: usize = 1 << 20;
 
-/// What each message has free: small ones never wait.
+/// Free allowance of each message: small ones never wait.
 const FREE_BYTES: usize = 16 << 10;
 
 /// The granularity of reservations.
 const UNIT_BYTES: usize = 64 << 10;
 
-/// The budget; clones share it.
+/// A handle to the budget; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MessageBudget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     all: Arc<Semaphore>,
-    /// Owners that hold or await something, by hash: two that have the same share their part.
+    /// Owners that hold or await units, by hash: two with the same hash share one part.
     owners: Mutex<HashMap<u64, Arc<Semaphore>>>,
     hasher: RandomState,
 }
@@ -57,19 +57,19 @@ impl Shared {
     }
 }
 
-/// Units for a message of at most so many bytes, and a control frame inside it.
+/// Units for a message of at most this many bytes, plus a control frame inside it.
 fn units(bytes: usize) -> usize {
     let beyond = bytes.saturating_add(CONTROL_BYTES_MAX);
     let units = beyond.saturating_sub(FREE_BYTES) / UNIT_BYTES + 1;
     units.min(BUDGET_BYTES / UNIT_BYTES)
 }
 
-/// What an owner holds or awaits of its part; dropping its last one forgets the owner.
+/// An owner's held or awaited units of its part; dropping the last one forgets the owner.
 #[derive(Debug)]
 struct OwnerPermit {
     budget: MessageBudget,
     owner: u64,
-    /// `None` while it is given back.
+    /// `None` during release.
     free: Option<Arc<Semaphore>>,
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -84,7 +84,7 @@ impl OwnerPermit {
             free: Some(Arc::clone(&free)),
             permit: None,
         };
-        // Nobody closes it.
+        // Never closed.
         permit.permit = free.acquire_many_owned(units as u32).await.ok();
         permit
     }
@@ -96,7 +96,7 @@ impl Drop for OwnerPermit {
         self.permit = None;
         self.free = None;
         let unused = owners.get(&self.owner).is_some_and(|free| {
-            // Whoever holds or awaits some has it, too.
+            // Each holder or waiter has a reference, too.
             Arc::strong_count(free) == 1
         });
         if unused {
@@ -105,7 +105,7 @@ impl Drop for OwnerPermit {
     }
 }
 
-/// What a message has reserved.
+/// Units reserved by a message.
 #[derive(Debug)]
 struct Reservation {
     of_all: Option<OwnedSemaphorePermit>,
@@ -113,14 +113,14 @@ struct Reservation {
 }
 
 impl Reservation {
-    /// Its owner's part first: waiting for that keeps out nobody else.
+    /// The owner's part first: waiting for that blocks nobody else.
     async fn take(budget: MessageBudget, owner: Option<u64>, each: usize, units: usize) -> Self {
         let of_owner = match owner {
             Some(owner) => Some(OwnerPermit::take(budget.clone(), owner, each, units).await),
             None => None,
         };
         let all = Arc::clone(&budget.0.all);
-        // Nobody closes it.
+        // Never closed.
         let of_all = all.acquire_many_owned(units as u32).await.ok();
         Self { of_all, of_owner }
     }
@@ -130,7 +130,7 @@ impl Reservation {
         of_all.map_or(0, OwnedSemaphorePermit::num_permits)
     }
 
-    /// Gives back what is beyond `units`.
+    /// Releases everything beyond `units`.
     fn shrink(&mut self, units: usize) {
         let surplus = self.units().saturating_sub(units);
         let of_owner = self.of_owner.as_mut();
@@ -141,18 +141,18 @@ impl Reservation {
     }
 }
 
-/// What one connection has of the budget.
+/// One connection's use of the budget.
 pub(super) struct Share {
     budget: MessageBudget,
     owner: Option<u64>,
-    /// Units that its owner has at least, as its largest message needs so many.
+    /// Lower bound on the owner's part: the units of the connection's largest message.
     message_units_max: usize,
     reserved: Option<Reservation>,
     waiting: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
 impl Share {
-    /// A share for one message at a time, of at most so many bytes.
+    /// A share for one message at a time, of at most this many bytes.
     pub(super) fn new(budget: MessageBudget, message_bytes_max: usize) -> Self {
         Self {
             budget,
@@ -163,13 +163,13 @@ impl Share {
         }
     }
 
-    /// From now on this owner's part bounds it, too.
+    /// From now on this owner's part bounds the share, too.
     pub(super) fn belongs_to(&mut self, owner: &impl Hash) {
         self.owner = Some(self.budget.0.hasher.hash_one(owner));
     }
 
-    /// Ready with how many bytes may be held on top of `held`, at least one. `most` is the largest that the message may
-    /// become; it may shrink, and grow only within what is free.
+    /// Ready with the number of bytes, at least one, that may be held on top of `held`. `most` is the largest size that
+    /// the message may reach; it may shrink, and grow only within the free allowance.
     pub(super) fn poll_reserve(
         &mut self,
         held: usize,
@@ -205,7 +205,7 @@ impl Share {
         self.waiting.is_some()
     }
 
-    /// Gives everything back, and stops waiting.
+    /// Releases everything, and stops waiting.
     pub(super) fn give_back(&mut self) {
         self.reserved = None;
         self.waiting = None;
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// A message of the default largest size, as somebody holds it once he has all that it needs.
+    /// A message of the default maximum size, as held once its reservation is granted.
     const MESSAGE_BYTES: usize = 516 << 10;
 
     fn share(budget: &MessageBudget, owner: &str) -> Share {
@@ -227,7 +227,7 @@ mod tests {
         share
     }
 
-    /// What may come on top of what is free.
+    /// Bytes allowed on top of the free allowance.
     fn more(share: &mut Share, most: usize) -> Poll<usize> {
         share.poll_reserve(FREE_BYTES, most, &mut Context::from_waker(Waker::noop()))
     }
@@ -273,7 +273,7 @@ mod tests {
         for n in 0..1000 {
             waiting.push((share(&budget, &n.to_string()), FREE_BYTES));
         }
-        // All of them go on in turn, by what comes in one read.
+        // All of them make progress in turn, one read at a time.
         while !waiting.is_empty() {
             let before = (
                 waiting.len(),
@@ -309,10 +309,10 @@ mod tests {
         );
         let mut other = share(&budget, "other");
         assert!(begun(&mut other));
-        // In turn: the third one, then.
+        // In order, so the third one is next.
         of_one[0].give_back();
         assert!(!begun(&mut of_one[3]) && begun(&mut of_one[2]));
-        // Whose messages are larger has room for one of them.
+        // An owner of larger messages has room for one of them.
         let mut large = Share::new(budget.clone(), 16 << 20);
         large.belongs_to(&"large");
         assert!(more(&mut large, 16 << 20).is_ready());

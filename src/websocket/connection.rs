@@ -1,9 +1,9 @@
-//! A WebSocket over a stream, driven by polling, so that one small task can wait for it and for other things at once.
+//! A WebSocket over a stream, driven by polling, so that one small task can wait for it and for other events at once.
 //!
-//! Never spawns, never decides what a message means. Invariants: dropping a pending poll loses nothing; reading goes on
-//! while writing is blocked; at most one read buffer's worth of input waits behind an event; Pings are answered here,
-//! all of them while output flows, the latest ones when it is blocked; a connection with nothing to say or to finish
-//! keeps no buffer; nothing is read of a message that the budget has no room for.
+//! Never spawns, never interprets a message. Invariants: dropping a pending poll loses nothing; reading continues while
+//! writing is blocked; at most one read buffer of input waits behind an event; Pings are answered here, all of them
+//! while output flows, only the latest while it is blocked; an idle connection keeps no buffer; no bytes are read for a
+//! message without room in the budget.
 
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -23,66 +23,67 @@ use super::parser::{Incoming, Parser};
 use super::read_buffer::with_read_buffer;
 use super::writer;
 
-/// Reads of one poll before other tasks get their turn.
+/// Reads per poll before other tasks get their turn.
 const READS_A_POLL_MAX: usize = 4;
 
-/// Encoded Pongs that wait for output; beyond it only the latest Ping is answered, as RFC 6455, 5.5.3 permits.
+/// Most bytes of encoded Pongs waiting for output; beyond this, only the latest Ping is answered, as RFC 6455, 5.5.3
+/// permits.
 const PONGS_BYTES_MAX: usize = 2 * 1024;
 
-/// How long a close may take, from its Close frame to the peer's end of the stream: a client that is at work reads
-/// and answers when it comes to it.
+/// Deadline of a close, from the Close frame to the peer's end of the stream: a busy client reads and answers when it
+/// gets to it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most bytes that are discarded meanwhile: two of the largest messages. Who sends more does not read.
+/// Most bytes discarded meanwhile: two of the largest messages. A peer that sends more is not reading.
 const CLOSE_BYTES_MAX: usize = 32 << 20;
 
-/// How long it may take once the server stops.
+/// Deadline of a close once the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a connection accepts.
+/// Limits of a connection.
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
-    /// Most payload bytes of a message, over all its frames; of a larger one only the start comes, and above
+    /// Most payload bytes of a message, over all its frames. Of a larger one only the start is kept; above
     /// [`DISCARDED_BYTES_MAX`](super::parser::DISCARDED_BYTES_MAX) it is a violation, 1009.
     pub message_bytes_max: usize,
-    /// Whether binary messages are accepted; else: violation 1003.
+    /// Whether binary messages are accepted; if not, they are a violation, 1003.
     pub binary: bool,
-    /// What the unfinished messages of all connections share.
+    /// The memory budget shared by the unfinished messages of all connections.
     pub budget: MessageBudget,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
-/// A WebSocket after its upgrade, server side.
+/// A server-side WebSocket after its upgrade.
 pub struct Connection {
     io: Pin<Box<dyn Stream>>,
     parser: Parser,
     share: Share,
-    /// Messages, and control frames between them, that are complete; it wraps around.
+    /// Completed messages, and control frames between them; wraps around.
     completed: u32,
-    /// Input behind the event that was returned last, and how much of it is done.
+    /// Input after the last returned event, and the part of it already parsed.
     input: Vec<u8>,
     input_done: usize,
-    /// Frames appended by the owner since the last batch set out.
+    /// Frames appended by the owner since the last batch started.
     queue: Vec<u8>,
     /// Encoded Pongs, bounded by `PONGS_BYTES_MAX`.
     pongs: Vec<u8>,
-    /// Pings that no event has told of yet.
+    /// Pings not yet reported by an event.
     pinged: u32,
-    /// The batch on its way, and how much of it is written.
+    /// The batch being written, and how much of it has been.
     batch: Vec<u8>,
     batch_written: usize,
     /// Whether the batch holds queued frames, so that its end is worth an event.
     batch_queued: bool,
     ended: bool,
     heard: bool,
-    /// The stream has taken nothing for a while.
+    /// Set while the stream accepts no bytes.
     blocked: bool,
 }
 
 impl Connection {
-    /// Takes over a stream on which the upgrade is complete.
+    /// Takes over a stream after its upgrade.
     pub fn new(
         io: impl AsyncRead + AsyncWrite + Send + 'static,
         options: ConnectionOptions,
@@ -106,50 +107,50 @@ impl Connection {
         }
     }
 
-    /// Owners that hash alike share a part of the budget; without an owner only the whole bounds it.
+    /// Owners with equal hashes share a part of the budget; without an owner, only the whole budget bounds it.
     pub fn belongs_to(&mut self, owner: &impl Hash) {
         self.share.belongs_to(owner);
     }
 
-    /// Where to append encoded frames (see [`writer`]). They go out as one batch, one write and one flush, from the
-    /// next poll on; the owner bounds what it appends by [`Connection::queued_bytes`].
+    /// The buffer for encoded frames (see [`writer`]). They leave as one batch, one write and one flush, from the next
+    /// poll on; the owner bounds its appends by [`Connection::queued_bytes`].
     pub fn queue(&mut self) -> &mut Vec<u8> {
         &mut self.queue
     }
 
-    /// Bytes that the stream has not taken yet; besides what was queued, up to 2 KiB of Pongs on their way.
+    /// Bytes that the stream has not accepted yet; besides queued frames, up to 2 KiB of Pongs.
     pub fn queued_bytes(&self) -> usize {
         self.queue.len() + self.batch.len() - self.batch_written
     }
 
-    /// Whether there was a sign of life since this was asked last: anything that came in, also a Ping or a part of a
-    /// message, or room in a stream that was full, which only a peer that takes something makes. (Its Pong may have
-    /// to wait behind all that it has yet to take.)
+    /// Whether the peer has shown a sign of life since the last call: any input, including a Ping or part of a message,
+    /// or new room in a full stream, which only a reading peer makes. (Its Pong may be stuck behind everything it has
+    /// yet to read.)
     pub fn take_heard(&mut self) -> bool {
         mem::take(&mut self.heard)
     }
 
-    /// Names what has come in part only, if anything has, by a number that no neighbour of it has: as long as it
-    /// stays the same, it is the same message (or control frame between two).
+    /// Identifies a partly received message or control frame, if there is one. As long as the number stays the same, so
+    /// does the message (or the control frame between two).
     pub fn unfinished(&self) -> Option<u32> {
         self.parser.is_unfinished().then_some(self.completed)
     }
 
-    /// Whether nothing is read because there is no room for more of the message.
+    /// Whether reading is paused because the budget has no room for more of the message.
     pub fn waits_for_room(&self) -> bool {
         self.share.waits()
     }
 
-    /// Makes progress with writing and, if `read`, with reading, and returns what happened.
+    /// Advances writing and, if `read`, reading, and returns the next event.
     ///
-    /// Cancel-safe: whatever was not returned is kept. The task is woken when there may be more progress; a frame
-    /// queued after a pending poll needs another poll. With `read` off nothing is read, so back pressure reaches the
-    /// peer, and the end of the stream shows only once writing fails.
+    /// Cancel-safe: events not yet returned are kept. The task is woken when more progress is possible; a frame queued
+    /// after a pending poll needs another poll. With `read` off nothing is read, so back pressure reaches the peer, and
+    /// the end of the stream shows only once writing fails.
     pub fn poll_event(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Event> {
         if self.ended {
             return Poll::Ready(Event::Ended);
         }
-        // Reading may produce Pongs, which then want to be written in the same poll.
+        // Reading may produce Pongs, which are to be written in the same poll.
         for _ in 0..READS_A_POLL_MAX {
             match self.poll_write(cx) {
                 Poll::Ready(Ok(true)) => return Poll::Ready(Event::Flushed),
@@ -172,12 +173,12 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Sends what is queued and a Close, shuts the write side, and reads on until the peer ends the stream too or
+    /// Sends the queued frames and a Close, shuts the write side, and reads on until the peer ends the stream, too, or
     /// has sent 32 MiB, all within 10 s, and within 2 s of `stop`.
     ///
-    /// Input is discarded meanwhile, unseen: closing a socket with unread input would reset it, and the peer might
-    /// lose what it has not read yet, the code with it (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that
-    /// may have to close one day does not carry the room for it all its life.
+    /// Input is discarded unseen: closing a socket with unread input would reset it, and the peer might lose what it
+    /// has not read yet, including the close code (RFC 6455, 7.1.1; RFC 9112, 9.6). Boxed, so that a task that may have
+    /// to close one day does not reserve the space for its whole life.
     pub fn close(
         mut self,
         code: u16,
@@ -196,7 +197,7 @@ impl Connection {
                 stop.cancelled().await;
                 sleep(STOP_TIMEOUT).await;
             };
-            // However it goes, the connection ends with it.
+            // Whatever the outcome, the connection ends with it.
             tokio::select! {
                 _ = self.last_words() => {}
                 () = sleep(CLOSE_TIMEOUT) => {}
@@ -206,7 +207,7 @@ impl Connection {
     }
 
     async fn last_words(&mut self) -> io::Result<()> {
-        // A peer that waits for room to write may have to be read before it reads.
+        // A peer blocked on writing may have to be read before it reads.
         let (mut ended, mut discarded) = (false, 0);
         poll_fn(|cx| {
             ended = ended || self.poll_discard(cx, &mut discarded)?.is_ready();
@@ -227,7 +228,7 @@ impl Connection {
         Poll::Ready(Event::Ended)
     }
 
-    /// Ready once nothing waits; true if queued frames were among what went out since the last time.
+    /// Ready once nothing waits to be written; true if queued frames left since the last such result.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.batch.is_empty() {
             if self.queue.is_empty() && self.pongs.is_empty() {
@@ -257,7 +258,7 @@ impl Connection {
         if self.queue.is_empty() && self.pongs.is_empty() {
             return Poll::Ready(Ok(mem::take(&mut self.batch_queued)));
         }
-        // What was queued meanwhile is the next batch; it goes out in the next turn.
+        // Frames queued meanwhile form the next batch, written in the next turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -268,7 +269,7 @@ impl Connection {
         output
     }
 
-    /// Parses what an earlier read left behind, up to the next event.
+    /// Parses the rest of an earlier read, up to the next event.
     fn parse_input(&mut self) -> Option<Event> {
         let input = mem::take(&mut self.input);
         let mut rest = &input[self.input_done..];
@@ -282,7 +283,7 @@ impl Connection {
         event
     }
 
-    /// Reads once and parses up to the first event; what is behind it is kept.
+    /// Reads once and parses up to the first event; the rest is kept.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
         let (held, most) = (
             self.parser.buffered_bytes(),
@@ -347,7 +348,7 @@ impl Connection {
         self.pinged += 1;
     }
 
-    /// Ready once all that is queued is written and flushed.
+    /// Ready once everything queued is written and flushed.
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() || !self.batch.is_empty() {
             ready!(self.poll_write(cx))?;
@@ -355,7 +356,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once the peer has ended the stream, or `discarded` is all that is read of it.
+    /// Ready once the peer has ended the stream, or `discarded` has reached its bound.
     fn poll_discard(
         &mut self,
         cx: &mut Context<'_>,

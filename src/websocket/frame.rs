@@ -1,6 +1,6 @@
-//! One frame's head: decoded and judged byte by byte, before any of its payload is taken.
+//! The head of one frame, decoded and judged byte by byte before any of its payload is read.
 //!
-//! Never keeps state: the parser owns it. Invariant: the verdict on a head does not depend on how its bytes arrived.
+//! Stateless: the parser owns the state. Invariant: the verdict on a head does not depend on how its bytes arrived.
 
 use fastwebsockets::OpCode;
 
@@ -10,12 +10,12 @@ pub(super) const HEAD_BYTES_MAX: usize = 14;
 /// Longest payload of a control frame in bytes (RFC 6455, 5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
-/// What the peer did wrong, in the terms of a Close frame (RFC 6455, 7.1.7 and 7.4.1).
+/// A breach of the protocol, in the terms of a Close frame (RFC 6455, 7.1.7 and 7.4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// 1002 protocol error, 1003 data not accepted, 1007 not UTF-8, 1009 too big.
     pub code: u16,
-    /// A sentence for the developer of the peer, short enough for a Close frame.
+    /// A sentence for the peer's developer, short enough for a Close frame.
     pub reason: String,
 }
 
@@ -36,12 +36,12 @@ impl Violation {
     }
 }
 
-/// What a head is judged against.
+/// The rules that a head is judged by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    /// Whether a message is open, that is, waits for a continuation frame.
+    /// Whether a message is open, that is, waiting for a continuation frame.
     pub(super) message_open: bool,
-    /// Payload bytes that the open message has already.
+    /// Payload bytes of the open message so far.
     pub(super) message_bytes: usize,
     /// Most payload bytes of a message that is read at all, over all its frames.
     pub(super) message_bytes_max: usize,
@@ -49,7 +49,7 @@ pub(super) struct Rules {
     pub(super) binary: bool,
 }
 
-/// A head that keeps the rules.
+/// A head that passed the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) fin: bool,
@@ -58,15 +58,15 @@ pub(super) struct Head {
     pub(super) payload_bytes: usize,
 }
 
-/// How far a head is.
+/// How much of a head has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Judged as far as it goes; this many bytes in all allow the next step.
+    /// Valid so far; the next step needs this many bytes in total.
     Needs(usize),
     Complete(Head),
 }
 
-/// Judges the first bytes of a frame, of which there may be none yet.
+/// Judges the first bytes of a frame, possibly none yet.
 pub(super) fn judge(bytes: &[u8], rules: Rules) -> Result<Progress, Violation> {
     let Some(&first) = bytes.first() else {
         return Ok(Progress::Needs(1));
@@ -106,7 +106,7 @@ pub(super) fn judge(bytes: &[u8], rules: Rules) -> Result<Progress, Violation> {
             fin,
             opcode,
             mask: [a, b, c, d],
-            // Within the message limit or a control frame's, so it fits.
+            // Within the limit of a message or a control frame, so it fits.
             payload_bytes: usize::try_from(payload_bytes).unwrap_or(usize::MAX),
         })),
         _ => Ok(Progress::Needs(mask_at + 4)),
@@ -114,7 +114,7 @@ pub(super) fn judge(bytes: &[u8], rules: Rules) -> Result<Progress, Violation> {
 }
 
 fn judge_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
-    // RFC 6455, 5.2: the reserved bits are 0 where no extension was negotiated, and none ever is.
+    // RFC 6455, 5.2: the reserved bits are 0 unless an extension was negotiated, and none ever is.
     if first & 0x70 != 0 {
         return Err(Violation::protocol("reserved bit set"));
     }
@@ -126,20 +126,20 @@ fn judge_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
         OpCode::Close | OpCode::Ping | OpCode::Pong if !fin => {
             Err(Violation::protocol("fragmented control frame"))
         }
-        // RFC 6455, 5.4: a continuation needs a start, and a start needs the message before it to be complete.
+        // RFC 6455, 5.4: a continuation needs a start, and a start needs the previous message to be complete.
         OpCode::Continuation if !rules.message_open => {
             Err(Violation::protocol("continuation frame without a message"))
         }
         OpCode::Text | OpCode::Binary if rules.message_open => Err(Violation::protocol(
             "new message inside a fragmented message",
         )),
-        // RFC 6455, 7.4.1: 1003 for a type of data that is not accepted.
+        // RFC 6455, 7.4.1: 1003 for an unaccepted type of data.
         OpCode::Binary if !rules.binary => Err(Violation::new(1003, "binary frame: send text")),
         _ => Ok(opcode),
     }
 }
 
-/// RFC 6455, 5.2: the length takes the fewest bytes that hold it, and the most significant bit is 0.
+/// RFC 6455, 5.2: the length uses the fewest bytes possible, and the most significant bit is 0.
 fn judge_length(short_length: usize, length: &[u8]) -> Result<u64, Violation> {
     let value = length
         .iter()
@@ -153,7 +153,7 @@ fn judge_length(short_length: usize, length: &[u8]) -> Result<u64, Violation> {
     }
 }
 
-/// The limit holds for the sum over a message's frames and is known before a byte of payload is taken.
+/// The limit applies to the sum over a message's frames, and is checked before any payload is read.
 fn judge_size(payload_bytes: u64, rules: Rules) -> Result<(), Violation> {
     let left = rules.message_bytes_max.saturating_sub(rules.message_bytes);
     if payload_bytes > left as u64 {
@@ -165,7 +165,7 @@ fn judge_size(payload_bytes: u64, rules: Rules) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Whether frames of this kind may stand between those of a message (RFC 6455, 5.5).
+/// Whether frames of this kind may occur between those of a message (RFC 6455, 5.5).
 pub(super) fn is_control(opcode: OpCode) -> bool {
     matches!(opcode, OpCode::Close | OpCode::Ping | OpCode::Pong)
 }
@@ -194,7 +194,7 @@ mod tests {
         ..RULES
     };
 
-    /// The head alone, its mask excepted, must be enough for the verdict.
+    /// The head alone, even without its mask, must suffice for the verdict.
     #[test]
     fn each_rule_has_its_verdict() {
         let cases: &[(&str, Rules, &[u8], u16)] = &[

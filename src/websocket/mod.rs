@@ -4,9 +4,9 @@
 //! - [`writer`]: frames appended to a byte buffer, so that many go out in one write.
 //! - [`connection`]: the two bound to a stream, driven by polling from one task.
 //!
-//! It never knows what a message means, who is logged in or how the stream came to be. Invariants: memory of a
-//! connection is bounded by the message limit (or the start that is kept of a larger message) plus one read buffer, that
-//! of all unfinished messages by the [`MessageBudget`] that they share, and an idle connection keeps no buffer at all.
+//! Knows nothing of the meaning of messages, of logins or of the stream's origin. Invariants: memory of a connection is
+//! bounded by the message limit (or the start kept of a larger message) plus one read buffer; memory of all unfinished
+//! messages by the [`MessageBudget`] that they share; and an idle connection keeps no buffer at all.
 
 mod budget;
 pub mod connection;

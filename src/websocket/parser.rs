@@ -1,10 +1,10 @@
-//! Bytes from a client in, messages and control frames out. No I/O, no clock.
+//! Client bytes in, messages and control frames out. No I/O, no clock.
 //!
 //! Our own, as no library bounds the memory of whole messages, survives a cancelled read and refuses unmasked frames.
 //!
-//! Never buffers more than a message of the permitted size, or the start of one that is larger, plus one control
-//! frame; between messages it owns no heap memory. Invariants: cutting the input differently changes nothing in what
-//! comes out, and after a Close frame or a violation it swallows everything.
+//! Never buffers more than a message of the permitted size, or the start of a larger one, plus one control frame;
+//! between messages it owns no heap memory. Invariants: the output does not depend on how the input is cut, and input
+//! after a Close frame or a violation is swallowed.
 
 use std::mem;
 
@@ -12,43 +12,43 @@ use fastwebsockets::{OpCode, unmask};
 
 use super::frame::{self, HEAD_BYTES_MAX, Head, Progress, Rules, Violation};
 
-/// How much is kept of a message that is too large: what a client says of it stands at its start.
+/// Bytes kept of an oversized message: the fields that describe it stand at its start.
 pub const START_BYTES_MAX: usize = 64 << 10;
 
-/// The largest message that is read to its end although it is too large, so that the session can go on behind it.
-/// A larger one, where not even a permitted message may be as large, is a violation.
+/// Largest message that is read to its end although it exceeds the limit, so that the session can continue. Anything
+/// larger, unless permitted, is a violation.
 pub const DISCARDED_BYTES_MAX: usize = 16 << 20;
 
-/// How a message grows that is as long already.
+/// Growth step of a message that has reached this length.
 const GROWTH_BYTES: usize = 64 << 10;
 
-/// What a client sent, complete and valid.
+/// A complete and valid message or control frame from the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// A text message.
+    /// A complete text message.
     Text(String),
-    /// A binary message.
+    /// A complete binary message.
     Binary(Vec<u8>),
-    /// A message of more than the permitted size, read to its end and thrown away as it came.
+    /// A message of more than the permitted size, read to its end and discarded on arrival.
     TooLarge {
-        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Of text, these alone were held to be UTF-8, and the last
-        /// character may be cut.
+        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Of a text message, only these were checked to be UTF-8,
+        /// and the last character may be cut.
         start: Vec<u8>,
-        /// How many bytes it had.
+        /// Its size in bytes.
         bytes: usize,
     },
-    /// A Ping; to be answered with a Pong of the same payload (RFC 6455, 5.5.2).
+    /// A Ping, to be answered by a Pong of the same payload (RFC 6455, 5.5.2).
     Ping(Vec<u8>),
     /// A Pong.
     Pong(Vec<u8>),
-    /// The client's Close; nothing comes after it.
+    /// The client's Close; nothing follows it.
     Close {
-        /// The status code, where the frame had one.
+        /// The status code, if the frame had one.
         code: Option<u16>,
     },
 }
 
-/// The state of one client's byte stream.
+/// The parser state of one client's byte stream.
 #[derive(Debug)]
 pub struct Parser {
     message_bytes_max: usize,
@@ -56,7 +56,7 @@ pub struct Parser {
     closed: bool,
     head: [u8; HEAD_BYTES_MAX],
     head_bytes: usize,
-    /// The frame whose payload is being taken, and how much of it was.
+    /// The frame whose payload is being read, and the number of bytes read.
     frame: Option<(Head, usize)>,
     /// Text or Binary while a message is open.
     message_kind: Option<OpCode>,
@@ -64,14 +64,14 @@ pub struct Parser {
     /// Payload bytes of the message's frames so far, the open one's whole length included. Above `message_bytes_max`
     /// only the start is kept.
     message_bytes: usize,
-    /// How much of `message` is known to be UTF-8.
+    /// Bytes of `message` known to be UTF-8.
     message_utf8: usize,
     control: Vec<u8>,
 }
 
 impl Parser {
     /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames: of a
-    /// larger one only the start comes out.
+    /// larger one only the start is returned.
     pub fn new(message_bytes_max: usize, binary: bool) -> Self {
         Self {
             message_bytes_max,
@@ -88,10 +88,10 @@ impl Parser {
         }
     }
 
-    /// Takes input up to the end of the next message or control frame; `None` once all of it is taken.
+    /// Consumes input up to the end of the next message or control frame; `None` once all of it is consumed.
     ///
     /// # Errors
-    /// The rule of RFC 6455 that the client broke; from then on input is swallowed.
+    /// The broken rule of RFC 6455; further input is swallowed.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
         if self.closed {
             *input = &[];
@@ -107,13 +107,13 @@ impl Parser {
         result
     }
 
-    /// Bytes of an incomplete message that are held.
+    /// Bytes held of an incomplete message.
     pub fn buffered_bytes(&self) -> usize {
         self.message.len() + self.control.len()
     }
 
-    /// Most bytes that will be held of the message that is coming in, as far as its heads tell: what they announce, and
-    /// all that a message may have where another one is to come.
+    /// Most bytes that the incoming message will hold, as far as its heads tell: the announced length, or the permitted
+    /// maximum if another frame is to follow.
     pub fn buffered_bytes_max(&self) -> usize {
         if self.is_too_large() {
             return START_BYTES_MAX;
@@ -124,12 +124,12 @@ impl Parser {
         }
     }
 
-    /// Whether a message has begun whose last frame has not come yet.
+    /// Whether a message has begun whose last frame has not arrived yet.
     pub fn is_message_open(&self) -> bool {
         self.message_kind.is_some()
     }
 
-    /// Whether a part of a message or of a control frame has come, be it of its head.
+    /// Whether a message or control frame has arrived in part, even if only part of its head.
     pub fn is_unfinished(&self) -> bool {
         self.head_bytes > 0 || self.frame.is_some() || self.is_message_open()
     }
@@ -191,7 +191,7 @@ impl Parser {
         }
     }
 
-    /// A frame of the message begins, of this length.
+    /// Accounts for a frame of the message, of this length.
     fn announced(&mut self, bytes: usize) {
         self.message_bytes += bytes;
         if self.is_too_large() {
@@ -205,7 +205,7 @@ impl Parser {
         self.message_bytes > self.message_bytes_max
     }
 
-    /// Takes what there is of a frame's payload, unmasked (RFC 6455, 5.3), and returns how much that was.
+    /// Consumes the available payload of a frame, unmasked (RFC 6455, 5.3), and returns its length.
     fn take_payload(
         &mut self,
         input: &mut &[u8],
@@ -228,7 +228,7 @@ impl Parser {
             false => step,
         };
         if start >= GROWTH_BYTES && buffer.capacity() - start < kept {
-            // By doubling, a long one would take up to twice what it holds.
+            // Doubling would let a long message take up to twice its size.
             buffer.reserve_exact(kept.max(GROWTH_BYTES));
         }
         buffer.extend_from_slice(&payload[..kept]);
@@ -236,7 +236,7 @@ impl Parser {
         mask.rotate_left(taken & 3);
         unmask(&mut buffer[start..], mask);
 
-        // The whole of a message in one piece is checked once, when it becomes a string.
+        // A message in one piece is checked once, when it becomes a string.
         let whole = head.fin && start == 0 && step == head.payload_bytes && !too_large;
         if !control && self.message_kind == Some(OpCode::Text) && !whole {
             self.check_utf8()?;

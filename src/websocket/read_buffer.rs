@@ -1,8 +1,8 @@
-//! The one read buffer of a thread, lent to whichever connection reads: one that waits needs none of its own.
+//! The one read buffer of a thread, lent to the connection that reads: a waiting connection needs none of its own.
 
 use std::cell::Cell;
 
-/// Bytes of one read; one such buffer a thread.
+/// Bytes per read; each thread has one such buffer.
 pub(super) const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {

@@ -1,6 +1,6 @@
-//! Frames from the server, appended to a byte buffer: unmasked (RFC 6455, 5.1) and never fragmented.
+//! Server frames, appended to a byte buffer: unmasked (RFC 6455, 5.1) and never fragmented.
 //!
-//! Never writes to a socket: many frames in one buffer become one write. Invariant: what is appended is whole frames.
+//! Never writes to a socket: many frames in one buffer become one write. Invariant: only whole frames are appended.
 
 use fastwebsockets::{Frame, OpCode, Payload};
 
@@ -19,17 +19,17 @@ pub fn binary(out: &mut Vec<u8>, payload: &[u8]) {
     append(out, OpCode::Binary, payload);
 }
 
-/// Appends a Ping. A payload of more than 125 bytes is cut there (RFC 6455, 5.5).
+/// Appends a Ping. A payload over 125 bytes is truncated (RFC 6455, 5.5).
 pub fn ping(out: &mut Vec<u8>, payload: &[u8]) {
     append(out, OpCode::Ping, cut(payload));
 }
 
-/// Appends a Pong. A payload of more than 125 bytes is cut there (RFC 6455, 5.5).
+/// Appends a Pong. A payload over 125 bytes is truncated (RFC 6455, 5.5).
 pub fn pong(out: &mut Vec<u8>, payload: &[u8]) {
     append(out, OpCode::Pong, cut(payload));
 }
 
-/// Appends a Close (RFC 6455, 5.5.1). The reason is cut to 123 bytes, between two characters.
+/// Appends a Close (RFC 6455, 5.5.1). The reason is truncated to 123 bytes at a character boundary.
 pub fn close(out: &mut Vec<u8>, code: u16, reason: &str) {
     let mut end = reason.len().min(REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! User tokens made by hand: what the header says, whose key it was, and when.
+//! User tokens made by hand: header, signing key and times.
 
 use aws_lc_rs::hmac;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const OTHER_KEY: [u8; 32] = [8; 32];
 
-/// A token of exactly these texts with an HMAC-SHA256.
+/// A token with exactly these texts, signed with HMAC-SHA256.
 fn by_hand(header: &str, claims: &str, secret: &[u8]) -> String {
     let text = [header, claims]
         .map(|part| URL_SAFE_NO_PAD.encode(part))
@@ -30,7 +30,7 @@ fn a_header_that_says_anything_but_hs256_is_not_believed() {
     ] {
         assert_eq!(verdict(header), Ok(()), "{header}");
     }
-    // The key and its HMAC are the right ones.
+    // The key and the HMAC are right.
     for header in [
         r#"{"alg":"HS384"}"#,
         r#"{"alg":"HS512"}"#,
@@ -124,7 +124,7 @@ fn times_are_kept_whatever_number_they_are() {
         let until = verdict.map(|verified| auth.validity(&demo, &verified.credential));
         assert!(until.is_err() || matches!(until, Ok(Validity::Until(_))));
     }
-    // What is not yet good becomes so.
+    // A token that is not valid yet becomes valid.
     let later = token("nbf", &(NOW_S + 5).to_string());
     assert_eq!(auth.verify(&demo, &later), Err(AuthError::Unknown));
     clock.advance_us(5_000_000);

@@ -1,4 +1,4 @@
-//! Project tokens whose domain is not told, found by their hash.
+//! Project tokens of an unnamed domain, found by their hash.
 
 use super::*;
 
@@ -29,11 +29,11 @@ fn a_token_is_known_before_its_domain_is_told() {
         assert_eq!(auth.identify(token), Err(AuthError::Expired), "{token}");
         assert!(!auth.is_project(token), "{token}");
     }
-    // The same token may be declared for several domains: one that is good is enough.
+    // The same token may be declared for several domains: one valid declaration suffices.
     auth.declare(&domain("other"), "ending");
     assert_eq!(auth.identify("ending"), Ok(Grant::Project));
 
-    // It is known as long as a domain has it, however it came and went.
+    // It is known as long as any domain has it, in whatever order they come and go.
     auth.declare(&domain("third"), "ending");
     for (gone, is_known) in [("other", true), ("brief", true), ("third", false)] {
         auth.remove(&domain(gone));

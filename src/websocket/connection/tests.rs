@@ -51,7 +51,7 @@ async fn event(connection: &mut Connection) -> Event {
     poll_fn(|cx| connection.poll_event(cx, true)).await
 }
 
-/// Whether the connection has nothing to report now.
+/// Whether the connection has no event to report now.
 fn is_pending(connection: &mut Connection, read: bool) -> bool {
     let mut cx = Context::from_waker(std::task::Waker::noop());
     connection.poll_event(&mut cx, read).is_pending()
@@ -134,12 +134,12 @@ async fn blocked_output_neither_stops_reading_nor_piles_up_pongs() {
         to_server.write_all(&frame(0x81, b"end")).await.unwrap();
         to_server
     });
-    // The client reads nothing, and yet what it sends is read.
+    // The client reads nothing, yet its input is read.
     let mut pings = 0;
     while let Event::Pinged(times) = event(&mut connection).await {
         pings += times;
     }
-    // Those that came together with what ended the loop are told of behind it.
+    // Pings that arrived together with the last event are reported after it.
     while pings < 2_000 {
         let Event::Pinged(times) = event(&mut connection).await else {
             panic!("{pings} Pings");
@@ -160,7 +160,7 @@ async fn blocked_output_neither_stops_reading_nor_piles_up_pongs() {
         from_server
     });
     assert_eq!(event(&mut connection).await, Event::Flushed);
-    // The Pongs behind it are no event.
+    // The Pongs behind it cause no event.
     let (_stream, ()) = tokio::join!(async { reader.await.unwrap() }, async {
         while !connection.batch.is_empty() || !connection.pongs.is_empty() {
             poll_fn(|cx| {
@@ -213,7 +213,7 @@ async fn close_gives_a_silent_or_deaf_peer_ten_seconds_and_two_once_the_server_s
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_at_work_reads_everything_later_whatever_it_sent_meanwhile() {
-    // Smaller than what goes either way: each side blocks until the other reads.
+    // Smaller than the traffic in either direction: each side blocks until the other reads.
     let (mut client, mut connection) = connection(64);
     writer::text(connection.queue(), "x".repeat(600));
     let closing = tokio::spawn(connection.close(1011, "", CancellationToken::new()));
@@ -256,7 +256,7 @@ async fn a_violation_is_told_before_the_end() {
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
-/// A client that sends the parts of one message without end and takes everything.
+/// A client that sends parts of one message endlessly and reads everything.
 struct Flood {
     reads: Arc<AtomicUsize>,
     writes: Arc<Mutex<Vec<usize>>>,
@@ -349,7 +349,7 @@ async fn a_peer_that_takes_output_slowly_shows_that_it_lives() {
     assert!(!connection.take_heard(), "once for each time");
 }
 
-/// Has input without end, and takes all output.
+/// A stream with endless input that accepts all output.
 struct Endless(Arc<AtomicUsize>);
 
 impl AsyncRead for Endless {

@@ -1,4 +1,4 @@
-//! The rules of the parser, and that cutting the input changes nothing.
+//! The rules of the parser, and its independence of how the input is cut.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use super::*;
 
 const MAX: usize = 1000;
 
-/// A client's frame, masked.
+/// A masked client frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0xf2, 0x53, 0xa4];
     let mut bytes = vec![first];
@@ -33,7 +33,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Everything that comes out, the input cut after each of the given numbers of bytes.
+/// Everything the parser returns, the input cut after each of the given numbers of bytes.
 fn parse(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Result<Incoming, Violation>> {
     let mut parser = Parser::new(MAX, true);
     let mut out = Vec::new();
@@ -96,7 +96,7 @@ fn fragments_with_control_frames_between_make_one_message() {
 
 #[test]
 fn text_fails_at_the_first_byte_that_cannot_be_mended() {
-    // Each is the start of a longer text frame of which no more arrives.
+    // Each is the start of a longer text frame whose rest never arrives.
     let cases: &[(&[u8], bool)] = &[
         (&[b'a', 0xff], true),
         (&[0xc0], true),
@@ -136,7 +136,7 @@ fn the_limit_holds_for_the_sum_of_fragments_and_before_the_payload() {
     ]
     .concat();
     assert_eq!(code_of(&parse(&too_much, [])), Some(1009));
-    // The sum of what was announced counts, not of what was kept.
+    // The announced total counts, not the part kept.
     let megabyte = frame(0x00, &vec![b'x'; 1 << 20]);
     let mut parser = Parser::new(MAX, true);
     let started = [&frame(0x01, b"")[..], &megabyte.repeat(16)].concat();
@@ -146,7 +146,7 @@ fn the_limit_holds_for_the_sum_of_fragments_and_before_the_payload() {
     assert_eq!(refused.code, 1009);
 }
 
-/// The head of a last frame of so many bytes.
+/// The head of a last frame of this length.
 fn head_of(bytes: usize) -> [u8; 14] {
     let mut head = [0; 14];
     (head[0], head[1]) = (0x80, 0x80 | 127);

@@ -1,4 +1,4 @@
-//! Messages in parts, and the room that they wait for.
+//! Messages in parts, and the budget they wait for.
 
 use std::task::Waker;
 
@@ -21,7 +21,7 @@ async fn a_message_in_parts_goes_on_to_its_end_whoever_waits_for_room() {
     client.write_all(&part(0x01)).await.unwrap();
     assert!(is_pending(&mut first, true));
     assert!(!first.waits_for_room());
-    // Needs all there is, and nobody passes by.
+    // Needs the whole budget, and nobody overtakes it.
     let (mut other, server) = duplex(1 << 20);
     let mut second = within(&budget, 1 << 30, server);
     other.write_all(&part(0x01)).await.unwrap();
