@@ -1,4 +1,5 @@
-//! Wall time behind a trait, so that tests can set it, hold it and step it backwards.
+//! Wall-clock and monotonic time behind a trait, so that tests can set the clock, hold it and step
+//! it backwards.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,13 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Tells the time of day, and apart from it how time passes.
+/// Wall-clock time and, apart from it, monotonic time.
 pub trait Clock: Debug + Send + Sync {
-    /// Microseconds since the Unix epoch. Never used to measure durations: it may be stepped.
+    /// Microseconds since the Unix epoch. Never used to measure durations: the clock may be
+    /// stepped.
     fn now_us(&self) -> u64;
 
-    /// How much time has passed since some moment, however the clock was set; also while the
-    /// machine was suspended.
+    /// Monotonic time since an arbitrary origin. Ignores clock steps; runs on while the machine is
+    /// suspended.
     fn monotonic(&self) -> Duration;
 
     /// Milliseconds since the Unix epoch.
@@ -21,7 +23,7 @@ pub trait Clock: Debug + Send + Sync {
     }
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -43,7 +45,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise.
+/// A clock that moves only when told to.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     now_us: AtomicU64,
@@ -51,7 +53,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now_us` microseconds since the Unix epoch.
+    /// A clock set to `now_us` microseconds since the Unix epoch.
     pub fn new(now_us: u64) -> Self {
         Self {
             now_us: AtomicU64::new(now_us),
@@ -59,12 +61,12 @@ impl ManualClock {
         }
     }
 
-    /// Steps the clock, forwards or backwards: no time passes.
+    /// Steps the wall clock, forwards or backwards; monotonic time stays.
     pub fn set_us(&self, now_us: u64) {
         self.now_us.store(now_us, Ordering::SeqCst);
     }
 
-    /// Lets time pass.
+    /// Advances both wall-clock and monotonic time.
     pub fn advance_us(&self, by_us: u64) {
         self.passed_us.fetch_add(by_us, Ordering::SeqCst);
         self.now_us.fetch_add(by_us, Ordering::SeqCst);
