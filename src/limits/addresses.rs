@@ -1,5 +1,6 @@
-//! Who counts as one visitor: an IPv4 address, or the /64 of an IPv6 one, which one customer
-//! has whole; what wider networks may do; and for whom a proxy speaks.
+//! Which addresses count as one visitor, limits on wider IPv6 networks, and `X-Forwarded-For`.
+//!
+//! A visitor is an IPv4 address or an IPv6 /64, since one customer has a whole /64.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
@@ -12,13 +13,13 @@ use parking_lot::Mutex;
 use super::rates::Limiter;
 use crate::model::{Networks, Rate};
 
-/// Most entries of `X-Forwarded-For` that are looked at: more proxies than any chain has.
+/// Most entries of `X-Forwarded-For` that are read; no real chain of proxies is longer.
 const FORWARDED_MAX: usize = 32;
 
-/// Of an IPv6 address, the network that is limited as one visitor.
+/// Prefix of the IPv6 network that counts as one visitor.
 const VISITOR_PREFIX: u8 = 64;
 
-/// What holds of wider networks together, which one customer may have as well: so many times what one visitor may.
+/// Wider IPv6 networks, which one customer may also have: (prefix, multiple of a visitor's limit).
 const WIDER: [(u8, u32); 2] = [(56, 4), (48, 16)];
 
 /// A network whose addresses are limited together.
@@ -29,7 +30,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// What counts as one visitor.
+    /// The network that counts as one visitor.
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => Self::v6(v6, VISITOR_PREFIX),
@@ -49,7 +50,8 @@ impl Network {
         }
     }
 
-    /// All that an address is in, with how many times a visitor's limit they may reach; the visitor itself first.
+    /// Every network that contains the address, with its multiple of a visitor's limit; the visitor
+    /// first.
     fn all(address: IpAddr) -> impl Iterator<Item = (Self, u32)> {
         let wider = match address.to_canonical() {
             IpAddr::V4(_) => None,
@@ -64,12 +66,12 @@ impl Network {
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<HashMap<Network, usize>>);
 
-/// That a connection counts for its address; dropping it uncounts it.
+/// Counts a connection against its address until dropped.
 #[derive(Debug, Default)]
 pub struct AddressPermit(Option<(Arc<Connections>, IpAddr)>);
 
 impl Connections {
-    /// A permit, unless a visitor has `max` of them, or a network that it is in has its multiple.
+    /// A permit, unless the visitor already holds `max` or a wider network its multiple of that.
     pub(super) fn acquire(
         connections: &Arc<Self>,
         address: IpAddr,
@@ -104,7 +106,7 @@ impl Drop for AddressPermit {
     }
 }
 
-/// A rate for each visitor, and for the networks that it is in.
+/// A rate for each visitor and for the wider networks around it.
 pub(super) struct Rates {
     visitors: Limiter<Network>,
     wider: [Limiter<Network>; WIDER.len()],
@@ -123,14 +125,14 @@ impl Rates {
         }
     }
 
-    /// The networks of an address, each with its limiter.
+    /// The networks of an address, each paired with its limiter.
     fn of(&self, address: IpAddr) -> impl Iterator<Item = (&Limiter<Network>, Network)> {
         let limiters = std::iter::once(&self.visitors).chain(&self.wider);
         let networks = Network::all(address).map(|(network, _)| network);
         limiters.zip(networks)
     }
 
-    /// How long an address has to wait, if it has.
+    /// Remaining wait of a blocked address.
     pub(super) fn blocked(&self, address: IpAddr) -> Option<Duration> {
         let waits = self.of(address);
         waits
@@ -138,23 +140,26 @@ impl Rates {
             .max()
     }
 
-    /// Counts once, or says how long an address has to wait: what is refused counts nowhere.
+    /// Counts one event, or returns the wait. A refused event counts nowhere.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
         if let Some(wait) = self.blocked(address) {
             return Err(wait);
         }
         for (limiter, network) in self.of(address) {
-            // Another may have come between; then it counts for the others alone.
+            // A concurrent check may have taken this one's share; the event then counts against the
+            // other limiters only.
             let _ = limiter.check(&network, 1);
         }
         Ok(())
     }
 }
 
-/// For whom a trusted proxy speaks: the last address in the lines that is none, or the first where all are, as who
-/// asks may be among them. `None` where nobody is named: there is no entry, one that cannot be read comes first from
-/// behind, or all are trusted and the first is the machine's own, where a proxy before it is. An IPv4 address is in
-/// its own form.
+/// The address for which a trusted proxy speaks: the last one in the lines that is not itself a
+/// trusted proxy, or the first if all are, since the client may be among them.
+///
+/// `None` if no client is named: the lines are empty, an unreadable entry comes first from the end,
+/// or all entries are trusted and the first is loopback, as with two chained proxies on this
+/// machine. IPv4-mapped addresses come back as IPv4.
 pub(super) fn forwarded<'a>(
     trusted: &Networks,
     lines: impl DoubleEndedIterator<Item = &'a str>,
@@ -162,7 +167,7 @@ pub(super) fn forwarded<'a>(
     let entries = lines.rev().flat_map(|line| line.rsplit(','));
     let mut farthest = None;
     for entry in entries.take(FORWARDED_MAX) {
-        // What a trusted proxy wrote and is no address says nothing of whom it came from.
+        // An entry from a trusted proxy that is not an address does not tell its origin.
         let address = address(entry)?;
         if !trusted.contains(address) {
             return Some(address);
@@ -172,7 +177,7 @@ pub(super) fn forwarded<'a>(
     farthest.filter(|address| !address.is_loopback())
 }
 
-/// An address, perhaps in quotes, with a port, in brackets or with a zone, as some proxies write it.
+/// Parses an address; quotes, a port, brackets and a zone are allowed, as some proxies write them.
 fn address(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let quoted = entry
@@ -186,7 +191,7 @@ fn address(entry: &str) -> Option<IpAddr> {
             let rest_is_port = || rest.strip_prefix(':').is_some_and(is_port);
             (rest.is_empty() || rest_is_port()).then_some(host)?
         }
-        // Only an IPv4 address may stand before a port without brackets.
+        // Without brackets, only an IPv4 address can carry a port.
         None => text
             .parse::<SocketAddrV4>()
             .map_or(text, |_| text.split(':').next().unwrap_or(text)),
@@ -234,7 +239,7 @@ mod tests {
         assert!(connections.0.lock().is_empty());
     }
 
-    /// Addresses in 256 parts of 2001:db8::/`prefix`.
+    /// 256 addresses, one in each subnet of 2001:db8::/`prefix`.
     fn spread(prefix: u32) -> impl Iterator<Item = IpAddr> {
         let first = "2001:db8::1".parse::<Ipv6Addr>().expect("an address");
         (0..256).map(move |part: u128| {
@@ -269,7 +274,7 @@ mod tests {
             drop(permits);
             assert!(connections.0.lock().is_empty());
         }
-        // Neighbours in IPv4 are others.
+        // IPv4 neighbours are separate visitors.
         let rates = Rates::new(Rate {
             count: NonZeroU64::MIN,
             per: Duration::from_secs(3600),
@@ -287,7 +292,7 @@ mod tests {
         let table: [(&[&str], Option<&str>); 30] = [
             (&["198.51.100.1"], Some("198.51.100.1")),
             (&["::ffff:198.51.100.1"], Some("198.51.100.1")),
-            // What the client wrote itself stands before it.
+            // Entries before it were written by the client itself.
             (&["203.0.113.9, 198.51.100.1"], Some("198.51.100.1")),
             (
                 &["203.0.113.9", "198.51.100.1, 10.2.3.4"],
@@ -313,7 +318,7 @@ mod tests {
             (&["198.51.100.1:99999"], None),
             (&["[2001:db8::1"], None),
             (&["[2001:db8::1]x"], None),
-            // Proxies alone.
+            // Proxies only.
             (&["10.2.3.4, fd00::1"], Some("10.2.3.4")),
             (&["10.2.3.4"], Some("10.2.3.4")),
             (&["10.2.3.4", "127.0.0.1"], Some("10.2.3.4")),

@@ -1,9 +1,11 @@
-//! Logins at a bounded rate, one behind the other.
+//! Bounds the rate of logins by handing out slots.
 //!
-//! Who is one too many gets a slot: a time that is its own, which it is told, and at which it is
-//! admitted whoever else comes then. A crowd that is sent away so comes back one by one, and hardly
-//! anyone is sent away twice. Invariants: a user has one slot at most, so that whoever tries again and
-//! again takes nobody else's; slots follow one another at the rate.
+//! A login above the rate is assigned a slot: the time at which it will be admitted, regardless of
+//! who else arrives then. A crowd that is turned away thus comes back one by one, and hardly anyone
+//! is turned away twice.
+//!
+//! Invariants: a user holds at most one slot, so retrying takes nobody else's; slots follow one
+//! another at the rate.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,14 +14,14 @@ use parking_lot::Mutex;
 
 use crate::model::{Mailbox, Rate};
 
-/// The longest that anyone is told to wait; who would have to wait for longer has no slot.
+/// Longest wait to suggest; a login that would have to wait longer gets no slot.
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// For so long a slot is kept for who is late.
+/// Grace period of a slot whose user comes late.
 const LATE_MAX: Duration = Duration::from_secs(30);
-/// Between two times that slots are dropped which nobody came for.
+/// Interval between drops of unclaimed slots.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The rate, and who was promised what.
+/// The rate and the promised slots.
 pub(super) struct Admission {
     per: Duration,
     one: Duration,
@@ -27,7 +29,7 @@ pub(super) struct Admission {
 }
 
 struct State {
-    /// Up to when what was admitted or promised is paid for.
+    /// Time up to which admitted and promised logins have used up the rate.
     paid: Instant,
     slots: HashMap<Mailbox, Instant>,
     pruned: Instant,
@@ -47,7 +49,7 @@ impl Admission {
         }
     }
 
-    /// Admits a login of this user, or says when to come back.
+    /// Admits a login of this user, or returns how long to wait.
     pub(super) fn admit(&self, user: &Mailbox) -> Result<(), Duration> {
         self.admit_at(user, Instant::now())
     }
@@ -103,7 +105,7 @@ mod tests {
         }
     }
 
-    /// A hundred a second.
+    /// 100 per second.
     fn admission() -> Admission {
         let count = NonZeroU64::new(100).expect("not zero");
         let per = Duration::from_secs(1);
@@ -121,7 +123,7 @@ mod tests {
         }
         for (number, hint) in hints.iter().enumerate().skip(100) {
             let slot = begun + hint.expect_err("sent away");
-            // A newcomer at the same time finds no room before those who were promised it.
+            // A newcomer does not get in ahead of a promised slot.
             assert!(
                 admission
                     .admit_at(&user(number + 10_000), slot - MS)

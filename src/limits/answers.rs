@@ -1,12 +1,13 @@
-//! Permits for answers of history on their way to their clients: memory for all of them, half of it at
-//! most for a domain, and a few answers for a user, or for a network that asks without a token.
+//! Permits for history answers in flight: a memory budget for all of them, at most half of it per
+//! domain, and a few answers per user or per network without a token.
 //!
-//! - `keyed_semaphore`: the part of each domain and requester;
-//! - `in_flight`: which answers are cut off where nothing is free.
+//! - `keyed_semaphore`: the share of each domain and requester;
+//! - `in_flight`: which answers to cut off when nothing is free.
 //!
-//! Never holds an answer itself. Invariants: newcomers wait in turn and for a bounded time; a permit is
-//! free again once the last byte was read or the connection has ended; where nothing is free, stalled
-//! answers are cut off, then old ones, so that slow readers lock out nobody, themselves neither.
+//! Never holds an answer itself. Invariants: newcomers wait in turn and for a bounded time; a
+//! permit is free again once the last byte was read or the connection has ended; when nothing is
+//! free, stalled answers are cut off first, then old ones, so slow readers lock out nobody,
+//! themselves included.
 
 mod in_flight;
 mod keyed_semaphore;
@@ -27,30 +28,30 @@ use crate::model::Domain;
 use in_flight::{Demand, InFlight, Ticket};
 use keyed_semaphore::{KeyedPermit, KeyedSemaphore};
 
-/// Memory of all answers.
+/// Memory budget for all answers.
 const TOTAL_BYTES: usize = 64 << 20;
 
 const UNIT_BYTES: usize = 4 << 10;
 
-/// Most memory of one domain.
+/// Largest share of one domain.
 const DOMAIN_UNITS: usize = TOTAL_BYTES / UNIT_BYTES / 2;
 
-/// Most answers of one requester at a time.
+/// Most concurrent answers per requester.
 const REQUESTER_ANSWERS: usize = 4;
 
-/// Of these, those read from the store at a time: the rest of the machine is for others.
+/// Most concurrent store reads per requester, leaving capacity for others.
 const REQUESTER_READS: usize = 1;
 
-/// Most requests that wait for their requester's turn: each keeps its connection meanwhile.
+/// Most requests queued per requester; each holds its connection while it waits.
 const REQUESTER_WAITING: usize = 64;
 
-/// How long an answer waits for its requester's turn, and then for memory.
+/// Longest wait for the requester's turn, and again for memory.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long it waits before others are cut off for it.
+/// Wait before other answers are cut off to make room.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// All permits of one server.
+/// The answer permits of one server.
 #[derive(Debug)]
 pub struct AnswerPermits {
     memory: Arc<Semaphore>,
@@ -78,8 +79,8 @@ fn units(bytes: usize) -> usize {
 }
 
 impl AnswerPermits {
-    /// A permit for an answer of this domain that holds at most `bytes_max` at a time. `requester` is
-    /// `None` for whom is trusted; `hang_up` ends the connection that the answer goes out on.
+    /// A permit for an answer in this domain that holds at most `bytes_max` at a time. `requester`
+    /// is `None` for trusted callers; `hang_up` ends the connection that carries the answer.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -107,7 +108,7 @@ impl AnswerPermits {
             let of_domain = permit.acquired(units).await;
             has_of_domain.store(true, Ordering::Relaxed);
             let memory = Arc::clone(&self.memory).acquire_many_owned(units as u32);
-            // Nobody closes it.
+            // The semaphore is never closed.
             (of_domain, memory.await.ok())
         };
         let evict = || {
@@ -129,7 +130,7 @@ impl AnswerPermits {
     }
 }
 
-/// What is acquired, if that is soon enough; `evict` is called once it takes long.
+/// Waits up to the deadline; calls `evict` once patience runs out.
 async fn in_time<T>(acquired: impl Future<Output = T>, evict: impl FnOnce()) -> Option<T> {
     let mut acquired = pin!(acquired);
     if let Ok(acquired) = timeout(PATIENCE, &mut acquired).await {
@@ -139,7 +140,7 @@ async fn in_time<T>(acquired: impl Future<Output = T>, evict: impl FnOnce()) -> 
     timeout(WAIT - PATIENCE, acquired).await.ok()
 }
 
-/// Leave for one answer to be on its way.
+/// Permission for one answer to be in flight.
 #[derive(Debug)]
 pub struct AnswerPermit {
     memory_permit: Option<OwnedSemaphorePermit>,
@@ -150,21 +151,21 @@ pub struct AnswerPermit {
 }
 
 impl AnswerPermit {
-    /// Waits until the store is read for no other answer of the same requester; `None`, at once, for whom
-    /// is trusted.
+    /// Waits until no other answer of the same requester reads the store. Returns `None` at once
+    /// for trusted callers.
     pub async fn read_permit(&self) -> Option<OwnedSemaphorePermit> {
         let permit = self.reads.as_ref()?.acquire_one().await;
-        // The wait was not its client's.
+        // This wait was not the client's fault.
         self.ticket.progressed();
         permit
     }
 
-    /// The client has read what it had, and is given more.
+    /// The client has read everything sent so far and is about to get more.
     pub fn progressed(&self) {
         self.ticket.progressed();
     }
 
-    /// The answer is complete at so many bytes: the rest is given back.
+    /// The answer is complete at `bytes`; returns the rest of the budget.
     pub fn shrink(&mut self, bytes: usize) {
         let units = units(bytes);
         let permits = [&mut self.memory_permit, &mut self.domain_permit.units];

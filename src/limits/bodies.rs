@@ -1,22 +1,23 @@
-//! Memory for the bodies of requests that are being read.
+//! Memory budget for request bodies being read.
 
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// Memory of all bodies.
+/// Memory budget for all bodies, in bytes.
 pub const BODIES_BYTES_MAX: usize = 64 << 20;
 
 const UNIT_BYTES: usize = 64 << 10;
 
-/// The start of each body needs no permit: small ones wait for nobody.
+/// The first bytes of each body need no permit, so small bodies never wait.
 const FREE_BYTES: usize = 16 << 10;
 
-/// How long a body waits for memory. Together less than a request may take in all.
+/// Longest wait of a body for memory; all waits of one body together stay below the time limit of a
+/// request.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// All permits of one server.
+/// The body permits of one server.
 #[derive(Debug)]
 pub struct BodyPermits(Semaphore);
 
@@ -26,12 +27,12 @@ impl Default for BodyPermits {
     }
 }
 
-/// No memory became free in time.
+/// No memory became free within the time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoMemory;
 
-/// Memory for one body. Grows with what has come of it, so that a body that only promises much holds up
-/// nobody.
+/// Memory for one body. Grows with the bytes received, so a body that only announces a large size
+/// holds up nobody.
 #[derive(Debug)]
 pub struct BodyPermit<'a> {
     permits: &'a BodyPermits,
@@ -40,7 +41,7 @@ pub struct BodyPermit<'a> {
 }
 
 impl BodyPermits {
-    /// A permit for the start of a body.
+    /// A permit for the free start of a body.
     pub fn start(&self) -> BodyPermit<'_> {
         BodyPermit {
             permits: self,
@@ -51,14 +52,14 @@ impl BodyPermits {
 }
 
 impl BodyPermit<'_> {
-    /// Grows to so many bytes.
+    /// Grows to `bytes` bytes.
     ///
     /// # Errors
     /// [`NoMemory`].
     pub async fn grow(&mut self, bytes: usize) -> Result<(), NoMemory> {
         while bytes > self.bytes {
             let more = timeout(WAIT, self.permits.0.acquire()).await;
-            // Nobody closes it.
+            // The semaphore is never closed.
             let more = more.ok().and_then(Result::ok).ok_or(NoMemory)?;
             self.bytes += UNIT_BYTES;
             match &mut self.held {

@@ -1,14 +1,15 @@
-//! The floor of free disk: below it user tokens send nothing, so that nobody's users fill the disk for everyone.
+//! Minimum of free disk space: below it, sends with user tokens are refused, so one domain's users
+//! cannot fill the disk for everyone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::metrics::Gauge;
 
-/// How often free space is to be reported.
+/// Interval between reports of free disk space.
 pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// Hysteresis: once short, the disk has to have this part of the floor on top of it. Otherwise each compaction would
-/// open and each send close it.
+/// Hysteresis: once short, this fraction of the floor must be free on top of it. Otherwise each
+/// compaction would lift the refusal and each send would bring it back.
 const AGAIN_PART: u64 = 16;
 
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Disk {
         }
     }
 
-    /// Takes the bytes that are free, and logs a change of what follows from them.
+    /// Takes the number of free bytes and logs a change of state.
     pub(super) fn update(&self, free_bytes: u64, floor: u64) {
         self.floor.set(i64::try_from(floor).unwrap_or(i64::MAX));
         let was_short = self.is_short();

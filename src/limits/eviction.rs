@@ -1,8 +1,11 @@
-//! Connections whose permits newcomers may take, the oldest first: those that have not logged in, of these the ones with
-//! a long head on its way, and those that are only read to their end.
+//! Eviction: connections whose permits newcomers may take, oldest first.
 //!
-//! Never closes a connection: one that is evicted is told, and goes. Invariants: each queue is bounded; a permit has one
-//! holder; a connection that has logged in, or asks with a good token, is not evicted.
+//! Evictable are connections that have not logged in, those with a long head in flight first, and
+//! lingering ones, which are only read to their end.
+//!
+//! Never closes a connection itself: an evicted connection is notified and closes. Invariants: each
+//! queue is bounded; a permit has one holder; a connection that has logged in, or is serving a
+//! request with a good token, is not evicted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,14 +21,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::overflow::{Limit, Overflow};
 use crate::model::logged_in_max;
 
-/// Most heads on their way that take more than a short one does.
+/// Most long heads in flight.
 const LONG_HEADS_MAX: usize = 256;
 
-/// Connections that may be evicted, by age.
+/// Evictable connections, by age.
 #[derive(Debug)]
 struct EvictionQueue {
     max: usize,
-    /// The limit that an eviction for want of room here is noted as.
+    /// The limit to note when this queue is full and evicts.
     limit: Option<Limit>,
     state: Mutex<State>,
 }
@@ -42,14 +45,13 @@ struct Evictable {
     notice: Arc<Notice>,
 }
 
-/// Tells a connection that it is evicted.
+/// Notifies a connection of its eviction.
 #[derive(Debug, Default)]
 struct Notice {
     is_evicted: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// A connection's entry in a queue.
 #[derive(Debug)]
 struct QueueEntry {
     queue: Arc<EvictionQueue>,
@@ -65,13 +67,13 @@ impl EvictionQueue {
         })
     }
 
-    /// The permit of the oldest, which is told.
+    /// Evicts the oldest connection and takes its permit.
     fn evict_oldest(&self) -> Option<OwnedSemaphorePermit> {
         let oldest = self.state().by_age.pop_first();
         oldest.map(|(_, oldest)| oldest.evict())
     }
 
-    /// An entry for the holder of this permit, and whether the oldest was evicted for it.
+    /// Adds an entry for the holder of `permit`; `true` if the oldest was evicted for it.
     fn push(
         queue: &Arc<Self>,
         permit: OwnedSemaphorePermit,
@@ -118,7 +120,7 @@ impl QueueEntry {
     }
 }
 
-/// The connections that have not logged in, and how many may have.
+/// Connections that have not logged in, and the number of those that may log in.
 pub struct Strangers {
     short_heads: Arc<EvictionQueue>,
     long_heads: Arc<EvictionQueue>,
@@ -134,8 +136,8 @@ impl fmt::Debug for Strangers {
 }
 
 impl Strangers {
-    /// Among `connections_max` connections at most `max` strangers, and a few more with long heads; at most
-    /// `lingering_max` are only read on. `overflow` notes evictions.
+    /// Of `connections_max` connections, at most `max` are strangers, plus a few with long heads,
+    /// and at most `lingering_max` linger. `overflow` notes evictions.
     pub(super) fn new(
         connections_max: usize,
         max: usize,
@@ -146,26 +148,27 @@ impl Strangers {
         Self {
             short_heads: EvictionQueue::new(max, Some(Limit::Strangers)),
             long_heads: EvictionQueue::new(long_heads_max, Some(Limit::LongHeads)),
-            // These were closed already.
+            // Lingering connections were refused already.
             lingering: EvictionQueue::new(lingering_max, None),
             overflow,
             logged_in: Arc::new(Semaphore::new(logged_in_max(connections_max))),
         }
     }
 
-    /// The permit of the oldest stranger, which is told; of those with long heads first, as these cost more.
+    /// Evicts the oldest stranger and takes its permit; those with long heads first, as they cost
+    /// more.
     pub fn evict_oldest(&self) -> Option<OwnedSemaphorePermit> {
         let oldest = self.long_heads.evict_oldest();
         oldest.or_else(|| self.short_heads.evict_oldest())
     }
 
-    /// The permit of the connection that has lingered longest, which is told.
+    /// Evicts the connection that has lingered longest and takes its permit.
     pub fn evict_lingering(&self) -> Option<OwnedSemaphorePermit> {
         self.lingering.evict_oldest()
     }
 }
 
-/// One connection among all: a stranger until it logs in.
+/// The eviction state of one connection: a stranger until it logs in.
 #[derive(Debug)]
 pub struct Standing {
     peer: IpAddr,
@@ -191,12 +194,12 @@ enum Hold {
 #[derive(Debug)]
 struct Held {
     permit: OwnedSemaphorePermit,
-    /// One of [`Strangers::logged_in`].
+    /// A permit of [`Strangers::logged_in`].
     _permit: OwnedSemaphorePermit,
 }
 
 impl Standing {
-    /// A new connection from `peer`.
+    /// A new connection from `peer`, the newest stranger.
     pub fn new(strangers: &Arc<Strangers>, permit: OwnedSemaphorePermit, peer: IpAddr) -> Self {
         let standing = Self {
             peer,
@@ -209,12 +212,12 @@ impl Standing {
         standing
     }
 
-    /// The other end of the connection.
+    /// The remote address of the connection.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
     }
 
-    /// Whether the first request that was judged had `X-Forwarded-For`; this one, if it is the first.
+    /// Whether the first request judged had `X-Forwarded-For`; this one, if it is the first.
     pub(super) fn first_forwarded(&self, forwarded: bool) -> bool {
         *self.forwarded.get_or_init(|| forwarded)
     }
@@ -223,7 +226,8 @@ impl Standing {
         self.state.lock()
     }
 
-    /// It asks with a good token: it is not evicted before [`Standing::request_ended`], unless too many do so.
+    /// A request came with a good token: no eviction before [`Standing::request_ended`], unless too
+    /// many connections are vouched for.
     pub fn vouch(&self) {
         let mut hold = self.hold();
         if let Hold::Evictable(_) = *hold {
@@ -232,7 +236,7 @@ impl Standing {
         }
     }
 
-    /// Its head is long, and has not ended yet.
+    /// The request head is long and incomplete.
     pub fn head_is_long(&self) {
         let long_heads = &self.strangers.long_heads;
         let is_there = |hold: &Hold| matches!(hold, Hold::Evictable(entry) if Arc::ptr_eq(&entry.queue, long_heads));
@@ -241,13 +245,13 @@ impl Standing {
         }
     }
 
-    /// The head of its request is there: it is the newest of all that have not logged in, so that the answer gets
-    /// through.
+    /// The request head is complete. Moves the connection to the newest place among strangers, so
+    /// that the answer gets through.
     pub fn head_ended(&self) {
         self.requeue(&self.strangers.short_heads);
     }
 
-    /// The newest of that queue, unless it has logged in.
+    /// Moves the connection to the newest place in `queue`, unless it has logged in.
     fn requeue(&self, queue: &Arc<EvictionQueue>) {
         let mut hold = self.hold();
         if let Hold::Evictable(_) = *hold {
@@ -256,7 +260,7 @@ impl Standing {
         }
     }
 
-    /// The request is answered: who has not logged in is a stranger, the newest of all.
+    /// The request is answered: unless logged in, the connection is the newest stranger again.
     pub fn request_ended(&self) {
         let mut hold = self.hold();
         *hold = match std::mem::replace(&mut *hold, Hold::Gone) {
@@ -265,8 +269,8 @@ impl Standing {
         };
     }
 
-    /// It has a session, and is not evicted any more. `false` if it was evicted just now, or if as many have logged in as
-    /// may.
+    /// A session has begun: no eviction any more. `false` if the connection was evicted just now,
+    /// or if the maximum number have logged in.
     pub fn log_in(&self) -> bool {
         let mut hold = self.hold();
         let kept = self.keep(std::mem::replace(&mut *hold, Hold::Gone));
@@ -312,13 +316,13 @@ impl Standing {
         had_one
     }
 
-    /// The connection has ended.
+    /// Releases the permit: the connection has ended.
     pub fn leave(&self) {
         let hold = std::mem::replace(&mut *self.hold(), Hold::Gone);
         drop(hold.end());
     }
 
-    /// Ready once it is evicted; one task at a time is told.
+    /// Ready once evicted. Wakes one task only.
     pub fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         self.notice.waker.register(cx.waker());
         match self.notice.is_evicted.load(Ordering::Acquire) {

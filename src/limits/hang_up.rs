@@ -1,24 +1,24 @@
-//! The end of a connection for the sake of others.
+//! Ending a connection to make room for others.
 
 use tokio_util::sync::CancellationToken;
 
-/// Ends the connection that a request came on, whatever it is at; a request finds it among its
-/// extensions. Clones are one.
+/// Ends the connection that a request came on, whatever it is doing. Requests find it among their
+/// extensions. Clones share one signal.
 #[derive(Debug, Clone, Default)]
 pub struct HangUp(CancellationToken);
 
 impl HangUp {
-    /// The connection is to end.
+    /// Tells the connection to end.
     pub fn now(&self) {
         self.0.cancel();
     }
 
-    /// Waits until that is said.
+    /// Waits for [`HangUp::now`].
     pub async fn said(&self) {
         self.0.cancelled().await;
     }
 
-    /// Whether it was.
+    /// Whether [`HangUp::now`] was called.
     pub fn is_said(&self) -> bool {
         self.0.is_cancelled()
     }

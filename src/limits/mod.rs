@@ -1,20 +1,20 @@
-//! Limits that keep strangers from slowing down those who behave: per address, per user, per
-//! domain, and of logins as a whole.
+//! Limits that keep strangers from slowing down everyone else: per address, per user, per domain,
+//! and on logins as a whole.
 //!
-//! - `addresses`: who counts as one visitor, and how `X-Forwarded-For` is read;
-//! - `proxies`: who speaks for others;
-//! - `rates`: how often something may happen, by key;
-//! - `admission`: logins at a bounded rate, and when those that are too many may come back;
-//! - `quotas`: how much a domain may store;
-//! - `eviction`: whose permit a newcomer gets when all connections are open;
-//! - `visitor`: who asks;
-//! - `answers`, `bodies`: memory for answers of history and for bodies of requests;
-//! - `throttle`: one line of the log in place of many;
-//! - `disk`: whether so little of the disk is free that user tokens send nothing.
+//! - `addresses`: which addresses count as one visitor, and the parsing of `X-Forwarded-For`;
+//! - `proxies`: trusted proxies;
+//! - `rates`: rate limits by key;
+//! - `admission`: bounded rate of logins, with slots for those that must come back;
+//! - `quotas`: storage quotas of domains;
+//! - `eviction`: which connection makes way for a newcomer when all permits are taken;
+//! - `visitor`: the origin of a request;
+//! - `answers`, `bodies`: memory for history answers and request bodies;
+//! - `throttle`: one log line in place of many;
+//! - `disk`: refusal of user tokens' sends when free disk space is low.
 //!
 //! Never waits and knows no socket. Invariants: nothing is limited silently: each refusal is
-//! counted here, and a line in the log says so, at most one for each limit in ten seconds; what
-//! is remembered of strangers is bounded.
+//! counted here and logged, at most one line per limit in ten seconds; the memory kept about
+//! strangers is bounded.
 
 mod addresses;
 mod admission;
@@ -55,29 +55,29 @@ use disk::Disk;
 use overflow::Overflow;
 use rates::{ByDomain, Limiter};
 
-/// A session that had to be ended for what it asked for counts as this part of the logins that come at once.
+/// A session ended for flooding counts as this fraction of the user's burst of logins.
 const FLOOD_LOGINS_PART: u64 = 5;
 
-/// A limit that was reached.
+/// A refusal: the limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit}")]
 pub struct Limited {
-    /// Which one.
+    /// The limit that was reached.
     pub limit: Limit,
     /// Suggested wait before a retry; zero if unknown.
     pub retry: Duration,
 }
 
-/// What a send counts for.
+/// The amount a send counts against rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
-    /// Messages: one for each recipient.
+    /// Messages: one per recipient.
     pub messages: u32,
-    /// What all of them are: see [`crate::model::Draft::sent_bytes`].
+    /// Total bytes of these messages: see [`crate::model::Draft::sent_bytes`].
     pub bytes: u64,
 }
 
-/// Everything that follows from the settings, exchanged as a whole.
+/// Everything derived from the settings, replaced as a whole.
 struct Rules {
     options: LimitOptions,
     connects: Option<Rates>,
@@ -113,9 +113,9 @@ impl Rules {
         }
     }
 
-    /// Whether the limits for one address do not count for a visitor. A proxy's own address does not make those
-    /// behind it unlimited, and neither does a loopback address or that of another proxy that it names: others may be
-    /// behind that.
+    /// Whether a visitor is exempt from the limits per address. The exemption of a proxy's own
+    /// address does not extend to the clients behind it. Nor does that of a loopback address or of
+    /// another proxy that it names, since others may be behind those.
     fn is_unlimited(&self, visitor: &Visitor) -> bool {
         let address = visitor.address;
         let is_of_proxy = address.is_loopback() || self.options.trusted_proxies.contains(address);
@@ -124,7 +124,7 @@ impl Rules {
     }
 }
 
-/// All limits of one server.
+/// The limits of one server.
 pub struct Limits {
     rules: ArcSwap<Rules>,
     connections: Arc<Connections>,
@@ -135,7 +135,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits by these settings.
+    /// Limits configured by `options`.
     pub fn new(options: LimitOptions, metrics: Arc<Metrics>) -> Self {
         Self {
             quotas: Arc::new(Quotas::new(options.store_quota.clone())),
@@ -147,7 +147,7 @@ impl Limits {
         }
     }
 
-    /// From now on these settings count. Rates begin anew; connections stay counted.
+    /// Applies new settings. Rates start afresh; connections stay counted.
     pub fn reload(&self, options: LimitOptions) {
         if self.rules().options == options {
             return;
@@ -160,7 +160,7 @@ impl Limits {
         self.rules.load()
     }
 
-    /// The bounds of connections that have not logged in, among `connections_max`.
+    /// Bounds for connections that have not logged in, out of `connections_max`.
     pub fn strangers(&self, connections_max: usize, max: usize, lingering_max: usize) -> Strangers {
         let overflow = Arc::clone(&self.overflow);
         Strangers::new(connections_max, max, lingering_max, overflow)
@@ -171,12 +171,12 @@ impl Limits {
         &self.proxies
     }
 
-    /// Whether this peer may say for whom it speaks.
+    /// Whether this peer is a trusted proxy.
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         self.rules().options.trusted_proxies.contains(peer)
     }
 
-    /// Who a request without TLS is from, by its `X-Forwarded-For` lines: see [`Proxies`].
+    /// The origin of a request without TLS, by its `X-Forwarded-For` lines: see [`Proxies`].
     pub fn visitor<'a>(
         &self,
         peer: &Visitor,
@@ -185,23 +185,23 @@ impl Limits {
         self.proxies.visitor(&self.rules().options, peer, lines)
     }
 
-    /// Takes how many bytes of the disk are free.
+    /// Takes the number of free bytes on the disk.
     pub fn tell_disk(&self, free_bytes: u64, disk_bytes: u64) {
         let floor = self.rules().options.disk_free_min.bytes(disk_bytes);
         self.disk.update(free_bytes, floor);
     }
 
-    /// Whether user tokens send nothing because little of the disk is free.
+    /// Whether sends with user tokens are refused because free disk space is low.
     pub fn is_disk_short(&self) -> bool {
         self.disk.is_short()
     }
 
-    /// How much domains store.
+    /// Storage quotas of domains.
     pub fn quotas(&self) -> &Quotas {
         &self.quotas
     }
 
-    /// What a visitor counts as, unless it is unlimited.
+    /// The network that the visitor counts against, unless it is unlimited.
     pub fn network(&self, visitor: &Visitor) -> Option<Network> {
         let is_limited = !self.rules().is_unlimited(visitor);
         is_limited.then(|| Network::of(visitor.address))
@@ -212,16 +212,17 @@ impl Limits {
         Limited { limit, retry }
     }
 
-    /// Notes a limit that was reached elsewhere.
+    /// Counts and logs a limit that was reached elsewhere.
     pub fn note(&self, limit: Limit, who: &dyn std::fmt::Display) {
         self.overflow.note(limit, who);
     }
 
-    /// A visitor connects; it is counted as long as the permit is kept. Behind a proxy it may have shown a good token
-    /// before: those count apart, so that nobody beside them uses up their rate.
+    /// Counts a connection until the permit is dropped. `is_known`: a good token was seen behind
+    /// this proxy before. Known visitors count apart, so that strangers beside them cannot use up
+    /// their rate.
     ///
     /// # Errors
-    /// There are too many from its address, or they come too fast.
+    /// Too many connections from the address, or too fast.
     pub fn connect(&self, visitor: &Visitor, is_known: bool) -> Result<AddressPermit, Limited> {
         self.proxies.check(visitor);
         let rules = self.rules();
@@ -246,10 +247,11 @@ impl Limits {
         })
     }
 
-    /// A visitor makes a request. Those with a good token count apart, so that nobody beside them uses up their rate.
+    /// Counts a request. Those with a good token count apart, so that strangers beside them cannot
+    /// use up their rate.
     ///
     /// # Errors
-    /// They come too fast from its address.
+    /// Requests from the address come too fast.
     pub fn request(&self, visitor: &Visitor, is_known: bool) -> Result<(), Limited> {
         self.proxies.check(visitor);
         let rules = self.rules();
@@ -267,10 +269,10 @@ impl Limits {
         checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &visitor.address))
     }
 
-    /// A user asks for history by a user token.
+    /// Counts a history request with a user token.
     ///
     /// # Errors
-    /// It does so too often.
+    /// The user makes them too often.
     pub fn user_request(&self, user: &Mailbox) -> Result<(), Limited> {
         let rules = self.rules();
         let requests = rules.user_requests.as_ref();
@@ -278,18 +280,19 @@ impl Limits {
         checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
     }
 
-    /// A visitor has shown a token that nobody knows. Of a good one this is never asked, so that it is let in whatever
-    /// comes beside it from the same address; what looking at tokens costs is bounded by [`Self::connect`] and
+    /// Counts an unknown token. Never called for a good token, so that it gets in whatever else
+    /// comes from the same address; the cost of checking tokens is bounded by [`Self::connect`] and
     /// [`Self::request`].
     ///
     /// # Errors
-    /// There are too many from its address.
+    /// Too many from the address.
     pub fn bad_token(&self, visitor: &Visitor) -> Result<(), Limited> {
         let rules = self.rules();
         let Some(failures) = &rules.failures else {
             return Ok(());
         };
-        // The address of a proxy that names nobody is limited for those alone, not for what it does itself.
+        // The address of a proxy that names no client is limited for those clients, not for the
+        // proxy's own requests.
         if rules.is_unlimited(visitor) {
             return Ok(());
         }
@@ -298,11 +301,11 @@ impl Limits {
         checked.map_err(|retry| self.limited(Limit::FailedLoginsPerAddress, retry, &address))
     }
 
-    /// A login of this user, whose token is good, may go on; `by_user_token` says which kind it is.
+    /// Admits a login whose token is good; `by_user_token` tells which kind it is.
     ///
     /// # Errors
-    /// The user logs in too often, or there are too many logins at once. Who comes back when it is
-    /// told meets no crowd.
+    /// The user logs in too often, or too many users at once. A client that waits as told meets no
+    /// crowd.
     pub fn admit(&self, user: &Mailbox, by_user_token: bool) -> Result<(), Limited> {
         let rules = self.rules();
         if let Some(limiter) = rules.user_logins.as_ref().filter(|_| by_user_token)
@@ -315,23 +318,23 @@ impl Limits {
         admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
     }
 
-    /// A session of this user has ended for what it asked for. Whoever comes back for more is above
-    /// the rate of his logins before long, if it is by a user token.
+    /// A session was ended for flooding. A user who comes back for more with a user token soon
+    /// exceeds the rate of logins.
     pub fn session_flooded(&self, user: &Mailbox, by_user_token: bool) {
         self.note(Limit::RequestsPerSession, &user.domain);
         let rules = self.rules();
         let rate = rules.options.logins_per_user;
         if let (Some(limiter), Some(rate), true) = (&rules.user_logins, rate, by_user_token) {
-            // Who is over the rate already has to wait as it is.
+            // A user over the rate has to wait anyway.
             let _ = limiter.check(user, rate.count.get() / FLOOD_LOGINS_PART);
         }
     }
 
-    /// A domain, or one of its users with a user token, sends so much, and storing it takes
-    /// `stored_bytes`: for these there is room as long as the reservation is kept.
+    /// Counts a send by a domain, or by one of its users with a user token, and reserves
+    /// `stored_bytes` of the quota for as long as the reservation is held.
     ///
     /// # Errors
-    /// The limit that is reached. The send may count for those before it all the same.
+    /// The limit that was reached. The send may still count against those checked before it.
     pub fn send(
         &self,
         domain: &Domain,
@@ -339,8 +342,8 @@ impl Limits {
         amount: Amount,
         stored_bytes: u64,
     ) -> Result<Reservation, Limited> {
-        // First, as who goes on with what is refused is above a rate of his own some time; and what is refused
-        // for one user takes nothing of what the others of the domain may send.
+        // User limits first: a user who keeps sending after refusals stays above a limit of their
+        // own, and a refused send takes nothing from the others of the domain.
         if let Some(user) = user {
             self.user_rates(user, amount)?;
             if self.is_disk_short() {
@@ -361,10 +364,10 @@ impl Limits {
         Ok(reservation)
     }
 
-    /// A user with a user token sends so much, whether it is stored or not.
+    /// Counts a send with a user token against the user's rates, whether it is stored or not.
     ///
     /// # Errors
-    /// The rate that is reached.
+    /// The rate that was exceeded.
     pub fn user_rates(&self, user: &Mailbox, amount: Amount) -> Result<(), Limited> {
         let rules = self.rules();
         let check = |limiter: &Option<Limiter<Mailbox>>, times, limit| {

@@ -1,4 +1,4 @@
-//! What is refused because a limit is reached: a number for the metrics, a line for the log.
+//! Refusals at a limit: a counter in the metrics, a line in the log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,56 +6,56 @@ use std::sync::Arc;
 use super::throttle::Throttle;
 use crate::metrics::Metrics;
 
-/// Everything that is limited.
+/// Every limit, by the event or resource it bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// Open connections.
+    /// Open connections in total.
     Connections,
     /// Open connections that have not logged in.
     Strangers,
-    /// Long heads of requests on their way. A constant, no setting.
+    /// Long request heads in flight. A constant, not a setting.
     LongHeads,
     /// Open connections of one address.
     ConnectionsPerAddress,
     /// New connections of one address.
     ConnectsPerAddress,
-    /// Tokens of one address that nobody knows.
+    /// Unknown tokens from one address.
     FailedLoginsPerAddress,
-    /// Requests of one address.
+    /// Requests from one address.
     RequestsPerAddress,
-    /// Requests of one user.
+    /// Requests by one user.
     RequestsPerUser,
-    /// Logins of one user.
+    /// Logins by one user.
     LoginsPerUser,
-    /// Logins in all.
+    /// Logins in total.
     Logins,
-    /// Sessions in all.
+    /// Sessions in total.
     Sessions,
     /// Sessions of one user.
     SessionsPerUser,
-    /// Requests of one session that store nothing. A constant, no setting.
+    /// Requests of one session that store nothing. A constant, not a setting.
     RequestsPerSession,
-    /// Messages of one user.
+    /// Messages sent by one user.
     SendsPerUser,
-    /// Bytes of one user's messages.
+    /// Bytes of messages sent by one user.
     SendBytesPerUser,
-    /// Messages of one domain.
+    /// Messages sent by one domain.
     SendsPerDomain,
-    /// Bytes of one domain's messages.
+    /// Bytes of messages sent by one domain.
     SendBytesPerDomain,
-    /// Bytes that one domain stores.
+    /// Bytes stored by one domain.
     StoreQuota,
-    /// Free disk for user tokens.
+    /// Free disk space, for user tokens.
     DiskFree,
-    /// Room for answers of history on their way.
+    /// Memory for history answers in flight.
     HistoryAnswers,
-    /// Such answers of one user.
+    /// History answers in flight for one user.
     HistoryAnswersPerUser,
-    /// Such answers of one address, without a token.
+    /// History answers in flight for one address without a token.
     HistoryAnswersPerAddress,
-    /// Room for long WebSocket messages that come in.
+    /// Memory for long incoming WebSocket messages.
     MessageRoom,
-    /// How long one may take.
+    /// Time for one of these to arrive.
     MessageTime,
     /// Origins whose pages may log in.
     WsOrigins,
@@ -90,12 +90,12 @@ impl Limit {
         Self::WsOrigins,
     ];
 
-    /// Whether it is for want of space, and nobody knows for how long.
+    /// Whether the limit is on space, so that no wait before a retry is known.
     pub fn is_of_space(self) -> bool {
         matches!(self, Self::StoreQuota | Self::DiskFree)
     }
 
-    /// Its name in the metrics and the log: the setting that it comes from, where it is no constant.
+    /// Name in the metrics and the log: that of its setting, unless it is a constant.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections_max",
@@ -127,7 +127,7 @@ impl Limit {
     }
 }
 
-/// A sentence for the client.
+/// The text for the client.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -160,7 +160,8 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Counts refusals, and logs the first of each limit in ten seconds with how many there were.
+/// Counts refusals; logs the first of each limit in ten seconds, with the number since the last
+/// line.
 pub(super) struct Overflow {
     metrics: Arc<Metrics>,
     quiet: [Throttle; Limit::ALL.len()],
@@ -169,7 +170,7 @@ pub(super) struct Overflow {
 impl Overflow {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         for limit in Limit::ALL {
-            // All of them are there from the beginning.
+            // Creates every series at the start.
             metrics.sessions.limited.with_label_values(&[limit.name()]);
         }
         Self {
@@ -178,7 +179,7 @@ impl Overflow {
         }
     }
 
-    /// Something was refused to `who`.
+    /// Counts and logs a refusal to `who`.
     pub(super) fn note(&self, limit: Limit, who: &dyn fmt::Display) {
         self.metrics
             .sessions

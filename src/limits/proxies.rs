@@ -1,4 +1,4 @@
-//! Proxies that speak for others: whom they name, and what the log says of those that do it wrong.
+//! Trusted proxies: the clients they name, and log lines about misconfigured ones.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,10 +12,11 @@ use super::throttle::Throttle;
 use super::visitor::Visitor;
 use crate::model::LimitOptions;
 
-/// Of so many trusted proxies it is remembered how they pass connections on: more than anybody has.
+/// Most trusted proxies whose use of the PROXY protocol is remembered; more than any installation
+/// has.
 const PROXIES_MAX: usize = 1024;
 
-/// The proxies, and which of their faults the log has named.
+/// State of the proxies, and which of their faults were logged.
 #[derive(Debug, Default)]
 pub struct Proxies {
     not_trusted: AtomicBool,
@@ -26,7 +27,7 @@ pub struct Proxies {
     brought: Mutex<HashMap<IpAddr, Brought>>,
 }
 
-/// What a trusted proxy has brought over TLS.
+/// Kinds of TLS connections that a trusted proxy has passed on.
 #[derive(Debug, Default)]
 struct Brought {
     with_header: bool,
@@ -34,9 +35,9 @@ struct Brought {
 }
 
 impl Proxies {
-    /// Who a request without TLS is from, by its `X-Forwarded-For` lines, where the other end of its connection is a
-    /// trusted proxy: the last address there that is no trusted proxy itself, or the first where
-    /// all are. What stands before it was written by strangers.
+    /// The origin of a request without TLS. If the peer is a trusted proxy, this is the last
+    /// address in its `X-Forwarded-For` lines that is not itself a trusted proxy, or the first if
+    /// all are. Entries before it were written by strangers.
     pub(super) fn visitor<'a>(
         &self,
         options: &LimitOptions,
@@ -66,9 +67,9 @@ impl Proxies {
         peer.clone()
     }
 
-    /// Says once that a trusted proxy names nobody, and once that it sends the header with some requests on a connection
-    /// only: who sets it sets it always. Not of probes and backends, which may well come from there: their address is not
-    /// limited.
+    /// Logs, once each, a trusted proxy that names no client and one that sends the header with
+    /// only some requests on a connection: a proxy that sets the header sets it always. Probes and
+    /// backends are exempt, as they may well come from there and their address is not limited.
     pub(super) fn check(&self, visitor: &Visitor) {
         if let Some(peer) = visitor.forwarded_unlike_others()
             && !self.passes_on.swap(true, Ordering::Relaxed)
@@ -80,8 +81,9 @@ impl Proxies {
         }
     }
 
-    /// A trusted proxy has passed a connection on over TLS, with a header of the PROXY protocol or without. Says once of
-    /// each that it has done both: the headers may be those of clients, whose bytes it passes on unchanged.
+    /// Records a TLS connection from a trusted proxy, with or without a PROXY protocol header. Logs
+    /// once per proxy that it has done both: the headers may come from clients whose bytes it
+    /// passes on unchanged.
     pub fn passed_on(&self, peer: IpAddr, with_header: bool) {
         let mut all = self.brought.lock();
         if all.len() >= PROXIES_MAX && !all.contains_key(&peer) {
@@ -99,14 +101,14 @@ impl Proxies {
         }
     }
 
-    /// A header of the PROXY protocol was refused, as its sender is not trusted.
+    /// Logs a PROXY protocol header refused because its sender is not trusted.
     pub fn header_refused(&self, peer: IpAddr) {
         if let Some(times) = self.header_refused.due() {
             tracing::warn!(%peer, times, "a PROXY protocol header is refused, as it comes from an address that is not in trusted_proxies: name the proxy there, or have it send none");
         }
     }
 
-    /// A trusted proxy sent a header of the PROXY protocol that says nothing.
+    /// Logs an unreadable PROXY protocol header from a trusted proxy.
     pub fn header_unreadable(&self, peer: IpAddr, error: &dyn fmt::Display) {
         if let Some(times) = self.header_unreadable.due() {
             tracing::warn!(%peer, times, "a connection of a trusted proxy is closed: {error}");

@@ -1,5 +1,7 @@
-//! How much a domain may store. What it does store is measured now and then by whoever has the
-//! store, and added to between: so what was erased or has expired counts again before long.
+//! Storage quotas of domains.
+//!
+//! Usage is measured now and then by the owner of the store, and sends are added in between. Space
+//! freed by erasure or expiry is thus noticed before long.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,21 +12,21 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::{Domain, PerDomain};
 
-/// Between two measurements of a domain that is full: it may have erased something.
+/// Pause between measurements of a full domain, which may have erased something.
 pub(super) const MEASURE_PAUSE: Duration = Duration::from_secs(10);
-/// Between two of any other.
+/// Pause between measurements of any other domain.
 const MEASURE_PAUSE_LONG: Duration = Duration::from_secs(3600);
 
-/// What is used of a quota, in bytes.
+/// Usage of a quota, in bytes.
 #[derive(Debug, Default)]
 struct Usage {
-    /// Stored, as far as is known.
+    /// Stored bytes, as far as known.
     stored: u64,
-    /// Of these, added since the last measurement began.
+    /// The part of `stored` added since the last measurement began.
     added: u64,
-    /// Kept free for sends that the store has not answered.
+    /// Reserved for sends that the store has not answered.
     reserved: u64,
-    /// What the last send wanted that found no room.
+    /// Size of the last send that found no room.
     refused: Option<u64>,
     measured: Option<Instant>,
 }
@@ -57,15 +59,15 @@ impl State {
     }
 }
 
-/// The quotas of all domains and what is used of them.
+/// The quotas and usage of all domains.
 #[derive(Debug)]
 pub struct Quotas {
-    /// Most servers have none: then no send waits for a lock.
+    /// Most servers have no quotas; sends then take no lock.
     off: AtomicBool,
     state: Mutex<State>,
 }
 
-/// Room in a quota for a send that is on its way into the store; given back when it is dropped.
+/// Quota reserved for a send on its way into the store; released on drop.
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation(Option<Reserved>);
@@ -75,12 +77,12 @@ struct Reserved {
     quotas: Arc<Quotas>,
     domain: Domain,
     bytes: u64,
-    /// What was stored of it.
+    /// Bytes actually stored.
     stored: u64,
 }
 
 impl Reservation {
-    /// So much was stored of it, nothing if it was a repeat.
+    /// Records how many bytes were stored: 0 for a repeat.
     pub fn settle(mut self, bytes: u64) {
         if let Some(reserved) = &mut self.0 {
             reserved.stored = bytes;
@@ -90,7 +92,7 @@ impl Reservation {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        // At once, so that nobody meets both or neither.
+        // Both under one lock, so that no reader sees both or neither.
         if let Some(used) = self.quotas.state().used.get_mut(&self.domain) {
             used.reserved = used.reserved.saturating_sub(self.bytes);
             used.add(self.stored);
@@ -117,7 +119,8 @@ impl Quotas {
         self.off.store(quotas.is_off(), Ordering::Relaxed);
         let state = &mut *self.state();
         state.quotas = quotas;
-        // What comes without a quota is not added, so it has to be measured before the next one.
+        // Sends without a quota are not counted, so the domain must be measured before its next
+        // quota applies.
         for (domain, used) in &mut state.used {
             if state.quotas.of(domain).is_none() {
                 used.measured = None;
@@ -130,7 +133,7 @@ impl Quotas {
         self.off.load(Ordering::Relaxed)
     }
 
-    /// Keeps so much room for a domain; `None` where it has not so much.
+    /// Reserves `bytes` for a domain; `None` if its quota has no room.
     pub(super) fn reserve(self: &Arc<Self>, domain: &Domain, bytes: u64) -> Option<Reservation> {
         if self.is_off() {
             return Some(Reservation(None));
@@ -152,7 +155,7 @@ impl Quotas {
         })))
     }
 
-    /// The domain stores so many bytes more.
+    /// Adds `bytes` to the domain's usage.
     pub fn add(&self, domain: &Domain, bytes: u64) {
         if bytes == 0 || self.is_off() {
             return;
@@ -162,11 +165,11 @@ impl Quotas {
         }
     }
 
-    /// Measures each of these domains that has a quota and is due. `measure` may take its time:
-    /// sends go on meanwhile.
+    /// Measures those of the given domains that have a quota and are due. `measure` may be slow:
+    /// sends continue meanwhile.
     ///
     /// # Errors
-    /// The last one of those that could not be measured; the others were.
+    /// The last failure; the other domains were measured.
     pub fn measure<E>(
         &self,
         domains: impl Iterator<Item = Domain>,
@@ -239,7 +242,7 @@ mod tests {
             measured.expect("measured");
         }
 
-        /// As if the pause were over.
+        /// As if the pause had elapsed.
         fn measure_again(&self, bytes: u64) {
             let mut state = self.quotas.state();
             let (_, used) = state.of(&self.domain).expect("it has a quota");
@@ -302,7 +305,7 @@ mod tests {
         repeat.settle(0);
         let failed = world.reserve(40).expect("what was given back");
         drop(failed);
-        // It made a device known, too.
+        // The send also registered a device.
         stored.settle(70);
         assert!(world.reserve(31).is_none());
         assert!(world.reserve(30).is_some());

@@ -1,8 +1,8 @@
-//! How often something may happen, by key, in memory that is bounded.
+//! Rate limits by key, in bounded memory.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): of each key one time is kept, up to which what it
-//! has done is paid for. What is done at once may run ahead of now by the period of the rate, its
-//! last piece by any amount: who sends one message to a thousand waits for all of them.
+//! The generic cell rate algorithm (ITU-T I.371): for each key, one time up to which its events are
+//! paid for. A burst may run ahead of now by the rate's period, and its last event by any amount:
+//! after one message to a thousand recipients, the sender waits for all of them.
 //!
 //! Our own, as governor takes no debt and cannot bound its keys.
 
@@ -14,21 +14,21 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::{Domain, PerDomain, Rate};
 
-/// With more keys than this, those that have paid for all are dropped.
+/// Above this many keys, those that are fully paid are dropped.
 const KEYS_KEPT: usize = 4_096;
-/// Most keys. Who comes after is not limited by this limit, but by those of the whole server.
+/// Most keys. Further keys are not limited here, only by the limits of the whole server.
 const KEYS_MAX: usize = 200_000;
-/// Between two times that keys are dropped: it looks at all of them.
+/// Pause between drops of keys, which scan all of them.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The same rate for each key.
+/// One rate, applied to each key.
 pub(super) struct Limiter<K> {
     rate: Rate,
     state: Mutex<State<K>>,
 }
 
 struct State<K> {
-    /// Up to when each key has paid.
+    /// Time up to which each key has paid.
     paid: HashMap<K, Instant>,
     pruned: Instant,
 }
@@ -48,20 +48,20 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         self.state.lock()
     }
 
-    /// How long until there is room for one more.
+    /// Time until there is room for one more event.
     fn wait(&self, paid: Option<&Instant>, now: Instant) -> Duration {
         let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
         (ahead + self.rate.time_of(1)).saturating_sub(self.rate.per)
     }
 
-    /// How long the key has to wait, if it has.
+    /// Remaining wait of a blocked key.
     pub(super) fn blocked(&self, key: &K) -> Option<Duration> {
         let state = self.state();
         let wait = self.wait(state.paid.get(key), Instant::now());
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Counts `times`, or says when there is room for one.
+    /// Counts `times` events, or returns the wait until there is room for one.
     pub(super) fn check(&self, key: &K, times: u64) -> Result<(), Duration> {
         self.check_at(key, times, Instant::now())
     }

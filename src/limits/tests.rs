@@ -106,7 +106,7 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
     for lines in nobody {
         assert!(limits.bad_token(&visitor(lines)).is_err(), "{lines:?}");
     }
-    // What it does itself, and whom it names, are others.
+    // Its own requests, and those of clients it names, count apart.
     for lines in [&["198.51.100.1"], &["\"198.51.100.2:4711\""]] {
         assert!(limits.bad_token(&visitor(lines)).is_ok());
         let place = limits.connect(&visitor(lines), false).expect("room");
@@ -118,7 +118,7 @@ fn whom_a_proxy_does_not_name_is_limited_as_the_proxy_would_be() {
         assert!(places.iter().all(Result::is_ok));
         assert!((0..9).all(|_| limits.bad_token(&unlimited).is_ok()));
     }
-    // A proxy before it on this machine, which is not trusted itself.
+    // An untrusted proxy in front of it on this machine.
     let chained = visitor(&["198.51.100.1, 127.0.0.2"]);
     let place = limits.connect(&chained, false).expect("room");
     assert!(limits.connect(&chained, false).is_err());
@@ -139,7 +139,7 @@ fn who_is_in_the_network_of_the_proxies_is_one_of_many() {
         places.push(limits.connect(&visitor(&[line]), false).expect("room"));
         assert!(limits.connect(&visitor(&[line]), false).is_err(), "{line}");
     }
-    // Anybody behind it may have written that.
+    // Any client behind it may have written this entry.
     let friend = visitor(&["10.1.2.3", "10.2.0.1"]);
     let _place = limits.connect(&friend, false).expect("room");
     assert!(limits.connect(&friend, false).is_err() && limits.network(&friend).is_some());
@@ -170,7 +170,7 @@ fn sends_are_limited_by_user_by_domain_and_by_what_is_stored() {
         let sent = limits.send(&domain(name), user, Amount { messages, bytes: 1 }, 5);
         sent.map(drop).map_err(|limited| limited.limit)
     };
-    // One message to five counts as five.
+    // One message to five recipients counts as five.
     assert_eq!(send("d", Some(&user("a")), 5), Ok(()));
     assert_eq!(send("d", Some(&user("a")), 1), Err(Limit::SendsPerUser));
     assert_eq!(

@@ -1,13 +1,13 @@
-//! What would fill the log: one line in an interval, which says how often it was.
+//! Throttles repeated log lines: one line per interval, with the number of occurrences.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Between two lines about the same.
+/// Minimum time between two lines about the same event.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lets one line through in an interval and counts the rest.
+/// Lets one line through per interval and counts the rest.
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<State>);
 
@@ -18,7 +18,7 @@ struct State {
 }
 
 impl Throttle {
-    /// How often it has happened since the last line, this time included, if a line is due.
+    /// The number of occurrences since the last line, this one included, if a line is due.
     pub fn due(&self) -> Option<u64> {
         self.due_at(Instant::now())
     }

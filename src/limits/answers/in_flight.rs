@@ -1,6 +1,6 @@
-//! Answers on their way to their clients, and which of them are cut off to make room.
+//! Answers in flight, and which of them to cut off for newcomers.
 //!
-//! Invariant: an answer that is read, and is not old, is never cut off.
+//! Invariant: an answer that is being read and is not old is never cut off.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use super::requester::Requester;
 use crate::limits::HangUp;
 use crate::model::Domain;
 
-/// How long an answer may stall before it may be cut off.
+/// Time without a read after which an answer may be cut off.
 pub(super) const STALLED_MIN: Duration = Duration::from_secs(5);
 
-/// How long an answer that is read, however slowly, is safe.
+/// Age up to which an answer that is being read, however slowly, is safe.
 pub(super) const OLD_MIN: Duration = Duration::from_secs(30);
 
-/// By number, in the order in which they began.
+/// By number, in order of start.
 #[derive(Debug, Default)]
 pub(super) struct InFlight(Mutex<Answers>);
 
@@ -32,7 +32,7 @@ struct Answers {
 #[derive(Debug)]
 struct Answer {
     began: Instant,
-    /// When its client last asked for more, having read what it had.
+    /// When the client last asked for more, having read everything before.
     read: Instant,
     domain: Domain,
     requester: Option<Requester>,
@@ -40,17 +40,17 @@ struct Answer {
     hang_up: Option<HangUp>,
 }
 
-/// The order in which answers are cut off.
+/// Order in which answers are cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Unread since then.
+    /// Time of the last read.
     Stalled(Instant),
-    /// Began then.
+    /// Time of the start.
     Old(Instant),
 }
 
 impl Answer {
-    /// `None`: it is safe.
+    /// `None` if safe.
     fn rank(&self) -> Option<Rank> {
         if self.read.elapsed() >= STALLED_MIN {
             return Some(Rank::Stalled(self.read));
@@ -60,26 +60,26 @@ impl Answer {
     }
 }
 
-/// An answer's entry among those in flight.
+/// An answer's entry in [`InFlight`].
 #[derive(Debug)]
 pub(super) struct Ticket {
     in_flight: Arc<InFlight>,
     number: u64,
 }
 
-/// What a newcomer lacks.
+/// What a newcomer needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Demand<'a> {
-    /// An answer fewer of this requester.
+    /// One answer less for this requester.
     Answer(&'a Requester),
-    /// Units of this domain.
+    /// Units within this domain's share.
     OfDomain(&'a Domain, usize),
-    /// Units of any domain.
+    /// Units from any domain.
     Units(usize),
 }
 
 impl Demand<'_> {
-    /// How much of it the end of this answer supplies.
+    /// How much of the demand the end of this answer meets.
     fn supplied_by(&self, answer: &Answer) -> usize {
         match self {
             Self::Answer(requester) => usize::from(answer.requester.as_ref() == Some(*requester)),
@@ -123,8 +123,8 @@ impl InFlight {
         }
     }
 
-    /// Hangs up on as many answers as meet the demand: stalled ones first, longest stalled first, then
-    /// old ones, oldest first. Those already hung up on are counted for the newcomers before.
+    /// Hangs up on as many answers as meet the demand: stalled ones first, longest stalled first,
+    /// then old ones, oldest first. Answers already told to end count towards earlier newcomers.
     pub(super) fn evict(&self, demand: Demand<'_>) {
         let answers = self.0.lock();
         let candidates = answers.by_number.values().filter_map(|answer| {
@@ -159,7 +159,7 @@ impl Ticket {
         }
     }
 
-    /// The client asks for more: it has read what it had.
+    /// The client asks for more, having read everything before.
     pub(super) fn progressed(&self) {
         self.change(|answer| answer.read = Instant::now());
     }

@@ -1,7 +1,7 @@
-//! A semaphore of the same size for each key, first come, first served.
+//! A semaphore per key, all of the same size, first come, first served.
 //!
-//! Invariants: at most `holders_max` permits of a key are held or waited for; a key without any is
-//! forgotten.
+//! Invariants: at most `holders_max` permits per key are held or waited for; a key without any is
+//! dropped.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,11 +20,11 @@ pub(super) struct KeyedSemaphore<K> {
 #[derive(Debug)]
 struct Entry {
     semaphore: Arc<Semaphore>,
-    /// Permits that are held or waited for.
+    /// Permits held or waited for.
     holders: usize,
 }
 
-/// A place among the holders of a key, and the units that it holds.
+/// A holder slot of a key, and the units it holds.
 #[derive(Debug)]
 pub(super) struct KeyedPermit<K: Hash + Eq> {
     keys: Arc<KeyedSemaphore<K>>,
@@ -42,7 +42,7 @@ impl<K: Hash + Eq + Clone> KeyedSemaphore<K> {
         })
     }
 
-    /// A place among the key's holders, without any unit yet; `None` where there are too many.
+    /// A holder slot of the key, without units yet; `None` if the key is full.
     pub(super) fn enter(self: &Arc<Self>, key: &K) -> Option<KeyedPermit<K>> {
         let mut keys = self.keys.lock();
         let entry = keys.entry(key.clone()).or_insert_with(|| Entry {
@@ -68,15 +68,15 @@ impl<K: Hash + Eq + Clone> KeyedSemaphore<K> {
 }
 
 impl<K: Hash + Eq> KeyedPermit<K> {
-    /// Waits until so many units are free, and holds them.
+    /// Waits until `units` units are free and takes them.
     pub(super) async fn acquired(mut self, units: usize) -> Self {
         let semaphore = Arc::clone(&self.semaphore);
-        // Nobody closes it.
+        // The semaphore is never closed.
         self.units = semaphore.acquire_many_owned(units as u32).await.ok();
         self
     }
 
-    /// Waits for one unit, to be held for a shorter time than the place.
+    /// Waits for one unit to hold for less time than the holder slot.
     pub(super) async fn acquire_one(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.semaphore).acquire_owned().await.ok()
     }

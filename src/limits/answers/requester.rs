@@ -1,14 +1,14 @@
-//! Who is allowed only a few answers at a time.
+//! Identity whose concurrent answers are limited.
 
 use crate::limits::{Limit, Network};
 use crate::model::Mailbox;
 
-/// Whoever holds a project token is trusted, and is none of these.
+/// The identity behind a history request. Holders of a project token are trusted and have none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Requester {
-    /// A user, by user tokens.
+    /// A user, authenticated by a user token.
     User(Mailbox),
-    /// A request without a token, by its network.
+    /// The network of a request without a token.
     Address(Network),
 }
 

@@ -9,10 +9,10 @@ use crate::limits::{Limits, Visitor};
 use crate::metrics::Metrics;
 use crate::model::{LimitOptions, Mailbox, UserId};
 
-/// An answer with contents of 8 MiB.
+/// An answer with 8 MiB messages.
 const LARGE: usize = 2 * (8 << 20) + 3 * (64 << 10);
 
-/// One with contents of the default size.
+/// An answer with messages of the default maximum size.
 const USUAL: usize = 2 * (256 << 10) + 3 * (64 << 10);
 
 fn domain(name: &str) -> Domain {
@@ -38,7 +38,7 @@ async fn enter(permits: &AnswerPermits, name: &str, bytes: usize) -> Result<Answ
     entered.await
 }
 
-/// An answer of this requester, which ends when it is told to.
+/// An answer of this requester that ends when told to.
 async fn of(permits: &AnswerPermits, requester: &Requester) -> (Result<(), Limit>, HangUp) {
     let (domain, hang_up) = (domain("d"), HangUp::default());
     let entered = permits.acquire(&domain, Some(requester), 1, Some(hang_up.clone()));
@@ -54,7 +54,7 @@ fn ends_when_told(permit: AnswerPermit, hang_up: &HangUp) {
     });
 }
 
-/// A client that takes a piece each second.
+/// A client that reads a piece every second.
 fn takes_until_told(permit: AnswerPermit, hang_up: &HangUp) {
     let (permit, hang_up) = (Arc::new(permit), hang_up.clone());
     tokio::spawn(async move {
@@ -82,7 +82,7 @@ async fn no_domain_takes_all_and_what_is_left_is_forgotten() {
     for _ in 0..room_for {
         of_others.push(enter(&permits, "two", LARGE).await.unwrap());
     }
-    // What is all there keeps what it has.
+    // A complete answer keeps its budget.
     of_one[0].shrink(1);
     assert!(enter(&permits, "one", LARGE).await.is_ok());
     drop((of_one, of_others));
@@ -121,7 +121,7 @@ async fn one_requester_has_a_few_at_a_time_and_few_that_wait() {
                 entered.map(drop)
             });
         }
-        // All of them have come, however few turns of tasks there are at a time.
+        // Lets all of them arrive, however few task turns there are at a time.
         for _ in 0..REQUESTER_WAITING {
             tokio::task::yield_now().await;
         }
@@ -159,7 +159,7 @@ async fn ones_own_old_answers_lock_out_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn as_many_of_the_oldest_end_as_it_takes() {
-    /// What a complete answer with one message of that size holds.
+    /// Units held by a complete answer with a single message.
     const SMALL_UNITS: usize = 62;
     let permits = AnswerPermits::default();
     let (mut told, mut stays) = (Vec::new(), None);
@@ -174,12 +174,12 @@ async fn as_many_of_the_oldest_end_as_it_takes() {
         }
         told.push(hang_up);
     }
-    // Next to nothing is free behind one that is not complete.
+    // An incomplete answer leaves next to nothing free.
     let large = enter(&permits, "d", USUAL).await;
     assert!(large.is_ok() && enter(&permits, "d", USUAL).await.is_err());
     assert!(!told.iter().any(HangUp::is_said), "they have just begun");
 
-    // This one is ending for somebody else, and is still there.
+    // This one is already ending for another newcomer and is still there.
     told[0].now();
     advance(OLD_MIN).await;
     let entered = enter(&permits, "d", USUAL).await;
@@ -240,7 +240,7 @@ async fn what_nobody_takes_ends_soon_and_before_what_is_slow() {
     };
     sleep(Duration::from_secs(1)).await;
     read_once.as_ref().unwrap().progressed();
-    // So that all may end a second from here.
+    // All become eligible for cut-off one second from here.
     sleep(STALLED_MIN - Duration::from_secs(1)).await;
     let first = enter(&permits, "d", USUAL).await;
     assert!(first.is_ok(), "{:?}", first.err());
@@ -291,7 +291,7 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
         }
     }
     advance(STALLED_MIN).await;
-    // All of its own share, so that none of that is left while they wait.
+    // They take its whole share, so none of it is left while they wait.
     let mut burst = JoinSet::new();
     for _ in 0..of_each {
         let permits = Arc::clone(&permits);
@@ -300,7 +300,7 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
     let burst = burst.join_all().await;
     let refused = burst.iter().filter(|entered| entered.is_err()).count();
     assert_eq!(refused, 0);
-    // No more than it takes: what the two have left over is permit for one.
+    // No more than needed: the rest of those two is enough for one.
     let ended = told.iter().filter(|end| end.is_said()).count();
     assert_eq!(ended, of_each - 1);
 }
@@ -322,7 +322,7 @@ async fn an_requester_reads_for_one_answer_at_a_time() {
         let reads = timeout(PATIENCE, others.read_permit()).await;
         assert_eq!(reads.unwrap().is_some(), trusted_or_other.is_some());
     }
-    // What reads goes on where its client has left.
+    // The read resumes where the client left off.
     drop(first);
     assert!(timeout(PATIENCE, second.read_permit()).await.is_err());
     drop(reads);
