@@ -1,12 +1,12 @@
-//! When and from where a session came.
+//! Login time and address of a session.
 
 use std::net::IpAddr;
 
-/// When and from where a session came.
+/// Login time and address of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
-    /// Milliseconds since the Unix epoch at which it logged in.
+    /// Login time in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The address that it logged in from.
+    /// Address that the session logged in from.
     pub from: IpAddr,
 }

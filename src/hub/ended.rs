@@ -1,4 +1,4 @@
-//! The sessions that ended last, for the operator who asks why a user was away.
+//! The most recently ended sessions, for an operator who asks why a user was away.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -8,30 +8,30 @@ use parking_lot::Mutex;
 use super::arrival::Arrival;
 use crate::model::{Device, Mailbox};
 
-/// Most ends that are remembered: a few megabytes.
+/// Most ended sessions that are remembered: a few megabytes.
 const ENDED_MAX: usize = 20_000;
 
-/// Of these, most of one user: who comes and goes all the time pushes out nobody else.
+/// Most of these per user, so that a user who keeps reconnecting pushes out nobody else.
 const ENDED_PER_USER_MAX: usize = 200;
 
-/// How a session ended.
+/// An ended session, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
-    /// Whose it was.
+    /// User and device of the session.
     pub device: Device,
-    /// When and from where it came.
+    /// Login time and address.
     pub arrival: Arrival,
-    /// Milliseconds since the Unix epoch at which it ended.
+    /// Time of the end in milliseconds since the Unix epoch.
     pub ended_at_ms: u64,
-    /// The close code; 1006 where there was none.
+    /// The close code; 1006 if there was none.
     pub code: u16,
-    /// Who ended it: `server` or `client`.
+    /// The side that ended it: `server` or `client`.
     pub by: &'static str,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub reason: Cow<'static, str>,
 }
 
-/// The last ends since the server's start, the oldest first.
+/// The most recently ended sessions since the server started, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct EndedSessions(Mutex<Ends>);
 
@@ -65,7 +65,7 @@ impl Ends {
         };
         let mailbox = session.device.mailbox;
         if let Some(of_user) = self.of_user.get_mut(&mailbox) {
-            // It is the user's oldest, too.
+            // The overall oldest is the user's oldest, too.
             of_user.pop_front();
             if of_user.is_empty() {
                 self.of_user.remove(&mailbox);

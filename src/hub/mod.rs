@@ -1,7 +1,7 @@
-//! Who is online on this node, and the hand-over of committed messages to them.
+//! Online sessions of this node, and the hand-over of committed messages to them.
 //!
-//! Never waits, never reads the store, never writes to a socket: it appends encoded frames
-//! to outboxes. A session that misses one is not wrong, only behind.
+//! Never waits, never reads the store, never writes to a socket: it appends encoded frames to
+//! outboxes. A session that misses one is not wrong, only behind.
 
 mod arrival;
 mod ended;
@@ -28,13 +28,13 @@ use crate::store::CommitSink;
 use crate::websocket::writer;
 use ended::EndedSessions;
 
-/// Locks are per shard of users, so that logins do not hold up deliveries to others.
+/// Locks are per shard of users, so that a login does not hold up deliveries to others.
 const SHARDS: usize = 16;
 
-/// Most bytes of scratch memory that the encoder keeps between batches.
+/// Most scratch bytes that the encoder keeps between batches.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
-/// Limits of sessions.
+/// Limits on the number of sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct HubLimits {
     /// Most sessions on this server.
@@ -43,16 +43,16 @@ pub struct HubLimits {
     pub sessions_per_user_max: usize,
 }
 
-/// The limit that a further session would exceed.
+/// The limit that another session would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HubFull {
-    /// That of the whole server.
+    /// The limit of the whole server.
     #[error("the server is at its limit of sessions")]
     Server,
-    /// That of the user.
+    /// The limit per user.
     #[error("the user has {max} sessions, its limit")]
     User {
-        /// The limit.
+        /// The configured limit.
         max: usize,
     },
 }
@@ -63,12 +63,12 @@ struct Entry {
     outbox: Arc<Outbox>,
 }
 
-/// A session, as presence tells of it.
+/// A session as shown in a user's presence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
-    /// The device or tab.
+    /// Resource: the device or tab.
     pub resource: Resource,
-    /// Milliseconds since the Unix epoch at which it logged in.
+    /// Login time in milliseconds since the Unix epoch.
     pub since_ms: u64,
 }
 
@@ -91,7 +91,7 @@ struct Scratch {
     frame: Vec<u8>,
 }
 
-/// A session's membership in the hub; dropping it is leaving.
+/// Membership of a session in the hub; dropping it leaves.
 pub struct Registration {
     hub: Arc<Hub>,
     device: Device,
@@ -99,7 +99,7 @@ pub struct Registration {
 }
 
 impl Hub {
-    /// An empty hub.
+    /// An empty hub with these limits.
     pub fn new(limits: HubLimits, metrics: Arc<Metrics>) -> Self {
         Self {
             limits: Mutex::new(limits),
@@ -117,8 +117,8 @@ impl Hub {
         self.shards[at].lock()
     }
 
-    /// Registers a session. An older session of the same device is replaced: it is told to close, and receives nothing
-    /// further.
+    /// Registers a session. An older session of the same device is replaced: it is told to close,
+    /// and receives nothing more.
     ///
     /// # Errors
     /// [`HubFull`].
@@ -169,14 +169,15 @@ impl Hub {
                 max: sessions_per_user_max,
             });
         }
-        // Logins of other shards may pass at the same moment: the limit is kept to within a few.
+        // Logins in other shards may get in at the same moment, so the limit may be exceeded by a
+        // few.
         match self.sessions.load(Ordering::Relaxed) >= sessions_max {
             true => Err(HubFull::Server),
             false => Ok(()),
         }
     }
 
-    /// Whether the user has any session.
+    /// Whether the user has a session.
     pub fn is_online(&self, mailbox: &Mailbox) -> bool {
         self.shard(mailbox).contains_key(mailbox)
     }
@@ -196,17 +197,17 @@ impl Hub {
         sessions
     }
 
-    /// How many sessions there are.
+    /// Current number of sessions.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// Most sessions that there may be.
+    /// Most sessions on this server.
     pub fn sessions_max(&self) -> usize {
         self.limits().sessions_max
     }
 
-    /// Replaces the limits, for logins from now on.
+    /// Replaces the limits for future logins.
     pub fn set_limits(&self, limits: HubLimits) {
         *self.limits.lock() = limits;
     }
@@ -215,7 +216,7 @@ impl Hub {
         *self.limits.lock()
     }
 
-    /// Has every session of a domain check its token again.
+    /// Makes every session of a domain check its token again.
     pub fn recheck(&self, domain: &Domain) {
         self.for_each(|mailbox, entry| {
             if mailbox.domain == *domain {
@@ -224,7 +225,7 @@ impl Hub {
         });
     }
 
-    /// Ends all sessions.
+    /// Tells all sessions to close.
     pub fn close_all(&self, reason: &CloseReason) {
         self.for_each(|_, entry| entry.outbox.close(reason.clone()));
     }
@@ -247,7 +248,7 @@ impl Hub {
         };
         scratch.json.clear();
         scratch.frame.clear();
-        // `offline` is false: every session that takes this frame logged in before the message.
+        // `offline` is false: every session that receives this frame logged in before the message.
         server_frame::message(&mut scratch.json, message, false);
         writer::text(&mut scratch.frame, &scratch.json);
         let entries = entries
@@ -262,7 +263,7 @@ impl Hub {
     }
 }
 
-/// Whether a device gets this message of its user's mailbox.
+/// Whether this message of the user's mailbox goes to the device.
 pub fn is_for(message: &Message, resource: &Resource) -> bool {
     message
         .to_resource
@@ -283,8 +284,8 @@ impl CommitSink for Hub {
 }
 
 impl Registration {
-    /// Carries something out unless the session has been replaced, and before it can be. `act` is
-    /// short: the hub's shard is locked meanwhile.
+    /// Runs `act` unless the session has been replaced, and excludes a replacement meanwhile. `act`
+    /// must be short: it runs under the shard's lock.
     pub fn if_current(&self, act: impl FnOnce()) {
         let shard = self.hub.shard(&self.device.mailbox);
         let entries = shard.get(&self.device.mailbox);
@@ -302,7 +303,7 @@ impl Drop for Registration {
             return;
         };
         let before = entries.len();
-        // A session that was replaced has no entry any more.
+        // A replaced session has no entry any more.
         entries.retain(|entry| !Arc::ptr_eq(&entry.outbox, &self.outbox));
         let left = before - entries.len();
         if entries.is_empty() {

@@ -1,16 +1,16 @@
-//! What is waiting to be written to one session, bounded in bytes.
+//! Output waiting to be written to one session, bounded in bytes.
 //!
-//! The hub and the committer's answers append encoded frames; the session's task takes
-//! them all at once, so that many frames leave in one write. Nobody waits here.
+//! The hub and the committer's answers append encoded frames; the session's task takes them all at
+//! once, so that many frames leave in one write. Nothing here waits.
 //!
 //! Invariants:
-//! - deliveries leave in the order of `msgId`, none twice: `passed` is the highest id that has
-//!   left through here, or up to which catch-up has read everything that there is, and nothing at
-//!   or below it is appended;
-//! - a delivery that finds no room is not appended, and none after it is, until the session
-//!   has caught up from the store and says so with [`Outbox::try_go_live`];
-//! - answers to sends (acknowledgements, refusals) are bounded: while they wait, or their sends
-//!   are under way, for `bytes_max` bytes, no further send is to be read.
+//! - deliveries leave in the order of `msgId`, none twice: `passed` is the highest id that left
+//!   through here or that catch-up has completely read up to, and nothing at or below it is
+//!   appended;
+//! - a delivery that finds no room is not appended, nor is any after it, until the session has
+//!   caught up from the store and calls [`Outbox::try_go_live`];
+//! - answers to sends (acknowledgements, refusals) are bounded: once waiting answers or sends in
+//!   flight reach `bytes_max` bytes, no further send may be read.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -21,28 +21,28 @@ use crate::model::MsgId;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::FrameError;
 
-/// What a refusal weighs until it is taken: about its frame.
+/// Estimated size of a refusal until it is taken: about that of its frame.
 const REFUSAL_BYTES: usize = 512;
 
 /// The outbox of one session.
 #[derive(Debug)]
 pub struct Outbox {
     bytes_max: usize,
-    /// For whoever looks on: deliveries of the session that are not confirmed yet, and bytes that it
-    /// has taken from here or from the store and that its socket has not.
+    /// For observers: unconfirmed deliveries of the session, and bytes taken from here or the store
+    /// that the socket has not taken yet.
     unconfirmed: AtomicU32,
     taken_bytes: AtomicU32,
     state: Mutex<State>,
 }
 
-/// What waits in an outbox.
+/// Backlog of one session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Whether the session reads the store because it is behind.
+    /// Whether the session is behind and reads the store.
     pub catching_up: bool,
-    /// Bytes that wait to be written.
+    /// Bytes waiting to be written.
     pub bytes: usize,
-    /// Deliveries that are not confirmed yet.
+    /// Unconfirmed deliveries.
     pub unconfirmed: u32,
 }
 
@@ -56,52 +56,52 @@ struct State {
     passed: MsgId,
     missed: MsgId,
     sending_bytes: usize,
-    /// What of `frames` and `errors` answers sends.
+    /// Bytes of answers to sends, in `frames` and `errors`.
     answer_bytes: usize,
     recheck: bool,
     close: Option<CloseReason>,
     waker: Option<Waker>,
 }
 
-/// A delivery among the frames.
+/// A delivery within the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
-    /// The message.
+    /// `msgId` of the message.
     pub id: MsgId,
-    /// Bytes of its frame.
+    /// Size of its frame in bytes.
     pub bytes: u32,
-    /// Bytes of all frames up to its end.
+    /// Offset of its end within the frames.
     pub end: u32,
 }
 
-/// What the session's task found in its outbox.
+/// Contents of an outbox, as taken by the session's task.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// What is to be written; `None` where it was not asked for.
+    /// Output to write; `None` if it was not asked for.
     pub output: Option<Output>,
-    /// The session's token must be looked at again.
+    /// Whether the session must check its token again.
     pub recheck: bool,
-    /// The session must end.
+    /// Why the session must end, if so.
     pub close: Option<CloseReason>,
 }
 
-/// What waits for the socket.
+/// Output waiting for the socket.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// Encoded frames, to be written before anything that comes later.
+    /// Encoded frames, to be written before any later output.
     pub frames: Vec<u8>,
-    /// The deliveries among them, in their order.
+    /// The deliveries within the frames, in order.
     pub deliveries: Vec<Delivery>,
-    /// Refused sends, to be answered.
+    /// Refused sends that need an answer.
     pub errors: Vec<FrameError>,
-    /// How many of the frames acknowledge sends that had been accepted before.
+    /// Number of frames that acknowledge repeats of accepted sends.
     pub repeats: u32,
-    /// Whether messages wait in the store that did not come through here.
+    /// Whether messages wait in the store that did not pass through here.
     pub behind: bool,
 }
 
 impl Outbox {
-    /// An empty outbox that holds at most `bytes_max` bytes of deliveries; it is not live.
+    /// An empty outbox for at most `bytes_max` bytes of deliveries; not live yet.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
@@ -115,8 +115,8 @@ impl Outbox {
         self.state.lock()
     }
 
-    /// Appends the encoded frame of message `id`, or remembers that the session is behind; answers
-    /// whether it has appended it.
+    /// Appends the encoded frame of message `id`, or marks the session as behind. Returns whether
+    /// the frame was appended.
     pub fn deliver(&self, id: MsgId, frame: &[u8]) -> bool {
         let mut state = self.state();
         if id <= state.passed {
@@ -131,19 +131,19 @@ impl Outbox {
             return true;
         }
         state.missed = id;
-        // Who is behind already asks with `try_go_live` once it has caught up.
+        // A session that is already behind calls `try_go_live` once it has caught up.
         if std::mem::take(&mut state.live) {
             state.wake();
         }
         false
     }
 
-    /// Counts the bytes of a send whose outcome is not known yet.
+    /// Counts the bytes of a send in flight.
     pub fn send_started(&self, bytes: usize) {
         self.state().sending_bytes += bytes;
     }
 
-    /// Reports the outcome of a send: an encoded acknowledgement, nothing, or a refusal.
+    /// Records the outcome of a send: an encoded acknowledgement, nothing, or a refusal.
     pub fn send_finished(&self, bytes: usize, outcome: Result<Option<&[u8]>, FrameError>) {
         let mut state = self.state();
         let could_send = state.may_send(self.bytes_max);
@@ -163,37 +163,37 @@ impl Outbox {
         state.wake();
     }
 
-    /// The acknowledgement that comes next is for a send that had been accepted before.
+    /// Marks the next acknowledgement as one for a repeat.
     pub fn send_is_repeat(&self) {
         self.state().repeats += 1;
     }
 
-    /// Whether further sends may be read from the socket.
+    /// Whether another send may be read from the socket.
     pub fn may_send(&self) -> bool {
         self.state().may_send(self.bytes_max)
     }
 
-    /// Whether the store has yet to answer a send.
+    /// Whether a send is waiting for the store.
     pub fn awaits_store(&self) -> bool {
         self.state().sending_bytes > 0
     }
 
-    /// Ends the session; the first reason stands.
+    /// Tells the session to end; the first reason stands.
     pub fn close(&self, reason: CloseReason) {
         let mut state = self.state();
         state.close.get_or_insert(reason);
         state.wake();
     }
 
-    /// Has the session look at its token again.
+    /// Makes the session check its token again.
     pub fn recheck(&self) {
         let mut state = self.state();
         state.recheck = true;
         state.wake();
     }
 
-    /// From now on takes deliveries above `seen`: up to there the session has read everything that
-    /// the store has. `false` where it has missed one above: it must read on.
+    /// Takes deliveries above `seen`, up to which the session has read everything in the store.
+    /// `false` if one above was missed: the session must read on.
     pub fn try_go_live(&self, seen: MsgId) -> bool {
         let mut state = self.state();
         state.passed = state.passed.max(seen);
@@ -201,28 +201,27 @@ impl Outbox {
         state.live
     }
 
-    /// From now on takes no more deliveries; [`Output::behind`] comes with the last ones.
+    /// Stops taking deliveries; [`Output::behind`] comes with the last ones.
     pub fn fall_behind(&self) {
         let mut state = self.state();
         state.live = false;
         state.wake();
     }
 
-    /// The session says how many of its deliveries are not confirmed yet, and how many bytes of
-    /// output wait for its socket.
+    /// Records the session's unconfirmed deliveries and the output bytes waiting for its socket.
     pub fn note_session(&self, unconfirmed: usize, bytes: usize) {
         for (place, number) in [(&self.unconfirmed, unconfirmed), (&self.taken_bytes, bytes)] {
             place.store(u32::try_from(number).unwrap_or(u32::MAX), Ordering::Relaxed);
         }
     }
 
-    /// Bytes that wait to be taken.
+    /// Bytes waiting to be taken.
     #[cfg(test)]
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.state().frames.len()
     }
 
-    /// What waits for the session.
+    /// Current backlog of the session.
     pub fn load(&self) -> Load {
         let state = self.state();
         Load {
@@ -232,9 +231,9 @@ impl Outbox {
         }
     }
 
-    /// Takes what there is; pending while there is nothing. With `frames` false, frames,
-    /// errors and the news of being behind stay (the socket is busy). `live` is what the
-    /// session believes: only then is falling behind news. Cancel-safe.
+    /// Takes everything there is; pending if there is nothing. With `frames` false (the socket is
+    /// busy), frames, errors and the news of being behind stay. `live` is the session's own view:
+    /// falling behind is news only if that is true. Cancel-safe.
     pub fn poll_take(&self, cx: &mut Context<'_>, frames: bool, live: bool) -> Poll<Taken> {
         let mut state = self.state();
         let urgent = state.close.is_some() || state.recheck;

@@ -1,38 +1,38 @@
-//! What an operator sees of the sessions, and how one is ended from outside.
+//! The operator's view of the sessions, and ending them from outside.
 
 use super::{Arrival, EndedSession, Hub, Load};
 use crate::model::{Mailbox, Resource};
 use crate::protocol::close::CloseReason;
 
-/// A session, as an operator sees it.
+/// A session as listed for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionLine {
-    /// Whose it is.
+    /// User of the session.
     pub mailbox: Mailbox,
-    /// The device or tab.
+    /// Resource: the device or tab.
     pub resource: Resource,
-    /// When and from where it came.
+    /// Login time and address.
     pub arrival: Arrival,
-    /// What waits for it.
+    /// Backlog of the session.
     pub load: Load,
 }
 
-/// What waits for all sessions together.
+/// Backlog of all sessions together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// How many there are.
+    /// Number of sessions.
     pub sessions: u64,
-    /// How many of them are behind.
+    /// Number of these that are behind.
     pub catching_up: u64,
-    /// Bytes that wait to be written.
+    /// Bytes waiting to be written.
     pub bytes: u64,
-    /// Deliveries that are not confirmed yet.
+    /// Unconfirmed deliveries.
     pub unconfirmed: u64,
 }
 
 impl Hub {
-    /// The sessions of these users, by their names: `count_max` of them at most, and how many there
-    /// are.
+    /// Sessions of the wanted users, sorted by user and resource: at most `count_max` of them, and
+    /// the total number.
     pub fn list(
         &self,
         is_wanted: impl Fn(&Mailbox) -> bool,
@@ -56,17 +56,17 @@ impl Hub {
         (lines, total)
     }
 
-    /// Remembers how a session ended.
+    /// Records an ended session.
     pub fn note_end(&self, session: EndedSession) {
         self.ended.push(session);
     }
 
-    /// The sessions of these users that ended last, the oldest first.
+    /// Ended sessions of the wanted users, oldest first.
     pub fn ended(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
         self.ended.list(is_wanted)
     }
 
-    /// What waits for all sessions together.
+    /// Sums the backlog of all sessions.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for shard in &self.shards {
@@ -82,7 +82,7 @@ impl Hub {
         totals
     }
 
-    /// Ends the user's sessions, or the one with this resource. Answers how many.
+    /// Ends the user's sessions, or only the one with this resource. Returns their number.
     pub fn kick(&self, mailbox: &Mailbox, resource: Option<&Resource>) -> usize {
         let shard = self.shard(mailbox);
         let entries = shard.get(mailbox).into_iter().flatten();

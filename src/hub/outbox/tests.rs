@@ -56,7 +56,7 @@ fn who_is_behind_is_not_woken_for_each_delivery() {
     let outbox = Outbox::new(10);
     assert!(outbox.try_go_live(MsgId::ZERO));
     for id in 1..100 {
-        // The socket is busy all the time.
+        // The socket stays busy.
         assert!(outbox.poll_take(&mut cx, false, true).is_pending());
         outbox.deliver(MsgId(id), b"123456");
     }
