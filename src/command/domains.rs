@@ -1,9 +1,9 @@
 //! Domains: add, list, remove, rotate, and minting user tokens.
 //!
-//! The same operations serve the running server and the command line on a stopped one.
-//! They block on the disk. Invariants: the store is written before [`Auth`] learns of it,
-//! so that nothing is ever allowed or refused that a restart would judge otherwise; a token
-//! leaves this module once, as the answer to the caller that asked for it.
+//! The same operations serve the running server and the command line on a stopped one. They block
+//! on the disk. Invariants: the store is written before [`Auth`] learns of a change, so nothing is
+//! ever allowed or refused that a restart would judge otherwise; a token leaves this module once,
+//! in the answer to the caller that asked for it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,49 +18,50 @@ use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, ProjectToken, SigningKey, UserId, UserName};
 use crate::store::{AppendError, Store};
 
-/// The longest that a rotated token may live on, in seconds: as long as a user token.
+/// Longest grace period of a rotated token, in seconds: the longest lifetime of a user token.
 pub const GRACE_S_MAX: u64 = auth::USER_TOKEN_TTL_S_MAX;
-/// Tokens, and keys, that a domain keeps in their grace; the oldest beyond it end at once.
+/// Most tokens, and most keys, that a domain keeps in their grace period. The oldest beyond that
+/// end at once.
 const IN_GRACE_MAX: usize = 15;
-/// The domain that the first start makes.
+/// Name of the domain that the first start adds.
 const FIRST_DOMAIN: &str = "demo";
 
-/// Why an operation was refused. Nothing has changed then.
+/// Why an operation was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
-    /// It is there already.
+    /// The domain exists already.
     #[error("the domain {0:?} exists already")]
     Exists(Domain),
-    /// It is not there.
+    /// There is no such domain.
     #[error("there is no domain {0:?}")]
     Unknown(Domain),
-    /// The user token cannot be made.
+    /// The user token cannot be minted.
     #[error(transparent)]
     Mint(MintError),
-    /// The store did not take it.
+    /// The store refused the change.
     #[error(transparent)]
     Store(#[from] AppendError),
 }
 
-/// One line of the list of domains.
+/// An entry in the list of domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainSummary {
-    /// Its name.
+    /// Name of the domain.
     pub domain: Domain,
-    /// Milliseconds since the Unix epoch at which it was added.
+    /// Creation time in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
-    /// Stored project tokens that are good now, those in their grace included.
+    /// Stored project tokens that are valid now, those in their grace period included.
     pub tokens: usize,
-    /// Whether the settings declare a token for it, too.
+    /// Whether the settings declare a token for it as well.
     pub declared: bool,
 }
 
 /// The outcome of a rotation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rotated {
-    /// The new project token.
+    /// The new project token, returned only here.
     pub token: String,
-    /// Whether declared tokens were ended, which the settings declare again at the next start.
+    /// Whether declared tokens ended too; the settings declare them again at the next start.
     pub declared: bool,
 }
 
@@ -72,18 +73,18 @@ impl fmt::Debug for Rotated {
     }
 }
 
-/// The domains of one store and what [`Auth`] knows of them. Clones share both.
+/// The domains of one store and their tokens in [`Auth`]. Clones share both.
 #[derive(Clone)]
 pub struct Domains {
     store: Store,
     auth: Auth,
     clock: Arc<dyn Clock>,
-    /// Operations read, change and write a record, one after another.
+    /// Serializes operations, which read, change and write a record.
     operation: Arc<Mutex<()>>,
 }
 
 impl Domains {
-    /// Tells `auth` of every stored domain.
+    /// Registers every stored domain with `auth`.
     pub fn new(store: Store, auth: Auth, clock: Arc<dyn Clock>) -> Self {
         for record in store.domains() {
             auth.put(record);
@@ -96,12 +97,12 @@ impl Domains {
         }
     }
 
-    /// What is known of their tokens.
+    /// The in-memory view of the domains' tokens.
     pub fn auth(&self) -> &Auth {
         &self.auth
     }
 
-    /// The store that they are in.
+    /// The store that holds the domains.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -141,12 +142,12 @@ impl Domains {
         Ok(token)
     }
 
-    /// All stored domains, by name.
+    /// All stored domains, sorted by name.
     pub fn list(&self) -> Vec<DomainSummary> {
         summaries(self.store.domains(), &self.auth, self.clock.now_ms())
     }
 
-    /// Removes a domain with its messages, and ends all its tokens. Says whether the settings
+    /// Removes a domain with its messages, and ends all its tokens. Returns whether the settings
     /// declare a token for it, which brings it back, empty, at the next start.
     ///
     /// # Errors
@@ -162,8 +163,8 @@ impl Domains {
         Ok(declared)
     }
 
-    /// Gives a domain a new project token and a new signing key; all old ones, declared ones
-    /// included, end at once or, with a `grace`, after it (never later than they would have).
+    /// Gives a domain a new project token and a new signing key. All old ones, declared ones
+    /// included, end at once or after `grace`, but never later than they would have.
     ///
     /// # Errors
     /// [`DomainError::Unknown`], [`DomainError::Store`].
@@ -197,7 +198,7 @@ impl Domains {
         Ok(Rotated { token, declared })
     }
 
-    /// Makes a user token and says when it ends (milliseconds since the Unix epoch).
+    /// Mints a user token; also returns its expiry in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// [`DomainError::Unknown`], [`DomainError::Mint`].
@@ -212,8 +213,8 @@ impl Domains {
         mint(&self.auth, domain, id, name, ttl, system)
     }
 
-    /// Gives every declared domain a stored record with a signing key and no token, so that
-    /// user tokens can be made for it.
+    /// Gives every declared domain a stored record with a signing key and no token, so that user
+    /// tokens can be minted for it.
     ///
     /// # Errors
     /// [`DomainError::Store`].
@@ -232,8 +233,8 @@ impl Domains {
         Ok(())
     }
 
-    /// Stores the declared domains, and a first one if there is none at all, which it returns with its token.
-    /// A store that cannot be written is served as it is.
+    /// Stores the declared domains. If there is no domain at all, adds a first one and returns it
+    /// with its token. A store that cannot be written is served as it is.
     ///
     /// # Errors
     /// [`DomainError::Store`].
@@ -247,7 +248,7 @@ impl Domains {
         }
     }
 
-    /// If there is no domain at all, adds the first one and returns it with its token.
+    /// Adds the first domain if there is none, and returns it with its token.
     ///
     /// # Errors
     /// [`DomainError::Store`].
@@ -261,7 +262,7 @@ impl Domains {
     }
 }
 
-/// Stored domains as they are listed, by name.
+/// The list entries of stored domains, sorted by name.
 pub fn summaries(records: Vec<DomainRecord>, auth: &Auth, now_ms: u64) -> Vec<DomainSummary> {
     let declared: HashSet<Domain> = auth.declared().into_iter().collect();
     let summary = |record: DomainRecord| DomainSummary {
@@ -279,7 +280,7 @@ pub fn summaries(records: Vec<DomainRecord>, auth: &Auth, now_ms: u64) -> Vec<Do
     list
 }
 
-/// Makes a user token of a domain that `auth` knows, as [`Domains::mint`] does. Stores nothing.
+/// Mints a user token for a domain known to `auth`, as [`Domains::mint`] does. Stores nothing.
 ///
 /// # Errors
 /// [`DomainError::Unknown`], [`DomainError::Mint`].

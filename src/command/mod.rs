@@ -1,6 +1,6 @@
-//! The operations of sessions, requests and the command line, one a file.
+//! The operations of sessions, requests and the command line, one per file.
 //!
-//! Knows neither sockets nor HTTP: it takes parsed values and answers with values.
+//! Knows neither sockets nor HTTP: takes parsed values and answers with values.
 
 pub mod domains;
 pub mod erase;

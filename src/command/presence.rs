@@ -1,21 +1,21 @@
-//! Where a user is, and when it was last here.
+//! Presence of a user: sessions and last activity.
 
 use crate::clock::Clock;
 use crate::hub::{Hub, Present};
 use crate::model::Mailbox;
 use crate::store::{ReadError, Store};
 
-/// Where a user is.
+/// Presence of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
-    /// Its sessions, by resource.
+    /// The user's sessions, sorted by resource.
     pub sessions: Vec<Present>,
-    /// When it was last here, in milliseconds since the Unix epoch: now, while it has sessions.
-    /// `None` where it was never here, or not within 30 days.
+    /// When the user was last here, in milliseconds since the Unix epoch: now, while there are
+    /// sessions. `None` if never, or not within 30 days.
     pub last_seen_ms: Option<u64>,
 }
 
-/// Looks a user up. Blocks on disk if it has no session.
+/// Looks up a user's presence. Blocks on disk if there is no session.
 ///
 /// # Errors
 /// The index cannot be read.
@@ -25,7 +25,7 @@ pub fn presence(
     clock: &dyn Clock,
     mailbox: &Mailbox,
 ) -> Result<Presence, ReadError> {
-    // A session notes its end before it leaves the hub, so one of both knows of it.
+    // A session records its end before it leaves the hub, so at least one of the two knows of it.
     let sessions = hub.sessions_of(mailbox);
     let last_seen_ms = match sessions.is_empty() {
         true => store.last_seen(mailbox)?,

@@ -1,4 +1,4 @@
-//! Sending a message, as a session or a backend does.
+//! Sending a message, from a session or a backend.
 
 use std::sync::Arc;
 
@@ -12,43 +12,43 @@ use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::request::BackendSend;
 use crate::store::{Accepted, AppendError, Store, stored_bytes};
 
-/// The sender, by its login, never by the frame.
+/// The sender, identified by the login, never by the frame.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    /// The user and its device.
+    /// User and device of the sender.
     pub device: Device,
-    /// Its display name.
+    /// Display name of the sender.
     pub name: UserName,
     /// Whether it may send messages of type 100.
     pub may_system: bool,
-    /// Whether it holds a project token: no limit of a single user counts then.
+    /// Whether a project token is used: limits per user do not apply.
     pub is_trusted: bool,
 }
 
-/// Nothing of a send is stored.
+/// Why a send was refused. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// A limit is reached.
+    /// A limit was reached.
     #[error(transparent)]
     Limited(#[from] Limited),
-    /// The store does not take it.
+    /// The store refused the message.
     #[error(transparent)]
     Store(#[from] AppendError),
 }
 
-/// The stations of a send.
+/// The parts of the server that a send passes through.
 #[derive(Clone, Copy)]
 pub struct SendPath<'a> {
-    /// Rates and quotas.
+    /// Rates and quotas to check.
     pub limits: &'a Arc<Limits>,
-    /// Marks recipients that are offline.
+    /// Tells which recipients are offline.
     pub hub: &'a Hub,
-    /// Stores it.
+    /// Stores the message.
     pub store: &'a Store,
 }
 
-/// Hands a message to the store. `done` is called once: with the ids when the message is
-/// durable, or with the refusal, after which nothing of it is stored.
+/// Hands a message to the store. `done` is called once: with the ids once the message is durable,
+/// or with a refusal, after which nothing of it is stored.
 pub fn send(
     path: SendPath<'_>,
     sender: &Sender,
@@ -72,8 +72,9 @@ pub fn send(
     });
 }
 
-/// Refuses a bad frame with `error`, or with that of a rate: it counts for the rates of its sender as a send
-/// that is stored, and one that is too large as one with the largest content.
+/// Refuses a bad frame with `error`, or with that of an exceeded rate. The frame counts against its
+/// sender's rates like a stored send, and a frame that is too large like one with the largest
+/// content.
 pub fn refuse(
     path: SendPath<'_>,
     sender: &Sender,
@@ -97,7 +98,7 @@ pub fn refuse(
     }
 }
 
-/// Hands a message of a backend to the store, as from the resource `server` of its sender, whose id
+/// Hands a backend's message to the store, as if from the resource `server` of its sender, whose id
 /// may be `system`. `done` as in [`send`].
 pub fn send_as_backend(
     path: SendPath<'_>,
@@ -171,8 +172,8 @@ fn submit(
     store.append(draft, Box::new(counted));
 }
 
-/// A repeat of an accepted send is answered as then, whatever limit is reached by now: a client that lost an
-/// acknowledgement must not be told that nothing was stored.
+/// Answers a repeat of an accepted send like the original, whatever limit has been reached since: a
+/// client that lost an acknowledgement must not be told that nothing was stored.
 fn repeat_or_refuse(
     store: &Store,
     sender: &Mailbox,
@@ -206,7 +207,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
             let retry_ms = limited.retry.as_millis() + 1;
             format!("retry in {retry_ms} ms: {limited}, nothing was stored")
         }
-        // The system's reason is for the operator's log, not for a client.
+        // The system's reason is for the operator's log, not for clients.
         SendError::Store(AppendError::Unavailable(_)) => {
             "the server's storage cannot be written: nothing was stored".into()
         }
@@ -216,7 +217,7 @@ fn refusal(error: &SendError, client_msg_id: Option<ClientMsgId>) -> FrameError 
         SendError::Store(AppendError::DomainRemoved) => {
             "the domain has been removed: nothing was stored".into()
         }
-        // Never seen by a client: see `repeat_or_refuse`.
+        // No client ever sees this: see `repeat_or_refuse`.
         SendError::Store(AppendError::NotRepeated) => "nothing was stored".into(),
         SendError::Store(AppendError::Closed) => {
             "the server is shutting down: nothing was stored".into()

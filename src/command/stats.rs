@@ -1,4 +1,4 @@
-//! A running server in numbers.
+//! Statistics of a running server.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use crate::hub::{Hub, Totals};
 use crate::metrics::{self, Metrics};
 use crate::store::{DiskBytes, Store, StoreStats};
 
-/// The load of a server, and its counts since its start.
+/// Current load of a server, and counts since its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Open connections of every kind.
+    /// Open connections of all kinds.
     pub connections: u64,
-    /// Sessions that are open.
+    /// Sessions currently open.
     pub sessions: u64,
-    /// Sessions that are behind the live stream.
+    /// Sessions behind the live stream.
     pub catching_up: u64,
-    /// Deliveries that are not confirmed yet.
+    /// Unconfirmed deliveries.
     pub unconfirmed: u64,
-    /// Bytes that wait to be written to sessions.
+    /// Bytes waiting to be written to sessions.
     pub outbox_bytes: u64,
-    /// Logins that were admitted.
+    /// Admitted logins since the start.
     pub logins: u64,
-    /// Logins that were refused.
+    /// Refused logins since the start.
     pub logins_refused: u64,
-    /// Messages that were accepted, one for each recipient.
+    /// Accepted messages, one per recipient.
     pub messages_in: u64,
-    /// Messages that were handed to sessions.
+    /// Messages handed to sessions.
     pub messages_out: u64,
-    /// What was refused because of a limit.
+    /// Refusals because of a limit.
     pub limited: u64,
-    /// Group commits.
+    /// Group commits since the start.
     pub commits: u64,
-    /// Their mean time in microseconds.
+    /// Mean time of a group commit in microseconds.
     pub commit_us: u64,
-    /// Sends and logins that wait for the journal.
+    /// Sends and logins waiting for the journal.
     pub queue: u64,
-    /// Bytes that are not in the index yet.
+    /// Bytes in the memtable, not in the index yet.
     pub tail_bytes: u64,
-    /// Bytes of the journal on disk.
+    /// Size of the journal on disk.
     pub journal_bytes: u64,
-    /// Bytes of the index on disk.
+    /// Size of the index on disk.
     pub index_bytes: u64,
-    /// Bytes that the file system has left.
+    /// Free bytes on the file system.
     pub free_bytes: u64,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
@@ -53,24 +53,24 @@ pub struct Stats {
     pub not_writable: Option<String>,
 }
 
-/// Values that are measured on request, rather than counted as things happen.
+/// Values measured on request, as opposed to counted as things happen.
 #[derive(Debug)]
 pub struct Measured {
     /// Sessions and their outboxes.
     pub sessions: Totals,
-    /// Most sessions that there may be.
+    /// Most sessions on this server.
     pub sessions_max: u64,
     /// Queues of the store.
     pub store: StoreStats,
     /// Bytes on disk; `None` if they cannot be read.
     pub disk: Option<DiskBytes>,
-    /// How long nothing is dropped or erased by age yet, after a step of the clock.
+    /// Remaining time, after a clock step, in which nothing is dropped or erased by age.
     pub clock_hold: Option<Duration>,
     /// Why nothing can be stored, if so.
     pub not_writable: Option<String>,
 }
 
-/// Blocks on disk.
+/// Measures current values. Blocks on disk.
 pub fn measure(store: &Store, hub: &Hub) -> Measured {
     let disk = store.disk_bytes();
     let disk = disk.inspect_err(|error| debug!(%error, "the data directory cannot be looked at"));
@@ -84,7 +84,7 @@ pub fn measure(store: &Store, hub: &Hub) -> Measured {
     }
 }
 
-/// All numbers. Blocks on disk.
+/// Collects all statistics. Blocks on disk.
 pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
     let Measured {
         sessions: totals,

@@ -1,8 +1,8 @@
-//! The store's lists that a query goes through, each by its positions: a mailbox, a sender's messages
-//! in it, or the two directions of a conversation as one.
+//! The store's lists behind a query, addressed by position: a mailbox, one sender's messages in it,
+//! or the two directions of a conversation merged into one.
 //!
-//! Never holds a position itself; `spans` are positions of each list, and whoever holds them makes
-//! sure that they still count.
+//! Never holds a position itself; `spans` are positions within each list, and the caller makes sure
+//! that they are still valid.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use super::query::{HistoryQuery, Order, Senders};
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::{Portion, ReadError, Store};
 
-/// Most bytes of content that a piece has before no more is added to it.
+/// A piece takes no further message once it has this many bytes of content.
 pub const PIECE_BYTES: usize = 64 << 10;
 
-/// Messages read of a list at once: as many as an answer has where nothing else is asked for.
+/// Messages read from a list at once: the default size of an answer.
 const READ_MESSAGES: u64 = 10;
 
 struct List {
@@ -21,16 +21,16 @@ struct List {
     from: Option<UserId>,
 }
 
-/// One list, or two.
+/// One list, or two to be merged.
 pub(super) struct Lists(Vec<List>);
 
-/// How many positions there are in all.
+/// Total number of positions.
 pub(super) fn len(spans: &[Range<u64>]) -> u64 {
     spans.iter().map(|span| span.end - span.start).sum()
 }
 
 impl Order {
-    /// Leaves out the first of a list.
+    /// Drops the first `count` positions.
     pub(super) fn skip(self, span: &mut Range<u64>, count: u64) {
         match self {
             Self::Ascending => span.start = span.start.saturating_add(count).min(span.end),
@@ -38,7 +38,7 @@ impl Order {
         }
     }
 
-    /// The first of a list.
+    /// The first `count` positions.
     fn first(self, span: &Range<u64>, count: u64) -> Range<u64> {
         let mut rest = span.clone();
         self.skip(&mut rest, count);
@@ -66,7 +66,7 @@ impl Lists {
         Self(match &query.senders {
             Senders::All => vec![list(&query.mailbox, None)],
             Senders::From(from) => vec![list(&query.mailbox, Some(from))],
-            // Notes to oneself are in one mailbox, not in two.
+            // Notes to oneself are in one mailbox, not two.
             Senders::With(with) if with == user => vec![list(&query.mailbox, Some(user))],
             Senders::With(with) => {
                 let theirs = Mailbox {
@@ -78,19 +78,19 @@ impl Lists {
         })
     }
 
-    /// Below which ids each has nothing any more.
+    /// Floor of each list: there are no messages below it.
     pub(super) fn floors(&self, store: &Store) -> Vec<MsgId> {
         let floor = |list: &List| store.low_watermark(&list.mailbox);
         self.0.iter().map(floor).collect()
     }
 
-    /// How many messages of each have an id of at most `upto`.
+    /// For each list, the number of messages with an id of at most `upto`.
     pub(super) fn ranks(&self, store: &Store, upto: MsgId) -> Result<Vec<u64>, ReadError> {
         let rank = |list: &List| store.rank(&list.mailbox, list.from.as_ref(), upto);
         self.0.iter().map(rank).collect()
     }
 
-    /// Whether positions that were found behind these floors still count: nothing has gone since.
+    /// Whether positions found under these floors are still valid, since nothing was removed.
     pub(super) fn still_count(
         &self,
         store: &Store,
@@ -98,12 +98,12 @@ impl Lists {
         upto: MsgId,
         ranks: &[u64],
     ) -> Result<bool, ReadError> {
-        // A floor of the retention rises with the clock, mostly without anything below it.
+        // A retention floor rises with the clock, mostly without a message below it.
         Ok(self.floors(store) == floors || self.ranks(store, upto)? == ranks)
     }
 
-    /// Reads the first of them, until there are `count_max` or they are many bytes; `spans` is then
-    /// what is left.
+    /// Reads the first messages, up to `count_max` or about [`PIECE_BYTES`]; `spans` keeps the
+    /// rest.
     pub(super) fn take(
         &self,
         store: &Store,
@@ -128,7 +128,8 @@ impl Lists {
                 }
                 read.extend(messages.into_iter().map(|message| (at, message)));
             }
-            // Where one list was cut short, its next comes before what the other has behind there.
+            // Where one list was cut short, its next message comes before what the other has beyond
+            // that point.
             read.retain(|(_, message)| !ends.iter().any(|end| order.is_before(*end, message.id)));
             read.sort_unstable_by_key(|(_, message)| message.id);
             if order == Order::Descending {
@@ -150,7 +151,7 @@ impl Lists {
         Ok(piece)
     }
 
-    /// The id of the one before which there are `number` others; `None` where there is none.
+    /// The id of the message with `number` others before it; `None` if there is none.
     pub(super) fn nth(
         &self,
         store: &Store,
@@ -162,8 +163,9 @@ impl Lists {
         let [one, other] = spans else {
             return id(0, number);
         };
-        // How many of the first `count` are in the first list: fewer than half of the rest of it
-        // wherever one of it comes before the one that the other list would give in its place.
+        // Binary search for how many of the first `count` messages come from the first list: more
+        // than `middle` if its message `middle` comes before message `count - middle - 1` of the
+        // other list.
         let count = number + 1;
         let mut low = count.saturating_sub(len(std::slice::from_ref(other)));
         let mut high = count.min(len(std::slice::from_ref(one)));

@@ -1,14 +1,14 @@
 //! A mailbox's history: pages, cursors and conversations (PROTOCOL.md section 5).
 //!
-//! What is to be listed is found by positions, whose cost does not depend on how deep it lies. From
-//! then on only ids count: positions change when something is erased or expires.
+//! Messages are found by position, at a cost that does not depend on how deep they lie. From then
+//! on only ids count, since positions change when messages are erased or expire.
 //!
 //! Invariants:
-//! - positions count only if floors, or else `rank`, say the same before and after they were used, for
-//!   an id that was given out already: what vanishes in between raises the one and lowers the other;
-//! - an answer is bounded by ids before any of it is read: what is sent meanwhile is never in it, and
-//!   what vanishes meanwhile makes it shorter;
-//! - of a page of large messages only a piece is in memory.
+//! - positions are valid only if floors, or else `rank`, are the same before and after their use,
+//!   for an id that was already assigned: a removal in between raises the one and lowers the other;
+//! - an answer is bounded by ids before any of it is read: messages sent meanwhile are never in it,
+//!   and those removed meanwhile make it shorter;
+//! - of a page of large messages, only one piece is in memory.
 
 mod lists;
 mod query;
@@ -24,24 +24,24 @@ use lists::{Lists, len};
 pub use lists::PIECE_BYTES;
 pub use query::{HistoryQuery, Order, Place, Senders};
 
-/// How often something is looked up again because messages vanished in the middle of it.
+/// Most lookups of one answer, repeated because messages were removed during the lookup.
 const TRIES_MAX: usize = 64;
 
-/// An answer that has been found.
+/// An answer that was found; its messages are read piece by piece.
 #[derive(Debug)]
 pub struct HistoryPage {
-    /// How many messages match in all, wherever cursors stand.
+    /// Number of matching messages, wherever the cursors stand.
     pub total: u64,
-    /// How many pages of the size asked for they fill.
+    /// Number of pages of the requested size that these fill.
     pub pages: u64,
-    /// The newest message that was counted; give it with the next page, and pages do not shift.
+    /// The newest message counted. Passing it with the next request keeps pages from shifting.
     pub as_of: MsgId,
-    /// The last message listed, where more lie behind it.
+    /// The last message listed, if more lie beyond it.
     pub next: Option<MsgId>,
     rest: Rest,
 }
 
-/// What of an answer is still to be read: above `low` and up to `high`, at most `left` messages.
+/// The unread part of an answer: above `low` and up to `high`, at most `left` messages.
 #[derive(Debug, Default)]
 struct Rest {
     low: MsgId,
@@ -50,26 +50,26 @@ struct Rest {
 }
 
 impl HistoryPage {
-    /// Whether all of it has been read.
+    /// Whether the whole answer has been read.
     pub fn is_read(&self) -> bool {
         self.rest.left == 0
     }
 }
 
-/// Finds an answer and reads its first piece; its cost does not depend on how deep it lies, nor on
+/// Finds an answer and reads its first piece. The cost depends neither on how deep it lies nor on
 /// how rare its sender is. Blocks on disk.
 ///
 /// # Errors
-/// The store's.
+/// Those of the store.
 pub fn find(store: &Store, query: &HistoryQuery) -> Result<(HistoryPage, Vec<Message>), ReadError> {
     let lists = Lists::of(query);
     repeat(|| try_find(store, query, &lists))
 }
 
-/// Reads the next piece; empty when all has been read. Blocks on disk.
+/// Reads the next piece; empty once everything has been read. Blocks on disk.
 ///
 /// # Errors
-/// The store's.
+/// Those of the store.
 pub fn read_on(
     store: &Store,
     query: &HistoryQuery,
@@ -101,14 +101,14 @@ fn repeat<T>(look: impl Fn() -> Result<Option<T>, ReadError>) -> Result<T, ReadE
     Err(ReadError::Index("it changes too fast".to_owned()))
 }
 
-/// `None` where messages vanished meanwhile.
+/// `None` if messages were removed meanwhile.
 fn try_find(
     store: &Store,
     query: &HistoryQuery,
     lists: &Lists,
 ) -> Result<Option<(HistoryPage, Vec<Message>)>, ReadError> {
     let (order, last) = (query.order(), store.last_id());
-    // An id that the clock has not reached yet would not pin anything.
+    // An id that the clock has not reached yet would pin nothing.
     let as_of = query.as_of.filter(|as_of| *as_of <= last);
     let high = as_of.unwrap_or(last).min(query.high());
     let floors = lists.floors(store);
@@ -166,7 +166,7 @@ fn try_find(
     Ok(Some((page, piece)))
 }
 
-/// From each start to its end; empty where they have crossed.
+/// The span from each start to its end; empty if they have crossed.
 fn spans(starts: &[u64], ends: &[u64]) -> Vec<Range<u64>> {
     let pairs = starts.iter().zip(ends);
     pairs.map(|(start, end)| *start.min(end)..*end).collect()
@@ -177,10 +177,10 @@ impl Rest {
         Self { low, high, left }
     }
 
-    /// A piece has been read.
+    /// Moves past a piece that was read.
     fn go_on(&mut self, order: Order, piece: &[Message]) {
         let Some(last) = piece.last() else {
-            // What was left has vanished.
+            // The rest was removed.
             self.left = 0;
             return;
         };

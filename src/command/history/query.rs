@@ -1,62 +1,63 @@
-//! A question to the history of a mailbox.
+//! A query of a mailbox's history.
 
 use crate::model::{Mailbox, MsgId, UserId};
 
-/// What to list of which mailbox.
+/// A history query: a mailbox, filters, and a page or cursor.
 #[derive(Debug, Clone)]
 pub struct HistoryQuery {
-    /// The recipient.
+    /// Mailbox of the recipient.
     pub mailbox: Mailbox,
-    /// Whose messages.
+    /// Filter by sender.
     pub senders: Senders,
-    /// Only messages sent at this time or later, in milliseconds since the Unix epoch.
+    /// Only messages sent at or after this time, in milliseconds since the Unix epoch.
     pub since_ms: Option<u64>,
-    /// Only messages sent at this time or earlier, in milliseconds since the Unix epoch.
+    /// Only messages sent at or before this time, in milliseconds since the Unix epoch.
     pub until_ms: Option<u64>,
-    /// Only messages up to this one are counted and listed; the newest where not given.
+    /// Only messages up to this one are counted and listed; defaults to the newest.
     pub as_of: Option<MsgId>,
-    /// Where among them.
+    /// The page or cursor.
     pub place: Place,
-    /// Messages an answer, from 1.
+    /// Most messages per answer, at least 1.
     pub size: u64,
 }
 
-/// Whose messages are listed.
+/// Filter by sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Senders {
-    /// Everybody's.
+    /// Messages from everybody.
     All,
-    /// This user's.
+    /// Messages from this user only.
     From(UserId),
     /// Both directions of the conversation with this user.
     With(UserId),
 }
 
-/// Where among all that matches the listed messages are.
+/// The place of the listed messages among all that match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A page, counted from 1 in this order. Not with [`Senders::With`].
+    /// A page, counted from 1 in the given order. Not with [`Senders::With`].
     Page(u64, Order),
     /// Between cursors, both exclusive.
     Cursor {
-        /// The nearest below it, newest first.
+        /// The messages nearest below it, newest first.
         before: Option<MsgId>,
-        /// The nearest above it, oldest first; with `before`, what lies between, newest first.
+        /// The messages nearest above it, oldest first; with `before`, those in between, newest
+        /// first.
         after: Option<MsgId>,
     },
 }
 
-/// The order of a list.
+/// Order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Oldest first.
+    /// Oldest message first.
     Ascending,
-    /// Newest first.
+    /// Newest message first.
     Descending,
 }
 
 impl HistoryQuery {
-    /// The order in which messages are listed.
+    /// The order in which the query lists messages.
     pub fn order(&self) -> Order {
         match self.place {
             Place::Page(_, order) => order,
@@ -68,13 +69,13 @@ impl HistoryQuery {
         }
     }
 
-    /// All ids from that of the first millisecond on are above this.
+    /// Exclusive lower bound: ids from the first millisecond on are above it.
     pub(super) fn low(&self) -> MsgId {
         let first = self.since_ms.unwrap_or(0).saturating_mul(1000);
         MsgId(first.saturating_sub(1)).min(MsgId::MAX)
     }
 
-    /// All ids up to the end of the last millisecond are at most this.
+    /// Inclusive upper bound: ids up to the end of the last millisecond are at most this.
     pub(super) fn high(&self) -> MsgId {
         let end = |ms: u64| MsgId(ms.saturating_mul(1000).saturating_add(999));
         self.until_ms.map_or(MsgId::MAX, end).min(MsgId::MAX)

@@ -1,5 +1,5 @@
-//! The history against a plain list: random mailboxes, every combination of parameters, and messages
-//! that come and vanish while an answer is read.
+//! History against a plain list: random mailboxes, every combination of parameters, and messages
+//! that arrive and vanish while an answer is read.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,11 +19,11 @@ struct Sent {
     to: usize,
     from: usize,
     bytes: usize,
-    /// How far the clock moves before it.
+    /// Clock step before the send.
     gap_us: u64,
 }
 
-/// A number that is near something that is there.
+/// A number near an existing id or time.
 #[derive(Debug, Clone, Copy)]
 enum Near {
     Zero,
@@ -50,7 +50,7 @@ enum Step {
     Send(Vec<Sent>),
     Checkpoint,
     Erase(usize, Option<Near>),
-    /// A query, and what happens after its first piece.
+    /// A query, and a step after its first piece.
     Ask(Asked, Option<Box<Step>>),
 }
 
@@ -65,7 +65,7 @@ fn near() -> impl Strategy<Value = Near> {
 fn send() -> impl Strategy<Value = Step> {
     let bytes = prop_oneof![2 => 0..40usize, 1 => 8_000..20_000usize];
     let gap_us = prop_oneof![3 => Just(0), 1 => 0..3000u64];
-    // The first two talk to each other and to themselves; the third only writes.
+    // The first two talk to each other and to themselves; the third only sends.
     let sent = (0..2usize, 0..USERS.len(), bytes, gap_us);
     let sent = sent.prop_map(|(to, from, bytes, gap_us)| Sent {
         to,
@@ -116,7 +116,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 5..60)
 }
 
-/// A message of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Listed {
     id: MsgId,
@@ -128,7 +127,7 @@ struct Listed {
 struct World {
     store: Store,
     clock: Arc<ManualClock>,
-    /// In the order of ids.
+    /// Sorted by id.
     list: Vec<Listed>,
     last: MsgId,
 }
@@ -217,7 +216,7 @@ impl World {
         }
     }
 
-    /// What matches the filters, oldest first.
+    /// Messages that match the filters, oldest first.
     fn matching(&self, asked: &Asked, query: &HistoryQuery) -> Vec<Listed> {
         let to = asked.to;
         let theirs = |message: &&Listed| match asked.senders {
@@ -270,7 +269,7 @@ impl World {
 
         if let Some(step) = meanwhile {
             self.step(step)?;
-            // What was read is read; of the rest comes what is still there.
+            // What was read stays; the rest shows what is still there.
             let there: HashMap<_, _> = self.list.iter().map(|m| (m.id, m)).collect();
             let (read, mut at) = (first.len(), 0);
             listed.retain(|message| {
@@ -315,7 +314,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// The seed of this run, printed.
+/// Prints and returns the seed of this run.
 fn seed() -> u64 {
     let given = number("RELAYBOX_TEST_SEED");
     let seed = given.unwrap_or_else(|| RandomState::new().hash_one("seed"));

@@ -55,7 +55,7 @@ fn send_later(store: &Store, to: usize, from: usize, bytes: usize) -> Answer {
         client_msg_id: None,
     };
     let (sender, answer) = channel();
-    // Who asks no more needs no answer.
+    // The receiver may be gone by now.
     let done = move |accepted| sender.send(accepted).unwrap_or_default();
     store.append(draft, Box::new(done));
     answer

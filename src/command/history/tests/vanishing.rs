@@ -1,4 +1,4 @@
-//! What is erased while an answer is found and read.
+//! Messages erased while an answer is found and read.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -7,7 +7,7 @@ use super::super::*;
 use super::{NOW_US, id_of, mailbox, open, send_later};
 use crate::clock::ManualClock;
 
-/// Bytes of a message of which a piece holds only some.
+/// Large enough that a piece holds only some of a page.
 const LARGE_BYTES: usize = 8 << 10;
 
 fn query(senders: Senders, place: Place, size: u64) -> HistoryQuery {
@@ -44,7 +44,7 @@ fn what_vanishes_while_an_answer_is_read_makes_it_shorter() {
     for ((senders, alone), place) in cases {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), Arc::new(ManualClock::new(NOW_US)));
-        // Those at even places are to the first user.
+        // In a conversation, even positions go to the first user.
         let sent = |n: usize| {
             let to = if *alone { 0 } else { n % 2 };
             id_of(&send_later(&store, to, 1 - to, LARGE_BYTES))
@@ -59,7 +59,8 @@ fn what_vanishes_while_an_answer_is_read_makes_it_shorter() {
         listed.truncate(40);
         let (mut page, mut read) = find(&store, &query).unwrap();
         assert!(read.len() < 20, "{} messages at once", read.len());
-        // The conversation loses one direction, the mailbox all up to the middle of the answer.
+        // The conversation loses one direction; the mailbox, everything up to the middle of the
+        // answer.
         let (user, before) = if *alone {
             (0, listed[20])
         } else {
@@ -92,7 +93,7 @@ fn what_vanishes_while_an_answer_is_found_shifts_nothing() {
         .map(id_of)
         .collect();
     store.flush();
-    // One erasure a query: at any moment of it.
+    // One erasure per query, at any moment during it.
     let (erase, erasures) = sync_channel(0);
     std::thread::scope(|scope| {
         let store = &store;
