@@ -1,19 +1,19 @@
-//! Counters of how logins and sessions end, by labels known in advance.
+//! Counters of ended logins and sessions, with labels known in advance.
 
 use crate::metrics::Metrics;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::ErrorCode;
 
-/// Close codes with a label of their own (RFC 6455, 7.4.1, and PROTOCOL.md section 2); a client may close
-/// with any other.
+/// Close codes with a label of their own (RFC 6455, 7.4.1, and PROTOCOL.md section 2). A client may
+/// close with any other code.
 const CODES: [u16; 17] = [
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1013, 4400, 4401, 4403, 4408, 4409, 4410,
     4529,
 ];
-/// The label of all others.
+/// Label of all other codes.
 const OTHER: &str = "other";
 
-/// Counts the end of a session, or of a login that is refused.
+/// Counts the end of a session, or a refused login.
 pub(super) fn closed(metrics: &Metrics, code: u16, by: &str) {
     let label = match CODES.contains(&code) {
         true => code.to_string(),
@@ -23,7 +23,8 @@ pub(super) fn closed(metrics: &Metrics, code: u16, by: &str) {
     closes.with_label_values(&[label.as_str(), by]).inc();
 }
 
-/// Has every label begin at zero: Prometheus sees no increase in a series that appears with its first event.
+/// Creates every series at zero: Prometheus sees no increase in a series that appears with its
+/// first event.
 pub fn count_from_zero(metrics: &Metrics) {
     let sessions = &metrics.sessions;
     for code in CODES {

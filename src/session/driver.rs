@@ -1,8 +1,8 @@
-//! The task of one session: polls outbox, store, socket and timer in a fixed order, hands each input to
-//! the machine, and carries out its actions.
+//! The task of one session: polls outbox, store, socket and timer in a fixed order, feeds each
+//! input to the machine, and carries out its actions.
 //!
-//! Waits in one place, and reaches the rest of the server only through [`Services`]. Invariant: a pending
-//! poll can be dropped without loss.
+//! Waits in one place, and reaches the rest of the server only through [`Services`]. Invariant: a
+//! pending poll can be dropped without loss.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,19 +19,20 @@ use crate::hub::{Outbox, Registration};
 use crate::protocol::close::CloseReason;
 use crate::websocket::{Connection, Event, Violation};
 
-/// Most inputs handled before other tasks get their turn.
+/// Most inputs handled before yielding to other tasks.
 const INPUTS_A_TURN_MAX: usize = 64;
 
-/// How long a message may take from its first byte to its last.
+/// Longest time from the first byte of a message to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long it may wait for memory; that does not count as part of its time.
+/// Longest wait of a message for memory; not counted towards its own time.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Suggested wait before a retry then: memory that was full for so long is not empty at once.
+/// Suggested wait before a retry after that: memory that was full for so long does not clear at
+/// once.
 const ROOM_RETRY: Duration = Duration::from_secs(5);
 
-/// Wakes a session at its next deadline; may be early.
+/// Wakes a session at its next deadline, or earlier.
 pub(super) trait Timer: Future<Output = ()> {
     fn wake_in(self: Pin<&mut Self>, time: Duration);
 }
@@ -39,23 +40,26 @@ pub(super) trait Timer: Future<Output = ()> {
 impl Timer for Sleep {
     fn wake_in(self: Pin<&mut Self>, time: Duration) {
         let wake_at = Instant::now() + time;
-        // Moving a timer costs; input only ever moves it later, so it may fire early instead.
+        // Resetting a timer is costly, and input only ever moves the deadline later; firing early
+        // is fine.
         if wake_at < self.deadline() || self.is_elapsed() && !time.is_zero() {
             self.reset(wake_at);
         }
     }
 }
 
-/// A session that has been admitted.
+/// An admitted session.
 pub(super) struct Driver<S> {
     services: S,
     registration: Registration,
     outbox: Arc<Outbox>,
     connection: Connection,
     machine: Machine,
-    /// Input was left unread, for want of memory or because the store is behind: the peer counts as heard.
+    /// Input was left unread, for lack of memory or because the store is behind: the peer counts as
+    /// heard.
     deaf: bool,
-    /// The number of an incomplete message, whether it waits for memory, and since when.
+    /// The number of an incomplete message, whether it waits for memory, and the start of that
+    /// state.
     unfinished: Option<((u32, bool), Duration)>,
 }
 
@@ -80,14 +84,14 @@ impl<S: Services> Driver<S> {
 
     /// Runs until the session ends, and closes the socket.
     ///
-    /// No `async fn`: that would keep room for its arguments twice, in every session.
+    /// Not an `async fn`: that would reserve space for its arguments twice, in every session.
     #[allow(clippy::manual_async_fn)]
     pub(super) fn run(mut self, stop: CancellationToken) -> impl Future<Output = ()> {
         async move {
             let end = self.drive().await;
-            // Before the user is offline, so that presence knows this end.
+            // Before the user goes offline, so that presence knows of this end.
             self.services.ended(&end);
-            // The user is offline from now on, however long the peer takes to close.
+            // The user is offline from here on, however long the peer takes to close.
             drop((self.services, self.registration, self.outbox, self.machine));
             match end {
                 End::Close(reason) => {
@@ -101,7 +105,7 @@ impl<S: Services> Driver<S> {
     }
 
     async fn drive(&mut self) -> End {
-        // Set with each poll.
+        // Every poll resets it.
         let mut timer = pin!(sleep(Duration::MAX));
         let mut turn = 0;
         loop {
@@ -111,7 +115,8 @@ impl<S: Services> Driver<S> {
             turn += 1;
             let input = if turn % INPUTS_A_TURN_MAX == 0 {
                 tokio::task::yield_now().await;
-                // A client that floods always has the next input ready: the timer comes last.
+                // A flooding client always has the next input ready and would starve the timer,
+                // which is polled last.
                 Input::Tick
             } else {
                 poll_fn(|cx| self.poll_input(cx, timer.as_mut())).await
@@ -120,7 +125,6 @@ impl<S: Services> Driver<S> {
         }
     }
 
-    /// The next input.
     pub(super) fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
@@ -137,14 +141,14 @@ impl<S: Services> Driver<S> {
         {
             return Poll::Ready(Input::Taken(taken));
         }
-        // Before the socket: a client that floods always has the next frame ready.
+        // Before the socket: a flooding client always has the next frame ready.
         if let Poll::Ready(messages) = self.services.poll_read(cx) {
             return Poll::Ready(messages.map_or(Input::ReadFailed, Input::Messages));
         }
-        // Only now: `poll_take` has registered the waker for the window of sends.
+        // Not earlier: `poll_take` has registered the waker for the window of sends.
         let may_send = self.outbox.may_send();
         let keeps_up = may_send && self.services.poll_keeps_up(cx).is_ready();
-        // Answers that wait for the peer alone do not excuse its silence.
+        // Answers that wait only for the peer do not excuse its silence.
         let store_is_behind = !keeps_up && (may_send || self.outbox.awaits_store());
         let queued_bytes_max = self.services.output_bytes_max();
         let reads =
@@ -152,7 +156,7 @@ impl<S: Services> Driver<S> {
         let read_before = reads(connection);
         let mut event = connection.poll_event(cx, read_before);
         if event.is_pending() && !read_before && reads(connection) {
-            // The write was partial, and no event would follow.
+            // The write was partial, so no event would follow.
             event = connection.poll_event(cx, true);
         }
         if let Poll::Ready(event) = event {
@@ -164,7 +168,7 @@ impl<S: Services> Driver<S> {
             if left.is_zero() {
                 return Poll::Ready(Input::Broken(end));
             }
-            // An elapsed timer would be moved later, past the machine's deadline.
+            // Resetting an elapsed timer would move it past the machine's deadline.
             if left < self.machine.poll_timeout(self.services.now()) {
                 timer.as_mut().wake_in(left);
             }
@@ -173,9 +177,10 @@ impl<S: Services> Driver<S> {
         Poll::Ready(Input::Tick)
     }
 
-    /// The time left to an incomplete message, and how the session ends after it. The time restarts when the store was
-    /// behind or memory short, since nothing is read then. It runs on while the peer does not read its own output; but
-    /// all of the message may have been sent, so that the client is told to retry.
+    /// Time left for an incomplete message, and how the session ends after it. The time restarts
+    /// after the store was behind or memory short, since nothing is read then. It keeps running
+    /// while the peer does not read its own output; as the peer may have sent the whole message, it
+    /// is then told to retry.
     fn message_time_left(
         &mut self,
         store_is_behind: bool,
@@ -198,7 +203,7 @@ impl<S: Services> Driver<S> {
         Some(((since + timeout).saturating_sub(now), end))
     }
 
-    /// Hands an input to the machine, after any sign of life beside it.
+    /// Feeds an input to the machine, preceded by any sign of life.
     pub(super) fn take(&mut self, input: Input) {
         if self.connection.take_heard() | std::mem::take(&mut self.deaf) {
             self.machine.handle(Input::Heard, self.services.now());
@@ -220,7 +225,7 @@ impl<S: Services> Driver<S> {
             .note_session(unconfirmed, self.connection.queued_bytes());
     }
 
-    /// Carries out actions until none is left; `Some`: the last one.
+    /// Carries out all pending actions; `Some` if the last one ended the session.
     pub(super) fn carry_out_all(&mut self) -> Option<End> {
         while let Some(action) = self.machine.poll_action() {
             if let Action::End(end) = action {
@@ -240,7 +245,8 @@ impl<S: Services> Driver<S> {
                 self.handle(Input::Live(live));
             }
             Action::FallBehind => self.outbox.fall_behind(),
-            // A session that was replaced confirms nothing any more: its successor may have gone back.
+            // A replaced session confirms nothing any more: its successor may have started from an
+            // earlier id.
             Action::Confirm(id) => self.registration.if_current(|| services.confirm(id)),
             Action::Send(send) => services.send(&self.outbox, send),
             Action::Refuse(error) => {
@@ -283,7 +289,7 @@ fn input(event: Event) -> Input {
         Event::TooLarge { start, bytes } => Input::TooLarge { start, bytes },
         Event::Pinged(times) => Input::Pinged(times),
         Event::Pong(payload) => Input::Pong(payload),
-        // Binary messages are violations here, so none arrives.
+        // The connection rejects binary messages, so none arrives.
         Event::Binary(_) => Input::Heard,
         Event::Close { code } => Input::PeerClosed(code),
         Event::Violation(Violation { code, reason }) => {

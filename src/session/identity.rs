@@ -1,4 +1,4 @@
-//! The identity of a login: its parameters checked against its token.
+//! Identity behind a login: its parameters checked against its token.
 
 use crate::auth::{Auth, AuthError, Credential, Grant};
 use crate::command::send::Sender;
@@ -6,12 +6,12 @@ use crate::model::{Device, Mailbox};
 use crate::protocol::close::CloseReason;
 use crate::protocol::login::Login;
 
-/// A login whose token is good.
+/// Identity of a login with a good token.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The sender of its messages.
+    /// Sender of the session's messages.
     pub(super) sender: Sender,
-    /// For [`Auth::validity`], when tokens change.
+    /// Kept for [`Auth::validity`] when tokens change.
     pub(super) credential: Credential,
 }
 
@@ -19,7 +19,7 @@ impl Identity {
     /// Checks a login against its token.
     ///
     /// # Errors
-    /// The reason to close with: 4401 or 4403.
+    /// The close reason: 4401 or 4403.
     pub(super) fn verify(login: Login, auth: &Auth) -> Result<Self, CloseReason> {
         let Login {
             id,

@@ -1,4 +1,4 @@
-//! Logins: admitted or refused.
+//! Admission of logins.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use crate::state::State;
 use crate::store::AppendError;
 use crate::websocket::Connection;
 
-/// Admits a login, whose session gets a task of its own, or refuses it. `login` is `Err` if it was refused
-/// before its token was judged.
+/// Admits a login and spawns its session, or refuses it. `login` is `Err` if it was refused before
+/// its token was checked.
 ///
-/// The session is spawned rather than awaited, so that the memory of its admission is freed.
+/// The session is spawned, not awaited, so that the memory used for admission is freed.
 pub async fn open(
     state: State,
     connection: Connection,
@@ -33,7 +33,7 @@ pub async fn open(
     visitor: Visitor,
 ) {
     let judged = judge(&state, login, &visitor);
-    // The connection is the proxy's: the permit is for the client behind it.
+    // The connection is the proxy's; the permit counts for the client behind it.
     let permit = match visitor.proxied {
         true => state.limits.connect(&visitor, judged.is_ok()),
         false => Ok(AddressPermit::default()),
@@ -46,7 +46,7 @@ pub async fn open(
     match admitted {
         Ok(admitted) => begin(state, connection, admitted, permit, &visitor),
         Err(reason) => {
-            // Free for the next connection of its address, however long the close takes.
+            // Frees the address's permit for the next connection, however long the close takes.
             drop(permit);
             let stop = state.stop.clone();
             refuse(connection, &reason, visitor, &state.metrics, stop).await;
@@ -78,7 +78,7 @@ fn begin(
     tracker.spawn(driver.run(stop));
 }
 
-/// Closes the connection of a login that is refused.
+/// Closes the connection of a refused login.
 pub async fn refuse(
     connection: Connection,
     reason: &CloseReason,
@@ -94,7 +94,7 @@ pub async fn refuse(
     connection.close(code, &reason.text(), stop).await;
 }
 
-/// A login that has its place in the hub.
+/// An admitted login, registered in the hub.
 struct Admitted {
     identity: Identity,
     arrival: Arrival,
@@ -103,14 +103,14 @@ struct Admitted {
     start: Start,
 }
 
-/// A login whose token is good.
+/// A login with a good token.
 struct Judged {
     identity: Identity,
     receipts: ReceiptMode,
     after: Option<MsgId>,
 }
 
-/// Holds a login against its token.
+/// Checks a login against its token.
 fn judge(
     state: &State,
     login: Result<Login, CloseReason>,
@@ -141,7 +141,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
         limits.note(Limit::Connections, &visitor.address);
         return Err(CloseReason::AtCapacity);
     }
-    // Only those whose token is good: bad ones must not take their turn.
+    // Good tokens only: bad ones must not take turns.
     let sender = &identity.sender;
     let admitted = limits.admit(&sender.device.mailbox, !sender.is_trusted);
     admitted.map_err(|limited| match limited.limit {
@@ -157,7 +157,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
 
     let device = identity.sender.device.clone();
     let outbox = Arc::new(Outbox::new(state.settings.outbox_bytes_max));
-    // The hub before the store: neither misses a message in between.
+    // Hub before store, so that neither misses a message in between.
     let arrival = Arrival {
         at_ms: state.clock.now_ms(),
         from: visitor.address,
@@ -167,11 +167,11 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
         .register(device.clone(), Arc::clone(&outbox), arrival);
     let registration = registration.map_err(|full| hub_full(state, &device, full))?;
     let newest_at_login = state.store.last_id();
-    // A stop that came before the registration did not see this session.
+    // A stop before the registration has not reached this session.
     if state.stop.is_cancelled() {
         return Err(CloseReason::ShuttingDown);
     }
-    // So did a rotation of tokens.
+    // Nor has a rotation of tokens before it.
     let validity = state
         .auth
         .validity(&device.mailbox.domain, &identity.credential);
@@ -188,7 +188,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
         rules: Arc::clone(&state.settings.rules),
         receipts,
         cursor,
-        // A client cannot have processed messages that did not exist; those confirmed did.
+        // A client cannot have processed messages that did not exist; confirmed ones did.
         after: after.map_or(cursor, |after| after.min(newest_at_login.max(cursor))),
         newest_at_login,
         token_expires_at_ms,
@@ -206,7 +206,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
 
 fn retry_ms(limited: &Limited) -> u64 {
     let ms = u64::try_from(limited.retry.as_millis()).unwrap_or(u64::MAX);
-    // Rounded up, so that a client that waits exactly so long is not too early.
+    // Rounded up, so that a client that waits exactly this long is not too early.
     ms.saturating_add(1)
 }
 
@@ -226,12 +226,12 @@ fn hub_full(state: &State, device: &Device, full: HubFull) -> CloseReason {
     reason
 }
 
-/// The device's cursor; the device is known from now on, and has its cursor at most at `after`.
+/// The device's cursor. Registers the device, and lowers its cursor to `after` if that is below.
 async fn enter(state: &State, device: &Device, after: Option<MsgId>) -> Result<MsgId, CloseReason> {
     let (answer, answered) = oneshot::channel();
     let (store, entering) = (state.store.clone(), device.clone());
     let done = move |outcome| {
-        // The login may have been given up.
+        // The login may have been abandoned.
         let _ = answer.send(outcome);
     };
     tokio::task::spawn_blocking(move || store.enter(&entering, after, Box::new(done)))

@@ -1,5 +1,5 @@
-//! What a session does, as a pure state machine: inputs and time go in with [`Machine::handle`]; actions,
-//! frames and the next deadline are polled. No I/O.
+//! The protocol of a session as a pure state machine: inputs and time go in through
+//! [`Machine::handle`]; actions, frames and the next deadline are polled. No I/O.
 //!
 //! ```text
 //! CatchingUp ──(store read to its end, nothing missed)──→ Live
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Invariants:
-//! - within the session, deliveries are written in strictly increasing `msgId`;
-//! - the receipt cursor moves by receipts alone, never because something was written;
+//! - within a session, deliveries are written in strictly increasing order of `msgId`;
+//! - only receipts move the receipt cursor, never a write;
 //! - while output is being written, nothing more is taken or read from the store, and while the
 //!   window of unconfirmed deliveries is full, nothing more is delivered: a slow reader costs one
 //!   chunk and one outbox, whatever its backlog.
@@ -40,10 +40,11 @@ use pings::Pings;
 use receipts::{NotDelivered, Receipts};
 use strikes::Strikes;
 
-/// Intervals of Pongs that are no receipts, with the window full, before the session ends.
+/// Ping intervals with a full window and only Pongs that are not receipts, after which the session
+/// ends.
 const INTERVALS_UNHEEDED: u32 = 2;
 
-/// How often a session renews the last use of its cursor.
+/// Interval at which a session renews the last use of its cursor.
 const USE_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +58,21 @@ enum State {
 pub(crate) struct Machine {
     start: Start,
     state: State,
-    /// The highest id that was queued for the socket, or skipped as another device's.
+    /// The highest id queued for the socket, or skipped as another device's.
     position: MsgId,
-    /// `Some(id)`: everything up to `id` has been read. Differs from the position by erased messages.
+    /// `Some(id)`: everything up to `id` has been read. Differs from `position` by erased messages.
     seen: Option<MsgId>,
     receipts: Receipts,
     pings: Pings,
     strikes: Strikes,
     held: Held,
-    /// A read or a go-live is under way.
+    /// A read or a go-live is in progress.
     asked: bool,
-    /// The outbox was told to take no more.
+    /// The outbox was told to stop taking deliveries.
     falling: bool,
-    /// Output is queued that has not left yet.
+    /// Queued output has not been flushed yet.
     writing: bool,
-    /// A Ping is among it.
+    /// That output contains a Ping.
     ping_waits: bool,
     used_at: Duration,
     actions: VecDeque<Action>,
@@ -80,7 +81,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A session that begins by catching up.
+    /// A session that starts by catching up.
     pub(crate) fn new(start: Start) -> Self {
         let mut machine = Self {
             state: State::CatchingUp,
@@ -103,22 +104,22 @@ impl Machine {
         machine
     }
 
-    /// Whether output is being written; nothing is then taken from the outbox.
+    /// Whether output is being written; if so, nothing is taken from the outbox.
     pub(crate) fn is_writing(&self) -> bool {
         self.writing
     }
 
-    /// Whether the machine takes the outbox for live.
+    /// Whether the machine considers the outbox live.
     pub(crate) fn is_live(&self) -> bool {
         self.state == State::Live
     }
 
-    /// How many deliveries are not confirmed yet.
+    /// Number of unconfirmed deliveries.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.receipts.unconfirmed()
     }
 
-    /// How long until [`Input::Tick`] is due.
+    /// Time until [`Input::Tick`] is due.
     pub(crate) fn poll_timeout(&self, now: Now) -> Duration {
         let until_ping = self
             .pings
@@ -134,18 +135,17 @@ impl Machine {
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
         if action.is_none() {
-            // A quiet session keeps nothing.
+            // An idle session holds no memory here.
             self.actions = VecDeque::new();
         }
         action
     }
 
-    /// Encoded frames, to be written behind those before.
+    /// Encoded frames, to be written after all earlier ones.
     pub(crate) fn poll_output(&mut self) -> Option<Vec<u8>> {
         (!self.output.is_empty()).then(|| mem::take(&mut self.output))
     }
 
-    /// Takes one input.
     pub(crate) fn handle(&mut self, input: Input, now: Now) {
         if self.state == State::Closed {
             return;
@@ -213,7 +213,7 @@ impl Machine {
     }
 
     fn received(&mut self, id: MsgId) {
-        // An earlier session of the device may have delivered it: this one is about to.
+        // An earlier session of the device may have delivered it, and this one is about to.
         let comes_again = self.state == State::CatchingUp
             && self.position < id
             && id <= self.start.newest_at_login;
@@ -268,7 +268,7 @@ impl Machine {
         }
     }
 
-    /// Queues frames of the outbox, with Pings between the deliveries.
+    /// Queues frames from the outbox, with Pings between the deliveries.
     fn deliver(&mut self, deliveries: &[Delivery], frames: Vec<u8>, now: Now) {
         let mut queued = 0;
         for delivery in deliveries {
@@ -287,7 +287,7 @@ impl Machine {
         }
     }
 
-    /// Notes a delivery; whether a Ping is to follow it.
+    /// Records a delivery. Returns whether a Ping must follow it.
     fn delivered(&mut self, id: MsgId, bytes: u32, now: Now) -> bool {
         self.receipts.delivered(id, bytes);
         self.strikes.delivered();
@@ -314,14 +314,14 @@ impl Machine {
         }
     }
 
-    /// Consequences of any input: held receipts, the cursor, Pings, the window.
+    /// What follows from any input: held receipts, the cursor, Pings, the window.
     fn settle(&mut self, now: Now) {
         self.judge_held();
         if let Some(cursor) = self.receipts.moved(self.position) {
             self.confirm(cursor, now);
         }
         let owed = self.receipts.owed();
-        // Where the window ends, so does the distance to the next Ping.
+        // A full window also ends the distance to the next Ping.
         let full = owed.unpinged > 0 && !self.has_room();
         if full || self.pings.due(owed, now.elapsed) {
             self.ping(now);
@@ -332,13 +332,13 @@ impl Machine {
         }
     }
 
-    /// Whether the window takes more deliveries. A held receipt stretches it, since the session before this
-    /// one may have delivered a little further.
+    /// Whether the window has room for more deliveries. A held receipt stretches the window, since
+    /// the session before this one may have delivered a little further.
     fn has_room(&self) -> bool {
         self.receipts.has_room(self.held.len() > 0)
     }
 
-    /// The next step of catching up, once all output has left.
+    /// The next step of catching up, once all output is flushed.
     fn read_on(&mut self) {
         let free = !self.asked && !self.writing && self.has_room();
         if self.state == State::CatchingUp && free {
@@ -356,7 +356,7 @@ impl Machine {
 
     fn ping(&mut self, now: Now) {
         self.pings.sent(self.receipts.owed(), now.elapsed);
-        // One that has yet to leave will do: Pings must not pile up before a peer that reads nothing.
+        // A queued Ping will do: Pings must not pile up for a peer that reads nothing.
         if !(self.ping_waits && self.receipts.is_asked()) {
             writer::ping(&mut self.output, &self.receipts.ping());
             self.strikes.pinged();

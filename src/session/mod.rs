@@ -4,7 +4,7 @@
 //! - `driver`: the task that owns the socket, waits, and carries out the machine's actions;
 //! - `machine`: the protocol of a session, as a pure state machine;
 //! - `services`: the rest of the server, as a driver sees it;
-//! - `counting`: how logins and sessions end, in the metrics.
+//! - `counting`: metrics of ended logins and sessions.
 
 mod counting;
 mod driver;

@@ -1,4 +1,4 @@
-//! The server, as one session sees it.
+//! The server as seen by one session.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,49 +25,47 @@ use crate::state::State;
 use crate::store::{Backlog, ReadError};
 use crate::websocket::writer;
 
-/// Most messages read from the store at once.
+/// Most messages per read of the store.
 const CHUNK_MESSAGES_MAX: usize = 128;
 
-/// Most bytes of content read from the store at once (one message may be longer).
+/// Most bytes of content per read of the store; a single message may be longer.
 const CHUNK_BYTES_MAX: usize = 128 << 10;
 
-/// The weight of a send in the window of sends, beside its content: its bookkeeping, about.
+/// Weight of a send in the window of sends, apart from its content: roughly its bookkeeping.
 const SEND_OVERHEAD_BYTES: usize = 512;
 
 /// Pause of a session's reads while the store is behind.
 const STORE_PAUSE: Duration = Duration::from_millis(10);
 
-/// The seam between a driver and the server.
+/// The interface between a driver and the rest of the server.
 pub(super) trait Services {
     fn now(&self) -> Now;
 
-    /// Most bytes waiting to be written; beyond them nothing is read from the socket.
+    /// Most bytes of queued output; above it nothing is read from the socket.
     fn output_bytes_max(&self) -> usize;
 
     /// Ready while the store keeps up: faster senders are slowed down, not refused.
     fn poll_keeps_up(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Begins to read messages above `after` from the store; replaces a read under way.
+    /// Starts reading messages above `after` from the store; replaces a read in progress.
     fn read(&mut self, after: MsgId);
 
-    /// The outcome of the read, `None` if it failed; pending without one.
+    /// The outcome of the read, `None` if it failed; pending if there is none.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Backlog>>;
 
-    /// Moves the device's receipt cursor.
     fn confirm(&self, id: MsgId);
 
-    /// Carries out a send; its outcome goes to `outbox`.
+    /// Performs a send; the outcome goes to `outbox`.
     fn send(&self, outbox: &Arc<Outbox>, send: client_frame::Send);
 
-    /// Counts a bad frame as a send; answers the error to refuse it with.
+    /// Counts a bad frame as a send; returns the error to refuse it with.
     fn refuse(&self, error: FrameError) -> FrameError;
 
-    /// Counts a refused frame.
     fn refused(&self, code: ErrorCode);
 
     fn validity(&self) -> Validity;
 
-    /// Notes the end of the session, while it is still registered in the hub.
+    /// Records the end of the session, while it is still registered in the hub.
     fn ended(&self, end: &End);
 }
 
@@ -80,7 +78,7 @@ pub(super) struct StateServices {
     _address_permit: AddressPermit,
     began: Instant,
     read: Option<Read>,
-    /// Set while the store is behind.
+    /// `Some` while the store is behind.
     store_pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -102,7 +100,7 @@ impl StateServices {
         }
     }
 
-    /// Counts deliveries of catching up; the hub counts those of the live stream.
+    /// Counts catch-up deliveries; the hub counts live ones.
     fn note_backlog(&self, backlog: &Backlog) {
         let resource = &self.identity.sender.device.resource;
         let messages = backlog.messages.iter();
@@ -173,7 +171,7 @@ impl Services for StateServices {
         let (array, client_msg_id) = (send.to_array, send.client_msg_id.clone());
         let outbox = Arc::clone(outbox);
         outbox.send_started(bytes);
-        // A project token has no limit on sends, and so none on repeats.
+        // A project token has no limit on sends, and hence none on repeats.
         let counts_repeats = !self.identity.sender.is_trusted;
         command::send::send(
             self.state.send_path(),

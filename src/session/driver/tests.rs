@@ -1,4 +1,4 @@
-//! The time of messages that come in part, on a clock that is moved by hand.
+//! Time limits of incomplete messages, on a manual clock.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,12 +20,12 @@ use crate::session::machine::{Now, Window};
 use crate::store::Backlog;
 use crate::websocket::{ConnectionOptions, MessageBudget};
 
-/// Goes beyond what needs no room.
+/// Large enough to need memory from the budget.
 const LONG: usize = 20 << 10;
 
 const OUTPUT_BYTES_MAX: usize = 1000;
 
-/// A store that is behind when the test says so.
+/// A store that falls behind when the test says so.
 #[derive(Clone)]
 struct TestServices {
     now: Rc<Cell<Duration>>,
@@ -77,7 +77,7 @@ impl Services for TestServices {
     fn ended(&self, _: &End) {}
 }
 
-/// Never over; it keeps for how long it was set last.
+/// A timer that never fires and records its last duration.
 struct Set<'a>(&'a mut Duration);
 
 impl Future for Set<'_> {
@@ -104,7 +104,7 @@ fn connection(room: &MessageBudget, message_bytes_max: usize) -> (DuplexStream, 
     (client, Connection::new(server, options))
 }
 
-/// The first part of a message that is to have another one.
+/// The first fragment of a message.
 fn part(bytes: usize) -> Vec<u8> {
     let length = u16::try_from(bytes).unwrap().to_be_bytes();
     let mut frame = vec![0x01, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
@@ -112,7 +112,7 @@ fn part(bytes: usize) -> Vec<u8> {
     frame
 }
 
-/// A session whose client has sent a part of a message.
+/// A session whose client has sent one fragment.
 struct Session {
     services: TestServices,
     driver: Driver<TestServices>,
@@ -170,7 +170,7 @@ impl Session {
         }
     }
 
-    /// How the session ends at this time, or how long it may go on.
+    /// The session's end at this time, or the time it has left.
     fn at(&mut self, seconds: u64) -> Result<Duration, CloseReason> {
         self.services.now.set(Duration::from_secs(seconds));
         let mut cx = Context::from_waker(Waker::noop());
@@ -188,7 +188,7 @@ fn seconds(seconds: u64) -> Result<Duration, CloseReason> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// All of the room is another's until this is dropped.
+/// Takes the whole budget until dropped.
 async fn fill(room: &MessageBudget) -> impl Sized {
     let (mut client, mut holder) = connection(room, 1 << 30);
     client.write_all(&part(LONG)).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
     session.driver.connection.queue().resize(waiting, 0);
     assert_eq!(session.at(10), seconds(20));
     assert!(session.driver.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
-    // It takes some, and still too much waits for it to be read.
+    // It reads a little, but too much output is still queued.
     session.client.read_exact(&mut [0; 10]).await.unwrap();
     assert_eq!(session.at(29), seconds(1));
     assert!(session.driver.connection.queued_bytes() >= OUTPUT_BYTES_MAX);

@@ -1,16 +1,17 @@
-//! The application's receipts for something that has yet to be delivered again.
+//! Application receipts for messages that have yet to be delivered again.
 
 use crate::model::MsgId;
 
-/// Receipts that may wait for their message; of more, a higher one covers the lowest.
+/// Most receipts held for their message; beyond that, a higher one covers the lowest.
 pub(super) const HELD_MAX: usize = 32;
 
-/// Receipts that wait, lowest first.
+/// Held receipts, lowest first.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<MsgId>);
 
 impl Held {
-    /// Keeps one. Each waits by itself: a wrong one must not take a right one with it.
+    /// Holds a receipt. Each is kept separately, so that a wrong one does not take a right one with
+    /// it.
     pub(super) fn push(&mut self, id: MsgId) {
         let at = self.0.partition_point(|held| *held <= id);
         self.0.insert(at, id);
@@ -19,7 +20,7 @@ impl Held {
         }
     }
 
-    /// Takes those up to `upto`.
+    /// Removes and returns those up to `upto`.
     pub(super) fn take_through(&mut self, upto: MsgId) -> Vec<MsgId> {
         let later = self.0.partition_point(|id| *id <= upto);
         if later == 0 {
@@ -29,7 +30,7 @@ impl Held {
         std::mem::replace(&mut self.0, later)
     }
 
-    /// How many wait.
+    /// Number of held receipts.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -15,9 +15,8 @@ use crate::store::Backlog;
 /// An event for the machine.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A text message.
     Text(String),
-    /// A message above the limit: its start, and its length.
+    /// A message above the limit: its beginning and its length.
     TooLarge {
         start: Vec<u8>,
         bytes: usize,
@@ -26,16 +25,16 @@ pub(crate) enum Input {
     Refused(FrameError),
     /// A sign of life.
     Heard,
-    /// So many Pings, already answered.
+    /// Number of Pings received and already answered.
     Pinged(u32),
     Pong(Vec<u8>),
     /// The client closed, with this code.
     PeerClosed(Option<u16>),
-    /// The client violates RFC 6455, or never completes a message.
+    /// The client violated RFC 6455, or did not complete a message in time.
     Broken(CloseReason),
-    /// The stream ended without a Close.
+    /// The stream ended without a Close frame.
     Ended,
-    /// Everything queued has left through the socket.
+    /// All queued output was written to the socket.
     Flushed,
     Taken(Taken),
     /// Answers [`Action::Read`].
@@ -46,23 +45,22 @@ pub(crate) enum Input {
     Live(bool),
     /// Answers [`Action::CheckToken`].
     Token(Validity),
-    /// The deadline of [`super::Machine::poll_timeout`], or any time before.
+    /// The deadline of [`super::Machine::poll_timeout`] has come; may be early.
     Tick,
 }
 
-/// Work for the driver.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Read messages above this id from the store; answered by [`Input::Messages`].
     Read(MsgId),
     /// Ask the outbox to take deliveries above this id; answered by [`Input::Live`].
     GoLive(MsgId),
-    /// Have the outbox take no more deliveries; it confirms with the last ones.
+    /// Tell the outbox to stop taking deliveries; it confirms with the last ones.
     FallBehind,
-    /// Move the receipt cursor up to here, or renew its last use.
+    /// Move the receipt cursor up to this id, or renew its last use.
     Confirm(MsgId),
     Send(client_frame::Send),
-    /// Count a bad frame against the rates, one of which may refuse it instead; answered by
+    /// Count a bad frame against the rates, one of which may replace the error; answered by
     /// [`Input::Refused`].
     Refuse(FrameError),
     /// Count a refused frame.
@@ -73,11 +71,11 @@ pub(crate) enum Action {
     End(End),
 }
 
-/// How a session ends on its socket.
+/// How the session ends at the socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Close(CloseReason),
-    /// The peer closes with this code, which is echoed.
+    /// Echo the close code of the peer.
     Answer(u16),
     /// The stream has ended.
     Gone,
@@ -86,13 +84,12 @@ pub(crate) enum End {
 /// The time of an input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
-    /// Since the session began; never goes back.
+    /// Time since the session began; monotonic.
     pub(crate) elapsed: Duration,
     /// Milliseconds since the Unix epoch.
     pub(crate) wall_ms: u64,
 }
 
-/// The parameters of a session.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) mailbox: Mailbox,
@@ -101,9 +98,9 @@ pub(crate) struct Start {
     pub(crate) receipts: ReceiptMode,
     /// The device's receipt cursor.
     pub(crate) cursor: MsgId,
-    /// Deliveries begin above this: the cursor, or the client's `after`.
+    /// Lower bound of deliveries (exclusive): the cursor, or the client's `after`.
     pub(crate) after: MsgId,
-    /// The newest message at the login; those above it are not `offline`.
+    /// The newest message at the login; later ones are not `offline`.
     pub(crate) newest_at_login: MsgId,
     pub(crate) token_expires_at_ms: Option<u64>,
     /// Silence after which a Ping is sent.
@@ -111,12 +108,11 @@ pub(crate) struct Start {
     pub(crate) window: Window,
 }
 
-/// Most unconfirmed deliveries of a session before further ones wait; those already in the outbox still
-/// leave.
+/// Most unconfirmed deliveries before further ones wait; those already in the outbox still leave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) messages_max: usize,
-    /// Bytes of frames: the cost to the kernel of a peer that stopped reading.
+    /// Bytes of frames: the kernel memory that a peer costs when it stops reading.
     pub(crate) bytes_max: usize,
 }
 

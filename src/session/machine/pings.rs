@@ -1,12 +1,12 @@
-//! When to send a Ping, and when its peer counts as dead.
+//! When to send a Ping, and when the peer counts as dead.
 //!
-//! A Ping asks for the receipt of deliveries, or for a sign of life from a peer that is silent.
-//! Anything that is heard from the peer answers it, as far as its life is concerned.
+//! A Ping asks for the receipt of deliveries, or for a sign of life from a silent peer. Anything
+//! heard from the peer counts as a sign of life.
 //!
-//! Many libraries read only when their app asks for the next message: they come to a Ping once the app
-//! has worked on all that stands before it. So the first Ping stands directly behind the first delivery,
-//! and further ones at growing distance. Others answer only the first of several Pings that wait
-//! together: so there are few, and one that is not answered is repeated alone.
+//! Many libraries read only when their app asks for the next message, and reach a Ping once the app
+//! has worked through everything before it. The first Ping therefore follows the first delivery
+//! directly, and later ones at growing distance. Other libraries answer only the first of several
+//! pending Pings. Pings are therefore few, and an unanswered one is repeated alone.
 
 use std::time::Duration;
 
@@ -15,31 +15,31 @@ use super::receipts::Owed;
 /// Most deliveries between two Pings.
 const DISTANCE_MAX: usize = 32;
 
-/// So many bytes of deliveries are a distance, too: a slow network may take as long for them as an app
-/// for its work, and shows no sign of life meanwhile.
+/// Bytes of deliveries that also make a full distance: a slow network may take as long for them as
+/// an app takes for its work, with no sign of life meanwhile.
 const DISTANCE_BYTES: usize = 128 << 10;
 
-/// From a Ping for receipts to the next, unless deliveries are at the distance for it.
+/// Minimum time between Pings for receipts, unless the distance is reached.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Intervals after an unanswered Ping to a silent peer at which that counts as dead.
+/// Intervals after an unanswered Ping until a silent peer counts as dead.
 const INTERVALS_SILENT: u32 = 2;
 
-/// The same after a Ping behind a delivery, which an app that works on it leaves unanswered meanwhile.
+/// The same after a Ping behind a delivery, which a busy app leaves unanswered for a while.
 const INTERVALS_AT_WORK: u32 = 3;
 
-/// The Pings of one session. Times are since its beginning.
+/// The Pings of one session. Times count from its beginning.
 #[derive(Debug)]
 pub(super) struct Pings {
     interval: Duration,
     heard_at: Duration,
-    /// The last Ping.
+    /// Time of the last Ping.
     sent_at: Option<Duration>,
-    /// The first Ping since the peer was heard.
+    /// Time of the first Ping since the peer was last heard.
     unanswered_since: Option<Duration>,
-    /// The last Ping that asked about a delivery which none had asked about.
+    /// Time of the last Ping that covered new deliveries.
     asked_at: Option<Duration>,
-    /// After so many deliveries the next Ping follows at once.
+    /// Deliveries after which the next Ping follows at once.
     distance: usize,
 }
 
@@ -56,13 +56,11 @@ impl Pings {
         }
     }
 
-    /// The peer lives.
     pub(super) fn heard(&mut self, now: Duration) {
         self.heard_at = now;
         self.unanswered_since = None;
     }
 
-    /// A Ping leaves.
     pub(super) fn sent(&mut self, owed: Owed, now: Duration) {
         self.sent_at = Some(now);
         self.unanswered_since.get_or_insert(now);
@@ -72,7 +70,7 @@ impl Pings {
         }
     }
 
-    /// Whether a Ping is to follow the delivery that has just made `owed` what it is.
+    /// Whether a Ping must follow the delivery just counted in `owed`.
     pub(super) fn delivery_due(&mut self, owed: Owed, now: Duration) -> bool {
         if owed.unconfirmed == 1 && self.rest_at() <= now {
             // A burst begins.
@@ -81,17 +79,17 @@ impl Pings {
         owed.unpinged >= self.distance || owed.unpinged_bytes >= DISTANCE_BYTES
     }
 
-    /// Whether a Ping is due for what the last one has left out, or for a sign of life.
+    /// Whether a Ping is due, for deliveries after the last one or for a sign of life.
     pub(super) fn due(&self, owed: Owed, now: Duration) -> bool {
         self.due_at(owed) <= now
     }
 
-    /// Whether the peer has answered nothing for too long.
+    /// Whether the peer has been silent for too long.
     pub(super) fn is_dead(&self, now: Duration) -> bool {
         self.dead_at().is_some_and(|at| at <= now)
     }
 
-    /// When to look again.
+    /// Time of the next check.
     pub(super) fn wake_at(&self, owed: Owed) -> Duration {
         let due_at = self.due_at(owed);
         self.dead_at().map_or(due_at, |at| at.min(due_at))
@@ -101,13 +99,13 @@ impl Pings {
         let sent_at = self.sent_at.unwrap_or_default();
         match owed {
             Owed { unconfirmed: 0, .. } => self.heard_at.max(sent_at) + self.interval,
-            // None is under way.
+            // No Ping is pending.
             Owed {
                 unconfirmed,
                 unpinged,
                 ..
             } if unconfirmed == unpinged => self.rest_at(),
-            // Again, whatever was heard: it may have been passed over for one before it.
+            // Repeated whatever was heard: the peer may have skipped this Ping for an earlier one.
             _ => sent_at + self.interval,
         }
     }

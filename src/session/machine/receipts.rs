@@ -1,9 +1,9 @@
-//! What was delivered in this session and is not confirmed yet, and the cursor that receipts move.
+//! Unconfirmed deliveries of a session, and the cursor that receipts move.
 //!
 //! Invariants:
-//! - the cursor moves up only, and only by a receipt for something that was delivered here, or over
-//!   messages that are not for this device while nothing below them waits for its receipt;
-//! - what waits is bounded: beyond the window nothing more is to be delivered.
+//! - the cursor only moves up, and only by a receipt for a message delivered here, or over messages
+//!   for other devices while nothing below them awaits its receipt;
+//! - unconfirmed deliveries are bounded: nothing more is delivered beyond the window.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,48 +23,46 @@ struct Delivery {
     pinged: bool,
 }
 
-/// What Pings have to ask about: nothing where the application confirms.
+/// What Pings have to ask about: nothing if the application confirms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owed {
-    /// Deliveries that are not confirmed.
     pub(super) unconfirmed: usize,
-    /// Those among them that no Ping has asked about.
+    /// Those among them that no Ping has covered.
     pub(super) unpinged: usize,
-    /// The bytes of these.
+    /// The bytes of `unpinged`.
     pub(super) unpinged_bytes: usize,
 }
 
-/// A receipt for something that was not delivered here, and what was delivered here next to it.
+/// A receipt for a message not delivered here, and the nearest id that was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotDelivered(pub(super) Option<MsgId>);
 
-/// The receipts of one session.
 #[derive(Debug)]
 pub(super) struct Receipts {
     mode: ReceiptMode,
     window: Window,
     cursor: MsgId,
-    /// The cursor as it was reported last.
+    /// The cursor last reported.
     reported: MsgId,
-    /// Deliveries begin above this.
+    /// Lower bound of deliveries (exclusive).
     start: MsgId,
-    /// The last delivery.
+    /// Id of the last delivery.
     delivered: MsgId,
     unconfirmed: VecDeque<Delivery>,
     bytes: usize,
     paused: bool,
     unpinged: usize,
     unpinged_bytes: usize,
-    /// The last delivery of this session that is confirmed; 0: none is.
+    /// The last delivery of this session that was confirmed; 0 if none.
     confirmed: MsgId,
     /// Pings without a payload that may still be answered.
     blank_pings: u32,
-    /// The first Pong that was no receipt while the window is full and nothing was ever confirmed.
+    /// Time of the first Pong that was no receipt, with the window full and nothing ever confirmed.
     unheeded_since: Option<Duration>,
 }
 
 impl Receipts {
-    /// A session whose device's cursor is `cursor`, and that delivers what is above `start`.
+    /// For a device whose cursor is `cursor`, with deliveries above `start`.
     pub(super) fn new(mode: ReceiptMode, window: Window, cursor: MsgId, start: MsgId) -> Self {
         Self {
             mode,
@@ -84,17 +82,16 @@ impl Receipts {
         }
     }
 
-    /// The cursor.
     pub(super) fn cursor(&self) -> MsgId {
         self.cursor
     }
 
-    /// How many deliveries are not confirmed.
+    /// Number of unconfirmed deliveries.
     pub(super) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
     }
 
-    /// Notes a delivery, whose frame has so many bytes.
+    /// Records a delivery with a frame of `bytes` bytes.
     pub(super) fn delivered(&mut self, id: MsgId, bytes: u32) {
         self.delivered = id;
         self.bytes += bytes as usize;
@@ -108,13 +105,13 @@ impl Receipts {
         self.paused |= self.fills(1, 1);
     }
 
-    /// Whether more may be delivered: what is not confirmed fills the window no longer, and once it
-    /// did, no more than half of it. `stretched` doubles the window.
+    /// Whether more may be delivered: the window is not full and, once it was, has drained to half.
+    /// `stretched` doubles the window.
     pub(super) fn has_room(&self, stretched: bool) -> bool {
         !self.paused || stretched && !self.fills(2, 1)
     }
 
-    /// Whether what is not confirmed fills `times / parts` of the window.
+    /// Whether unconfirmed deliveries fill `times / parts` of the window.
     fn fills(&self, times: usize, parts: usize) -> bool {
         let Window {
             messages_max,
@@ -140,12 +137,12 @@ impl Receipts {
         }
     }
 
-    /// Whether the last Ping stands behind all that was delivered.
+    /// Whether the last Ping follows everything delivered.
     pub(super) fn is_asked(&self) -> bool {
         self.unpinged == 0
     }
 
-    /// The payload of a Ping that leaves now: the last delivered `msgId`, or nothing where none was.
+    /// The payload of a Ping sent now: the last delivered `msgId`, or empty if there is none.
     pub(super) fn ping(&mut self) -> Vec<u8> {
         self.unpinged = 0;
         self.unpinged_bytes = 0;
@@ -161,8 +158,8 @@ impl Receipts {
         }
     }
 
-    /// Takes a Pong. Only an answer to a Ping that was sent counts. Answers for how long the window has
-    /// been full while Pongs came, none of which ever did.
+    /// Handles a Pong, which counts only as the answer to a Ping that was sent. Returns how long
+    /// the window has been full with Pongs arriving and none ever confirming anything.
     pub(super) fn pong(&mut self, payload: &[u8], now: Duration) -> Duration {
         let asked = |delivery: &Delivery| delivery.pinged;
         if let (ReceiptMode::Auto, Some(id)) = (self.mode, decimal(payload))
@@ -171,7 +168,7 @@ impl Receipts {
         {
             self.confirm_through(at);
         }
-        // A slow app comes late to the Pings that stand before its first delivery.
+        // A slow app may answer late the Pings sent before its first delivery.
         let answers_blank = payload.is_empty() && self.blank_pings > 0;
         self.blank_pings -= u32::from(answers_blank);
         if self.mode == ReceiptMode::Manual
@@ -184,8 +181,8 @@ impl Receipts {
         now - *self.unheeded_since.get_or_insert(now)
     }
 
-    /// Takes the application's receipt. What is at or below the cursor is known already, and of what
-    /// is at or below the start the client has said at its login that it has processed it.
+    /// Handles a receipt from the application. Ids at or below the cursor are confirmed already,
+    /// and at its login the client declared those at or below the start as processed.
     pub(super) fn received(&mut self, id: MsgId) -> Result<(), NotDelivered> {
         match self.position(id) {
             Ok(at) => self.confirm_through(at),
@@ -198,10 +195,10 @@ impl Receipts {
         Ok(())
     }
 
-    /// Everything up to `position` was delivered, or is not for this device. Answers the cursor if it
-    /// has moved since it was asked for last.
+    /// Everything up to `position` was delivered, or is for another device. Returns the cursor if
+    /// it moved since the last call.
     pub(super) fn moved(&mut self, position: MsgId) -> Option<MsgId> {
-        // What lies between the cursor and a later start was neither delivered nor confirmed here.
+        // Messages between the cursor and a later start were neither delivered nor confirmed here.
         if self.unconfirmed.is_empty() && self.cursor >= self.start {
             self.cursor = self.cursor.max(position);
         }
@@ -215,7 +212,7 @@ impl Receipts {
             .binary_search_by_key(&id, |delivery| delivery.id)
     }
 
-    /// The delivery that is nearest to `id`, which would stand at `at` among those that are not confirmed.
+    /// The delivery nearest to `id`, which would be at index `at` of the unconfirmed ones.
     fn nearest(&self, id: MsgId, at: usize) -> Option<MsgId> {
         let unconfirmed = |at| {
             self.unconfirmed
@@ -241,13 +238,13 @@ impl Receipts {
         self.unpinged_bytes = self.unpinged_bytes.min(self.bytes);
         self.paused &= self.fills(1, 2);
         if self.unconfirmed.is_empty() {
-            // A session that is level keeps nothing.
+            // A session without unconfirmed deliveries holds no memory here.
             self.unconfirmed = VecDeque::new();
         }
     }
 }
 
-/// A `msgId` as a Ping carries it.
+/// Parses a `msgId` from the payload of a Ping.
 fn decimal(payload: &[u8]) -> Option<MsgId> {
     let digits = payload.len() <= DIGITS_MAX && payload.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(payload).ok().filter(|_| digits)?;

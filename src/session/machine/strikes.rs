@@ -1,28 +1,28 @@
-//! What a client does too much of: sends above its rate, and requests that cost an answer or work and
-//! store nothing. A little of it is answered and forgotten; a session that goes on with it is ended.
+//! Abuse by a client: sends above its rate, and requests that cost an answer or work but store
+//! nothing. A few are answered and forgotten; a session that keeps going is ended.
 
 use std::time::Duration;
 
 use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::ErrorCode;
 
-/// In so long
+/// Period over which strikes are counted.
 const PERIOD: Duration = Duration::from_secs(60);
-/// so many sends may be above the rate,
+/// Most sends above the rate per period.
 const LIMITED_MAX: u32 = 100;
-/// and so many requests may come: bad frames, repeats, pings, and answers that nothing asked for.
+/// Most requests per period: bad frames, repeats, pings, and unsolicited answers.
 const REQUESTS_MAX: u32 = 6000;
-/// What an earlier session delivered at most without a receipt: a device that comes back has yet to say what of it
-/// it has processed.
+/// Most deliveries that an earlier session left without a receipt; a returning device has yet to
+/// confirm those it has processed.
 const DELIVERED_BEFORE: u32 = 8192;
 
-/// What one session did lately.
+/// Recent strikes of one session.
 #[derive(Debug)]
 pub(super) struct Strikes {
     since: Duration,
     limited: u32,
     requests: u32,
-    /// Pings that were sent, and deliveries: so many Pongs and receipts are no requests.
+    /// Pings sent, and deliveries: as many Pongs and receipts are not counted as requests.
     pongs_due: u32,
     receipts_due: u32,
 }
@@ -40,7 +40,7 @@ impl Default for Strikes {
 }
 
 impl Strikes {
-    /// A frame was refused with this code, at this time of the session.
+    /// A frame was refused with this code.
     pub(super) fn refused(&mut self, code: ErrorCode, elapsed: Duration) {
         self.turn(elapsed);
         match code {
@@ -50,18 +50,17 @@ impl Strikes {
         }
     }
 
-    /// So many Pings, `ping` texts or repeats of sends came.
+    /// Counts Pings, `ping` texts or repeats of sends.
     pub(super) fn requested(&mut self, times: u32, elapsed: Duration) {
         self.turn(elapsed);
         self.requests = self.requests.saturating_add(times);
     }
 
-    /// A Ping was sent.
     pub(super) fn pinged(&mut self) {
         self.pongs_due = self.pongs_due.saturating_add(1);
     }
 
-    /// A Pong came: a request, unless a Ping is to thank for it.
+    /// A Pong counts as a request unless it answers a Ping.
     pub(super) fn pong(&mut self, elapsed: Duration) {
         match self.pongs_due.checked_sub(1) {
             Some(due) => self.pongs_due = due,
@@ -69,12 +68,11 @@ impl Strikes {
         }
     }
 
-    /// A message was delivered.
     pub(super) fn delivered(&mut self) {
         self.receipts_due = self.receipts_due.saturating_add(1);
     }
 
-    /// The application's receipt came: a request, where there are more of them than deliveries.
+    /// A receipt counts as a request once there are more of them than deliveries.
     pub(super) fn receipt(&mut self, elapsed: Duration) {
         match self.receipts_due.checked_sub(1) {
             Some(due) => self.receipts_due = due,
@@ -82,7 +80,7 @@ impl Strikes {
         }
     }
 
-    /// Why the session is to end, where there was too much.
+    /// Why the session must end, if so.
     pub(super) fn verdict(&self) -> Option<CloseReason> {
         let sentence = if self.limited > LIMITED_MAX {
             "sends stay above the rate"

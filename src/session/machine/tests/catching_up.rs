@@ -1,4 +1,4 @@
-//! From the login to live deliveries, and back.
+//! From login to live delivery, and back.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn a_client_starts_where_it_says() {
     assert_eq!(actions, [Action::Read(MsgId(14))]);
     session.put(all_read(40));
     session.put(Input::Live(true));
-    // Nothing was confirmed: the cursor stays.
+    // Nothing was confirmed, so the cursor stays.
     assert!(session.put(output(&[30], false)).1.is_empty());
     assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
 }

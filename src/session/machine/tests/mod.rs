@@ -1,4 +1,4 @@
-//! What the machine does: helpers for its tests, and those that are about a session as a whole.
+//! Machine tests: helpers, and tests of a session as a whole.
 
 mod catching_up;
 mod pings;
@@ -42,7 +42,7 @@ fn message(id: u64) -> Message {
     }
 }
 
-/// What the store has, where it may have more.
+/// A chunk of messages, with possibly more in the store.
 fn read(messages: Vec<Message>) -> Input {
     Input::Messages(Backlog {
         messages,
@@ -50,7 +50,7 @@ fn read(messages: Vec<Message>) -> Input {
     })
 }
 
-/// The store has nothing, and nothing up to here will come.
+/// An empty read: nothing up to this id will ever come.
 fn all_read(upto: u64) -> Input {
     Input::Messages(Backlog {
         messages: Vec::new(),
@@ -58,7 +58,7 @@ fn all_read(upto: u64) -> Input {
     })
 }
 
-/// Output of the outbox: these deliveries in one frame each, and the news of being behind.
+/// Output of the outbox: these deliveries with one frame each, and whether the session is behind.
 fn output(ids: &[u64], behind: bool) -> Input {
     let delivery = |(id, end): (&u64, u32)| Delivery {
         id: MsgId(*id),
@@ -78,7 +78,7 @@ fn output(ids: &[u64], behind: bool) -> Input {
 }
 
 impl Harness {
-    /// A session whose cursor is 10 and before whose login message 20 was the newest.
+    /// A session with cursor 10 and 20 as the newest message at login.
     fn new(token_expires_at_ms: Option<u64>) -> (Self, Vec<Action>) {
         Self::with(|start| start.token_expires_at_ms = token_expires_at_ms)
     }
@@ -129,7 +129,7 @@ impl Harness {
         self.machine.handle(input, self.now);
         while let Some(action) = self.machine.poll_action() {
             match action {
-                // The rates have nothing against it.
+                // No rate is exceeded.
                 Action::Refuse(error) => self.machine.handle(Input::Refused(error), self.now),
                 action => actions.push(action),
             }
@@ -302,7 +302,7 @@ fn nothing_moves_after_the_end() {
     assert_eq!(session.pong("30"), []);
 }
 
-/// How often `act` may go on, and with what the session then ends.
+/// How often `act` succeeds, and the close that ends the session.
 fn until_closed(mut act: impl FnMut(&mut Harness) -> Vec<Action>) -> (usize, u16, String) {
     let mut session = Harness::live_with(ReceiptMode::Manual);
     let closed = (0..20_000).find_map(|count| {
@@ -354,7 +354,7 @@ fn requests_that_go_on_end_the_session() {
         };
         session.put(Input::Taken(taken)).1
     };
-    // An earlier session may have delivered a window, and each delivery here is one more.
+    // An earlier session may have delivered a full window, and each delivery here adds one.
     let receipts = 6000 + 8192;
     let text = |text: &'static str| until_closed(|session| session.put(Input::Text(text.into())).1);
     let requests = [

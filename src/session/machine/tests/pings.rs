@@ -1,4 +1,4 @@
-//! When Pings are sent, what for, and when a peer counts as dead.
+//! When Pings are sent and why, and when a peer counts as dead.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -7,18 +7,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NOW: Duration = Duration::ZERO;
 const NONE: [u64; 0] = [];
 
-/// A Ping as lossy text.
+/// A Ping frame as lossy text.
 fn ping(payload: &str) -> String {
     format!("\u{fffd}{}{payload}", char::from(payload.len() as u8))
 }
 
 impl Harness {
-    /// Live deliveries in one batch. Answers the ids that Pings behind them asked about.
+    /// Live deliveries in one batch. Returns the ids that the Pings behind them carry.
     fn burst(&mut self, ids: impl IntoIterator<Item = u64>) -> Vec<u64> {
         self.burst_of(ids, 1)
     }
 
-    /// The same with deliveries of so many bytes.
+    /// As `burst`, with deliveries of `bytes` bytes.
     fn burst_of(&mut self, ids: impl IntoIterator<Item = u64>, bytes: u32) -> Vec<u64> {
         let ids: Vec<u64> = ids.into_iter().collect();
         let mut input = output(&ids, false);
@@ -33,14 +33,14 @@ impl Harness {
         pings.map(|id| id.unwrap().unwrap()).collect()
     }
 
-    /// What is sent after this time.
+    /// Output after this time has passed.
     fn sent_after(&mut self, time: Duration) -> String {
         let queue = self.wait(time).0;
         self.put(Input::Flushed);
         queue
     }
 
-    /// A Pong, and what is sent in answer to it.
+    /// A Pong, and the output in answer to it.
     fn hears(&mut self, payload: u64) -> String {
         self.put(Input::Heard);
         let queue = self.put(Input::Pong(payload.to_string().into())).0;
@@ -48,7 +48,7 @@ impl Harness {
         queue
     }
 
-    /// Whether the session ends by this time, and not a moment before.
+    /// Asserts that the session ends at this time, and not a moment before.
     fn dies_in(&mut self, time: Duration) {
         let moment = Duration::from_millis(1);
         let deadline = self.now.elapsed + time;
@@ -73,7 +73,7 @@ fn large_deliveries_are_asked_about_sooner() {
     let mut session = Harness::live();
     assert_eq!(session.burst(101..132).last(), Some(&131), "then after 32");
     assert_eq!(session.burst_of(132..142, 50 << 10), [134, 137, 140]);
-    // What is left of it counts, and what was asked about does not.
+    // The unpinged rest counts; what was pinged does not.
     assert_eq!(session.burst_of([142], 20 << 10), NONE);
     assert_eq!(session.burst_of([143], 60 << 10), [143]);
 }
@@ -130,7 +130,7 @@ fn what_follows_a_pong_at_once_shares_a_ping() {
     assert_eq!(session.machine.poll_timeout(session.now), PAUSE);
     assert_eq!(session.pong("31"), [], "it was not asked for");
     assert_eq!(session.sent_after(PAUSE), ping("31"));
-    // Who answers only the latest Ping confirms everything before it.
+    // Answering only the latest Ping confirms everything before it.
     let many: Vec<u64> = (40..72).collect();
     assert_eq!(session.burst(many), [43, 51, 67]);
     assert_eq!(session.pong("67"), [Action::Confirm(MsgId(67))]);
@@ -144,7 +144,7 @@ fn what_follows_a_pong_at_once_shares_a_ping() {
 fn a_stream_to_a_client_that_answers_at_once_has_few_pings() {
     let mut session = Harness::live();
     let mut pings = 0;
-    // Five seconds of a message a millisecond.
+    // Five seconds with a message every millisecond.
     for id in 1000..6000 {
         let mut asked = session.burst([id]);
         let later = session.sent_after(Duration::from_millis(1));
@@ -201,7 +201,7 @@ fn repeats_do_not_pile_up_before_a_peer_that_takes_nothing() {
     session.put(Input::Flushed);
     assert_eq!(session.sent_after(INTERVAL), ping("32"));
     session.put(output(&[33, 34, 35, 36], false));
-    // It lived a moment ago, and then takes and says nothing more.
+    // It was alive a moment ago, and then takes and says nothing more.
     session.put(Input::Heard);
     let (last, dead) = (INTERVAL * 2, INTERVAL * 4);
     assert_eq!(session.wait(last).1, []);
@@ -237,7 +237,7 @@ fn silence_is_pinged_twice_and_then_ends_the_session() {
 
 #[test]
 fn an_app_that_works_on_a_delivery_has_three_intervals_for_it() {
-    // However long before the delivery it was heard.
+    // However long before the delivery it was last heard.
     for quiet in [NOW, INTERVAL / 2, INTERVAL - PAUSE] {
         for burst in [30..31, 30..38, 30..60] {
             let mut session = Harness::live();
@@ -256,7 +256,7 @@ fn an_app_that_works_on_a_delivery_has_three_intervals_for_it() {
     assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
     session.put(Input::Heard);
     session.dies_in(INTERVAL * 18 / 5);
-    // A peer that was silent before was asked then.
+    // A peer that was silent before was pinged then.
     let mut session = Harness::live();
     assert_eq!(session.sent_after(INTERVAL), ping(""));
     assert_eq!(session.burst(30..34), [30, 32]);
@@ -290,7 +290,8 @@ fn pongs_without_the_payload_end_a_session_whose_window_is_full() {
     let end = foreign(&mut session);
     assert_eq!(end, [Action::End(End::Close(CloseReason::NoReceipts))]);
     assert!(CloseReason::NoReceipts.text().contains("receipts=manual"));
-    // One that ever confirmed anything is at work; one that confirms by itself is another matter.
+    // One that has ever confirmed anything is at work; one that confirms by itself is another
+    // matter.
     let mut at_work = begin(ReceiptMode::Auto);
     assert_eq!(at_work.pong("101"), [Action::Confirm(MsgId(101))]);
     for mut session in [at_work, begin(ReceiptMode::Manual)] {
@@ -315,7 +316,7 @@ fn a_late_answer_to_a_ping_without_a_payload_is_no_pong_without_one() {
         session.sent_after(INTERVAL);
         session.sent_after(INTERVAL);
     }
-    // None is left that this one may answer.
+    // None is left for this one to answer.
     session.put(Input::Heard);
     assert_eq!(session.pong(""), []);
     session.sent_after(INTERVAL);
@@ -324,7 +325,7 @@ fn a_late_answer_to_a_ping_without_a_payload_is_no_pong_without_one() {
     assert_eq!(end, [Action::End(End::Close(CloseReason::NoReceipts))]);
 }
 
-/// A sign of life beside the flush has queued it.
+/// Queued because of a sign of life that came along with the flush.
 #[test]
 fn a_ping_behind_output_that_has_left_is_still_to_leave() {
     let mut session = Harness::live();
