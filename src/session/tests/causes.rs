@@ -1,8 +1,8 @@
-//! Why a session may, and must, end.
+//! Reasons for which a session may, and must, end.
 
 use super::case::WALL_MS;
 
-/// What the world has done that a session may, and must, end for.
+/// Events for which a session may, and must, end.
 #[derive(Debug, Default)]
 pub(super) struct Causes {
     pub(super) replaced: bool,

@@ -1,4 +1,4 @@
-//! The client's end of a session: what it has read, and what it answers when it is told to.
+//! The client's end of a session: what it has read, and what it answers when told to.
 
 use proptest::prop_assert;
 
@@ -12,10 +12,10 @@ const MASK: [u8; 4] = [0x5a, 0x11, 0xc3, 0x08];
 /// How much a client reads.
 #[derive(Clone, Copy)]
 pub(super) enum Amount {
-    /// Up to so many bytes, and all frames in them.
+    /// Up to so many bytes, and all frames within.
     Bytes(usize),
-    /// Up to the next message and no further, as many libraries do when their app asks for one: they
-    /// answer each Ping that they come to.
+    /// Up to the next message and no further, as many libraries do when their app asks for one;
+    /// they answer every Ping on the way.
     Message,
 }
 
@@ -33,25 +33,25 @@ enum FrameKind {
 /// Bytes that a library reads at once while its app waits for a message.
 const PIECE: usize = 16;
 
-/// How long a message may take.
+/// Time limit for a message to arrive.
 const MESSAGE_MS: u64 = 30_000;
 
 pub(super) struct Client {
     pub(super) wire: Wire,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// Deliveries, in the order in which they came.
+    /// Deliveries, in order of arrival.
     pub(super) ids: Vec<MsgId>,
-    /// Payloads of Pings, in their order.
+    /// Payloads of Pings, in order.
     pub(super) pings: Vec<Vec<u8>>,
-    /// How many of them were answered or passed over.
+    /// Number of these that were answered or skipped.
     answered: usize,
     pub(super) errors: usize,
-    /// What [`Client::answer`] has confirmed.
+    /// Highest id confirmed by [`Client::answer`].
     said: Option<MsgId>,
-    /// The highest receipt of a message that is the device's.
+    /// The highest receipt for a message of the device.
     pub(super) claimed: MsgId,
-    /// The code that the server closed with.
+    /// The server's close code.
     pub(super) closed: Option<u16>,
 }
 
@@ -71,7 +71,7 @@ impl Client {
         }
     }
 
-    /// Reads so much; `check` is asked about each delivery.
+    /// Reads `amount`; `check` is called for each delivery.
     pub(super) fn read(
         &mut self,
         amount: Amount,
@@ -100,19 +100,19 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the server may have got a frame in part only, and for too long, in a session of that age.
+    /// Whether a session of that age may have timed out on a partial frame.
     pub(super) fn is_late(&self, age_ms: u64) -> bool {
         age_ms >= MESSAGE_MS && (!self.output.is_empty() || self.wire.holds_input())
     }
 
-    /// Reads up to so many bytes; whether there were any.
+    /// Reads up to `bytes_max` bytes; `true` if there were any.
     fn fetch(&mut self, bytes_max: usize) -> bool {
         let bytes = self.wire.read(bytes_max).unwrap_or_default();
         self.input.extend_from_slice(&bytes);
         !bytes.is_empty()
     }
 
-    /// Takes the first frame of what was read.
+    /// Takes the first complete frame.
     fn take_frame(
         &mut self,
         check: &mut impl FnMut(&str, MsgId) -> Checked,
@@ -172,7 +172,7 @@ impl Client {
         self.send(0x88, &code.to_be_bytes());
     }
 
-    /// Answers the latest Ping that was not answered, as a client may (RFC 6455, 5.5.3).
+    /// Answers the latest unanswered Ping, as a client may (RFC 6455, 5.5.3).
     pub(super) fn pong_latest(&mut self) {
         if self.answered < self.pings.len() {
             self.answered = self.pings.len() - 1;
@@ -180,13 +180,13 @@ impl Client {
         }
     }
 
-    /// Answers the first Ping that was not answered and none of the others, as some libraries do.
+    /// Answers the first unanswered Ping and skips the others, as some libraries do.
     pub(super) fn pong_first(&mut self) {
         self.pong_next();
         self.answered = self.pings.len();
     }
 
-    /// Answers the first Ping that was not answered.
+    /// Answers the first unanswered Ping.
     pub(super) fn pong_next(&mut self) {
         if let Some(payload) = self.pings.get(self.answered).cloned() {
             self.answered += 1;
@@ -194,7 +194,7 @@ impl Client {
         }
     }
 
-    /// What an honest client does once it has read: it confirms what it got.
+    /// An honest client after reading: confirms what it received.
     pub(super) fn answer(&mut self, manual: bool) {
         self.pong_latest();
         let last = self.ids.last().copied();
@@ -204,7 +204,7 @@ impl Client {
         }
     }
 
-    /// Whether a Ping waits for its answer.
+    /// Whether a Ping is unanswered.
     pub(super) fn owes_pong(&self) -> bool {
         self.answered < self.pings.len()
     }

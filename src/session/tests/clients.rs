@@ -1,4 +1,4 @@
-//! What clients do.
+//! Client behaviour.
 
 use std::rc::Rc;
 
@@ -9,11 +9,11 @@ use super::steps::{Pong, Receipt};
 use super::world::World;
 use crate::model::MsgId;
 
-/// Reads of a client that is honest for a while.
+/// Rounds of reading for an honest client.
 const HONEST_ROUNDS: usize = 8;
 
 impl World {
-    /// The session that is to be replaced gets a receipt, and has not yet carried out what follows.
+    /// The session about to be replaced receives a receipt, and has not yet acted on it.
     pub(super) fn race(&mut self, device: usize) -> Checked {
         self.run()?;
         let Some(session) = self
@@ -58,7 +58,7 @@ impl World {
         Ok(())
     }
 
-    /// For a while the client reads and confirms all, and the store answers.
+    /// For a while the client reads and confirms everything, and the store answers.
     pub(super) fn honest(&mut self, device: usize) -> Checked {
         for _ in 0..HONEST_ROUNDS {
             self.store_answers()?;
@@ -149,7 +149,7 @@ impl World {
             return;
         };
         client.received(id);
-        // A receipt is for everything before it, too: also for what a login that has yet to begin makes due again.
+        // A receipt covers everything before it, including what a pending login makes due again.
         if shared.borrow().store.is_due(device, id) {
             client.claimed = client.claimed.max(id);
             self.devices[device].waive(device, id, &shared);

@@ -1,5 +1,5 @@
-//! The server as a session under test sees it: a clock and a timer that are moved by hand, and a store
-//! whose answers come when the case says so.
+//! The server as a session under test sees it: a manual clock and timer, and a store whose answers
+//! come when the case says so.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -20,14 +20,14 @@ use crate::session::machine::{End, Now};
 use crate::session::services::Services;
 use crate::store::Backlog;
 
-/// What all sessions share.
+/// State shared by all sessions.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) now_ms: u64,
     pub(super) store: Store,
-    /// The store does not keep up.
+    /// The store is behind.
     pub(super) busy: bool,
-    /// Who waits until it does.
+    /// Waiting for the store to catch up.
     pub(super) busy_wakers: Vec<Waker>,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Read {
     asked: Option<MsgId>,
-    /// What was there when it was carried out.
+    /// The result when the read was carried out.
     found: Option<Backlog>,
-    /// Its answer; `None` inside where it failed.
+    /// The answer to the session; `Some(None)` if the read failed.
     answer: Option<Option<Backlog>>,
     waker: Option<Waker>,
 }
 
-/// The part of the server that one session has.
+/// One session's part of the server.
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) shared: Rc<RefCell<Shared>>,
@@ -52,7 +52,7 @@ pub(super) struct Desk {
     /// As [`Services::validity`].
     pub(super) validity: Rc<RefCell<Validity>>,
     read: Rc<RefCell<Read>>,
-    /// What the session has confirmed since this was looked at last.
+    /// Ids that the session confirmed since the last check.
     pub(super) confirmed: Rc<RefCell<Vec<MsgId>>>,
 }
 
@@ -70,12 +70,12 @@ impl Desk {
         }
     }
 
-    /// Whether a read waits for its answer.
+    /// Whether a read is unanswered.
     pub(super) fn is_asked(&self) -> bool {
         self.read.borrow().asked.is_some()
     }
 
-    /// Carries out the read that was asked for, and keeps its answer back.
+    /// Carries out the pending read, and keeps its answer back.
     pub(super) fn look(&self) {
         let mut read = self.read.borrow_mut();
         if let (Some(after), None) = (read.asked, &read.found) {
@@ -90,7 +90,7 @@ impl Desk {
         }
     }
 
-    /// Answers the read that was asked for.
+    /// Answers the pending read.
     pub(super) fn answer(&self) {
         self.look();
         let mut read = self.read.borrow_mut();
@@ -100,7 +100,7 @@ impl Desk {
         }
     }
 
-    /// Has the read that was asked for fail; whether there was one.
+    /// Makes the pending read fail; `true` if there was one.
     pub(super) fn fail(&self) -> bool {
         let mut read = self.read.borrow_mut();
         let asked = read.asked.take().is_some();
@@ -178,7 +178,7 @@ impl Services for Desk {
     fn ended(&self, _: &End) {}
 }
 
-/// As the timer of a task: moved to an earlier time, and to a later one once it is over.
+/// Like a task's timer: may be moved to an earlier time, or to a later one once it has elapsed.
 pub(super) struct ManualTimer<'a> {
     pub(super) now_ms: u64,
     pub(super) timer_ms: &'a mut u64,

@@ -1,4 +1,4 @@
-//! The end of a case: nothing that was due may be missing.
+//! The end of a case: no due message may be missing.
 
 use proptest::{prop_assert, prop_assert_eq};
 
@@ -10,7 +10,7 @@ use super::store::DEVICES;
 use super::world::World;
 
 impl World {
-    /// Every session goes on, first with a client that only reads, then with one that confirms what it
+    /// Runs every session, first with a client that only reads, then with one that confirms what it
     /// reads, until nothing is left to do.
     fn drain(&mut self) -> Checked {
         self.busy(false);
@@ -19,7 +19,7 @@ impl World {
         for session in &mut self.sessions {
             session.client.wire.widen();
         }
-        // Each round reads a chunk of the store at least.
+        // Each round reads at least one chunk of the store.
         let rounds = 10 + 4 * self.sessions.iter().map(Session::left).sum::<usize>();
         for _ in 0..rounds {
             self.read_all(false)?;
@@ -36,7 +36,7 @@ impl World {
             if self.sessions.iter().all(Session::is_level) {
                 break;
             }
-            // A Ping that was passed over is repeated after an interval.
+            // A skipped Ping is repeated after an interval.
             let pause_ms = [100, self.settings.interval_ms];
             self.pass(pause_ms[round % 2])?;
         }
@@ -60,7 +60,7 @@ impl World {
         Ok(())
     }
 
-    /// The end of a case: what there is drains, then every device logs in once more, and drains.
+    /// The end of a case: everything drains, then every device logs in once more, and drains again.
     pub(super) fn finish(&mut self) -> Checked {
         self.run()?;
         self.drain()?;

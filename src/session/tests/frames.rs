@@ -1,4 +1,4 @@
-//! Frames from the server, as a client sees them: a parser of its own, and what the texts must be.
+//! Frames from the server, as a client sees them: an independent parser, and the expected texts.
 
 use proptest::prop_assert_eq;
 
@@ -14,7 +14,7 @@ pub(super) enum Frame<'a> {
     Close(u16),
 }
 
-/// The first frame of `bytes`, and its length; `None` while it is not whole.
+/// The first frame of `bytes` and its length; `None` while it is incomplete.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, String> {
     let (Some(first), Some(second)) = (bytes.first(), bytes.get(1)) else {
         return Ok(None);
@@ -41,16 +41,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, String> 
     Ok(Some((frame, head + length)))
 }
 
-/// How the answer to a wrong receipt ends.
+/// End of the answer to a wrong receipt.
 pub(super) const REFUSAL: &str = r#""error":{"code":"invalid_field","field":"received"}}"#;
 
-/// The id of a message's text, where it is one: `msgId` is the last field.
+/// The `msgId` of a text, if it is a message; `msgId` is the last field.
 pub(super) fn message_id(text: &str) -> Option<MsgId> {
     let (_, id) = text.strip_suffix('}')?.rsplit_once(':')?;
     id.parse().ok().map(MsgId)
 }
 
-/// A message looks as PROTOCOL.md section 4 says.
+/// Checks a message against PROTOCOL.md section 4.
 pub(super) fn check_message(text: &str, id: MsgId, facts: &Facts, store: &Store) -> Checked {
     let Some(message) = store.find(facts.device, id) else {
         return Err(fail(format!("{text} is no message of the device's")));

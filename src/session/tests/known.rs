@@ -1,4 +1,4 @@
-//! What a device's client knows over all its sessions.
+//! A client's knowledge across all sessions of its device.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,9 +13,9 @@ pub(super) const FUTURE: u64 = 1 << 40;
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) received: BTreeSet<MsgId>,
-    /// What it said that it had, without having received it.
+    /// Ids that it claimed to have without having received them.
     waived: BTreeSet<MsgId>,
-    /// Everything above this is due.
+    /// Everything above this id is due.
     pub(super) base: Option<MsgId>,
 }
 
@@ -24,7 +24,7 @@ impl Known {
         self.received.contains(&id) || self.waived.contains(&id)
     }
 
-    /// The client says that it has everything up to `upto`.
+    /// The client claims to have everything up to `upto`.
     pub(super) fn waive(&mut self, device: usize, upto: MsgId, shared: &Rc<RefCell<Shared>>) {
         let store = &shared.borrow().store;
         let said = store

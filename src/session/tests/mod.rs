@@ -1,17 +1,19 @@
-//! Simulated sessions: random logins, cuts, stalls, receipts, late answers of the store and restarts, in
-//! memory and on a clock that is moved by hand.
+//! Simulated sessions: random logins, cuts, stalls, receipts, late answers of the store and
+//! restarts, in memory and on a manual clock.
 //!
-//! Real are the machine, its driver, the hub with its outboxes and the connection; in memory are the
-//! stream, the client and the store. Held, after each step and once every device has
-//! logged in again and drained:
-//! - a session delivers what its device is due, from where it began, without gap or repeat, and nothing
-//!   else, but for what was on its way when it was erased; in the end nothing that was due is missing;
-//! - the cursor moves by receipts that count, over messages of other devices, and never else; receipts
-//!   that count move it, wrong ones are answered by an error;
-//! - unconfirmed deliveries and what waits for the socket are bounded, and go on once confirmed;
-//! - Pings come in time, with the right payload, and not too many; a dead peer's session ends, a live
-//!   one's never;
-//! - whoever has something to do has been woken.
+//! The machine, its driver, the hub with its outboxes and the connection are real; the stream, the
+//! client and the store are simulated. Checked after each step, and once every device has logged in
+//! again and drained:
+//! - a session delivers what is due to its device, from its start, without gap or repeat, and
+//!   nothing else, except messages in flight when they were erased; in the end no due message is
+//!   missing;
+//! - the cursor moves only by receipts that count and over messages for other devices; receipts
+//!   that count move it, wrong ones are answered with an error;
+//! - unconfirmed deliveries and output waiting for the socket are bounded, and continue once
+//!   confirmed;
+//! - Pings come in time, with the right payload, and not too many; a dead peer's session ends, a
+//!   live one's never does;
+//! - whatever has something to do was woken.
 //!
 //! `RELAYBOX_TEST_CASES` sets the number of cases; a failure prints the seed of its case, and
 //! `RELAYBOX_TEST_SEED` runs that case again.
@@ -44,10 +46,10 @@ use case::Checked;
 use steps::STEPS_MAX;
 use world::World;
 
-/// Cases of one run, where nothing else is asked for.
+/// Cases per run by default.
 const CASES: u64 = 4000;
 
-/// Tries to make a failing case smaller.
+/// Most attempts to shrink a failing case.
 const SHRINKS_MAX: u32 = 5000;
 
 fn run(settings: u64, steps: &[u64]) -> Checked {
@@ -59,7 +61,7 @@ fn run(settings: u64, steps: &[u64]) -> Checked {
     world.finish()
 }
 
-/// Runs the case of this seed; where it fails, says how, as small as it can be made.
+/// Runs the case of this seed; reports a failure, shrunk as far as possible.
 fn run_case(seed: u64) {
     let config = Config {
         cases: 1,
@@ -86,9 +88,9 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Runs `case` with as many seeds as are asked for, or with the one that is.
+/// Runs `case` with random seeds, or with `RELAYBOX_TEST_SEED` alone.
 fn run_seeds(cases: u64, case: impl Fn(u64)) {
-    // An orderly close sets a deadline; it is the world that says when it is over.
+    // An orderly close sets a tokio deadline; the simulation decides when it is over.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();

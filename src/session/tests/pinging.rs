@@ -1,24 +1,24 @@
-//! What Pings a session owes its client, and may not send, told from outside; and when it may, and must,
-//! take its client for dead.
+//! An outside view of Pings: those a session owes its client, those it may not send, and when it
+//! may, and must, take the client for dead.
 
 use proptest::prop_assert;
 
 use super::case::{Checked, Facts};
 
-/// From a Ping for receipts to the next, unless deliveries are at the distance for it.
+/// Minimum time between Pings for receipts, unless the distance is reached.
 const PAUSE_MS: u64 = 100;
 
 /// Most deliveries between two Pings.
 const DISTANCE_MAX: usize = 32;
 
-/// Deliveries of a session, as they are when something happens.
+/// Deliveries of a session at the time of an event.
 #[derive(Clone, Copy)]
 pub(super) struct Counts {
     pub(super) delivered: usize,
     pub(super) confirmed: usize,
-    /// Deliveries pause for want of receipts.
+    /// Deliveries pause for lack of receipts.
     pub(super) full: bool,
-    /// What is confirmed is not known exactly.
+    /// The number confirmed is not known exactly.
     pub(super) unsure: bool,
 }
 
@@ -27,16 +27,16 @@ pub(super) struct Pinging {
     interval_ms: u64,
     life_ms: u64,
     last_ms: u64,
-    /// How many deliveries stand before the last Ping.
+    /// Number of deliveries before the last Ping.
     asked: usize,
-    /// The last Ping that asked about a delivery which none had asked about.
+    /// Time of the last Ping that covered new deliveries.
     asked_ms: Option<u64>,
     distance: usize,
-    /// Nothing but a Ping may follow.
+    /// Only a Ping may follow.
     due: bool,
-    /// The first Ping since the last sign of life.
+    /// Time of the first Ping since the last sign of life.
     unanswered_ms: Option<u64>,
-    /// A Ping may wait for the stream to take it; else, since when all has left.
+    /// A Ping may be waiting for the stream. If not, `left_ms` is when everything had left.
     waits: bool,
     left_ms: u64,
 }
@@ -63,7 +63,7 @@ impl Pinging {
         self.unanswered_ms = None;
     }
 
-    /// The session waits, and everything that it has queued has left.
+    /// The session waits, and all its output has left.
     pub(super) fn all_left(&mut self, now_ms: u64) {
         if self.waits {
             self.waits = false;
@@ -71,13 +71,13 @@ impl Pinging {
         }
     }
 
-    /// Something is queued that is no Ping.
+    /// Output other than a Ping is queued.
     pub(super) fn check_not_due(&self) -> Checked {
         prop_assert!(!self.due, "no Ping at the distance for one");
         Ok(())
     }
 
-    /// A delivery is queued, the last of these.
+    /// A delivery is queued, counted in `counts`.
     pub(super) fn delivered(&mut self, counts: Counts, now_ms: u64) {
         if counts.delivered == counts.confirmed + 1 && self.is_rested(now_ms) {
             self.distance = 1;
@@ -85,7 +85,7 @@ impl Pinging {
         self.due = !self.manual && !counts.unsure && self.unasked(counts) >= self.distance;
     }
 
-    /// A Ping is queued behind these.
+    /// A Ping is queued behind `counts` deliveries.
     pub(super) fn ping(&mut self, counts: Counts, now_ms: u64) -> Checked {
         let unasked = self.unasked(counts);
         let (since_ms, under_way) = (now_ms - self.last_ms, self.is_under_way(counts));
@@ -134,7 +134,7 @@ impl Pinging {
         if deaf {
             return Ok(());
         }
-        // A part of a frame is taken for a sign of life when the next input comes.
+        // A partial frame counts as a sign of life at the next input.
         let silent_ms = self.life_ms.max(asked_ms) + 2 * interval_ms;
         prop_assert!(self.waits || now_ms < silent_ms, "no Ping to a silent peer");
         let dead_ms = match self.unanswered_ms {
@@ -145,7 +145,7 @@ impl Pinging {
         Ok(())
     }
 
-    /// Whether the client has said nothing for so long that its session may end.
+    /// Whether the client has been silent for so long that its session may end.
     pub(super) fn is_dead(&self, now_ms: u64) -> bool {
         let interval_ms = self.interval_ms;
         let asked = match self.unanswered_ms {
@@ -161,7 +161,7 @@ impl Pinging {
         counts.delivered - confirmed.max(self.asked)
     }
 
-    /// Whether something is not confirmed that a Ping has asked about.
+    /// Whether a Ping has asked for a delivery that is not confirmed.
     fn is_under_way(&self, counts: Counts) -> bool {
         counts.confirmed < self.asked
     }

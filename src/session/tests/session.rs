@@ -1,5 +1,5 @@
-//! A session under test: its driver, with a connection over a stream in memory, and the
-//! client at the other end. It runs when it is told to, and only as far as it has been woken.
+//! A session under test: its driver with a connection over a stream in memory, and the client at
+//! the other end. It runs when told to, and only as far as it has been woken.
 
 use std::collections::BTreeSet;
 use std::pin::{Pin, pin};
@@ -25,10 +25,10 @@ use crate::session::driver::Driver;
 use crate::session::machine::{End, Input, Start};
 use crate::websocket::Connection;
 
-/// Most inputs of one run; more is a session that never rests.
+/// Most inputs per run; a session that takes more never rests.
 const INPUTS_MAX: usize = 3000;
 
-/// How long an orderly close may take.
+/// Time limit of an orderly close.
 const CLOSE_MS: u64 = 10_000;
 
 /// Most bytes of an answer to a client's text.
@@ -44,7 +44,7 @@ enum Stage {
     Gone,
 }
 
-/// A login that has its place in the hub and waits for its cursor.
+/// A login registered in the hub that waits for its cursor.
 pub(super) struct Login {
     pub(super) connection: Connection,
     pub(super) registration: Registration,
@@ -72,7 +72,7 @@ pub(super) struct Session {
     timer_ms: u64,
     woken: Arc<Woken>,
     waker: Waker,
-    /// The store was behind: what the peer did may have counted as life.
+    /// The store was behind, so anything from the peer may have counted as life.
     deaf: bool,
 }
 
@@ -101,7 +101,7 @@ impl Session {
         matches!(self.stage, Stage::Gone)
     }
 
-    /// The store has found the device's cursor: the conversation begins. Answers where.
+    /// The store has found the device's cursor, and the session begins. Returns the initial facts.
     pub(super) fn begin(&mut self) -> Option<Facts> {
         if !matches!(self.stage, Stage::Entering(_)) {
             return None;
@@ -156,7 +156,7 @@ impl Session {
         Some(facts)
     }
 
-    /// When time alone makes something happen here.
+    /// Time of the next event that time alone brings about.
     pub(super) fn due_ms(&self) -> Option<u64> {
         match &self.stage {
             Stage::Open(_) => Some(self.timer_ms),
@@ -165,12 +165,12 @@ impl Session {
         }
     }
 
-    /// Whether it will do something without any time passing.
+    /// Whether it will act without time passing.
     pub(super) fn is_busy(&self) -> bool {
         self.is_woken() || self.desk.is_asked()
     }
 
-    /// Whether it has been told that it has something to do.
+    /// Whether it was woken.
     pub(super) fn is_woken(&self) -> bool {
         let due = self
             .due_ms()
@@ -178,7 +178,7 @@ impl Session {
         due || self.woken.0.load(Ordering::Relaxed)
     }
 
-    /// Runs until nothing more happens, as the task does. Where it was not woken, nothing must happen.
+    /// Runs until nothing more happens, as the task does. Without a wake, nothing may happen.
     pub(super) fn run(&mut self, known: &BTreeSet<MsgId>) -> Checked {
         for _ in 0..INPUTS_MAX {
             self.carry_out()?;
@@ -190,7 +190,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes one input and leaves what follows from it to be carried out.
+    /// Feeds one input and leaves its consequences to be carried out.
     pub(super) fn next_input(
         &mut self,
         known: &BTreeSet<MsgId>,
@@ -221,7 +221,7 @@ impl Session {
             return Ok(false);
         };
         prop_assert!(woken || due, "{input:?} is there, and nobody was woken");
-        // As a busy runtime would: the next poll comes without a wake.
+        // As in a busy runtime, the next poll comes without a wake.
         self.woken.0.store(true, Ordering::Relaxed);
         match &input {
             Input::Taken(Taken {
@@ -251,7 +251,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Carries out what followed from the last input.
+    /// Carries out the consequences of the last input.
     fn carry_out(&mut self) -> Checked {
         let Stage::Open(driver) = &mut self.stage else {
             return Ok(());
@@ -305,7 +305,7 @@ impl Session {
         Ok(())
     }
 
-    /// What holds whenever a session waits.
+    /// Checks that hold whenever a session waits.
     fn check_rest(&mut self) -> Checked {
         let Stage::Open(driver) = &mut self.stage else {
             return Ok(());
@@ -340,7 +340,7 @@ impl Session {
         Ok(())
     }
 
-    /// The client reads; `got` is told of each delivery.
+    /// The client reads; `got` is called for each delivery.
     pub(super) fn read(&mut self, amount: Amount, mut got: impl FnMut(MsgId)) -> Checked {
         let Self {
             client,
@@ -367,7 +367,7 @@ impl Session {
         self.watch.check_quiet(&self.desk.shared.borrow().store)
     }
 
-    /// Whether everything that is due has come, and is confirmed.
+    /// Whether everything due has arrived and is confirmed.
     pub(super) fn is_level(&self) -> bool {
         !self.is_open() || self.watch.is_level(&self.desk.shared.borrow().store)
     }
@@ -377,7 +377,7 @@ impl Session {
         self.watch.left(&self.desk.shared.borrow().store)
     }
 
-    /// The client has read all, and honestly confirmed it: nothing is left to do.
+    /// The client has read and honestly confirmed everything: nothing is left to do.
     pub(super) fn check_level(&self) -> Checked {
         if !self.is_open() {
             return Ok(());
@@ -386,7 +386,7 @@ impl Session {
         self.watch.check_level(self.client.errors, store)
     }
 
-    /// Ends the session as the death of its process does: what is on its way is lost.
+    /// Ends the session like the death of its process: data in flight is lost.
     pub(super) fn kill(&mut self) {
         self.client.wire.cut(0, 0);
         self.stage = Stage::Gone;

@@ -1,5 +1,5 @@
-//! Clients whose app takes its time for each message: however long, within the three intervals that it
-//! has, every connection gets past one at least, and in the end all is confirmed.
+//! Clients whose app is slow on each message: as long as it stays within the three intervals it
+//! has, every connection gets past at least one, and in the end everything is confirmed.
 
 use proptest::{prop_assert, prop_assert_eq};
 
@@ -12,26 +12,26 @@ use super::world::World;
 /// Most messages of a case.
 const MESSAGES_MAX: u64 = 40;
 
-/// Most turns of a case: far more than any needs.
+/// Most turns of a case: far more than any should need.
 const TURNS_MAX: usize = 2000;
 
 #[derive(Debug, Clone, Copy)]
 enum Library {
-    /// Reads up to the next message and no further when its app asks, and answers each Ping that it
-    /// comes to.
+    /// Reads up to the next message and no further when its app asks, and answers every Ping on the
+    /// way.
     WhenAsked,
-    /// Reads all that there is, hands it to its app, and then answers the first Ping of those alone.
+    /// Reads everything, hands it to its app, and then answers only the first of those Pings.
     FirstPing,
 }
 
-/// A device with a backlog, to which more may come, logs in again and again.
+/// A device with a backlog, to which more may arrive, logs in again and again.
 pub(super) fn run(settings: u64, random: u64) -> Checked {
     let mut bits = Bits(random);
     let library = bits.pick(&[Library::WhenAsked, Library::FirstPing]);
     let settings = steps::settings(settings);
     let settings = Settings {
         store_at_once: true,
-        // Room for what the app works on, and the Ping behind it.
+        // Room for the message the app works on, and the Ping behind it.
         to_client_bytes: settings.to_client_bytes.max(1000),
         to_server_bytes: 1000,
         ..settings
@@ -40,7 +40,7 @@ pub(super) fn run(settings: u64, random: u64) -> Checked {
     let (backlog, mut live) = (1 + bits.size(MESSAGES_MAX), bits.size(MESSAGES_MAX));
     let mut world = World::new(settings);
     let commit = |world: &mut World, count| world.commit(0, None, count, 50, Reach::Published);
-    // From now on the device is known, and what comes is due to it.
+    // From here on the device is known, and new messages are due to it.
     (0..DEVICES.len()).for_each(|device| world.login(device, false, After::Cursor, None));
     world.begin()?;
     world.restart(0)?;

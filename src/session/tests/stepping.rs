@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-/// What befalls one session.
+/// A disturbance of one session.
 fn disturb(session: &mut Session, step: &Step) {
     let client = &mut session.client;
     match *step {

@@ -1,4 +1,4 @@
-//! What may happen, and how often: each step is read from one random number.
+//! The possible steps and their frequencies: each step is derived from one random number.
 
 use super::case::Settings;
 use super::store::{DEVICES, RESOURCES};
@@ -7,7 +7,7 @@ use crate::session::machine::Window;
 /// Most steps of a case.
 pub(super) const STEPS_MAX: usize = 120;
 
-/// What happens. A `device` means its newest session, and nothing happens where there is none.
+/// A step. A `device` means its newest session; without one nothing happens.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Login {
@@ -15,11 +15,11 @@ pub(super) enum Step {
         manual: bool,
         after: After,
         lifetime_ms: Option<u64>,
-        /// A receipt is under way to the session that is replaced.
+        /// A receipt is in flight to the session being replaced.
         racing: bool,
-        /// The client begins with a receipt for the last that it ever got.
+        /// The client begins with a receipt for the last message it ever received.
         claiming: bool,
-        /// The store takes its time to find the cursor.
+        /// The store is slow to find the cursor.
         late: bool,
     },
     Commit {
@@ -29,9 +29,9 @@ pub(super) enum Step {
         bytes: usize,
         reach: Reach,
     },
-    /// What was committed goes through the hub and counts as published.
+    /// Committed messages go through the hub and count as published.
     Publish,
-    /// A mailbox loses what it has, but for what is so little below the newest.
+    /// Erases a mailbox, except for ids within `kept` of the newest.
     Erase {
         mailbox: usize,
         kept: u64,
@@ -40,7 +40,7 @@ pub(super) enum Step {
         device: usize,
         bytes: usize,
     },
-    /// The client asks its library for so many messages, one by one, and works on each for a while.
+    /// The client asks its library for messages one by one, and works on each for a while.
     Take {
         device: usize,
         count: usize,
@@ -77,12 +77,12 @@ pub(super) enum Step {
     Pass {
         ms: u64,
     },
-    /// The tokens of the device's domain changed.
+    /// The tokens of the device's domain have changed.
     Recheck {
         device: usize,
         lifetime_ms: Option<u64>,
     },
-    /// The store carries out what was asked of it, and keeps the answers back.
+    /// The store carries out pending requests, and keeps the answers back.
     StoreLooks,
     StoreAnswers,
     StoreFails {
@@ -91,19 +91,19 @@ pub(super) enum Step {
     Busy(bool),
     /// Cursors become durable.
     Persist,
-    /// A new process: sessions are gone, and what was not durable of the cursors in `lost`.
+    /// A new process: sessions are gone, as are the non-durable cursors in `lost`.
     Restart {
         lost: u64,
     },
     /// All sessions are told to end.
     Stop,
-    /// For a while the client reads and confirms all, and the store answers.
+    /// For a while the client reads and confirms everything, and the store answers.
     Honest {
         device: usize,
     },
 }
 
-/// Where a login has its deliveries begin.
+/// Start of deliveries asked for by a login.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum After {
     Cursor,
@@ -126,28 +126,28 @@ pub(super) enum Reach {
 pub(super) enum Pong {
     Latest,
     Next,
-    /// The first one that waits, and none of the others.
+    /// The first pending one, and none of the others.
     First,
     All,
     /// A delivery, whether or not a Ping has asked for it.
     Delivery(usize),
-    /// What no Ping has asked for; which of it.
+    /// A payload that no Ping has carried, by number.
     Junk(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Receipt {
-    /// So many before the last one of this session.
+    /// So many before the last delivery of this session.
     Back(usize),
-    /// The last one that the device ever got.
+    /// The last message that the device ever received.
     LastEver,
-    /// An id that is none of the device's, so many below the newest.
+    /// An id that is not for the device, so many below the newest.
     Foreign(u64),
     Future,
     Malformed(usize),
 }
 
-/// Random bits that are used up from below.
+/// Random bits, used up from the lowest.
 pub(super) struct Bits(pub(super) u64);
 
 impl Bits {
@@ -175,7 +175,7 @@ pub(super) fn step(random: u64) -> (Step, bool) {
     let mut bits = Bits(random);
     let runs = !bits.one_in(6);
     let kind = bits.below(100);
-    // The first device sees most.
+    // The first device gets most of the steps.
     let device = bits.pick(&[0, 0, 0, 0, 1, 1, 2, 3, 4]);
     let step = match kind {
         0..16 => commit(&mut bits),

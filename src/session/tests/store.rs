@@ -1,5 +1,5 @@
-//! A store in memory with the rules of the real one: messages by mailbox, which may be erased, and a
-//! cursor for each device.
+//! An in-memory store with the rules of the real one: messages by mailbox, which may be erased, and
+//! a cursor per device.
 
 use crate::model::{
     Device, Domain, Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName,
@@ -9,7 +9,7 @@ use crate::store::Backlog;
 /// Domain and user.
 const MAILBOXES: [(&str, &str); 3] = [("d", "u"), ("d", "v"), ("e", "u")];
 
-/// A user's devices are numbered alike, so that `toResource` names one.
+/// Devices of each user have the same names, so that `toResource` names one.
 pub(super) const RESOURCES: [&str; 3] = ["a", "b", "c"];
 
 /// Mailbox and resource of each device that logs in.
@@ -34,20 +34,20 @@ fn mailbox_of(mailbox: usize) -> Mailbox {
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     id: MsgId,
-    /// What a crash may bring back.
+    /// The cursor that a crash may bring back.
     durable: MsgId,
 }
 
 #[derive(Default)]
 pub(super) struct Store {
-    /// All messages that there ever were.
+    /// All messages ever committed.
     mailboxes: [Vec<Message>; MAILBOXES.len()],
-    /// Up to here they are erased.
+    /// Everything up to here is erased.
     floors: [MsgId; MAILBOXES.len()],
     cursors: [Option<Cursor>; DEVICES.len()],
-    /// The newest message of all.
+    /// The newest message of all mailboxes.
     pub(super) last: MsgId,
-    /// The newest one that a login counts as older than itself.
+    /// The newest message that a login counts as older than itself.
     pub(super) published: MsgId,
 }
 
@@ -76,7 +76,7 @@ impl Store {
         message
     }
 
-    /// As the real store reads a mailbox.
+    /// Reads a mailbox like the real store.
     pub(super) fn messages_after(
         &self,
         device: usize,
@@ -98,12 +98,12 @@ impl Store {
         Backlog { messages, upto }
     }
 
-    /// Erases what a mailbox has up to `upto`.
+    /// Erases a mailbox up to `upto`.
     pub(super) fn erase(&mut self, mailbox: usize, upto: MsgId) {
         self.floors[mailbox] = self.floors[mailbox].max(upto);
     }
 
-    /// What the device's mailbox has above `above`.
+    /// Messages in the device's mailbox above `above`.
     fn above(&self, device: usize, above: MsgId) -> &[Message] {
         let (mailbox, _) = DEVICES[device];
         let above = above.max(self.floors[mailbox]);
@@ -123,7 +123,7 @@ impl Store {
         self.cursors[device] = Some(Cursor { id, durable: id });
     }
 
-    /// The device's cursor; zero where it is not known.
+    /// The device's cursor; zero if unknown.
     pub(super) fn cursor(&self, device: usize) -> MsgId {
         self.cursors[device].map_or(MsgId::ZERO, |cursor| cursor.id)
     }
@@ -154,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Loses what is not durable of the cursors in `lost`, a bit for each device.
+    /// Drops the non-durable part of the cursors in `lost`, one bit per device.
     pub(super) fn restart(&mut self, lost: u64) {
         for (device, cursor) in self.cursors.iter_mut().enumerate() {
             if let Some(cursor) = cursor.as_mut().filter(|_| lost >> device & 1 == 1) {
@@ -165,19 +165,19 @@ impl Store {
         self.published = self.last;
     }
 
-    /// How many messages the device's mailbox has above `above`, erased ones too.
+    /// Number of messages in the device's mailbox above `above`, erased ones included.
     pub(super) fn count(&self, device: usize, above: MsgId) -> usize {
         let mailbox = &self.mailboxes[DEVICES[device].0];
         mailbox.len() - mailbox.partition_point(|message| message.id <= above)
     }
 
-    /// The messages above `above` that this device is to get, oldest first.
+    /// Messages above `above` due to this device, oldest first.
     pub(super) fn due(&self, device: usize, above: MsgId) -> impl Iterator<Item = &Message> {
         let messages = self.above(device, above).iter();
         messages.filter(move |message| is_for(message, device))
     }
 
-    /// As [`Store::due`], with those that are erased.
+    /// As [`Store::due`], erased messages included.
     pub(super) fn ever_due(&self, device: usize, above: MsgId) -> impl Iterator<Item = &Message> {
         let mailbox = &self.mailboxes[DEVICES[device].0];
         let from = mailbox.partition_point(|message| message.id <= above);
@@ -185,7 +185,7 @@ impl Store {
         messages.filter(move |message| is_for(message, device))
     }
 
-    /// The message of this id, if the device is to get it, or was until it was erased.
+    /// The message with this id, if it is, or before its erasure was, due to the device.
     pub(super) fn find(&self, device: usize, id: MsgId) -> Option<&Message> {
         let mailbox = &self.mailboxes[DEVICES[device].0];
         let at = mailbox.binary_search_by_key(&id, |message| message.id);
@@ -193,17 +193,17 @@ impl Store {
         message.filter(|message| is_for(message, device))
     }
 
-    /// Whether it was the device's, and is erased.
+    /// Whether it was due to the device and is erased.
     pub(super) fn is_erased(&self, device: usize, id: MsgId) -> bool {
         id <= self.floors[DEVICES[device].0] && self.find(device, id).is_some()
     }
 
-    /// The first of them.
+    /// The first message due above `above`.
     pub(super) fn next_due(&self, device: usize, above: MsgId) -> Option<&Message> {
         self.due(device, above).next()
     }
 
-    /// Whether this is the id of a message that the device is to get.
+    /// Whether this is the id of a message due to the device.
     pub(super) fn is_due(&self, device: usize, id: MsgId) -> bool {
         self.find(device, id).is_some() && !self.is_erased(device, id)
     }

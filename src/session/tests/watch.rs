@@ -1,5 +1,5 @@
-//! What one session owes its client, told from outside: from what went into it, what it queued for the
-//! socket, and what it had confirmed.
+//! Obligations of one session to its client, derived from outside: from its input, the output it
+//! queued, and the ids it confirmed.
 
 use std::collections::BTreeSet;
 
@@ -20,28 +20,27 @@ struct Delivered {
 pub(super) struct Watch {
     pub(super) facts: Facts,
     delivered: Vec<Delivered>,
-    /// How many of them have a receipt, and the bytes of those that have none.
+    /// Number of confirmed deliveries, and the bytes of unconfirmed ones.
     confirmed: usize,
     unconfirmed_bytes: usize,
-    /// Up to here receipts that count have come.
+    /// Highest receipt that counts.
     receipt: MsgId,
-    /// Receipts that are to count once their message has been delivered again.
+    /// Receipts that count once their message has been delivered again.
     claims: Vec<MsgId>,
-    /// Those that may be refused before that.
+    /// Receipts that may be refused before that.
     doubtful: Vec<MsgId>,
     /// A receipt came that may have to wait; the window may then be twice as large.
     stretched: bool,
     pinged: BTreeSet<MsgId>,
-    /// Pings without a payload that nobody has answered.
+    /// Unanswered Pings without a payload.
     blank_pings: usize,
-    /// The first Pong that was no receipt, with the window full and nothing ever confirmed.
+    /// Time of the first Pong that was no receipt, with the window full and nothing ever confirmed.
     unheeded_ms: Option<u64>,
-    /// One came so much later that it ends the session.
+    /// Another came so much later that the session ends.
     pub(super) unheeded: bool,
     pub(super) pinging: Pinging,
     errors: usize,
-    /// Errors that are due at once, those that may take until the session is level, and those that
-    /// may or may not come.
+    /// Errors due at once, errors due by the time the session is level, and optional ones.
     errors_now: usize,
     errors_later: usize,
     errors_maybe: usize,
@@ -74,7 +73,7 @@ impl Watch {
         self.delivered.get(at).map(|delivered| delivered.id)
     }
 
-    /// The last delivery, or where deliveries begin.
+    /// The last delivery, or the lower bound of deliveries.
     pub(super) fn position(&self) -> MsgId {
         self.delivered
             .last()
@@ -101,7 +100,7 @@ impl Watch {
         }
     }
 
-    /// The application's receipt; `known` are ids that were delivered to the device at any time.
+    /// A receipt from the application; `known` are ids that were ever delivered to the device.
     pub(super) fn received(
         &mut self,
         id: Option<MsgId>,
@@ -125,11 +124,11 @@ impl Watch {
         } else if id <= after || self.has_delivered(id) {
             self.confirm(id);
         } else if id <= store.cursor(device) {
-            // Known already: nothing moves.
+            // Confirmed already: nothing moves.
         } else if id < self.position() {
             self.errors_now += 1;
         } else if id > published {
-            // Whoever got it from an earlier session may be told that this one has not sent it yet.
+            // If an earlier session delivered it, the answer may be that this one has not yet.
             let maybe = usize::from(theirs && known.contains(&id));
             self.errors_maybe += maybe;
             self.errors_now += 1 - maybe;
@@ -159,7 +158,7 @@ impl Watch {
             self.delivered.len() - self.confirmed,
             self.unconfirmed_bytes,
         );
-        // What is erased may be on its way all the same.
+        // Erased messages may be in flight all the same.
         let due = store.ever_due(self.facts.device, self.position());
         for message in due.take_while(|message| message.id <= id) {
             count += 1;
@@ -168,7 +167,7 @@ impl Watch {
         count <= 2 * window.messages_max && bytes <= 2 * window.bytes_max
     }
 
-    /// Messages have been erased: receipts that wait for one count if it was on its way.
+    /// Messages were erased: a receipt waiting for one counts if it was in flight.
     pub(super) fn erased(&mut self, store: &Store) {
         let device = self.facts.device;
         let gone = |id: &mut MsgId| store.is_erased(device, *id);
@@ -189,7 +188,7 @@ impl Watch {
         }
     }
 
-    /// What the session has queued for the socket since this was called last.
+    /// Output that the session queued since the last call.
     pub(super) fn queued(&mut self, mut bytes: &[u8], now_ms: u64, store: &Store) -> Checked {
         let times = if self.stretched { 2 } else { 1 };
         let (had_room, delivered_before) = (!self.fills(times, 1), self.delivered.len());
@@ -220,7 +219,7 @@ impl Watch {
     fn deliver(&mut self, id: MsgId, bytes: usize, now_ms: u64, store: &Store) -> Checked {
         let next = store.next_due(self.facts.device, self.position());
         let next = next.map(|message| message.id);
-        // What was on its way when it was erased may still come.
+        // A message in flight when it was erased may still arrive.
         let erased = id > self.position() && store.is_erased(self.facts.device, id);
         prop_assert!(Some(id) == next || erased, "{id}, and not {next:?}");
         prop_assert!((FRAME_BYTES_MIN..FRAME_BYTES_MAX + CONTENT_BYTES_MAX).contains(&bytes));
@@ -261,7 +260,7 @@ impl Watch {
             || self.unconfirmed_bytes >= window.bytes_max * times / parts
     }
 
-    /// What comes at once is one chunk of the store or one outbox.
+    /// A batch is one chunk of the store or one outbox.
     fn check_batch(&self, batch: &[Delivered]) -> Checked {
         let outbox_bytes_max = self.facts.settings.outbox_bytes_max;
         let (chunk, chunk_bytes) = self.facts.settings.chunk_max();
@@ -275,7 +274,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The session has the cursor moved to `id`.
+    /// The session moves the cursor to `id`.
     pub(super) fn check_confirm(&mut self, id: MsgId, store: &Store) -> Checked {
         let counted = |doubtful: &MsgId| *doubtful <= id && *doubtful <= self.position();
         if let Some(counted) = self.doubtful.iter().copied().filter(counted).max() {
@@ -292,7 +291,7 @@ impl Watch {
         Ok(())
     }
 
-    /// All that has been put in is handled.
+    /// All input has been handled.
     pub(super) fn check_handled(&self, current: bool, store: &Store) -> Checked {
         let cursor = store.cursor(self.facts.device);
         prop_assert!(
@@ -321,8 +320,8 @@ impl Watch {
         self.pinging.check_time(self.counts(), now_ms, deaf)
     }
 
-    /// The store has answered all, and the client has read all, but confirmed nothing more: the window
-    /// has been used, and receipts that waited for their message have counted.
+    /// The store has answered everything, and the client has read everything but confirmed nothing
+    /// more: the window is used, and receipts that waited for their message have counted.
     pub(super) fn check_quiet(&self, store: &Store) -> Checked {
         let all = store.next_due(self.facts.device, self.position()).is_none();
         prop_assert!(
@@ -333,20 +332,20 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether everything that is due was delivered and is confirmed, and every error has come. (One may
-    /// wait until the session has read past the messages of other devices.)
+    /// Whether everything due was delivered and confirmed, and every error has come. An error may
+    /// wait until the session has read past the messages of other devices.
     pub(super) fn is_level(&self, store: &Store) -> bool {
         let errors = self.errors >= self.errors_now + self.errors_later;
         let all = errors && self.confirmed == self.delivered.len();
         all && store.next_due(self.facts.device, self.position()).is_none()
     }
 
-    /// How much of its mailbox is still to be looked at, delivered or confirmed.
+    /// Amount of the mailbox still to be read, delivered or confirmed.
     pub(super) fn left(&self, store: &Store) -> usize {
         store.count(self.facts.device, self.facts.cursor.min(self.facts.after))
     }
 
-    /// The session has nothing more to do, and its client has read all.
+    /// The session has nothing more to do, and its client has read everything.
     pub(super) fn check_level(
         &self,
         errors_read: usize,

@@ -1,4 +1,4 @@
-//! A stream in memory between a session and its client: bounded both ways, so that writes block; it
+//! An in-memory stream between a session and its client: bounded both ways, so that writes block;
 //! can stall, and be cut after any number of bytes.
 
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Both ends and what is between them.
+/// Both ends and the bytes in flight.
 #[derive(Clone)]
 pub(super) struct Wire(Arc<Mutex<State>>);
 
@@ -19,13 +19,13 @@ struct State {
     to_server: Vec<u8>,
     to_server_max: usize,
     stalled: bool,
-    /// What the server can still write before the stream is cut.
+    /// Bytes that the server may still write before the stream is cut.
     cut_after: Option<usize>,
-    /// No further byte goes in; what is on its way still comes out.
+    /// No further byte goes in; bytes in flight still arrive.
     cut: bool,
     /// A write of the server is blocked.
     blocked: bool,
-    /// Something came in from the client, or a blocked write went on.
+    /// Input arrived from the client, or a blocked write resumed.
     life: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -49,7 +49,7 @@ impl Wire {
         self.0.lock().expect("one thread")
     }
 
-    /// What the client reads: at most `bytes_max` bytes. `None` once nothing can come any more.
+    /// Reads at most `bytes_max` bytes as the client. `None` once nothing more can arrive.
     pub(super) fn read(&self, bytes_max: usize) -> Option<Vec<u8>> {
         let mut state = self.state();
         if state.stalled && !state.cut {
@@ -63,7 +63,7 @@ impl Wire {
         (count > 0 || !state.to_client.is_empty() || !state.cut).then_some(bytes)
     }
 
-    /// What the client writes: as much of it as there is room for leaves `bytes`.
+    /// Writes as the client, removing from `bytes` what finds room.
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         let mut state = self.state();
         if state.cut {
@@ -88,7 +88,7 @@ impl Wire {
         }
     }
 
-    /// Cuts the stream: only so many of the bytes on their way still arrive.
+    /// Cuts the stream: only so many of the bytes in flight still arrive.
     pub(super) fn cut(&self, to_server: usize, to_client: usize) {
         let mut state = self.state();
         state.to_server.truncate(to_server);
@@ -96,12 +96,12 @@ impl Wire {
         state.end();
     }
 
-    /// Cuts the stream when the server has written so many bytes more.
+    /// Cuts the stream once the server has written so many more bytes.
     pub(super) fn cut_after(&self, bytes: usize) {
         self.state().cut_after = Some(bytes);
     }
 
-    /// From now on there is room for everything, and nothing stalls.
+    /// From here on there is room for everything, and nothing stalls.
     pub(super) fn widen(&self) {
         let mut state = self.state();
         state.to_client_max = usize::MAX;
@@ -111,22 +111,22 @@ impl Wire {
         self.stall(false);
     }
 
-    /// Whether the stream was cut, or its server end is gone.
+    /// Whether the stream was cut, or its server end dropped.
     pub(super) fn is_cut(&self) -> bool {
         self.state().cut
     }
 
-    /// Whether what the server writes, or has written, cannot leave.
+    /// Whether output of the server is stuck.
     pub(super) fn is_blocked(&self) -> bool {
         self.state().blocked
     }
 
-    /// Whether something that the client wrote is on its way.
+    /// Whether client input is in flight.
     pub(super) fn holds_input(&self) -> bool {
         !self.state().to_server.is_empty()
     }
 
-    /// Whether there was a sign of life since this was asked last.
+    /// Whether there was a sign of life since the last call.
     pub(super) fn take_life(&self) -> bool {
         std::mem::take(&mut self.state().life)
     }
@@ -151,7 +151,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// The server's end. Dropping it ends the stream; what was written still arrives.
+/// The server's end. Dropping it ends the stream; written bytes still arrive.
 pub(super) struct ServerEnd(Wire);
 
 impl Drop for ServerEnd {

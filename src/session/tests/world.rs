@@ -25,11 +25,11 @@ pub(super) struct World {
     pub(super) hub: Arc<Hub>,
     pub(super) sessions: Vec<Session>,
     pub(super) devices: [Known; DEVICES.len()],
-    /// Committed, and not yet in the hub.
+    /// Committed, but not yet in the hub.
     committed: VecDeque<Message>,
-    /// In the hub, and not yet published.
+    /// In the hub, but not yet published.
     in_hub: Option<MsgId>,
-    /// Only who was woken runs; else all do, and who was not woken must have nothing to do.
+    /// Only woken sessions run. Otherwise all do, and those not woken must have nothing to do.
     pub(super) draining: bool,
 }
 
@@ -57,13 +57,12 @@ impl World {
         }
     }
 
-    /// The device's newest session.
     pub(super) fn session(&mut self, device: usize) -> Option<&mut Session> {
         let of_device = |session: &&mut Session| session.desk.device == device;
         self.sessions.iter_mut().rev().find(of_device)
     }
 
-    /// All sessions run; what is left of those that ended is read.
+    /// Runs all sessions; reads the remaining output of those that ended.
     pub(super) fn run(&mut self) -> Checked {
         for session in &mut self.sessions {
             if self.draining && !session.is_woken() {
@@ -125,7 +124,7 @@ impl World {
         }
     }
 
-    /// One batch goes through the hub; the one before it is published by then.
+    /// Passes one batch through the hub; the one before it is published by then.
     fn hand_on(&mut self) {
         if let Some(id) = self.in_hub.take() {
             self.shared.borrow_mut().store.published = id;
@@ -204,7 +203,7 @@ impl World {
         self.sessions.push(session);
     }
 
-    /// The store finds the cursors of those who log in.
+    /// The store finds the cursors of pending logins.
     pub(super) fn begin(&mut self) -> Checked {
         for session in &mut self.sessions {
             let Some(facts) = session.begin() else {
@@ -224,7 +223,7 @@ impl World {
         let now_ms = self.now_ms();
         for session in &mut self.sessions {
             let in_domain = device(session.desk.device).mailbox.domain == domain;
-            // A token that was revoked stays so.
+            // A revoked token stays revoked.
             if !in_domain || session.causes.replaced || session.causes.revoked {
                 continue;
             }
