@@ -1,9 +1,9 @@
-//! The command line: reads it, runs one subcommand, and turns what came of it into an exit
-//! code and at most one sentence on standard error.
+//! The command line: parses arguments, runs one subcommand, and turns its outcome into an exit code
+//! and at most one sentence on standard error.
 //!
-//! Exit codes: 0 ended as asked, 2 bad usage or settings, 3 `check` found no damage, but the end
-//! may be missing, 1 anything else. A broken standard output or error is an error, or nothing,
-//! but never a panic.
+//! Exit codes: 0 success; 2 bad usage or settings; 3 `check` found no damage, but the end may be
+//! missing; 1 anything else. A broken standard output or error is an error or ignored, but never a
+//! panic.
 
 mod backup;
 mod check;
@@ -91,7 +91,7 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// Runs the command that the process was called with.
+/// Runs the command given by the process arguments.
 pub fn run() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
         output::complain(&logging::panicked(panic.location()));
@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
             return usage(&without_values(error, &words));
         }
     };
-    // A panic has told of itself: its code would be none of ours.
+    // A panic has already been reported; its exit code would be none of ours.
     let done = catch_unwind(AssertUnwindSafe(|| carry_out(&cli.command)));
     match done.unwrap_or(Err(Failure::Logged)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,7 +129,7 @@ pub fn run() -> ExitCode {
 }
 
 fn carry_out(command: &Command) -> Result<(), Failure> {
-    // Manual pages are for everybody.
+    // Manual pages may be readable by everybody.
     if !matches!(command, Command::Man(_)) {
         owner::make_private();
     }
@@ -152,10 +152,10 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// Takes out what the caller wrote, but names that are known: it may be a token in the wrong place. Of an unknown name
-/// the place is told; the parser itself tells the known ones that are near.
+/// Removes the caller's words from the error, except known names: one may be a token in the wrong
+/// place. An unknown name is reported by its position; clap itself suggests similar known ones.
 fn without_values(mut error: clap::Error, words: &[OsString]) -> clap::Error {
-    // Tips repeat it.
+    // Suggestions would repeat it.
     error.remove(ContextKind::Suggested);
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
     let mut place = None;
@@ -168,7 +168,7 @@ fn without_values(mut error: clap::Error, words: &[OsString]) -> clap::Error {
             continue;
         };
         match kind {
-            // None was given.
+            // No value was given.
             ContextKind::InvalidValue if written.is_empty() => continue,
             ContextKind::InvalidValue => {}
             ContextKind::InvalidArg if !is_unknown => continue,
@@ -183,7 +183,7 @@ fn without_values(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     error
 }
 
-/// Which of the words it is, from 1; `None` where it may be one or another.
+/// Position of the word, from 1; `None` if it is ambiguous.
 fn place_of(written: &str, words: &[OsString]) -> Option<usize> {
     let is_it = |word: &OsString| {
         let word = word.to_string_lossy();
@@ -198,7 +198,8 @@ fn place_of(written: &str, words: &[OsString]) -> Option<usize> {
 fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nobody reads on (`relaybox --help | head`): not an error.
+            // The reader is gone (`relaybox --help
+            // head`): not an error.
             let _ = error.print();
             ExitCode::SUCCESS
         }

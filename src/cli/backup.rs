@@ -1,4 +1,4 @@
-//! `relaybox backup`: a verified copy of a data directory, of a running server's, too.
+//! `relaybox backup`: a verified copy of a data directory, even while a server runs on it.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ Examples:
 The first time it copies everything, later into the same place only what is new. Everything
 that was acknowledged before it began is in the backup. Certificates are not.";
 
-/// How much a backup gives way to a running server and everything else.
+/// Niceness, so that a backup gives way to a running server and everything else.
 const NICE: i32 = 10;
 
 /// Copies the data directory, of a running server too, and verifies the copy
@@ -34,12 +34,11 @@ pub(super) struct BackupArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     let site = args.settings.site()?;
     let data = site.data().to_owned();
     owner::become_owner_of(&args.dest)?;
-    // Only a courtesy: it works without.
+    // A courtesy only: the backup works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");
     let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);

@@ -1,5 +1,5 @@
-//! `relaybox check`: reads a whole data directory or backup and names every damage; mends it
-//! where asked to.
+//! `relaybox check`: reads a whole data directory or backup and reports all damage; repairs it if
+//! asked to.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ Exit code 0: whole; 1: damaged; 3: nothing is damaged, but what came last may be
 tool that leaves out files that change, or one that did not come to its end). With --repair (of a stopped server, or of a backup) everything
 that can be read is kept, and damaged files are moved into journal.damaged-1, -2 and so on.";
 
-/// The index's cache while it is verified.
+/// Cache size of the index during verification.
 const CACHE_BYTES: u64 = 32 << 20;
 
 /// Reads every frame and record of a data directory or a backup, and names all damage
@@ -39,14 +39,13 @@ pub(super) struct CheckArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let site = match &args.dir {
         Some(dir) => Site::new(dir, None),
         None => args.settings.site()?,
     };
     let dir = site.data().to_owned();
-    // Before there is a thread: it would stay with the user that began it.
+    // Before any thread starts: it would keep the user of the thread that started it.
     if args.repair {
         owner::become_owner_of(&dir)?;
     }
@@ -92,7 +91,7 @@ fn check(site: &Site, scratches: &Scratches) -> anyhow::Result<CheckReport> {
     })
 }
 
-/// Whether its end may be missing.
+/// Whether the end of the journal may be missing.
 fn is_short(report: &CheckReport) -> bool {
     let mut notes = report.notes.iter();
     notes.any(|note| {
@@ -182,7 +181,7 @@ fn repair(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is lost, as precisely as it can be known.
+/// Describes the loss as precisely as it can be known.
 fn lost(loss: &Loss) -> String {
     let frames = match loss.to {
         Some(to) if to == loss.from + 1 => format!("frame {}", loss.from),

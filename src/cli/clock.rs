@@ -1,4 +1,4 @@
-//! `relaybox clock`: whether the clock is taken for right, and taking it for right.
+//! `relaybox clock`: whether the clock is trusted, and how to accept it.
 
 use std::time::Duration;
 
@@ -41,7 +41,6 @@ struct AcceptArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
     let told = match &args.order {
         None => told(hold(&args.settings)?),
@@ -60,8 +59,8 @@ pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
     Ok(output::print(&told)?)
 }
 
-/// Of a running server as it says, of a stopped one as its next start would find it; nothing is
-/// written for that.
+/// A running server's own answer; for a stopped one, the result its next start would have. Writes
+/// nothing.
 fn hold(settings: &SettingArgs<DataOnly>) -> Result<Option<ClockHold>, Failure> {
     let site = settings.site()?;
     let data = site.data();
@@ -87,7 +86,7 @@ fn told(hold: Option<ClockHold>) -> String {
     }
 }
 
-/// What is held back, and why.
+/// What is on hold, and why.
 pub(super) fn held(ClockHold { ahead_s, left }: ClockHold) -> String {
     let by = humantime::format_duration(Duration::from_secs(ahead_s.unsigned_abs()));
     let step = match ahead_s {

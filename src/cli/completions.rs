@@ -1,4 +1,4 @@
-//! `relaybox completions`: what a shell completes, for packages and for users' own start-up files.
+//! `relaybox completions`: shell completions, for packages and for users' own start-up files.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -19,7 +19,6 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "relaybox", &mut script);

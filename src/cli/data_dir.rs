@@ -1,4 +1,4 @@
-//! The data directory of a command, with a server on it or without.
+//! The data directory of a command, with or without a running server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::model::Message;
 use crate::server::store_options;
 use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store};
 
-/// How long a server is waited for that holds the directory and does not listen yet.
+/// Longest wait for a server that holds the directory but does not listen yet.
 pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
-/// Between two attempts to reach it.
+/// Pause between two attempts to reach it.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Loads the settings, and prints their warnings.
+/// Loads the settings and prints their warnings.
 pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
     let loaded = args.load()?;
     for warning in &loaded.warnings {
@@ -29,7 +29,8 @@ pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
-/// The error for a directory that a process holds without answering on its socket; `None` if no process holds it.
+/// The error for a directory whose holder does not answer on its socket; `None` if no process holds
+/// it.
 pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
     let data_dir = data.display();
     let which = match store::holder(data) {
@@ -50,9 +51,9 @@ pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
     ))
 }
 
-/// Runs `work` on a data directory: with the end of the journal where a server runs on it,
-/// else without, and the work then keeps it from others. `in_use` tells the refusal of a
-/// directory that is in use all the same: of a server that starts or ends.
+/// Runs `work` on a data directory: with the end of the journal if a server runs on it, else with
+/// `None`, and `work` then locks others out. `in_use` recognises a refusal because the directory is
+/// in use after all, by a server that is starting or stopping.
 pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
     site: &Site,
     in_use: impl Fn(&E) -> bool,
@@ -98,14 +99,13 @@ pub(super) fn exists(data: &Path) -> anyhow::Result<bool> {
         .with_context(|| format!("the data directory {} cannot be read", data.display()))
 }
 
-/// Nobody is online here, and nothing is sent.
+/// No session is online, and nothing is sent.
 struct NoSessions;
 
 impl CommitSink for NoSessions {
     fn committed(&self, _messages: &[Message]) {}
 }
 
-/// Opens the store of a stopped server.
 pub(super) fn open(config: &Config) -> Result<Store, OpenError> {
     Store::open(
         store_options(config),

@@ -1,4 +1,5 @@
-//! Takes an order of the operator to whoever has the data directory: the running server, else this process.
+//! Sends an operator's order to the holder of the data directory: the running server, or else this
+//! process.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::model::Domain;
 use crate::store::{self, OpenError};
 
-/// The answer to an order; a refusal is an error.
+/// Carries out an order and returns the answer; a refusal is an error.
 pub(super) fn carry_out(
     args: &SettingArgs<DataOnly>,
     request: &Request,
@@ -33,7 +34,7 @@ pub(super) fn carry_out(
     }
 }
 
-/// The running server's answer; that none runs is an error.
+/// The running server's answer; an error if none runs.
 pub(super) fn ask_running(
     settings: &SettingArgs<DataOnly>,
     request: &Request,
@@ -68,13 +69,13 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
         if let Some(response) = admin::request(&site, request)? {
             return Ok(response);
         }
-        // Only `add` may begin a data directory: elsewhere a missing one is a slip.
+        // Only `add` may create a data directory; for other orders a missing one is a mistake.
         let begins = matches!(request, Request::DomainAdd { .. });
         if !begins && !data_dir::exists(&config.data)? {
             bail!(OpenError::Missing(config.data.clone()));
         }
         match on_stopped(config, request) {
-            // A server that starts or ends: it has the directory, but not (or no longer) the socket.
+            // A starting or stopping server holds the directory, but not (or no longer) the socket.
             Err(error) if is_in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
             }
@@ -98,11 +99,11 @@ fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
 }
 
-/// Without a server. What only reads opens no store.
+/// Without a server. Read-only orders do not open the store.
 fn on_stopped(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let auth = Auth::new(clock.clone());
-    // So that the answer tells what these do at the next start.
+    // So that the answer includes the effect of declared tokens at the next start.
     for declared in &config.token {
         auth.declare(&declared.domain, declared.token());
     }

@@ -80,7 +80,6 @@ fn grace(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration such as 1h, at most 30days".to_owned())
 }
 
-/// Runs the command.
 pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
     match &args.action {
         Action::Add { name, settings } => {
@@ -150,7 +149,7 @@ fn print_token(response: &Response) -> Result<(), Failure> {
     }
 }
 
-/// Asks on the terminal; without one, the answer must have come as `--yes`.
+/// Asks for confirmation on the terminal; without one, `--yes` must have been given.
 fn confirmed(name: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(
@@ -167,7 +166,7 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
     Ok(answer.trim_end_matches(['\r', '\n']) == name)
 }
 
-/// Name, time of making and tokens, in columns.
+/// A table of name, creation time and tokens.
 fn table(list: &[DomainLine]) -> String {
     let mut table = Table::with_head(["NAME", "CREATED", "TOKENS"]);
     for line in list {

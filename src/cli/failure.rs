@@ -1,17 +1,17 @@
-//! How a command fails: its exit code and its sentence.
+//! Failures of a command: exit code and sentence.
 
 use crate::config::ConfigError;
 
-/// Why a command did not end as asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The caller's doing: usage or settings. Exit code 2.
+    /// Bad usage or settings. Exit code 2.
     Usage(String),
-    /// Nothing is damaged, but what came last may be missing. Exit code 3.
+    /// No damage, but the newest data may be missing. Exit code 3.
     Short(String),
     /// Anything else. Exit code 1.
     Other(anyhow::Error),
-    /// The log has said why. Exit code 1.
+    /// The log has already reported it. Exit code 1.
     Logged,
 }
 
@@ -25,7 +25,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// An error with its causes, but none that its own words end with already.
+/// An error with its causes, skipping those that its own text already ends with.
 pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -1,15 +1,15 @@
-//! What is still done when a signal ends a command that would be killed by it.
+//! Last work before a signal ends a command that does not otherwise handle it.
 
 use std::thread;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a shell adds to a signal's number to make an exit code of it.
+/// Offset that shells add to a signal number for the exit code.
 const BY_SIGNAL: i32 = 128;
 
-/// From now on SIGINT and SIGTERM end the process as soon as this is done, with the code that a
-/// shell gives for a process that they killed. Other threads are at work meanwhile.
+/// On SIGINT or SIGTERM, runs `last` and exits with the code a shell reports for a process killed
+/// by that signal. Other threads keep running meanwhile.
 ///
 /// # Errors
 /// The signals cannot be handled.

@@ -1,4 +1,4 @@
-//! `relaybox kick`: ends sessions of a user.
+//! `relaybox kick`: ends a user's sessions.
 
 use clap::Args;
 
@@ -29,7 +29,6 @@ pub(super) struct KickArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &KickArgs) -> Result<(), Failure> {
     let request = Request::Kick {
         domain: args.domain.clone(),

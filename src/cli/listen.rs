@@ -1,7 +1,7 @@
-//! `relaybox listen`: prints what is delivered to a user's device, until it is told to end.
+//! `relaybox listen`: prints messages delivered to a user's device, until told to stop.
 //!
-//! Invariant: a message is confirmed only once it has been written to standard output; one that was
-//! written is not written again by the same process, however often it is delivered.
+//! Invariant: a message is confirmed only once it has been written to standard output; once
+//! written, it is not written again by the same process, however often it is delivered.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -28,7 +28,7 @@ Examples:
 The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. A message counts as received
 once it is written; what has not been comes again the next time. Ctrl-C ends it.";
 
-/// The device that listening logs in as.
+/// Default resource of the login.
 const RESOURCE: &str = "cli";
 
 /// Prints the messages that arrive for a user, first those that it has not received yet
@@ -52,7 +52,6 @@ fn msg_id(text: &str) -> Result<MsgId, String> {
     MsgId::parse(text).ok_or_else(|| "expected a msgId, or 0".to_owned())
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ListenArgs) -> Result<(), Failure> {
     let resource = Resource::parse(RESOURCE).expect("this is a name");
     let account = args.login.resolve(&resource)?;
@@ -79,22 +78,22 @@ struct Listener {
     account: Account,
     login: Login,
     printer: Printer,
-    /// How many messages are still wanted; `None`: all.
+    /// Messages still wanted; `None`: all.
     left: Option<u64>,
-    /// The last message that was handed to the printer.
+    /// The last message passed to the printer.
     handed: MsgId,
-    /// Whether a login was accepted: from then on trouble passes.
+    /// Whether any login was accepted; from then on, trouble is considered temporary.
     online: bool,
-    /// Whether that of this session was, and was told.
+    /// Whether the login of this session was accepted and reported.
     greeted: bool,
     backoff: Backoff,
 }
 
-/// Why a session is at its end.
+/// Why a session ended.
 enum End {
-    /// It is enough: of messages, or somebody says so.
+    /// The wanted number of messages was printed, or a signal came.
     Enough,
-    /// The server, or what is between.
+    /// The server ended it, or the connection broke.
     Ended(Ended),
 }
 
@@ -102,7 +101,7 @@ impl Listener {
     async fn listen(mut self) -> anyhow::Result<()> {
         let mut stop = Stop::register().context("signals cannot be handled")?;
         loop {
-            // Cancel-safe: an attempt that is given up has printed nothing.
+            // Cancel-safe: an abandoned attempt has printed nothing.
             let opened = tokio::select! {
                 () = stop.asked() => return Ok(()),
                 opened = Connection::open(&self.login, &self.account.trust) => opened,
@@ -113,7 +112,7 @@ impl Listener {
                 }
                 Err(error) => (login_args::explain(&error), None),
                 Ok(mut connection) => {
-                    // Cancel-safe: what was handed to the printer is known here.
+                    // Cancel-safe: `handed` records what was passed to the printer.
                     let end = tokio::select! {
                         () = stop.asked() => Ok(End::Enough),
                         end = self.session(&mut connection) => end,
@@ -135,8 +134,8 @@ impl Listener {
         }
     }
 
-    /// What to say, and how long the server wants to be left alone; an error where it is not to be
-    /// asked again.
+    /// The sentence to print, and the wait that the server asks for; an error if there should be no
+    /// retry.
     fn judge(&self, ended: &Ended) -> anyhow::Result<(String, Option<Duration>)> {
         let sentence = output::plain(&ended.to_string());
         match ended.verdict() {
@@ -151,11 +150,11 @@ impl Listener {
         }
     }
 
-    /// One session, until it ends or enough was printed. Standard output's end is an error.
+    /// Runs one session until it ends or enough was printed. A failing standard output is an error.
     async fn session(&mut self, connection: &mut Connection) -> anyhow::Result<End> {
         self.greeted = false;
         let mut receipts = Receipts::after(self.printer.written());
-        // Answered only after the login: that is how a client learns of it.
+        // The answer comes only after the login, and thereby confirms it.
         let mut greeted = connection.send("ping".to_owned()).await;
         if let (Ok(()), Some(received)) = (&greeted, receipts.again()) {
             greeted = connection.send(received).await;
@@ -167,7 +166,7 @@ impl Listener {
             if self.left == Some(0) && receipts.confirmed >= self.handed {
                 return Ok(End::Enough);
             }
-            // Cancel-safe, both.
+            // Both branches are cancel-safe.
             let text = tokio::select! {
                 progress = self.printer.progress() => {
                     progress?;
@@ -211,7 +210,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Prints a message, unless it was printed before or is one too many.
+    /// Prints a message, unless it was printed before or exceeds the wanted number.
     fn deliver(&mut self, text: &str, delivery: &Delivery) -> anyhow::Result<()> {
         if delivery.id <= self.handed || self.left == Some(0) {
             return Ok(());
@@ -224,7 +223,7 @@ impl Listener {
 
     fn logged_in(&mut self) {
         self.backoff.reset();
-        // The server knows from the first login on where to go on.
+        // From the first login on, the server knows where to continue.
         self.login.after = None;
         self.online = true;
         if !self.greeted {
@@ -241,7 +240,8 @@ impl Listener {
         }
     }
 
-    /// Ends in order, unless told again to end: what waits is written, what is written is confirmed.
+    /// Shuts down in order, unless told to stop again: pending messages are written, written ones
+    /// confirmed.
     async fn end(
         self,
         mut connection: Connection,
@@ -250,7 +250,7 @@ impl Listener {
     ) -> anyhow::Result<()> {
         let ending = async {
             let written = self.printer.end().await;
-            // A receipt that does not arrive costs a repeat the next time, no message.
+            // A lost receipt costs a repeated delivery next time, not a message.
             if written == MsgId::ZERO || connection.send(received(written)).await.is_ok() {
                 connection.close().await;
             }
@@ -263,15 +263,15 @@ impl Listener {
     }
 }
 
-/// What one session has confirmed. Receipts are cumulative, and must name what this session has delivered
-/// or the one before had.
+/// Confirmations of one session. Receipts are cumulative, and must name a message delivered by this
+/// session or the one before.
 struct Receipts {
     delivered: MsgId,
     confirmed: MsgId,
 }
 
 impl Receipts {
-    /// A session that follows one that had written so far.
+    /// A session after an earlier one that had written up to `written`.
     fn after(written: MsgId) -> Self {
         Self {
             delivered: written,
@@ -279,12 +279,12 @@ impl Receipts {
         }
     }
 
-    /// What an earlier session may not have got through.
+    /// The last receipt of the earlier session, which may not have arrived.
     fn again(&self) -> Option<String> {
         (self.confirmed > MsgId::ZERO).then(|| received(self.confirmed))
     }
 
-    /// The receipt to send now.
+    /// The receipt due now.
     fn due(&mut self, written: MsgId) -> Option<String> {
         let upto = written.min(self.delivered);
         if upto <= self.confirmed {
@@ -299,7 +299,7 @@ fn received(id: MsgId) -> String {
     format!("{{\"received\":{id}}}")
 }
 
-/// SIGINT and SIGTERM: it is enough.
+/// Stop requests: SIGINT and SIGTERM.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -314,7 +314,7 @@ impl Stop {
     }
 
     async fn asked(&mut self) {
-        // Cancel-safe: `recv` keeps a signal that it has not handed out.
+        // Cancel-safe: `recv` keeps a signal that it has not returned.
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(receipts.again().as_deref(), Some("{\"received\":5}"));
         for (delivered, written, due) in [
             (5, 5, None),
-            // Written by an earlier session's grace, and not yet delivered again.
+            // Written by an earlier session, and not delivered again yet.
             (5, 9, None),
             (7, 9, Some("{\"received\":7}")),
             (8, 9, Some("{\"received\":8}")),

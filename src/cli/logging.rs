@@ -1,7 +1,7 @@
-//! The log on standard error: text or JSON, with a level for each module (docs/LOGGING.md).
+//! The log on standard error: text or JSON, with a level per module (docs/LOGGING.md).
 //!
-//! Invariant: nothing of a message's content, no token and no query string gets there at any
-//! level; so what libraries say does not, as it may hold what they were given.
+//! Invariant: no message content, token or query string is logged at any level. Log events of
+//! libraries are therefore dropped, since they may contain what the library was given.
 
 use std::io;
 use std::panic::{Location, PanicHookInfo};
@@ -20,17 +20,17 @@ use super::outlet::Outlet;
 use super::output;
 use crate::config::LogFormat;
 
-/// How long the end waits for whoever reads the log.
+/// Longest wait for the log's reader at the end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// This process' log. Its last lines are waited for when it is dropped, for a while.
+/// The log of this process. Dropping it waits a limited time for the last lines.
 pub(super) struct Log {
     filter: reload::Handle<Targets, Registry>,
     outlet: Outlet,
 }
 
 impl Log {
-    /// Has this process log from now on.
+    /// Installs the log for this process.
     pub(super) fn set_up(filter: Targets, format: LogFormat) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(filter);
         let outlet = Outlet::start(io::stderr(), |lines| {
@@ -63,18 +63,18 @@ impl Log {
         })
     }
 
-    /// Lines that nobody will read: how many so far.
+    /// Number of lines dropped so far.
     pub(super) fn dropped(&self) -> Arc<AtomicU64> {
         self.outlet.dropped()
     }
 
-    /// Waits for the last lines, for a while.
+    /// Waits a limited time for the last lines.
     pub(super) fn flusher(&self) -> impl Fn() + Send + use<> {
         let outlet = self.outlet.clone();
         move || outlet.flush(END_TIMEOUT)
     }
 
-    /// Says why the server has ended, as a command would, or as an event where machines read.
+    /// Reports why the server ended: as a sentence, like a command, or as an event in JSON.
     pub(super) fn complain(&self, format: LogFormat, sentence: &str) {
         match format {
             LogFormat::Text => self.outlet.push(output::complaint(sentence).as_bytes()),
@@ -99,20 +99,21 @@ fn may_be_told(metadata: &Metadata<'_>) -> bool {
     metadata.target().split("::").next() == Some("relaybox")
 }
 
-/// A panic is a line like any other.
+/// Logs a panic like any other event.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or_default();
     tracing::error!(thread, "{}", panicked(panic.location()));
 }
 
-/// The sentence of a panic: its place alone. What is said in one may hold what a library was given, or a piece of text.
+/// The sentence for a panic: its location only. The panic message may contain a library's input, or
+/// content.
 pub(super) fn panicked(place: Option<&Location<'_>>) -> String {
     let place = place.map(|place| format!(" at {}:{}", short(place.file()), place.line()));
     format!("a thread panicked{}", place.unwrap_or_default())
 }
 
-/// A library's file without the directories of the machine that built this.
+/// Strips the directories of the build machine from a library's path.
 fn short(file: &str) -> &str {
     let in_registry = file.split_once("/registry/src/");
     let below = in_registry.and_then(|(_, rest)| rest.split_once('/'));

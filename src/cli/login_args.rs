@@ -19,10 +19,10 @@ use crate::protocol::login::{TOKEN_BYTES_MAX, check_token};
 
 const URL_DEFAULT: &str = "wss://localhost:8443";
 
-/// The authority that a server on this machine has made, where it was started with the defaults.
+/// The CA that a server on this machine creates, if started with the defaults.
 const CA_DEFAULT: &str = "certs/ca.pem";
 
-/// Stands for standard input.
+/// Means standard input.
 pub(super) const STDIN: &str = "-";
 
 /// The flags of a login.
@@ -58,17 +58,17 @@ pub(super) struct LoginArgs {
     ca: Option<PathBuf>,
 }
 
-/// A user that can log in.
+/// A user's login, apart from the device.
 pub(super) struct Account {
     login: Login,
-    /// The authorities that may vouch for the server.
+    /// The CAs trusted to vouch for the server.
     pub(super) trust: Trust,
-    /// Whether the device was named by the caller.
+    /// Whether the caller named the device.
     pub(super) resource_given: bool,
 }
 
 impl Account {
-    /// The login as the device that was named, else as `resource`.
+    /// The login with the device named by the caller, else `resource`.
     pub(super) fn login(&self, resource: &Resource, after: Option<MsgId>) -> Login {
         let mut login = self.login.clone();
         if !self.resource_given {
@@ -80,12 +80,12 @@ impl Account {
 }
 
 impl LoginArgs {
-    /// Whether the token is read from standard input, which then is no place for a message.
+    /// Whether standard input holds the token, and so cannot hold a message.
     pub(super) fn takes_stdin(&self) -> bool {
         self.token_file().is_some_and(|file| is_stdin(&file))
     }
 
-    /// The account, with `resource` as its device unless the caller names one.
+    /// Resolves the account; `resource` is its default device.
     pub(super) fn resolve(&self, resource: &Resource) -> Result<Account, Failure> {
         let url = given(&self.url, "URL")?.unwrap_or_else(|| URL_DEFAULT.to_owned());
         let (address, query) = Address::parse(&url)
@@ -164,7 +164,7 @@ fn is_stdin(file: &Path) -> bool {
 
 fn read_token(file: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    // A line end beside it; anything longer is no token.
+    // Allows for a line end; anything longer is not a token.
     let bytes_max = TOKEN_BYTES_MAX as u64 + 3;
     let read = match is_stdin(file) {
         true => io::stdin().lock().take(bytes_max).read_to_string(&mut text),
@@ -172,7 +172,7 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     };
     read.with_context(|| match is_stdin(file) {
         true => "the token cannot be read from standard input".to_owned(),
-        // Not its name: it may be the token, in the wrong place.
+        // The name is not printed: it may be a token in the wrong place.
         false => format!(
             "the token cannot be read from the file that --token-file (or {CLIENT_ENV_PREFIX}TOKEN_FILE) names"
         ),
@@ -180,7 +180,8 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// A flag's value, else the variable's. An empty variable is how containers write "not set".
+/// The flag's value, else the variable's. An empty variable counts as unset, as containers write
+/// it.
 fn given(flag: &Option<String>, variable: &str) -> Result<Option<String>, Failure> {
     if flag.is_some() {
         return Ok(flag.clone());
@@ -222,7 +223,7 @@ fn checked<T>(
     parse(value).map_err(|error| Failure::Usage(format!("--{name} {error}")))
 }
 
-/// Why a server was not reached, and what helps.
+/// Why a server was not reached, and a remedy.
 pub(super) fn explain(error: &OpenError) -> String {
     let help = match error {
         OpenError::Connect(ConnectError::Untrusted { .. }) => {

@@ -1,4 +1,4 @@
-//! `relaybox man`: manual pages, made from what the command line is.
+//! `relaybox man`: manual pages, generated from the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,8 @@ pub(super) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ManArgs, command: Command) -> Result<(), Failure> {
-    // Before it is built: the help of a help has no page.
+    // Before the build: `help` subcommands have no page.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let Some(dir) = &args.dir else {
@@ -37,7 +36,7 @@ pub(super) fn run(args: &ManArgs, command: Command) -> Result<(), Failure> {
     Ok(write_pages(&command, dir)?)
 }
 
-/// Writes the page of a command and those of the commands below it.
+/// Writes the pages of a command and its subcommands.
 fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
     let (name, page) = page(command)?;
     let file = dir.join(name);
@@ -48,7 +47,7 @@ fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A page and its file's name. Examples stay the lines that they are.
+/// A page and its file name. Examples keep their line breaks.
 fn page(command: &Command) -> anyhow::Result<(String, Vec<u8>)> {
     let examples = command.get_after_help().map(ToString::to_string);
     let man = Man::new(command.clone().after_help(None::<&str>));
@@ -59,7 +58,7 @@ fn page(command: &Command) -> anyhow::Result<(String, Vec<u8>)> {
     if let Some(examples) = examples {
         let mut section = Roff::new();
         section.control("SH", ["EXAMPLES"]).control("nf", []);
-        // The heading of the help is that of the section.
+        // The help's heading becomes that of the section.
         for line in examples.lines().skip(1) {
             section.text([roman(line)]);
         }

@@ -1,8 +1,8 @@
-//! The server's standard error: a bounded queue and one thread that writes, so that nothing waits
-//! for whoever reads it (or does not: a full pipe, a terminal that was stopped, a full disk).
+//! The server's standard error: a bounded queue and one writing thread, so that nothing waits for a
+//! slow or stuck reader (a full pipe, a stopped terminal, a full disk).
 //!
-//! Invariants: handing a line over never blocks on its reader; a line goes out whole or is counted as
-//! dropped; memory is at most twice [`BYTES_MAX`], that of what waits and that of what is being written.
+//! Invariants: queuing a line never blocks on its reader; a line is written whole or counted as
+//! dropped; memory is at most twice [`BYTES_MAX`], for lines that wait and lines being written.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// Most bytes that wait; lines that find no room are dropped.
+/// Most bytes waiting; lines that do not fit are dropped.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Before a reader that takes nothing, and says so, is tried again.
+/// Pause before another try when a non-blocking reader takes nothing.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Where lines are handed over. Clones are one.
+/// Where lines are queued. Clones share one queue.
 #[derive(Clone)]
 pub(super) struct Outlet(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Something came into the queue, or went out.
+    /// The queue gained or lost lines.
     changed: Condvar,
     dropped: Arc<AtomicU64>,
 }
@@ -33,18 +33,18 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     bytes: Vec<u8>,
-    /// A line found no room: none is taken before those that wait are being written, so that what
-    /// is missing is one gap.
+    /// A line did not fit. None is taken until the waiting ones are being written, so that the
+    /// missing lines form one gap.
     is_full: bool,
-    /// The thread writes what it has taken.
+    /// The thread is writing what it took.
     is_writing: bool,
-    /// Dropped lines that nobody was told of.
+    /// Dropped lines not reported yet.
     untold: u64,
 }
 
 impl Outlet {
-    /// Starts the thread that writes to `out`. Once lines go out again behind some that were dropped, it
-    /// calls `tell` with their number.
+    /// Starts the thread that writes to `out`. Once lines flow again after a gap, calls `tell` with
+    /// the number of dropped ones.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -54,22 +54,22 @@ impl Outlet {
     ) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let outlet = Self(Arc::clone(&shared));
-        // Never joined: it may hang in a write for as long as the process lives.
+        // Never joined: a write may hang for the lifetime of the process.
         ThreadBuilder::new()
             .name("log".to_owned())
             .spawn(move || shared.write_on(out, tell))?;
         Ok(outlet)
     }
 
-    /// Lines that were dropped so far.
+    /// Number of lines dropped so far.
     pub(super) fn dropped(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.0.dropped)
     }
 
-    /// Hands over whole lines.
+    /// Queues whole lines.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut queue = self.0.queue();
-        // Where none waits, there is no gap to go on with.
+        // With an empty queue, there is no gap to continue.
         queue.is_full &= !queue.bytes.is_empty();
         queue.is_full |= queue.bytes.len() + lines.len() > BYTES_MAX;
         if queue.is_full {
@@ -80,7 +80,7 @@ impl Outlet {
         self.0.changed.notify_all();
     }
 
-    /// Waits until everything is written, but not longer than that.
+    /// Waits at most `time` until everything is written.
     pub(super) fn flush(&self, time: Duration) {
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
         let changed = &self.0.changed;
@@ -88,7 +88,7 @@ impl Outlet {
     }
 }
 
-/// One line a call, as `tracing_subscriber` writes them.
+/// One call per line, as `tracing_subscriber` writes them.
 impl Write for Outlet {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -130,7 +130,7 @@ impl Shared {
             };
             drop(queue);
             if untold > 0 {
-                // It comes behind what was taken, where those lines would have been.
+                // Queued behind the lines just taken, in the place of the dropped ones.
                 tell(untold);
             }
             if !taken.is_empty() {
@@ -143,7 +143,7 @@ impl Shared {
     }
 }
 
-/// Writes all, or up to an error: how many bytes.
+/// Writes everything, or up to the first error; returns the number of bytes written.
 fn write(out: &mut impl Write, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {
@@ -151,7 +151,7 @@ fn write(out: &mut impl Write, bytes: &[u8]) -> usize {
             Ok(0) => break,
             Ok(count) => written += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Who started this process has made the pipe a non-blocking one.
+            // The parent process made the pipe non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 std::thread::sleep(RETRY_PAUSE);
             }
@@ -171,7 +171,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// Writes what a test lets through: each write waits for its outcome.
+    /// A writer that waits for the test to decide the outcome of each write.
     struct Gate {
         asked: Sender<Vec<u8>>,
         outcomes: Receiver<io::Result<usize>>,
@@ -213,7 +213,7 @@ mod tests {
             }
         }
 
-        /// What the thread wants to write now.
+        /// The next write of the thread.
         fn asked(&self) -> String {
             String::from_utf8(self.asked.recv_timeout(DEADLINE).unwrap()).unwrap()
         }
@@ -222,7 +222,7 @@ mod tests {
             self.outcomes.send(outcome).unwrap();
         }
 
-        /// Lets everything through that is written from now on, and waits for its end.
+        /// Lets all further writes through, and waits for the last.
         fn open(&self, first: usize) {
             self.answer(Ok(first));
             while !self.outlet.0.queue().bytes.is_empty() || self.outlet.0.queue().is_writing {
@@ -242,17 +242,17 @@ mod tests {
         let bench = Bench::new();
         bench.outlet.push(b"first\n");
         assert_eq!(bench.asked(), "first\n");
-        // The thread hangs in that write now, and these come all the same.
+        // The thread is stuck in that write, yet these are accepted.
         let line = [&[b'x'; 1023][..], b"\n"].concat();
         for _ in 0..1030 {
             bench.outlet.push(&line);
         }
         assert_eq!(bench.dropped(), 6);
-        // A short one would find room, but not behind others that did not.
+        // A short line would fit, but not after others that did not.
         bench.outlet.push(b"short\n");
         assert_eq!(bench.dropped(), 7);
         assert!(bench.outlet.0.queue().bytes.len() <= BYTES_MAX);
-        // The end waits for so long and not longer.
+        // The flush waits no longer than its limit.
         bench.outlet.flush(Duration::from_millis(1));
         assert!(bench.told.try_recv().is_err(), "told before it flows");
         bench.open(6);

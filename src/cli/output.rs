@@ -1,30 +1,30 @@
-//! Standard output and error, where a closed pipe is no reason to panic.
+//! Standard output and error; a closed pipe does not panic.
 
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use serde::Serialize;
 
-/// Prints what was asked for, at once.
+/// Prints a command's output and flushes it.
 ///
 /// # Errors
-/// Where nobody can read it.
+/// The output cannot be written.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n").as_bytes())
 }
 
-/// Prints a value as one line of JSON, at once.
+/// Prints a value as one line of JSON and flushes it.
 ///
 /// # Errors
-/// Where nobody can read it.
+/// The output cannot be written.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&serde_json::to_string(value)?)
 }
 
-/// Prints bytes as they are, at once.
+/// Writes raw bytes and flushes them.
 ///
 /// # Errors
-/// Where nobody can read them.
+/// The output cannot be written.
 pub(super) fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
@@ -32,22 +32,22 @@ pub(super) fn write(bytes: &[u8]) -> anyhow::Result<()> {
         .context("standard output cannot be written")
 }
 
-/// Tells the operator something beside what was asked for.
+/// Prints a hint to the operator on standard error.
 pub(super) fn hint(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Says why the command did not end as asked.
+/// Reports on standard error why the command failed.
 pub(super) fn complain(sentence: &str) {
     let _ = io::stderr().write_all(complaint(sentence).as_bytes());
 }
 
-/// The line that says why a command did not end as asked.
+/// The line that reports why a command failed.
 pub(super) fn complaint(sentence: &str) -> String {
     format!("relaybox: {sentence}\n")
 }
 
-/// Text for a terminal: what could move its cursor, reorder a row or hide in it is escaped.
+/// Text for a terminal: escapes characters that could move the cursor, reorder a row or hide in it.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -59,9 +59,9 @@ pub(super) fn plain(text: &str) -> String {
     out
 }
 
-/// Whether a character has no picture of its own but changes what stands beside it: the general categories Cf
-/// (format), Zl (line separator) and Zp (paragraph separator) of Unicode 16.0. Joiners are among them: two names
-/// that differ in one look the same.
+/// Whether a character is invisible but affects its neighbours: the general categories Cf (format),
+/// Zl (line separator) and Zp (paragraph separator) of Unicode 16.0. This includes joiners: two
+/// names that differ in one look the same.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
@@ -80,7 +80,7 @@ mod tests {
     fn what_moves_reorders_or_hides_is_escaped_and_all_else_stays() {
         for (text, shown) in [
             ("a\u{1b}[2J\n", r"a\u{1b}[2J\n"),
-            // Overrides and isolates of the direction.
+            // Directional overrides and isolates.
             ("\u{202e}txt\u{202c}", r"\u{202e}txt\u{202c}"),
             (
                 "\u{2066}a\u{2069}\u{200f}\u{61c}",

@@ -1,11 +1,11 @@
-//! Leaves a data directory to the user that owns it, whoever runs the command.
+//! Keeps a data directory in the hands of its owner, whoever runs the command.
 //!
-//! Root becomes the owner before anything is made, so that every file is the owner's from its
-//! first moment, also those that the index makes, and whenever the command is killed. It keeps the
-//! rights over files and low ports alone: certificates, or a backup that is put back, may be root's.
+//! Root becomes the owner before it creates anything, so that every file belongs to the owner from
+//! the start, including those made by the index, and even if the command is killed. It keeps only
+//! its rights over files and low ports: certificates, or a backup to restore, may belong to root.
 //!
-//! Invariant: a process becomes another user while it has one thread. The kernel keeps users by
-//! thread, and threads that come later have that of the one that began them.
+//! Invariant: a process changes its user while it has a single thread. The kernel tracks users per
+//! thread, and a new thread inherits that of its creator.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -22,37 +22,38 @@ use rustix::thread::{
 
 use crate::store::{Owner, owner_of};
 
-/// What root keeps: to read and write what others own, and to listen on ports below 1024.
+/// Capabilities that root keeps: reading and writing others' files, and listening on ports below
+/// 1024.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// Files that are made from now on are private, whoever makes them: the index would make its own
-/// with whatever mode the umask leaves.
+/// Makes files created from now on private, whoever creates them; the index would otherwise create
+/// its own with whatever mode the umask allows.
 pub(super) fn make_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Before something is made in a data directory or a backup: sees to it that it will be its
-/// owner's. One that is not there will belong to whoever makes it.
+/// To be called before creating files in a data directory or backup: makes sure that they will
+/// belong to its owner. A directory that does not exist yet will belong to its creator.
 ///
 /// # Errors
-/// What this user makes there would not be the owner's.
+/// Files created by this user would not belong to the owner.
 pub(super) fn become_owner_of(dir: &Path) -> anyhow::Result<()> {
     let me = geteuid().as_raw();
     let owner = owner_of(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
     let Some(owner) = owner else {
         return Ok(());
     };
-    // What root has opened to others is theirs to use.
+    // Others may use what root has opened to them.
     if owner.user == me || owner.user == 0 {
         return Ok(());
     }
     if geteuid().is_root() && become_user(owner).is_ok() {
         return Ok(());
     }
-    // Some file systems give every file to one user, whoever makes it.
+    // Some file systems assign every file to one user, whoever creates it.
     let made_by = owner_of_what_is_made_in(dir)
         .with_context(|| format!("cannot write in {}", dir.display()))?;
     if made_by != owner.user {
@@ -70,7 +71,7 @@ fn become_user(owner: Owner) -> io::Result<()> {
     let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
     set_keep_capabilities(true)?;
     match set_thread_groups(&[]) {
-        // Some containers allow no change of these, and files do not get them.
+        // Some containers do not allow this change, and new files do not get these groups.
         Err(error) if error != rustix::io::Errno::PERM => return Err(error.into()),
         _ => {}
     }
@@ -85,11 +86,12 @@ fn become_user(owner: Owner) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a file, looks whose it is, and removes it.
+/// Creates a file, checks its owner, and removes it.
 fn owner_of_what_is_made_in(dir: &Path) -> io::Result<u32> {
     let mut how = OpenOptions::new();
     how.write(true).mode(0o600);
-    // One without a name, of which nothing stays whenever the command is killed, where the file system has such files.
+    // Without a name, if the file system supports it: nothing is left behind even if the command is
+    // killed.
     let mut unnamed = how.clone();
     unnamed.custom_flags(OFlags::TMPFILE.bits().cast_signed());
     if let Ok(file) = unnamed.open(dir) {

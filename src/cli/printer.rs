@@ -1,8 +1,8 @@
-//! Messages on standard output, written by a thread of its own: a reader that has stopped reading
+//! Prints messages to standard output on a thread of its own: a reader that has stopped reading
 //! holds up neither signals nor the connection.
 //!
-//! Never lets a character of a message reach a terminal that moves its cursor or reorders its rows. Invariants: what waits is bounded; a
-//! message is reported as written only once it has been flushed.
+//! Never lets a message's characters reach a terminal if they would move its cursor or reorder its
+//! rows. Invariants: the queue is bounded; a message is reported as written only once flushed.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -15,26 +15,26 @@ use super::{output, progress};
 use crate::client::frame::Delivery;
 use crate::model::MsgId;
 
-/// Most messages that wait to be written; and most of them in one flush.
+/// Most messages in the queue, and most per flush.
 const WAITING_MAX: usize = 64;
 
-/// How long what waits may take to be written when all is to end.
+/// Longest wait for the queue to be written at the end.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How messages are shown.
+/// Output format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A line for people.
+    /// One line for people.
     Human,
-    /// The JSON as it was delivered, on one line.
+    /// The delivered JSON, on one line.
     Json {
-        /// Whether a terminal shows it.
+        /// Whether standard output is a terminal.
         terminal: bool,
     },
 }
 
 impl Format {
-    /// JSON for whatever standard output is.
+    /// JSON, with escapes if standard output is a terminal.
     pub(super) fn json() -> Self {
         Self::Json {
             terminal: io::stdout().is_terminal(),
@@ -55,7 +55,7 @@ struct Written {
     failed: Option<String>,
 }
 
-/// The thread that writes, seen from the one that listens.
+/// Handle to the writing thread.
 pub(super) struct Printer {
     format: Format,
     lines: mpsc::Sender<(MsgId, String)>,
@@ -63,7 +63,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Starts to write to `out`.
+    /// Starts writing to `out`.
     pub(super) fn start(format: Format, out: impl Write + Send + 'static) -> anyhow::Result<Self> {
         let (lines, from_listener) = mpsc::channel(WAITING_MAX);
         let (report, written) = watch::channel(Written::default());
@@ -78,30 +78,30 @@ impl Printer {
         })
     }
 
-    /// Whether another message can wait.
+    /// Whether the queue has room.
     pub(super) fn has_room(&self) -> bool {
         self.lines.capacity() > 0
     }
 
-    /// Has a message written, for which there must be room.
+    /// Queues a message; there must be room.
     ///
     /// # Errors
-    /// Where standard output can no longer be written.
+    /// Standard output can no longer be written.
     pub(super) fn print(&self, text: &str, delivery: &Delivery) -> anyhow::Result<()> {
         let line = self.format.line(text, delivery);
         let waiting = self.lines.try_send((delivery.id, line));
         waiting.map_err(|_| self.failure())
     }
 
-    /// The last message that is written and flushed.
+    /// The last message written and flushed.
     pub(super) fn written(&self) -> MsgId {
         self.written.borrow().upto
     }
 
-    /// Waits for more to be written. Cancel-safe.
+    /// Waits until more is written. Cancel-safe.
     ///
     /// # Errors
-    /// Where standard output can no longer be written.
+    /// Standard output can no longer be written.
     pub(super) async fn progress(&mut self) -> anyhow::Result<()> {
         match self.written.changed().await {
             Ok(()) if self.written.borrow().failed.is_none() => Ok(()),
@@ -109,14 +109,14 @@ impl Printer {
         }
     }
 
-    /// Lets what waits be written, but not for long; the last message that is.
+    /// Lets the queue drain for a limited time; returns the last message written.
     pub(super) async fn end(self) -> MsgId {
         let Self {
             lines, mut written, ..
         } = self;
         drop(lines);
         let ending = async { while written.changed().await.is_ok() {} };
-        // A reader that does not read: what it has not got stays unconfirmed.
+        // The reader is stuck: messages it has not received stay unconfirmed.
         let _ = timeout(END_DEADLINE, ending).await;
         written.borrow().upto
     }
@@ -143,11 +143,11 @@ fn write_all(
             }
         }
     }
-    // What could not be written is not tried again.
+    // Failed output is not retried.
     drop(out.into_parts());
 }
 
-/// Writes what waits already in one piece, since each flush costs a system call.
+/// Writes the queued lines with one flush, since each flush costs a system call.
 fn write_waiting(
     first: (MsgId, String),
     lines: &mut mpsc::Receiver<(MsgId, String)>,
@@ -166,11 +166,11 @@ fn write_waiting(
     Ok(upto)
 }
 
-/// When, from whom, and what, on one line: `2025-11-24T16:00:00.123Z u1/web (Alice): hello`.
+/// Formats a message on one line: `2025-11-24T16:00:00.123Z u1/web (Alice): hello`.
 fn human(delivery: &Delivery) -> String {
     const TEXT: u32 = 10;
     let content = delivery.content.get();
-    // JSON that is a text speaks for itself.
+    // A JSON string is shown as plain text.
     let content = match serde_json::from_str::<String>(content) {
         Ok(text) => text,
         Err(_) => json(content, false),
@@ -188,15 +188,15 @@ fn human(delivery: &Delivery) -> String {
     output::plain(&format!("{time} {id}/{resource}{name}: {kind}{content}"))
 }
 
-/// One line. Between JSON's tokens a line end is but a space, and within its texts there are none; what
-/// else could move a cursor stands in texts, where it can be escaped.
+/// JSON on one line. Between tokens, a line end is mere whitespace, and strings contain none; other
+/// characters that could move the cursor occur only within strings, where they can be escaped.
 fn json(text: &str, terminal: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\r' => line.push(' '),
             c if terminal && (matches!(c, '\u{7f}'..='\u{9f}') || output::is_invisible(c)) => {
-                // As JSON has it: beyond 16 bits in two halves.
+                // As in JSON: a surrogate pair beyond 16 bits.
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     line.push_str(&format!("\\u{unit:04x}"));
                 }

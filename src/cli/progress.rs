@@ -1,4 +1,4 @@
-//! A progress bar on standard error, where that is a terminal; elsewhere nothing.
+//! Progress bar on standard error, if that is a terminal.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::model::MsgId;
 
-/// Between two turns of what shows that it lives.
+/// Tick interval of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// A bar; gone when it is dropped.
+/// A bar that disappears on drop.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar over bytes.
     pub(super) fn of_bytes(what: &'static str) -> Self {
         Self::new(
             what,
@@ -21,7 +20,7 @@ impl Bar {
         )
     }
 
-    /// Something whose end is not known.
+    /// A spinner for work of unknown length.
     pub(super) fn open_end(what: &'static str) -> Self {
         let bar = Self::new(what, "{spinner} {msg} {elapsed}");
         bar.0.enable_steady_tick(TICK);
@@ -35,7 +34,6 @@ impl Bar {
         Self(bar)
     }
 
-    /// How much is done, and how much there is.
     pub(super) fn set(&self, done: u64, all: u64) {
         self.0.set_length(all);
         self.0.set_position(done);
@@ -48,29 +46,29 @@ impl Drop for Bar {
     }
 }
 
-/// A number for people.
+/// Formats a number for people.
 pub(super) fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// A number with what is counted, such as `1 segment` or `2 segments`.
+/// A number with a noun, such as `1 segment` or `2 segments`.
 pub(super) fn counted(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", count(number))
 }
 
-/// A size for people.
+/// Formats a size for people.
 pub(super) fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()
 }
 
-/// When a message was sent.
+/// The time at which a message was sent.
 pub(super) fn time(id: MsgId) -> String {
     let time = std::time::UNIX_EPOCH + Duration::from_micros(id.0);
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// How many messages there are, and how far they reach.
+/// Number of messages, and the time of the newest.
 pub(super) fn messages(number: u64, newest: MsgId) -> String {
     match number {
         0 => "no messages".to_owned(),

@@ -1,4 +1,4 @@
-//! `relaybox restore`: makes a data directory of a backup.
+//! `relaybox restore`: makes a data directory from a backup.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,6 @@ pub(super) struct RestoreArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let data = data_dir::load(&args.settings)?.data;
     owner::become_owner_of(&data)?;
@@ -50,8 +49,8 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     for note in &restored.notes {
         output::hint(&format!("relaybox: warning: {note}"));
     }
-    // So that the first start is a fast one, and whatever it would stumble over shows now. The
-    // settings may have come with the backup.
+    // Makes the first start fast, and surfaces anything it would stumble over now. The settings may
+    // have come with the backup.
     let bar = Bar::open_end("making the index");
     let config = data_dir::load(&args.settings)?;
     let opened = data_dir::open(&config);

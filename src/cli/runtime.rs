@@ -1,5 +1,4 @@
-//! A small runtime for commands that wait for the network, and for what the process does about
-//! signals.
+//! A small runtime for commands that wait for the network, and process-wide signal handling.
 
 use std::future::Future;
 
@@ -7,7 +6,8 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs a future to its end. What it began on other threads, such as looking up a host, is not waited for.
+/// Runs a future to completion. Does not wait for work it started on other threads, such as host
+/// lookups.
 pub(super) fn run<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -18,10 +18,10 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(value)
 }
 
-/// Lets a write beyond what a file may hold (RLIMIT_FSIZE) fail with EFBIG from now on: by default
-/// the process would be killed (SIGXFSZ). Begins no thread.
+/// From now on, a write beyond the file size limit (RLIMIT_FSIZE) fails with EFBIG; by default
+/// SIGXFSZ would kill the process. Starts no thread.
 pub(super) fn refuse_large_files() -> anyhow::Result<()> {
-    // A handler stays, whatever becomes of who waits for the signal.
+    // The handler stays, even if the listener for the signal is dropped.
     let kind = SignalKind::from_raw(Signal::XFSZ.as_raw());
     let handled = run(async { signal(kind).map(drop) })?;
     handled.context("signals cannot be handled")

@@ -1,6 +1,6 @@
 //! `relaybox send`: sends one message and waits until it is on disk.
 //!
-//! Never confirms what is delivered to its session: nobody has seen that. Invariant: it ends well only
+//! Never confirms deliveries to its session, since nobody has seen them. Invariant: succeeds only
 //! once the message was acknowledged.
 
 use std::io::{self, IsTerminal as _, Read as _};
@@ -29,11 +29,11 @@ Examples:
 The token comes from RELAYBOX_CLIENT_TOKEN or --token-file FILE. Standard output gets the msgId
 of each recipient's copy, once it is on disk.";
 
-/// The devices that sends log in as. A second one at the same time ends the first, which then goes on as
-/// another of them: few, since the server keeps a cursor for each.
+/// Resources for sends. A second concurrent send as the same device ends the first session, and the
+/// first send retries as another of these. They are few, since the server keeps a cursor for each.
 const RESOURCES: [&str; 4] = ["cli-send", "cli-send-2", "cli-send-3", "cli-send-4"];
 
-/// The close code of a session whose device has logged in again.
+/// Close code of a session whose device has logged in again.
 const REPLACED: u16 = 4409;
 
 /// Sends a message to a user, online or not
@@ -75,7 +75,7 @@ struct Frame<'a> {
     to_resource: Option<&'a str>,
     #[serde(rename = "type")]
     kind: u32,
-    /// Before the content: where that is too large, the server reads the start alone.
+    /// Before the content: if that is too large, the server reads only the beginning of the frame.
     client_msg_id: &'a str,
     content: &'a RawValue,
 }
@@ -95,7 +95,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s".into())
 }
 
-/// Runs the command.
 pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
     let wrong = |what: &str, error| Failure::Usage(format!("{what} {error}"));
     for id in args.more.iter().chain([&args.to]) {
@@ -153,7 +152,7 @@ fn random_id() -> ClientMsgId {
     ClientMsgId::parse(&format!("cli-{hex}")).expect("36 plain characters are an id")
 }
 
-/// The first attempt's device, or one of all.
+/// The first attempt uses the default device; later ones, a random one.
 fn resource(attempt: u32) -> Resource {
     let at = match attempt {
         0 => 0,
@@ -206,7 +205,7 @@ fn from_stdin(login: &LoginArgs) -> Result<String, Failure> {
     }
     let mut text = String::from_utf8(text)
         .map_err(|_| Failure::Usage("the message on standard input is not UTF-8".to_owned()))?;
-    // The last line's end is the shell's, not the message's.
+    // The final line end is the shell's, not the message's.
     let line_end = text.strip_suffix('\n').map(str::len);
     text.truncate(line_end.unwrap_or(text.len()));
     if text.is_empty() {
@@ -217,8 +216,8 @@ fn from_stdin(login: &LoginArgs) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Sends until the message is acknowledged: after a broken connection again, since its id makes a repeat
-/// harmless. `trouble` is why the last attempt failed.
+/// Sends until the message is acknowledged. Retries after a broken connection: the id makes a
+/// repeat harmless. `trouble` is why the last attempt failed.
 async fn send(
     account: &Account,
     frame: &str,
@@ -237,7 +236,7 @@ async fn send(
                     told(account, &ended)?
                 }
             },
-            // Who never was there is rather mistaken than away.
+            // Never reached: the address is more likely wrong than the server down.
             Err(error) if attempt == 0 || error.verdict() == Verdict::Stop => {
                 return Err(anyhow!(login_args::explain(&error)));
             }
@@ -251,7 +250,7 @@ async fn send(
     }
 }
 
-/// The pause that the server asks for before the next attempt; an error where none would do better.
+/// The pause before the next attempt asked for by the server; an error if a retry is pointless.
 fn told(account: &Account, ended: &Ended) -> anyhow::Result<Option<Duration>> {
     let sentence = output::plain(&ended.to_string());
     match (ended.verdict(), ended) {
@@ -260,13 +259,13 @@ fn told(account: &Account, ended: &Ended) -> anyhow::Result<Option<Duration>> {
             Err(anyhow!("the server does not take the message: {sentence}"))
         }
         (Verdict::Again { told }, _) => Ok(told),
-        // Another send at the same time: the next attempt is another device's.
+        // Another send is running: the next attempt uses another device.
         (_, Ended::Closed { code: REPLACED, .. }) if !account.resource_given => Ok(None),
         (Verdict::Stop, _) => Err(anyhow!("the server ended the session: {sentence}")),
     }
 }
 
-/// One attempt: the acknowledgement, or how the session ended before it came. A refusal is an error.
+/// One attempt: the acknowledgement, or how the session ended before it. A refusal is an error.
 async fn exchange(
     mut connection: Connection,
     frame: &str,
@@ -285,7 +284,7 @@ async fn exchange(
                 connection.close().await;
                 return Ok(Ok(ack));
             }
-            // Only this one frame was sent: what is refused is it.
+            // Only this one frame was sent, so the refusal is for it.
             ServerFrame::Refused(refused) => {
                 let sentence = output::plain(&refused.sentence);
                 connection.close().await;

@@ -32,20 +32,20 @@ relaybox.toml (with _ for -). SIGTERM or SIGINT ends the server, SIGHUP reloads 
 certificates, takes over the settings that can change while it runs, and names what waits for a
 restart. Certificates that have changed are also taken without it.";
 
-/// Threads that read the store; more would only wait for the same disk, and each costs memory.
+/// Most threads that read the store; more would only wait for the same disk, and each costs memory.
 const BLOCKING_THREADS_MAX: usize = 8;
 
-/// After so many turns of its tasks, a worker that is never idle looks for what has come in. A turn of who floods
-/// may be a long one, and everyone else waits for all of them: tokio's default is 61.
+/// Task polls between two checks for I/O events on a busy worker (tokio's default is 61). A
+/// flooding client can make each poll a long one, and everyone else waits for all of them.
 const EVENT_INTERVAL: u32 = 8;
 
-/// How long threads that still read something are waited for at the end.
+/// Longest wait at the end for threads that are still reading.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end waits for whoever reads standard output.
+/// Longest wait at the end for the reader of standard output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A settings file that takes longer to be read again is told of.
+/// A reload that reads the settings file for longer than this is logged.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const UNHANDLED: &str = "signals cannot be handled";
@@ -58,9 +58,8 @@ pub(super) struct ServeArgs {
     settings: SettingArgs<All>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    // Before any file is looked at: it may not answer.
+    // Before any file access, which may hang.
     let early = Early::register().context(UNHANDLED)?;
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
@@ -72,10 +71,11 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     if ended.is_ok() {
         early.take_back();
     }
-    // Everything is durable: a thread that hangs in a read (a network file system) must not hold up the end.
+    // Everything is durable: a thread stuck in a read (a network file system) must not hold up the
+    // end.
     runtime.shutdown_timeout(END_TIMEOUT);
     ended.map_err(|error| {
-        // Through the log: where nobody reads it, the end must not wait for that either.
+        // Through the log: the end must not wait for a stuck reader.
         log.complain(format, &sentence(&error));
         Failure::Logged
     })
@@ -100,7 +100,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (ends, mut hangups) = early.hand_over().context(UNHANDLED)?;
     let stop = CancellationToken::new();
-    // Whatever this thread is at.
+    // On a task, so that signals are handled whatever this thread is doing.
     tokio::spawn(ends.obey(stop.clone(), log.flusher()));
     warn(&loaded);
     let config = loaded.config.clone();
@@ -131,7 +131,7 @@ async fn serve(
     // A reload that waits for the disk does not hold up the end.
     stop.run_until_cancelled(serving).await;
     running.shutdown().await;
-    // It ends without a value: whoever waits sees the other end go.
+    // The thread sends no value; dropping the sender ends this wait.
     if let Some(announced) = announced {
         let _ = announced.recv_timeout(OUTPUT_TIMEOUT);
     }
@@ -144,7 +144,7 @@ fn warn(loaded: &Loaded) {
     }
 }
 
-/// The settings as they are now; `None`, and a line in the log, where they are no good.
+/// The current settings; `None`, with a log line, if they are invalid.
 async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
     let settings = args.settings.clone();
     let loading = net::apart("settings", move || settings.load(open_files_max));
@@ -170,13 +170,14 @@ async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loa
         Err(Failure::Other(error)) => {
             tracing::error!("settings and certificates stay as they are: {error:#}");
         }
-        // A panic has told of itself.
+        // The panic was already logged.
         Err(Failure::Logged) => {}
     }
     None
 }
 
-/// Whether standard output goes to systemd's journal, which tells its device and inode (systemd.exec(5)).
+/// Whether standard output is systemd's journal, which announces its device and inode
+/// (systemd.exec(5)).
 fn is_journal() -> bool {
     let Ok(journal) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -185,13 +186,14 @@ fn is_journal() -> bool {
     stat.is_ok_and(|stat| journal == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// What the operator, and scripts, wait for on standard output. A server whose output nobody
-/// reads serves all the same: the thread that prints may hang there. Its end shows at what is returned.
+/// Prints the lines that operators and scripts wait for. The printing thread may hang: a server
+/// whose output nobody reads serves all the same. The returned receiver disconnects when it is
+/// done.
 fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
     let mut lines = Vec::new();
     if let Some(first_start) = &running.first_start {
         let ca = config.listen.map(|_| config.certs.join("ca.pem"));
-        // It was just looked at, or made.
+        // It was just created or checked.
         let ca = ca.filter(|ca| ca.exists());
         lines = first_start.lines(is_journal(), &config.data, ca.as_deref());
     }
@@ -215,14 +217,14 @@ fn announce(running: &Running, config: &Config) -> Option<Receiver<()>> {
     started.is_ok().then_some(ended)
 }
 
-/// Takes as many open files as the system lets this process have; `None`: no limit.
+/// Raises the open-file limit to the maximum allowed; returns the limit, `None` if unlimited.
 pub(super) fn raise_open_files_max() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Where it cannot be raised, what there is has to do: connections are cut to it.
+    // If raising fails, the current limit has to do: connections are capped to it.
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
@@ -245,10 +247,10 @@ mod tests {
     use super::*;
 
     const BYTES: usize = 100;
-    /// No multiple of an interval.
+    /// Not a multiple of the event interval.
     const TURNS_A_BYTE: usize = 1009;
 
-    /// Counts its turns, writes a byte now and then, and is always ready for the next turn.
+    /// Always ready: counts its turns, and writes a byte now and then.
     async fn busy(turns: Arc<AtomicUsize>, stop: Arc<AtomicBool>, mut near: UnixStream) {
         poll_fn(|cx| {
             let turn = turns.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! `relaybox sessions`: the sessions of the running server, and those that have ended.
+//! `relaybox sessions`: the running server's sessions, and those that ended.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -33,7 +33,6 @@ pub(super) struct SessionsArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &SessionsArgs) -> Result<(), Failure> {
     let (domain, id) = (args.domain.clone(), args.id.clone());
     if args.ended {

@@ -1,5 +1,5 @@
-//! Settings as flags, made from the table in `config`. Flags are taken as text; `config` validates
-//! them.
+//! Settings as flags, generated from the table in `config`. Values are passed as text; `config`
+//! validates them.
 
 use std::env::vars_os;
 use std::ffi::OsString;
@@ -14,12 +14,12 @@ use crate::config::{
     self, CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings,
 };
 
-/// The settings that a command takes.
+/// The subset of settings that a command accepts.
 pub(super) trait Subset {
     fn includes(setting: &Setting) -> bool;
 }
 
-/// Every setting: `serve`.
+/// Every setting, for `serve`.
 #[derive(Clone)]
 pub(super) struct All;
 
@@ -29,7 +29,7 @@ impl Subset for All {
     }
 }
 
-/// The data directory and its server's socket: commands that work on either.
+/// The data directory and its server's socket, for commands that work on either.
 pub(super) struct DataOnly;
 
 impl Subset for DataOnly {
@@ -38,7 +38,7 @@ impl Subset for DataOnly {
     }
 }
 
-/// The flags `--config` and those of `S`, as they were given.
+/// `--config` and the flags of `S`, as given.
 #[derive(Clone)]
 pub(super) struct SettingArgs<S> {
     config: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub(super) struct SettingArgs<S> {
 }
 
 impl SettingArgs<All> {
-    /// All settings, from all sources. The process' open-file limit bounds some.
+    /// Loads all settings from all sources. The process's open-file limit bounds some.
     pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
         let env = environment(vars_os())?;
         let file = self.config.as_deref();
@@ -56,7 +56,7 @@ impl SettingArgs<All> {
 }
 
 impl SettingArgs<DataOnly> {
-    /// All settings, from all sources, for work on the data of a stopped server.
+    /// Loads all settings from all sources, for work on a stopped server's data.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         let env = environment(vars_os())?;
         let file = self.config.as_deref();
@@ -72,7 +72,7 @@ impl SettingArgs<DataOnly> {
     }
 }
 
-/// The variables of relaybox, as text.
+/// The environment variables of relaybox, as text.
 fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, Failure> {
     let mut env = Env::new();
     for (name, text) in vars {
@@ -86,7 +86,7 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
             || settings().iter().any(|known| known.env == name);
         let text = match text.into_string() {
             Ok(text) => text,
-            // Ignored; its name is not repeated either.
+            // Ignored; not even its name is printed.
             Err(_) if !is_known => String::new(),
             Err(_) => return Err(Failure::Usage(format!("the value of {name} is not UTF-8"))),
         };
@@ -128,7 +128,7 @@ fn arg(setting: &Setting) -> Arg {
         return arg.action(ArgAction::Append);
     }
     if setting.value == "BOOL" {
-        // `--history-open` alone switches it on.
+        // A bare `--history-open` means `true`.
         return arg.num_args(0..=1).default_missing_value("true");
     }
     arg

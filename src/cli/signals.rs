@@ -1,10 +1,9 @@
-//! What signals do to `serve`, from its first moment to its last.
+//! Signal handling of `serve`, from start to end.
 //!
-//! Where there is nothing to end in order, because nothing has begun or all is done, SIGTERM and
-//! SIGINT end the process at once. They are handled even there: as process 1 of a container it gets
-//! only signals that it handles. In between, the first of them asks for an orderly end, and a second
-//! one, or an end that takes too long, leaves everything as a crash would: what was acknowledged is
-//! durable.
+//! Before anything has begun, and once everything is done, SIGTERM and SIGINT end the process at
+//! once. They are handled even then: process 1 of a container receives only signals that it
+//! handles. In between, the first signal starts an orderly shutdown. A second signal, or a shutdown
+//! that takes too long, ends the process like a crash: what was acknowledged is durable.
 
 use std::future::Future;
 use std::io;
@@ -18,19 +17,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long an orderly end may take: what is still to be written may have a slow disk before it.
+/// Longest orderly shutdown; pending writes may face a slow disk.
 const END_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// The handlers that need neither a thread nor a runtime.
+/// Handlers that need neither a thread nor a runtime.
 pub(super) struct Early {
-    /// SIGTERM and SIGINT end the process at once, with the exit code 0.
+    /// While set, SIGTERM and SIGINT end the process at once with exit code 0.
     at_once: Arc<AtomicBool>,
-    /// There was a SIGHUP.
+    /// A SIGHUP was received.
     hangup: Arc<AtomicBool>,
 }
 
 impl Early {
-    /// Handles signals from now on, and ends the process by them.
+    /// Installs the handlers; signals end the process at once.
     pub(super) fn register() -> io::Result<Self> {
         let early = Self {
             at_once: Arc::new(true.into()),
@@ -45,7 +44,8 @@ impl Early {
         Ok(early)
     }
 
-    /// Hands signals to the server, which has to end in order from now on. To be called in its runtime.
+    /// Hands signals over to the server, which shuts down in order from now on. Must be called
+    /// within its runtime.
     pub(super) fn hand_over(&self) -> io::Result<(Ends, Hangups)> {
         let ends = Ends {
             terminate: signal(SignalKind::terminate())?,
@@ -59,13 +59,13 @@ impl Early {
         Ok((ends, hangups))
     }
 
-    /// All is done: signals end the process again.
+    /// Everything is done: signals end the process at once again.
     pub(super) fn take_back(&self) {
         self.at_once.store(true, Ordering::Relaxed);
     }
 }
 
-/// SIGTERM and SIGINT.
+/// Signals that end the server: SIGTERM and SIGINT.
 pub(super) struct Ends {
     terminate: Signal,
     interrupt: Signal,
@@ -79,8 +79,8 @@ impl Ends {
         }
     }
 
-    /// Stops the server at the first, and ends the process where it does not end by itself then.
-    /// `flush` waits for the log.
+    /// Stops the server at the first signal, and ends the process if that takes too long or a
+    /// second one comes. `flush` waits for the log.
     pub(super) async fn obey(mut self, stop: CancellationToken, flush: impl Fn()) {
         self.next().await;
         stop.cancel();
@@ -93,7 +93,7 @@ impl Ends {
     }
 }
 
-/// Waits until the server should have ended; answers why it is not waited for any more.
+/// Waits until the server is overdue; returns the reason.
 async fn overdue(second: impl Future<Output = ()>) -> &'static str {
     tokio::select! {
         () = second => "a second signal came before the server had ended",
@@ -101,15 +101,15 @@ async fn overdue(second: impl Future<Output = ()>) -> &'static str {
     }
 }
 
-/// SIGHUP.
+/// Signals to reload: SIGHUP.
 pub(super) struct Hangups {
     hangup: Signal,
-    /// One came before this was there.
+    /// One arrived before the handover.
     missed: bool,
 }
 
 impl Hangups {
-    /// Returns at the next one. Cancel-safe.
+    /// Waits for the next SIGHUP. Cancel-safe.
     pub(super) async fn next(&mut self) {
         if !std::mem::take(&mut self.missed) {
             self.hangup.recv().await;

@@ -1,4 +1,4 @@
-//! `relaybox stats`: what the running server does.
+//! `relaybox stats`: statistics of the running server.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,6 @@ pub(super) struct StatsArgs {
     settings: SettingArgs<DataOnly>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &StatsArgs) -> Result<(), Failure> {
     match dispatch::ask_running(&args.settings, &Request::Stats {})? {
         Response::Stats(answer) if args.json => Ok(output::print_json(&answer)?),

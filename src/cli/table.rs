@@ -1,26 +1,25 @@
-//! Columns for people, as wide as a terminal shows them: a character of Chinese takes two cells.
+//! Tables for people, aligned by terminal width: a Chinese character takes two cells.
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// Rows whose columns are as wide as their widest text.
+/// Rows of text; each column is as wide as its widest cell.
 #[derive(Default)]
 pub(super) struct Table(Vec<Vec<String>>);
 
-/// Between two columns.
+/// Space between columns.
 const GAP: &str = "  ";
 
 impl Table {
-    /// A table that begins with the names of its columns.
+    /// An empty table with a header row.
     pub(super) fn with_head<const N: usize>(names: [&str; N]) -> Self {
         Self(vec![names.map(str::to_owned).to_vec()])
     }
 
-    /// Adds a row.
     pub(super) fn row<const N: usize>(&mut self, columns: [String; N]) {
         self.0.push(columns.to_vec());
     }
 
-    /// The lines, without spaces at their ends.
+    /// The lines, without trailing spaces.
     pub(super) fn text(&self) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {

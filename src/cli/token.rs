@@ -70,7 +70,6 @@ fn ttl(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration such as 1h, from 1s to 30days".to_owned())
 }
 
-/// Runs the command.
 pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let request = Request::Token {
         domain: args.domain.clone(),

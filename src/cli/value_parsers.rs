@@ -1,4 +1,4 @@
-//! Names on the command line, checked before anything is asked of anyone.
+//! Parsers of names on the command line, so that bad ones are refused early.
 
 use crate::model::{Domain, Resource, UserId};
 
