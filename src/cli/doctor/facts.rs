@@ -1,6 +1,6 @@
-//! What was found out, before anybody judges it.
+//! Gathered facts, before they are judged.
 //!
-//! Plain values: a test makes them up.
+//! Plain values, so that tests can make them up.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,31 +9,32 @@ use std::path::PathBuf;
 use crate::net::inspect::{Certificate, Inspected};
 use crate::store::Survey;
 
-/// Everything that is judged, beside the settings.
+/// All facts to be judged, apart from the settings.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// What is odd about the settings.
+    /// Warnings about the settings.
     pub(super) warnings: Vec<String>,
-    /// The clock, in microseconds since the Unix epoch.
+    /// Wall-clock time in microseconds since the Unix epoch.
     pub(super) now_us: u64,
-    /// Whether the system says that its clock is set from the network; `false` also where it says nothing.
+    /// Whether the system reports that its clock is synchronised from the network; `false` also if
+    /// unknown.
     pub(super) is_synchronised: bool,
     pub(super) server: ServerStatus,
-    /// Names and addresses of `--host`; none where they are those of a proxy.
+    /// Names and addresses of `--host`; empty if they are those of a proxy.
     pub(super) hosts: Vec<Host>,
-    /// What there is where TLS is spoken (`listen`).
+    /// State of the TLS side (`listen`).
     pub(super) tls: Option<WithTls>,
-    /// The port of `plain`, where there is one.
+    /// State of the `plain` port, if set.
     pub(super) plain: Option<Port>,
-    /// The port of `metrics_listen`, where there is one.
+    /// State of the `metrics_listen` port, if set.
     pub(super) metrics: Option<Port>,
     pub(super) open_files: OpenFiles,
-    /// The largest file that the server may write; `None`: no limit, or none is known.
+    /// Largest file that the server may write; `None` if unlimited or unknown.
     pub(super) file_bytes: Option<u64>,
     pub(super) data: Directory,
-    /// Where the data directory is, or would be.
+    /// File system of the data directory, existing or to be created.
     pub(super) disk: Option<Disk>,
-    /// What is stored, or why no server would start on it.
+    /// Survey of the store, or why no server would start on it.
     pub(super) store: Result<Option<Survey>, String>,
 }
 
@@ -42,138 +43,132 @@ impl Facts {
         !matches!(self.server, ServerStatus::None)
     }
 
-    /// Seconds since the Unix epoch.
+    /// Wall-clock time in seconds since the Unix epoch.
     pub(super) fn now_s(&self) -> i64 {
         i64::try_from(self.now_us / 1_000_000).unwrap_or(i64::MAX)
     }
 }
 
-/// A name that clients are given.
+/// A host name given to clients.
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) name: String,
-    /// Where they go by it, or why that is not known.
+    /// Resolved addresses, or why they are unknown.
     pub(super) addresses: Result<Vec<Address>, String>,
 }
 
-/// One that clients go to.
+/// An address that clients connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) ip: IpAddr,
-    /// Whether this machine has it.
+    /// Whether this machine has the address.
     pub(super) is_own: bool,
 }
 
-/// The address with TLS, and what is shown there.
+/// The TLS address and its certificates.
 #[derive(Debug)]
 pub(super) struct WithTls {
     pub(super) port: Port,
     pub(super) certificates: Inspected,
-    /// Whether certificates can be written where they are expected.
+    /// Whether certificates can be written at their configured paths.
     pub(super) certificates_writable: bool,
 }
 
-/// Whether a server runs on the data directory.
 #[derive(Debug)]
 pub(super) enum ServerStatus {
     None,
-    /// It answers on its socket.
+    /// The server answers on its socket.
     Running {
-        /// Its process, where the system tells.
+        /// Process id, if known.
         process: Option<u32>,
-        /// How many domains it has.
+        /// Number of domains.
         domains: usize,
-        /// Why it stores nothing, where it does not.
+        /// Why nothing can be stored, if so.
         not_writable: Option<String>,
     },
-    /// A process has the data directory, but no server answers on its socket.
+    /// A process holds the data directory, but no server answers on its socket.
     Silent {
-        /// That process, where the system tells.
+        /// Process id of the holder, if known.
         process: Option<u32>,
     },
-    /// Its socket is there, but it cannot be asked.
+    /// The socket exists, but cannot be queried.
     Unreachable(String),
 }
 
-/// What became of trying a port.
+/// Outcome of trying a port.
 #[derive(Debug)]
 pub(super) enum Port {
-    /// Port 0: there is nothing to try.
+    /// Port 0: nothing to try.
     Any,
-    /// It can be listened on.
     Free,
-    /// It cannot.
+    /// The bind failed.
     Taken(io::Error),
-    /// Beside a running server: something accepts connections there.
+    /// With a running server: the port accepts connections.
     Answers,
-    /// Beside a running server: this certificate is shown there.
+    /// With a running server: it presents this certificate.
     Shows(Box<Certificate>),
-    /// Beside a running server: there is something else.
+    /// With a running server: something else.
     Other(String),
 }
 
-/// What bounds connections.
+/// Limits on the number of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenFiles {
-    /// `None`: nothing.
+    /// `None`: unlimited.
     pub(super) limit: Option<u64>,
-    /// Connections that the settings ask for.
+    /// Connections configured in the settings.
     pub(super) connections: usize,
-    /// Whether the limit is the running server's own.
+    /// Whether the limit was read from the running server.
     pub(super) of_server: bool,
 }
 
-/// The data directory.
 #[derive(Debug)]
 pub(super) enum Directory {
-    /// There is none yet.
+    /// It does not exist yet.
     Absent {
-        /// Whether it can be made.
+        /// Whether it can be created.
         can_be_made: bool,
     },
-    /// It cannot be looked into.
+    /// It cannot be read.
     Unreadable(io::Error),
     There(Rights),
 }
 
-/// Who may do what in the data directory.
+/// Ownership and permissions of the data directory.
 #[derive(Debug)]
 pub(super) struct Rights {
-    /// Permission bits.
     pub(super) mode: u32,
-    /// Its owner.
+    /// User id of its owner.
     pub(super) owner: u32,
-    /// Who looks.
+    /// User id of this process.
     pub(super) user: u32,
-    /// Something in it that belongs to another than the directory, and to whom.
+    /// The first entry with another owner than the directory, and that owner.
     pub(super) foreign: Option<(PathBuf, u32)>,
-    /// Whether a file could be written, made durable, and removed.
+    /// Whether a file could be written, synced and removed.
     pub(super) written: io::Result<()>,
 }
 
-/// The file system of the data directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Disk {
     pub(super) kind: Kind,
     pub(super) total_bytes: u64,
-    /// For those who are not root.
+    /// Free space for users other than root.
     pub(super) free_bytes: u64,
-    /// Files that there can be; 0 where that is not bounded.
+    /// Total inodes; 0 if there is no limit.
     pub(super) total_files: u64,
     pub(super) free_files: u64,
 }
 
-/// What kind of a file system.
+/// Kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// One that keeps what it says it has kept, as far as is known.
+    /// Durable, as far as known.
     Disk,
-    /// In memory.
     Memory(&'static str),
     /// The top layer of a container.
     Layer(&'static str),
-    /// On another machine.
+    /// Network file system.
     Network(&'static str),
-    /// One that keeps nobody's rights.
+    /// File system without ownership or permissions.
     Rightless(&'static str),
 }

@@ -1,6 +1,6 @@
-//! What a check comes to, for people and for scripts.
+//! Findings, for people and for scripts.
 //!
-//! Invariant: the names of the checks do not change; scripts rely on them.
+//! Invariant: the names of checks never change; scripts rely on them.
 
 use serde_json::{Value, json};
 
@@ -9,16 +9,14 @@ use super::super::progress::counted;
 
 macro_rules! checks {
     ($($check:ident $name:literal;)*) => {
-        /// What was looked at.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Check { $($check),* }
 
         impl Check {
-            /// All of them.
             #[cfg(test)]
             pub(super) const ALL: &[Self] = &[$(Self::$check),*];
 
-            /// Its name, for good.
+            /// Stable name: scripts rely on it.
             pub(super) fn name(self) -> &'static str {
                 match self { $(Self::$check => $name),* }
             }
@@ -58,10 +56,9 @@ checks! {
     Domains "domains";
 }
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
-    /// As it should be.
     Ok,
     /// Works, but not for everybody or not for ever.
     Warning,
@@ -79,16 +76,16 @@ impl State {
     }
 }
 
-/// One line.
+/// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) check: Check,
     pub(super) state: State,
-    /// What is the matter, and what to do about it.
+    /// Problem and advice, in one sentence.
     pub(super) says: String,
 }
 
-/// All lines, in the order in which they are told.
+/// All findings, in the order of the report.
 #[derive(Debug, Default)]
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
@@ -109,7 +106,7 @@ impl Findings {
         self.0.push(Finding { check, state, says });
     }
 
-    /// Whether nothing was found of this check that is not as it should be.
+    /// Whether every finding of this check is in order.
     pub(super) fn is_ok(&self, check: Check) -> bool {
         let mut of_it = self.0.iter().filter(|finding| finding.check == check);
         of_it.all(|finding| finding.state == State::Ok)
@@ -120,7 +117,7 @@ impl Findings {
         counted.count() as u64
     }
 
-    /// One line for each.
+    /// One line per finding.
     pub(super) fn text(&self) -> String {
         let line = |finding: &Finding| {
             let (state, check) = (finding.state.name(), finding.check.name());
@@ -130,7 +127,7 @@ impl Findings {
         lines.join("\n")
     }
 
-    /// All in a line.
+    /// Summary of all findings on one line.
     pub(super) fn summary(&self) -> String {
         let problems = counted(self.count(State::Problem), "problem");
         let warnings = counted(self.count(State::Warning), "warning");

@@ -1,7 +1,8 @@
-//! `relaybox doctor`: says what keeps clients out or messages unsafe, and what to do about it.
+//! `relaybox doctor`: reports what keeps clients out or messages unsafe, and what to do about it.
 //!
-//! First finds out (`gather`), then judges (`judge`, a pure function), then tells. Judges what `serve` would do with
-//! the same settings, beside a running server or without one. Changes nothing, and prints no token.
+//! First gathers facts (`gather`), then judges them (`judge`, a pure function), then reports.
+//! Covers what `serve` would do with the same settings, with or without a running server. Changes
+//! nothing, and prints no token.
 
 mod facts;
 mod finding;
@@ -36,7 +37,6 @@ pub(super) struct DoctorArgs {
     settings: SettingArgs<All>,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let (config, facts) = gather::gather(&args.settings)?;
     let findings = judge::judge(&config, &facts);

@@ -1,4 +1,4 @@
-//! The data directory and the file system that it is on.
+//! The data directory and its file system.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use rustix::process::geteuid;
 
 use super::super::facts::{Directory, Disk, Kind, Rights};
 
-/// Files that are looked at for their owner.
+/// Most files whose owner is checked.
 const ENTRIES_MAX: usize = 100_000;
 
-/// Looks at the data directory, and tries to write in it.
+/// Examines the data directory, with a trial write.
 pub(super) fn directory(dir: &Path) -> Directory {
     let metadata = match fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => metadata,
@@ -34,7 +34,7 @@ pub(super) fn directory(dir: &Path) -> Directory {
         mode: metadata.mode() & 0o7777,
         owner,
         user: geteuid().as_raw(),
-        // A server of root's writes everything.
+        // A server run by root can write everything.
         foreign: if owner == 0 {
             None
         } else {
@@ -44,14 +44,14 @@ pub(super) fn directory(dir: &Path) -> Directory {
     })
 }
 
-/// The first that another owns, of what is in the directory and below it.
+/// The first entry in or below the directory that has another owner.
 fn foreign(dir: &Path, owner: u32) -> Option<(PathBuf, u32)> {
     let mut dirs = vec![dir.to_owned()];
     let mut looked_at = 0;
     while let Some(dir) = dirs.pop() {
         let entries = fs::read_dir(dir).into_iter().flatten();
         for entry in entries.filter_map(Result::ok) {
-            // What was removed meanwhile belongs to nobody.
+            // Removed meanwhile.
             let Ok(found) = entry.metadata() else {
                 continue;
             };
@@ -70,8 +70,8 @@ fn foreign(dir: &Path, owner: u32) -> Option<(PathBuf, u32)> {
     None
 }
 
-/// Writes a file and makes it durable. It has no name, so that nothing changes that anybody could
-/// see; where the file system has no such files, it gets one, and is removed.
+/// Writes and syncs a file without a name, so that nothing visible changes. If the file system does
+/// not support that, the file is named and removed again.
 fn probe(dir: &Path) -> io::Result<()> {
     let unnamed = rustix::fs::open(
         dir,
@@ -98,7 +98,7 @@ fn probe(dir: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// Whether files can be made in a directory, which may have to be made, too.
+/// Whether files can be created in a directory that may itself have to be created.
 pub(super) fn can_write_in(dir: &Path) -> bool {
     let Ok(dir) = std::path::absolute(dir) else {
         return false;
@@ -110,7 +110,7 @@ pub(super) fn can_write_in(dir: &Path) -> bool {
         .is_some_and(|dir| dir.is_dir() && access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
-/// The file system that the directory is on, or would be.
+/// The file system of a directory, existing or to be created.
 pub(super) fn disk(dir: &Path) -> Option<Disk> {
     let dir = std::path::absolute(dir).ok()?;
     let nearest = dir.ancestors().find(|dir| dir.is_dir())?;
@@ -126,14 +126,14 @@ pub(super) fn disk(dir: &Path) -> Option<Disk> {
     })
 }
 
-/// The name of the file system that a directory is on, as it was mounted.
+/// The type of file system a directory is on, as mounted.
 fn mounted(dir: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     parse_mounts(&mounts, &dir.canonicalize().ok()?)
 }
 
-/// Lines such as `user@host:/ /mnt/a\040b fuse.sshfs rw 0 0`; of mounts over one another the last
-/// one counts.
+/// Parses lines such as `user@host:/ /mnt/a\040b fuse.sshfs rw 0 0`. The last of several mounts at
+/// one place counts.
 fn parse_mounts(mounts: &str, dir: &Path) -> Option<String> {
     let mut best: Option<(usize, &str)> = None;
     for line in mounts.lines() {
@@ -154,7 +154,7 @@ fn parse_mounts(mounts: &str, dir: &Path) -> Option<String> {
     best.map(|(_, name)| name.to_owned())
 }
 
-/// What a magic number does not tell: all of FUSE has the same one.
+/// Kinds that the magic number does not tell: all FUSE file systems share one.
 fn kind_by_name(name: &str) -> Option<Kind> {
     const NETWORK: [&str; 16] = [
         "nfs",
@@ -174,7 +174,7 @@ fn kind_by_name(name: &str) -> Option<Kind> {
         "juicefs",
         "mount-s3",
     ];
-    // fuseblk is what ntfs-3g and exfat-fuse are mounted as.
+    // ntfs-3g and exfat-fuse are mounted as fuseblk.
     const RIGHTLESS: [&str; 8] = [
         "vfat", "msdos", "exfat", "ntfs", "ntfs3", "ntfs-3g", "fuseblk", "fusefat",
     ];
@@ -184,7 +184,7 @@ fn kind_by_name(name: &str) -> Option<Kind> {
     network.or_else(|| known(&RIGHTLESS).map(Kind::Rightless))
 }
 
-/// By its magic number (statfs(2)).
+/// Kind by magic number (statfs(2)).
 fn kind(magic: u64) -> Kind {
     match magic {
         0x0102_1994 => Kind::Memory("tmpfs"),

@@ -1,6 +1,7 @@
-//! Looks up the names that clients are given.
+//! Resolves the host names given to clients.
 //!
-//! The system's resolver has no deadline: it is asked on threads that nobody waits for longer than [`DEADLINE`].
+//! The system's resolver has no deadline, so it runs on threads that are abandoned after
+//! [`DEADLINE`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,14 +18,14 @@ use crate::config::Config;
 use crate::model::Networks;
 use crate::net;
 
-/// How long the resolver may take for all names.
+/// Time limit for resolving all names.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Names that are looked up at the same time: one that gets no answer does not hold up the others.
+/// Most concurrent lookups; one without an answer does not hold up the others.
 const THREADS_MAX: usize = 8;
 
-/// Where the names and addresses of `--host` are, unless they are those of a proxy in front of the server. Wildcards
-/// are no names to look up.
+/// Resolves the names and addresses of `--host`, unless they are those of a proxy in front of the
+/// server. Skips wildcards.
 pub(super) fn of(config: &Config) -> Vec<Host> {
     let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
     let has_proxy = config.limits.trusted_proxies != Networks::default();
@@ -37,10 +38,9 @@ pub(super) fn of(config: &Config) -> Vec<Host> {
 type Resolved = Result<Vec<IpAddr>, String>;
 type Work = Box<dyn FnOnce() + Send>;
 
-/// How names are looked up.
 struct Resolver {
     ask: fn(&str) -> io::Result<Vec<IpAddr>>,
-    /// Runs it on a thread of its own.
+    /// Runs the work on its own thread.
     spawn: fn(Work) -> io::Result<()>,
     within: Duration,
 }
@@ -92,7 +92,7 @@ impl Resolver {
             let work = move || {
                 while let Some(name) = next() {
                     let addresses = ask(&name).map_err(|error| error.to_string());
-                    // Nobody listens any more after the deadline.
+                    // The receiver is gone after the deadline.
                     if tell.send((name, addresses)).is_err() {
                         return;
                     }
@@ -150,7 +150,7 @@ mod tests {
             let ip = ip.parse().unwrap();
             assert_eq!(addresses[..], [Address { ip, is_own: false }]);
         }
-        // RFC 6761, 6.4: there is no such name anywhere.
+        // RFC 6761, 6.4: this name exists nowhere.
         let found = SYSTEM.look_up(&hosts(&["no-such-name.invalid"]));
         assert!(found[0].addresses.is_err(), "{found:?}");
     }

@@ -1,4 +1,4 @@
-//! What Linux tells of its clock and of a process' limits.
+//! Clock and process limits, as reported by Linux.
 
 use std::path::Path;
 
@@ -8,17 +8,18 @@ const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 const OPEN_FILES: &str = "Max open files";
 const FILE_BYTES: &str = "Max file size";
 
-/// Whether it is known that the clock is set from the network. Other services leave no such mark.
+/// Whether the clock is known to be synchronised from the network. Other services leave no such
+/// mark.
 pub(super) fn is_synchronised() -> bool {
     Path::new(SYNCHRONISED).exists()
 }
 
-/// The open-file limit of a process, `None` in it for no limit; `None` where it is not to be known.
+/// The open-file limit of a process: `Some(None)` if unlimited, `None` if unknown.
 pub(super) fn open_files_of(process: u32) -> Option<Option<u64>> {
     limit_of(process, OPEN_FILES)
 }
 
-/// As [`open_files_of`]: the size of a file in bytes.
+/// As [`open_files_of`], for the size of a file in bytes.
 pub(super) fn file_bytes_of(process: u32) -> Option<Option<u64>> {
     limit_of(process, FILE_BYTES)
 }
@@ -28,7 +29,8 @@ fn limit_of(process: u32, name: &str) -> Option<Option<u64>> {
     parse_limit(&limits, name)
 }
 
-/// A line such as `Max open files            1024                 524288               files`.
+/// Parses a line such as `Max open files            1024                 524288
+/// files`.
 fn parse_limit(limits: &str, name: &str) -> Option<Option<u64>> {
     let mut lines = limits.lines();
     let rest = lines.find_map(|line| line.strip_prefix(name))?;

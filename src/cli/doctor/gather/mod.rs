@@ -1,6 +1,7 @@
-//! Finds the facts out, with no more harm than a probe file that has no name or is removed again.
+//! Gathers facts; leaves nothing behind but, at most, a probe file that has no name or is removed
+//! again.
 //!
-//! What cannot be found out is said to be unknown, never guessed. Invariant: every wait has a deadline.
+//! Unknown facts are reported as unknown, never guessed. Invariant: every wait has a deadline.
 
 mod disk;
 mod hosts;
@@ -19,7 +20,7 @@ use crate::net::inspect::Inspected;
 use crate::store::{self, Holder};
 use ports::Ports;
 
-/// The settings as `serve` would have them, and everything that is judged beside them.
+/// The settings that `serve` would use, and all other facts to be judged.
 pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
     let asked = args.load(None)?;
     let server = server(&asked.config);
@@ -69,7 +70,7 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
 fn server(config: &Config) -> ServerStatus {
     let data = config.data.as_path();
     let site = Site::new(data, config.socket.clone());
-    // Where there is no directory, that is the one thing to be said.
+    // A missing directory is the only finding worth reporting.
     if !data.is_dir() {
         return ServerStatus::None;
     }
@@ -103,7 +104,7 @@ fn server(config: &Config) -> ServerStatus {
     }
 }
 
-/// What a running server says of its domains and of what it does; `None` where none answers.
+/// A running server's domains and statistics; `None` if none answers.
 fn ask(site: &Site) -> Result<Option<(Response, Response)>, String> {
     let ask = |request| admin::request(site, &request).map_err(|error| error.to_string());
     let domains = ask(Request::DomainList {})?;

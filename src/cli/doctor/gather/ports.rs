@@ -1,4 +1,4 @@
-//! Tries the ports: listens on them where no server runs, connects to them where one does.
+//! Tries the ports: binds them if no server runs, connects to them if one does.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,23 +12,22 @@ use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
 
-/// How long the server may take to answer on this machine.
+/// Time limit for the server to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How ports are tried.
 pub(super) struct Ports {
-    /// Whether a server runs.
+    /// Whether a server is running.
     runs: bool,
 }
 
 impl Ports {
-    /// Beside this server, if it is one.
+    /// How to try ports, given the status of the server.
     pub(super) fn beside(server: &ServerStatus) -> Self {
         let runs = !matches!(server, ServerStatus::None);
         Self { runs }
     }
 
-    /// The port of `listen`.
+    /// Tries the port of `listen`.
     pub(super) fn with_tls(&self, address: SocketAddr) -> anyhow::Result<Port> {
         Ok(match (address.port(), self.runs) {
             (0, _) => Port::Any,
@@ -37,7 +36,7 @@ impl Ports {
         })
     }
 
-    /// The port of `plain` or `metrics_listen`.
+    /// Tries the port of `plain` or `metrics_listen`.
     pub(super) fn without_tls(&self, address: SocketAddr) -> Port {
         match (address.port(), self.runs) {
             (0, _) => Port::Any,
@@ -54,10 +53,10 @@ fn listen_on(address: SocketAddr) -> Port {
     }
 }
 
-/// Where a server that listens on all addresses can be connected to.
+/// An address at which a server that listens on all addresses can be reached.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        // Of IPv6 as well, as far as there is any.
+        // Also for [::], which accepts IPv4 connections as well.
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     address

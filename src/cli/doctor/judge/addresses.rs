@@ -1,4 +1,4 @@
-//! Where the server listens, and who gets at it.
+//! Listening addresses, and who can reach them.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     metrics(config, out);
 }
 
-/// Whether only this machine gets there.
+/// Whether only this machine can reach the address.
 pub(super) fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
@@ -113,7 +113,7 @@ fn plain(config: &Config, out: &mut Findings) {
     }
 }
 
-/// A hint, and never more: what they tell is no secret everywhere.
+/// A hint at most: metrics are not secret everywhere.
 fn metrics(config: &Config, out: &mut Findings) {
     let apart = config.metrics_listen;
     let shared = config.addresses().filter(|_| apart.is_none());

@@ -1,4 +1,4 @@
-//! Whether clients accept the certificate, now and for some time to come: files, names, dates.
+//! Whether clients accept the certificate, now and for some time: files, names, dates.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,11 +12,11 @@ use crate::config::Config;
 use crate::net::inspect::{Certificate, Inspected, Pair};
 use crate::net::{CertificateError, EARLIEST_S, near_end_s};
 
-/// A running server makes its certificate anew sooner, once it is due.
+/// A running server renews its own certificate within less than this, once it is due.
 const RENEWAL_S: i64 = 3600;
-/// Apple's clients refuse certificates that are good for longer, whoever signed them.
+/// Apple's clients refuse certificates with a longer lifetime, whoever signed them.
 const GOOD_DAYS_MAX: i64 = 825;
-/// Names that are told.
+/// Most names listed in a finding.
 const NAMES_TOLD_MAX: usize = 5;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
@@ -174,7 +174,7 @@ fn names(
     out.ok(check, format!("the certificate is for {told}{not_local}"));
 }
 
-/// A made certificate that is not right any more: the next start makes another, if it can.
+/// A certificate made by relaybox that is no longer right: the next start replaces it, if it can.
 fn renewal(check: Check, says: &str, tls: &WithTls, out: &mut Findings) {
     match tls.certificates_writable {
         true => out.ok(check, format!("{says}, and is made anew at the next start")),
@@ -188,7 +188,7 @@ fn renewal(check: Check, says: &str, tls: &WithTls, out: &mut Findings) {
     }
 }
 
-/// Some of the names; `None` where there are none.
+/// Lists up to [`NAMES_TOLD_MAX`] names; `None` if there are none.
 fn enumerate(names: &[String]) -> Option<String> {
     let told: Vec<&str> = names
         .iter()
@@ -206,7 +206,7 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
     let check = Check::CertificateDates;
     let now_s = facts.now_s();
     let is_made_here = tls.certificates.is_made_here;
-    // That is, once it is not valid.
+    // In the second case, once it is no longer valid.
     let is_mended = is_made_here || tls.certificates.has_lost_its_ca;
     let end = date(leaf.not_after_s);
     let left_days = leaf.not_after_s.saturating_sub(now_s) / DAY_S;
@@ -214,7 +214,7 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
     if leaf.not_before_s > now_s {
         let begin = date(leaf.not_before_s);
         let says = format!("the certificate is good from {begin} on only");
-        // By a clock that cannot be right nothing is made anew for being too early.
+        // With a clock that cannot be right, nothing is renewed for being too early.
         let is_due = is_mended && now_s >= EARLIEST_S;
         if is_due && !facts.server_runs() {
             renewal(check, &says, tls, out);
@@ -266,7 +266,7 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
         let says = format!("the certificate ends on {end}, in {left}: {advice}");
         out.warning(check, says);
     }
-    // That of a made one is made anew when it is due.
+    // A CA made by relaybox is replaced when due.
     let issuers = tls.certificates.chain.iter().skip(1);
     for issuer in issuers.filter(|_| !is_made_here) {
         let subject = &issuer.subject;

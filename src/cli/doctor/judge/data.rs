@@ -1,4 +1,4 @@
-//! Whether messages are safe where they are, and for how long there is room.
+//! Whether messages are safe in their place, and how long the space lasts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::config::Config;
 use crate::model::{MsgId, Retention};
 use crate::store::Survey;
 
-/// A disk or its file table with less than this left is nearly full.
+/// A disk or inode table with less free than this is nearly full.
 const FREE_PERCENT_MIN: u64 = 10;
-/// Segments that have to fit: one that is begun, and one that is made anew meanwhile.
+/// Segments that must fit: a new one, and one being rewritten.
 const SEGMENTS_MIN: u64 = 2;
-/// Files that have to fit: segments and the index.
+/// Inodes that must be free: segments and the index.
 const FILES_MIN: u64 = 64;
-/// Growth over less time says little.
+/// Shorter periods say little about growth.
 const GROWTH_US_MIN: u64 = DAY_US;
-/// With less time left the operator is told.
+/// Warn when the disk fills up sooner.
 const LEFT_DAYS_MIN: u64 = 30;
 
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
@@ -193,7 +193,7 @@ fn file_system(kind: Kind, out: &mut Findings) {
     }
 }
 
-/// Whether less than a tenth is left.
+/// Whether less than [`FREE_PERCENT_MIN`] is free.
 fn is_short(free: u64, total: u64) -> bool {
     u128::from(free) * 100 < u128::from(total) * u128::from(FREE_PERCENT_MIN)
 }
@@ -227,7 +227,7 @@ fn space(config: &Config, disk: &Disk, out: &mut Findings) {
             format!("{free} of {total} are free: make room before it is full"),
         );
     }
-    // Some file systems have no table that could be full.
+    // Some file systems have no inode table to fill up.
     let files = count(disk.free_files);
     if disk.total_files > 0 && disk.free_files < FILES_MIN {
         out.problem(
@@ -286,7 +286,7 @@ fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &m
     );
 }
 
-/// What settings erase that erases more than those which were last in force.
+/// Retention settings that erase more than those last in force.
 fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Findings) {
     let before = |kept: Duration| MsgId(now_us.saturating_sub(kept.as_micros() as u64));
     let erases = |kept: Duration| {
@@ -302,7 +302,7 @@ fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Find
     if let Some(kept) = stricter(wanted.all, store.retention.all).filter(is_new) {
         erased.push(erases(kept));
     }
-    // Of both: also a domain that is named no more may lose something.
+    // Domains of both: one that is no longer named may lose messages, too.
     let named = wanted.domains.keys().chain(store.retention.domains.keys());
     for domain in named.collect::<BTreeSet<_>>() {
         let stricter = stricter(wanted.of(domain), store.retention.of(domain));
@@ -328,7 +328,7 @@ fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Find
     );
 }
 
-/// Bytes a day, over all the time that there is.
+/// Average bytes per day over the whole stored period.
 fn growth_per_day(store: &Survey) -> Option<u64> {
     let time_us = store.newest.0.saturating_sub(store.oldest.0);
     if store.oldest.0 == 0 || time_us < GROWTH_US_MIN {

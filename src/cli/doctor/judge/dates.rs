@@ -1,10 +1,10 @@
-//! Days, as certificates count them.
+//! Dates, as in certificates.
 
 pub(super) const DAY_S: i64 = 24 * 3600;
 
-/// The day of a time in seconds since the Unix epoch.
+/// The date of a time in seconds since the Unix epoch.
 pub(super) fn date(seconds: i64) -> String {
-    // What a certificate may say at most: the end of the year 9999.
+    // Latest possible date in a certificate: the end of the year 9999.
     const MAX_S: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).unwrap_or(0).min(MAX_S);
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);

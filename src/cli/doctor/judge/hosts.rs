@@ -1,4 +1,4 @@
-//! Whether the server listens on the addresses that its names lead to.
+//! Whether the server listens on the addresses of its host names.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     for host in &facts.hosts {
         match &host.addresses {
             Ok(addresses) => one(listen, host, addresses, out),
-            // The resolver of clients may know more, and this machine may have none.
+            // The clients' resolver may know more; this machine may have none.
             Err(why) => out.ok(
                 Check::HostAddresses,
                 format!(
@@ -32,7 +32,7 @@ fn one(listen: SocketAddr, host: &Host, addresses: &[Address], out: &mut Finding
         match config::is_listened_on(listen.ip(), *ip) {
             _ if !is_own => elsewhere.push(ip.to_string()),
             true => served.push(ip.to_string()),
-            // It is in /etc/hosts as a rule, and leads nobody but this machine's own programs.
+            // Usually an entry of /etc/hosts, used only by this machine's own programs.
             false if ip.is_loopback() => {}
             false => out.warning(
                 Check::HostAddresses,

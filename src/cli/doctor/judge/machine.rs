@@ -1,4 +1,4 @@
-//! The clock, and the limits of a process.
+//! The clock, and process limits.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::config::Config;
 use crate::config::limits::RESERVED_FILES;
 use crate::server::CLOCK_BEHIND_MAX;
 
-/// No relaybox ran before 2025.
+/// Any earlier clock is wrong: relaybox did not exist before 2025.
 const BEGINNING_US: u64 = 1_735_689_600_000_000;
-/// A server for less is none.
+/// A server for fewer connections is useless.
 const CONNECTIONS_MIN: u64 = 64;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {

@@ -1,7 +1,7 @@
-//! Judges facts: a pure function of the settings and of what was found.
+//! Judges facts: a pure function of the settings and the facts.
 //!
-//! A problem keeps clients out or messages unsafe, now or at the next start. A warning keeps some clients out, or will
-//! become a problem. Each sentence says what is wrong and what to do about it.
+//! A problem keeps clients out or messages unsafe, now or at the next start. A warning keeps some
+//! clients out, or will become a problem. Each sentence says what is wrong and what to do about it.
 
 mod addresses;
 mod certificates;
@@ -15,7 +15,7 @@ use super::facts::{Facts, ServerStatus};
 use super::finding::{Check, Findings};
 use crate::config::Config;
 
-/// Everything there is to say.
+/// All findings, in order.
 pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
     let mut out = Findings::default();
     for warning in &facts.warnings {

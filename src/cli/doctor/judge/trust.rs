@@ -1,4 +1,5 @@
-//! Whether clients can believe a certificate: who signed it, with what, and for what use; and which one is shown.
+//! Whether clients can trust a certificate: its issuer, algorithms and usage, and which certificate
+//! is presented.
 
 use super::super::facts::{Facts, Port, WithTls};
 use super::super::finding::{Check, Findings};
@@ -7,11 +8,13 @@ use crate::config::Config;
 use crate::net::inspect::{Certificate, Gap, Inspected, Key, Pair, gap};
 use crate::net::{CertificateError, EARLIEST_S, REPLACE_CA};
 
-/// A CA of other origin with less signs nothing more, so that the next certificate cannot be made.
+/// Remaining days below which a CA of other origin signs nothing more, so that the next certificate
+/// cannot be made.
 const AUTHORITY_LEFT_DAYS_MIN: i64 = 31;
-/// A made CA with less is made anew; with one of other origin there is time to tell everybody of the next.
+/// Remaining days below which a CA made by relaybox is replaced; for one of other origin, this
+/// leaves time to announce its successor.
 const AUTHORITY_LEFT_DAYS_DUE: i64 = 90;
-/// Clients refuse an RSA key with less.
+/// Smallest RSA key that clients accept, in bits.
 const RSA_BITS_MIN: usize = 2048;
 
 pub(super) fn judge(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) {
@@ -62,7 +65,7 @@ fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
 fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
     let check = Check::CertificateUse;
     for (at, one) in found.chain.iter().enumerate() {
-        // Nobody verifies the signature of a root.
+        // The signature of a root is not verified.
         let counts = at == 0 || !one.is_self_signed;
         if let Some(algorithm) = one.refused_signature.as_ref().filter(|_| counts) {
             out.problem(
@@ -133,7 +136,7 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
     }
 }
 
-/// Whose certificate it is; some have names and no subject.
+/// Subject or names of a certificate; some have names only.
 fn who(certificate: &Certificate) -> &str {
     if !certificate.subject.is_empty() {
         return &certificate.subject;
@@ -187,9 +190,9 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
         true => format!("{file} is good from {} on only", date(ca.not_before_s)),
         false => format!("{file} ends on {end}"),
     };
-    // By a clock that cannot be right nothing is made anew for being too early.
+    // With a clock that cannot be right, nothing is renewed for being too early.
     let is_told_by_clock = facts.now_s() >= EARLIEST_S;
-    // A running server makes it anew within seconds.
+    // A running server replaces it within seconds.
     let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(facts.server_runs());
     if found.is_authority_made_here && (is_early && is_told_by_clock || left_days < due_days) {
         return match (facts.server_runs(), tls.certificates_writable) {

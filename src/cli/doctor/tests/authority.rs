@@ -1,9 +1,9 @@
-//! Findings about the CA of made certificates.
+//! Findings about the CA of a certificate made by relaybox.
 
 use super::certificates::{made_and_running, made_here};
 use super::*;
 
-/// As [`made_here`], by a CA of other origin.
+/// As [`made_here`], with a CA of other origin.
 fn made_by_another_ca(facts: &mut Facts) {
     made_here(facts);
     tls(facts).certificates.is_authority_made_here = false;

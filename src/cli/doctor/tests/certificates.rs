@@ -9,7 +9,7 @@ pub(super) fn leaf(facts: &mut Facts) -> &mut Certificate {
     &mut tls(facts).certificates.chain[0]
 }
 
-/// The server is down, and its certificate of relaybox's own making.
+/// The server is down, with a certificate made by relaybox.
 pub(super) fn made_here(facts: &mut Facts) {
     facts.server = ServerStatus::None;
     tls(facts).port = Port::Free;
@@ -25,14 +25,14 @@ pub(super) fn made_here(facts: &mut Facts) {
     tls(facts).certificates.chain[1] = ca;
 }
 
-/// As [`made_here`], by a CA whose key was taken away.
+/// As [`made_here`], with the CA's key removed.
 fn lost_its_ca(facts: &mut Facts) {
     made_here(facts);
     tls(facts).certificates.is_made_here = false;
     tls(facts).certificates.has_lost_its_ca = true;
 }
 
-/// As [`made_here`], of a server that runs.
+/// As [`made_here`], with the server running.
 pub(super) fn made_and_running(facts: &mut Facts) {
     let server = healthy();
     made_here(facts);
@@ -52,7 +52,7 @@ fn ends_in(facts: &mut Facts, days: i64) {
     leaf(facts).not_after_s = NOW_S + days * DAY_S;
 }
 
-/// From so many days before to so many after now.
+/// Valid from `begin_days` to `end_days` after now.
 fn good(facts: &mut Facts, begin_days: i64, end_days: i64) {
     leaf(facts).not_before_s = NOW_S + begin_days * DAY_S;
     ends_in(facts, end_days);
@@ -217,7 +217,7 @@ fn dates_are_judged() {
             |f| good(f, -62, 30),
             (CertificateDates, Warning, "in 30 days: renew it"),
         ),
-        // Of short ones, a third.
+        // For short lifetimes, a third.
         (
             "",
             |f| good(f, -3, 3),

@@ -197,7 +197,7 @@ fn the_data_directory_is_judged() {
                 "of the domain shop what is older than 30days",
             ),
         ),
-        // 102.4 MiB a day.
+        // 102.4 MiB per day.
         (
             "",
             |f| (disk_of(f).free_bytes, disk_of(f).total_bytes) = (2 * GIB, 4 * GIB),
@@ -279,7 +279,7 @@ fn a_nearly_full_disk_without_retention_is_told_with_what_takes_it() {
     let line = "warning  retention: messages are kept for ever; they take 10.00 GiB and grow by \
                 about 102.40 MiB a day, for which there is room for 90 days: set --retention";
     assert!(text.contains(line), "{text}");
-    // Less than a day of messages says nothing of growth.
+    // Less than a day of messages says nothing about growth.
     facts.store = Ok(Some(Survey {
         oldest: MsgId(facts.now_us - 1_000_000),
         ..store()

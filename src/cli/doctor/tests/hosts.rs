@@ -1,8 +1,8 @@
-//! Findings about the addresses of the server's names.
+//! Findings about the addresses of host names.
 
 use super::*;
 
-/// What is said of a name with these addresses.
+/// Findings for a host name with these addresses.
 fn told(listen: &str, addresses: &[(&str, bool)]) -> Vec<(State, String)> {
     let address = |(ip, is_own): &(&str, bool)| Address {
         ip: ip.parse().unwrap(),
@@ -60,7 +60,7 @@ fn a_name_leads_to_what_is_listened_on() {
             &[V4, NAT],
             &[(Ok, ipv4), (Ok, "leads to 203.0.113.9, which this")],
         ),
-        // As Debian has the machine's own name in /etc/hosts.
+        // Debian lists the machine's own name in /etc/hosts like this.
         ("192.0.2.7:8443", &[LOCAL, LOCAL6], &[]),
         (
             "0.0.0.0:8443",

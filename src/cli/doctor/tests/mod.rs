@@ -1,4 +1,4 @@
-//! Every finding, from facts that are made up.
+//! Every finding, from made-up facts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ const NOW_S: i64 = 1_764_000_000;
 const DAY_S: i64 = 24 * 3600;
 const GIB: u64 = 1 << 30;
 
-/// A leaf that a public CA has signed, good for 60 days yet.
+/// A leaf signed by a public CA, with 60 days left.
 fn certificate() -> Certificate {
     Certificate {
         der: vec![1],
@@ -61,7 +61,7 @@ fn intermediate() -> Certificate {
     }
 }
 
-/// A running server with which all is well.
+/// A running server in perfect order.
 fn healthy() -> Facts {
     Facts {
         warnings: Vec::new(),
@@ -148,7 +148,7 @@ fn store() -> Survey {
     }
 }
 
-/// Settings from the text of a file.
+/// Settings parsed from the text of a settings file.
 fn config(text: &str) -> Config {
     let file = FileText {
         path: PathBuf::from("relaybox.toml"),
@@ -158,10 +158,10 @@ fn config(text: &str) -> Config {
     loaded.unwrap().config
 }
 
-/// A case: the settings, what is different, and what is to be found.
+/// A case: settings, changes to the facts, and the expected finding.
 type Case = (&'static str, fn(&mut Facts), (Check, State, &'static str));
 
-/// Exactly what is expected is found, beside what is as it should be.
+/// Asserts that the findings are exactly those expected, apart from `Ok`.
 fn hold(cases: &[Case]) {
     for (settings, change, (check, state, words)) in cases {
         let mut facts = healthy();
@@ -260,7 +260,7 @@ fn manual() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Lines may be left out, and end early.
+/// The manual may omit lines, or cut them short.
 #[test]
 fn the_example_of_the_manual_is_what_it_prints() {
     let mut facts = healthy();

@@ -1,4 +1,4 @@
-//! Findings about who signed a certificate, with what, and for what use.
+//! Findings about the issuer, algorithms and usage of a certificate.
 
 use super::certificates::{leaf, made_here};
 use super::*;
