@@ -1,8 +1,7 @@
 //! The nouns of the protocol, parsed once at the edge and trusted from then on.
 //!
-//! Holds only types and the rules of PROTOCOL.md section 1; it knows neither
-//! sockets nor storage. Names are cheap to clone (`Arc<str>`), because a message
-//! meets many hands between its sender's socket and its recipients'.
+//! Holds only types and the rules of PROTOCOL.md section 1; independent of sockets and storage. Names are cheap to
+//! clone (`Arc<str>`), because a message passes through many hands between its sender's socket and its recipients'.
 
 mod integer;
 mod limit_options;
@@ -23,23 +22,23 @@ pub use sent::MESSAGE_BYTES;
 use std::fmt;
 use std::sync::Arc;
 
-/// A message's timestamp key: microseconds since the Unix epoch, strictly
-/// increasing over the whole server and never used twice.
+/// A message's timestamp key: microseconds since the Unix epoch, strictly increasing over the whole server and never
+/// reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct MsgId(pub u64);
 
 impl MsgId {
-    /// Below every message.
+    /// Smaller than the id of every message.
     pub const ZERO: Self = Self(0);
     /// The largest id that a JSON number carries exactly: 2^53 − 1.
     pub const MAX: Self = Self((1 << 53) - 1);
 
-    /// Reads an integer in any notation of a JSON number, at most [`MsgId::MAX`].
+    /// Parses an integer in any JSON notation, at most [`MsgId::MAX`].
     pub fn parse(text: &str) -> Option<Self> {
         unsigned(text).map(Self).filter(|id| *id <= Self::MAX)
     }
 
-    /// Reads decimal digits alone, at most [`MsgId::MAX`].
+    /// Parses decimal digits alone, at most [`MsgId::MAX`].
     pub fn parse_digits(text: &str) -> Option<Self> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         Self::parse(text).filter(|_| digits)
@@ -62,22 +61,22 @@ impl fmt::Display for MsgId {
 pub struct MessageType(pub u32);
 
 impl MessageType {
-    /// `type` 100: reserved to holders of a project token or of the capability `system`.
+    /// `type` 100: reserved for holders of a project token or of the capability `system`.
     pub const SYSTEM: Self = Self(100);
-    /// The types every server knows: text, image, voice, audio/video, system.
+    /// The types known to every server: text, image, voice, audio/video, system.
     pub const BASE: [Self; 5] = [Self(10), Self(20), Self(30), Self(40), Self::SYSTEM];
 }
 
 /// A user of a domain, and with it the mailbox of all messages addressed to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mailbox {
-    /// The tenant.
+    /// The domain, and thus the tenant.
     pub domain: Domain,
-    /// The user (`toId`).
+    /// Id of the user (`toId`).
     pub user: UserId,
 }
 
-/// One resource of a user: what a session logs in as and what a receipt cursor belongs to.
+/// One resource of a user: the identity of a session, and the owner of a receipt cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Device {
     /// The user, whose mailbox it reads.
@@ -95,67 +94,67 @@ pub struct Recipient {
     pub offline: bool,
 }
 
-/// A message that has been checked but not yet accepted: it has no `msgId`.
+/// A validated message that has not been accepted yet: it has no `msgId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The tenant of sender and recipients.
     pub domain: Domain,
-    /// Who gets a copy; at least one.
+    /// The users who get a copy; at least one.
     pub recipients: Vec<Recipient>,
-    /// Only this resource of each recipient gets it.
+    /// Restricts delivery to this resource of each recipient.
     pub to_resource: Option<Resource>,
-    /// The sender.
+    /// User id of the sender.
     pub from_id: UserId,
-    /// The sender's display name.
+    /// Display name of the sender.
     pub from_name: UserName,
-    /// The sender's device.
+    /// The resource it was sent from.
     pub from_resource: Resource,
     /// The `type` field.
     pub kind: MessageType,
-    /// The JSON text of the `content` field, byte for byte as it was sent.
+    /// The JSON text of the `content` field, byte for byte as sent.
     pub content: Arc<str>,
-    /// Set where the sender asked for an acknowledgement.
+    /// Present if the sender asked for an acknowledgement.
     pub client_msg_id: Option<ClientMsgId>,
 }
 
 /// An accepted message: durable, and never changed again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Identity, order and time.
+    /// Its identity, order and time.
     pub id: MsgId,
-    /// The recipient.
+    /// The recipient's mailbox.
     pub mailbox: Mailbox,
-    /// Only this resource of the recipient gets it.
+    /// Restricts delivery to this resource of the recipient.
     pub to_resource: Option<Resource>,
-    /// The sender.
+    /// User id of the sender.
     pub from_id: UserId,
-    /// The sender's display name at the time.
+    /// Display name of the sender at the time.
     pub from_name: UserName,
-    /// The sender's device.
+    /// The resource it was sent from.
     pub from_resource: Resource,
     /// The `type` field.
     pub kind: MessageType,
-    /// The JSON text of the `content` field, byte for byte as it was sent.
+    /// The JSON text of the `content` field, byte for byte as sent.
     pub content: Arc<str>,
     /// Whether the recipient had no session at all when it was sent.
     pub recipient_offline: bool,
 }
 
-/// A project token as it is kept: never the token itself.
+/// A project token as stored: never the token itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectToken {
     /// SHA-256 of the token's bytes.
     pub sha256: [u8; 32],
-    /// Milliseconds since the Unix epoch from which it is refused; `None`: never.
+    /// Milliseconds since the Unix epoch at which it expires; `None`: never.
     pub expires_at_ms: Option<u64>,
 }
 
-/// A key that signs a domain's user tokens (HS256).
+/// A signing key of a domain's user tokens (HS256).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningKey {
-    /// The secret; in no log line and no error.
+    /// The HMAC key; never in a log line or an error.
     pub secret: [u8; 32],
-    /// Milliseconds since the Unix epoch from which its tokens are refused; `None`: never.
+    /// Milliseconds since the Unix epoch at which its tokens expire; `None`: never.
     pub expires_at_ms: Option<u64>,
 }
 
@@ -167,7 +166,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A domain as the store keeps it.
+/// A domain as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainRecord {
     /// The tenant's name.

@@ -11,36 +11,36 @@ use super::protocol::{Request, Response};
 use super::site::{ShortPath, Site};
 use crate::store::owner_of;
 
-/// How long an answer may take: longer than the server's own deadline.
+/// Deadline of an answer: longer than the server's own.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(35);
 
 /// Why a running server gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The socket is there but cannot be used.
+    /// The socket exists but cannot be used.
     #[error("the running server cannot be reached through its socket: {0}")]
     Io(#[from] io::Error),
-    /// The socket is that of another server.
+    /// Another server owns the socket.
     #[error(
         "the server at {socket} has another data directory than {data}: nothing was asked of it"
     )]
     Another {
-        /// Where it was reached.
+        /// Path of the socket.
         socket: PathBuf,
-        /// What it was to have.
+        /// The expected data directory.
         data: PathBuf,
     },
-    /// What came is no answer, or was cut off.
+    /// The answer is malformed or truncated.
     #[error("the running server gave no proper answer; its log may say why")]
     NoAnswer,
 }
 
-/// Hands an order to the server that runs on this data directory. `None`: none runs there.
+/// Sends an order to the server that runs on this data directory. `None`: none is running.
 ///
 /// # Errors
-/// See [`ClientError`]; the order may have been carried out all the same.
+/// See [`ClientError`]; the order may have been executed nevertheless.
 pub fn request(site: &Site, request: &Request) -> Result<Option<Response>, ClientError> {
-    // In the data directory it is the directory's own, elsewhere it may be anybody's.
+    // A socket in the data directory belongs to that directory; one elsewhere may belong to any server.
     match site.is_usual() || is_of(site)? {
         true => exchange(site, request),
         false => Err(ClientError::Another {
@@ -50,7 +50,7 @@ pub fn request(site: &Site, request: &Request) -> Result<Option<Response>, Clien
     }
 }
 
-/// Whether the server that is reached, if one is, has this data directory.
+/// Whether the server behind the socket, if there is one, has this data directory.
 fn is_of(site: &Site) -> Result<bool, ClientError> {
     let (asked, found) = match exchange(site, &Request::Site {})? {
         None => return Ok(true),
@@ -80,26 +80,26 @@ fn exchange(site: &Site, request: &Request) -> Result<Option<Response>, ClientEr
     Ok(Some(response))
 }
 
-/// Whether a server answers on this data directory's socket.
+/// Whether a server answers for this data directory.
 pub fn answers(site: &Site) -> bool {
     connect(site).is_ok()
 }
 
-/// The process of the server that runs on this data directory; `None` where none can be reached, or the system does
-/// not tell.
+/// Process id of the server that runs on this data directory; `None` if no server can be reached, or the system does
+/// not provide it.
 pub fn process(site: &Site) -> Option<u32> {
     let stream = connect(site).ok()?;
     let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
     u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
 }
 
-/// No socket, or one that a dead server has left behind.
+/// No socket, or one left by a dead server.
 fn is_nobody(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
 }
 
-/// Reaches the socket, and a server of whom it may be: nothing is said to anybody else.
+/// Connects to the socket, and verifies the server's user before anything is sent.
 fn connect(site: &Site) -> io::Result<UnixStream> {
     let file = site.file();
     let short = ShortPath::new(&file)?;
@@ -123,7 +123,7 @@ fn connect(site: &Site) -> io::Result<UnixStream> {
     ))
 }
 
-/// `None` where nobody has the name, or a stranger.
+/// `None` if nobody has the name, or an untrusted user.
 fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
     let Ok(name) = site.name() else {
         return Ok(None);
@@ -136,13 +136,13 @@ fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
     Ok(is_server.then_some(stream))
 }
 
-/// The user of the other side.
+/// User id of the peer.
 fn peer(stream: &UnixStream) -> io::Result<u32> {
     Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
 }
 
-/// Whether a server of this user may have the data directory: the directory's own user, root, who
-/// may do all, or whoever asks.
+/// Whether a server of this user may own the data directory: the directory's owner, root, who may do anything, or the
+/// calling user.
 fn may_serve(site: &Site, user: u32) -> io::Result<bool> {
     let owner = owner_of(site.data())?.map(|owner| owner.user);
     let me = rustix::process::geteuid().as_raw();

@@ -1,4 +1,4 @@
-//! Orders that only a running server can carry out.
+//! Orders that require a running server.
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use crate::metrics::Metrics;
 use crate::model::{Mailbox, Resource};
 use crate::store::Store;
 
-/// Most sessions in one answer.
+/// Most sessions listed in one answer.
 const SESSIONS_MAX: usize = 100_000;
 
-/// The running server, as its operator sees it.
+/// Handles to the running server's parts.
 #[derive(Clone)]
 pub struct Live {
-    /// Its store.
+    /// The store, for its state and figures.
     pub store: Store,
-    /// Its sessions.
+    /// The registry of live sessions.
     pub hub: Arc<Hub>,
-    /// What it counts.
+    /// Counters of the running server.
     pub metrics: Arc<Metrics>,
     /// Milliseconds since the Unix epoch at which it started.
     pub started_at_ms: u64,
 }
 
 impl Live {
-    /// Carries an order out; `None` where it is none of these. Blocks on disk.
+    /// Executes an order; `None` if it is not one of these. Blocks on disk.
     pub(super) fn execute(&self, request: &Request) -> Option<Response> {
         let response = match request {
             Request::Kick {
@@ -88,7 +88,7 @@ impl Live {
     }
 }
 
-/// Whether a user is of this domain and has this id, as far as they are given.
+/// A filter for mailboxes of this domain and this user id, as far as they are given.
 fn wanted(domain: Option<&str>, id: Option<&str>) -> Result<impl Fn(&Mailbox) -> bool, Refusal> {
     let domain = domain.map(parse_domain).transpose()?;
     let id = id.map(parse_id).transpose()?;

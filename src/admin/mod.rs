@@ -1,8 +1,8 @@
-//! The Unix socket on which a running server takes orders from its own command line.
+//! The Unix socket on which a running server accepts orders from its own command line.
 //!
-//! One connection is one order: a line of JSON each way. Only the server's own user and
-//! root get through (mode 0600, and the peer's uid is checked). Lines, time and the number
-//! of connections are bounded. It decides nothing: orders are carried out by `command`.
+//! One connection is one order: a line of JSON each way. Only the server's own user and root get through (mode 0600,
+//! and the peer's uid is checked). Lines, time and the number of connections are bounded. It makes no decisions:
+//! `command` executes the orders.
 
 mod client;
 mod live;
@@ -18,11 +18,11 @@ pub use protocol::{
 pub use server::{AdminSocket, DomainChanged, Orders, serve};
 pub use site::Site;
 
-/// The socket's name in the data directory.
+/// File name of the socket in the data directory.
 pub const SOCKET_NAME: &str = "relaybox.sock";
-/// The longest order, in bytes: names and a few numbers, escaped.
+/// Maximum size of an order, in bytes: names and a few numbers, escaped.
 const REQUEST_BYTES_MAX: u64 = 16 << 10;
-/// The longest answer, in bytes: a list of very many domains or sessions.
+/// Maximum size of an answer, in bytes: a list of very many domains or sessions.
 const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! Orders and their answers, as JSON, and what carries an order out.
+//! Orders and their answers as JSON, and their execution.
 //!
-//! The command line uses [`execute`] and [`execute_reading`] too where no server runs, so that both
-//! ways do the same.
-//! No `Debug` on what holds a token.
+//! Without a running server the command line uses [`execute`] and [`execute_reading`], too, so that both ways behave
+//! the same. No `Debug` on types that hold a token.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,171 +14,171 @@ use crate::command::stats::Stats;
 use crate::model::{Domain, DomainRecord, NameError, UserId, UserName};
 use crate::store::AppendError;
 
-/// An order.
+/// An order to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Add a domain.
     DomainAdd {
-        /// Its name.
+        /// Name of the new domain.
         domain: String,
     },
     /// List all domains.
     DomainList {},
     /// Remove a domain and its messages.
     DomainRemove {
-        /// Its name.
+        /// Name of the domain.
         domain: String,
     },
     /// Replace a domain's project token and signing key.
     DomainRotate {
-        /// Its name.
+        /// Name of the domain.
         domain: String,
-        /// How long the old ones stay good, in milliseconds.
+        /// Remaining validity of the old token and key, in milliseconds.
         grace_ms: u64,
     },
-    /// Say whether the clock is taken for right.
+    /// Report whether the clock is trusted.
     Clock {},
-    /// Take it for right though it was stepped.
+    /// Trust the clock although it was stepped.
     ClockAccept {},
-    /// Say how far the journal is durable.
+    /// Report the durable end of the journal.
     JournalEnd {},
-    /// End sessions of a user.
+    /// End the sessions of a user.
     Kick {
-        /// The user's domain.
+        /// Domain of the user.
         domain: String,
-        /// The user.
+        /// Id of the user.
         id: String,
         /// Only the session of this resource.
         resource: Option<String>,
     },
     /// List sessions.
     Sessions {
-        /// Only of this domain,
+        /// Only sessions of this domain.
         domain: Option<String>,
-        /// and of this user there.
+        /// Only sessions of this user in the domain.
         id: Option<String>,
     },
-    /// List sessions that have ended.
+    /// List ended sessions.
     EndedSessions {
-        /// Only of this domain,
+        /// Only sessions of this domain.
         domain: Option<String>,
-        /// and of this user there.
+        /// Only sessions of this user in the domain.
         id: Option<String>,
     },
-    /// Say whose server it is.
+    /// Identify the server's data directory.
     Site {},
-    /// Say what the server does.
+    /// Report the server's statistics.
     Stats {},
     /// Mint a user token.
     Token {
-        /// The user's domain.
+        /// Domain of the user.
         domain: String,
-        /// The user.
+        /// Id of the user.
         id: String,
         /// Overrides the login's `name`.
         name: Option<String>,
-        /// How long it is good, in seconds.
+        /// Lifetime in seconds.
         ttl_s: u64,
         /// Whether it may send messages of type 100.
         system: bool,
     },
 }
 
-/// The answer.
+/// The answer to an order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Response {
     /// The new project or user token.
     Token {
-        /// The secret itself.
+        /// The token in clear.
         token: String,
-        /// A rotation only: declared tokens were ended that the settings will declare again.
+        /// After a rotation: whether declared tokens were ended that the settings will declare again.
         declared: bool,
     },
     /// All domains, by name.
     Domains {
-        /// One entry each.
+        /// One entry per domain.
         list: Vec<DomainLine>,
     },
-    /// The domain is gone.
+    /// The domain was removed.
     Removed {
-        /// The settings declare a token for it, which brings it back at the next start.
+        /// Whether the settings declare a token for it, which brings it back at the next start.
         declared: bool,
     },
-    /// Whether nothing ends by age because the clock was stepped.
+    /// Whether expiry by age is on hold because the clock was stepped.
     Clock {
-        /// If so: how far the clock is ahead of what was plausible, or behind it, in seconds.
+        /// During a hold: seconds by which the clock is ahead of the plausible time, or behind it.
         ahead_s: Option<i64>,
-        /// How long nothing ends by age, in seconds.
+        /// Remaining hold, in seconds.
         hold_s: u64,
     },
-    /// The clock is taken for right.
+    /// The clock is trusted again.
     ClockAccepted {
-        /// Nothing ended by age before.
+        /// Whether expiry by age was on hold.
         was_held: bool,
     },
-    /// Everything that was acknowledged before the order is before this place.
+    /// Everything acknowledged before the order lies before this position.
     JournalEnd {
-        /// The number of the segment that is written on.
+        /// Number of the segment being written.
         segment: u64,
-        /// Its bytes up to there.
+        /// Byte offset in that segment.
         offset: u64,
-        /// The sequence of the frame that comes next.
+        /// Sequence number of the next frame.
         sequence: u64,
     },
-    /// The server's data directory.
+    /// Identity of the server's data directory.
     Site {
-        /// The device that it is on.
+        /// Device number of the directory.
         device: u64,
-        /// Its inode there.
+        /// Inode number of the directory.
         inode: u64,
     },
     /// Sessions were told to end.
     Kicked {
-        /// How many.
+        /// Number of sessions told to end.
         sessions: usize,
     },
     /// Sessions, by domain, user and resource.
     Sessions {
-        /// One entry each.
+        /// One entry per session.
         list: Vec<SessionEntry>,
-        /// How many there are in all, those that found no room in the list included.
+        /// Total number of sessions, including those beyond the list.
         total: usize,
     },
-    /// The sessions that ended last since the server's start, the oldest first.
+    /// The last sessions to end since the server's start, oldest first.
     EndedSessions {
-        /// One entry each.
+        /// One entry per session.
         list: Vec<EndedEntry>,
     },
-    /// What the server does.
+    /// The server's statistics.
     Stats(Box<StatsAnswer>),
     /// Nothing was done.
     Refused {
-        /// Why: one sentence.
+        /// The reason, as one sentence.
         sentence: String,
     },
 }
 
-/// A session in the list.
+/// An open session in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEntry {
-    /// Its domain.
+    /// Domain of the user.
     pub domain: String,
-    /// Its user.
+    /// Id of the user.
     pub id: String,
-    /// Its device.
+    /// The resource that is logged in.
     pub resource: String,
     /// Milliseconds since the Unix epoch at which it logged in.
     pub since: u64,
-    /// The address that it logged in from.
+    /// The client's address at the login.
     pub address: IpAddr,
     /// Whether it is behind the live stream.
     pub catching_up: bool,
-    /// Deliveries that it has not confirmed yet.
+    /// Deliveries not confirmed yet.
     pub unconfirmed: u32,
-    /// Bytes that wait to be written to it.
+    /// Bytes waiting to be written to it.
     pub outbox_bytes: usize,
 }
 
@@ -187,35 +186,35 @@ pub struct SessionEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndedEntry {
-    /// Its domain.
+    /// Domain of the user.
     pub domain: String,
-    /// Its user.
+    /// Id of the user.
     pub id: String,
-    /// Its device.
+    /// The resource that was logged in.
     pub resource: String,
     /// Milliseconds since the Unix epoch at which it logged in.
     pub since: u64,
     /// Milliseconds since the Unix epoch at which it ended.
     pub until: u64,
-    /// The address that it logged in from.
+    /// The client's address at the login.
     pub address: IpAddr,
-    /// The close code; 1006 where there was none.
+    /// The close code; 1006 if there was none.
     pub code: u16,
-    /// Who ended it: `server` or `client`.
+    /// The side that closed it: `server` or `client`.
     pub by: String,
-    /// Why.
+    /// The reason of the close.
     pub reason: String,
 }
 
-/// What a server does, and which one it is.
+/// The server's version and statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatsAnswer {
-    /// Of this program.
+    /// Version of the program.
     pub version: String,
     /// Milliseconds since the Unix epoch at which it started.
     pub started_at: u64,
-    /// The numbers.
+    /// The statistics, flattened into this object.
     #[serde(flatten)]
     pub stats: Stats,
 }
@@ -223,18 +222,18 @@ pub struct StatsAnswer {
 /// A domain in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainLine {
-    /// Its name.
+    /// Name of the domain.
     pub domain: String,
     /// Milliseconds since the Unix epoch at which it was added.
     #[serde(rename = "createdAt")]
     pub created_at_ms: u64,
-    /// Stored project tokens that are good now.
+    /// Stored project tokens that are currently valid.
     pub tokens: usize,
     /// Whether the settings declare a token for it, too.
     pub declared: bool,
 }
 
-/// Why an order is refused; `Display` is the sentence for the operator.
+/// Why an order was refused; `Display` is the sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("{0} {1}")]
@@ -251,8 +250,7 @@ pub(super) enum Refusal {
     NotRunning,
 }
 
-/// Carries an order out. Blocks on the disk. `changed` is told of a domain whose old tokens
-/// may have ended.
+/// Executes an order. Blocks on the disk. `changed` is called with a domain whose old tokens may have ended.
 pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) -> Response {
     let response = try_execute(domains, request, changed);
     response.unwrap_or_else(|refusal| Response::Refused {
@@ -260,8 +258,8 @@ pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) 
     })
 }
 
-/// Carries out an order that only reads, for a stopped server that has these domains. `auth` knows
-/// what the settings declare.
+/// Executes a read-only order for a stopped server with these domains. `auth` holds the tokens declared in the
+/// settings.
 pub fn execute_reading(
     records: Vec<DomainRecord>,
     auth: &Auth,
@@ -316,7 +314,7 @@ fn try_execute(
                 declared: rotated.declared,
             }
         }
-        // A running server has carried these out before they come here.
+        // A running server executes these before they get here.
         Request::Kick { .. }
         | Request::Sessions { .. }
         | Request::EndedSessions { .. }

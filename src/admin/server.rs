@@ -1,4 +1,4 @@
-//! The running server's side of the socket.
+//! The server's side of the socket.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -21,37 +21,37 @@ use super::site::{ShortPath, Site};
 use crate::command::domains::Domains;
 use crate::model::Domain;
 
-/// Connections at a time; more wait in the listener's queue.
+/// Concurrent connections; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 32;
-/// Orders that are carried out at a time: fewer than there are threads that may block on the disk.
+/// Concurrent orders: fewer than there are threads that may block on the disk.
 const ORDERS_MAX: usize = 4;
-/// For the line of an order to come, so that idle callers do not hold up others.
+/// Deadline for receiving the line of an order, so that idle callers do not hold up others.
 const LINE_DEADLINE: Duration = Duration::from_secs(3);
-/// For one order to come, be carried out and be answered.
+/// Deadline for receiving, executing and answering one order.
 const ORDER_DEADLINE: Duration = Duration::from_secs(30);
-/// For an answer to be taken, so that callers that do not read hold up no others for long.
+/// Deadline for writing an answer, so that callers that do not read hold up no others for long.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
-/// The same once the server stops.
+/// Deadline for writing an answer once the server stops.
 const LAST_ANSWER_DEADLINE: Duration = Duration::from_secs(1);
-/// After an accept that failed (out of files, say) before the next one.
+/// Pause after a failed accept (out of files, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Told of a domain whose tokens may have ended; must not block.
+/// Called with a domain whose tokens may have ended; must not block.
 pub type DomainChanged = Arc<dyn Fn(&Domain) + Send + Sync>;
 
-/// Carries out the orders of the operator.
+/// Executes the operator's orders.
 #[derive(Clone)]
 pub struct Orders {
-    /// The domains.
+    /// The stored domains and their tokens.
     pub domains: Domains,
-    /// Ends the sessions whose tokens have ended.
+    /// Ends sessions whose tokens have ended.
     pub changed: DomainChanged,
-    /// The server itself.
+    /// Handles to the running server, for orders that need it.
     pub live: Live,
 }
 
 impl Orders {
-    /// Carries out the order that a line holds, its end included. Blocks on the disk.
+    /// Executes the order in a line, terminator included. Blocks on the disk.
     pub fn answer(&self, line: &[u8]) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
@@ -63,22 +63,21 @@ impl Orders {
     }
 }
 
-/// The bound socket; its file goes away with it.
+/// The bound socket; its file is removed on drop.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
-    /// Its file, with device and inode; `None` where it has a name alone.
+    /// Path of its file, with device and inode; `None` for an abstract name.
     file: Option<(PathBuf, (u64, u64))>,
 }
 
 impl AdminSocket {
-    /// Binds the socket, mode 0600, in place of what a dead server may have left. Where none can
-    /// be made in the data directory, and no other place was named, it is known by a name alone.
-    /// To be called with the store's lock held, inside a Tokio runtime.
+    /// Binds the socket with mode 0600, in place of one that a dead server may have left. If the data directory does
+    /// not support sockets and no other path is configured, an abstract name is used. Must be called with the store's
+    /// lock held, inside a Tokio runtime.
     ///
-    /// # Errors
-    /// Those of the file system; in a place that was named, there is something that is not a dead
-    /// server's. The server can run without the socket: warn.
+    /// Those of the file system; also if the configured path holds anything but a dead server's socket. The server can
+    /// run without the socket: warn.
     pub fn bind(site: &Site) -> io::Result<Self> {
         let file = std::path::absolute(site.file())?;
         match Self::bind_file(site, file) {
@@ -99,7 +98,7 @@ impl AdminSocket {
     }
 
     fn bind_file(site: &Site, file: PathBuf) -> io::Result<Self> {
-        // Bound under another name, so that the socket appears with its mode, and at once.
+        // Bound under a temporary name, so that the socket appears atomically, with its mode set.
         let mut new_file = file.clone().into_os_string();
         new_file.push(".new");
         let new_file = PathBuf::from(new_file);
@@ -124,7 +123,7 @@ impl AdminSocket {
                 Ok(Self { listener, file })
             }
             Err(error) => {
-                // Some file systems make a file that is no socket, and then say no.
+                // Some file systems create a file that is not a socket before they report an error.
                 let _ = std::fs::remove_file(&new_file);
                 Err(error)
             }
@@ -132,7 +131,7 @@ impl AdminSocket {
     }
 }
 
-/// In a place that is not the data directory there may be anybody's.
+/// Outside the data directory, a socket may be anybody's.
 fn refuse_others(file: &Path) -> io::Result<()> {
     let kind = match std::fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -163,15 +162,15 @@ impl Drop for AdminSocket {
             return;
         };
         let found = std::fs::symlink_metadata(file);
-        // It is another server's where the directory is another one by now.
+        // Under a directory replaced meanwhile, the file is another server's.
         if found.is_ok_and(|found| (found.dev(), found.ino()) == *identity) {
-            // One that cannot be removed is replaced by the next server.
+            // A socket that cannot be removed is replaced by the next server.
             let _ = std::fs::remove_file(file);
         }
     }
 }
 
-/// Takes orders until `stop`. Orders run on `tracker`, also to their end after `stop`.
+/// Accepts orders until `stop`. Orders run on `tracker`, and are completed even after `stop`.
 pub async fn serve(
     socket: AdminSocket,
     orders: Orders,
@@ -216,7 +215,7 @@ pub async fn serve(
     }
 }
 
-/// One connection: reads one line, answers one line.
+/// Serves one connection: reads one line, answers one line.
 async fn order(
     stream: UnixStream,
     orders: Orders,
@@ -235,7 +234,7 @@ async fn order(
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     let mut bounded = BufReader::new(reader.take(REQUEST_BYTES_MAX + 1));
-    // A half-read order need not survive the end: nothing has been done for it.
+    // A half-read order can be dropped: nothing has been done for it.
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         read = timeout(LINE_DEADLINE, bounded.read_until(b'\n', &mut line)) => read??,
@@ -247,7 +246,7 @@ async fn order(
         () = stop.cancelled() => return Ok(()),
         turn = turns.acquire_owned() => turn.map_err(io::Error::other)?,
     };
-    // The store blocks; and what has begun is carried out even if the caller goes away.
+    // The store blocks; and an order once started is completed even if the caller goes away.
     let response = blocking
         .spawn_blocking(move || {
             let _turn = turn;

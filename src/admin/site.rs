@@ -1,4 +1,4 @@
-//! Where the socket of a data directory's server is.
+//! Location of a data directory's socket.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::SOCKET_NAME;
 
-/// The longest path that fits a socket address on every Unix (`sun_path`, with its NUL).
+/// Longest path that fits a socket address on every Unix (`sun_path`, with its NUL).
 const SOCKET_PATH_BYTES_MAX: usize = 100;
 
 /// A data directory and its server's socket.
@@ -21,8 +21,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// `socket`: where it was put; else it is in the data directory or, where that file system has
-    /// no sockets, known by a name alone.
+    /// `socket`: a configured path; if `None`, the socket is in the data directory or, if that file system has no
+    /// sockets, an abstract name.
     pub fn new(data: impl Into<PathBuf>, socket: Option<PathBuf>) -> Self {
         Self {
             data: data.into(),
@@ -35,20 +35,19 @@ impl Site {
         &self.data
     }
 
-    /// Whether nobody has put the socket elsewhere: what stands in its place is then the server's
-    /// to replace, and it may be known by a name alone.
+    /// Whether no path is configured: the server may then replace whatever is in the socket's place, and may use an
+    /// abstract name.
     pub(super) fn is_usual(&self) -> bool {
         self.socket.is_none()
     }
 
-    /// The socket's file.
     pub(super) fn file(&self) -> PathBuf {
         let inside = || self.data.join(SOCKET_NAME);
         self.socket.clone().unwrap_or_else(inside)
     }
 
-    /// The name in place of a file (unix(7), "abstract"): of the directory, whatever leads to it.
-    /// Nobody owns such names, so both sides look who the other one is.
+    /// The abstract name (unix(7)) used instead of a file: derived from the directory itself, whatever path leads to
+    /// it. Anybody can bind such a name, so both sides check the peer's user.
     pub(super) fn name(&self) -> io::Result<SocketAddr> {
         let found = std::fs::metadata(&self.data)?;
         let name = format!("relaybox-{:x}-{:x}", found.dev(), found.ino());
@@ -56,15 +55,15 @@ impl Site {
     }
 }
 
-/// A way to a file that is short enough for a socket address.
+/// A path to a file, short enough for a socket address.
 pub(super) struct ShortPath {
     pub(super) path: PathBuf,
-    // While it is open, /proc/self/fd leads to the directory.
+    // Keeps the directory open for the path through /proc/self/fd.
     _dir: Option<File>,
 }
 
 impl ShortPath {
-    /// The way to a file, which need not be there; its directory has to be.
+    /// A short path to a file, which need not exist; its directory must.
     pub(super) fn new(file: &Path) -> io::Result<Self> {
         let (Some(dir), Some(name)) = (file.parent(), file.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -255,7 +255,7 @@ async fn idle_callers_hold_up_neither_orders_nor_the_end() {
 async fn callers_that_read_no_answer_hold_up_neither_orders_nor_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let running = start(dir.path());
-    // An answer that no socket's buffer holds.
+    // An answer larger than any socket buffer.
     let sessions: Vec<_> = (0..5000)
         .map(|n| login(&running, "demo", "u1", &n.to_string()))
         .collect();
@@ -287,7 +287,7 @@ async fn the_socket_is_private_replaces_a_dead_ones_and_fits_any_path() {
     let deep = root.path().join("d".repeat(120)).join("e".repeat(120));
     std::fs::create_dir_all(&deep).unwrap();
     for dir in [root.path(), &deep] {
-        // What a killed server leaves: a bound file that nobody listens on.
+        // Left by a killed server: a bound file without a listener.
         let short = ShortPath::new(&dir.join(SOCKET_NAME)).unwrap();
         drop(UnixListener::bind(&short.path).unwrap());
         assert!(dir.join(SOCKET_NAME).exists());

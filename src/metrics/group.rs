@@ -1,29 +1,29 @@
-//! How metrics are declared: a group of fields whose doc comments are the help texts.
+//! Declaration of metrics: groups of fields whose doc comments are the help texts.
 
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
-/// What a metric is.
+/// The metadata of one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
     /// Its name in `GET /metrics`.
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// The names of its labels.
+    /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// What it counts.
+    /// Its help text.
     pub help: &'static str,
 }
 
-/// A kind of metric.
+/// A type of metric.
 pub(super) trait Kind: Collector + Clone + 'static {
     /// Its name in the Prometheus text format.
     const NAME: &'static str;
 
-    /// One of this name.
+    /// Creates a metric with this name.
     fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
 }
 
@@ -59,7 +59,7 @@ impl Kind for IntGaugeVec {
     }
 }
 
-/// Seconds are counted from half a millisecond on, everything else from 1 on.
+/// Buckets start at half a millisecond for seconds, and at 1 for everything else.
 impl Kind for Histogram {
     const NAME: &'static str = "histogram";
 

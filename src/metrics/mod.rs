@@ -1,8 +1,7 @@
-//! What is counted, for `GET /metrics` (Prometheus text) and `relaybox stats`.
+//! Metrics for `GET /metrics` (Prometheus text) and `relaybox stats`.
 //!
-//! Knows nothing of what it counts: whoever does something says so here, and whoever is
-//! asked for the metrics sets the gauges that are only looked at then. Invariants: the
-//! values of every label are a fixed, small set; none is a domain, a user or an address.
+//! Passive: each room reports its own events here, and gauges sampled on demand are set by the handler of the request.
+//! Invariants: the values of every label are a fixed, small set; none is a domain, a user or an address.
 
 mod group;
 mod process;
@@ -103,7 +102,7 @@ group! {
     }
 }
 
-/// All metrics of relaybox itself, in the order in which they are declared.
+/// All of relaybox's own metrics, in order of declaration.
 pub fn descriptions() -> impl Iterator<Item = &'static Description> {
     let groups = [
         Net::DESCRIPTIONS,
@@ -114,7 +113,7 @@ pub fn descriptions() -> impl Iterator<Item = &'static Description> {
     groups.into_iter().flatten()
 }
 
-/// A number that goes up and down. Clones are one.
+/// A number that goes up and down. Clones share one value.
 pub type Gauge = IntGauge;
 
 /// All metrics of one server.
@@ -140,7 +139,7 @@ pub struct Metrics {
 #[derive(Debug, Clone)]
 pub struct ByType {
     known: Vec<(u32, IntCounter)>,
-    /// Of a type that the settings once listed.
+    /// For types that the settings listed earlier.
     other: IntCounter,
 }
 
@@ -156,7 +155,7 @@ impl ByType {
         }
     }
 
-    /// Counts so many messages of a type.
+    /// Adds a number of messages of a type.
     pub fn add(&self, kind: u32, count: u64) {
         let known = self.known.iter().find(|(known, _)| *known == kind);
         known
@@ -166,7 +165,7 @@ impl ByType {
 }
 
 impl Metrics {
-    /// Metrics for messages of these types, and of the process.
+    /// Metrics for messages of these types, and for the process.
     pub fn new(types: &[u32]) -> Self {
         Self::try_new(types).expect("all names are valid and none is there twice")
     }
@@ -186,10 +185,10 @@ impl Metrics {
         })
     }
 
-    /// All of them in the Prometheus text format, version 0.0.4.
+    /// All metrics in the Prometheus text format, version 0.0.4.
     ///
     /// # Errors
-    /// A metric could not be written as text.
+    /// A metric could not be encoded.
     pub fn text(&self) -> prometheus::Result<String> {
         self.process.observe();
         TextEncoder::new().encode_to_string(&self.registry.gather())
@@ -206,7 +205,7 @@ pub fn sum(counters: &IntCounterVec) -> u64 {
 }
 
 impl Default for Metrics {
-    /// Metrics that know no message type.
+    /// Metrics without any message type.
     fn default() -> Self {
         Self::new(&[])
     }

@@ -1,7 +1,7 @@
-//! What Linux tells of this process, under the names that every Prometheus client uses for it.
+//! Linux's figures about this process, under the names common to all Prometheus clients.
 //!
-//! Our own instead of the `prometheus` crate's collector: of `procfs`, which that needs, three files are read, and it
-//! takes longer to build than any crate but two.
+//! Our own instead of the `prometheus` crate's collector: that needs `procfs` to read three files, and `procfs` takes
+//! longer to build than any crate but two.
 
 use std::fs;
 
@@ -32,11 +32,11 @@ group! {
 }
 
 impl Process {
-    /// Reads them all. A value that Linux does not tell keeps what it was.
+    /// Samples all of them. A value that Linux does not provide stays unchanged.
     pub(super) fn observe(&self) {
         if let Some(stat) = Stat::read() {
             let ticks = clock_ticks_per_second();
-            // Two readers at once: the later one has nothing left to add.
+            // With two concurrent readers, the later one has nothing left to add.
             let cpu_seconds = stat.cpu_ticks / ticks;
             let counted = self.cpu_seconds.get();
             self.cpu_seconds.inc_by(cpu_seconds.saturating_sub(counted));
@@ -49,7 +49,7 @@ impl Process {
             }
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // Less the one that reads the directory.
+            // Except the one used to read the directory.
             self.open_fds
                 .set(gauge(open.count().saturating_sub(1) as u64));
         }
@@ -59,7 +59,7 @@ impl Process {
     }
 }
 
-/// The resident memory of this process in bytes; zero where Linux does not tell it.
+/// Resident memory of this process in bytes; zero if Linux does not provide it.
 pub fn memory_bytes() -> u64 {
     Stat::read().map_or(0, |stat| stat.resident_bytes())
 }
@@ -72,12 +72,12 @@ fn gauge(value: u64) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The fields of `/proc/PID/stat` that are counted here (proc_pid_stat(5)).
+/// The fields of `/proc/PID/stat` in use here (proc_pid_stat(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     cpu_ticks: u64,
     threads: u64,
-    /// Since the machine was booted.
+    /// Since boot.
     start_ticks: u64,
     virtual_bytes: u64,
     resident_pages: u64,
@@ -93,10 +93,10 @@ impl Stat {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
+        // The second field is the program's name in parentheses, and may itself contain spaces and parentheses.
         let (_, behind_name) = text.rsplit_once(')')?;
         let fields: Vec<&str> = behind_name.split_ascii_whitespace().collect();
-        // Numbered as in the manual, where the first one behind the name is 3.
+        // Numbered as in the manual, where 3 is the first field after the name.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
             cpu_ticks: field(14)?.saturating_add(field(15)?),
@@ -108,7 +108,7 @@ impl Stat {
     }
 }
 
-/// When the machine was booted, in seconds since the Unix epoch: the `btime` of `/proc/stat`.
+/// Boot time in seconds since the Unix epoch: the `btime` of `/proc/stat`.
 fn boot_time(stat: &str) -> Option<u64> {
     let mut lines = stat.lines();
     let seconds = lines.find_map(|line| line.strip_prefix("btime "))?;

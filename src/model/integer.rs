@@ -1,19 +1,19 @@
-//! Integers in any notation of a JSON number, read exactly.
+//! Integers in any JSON notation, read exactly.
 //!
-//! JSON has one type of number: `1764000000123456.0` and `1.764000000123456E15` are the integer
-//! 1764000000123456 (RFC 8259, section 6), and many JSON libraries write it so. Nothing goes through a
-//! float, which would lose digits.
+//! JSON has one number type: `1764000000123456.0` and `1.764000000123456E15` are the integer 1764000000123456 (RFC
+//! 8259, section 6), and many JSON libraries write it that way. Nothing passes through a float, which would lose
+//! digits.
 
 use std::borrow::Cow;
 
-/// Most digits of an integer with a fraction or an exponent: as many as the longest name that may be one.
+/// Most digits of an integer with a fraction or an exponent: as many as the longest user id.
 const DIGITS_MAX: usize = super::name::UserId::MAX_BYTES;
 
 /// Digits of a `msgId`: microseconds since 1970, from 2001 to 2286.
 const ID_DIGITS: usize = 16;
 
-/// The decimal digits, behind a `-` where it is negative, of the integer that `text` stands for. `None`
-/// where it is no number, no integer, or one with an exponent that makes it longer than any name.
+/// The decimal digits of the integer written in `text`, with a leading `-` if it is negative. `None` if it is not a
+/// number, not an integer, or expanded by its exponent beyond the longest user id.
 pub fn integer(text: &str) -> Option<Cow<'_, str>> {
     let (negative, number) = match text.strip_prefix('-') {
         Some(number) => (true, number),
@@ -40,7 +40,7 @@ pub fn integer(text: &str) -> Option<Cow<'_, str>> {
     if significant.is_empty() {
         return Some("0".into());
     }
-    // Where the point stands, counted from the first digit.
+    // Position of the decimal point, counted from the first digit.
     let point = i64::try_from(whole.len()).ok()?.saturating_add(exponent);
     let point = usize::try_from(point).ok()?;
     let zeros = point.checked_sub(trimmed.len())?;
@@ -52,14 +52,14 @@ pub fn integer(text: &str) -> Option<Cow<'_, str>> {
     Some(format!("{sign}{significant}{zeros}").into())
 }
 
-/// As [`integer`], where it is not negative and fits.
+/// As [`integer`], for a non-negative integer that fits into 64 bits.
 pub fn unsigned(text: &str) -> Option<u64> {
     integer(text)?.parse().ok()
 }
 
-/// As [`unsigned`], but the least that may have been rounded to it: half a unit of the last digit that was written
-/// less. Only of a number with an exponent, with fewer than the 16 digits of an id written: what rounds to fewer
-/// digits writes it so, and so does what leaves out zeros at the end.
+/// As [`unsigned`], but the least integer that may have been rounded to it: half a unit of the last written digit less.
+/// Applies only to a number with an exponent and fewer written digits than the 16 of an id: software that rounds to
+/// fewer digits writes such a number, and so does software that drops trailing zeros.
 pub fn at_least(text: &str) -> Option<u64> {
     let value = unsigned(text)?;
     let Some((mantissa, _)) = text.split_once(['e', 'E']) else {
@@ -75,7 +75,7 @@ pub fn at_least(text: &str) -> Option<u64> {
     Some(value.saturating_sub(10_u64.saturating_pow(unit) / 2))
 }
 
-/// An exponent; one beyond all bounds is as good as a very large one.
+/// An exponent; one out of range is replaced by a very large one.
 fn power(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix(['+', '-']) {
         Some(digits) if text.starts_with('-') => (-1, digits),

@@ -1,4 +1,4 @@
-//! What strangers, users and domains may do at most.
+//! Limits on strangers, users and domains.
 
 use std::net::IpAddr;
 
@@ -6,42 +6,41 @@ use ipnet::IpNet;
 
 use super::{PerDomain, Rate};
 
-/// A list of networks.
+/// A set of IP networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// These networks.
+    /// The set of these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether an address is in one of them; an IPv4 address also in its IPv6 form.
+    /// Whether an address is in any of them; an IPv4 address also in its IPv6-mapped form.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-/// How much of the disk is left to those who hold a project token.
+/// Disk space reserved for holders of a project token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DiskFloor {
-    /// Nothing.
+    /// No reserve.
     #[default]
     Off,
-    /// [`DiskFloor::AUTO_BYTES`], on a small disk a tenth of it.
+    /// [`DiskFloor::AUTO_BYTES`], or a tenth of a small disk.
     Auto,
-    /// So many bytes.
+    /// A fixed number of bytes.
     Bytes(u64),
 }
 
 impl DiskFloor {
-    /// With so much left a domain of backends goes on for a while, and an operator who is told has
-    /// time to make room.
+    /// Enough for a domain of backends to continue for a while, and for an operator who was alerted to make room.
     pub const AUTO_BYTES: u64 = 1 << 30;
     const AUTO_DISK_PART: u64 = 10;
 
-    /// The floor on a disk of so many bytes; 0: none.
+    /// The reserve on a disk of this size; 0: none.
     pub fn bytes(self, disk_bytes: u64) -> u64 {
         match self {
             Self::Off => 0,
@@ -51,36 +50,36 @@ impl DiskFloor {
     }
 }
 
-/// The part of all connections that is kept for those that have not logged in: one in so many.
+/// Share of all connections reserved for those that have not logged in: one in this many.
 const STRANGERS_PART: usize = 64;
-/// That part at least, where it is not more than half.
+/// Minimum of that reserve, unless it is more than half.
 const STRANGERS_MIN: usize = 8;
 
-/// How many of so many connections may be logged in.
+/// Number of connections that may be logged in, out of this maximum.
 pub fn logged_in_max(connections_max: usize) -> usize {
     let strangers = (connections_max / STRANGERS_PART).max(STRANGERS_MIN);
     connections_max - strangers.min(connections_max / 2)
 }
 
-/// Most connections that have not logged in.
+/// Bound on connections that have not logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StrangersMax {
-    /// So many as take an eighth of the machine's memory, at least [`StrangersMax::AUTO_MIN`].
+    /// As many as fit into an eighth of the machine's memory, at least [`StrangersMax::AUTO_MIN`].
     Auto,
-    /// So many.
+    /// A fixed number.
     Count(usize),
 }
 
 impl StrangersMax {
-    /// So many can be in the midst of a login where a crowd comes back.
+    /// Enough for the logins in progress when a crowd reconnects.
     pub const AUTO_MIN: usize = 1024;
-    /// Of a machine whose memory is not known.
+    /// Used if the machine's memory is unknown.
     const AUTO_ELSE: usize = 4096;
     const AUTO_MEMORY_PART: u64 = 8;
-    /// What one takes at most, while a body is read of it that is thrown away.
+    /// Most memory of one, while a body is read and discarded.
     const BYTES: u64 = 64 << 10;
 
-    /// How many, where so much memory may be used.
+    /// The bound on a machine with this much usable memory.
     pub fn count(self, memory_bytes: Option<u64>) -> usize {
         match self {
             Self::Count(count) => count,
@@ -92,37 +91,37 @@ impl StrangersMax {
     }
 }
 
-/// What the settings say of limits. `None` is no limit.
+/// The limits from the settings. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitOptions {
-    /// Proxies whose PROXY protocol headers are believed, and on the listener without TLS their `X-Forwarded-For`.
+    /// Proxies whose PROXY protocol headers are trusted, as is `X-Forwarded-For` on the listener without TLS.
     pub trusted_proxies: Networks,
-    /// Addresses without any limit of their own.
+    /// Networks exempt from limits per address.
     pub unlimited: Networks,
     /// Most open connections of one address.
     pub connections_per_address_max: Option<usize>,
-    /// How often one address may connect.
+    /// Rate of connections from one address.
     pub connects_per_address: Option<Rate>,
-    /// How many tokens that nobody knows one address may show.
+    /// Rate of unknown tokens from one address.
     pub failed_logins_per_address: Option<Rate>,
-    /// How many HTTP requests one address may make.
+    /// Rate of HTTP requests from one address.
     pub requests_per_address: Option<Rate>,
-    /// How many requests for history one user may make with user tokens.
+    /// Rate of history requests of one user with user tokens.
     pub requests_per_user: Option<Rate>,
-    /// How often one user may log in with user tokens.
+    /// Rate of logins of one user with user tokens.
     pub logins_per_user: Option<Rate>,
-    /// How many logins are admitted.
+    /// Rate of admitted logins, over all users.
     pub logins: Option<Rate>,
-    /// How many messages one user may send with user tokens.
+    /// Rate of messages sent by one user with user tokens.
     pub sends_per_user: Option<Rate>,
-    /// How many bytes of messages one user may send with user tokens.
+    /// Rate of message bytes sent by one user with user tokens.
     pub send_bytes_per_user: Option<Rate>,
-    /// How many messages a domain may send.
+    /// Rate of messages sent in a domain.
     pub sends_per_domain: PerDomain<Rate>,
-    /// How many bytes of messages a domain may send.
+    /// Rate of message bytes sent in a domain.
     pub send_bytes_per_domain: PerDomain<Rate>,
-    /// How many bytes of messages a domain may store.
+    /// Most bytes of messages stored for a domain.
     pub store_quota: PerDomain<u64>,
-    /// Free disk below which user tokens send nothing.
+    /// Free disk space below which user tokens send nothing.
     pub disk_free_min: DiskFloor,
 }

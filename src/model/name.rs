@@ -1,4 +1,4 @@
-//! Names: texts of a bounded length without control characters (PROTOCOL.md section 1).
+//! Names: bounded texts without control characters (PROTOCOL.md section 1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ pub enum NameError {
     /// The text has no bytes.
     #[error("must not be empty")]
     Empty,
-    /// The text is longer than the given number of bytes of UTF-8.
+    /// The text exceeds the maximum length in bytes of UTF-8.
     #[error("must be at most {max_bytes} bytes of UTF-8")]
     TooLong {
-        /// The longest text allowed, in bytes.
+        /// Maximum length in bytes.
         max_bytes: usize,
     },
-    /// The text holds a control character (U+0000–1F, 7F–9F).
+    /// The text contains a control character (U+0000–1F, 7F–9F).
     #[error("must not contain control characters")]
     ControlCharacter,
 }
@@ -41,13 +41,13 @@ macro_rules! name {
         pub struct $type(Arc<str>);
 
         impl $type {
-            /// The longest name allowed, in bytes of UTF-8.
+            /// Maximum length in bytes of UTF-8.
             pub const MAX_BYTES: usize = $max_bytes;
 
-            /// Checks the rules of PROTOCOL.md section 1.
+            /// Validates a text by the rules of PROTOCOL.md section 1.
             ///
             /// # Errors
-            /// The rule that `text` breaks.
+            /// The broken rule.
             pub fn parse(text: &str) -> Result<Self, NameError> {
                 check(text, Self::MAX_BYTES)?;
                 Ok(Self(text.into()))
@@ -100,7 +100,7 @@ name!(
 );
 
 impl UserId {
-    /// The reserved id that the server itself speaks as.
+    /// The reserved id of the server itself.
     pub const SYSTEM: &'static str = "system";
 
     /// Whether this is the reserved id `system`.
@@ -110,14 +110,14 @@ impl UserId {
 }
 
 impl UserName {
-    /// Whether this is the name under which the server itself speaks.
+    /// Whether this is the reserved name of the server itself.
     pub fn is_system(&self) -> bool {
         self.as_str() == UserId::SYSTEM
     }
 }
 
 impl Resource {
-    /// What the server itself and backends send from.
+    /// The resource that the server and backends send from.
     pub fn server() -> Self {
         Self("server".into())
     }

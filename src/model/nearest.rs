@@ -1,5 +1,5 @@
-//! Slips in names. A name that nobody knows is never repeated: it may be a secret that belongs
-//! elsewhere. What is said instead is where it stands, and which known name is near.
+//! Suggestions for misspelled names. An unknown name is never repeated: it may be a misplaced secret. Messages give its
+//! position and the closest known name instead.
 
 /// The known name closest to a misspelled one, if any is close.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

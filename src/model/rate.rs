@@ -1,4 +1,4 @@
-//! How often something may happen.
+//! Rates, and values that differ between domains.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -6,36 +6,35 @@ use std::time::Duration;
 
 use super::Domain;
 
-/// So many times, or bytes, in so long, all at once where they were saved up.
+/// A number of events, or bytes, per duration; unused ones accumulate up to that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many times, or bytes.
+    /// Number of events, or bytes.
     pub count: NonZeroU64,
-    /// In which time; a second at least.
+    /// The period; at least a second.
     pub per: Duration,
 }
 
 impl Rate {
-    /// The time in which so many come free, rounded up.
+    /// The time in which this many become available, rounded up.
     pub fn time_of(&self, times: u64) -> Duration {
-        // Not so many times that of one: of bytes that would be off by much.
+        // Not a multiple of the time for one: for bytes the rounding errors would add up.
         let nanos = self.per.as_nanos() * u128::from(times);
         let nanos = nanos.div_ceil(u128::from(self.count.get()));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// A value for all domains, and others for some.
+/// A default for all domains, with exceptions for some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PerDomain<T> {
-    /// Of the domains that are not named; `None`: no limit.
+    /// Value of domains without an exception; `None`: no limit.
     pub all: Option<T>,
-    /// Of these domains; `None`: no limit.
+    /// Exceptions by domain; `None`: no limit.
     pub domains: BTreeMap<Domain, Option<T>>,
 }
 
 impl<T> Default for PerDomain<T> {
-    /// No limit.
     fn default() -> Self {
         Self {
             all: None,
@@ -45,7 +44,7 @@ impl<T> Default for PerDomain<T> {
 }
 
 impl<T: Copy> PerDomain<T> {
-    /// What counts for a domain; `None`: no limit.
+    /// The value of a domain; `None`: no limit.
     pub fn of(&self, domain: &Domain) -> Option<T> {
         self.domains.get(domain).copied().unwrap_or(self.all)
     }

@@ -1,31 +1,31 @@
-//! How long messages are kept.
+//! Retention of messages by age.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Domain;
 
-/// How long messages are kept, for all domains and for some. The default keeps all for ever.
+/// The retention period, with exceptions for some domains. The default keeps messages forever.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Of the domains that are not named; `None`: for ever.
+    /// Period of domains without an exception; `None`: forever.
     pub all: Option<Duration>,
-    /// Of these domains; `None`: for ever.
+    /// Exceptions by domain; `None`: forever.
     pub domains: BTreeMap<Domain, Option<Duration>>,
 }
 
 impl Retention {
-    /// How long the messages of a domain are kept; `None`: for ever.
+    /// The retention period of a domain; `None`: forever.
     pub fn of(&self, domain: &Domain) -> Option<Duration> {
         self.domains.get(domain).copied().unwrap_or(self.all)
     }
 
-    /// Whether messages of a domain are kept for less time than by `other`.
+    /// Whether a domain's period is shorter than under `other`.
     pub fn is_stricter(&self, other: &Self, domain: &Domain) -> bool {
         stricter(self.of(domain), other.of(domain)) != other.of(domain)
     }
 
-    /// Keeps everything that either of the two keeps.
+    /// A policy that keeps everything kept by either of the two.
     pub fn looser(&self, other: &Self) -> Self {
         let longer = |one: Option<Duration>, two: Option<Duration>| Some(one?.max(two?));
         let named = self.domains.keys().chain(other.domains.keys());
@@ -39,7 +39,7 @@ impl Retention {
         }
     }
 
-    /// The shortest of all times; `None` where everything is kept for ever.
+    /// The shortest of all periods; `None` if everything is kept forever.
     pub fn shortest(&self) -> Option<Duration> {
         let domains = self.domains.values().copied();
         domains.chain([self.all]).flatten().min()

@@ -1,18 +1,18 @@
-//! What a send counts for in rates by bytes.
+//! The size of a send, as counted by rates in bytes.
 
 use super::Draft;
 
-/// What each recipient counts for beside the names and the content.
+/// Overhead per recipient, beside the names and the content.
 pub const MESSAGE_BYTES: u64 = 512;
 
 impl Draft {
-    /// For each recipient the names, the content and [`MESSAGE_BYTES`].
+    /// For each recipient, the names, the content and [`MESSAGE_BYTES`].
     pub fn sent_bytes(&self) -> u64 {
         let count = self.recipients.len() as u64;
         count * (self.each_bytes() + MESSAGE_BYTES) + self.recipient_bytes()
     }
 
-    /// The names and the content that all recipients get.
+    /// The names and the content, common to all recipients.
     pub fn each_bytes(&self) -> u64 {
         let to_resource = self.to_resource.as_ref().map_or(0, |to| to.as_str().len());
         let bytes = self.domain.as_str().len()

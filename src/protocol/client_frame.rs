@@ -1,6 +1,6 @@
-//! What a client sends on its socket (PROTOCOL.md section 3).
+//! Frames sent by clients (PROTOCOL.md section 3).
 //!
-//! Parses and checks one text; whether the sender may do what it asks is not decided here.
+//! Parses and validates one text frame; the sender's permissions are checked elsewhere.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::fields::{Fields, Shape, invalid, name, user_id, user_ids};
 use crate::protocol::start_of_object;
 
-/// Most recipients of one send.
+/// Maximum number of recipients of one send.
 pub const FRAME_RECIPIENTS_MAX: usize = 100;
 
 const FRAME: Shape<6> = Shape {
@@ -27,33 +27,33 @@ const FRAME: Shape<6> = Shape {
     ],
 };
 
-/// The fields that only a message to send has.
+/// Fields that only a message has.
 const MESSAGE_FIELDS: [&str; 4] = ["toId", "toResource", "type", "content"];
 
-/// What frames may hold.
+/// Limits on frames.
 #[derive(Debug, Clone)]
 pub struct FrameRules {
     /// Most bytes of a content's JSON text.
     pub content_bytes_max: usize,
-    /// How deep its arrays and objects may stand in one another.
+    /// Deepest nesting of its arrays and objects.
     pub content_depth_max: usize,
-    /// The message types that exist here.
+    /// The message types known here.
     pub types: BTreeSet<MessageType>,
 }
 
 impl FrameRules {
-    /// Most bytes of a whole message on the socket; a longer one is not read, but [`too_large`].
+    /// Most bytes of a whole message on the socket; a longer one is not parsed, but refused as [`too_large`].
     pub fn message_bytes_max(&self) -> usize {
         2 * self.content_bytes_max + 4096
     }
 }
 
-/// A text frame, understood.
+/// A parsed text frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientFrame {
     /// The four letters `ping`: answered `pong`.
     Ping,
-    /// The application's receipt: it has processed everything up to this message.
+    /// A receipt: the application has processed everything up to this message.
     Received(MsgId),
     /// A message to send.
     Send(Send),
@@ -64,9 +64,9 @@ pub enum ClientFrame {
 pub struct Send {
     /// The recipients, all different.
     pub to: Vec<UserId>,
-    /// Whether they came as an array: the acknowledgement then has `msgIds`.
+    /// Whether they were given as an array: the acknowledgement then has `msgIds`.
     pub to_array: bool,
-    /// Only this resource of the recipients gets it.
+    /// Restricts delivery to this resource of the recipients.
     pub to_resource: Option<Resource>,
     /// The `type` field.
     pub kind: MessageType,
@@ -76,10 +76,10 @@ pub struct Send {
     pub client_msg_id: Option<ClientMsgId>,
 }
 
-/// Reads one text frame.
+/// Parses one text frame.
 ///
 /// # Errors
-/// The first rule that it breaks, with the frame's `clientMsgId` where it has a valid one.
+/// The first broken rule, with the frame's `clientMsgId` if that is valid.
 pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> {
     if text == "ping" {
         return Ok(ClientFrame::Ping);
@@ -87,7 +87,7 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
     let fields = Fields::parse(text, &FRAME)?;
     let has_message = MESSAGE_FIELDS.iter().any(|name| fields.get(name).is_some());
     let frame = match fields.given("received") {
-        // With a message to send, a `null` is a receipt that the frame does not give.
+        // In a message, `"received": null` counts as absent.
         Some(json) if json != "null" || !has_message => {
             received(json, has_message).map(ClientFrame::Received)
         }
@@ -100,8 +100,8 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
     })
 }
 
-/// The refusal of a frame of so many bytes, of which only the start was kept. It has the frame's
-/// `clientMsgId` where a valid one stands in that.
+/// The refusal of an oversized frame, given its size and its start. It carries the frame's `clientMsgId` if the start
+/// contains a valid one.
 pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
     let (frame_max, content_max) = (rules.message_bytes_max(), rules.content_bytes_max);
     FrameError {
@@ -116,7 +116,7 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
     }
 }
 
-/// The refusal of a receipt for what was not delivered; `nearest` is what was.
+/// The refusal of a receipt for an undelivered message; `nearest` is the closest one delivered.
 pub fn not_delivered(nearest: Option<MsgId>) -> FrameError {
     let nearest = match nearest {
         Some(id) => format!("the nearest one in this session is {id}"),
@@ -136,7 +136,7 @@ fn received(json: &str, has_message: bool) -> Result<MsgId, FrameError> {
     msg_id(json).ok_or_else(|| invalid("received", expected))
 }
 
-/// A `msgId` as a number, or as a string of its digits: languages without integers of that size keep it so.
+/// A `msgId` as a number or as a string of its digits, as languages without 53-bit integers send it.
 fn msg_id(json: &str) -> Option<MsgId> {
     if !json.starts_with('"') {
         return MsgId::parse(json);
@@ -145,11 +145,11 @@ fn msg_id(json: &str) -> Option<MsgId> {
     MsgId::parse_digits(&digits)
 }
 
-/// Reads the fields that a message has wherever it comes from; `recipients` reads to whom it goes,
-/// and whether those came as an array.
+/// Parses the fields common to every message, whatever its source; `recipients` reads the recipients, and whether they
+/// were given as an array.
 ///
 /// # Errors
-/// The first rule that they break.
+/// The first broken rule.
 pub(super) fn send<'a, const N: usize>(
     fields: &Fields<'a, N>,
     recipients: impl FnOnce(&Fields<'a, N>) -> Result<(Vec<UserId>, bool), FrameError>,

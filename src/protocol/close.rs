@@ -9,73 +9,73 @@ pub enum CloseReason {
     BadLogin(String),
     /// Token or domain unknown.
     Unauthorized,
-    /// The token's time is over.
+    /// The token has expired.
     TokenExpired,
-    /// The token was rotated away or its domain removed, during a session.
+    /// The token was rotated out or its domain removed, during a session.
     TokenRevoked,
-    /// A valid user token, but for another user or domain.
+    /// A valid user token, but of another user or domain.
     Forbidden(&'static str),
-    /// A page of an origin that may not log in.
+    /// A page whose origin may not log in.
     OriginRefused,
     /// A newer login of the same resource.
     Replaced,
-    /// The user has as many sessions as it may.
+    /// The user has reached the limit on sessions.
     TooManySessions {
         /// The limit.
         max: usize,
     },
-    /// More than a limit allows: logins, connections or sends. Later it may do.
+    /// A limit on logins, connections or sends is exceeded, for now.
     OverLimit {
-        /// What there is too much of.
+        /// The exceeded limit, as a sentence.
         sentence: String,
-        /// When to come back, in milliseconds.
+        /// Suggested wait before a retry, in milliseconds.
         retry_ms: u64,
     },
-    /// More logins at once than the server takes. Later it does.
+    /// More concurrent logins than the server takes, for now.
     Busy {
-        /// When to come back, in milliseconds.
+        /// Suggested wait before a retry, in milliseconds.
         retry_ms: u64,
     },
-    /// The store is not open yet. Later it is.
+    /// The store is not open yet.
     Starting {
-        /// When to come back, in milliseconds.
+        /// Suggested wait before a retry, in milliseconds.
         retry_ms: u64,
     },
     /// The operator ended the session.
     Kicked,
-    /// The server stops.
+    /// The server is shutting down.
     ShuttingDown,
-    /// The server has as many sessions as it may.
+    /// The server has reached its limit on sessions.
     AtCapacity,
-    /// The store accepts nothing at the moment.
+    /// The store currently accepts nothing.
     StorageUnavailable,
-    /// The client broke RFC 6455 or a limit; its code and sentence.
+    /// The client broke RFC 6455 or a limit; the code and sentence say how.
     Violation {
         /// 1002, 1003, 1007 or 1009.
         code: u16,
-        /// What was wrong.
+        /// The violation, as a sentence.
         reason: String,
     },
-    /// A message did not come to its end in time.
+    /// A message was not completed in time.
     Unfinished {
-        /// How long it may take.
+        /// The time allowed for a message.
         seconds: u64,
     },
-    /// There was no room for a long message. Later there is.
+    /// The memory budget had no room for a long message, for now.
     NoRoom {
-        /// When to come back, in milliseconds.
+        /// Suggested wait before a retry, in milliseconds.
         retry_ms: u64,
     },
     /// The peer answered no ping for too long.
     PingTimeout,
-    /// The window is full, and Pongs come that are no receipts: its library does not echo the payload.
+    /// The window is full, and the Pongs received are no receipts: the client's library does not echo the payload.
     NoReceipts,
-    /// A fault of the server.
+    /// An internal error of the server.
     Internal,
 }
 
 impl CloseReason {
-    /// The names of those that a login may be refused for.
+    /// Names of the reasons for which a login may be refused.
     pub const OF_LOGINS: [&str; 13] = [
         "bad_parameter",
         "unauthorized",

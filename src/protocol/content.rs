@@ -1,12 +1,12 @@
-//! What the JSON text of a content keeps to beyond being JSON, so that every recipient can read it.
+//! Rules for the JSON text of a content beyond valid JSON, so that every recipient can parse it.
 //!
-//! A message that its reader cannot parse is never confirmed, and comes again for ever. Without recursion,
-//! so that no depth takes stack.
+//! A message that its recipient cannot parse is never confirmed, and is redelivered forever. Free of recursion, so that
+//! depth costs no stack.
 
-/// Why common readers refuse a JSON text.
+/// Why common parsers refuse a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    /// Its arrays and objects stand in one another more often than this.
+    /// Its arrays and objects are nested deeper than this.
     #[error("must be nested at most {0} levels deep")]
     TooDeep(usize),
     /// One half of a surrogate pair without the other (RFC 8259, section 8.2).
@@ -16,13 +16,13 @@ pub(super) enum Unreadable {
     Surrogate(usize),
 }
 
-/// Checks a valid JSON text.
+/// Checks a text that is valid JSON.
 ///
 /// # Errors
-/// The first thing in it that a reader would stumble over.
+/// The first thing that a parser would reject.
 pub(super) fn check(json: &str, depth_max: usize) -> Result<(), Unreadable> {
     let bytes = json.as_bytes();
-    // Most texts end here, where a pass costs next to nothing: no more than that can stand in one another.
+    // Most texts pass here, at next to no cost: nesting is no deeper than the number of opening brackets.
     let opened = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{'));
     if opened.count() <= depth_max && !json.contains("\\u") {
         return Ok(());
@@ -46,7 +46,7 @@ pub(super) fn check(json: &str, depth_max: usize) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// The bytes of the escape at `at`, of both where two are a pair; `None` where one lacks the other.
+/// Length of the escape at `at`, or of both halves of a surrogate pair; `None` for a lone half.
 fn escape_len(json: &str, at: usize) -> Option<usize> {
     match utf16(json, at) {
         None => Some(2),
@@ -59,7 +59,7 @@ fn escape_len(json: &str, at: usize) -> Option<usize> {
     }
 }
 
-/// The code unit of an escape `\u` and four digits at `at`.
+/// The code unit of a `\u` escape with four digits at `at`.
 fn utf16(json: &str, at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()

@@ -1,28 +1,28 @@
-//! The codes of refused frames and requests (PROTOCOL.md sections 3 and 7).
+//! Error codes of refused frames and requests (PROTOCOL.md sections 3 and 7).
 
 use crate::model::ClientMsgId;
 
 /// The `code` of an error, on the socket and over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// Not JSON, or JSON that is no object.
+    /// Not JSON, or JSON that is not an object.
     InvalidJson,
-    /// A field or parameter is missing or wrong.
+    /// A field or parameter is missing or invalid.
     InvalidField,
-    /// The message type is unknown here, or the sender may not use it.
+    /// The message type is unknown here, or forbidden to the sender.
     TypeNotAllowed,
-    /// The content is over the limit.
+    /// The content exceeds its size limit.
     TooLarge,
-    /// More sends than the sender may.
+    /// The sender's rate limit is exceeded.
     RateLimited,
-    /// More sends than the sender's domain may: the same for the client, but not its own doing.
+    /// The rate limit of the sender's domain is exceeded: the same to the client, but not its own doing.
     DomainRateLimited,
-    /// The store accepts nothing at the moment.
+    /// The store currently accepts nothing.
     StorageUnavailable,
 }
 
 impl ErrorCode {
-    /// All of them.
+    /// Every error code, in order of declaration.
     pub const ALL: [Self; 7] = [
         Self::InvalidJson,
         Self::InvalidField,
@@ -33,12 +33,12 @@ impl ErrorCode {
         Self::StorageUnavailable,
     ];
 
-    /// Whether the one who sent the frame could have known better.
+    /// Whether the sender of the frame could have known better.
     pub fn is_own_fault(self) -> bool {
         !matches!(self, Self::DomainRateLimited | Self::StorageUnavailable)
     }
 
-    /// The code as it stands in the JSON.
+    /// The code as written in the JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
@@ -51,16 +51,16 @@ impl ErrorCode {
     }
 }
 
-/// Why a client frame was refused; nothing of it is stored.
+/// Why a client frame was refused; none of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FrameError {
-    /// What kind of refusal it is.
+    /// Machine-readable kind of the refusal.
     pub code: ErrorCode,
-    /// The field that is to blame, where one is.
+    /// The offending field, if there is one.
     pub field: Option<&'static str>,
-    /// A sentence for the client that names the field and what was expected.
+    /// A sentence for the client that names the field and its expected value.
     pub message: String,
-    /// The frame's `clientMsgId`, where it had a valid one.
+    /// The frame's `clientMsgId`, if it had a valid one.
     pub client_msg_id: Option<ClientMsgId>,
 }

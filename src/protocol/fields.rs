@@ -1,7 +1,7 @@
-//! The fields of one JSON object, as frames of the socket and bodies of requests have them.
+//! The fields of one JSON object, for socket frames and request bodies alike.
 //!
-//! Known fields come out as their JSON texts, byte for byte, each at most once; `null` counts as
-//! absent, unknown fields are passed over. Whether fields make sense together is not decided here.
+//! Known fields are returned as their JSON texts, byte for byte, each at most once; `null` counts as absent, unknown
+//! fields are ignored. Whether the fields make sense together is checked elsewhere.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,13 +14,12 @@ use serde_json::value::RawValue;
 use crate::model::{NameError, UserId, integer};
 use crate::protocol::error_code::{ErrorCode, FrameError};
 
-/// What an object is to look like.
+/// The expected form of an object.
 pub(super) struct Shape<const N: usize> {
-    /// What it is, as in "the frame must be JSON".
+    /// Its noun in messages, as in "the frame must be JSON".
     pub(super) what: &'static str,
-    /// What one looks like.
+    /// An example for messages.
     pub(super) example: &'static str,
-    /// Its known fields.
     pub(super) names: [&'static str; N],
 }
 
@@ -31,10 +30,10 @@ pub(super) struct Fields<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Fields<'a, N> {
-    /// Reads one object.
+    /// Parses one object.
     ///
     /// # Errors
-    /// It is no JSON object, or has a known field twice.
+    /// The text is not a JSON object, or a known field occurs twice.
     pub(super) fn parse(text: &'a str, shape: &'static Shape<N>) -> Result<Self, FrameError> {
         let Shape { what, example, .. } = shape;
         let mut json = serde_json::Deserializer::from_str(text);
@@ -56,12 +55,12 @@ impl<'a, const N: usize> Fields<'a, N> {
         }
     }
 
-    /// A known field's text; `None` where it is absent.
+    /// A known field's text; `None` if absent.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.given(name).filter(|text| *text != "null")
     }
 
-    /// A known field's text, also where that is `null`.
+    /// A known field's text, `null` included.
     pub(super) fn given(&self, name: &str) -> Option<&'a str> {
         let mut fields = self.names.iter().zip(self.texts);
         fields.find_map(|(known, text)| text.filter(|_| *known == name))
@@ -76,7 +75,7 @@ impl<'a, const N: usize> Fields<'a, N> {
     }
 }
 
-/// The text is no JSON object; the sentence says why.
+/// The error for text that is not a JSON object; the sentence says why.
 pub(super) fn not_json(message: String) -> FrameError {
     FrameError {
         code: ErrorCode::InvalidJson,
@@ -86,7 +85,7 @@ pub(super) fn not_json(message: String) -> FrameError {
     }
 }
 
-/// A field is wrong.
+/// The error for an invalid field.
 pub(super) fn invalid(field: &'static str, expected: impl fmt::Display) -> FrameError {
     FrameError {
         code: ErrorCode::InvalidField,
@@ -96,12 +95,12 @@ pub(super) fn invalid(field: &'static str, expected: impl fmt::Display) -> Frame
     }
 }
 
-/// A field is missing.
+/// The error for a missing field.
 pub(super) fn missing(field: &'static str) -> FrameError {
     invalid(field, "is missing")
 }
 
-/// A string that is a name.
+/// A string field parsed as a name.
 pub(super) fn name<T>(
     field: &'static str,
     json: &str,
@@ -111,7 +110,7 @@ pub(super) fn name<T>(
     parse(&text).map_err(|error| invalid(field, error))
 }
 
-/// A user's id: a string, or an integer that is taken as its decimal string.
+/// A user's id: a string, or an integer that stands for its decimal string.
 pub(super) fn user_id(
     field: &'static str,
     json: &str,
@@ -126,13 +125,13 @@ pub(super) fn user_id(
 
 fn string(field: &'static str, json: &str, expected: &str) -> Result<String, FrameError> {
     serde_json::from_str(json).map_err(|_| match json.starts_with('"') {
-        // As JSON it is whole: nothing else keeps it from being a text.
+        // Valid JSON, so only this keeps it from being a text.
         true => invalid(field, "must not hold an unpaired surrogate such as \\ud800"),
         false => invalid(field, expected),
     })
 }
 
-/// An array of 1 to `max` different ids.
+/// An array of 1 to `max` distinct ids.
 pub(super) fn user_ids(
     field: &'static str,
     json: &str,
@@ -155,7 +154,7 @@ pub(super) fn user_ids(
     Ok(ids)
 }
 
-/// What was read of an object.
+/// Fields collected while parsing an object.
 struct Read<'a, const N: usize> {
     texts: [Option<&'a str>; N],
     repeated: Option<&'static str>,

@@ -1,20 +1,20 @@
-//! The token of a request, which may come in three places (PROTOCOL.md section 2).
+//! The token of a request, accepted in three places (PROTOCOL.md section 2).
 //!
-//! Knows no token: which ones are of this server it is told. Invariant: no sentence holds one.
+//! Cannot validate tokens: the caller tells which ones are the server's own. Invariant: no message contains a token.
 
 use crate::protocol::query::{Query, QueryError};
 
-/// The subprotocol that relaybox speaks; a second one behind it is the token.
+/// relaybox's subprotocol; a second one after it is the token.
 pub const SUBPROTOCOL: &str = "relaybox";
 
-/// Where a token stands in a request.
+/// Place of a token in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenPlace {
     /// The query string.
     Url,
     /// `Authorization: Bearer …`.
     Authorization,
-    /// Behind the subprotocol `relaybox`.
+    /// The subprotocol after `relaybox`.
     Subprotocol,
 }
 
@@ -28,16 +28,16 @@ impl TokenPlace {
     }
 }
 
-/// The tokens of a request, each with its place; one that stands in several places once, with the first.
+/// The tokens of a request, each with its place; a token in several places counts once, with the first.
 // No `Debug`: they are secrets.
 pub struct GivenTokens<'a> {
     tokens: Vec<(TokenPlace, &'a str)>,
-    /// Whether `Authorization` has one, and no other place.
+    /// Whether `Authorization` has a token, and no other place has one.
     in_authorization_alone: bool,
 }
 
 impl<'a> GivenTokens<'a> {
-    /// Those of a query string, an `Authorization` header and the subprotocols that are offered.
+    /// Collects the tokens of a query string, an `Authorization` header and the offered subprotocols.
     ///
     /// # Errors
     /// [`QueryError::Repeated`].
@@ -70,27 +70,27 @@ impl<'a> GivenTokens<'a> {
         })
     }
 
-    /// Whether there is none.
+    /// Whether the request has no token.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
-    /// Whether `Authorization` has one, and no other place has any, not even the same.
+    /// Whether `Authorization` has a token, and no other place has any, not even the same.
     pub fn are_in_authorization_alone(&self) -> bool {
         self.in_authorization_alone
     }
 
-    /// Those that are given.
+    /// The given tokens, without their places.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> {
         self.tokens.iter().map(|(_, token)| *token)
     }
 
-    /// The one that counts. Of several those that are not of this server do not: a proxy in front may have one of its
-    /// own in `Authorization`. `is_own` is asked only where there are several. Where none is of this server, the one
-    /// in the least likely place for a proxy's is chosen, to be refused.
+    /// The token to use. Of several, foreign ones are ignored: a proxy in front may have its own in `Authorization`.
+    /// `is_own` is called only if there are several. If none is the server's own, the one in the least likely place for
+    /// a proxy's is chosen, to be refused.
     ///
     /// # Errors
-    /// A sentence where several are of this server: which one counts must not be a guess.
+    /// A sentence if several are the server's own: choosing between them must not be a guess.
     pub fn choose(&self, is_own: impl Fn(&str) -> bool) -> Result<Option<&'a str>, String> {
         if self.tokens.len() < 2 {
             return Ok(self.iter().next());
@@ -157,7 +157,7 @@ mod tests {
                 &["relaybox", "own"],
                 Ok(Some("own")),
             ),
-            // That of a proxy in front, which may be anything.
+            // A proxy's token, which may be anything.
             ("token=own", Some("Bearer x"), &[], Ok(Some("own"))),
             ("", Some("Bearer "), &["relaybox", "own"], Ok(Some("own"))),
             (
@@ -188,7 +188,7 @@ mod tests {
                 "{authorization:?} {subprotocols:?}"
             );
         }
-        // A reason of a close frame is no longer.
+        // The longest reason of a Close frame.
         assert!(all.len() <= 123);
         let query = Query::parse("token=x&token=x").expect("well formed");
         let twice = GivenTokens::of(&query, None, &[]).err();

@@ -1,21 +1,21 @@
-//! The parameters of a login (PROTOCOL.md section 2), from query string and headers.
+//! The parameters of a login (PROTOCOL.md section 2), from the query string and headers.
 
 use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName};
 use crate::protocol::query::{self, Query};
 
-/// The longest token accepted, in bytes.
+/// Longest accepted token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
-/// Who confirms what is delivered to a session (PROTOCOL.md section 4).
+/// The source of receipts for a session's deliveries (PROTOCOL.md section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptMode {
-    /// The client's WebSocket library, by its Pongs.
+    /// The client's WebSocket library, through its Pongs.
     Auto,
-    /// The application, by `{"received":…}`.
+    /// The application, through `{"received":…}`.
     Manual,
 }
 
-/// A login whose parameters are well formed; whether its token is good is not known yet.
+/// A login with well-formed parameters; its token has not been verified yet.
 pub struct Login {
     /// Who logs in.
     pub id: UserId,
@@ -29,15 +29,15 @@ pub struct Login {
     pub token: String,
     /// Who confirms deliveries.
     pub receipts: ReceiptMode,
-    /// The last message that the client has processed, where it says so.
+    /// The last message the client has processed, if it says so.
     pub after: Option<MsgId>,
 }
 
 impl Login {
-    /// Reads a login from its query string and the token that counts, wherever it came.
+    /// Parses a login from its query string and its chosen token, from whichever place.
     ///
     /// # Errors
-    /// A sentence that names the parameter and what was expected.
+    /// A sentence that names the parameter and its expected value.
     pub fn parse(query: &Query, token: Option<&str>) -> Result<Self, String> {
         let id = required(query, "id", UserId::parse)?;
         if id.is_system() {
@@ -102,7 +102,7 @@ fn required<T>(
 /// Checks a token's length and characters.
 ///
 /// # Errors
-/// A sentence that names the parameter and never holds the token.
+/// A sentence that names the parameter and never contains the token.
 pub fn check_token(token: &str) -> Result<(), String> {
     if token.is_empty() {
         return Err("`token` must not be empty".into());
@@ -170,7 +170,7 @@ mod tests {
             ),
             ("&after=10.0", ReceiptMode::Auto, Some(10)),
             ("&after=1e%2B1", ReceiptMode::Auto, Some(10)),
-            // Rounded to 14 digits: nothing is passed over.
+            // Rounded to 14 digits: no message is skipped.
             (
                 "&after=1.7640000001235e+15",
                 ReceiptMode::Auto,

@@ -1,4 +1,4 @@
-//! The wire forms of PROTOCOL.md: pure text ↔ types, no I/O and no decisions.
+//! The wire format of PROTOCOL.md: pure text ↔ types, no I/O and no decisions.
 
 pub mod client_frame;
 pub mod close;

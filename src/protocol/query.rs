@@ -1,24 +1,24 @@
-//! Query strings, strictly: form-encoded, UTF-8, no parameter twice.
+//! Strict query strings: form-encoded, UTF-8, no parameter twice.
 //!
-//! Our own, as libraries are lenient: they replace bytes that are no UTF-8, and take the first or last of two parameters.
+//! Our own, as libraries are lenient: they replace invalid UTF-8, and pick the first or last of two equal parameters.
 
 use percent_encoding::percent_decode_str;
 
 use crate::model::{self, MsgId, nearest};
 
-/// Every parameter that a login or a request takes.
+/// Every parameter of any login or request.
 const NAMES: [&str; 17] = [
     "id", "name", "domain", "resource", "token", "receipts", "after", "toId", "fromId", "with",
     "page", "size", "order", "asOf", "before", "since", "until",
 ];
 
-/// Why a query string or a parameter of it is refused. Each names the parameter.
+/// Why a query string or one of its parameters was refused. Each names the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// A `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
     #[error("{0} is malformed: it must be percent-encoded UTF-8")]
     Malformed(String),
-    /// The parameter stands more than once.
+    /// The parameter occurs more than once.
     #[error("`{0}` is given more than once")]
     Repeated(&'static str),
 }
@@ -46,7 +46,7 @@ impl Query {
         Ok(Self(pairs))
     }
 
-    /// The parameter's value; `None` where it is absent.
+    /// The parameter's value; `None` if absent.
     ///
     /// # Errors
     /// [`QueryError::Repeated`].
@@ -63,7 +63,7 @@ impl Query {
         Ok(first.map(String::as_str))
     }
 
-    /// The first parameter that is none of these, as a sentence may name it.
+    /// The first parameter outside this list, worded for a message.
     pub fn other_than(&self, known: &[&str]) -> Option<String> {
         let mut names = self.0.iter().map(|(key, _)| key.as_str()).enumerate();
         let (at, other) = names.find(|(_, key)| !known.contains(key))?;
@@ -71,12 +71,12 @@ impl Query {
     }
 }
 
-/// A number in any notation of JSON.
+/// A number in any JSON notation.
 pub fn unsigned(value: &str) -> Option<u64> {
     model::unsigned(&unspaced(value))
 }
 
-/// The `+` of an exponent that was not escaped came as a space.
+/// Restores the unescaped `+` of an exponent, which was decoded as a space.
 fn unspaced(value: &str) -> String {
     value.replacen("e ", "e+", 1).replacen("E ", "E+", 1)
 }
@@ -86,8 +86,8 @@ pub fn msg_id(value: &str) -> Option<MsgId> {
     parse_id(value, unsigned)
 }
 
-/// A `msgId` below or up to which messages are given up: where it may have been rounded up, the least that it may
-/// have been.
+/// A `msgId` below or up to which messages are given up. The client may have rounded it up, so this returns the least
+/// value it may stand for.
 pub fn msg_id_at_least(value: &str) -> Option<MsgId> {
     parse_id(value, |number| model::at_least(&unspaced(number)))
 }
@@ -102,7 +102,7 @@ fn parse_id(value: &str, number: impl FnOnce(&str) -> Option<u64>) -> Option<Msg
     }
 }
 
-/// What a sentence calls a parameter: its name where that is known, else its place.
+/// A parameter's name in messages: the name if it is known, otherwise its position.
 fn said(at: usize, name: &str) -> String {
     let place = at + 1;
     match nearest(name, NAMES) {

@@ -1,7 +1,6 @@
-//! What a backend asks for: the bodies of `POST /messages` and `POST /tokens` (PROTOCOL.md section 6).
+//! Requests of backends: the bodies of `POST /messages` and `POST /tokens` (PROTOCOL.md section 6).
 //!
-//! A message's fields follow the rules of the socket's frame. Whether the caller may do what it asks
-//! is not decided here.
+//! A message's fields follow the rules of socket frames. The caller's permissions are checked elsewhere.
 
 use std::time::Duration;
 
@@ -12,19 +11,19 @@ use crate::protocol::client_frame::{self, FrameRules, Send};
 use crate::protocol::error_code::FrameError;
 use crate::protocol::fields::{Fields, Shape, invalid, missing, name, user_id, user_ids};
 
-/// Most recipients of one request.
+/// Maximum number of recipients of one request.
 pub const BODY_RECIPIENTS_MAX: usize = 1000;
 
 /// The capability to send messages of type 100.
 pub const CAP_SYSTEM: &str = "system";
 
-/// The longest that a user token lives, in seconds: 30 days.
+/// Longest lifetime of a user token, in seconds: 30 days.
 pub const TTL_S_MAX: u64 = 30 * 24 * 3600;
 
-/// Most bytes of a recipient in a body: each byte of it escaped, quotes, a comma and a space.
+/// Most bytes of a recipient in a body: every byte escaped, quotes, a comma and a space.
 const RECIPIENT_BYTES_MAX: usize = 6 * UserId::MAX_BYTES + 4;
 
-/// Room for the fields of a body that have bounds of their own, escaped, and for spaces.
+/// Allowance for the other fields of a body, bounded and escaped, and for whitespace.
 const OTHER_FIELDS_BYTES_MAX: usize = 16 << 10;
 
 const MESSAGE: Shape<9> = Shape {
@@ -49,46 +48,46 @@ const TOKEN: Shape<5> = Shape {
     names: ["domain", "id", "name", "ttl", "caps"],
 };
 
-/// A message that a backend sends.
+/// A message sent by a backend.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BackendSend {
-    /// Whose users it is between.
+    /// The domain of sender and recipients.
     pub domain: Domain,
-    /// As whom; may be the reserved id `system`.
+    /// User id of the sender; may be the reserved id `system`.
     pub from_id: UserId,
-    /// Under which display name.
+    /// Display name of the sender.
     pub from_name: UserName,
-    /// What is sent, and to whom.
+    /// The message itself and its recipients.
     pub send: Send,
 }
 
-/// A user token that a backend wants.
+/// A user token requested by a backend.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TokenWanted {
-    /// In which domain.
+    /// The domain in which it is valid.
     pub domain: Domain,
-    /// For which user; never the reserved id `system`.
+    /// The user it is for; never the reserved id `system`.
     pub id: UserId,
     /// Overrides the display name of its logins; never the reserved `system`.
     pub name: Option<UserName>,
-    /// How long it lives: from 1 second to 30 days.
+    /// Its lifetime, from 1 second to 30 days.
     pub ttl: Duration,
     /// Whether it may send messages of type 100.
     pub system: bool,
 }
 
-/// Most bytes of the body of a message.
+/// Most bytes of the body of `POST /messages`.
 pub fn message_bytes_max(rules: &FrameRules) -> usize {
     rules.content_bytes_max + BODY_RECIPIENTS_MAX * RECIPIENT_BYTES_MAX + OTHER_FIELDS_BYTES_MAX
 }
 
-/// Most bytes of the body of a wanted token.
+/// Most bytes of the body of `POST /tokens`.
 pub const TOKEN_BODY_BYTES_MAX: usize = OTHER_FIELDS_BYTES_MAX;
 
-/// Reads the body of `POST /messages`.
+/// Parses the body of `POST /messages`.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first broken rule.
 pub fn message(text: &str, rules: &FrameRules) -> Result<BackendSend, FrameError> {
     let fields = Fields::parse(text, &MESSAGE)?;
     let domain = name("domain", fields.required("domain")?, Domain::parse)?;
@@ -103,10 +102,10 @@ pub fn message(text: &str, rules: &FrameRules) -> Result<BackendSend, FrameError
     })
 }
 
-/// Reads the body of `POST /tokens`.
+/// Parses the body of `POST /tokens`.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first broken rule.
 pub fn token(text: &str) -> Result<TokenWanted, FrameError> {
     let fields = Fields::parse(text, &TOKEN)?;
     let domain = name("domain", fields.required("domain")?, Domain::parse)?;
@@ -163,7 +162,7 @@ fn ttl(json: &str) -> Result<Duration, FrameError> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// Whether the capabilities hold `system`.
+/// Whether the capabilities include `system`.
 fn system(json: &str) -> Result<bool, FrameError> {
     let expected = || invalid("caps", "must be an array that holds nothing but \"system\"");
     let caps: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| expected())?;

@@ -1,7 +1,6 @@
-//! What the server sends: messages, acknowledgements, errors (PROTOCOL.md sections 3 and 4).
+//! Frames sent by the server: messages, acknowledgements, errors (PROTOCOL.md sections 3 and 4).
 //!
-//! Each function appends one JSON text to a buffer, so that a batch is encoded without
-//! an allocation a message.
+//! Each function appends one JSON text to a buffer, so that encoding a batch needs no allocation per message.
 
 use crate::model::{ClientMsgId, Domain, Message, MsgId, UserId};
 use crate::protocol::error_code::FrameError;
@@ -22,7 +21,7 @@ pub fn message(out: &mut Vec<u8>, message: &Message, offline: bool) {
     out.push(b'}');
 }
 
-/// Appends the acknowledgement of a send; `array` where its recipients came as one.
+/// Appends the acknowledgement of a send; `array` if its recipients were given as one.
 pub fn ack(
     out: &mut Vec<u8>,
     client_msg_id: &ClientMsgId,

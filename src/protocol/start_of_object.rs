@@ -1,6 +1,6 @@
-//! One field of a JSON object of which only the start is there.
+//! Extracts one field from a truncated JSON object.
 //!
-//! What stands in other values is never taken for it, and what is cut off is not guessed.
+//! Nested values are never mistaken for it, and a truncated value is not guessed.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The JSON text of the object's field `name`, where it stands whole in `start`, and once.
+/// The JSON text of the object's field `name`, if `start` contains it completely, and once.
 pub(super) fn find(start: &[u8], name: &str) -> Option<Box<RawValue>> {
     let mut found = Vec::new();
-    // That the object does not end is expected: what was found before counts.
+    // The object's missing end is expected: fields found before it count.
     let _ = serde_json::Deserializer::from_slice(start).deserialize_map(FieldVisitor {
         name,
         found: &mut found,
@@ -21,7 +21,7 @@ pub(super) fn find(start: &[u8], name: &str) -> Option<Box<RawValue>> {
 
 struct FieldVisitor<'a> {
     name: &'a str,
-    /// At most two: a field that is given twice is not taken.
+    /// At most two: a repeated field is not used.
     found: &'a mut Vec<Box<RawValue>>,
 }
 
@@ -63,7 +63,7 @@ mod tests {
             (br#"{"id":"a""#, Some(r#""a""#)),
             (br#"{"id":"a"}"#, Some(r#""a""#)),
             (br#"{"id":"a","content":"\"id\":\"b"#, Some(r#""a""#)),
-            // A character is cut.
+            // A truncated character.
             (b"{\"id\":\"a\",\"content\":\"\xe4\xbd", Some(r#""a""#)),
             (br#"{"content":"\"id\":\"a\","id":"b"#, None),
             (br#"{"content":{"id":"a"},"x":{"id":"b"}"#, None),

@@ -203,7 +203,7 @@ fn what_recipients_cannot_read_is_refused() {
     let error = parse(&name, &rules()).expect_err("an unpaired surrogate");
     assert_eq!(error.field, Some("clientMsgId"));
     assert!(error.message.contains("surrogate"), "{error}");
-    // What is passed over is nobody's to read.
+    // Ignored fields are not validated.
     accepted(&content(r#"1,"x":"\udc00""#));
 }
 

@@ -12,7 +12,7 @@ fn rules() -> FrameRules {
     }
 }
 
-/// The object with these fields replaced; `null` takes one away.
+/// The object with these fields replaced; `null` removes a field.
 fn with(base: Value, changes: Value) -> Value {
     let (mut base, changes) = (base, changes);
     let fields = base.as_object_mut().expect("an object");
