@@ -123,7 +123,7 @@ fn connect(site: &Site) -> io::Result<UnixStream> {
     ))
 }
 
-/// `None` if nobody has the name, or an untrusted user.
+/// `None` if the name is unused, or used by an untrusted user.
 fn connect_by_name(site: &Site) -> io::Result<Option<UnixStream>> {
     let Ok(name) = site.name() else {
         return Ok(None);

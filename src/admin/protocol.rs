@@ -153,7 +153,7 @@ pub enum Response {
     },
     /// The server's statistics.
     Stats(Box<StatsAnswer>),
-    /// Nothing was done.
+    /// The order was refused, and nothing was done.
     Refused {
         /// The reason, as one sentence.
         sentence: String,

@@ -18,7 +18,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether any declared token has not been ended at once.
+    /// Whether any declared token has not been ended immediately.
     pub(super) fn is_declared(&self) -> bool {
         let mut tokens = self.declared.iter();
         tokens.any(|token| token.expires_at_ms != ENDED)

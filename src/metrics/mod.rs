@@ -120,13 +120,13 @@ pub type Gauge = IntGauge;
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// Connections and requests.
+    /// Metrics of connections and requests.
     pub net: Net,
-    /// Logins and sessions.
+    /// Metrics of logins and sessions.
     pub sessions: Sessions,
-    /// The store.
+    /// Metrics of journal and index.
     pub store: Store,
-    /// The log.
+    /// Metrics of the log output.
     pub log: Log,
     process: Process,
     /// [`Sessions::messages_in`] by type.

@@ -53,7 +53,7 @@ macro_rules! name {
                 Ok(Self(text.into()))
             }
 
-            /// The name as text.
+            /// The validated text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

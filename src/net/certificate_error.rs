@@ -85,7 +85,7 @@ pub enum CertificateError {
         /// key.
         flaw: &'static str,
     },
-    /// A file holds something convertible to what it should hold.
+    /// A file holds the wrong contents, but convertible ones.
     #[error("{file} {holds}: {advice}", file = .file.display())]
     Unfit {
         /// The file to convert.
@@ -111,13 +111,13 @@ pub enum CertificateError {
         /// The certificate's file.
         certificate: PathBuf,
     },
-    /// A host name cannot stand in a certificate.
+    /// A host name is unfit for a certificate.
     #[error("the host {0:?} is neither a DNS name nor an IP address")]
     Host(String),
-    /// A certificate could not be made.
+    /// Issuing a certificate failed, for this reason.
     #[error("a certificate could not be made: {0}")]
     Issue(&'static str),
-    /// TLS cannot be set up with it.
+    /// TLS setup with the certificate failed.
     #[error("TLS cannot be set up")]
     Setup,
 }

@@ -168,7 +168,7 @@ pub(super) fn write_whole(file: &Path, content: &str, mode: u32) -> Result<(), C
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
-        // Regardless of the umask: a certificate is public to everybody who connects.
+        // Whatever the umask: every client that connects sees the certificate.
         out.set_permissions(Permissions::from_mode(mode))?;
         out.write_all(content.as_bytes())?;
         out.sync_all()?;

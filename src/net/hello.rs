@@ -47,7 +47,7 @@ fn is_client_hello(message: &[u8]) -> bool {
     message.first() == Some(&CLIENT_HELLO)
 }
 
-/// What the log says of a ClientHello.
+/// The result of reading a ClientHello.
 #[derive(Debug, Default)]
 pub(super) struct Hello {
     /// The server name, if it is text; for the log.

@@ -14,7 +14,7 @@ use super::leaf::Leaf;
 
 const DAY_S: i64 = 24 * 3600;
 
-/// Backdating of a certificate: for clients whose clock is behind, and in case this one is ahead.
+/// Backdating of a certificate: for clients whose clock is behind, and in case the server's own is ahead.
 const LEAF_DAYS_BEFORE: i64 = 30;
 
 /// Together with the backdating, less than the 398 days beyond which clients refuse a certificate.

@@ -116,7 +116,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Result<Vec<Block>, &'static str> {
     }
 }
 
-/// UTF-8 or UTF-16, as Windows writes it, with or without a byte order mark. Non-text may stand beside the PEM.
+/// UTF-8 or UTF-16, as Windows writes it, with or without a byte order mark. Non-text bytes may surround the PEM.
 fn text(bytes: &[u8]) -> String {
     let unit: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] | [b'-', 0, b'-', 0, ..] => u16::from_le_bytes,
@@ -139,7 +139,7 @@ fn in_lines(pem: &str) -> String {
             .filter_map(|label| line.find(label))
             .min();
         match label {
-            // A comment that mentions a block is none.
+            // A comment that mentions a block is not one.
             Some(at) if !line[..at].contains('#') => {
                 // The text before a block is a name or a quote; the text before its end, base64.
                 let is_begin = line[at..].starts_with("-----BEGIN ");

@@ -1,4 +1,4 @@
-//! The TLS library's cryptography, with a transcript of what clients really sent.
+//! The TLS library's cryptography, with a transcript of the messages that clients really sent.
 //!
 //! See [`super::hello`]: anything hidden from the library is restored where it hashes handshake messages. Used only for
 //! connections with a hidden extension: on others, a client's own extension with the substitute number would be

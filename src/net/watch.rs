@@ -3,7 +3,6 @@
 //! Compares contents, by path, and so detects retargeted links (certbot, Kubernetes), files renamed into place, and
 //! changes on network file systems without notifications. Invariants: files are left alone until two successive looks
 //! agree, since they may be mid-exchange; the same broken files are tried, and reported, once.
-//! and told of, once.
 
 use std::time::Duration;
 

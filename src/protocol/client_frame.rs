@@ -55,7 +55,7 @@ pub enum ClientFrame {
     Ping,
     /// A receipt: the application has processed everything up to this message.
     Received(MsgId),
-    /// A message to send.
+    /// A message for one or more recipients.
     Send(Send),
 }
 
@@ -72,7 +72,7 @@ pub struct Send {
     pub kind: MessageType,
     /// The JSON text of `content`, byte for byte.
     pub content: Arc<str>,
-    /// Asks for an acknowledgement.
+    /// Asks for an acknowledgement, which repeats it.
     pub client_msg_id: Option<ClientMsgId>,
 }
 

@@ -9,7 +9,7 @@ pub enum CloseReason {
     BadLogin(String),
     /// Token or domain unknown.
     Unauthorized,
-    /// The token has expired.
+    /// The token is past its expiry.
     TokenExpired,
     /// The token was rotated out or its domain removed, during a session.
     TokenRevoked,
@@ -21,7 +21,7 @@ pub enum CloseReason {
     Replaced,
     /// The user has reached the limit on sessions.
     TooManySessions {
-        /// The limit.
+        /// Sessions allowed per user.
         max: usize,
     },
     /// A limit on logins, connections or sends is exceeded, for now.

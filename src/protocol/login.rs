@@ -17,17 +17,17 @@ pub enum ReceiptMode {
 
 /// A login with well-formed parameters; its token has not been verified yet.
 pub struct Login {
-    /// Who logs in.
+    /// Id of the user.
     pub id: UserId,
-    /// Under which display name.
+    /// Display name, unless the token overrides it.
     pub name: UserName,
-    /// In which domain.
+    /// Domain of the user.
     pub domain: Domain,
-    /// With which device.
+    /// The device that logs in.
     pub resource: Resource,
-    /// The secret.
+    /// The token in clear, not verified yet.
     pub token: String,
-    /// Who confirms deliveries.
+    /// The source of receipts.
     pub receipts: ReceiptMode,
     /// The last message the client has processed, if it says so.
     pub after: Option<MsgId>,

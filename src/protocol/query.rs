@@ -86,7 +86,7 @@ pub fn msg_id(value: &str) -> Option<MsgId> {
     parse_id(value, unsigned)
 }
 
-/// A `msgId` below or up to which messages are given up. The client may have rounded it up, so this returns the least
+/// A `msgId` below or up to which messages are given up. The client may have rounded it up, so this is the least
 /// value it may stand for.
 pub fn msg_id_at_least(value: &str) -> Option<MsgId> {
     parse_id(value, |number| model::at_least(&unspaced(number)))
