@@ -34,8 +34,8 @@ impl StagedCursors {
 
     fn devices(&mut self, shared: &Shared, mailbox: &Mailbox) -> Result<&mut Devices, IndexError> {
         match self.users.entry(mailbox.clone()) {
-            Entry::Occupied(place) => Ok(place.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(shared.devices(mailbox)?)),
+            Entry::Occupied(slot) => Ok(slot.into_mut()),
+            Entry::Vacant(slot) => Ok(slot.insert(shared.devices(mailbox)?)),
         }
     }
 

@@ -34,14 +34,14 @@ impl LowWatermarks {
 
     /// Raises a domain's.
     pub(crate) fn raise_domain(&mut self, domain: &Domain, low_watermark: MsgId) {
-        let place = self.domains.entry(domain.clone()).or_default();
-        *place = low_watermark.max(*place);
+        let slot = self.domains.entry(domain.clone()).or_default();
+        *slot = low_watermark.max(*slot);
     }
 
     /// Raises a mailbox's.
     pub(crate) fn raise(&mut self, mailbox: &Mailbox, low_watermark: MsgId) {
-        let place = self.mailboxes.entry(mailbox.clone()).or_default();
-        *place = low_watermark.max(*place);
+        let slot = self.mailboxes.entry(mailbox.clone()).or_default();
+        *slot = low_watermark.max(*slot);
     }
 
     /// Takes a mailbox's away, unless it has been raised above `low_watermark`.

@@ -37,8 +37,8 @@ pub(crate) struct Hold {
 impl Hold {
     /// Takes a directory that is there, to write in it; `None` where another has it.
     pub(crate) fn take(dir: &Path) -> io::Result<Option<Self>> {
-        let place = File::open(dir)?;
-        let found = place.metadata()?;
+        let directory = File::open(dir)?;
+        let found = directory.metadata()?;
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(false);
         let lock = match how.mode(0o600).open(dir.join(LOCK)) {
@@ -47,7 +47,7 @@ impl Hold {
             opened => Some(opened?),
         };
         let by_name = lock.as_ref().map_or(Ok(Some(false)), try_lock)?;
-        let (Some(whole), Some(by_name)) = (try_lock(&place)?, by_name) else {
+        let (Some(whole), Some(by_name)) = (try_lock(&directory)?, by_name) else {
             return Ok(None);
         };
         if !(whole || by_name) {
@@ -62,7 +62,7 @@ impl Hold {
             is_lost: AtomicBool::new(false),
             names: Names::default(),
             journal: Mutex::default(),
-            locks: Mutex::new([place].into_iter().chain(lock).collect()),
+            locks: Mutex::new([directory].into_iter().chain(lock).collect()),
         }))
     }
 
@@ -73,11 +73,11 @@ impl Hold {
 
     /// Watches the name of the journal, also while none of its segments is written on.
     pub(crate) fn watch_journal(&self, path: &Path) -> io::Result<()> {
-        let place = File::open(path)?;
-        let found = place.metadata()?;
+        let directory = File::open(path)?;
+        let found = directory.metadata()?;
         let name = self.names.watch(path, (found.dev(), found.ino()));
         let mut journal = self.journal.lock();
-        *journal = Some((place, name));
+        *journal = Some((directory, name));
         Ok(())
     }
 
@@ -143,8 +143,8 @@ impl Hold {
 pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
     use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     let in_use = || OpenError::InUse(dir.to_owned());
-    let place = File::open(dir).map_err(io_error("cannot open", dir))?;
-    let whole = try_lock(&place).map_err(io_error("cannot lock", dir))?;
+    let directory = File::open(dir).map_err(io_error("cannot open", dir))?;
+    let whole = try_lock(&directory).map_err(io_error("cannot lock", dir))?;
     let whole = whole.ok_or_else(in_use)?;
     let path = dir.join(LOCK);
     let mut how = OpenOptions::new();
@@ -165,7 +165,7 @@ pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
     if segment_is_taken(dir) {
         return Err(in_use());
     }
-    Ok([place].into_iter().chain(lock).collect())
+    Ok([directory].into_iter().chain(lock).collect())
 }
 
 /// The newest segment, if it is one that is written on.

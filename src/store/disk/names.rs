@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn only_what_others_do_to_a_name_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let place = |name: &str| dir.path().join(name);
-        let (inside, one, other) = (place("journal"), place("journal/1"), place("journal/2"));
+        let within = |name: &str| dir.path().join(name);
+        let (inside, one, other) = (within("journal"), within("journal/1"), within("journal/2"));
         fs::create_dir(&inside).unwrap();
         fs::write(&one, "").unwrap();
         let names = Names::default();
@@ -137,9 +137,9 @@ mod tests {
         assert!(!names.lead());
         fs::rename(&other, &one).unwrap();
         assert!(names.lead());
-        fs::rename(&inside, place("away")).unwrap();
+        fs::rename(&inside, within("away")).unwrap();
         assert!(!names.lead());
-        fs::rename(place("away"), &inside).unwrap();
+        fs::rename(within("away"), &inside).unwrap();
         let directory = watch(&inside);
         assert!(names.lead());
         // What was given up, or is not written on any more, may go.
@@ -147,7 +147,7 @@ mod tests {
         fs::remove_file(&one).unwrap();
         assert!(names.lead());
         drop(file);
-        fs::rename(&inside, place("away")).unwrap();
+        fs::rename(&inside, within("away")).unwrap();
         assert!(!names.lead());
         drop(directory);
         assert!(names.lead());

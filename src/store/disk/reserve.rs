@@ -189,8 +189,8 @@ impl Reserve {
         let mut made = Vec::new();
         for number in 0..files {
             let path = self.dir.join(format!("{TRIAL}{number}"));
-            let place = Temporary::new(self.files.as_ref(), path);
-            let file = self.files.create(&place.path)?;
+            let temporary = Temporary::new(self.files.as_ref(), path);
+            let file = self.files.create(&temporary.path)?;
             if number == 0 {
                 match file.preallocate(bytes) {
                     // How large one file may become says nothing of the disk.
@@ -200,7 +200,7 @@ impl Reserve {
                     _ => {}
                 }
             }
-            made.push(place);
+            made.push(temporary);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Flusher {
         let mut retry_at: Option<Instant> = None;
         loop {
             self.take_successor();
-            self.shared.bound_memtable();
+            self.shared.bound_memtables();
             let (finish, asked, is_asked_for) = {
                 let mut signal = self.shared.signal();
                 if signal.abort {
@@ -114,7 +114,7 @@ impl Flusher {
 
     /// Asked in the midst of much work, in which the memtables may need more room.
     fn is_aborted(&self) -> bool {
-        self.shared.step_memtable();
+        self.shared.step_memtables();
         self.shared.queue.aborted()
     }
 
@@ -195,7 +195,7 @@ impl Flusher {
                 return Ok(());
             }
             written.store(0, Ordering::Relaxed);
-            self.shared.step_memtable();
+            self.shared.step_memtables();
             if self.shared.queue.aborted() {
                 return Err(IndexError::Stopped);
             }
@@ -251,7 +251,7 @@ impl Flusher {
         let dir = &self.shared.options.dir;
         let position = self.state.position;
         // Flushes wait for it now, and the memtables for them.
-        self.shared.expect_large_memtable();
+        self.shared.expect_large_memtables();
         builder.target.is_paced = false;
         builder.replay(Some(position.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
@@ -275,7 +275,7 @@ impl Flusher {
     /// Opens the index again, as after a crash.
     fn reopen(&mut self, path: &Path) -> Result<(), BuildError> {
         let shared = &self.shared;
-        shared.expect_large_memtable();
+        shared.expect_large_memtables();
         let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
         let _alone = shared.index_dirs();
         // What is being made beside it is made of the old one.
@@ -292,7 +292,7 @@ impl Flusher {
 
     /// Rebuilds the index from the journal, `immutable` included.
     fn rebuild(&self, immutable: &Memtable) -> Result<Manifest, BuildError> {
-        self.shared.expect_large_memtable();
+        self.shared.expect_large_memtables();
         // What is being made beside the old one is set aside with it.
         self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = self.shared.set_index(None) {

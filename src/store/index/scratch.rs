@@ -51,7 +51,7 @@ impl Scratches {
 
     /// An empty directory that nobody removes while it is open.
     fn make(&self, within: &Path) -> io::Result<(PathBuf, File)> {
-        let mut place = self.lock();
+        let mut slot = self.lock();
         for _ in 0..TRIES {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let nanos = since.unwrap_or_default().as_nanos();
@@ -62,7 +62,7 @@ impl Scratches {
                 made => made?,
             }
             if let Some(held) = locked(&dir) {
-                *place = Some(dir.clone());
+                *slot = Some(dir.clone());
                 return Ok((dir, held));
             }
         }
@@ -158,8 +158,8 @@ impl<'a> Scratch<'a> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        let mut place = self.scratches.lock();
-        if let Some(dir) = place.take() {
+        let mut slot = self.scratches.lock();
+        if let Some(dir) = slot.take() {
             remove(&dir);
         }
     }

@@ -182,9 +182,9 @@ struct SegmentReplay<'a> {
 
 impl SegmentReplay<'_> {
     /// Goes to a place between two frames; `false` where it is none.
-    fn skip_to(&mut self, place: Position) -> Result<bool, OpenError> {
+    fn skip_to(&mut self, position: Position) -> Result<bool, OpenError> {
         let mut sequence = self.stream.header().first_sequence;
-        while self.stream.offset() < place.offset {
+        while self.stream.offset() < position.offset {
             let offset = self.stream.offset();
             match self.stream.next() {
                 Ok(Step::Frame(frame)) if frame.sequence == sequence => {
@@ -200,18 +200,18 @@ impl SegmentReplay<'_> {
             }
         }
         let header = *self.stream.header();
-        if self.stream.offset() != place.offset {
+        if self.stream.offset() != position.offset {
             return Ok(false);
         }
         match header.rewritten_to {
             // Its frames are not those that the place was noted among.
-            Some(_) if sequence == header.first_sequence => Ok(place.sequence == sequence),
+            Some(_) if sequence == header.first_sequence => Ok(position.sequence == sequence),
             Some(next) => {
                 let read = self.stream.next();
-                let read = read.map_err(|e| unreadable(self.path, place.offset, e))?;
-                Ok(read == Step::End && place.sequence == next)
+                let read = read.map_err(|e| unreadable(self.path, position.offset, e))?;
+                Ok(read == Step::End && position.sequence == next)
             }
-            None => Ok(place.sequence == sequence),
+            None => Ok(position.sequence == sequence),
         }
     }
 

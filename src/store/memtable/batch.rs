@@ -78,7 +78,7 @@ impl SharedBodies {
         debug_assert!(
             self.0
                 .last()
-                .is_none_or(|(_, last)| last.place() < first.place())
+                .is_none_or(|(_, last)| last.location() < first.location())
         );
         self.0.push((domain, first));
     }
@@ -91,7 +91,7 @@ impl SharedBodies {
     pub(super) fn first_of(&self, entry: Entry) -> Option<u64> {
         let found = self
             .0
-            .binary_search_by_key(&entry.place(), |(_, first)| first.place());
+            .binary_search_by_key(&entry.location(), |(_, first)| first.location());
         Some(self.0[found.ok()?].1.id)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     /// Which of the memtable's bodies.
     batch: u32,
     /// Where in them, and whether its recipient was offline.
-    place: u32,
+    location: u32,
 }
 
 impl Entry {
@@ -33,18 +33,18 @@ impl Entry {
         Self {
             id,
             batch,
-            place: start | if offline { OFFLINE } else { 0 },
+            location: start | if offline { OFFLINE } else { 0 },
         }
     }
 
     /// Whether the recipient was offline.
     pub(crate) fn offline(self) -> bool {
-        self.place & OFFLINE != 0
+        self.location & OFFLINE != 0
     }
 
     /// Which of the memtable's bodies it has: they rise as they come.
-    pub(super) fn place(self) -> (u32, u32) {
-        (self.batch, self.place & !OFFLINE)
+    pub(super) fn location(self) -> (u32, u32) {
+        (self.batch, self.location & !OFFLINE)
     }
 
     fn batch(self, batches: &[Bodies]) -> &Bodies {
@@ -52,7 +52,7 @@ impl Entry {
     }
 
     fn cut(self, bodies: &[u8]) -> &[u8] {
-        let start = self.place().1 as usize;
+        let start = self.location().1 as usize;
         let (length, rest) = bodies[start..]
             .split_first_chunk::<4>()
             .expect("each body has its length before it");

@@ -135,8 +135,8 @@ impl Memtables {
 
     /// Notes that a mailbox was erased up to this id.
     pub(crate) fn push_erased(&mut self, mailbox: Mailbox, upto: MsgId) {
-        let place = self.active.erased.entry(mailbox).or_default();
-        *place = upto.max(*place);
+        let slot = self.active.erased.entry(mailbox).or_default();
+        *slot = upto.max(*slot);
         self.active.touched(0, SMALL_BYTES);
     }
 

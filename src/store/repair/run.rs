@@ -180,17 +180,17 @@ fn change_places(
     let made = plan.made.iter().map(|made| made.name);
     let made: Vec<_> = made.chain(plan.open.map(|(name, _)| name)).collect();
     for name in &made {
-        let (new, place) = (name.path(aside), name.path(journal));
+        let (new, original) = (name.path(aside), name.path(journal));
         let placed = match plan.aside.contains(name) {
-            true => exchange(files, &new, &place),
-            false => files.rename(&new, &place),
+            true => exchange(files, &new, &original),
+            false => files.rename(&new, &original),
         };
-        placed.map_err(io_error("cannot write", &place))?;
+        placed.map_err(io_error("cannot write", &original))?;
     }
     for name in plan.aside.iter().filter(|name| !made.contains(name)) {
-        let place = name.path(journal);
-        let moved = files.rename(&place, &name.path(aside));
-        moved.map_err(io_error("cannot set aside", &place))?;
+        let original = name.path(journal);
+        let moved = files.rename(&original, &name.path(aside));
+        moved.map_err(io_error("cannot set aside", &original))?;
     }
     for changed in [aside, journal] {
         let synced = files.sync_dir(changed);
@@ -200,21 +200,21 @@ fn change_places(
 }
 
 /// A new file and the one in its place change their names.
-fn exchange(files: &dyn FileSystem, new: &Path, place: &Path) -> io::Result<()> {
-    match files.exchange(new, place) {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => replace(files, new, place),
+fn exchange(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()> {
+    match files.exchange(new, original) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => replace(files, new, original),
         exchanged => exchanged,
     }
 }
 
 /// The same where the file system cannot do that at once.
-fn replace(files: &dyn FileSystem, new: &Path, place: &Path) -> io::Result<()> {
+fn replace(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()> {
     let kept = new.with_extension("kept");
-    keep(files, place, &kept)?;
+    keep(files, original, &kept)?;
     if let Some(aside) = kept.parent() {
         files.sync_dir(aside)?;
     }
-    files.rename(new, place)?;
+    files.rename(new, original)?;
     files.rename(&kept, new)
 }
 
@@ -286,11 +286,11 @@ mod tests {
                     number,
                     first_id: number,
                 };
-                let (new, place) = (name.path(&aside), name.path(&journal));
-                fs::write(&place, bytes).unwrap();
+                let (new, original) = (name.path(&aside), name.path(&journal));
+                fs::write(&original, bytes).unwrap();
                 fs::write(&new, "new").unwrap();
                 let kept = aside.join("kept");
-                keep(&RealFileSystem, &place, &kept).unwrap();
+                keep(&RealFileSystem, &original, &kept).unwrap();
                 assert_eq!(fs::read(&kept).unwrap(), bytes);
                 let fit = || {
                     hold::refuse_links(dir.path()).unwrap();
@@ -298,9 +298,9 @@ mod tests {
                 };
                 fit();
                 fs::remove_file(&kept).unwrap();
-                put(&RealFileSystem, &new, &place).unwrap();
+                put(&RealFileSystem, &new, &original).unwrap();
                 assert_eq!(fs::read(&new).unwrap(), bytes);
-                assert_eq!(fs::read(&place).unwrap(), b"new");
+                assert_eq!(fs::read(&original).unwrap(), b"new");
                 fit();
             }
             assert_eq!(fs::read_dir(&aside).unwrap().count(), 4);

@@ -40,22 +40,22 @@ impl Shared {
         self.growth.lock()
     }
 
-    /// The same as `bound_memtable`, in the midst of other work, now and then.
-    pub(crate) fn step_memtable(&self) {
+    /// The same as `bound_memtables`, in the midst of other work, now and then.
+    pub(crate) fn step_memtables(&self) {
         let looked = self.growth().looked;
         if looked.is_none_or(|at| at.elapsed() >= LOOK_PAUSE) {
-            self.bound_memtable();
+            self.bound_memtables();
         }
     }
 
     /// The same before work in which that cannot be asked for long.
-    pub(crate) fn expect_large_memtable(&self) {
+    pub(crate) fn expect_large_memtables(&self) {
         self.growth().large = Some(Instant::now());
-        self.bound_memtable();
+        self.bound_memtables();
     }
 
     /// Bounds the memtables by the free space, and grows or shrinks the reserve to match.
-    pub(crate) fn bound_memtable(&self) {
+    pub(crate) fn bound_memtables(&self) {
         let mut growth = self.growth();
         let now = Instant::now();
         growth.looked = Some(now);

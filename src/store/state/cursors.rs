@@ -113,7 +113,7 @@ impl Shared {
 
     /// Notes a cursor that is to be written with a later commit.
     pub(crate) fn confirm(&self, device: &Device, id: MsgId) {
-        let (id, in_memtable) = {
+        let (id, in_memtables) = {
             let memtables = self.memtables();
             // Nothing above the newest message can have been received.
             (id.min(memtables.active.last_id), memtables.cursor(device))
@@ -123,7 +123,7 @@ impl Shared {
         if id < moment.low_watermark {
             return;
         }
-        let known = in_memtable.and_then(|change| change.apply(None));
+        let known = in_memtables.and_then(|change| change.apply(None));
         if known.is_some_and(|value| value.id >= id && !moment.is_news(&value)) {
             return;
         }

@@ -10,8 +10,8 @@ impl Shared {
     /// The ids of a send that was accepted in the last 24 hours.
     pub(crate) fn known_send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
         let low_watermark = self.domains().low_watermark(&key.domain);
-        let in_memtable = self.memtables().send(key);
-        let found = match in_memtable {
+        let in_memtables = self.memtables().send(key);
+        let found = match in_memtables {
             Some(ids) => Some(ids),
             None => self.with_index(|index| index.send(key))?,
         };

@@ -24,20 +24,20 @@ impl Shared {
         bytes_max: usize,
     ) -> Result<Backlog, ReadError> {
         let after = after.max(self.low_watermark(mailbox));
-        let (bound, entries, memtable_alone, last_id) = {
+        let (bound, entries, memtables_alone, last_id) = {
             let memtables = self.memtables();
             let skip = memtables.rank(mailbox, None, after);
             let entries = memtables.slice(mailbox, None, skip, count_max);
-            let memtable_alone = after >= memtables.start();
+            let memtables_alone = after >= memtables.start();
             (
                 memtables.index_bound(mailbox),
                 entries,
-                memtable_alone,
+                memtables_alone,
                 memtables.active.last_id,
             )
         };
         let mut messages = Vec::new();
-        if !memtable_alone {
+        if !memtables_alone {
             messages = self.with_index(|index| {
                 index.messages_between(mailbox, after, bound, count_max, bytes_max)
             })?;
@@ -69,15 +69,15 @@ impl Shared {
         if upto <= low_watermark {
             return Ok(0);
         }
-        let (bound, in_memtable, below) = {
+        let (bound, in_memtables, below) = {
             let memtables = self.memtables();
             let below = memtables.rank(mailbox, from, low_watermark);
-            let in_memtable = memtables.rank(mailbox, from, upto);
-            (memtables.index_bound(mailbox), in_memtable, below)
+            let in_memtables = memtables.rank(mailbox, from, upto);
+            (memtables.index_bound(mailbox), in_memtables, below)
         };
         Ok(self.with_index(|index| {
             let list = index.list(mailbox, from)?;
-            let all = list.rank(upto.min(bound))? + in_memtable;
+            let all = list.rank(upto.min(bound))? + in_memtables;
             let hidden = match low_watermark {
                 MsgId::ZERO => 0,
                 low_watermark => list.rank(low_watermark.min(bound))? + below,
@@ -116,7 +116,7 @@ impl Shared {
         Err(ReadError::Index("it changes too fast".to_owned()))
     }
 
-    /// `None` where a flush ended between the looks at index and memtabless.
+    /// `None` where a flush ended between the looks at index and memtables.
     fn try_slice(
         &self,
         mailbox: &Mailbox,
@@ -125,7 +125,7 @@ impl Shared {
         portion: Portion,
     ) -> Result<Option<Vec<Message>>, ReadError> {
         let low_watermark = self.low_watermark(mailbox);
-        let (start, bound, hidden_in_memtable) = {
+        let (start, bound, hidden_in_memtables) = {
             let memtables = self.memtables();
             let hidden = memtables.rank(mailbox, from, low_watermark);
             (memtables.start(), memtables.index_bound(mailbox), hidden)
@@ -135,7 +135,7 @@ impl Shared {
             let list = index.list(mailbox, from)?;
             let hidden = match low_watermark {
                 MsgId::ZERO => 0,
-                low_watermark => list.rank(low_watermark.min(bound))? + hidden_in_memtable,
+                low_watermark => list.rank(low_watermark.min(bound))? + hidden_in_memtables,
             };
             let in_index = list.rank(bound)?;
             let begin = positions.start.saturating_add(hidden);

@@ -124,8 +124,8 @@ impl Shared {
 
     /// Puts an index in place, or takes it away.
     pub(crate) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
-        let mut place = self.index.write();
-        std::mem::replace(&mut place, index)
+        let mut slot = self.index.write();
+        std::mem::replace(&mut slot, index)
     }
 
     /// Everything of the mailbox with an id of at most this is gone: erased, of a removed

@@ -23,7 +23,7 @@ impl Shared {
     ) -> Result<u64, ReadError> {
         // What a flush moves meanwhile is counted twice or, where it was gone before it came,
         // not at all: no more than a memtable.
-        let in_memtable = self
+        let in_memtables = self
             .memtables()
             .bytes_of(domain, |mailbox| self.low_watermark(mailbox));
         let mut pacer = Pacer::new();
@@ -38,7 +38,7 @@ impl Shared {
                 }
             })
         })?;
-        Ok(in_memtable + in_index)
+        Ok(in_memtables + in_index)
     }
 
     /// As [`crate::store::Store::stats`].

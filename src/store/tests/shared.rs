@@ -75,12 +75,12 @@ fn a_send_to_many_takes_no_more_of_the_disk_than_what_was_sent_a_few_times() {
     // And memory is no smaller than that makes it seem: what is short is counted for each.
     let before = store.stats().memtable_bytes;
     send_to_all(&store, &"x".repeat(900));
-    let in_memtable = store.stats().memtable_bytes - before;
-    assert!(in_memtable > 900 * RECIPIENTS, "{in_memtable}");
+    let in_memtables = store.stats().memtable_bytes - before;
+    assert!(in_memtables > 900 * RECIPIENTS, "{in_memtables}");
     let before = store.stats().memtable_bytes;
     send_to_all(&store, &"x".repeat(2_000));
-    let in_memtable = store.stats().memtable_bytes - before;
-    assert!(in_memtable < 100 * RECIPIENTS, "{in_memtable}");
+    let in_memtables = store.stats().memtable_bytes - before;
+    assert!(in_memtables < 100 * RECIPIENTS, "{in_memtables}");
 }
 
 #[test]
