@@ -6,6 +6,7 @@
 
 mod admin_socket;
 mod disk;
+mod embedded;
 mod error;
 mod first_start;
 mod ground;
@@ -18,6 +19,7 @@ mod settings;
 mod stopping;
 mod store_options;
 
+pub use embedded::Embedded;
 pub use error::{StartError, refused_port};
 pub use first_start::FirstStart;
 pub use running::Running;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::MsgId;
@@ -54,7 +56,7 @@ pub async fn start(
     log_lines_dropped: Arc<AtomicU64>,
     stop: CancellationToken,
 ) -> Result<Option<Running>, StartError> {
-    let ground = Ground::new(&config, log_lines_dropped, stop);
+    let ground = Ground::new(&config, Arc::new(SystemClock), log_lines_dropped, stop);
     let Some((claim, tls)) = ground.judge(&config).await? else {
         return Ok(None);
     };

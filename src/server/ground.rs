@@ -14,7 +14,7 @@ use super::settings;
 use super::stopping::on_disk;
 use super::store_options::store_options;
 use crate::admin::{self, Site};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::gate::Starting;
 use crate::hub::Hub;
@@ -42,6 +42,7 @@ pub(super) struct Ground {
 impl Ground {
     pub(super) fn new(
         config: &Config,
+        clock: Arc<dyn Clock>,
         log_lines_dropped: Arc<AtomicU64>,
         stop: CancellationToken,
     ) -> Self {
@@ -51,7 +52,7 @@ impl Ground {
         session::count_from_zero(&metrics);
         let limits = settings::hub_limits(config);
         Self {
-            clock: Arc::new(SystemClock),
+            clock,
             hub: Arc::new(Hub::new(limits, Arc::clone(&metrics))),
             limits: Arc::new(Limits::new(config.limits.clone(), Arc::clone(&metrics))),
             metrics,
@@ -67,11 +68,7 @@ impl Ground {
         &self,
         config: &Config,
     ) -> Result<Option<(Claim, Option<Tls>)>, StartError> {
-        let options = StoreOptions {
-            metrics: Arc::clone(&self.metrics),
-            opening: Arc::clone(&self.opening),
-            ..store_options(config)
-        };
+        let options = self.store_options(config);
         let (certs, hosts) = (config.certs.clone(), config.host.clone());
         let with_tls = config.listen.is_some();
         let clock = Arc::clone(&self.clock);
@@ -88,6 +85,14 @@ impl Ground {
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
             judged = judging => judged.map_err(StartError::interrupted)?.map(Some),
+        }
+    }
+
+    pub(super) fn store_options(&self, config: &Config) -> StoreOptions {
+        StoreOptions {
+            metrics: Arc::clone(&self.metrics),
+            opening: Arc::clone(&self.opening),
+            ..store_options(config)
         }
     }
 
