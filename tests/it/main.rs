@@ -39,6 +39,7 @@ mod owners;
 mod packaging;
 mod receipts;
 mod retention;
+mod router;
 mod secrets;
 mod sending;
 mod settings;

@@ -1,5 +1,6 @@
 //! What only these tests need of the support library.
 
+pub mod links;
 pub mod past;
 pub mod raw;
 pub mod stage;

@@ -1,9 +1,6 @@
 //! Reading and erasing a mailbox over HTTP: PROTOCOL sections 5 to 7.
 
-mod conversations;
-mod cursors;
 mod erasing;
-mod links;
 mod open;
 mod pages;
 mod unread;
@@ -12,7 +9,7 @@ mod walks;
 use crate::support::Server;
 use serde_json::Value;
 
-const LOG: &str = "/message-log?domain=demo&toId=box";
+pub(crate) const LOG: &str = "/message-log?domain=demo&toId=box";
 
 /// A server whose mailbox `box` holds 25 messages: n = 0..25, every fifth from `rare`.
 async fn filled() -> Server {
@@ -28,14 +25,14 @@ async fn filled() -> Server {
 }
 
 /// The contents of a list, which are numbers.
-fn numbers(answer: &Value) -> Vec<u64> {
+pub(crate) fn numbers(answer: &Value) -> Vec<u64> {
     let list = answer["list"].as_array().unwrap().iter();
     list.map(|message| message["content"].as_str().unwrap().parse().unwrap())
         .collect()
 }
 
 /// The ids of a list.
-fn ids(answer: &Value) -> Vec<u64> {
+pub(crate) fn ids(answer: &Value) -> Vec<u64> {
     let list = answer["list"].as_array().unwrap().iter();
     list.map(|message| message["msgId"].as_u64().unwrap())
         .collect()

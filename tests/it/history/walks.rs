@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::ids;
-use super::links::links;
+use crate::harness::links::links;
 use crate::support::{Login, Options, PROJECT_TOKEN, Server, until};
 
 const SENDERS: usize = 3;

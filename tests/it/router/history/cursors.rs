@@ -1,7 +1,7 @@
 //! Cursors, times and orders, and parameters that are refused.
 
-use super::{LOG, filled, ids, numbers};
-use crate::support::{PROJECT_TOKEN, Server};
+use super::{LOG, Service, filled, ids, numbers};
+use crate::support::PROJECT_TOKEN;
 
 #[tokio::test]
 async fn cursors_and_orders_list_what_they_say() {
@@ -107,7 +107,7 @@ async fn times_are_inclusive_and_go_with_everything() {
 
 #[tokio::test]
 async fn what_does_not_go_together_is_refused_with_both_names() {
-    let server = Server::start().await;
+    let server = Service::start();
     let value = |name: &str| match name {
         "with" | "fromId" => "u1",
         "order" => "desc",
@@ -160,7 +160,7 @@ async fn a_number_is_the_same_in_any_notation() {
 
 #[tokio::test]
 async fn values_that_nobody_knows_and_repeats_are_refused() {
-    let server = Server::start().await;
+    let server = Service::start();
     let numbers = [
         "",
         "-1",

@@ -1,23 +1,20 @@
 //! `with`: both directions of a conversation.
 
-use super::{ids, numbers};
-use crate::support::{PROJECT_TOKEN, Server};
+use super::{Service, ids, numbers};
+use crate::support::PROJECT_TOKEN;
 
 const ANN: &str = "/message-log?domain=demo&toId=ann";
 
 /// Ann and Bob take turns, with notes to themselves and a third one in between.
-async fn talked() -> Server {
-    let server = Server::start().await;
-    let mut ann = server.user("ann").await;
-    let mut bob = server.user("bob").await;
-    let mut eve = server.user("eve").await;
+async fn talked() -> Service {
+    let server = Service::start();
     for n in 0..30 {
         let content = n.to_string();
         match n % 6 {
-            0 | 1 => ann.say_acked("bob", &content).await,
-            2 | 3 => bob.say_acked("ann", &content).await,
-            4 => ann.say_acked("ann", &content).await,
-            _ => eve.say_acked(["ann", "bob"][n % 2], &content).await,
+            0 | 1 => server.say("ann", "bob", &content).await,
+            2 | 3 => server.say("bob", "ann", &content).await,
+            4 => server.say("ann", "ann", &content).await,
+            _ => server.say("eve", ["ann", "bob"][n % 2], &content).await,
         };
     }
     server
@@ -61,9 +58,9 @@ async fn a_conversation_is_both_directions_in_one_order() {
 
 #[tokio::test]
 async fn those_who_talk_may_read_it() {
-    let mut server = talked().await;
-    let (ann, bob) = (server.mint("ann", &[]).await, server.mint("bob", &[]).await);
-    let eve = server.mint("eve", &[]).await;
+    let server = talked().await;
+    let (ann, bob) = (server.mint("ann"), server.mint("bob"));
+    let eve = server.mint("eve");
     let status = async |more: &str, token: &str| {
         let answer = server.get(&format!("{ANN}{more}"), Some(token)).await;
         answer.status

@@ -1,27 +1,8 @@
 //! The `Link` header (RFC 8288).
 
-use std::collections::BTreeMap;
-
-use super::{LOG, filled, ids};
-use crate::support::http::Answer;
-use crate::support::{PROJECT_TOKEN, Server, encode};
-
-/// Relation and target of each link.
-pub(crate) fn links(answer: &Answer) -> BTreeMap<String, String> {
-    let header = answer.header("link");
-    let links = header.split(", ").filter(|link| !link.is_empty());
-    let parts = links.map(|link| {
-        let (target, rel) = link.split_once("; rel=").unwrap();
-        let target = target.strip_prefix('<').unwrap().strip_suffix('>').unwrap();
-        // It holds below whatever path.
-        assert!(target.starts_with('?'), "{target}");
-        (
-            rel.trim_matches('"').to_owned(),
-            format!("/message-log{target}"),
-        )
-    });
-    parts.collect()
-}
+use super::{LOG, Service, filled, ids};
+use crate::harness::links::links;
+use crate::support::{PROJECT_TOKEN, encode};
 
 #[tokio::test]
 async fn pages_link_to_their_neighbours() {
@@ -69,14 +50,13 @@ async fn pages_link_to_their_neighbours() {
 
 #[tokio::test]
 async fn links_carry_filters_and_never_the_token() {
-    let mut server = Server::start().await;
+    let server = Service::start();
     let names = ["a&b=c", "+ %é\"<>;,"];
-    let mut sender = server.user(names[0]).await;
     for n in 0..5 {
-        sender.say_acked(names[1], &n.to_string()).await;
+        server.say(names[0], names[1], &n.to_string()).await;
     }
     let (to, from) = (encode(names[1]), encode(names[0]));
-    let token = server.mint(names[1], &[]).await;
+    let token = server.mint(names[1]);
     for more in [
         format!("&fromId={from}&order=asc&since=1&until=9007199254740991"),
         format!("&with={from}&since=1&until=9007199254740991"),
