@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use relaybox::admin::{Context, Live, Request, Response};
+use relaybox::admin::{Live, Orders, Request, Response};
 use relaybox::auth::{Auth, Grant, USER_TOKEN_TTL_S_MAX, UserGrant};
 use relaybox::clock::SystemClock;
 use relaybox::command::domains::{Domains, GRACE_S_MAX};
@@ -33,7 +33,7 @@ impl CommitSink for Nobody {
 }
 
 struct Server {
-    context: Context,
+    orders: Orders,
     auth: Auth,
     changes: Arc<AtomicUsize>,
 }
@@ -44,8 +44,8 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     // It is used to the end of the process.
     let dir = tempfile::tempdir_in(tmp).expect("a directory").keep();
     let clock = Arc::new(SystemClock);
-    let store =
-        Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
+    let store = Store::open(StoreOptions::small(dir), clock.clone(), Arc::new(Nobody))
+        .expect("a new store");
     let auth = Auth::new(clock.clone());
     let metrics = Arc::<Metrics>::default();
     let limits = HubLimits {
@@ -54,7 +54,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
     };
     let changes = Arc::<AtomicUsize>::default();
     let told = Arc::clone(&changes);
-    let context = Context {
+    let orders = Orders {
         domains: Domains::new(store.clone(), auth.clone(), clock),
         changed: Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed)),
         live: Live {
@@ -65,7 +65,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
         },
     };
     Server {
-        context,
+        orders,
         auth,
         changes,
     }
@@ -215,7 +215,7 @@ impl Server {
 
     fn check(&self, line: &[u8], model: &mut Model) {
         let changes = self.changes.load(Ordering::Relaxed);
-        let answer = self.context.answer(line);
+        let answer = self.orders.answer(line);
         let json = serde_json::to_vec(&answer).expect("JSON");
         assert!(!json.contains(&b'\n'), "an answer is one line");
         let read: Response = serde_json::from_slice(&json).expect("the command line reads it");

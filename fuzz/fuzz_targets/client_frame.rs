@@ -5,7 +5,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use relaybox::model::{MessageType, MsgId};
-use relaybox::protocol::client_frame::{ClientFrame, FrameRules, FRAME_RECIPIENTS_MAX, parse, too_large};
+use relaybox::protocol::client_frame::{
+    ClientFrame, FRAME_RECIPIENTS_MAX, FrameRules, parse, too_large,
+};
 
 const CONTENT_BYTES_MAX: usize = 64;
 const CONTENT_DEPTH_MAX: usize = 8;

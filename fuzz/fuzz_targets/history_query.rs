@@ -48,8 +48,8 @@ static STORE: LazyLock<(Store, Vec<Kept>)> = LazyLock::new(|| {
     // It is used to the end of the process.
     let dir = tempfile::tempdir_in(tmp).expect("a directory").keep();
     let clock = Arc::new(ManualClock::new(FIRST_US));
-    let store =
-        Store::open(StoreOptions::new(dir), clock.clone(), Arc::new(Nobody)).expect("a new store");
+    let store = Store::open(StoreOptions::small(dir), clock.clone(), Arc::new(Nobody))
+        .expect("a new store");
     let mut kept = Vec::new();
     for n in 0..MESSAGES {
         // Mostly from `b` to `a`; now and then many in a millisecond, or none for some.

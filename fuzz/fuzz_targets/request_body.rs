@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use relaybox::model::MessageType;
 use relaybox::protocol::client_frame::FrameRules;
 use relaybox::protocol::error_code::FrameError;
-use relaybox::protocol::request::{self, BackendSend, BODY_RECIPIENTS_MAX, TTL_S_MAX, TokenWanted};
+use relaybox::protocol::request::{self, BODY_RECIPIENTS_MAX, BackendSend, TTL_S_MAX, TokenWanted};
 use serde_json::Value;
 
 const CONTENT_BYTES_MAX: usize = 64;

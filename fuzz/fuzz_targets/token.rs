@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use relaybox::auth::{Auth, AuthError, Grant, USER_TOKEN_TTL_S_MAX, UserGrant, sha256};
+use relaybox::auth::{Auth, AuthError, Grant, USER_TOKEN_TTL_S_MAX, UserGrant, Validity, sha256};
 use relaybox::clock::ManualClock;
 use relaybox::model::{Domain, DomainRecord, ProjectToken, SigningKey, UserId, UserName};
 use relaybox::protocol::login::TOKEN_BYTES_MAX;
@@ -301,7 +301,9 @@ fn check_forged(forged: &Forged, asked: Place) {
             assert!(has_begun && is_here);
             assert_eq!(verified.grant, Grant::User(grant.clone()));
             let until_ms = AUTH.validity(&asked.domain(), &verified.credential);
-            let until_ms = until_ms.flatten().expect("it ends");
+            let Validity::Until(until_ms) = until_ms else {
+                panic!("it ends")
+            };
             // Whole seconds exactly: a fraction of this size is rounded.
             let whole_ms = claims["exp"].as_u64().map(|exp| exp.saturating_mul(1000));
             let fraction_ms = || (seconds("exp").unwrap_or_default() * 1000.0) as u64;
@@ -369,7 +371,7 @@ fn check_minted(minted: &Minted, asked: Place) {
             assert_eq!(asked, domain);
             assert_eq!(verified.grant, Grant::User(UserGrant { id, name, system }));
             let validity = AUTH.validity(&asked.domain(), &verified.credential);
-            assert_eq!(validity, Some(Some(expires_at_ms)));
+            assert_eq!(validity, Validity::Until(expires_at_ms));
         }
         Err(error) => assert!(error == AuthError::OtherDomain && asked != domain),
     }

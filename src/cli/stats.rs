@@ -88,13 +88,14 @@ fn table(answer: &StatsAnswer, now: SystemTime) -> String {
             count(stats.queue)
         ),
     );
+    let size = |known: Option<u64>| known.map_or_else(|| "unknown".to_owned(), bytes);
     line(
         "disk",
         format!(
             "{} journal, {} index, {} free",
-            bytes(stats.journal_bytes),
-            bytes(stats.index_bytes),
-            bytes(stats.free_bytes)
+            size(stats.journal_bytes),
+            size(stats.index_bytes),
+            size(stats.free_bytes)
         ),
     );
     line(

@@ -41,12 +41,12 @@ pub struct Stats {
     pub queue: u64,
     /// Bytes in the memtable, not in the index yet.
     pub tail_bytes: u64,
-    /// Size of the journal on disk.
-    pub journal_bytes: u64,
-    /// Size of the index on disk.
-    pub index_bytes: u64,
-    /// Free bytes on the file system.
-    pub free_bytes: u64,
+    /// Size of the journal on disk; `None` if the data directory cannot be read.
+    pub journal_bytes: Option<u64>,
+    /// Size of the index on disk; `None` likewise.
+    pub index_bytes: Option<u64>,
+    /// Free bytes on the file system; `None` likewise.
+    pub free_bytes: Option<u64>,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
     /// Why nothing can be stored, if so.
@@ -95,12 +95,6 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
     } = measure(store, hub);
     let (sessions, of_store) = (&metrics.sessions, &metrics.store);
     let number = |gauge: &metrics::Gauge| u64::try_from(gauge.get()).unwrap_or_default();
-    let last_scraped = || DiskBytes {
-        journal: number(&of_store.bytes.with_label_values(&["journal"])),
-        index: number(&of_store.bytes.with_label_values(&["index"])),
-        free: number(&of_store.free_bytes),
-    };
-    let disk = disk.unwrap_or_else(last_scraped);
     let commits = of_store.commit_seconds.get_sample_count();
     let commit_s = of_store.commit_seconds.get_sample_sum() / commits.max(1) as f64;
     Stats {
@@ -118,9 +112,9 @@ pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
         commit_us: (commit_s * 1e6) as u64,
         queue: waiting.queue as u64,
         tail_bytes: waiting.memtable_bytes as u64,
-        journal_bytes: disk.journal,
-        index_bytes: disk.index,
-        free_bytes: disk.free,
+        journal_bytes: disk.map(|disk| disk.journal),
+        index_bytes: disk.map(|disk| disk.index),
+        free_bytes: disk.map(|disk| disk.free),
         memory_bytes: metrics::memory_bytes(),
         not_writable,
     }

@@ -46,6 +46,16 @@ fn defaults_are_read_as_they_are_written() {
     assert!(config.host.is_empty() && config.token.is_empty() && config.types.is_empty());
     assert!(!config.history_open);
     assert_eq!(config.log.to_string(), "info");
+    assert_eq!(config.content_bytes_max, 256 << 10);
+    assert_eq!(config.content_depth_max, 60);
+    assert_eq!(config.sessions_max, 50_000);
+    assert_eq!(config.sessions_per_user_max, 32);
+    assert_eq!(config.connections_max, 51_000);
+    assert_eq!(config.ping_interval, Duration::from_secs(25));
+    assert_eq!(config.outbox_bytes_max, 256 << 10);
+    assert_eq!(config.tail_bytes_max, 64 << 20);
+    assert_eq!(config.cache_bytes, 32 << 20);
+    assert_eq!(config.segment_bytes, 32 << 20);
 }
 
 /// For every setting three different values, written in the file, the environment and a flag:

@@ -173,6 +173,8 @@ impl Metrics {
     fn try_new(types: &[u32]) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let sessions = Sessions::register(&registry)?;
+        let process = Process::register(&registry)?;
+        process.observe();
         Ok(Self {
             net: Net::register(&registry)?,
             messages_in: ByType::new(&sessions.messages_in, types),
@@ -180,7 +182,7 @@ impl Metrics {
             sessions,
             store: Store::register(&registry)?,
             log: Log::register(&registry)?,
-            process: Process::register(&registry)?,
+            process,
             registry,
         })
     }

@@ -43,15 +43,16 @@ impl Process {
             self.threads.set(gauge(stat.threads));
             self.virtual_memory.set(gauge(stat.virtual_bytes));
             self.resident_memory.set(gauge(stat.resident_bytes()));
-            if let Some(booted) = read("/proc/stat").as_deref().and_then(boot_time) {
+            // Once: Linux computes the time of the boot from the clock, and a step of the clock is no restart.
+            if self.start_time.get() == 0
+                && let Some(booted) = read("/proc/stat").as_deref().and_then(boot_time)
+            {
                 let started = stat.start_ticks / ticks;
                 self.start_time.set(gauge(booted.saturating_add(started)));
             }
         }
-        if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // Except the one used to read the directory.
-            self.open_fds
-                .set(gauge(open.count().saturating_sub(1) as u64));
+        if let Some(open) = open_fds() {
+            self.open_fds.set(gauge(open));
         }
         if let Some(most) = getrlimit(Resource::Nofile).current {
             self.max_fds.set(gauge(most));
@@ -61,11 +62,24 @@ impl Process {
 
 /// Resident memory of this process in bytes; zero if Linux does not provide it.
 pub fn memory_bytes() -> u64 {
-    Stat::read().map_or(0, |stat| stat.resident_bytes())
+    // Not of `stat`: there Linux leaves out what each processor counts for itself (proc_pid_stat(5)).
+    let statm = read("/proc/self/statm").unwrap_or_default();
+    let resident_pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    resident_pages.map_or(0, |pages: u64| pages.saturating_mul(page_size() as u64))
 }
 
 fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
+}
+
+/// Open file descriptors. Since Linux 6.2 the size of the directory is their number (proc_pid_fd(5)).
+fn open_fds() -> Option<u64> {
+    let known = fs::metadata("/proc/self/fd").ok()?.len();
+    if known > 0 {
+        return Some(known);
+    }
+    // Except the one used to read the directory.
+    Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
 fn gauge(value: u64) -> i64 {

@@ -10,6 +10,6 @@ pub fn store_options(config: &Config) -> StoreOptions {
         cache_bytes: config.cache_bytes,
         segment_bytes: config.segment_bytes,
         retention: config.retention.clone(),
-        ..StoreOptions::new(&config.data)
+        ..StoreOptions::small(&config.data)
     }
 }

@@ -169,7 +169,8 @@ impl Machine {
             Input::PeerClosed(code) => self.end(End::Answer(code.unwrap_or(1000))),
             Input::Broken(reason) => self.close(reason),
             Input::Ended => self.end(End::Gone),
-            // A Ping may have been queued since.
+            // Output may be here that the connection has not been given: the driver does not poll between `Heard`
+            // and the input behind it.
             Input::Flushed if !self.output.is_empty() => {}
             Input::Flushed => (self.writing, self.ping_waits) = (false, false),
             Input::Taken(taken) => self.taken(taken, now),

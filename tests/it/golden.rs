@@ -40,7 +40,7 @@ fn golden() -> PathBuf {
 }
 
 fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
-    let mut options = StoreOptions::new(dir);
+    let mut options = StoreOptions::small(dir);
     options.segment_bytes = SEGMENT_BYTES;
     Store::open(options, clock.clone(), Arc::new(Ignore)).unwrap()
 }

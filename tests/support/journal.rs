@@ -24,7 +24,7 @@ impl CommitSink for Nobody {
 
 /// A store with small segments.
 pub fn open(dir: &Path) -> Store {
-    let mut options = StoreOptions::new(dir);
+    let mut options = StoreOptions::small(dir);
     options.segment_bytes = SEGMENT_BYTES;
     Store::open(options, Arc::new(SystemClock), Arc::new(Nobody)).unwrap()
 }

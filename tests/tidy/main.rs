@@ -17,6 +17,14 @@ use crate::circles::{circles, describe};
 use crate::modules::Crate;
 use crate::rooms::{ROOMS, contradictions, room};
 
+/// The roots of the test binaries.
+const TESTS: [&str; 4] = [
+    "tests/docs.rs",
+    "tests/external/main.rs",
+    "tests/it/main.rs",
+    "tests/tidy/main.rs",
+];
+
 /// Crates that only these rooms may name.
 const FENCES: [(&str, &[&str]); 9] = [
     ("prometheus", &["metrics"]),
@@ -130,10 +138,12 @@ fn no_files_use_one_another_in_a_circle() {
 #[test]
 fn every_file_belongs_to_a_crate() {
     let (library, benches) = (library(), benches());
-    let known: BTreeSet<&str> = (benches.iter().flat_map(Crate::files))
+    let read = |file: &str| fs::read_to_string(repository().join(file)).ok();
+    let tests = TESTS.map(|root| Crate::read(root, &read));
+    let known: BTreeSet<&str> = (benches.iter().chain(&tests).flat_map(Crate::files))
         .chain(library.files())
         .collect();
-    for (file, _) in ["src", "benches"].into_iter().flat_map(sources) {
+    for (file, _) in ["src", "benches", "tests"].into_iter().flat_map(sources) {
         assert!(
             known.contains(file.as_str()),
             "no `mod` line leads to {file}"

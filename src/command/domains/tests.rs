@@ -23,7 +23,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(1_764_000_000_000_000));
-    let options = StoreOptions::new(dir.path());
+    let options = StoreOptions::small(dir.path());
     let store = Store::open(options, clock.clone(), Arc::new(Nobody)).unwrap();
     let auth = Auth::new(clock.clone());
     Fixture {

@@ -176,3 +176,17 @@ fn output(mut text: Vec<u8>, permit: &Arc<AnswerPermit>) -> Bytes {
         _permit: permit,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_two_pieces_and_the_text_before_them() {
+        assert_eq!(
+            bytes_max(256 << 10),
+            2 * ((256 << 10) + (64 << 10)) + (64 << 10)
+        );
+        assert_eq!(bytes_max(usize::MAX), usize::MAX);
+    }
+}

@@ -306,7 +306,7 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_requester_reads_for_one_answer_at_a_time() {
+async fn a_requester_reads_for_one_answer_at_a_time() {
     let (permits, domain) = (AnswerPermits::default(), domain("d"));
     let permit = async |requester| {
         let entered = permits.acquire(&domain, requester, 1, None);

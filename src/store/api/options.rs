@@ -34,7 +34,7 @@ pub struct StoreOptions {
 
 impl StoreOptions {
     /// A small store in a directory; a server's sizes come from its settings.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
+    pub fn small(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             segment_bytes: 1 << 20,

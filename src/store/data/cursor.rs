@@ -29,8 +29,8 @@ pub(crate) enum CursorChange {
     Raise { id: MsgId, at_ms: u64 },
     /// It was made known, or lowered.
     Set(CursorValue),
-    /// Its device logged in or left, where it was known.
-    Budget { at_ms: u64 },
+    /// Its known device logged in or left.
+    Use { at_ms: u64 },
     /// Its device is not known any more.
     Drop,
 }
@@ -49,13 +49,13 @@ impl CursorChange {
                 at_ms: at_ms.max(old.at_ms),
                 used: true,
             }),
-            (Self::Budget { at_ms }, Some(old)) => Some(CursorValue {
+            (Self::Use { at_ms }, Some(old)) => Some(CursorValue {
                 id: old.id,
                 at_ms: at_ms.max(old.at_ms),
                 used: true,
             }),
             (Self::Set(value), _) => Some(value),
-            (Self::Budget { .. }, None) | (Self::Drop, _) => None,
+            (Self::Use { .. }, None) | (Self::Drop, _) => None,
         }
     }
 
@@ -63,7 +63,7 @@ impl CursorChange {
     fn id(self) -> MsgId {
         match self {
             Self::Raise { id, .. } | Self::Set(CursorValue { id, .. }) => id,
-            Self::Budget { .. } | Self::Drop => MsgId::ZERO,
+            Self::Use { .. } | Self::Drop => MsgId::ZERO,
         }
     }
 
@@ -75,12 +75,12 @@ impl CursorChange {
                 id: id.max(i),
                 at_ms: at_ms.max(at),
             },
-            (Self::Raise { id, at_ms }, Self::Budget { at_ms: at })
-            | (Self::Budget { at_ms: at }, Self::Raise { id, at_ms }) => Self::Raise {
+            (Self::Raise { id, at_ms }, Self::Use { at_ms: at })
+            | (Self::Use { at_ms: at }, Self::Raise { id, at_ms }) => Self::Raise {
                 id,
                 at_ms: at_ms.max(at),
             },
-            (Self::Budget { at_ms }, Self::Budget { at_ms: at }) => Self::Budget {
+            (Self::Use { at_ms }, Self::Use { at_ms: at }) => Self::Use {
                 at_ms: at_ms.max(at),
             },
             (_, Self::Set(value)) => self.apply(Some(value)).map_or(Self::Drop, Self::Set),
@@ -215,7 +215,7 @@ mod tests {
 
     /// Of every kind, at this time.
     fn changes(at_ms: u64) -> Vec<CursorChange> {
-        let mut changes = vec![CursorChange::Drop, CursorChange::Budget { at_ms }];
+        let mut changes = vec![CursorChange::Drop, CursorChange::Use { at_ms }];
         for id in [3, 5, 8] {
             changes.push(CursorChange::Raise {
                 id: MsgId(id),
@@ -239,7 +239,7 @@ mod tests {
             id: MsgId(id),
             at_ms: 20,
         };
-        let use_ = CursorChange::Budget { at_ms: 20 };
+        let use_ = CursorChange::Use { at_ms: 20 };
         let set = CursorChange::Set(value(1, 20, false));
         let old = Some(value(4, 9, false));
         for (change, on_known, on_unknown) in [

@@ -194,7 +194,7 @@ impl Devices {
             Some(known) if known.counts(moment) && id == start => {
                 if login && moment.is_news(&known.value) {
                     let at_ms = moment.at_ms();
-                    let change = CursorChange::Budget { at_ms };
+                    let change = CursorChange::Use { at_ms };
                     decision.push((resource.clone(), change));
                     let durable = change.apply(known.durable);
                     Known { value, durable }

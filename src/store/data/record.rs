@@ -208,7 +208,7 @@ pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec
             at_ms: value.at_ms,
             used: value.used,
         },
-        CursorChange::Budget { at_ms } => Stored::CursorUsed { device, at_ms },
+        CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
         CursorChange::Drop => Stored::CursorDropped { device },
     };
     put(&stored, out);

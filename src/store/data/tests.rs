@@ -58,7 +58,7 @@ fn a_known_device_that_was_used_lately_changes_nothing() {
     assert_eq!(devices.make_known(&resource("web"), later), []);
     let at_ms = NOW_MS + DAY_MS;
     let later = &moment(at_ms);
-    let use_ = (resource("web"), CursorChange::Budget { at_ms });
+    let use_ = (resource("web"), CursorChange::Use { at_ms });
     assert_eq!(devices.make_known(&resource("web"), later), []);
     assert_eq!(devices.enter(&resource("web"), None, later).1, [use_]);
     assert_eq!(devices.enter(&resource("web"), None, later).1, []);

@@ -145,7 +145,7 @@ impl Flusher {
         if file_space(&path, is_needed)? < immutable.bytes {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
-        // What is kept back for the memtables are lent to it, whoever asks.
+        // A needed flush, and any flush once the reserve has grown for the memtables, may use the reserve.
         let is_lent = is_needed || shared.reserve.is_grown();
         let _lent = match is_lent {
             true => space::space_for(&shared.reserve, immutable.bytes, WRITE_FILES)?,

@@ -103,7 +103,7 @@ impl Shared {
         if moment.is_news(&known.value) {
             // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
             let at_ms = moment.at_ms();
-            push(&mut self.pending(), device, CursorChange::Budget { at_ms });
+            push(&mut self.pending(), device, CursorChange::Use { at_ms });
         }
         done(Ok(Entered {
             cursor: known.value.id,
@@ -142,7 +142,7 @@ impl Shared {
         }
         let at_ms = self.ages().stamp_ms();
         // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
-        push(&mut self.pending(), device, CursorChange::Budget { at_ms });
+        push(&mut self.pending(), device, CursorChange::Use { at_ms });
     }
 
     /// As [`crate::store::Store::last_seen`].

@@ -34,7 +34,7 @@ impl CommitSink for Seen {
 }
 
 pub(super) fn options(dir: &Path) -> StoreOptions {
-    let mut options = StoreOptions::new(dir);
+    let mut options = StoreOptions::small(dir);
     options.segment_bytes = 64 << 10;
     options.retention_notice = Duration::ZERO;
     options

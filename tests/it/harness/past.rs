@@ -19,7 +19,7 @@ impl CommitSink for Nobody {
 /// microseconds since the Unix epoch: the clock is stepped between them.
 pub fn send_at(home: &Home, opened_us: u64, times_us: impl IntoIterator<Item = u64>) {
     let clock = Arc::new(ManualClock::new(opened_us));
-    let options = StoreOptions::new(home.data());
+    let options = StoreOptions::small(home.data());
     let store = Store::open(options, clock.clone(), Arc::new(Nobody)).unwrap();
     for time_us in times_us {
         clock.set_us(time_us);

@@ -26,7 +26,7 @@ impl CommitSink for Nobody {
 }
 
 fn open(dir: &Path, clock: Arc<ManualClock>) -> Store {
-    Store::open(StoreOptions::new(dir), clock, Arc::new(Nobody)).unwrap()
+    Store::open(StoreOptions::small(dir), clock, Arc::new(Nobody)).unwrap()
 }
 
 fn mailbox(user: usize) -> Mailbox {

@@ -42,7 +42,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
             let id = MsgId(id);
             device.into_record(CursorChange::Set(CursorValue { id, at_ms, used }))
         }
-        Stored::CursorUsed { device, at_ms } => device.into_record(CursorChange::Budget { at_ms }),
+        Stored::CursorUsed { device, at_ms } => device.into_record(CursorChange::Use { at_ms }),
         Stored::CursorDropped { device } => device.into_record(CursorChange::Drop),
         Stored::Domain(domain) => domain.into_record(),
         Stored::DomainRemoved {

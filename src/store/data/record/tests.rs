@@ -83,7 +83,7 @@ fn golden_bytes() {
             b"\x01\x04\x01d\x01u\x03web\xfb\x02\x01\x03\x01".to_vec(),
         ),
         (
-            cursor(CursorChange::Budget { at_ms: 3 }),
+            cursor(CursorChange::Use { at_ms: 3 }),
             b"\x01\x05\x01d\x01u\x03web\x03".to_vec(),
         ),
         (
