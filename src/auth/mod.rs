@@ -100,7 +100,7 @@ pub enum MintError {
     /// No such domain, or no signing key for it yet.
     #[error("the domain is unknown")]
     UnknownDomain,
-    /// The requested user is reserved for the server itself.
+    /// The requested id or name is reserved for the server itself.
     #[error("the id and the name \"system\" are reserved")]
     Reserved,
     /// The requested lifetime is out of range.

@@ -40,8 +40,8 @@ pub(super) struct Usable {
 /// If both files are missing, or one of two that were issued here, a local CA and a certificate for `localhost`, the
 /// loopback addresses and `hosts` are issued. A certificate issued here is renewed when it is near its end, not valid
 /// yet, or lacks one of `hosts`; its CA when that is near its end, not valid yet, or may not sign for all of `hosts`.
-/// If that CA is lost, another one renews it once it is no longer valid. A failed renewal leaves the old one in use.
-/// Foreign files are only read.
+/// If that CA is lost, another one renews the certificate once that is no longer valid. A failed renewal leaves the old
+/// one in use. Foreign files are only read.
 ///
 /// # Errors
 /// A message that names the file.
