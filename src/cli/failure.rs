@@ -2,7 +2,6 @@
 
 use crate::config::ConfigError;
 
-/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Bad usage or settings. Exit code 2.

@@ -89,7 +89,6 @@ struct Listener {
     backoff: Backoff,
 }
 
-/// Why a session ended.
 enum End {
     /// The wanted number of messages was printed, or a signal came.
     Enough,
@@ -284,7 +283,6 @@ impl Receipts {
         (self.confirmed > MsgId::ZERO).then(|| received(self.confirmed))
     }
 
-    /// The receipt due now.
     fn due(&mut self, written: MsgId) -> Option<String> {
         let upto = written.min(self.delivered);
         if upto <= self.confirmed {

@@ -66,7 +66,6 @@ impl Outlet {
         Arc::clone(&self.0.dropped)
     }
 
-    /// Queues whole lines.
     pub(super) fn push(&self, lines: &[u8]) {
         let mut queue = self.0.queue();
         // With an empty queue, there is no gap to continue.

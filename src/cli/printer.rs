@@ -21,7 +21,6 @@ const WAITING_MAX: usize = 64;
 /// Longest wait for the queue to be written at the end.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Output format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// One line for people.
@@ -63,7 +62,6 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Starts writing to `out`.
     pub(super) fn start(format: Format, out: impl Write + Send + 'static) -> anyhow::Result<Self> {
         let (lines, from_listener) = mpsc::channel(WAITING_MAX);
         let (report, written) = watch::channel(Written::default());

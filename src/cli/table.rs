@@ -6,7 +6,6 @@ use unicode_width::UnicodeWidthStr as _;
 #[derive(Default)]
 pub(super) struct Table(Vec<Vec<String>>);
 
-/// Space between columns.
 const GAP: &str = "  ";
 
 impl Table {

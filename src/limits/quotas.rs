@@ -77,7 +77,7 @@ struct Reserved {
     quotas: Arc<Quotas>,
     domain: Domain,
     bytes: u64,
-    /// Bytes actually stored.
+    /// Bytes stored; 0 until settled, and for a repeat.
     stored: u64,
 }
 

@@ -48,7 +48,6 @@ impl Timer for Sleep {
     }
 }
 
-/// An admitted session.
 pub(super) struct Driver<S> {
     services: S,
     registration: Registration,

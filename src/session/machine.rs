@@ -76,7 +76,6 @@ pub(crate) struct Machine {
     ping_waits: bool,
     used_at: Duration,
     actions: VecDeque<Action>,
-    /// Encoded frames.
     output: Vec<u8>,
 }
 
@@ -114,7 +113,6 @@ impl Machine {
         self.state == State::Live
     }
 
-    /// Number of unconfirmed deliveries.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.receipts.unconfirmed()
     }

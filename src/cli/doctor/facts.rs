@@ -81,7 +81,6 @@ pub(super) enum ServerStatus {
     Running {
         /// Process id, if known.
         process: Option<u32>,
-        /// Number of domains.
         domains: usize,
         /// Why nothing can be stored, if so.
         not_writable: Option<String>,
@@ -101,7 +100,6 @@ pub(super) enum Port {
     /// Port 0: nothing to try.
     Any,
     Free,
-    /// The bind failed.
     Taken(io::Error),
     /// With a running server: the port accepts connections.
     Answers,
@@ -129,7 +127,6 @@ pub(super) enum Directory {
         /// Whether it can be created.
         can_be_made: bool,
     },
-    /// It cannot be read.
     Unreadable(io::Error),
     There(Rights),
 }
@@ -159,7 +156,6 @@ pub(super) struct Disk {
     pub(super) free_files: u64,
 }
 
-/// Kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Durable, as far as known.
@@ -167,7 +163,6 @@ pub(super) enum Kind {
     Memory(&'static str),
     /// The top layer of a container.
     Layer(&'static str),
-    /// Network file system.
     Network(&'static str),
     /// File system without ownership or permissions.
     Rightless(&'static str),

@@ -56,7 +56,6 @@ checks! {
     Domains "domains";
 }
 
-/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
     Ok,
@@ -117,7 +116,6 @@ impl Findings {
         counted.count() as u64
     }
 
-    /// One line per finding.
     pub(super) fn text(&self) -> String {
         let line = |finding: &Finding| {
             let (state, check) = (finding.state.name(), finding.check.name());

@@ -67,7 +67,6 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-/// What a newcomer needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Demand<'a> {
     /// One answer less for this requester.

@@ -30,7 +30,6 @@ impl Held {
         std::mem::replace(&mut self.0, later)
     }
 
-    /// Number of held receipts.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

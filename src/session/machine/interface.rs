@@ -63,11 +63,9 @@ pub(crate) enum Action {
     /// Count a bad frame against the rates, one of which may replace the error; answered by
     /// [`Input::Refused`].
     Refuse(FrameError),
-    /// Count a refused frame.
     Refused(ErrorCode),
     /// Check the token again; answered by [`Input::Token`].
     CheckToken,
-    /// The last action.
     End(End),
 }
 
@@ -77,7 +75,6 @@ pub(crate) enum End {
     Close(CloseReason),
     /// Echo the close code of the peer.
     Answer(u16),
-    /// The stream has ended.
     Gone,
 }
 
@@ -96,7 +93,6 @@ pub(crate) struct Start {
     pub(crate) resource: Resource,
     pub(crate) rules: Arc<FrameRules>,
     pub(crate) receipts: ReceiptMode,
-    /// The device's receipt cursor.
     pub(crate) cursor: MsgId,
     /// Lower bound of deliveries (exclusive): the cursor, or the client's `after`.
     pub(crate) after: MsgId,

@@ -29,7 +29,6 @@ pub(super) struct Owed {
     pub(super) unconfirmed: usize,
     /// Those among them that no Ping has covered.
     pub(super) unpinged: usize,
-    /// The bytes of `unpinged`.
     pub(super) unpinged_bytes: usize,
 }
 
@@ -86,7 +85,6 @@ impl Receipts {
         self.cursor
     }
 
-    /// Number of unconfirmed deliveries.
     pub(super) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
     }

@@ -51,7 +51,6 @@ pub(super) struct Client {
     said: Option<MsgId>,
     /// The highest receipt for a message of the device.
     pub(super) claimed: MsgId,
-    /// The server's close code.
     pub(super) closed: Option<u16>,
 }
 

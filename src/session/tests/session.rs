@@ -170,7 +170,6 @@ impl Session {
         self.is_woken() || self.desk.is_asked()
     }
 
-    /// Whether it was woken.
     pub(super) fn is_woken(&self) -> bool {
         let due = self
             .due_ms()

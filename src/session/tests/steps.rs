@@ -89,7 +89,6 @@ pub(super) enum Step {
         device: usize,
     },
     Busy(bool),
-    /// Cursors become durable.
     Persist,
     /// A new process: sessions are gone, as are the non-durable cursors in `lost`.
     Restart {

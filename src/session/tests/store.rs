@@ -40,7 +40,6 @@ struct Cursor {
 
 #[derive(Default)]
 pub(super) struct Store {
-    /// All messages ever committed.
     mailboxes: [Vec<Message>; MAILBOXES.len()],
     /// Everything up to here is erased.
     floors: [MsgId; MAILBOXES.len()],
@@ -147,7 +146,6 @@ impl Store {
         }
     }
 
-    /// Makes all cursors durable.
     pub(super) fn persist(&mut self) {
         for cursor in self.cursors.iter_mut().flatten() {
             cursor.durable = cursor.id;

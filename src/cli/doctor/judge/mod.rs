@@ -15,7 +15,6 @@ use super::facts::{Facts, ServerStatus};
 use super::finding::{Check, Findings};
 use crate::config::Config;
 
-/// All findings, in order.
 pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
     let mut out = Findings::default();
     for warning in &facts.warnings {

@@ -23,7 +23,6 @@ use crate::model::{self, MsgId};
 use crate::net::inspect::{Certificate, Inspected, Key, Pair};
 use crate::store::Survey;
 
-/// A time in 2025.
 const NOW_S: i64 = 1_764_000_000;
 const DAY_S: i64 = 24 * 3600;
 const GIB: u64 = 1 << 30;
