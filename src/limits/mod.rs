@@ -217,9 +217,9 @@ impl Limits {
         self.overflow.note(limit, who);
     }
 
-    /// Counts a connection until the permit is dropped. `is_known`: a good token was seen behind
-    /// this proxy before. Known visitors count apart, so that strangers beside them cannot use up
-    /// their rate.
+    /// Counts a connection until the permit is dropped. `is_known`: behind a proxy, the visitor has
+    /// already shown a good token. Known visitors count apart, so that strangers beside them cannot
+    /// use up their rate.
     ///
     /// # Errors
     /// Too many connections from the address, or too fast.
@@ -342,8 +342,8 @@ impl Limits {
         amount: Amount,
         stored_bytes: u64,
     ) -> Result<Reservation, Limited> {
-        // User limits first: a user who keeps sending after refusals stays above a limit of their
-        // own, and a refused send takes nothing from the others of the domain.
+        // User limits first: a user who keeps sending after refusals eventually exceeds a rate of
+        // their own, and a refused send takes nothing from the others of the domain.
         if let Some(user) = user {
             self.user_rates(user, amount)?;
             if self.is_disk_short() {
