@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::overflow::{Limit, Overflow};
 use crate::model::logged_in_max;
 
-/// Most long heads in flight.
+/// Most long request heads in flight: those that take more than a short one does.
 const LONG_HEADS_MAX: usize = 256;
 
 /// Evictable connections, by age.
@@ -148,7 +148,7 @@ impl Strangers {
         Self {
             short_heads: EvictionQueue::new(max, Some(Limit::Strangers)),
             long_heads: EvictionQueue::new(long_heads_max, Some(Limit::LongHeads)),
-            // Lingering connections were refused already.
+            // Lingering connections are closed already: no limit is noted.
             lingering: EvictionQueue::new(lingering_max, None),
             overflow,
             logged_in: Arc::new(Semaphore::new(logged_in_max(connections_max))),
@@ -322,7 +322,7 @@ impl Standing {
         drop(hold.end());
     }
 
-    /// Ready once evicted. Wakes one task only.
+    /// Ready once evicted. Wakes one task at a time.
     pub fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         self.notice.waker.register(cx.waker());
         match self.notice.is_evicted.load(Ordering::Acquire) {
