@@ -3,7 +3,6 @@
 mod browsers;
 mod forged;
 mod messages;
-mod openapi;
 mod prefix;
 mod presence;
 mod refusals;
@@ -14,7 +13,7 @@ use crate::support::{DEMO, PROJECT_TOKEN, Server};
 use serde_json::{Value, json};
 
 /// A good body of `POST /messages` with these fields replaced; `null` takes one away.
-fn message(changes: Value) -> Value {
+pub(crate) fn message(changes: Value) -> Value {
     let mut body = json!({
         "domain": DEMO, "toId": "box", "fromId": "shop", "fromName": "Shop",
         "type": 10, "content": "hello",

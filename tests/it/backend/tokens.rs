@@ -1,4 +1,4 @@
-//! `POST /tokens`.
+//! `POST /tokens`, and sessions by its tokens. What they allow over HTTP: `router::backend::tokens`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::message;
 use crate::support::{DEMO, Login, PROJECT_TOKEN, Server, Way};
 
 fn now_ms() -> u64 {
@@ -75,32 +74,6 @@ async fn the_capability_system_may_send_system_messages() {
     let frame = json!({"toId": "u2", "type": 100, "content": 1, "clientMsgId": "c"});
     user.send(&frame).await;
     user.ack("c").await;
-}
-
-#[tokio::test]
-async fn a_user_token_is_no_project_token_anywhere() {
-    let mut server = Server::start().await;
-    let (token, _) = minted(&mut server, json!({"caps": ["system"]})).await;
-    let wanted = json!({"domain": DEMO, "id": "u2", "ttl": 60});
-    for (target, body) in [("/tokens", wanted), ("/messages", message(json!({})))] {
-        let detail = server.post(target, &token, body).await.problem(403);
-        assert!(detail.contains("project token"), "{detail}");
-    }
-    let presence = format!("/presence?domain={DEMO}&id=u1");
-    server.get(&presence, Some(&token)).await.problem(403);
-    assert_eq!(server.mailbox("box").await.len(), 0);
-}
-
-#[tokio::test]
-async fn a_removed_domain_mints_no_tokens() {
-    let mut server = Server::start().await;
-    let project = server.add_domain("shop").await;
-    let wanted = json!({"domain": "shop", "id": "u1", "ttl": 60});
-    let answer = server.post("/tokens", &project, &wanted).await;
-    assert_eq!(answer.status, 201, "{}", answer.body);
-    server.secret(answer.json()["token"].as_str().unwrap());
-    server.cli(&["domain", "remove", "shop", "--yes"]).await;
-    server.post("/tokens", &project, &wanted).await.problem(401);
 }
 
 #[tokio::test]
@@ -175,41 +148,4 @@ async fn a_rotation_ends_all_user_tokens_at_once_or_after_its_grace_and_not_befo
         project = next;
     }
     bystander.nothing().await;
-}
-
-#[tokio::test]
-async fn a_token_reads_what_its_user_takes_part_in() {
-    let mut server = Server::start().await;
-    let (token, _) = minted(&mut server, json!({})).await;
-    for (to, from) in [("u1", "u2"), ("u2", "u1"), ("u2", "u3")] {
-        let changes = json!({"toId": to, "fromId": from});
-        let body = message(changes);
-        let answer = server.post("/messages", PROJECT_TOKEN, &body).await;
-        assert_eq!(answer.status, 201, "{}", answer.body);
-    }
-    for (query, status, total) in [
-        ("toId=u1", 200, 1),
-        ("toId=u1&fromId=u2", 200, 1),
-        ("toId=u1&with=u2", 200, 2),
-        ("toId=u2&fromId=u1", 200, 1),
-        ("toId=u2&with=u1", 200, 2),
-        ("toId=u2", 403, 0),
-        ("toId=u2&fromId=u3", 403, 0),
-        ("toId=u2&with=u3", 403, 0),
-        ("toId=u3", 403, 0),
-    ] {
-        let target = format!("/message-log?domain={DEMO}&{query}");
-        let in_query = format!("{target}&token={token}");
-        for answer in [
-            server.get(&target, Some(&token)).await,
-            server.get(&in_query, None).await,
-        ] {
-            assert_eq!(answer.status, status, "{query}: {}", answer.body);
-            if status == 200 {
-                assert_eq!(answer.json()["total"], total, "{query}");
-            } else {
-                answer.problem(403);
-            }
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! Requests take all layers that a listener has. Headers that hyper adds, connections and their deadlines are not here;
 //! each endpoint is asked over a socket in other modules, too.
 
+mod backend;
 mod history;
 mod service;
 

@@ -92,6 +92,11 @@ impl Service {
         }
     }
 
+    /// What this thread has logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned()
+    }
+
     /// A text that must never be logged.
     pub(crate) fn secret(&self, text: &str) {
         self.secrets.lock().unwrap().push(text.into());
@@ -102,6 +107,10 @@ impl Service {
         let token = self.embedded.domains.add(&domain(name)).unwrap();
         self.secret(&token);
         token
+    }
+
+    pub(crate) fn remove_domain(&self, name: &str) {
+        self.embedded.domains.remove(&domain(name)).unwrap();
     }
 
     /// Mints a user token of the domain `demo`, for an hour.
@@ -155,20 +164,46 @@ impl Service {
         self.request("GET", target, &headers).await
     }
 
+    /// POSTs JSON with a bearer token.
+    pub(crate) async fn post(&self, target: &str, token: &str, json: impl ToString) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        self.request_with("POST", target, &headers, json.to_string())
+            .await
+    }
+
     pub(crate) async fn request(
         &self,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
     ) -> Answer {
+        self.request_with(method, target, headers, "").await
+    }
+
+    /// A request with a body.
+    pub(crate) async fn request_with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<String>,
+    ) -> Answer {
+        let body = body.into();
         let mut request = Request::builder().method(method).uri(target);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header(header::HOST, "localhost");
         }
+        if !body.is_empty() || method == "POST" {
+            request = request.header(header::CONTENT_LENGTH, body.len());
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(Body::empty()).unwrap();
+        let mut request = request.body(Body::from(body)).unwrap();
         let visitor = self.visitor(headers);
         request.extensions_mut().insert(visitor);
         let answer = async {
@@ -214,7 +249,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let log = String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned();
+        let log = self.log();
         if std::thread::panicking() {
             eprintln!("--- the log of this thread:\n{log}");
             return;

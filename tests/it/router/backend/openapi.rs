@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use relaybox::protocol::query::Query;
 use serde_json::{Value, json};
 
-use super::message;
-use crate::support::{Options, PROJECT_TOKEN, Server};
+use super::Service;
+use crate::backend::message;
+use crate::support::PROJECT_TOKEN;
 
 const METHODS: [&str; 6] = ["get", "post", "delete", "put", "patch", "head"];
 
-async fn document(server: &Server) -> Value {
+async fn document(server: &Service) -> Value {
     let answer = server.get("/openapi.json", None).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.header("content-type"), "application/json");
@@ -19,7 +20,7 @@ async fn document(server: &Server) -> Value {
 
 #[tokio::test]
 async fn it_has_the_paths_and_methods_that_the_server_has() {
-    let server = Server::start().await;
+    let server = Service::start();
     let document = document(&server).await;
     let paths = document["paths"].as_object().unwrap();
     let names: BTreeSet<_> = paths.keys().map(String::as_str).collect();
@@ -59,7 +60,7 @@ async fn it_has_the_paths_and_methods_that_the_server_has() {
 /// Else a refusal would tell where it stands alone, as of a name that nobody knows.
 #[tokio::test]
 async fn every_parameter_is_one_that_a_refusal_names() {
-    let server = Server::start().await;
+    let server = Service::start();
     let document = document(&server).await;
     let mut names = BTreeSet::new();
     for item in document["paths"].as_object().unwrap().values() {
@@ -93,15 +94,8 @@ fn values<'a>(json: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
 
 #[tokio::test]
 async fn it_is_whole_and_says_what_differs_from_server_to_server() {
-    let args = [
-        "--types",
-        "7",
-        "--content-bytes-max",
-        "2KiB",
-        "--history-open",
-        "true",
-    ];
-    let server = Server::with(Options::new().args(&args)).await;
+    let settings = "types = [7]\ncontent_bytes_max = \"2KiB\"\nhistory_open = true\n";
+    let server = Service::with(settings);
     let document = document(&server).await;
     let mut references = Vec::new();
     values(&document, "$ref", &mut references);
@@ -133,7 +127,7 @@ async fn it_is_whole_and_says_what_differs_from_server_to_server() {
 
 #[tokio::test]
 async fn its_examples_are_accepted() {
-    let mut server = Server::start().await;
+    let server = Service::start();
     let document = document(&server).await;
     let schemas = &document["components"]["schemas"];
     for (name, target) in [
@@ -180,7 +174,7 @@ fn properties(
 
 #[tokio::test]
 async fn its_bodies_have_the_fields_that_the_server_reads() {
-    let server = Server::start().await;
+    let server = Service::start();
     let document = document(&server).await;
     let wanted = json!({"domain": "demo", "id": "u1", "ttl": 60, "name": "A", "caps": []});
     let to_many = json!({"toId": null, "toIds": ["a"], "toResource": "web", "clientMsgId": "c"});
