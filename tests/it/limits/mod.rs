@@ -57,7 +57,11 @@ pub(crate) fn retry_ms(reason: &str) -> u64 {
 
 /// The sum of all lines of a metric whose labels contain `label`.
 pub(crate) async fn metric(server: &Server, name: &str, label: &str) -> u64 {
-    let text = server.get("/metrics", None).await.body;
+    metric_in(&server.get("/metrics", None).await.body, name, label)
+}
+
+/// The same, of the text of an answer.
+pub(crate) fn metric_in(text: &str, name: &str, label: &str) -> u64 {
     let lines = text.lines().filter(|line| {
         let rest = line.strip_prefix(name).unwrap_or_default();
         rest.starts_with(['{', ' ']) && rest.contains(label)

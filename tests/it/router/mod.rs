@@ -5,6 +5,7 @@
 
 mod backend;
 mod history;
+mod limits;
 mod service;
 
 use service::Service;
