@@ -12,9 +12,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use parking_lot::Mutex;
-use std::{fs, io};
 
 use super::layout::{JOURNAL, LOCK, io_error};
 use crate::store::api::OpenError;

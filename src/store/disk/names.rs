@@ -5,9 +5,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::{fs, io};
 
 use parking_lot::{Mutex, MutexGuard};
-use std::{fs, io};
 
 /// The names that are watched.
 #[derive(Debug, Default)]

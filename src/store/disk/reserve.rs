@@ -5,8 +5,7 @@
 //! disk fills up.
 //!
 //! Sends, logins and receipts never use it: while it is not whole, nothing of theirs is stored. It
-//! is lent only at the moment of need and only as far as needed, and refilled as soon as there is
-//! space.
+//! is lent only at the moment of need, as far as needed, and refilled as soon as there is space.
 //!
 //! Its files have length zero: the reserved space lies behind their end, so a copy of them is
 //! empty.
@@ -15,46 +14,44 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::files::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
 
 /// The directory of the parts.
 pub(crate) const RESERVE: &str = "reserve";
-/// What the files beside them are called, followed by a number, that are made to see whether there
-/// is room.
+/// Prefix of the files that are created to probe for free space.
 const TRIAL: &str = "room-";
-/// Each is a file (an inode) that may be needed for another,
+/// Files in the reserve; each holds an inode and its part of the space.
 const PARTS: u32 = 32;
-/// and its part of the space: that of a segment, which is rewritten beside the old one, and so
-/// much for the rest.
+/// Space beyond that of a segment, which is rewritten beside the old one.
 const REST_BYTES: u64 = 8 << 20;
-/// On a small disk a segment, and with it what is kept back, is smaller: these parts of the disk at most.
+/// On a small disk, segments and reserve take at most these parts of it.
 const SEGMENT_DISK_PART: u64 = 8;
 const RESERVE_DISK_PART: u64 = 4;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
-/// Most bytes of a memtable that has its room in these.
+/// The largest memtables that the parts have space for.
 pub(crate) const MEMTABLE_BYTES: usize = 2 << 20;
-/// For a larger one there are more parts, each of them so many times as large.
+/// Larger memtables take further parts, each so many times as large.
 const MORE_FACTOR: u64 = 8;
-/// The index grows by at most so many times the bytes of a memtable, sends to many aside.
+/// Growth of the index in a flush, as a multiple of the memtable; sends to many aside.
 pub(crate) const INDEX_FACTOR: u64 = 2;
-/// What is needed much of leaves so many parts for what needs little.
+/// Parts that a large need leaves for small ones.
 const LEFT_PARTS: u32 = 8;
 /// Space that an index may need to be opened.
 pub(crate) const OPEN_BYTES: u64 = 2 << 20;
-/// Files that opening an index or writing into it makes: its snapshot and its state, and one to spare.
+/// Files that opening or writing an index creates: snapshot, manifest, and one to spare.
 pub(crate) const WRITE_FILES: u64 = 3;
-/// Those of another index, with its directories and its state.
+/// Files and directories of another index, with its manifest.
 pub(crate) const INDEX_FILES: u64 = 8;
-/// The pause between two tries to make it whole.
+/// Pause between two attempts to refill.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// What the space that a file takes is told in (stat(2)).
+/// The unit of `st_blocks` (stat(2)).
 const BLOCK_BYTES: u64 = 512;
-/// Where space cannot be reserved, it is written at once so many bytes.
+/// Size of a write where space cannot be reserved and is filled instead.
 const WRITTEN_BYTES: usize = 64 << 10;
 
 /// How large a segment becomes at most on a disk of so many bytes, where `segment_bytes` is set.

@@ -1,9 +1,9 @@
 //! Writes a memtable into the trees.
 //!
 //! Idempotent: what a mailbox already has is skipped, so an interrupted flush is simply repeated.
+use std::thread::Builder as ThreadBuilder;
 
 use parking_lot::Mutex;
-use std::thread::Builder as ThreadBuilder;
 
 use super::chunk::{Append, Contents};
 use super::database::Index;

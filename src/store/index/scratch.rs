@@ -7,11 +7,10 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-
-use parking_lot::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 

@@ -4,9 +4,9 @@
 //! is slowed to its pace and never stalls.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
-use std::time::{Duration, Instant};
 
 use super::growth::Growth;
 use super::shared::Shared;

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
 
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 use crate::store::api::{AppendError, Done, EnterDone};

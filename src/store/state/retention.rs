@@ -8,9 +8,9 @@
 //! passed.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use parking_lot::MutexGuard;
-use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::pending_retention::{Next, PendingRetention};
 use super::shared::Shared;
