@@ -266,7 +266,7 @@ impl Store {
         }
     }
 
-    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`]), without what is
+    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`](super::stored_bytes)), without what is
     /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::store::journal::{JournalEnd, MARK_BYTES};
 
 /// Reads the journal, and holds against it what else says how far it should reach. By what comes
 /// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
-/// so the three agree. `end` as for [`check`]; `stop` is asked at every segment.
+/// so the three agree. `end` as for [`check`](super::check()); `stop` is asked at every segment.
 ///
 /// # Errors
 /// It cannot be read, or was stopped.

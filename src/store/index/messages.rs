@@ -3,7 +3,7 @@
 //! The table has for each message: the difference of its id to the one before (of the first
 //! one, to 0); four times the bytes that it has in the payload, plus 2 if it shares its body with
 //! others, plus 1 if the recipient was offline; the sender's id with its length in a byte before
-//! it. The payload has the rest of each body (see [`crate::store::body`]), one after the other; of
+//! it. The payload has the rest of each body (see [`crate::store::data::body`]), one after the other; of
 //! one that is shared, how far the id is from the first that shares it: see [`super::contents`].
 
 use super::chunk::{Contents, Head, IdCheck, Opened};

@@ -4,7 +4,7 @@ use super::shared::Shared;
 use crate::store::age::ClockHold;
 
 impl Shared {
-    /// As [`Store::clock_hold`].
+    /// As [`Store::clock_hold`](crate::store::Store::clock_hold).
     pub(crate) fn clock_hold(&self) -> Option<ClockHold> {
         let wall_us = self.clock.now_us();
         self.age().hold(wall_us)

@@ -14,7 +14,7 @@ pub(crate) struct Health {
 /// An index that is to take the place of the one that counts.
 pub(crate) struct Successor {
     pub(crate) builder: Box<Builder>,
-    /// What [`Shared::rebuilds`] was when its making began.
+    /// What [`Shared::rebuilds`](super::Shared::rebuilds) was when the build began.
     pub(crate) rebuilds: u64,
 }
 
