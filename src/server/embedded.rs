@@ -24,6 +24,7 @@ pub struct Embedded {
     pub state: State,
     /// Its domains, to be administered.
     pub domains: Domains,
+    gate: Gate,
     starting: Arc<Starting>,
 }
 
@@ -39,17 +40,19 @@ impl Embedded {
         let auth = service::auth(&ground, config);
         let domains = Domains::new(store.clone(), auth.clone(), Arc::clone(&ground.clock));
         domains.ensure_declared()?;
+        let state = service::state(&ground, config, None, store, auth);
+        let gate = Gate::default();
+        gate.open(router(state.clone(), true));
         Ok(Self {
-            state: service::state(&ground, config, None, store, auth),
+            state,
             domains,
+            gate,
             starting: ground.starting(config),
         })
     }
 
     /// The routes and layers of a listener. Each request needs its [`Visitor`](crate::limits::Visitor) as an extension.
     pub fn router(&self, over: Over) -> Router {
-        let gate = Gate::default();
-        gate.open(router(self.state.clone(), true));
-        gate.router(Arc::clone(&self.starting), over)
+        self.gate.router(Arc::clone(&self.starting), over)
     }
 }
