@@ -1,7 +1,7 @@
 //! Reading and erasing a mailbox over HTTP: PROTOCOL sections 5 to 7.
 
 mod erasing;
-mod open;
+pub(crate) mod open;
 mod pages;
 mod unread;
 mod walks;

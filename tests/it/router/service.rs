@@ -51,7 +51,6 @@ impl io::Write for Log {
 /// The domain `demo` on a temporary directory, at a time that stands still.
 pub(crate) struct Service {
     embedded: Embedded,
-    router: axum::Router,
     pub(crate) clock: Arc<ManualClock>,
     secrets: Mutex<Vec<String>>,
     log: Log,
@@ -82,7 +81,6 @@ impl Service {
         let clock = Arc::new(ManualClock::new(NOW_US));
         let embedded = Embedded::open(&loaded.config, clock.clone()).unwrap();
         Self {
-            router: embedded.router(Over::Tls),
             embedded,
             clock,
             secrets: Mutex::new(vec![PROJECT_TOKEN.into()]),
@@ -192,7 +190,24 @@ impl Service {
         headers: &[(&str, &str)],
         body: impl Into<String>,
     ) -> Answer {
-        let body = body.into();
+        self.request_over(Over::Tls, method, target, headers, body.into())
+            .await
+    }
+
+    /// A GET as from the address without TLS.
+    pub(crate) async fn get_plain(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request_over(Over::Plain, "GET", target, headers, String::new())
+            .await
+    }
+
+    async fn request_over(
+        &self,
+        over: Over,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(target);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header(header::HOST, "localhost");
@@ -207,7 +222,7 @@ impl Service {
         let visitor = self.visitor(headers);
         request.extensions_mut().insert(visitor);
         let answer = async {
-            let answer = self.router.clone().oneshot(request).await.unwrap();
+            let answer = self.embedded.router(over).oneshot(request).await.unwrap();
             let (head, body) = answer.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             (head, body)

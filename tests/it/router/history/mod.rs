@@ -4,6 +4,7 @@ mod conversations;
 mod cursors;
 mod erasing;
 mod links;
+mod open;
 mod pages;
 
 use super::Service;
