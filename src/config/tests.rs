@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::*;
 use crate::model::{Domain, MessageType};
 
+mod defaults;
 mod wrong;
 
 fn flags(list: &[(&'static str, &[&str])]) -> Flags {
@@ -35,28 +35,6 @@ fn defaults() -> Config {
 
 fn from_file(text: &str) -> Result<Loaded, ConfigError> {
     resolve(&Flags::new(), &Env::new(), Some(&file(text)), None)
-}
-
-#[test]
-fn defaults_are_read_as_they_are_written() {
-    let config = defaults();
-    assert_eq!(config.listen, Some("[::]:8443".parse().unwrap()));
-    assert_eq!(config.plain, None);
-    assert_eq!(config.data, Path::new("./data"));
-    assert_eq!(config.certs, Path::new("./certs"));
-    assert!(config.host.is_empty() && config.token.is_empty() && config.types.is_empty());
-    assert!(!config.history_open);
-    assert_eq!(config.log.to_string(), "info");
-    assert_eq!(config.content_bytes_max, 256 << 10);
-    assert_eq!(config.content_depth_max, 60);
-    assert_eq!(config.sessions_max, 50_000);
-    assert_eq!(config.sessions_per_user_max, 32);
-    assert_eq!(config.connections_max, 51_000);
-    assert_eq!(config.ping_interval, Duration::from_secs(25));
-    assert_eq!(config.outbox_bytes_max, 256 << 10);
-    assert_eq!(config.tail_bytes_max, 64 << 20);
-    assert_eq!(config.cache_bytes, 32 << 20);
-    assert_eq!(config.segment_bytes, 32 << 20);
 }
 
 /// For every setting three different values, written in the file, the environment and a flag:
@@ -390,13 +368,4 @@ fn changes_take_effect_when_the_table_says_so() {
         let pending: &[&str] = if pending { &[name] } else { &[] };
         assert_eq!(defaults().pending_restart(&with(name, text)), pending);
     }
-}
-
-#[test]
-fn the_default_of_the_origins_opens_no_history() {
-    let all = resolve(&flags(&[("cors_origins", &["*"])]), &Env::new(), None, None);
-    let (default, all) = (defaults(), all.unwrap().config);
-    assert_eq!(default.cors_origins, all.cors_origins);
-    assert!(default.history_origins.is_empty());
-    assert_eq!(all.history_origins, all.cors_origins);
 }
