@@ -16,7 +16,7 @@ build: ## Build target/release/relaybox
 
 # The tests start thousands of processes; in each, aws-lc would spend some 70 ms on a second source of entropy.
 # Releases have it.
-test check openapi: export AWS_LC_SYS_NO_JITTER_ENTROPY = 1
+test check openapi autobahn: export AWS_LC_SYS_NO_JITTER_ENTROPY = 1
 
 test: ## Run all tests (with cargo-nextest where it is installed)
 	@if cargo nextest --version >/dev/null 2>&1; then \

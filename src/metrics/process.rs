@@ -42,14 +42,17 @@ impl Process {
             self.cpu_seconds.inc_by(cpu_seconds.saturating_sub(counted));
             self.threads.set(gauge(stat.threads));
             self.virtual_memory.set(gauge(stat.virtual_bytes));
-            self.resident_memory.set(gauge(stat.resident_bytes()));
-            // Once: Linux computes the time of the boot from the clock, and a step of the clock is no restart.
+            // Once, even if the clock is wrong now: Linux moves the time of the boot with every step of the clock, and
+            // a step is no restart.
             if self.start_time.get() == 0
                 && let Some(booted) = read("/proc/stat").as_deref().and_then(boot_time)
             {
                 let started = stat.start_ticks / ticks;
                 self.start_time.set(gauge(booted.saturating_add(started)));
             }
+        }
+        if let Some(resident) = resident_bytes() {
+            self.resident_memory.set(gauge(resident));
         }
         if let Some(open) = open_fds() {
             self.open_fds.set(gauge(open));
@@ -62,10 +65,14 @@ impl Process {
 
 /// Resident memory of this process in bytes; zero if Linux does not provide it.
 pub fn memory_bytes() -> u64 {
-    // Not of `stat`: there Linux leaves out what each processor counts for itself (proc_pid_stat(5)).
-    let statm = read("/proc/self/statm").unwrap_or_default();
-    let resident_pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    resident_pages.map_or(0, |pages: u64| pages.saturating_mul(page_size() as u64))
+    resident_bytes().unwrap_or_default()
+}
+
+/// From `statm`: the figure in `stat` is inaccurate (proc_pid_stat(5)).
+fn resident_bytes() -> Option<u64> {
+    let statm = read("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(page_size() as u64))
 }
 
 fn read(path: &str) -> Option<String> {
@@ -94,16 +101,11 @@ struct Stat {
     /// Since boot.
     start_ticks: u64,
     virtual_bytes: u64,
-    resident_pages: u64,
 }
 
 impl Stat {
     fn read() -> Option<Self> {
         Self::parse(&read("/proc/self/stat")?)
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        self.resident_pages.saturating_mul(page_size() as u64)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -117,7 +119,6 @@ impl Stat {
             threads: field(20)?,
             start_ticks: field(22)?,
             virtual_bytes: field(23)?,
-            resident_pages: field(24)?,
         })
     }
 }
@@ -143,7 +144,6 @@ mod tests {
             threads: 12,
             start_ticks: 4711,
             virtual_bytes: 268_435_456,
-            resident_pages: 1024,
         };
         assert_eq!(Stat::parse(text), Some(expected));
         for other in [

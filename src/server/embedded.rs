@@ -19,6 +19,8 @@ use crate::store::Store;
 
 /// The service of these settings, without sockets, TLS and the tasks beside it: nobody watches the disk, and quotas
 /// count what comes.
+///
+/// Dropping it is like a crash for its store; `state.store.close()` is not.
 pub struct Embedded {
     /// What its requests share.
     pub state: State,
@@ -29,7 +31,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the data directory and declares the domains of the settings. Blocks on the disk.
+    /// Opens the data directory and declares the domains of the settings, for which the store has to be writable. Asks
+    /// no running server whether the directory is its own; the store's lock does. Blocks on the disk.
     ///
     /// # Errors
     /// [`StartError::Store`], [`StartError::Domains`].
@@ -42,7 +45,7 @@ impl Embedded {
         domains.ensure_declared()?;
         let state = service::state(&ground, config, None, store, auth);
         let gate = Gate::default();
-        gate.open(router(state.clone(), true));
+        gate.open(router(state.clone(), config.metrics_listen.is_none()));
         Ok(Self {
             state,
             domains,

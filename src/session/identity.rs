@@ -1,4 +1,4 @@
-//! Identity behind a login: its parameters checked against its token.
+//! Who is logging in: the parameters, checked against the token.
 
 use crate::auth::{Auth, AuthError, Credential, Grant};
 use crate::command::send::Sender;

@@ -1,4 +1,5 @@
-//! The server as seen by one session.
+//! The server as seen by one session: the one seam between the driver and the rest, simulated in
+//! `tests`.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -18,14 +18,14 @@
 //! The rooms, top to bottom; each uses only those below it:
 //!
 //! - `handle`, `threads`: the store as its callers see it, and the threads behind it;
-//! - `recovery`, `survey`, `stored_domains`: from a directory to a running store, and what a
-//!   stopped one tells;
+//! - `recovery`, `survey`, `stored_domains`: from a directory to a running store, and what can
+//!   be read from a stopped one;
 //! - `repair`, `backup`, `check`: work on a stopped directory;
-//! - `commit`, `flush`, `compaction`: the three threads that write;
+//! - `commit`, `flush`, `compaction`: the threads that write;
 //! - `state`: what these threads and all readers share;
 //! - `indexing`, `index`: the index, and how it is brought up to the journal;
 //! - `memtable`, `directory`, `journal`: what is in memory and what is on disk;
-//! - `disk`, `data`, `age`, `api`: files, facts, time and words.
+//! - `disk`, `data`, `age`, `api`: file operations, stored records, expiry, public types.
 
 mod age;
 mod api;

@@ -1,6 +1,6 @@
 //! Reads the domains of a stopped directory from its journal alone.
 //!
-//! Writes nothing; opening the index would, even for reading.
+//! Writes nothing. Opening the index would write, even to read it.
 
 use std::path::Path;
 

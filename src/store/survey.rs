@@ -1,6 +1,6 @@
 //! A survey of a data directory from outside, with or without a running server.
 //!
-//! Takes no lock and writes nothing; reads the headers of all segments and the frames of two. With
+//! Takes no lock and writes nothing; reads the headers of all segments and the frames of two of them. With
 //! a server running, the answer may be a moment old.
 
 use std::io;

@@ -1,8 +1,8 @@
 //! Starts the store's threads, and ends them in order: committer, publisher, compaction, flush,
 //! compression.
 //!
-//! Invariant: once they have ended, nothing of the data directory is open but its lock, which is
-//! released last.
+//! Invariant: once they have ended, only the lock of the data directory is still open, and
+//! it is released last.
 
 use std::cell::Cell;
 use std::io;

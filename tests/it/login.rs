@@ -447,6 +447,8 @@ async fn a_removed_domain_ends_its_sessions() {
     by_project.closed(4401).await;
     by_user.closed(4401).await;
     server.refused(&login, 4401).await;
+    let minted = server.post("/tokens", &token, r#"{"domain":"other","id":"u3"}"#);
+    minted.await.problem(401);
     bystander.nothing().await;
 }
 

@@ -1,4 +1,5 @@
-//! The server as its users meet it: the real binary on a free port, and the command line beside it. A module a subject.
+//! The server as its users meet it: the real binary on a free port, and the command line beside it. A module a subject;
+//! `router` calls the server's routes in memory.
 //!
 //! Runs with what a Linux machine has anyway; what needs a browser, a disk of its own, a proxy or another package is in
 //! `tests/external`. Some need root, and say so where they are skipped.

@@ -121,6 +121,55 @@ fn rooms_use_only_what_the_table_allows() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The store's rooms, top to bottom (`src/store/mod.rs`).
+const STORE: [&str; 21] = [
+    "handle",
+    "threads",
+    "recovery",
+    "survey",
+    "stored_domains",
+    "repair",
+    "backup",
+    "check",
+    "commit",
+    "flush",
+    "compaction",
+    "state",
+    "indexing",
+    "index",
+    "memtable",
+    "directory",
+    "journal",
+    "disk",
+    "data",
+    "age",
+    "api",
+];
+
+#[test]
+fn rooms_of_the_store_use_only_those_below_them() {
+    let height = |file: &str| {
+        let inside = file.strip_prefix("src/store/")?;
+        let room = inside.split('/').next()?.trim_end_matches(".rs");
+        if is_test(file) || room == "mod" {
+            return None;
+        }
+        let found = STORE.iter().position(|known| *known == room);
+        Some(found.unwrap_or_else(|| panic!("{file} is in no room of the store")))
+    };
+    let mut checked = 0;
+    for ((from, to), items) in library().uses() {
+        if let (Some(user), Some(used)) = (height(&from), height(&to)) {
+            checked += 1;
+            assert!(
+                user <= used,
+                "{from} uses {items:?} of {to}, which stands above it"
+            );
+        }
+    }
+    assert!(checked > 200, "only {checked} uses found");
+}
+
 #[test]
 fn no_files_use_one_another_in_a_circle() {
     let library = library();

@@ -78,10 +78,10 @@ impl Lists {
         })
     }
 
-    /// Floor of each list: there are no messages below it.
-    pub(super) fn floors(&self, store: &Store) -> Vec<MsgId> {
-        let floor = |list: &List| store.low_watermark(&list.mailbox);
-        self.0.iter().map(floor).collect()
+    /// Low watermark of each list: no message has an id at or below it.
+    pub(super) fn low_watermarks(&self, store: &Store) -> Vec<MsgId> {
+        let of = |list: &List| store.low_watermark(&list.mailbox);
+        self.0.iter().map(of).collect()
     }
 
     /// For each list, the number of messages with an id of at most `upto`.
@@ -90,16 +90,16 @@ impl Lists {
         self.0.iter().map(rank).collect()
     }
 
-    /// Whether positions found under these floors are still valid, since nothing was removed.
+    /// Whether positions found under these low watermarks are still valid, since nothing was removed.
     pub(super) fn still_count(
         &self,
         store: &Store,
-        floors: &[MsgId],
+        low_watermarks: &[MsgId],
         upto: MsgId,
         ranks: &[u64],
     ) -> Result<bool, ReadError> {
-        // A retention floor rises with the clock, mostly without a message below it.
-        Ok(self.floors(store) == floors || self.ranks(store, upto)? == ranks)
+        // A retention's low watermark rises with the clock, mostly without a message below it.
+        Ok(self.low_watermarks(store) == low_watermarks || self.ranks(store, upto)? == ranks)
     }
 
     /// Reads the first messages, up to `count_max` or about [`PIECE_BYTES`]; `spans` keeps the

@@ -4,7 +4,7 @@
 //! on only ids count, since positions change when messages are erased or expire.
 //!
 //! Invariants:
-//! - positions are valid only if floors, or else `rank`, are the same before and after their use,
+//! - positions are valid only if low watermarks, or else `rank`, are the same before and after their use,
 //!   for an id that was already assigned: a removal in between raises the one and lowers the other;
 //! - an answer is bounded by ids before any of it is read: messages sent meanwhile are never in it,
 //!   and those removed meanwhile make it shorter;
@@ -81,11 +81,11 @@ pub fn read_on(
     let lists = Lists::of(query);
     let piece = repeat(|| {
         let Rest { low, high, left } = page.rest;
-        let floors = lists.floors(store);
+        let low_watermarks = lists.low_watermarks(store);
         let ends = lists.ranks(store, high)?;
         let mut spans = spans(&lists.ranks(store, low)?, &ends);
         let piece = lists.take(store, &mut spans, query.order(), left)?;
-        let still = lists.still_count(store, &floors, high, &ends)?;
+        let still = lists.still_count(store, &low_watermarks, high, &ends)?;
         Ok(still.then_some(piece))
     })?;
     page.rest.go_on(query.order(), &piece);
@@ -111,7 +111,7 @@ fn try_find(
     // An id that the clock has not reached yet would pin nothing.
     let as_of = query.as_of.filter(|as_of| *as_of <= last);
     let high = as_of.unwrap_or(last).min(query.high());
-    let floors = lists.floors(store);
+    let low_watermarks = lists.low_watermarks(store);
     let ends = lists.ranks(store, high)?;
     let starts = lists.ranks(store, query.low())?;
     let matching = spans(&starts, &ends);
@@ -147,7 +147,7 @@ fn try_find(
         Some(last) if piece.len() as u64 == count => Some(last.id),
         Some(_) => lists.nth(store, &listed, order, count - 1)?,
     };
-    let still = lists.still_count(store, &floors, high, &ends)?;
+    let still = lists.still_count(store, &low_watermarks, high, &ends)?;
     let (Some(as_of), Some(end), true) = (as_of, end, still) else {
         return Ok(None);
     };

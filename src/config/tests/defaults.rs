@@ -1,3 +1,5 @@
+//! The settings where nothing is set.
+
 use std::time::Duration;
 
 use super::*;

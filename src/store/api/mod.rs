@@ -1,5 +1,4 @@
-//! The words of the store: options, answers and errors, without their workings. Uses nothing else
-//! of the store.
+//! The store's public types: options, answers and errors. No logic; uses nothing else of the store.
 
 mod answers;
 mod error;

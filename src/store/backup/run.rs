@@ -83,7 +83,7 @@ pub fn backup(
     if due.is_none() {
         remove(files, dest, layout::COMPACTION_DUE)?;
     }
-    Mark::complete(walk.report()).write(files, dest)?;
+    Mark::complete(walk.report().end.sequence).write(files, dest)?;
     run.copied.messages = walk.report().messages;
     run.copied.newest = walk.report().newest;
     Ok(run.copied)

@@ -1,4 +1,4 @@
-//! The facts that the store keeps (sends, cursors, domains, watermarks), their stored form, and what
+//! What the store keeps (sends, cursors, domains, watermarks), their stored form, and what
 //! they count against a quota. Pure: no file, no clock, no lock.
 
 pub(crate) mod body;

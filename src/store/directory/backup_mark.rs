@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::layout;
 use crate::store::api::OpenError;
-use crate::store::check::CheckReport;
 use crate::store::disk::FileSystem;
 
 /// The file's name.
@@ -23,11 +22,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// A run has come to its end.
-    pub(crate) fn complete(report: &CheckReport) -> Self {
+    /// A finished run, with everything before the frame with this sequence.
+    pub(crate) fn complete(sequence: u64) -> Self {
         Self {
             complete: true,
-            sequence: report.end.sequence,
+            sequence,
         }
     }
 

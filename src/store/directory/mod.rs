@@ -1,4 +1,4 @@
-//! The data directory as a whole: its layout, its lock, whose it is, and its small files.
+//! The data directory as a whole: its layout, its lock, its owner, and its small files.
 
 mod backup_mark;
 mod claim;

@@ -37,22 +37,22 @@ const CROWDED: f64 = 0.25;
 /// The thread's own things.
 pub(crate) struct Flusher {
     shared: Arc<Shared>,
-    state: Manifest,
+    manifest: Manifest,
     /// A write found no room: sled takes no more, and has to be opened again.
     is_stuck: bool,
 }
 
 impl Flusher {
-    /// A thread that goes on with this state.
-    pub(crate) fn new(shared: Arc<Shared>, state: Manifest) -> Self {
+    /// Continues from this manifest.
+    pub(crate) fn new(shared: Arc<Shared>, manifest: Manifest) -> Self {
         Self {
             shared,
-            state,
+            manifest,
             is_stuck: false,
         }
     }
 
-    /// Works until it is told to finish or to abort; answers the last state.
+    /// Works until it is told to finish or to abort; returns the last manifest.
     pub(crate) fn run(mut self) -> Manifest {
         // Whoever sends or reads comes first.
         if let Err(error) = rustix::process::nice(NICE) {
@@ -109,7 +109,7 @@ impl Flusher {
         drop(signal);
         drop(left);
         self.shared.changed.notify_all();
-        self.state
+        self.manifest
     }
 
     /// Asked in the midst of much work, in which the memtables may need more room.
@@ -119,7 +119,7 @@ impl Flusher {
     }
 
     fn path(&self) -> PathBuf {
-        location::path(&self.shared.options.dir, self.state.number)
+        location::path(&self.shared.options.dir, self.manifest.number)
     }
 
     fn due(&self) -> bool {
@@ -151,7 +151,7 @@ impl Flusher {
             true => space::space_for(&shared.reserve, immutable.bytes, WRITE_FILES)?,
             false => check_space(files, dir, immutable.bytes).map(|()| None)?,
         };
-        manifest_file::expect_fewer_cursors(files, dir, &immutable, &self.state)?;
+        manifest_file::expect_fewer_cursors(files, dir, &immutable, &self.manifest)?;
         if self.is_stuck {
             self.reopen(&path)?;
         }
@@ -172,13 +172,13 @@ impl Flusher {
         };
         // The index has them, whether its state can be saved or not: what is put into it or removed
         // from it once more finds that done, and is not counted again.
-        self.state.cursors = state.cursors;
-        self.state.domains = state.domains;
-        self.state.erased = state.erased;
-        self.state.sends.clone_from(&state.sends);
+        self.manifest.cursors = state.cursors;
+        self.manifest.domains = state.domains;
+        self.manifest.erased = state.erased;
+        self.manifest.sends.clone_from(&state.sends);
         manifest_file::save(files, dir, &state)?;
         // Not before: what is immutable is counted once, however often it has to be written.
-        self.state = state;
+        self.manifest = state;
         self.note_state();
         let done = self.shared.memtables_mut().immutable.take();
         // Freeing a memtable takes a while; nobody waits for it here.
@@ -206,7 +206,7 @@ impl Flusher {
             Ok(())
         };
         guarded(|| {
-            let state = &self.state;
+            let state = &self.manifest;
             writer::apply(
                 &index,
                 immutable,
@@ -243,13 +243,13 @@ impl Flusher {
     }
 
     fn note_state(&self) {
-        *self.shared.indexed() = self.state.clone();
+        *self.shared.indexed() = self.manifest.clone();
     }
 
     fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
         let unfit = |what: &str| IndexError::Damaged(what.to_owned());
         let dir = &self.shared.options.dir;
-        let position = self.state.position;
+        let position = self.manifest.position;
         // Flushes wait for it now, and the memtables for them.
         self.shared.expect_large_memtables();
         builder.target.is_paced = false;
@@ -261,11 +261,11 @@ impl Flusher {
         }
         let state = Manifest {
             position,
-            last_id: self.state.last_id,
+            last_id: self.manifest.last_id,
             ..builder.state
         };
         manifest_file::save(self.shared.files.as_ref(), dir, &state)?;
-        self.state = state;
+        self.manifest = state;
         self.note_state();
         let old = self.shared.set_index(Some(Arc::new(builder.target.index)));
         // It is in place all the same; but the old one is not to be removed while it is read.
@@ -284,7 +284,7 @@ impl Flusher {
             retire(old)?;
         }
         let index = Index::open(path, shared.options.cache_bytes)?;
-        index.verify(&mut self.state, &Opening::default())?;
+        index.verify(&mut self.manifest, &Opening::default())?;
         shared.set_index(Some(Arc::new(index)));
         self.is_stuck = false;
         Ok(())

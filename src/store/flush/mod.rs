@@ -1,4 +1,4 @@
-//! Flushes: the immutable memtable goes into the index.
+//! Flush: writes the immutable memtable into the index, then the manifest.
 
 mod flusher;
 

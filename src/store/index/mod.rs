@@ -1,13 +1,13 @@
-//! The index: the ordered tree by (domain, user, id) that queues and history scan.
+//! The index: sled's trees and a blob file, for reads by mailbox, sender and id.
 //!
 //! Holds nothing that is not in the journal too, and can be thrown away at any time.
-//! Only the flush writes it; everybody reads it.
+//! Only one thread writes an index: the flush, or the one that builds it.
 //!
 //! Trees: `messages` (mailbox, first id → chunk of messages), `contents` (domain, first id → what messages share),
 //! `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id),
-//! `age` (how far age time is).
+//! `age` (the last recorded age time).
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.

@@ -35,18 +35,14 @@ impl Unpacked {
         Self(Cache::with_weighter(usual, bytes_max, ByBytes))
     }
 
-    /// What is there, or else what `read` answers, which is kept for the next one.
+    /// The cached chunk, or the one that `read` returns, which is cached. Of several readers that miss
+    /// the same chunk, one reads it.
     pub(super) fn get<E>(
         &self,
         reference: Reference,
         read: impl FnOnce() -> Result<Arc<[u8]>, E>,
     ) -> Result<Arc<[u8]>, E> {
-        if let Some(found) = self.0.get(&reference) {
-            return Ok(found);
-        }
-        let read = read()?;
-        self.0.insert(reference, read.clone());
-        Ok(read)
+        self.0.get_or_insert_with(&reference, read)
     }
 }
 

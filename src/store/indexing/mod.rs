@@ -1,4 +1,4 @@
-//! Brings an index up to the journal: replay, memtable by memtable, into the index.
+//! Brings an index up to the journal: replays the journal into it, one memtable at a time.
 
 mod builder;
 mod error;

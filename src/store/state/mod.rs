@@ -1,5 +1,5 @@
-//! The state of an open store, and everything that is asked of it: reads, cursors, usage,
-//! backpressure. The threads above work on it.
+//! The shared state of an open store, and its reads: mailboxes, cursors, usage, backpressure. Used by
+//! the threads of `commit`, `flush` and `compaction`.
 
 mod backpressure;
 mod clock;

@@ -95,15 +95,16 @@ impl Setup {
                 Program::start(program, &["-c", &config, "-e", "stderr"], dir)
             }
             Proxy::Haproxy => {
-                let text = self.block("haproxy", &[("127.0.0.1:8080", self.plain())]);
-                let config = config(text.with(":443", &self.front));
+                // In this order: a port such as 44385 begins like the one that is replaced.
+                let places = [(":443", &*self.front), ("127.0.0.1:8080", self.plain())];
+                let config = config(self.block("haproxy", &places));
                 // The master starts a new worker for each configuration, and the old one ends with its sessions.
                 Program::start(program, &["-W", "-f", &config], dir)
             }
             Proxy::HaproxyTcp => {
-                let server = &self.server.address;
-                let text = self.block("haproxy-tcp", &[("127.0.0.1:8443", server)]);
-                let config = config(text.with(":443", &self.front));
+                let server = &*self.server.address;
+                let places = [(":443", &*self.front), ("127.0.0.1:8443", server)];
+                let config = config(self.block("haproxy-tcp", &places));
                 Program::start(program, &["-W", "-f", &config], dir)
             }
             Proxy::Apache => {
@@ -172,9 +173,10 @@ impl Setup {
                      shutdown_lifetime 0 seconds\nnetdb_filename none\npinger_enable off\n"
                 );
                 let listen = format!("http_port {}", self.front);
+                // In this order: a port such as 38080 holds the one that is replaced.
                 let places = [
-                    ("http_port 80", listen.as_str()),
                     ("8080", self.plain_port()),
+                    ("http_port 80", listen.as_str()),
                 ];
                 let config = config(format!("{here}{}", self.block("squid", &places)));
                 Program::start(program, &["-N", "-f", &config], dir)

@@ -21,8 +21,12 @@ async fn open_at(home: Home, args: &[&str]) -> Server {
 }
 
 async fn plain(server: &Server, headers: &[(&str, &str)]) -> Answer {
+    plain_at(server, LOG, headers).await
+}
+
+async fn plain_at(server: &Server, target: &str, headers: &[(&str, &str)]) -> Answer {
     let stream = TcpStream::connect(server.plain.as_ref().unwrap());
-    Answer::of(Box::new(stream.await.unwrap()), "GET", LOG, headers).await
+    Answer::of(Box::new(stream.await.unwrap()), "GET", target, headers).await
 }
 
 /// The message was read, or a problem said why not.
@@ -66,6 +70,12 @@ async fn pages_of_the_server_itself_read_without_a_token() {
     ] {
         let answer = plain(&server, &[("origin", origin)]).await;
         assert_eq!(is_read(&answer), is_own, "{origin}");
+    }
+    // A target in absolute form counts instead of `Host` (RFC 9112, 3.2.2).
+    for (name, is_own) in [("localhost", true), ("rebound.example", false)] {
+        let target = format!("http://{name}{LOG}");
+        let answer = plain_at(&server, &target, &[("host", "localhost")]).await;
+        assert_eq!(is_read(&answer), is_own, "{name}");
     }
 }
 

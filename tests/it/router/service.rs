@@ -69,6 +69,8 @@ impl Service {
         let writer = log.clone();
         let logging = tracing_subscriber::fmt()
             .with_ansi(false)
+            // The most that an operator would ever log.
+            .with_max_level(tracing::Level::DEBUG)
             .with_writer(move || writer.clone());
         let logging = logging.finish().set_default();
         let directory = tempfile::tempdir().unwrap();
@@ -90,7 +92,8 @@ impl Service {
         }
     }
 
-    /// What this thread has logged.
+    /// What this thread has logged, up to the start of another service in it. Other threads' lines are not here: the
+    /// tests of the real server look at all of them.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned()
     }
@@ -190,7 +193,10 @@ impl Service {
         headers: &[(&str, &str)],
         body: impl Into<String>,
     ) -> Answer {
-        self.request_over(Over::Tls, method, target, headers, body.into())
+        // A listener with TLS takes no proxy's word.
+        let forwarded = headers.iter().any(|(name, _)| *name == "x-forwarded-for");
+        let over = if forwarded { Over::Plain } else { Over::Tls };
+        self.request_over(over, method, target, headers, body.into())
             .await
     }
 
