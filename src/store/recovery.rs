@@ -214,6 +214,7 @@ fn existing(site: Site, state: Manifest, opening: &Opening) -> Result<(Builder, 
     let path = location::path(&site.dir, state.number);
     let clean = state.clean.is_some() && state.clean == location::fingerprint(&path).ok();
     let index = Index::open(&path, site.cache_bytes)?;
+    let clean = clean && index::guarded(|| index.has_trailer(&state))?;
     let mut state = state;
     opening.begin(Work::VerifyIndex, state.messages, 0);
     let highest = match clean {

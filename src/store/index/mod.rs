@@ -7,7 +7,7 @@
 //! `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id),
-//! `age` (the last recorded age time).
+//! `age` (the last recorded age time); in the default tree, the trailer of the last flush.
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.
@@ -33,6 +33,7 @@ mod search;
 mod sender;
 mod senders;
 mod small;
+mod trailer;
 mod unpacked;
 mod varint;
 mod verify;

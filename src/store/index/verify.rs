@@ -62,6 +62,7 @@ impl Index {
         if self.blob.bytes() < state.blob_bytes {
             return Err(IndexError::damaged("its heap is too short"));
         }
+        self.has_trailer(state)?;
         guarded(|| {
             let of_messages = std::thread::scope(|scope| {
                 let known = &*state;

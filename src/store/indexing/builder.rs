@@ -58,6 +58,9 @@ fn forget(site: &Site) -> std::io::Result<()> {
 impl Builder {
     /// Takes up an index where its state says it is.
     pub(crate) fn resume(site: Site, index: Index, state: Manifest) -> Result<Self, IndexError> {
+        if !index.has_trailer(&state)? {
+            index.put_trailer(state.position.sequence)?;
+        }
         Ok(Self {
             domains: index.domains()?,
             age: index.age()?,

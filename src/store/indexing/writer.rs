@@ -53,6 +53,7 @@ pub(crate) fn apply(
             index.apply_small(memtable, day_min, &mut state, &mut pace)?;
         }
     }
+    index.put_trailer(memtable.end.sequence)?;
     index.sync()?;
     state.blob_bytes = index.blob_bytes();
     state.messages += memtable.messages;

@@ -21,4 +21,5 @@ mod stopping;
 pub(super) mod support;
 mod survey;
 mod tiers;
+mod truncation;
 mod usage;

@@ -1,0 +1,41 @@
+//! The trailer: the last entry that a flush writes, by which its loss shows.
+//!
+//! sled takes up a log whose tail is unreadable as if nothing had stood there. What is lost with it
+//! was written before the trailer, so a trailer older than the manifest says that something is.
+
+use super::database::Index;
+use super::error::IndexError;
+use super::manifest::Manifest;
+
+const KEY: &[u8] = b"trailer";
+
+impl Index {
+    /// Writes the trailer: this index has the journal's frames before `sequence`.
+    pub(crate) fn put_trailer(&self, sequence: u64) -> Result<(), IndexError> {
+        self.db.insert(KEY, &sequence.to_le_bytes())?;
+        Ok(())
+    }
+
+    /// Removes the trailer: the index of an earlier version.
+    #[cfg(test)]
+    pub(crate) fn drop_trailer(&self) {
+        let dropped = self.db.remove(KEY).expect("sled is whole");
+        assert!(dropped.is_some(), "there was one");
+    }
+
+    /// Whether there is a trailer; an index of an earlier version has none.
+    ///
+    /// # Errors
+    /// `Damaged` if the trailer is older than `state`.
+    pub(crate) fn has_trailer(&self, state: &Manifest) -> Result<bool, IndexError> {
+        let Some(value) = self.db.get(KEY)? else {
+            return Ok(false);
+        };
+        let sequence = value.as_ref().try_into().map(u64::from_le_bytes);
+        let sequence = sequence.map_err(|_| IndexError::damaged("its trailer"))?;
+        match sequence < state.position.sequence {
+            true => Err(IndexError::damaged("the end of its log is lost")),
+            false => Ok(true),
+        }
+    }
+}
