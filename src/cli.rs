@@ -109,23 +109,15 @@ pub fn run() -> ExitCode {
     };
     // A panic has already been reported; its exit code would be none of ours.
     let done = catch_unwind(AssertUnwindSafe(|| carry_out(&cli.command)));
-    match done.unwrap_or(Err(Failure::Logged)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(sentence)) => {
-            output::complain(&sentence);
-            ExitCode::from(2)
-        }
-        Err(Failure::Short(sentence)) => {
-            output::complain(&sentence);
-            ExitCode::from(3)
-        }
-        Err(Failure::Other(error)) => {
-            // With its causes, on one line.
-            output::complain(&sentence(&error));
-            ExitCode::FAILURE
-        }
-        Err(Failure::Logged) => ExitCode::FAILURE,
-    }
+    let (code, sentence) = match done.unwrap_or(Err(Failure::Logged)) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Logged) => return ExitCode::FAILURE,
+        Err(Failure::Other(error)) => (1, sentence(&error)),
+        Err(Failure::Usage(sentence)) => (2, sentence),
+        Err(Failure::Short(sentence)) => (3, sentence),
+    };
+    output::complain(&sentence);
+    ExitCode::from(code)
 }
 
 fn carry_out(command: &Command) -> Result<(), Failure> {
@@ -198,8 +190,7 @@ fn place_of(written: &str, words: &[OsString]) -> Option<usize> {
 fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // The reader is gone (`relaybox --help
-            // head`): not an error.
+            // The reader may be gone (`relaybox --help | head`).
             let _ = error.print();
             ExitCode::SUCCESS
         }

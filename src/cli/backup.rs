@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::{Bar, bytes, counted, messages};
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::{Failure, data_dir, output, owner};
 use crate::store::{self, BackupError, OpenError};
 
@@ -31,7 +31,7 @@ pub(super) struct BackupArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
@@ -44,25 +44,22 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
     let copied = data_dir::beside_server(&site, in_use, |end| {
         store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
-    });
+    })?;
     drop(bar);
-    let copied = copied?;
     if args.json {
-        let told = serde_json::json!({
+        return Ok(output::print_json(&serde_json::json!({
             "segmentsCopied": copied.copied,
             "bytesCopied": copied.bytes,
             "segmentsKept": copied.kept,
             "messages": copied.messages,
             "newestMsgId": copied.newest.0,
-        });
-        return Ok(output::print(&told.to_string())?);
+        }))?);
     }
-    output::print(&format!(
+    Ok(output::print(&format!(
         "{} copied ({}), {} kept; {}; every frame verified",
         counted(copied.copied, "segment"),
         bytes(copied.bytes),
         copied.kept,
         messages(copied.messages, copied.newest),
-    ))?;
-    Ok(())
+    ))?)
 }

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::progress::{Bar, count, counted, messages, time};
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::{Failure, data_dir, interrupt, output, owner};
 use crate::admin::Site;
 use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError, Scratches};
@@ -36,7 +37,7 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
@@ -54,23 +55,25 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     interrupt::before_end(move || at_end.end())?;
     let report = check(&site, &scratches)?;
     tell(&dir, &report)?;
-    let fit = !matches!(report.index, IndexCondition::Unfit(_));
-    if report.damage.is_empty() && (fit || !args.repair) {
-        return match (fit, is_short(&report)) {
-            (false, _) => Err(index_unfit()),
-            (true, true) => Err(Failure::Short(format!(
-                "what came last may be missing from {}",
-                dir.display()
-            ))),
-            (true, false) => Ok(()),
-        };
+    let is_unfit = matches!(report.index, IndexCondition::Unfit(_));
+    if report.damage.is_empty() && !(is_unfit && args.repair) {
+        if is_unfit {
+            let sentence =
+                "the index is damaged; no message is lost: it is made anew at the next start";
+            return Err(anyhow!(sentence).into());
+        }
+        if is_short(&report) {
+            let dir = dir.display();
+            let sentence = format!("what came last may be missing from {dir}");
+            return Err(Failure::Short(sentence));
+        }
+        return Ok(());
     }
     if !args.repair {
         return Err(damaged(&dir, &report));
     }
     if report.index == IndexCondition::InUse {
-        let sentence = "stop the server before its data directory is repaired";
-        return Err(Failure::Other(anyhow::Error::msg(sentence)));
+        return Err(anyhow!("stop the server before its data directory is repaired").into());
     }
     repair(&dir)?;
     let report = check(&site, &scratches)?;
@@ -104,16 +107,9 @@ fn is_short(report: &CheckReport) -> bool {
 
 fn damaged(dir: &Path, report: &CheckReport) -> Failure {
     let places = report.damage.len() as u64 + report.more_damage;
-    Failure::Other(anyhow::anyhow!(
-        "{} is damaged in {}; with --repair, what can be read is kept",
-        dir.display(),
-        counted(places, "place")
-    ))
-}
-
-fn index_unfit() -> Failure {
-    let sentence = "the index is damaged; no message is lost: it is made anew at the next start";
-    Failure::Other(anyhow::Error::msg(sentence))
+    let places = counted(places, "place");
+    let dir = dir.display();
+    anyhow!("{dir} is damaged in {places}; with --repair, what can be read is kept").into()
 }
 
 fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
@@ -165,9 +161,8 @@ fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
 
 fn repair(dir: &Path) -> anyhow::Result<()> {
     let bar = Bar::of_bytes("repairing");
-    let repaired = store::repair(dir, &|done, all| bar.set(done, all));
+    let repaired = store::repair(dir, &|done, all| bar.set(done, all))?;
     drop(bar);
-    let repaired = repaired?;
     for loss in &repaired.losses {
         output::print(&lost(loss))?;
     }

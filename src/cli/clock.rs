@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::setting_args::{DataOnly, SettingArgs};
+use super::progress::duration;
+use super::setting_args::DataSettings;
 use super::{Failure, data_dir, dispatch, output};
 use crate::admin::{self, Request, Response};
 use crate::store::{self, ClockHold};
@@ -25,7 +27,7 @@ pub(super) struct ClockArgs {
     #[command(subcommand)]
     order: Option<Order>,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 #[derive(Subcommand)]
@@ -38,7 +40,7 @@ enum Order {
 #[command(after_help = "Examples:\n  relaybox clock accept")]
 struct AcceptArgs {
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
@@ -61,7 +63,7 @@ pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
 
 /// A running server's own answer; for a stopped one, the result its next start would have. Writes
 /// nothing.
-fn hold(settings: &SettingArgs<DataOnly>) -> Result<Option<ClockHold>, Failure> {
+fn hold(settings: &DataSettings) -> Result<Option<ClockHold>, Failure> {
     let site = settings.site()?;
     let data = site.data();
     match admin::request(&site, &Request::Clock {})? {
@@ -69,7 +71,7 @@ fn hold(settings: &SettingArgs<DataOnly>) -> Result<Option<ClockHold>, Failure> 
             ahead_s,
             left: Duration::from_secs(hold_s),
         })),
-        Some(Response::Refused { sentence }) => Err(Failure::Other(anyhow::Error::msg(sentence))),
+        Some(Response::Refused { sentence }) => Err(anyhow!(sentence).into()),
         Some(_) => Err(dispatch::unexpected()),
         None if !data_dir::exists(data)? => Err(data_dir::missing(data)),
         None => Ok(store::survey(data)?.and_then(|survey| survey.clock_hold)),
@@ -88,7 +90,7 @@ fn told(hold: Option<ClockHold>) -> String {
 
 /// What is on hold, and why.
 pub(super) fn held(ClockHold { ahead_s, left }: ClockHold) -> String {
-    let by = humantime::format_duration(Duration::from_secs(ahead_s.unsigned_abs()));
+    let by = duration(Duration::from_secs(ahead_s.unsigned_abs()));
     let step = match ahead_s {
         0 => "the clock was wrong by more than a day, or the server was off for so long".to_owned(),
         1.. => {
@@ -96,7 +98,7 @@ pub(super) fn held(ClockHold { ahead_s, left }: ClockHold) -> String {
         }
         _ => format!("the clock is {by} behind the time that was plausible"),
     };
-    let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+    let left = duration(left);
     format!("{step}: nothing is dropped or erased by age until the server has run for {left} more")
 }
 

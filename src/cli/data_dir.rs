@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::{Failure, output};
 use crate::admin::{self, Request, Response, Site};
 use crate::clock::SystemClock;
@@ -21,7 +21,7 @@ pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Loads the settings and prints their warnings.
-pub(super) fn load(args: &SettingArgs<DataOnly>) -> Result<Config, Failure> {
+pub(super) fn load(args: &DataSettings) -> Result<Config, Failure> {
     let loaded = args.load()?;
     for warning in &loaded.warnings {
         output::hint(&format!("relaybox: warning: {warning}"));
@@ -89,9 +89,7 @@ fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
 }
 
 pub(super) fn missing(data: &Path) -> Failure {
-    Failure::Other(anyhow::Error::msg(
-        OpenError::Missing(data.to_owned()).to_string(),
-    ))
+    OpenError::Missing(data.to_owned()).into()
 }
 
 pub(super) fn exists(data: &Path) -> anyhow::Result<bool> {

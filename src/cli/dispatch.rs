@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use super::data_dir::{self, RETRY_PAUSE, STARTING_DEADLINE};
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::{Failure, output, owner};
 use crate::admin::{self, Request, Response, Site};
 use crate::auth::Auth;
@@ -18,47 +18,39 @@ use crate::model::Domain;
 use crate::store::{self, OpenError};
 
 /// Carries out an order and returns the answer; a refusal is an error.
-pub(super) fn carry_out(
-    args: &SettingArgs<DataOnly>,
-    request: &Request,
-) -> Result<Response, Failure> {
+pub(super) fn carry_out(args: &DataSettings, request: &Request) -> Result<Response, Failure> {
     // A running server has its own settings.
     let answer = admin::request(&args.site()?, request)?;
-    let answer = match answer {
+    accepted(match answer {
         Some(answer) => answer,
         None => ask_or_open(&data_dir::load(args)?, request)?,
-    };
-    match answer {
-        Response::Refused { sentence } => Err(Failure::Other(anyhow::Error::msg(sentence))),
-        response => Ok(response),
-    }
+    })
 }
 
 /// The running server's answer; an error if none runs.
-pub(super) fn ask_running(
-    settings: &SettingArgs<DataOnly>,
-    request: &Request,
-) -> Result<Response, Failure> {
+pub(super) fn ask_running(settings: &DataSettings, request: &Request) -> Result<Response, Failure> {
     let site = settings.site()?;
-    let failed = |sentence: String| Failure::Other(anyhow::Error::msg(sentence));
-    match admin::request(&site, request)? {
-        None => Err(Failure::Other(data_dir::silent(site.data()).unwrap_or_else(
-            || {
-                anyhow::anyhow!(
-                    "no server runs on the data directory {}: --data DIR or RELAYBOX_DATA names another one",
-                    site.data().display()
-                )
-            },
-        ))),
-        Some(Response::Refused { sentence }) => Err(failed(sentence)),
-        Some(response) => Ok(response),
+    if let Some(answer) = admin::request(&site, request)? {
+        return accepted(answer);
+    }
+    let none = || {
+        let data = site.data().display();
+        anyhow!(
+            "no server runs on the data directory {data}: --data DIR or RELAYBOX_DATA names another one"
+        )
+    };
+    Err(data_dir::silent(site.data()).unwrap_or_else(none).into())
+}
+
+fn accepted(answer: Response) -> Result<Response, Failure> {
+    match answer {
+        Response::Refused { sentence } => Err(anyhow!(sentence).into()),
+        answer => Ok(answer),
     }
 }
 
 pub(super) fn unexpected() -> Failure {
-    Failure::Other(anyhow::Error::msg(
-        "the server gave an answer to another order",
-    ))
+    anyhow!("the server gave an answer to another order").into()
 }
 
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {

@@ -1,12 +1,13 @@
 //! `relaybox domain`: adds, lists, removes and rotates domains.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::setting_args::{DataOnly, SettingArgs};
+use super::progress::second;
+use super::setting_args::DataSettings;
 use super::table::Table;
 use super::value_parsers::domain_name;
 use super::{Failure, dispatch, output};
@@ -37,7 +38,7 @@ enum Action {
         #[arg(value_parser = domain_name)]
         name: String,
         #[command(flatten)]
-        settings: SettingArgs<DataOnly>,
+        settings: DataSettings,
     },
     /// Lists all domains
     List {
@@ -45,7 +46,7 @@ enum Action {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        settings: SettingArgs<DataOnly>,
+        settings: DataSettings,
     },
     /// Removes a domain with all its messages, and ends its sessions
     #[command(after_help = "Example:\n  relaybox domain remove shop --yes")]
@@ -57,7 +58,7 @@ enum Action {
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
-        settings: SettingArgs<DataOnly>,
+        settings: DataSettings,
     },
     /// Replaces a domain's project token and the key of its user tokens; prints the new token
     #[command(after_help = "Example:\n  relaybox domain rotate shop --grace 1h")]
@@ -69,7 +70,7 @@ enum Action {
         #[arg(long, value_name = "DURATION", value_parser = grace)]
         grace: Option<Duration>,
         #[command(flatten)]
-        settings: SettingArgs<DataOnly>,
+        settings: DataSettings,
     },
 }
 
@@ -86,7 +87,6 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
             let domain = name.clone();
             let response = dispatch::carry_out(settings, &Request::DomainAdd { domain })?;
             print_token(&response)?;
-            output::hint("This project token is kept only as a hash: store it now.");
         }
         Action::List { json, settings } => {
             let response = dispatch::carry_out(settings, &Request::DomainList {})?;
@@ -131,7 +131,6 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
             };
             let response = dispatch::carry_out(settings, &request)?;
             print_token(&response)?;
-            output::hint("This project token is kept only as a hash: store it now.");
             if let Response::Token { declared: true, .. } = response {
                 output::hint(
                     "The settings declare a token for this domain: take it out there, or it is good again after the next start.",
@@ -143,10 +142,12 @@ pub(super) fn run(args: &DomainArgs) -> Result<(), Failure> {
 }
 
 fn print_token(response: &Response) -> Result<(), Failure> {
-    match response {
-        Response::Token { token, .. } => Ok(output::print(token)?),
-        _ => Err(dispatch::unexpected()),
-    }
+    let Response::Token { token, .. } = response else {
+        return Err(dispatch::unexpected());
+    };
+    output::print(token)?;
+    output::hint("This project token is kept only as a hash: store it now.");
+    Ok(())
 }
 
 /// Asks for confirmation on the terminal; without one, `--yes` must have been given.
@@ -170,11 +171,10 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
 fn table(list: &[DomainLine]) -> String {
     let mut table = Table::with_head(["NAME", "CREATED", "TOKENS"]);
     for line in list {
-        let created = UNIX_EPOCH + Duration::from_millis(line.created_at_ms);
         let declared = if line.declared { " + declared" } else { "" };
         table.row([
             output::plain(&line.domain),
-            humantime::format_rfc3339_seconds(created).to_string(),
+            second(line.created_at_ms),
             format!("{}{declared}", line.tokens),
         ]);
     }

@@ -3,7 +3,8 @@
 use std::thread;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+
+use super::signals::{Ends, UNHANDLED};
 
 /// Offset that shells add to a signal number for the exit code.
 const BY_SIGNAL: i32 = 128;
@@ -17,24 +18,16 @@ pub(super) fn before_end(last: impl FnOnce() + Send + 'static) -> anyhow::Result
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build();
-    let runtime = runtime.context("signals cannot be handled")?;
-    let register = |kind| {
-        let _within = runtime.enter();
-        signal(kind).context("signals cannot be handled")
-    };
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-    let (mut interrupt, mut terminate) = (register(kinds[0])?, register(kinds[1])?);
+    let runtime = runtime.context(UNHANDLED)?;
+    let mut ends = runtime
+        .block_on(async { Ends::register() })
+        .context(UNHANDLED)?;
     let wait = move || {
-        let kind = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => kinds[0],
-                _ = terminate.recv() => kinds[1],
-            }
-        });
+        let kind = runtime.block_on(ends.next());
         last();
         std::process::exit(BY_SIGNAL + kind.as_raw_value());
     };
     let thread = thread::Builder::new().name("signals".to_owned());
-    thread.spawn(wait).context("signals cannot be handled")?;
+    thread.spawn(wait).context(UNHANDLED)?;
     Ok(())
 }

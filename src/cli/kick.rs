@@ -1,8 +1,9 @@
 //! `relaybox kick`: ends a user's sessions.
 
+use anyhow::anyhow;
 use clap::Args;
 
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::value_parsers::{domain_name, resource, user_id};
 use super::{Failure, dispatch, output};
 use crate::admin::{Request, Response};
@@ -26,7 +27,7 @@ pub(super) struct KickArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &KickArgs) -> Result<(), Failure> {
@@ -42,9 +43,7 @@ pub(super) fn run(args: &KickArgs) -> Result<(), Failure> {
         output::print_json(&serde_json::json!({ "sessions": sessions }))?;
     }
     match sessions {
-        0 => Err(Failure::Other(anyhow::Error::msg(
-            "there is no such session",
-        ))),
+        0 => Err(anyhow!("there is no such session").into()),
         _ if args.json => Ok(()),
         1 => Ok(output::print("1 session was ended")?),
         _ => Ok(output::print(&format!("{sessions} sessions were ended"))?),

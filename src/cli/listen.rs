@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::login_args::{self, Account, LoginArgs};
 use super::printer::{Format, Printer};
+use super::signals::{Ends, UNHANDLED};
 use super::{Failure, output, runtime};
 use crate::client::frame::{Delivery, ServerFrame};
 use crate::client::{Backoff, Connection, Ended, Login, Verdict};
@@ -98,11 +98,11 @@ enum End {
 
 impl Listener {
     async fn listen(mut self) -> anyhow::Result<()> {
-        let mut stop = Stop::register().context("signals cannot be handled")?;
+        let mut stop = Ends::register().context(UNHANDLED)?;
         loop {
             // Cancel-safe: an abandoned attempt has printed nothing.
             let opened = tokio::select! {
-                () = stop.asked() => return Ok(()),
+                _ = stop.next() => return Ok(()),
                 opened = Connection::open(&self.login, &self.account.trust) => opened,
             };
             let (trouble, told) = match opened {
@@ -113,7 +113,7 @@ impl Listener {
                 Ok(mut connection) => {
                     // Cancel-safe: `handed` records what was passed to the printer.
                     let end = tokio::select! {
-                        () = stop.asked() => Ok(End::Enough),
+                        _ = stop.next() => Ok(End::Enough),
                         end = self.session(&mut connection) => end,
                     };
                     match end {
@@ -127,7 +127,7 @@ impl Listener {
             let seconds = pause.as_secs_f64();
             output::hint(&format!("relaybox: {trouble}; again in {seconds:.1} s"));
             tokio::select! {
-                () = stop.asked() => return Ok(()),
+                _ = stop.next() => return Ok(()),
                 () = sleep(pause) => {}
             }
         }
@@ -244,7 +244,7 @@ impl Listener {
     async fn end(
         self,
         mut connection: Connection,
-        stop: &mut Stop,
+        stop: &mut Ends,
         done: anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let ending = async {
@@ -255,7 +255,7 @@ impl Listener {
             }
         };
         tokio::select! {
-            () = stop.asked() => {}
+            _ = stop.next() => {}
             () = ending => {}
         }
         done
@@ -295,29 +295,6 @@ impl Receipts {
 
 fn received(id: MsgId) -> String {
     format!("{{\"received\":{id}}}")
-}
-
-/// Stop requests: SIGINT and SIGTERM.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn register() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        // Cancel-safe: `recv` keeps a signal that it has not returned.
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 /// Most bytes waiting; lines that do not fit are dropped.
 const BYTES_MAX: usize = 1 << 20;
@@ -67,7 +67,7 @@ impl Outlet {
     }
 
     pub(super) fn push(&self, lines: &[u8]) {
-        let mut queue = self.0.queue();
+        let mut queue = self.0.queue.lock();
         // With an empty queue, there is no gap to continue.
         queue.is_full &= !queue.bytes.is_empty();
         queue.is_full |= queue.bytes.len() + lines.len() > BYTES_MAX;
@@ -83,7 +83,7 @@ impl Outlet {
     pub(super) fn flush(&self, time: Duration) {
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
         let changed = &self.0.changed;
-        changed.wait_while_for(&mut self.0.queue(), is_busy, time);
+        changed.wait_while_for(&mut self.0.queue.lock(), is_busy, time);
     }
 }
 
@@ -100,10 +100,6 @@ impl Write for Outlet {
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock()
-    }
-
     fn note_dropped(&self, queue: &mut Queue, lines: &[u8]) {
         let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
         queue.untold += count;
@@ -114,7 +110,7 @@ impl Shared {
         let mut taken = Vec::new();
         let mut flows = true;
         loop {
-            let mut queue = self.queue();
+            let mut queue = self.queue.lock();
             queue.is_writing = false;
             self.changed.notify_all();
             let nothing_to_do =
@@ -135,7 +131,7 @@ impl Shared {
             if !taken.is_empty() {
                 let written = write(&mut out, &taken);
                 flows = written == taken.len();
-                self.note_dropped(&mut self.queue(), &taken[written..]);
+                self.note_dropped(&mut self.queue.lock(), &taken[written..]);
             }
             taken.clear();
         }
@@ -224,7 +220,9 @@ mod tests {
         /// Lets all further writes through, and waits for the last.
         fn open(&self, first: usize) {
             self.answer(Ok(first));
-            while !self.outlet.0.queue().bytes.is_empty() || self.outlet.0.queue().is_writing {
+            while !self.outlet.0.queue.lock().bytes.is_empty()
+                || self.outlet.0.queue.lock().is_writing
+            {
                 if let Ok(bytes) = self.asked.recv_timeout(Duration::from_millis(20)) {
                     self.answer(Ok(bytes.len()));
                 }
@@ -250,7 +248,7 @@ mod tests {
         // A short line would fit, but not after others that did not.
         bench.outlet.push(b"short\n");
         assert_eq!(bench.dropped(), 7);
-        assert!(bench.outlet.0.queue().bytes.len() <= BYTES_MAX);
+        assert!(bench.outlet.0.queue.lock().bytes.len() <= BYTES_MAX);
         // The flush waits no longer than its limit.
         bench.outlet.flush(Duration::from_millis(1));
         assert!(bench.told.try_recv().is_err(), "told before it flows");

@@ -1,6 +1,6 @@
 //! Progress bar on standard error, if that is a terminal.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
@@ -62,9 +62,20 @@ pub(super) fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()
 }
 
+/// A duration in whole seconds.
+pub(super) fn duration(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+}
+
+/// A time in milliseconds since the Unix epoch, in whole seconds.
+pub(super) fn second(ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(ms);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 /// The time at which a message was sent.
 pub(super) fn time(id: MsgId) -> String {
-    let time = std::time::UNIX_EPOCH + Duration::from_micros(id.0);
+    let time = UNIX_EPOCH + Duration::from_micros(id.0);
     humantime::format_rfc3339_millis(time).to_string()
 }
 

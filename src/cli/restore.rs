@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::{Bar, counted, messages};
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::{Failure, data_dir, output, owner};
 use crate::store;
 
@@ -25,16 +25,15 @@ pub(super) struct RestoreArgs {
     #[arg(value_name = "SRC")]
     src: PathBuf,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let data = data_dir::load(&args.settings)?.data;
     owner::become_owner_of(&data)?;
     let bar = Bar::of_bytes("verifying and copying");
-    let restored = store::restore(&args.src, &data, &|done, all| bar.set(done, all));
+    let restored = store::restore(&args.src, &data, &|done, all| bar.set(done, all))?;
     drop(bar);
-    let restored = restored?;
     output::print(&format!(
         "{} restored into {}; {}",
         counted(restored.segments, "segment"),
@@ -53,12 +52,8 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     // have come with the backup.
     let bar = Bar::open_end("making the index");
     let config = data_dir::load(&args.settings)?;
-    let opened = data_dir::open(&config);
-    if let Ok(store) = &opened {
-        store.close();
-    }
+    data_dir::open(&config)?.close();
     drop(bar);
-    opened?;
     output::hint("The index is made: the server can be started.");
     Ok(())
 }

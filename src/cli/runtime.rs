@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::UNHANDLED;
+
 /// Runs a future to completion. Does not wait for work it started on other threads, such as host
 /// lookups.
 pub(super) fn run<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
@@ -24,5 +26,5 @@ pub(super) fn refuse_large_files() -> anyhow::Result<()> {
     // The handler stays, even if the listener for the signal is dropped.
     let kind = SignalKind::from_raw(Signal::XFSZ.as_raw());
     let handled = run(async { signal(kind).map(drop) })?;
-    handled.context("signals cannot be handled")
+    handled.context(UNHANDLED)
 }

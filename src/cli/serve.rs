@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::logging::Log;
-use super::setting_args::{All, SettingArgs};
-use super::signals::Early;
+use super::setting_args::AllSettings;
+use super::signals::{Early, UNHANDLED};
 use super::{Failure, output, owner, sentence};
 use crate::config::{Config, Loaded};
 use crate::net;
@@ -48,14 +48,12 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A reload that reads the settings file for longer than this is logged.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const UNHANDLED: &str = "signals cannot be handled";
-
 /// Runs the server
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
-    settings: SettingArgs<All>,
+    settings: AllSettings,
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {

@@ -1,11 +1,9 @@
 //! `relaybox sessions`: the running server's sessions, and those that ended.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use clap::Args;
 
-use super::progress::count;
-use super::setting_args::{DataOnly, SettingArgs};
+use super::progress::{count, second};
+use super::setting_args::DataSettings;
 use super::table::Table;
 use super::value_parsers::{domain_name, user_id};
 use super::{Failure, dispatch, output};
@@ -30,7 +28,7 @@ pub(super) struct SessionsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &SessionsArgs) -> Result<(), Failure> {
@@ -71,8 +69,8 @@ fn ended_table(list: &[EndedEntry]) -> String {
     ]);
     for entry in list {
         table.row([
-            time(entry.since),
-            time(entry.until),
+            second(entry.since),
+            second(entry.until),
             output::plain(&entry.domain),
             output::plain(&entry.id),
             output::plain(&entry.resource),
@@ -83,11 +81,6 @@ fn ended_table(list: &[EndedEntry]) -> String {
         ]);
     }
     table.text()
-}
-
-fn time(ms: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(ms);
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 fn table(list: &[SessionEntry]) -> String {
@@ -109,7 +102,7 @@ fn table(list: &[SessionEntry]) -> String {
             output::plain(&entry.domain),
             output::plain(&entry.id),
             output::plain(&entry.resource),
-            time(entry.since),
+            second(entry.since),
             entry.address.to_string(),
             state.to_owned(),
             count(u64::from(entry.unconfirmed)),

@@ -3,7 +3,6 @@
 
 use std::env::vars_os;
 use std::ffi::OsString;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -14,39 +13,20 @@ use crate::config::{
     self, CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings,
 };
 
-/// The subset of settings that a command accepts.
-pub(super) trait Subset {
-    fn includes(setting: &Setting) -> bool;
+/// `--config` and the flags of settings, as given.
+#[derive(Clone)]
+pub(super) struct SettingArgs<const ALL: bool> {
+    config: Option<PathBuf>,
+    flags: Flags,
 }
 
 /// Every setting, for `serve`.
-#[derive(Clone)]
-pub(super) struct All;
-
-impl Subset for All {
-    fn includes(_setting: &Setting) -> bool {
-        true
-    }
-}
+pub(super) type AllSettings = SettingArgs<true>;
 
 /// The data directory and its server's socket, for commands that work on either.
-pub(super) struct DataOnly;
+pub(super) type DataSettings = SettingArgs<false>;
 
-impl Subset for DataOnly {
-    fn includes(setting: &Setting) -> bool {
-        matches!(setting.name, "data" | "socket")
-    }
-}
-
-/// `--config` and the flags of `S`, as given.
-#[derive(Clone)]
-pub(super) struct SettingArgs<S> {
-    config: Option<PathBuf>,
-    flags: Flags,
-    subset: PhantomData<S>,
-}
-
-impl SettingArgs<All> {
+impl AllSettings {
     /// Loads all settings from all sources. The process's open-file limit bounds some.
     pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
         let env = environment(vars_os())?;
@@ -55,7 +35,7 @@ impl SettingArgs<All> {
     }
 }
 
-impl SettingArgs<DataOnly> {
+impl DataSettings {
     /// Loads all settings from all sources, for work on a stopped server's data.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         let env = environment(vars_os())?;
@@ -95,7 +75,7 @@ fn environment(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Env, 
     Ok(env)
 }
 
-impl<S: Subset> Args for SettingArgs<S> {
+impl<const ALL: bool> Args for SettingArgs<ALL> {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new("config")
             .long("config")
@@ -104,13 +84,19 @@ impl<S: Subset> Args for SettingArgs<S> {
             .help(format!(
                 "Settings file [default: relaybox.toml in the data directory] [env: {CONFIG_ENV}]"
             ));
-        let included = settings().iter().filter(|setting| S::includes(setting));
-        command.arg(config).args(included.map(arg))
+        command.arg(config).args(included(ALL).map(arg))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
+}
+
+fn included(all: bool) -> impl Iterator<Item = &'static Setting> {
+    let of_data = |setting: &&Setting| matches!(setting.name, "data" | "socket");
+    settings()
+        .iter()
+        .filter(move |setting| all || of_data(setting))
 }
 
 fn arg(setting: &Setting) -> Arg {
@@ -134,10 +120,10 @@ fn arg(setting: &Setting) -> Arg {
     arg
 }
 
-impl<S: Subset> FromArgMatches for SettingArgs<S> {
+impl<const ALL: bool> FromArgMatches for SettingArgs<ALL> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Flags::new();
-        for setting in settings().iter().filter(|setting| S::includes(setting)) {
+        for setting in included(ALL) {
             if let Some(values) = matches.get_many::<String>(setting.name) {
                 flags.insert(setting.name, values.cloned().collect());
             }
@@ -145,7 +131,6 @@ impl<S: Subset> FromArgMatches for SettingArgs<S> {
         Ok(Self {
             config: matches.get_one::<PathBuf>("config").cloned(),
             flags,
-            subset: PhantomData,
         })
     }
 

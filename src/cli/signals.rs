@@ -17,6 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+/// The failure of every registration.
+pub(super) const UNHANDLED: &str = "signals cannot be handled";
+
 /// Longest orderly shutdown; pending writes may face a slow disk.
 const END_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -47,10 +50,7 @@ impl Early {
     /// Hands signals over to the server, which shuts down in order from now on. Must be called
     /// within its runtime.
     pub(super) fn hand_over(&self) -> io::Result<(Ends, Hangups)> {
-        let ends = Ends {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        };
+        let ends = Ends::register()?;
         let hangups = Hangups {
             hangup: signal(SignalKind::hangup())?,
             missed: self.hangup.load(Ordering::Relaxed),
@@ -65,17 +65,26 @@ impl Early {
     }
 }
 
-/// Signals that end the server: SIGTERM and SIGINT.
+/// Signals that end the process: SIGTERM and SIGINT.
 pub(super) struct Ends {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Ends {
-    async fn next(&mut self) {
+    /// Must be called within a runtime.
+    pub(super) fn register() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one. Cancel-safe: `recv` keeps a signal that it has not returned.
+    pub(super) async fn next(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
         }
     }
 
@@ -94,9 +103,9 @@ impl Ends {
 }
 
 /// Waits until the server is overdue; returns the reason.
-async fn overdue(second: impl Future<Output = ()>) -> &'static str {
+async fn overdue<T>(second: impl Future<Output = T>) -> &'static str {
     tokio::select! {
-        () = second => "a second signal came before the server had ended",
+        _ = second => "a second signal came before the server had ended",
         () = sleep(END_TIME_MAX) => "the server has not ended within a minute, as if a disk did not answer",
     }
 }
@@ -130,7 +139,7 @@ mod tests {
         let begun = Instant::now();
         assert!(overdue(ready(())).await.contains("second signal"));
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        assert!(overdue(pending()).await.contains("a minute"));
+        assert!(overdue(pending::<()>()).await.contains("a minute"));
         assert_eq!(begun.elapsed(), END_TIME_MAX);
     }
 }

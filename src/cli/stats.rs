@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::progress::{bytes, count};
-use super::setting_args::{DataOnly, SettingArgs};
+use super::progress::{bytes, count, duration};
+use super::setting_args::DataSettings;
 use super::table::Table;
 use super::{Failure, dispatch, output};
 use crate::admin::{Request, Response, StatsAnswer};
@@ -18,7 +18,7 @@ pub(super) struct StatsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 pub(super) fn run(args: &StatsArgs) -> Result<(), Failure> {
@@ -33,12 +33,11 @@ fn table(answer: &StatsAnswer, now: SystemTime) -> String {
     let stats = &answer.stats;
     let started = UNIX_EPOCH + Duration::from_millis(answer.started_at);
     let up = now.duration_since(started).unwrap_or_default();
-    let up = humantime::format_duration(Duration::from_secs(up.as_secs()));
     let commit_ms = stats.commit_us as f64 / 1000.0;
     let mut table = Table::default();
     let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
     line("version", answer.version.clone());
-    line("up", up.to_string());
+    line("up", duration(up));
     line(
         "storage",
         match &stats.not_writable {
@@ -47,64 +46,37 @@ fn table(answer: &StatsAnswer, now: SystemTime) -> String {
         },
     );
     line("connections", count(stats.connections));
+    let (sessions, catching_up) = (count(stats.sessions), count(stats.catching_up));
     line(
         "sessions",
-        format!(
-            "{} ({} catching up)",
-            count(stats.sessions),
-            count(stats.catching_up)
-        ),
+        format!("{sessions} ({catching_up} catching up)"),
     );
+    let (waiting, unconfirmed) = (bytes(stats.outbox_bytes), count(stats.unconfirmed));
     line(
         "waiting",
-        format!(
-            "{} for sessions, {} messages unconfirmed",
-            bytes(stats.outbox_bytes),
-            count(stats.unconfirmed)
-        ),
+        format!("{waiting} for sessions, {unconfirmed} messages unconfirmed"),
     );
-    line(
-        "logins",
-        format!(
-            "{} admitted, {} refused",
-            count(stats.logins),
-            count(stats.logins_refused)
-        ),
-    );
-    line(
-        "messages",
-        format!(
-            "{} in, {} out",
-            count(stats.messages_in),
-            count(stats.messages_out)
-        ),
-    );
+    let (admitted, refused) = (count(stats.logins), count(stats.logins_refused));
+    line("logins", format!("{admitted} admitted, {refused} refused"));
+    let (taken, delivered) = (count(stats.messages_in), count(stats.messages_out));
+    line("messages", format!("{taken} in, {delivered} out"));
     line("limited", format!("{} times", count(stats.limited)));
+    let (commits, queue) = (count(stats.commits), count(stats.queue));
     line(
         "commits",
-        format!(
-            "{} of {commit_ms:.2} ms on average, {} waiting",
-            count(stats.commits),
-            count(stats.queue)
-        ),
+        format!("{commits} of {commit_ms:.2} ms on average, {queue} waiting"),
     );
     let size = |known: Option<u64>| known.map_or_else(|| "unknown".to_owned(), bytes);
+    let (journal, index) = (size(stats.journal_bytes), size(stats.index_bytes));
+    let free = size(stats.free_bytes);
     line(
         "disk",
-        format!(
-            "{} journal, {} index, {} free",
-            size(stats.journal_bytes),
-            size(stats.index_bytes),
-            size(stats.free_bytes)
-        ),
+        format!("{journal} journal, {index} index, {free} free"),
     );
+    let (memory, memtable) = (bytes(stats.memory_bytes), bytes(stats.tail_bytes));
     line(
         "memory",
-        format!(
-            "{}, of it {} not yet in the index",
-            bytes(stats.memory_bytes),
-            bytes(stats.tail_bytes)
-        ),
+        format!("{memory}, of it {memtable} not yet in the index"),
     );
     table.text()
 }

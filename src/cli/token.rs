@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::setting_args::{DataOnly, SettingArgs};
+use super::setting_args::DataSettings;
 use super::value_parsers::domain_name;
 use super::{Failure, dispatch, output};
 use crate::admin::{Request, Response};
@@ -37,7 +37,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "CAPABILITY")]
     cap: Vec<Capability>,
     #[command(flatten)]
-    settings: SettingArgs<DataOnly>,
+    settings: DataSettings,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -89,26 +89,12 @@ pub(super) struct Finding {
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
-    pub(super) fn ok(&mut self, check: Check, says: impl Into<String>) {
-        self.add(check, State::Ok, says.into());
-    }
-
-    pub(super) fn warning(&mut self, check: Check, says: impl Into<String>) {
-        self.add(check, State::Warning, says.into());
-    }
-
-    pub(super) fn problem(&mut self, check: Check, says: impl Into<String>) {
-        self.add(check, State::Problem, says.into());
-    }
-
-    pub(super) fn add(&mut self, check: Check, state: State, says: String) {
-        self.0.push(Finding { check, state, says });
-    }
-
-    /// Whether every finding of this check is in order.
-    pub(super) fn is_ok(&self, check: Check) -> bool {
-        let mut of_it = self.0.iter().filter(|finding| finding.check == check);
-        of_it.all(|finding| finding.state == State::Ok)
+    /// The report on one check.
+    pub(super) fn on(&mut self, check: Check) -> Report<'_> {
+        Report {
+            check,
+            findings: &mut self.0,
+        }
     }
 
     pub(super) fn count(&self, state: State) -> u64 {
@@ -142,5 +128,50 @@ impl Findings {
             "warnings": self.count(State::Warning),
             "checks": self.0.iter().map(check).collect::<Vec<_>>(),
         })
+    }
+}
+
+/// Adds findings of one check.
+pub(super) struct Report<'a> {
+    check: Check,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    pub(super) fn ok(&mut self, says: impl Into<String>) {
+        self.add(State::Ok, says);
+    }
+
+    pub(super) fn warning(&mut self, says: impl Into<String>) {
+        self.add(State::Warning, says);
+    }
+
+    pub(super) fn problem(&mut self, says: impl Into<String>) {
+        self.add(State::Problem, says);
+    }
+
+    pub(super) fn add(&mut self, state: State, says: impl Into<String>) {
+        self.findings.push(Finding {
+            check: self.check,
+            state,
+            says: says.into(),
+        });
+    }
+
+    /// Whether nothing was found yet but what is in order.
+    pub(super) fn is_ok(&self) -> bool {
+        self.states().all(|state| state == State::Ok)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.states().next().is_none()
+    }
+
+    fn states(&self) -> impl Iterator<Item = State> {
+        let of_check = self
+            .findings
+            .iter()
+            .filter(|finding| finding.check == self.check);
+        of_check.map(|finding| finding.state)
     }
 }

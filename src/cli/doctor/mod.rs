@@ -11,9 +11,10 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+use anyhow::anyhow;
 use clap::Args;
 
-use super::setting_args::{All, SettingArgs};
+use super::setting_args::AllSettings;
 use super::{Failure, output};
 use finding::State;
 
@@ -34,7 +35,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingArgs<All>,
+    settings: AllSettings,
 }
 
 pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
@@ -46,7 +47,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         false => findings.text(),
     })?;
     if findings.count(State::Problem) > 0 {
-        return Err(Failure::Other(anyhow::Error::msg(summary)));
+        return Err(anyhow!(summary).into());
     }
     if !args.json {
         output::print(&summary)?;

@@ -10,7 +10,7 @@ mod ports;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::super::setting_args::{All, SettingArgs};
+use super::super::setting_args::AllSettings;
 use super::super::{Failure, serve};
 use super::facts::{Facts, OpenFiles, ServerStatus, WithTls};
 use crate::admin::{self, Request, Response, Site};
@@ -18,10 +18,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::net::inspect::Inspected;
 use crate::store::{self, Holder};
-use ports::Ports;
 
 /// The settings that `serve` would use, and all other facts to be judged.
-pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure> {
+pub(super) fn gather(args: &AllSettings) -> Result<(Config, Facts), Failure> {
     let asked = args.load(None)?;
     let server = server(&asked.config);
     let process = match server {
@@ -31,10 +30,10 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
     let of_server = process.and_then(machine::open_files_of);
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
-    let ports = Ports::beside(&server);
+    let runs = !matches!(server, ServerStatus::None);
     let tls = config.listen.map(|address| -> anyhow::Result<WithTls> {
         Ok(WithTls {
-            port: ports.with_tls(address)?,
+            port: ports::with_tls(address, runs)?,
             certificates: Inspected::of(&config.certs),
             certificates_writable: disk::can_write_in(&config.certs),
         })
@@ -46,8 +45,10 @@ pub(super) fn gather(args: &SettingArgs<All>) -> Result<(Config, Facts), Failure
         server,
         hosts: hosts::of(&config),
         tls: tls.transpose()?,
-        plain: config.plain.map(|address| ports.without_tls(address)),
-        metrics: (config.metrics_listen).map(|address| ports.without_tls(address)),
+        plain: config
+            .plain
+            .map(|address| ports::without_tls(address, runs)),
+        metrics: (config.metrics_listen).map(|address| ports::without_tls(address, runs)),
         open_files: OpenFiles {
             limit,
             connections: asked.config.connections_max,

@@ -5,9 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
-use super::super::facts::{Port, ServerStatus};
+use super::super::super::runtime;
+use super::super::facts::Port;
 use crate::net;
 use crate::net::inspect::Certificate;
 use crate::net::probe::{ProbeError, shown_certificate};
@@ -15,34 +14,21 @@ use crate::net::probe::{ProbeError, shown_certificate};
 /// Time limit for the server to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-pub(super) struct Ports {
-    /// Whether a server is running.
-    runs: bool,
+/// Tries the port of `listen`; `runs`: beside a running server.
+pub(super) fn with_tls(address: SocketAddr, runs: bool) -> anyhow::Result<Port> {
+    Ok(match (address.port(), runs) {
+        (0, _) => Port::Any,
+        (_, true) => beside_server(address)?,
+        (_, false) => listen_on(address),
+    })
 }
 
-impl Ports {
-    /// How to try ports, given the status of the server.
-    pub(super) fn beside(server: &ServerStatus) -> Self {
-        let runs = !matches!(server, ServerStatus::None);
-        Self { runs }
-    }
-
-    /// Tries the port of `listen`.
-    pub(super) fn with_tls(&self, address: SocketAddr) -> anyhow::Result<Port> {
-        Ok(match (address.port(), self.runs) {
-            (0, _) => Port::Any,
-            (_, true) => beside_server(address)?,
-            (_, false) => listen_on(address),
-        })
-    }
-
-    /// Tries the port of `plain` or `metrics_listen`.
-    pub(super) fn without_tls(&self, address: SocketAddr) -> Port {
-        match (address.port(), self.runs) {
-            (0, _) => Port::Any,
-            (_, true) => plain_beside_server(address),
-            (_, false) => listen_on(address),
-        }
+/// Tries the port of `plain` or `metrics_listen`; `runs`: beside a running server.
+pub(super) fn without_tls(address: SocketAddr, runs: bool) -> Port {
+    match (address.port(), runs) {
+        (0, _) => Port::Any,
+        (_, true) => plain_beside_server(address),
+        (_, false) => listen_on(address),
     }
 }
 
@@ -63,11 +49,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn beside_server(address: SocketAddr) -> anyhow::Result<Port> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?;
-    let shown = runtime.block_on(shown_certificate(reachable(address), ANSWER_DEADLINE));
+    let shown = runtime::run(shown_certificate(reachable(address), ANSWER_DEADLINE))?;
     Ok(match shown {
         Ok(der) => match Certificate::parse(Path::new("its answer"), &der) {
             Ok(certificate) => Port::Shows(Box::new(certificate)),

@@ -3,21 +3,23 @@
 use std::net::SocketAddr;
 
 use super::super::facts::{Facts, Port};
-use super::super::finding::{Check, Findings, State};
+use super::super::finding::{Check, Findings, Report, State};
 use crate::config::Config;
 use crate::config::origins::OriginPattern;
 use crate::server::refused_port;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     if let (Some(address), Some(tls)) = (config.listen, &facts.tls) {
-        port(Check::Port, "listen", address, &tls.port, facts, out);
+        let out = &mut out.on(Check::Port);
+        port("listen", address, &tls.port, facts, out);
     }
     if let (Some(address), Some(tried)) = (config.plain, &facts.plain) {
-        port(Check::PlainPort, "plain", address, tried, facts, out);
+        let out = &mut out.on(Check::PlainPort);
+        port("plain", address, tried, facts, out);
     }
     if let (Some(address), Some(tried)) = (config.metrics_listen, &facts.metrics) {
-        let check = Check::MetricsPort;
-        port(check, "metrics_listen", address, tried, facts, out);
+        let out = &mut out.on(Check::MetricsPort);
+        port("metrics_listen", address, tried, facts, out);
     }
     reach(config, out);
     plain(config, out);
@@ -30,86 +32,62 @@ pub(super) fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-fn port(
-    check: Check,
-    setting: &str,
-    address: SocketAddr,
-    tried: &Port,
-    facts: &Facts,
-    out: &mut Findings,
-) {
+fn port(setting: &str, address: SocketAddr, tried: &Port, facts: &Facts, out: &mut Report) {
     match tried {
-        Port::Any => out.warning(
-            check,
-            format!(
-                "port 0 takes another port at each start: give clients one that stays, with --{}",
-                setting.replace('_', "-")
-            ),
-        ),
-        Port::Free if facts.server_runs() => out.warning(
-            check,
-            format!(
-                "a server runs, but nothing listens on {address}: it was started with other \
-                 settings"
-            ),
-        ),
-        Port::Free => out.ok(check, format!("{address} is free")),
+        Port::Any => out.warning(format!(
+            "port 0 takes another port at each start: give clients one that stays, with --{}",
+            setting.replace('_', "-")
+        )),
+        Port::Free if facts.server_runs() => out.warning(format!(
+            "a server runs, but nothing listens on {address}: it was started with other settings"
+        )),
+        Port::Free => out.ok(format!("{address} is free")),
         Port::Answers | Port::Shows(_) => {
-            out.ok(check, format!("the running server answers on {address}"));
+            out.ok(format!("the running server answers on {address}"));
         }
-        Port::Other(why) => out.problem(
-            check,
-            format!(
-                "a server runs, but cannot be talked to at {address}: {why}; another program may \
-                 have the port, or the server take no more connections"
-            ),
-        ),
+        Port::Other(why) => out.problem(format!(
+            "a server runs, but cannot be talked to at {address}: {why}; another program may have \
+             the port, or the server take no more connections"
+        )),
         Port::Taken(error) => {
             let advice = refused_port(error, setting);
-            out.problem(check, format!("{address} cannot be listened on: {advice}"));
+            out.problem(format!("{address} cannot be listened on: {advice}"));
         }
     }
 }
 
 fn reach(config: &Config, out: &mut Findings) {
+    let out = &mut out.on(Check::Listen);
     let Some(listen) = config.listen else {
         return;
     };
     match config.plain {
-        _ if !is_loopback(listen) => out.ok(
-            Check::Listen,
-            format!("other machines may connect to {listen}, where firewalls let them"),
-        ),
-        None => out.warning(
-            Check::Listen,
-            format!(
-                "only programs on this machine can connect to {listen}: for others, give --listen \
-                 '[::]:{}'",
-                listen.port()
-            ),
-        ),
-        Some(_) => out.ok(
-            Check::Listen,
-            format!("only programs on this machine can connect to {listen}: a proxy, it seems"),
-        ),
+        _ if !is_loopback(listen) => out.ok(format!(
+            "other machines may connect to {listen}, where firewalls let them"
+        )),
+        None => out.warning(format!(
+            "only programs on this machine can connect to {listen}: for others, give --listen \
+             '[::]:{}'",
+            listen.port()
+        )),
+        Some(_) => out.ok(format!(
+            "only programs on this machine can connect to {listen}: a proxy, it seems"
+        )),
     }
 }
 
 fn plain(config: &Config, out: &mut Findings) {
+    let out = &mut out.on(Check::Plain);
     match config.plain {
-        Some(address) if !is_loopback(address) => out.warning(
-            Check::Plain,
-            format!(
-                "tokens and messages pass unencrypted to {address}: leave that to a proxy on this \
-                 machine (--plain 127.0.0.1:{}), or to a network that nobody else is in",
-                address.port()
-            ),
-        ),
-        Some(address) => out.ok(
-            Check::Plain,
-            format!("what comes unencrypted to {address} does not leave this machine"),
-        ),
-        None => out.ok(Check::Plain, "everything is encrypted"),
+        Some(address) if !is_loopback(address) => out.warning(format!(
+            "tokens and messages pass unencrypted to {address}: leave that to a proxy on this \
+             machine (--plain 127.0.0.1:{}), or to a network that nobody else is in",
+            address.port()
+        )),
+        Some(address) => out.ok(format!(
+            "what comes unencrypted to {address} does not leave this machine"
+        )),
+        None => out.ok("everything is encrypted"),
     }
 }
 
@@ -125,7 +103,8 @@ fn metrics(config: &Config, out: &mut Findings) {
         ),
         Some(address) => format!(
             "whoever reaches {address} reads /metrics without a token (numbers of sessions and \
-             messages, no names), as is the default: --metrics-listen 127.0.0.1:9090 keeps it inside"
+             messages, no names), as is the default: --metrics-listen 127.0.0.1:9090 keeps it \
+             inside"
         ),
         None if apart.is_none() && config.plain.is_some() => {
             "programs on this machine read /metrics, and whoever comes through a proxy that passes \
@@ -134,12 +113,13 @@ fn metrics(config: &Config, out: &mut Findings) {
         }
         None => "only programs on this machine read /metrics".to_owned(),
     };
-    out.ok(Check::Metrics, says);
+    out.on(Check::Metrics).ok(says);
 }
 
 fn history_open(config: &Config, out: &mut Findings) {
+    let out = &mut out.on(Check::HistoryOpen);
     if !config.history_open {
-        out.ok(Check::HistoryOpen, "reading the history takes a token");
+        out.ok("reading the history takes a token");
         return;
     }
     let mut addresses = config.addresses();
@@ -171,5 +151,5 @@ fn history_open(config: &Config, out: &mut Findings) {
             ),
         ),
     };
-    out.add(Check::HistoryOpen, state, says);
+    out.add(state, says);
 }

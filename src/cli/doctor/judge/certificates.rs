@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::super::progress::counted;
 use super::super::facts::{Facts, WithTls};
-use super::super::finding::{Check, Findings};
+use super::super::finding::{Check, Findings, Report};
 use super::addresses::is_loopback;
 use super::dates::{DAY_S, date};
 use super::trust;
@@ -27,8 +27,7 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     files(facts, tls, out);
     rights(found, out);
     if matches!(found.pair, Pair::Absent) && config.host.is_empty() && !is_loopback(listen) {
-        out.warning(
-            Check::CertificateNames,
+        out.on(Check::CertificateNames).warning(
             "the certificate that is made will be for this machine only, and clients on others \
              will refuse it: give the server's name with --host",
         );
@@ -44,66 +43,50 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
 fn files(facts: &Facts, tls: &WithTls, out: &mut Findings) {
     let found = &tls.certificates;
     let (certificate, key) = (found.certificate.display(), found.key.display());
+    let files = &mut out.on(Check::CertificateFiles);
     for note in &found.notes {
-        out.warning(Check::CertificateFiles, note);
+        files.warning(note);
     }
     match &found.pair {
         Pair::Usable => {
             if found.notes.is_empty() {
                 let fit = format!("{certificate} and {key} can be served");
-                out.ok(Check::CertificateFiles, fit);
+                files.ok(fit);
             }
-            out.ok(Check::CertificateKey, "the key is that of the certificate");
+            out.on(Check::CertificateKey)
+                .ok("the key is that of the certificate");
         }
         Pair::Unusable(error @ CertificateError::Mismatch { .. }) => {
-            out.problem(Check::CertificateKey, error.to_string());
+            out.on(Check::CertificateKey).problem(error.to_string());
         }
-        Pair::Unusable(error) => out.problem(
-            Check::CertificateFiles,
-            format!("no server starts: {error}"),
-        ),
-        Pair::Absent if facts.server_runs() => out.warning(
-            Check::CertificateFiles,
-            format!(
-                "{certificate} and {key} are gone: the running server goes on with what it has, \
-                 and the next start makes others"
-            ),
-        ),
-        Pair::Absent if tls.certificates_writable => out.ok(
-            Check::CertificateFiles,
-            format!(
-                "there is no {certificate} yet: the first start makes it, and a CA that clients \
-                 have to trust"
-            ),
-        ),
-        Pair::Absent => out.problem(
-            Check::CertificateFiles,
-            format!(
-                "there is no {certificate}, and it cannot be made: let the server write there \
-                 (--certs), or put a certificate there"
-            ),
-        ),
+        Pair::Unusable(error) => files.problem(format!("no server starts: {error}")),
+        Pair::Absent if facts.server_runs() => files.warning(format!(
+            "{certificate} and {key} are gone: the running server goes on with what it has, and \
+             the next start makes others"
+        )),
+        Pair::Absent if tls.certificates_writable => files.ok(format!(
+            "there is no {certificate} yet: the first start makes it, and a CA that clients have \
+             to trust"
+        )),
+        Pair::Absent => files.problem(format!(
+            "there is no {certificate}, and it cannot be made: let the server write there \
+             (--certs), or put a certificate there"
+        )),
     }
 }
 
 fn rights(found: &Inspected, out: &mut Findings) {
+    let out = &mut out.on(Check::KeyRights);
     for (file, mode) in &found.key_modes {
         let file = file.display();
         if mode & 0o007 != 0 {
-            out.warning(
-                Check::KeyRights,
-                format!(
-                    "every user of this machine can get at {file} (mode {mode:04o}): chmod 600 \
-                     {file}"
-                ),
-            );
+            out.warning(format!(
+                "every user of this machine can get at {file} (mode {mode:04o}): chmod 600 {file}"
+            ));
         }
     }
-    if !found.key_modes.is_empty() && out.is_ok(Check::KeyRights) {
-        out.ok(
-            Check::KeyRights,
-            "no key is open to all users of this machine",
-        );
+    if !found.key_modes.is_empty() && out.is_ok() {
+        out.ok("no key is open to all users of this machine");
     }
 }
 
@@ -114,12 +97,11 @@ fn names(
     leaf: &Certificate,
     out: &mut Findings,
 ) {
-    let check = Check::CertificateNames;
+    let out = &mut out.on(Check::CertificateNames);
     let addresses = leaf.addresses.iter().map(ToString::to_string);
     let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
     let Some(told) = enumerate(&names) else {
         return out.problem(
-            check,
             "the certificate names no host (subject alternative names), and clients look at \
              nothing else: have it issued for the server's names",
         );
@@ -133,20 +115,16 @@ fn names(
     if let Some(missing) = enumerate(&missing) {
         let says = format!("the certificate is for {told}, not for {missing}");
         if !tls.certificates.is_made_here {
-            out.problem(
-                check,
-                format!(
-                    "{says} (--host): clients that connect by that name refuse it; have one \
-                     issued for it"
-                ),
-            );
+            out.problem(format!(
+                "{says} (--host): clients that connect by that name refuse it; have one issued for \
+                 it"
+            ));
         } else if facts.server_runs() {
-            out.warning(
-                check,
-                format!("{says}: start the server again, and it is made anew"),
-            );
+            out.warning(format!(
+                "{says}: start the server again, and it is made anew"
+            ));
         } else {
-            renewal(check, &says, tls, out);
+            renewal(&says, tls, out);
         }
         return;
     }
@@ -158,32 +136,28 @@ fn names(
             true => "give the server's name with --host",
             false => "have one issued for the server's name",
         };
-        out.warning(
-            check,
-            format!(
-                "the certificate is for this machine only ({told}), and clients on others refuse \
-                 it: {how}"
-            ),
-        );
+        out.warning(format!(
+            "the certificate is for this machine only ({told}), and clients on others refuse it: \
+             {how}"
+        ));
         return;
     }
     let not_local = match leaf.covers("localhost") {
         true => "",
         false => " (not for localhost)",
     };
-    out.ok(check, format!("the certificate is for {told}{not_local}"));
+    out.ok(format!("the certificate is for {told}{not_local}"));
 }
 
 /// A certificate made by relaybox that is no longer right: the next start replaces it, if it can.
-fn renewal(check: Check, says: &str, tls: &WithTls, out: &mut Findings) {
+fn renewal(says: &str, tls: &WithTls, out: &mut Report) {
     match tls.certificates_writable {
-        true => out.ok(check, format!("{says}, and is made anew at the next start")),
+        true => out.ok(format!("{says}, and is made anew at the next start")),
         false => {
             let file = tls.certificates.certificate.display();
-            out.problem(
-                check,
-                format!("{says}, and {file} cannot be made anew: let the server write there"),
-            );
+            out.problem(format!(
+                "{says}, and {file} cannot be made anew: let the server write there"
+            ));
         }
     }
 }
@@ -203,7 +177,7 @@ fn enumerate(names: &[String]) -> Option<String> {
 }
 
 fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
-    let check = Check::CertificateDates;
+    let out = &mut out.on(Check::CertificateDates);
     let now_s = facts.now_s();
     let is_made_here = tls.certificates.is_made_here;
     // In the second case, once it is no longer valid.
@@ -217,46 +191,33 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
         // With a clock that cannot be right, nothing is renewed for being too early.
         let is_due = is_mended && now_s >= EARLIEST_S;
         if is_due && !facts.server_runs() {
-            renewal(check, &says, tls, out);
+            renewal(&says, tls, out);
         } else {
             let advice = match is_due {
                 true => ", and why could the running server not make it anew (its log says)",
                 false => "",
             };
-            out.problem(
-                check,
-                format!(
-                    "{says}, and clients refuse it until then: is this machine's clock right\
-                     {advice}?"
-                ),
-            );
+            out.problem(format!(
+                "{says}, and clients refuse it until then: is this machine's clock right{advice}?"
+            ));
         }
     } else if is_made_here && !facts.server_runs() && now_s >= near_end_s {
-        renewal(check, &format!("the certificate ends on {end}"), tls, out);
+        renewal(&format!("the certificate ends on {end}"), tls, out);
     } else if leaf.not_after_s <= now_s && is_mended && !facts.server_runs() {
-        renewal(
-            check,
-            &format!("the certificate expired on {end}"),
-            tls,
-            out,
-        );
+        renewal(&format!("the certificate expired on {end}"), tls, out);
     } else if leaf.not_after_s <= now_s {
         let advice = match is_mended {
             true => "the running server could not make it anew, and its log says why",
             false => "put a new one in its place, which a running server takes by itself",
         };
-        out.problem(
-            check,
-            format!("the certificate expired on {end}, and clients refuse it: {advice}"),
-        );
+        out.problem(format!(
+            "the certificate expired on {end}, and clients refuse it: {advice}"
+        ));
     } else if is_made_here && now_s >= near_end_s.saturating_add(RENEWAL_S) {
-        out.warning(
-            check,
-            format!(
-                "the certificate ends on {end}, and the running server could not make it anew: \
-                 its log says why"
-            ),
-        );
+        out.warning(format!(
+            "the certificate ends on {end}, and the running server could not make it anew: its log \
+             says why"
+        ));
     } else if !is_made_here && now_s >= near_end_s {
         let left = counted(left_days.unsigned_abs(), "day");
         let advice = match is_mended {
@@ -264,7 +225,7 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
             false => "renew it, and a running server takes the new one by itself",
         };
         let says = format!("the certificate ends on {end}, in {left}: {advice}");
-        out.warning(check, says);
+        out.warning(says);
     }
     // A CA made by relaybox is replaced when due.
     let issuers = tls.certificates.chain.iter().skip(1);
@@ -272,35 +233,26 @@ fn dates(facts: &Facts, tls: &WithTls, leaf: &Certificate, out: &mut Findings) {
         let subject = &issuer.subject;
         if issuer.not_before_s > now_s {
             let begin = date(issuer.not_before_s);
-            out.problem(
-                check,
-                format!(
-                    "the certificate of its issuer ({subject}) is good from {begin} on only, and \
-                     clients refuse both until then: is this machine's clock right?"
-                ),
-            );
+            out.problem(format!(
+                "the certificate of its issuer ({subject}) is good from {begin} on only, and \
+                 clients refuse both until then: is this machine's clock right?"
+            ));
         } else if issuer.not_after_s <= now_s {
             let end = date(issuer.not_after_s);
-            out.problem(
-                check,
-                format!(
-                    "the certificate of its issuer ({subject}) expired on {end}, and clients \
-                     refuse both: take the chain that the CA has now"
-                ),
-            );
+            out.problem(format!(
+                "the certificate of its issuer ({subject}) expired on {end}, and clients refuse \
+                 both: take the chain that the CA has now"
+            ));
         }
     }
     let good_days = leaf.not_after_s.saturating_sub(leaf.not_before_s) / DAY_S;
     if good_days > GOOD_DAYS_MAX {
-        out.warning(
-            check,
-            format!(
-                "the certificate is good for {good_days} days, and Apple's clients refuse more \
-                 than {GOOD_DAYS_MAX}: have one issued for less"
-            ),
-        );
+        out.warning(format!(
+            "the certificate is good for {good_days} days, and Apple's clients refuse more than \
+             {GOOD_DAYS_MAX}: have one issued for less"
+        ));
     }
-    if !out.0.iter().any(|finding| finding.check == check) {
-        out.ok(check, format!("the certificate is good until {end}"));
+    if out.is_empty() {
+        out.ok(format!("the certificate is good until {end}"));
     }
 }

@@ -30,10 +30,8 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let store = match &facts.store {
         Ok(store) => store.as_ref(),
         Err(why) => {
-            out.problem(
-                Check::Store,
-                format!("no server starts on this data directory: {why}"),
-            );
+            out.on(Check::Store)
+                .problem(format!("no server starts on this data directory: {why}"));
             None
         }
     };
@@ -47,47 +45,33 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     }
     if let Some(store) = store {
         let size = bytes(store.bytes);
-        out.ok(
-            Check::Store,
-            format!("{size} of journal and index; `relaybox check` reads them all"),
-        );
+        out.on(Check::Store).ok(format!(
+            "{size} of journal and index; `relaybox check` reads them all"
+        ));
     }
     domains(config, facts, store, out);
 }
 
 fn directory(dir: &str, data: &Directory, kind: Option<Kind>, out: &mut Findings) {
-    let check = Check::DataDirectory;
+    let tried = &mut out.on(Check::DataDirectory);
     match data {
         Directory::Absent { can_be_made: true } => {
-            out.ok(
-                check,
-                format!("there is no {dir} yet: the first start makes it"),
-            );
+            tried.ok(format!("there is no {dir} yet: the first start makes it"));
         }
-        Directory::Absent { can_be_made: false } => out.problem(
-            check,
-            format!(
-                "there is no {dir}, and this user cannot make it: make it, for the server's user \
-                 (--data)"
-            ),
-        ),
-        Directory::Unreadable(error) => out.problem(
-            check,
-            format!("{dir} cannot be used: {error}; it has to be a directory of the server's user"),
-        ),
+        Directory::Absent { can_be_made: false } => tried.problem(format!(
+            "there is no {dir}, and this user cannot make it: make it, for the server's user \
+             (--data)"
+        )),
+        Directory::Unreadable(error) => tried.problem(format!(
+            "{dir} cannot be used: {error}; it has to be a directory of the server's user"
+        )),
         Directory::There(rights) => {
             match &rights.written {
-                Ok(()) => out.ok(
-                    check,
-                    format!("a file in {dir} can be written and made durable"),
-                ),
-                Err(error) => out.problem(
-                    check,
-                    format!(
-                        "a file in {dir} cannot be written and made durable: {error}; nothing is \
-                         accepted then"
-                    ),
-                ),
+                Ok(()) => tried.ok(format!("a file in {dir} can be written and made durable")),
+                Err(error) => tried.problem(format!(
+                    "a file in {dir} cannot be written and made durable: {error}; nothing is \
+                     accepted then"
+                )),
             }
             owners(dir, rights, kind, out);
         }
@@ -95,20 +79,17 @@ fn directory(dir: &str, data: &Directory, kind: Option<Kind>, out: &mut Findings
 }
 
 fn owners(dir: &str, rights: &Rights, kind: Option<Kind>, out: &mut Findings) {
-    let check = Check::DataRights;
+    let out = &mut out.on(Check::DataRights);
     let Rights {
         mode, owner, user, ..
     } = *rights;
     let root = 0;
     if let Some((path, other)) = &rights.foreign {
-        out.problem(
-            check,
-            format!(
-                "{} belongs to user {other}, but {dir} to user {owner}, whose server cannot write \
-                 it: chown -R {owner} {dir}",
-                path.display()
-            ),
-        );
+        out.problem(format!(
+            "{} belongs to user {other}, but {dir} to user {owner}, whose server cannot write it: \
+             chown -R {owner} {dir}",
+            path.display()
+        ));
     }
     let chmod = match kind {
         Some(Kind::Rightless(_)) => {
@@ -118,78 +99,55 @@ fn owners(dir: &str, rights: &Rights, kind: Option<Kind>, out: &mut Findings) {
         _ => format!("chmod 700 {dir}"),
     };
     if mode & 0o002 != 0 {
-        out.problem(
-            check,
-            format!(
-                "every user of this machine may remove and replace what is in {dir} (mode \
-                 {mode:04o}): {chmod}"
-            ),
-        );
+        out.problem(format!(
+            "every user of this machine may remove and replace what is in {dir} (mode {mode:04o}): \
+             {chmod}"
+        ));
     } else if mode & 0o020 != 0 {
-        out.warning(
-            check,
-            format!("its group may remove and replace what is in {dir} (mode {mode:04o}): {chmod}"),
-        );
+        out.warning(format!(
+            "its group may remove and replace what is in {dir} (mode {mode:04o}): {chmod}"
+        ));
     } else if mode & 0o007 != 0 {
-        out.warning(
-            check,
-            format!(
-                "every user of this machine may look into {dir} (mode {mode:04o}), which holds \
-                 messages and signing keys: {chmod}"
-            ),
-        );
+        out.warning(format!(
+            "every user of this machine may look into {dir} (mode {mode:04o}), which holds \
+             messages and signing keys: {chmod}"
+        ));
     }
     if user != owner && user == root {
-        out.warning(
-            check,
-            format!(
-                "{dir} belongs to user {owner}, but this ran as root, who may do everything: run \
-                 it as that user to know what the server may"
-            ),
-        );
+        out.warning(format!(
+            "{dir} belongs to user {owner}, but this ran as root, who may do everything: run it as \
+             that user to know what the server may"
+        ));
     } else if user != owner {
-        out.warning(
-            check,
-            format!("{dir} belongs to user {owner}, but this is user {user}"),
-        );
+        out.warning(format!(
+            "{dir} belongs to user {owner}, but this is user {user}"
+        ));
     }
-    if out.is_ok(check) {
-        out.ok(check, format!("{dir} is closed to other users"));
+    if out.is_ok() {
+        out.ok(format!("{dir} is closed to other users"));
     }
 }
 
 fn file_system(kind: Kind, out: &mut Findings) {
-    let check = Check::FileSystem;
+    let out = &mut out.on(Check::FileSystem);
     match kind {
-        Kind::Disk => out.ok(check, "one that outlives a restart"),
-        Kind::Memory(name) => out.warning(
-            check,
-            format!(
-                "{name} is memory: everything is lost when this machine restarts; choose a \
-                 directory on a disk (--data)"
-            ),
-        ),
-        Kind::Layer(name) => out.warning(
-            check,
-            format!(
-                "{name} goes with its container, and every message with it: put the data \
-                 directory on a volume"
-            ),
-        ),
-        Kind::Network(name) => out.warning(
-            check,
-            format!(
-                "{name} is on another machine: locks and fsync may not hold there, and every send \
-                 waits for it; take a local disk, and back up to that one"
-            ),
-        ),
-        Kind::Rightless(name) => out.warning(
-            check,
-            format!(
-                "{name} keeps no rights: whoever it was mounted for reads and writes everything on \
-                 it; take a file system of this machine's own"
-            ),
-        ),
+        Kind::Disk => out.ok("one that outlives a restart"),
+        Kind::Memory(name) => out.warning(format!(
+            "{name} is memory: everything is lost when this machine restarts; choose a directory \
+             on a disk (--data)"
+        )),
+        Kind::Layer(name) => out.warning(format!(
+            "{name} goes with its container, and every message with it: put the data directory on \
+             a volume"
+        )),
+        Kind::Network(name) => out.warning(format!(
+            "{name} is on another machine: locks and fsync may not hold there, and every send \
+             waits for it; take a local disk, and back up to that one"
+        )),
+        Kind::Rightless(name) => out.warning(format!(
+            "{name} keeps no rights: whoever it was mounted for reads and writes everything on it; \
+             take a file system of this machine's own"
+        )),
     }
 }
 
@@ -199,73 +157,61 @@ fn is_short(free: u64, total: u64) -> bool {
 }
 
 fn space(config: &Config, disk: &Disk, out: &mut Findings) {
-    let check = Check::DiskSpace;
+    let out = &mut out.on(Check::DiskSpace);
     let needed = config.segment_bytes.saturating_mul(SEGMENTS_MIN);
     let floor = config.limits.disk_free_min.bytes(disk.total_bytes);
     let (free, total) = (bytes(disk.free_bytes), bytes(disk.total_bytes));
     if disk.free_bytes < needed {
-        out.problem(
-            check,
-            format!(
-                "{free} are free, and two journal files take {}: sends are about to be refused; \
-                 make room",
-                bytes(needed)
-            ),
-        );
+        out.problem(format!(
+            "{free} are free, and two journal files take {}: sends are about to be refused; make \
+             room",
+            bytes(needed)
+        ));
     } else if disk.free_bytes < floor {
-        out.problem(
-            check,
-            format!(
-                "{free} of {total} are free, less than {} (disk_free_min): user tokens send nothing; \
-                 make room",
-                bytes(floor)
-            ),
-        );
+        out.problem(format!(
+            "{free} of {total} are free, less than {} (disk_free_min): user tokens send nothing; \
+             make room",
+            bytes(floor)
+        ));
     } else if is_short(disk.free_bytes, disk.total_bytes) {
-        out.warning(
-            check,
-            format!("{free} of {total} are free: make room before it is full"),
-        );
+        out.warning(format!(
+            "{free} of {total} are free: make room before it is full"
+        ));
     }
     // Some file systems have no inode table to fill up.
     let files = count(disk.free_files);
     if disk.total_files > 0 && disk.free_files < FILES_MIN {
-        out.problem(
-            check,
-            format!(
-                "{files} more files (inodes) can be made, and sends are about to be refused: \
-                 remove files"
-            ),
-        );
+        out.problem(format!(
+            "{files} more files (inodes) can be made, and sends are about to be refused: remove \
+             files"
+        ));
     } else if is_short(disk.free_files, disk.total_files) {
         let all = count(disk.total_files);
-        out.warning(
-            check,
-            format!("{files} of {all} files (inodes) are free: remove some before none is"),
-        );
+        out.warning(format!(
+            "{files} of {all} files (inodes) are free: remove some before none is"
+        ));
     }
-    if out.is_ok(check) {
-        out.ok(check, format!("{free} of {total} are free"));
+    if out.is_ok() {
+        out.ok(format!("{free} of {total} are free"));
     }
 }
 
 fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &mut Findings) {
-    let check = Check::Retention;
-    if !out.is_ok(check) {
+    let out = &mut out.on(Check::Retention);
+    if !out.is_ok() {
         return;
     }
     if let Some(kept) = retention.all {
         let kept = humantime::format_duration(kept);
-        return out.ok(
-            check,
-            format!("messages are kept for {kept}, where a domain has no time of its own"),
-        );
+        return out.ok(format!(
+            "messages are kept for {kept}, where a domain has no time of its own"
+        ));
     }
     let growth = store.and_then(growth_per_day);
     let left_days = growth.map(|growth| disk.free_bytes / growth.max(1));
     let is_soon = left_days.is_some_and(|days| days < LEFT_DAYS_MIN);
     if !is_soon && !is_short(disk.free_bytes, disk.total_bytes) {
-        return out.ok(check, "messages are kept for ever, and there is room");
+        return out.ok("messages are kept for ever, and there is room");
     }
     let stored = store.map_or(0, |store| store.bytes);
     let pace = match (growth, left_days) {
@@ -276,14 +222,11 @@ fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &m
         ),
         _ => String::new(),
     };
-    out.warning(
-        check,
-        format!(
-            "messages are kept for ever; they take {}{pace}: set --retention, or give them a \
-             larger disk",
-            bytes(stored)
-        ),
-    );
+    out.warning(format!(
+        "messages are kept for ever; they take {}{pace}: set --retention, or give them a larger \
+         disk",
+        bytes(stored)
+    ));
 }
 
 /// Retention settings that erase more than those last in force.
@@ -318,14 +261,11 @@ fn new_retention(wanted: &Retention, now_us: u64, store: &Survey, out: &mut Find
         0 => String::new(),
         more => format!("; and of {}", counted(more as u64, "more domain")),
     };
-    out.warning(
-        Check::Retention,
-        format!(
-            "new settings: a minute behind the start or the reload that takes them over they erase \
-             {first}{more}, for good; the oldest message is of {}",
-            time(store.oldest)
-        ),
-    );
+    out.on(Check::Retention).warning(format!(
+        "new settings: a minute behind the start or the reload that takes them over they erase \
+         {first}{more}, for good; the oldest message is of {}",
+        time(store.oldest)
+    ));
 }
 
 /// Average bytes per day over the whole stored period.
@@ -339,28 +279,24 @@ fn growth_per_day(store: &Survey) -> Option<u64> {
 }
 
 fn domains(config: &Config, facts: &Facts, store: Option<&Survey>, out: &mut Findings) {
-    let check = Check::Domains;
+    let out = &mut out.on(Check::Domains);
     match (&facts.server, store.and_then(|store| store.has_domains)) {
         (ServerStatus::Running { domains: 0, .. }, _) => out.warning(
-            check,
             "the running server has no domain, and nobody can log in: relaybox domain add NAME",
         ),
         (ServerStatus::Running { domains, .. }, _) => {
-            out.ok(
-                check,
-                format!(
-                    "the running server has {}",
-                    counted(*domains as u64, "domain")
-                ),
-            );
+            out.ok(format!(
+                "the running server has {}",
+                counted(*domains as u64, "domain")
+            ));
         }
         _ if !config.token.is_empty() => {
             let declared = counted(config.token.len() as u64, "project token");
-            out.ok(check, format!("the settings declare {declared}"));
+            out.ok(format!("the settings declare {declared}"));
         }
-        (_, Some(true)) => out.ok(check, "some have been made: relaybox domain list"),
-        (_, Some(false)) => out.ok(check, FIRST_START),
-        (_, None) if facts.store.as_ref().is_ok_and(Option::is_none) => out.ok(check, FIRST_START),
+        (_, Some(true)) => out.ok("some have been made: relaybox domain list"),
+        (_, Some(false)) => out.ok(FIRST_START),
+        (_, None) if facts.store.as_ref().is_ok_and(Option::is_none) => out.ok(FIRST_START),
         (_, None) => {}
     }
 }

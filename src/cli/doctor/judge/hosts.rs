@@ -3,29 +3,27 @@
 use std::net::SocketAddr;
 
 use super::super::facts::{Address, Facts, Host};
-use super::super::finding::{Check, Findings};
+use super::super::finding::{Check, Findings, Report};
 use crate::config::{self, Config};
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     let Some(listen) = config.listen else {
         return;
     };
+    let out = &mut out.on(Check::HostAddresses);
     for host in &facts.hosts {
         match &host.addresses {
             Ok(addresses) => one(listen, host, addresses, out),
             // The clients' resolver may know more; this machine may have none.
-            Err(why) => out.ok(
-                Check::HostAddresses,
-                format!(
-                    "no address of {} (--host) is known here: {why}; clients need one",
-                    host.name
-                ),
-            ),
+            Err(why) => out.ok(format!(
+                "no address of {} (--host) is known here: {why}; clients need one",
+                host.name
+            )),
         }
     }
 }
 
-fn one(listen: SocketAddr, host: &Host, addresses: &[Address], out: &mut Findings) {
+fn one(listen: SocketAddr, host: &Host, addresses: &[Address], out: &mut Report) {
     let name = &host.name;
     let (mut served, mut elsewhere) = (Vec::new(), Vec::new());
     for Address { ip, is_own } in addresses {
@@ -34,29 +32,23 @@ fn one(listen: SocketAddr, host: &Host, addresses: &[Address], out: &mut Finding
             true => served.push(ip.to_string()),
             // Usually an entry of /etc/hosts, used only by this machine's own programs.
             false if ip.is_loopback() => {}
-            false => out.warning(
-                Check::HostAddresses,
-                format!(
-                    "{name} (--host) leads to {ip}, and {listen} does not listen there: who tries \
-                     that address first waits or gives up; --listen '[::]:{}' is for all addresses \
-                     of this machine",
-                    listen.port()
-                ),
-            ),
+            false => out.warning(format!(
+                "{name} (--host) leads to {ip}, and {listen} does not listen there: who tries that \
+                 address first waits or gives up; --listen '[::]:{}' is for all addresses of this \
+                 machine",
+                listen.port()
+            )),
         }
     }
     if !served.is_empty() {
         let served = served.join(" and ");
         let says = format!("{name} leads to {served}, which {listen} listens on");
-        out.ok(Check::HostAddresses, says);
+        out.ok(says);
     }
     if !elsewhere.is_empty() {
         let elsewhere = elsewhere.join(" and ");
-        out.ok(
-            Check::HostAddresses,
-            format!(
+        out.ok(format!(
                 "{name} leads to {elsewhere}, which this machine does not have: a proxy or NAT there has to lead here"
-            ),
-        );
+            ));
     }
 }

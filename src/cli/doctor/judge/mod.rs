@@ -17,11 +17,12 @@ use crate::config::Config;
 
 pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
     let mut out = Findings::default();
+    let settings = &mut out.on(Check::Settings);
     for warning in &facts.warnings {
-        out.warning(Check::Settings, warning);
+        settings.warning(warning);
     }
     if facts.warnings.is_empty() {
-        out.ok(Check::Settings, "all are known and fit together");
+        settings.ok("all are known and fit together");
     }
     server(facts, &mut out);
     addresses::judge(config, facts, &mut out);
@@ -33,8 +34,9 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Findings {
 }
 
 fn server(facts: &Facts, out: &mut Findings) {
+    let out = &mut out.on(Check::Server);
     match &facts.server {
-        ServerStatus::None => out.ok(Check::Server, "none runs on this data directory"),
+        ServerStatus::None => out.ok("none runs on this data directory"),
         ServerStatus::Running {
             process,
             not_writable,
@@ -43,28 +45,21 @@ fn server(facts: &Facts, out: &mut Findings) {
             let process = process.map_or(String::new(), |id| format!(" (process {id})"));
             let runs = format!("one runs{process} and takes orders");
             match not_writable {
-                None => out.ok(Check::Server, runs),
-                Some(why) => out.problem(
-                    Check::Server,
-                    format!("{runs}, but stores nothing that is sent: {why}"),
-                ),
+                None => out.ok(runs),
+                Some(why) => out.problem(format!("{runs}, but stores nothing that is sent: {why}")),
             }
         }
         ServerStatus::Silent { process } => {
             let unnamed = || "a process that the system does not name here".to_owned();
             let process = process.map_or_else(unnamed, |id| format!("process {id}"));
-            out.problem(
-                Check::Server,
-                format!(
-                    "{process} has this data directory, but no server answers on its socket, so \
-                     no command reaches it: if it is a server whose log says that no socket could \
-                     be made, or one in another container, start it with --socket PATH"
-                ),
-            );
+            out.problem(format!(
+                "{process} has this data directory, but no server answers on its socket, so no \
+                 command reaches it: if it is a server whose log says that no socket could be \
+                 made, or one in another container, start it with --socket PATH"
+            ));
         }
-        ServerStatus::Unreachable(why) => out.problem(
-            Check::Server,
-            format!("{why}: run this as the server's own user, or as root"),
-        ),
+        ServerStatus::Unreachable(why) => out.problem(format!(
+            "{why}: run this as the server's own user, or as root"
+        )),
     }
 }

@@ -2,7 +2,7 @@
 //! is presented.
 
 use super::super::facts::{Facts, Port, WithTls};
-use super::super::finding::{Check, Findings};
+use super::super::finding::{Check, Findings, Report};
 use super::dates::{DAY_S, date};
 use crate::config::Config;
 use crate::net::inspect::{Certificate, Gap, Inspected, Key, Pair, gap};
@@ -28,71 +28,57 @@ pub(super) fn judge(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Fin
 }
 
 fn chain(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
-    let check = Check::CertificateChain;
+    let out = &mut out.on(Check::CertificateChain);
     let (certificate, ca) = (found.certificate.display(), found.ca.display());
     if found.is_made_here {
-        out.ok(
-            check,
-            format!("relaybox's own CA has signed the certificate: clients must trust {ca}"),
-        );
+        out.ok(format!(
+            "relaybox's own CA has signed the certificate: clients must trust {ca}"
+        ));
         return;
     }
     if leaf.is_self_signed {
-        out.warning(
-            check,
-            format!(
-                "the certificate is self-signed: only clients that were told to trust \
-                 {certificate} accept it"
-            ),
-        );
+        out.warning(format!(
+            "the certificate is self-signed: only clients that were told to trust {certificate} \
+             accept it"
+        ));
         return;
     }
     if let Some(gap) = gap(&found.chain) {
         let says = format!("{certificate} {gap}");
         return match gap {
-            Gap::Unsigned { .. } => out.problem(check, says),
-            Gap::NoIntermediate { .. } => out.warning(check, says),
+            Gap::Unsigned { .. } => out.problem(says),
+            Gap::NoIntermediate { .. } => out.warning(says),
         };
     }
     let root = found.chain.last().map_or("", |last| &last.issuer);
     let length = found.chain.len();
-    out.ok(
-        check,
-        format!("{length} certificates lead to {root}, which clients must know"),
-    );
+    out.ok(format!(
+        "{length} certificates lead to {root}, which clients must know"
+    ));
 }
 
 fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
-    let check = Check::CertificateUse;
+    let out = &mut out.on(Check::CertificateUse);
     for (at, one) in found.chain.iter().enumerate() {
         // The signature of a root is not verified.
         let counts = at == 0 || !one.is_self_signed;
         if let Some(algorithm) = one.refused_signature.as_ref().filter(|_| counts) {
-            out.problem(
-                check,
-                format!(
-                    "the certificate of {} is signed by {algorithm}, and clients refuse that: \
-                     have it issued anew",
-                    who(one)
-                ),
-            );
+            out.problem(format!(
+                "the certificate of {} is signed by {algorithm}, and clients refuse that: have it \
+                 issued anew",
+                who(one)
+            ));
         }
         match one.key {
-            Key::Rsa(bits) if bits < RSA_BITS_MIN => out.problem(
-                check,
-                format!(
-                    "the key of {} has {bits} bits, and clients refuse RSA keys of less than \
-                     {RSA_BITS_MIN}",
-                    who(one)
-                ),
-            ),
-            Key::Other => out.problem(
-                check,
-                format!(
-                    "the key of {} is of a kind that TLS does not know: take ECDSA (P-256) or RSA",
-                    who(one)
-                ),
-            ),
+            Key::Rsa(bits) if bits < RSA_BITS_MIN => out.problem(format!(
+                "the key of {} has {bits} bits, and clients refuse RSA keys of less than \
+                 {RSA_BITS_MIN}",
+                who(one)
+            )),
+            Key::Other => out.problem(format!(
+                "the key of {} is of a kind that TLS does not know: take ECDSA (P-256) or RSA",
+                who(one)
+            )),
             _ => {}
         }
     }
@@ -102,37 +88,31 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
         _ => None,
     };
     if let Some(kind) = unusual {
-        out.warning(
-            check,
-            format!(
-                "the key is {kind}, which browsers do not take: have a certificate issued for \
-                 ECDSA (P-256) or RSA"
-            ),
-        );
+        out.warning(format!(
+            "the key is {kind}, which browsers do not take: have a certificate issued for ECDSA \
+             (P-256) or RSA"
+        ));
     }
     if !leaf.is_for_servers {
         out.problem(
-            check,
             "the certificate is not for servers (extended key usage), and clients refuse it: have \
              one issued for TLS servers",
         );
     }
     if leaf.is_authority {
         out.warning(
-            check,
             "the certificate is that of a CA, which many clients refuse for a server: sign one \
              with it that is not",
         );
     }
-    if out.is_ok(check) {
+    if out.is_ok() {
         let kind = match leaf.key {
             Key::Rsa(bits) => format!("RSA of {bits} bits"),
             _ => "ECDSA".to_owned(),
         };
-        out.ok(
-            check,
-            format!("key ({kind}) and signature are such as clients take"),
-        );
+        out.ok(format!(
+            "key ({kind}) and signature are such as clients take"
+        ));
     }
 }
 
@@ -149,30 +129,21 @@ fn served(facts: &Facts, tls: &WithTls, out: &mut Findings) {
     let Port::Shows(shown) = &tls.port else {
         return;
     };
-    let check = Check::CertificateServed;
+    let out = &mut out.on(Check::CertificateServed);
     let end = date(shown.not_after_s);
     let in_file = tls.certificates.chain.first();
     if in_file.is_some_and(|leaf| leaf.der == shown.der) {
-        out.ok(
-            check,
-            "the running server shows the certificate that is in the file",
-        );
+        out.ok("the running server shows the certificate that is in the file");
     } else if shown.not_after_s <= facts.now_s() {
-        out.problem(
-            check,
-            format!(
-                "the running server shows another certificate than that in the file, one that \
-                 expired on {end}: its log says why the file is not taken"
-            ),
-        );
+        out.problem(format!(
+            "the running server shows another certificate than that in the file, one that expired \
+             on {end}: its log says why the file is not taken"
+        ));
     } else {
-        out.warning(
-            check,
-            format!(
-                "the running server shows another certificate than that in the file, one until \
-                 {end}: it takes a good one within seconds, and else its log says why not"
-            ),
-        );
+        out.warning(format!(
+            "the running server shows another certificate than that in the file, one until {end}: \
+             it takes a good one within seconds, and else its log says why not"
+        ));
     }
 }
 
@@ -182,7 +153,7 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
     let Some(ca) = found.authority.as_ref().filter(|_| signs) else {
         return;
     };
-    let check = Check::CertificateAuthority;
+    let out = &mut out.on(Check::CertificateAuthority);
     let left_days = ca.not_after_s.saturating_sub(facts.now_s()) / DAY_S;
     let (file, end) = (found.ca.display(), date(ca.not_after_s));
     let is_early = ca.not_before_s > facts.now_s();
@@ -195,71 +166,54 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
     // A running server replaces it within seconds.
     let due_days = AUTHORITY_LEFT_DAYS_DUE - i64::from(facts.server_runs());
     if found.is_authority_made_here && (is_early && is_told_by_clock || left_days < due_days) {
-        return match (facts.server_runs(), tls.certificates_writable) {
-            (true, _) => out.problem(
-                check,
-                format!("{says}, and the running server could not make it anew: its log says why"),
-            ),
-            (false, true) => out.warning(
-                check,
-                format!(
-                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
-                ),
-            ),
-            (false, false) => out.problem(
-                check,
-                format!("{says}, and cannot be made anew: let the server write there"),
-            ),
-        };
+        match facts.server_runs() {
+            true => out.problem(format!(
+                "{says}, and the running server could not make it anew: its log says why"
+            )),
+            false => renewal(&says, tls, out),
+        }
+        return;
     }
     if is_early {
         let advice = match is_told_by_clock {
             true => format!(" If so, {REPLACE_CA}"),
             false => String::new(),
         };
-        out.problem(
-            check,
-            format!(
-                "{says}, and clients that look at that refuse what it has signed: is this \
-                 machine's clock right?{advice}"
-            ),
-        );
+        out.problem(format!(
+            "{says}, and clients that look at that refuse what it has signed: is this machine's \
+             clock right?{advice}"
+        ));
     } else if found.is_authority_made_here && !found.permits(&config.host) {
         let says = format!("{file} is bound to other names than --host has");
-        match tls.certificates_writable {
-            true => out.warning(
-                check,
-                format!(
-                    "{says}, and is made anew at the next start: clients must trust the new ca.pem"
-                ),
-            ),
-            false => out.problem(
-                check,
-                format!("{says}, and cannot be made anew: let the server write there"),
-            ),
-        }
+        renewal(&says, tls, out);
     } else if left_days < AUTHORITY_LEFT_DAYS_MIN {
         let ca = found.ca.clone();
-        out.problem(check, CertificateError::AtEnd { ca }.to_string());
+        out.problem(CertificateError::AtEnd { ca }.to_string());
     } else if !found.is_authority_made_here && left_days < AUTHORITY_LEFT_DAYS_DUE {
-        out.warning(check, format!("{says}: {REPLACE_CA}"));
+        out.warning(format!("{says}: {REPLACE_CA}"));
     } else if !ca.is_constrained {
-        out.warning(
-            check,
-            format!(
-                "{file} may sign for any name, so that its key is worth as much as every name to those who trust \
-                 it: {REPLACE_CA}"
-            ),
-        );
+        out.warning(format!(
+            "{file} may sign for any name, so that its key is worth as much as every name to \
+                 those who trust it: {REPLACE_CA}"
+        ));
     } else if !tls.certificates_writable {
-        out.warning(
-            check,
-            format!(
-                "a new certificate cannot be written beside {file} when the present one ends: let \
-                 the server write there"
-            ),
-        );
+        out.warning(format!(
+            "a new certificate cannot be written beside {file} when the present one ends: let the \
+             server write there"
+        ));
     } else {
-        out.ok(check, format!("{file} is good until {end}"));
+        out.ok(format!("{file} is good until {end}"));
+    }
+}
+
+/// A CA made by relaybox that is no longer right: the next start replaces it, if it can.
+fn renewal(says: &str, tls: &WithTls, out: &mut Report) {
+    match tls.certificates_writable {
+        true => out.warning(format!(
+            "{says}, and is made anew at the next start: clients must trust the new ca.pem"
+        )),
+        false => out.problem(format!(
+            "{says}, and cannot be made anew: let the server write there"
+        )),
     }
 }
