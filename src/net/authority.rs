@@ -12,11 +12,11 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 
 use super::certificate_error::{CertificateError, broken};
 use super::files::{Files, alone, exists, write_whole};
-use super::leaf::unreadable_certificate;
+use super::leaf::{unreadable_certificate, x509};
 use super::{constraints, material};
 
 const DAY_S: i64 = 24 * 3600;
@@ -71,8 +71,7 @@ pub(super) fn authority(
         return Ok(made);
     }
     let chain = material::certificates(&files.ca)?;
-    let (_, parsed) =
-        X509Certificate::from_der(&chain[0]).map_err(|_| unreadable_certificate(&files.ca))?;
+    let parsed = x509(&chain[0]).ok_or_else(|| unreadable_certificate(&files.ca))?;
     let is_own = is_own(&parsed);
     // Other servers on this folder, or the next start, may still use the old names.
     let all_names = constraints::extended(&parsed, names);
@@ -139,13 +138,13 @@ fn tell(files: &Files, why: &str) {
 
 /// Why a CA issued here is unusable at this time, whatever it has to sign. `None` also for a foreign one.
 pub(super) fn flaw_now(ca: &CertificateDer<'_>, now_s: i64) -> Option<&'static str> {
-    let (_, ca) = X509Certificate::from_der(ca).ok()?;
+    let ca = x509(ca)?;
     flaw(&ca, now_s).filter(|_| is_own(&ca))
 }
 
 /// When a CA issued here is due for reissue, in seconds since the Unix epoch.
 pub(super) fn near_end_s(ca: &CertificateDer<'_>) -> Option<i64> {
-    let (_, ca) = X509Certificate::from_der(ca).ok()?;
+    let ca = x509(ca)?;
     let end_s = ca.validity().not_after.timestamp();
     is_own(&ca).then_some(end_s - CA_DAYS_LEFT_MIN * DAY_S)
 }
@@ -164,7 +163,7 @@ fn flaw(ca: &X509Certificate<'_>, now_s: i64) -> Option<&'static str> {
 
 /// Whether relaybox issued this CA.
 pub(super) fn is_made_here(ca: &CertificateDer<'_>) -> bool {
-    X509Certificate::from_der(ca).is_ok_and(|(_, ca)| is_own(&ca))
+    x509(ca).is_some_and(|ca| is_own(&ca))
 }
 
 fn is_own(ca: &X509Certificate<'_>) -> bool {

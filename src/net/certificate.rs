@@ -13,12 +13,11 @@ use x509_parser::oid_registry::{
     self as oid, OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
     OID_SIG_ED25519, Oid, OidRegistry,
 };
-use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 
 use super::certificate_error::CertificateError;
 use super::constraints;
-use super::leaf::{Leaf, covers, unreadable_certificate};
+use super::leaf::{Leaf, covers, unreadable_certificate, x509};
 
 /// The parsed contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,8 +160,7 @@ impl Certificate {
             dns_names,
             addresses,
         } = Leaf::parse(file, &der.into())?;
-        let (_, parsed) =
-            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
+        let parsed = x509(der).ok_or_else(|| unreadable_certificate(file))?;
         let usage = parsed.extended_key_usage().ok().flatten();
         Ok(Self {
             der: der.to_vec(),
@@ -193,10 +191,7 @@ impl Certificate {
 
 /// Whether one certificate was signed by the key and under the name of another.
 pub(super) fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
-    let (Ok((_, signed)), Ok((_, signer))) = (
-        X509Certificate::from_der(der),
-        X509Certificate::from_der(by),
-    ) else {
+    let (Some(signed), Some(signer)) = (x509(der), x509(by)) else {
         return false;
     };
     let verified = match signed.verify_signature(Some(signer.public_key())) {

@@ -15,8 +15,7 @@ pub enum CertificateError {
     /// One file of a pair is present, the other missing.
     #[error(
         "{present} is there but {missing} is not: put the other one beside it, or move it to another \
-         folder to have both made",
-        present = .present.display(), missing = .missing.display()
+         folder to have both made"
     )]
     Alone {
         /// The file that is present.
@@ -26,8 +25,7 @@ pub enum CertificateError {
     },
     /// There are several pairs, none of them under the preferred names.
     #[error(
-        "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key key.pem",
-        dir = .dir.display()
+        "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key key.pem"
     )]
     Several {
         /// The searched directory.
@@ -37,8 +35,7 @@ pub enum CertificateError {
     #[error(
         "{dir} holds {found}, but no certificate together with its key under the names of one pair: name the \
          certificate cert.pem, with its chain, and its key key.pem, or move these files to another folder to have \
-         both made",
-        dir = .dir.display()
+         both made"
     )]
     Halves {
         /// The searched directory.
@@ -47,7 +44,7 @@ pub enum CertificateError {
         found: String,
     },
     /// The files of a running server's certificate have disappeared.
-    #[error("{certificate} and {key} are not there any more", certificate = .certificate.display(), key = .key.display())]
+    #[error("{certificate} and {key} are not there any more")]
     Gone {
         /// Expected file of the certificate.
         certificate: PathBuf,
@@ -55,7 +52,7 @@ pub enum CertificateError {
         key: PathBuf,
     },
     /// A file or directory cannot be read.
-    #[error("{file} cannot be read: {error}", file = .file.display())]
+    #[error("{file} cannot be read: {error}")]
     Unreadable {
         /// The file or directory.
         file: PathBuf,
@@ -63,7 +60,7 @@ pub enum CertificateError {
         error: io::Error,
     },
     /// A file or directory cannot be written.
-    #[error("{file} cannot be written: {error}", file = .file.display())]
+    #[error("{file} cannot be written: {error}")]
     Unwritable {
         /// The file or directory.
         file: PathBuf,
@@ -71,13 +68,13 @@ pub enum CertificateError {
         error: io::Error,
     },
     /// A foreign CA is too near its end to sign.
-    #[error("{ca} is at its end and signs nothing more: {advice}", ca = .ca.display(), advice = REPLACE_CA)]
+    #[error("{ca} is at its end and signs nothing more: {advice}", advice = REPLACE_CA)]
     AtEnd {
         /// File of the CA.
         ca: PathBuf,
     },
     /// A file is not PEM, or its contents cannot be used.
-    #[error("{file} {flaw}", file = .file.display())]
+    #[error("{file} {flaw}")]
     Broken {
         /// The offending file.
         file: PathBuf,
@@ -86,7 +83,7 @@ pub enum CertificateError {
         flaw: &'static str,
     },
     /// A file holds the wrong contents, but convertible ones.
-    #[error("{file} {holds}: {advice}", file = .file.display())]
+    #[error("{file} {holds}: {advice}")]
     Unfit {
         /// The file to convert.
         file: PathBuf,
@@ -96,7 +93,9 @@ pub enum CertificateError {
         advice: String,
     },
     /// The certificate and key files are swapped.
-    #[error("{certificate} holds the private key and {key} the certificate: they are swapped, exchange them", key = .key.display(), certificate = .certificate.display())]
+    #[error(
+        "{certificate} holds the private key and {key} the certificate: they are swapped, exchange them"
+    )]
     Swapped {
         /// The path expected to hold the certificate.
         certificate: PathBuf,
@@ -104,7 +103,9 @@ pub enum CertificateError {
         key: PathBuf,
     },
     /// The key is not that of the certificate.
-    #[error("{key} is not the key of the certificate in {certificate}: put the files of one certificate there, both", key = .key.display(), certificate = .certificate.display())]
+    #[error(
+        "{key} is not the key of the certificate in {certificate}: put the files of one certificate there, both"
+    )]
     Mismatch {
         /// The key's file.
         key: PathBuf,

@@ -8,14 +8,14 @@ use std::path::Path;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 
 use super::authority::{self, EARLIEST_S};
 use super::certificate::{gap, is_signed_by, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
 use super::files::{Files, exists};
 use super::issue::LOCAL_NAMES;
-use super::leaf::Leaf;
+use super::leaf::{Leaf, x509};
 use super::{constraints, issue, material};
 
 const DAY_S: i64 = 24 * 3600;
@@ -220,7 +220,7 @@ pub(super) fn load(
         let public = signer.public_key();
         let spki = public.as_ref().map(AsRef::<[u8]>::as_ref);
         for (at, der) in chain.iter().enumerate() {
-            let Ok((_, one)) = X509Certificate::from_der(der) else {
+            let Some(one) = x509(der) else {
                 continue;
             };
             if spki.is_none_or(|spki| one.public_key().raw == spki) {
@@ -384,14 +384,11 @@ fn ca_with_key(files: &Files) -> Option<CertificateDer<'static>> {
 
 /// Whether two certificates share one key.
 fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
-    let parsed = [one, other].map(|der| X509Certificate::from_der(der));
-    match parsed {
-        [Ok((_, one)), Ok((_, other))] => one.public_key().raw == other.public_key().raw,
-        _ => false,
-    }
+    let both = x509(one).zip(x509(other));
+    both.is_some_and(|(one, other)| one.public_key().raw == other.public_key().raw)
 }
 
 /// Whether a CA has no name constraints.
 fn is_unconstrained(ca: &CertificateDer<'_>) -> bool {
-    X509Certificate::from_der(ca).is_ok_and(|(_, ca)| !constraints::are_in(&ca))
+    x509(ca).is_some_and(|ca| !constraints::are_in(&ca))
 }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
+use super::leaf;
+
 /// Constraints that permit these names and addresses, including subdomains, and nothing else.
 pub(super) fn permitting(names: &[String]) -> NameConstraints {
     let permitted = names.iter().map(|name| match name.parse::<IpAddr>() {
@@ -65,9 +67,7 @@ fn name(subtree: &GeneralName<'_>) -> Option<String> {
             if mask.iter().any(|byte| *byte != 0xff) {
                 return None;
             }
-            let v4 = <[u8; 4]>::try_from(first).map(IpAddr::from);
-            let v6 = || <[u8; 16]>::try_from(first).map(IpAddr::from);
-            v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+            leaf::address(first).map(|address| address.to_string())
         }
         _ => None,
     }

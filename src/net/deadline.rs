@@ -7,12 +7,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::options::NetOptions;
 use super::permits::ConnectionPermit;
 
 /// A head of up to this size costs no more than every connection does: hyper's initial read buffer.
@@ -45,37 +45,32 @@ impl Activity {
     }
 
     pub(super) fn request_started(&self) {
-        *self.phase() = Phase::Busy {
+        *self.0.lock() = Phase::Busy {
             since: Instant::now(),
         };
     }
 
     pub(super) fn answer_started(&self) {
-        *self.phase() = Phase::Resting {
+        *self.0.lock() = Phase::Resting {
             since: Instant::now(),
             is_stuck: false,
         };
     }
 
     pub(super) fn upgraded(&self) {
-        *self.phase() = Phase::Upgraded;
+        *self.0.lock() = Phase::Upgraded;
     }
 
     /// The deadline of the current phase.
-    pub(super) fn deadline(
-        &self,
-        head: Duration,
-        answer: Duration,
-        idle: Duration,
-    ) -> Option<Instant> {
-        let (since, longest) = match *self.phase() {
-            Phase::Head { since, .. } => (since, head),
+    pub(super) fn deadline(&self, options: &NetOptions) -> Option<Instant> {
+        let (since, longest) = match *self.0.lock() {
+            Phase::Head { since, .. } => (since, options.head_timeout),
             Phase::Busy { since }
             | Phase::Resting {
                 since,
                 is_stuck: true,
-            } => (since, answer),
-            Phase::Resting { since, .. } => (since, idle),
+            } => (since, options.answer_timeout),
+            Phase::Resting { since, .. } => (since, options.idle_timeout),
             Phase::Upgraded => return None,
         };
         Some(since + longest)
@@ -83,7 +78,7 @@ impl Activity {
 
     /// Returns whether the bytes belong to a long head that had not ended before them.
     fn bytes_read(&self, count: usize) -> bool {
-        let mut phase = self.phase();
+        let mut phase = self.0.lock();
         match &mut *phase {
             Phase::Resting { .. } => {
                 *phase = Phase::Head {
@@ -111,7 +106,7 @@ impl Activity {
 
     /// A slow reader of a response is not idle as long as it reads.
     fn bytes_written(&self) {
-        match &mut *self.phase() {
+        match &mut *self.0.lock() {
             Phase::Head { since, .. } => *since = Instant::now(),
             Phase::Resting { since, is_stuck } => (*since, *is_stuck) = (Instant::now(), false),
             Phase::Busy { .. } | Phase::Upgraded => {}
@@ -120,7 +115,7 @@ impl Activity {
 
     /// Records whether bytes are waiting for the peer to accept some.
     fn bytes_wait(&self, do_wait: bool) {
-        if let Phase::Resting { since, is_stuck } = &mut *self.phase()
+        if let Phase::Resting { since, is_stuck } = &mut *self.0.lock()
             && *is_stuck != do_wait
         {
             *is_stuck = do_wait;
@@ -128,10 +123,6 @@ impl Activity {
                 *since = Instant::now();
             }
         }
-    }
-
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.0.lock()
     }
 }
 

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate::parse_chain;
 pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
 use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
 use super::files::Files;
+use super::leaf::x509;
 use super::{authority, constraints, material};
 use crate::clock::{Clock as _, SystemClock};
 
@@ -88,8 +88,8 @@ impl Inspected {
     /// Whether the local CA may sign for all these names and addresses.
     pub fn permits(&self, hosts: &[String]) -> bool {
         let ca = self.authority.as_ref();
-        let ca = ca.and_then(|ca| X509Certificate::from_der(&ca.der).ok());
-        ca.is_none_or(|(_, ca)| constraints::permit(&ca, hosts))
+        let ca = ca.and_then(|ca| x509(&ca.der));
+        ca.is_none_or(|ca| constraints::permit(&ca, hosts))
     }
 }
 

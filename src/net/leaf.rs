@@ -23,8 +23,7 @@ pub(super) struct Leaf {
 
 impl Leaf {
     pub(super) fn parse(file: &Path, der: &CertificateDer<'_>) -> Result<Self, CertificateError> {
-        let (_, certificate) =
-            X509Certificate::from_der(der).map_err(|_| unreadable_certificate(file))?;
+        let certificate = x509(der).ok_or_else(|| unreadable_certificate(file))?;
         let mut leaf = Self {
             not_before_s: certificate.validity().not_before.timestamp(),
             not_after_s: certificate.validity().not_after.timestamp(),
@@ -79,6 +78,12 @@ pub fn near_end_s(not_before_s: i64, not_after_s: i64) -> i64 {
     not_after_s.saturating_sub(third_s.clamp(0, NEAR_END_S_MAX))
 }
 
+/// The contents of a certificate; `None` if it is not X.509.
+pub(super) fn x509(der: &[u8]) -> Option<X509Certificate<'_>> {
+    let parsed = X509Certificate::from_der(der).ok();
+    parsed.map(|(_, certificate)| certificate)
+}
+
 /// The error for contents that are not X.509.
 pub(super) fn unreadable_certificate(file: &Path) -> CertificateError {
     broken(file, "holds a certificate that cannot be read")
@@ -91,12 +96,11 @@ pub(super) fn covers(name: &str, host: &str) -> bool {
     whole || below.is_some_and(|((_, rest), parent)| parent.eq_ignore_ascii_case(rest))
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    }
+/// An address in network byte order.
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| v6()).ok()
 }
 
 #[cfg(test)]

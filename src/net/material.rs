@@ -7,9 +7,10 @@ use std::path::Path;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::FromDer as _;
 
 use super::certificate_error::{CertificateError, broken};
+use super::leaf::x509;
 use super::pem::{self, Block};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +150,7 @@ fn kind(block: &Block) -> Kind {
 
 /// Kind of a file that is DER instead of PEM.
 fn der_kind(bytes: &[u8]) -> Option<Kind> {
-    if X509Certificate::from_der(bytes).is_ok() {
+    if x509(bytes).is_some() {
         return Some(Kind::Certificate);
     }
     if X509CertificationRequest::from_der(bytes).is_ok() {

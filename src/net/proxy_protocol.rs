@@ -77,8 +77,8 @@ impl Passed {
     /// The first byte, left in place; 0 at the end of the stream.
     pub(super) async fn first(&self) -> io::Result<u8> {
         let mut first = [0];
-        match self.reader.ahead.first() {
-            Some(byte) => first = [byte],
+        match self.reader.ahead.0.first() {
+            Some(byte) => first = [*byte],
             None => _ = self.stream.peek(&mut first).await?,
         }
         Ok(first[0])
@@ -87,7 +87,7 @@ impl Passed {
     /// The first bytes, at least this many unless the stream ends before; they stay in place. Waits for as long as they
     /// take to arrive.
     pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
-        let ahead = self.reader.ahead.bytes();
+        let ahead = &mut self.reader.ahead.0;
         if ahead.is_empty() {
             ahead.reserve(AHEAD_BYTES);
         }
@@ -118,7 +118,7 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
         if let Some(header) = decide(&ahead)? {
             // Kept until it is read, so it is no longer than needed.
             let reader = Bounded {
-                ahead: Ahead::of(ahead[header.length..].to_vec()),
+                ahead: Ahead(ahead[header.length..].to_vec()),
                 left: None,
             };
             return Ok((header, Passed { reader, stream }));

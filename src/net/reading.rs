@@ -68,21 +68,9 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Reading<S, R> {
 
 /// Bytes already taken from a stream, and not yet passed on.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Vec<u8>);
+pub(super) struct Ahead(pub(super) Vec<u8>);
 
 impl Ahead {
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
-        &mut self.0
-    }
-
-    pub(super) fn first(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
     /// Whether there were any; moves as many as fit.
     pub(super) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let count = self.0.len().min(buffer.remaining());

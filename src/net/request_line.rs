@@ -97,7 +97,7 @@ impl Lines {
                         if let Some(target) = line.strip_suffix(b"\n").and_then(encoded) {
                             line.splice(target.at, target.text);
                         }
-                        self.ahead.bytes().append(&mut line);
+                        self.ahead.0.append(&mut line);
                         self.at = match (is_none, is_empty) {
                             (true, _) => At::Rest,
                             (_, true) => At::Line(Vec::new()),
@@ -106,13 +106,13 @@ impl Lines {
                     }
                 }
                 At::Field(line) => {
-                    self.ahead.bytes().extend_from_slice(now);
+                    self.ahead.0.extend_from_slice(now);
                     line.extend(now.iter().take(NAME_BYTES - line.len()));
                     if end.is_some() {
                         self.at = behind(line);
                     }
                 }
-                At::Rest => self.ahead.bytes().extend_from_slice(now),
+                At::Rest => self.ahead.0.extend_from_slice(now),
             }
         }
     }
@@ -120,7 +120,7 @@ impl Lines {
     /// Handles the end of the stream.
     fn end(&mut self) {
         if let At::Line(line) = &mut self.at {
-            self.ahead.bytes().append(line);
+            self.ahead.0.append(line);
         }
         self.at = At::Rest;
     }

@@ -5,7 +5,7 @@
 //! evicted ends at once.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Observed};
@@ -137,7 +137,7 @@ pub(super) async fn answer<S>(
             })
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // This module's own deadlines replace it; it would also time idle connections.
         .header_read_timeout(None)
@@ -149,13 +149,11 @@ pub(super) async fn answer<S>(
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Readable::new(stream)), service)
         .with_upgrades();
-    let mut connection = connection;
 
-    let mut in_time = InTime::new(&mut connection, activity.clone(), options);
     let rest = tokio::select! {
         // Both are cancel-safe: the connection stays here, the token keeps its state.
-        ended = &mut in_time => match ended {
-            Finished::ByItself => {
+        in_time = ends_in_time(&mut connection, &activity, &options) => match in_time {
+            true => {
                 activity.upgraded();
                 // An upgraded connection has no parts left here.
                 if let Some(parts) = connection.into_parts() {
@@ -163,7 +161,7 @@ pub(super) async fn answer<S>(
                 }
                 return;
             }
-            Finished::Late => LAST_WORDS_TIMEOUT,
+            false => LAST_WORDS_TIMEOUT,
         },
         () = poll_fn(|cx| standing.poll_evicted(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
@@ -175,62 +173,31 @@ pub(super) async fn answer<S>(
     activity.upgraded();
 }
 
-fn deadline(activity: &Activity, options: &NetOptions) -> Option<Instant> {
-    activity.deadline(
-        options.head_timeout,
-        options.answer_timeout,
-        options.idle_timeout,
-    )
-}
-
-enum Finished {
-    ByItself,
-    Late,
-}
-
-/// Drives a connection until it ends or its activity's deadline passes.
-struct InTime<F> {
-    connection: F,
-    activity: Activity,
-    options: NetOptions,
-    deadline: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl<F> InTime<F> {
-    fn new(connection: F, activity: Activity, options: NetOptions) -> Self {
-        let deadline = deadline(&activity, &options);
-        Self {
-            connection,
-            activity,
-            options,
-            deadline,
-            timer: Box::pin(tokio::time::sleep_until(
-                deadline.unwrap_or_else(Instant::now),
-            )),
-        }
-    }
-}
-
-impl<F: Future + Unpin> Future for InTime<F> {
-    type Output = Finished;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
-        if Pin::new(&mut self.connection).poll(cx).is_ready() {
+/// Drives a connection until it ends by itself; `false` if its activity's deadline passes before that. Cancel-safe.
+async fn ends_in_time(
+    connection: &mut (impl Future + Unpin),
+    activity: &Activity,
+    options: &NetOptions,
+) -> bool {
+    let mut deadline = activity.deadline(options);
+    let mut timer = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
+    poll_fn(|cx| {
+        if Pin::new(&mut *connection).poll(cx).is_ready() {
             // Any error is the client's: a malformed head was answered, and a broken stream cannot be.
-            return Poll::Ready(Finished::ByItself);
+            return Poll::Ready(true);
         }
         // The connection was polled just now, in this task, so its deadline changes at no other time.
-        let deadline = deadline(&self.activity, &self.options);
-        if let Some(at) = deadline
-            && deadline != self.deadline
+        let current = activity.deadline(options);
+        if let Some(at) = current
+            && current != deadline
         {
-            self.deadline = deadline;
-            self.timer.as_mut().reset(at);
+            deadline = current;
+            timer.as_mut().reset(at);
         }
-        if self.deadline.is_some() && self.timer.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Finished::Late);
+        match deadline.is_some() && timer.as_mut().poll(cx).is_ready() {
+            true => Poll::Ready(false),
+            false => Poll::Pending,
         }
-        Poll::Pending
-    }
+    })
+    .await
 }

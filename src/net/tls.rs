@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -129,7 +129,7 @@ impl Tls {
     /// # Errors
     /// A message that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        let mut looks = self.looks();
+        let mut looks = self.shared.looks.lock();
         let seen = Fingerprint::of(&self.shared.dir);
         self.exchange(&mut looks, seen).map(|_| ())
     }
@@ -151,7 +151,7 @@ impl Tls {
     /// # Errors
     /// A message that names the file; the certificate in use stays, and the same files are not tried again.
     pub fn look(&self) -> Result<Look, CertificateError> {
-        let mut looks = self.looks();
+        let mut looks = self.shared.looks.lock();
         let seen = Fingerprint::of(&self.shared.dir);
         let have_changed = looks.have_changed(&seen);
         if !have_changed && !looks.is_due(seconds(self.shared.clock.as_ref())) {
@@ -166,10 +166,12 @@ impl Tls {
 
     /// DNS names in the certificate in use.
     pub(super) fn dns_names(&self) -> Vec<String> {
+        self.leaf().map(|leaf| leaf.dns_names).unwrap_or_default()
+    }
+
+    fn leaf(&self) -> Option<Leaf> {
         let current = self.shared.current.get();
-        let leaf = current.cert.first();
-        let leaf = leaf.and_then(|der| Leaf::parse(&self.shared.dir, der).ok());
-        leaf.map(|leaf| leaf.dns_names).unwrap_or_default()
+        Leaf::parse(&self.shared.dir, current.cert.first()?).ok()
     }
 
     /// Counts of exchanges since the start.
@@ -182,10 +184,7 @@ impl Tls {
 
     /// Exports the end of the certificate in use, and the exchanges, as metrics.
     pub fn count_in(&self, metrics: &Metrics) {
-        let current = self.shared.current.get();
-        let leaf = current.cert.first();
-        let leaf = leaf.and_then(|der| Leaf::parse(&self.shared.dir, der).ok());
-        if let Some(leaf) = leaf {
+        if let Some(leaf) = self.leaf() {
             let ends = metrics.net.certificate_ends.with_label_values(NO_LABELS);
             ends.set(leaf.not_after_s);
         }
@@ -231,10 +230,6 @@ impl Tls {
                 Err(error)
             }
         }
-    }
-
-    fn looks(&self) -> MutexGuard<'_, Looks> {
-        self.shared.looks.lock()
     }
 
     /// The acceptor for a client whose server name [`super::hello`] has hidden, or for any other.
