@@ -29,61 +29,36 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const JS: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and text of each asset.
 const ASSETS: [(&str, &str, &str); 10] = [
-    (
-        "/",
-        "text/html; charset=utf-8",
-        include_str!("console/index.html"),
-    ),
-    (
-        "/console/style.css",
-        "text/css; charset=utf-8",
-        include_str!("console/style.css"),
-    ),
-    (
-        "/console/icon.svg",
-        "image/svg+xml",
-        include_str!("console/icon.svg"),
-    ),
+    ("/", HTML, include_str!("console/index.html")),
+    ("/console/style.css", CSS, include_str!("console/style.css")),
+    ("/console/icon.svg", SVG, include_str!("console/icon.svg")),
     // Browsers look for it here beside what is no page of the console.
-    (
-        "/favicon.ico",
-        "image/svg+xml",
-        include_str!("console/icon.svg"),
-    ),
-    (
-        "/console/app.js",
-        JAVASCRIPT,
-        include_str!("console/app.js"),
-    ),
+    ("/favicon.ico", SVG, include_str!("console/icon.svg")),
+    ("/console/app.js", JS, include_str!("console/app.js")),
     (
         "/console/history.js",
-        JAVASCRIPT,
+        JS,
         include_str!("console/history.js"),
     ),
-    (
-        "/console/live.js",
-        JAVASCRIPT,
-        include_str!("console/live.js"),
-    ),
+    ("/console/live.js", JS, include_str!("console/live.js")),
     (
         "/console/message.js",
-        JAVASCRIPT,
+        JS,
         include_str!("console/message.js"),
     ),
     (
         "/console/session.js",
-        JAVASCRIPT,
+        JS,
         include_str!("console/session.js"),
     ),
-    (
-        "/console/words.js",
-        JAVASCRIPT,
-        include_str!("console/words.js"),
-    ),
+    ("/console/words.js", JS, include_str!("console/words.js")),
 ];
 
 /// The tags of the assets, in their order.

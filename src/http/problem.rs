@@ -59,7 +59,7 @@ impl Problem {
             code,
             detail: detail.into(),
             field: None,
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON),
         }
     }
 
@@ -89,79 +89,13 @@ impl Problem {
         }
     }
 
-    /// 400: the body is no JSON object.
-    pub fn invalid_json(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::InvalidJson.as_str(),
-            detail,
-        )
-    }
-
-    /// 400: a parameter is missing or wrong; the sentence names it.
-    pub fn parameter(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
-    }
-
-    /// 400: there is no `Host`, or several.
-    pub fn one_host() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "the request must have one `Host` header (RFC 9112, 3.2)",
-        )
-    }
-
-    /// 401: no token, or none that is known here.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-    }
-
-    /// 403: a valid token that does not allow this.
-    pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
-    }
-
-    /// 404: nothing has this path.
-    pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is nothing at this path",
-        )
-    }
-
-    /// 405: the path has other methods, named in `Allow`.
-    pub fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this path does not have this method; `Allow` names those that it has",
-        )
-    }
-
     /// 408: the body took too long.
     pub fn request_timeout(after: Duration) -> Self {
         let detail = format!("the body must be there within {} s", after.as_secs());
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
     }
 
-    /// 413: the body, or a part of it, is over its limit.
-    pub fn too_large(detail: impl Into<String>) -> Self {
-        let code = ErrorCode::TooLarge.as_str();
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
-    }
-
-    /// 415: the body is of a type that is not read here.
-    pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            detail,
-        )
-    }
-
-    /// 429, or 503 where it is for want of space or room: a limit is reached; it may come again after a while.
+    /// 429, or 503 for lack of space or memory: a limit is reached, for a while.
     pub fn limited(limited: &Limited) -> Self {
         let (status, code) = match limited.limit {
             limit if limit.is_of_space() => (
@@ -180,57 +114,64 @@ impl Problem {
             ..Self::new(status, code, detail)
         }
     }
+}
 
-    /// 404: a WebSocket is asked for at another path than its own.
-    pub fn not_the_path_of_logins() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "a WebSocket login goes to the path `/ws`, and this is another one; a proxy in between has to pass it on as `/ws`",
-        )
-    }
+/// Constructors, a row each: the status, the code, and the sentence, unless the caller gives it.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident($status:expr, $code:expr $(, $detail:literal)?);)*) => {
+        impl Problem {
+            $(problems!(@one $(#[$doc])* $name, $status, $code $(, $detail)?);)*
+        }
+    };
+    (@one $(#[$doc:meta])* $name:ident, $status:expr, $code:expr) => {
+        $(#[$doc])*
+        pub fn $name(detail: impl Into<String>) -> Self {
+            Self::new($status, $code, detail)
+        }
+    };
+    (@one $(#[$doc:meta])* $name:ident, $status:expr, $code:expr, $detail:literal) => {
+        $(#[$doc])*
+        pub fn $name() -> Self {
+            Self::new($status, $code, $detail)
+        }
+    };
+}
 
+problems! {
+    /// 400: the body is not a JSON object.
+    invalid_json(StatusCode::BAD_REQUEST, ErrorCode::InvalidJson.as_str());
+    /// 400: a parameter is missing or invalid; the sentence names it.
+    parameter(StatusCode::BAD_REQUEST, "invalid_parameter");
+    /// 400: no `Host`, or several.
+    one_host(StatusCode::BAD_REQUEST, "invalid_request",
+        "the request must have one `Host` header (RFC 9112, 3.2)");
+    /// 401: no token, or none known here.
+    unauthorized(StatusCode::UNAUTHORIZED, "unauthorized");
+    /// 403: a valid token that does not allow this.
+    forbidden(StatusCode::FORBIDDEN, "forbidden");
+    /// 404: no such path.
+    not_found(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path");
+    /// 404: a WebSocket handshake at another path than `/ws`.
+    not_the_path_of_logins(StatusCode::NOT_FOUND, "not_found",
+        "a WebSocket login goes to the path `/ws`, and this is another one; a proxy in between has to pass it on as `/ws`");
+    /// 405: the path has other methods, named in `Allow`.
+    method_not_allowed(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed",
+        "this path does not have this method; `Allow` names those that it has");
+    /// 413: the body, or a part of it, is over its limit.
+    too_large(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge.as_str());
+    /// 415: a body of an unsupported type.
+    unsupported_media_type(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     /// 426: `/ws` speaks WebSocket only; the sentence says why this request does not.
-    pub fn upgrade_required(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
-    }
-
-    /// 503: the store cannot be read or written.
-    pub fn storage_unavailable() -> Self {
-        Self {
-            retry_after: Some(SOON),
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::StorageUnavailable.as_str(),
-                "the server's storage does not answer; try again later",
-            )
-        }
-    }
-
-    /// 503: the store is not open yet; the sentence says how far it is.
-    pub fn starting(detail: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(SOON),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", detail)
-        }
-    }
-
-    /// 503: there is no room; the sentence says for what.
-    pub fn overloaded(detail: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(SOON),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, detail)
-        }
-    }
-
+    upgrade_required(StatusCode::UPGRADE_REQUIRED, "upgrade_required");
     /// 500: a fault of the server.
-    pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "an internal error",
-        )
-    }
+    internal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an internal error");
+    /// 503: the store cannot be read or written.
+    storage_unavailable(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::StorageUnavailable.as_str(),
+        "the server's storage does not answer; try again later");
+    /// 503: the store is not open yet; the sentence tells the progress.
+    starting(StatusCode::SERVICE_UNAVAILABLE, "starting");
+    /// 503: a resource is exhausted; the sentence names it.
+    overloaded(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED);
 }
 
 impl IntoResponse for Problem {
