@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::overflow::{Limit, Overflow};
@@ -69,7 +69,7 @@ impl EvictionQueue {
 
     /// Evicts the oldest connection and takes its permit.
     fn evict_oldest(&self) -> Option<OwnedSemaphorePermit> {
-        let oldest = self.state().by_age.pop_first();
+        let oldest = self.state.lock().by_age.pop_first();
         oldest.map(|(_, oldest)| oldest.evict())
     }
 
@@ -79,7 +79,7 @@ impl EvictionQueue {
         permit: OwnedSemaphorePermit,
         notice: Arc<Notice>,
     ) -> (QueueEntry, bool) {
-        let mut state = queue.state();
+        let mut state = queue.state.lock();
         let oldest = match state.by_age.len() >= queue.max {
             true => state.by_age.pop_first(),
             false => None,
@@ -98,10 +98,6 @@ impl EvictionQueue {
         }
         (entry, is_full)
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
 }
 
 impl Evictable {
@@ -115,7 +111,7 @@ impl Evictable {
 impl QueueEntry {
     /// The permit, unless it was evicted.
     fn leave(self) -> Option<OwnedSemaphorePermit> {
-        let own = self.queue.state().by_age.remove(&self.number);
+        let own = self.queue.state.lock().by_age.remove(&self.number);
         own.map(|own| own.permit)
     }
 }
@@ -174,7 +170,7 @@ pub struct Standing {
     peer: IpAddr,
     strangers: Arc<Strangers>,
     notice: Arc<Notice>,
-    state: Mutex<Hold>,
+    hold: Mutex<Hold>,
     forwarded: OnceLock<bool>,
 }
 
@@ -205,10 +201,10 @@ impl Standing {
             peer,
             strangers: Arc::clone(strangers),
             notice: Arc::default(),
-            state: Mutex::new(Hold::Gone),
+            hold: Mutex::new(Hold::Gone),
             forwarded: OnceLock::new(),
         };
-        *standing.hold() = standing.enqueue(&strangers.short_heads, permit);
+        *standing.hold.lock() = standing.enqueue(&strangers.short_heads, permit);
         standing
     }
 
@@ -222,14 +218,10 @@ impl Standing {
         *self.forwarded.get_or_init(|| forwarded)
     }
 
-    fn hold(&self) -> MutexGuard<'_, Hold> {
-        self.state.lock()
-    }
-
     /// A request came with a good token: no eviction before [`Standing::request_ended`], unless too
     /// many connections are vouched for.
     pub fn vouch(&self) {
-        let mut hold = self.hold();
+        let mut hold = self.hold.lock();
         if let Hold::Evictable(_) = *hold {
             let kept = self.keep(std::mem::replace(&mut *hold, Hold::Gone));
             *hold = kept.map_or_else(|hold| hold, Hold::Request);
@@ -240,7 +232,7 @@ impl Standing {
     pub fn head_is_long(&self) {
         let long_heads = &self.strangers.long_heads;
         let is_there = |hold: &Hold| matches!(hold, Hold::Evictable(entry) if Arc::ptr_eq(&entry.queue, long_heads));
-        if !is_there(&self.hold()) {
+        if !is_there(&self.hold.lock()) {
             self.requeue(long_heads);
         }
     }
@@ -253,7 +245,7 @@ impl Standing {
 
     /// Moves the connection to the newest place in `queue`, unless it has logged in.
     fn requeue(&self, queue: &Arc<EvictionQueue>) {
-        let mut hold = self.hold();
+        let mut hold = self.hold.lock();
         if let Hold::Evictable(_) = *hold {
             let permit = std::mem::replace(&mut *hold, Hold::Gone).end();
             *hold = permit.map_or(Hold::Gone, |permit| self.enqueue(queue, permit));
@@ -262,7 +254,7 @@ impl Standing {
 
     /// The request is answered: unless logged in, the connection is the newest stranger again.
     pub fn request_ended(&self) {
-        let mut hold = self.hold();
+        let mut hold = self.hold.lock();
         *hold = match std::mem::replace(&mut *hold, Hold::Gone) {
             Hold::Request(held) => self.enqueue(&self.strangers.short_heads, held.permit),
             other => other,
@@ -272,7 +264,7 @@ impl Standing {
     /// A session has begun: no eviction any more. `false` if the connection was evicted just now,
     /// or if the maximum number have logged in.
     pub fn log_in(&self) -> bool {
-        let mut hold = self.hold();
+        let mut hold = self.hold.lock();
         let kept = self.keep(std::mem::replace(&mut *hold, Hold::Gone));
         let is_kept = kept.is_ok();
         *hold = kept.map_or_else(|hold| hold, Hold::Session);
@@ -307,7 +299,7 @@ impl Standing {
 
     /// From now on the connection is only read to its end. `false` if it was evicted.
     pub fn linger(&self) -> bool {
-        let mut hold = self.hold();
+        let mut hold = self.hold.lock();
         let permit = std::mem::replace(&mut *hold, Hold::Gone).end();
         let had_one = permit.is_some();
         *hold = permit.map_or(Hold::Gone, |permit| {
@@ -318,7 +310,7 @@ impl Standing {
 
     /// Releases the permit: the connection has ended.
     pub fn leave(&self) {
-        let hold = std::mem::replace(&mut *self.hold(), Hold::Gone);
+        let hold = std::mem::replace(&mut *self.hold.lock(), Hold::Gone);
         drop(hold.end());
     }
 

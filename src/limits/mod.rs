@@ -234,11 +234,7 @@ impl Limits {
             true => &rules.known_connects,
             false => &rules.connects,
         };
-        if let Some(limiter) = connects
-            && let Err(retry) = limiter.check(address)
-        {
-            return Err(self.limited(Limit::ConnectsPerAddress, retry, &address));
-        }
+        self.check_address(connects, address, Limit::ConnectsPerAddress)?;
         let max = rules.options.connections_per_address_max;
         let permit = Connections::acquire(&self.connections, address, max);
         permit.ok_or_else(|| {
@@ -255,18 +251,14 @@ impl Limits {
     pub fn request(&self, visitor: &Visitor, is_known: bool) -> Result<(), Limited> {
         self.proxies.check(visitor);
         let rules = self.rules();
+        if rules.is_unlimited(visitor) {
+            return Ok(());
+        }
         let requests = match is_known {
             true => &rules.known_requests,
             false => &rules.requests,
         };
-        let Some(requests) = requests else {
-            return Ok(());
-        };
-        if rules.is_unlimited(visitor) {
-            return Ok(());
-        }
-        let checked = requests.check(visitor.address);
-        checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &visitor.address))
+        self.check_address(requests, visitor.address, Limit::RequestsPerAddress)
     }
 
     /// Counts a history request with a user token.
@@ -274,10 +266,7 @@ impl Limits {
     /// # Errors
     /// The user makes them too often.
     pub fn user_request(&self, user: &Mailbox) -> Result<(), Limited> {
-        let rules = self.rules();
-        let requests = rules.user_requests.as_ref();
-        let checked = requests.map_or(Ok(()), |requests| requests.check(user, 1));
-        checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
+        self.check_user(&self.rules().user_requests, user, 1, Limit::RequestsPerUser)
     }
 
     /// Counts an unknown token. Never called for a good token, so that it gets in whatever else
@@ -288,17 +277,13 @@ impl Limits {
     /// Too many from the address.
     pub fn bad_token(&self, visitor: &Visitor) -> Result<(), Limited> {
         let rules = self.rules();
-        let Some(failures) = &rules.failures else {
-            return Ok(());
-        };
         // The address of a proxy that names no client is limited for those clients, not for the
         // proxy's own requests.
         if rules.is_unlimited(visitor) {
             return Ok(());
         }
-        let address = visitor.address;
-        let checked = failures.check(address);
-        checked.map_err(|retry| self.limited(Limit::FailedLoginsPerAddress, retry, &address))
+        let limit = Limit::FailedLoginsPerAddress;
+        self.check_address(&rules.failures, visitor.address, limit)
     }
 
     /// Admits a login whose token is good; `by_user_token` tells which kind it is.
@@ -308,10 +293,8 @@ impl Limits {
     /// crowd.
     pub fn admit(&self, user: &Mailbox, by_user_token: bool) -> Result<(), Limited> {
         let rules = self.rules();
-        if let Some(limiter) = rules.user_logins.as_ref().filter(|_| by_user_token)
-            && let Err(retry) = limiter.check(user, 1)
-        {
-            return Err(self.limited(Limit::LoginsPerUser, retry, &user.domain));
+        if by_user_token {
+            self.check_user(&rules.user_logins, user, 1, Limit::LoginsPerUser)?;
         }
         let admission = rules.admission.as_ref();
         let admitted = admission.map_or(Ok(()), |admission| admission.admit(user));
@@ -370,14 +353,32 @@ impl Limits {
     /// The rate that was exceeded.
     pub fn user_rates(&self, user: &Mailbox, amount: Amount) -> Result<(), Limited> {
         let rules = self.rules();
-        let check = |limiter: &Option<Limiter<Mailbox>>, times, limit| {
-            let limiter = limiter.as_ref();
-            let checked = limiter.map_or(Ok(()), |limiter| limiter.check(user, times));
-            checked.map_err(|retry| self.limited(limit, retry, &user.domain))
-        };
         let messages = u64::from(amount.messages);
-        check(&rules.user_sends, messages, Limit::SendsPerUser)?;
-        check(&rules.user_bytes, amount.bytes, Limit::SendBytesPerUser)
+        self.check_user(&rules.user_sends, user, messages, Limit::SendsPerUser)?;
+        let bytes = amount.bytes;
+        self.check_user(&rules.user_bytes, user, bytes, Limit::SendBytesPerUser)
+    }
+
+    fn check_address(
+        &self,
+        rates: &Option<Rates>,
+        address: IpAddr,
+        limit: Limit,
+    ) -> Result<(), Limited> {
+        let checked = rates.as_ref().map_or(Ok(()), |rates| rates.check(address));
+        checked.map_err(|retry| self.limited(limit, retry, &address))
+    }
+
+    fn check_user(
+        &self,
+        limiter: &Option<Limiter<Mailbox>>,
+        user: &Mailbox,
+        times: u64,
+        limit: Limit,
+    ) -> Result<(), Limited> {
+        let limiter = limiter.as_ref();
+        let checked = limiter.map_or(Ok(()), |limiter| limiter.check(user, times));
+        checked.map_err(|retry| self.limited(limit, retry, &user.domain))
     }
 }
 

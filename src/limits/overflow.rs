@@ -6,157 +6,94 @@ use std::sync::Arc;
 use super::throttle::Throttle;
 use crate::metrics::Metrics;
 
-/// Every limit, by the event or resource it bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Limit {
+/// A row a limit: its name in the metrics and the log, which is that of its setting unless it is a
+/// constant, and its text for the client.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $limit:ident = $name:literal, $text:literal;)*) => {
+        /// Every limit, by the event or resource it bounds.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $($(#[$doc])* $limit,)*
+        }
+
+        impl Limit {
+            const ALL: [Self; [$(Self::$limit),*].len()] = [$(Self::$limit),*];
+
+            /// Name in the metrics and the log.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$limit => $name),* }
+            }
+        }
+
+        /// The text for the client.
+        impl fmt::Display for Limit {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$limit => $text),* })
+            }
+        }
+    };
+}
+
+limits! {
     /// Open connections in total.
-    Connections,
+    Connections = "connections_max", "the server is at its limit of connections";
     /// Open connections that have not logged in.
-    Strangers,
+    Strangers = "strangers_max", "too many connections have not logged in";
     /// Long request heads in flight. A constant, not a setting.
-    LongHeads,
+    LongHeads = "long_heads", "too many long heads are on their way";
     /// Open connections of one address.
-    ConnectionsPerAddress,
+    ConnectionsPerAddress = "connections_per_address_max", "too many connections from this address";
     /// New connections of one address.
-    ConnectsPerAddress,
+    ConnectsPerAddress = "connects_per_address", "connections come too fast from this address";
     /// Unknown tokens from one address.
-    FailedLoginsPerAddress,
+    FailedLoginsPerAddress = "failed_logins_per_address",
+        "too many failed logins from this address";
     /// Requests from one address.
-    RequestsPerAddress,
+    RequestsPerAddress = "requests_per_address", "requests come too fast from this address";
     /// Requests by one user.
-    RequestsPerUser,
+    RequestsPerUser = "requests_per_user", "this user makes too many requests";
     /// Logins by one user.
-    LoginsPerUser,
+    LoginsPerUser = "logins_per_user", "this user logs in too often";
     /// Logins in total.
-    Logins,
+    Logins = "logins", "the server takes no more logins at the moment";
     /// Sessions in total.
-    Sessions,
+    Sessions = "sessions_max", "the server is at its limit of sessions";
     /// Sessions of one user.
-    SessionsPerUser,
+    SessionsPerUser = "sessions_per_user_max", "this user has too many sessions";
     /// Requests of one session that store nothing. A constant, not a setting.
-    RequestsPerSession,
+    RequestsPerSession = "requests_per_session", "this session asks for too much";
     /// Messages sent by one user.
-    SendsPerUser,
+    SendsPerUser = "sends_per_user", "this user sends too many messages";
     /// Bytes of messages sent by one user.
-    SendBytesPerUser,
+    SendBytesPerUser = "send_bytes_per_user", "this user sends too many bytes";
     /// Messages sent by one domain.
-    SendsPerDomain,
+    SendsPerDomain = "sends_per_domain", "this domain sends too many messages";
     /// Bytes of messages sent by one domain.
-    SendBytesPerDomain,
+    SendBytesPerDomain = "send_bytes_per_domain", "this domain sends too many bytes";
     /// Bytes stored by one domain.
-    StoreQuota,
+    StoreQuota = "store_quota", "this domain has stored as much as it may";
     /// Free disk space, for user tokens.
-    DiskFree,
+    DiskFree = "disk_free_min", "the server's disk is short";
     /// Memory for history answers in flight.
-    HistoryAnswers,
+    HistoryAnswers = "history_answers", "too many answers are on their way";
     /// History answers in flight for one user.
-    HistoryAnswersPerUser,
+    HistoryAnswersPerUser = "history_answers_per_user",
+        "this user has not taken its last answers yet";
     /// History answers in flight for one address without a token.
-    HistoryAnswersPerAddress,
+    HistoryAnswersPerAddress = "history_answers_per_address",
+        "this address has not taken its last answers yet";
     /// Memory for long incoming WebSocket messages.
-    MessageRoom,
+    MessageRoom = "message_room", "too many long messages at once";
     /// Time for one of these to arrive.
-    MessageTime,
+    MessageTime = "message_time", "a message is not complete in time";
     /// Origins whose pages may log in.
-    WsOrigins,
+    WsOrigins = "ws_origins", "pages of this origin may not log in";
 }
 
 impl Limit {
-    const ALL: [Self; 25] = [
-        Self::Connections,
-        Self::Strangers,
-        Self::LongHeads,
-        Self::ConnectionsPerAddress,
-        Self::ConnectsPerAddress,
-        Self::FailedLoginsPerAddress,
-        Self::RequestsPerAddress,
-        Self::RequestsPerUser,
-        Self::LoginsPerUser,
-        Self::Logins,
-        Self::Sessions,
-        Self::SessionsPerUser,
-        Self::RequestsPerSession,
-        Self::SendsPerUser,
-        Self::SendBytesPerUser,
-        Self::SendsPerDomain,
-        Self::SendBytesPerDomain,
-        Self::StoreQuota,
-        Self::DiskFree,
-        Self::HistoryAnswers,
-        Self::HistoryAnswersPerUser,
-        Self::HistoryAnswersPerAddress,
-        Self::MessageRoom,
-        Self::MessageTime,
-        Self::WsOrigins,
-    ];
-
     /// Whether the limit is on space, so that no wait before a retry is known.
     pub fn is_of_space(self) -> bool {
         matches!(self, Self::StoreQuota | Self::DiskFree)
-    }
-
-    /// Name in the metrics and the log: that of its setting, unless it is a constant.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connections => "connections_max",
-            Self::Strangers => "strangers_max",
-            Self::LongHeads => "long_heads",
-            Self::ConnectionsPerAddress => "connections_per_address_max",
-            Self::ConnectsPerAddress => "connects_per_address",
-            Self::FailedLoginsPerAddress => "failed_logins_per_address",
-            Self::RequestsPerAddress => "requests_per_address",
-            Self::RequestsPerUser => "requests_per_user",
-            Self::LoginsPerUser => "logins_per_user",
-            Self::Logins => "logins",
-            Self::Sessions => "sessions_max",
-            Self::SessionsPerUser => "sessions_per_user_max",
-            Self::RequestsPerSession => "requests_per_session",
-            Self::SendsPerUser => "sends_per_user",
-            Self::SendBytesPerUser => "send_bytes_per_user",
-            Self::SendsPerDomain => "sends_per_domain",
-            Self::SendBytesPerDomain => "send_bytes_per_domain",
-            Self::StoreQuota => "store_quota",
-            Self::DiskFree => "disk_free_min",
-            Self::HistoryAnswers => "history_answers",
-            Self::HistoryAnswersPerUser => "history_answers_per_user",
-            Self::HistoryAnswersPerAddress => "history_answers_per_address",
-            Self::MessageRoom => "message_room",
-            Self::MessageTime => "message_time",
-            Self::WsOrigins => "ws_origins",
-        }
-    }
-}
-
-/// The text for the client.
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connections => "the server is at its limit of connections",
-            Self::Strangers => "too many connections have not logged in",
-            Self::LongHeads => "too many long heads are on their way",
-            Self::ConnectionsPerAddress => "too many connections from this address",
-            Self::ConnectsPerAddress => "connections come too fast from this address",
-            Self::FailedLoginsPerAddress => "too many failed logins from this address",
-            Self::RequestsPerAddress => "requests come too fast from this address",
-            Self::RequestsPerUser => "this user makes too many requests",
-            Self::LoginsPerUser => "this user logs in too often",
-            Self::Logins => "the server takes no more logins at the moment",
-            Self::Sessions => "the server is at its limit of sessions",
-            Self::SessionsPerUser => "this user has too many sessions",
-            Self::RequestsPerSession => "this session asks for too much",
-            Self::SendsPerUser => "this user sends too many messages",
-            Self::SendBytesPerUser => "this user sends too many bytes",
-            Self::SendsPerDomain => "this domain sends too many messages",
-            Self::SendBytesPerDomain => "this domain sends too many bytes",
-            Self::StoreQuota => "this domain has stored as much as it may",
-            Self::DiskFree => "the server's disk is short",
-            Self::HistoryAnswers => "too many answers are on their way",
-            Self::HistoryAnswersPerUser => "this user has not taken its last answers yet",
-            Self::HistoryAnswersPerAddress => "this address has not taken its last answers yet",
-            Self::MessageRoom => "too many long messages at once",
-            Self::MessageTime => "a message is not complete in time",
-            Self::WsOrigins => "pages of this origin may not log in",
-        })
     }
 }
 

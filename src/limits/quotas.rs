@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::model::{Domain, PerDomain};
 
@@ -93,7 +93,7 @@ impl Reservation {
 impl Drop for Reserved {
     fn drop(&mut self) {
         // Both under one lock, so that no reader sees both or neither.
-        if let Some(used) = self.quotas.state().used.get_mut(&self.domain) {
+        if let Some(used) = self.quotas.state.lock().used.get_mut(&self.domain) {
             used.reserved = used.reserved.saturating_sub(self.bytes);
             used.add(self.stored);
         }
@@ -111,13 +111,9 @@ impl Quotas {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     pub(super) fn reload(&self, quotas: PerDomain<u64>) {
         self.off.store(quotas.is_off(), Ordering::Relaxed);
-        let state = &mut *self.state();
+        let state = &mut *self.state.lock();
         state.quotas = quotas;
         // Sends without a quota are not counted, so the domain must be measured before its next
         // quota applies.
@@ -138,7 +134,7 @@ impl Quotas {
         if self.is_off() {
             return Some(Reservation(None));
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let Some((quota, used)) = state.of(domain) else {
             return Some(Reservation(None));
         };
@@ -160,7 +156,7 @@ impl Quotas {
         if bytes == 0 || self.is_off() {
             return;
         }
-        if let Some((_, used)) = self.state().of(domain) {
+        if let Some((_, used)) = self.state.lock().of(domain) {
             used.add(bytes);
         }
     }
@@ -177,7 +173,7 @@ impl Quotas {
     ) -> Result<(), E> {
         let mut outcome = Ok(());
         for domain in domains {
-            match self.state().of(&domain) {
+            match self.state.lock().of(&domain) {
                 Some((quota, used)) if is_due(used, quota, Instant::now()) => used.added = 0,
                 _ => continue,
             }
@@ -188,7 +184,7 @@ impl Quotas {
                     continue;
                 }
             };
-            if let Some((quota, used)) = self.state().of(&domain) {
+            if let Some((quota, used)) = self.state.lock().of(&domain) {
                 used.stored = stored.saturating_add(used.added);
                 used.measured = Some(Instant::now());
                 used.refused = used.refused.filter(|bytes| !used.has_room(*bytes, quota));
@@ -244,7 +240,7 @@ mod tests {
 
         /// As if the pause had elapsed.
         fn measure_again(&self, bytes: u64) {
-            let mut state = self.quotas.state();
+            let mut state = self.quotas.state.lock();
             let (_, used) = state.of(&self.domain).expect("it has a quota");
             used.measured = None;
             drop(state);
@@ -256,7 +252,7 @@ mod tests {
         }
 
         fn is_due_after(&self, pause: Duration) -> bool {
-            let mut state = self.quotas.state();
+            let mut state = self.quotas.state.lock();
             let (quota, used) = state.of(&self.domain).expect("it has a quota");
             is_due(used, quota, Instant::now() + pause)
         }

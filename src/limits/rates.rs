@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::model::{Domain, PerDomain, Rate};
 
@@ -44,10 +44,6 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock()
-    }
-
     /// Time until there is room for one more event.
     fn wait(&self, paid: Option<&Instant>, now: Instant) -> Duration {
         let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
@@ -56,7 +52,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
     /// Remaining wait of a blocked key.
     pub(super) fn blocked(&self, key: &K) -> Option<Duration> {
-        let state = self.state();
+        let state = self.state.lock();
         let wait = self.wait(state.paid.get(key), Instant::now());
         (!wait.is_zero()).then_some(wait)
     }
@@ -67,7 +63,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn check_at(&self, key: &K, times: u64, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let cost = self.rate.time_of(times.max(1));
         if let Some(paid) = state.paid.get_mut(key) {
             let wait = self.wait(Some(paid), now);
@@ -177,10 +173,10 @@ mod tests {
         for other in 1..=KEYS_MAX as u32 + 10 {
             assert_eq!(limiter.check(&other, 1), Ok(()));
         }
-        assert_eq!(limiter.state().paid.len(), KEYS_MAX);
+        assert_eq!(limiter.state.lock().paid.len(), KEYS_MAX);
         assert!(limiter.check(&0, 1).is_err() && limiter.blocked(&0).is_some());
         let later = Instant::now() + Duration::from_secs(7200);
         assert_eq!(limiter.check_at(&u32::MAX, 1, later), Ok(()));
-        assert_eq!(limiter.state().paid.len(), 1, "the others have paid");
+        assert_eq!(limiter.state.lock().paid.len(), 1, "the others have paid");
     }
 }
