@@ -45,9 +45,7 @@ impl Live {
             Request::Stats {} => self.stats(),
             _ => return None,
         };
-        Some(response.unwrap_or_else(|refusal| Response::Refused {
-            sentence: refusal.to_string(),
-        }))
+        Some(response.unwrap_or_else(Response::from))
     }
 
     fn kick(&self, domain: &str, id: &str, resource: Option<&str>) -> Result<Response, Refusal> {

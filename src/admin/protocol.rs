@@ -250,12 +250,17 @@ pub(super) enum Refusal {
     NotRunning,
 }
 
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused {
+            sentence: refusal.to_string(),
+        }
+    }
+}
+
 /// Executes an order. Blocks on the disk. `changed` is called with a domain whose old tokens may have ended.
 pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) -> Response {
-    let response = try_execute(domains, request, changed);
-    response.unwrap_or_else(|refusal| Response::Refused {
-        sentence: refusal.to_string(),
-    })
+    try_execute(domains, request, changed).unwrap_or_else(Response::from)
 }
 
 /// Executes a read-only order for a stopped server with these domains. `auth` holds the tokens declared in the
@@ -280,9 +285,7 @@ pub fn execute_reading(
         } => mint(auth, domain, id, name.as_deref(), *ttl_s, *system),
         _ => Err(Refusal::NotRunning),
     };
-    response.unwrap_or_else(|refusal| Response::Refused {
-        sentence: refusal.to_string(),
-    })
+    response.unwrap_or_else(Response::from)
 }
 
 fn try_execute(
