@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::model::MsgId;
 use crate::protocol::close::CloseReason;
@@ -111,14 +111,10 @@ impl Outbox {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     /// Appends the encoded frame of message `id`, or marks the session as behind. Returns whether
     /// the frame was appended.
     pub fn deliver(&self, id: MsgId, frame: &[u8]) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if id <= state.passed {
             return false;
         }
@@ -140,12 +136,12 @@ impl Outbox {
 
     /// Counts the bytes of a send in flight.
     pub fn send_started(&self, bytes: usize) {
-        self.state().sending_bytes += bytes;
+        self.state.lock().sending_bytes += bytes;
     }
 
     /// Records the outcome of a send: an encoded acknowledgement, nothing, or a refusal.
     pub fn send_finished(&self, bytes: usize, outcome: Result<Option<&[u8]>, FrameError>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let could_send = state.may_send(self.bytes_max);
         state.sending_bytes = state.sending_bytes.saturating_sub(bytes);
         match outcome {
@@ -165,29 +161,29 @@ impl Outbox {
 
     /// Marks the next acknowledgement as one for a repeat.
     pub fn send_is_repeat(&self) {
-        self.state().repeats += 1;
+        self.state.lock().repeats += 1;
     }
 
     /// Whether another send may be read from the socket.
     pub fn may_send(&self) -> bool {
-        self.state().may_send(self.bytes_max)
+        self.state.lock().may_send(self.bytes_max)
     }
 
     /// Whether a send is waiting for the store.
     pub fn awaits_store(&self) -> bool {
-        self.state().sending_bytes > 0
+        self.state.lock().sending_bytes > 0
     }
 
     /// Tells the session to end; the first reason stands.
     pub fn close(&self, reason: CloseReason) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.close.get_or_insert(reason);
         state.wake();
     }
 
     /// Makes the session check its token again.
     pub fn recheck(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.recheck = true;
         state.wake();
     }
@@ -195,7 +191,7 @@ impl Outbox {
     /// Takes deliveries above `seen`, up to which the session has read everything in the store.
     /// `false` if one above was missed: the session must read on.
     pub fn try_go_live(&self, seen: MsgId) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.passed = state.passed.max(seen);
         state.live = state.missed <= state.passed;
         state.live
@@ -203,7 +199,7 @@ impl Outbox {
 
     /// Stops taking deliveries; [`Output::behind`] comes with the last ones.
     pub fn fall_behind(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.live = false;
         state.wake();
     }
@@ -218,12 +214,12 @@ impl Outbox {
     /// Bytes waiting to be taken.
     #[cfg(test)]
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.state().frames.len()
+        self.state.lock().frames.len()
     }
 
     /// Current backlog of the session.
     pub fn load(&self) -> Load {
-        let state = self.state();
+        let state = self.state.lock();
         Load {
             catching_up: !state.live,
             bytes: state.frames.len() + self.taken_bytes.load(Ordering::Relaxed) as usize,
@@ -235,7 +231,7 @@ impl Outbox {
     /// busy), frames, errors and the news of being behind stay. `live` is the session's own view:
     /// falling behind is news only if that is true. Cancel-safe.
     pub fn poll_take(&self, cx: &mut Context<'_>, frames: bool, live: bool) -> Poll<Taken> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let urgent = state.close.is_some() || state.recheck;
         let behind = live && !state.live;
         let output = !state.frames.is_empty() || !state.errors.is_empty() || behind;

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::frame::CONTROL_BYTES_MAX;
@@ -51,12 +51,6 @@ impl Default for Shared {
     }
 }
 
-impl Shared {
-    fn owners(&self) -> MutexGuard<'_, HashMap<u64, Arc<Semaphore>>> {
-        self.owners.lock()
-    }
-}
-
 /// Units for a message of at most this many bytes, plus a control frame inside it.
 fn units(bytes: usize) -> usize {
     let beyond = bytes.saturating_add(CONTROL_BYTES_MAX);
@@ -77,7 +71,7 @@ struct OwnerPermit {
 impl OwnerPermit {
     async fn take(budget: MessageBudget, owner: u64, each: usize, units: usize) -> Self {
         let new = || Arc::new(Semaphore::new(each));
-        let free = Arc::clone(budget.0.owners().entry(owner).or_insert_with(new));
+        let free = Arc::clone(budget.0.owners.lock().entry(owner).or_insert_with(new));
         let mut permit = Self {
             budget,
             owner,
@@ -92,7 +86,7 @@ impl OwnerPermit {
 
 impl Drop for OwnerPermit {
     fn drop(&mut self) {
-        let mut owners = self.budget.0.owners();
+        let mut owners = self.budget.0.owners.lock();
         self.permit = None;
         self.free = None;
         let unused = owners.get(&self.owner).is_some_and(|free| {
@@ -262,7 +256,7 @@ mod tests {
         drop(held);
         late.give_back();
         assert_eq!(all(&budget), BUDGET_BYTES / UNIT_BYTES);
-        assert!(budget.0.owners().is_empty());
+        assert!(budget.0.owners.lock().is_empty());
     }
 
     #[test]
@@ -330,7 +324,8 @@ mod tests {
         assert_eq!(all(&budget), BUDGET_BYTES / UNIT_BYTES - 1);
         let of_owner = budget
             .0
-            .owners()
+            .owners
+            .lock()
             .values()
             .next()
             .map(|s| s.available_permits());
