@@ -10,13 +10,10 @@ use crate::model::{Domain, ProjectToken};
 impl Auth {
     /// Adds a declared project token; only its hash is kept.
     pub fn declare(&self, domain: &Domain, token: &str) {
-        let sha256 = secret::sha256(token.as_bytes());
-        self.write().change(domain, |entry| {
-            entry.declared.retain(|known| known.sha256 != sha256);
-            entry.declared.push(ProjectToken {
-                sha256,
-                expires_at_ms: None,
-            });
+        let token = secret::stored(token);
+        self.domains.write().change(domain, |entry| {
+            entry.declared.retain(|known| known.sha256 != token.sha256);
+            entry.declared.push(token);
         });
     }
 
@@ -28,16 +25,11 @@ impl Auth {
     ) -> Vec<Domain> {
         let mut wanted: HashMap<Domain, Vec<ProjectToken>> = HashMap::new();
         for (domain, token) in tokens {
-            wanted
-                .entry(domain.clone())
-                .or_default()
-                .push(ProjectToken {
-                    sha256: secret::sha256(token.as_bytes()),
-                    expires_at_ms: None,
-                });
+            let declared = wanted.entry(domain.clone()).or_default();
+            declared.push(secret::stored(token));
         }
         let mut changed = Vec::new();
-        let mut domains = self.write();
+        let mut domains = self.domains.write();
         let known = domains.iter().map(|(domain, _)| domain);
         let names: HashSet<_> = known.chain(wanted.keys()).cloned().collect();
         for domain in names {
@@ -63,7 +55,7 @@ impl Auth {
     /// Ends the declared tokens of a domain at `at_ms` (now or in the past: at once), until the next start. Returns
     /// whether there were any.
     pub fn expire_declared(&self, domain: &Domain, at_ms: u64) -> bool {
-        self.write().change(domain, |entry| {
+        self.domains.write().change(domain, |entry| {
             for token in &mut entry.declared {
                 token.expires_at_ms = Some(token.expires_at_ms.unwrap_or(u64::MAX).min(at_ms));
             }
@@ -73,7 +65,7 @@ impl Auth {
 
     /// The domains with a declared token that has not been ended, in order of their names.
     pub fn declared(&self) -> Vec<Domain> {
-        let domains = self.read();
+        let domains = self.domains.read();
         let mut names: Vec<_> = domains
             .iter()
             .filter(|(_, entry)| entry.is_declared())

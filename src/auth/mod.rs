@@ -12,14 +12,14 @@ mod known;
 mod secret;
 mod validity;
 
-pub use secret::{project_token, random_key, sha256};
+pub use secret::{project_token, random_key, sha256, stored};
 pub use validity::Validity;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLock;
 
 use crate::clock::Clock;
 use crate::model::{Domain, DomainRecord, UserId, UserName};
@@ -130,24 +130,17 @@ impl Auth {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.domains.read()
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.domains.write()
-    }
-
     /// Adds or replaces a stored domain; its declared tokens stay.
     pub fn put(&self, record: DomainRecord) {
         let domain = record.domain.clone();
-        self.write()
+        self.domains
+            .write()
             .change(&domain, |entry| entry.record = Some(record));
     }
 
     /// Removes a domain, and ends its declared tokens.
     pub fn remove(&self, domain: &Domain) {
-        self.write().change(domain, |entry| {
+        self.domains.write().change(domain, |entry| {
             entry.record = None;
             // Ended tokens are remembered, or the same settings would bring them back.
             for token in &mut entry.declared {
@@ -167,7 +160,7 @@ impl Auth {
         }
         let now_ms = self.clock.now_ms();
         let sha256 = secret::sha256(token.as_bytes());
-        let domains = self.read();
+        let domains = self.domains.read();
         // A declared token may have any form, a JWT's included: its hash is tried first.
         if let Some(known) = domains.get(domain).and_then(|e| e.project_token(&sha256)) {
             if is_past(known.expires_at_ms, now_ms) {
@@ -208,18 +201,6 @@ impl Auth {
         })
     }
 
-    /// Whether this is a valid project token of any domain, at the cost of one hash.
-    pub fn is_project(&self, token: &str) -> bool {
-        if token.len() > TOKEN_BYTES_MAX {
-            return false;
-        }
-        let now_ms = self.clock.now_ms();
-        let sha256 = secret::sha256(token.as_bytes());
-        let domains = self.read();
-        let mut tokens = domains.project_tokens(&sha256);
-        tokens.any(|known| !is_past(known.expires_at_ms, now_ms))
-    }
-
     /// Whether this token is valid in any domain, and its kind, for a request that has not named a domain yet;
     /// [`Auth::verify`] decides about its rights there.
     ///
@@ -229,7 +210,7 @@ impl Auth {
         let now_ms = self.clock.now_ms();
         let sha256 = secret::sha256(token.as_bytes());
         let ends: Vec<_> = {
-            let domains = self.read();
+            let domains = self.domains.read();
             let known = domains.project_tokens(&sha256);
             known.map(|known| known.expires_at_ms).collect()
         };
@@ -246,7 +227,7 @@ impl Auth {
 
     /// Remaining validity of a session's token.
     pub fn validity(&self, domain: &Domain, credential: &Credential) -> Validity {
-        let domains = self.read();
+        let domains = self.domains.read();
         let expires_at_ms = match &credential.0 {
             Kind::Project { sha256 } => {
                 let known = domains.get(domain).and_then(|e| e.project_token(sha256));
@@ -293,7 +274,7 @@ impl Auth {
             name: name.map(|name| name.as_str().to_owned()),
             caps: system.then(|| CAP_SYSTEM.to_owned()).into_iter().collect(),
         };
-        let domains = self.read();
+        let domains = self.domains.read();
         let key = domains
             .get(domain)
             .and_then(|entry| entry.record.as_ref()?.signing_keys.first())

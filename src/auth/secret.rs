@@ -6,6 +6,8 @@ use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::model::ProjectToken;
+
 /// Prefix of every generated project token, so that secret scanners can find one.
 const PREFIX: &str = "rb_";
 
@@ -19,6 +21,14 @@ pub fn random_key() -> [u8; 32] {
 /// A new project token: `rb_` and 256 random bits in base64url.
 pub fn project_token() -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random_key()))
+}
+
+/// A project token without expiry, as it is stored.
+pub fn stored(token: &str) -> ProjectToken {
+    ProjectToken {
+        sha256: sha256(token.as_bytes()),
+        expires_at_ms: None,
+    }
 }
 
 /// SHA-256 of a token or key.

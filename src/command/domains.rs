@@ -10,12 +10,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tracing::{error, info};
 
 use crate::auth::{self, Auth, MintError};
 use crate::clock::Clock;
-use crate::model::{Domain, DomainRecord, ProjectToken, SigningKey, UserId, UserName};
+use crate::model::{Domain, DomainRecord, SigningKey, UserId, UserName};
 use crate::store::{AppendError, Store};
 
 /// Longest grace period of a rotated token, in seconds: the longest lifetime of a user token.
@@ -107,10 +107,6 @@ impl Domains {
         &self.store
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.operation.lock()
-    }
-
     fn record(&self, domain: &Domain) -> Option<DomainRecord> {
         let mut records = self.store.domains().into_iter();
         records.find(|record| record.domain == *domain)
@@ -127,7 +123,7 @@ impl Domains {
     /// # Errors
     /// [`DomainError::Exists`], [`DomainError::Store`].
     pub fn add(&self, domain: &Domain) -> Result<String, DomainError> {
-        let _one = self.lock();
+        let _one = self.operation.lock();
         if self.record(domain).is_some() {
             return Err(DomainError::Exists(domain.clone()));
         }
@@ -135,7 +131,7 @@ impl Domains {
         self.put(DomainRecord {
             domain: domain.clone(),
             created_at_ms: self.clock.now_ms(),
-            tokens: vec![stored(&token)],
+            tokens: vec![auth::stored(&token)],
             signing_keys: vec![new_key()],
         })?;
         info!(%domain, "a domain has been added");
@@ -153,7 +149,7 @@ impl Domains {
     /// # Errors
     /// [`DomainError::Unknown`], [`DomainError::Store`].
     pub fn remove(&self, domain: &Domain) -> Result<bool, DomainError> {
-        let _one = self.lock();
+        let _one = self.operation.lock();
         if !self.store.remove_domain(domain)? {
             return Err(DomainError::Unknown(domain.clone()));
         }
@@ -169,7 +165,7 @@ impl Domains {
     /// # Errors
     /// [`DomainError::Unknown`], [`DomainError::Store`].
     pub fn rotate(&self, domain: &Domain, grace: Duration) -> Result<Rotated, DomainError> {
-        let _one = self.lock();
+        let _one = self.operation.lock();
         let mut record = self
             .record(domain)
             .ok_or_else(|| DomainError::Unknown(domain.clone()))?;
@@ -190,27 +186,12 @@ impl Domains {
         record.signing_keys.truncate(IN_GRACE_MAX);
 
         let token = auth::project_token();
-        record.tokens.insert(0, stored(&token));
+        record.tokens.insert(0, auth::stored(&token));
         record.signing_keys.insert(0, new_key());
         self.put(record)?;
         let declared = self.auth.expire_declared(domain, until_ms);
         info!(%domain, "the tokens of a domain have been replaced");
         Ok(Rotated { token, declared })
-    }
-
-    /// Mints a user token; also returns its expiry in milliseconds since the Unix epoch.
-    ///
-    /// # Errors
-    /// [`DomainError::Unknown`], [`DomainError::Mint`].
-    pub fn mint(
-        &self,
-        domain: &Domain,
-        id: &UserId,
-        name: Option<&UserName>,
-        ttl: Duration,
-        system: bool,
-    ) -> Result<(String, u64), DomainError> {
-        mint(&self.auth, domain, id, name, ttl, system)
     }
 
     /// Gives every declared domain a stored record with a signing key and no token, so that user
@@ -219,7 +200,7 @@ impl Domains {
     /// # Errors
     /// [`DomainError::Store`].
     pub fn ensure_declared(&self) -> Result<(), DomainError> {
-        let _one = self.lock();
+        let _one = self.operation.lock();
         for domain in self.auth.declared() {
             if self.record(&domain).is_none() {
                 self.put(DomainRecord {
@@ -280,7 +261,8 @@ pub fn summaries(records: Vec<DomainRecord>, auth: &Auth, now_ms: u64) -> Vec<Do
     list
 }
 
-/// Mints a user token for a domain known to `auth`, as [`Domains::mint`] does. Stores nothing.
+/// Mints a user token for a domain known to `auth`; also returns its expiry in milliseconds since
+/// the Unix epoch. Stores nothing.
 ///
 /// # Errors
 /// [`DomainError::Unknown`], [`DomainError::Mint`].
@@ -297,13 +279,6 @@ pub fn mint(
         MintError::UnknownDomain => DomainError::Unknown(domain.clone()),
         MintError::Reserved | MintError::Ttl => DomainError::Mint(error),
     })
-}
-
-fn stored(token: &str) -> ProjectToken {
-    ProjectToken {
-        sha256: auth::sha256(token.as_bytes()),
-        expires_at_ms: None,
-    }
 }
 
 fn new_key() -> SigningKey {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::StartError;
 use super::listening::{Endpoint, Listening};
 use super::stopping::on_disk;
-use crate::command::domains::{DomainError, Domains};
+use crate::command::domains::{self, DomainError, Domains};
 use crate::http::origin::Over;
 use crate::model::{Domain, UserId};
 use crate::net::is_own;
@@ -73,7 +73,7 @@ impl FirstStart {
             Over::Plain => ("http", "ws"),
         };
         let id = UserId::parse(USER).expect("the id is a valid one");
-        let (user_token, _) = domains.mint(&domain, &id, None, LOGIN_TTL, false)?;
+        let (user_token, _) = domains::mint(domains.auth(), &domain, &id, None, LOGIN_TTL, false)?;
         let login_url = format!(
             "{login}://{host}:{port}/ws?id={USER}&name=Alice&domain={domain}&resource=web&token="
         );

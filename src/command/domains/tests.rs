@@ -59,7 +59,7 @@ fn a_domain_is_added_once_listed_and_removed_once() {
     assert_eq!(f.domains.remove(&b), unknown);
     assert_eq!(f.domains.rotate(&b, TTL).err(), unknown.clone().err());
     assert_eq!(
-        f.domains.mint(&b, &user(), None, TTL, false).err(),
+        mint(f.domains.auth(), &b, &user(), None, TTL, false).err(),
         unknown.err()
     );
     assert_eq!(f.domains.list().len(), 1);
@@ -86,7 +86,7 @@ fn rotating_ends_old_tokens_at_once_or_after_the_grace() {
     let f = fixture();
     let demo = domain("demo");
     let first = f.domains.add(&demo).unwrap();
-    let (by_key, _) = f.domains.mint(&demo, &user(), None, TTL, false).unwrap();
+    let (by_key, _) = mint(f.domains.auth(), &demo, &user(), None, TTL, false).unwrap();
     let grace = Duration::from_secs(10);
     let second = f.domains.rotate(&demo, grace).unwrap();
     assert!(!second.declared);
@@ -133,7 +133,7 @@ fn declared_domains_get_a_key_and_rotating_ends_their_tokens() {
     assert_eq!(f.domains.first_start(), Ok(None));
     let summary = f.domains.list().remove(0);
     assert_eq!((summary.tokens, summary.declared), (0, true));
-    let (token, _) = f.domains.mint(&demo, &user(), None, TTL, true).unwrap();
+    let (token, _) = mint(f.domains.auth(), &demo, &user(), None, TTL, true).unwrap();
     f.domains.ensure_declared().unwrap();
     assert!(
         f.auth.verify(&demo, &token).is_ok(),

@@ -9,6 +9,7 @@ use axum::body::Body;
 use http_body_util::BodyExt as _;
 use hyper::{Request, header};
 use relaybox::clock::ManualClock;
+use relaybox::command::domains;
 use relaybox::command::send::{self, Sender};
 use relaybox::config::{self, FileText};
 use relaybox::http::origin::Over;
@@ -120,8 +121,8 @@ impl Service {
     }
 
     pub(crate) fn mint_for(&self, name: &str, id: &str, ttl: Duration, system: bool) -> String {
-        let domains = &self.embedded.domains;
-        let minted = domains.mint(&domain(name), &user(id), None, ttl, system);
+        let auth = self.embedded.domains.auth();
+        let minted = domains::mint(auth, &domain(name), &user(id), None, ttl, system);
         let (token, _) = minted.unwrap();
         self.secret(&token);
         token
