@@ -27,7 +27,7 @@ pub enum ConfigError {
     /// The file is not TOML.
     #[error(
         "{path}:{line}: this is not TOML: each setting is NAME = VALUE on a line of its own and once, texts in quotes, \
-         lists in brackets", path = path.display()
+         lists in brackets"
     )]
     Syntax {
         /// The file.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         line: usize,
     },
     /// The file cannot be read.
-    #[error("the settings file {path} cannot be read: {source}", path = path.display())]
+    #[error("the settings file {path} cannot be read: {source}")]
     Read {
         /// The file.
         path: PathBuf,

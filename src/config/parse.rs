@@ -11,9 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::limits::{RATE, RATE_BYTES};
-use crate::model::{
-    DiskFloor, Domain, MessageType, Networks, PerDomain, Rate, Retention, StrangersMax,
-};
+use crate::model::{DiskFloor, Domain, MessageType, Networks, Rate, StrangersMax};
 
 /// A value, or the end of the sentence "expected …".
 pub(super) type Parsed<T> = Result<T, String>;
@@ -144,11 +142,6 @@ fn no_single_m(text: &str) -> Parsed<()> {
         before = &text[..read];
     }
     Ok(())
-}
-
-pub(super) fn kept(kept: PerDomain<Duration>) -> Retention {
-    let PerDomain { all, domains } = kept;
-    Retention { all, domains }
 }
 
 /// `30days`, `off`, or one of them for a domain: `shop=30days`. No domain is all of them, no value is `off`.

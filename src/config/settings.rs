@@ -16,8 +16,8 @@ use super::limits::{
 use super::logging::{LogFormat, log_filter, log_format};
 use super::origins::{self, OriginPattern};
 use super::parse::{
-    address, byte_rate, count, directory, disk_free, duration, kept, message_type, network,
-    networks, or_off, rate, retention, server_name, size, socket, sorted, strangers, switch,
+    address, byte_rate, count, directory, disk_free, duration, message_type, network, networks,
+    or_off, rate, retention, server_name, size, socket, sorted, strangers, switch,
 };
 use super::raw::Raws;
 use super::setting::TakesEffect::{Reload, Restart};
@@ -76,7 +76,7 @@ settings! {
         outbox_bytes_max: usize = (one(size(4 * KIB..=64 * MIB)), "SIZE", "256KiB", Reload)
             "Most bytes that wait for one slow reader; beyond it is served from the store";
         // A message that is gone within a second never was there for a user who was away.
-        retention: Retention = (per_domain(retention(SECOND..=100 * YEAR)).map(kept), "[DOMAIN=]DURATION", "", Reload)
+        retention: Retention = (per_domain(retention(SECOND..=100 * YEAR)), "[DOMAIN=]DURATION", "", Reload)
             "How long messages are kept: of all domains (`30days`), or of one (`shop=1year`, `shop=off`); for ever where none is given";
         // The memory that a burst may cost before sends are refused; resident memory is 3 to 4 times this.
         tail_bytes_max: usize = (one(size(MIB..=16 * GIB)), "SIZE", "64MiB", Restart)

@@ -1,25 +1,13 @@
 //! Retention of messages by age.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Domain;
+use super::{Domain, PerDomain};
 
-/// The retention period, with exceptions for some domains. The default keeps messages forever.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// Period of domains without an exception; `None`: forever.
-    pub all: Option<Duration>,
-    /// Exceptions by domain; `None`: forever.
-    pub domains: BTreeMap<Domain, Option<Duration>>,
-}
+/// The retention period, with exceptions for some domains; `None`: forever, as is the default.
+pub type Retention = PerDomain<Duration>;
 
 impl Retention {
-    /// The retention period of a domain; `None`: forever.
-    pub fn of(&self, domain: &Domain) -> Option<Duration> {
-        self.domains.get(domain).copied().unwrap_or(self.all)
-    }
-
     /// Whether a domain's period is shorter than under `other`.
     pub fn is_stricter(&self, other: &Self, domain: &Domain) -> bool {
         stricter(self.of(domain), other.of(domain)) != other.of(domain)
@@ -53,6 +41,8 @@ fn stricter(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
