@@ -1,4 +1,4 @@
-//! Who asks: the token of a request, and what it allows in a domain.
+//! The caller of a request: its token, and the rights that it grants in a domain.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::state::State;
 /// The `Authorization` header, if it is text.
 ///
 /// # Errors
-/// A sentence if there are several: a proxy may have gone by another one than we would.
+/// A sentence if there are several: a proxy may have used another one.
 pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, String> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next();
@@ -44,12 +44,12 @@ pub(super) fn tokens<'a>(
     GivenTokens::of(parameters, authorization, &[]).map_err(|error| error.to_string())
 }
 
-/// Whether a token is one of this server, expired or not.
+/// Whether a token is one of this server's, expired or not.
 pub(super) fn is_own(auth: &Auth, token: &str) -> bool {
     check_token(token).is_ok() && auth.identify(token) != Err(AuthError::Unknown)
 }
 
-/// Who asks, and what its token allows.
+/// The caller of a request.
 pub struct Caller {
     pub(super) visitor: Visitor,
     auth: Auth,
@@ -70,10 +70,10 @@ impl FromRequestParts<State> for Caller {
 }
 
 impl Caller {
-    /// The token that counts.
+    /// The token to judge the request by.
     ///
     /// # Errors
-    /// 400 if several of this server are given.
+    /// 400 if several of this server's are given.
     pub(super) fn token<'a>(
         &self,
         parameters: &'a Query,
@@ -84,11 +84,11 @@ impl Caller {
         token.map_err(Problem::parameter)
     }
 
-    /// What the token allows in this domain.
+    /// The rights of the token in this domain.
     ///
     /// # Errors
-    /// 401 if it is missing or unknown there, 403 if it is another domain's, 429 after too many bad ones
-    /// from the address.
+    /// 401 if it is missing or unknown there, 403 if it is for another domain, 429 after too many
+    /// unknown ones from the address.
     pub(super) fn grant(&self, domain: &Domain, token: Option<&str>) -> Result<Grant, Problem> {
         let token = token.ok_or_else(|| {
             Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
@@ -108,10 +108,10 @@ impl Caller {
         Ok(judged)
     }
 
-    /// The project token in the header, of whichever domain.
+    /// The project token in the header, of any domain.
     ///
     /// # Errors
-    /// As of [`Self::grant`]; 403 if it is a user token.
+    /// Those of [`Self::grant`]; 403 for a user token.
     pub(super) fn project_token<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
         let token = authorization(headers).map_err(Problem::parameter)?;
         let token = token.and_then(bearer);
@@ -125,10 +125,10 @@ impl Caller {
         }
     }
 
-    /// Succeeds with a project token of this domain.
+    /// Checks for a project token of this domain.
     ///
     /// # Errors
-    /// As of [`Self::grant`]; 403 if it is a user token.
+    /// Those of [`Self::grant`]; 403 for a user token.
     pub(super) fn check_project(&self, domain: &Domain, token: &str) -> Result<(), Problem> {
         match self.grant(domain, Some(token))? {
             Grant::Project => Ok(()),
@@ -137,7 +137,7 @@ impl Caller {
     }
 }
 
-/// 401: no such token, or no such domain.
+/// 401: unknown token or domain.
 pub(super) fn unknown() -> Problem {
     refusal(AuthError::Unknown)
 }

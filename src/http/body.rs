@@ -1,7 +1,7 @@
-//! Bodies of requests: JSON text, bounded in bytes and in time.
+//! Request bodies: JSON text, bounded in bytes and in time.
 //!
-//! Never looks at what the JSON says. Invariants: nothing is read of a caller whose token is not
-//! known; memory is bounded by [`BodyPermits`].
+//! Does not parse the JSON. Invariants: nothing is read for a caller without a known token; memory
+//! is bounded by [`BodyPermits`].
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::http::access::Caller;
 use crate::http::problem::Problem;
 use crate::limits::{BodyPermit, BodyPermits};
 
-/// How long a body may take.
+/// Time limit of a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long, and how much of, a body that is refused is read on: a client that is still sending
-/// would see a broken connection instead of the answer.
+/// Bounds on draining a refused body: a client that is still sending would otherwise see a broken
+/// connection instead of the answer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 const DISCARD_BYTES_MAX: usize = 4 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A body that has been read, and its memory.
+/// A complete body, with its memory permit.
 #[derive(Debug)]
 pub(super) struct JsonText<'a> {
     text: String,
@@ -40,10 +40,10 @@ impl std::ops::Deref for JsonText<'_> {
     }
 }
 
-/// Reads the body of a request by project token: the token, and the JSON.
+/// Reads the body of a request that needs a project token; returns the token and the JSON.
 ///
 /// # Errors
-/// As of [`Caller::project_token`] and [`json`].
+/// Those of [`Caller::project_token`] and [`json`].
 pub(super) async fn of_project<'a>(
     caller: &Caller,
     permits: &'a BodyPermits,
@@ -65,11 +65,11 @@ pub(super) async fn of_project<'a>(
     read
 }
 
-/// Reads a refused body on, for a moment.
+/// Drains a refused body for a moment.
 pub(super) async fn discard_rest(headers: &HeaderMap, stream: &mut BodyDataStream) {
     // A client that expects `100 Continue` (RFC 9110, 10.1.1) has not begun to send.
     if !headers.contains_key(EXPECT) {
-        // The answer is the refusal in any case.
+        // The answer is the refusal whatever happens here.
         let _ = timeout(DISCARD_TIMEOUT, discard(stream)).await;
     }
 }
@@ -84,11 +84,11 @@ async fn discard(stream: &mut BodyDataStream) {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes that calls itself JSON.
+/// Reads a body of at most `bytes_max` bytes, declared as JSON.
 ///
 /// # Errors
-/// 415 for another type or a compressed body, 413 if it is too large, 408 if it takes too long, 400 if it
-/// breaks off or is not UTF-8, 503 while no memory is free.
+/// 415 for another type or a compressed body, 413 if it is too large, 408 if it is too slow, 400 if
+/// it is truncated or not UTF-8, 503 if no memory is free.
 async fn json<'a>(
     permits: &'a BodyPermits,
     headers: &HeaderMap,
@@ -104,7 +104,7 @@ async fn json<'a>(
     let (bytes, permit) = read.map_err(|_| Problem::request_timeout(READ_TIMEOUT))??;
     let mut text = String::from_utf8(bytes)
         .map_err(|_| Problem::invalid_json("the body must be JSON: it is not UTF-8"))?;
-    // Some tools begin every text with it; it may be ignored (RFC 8259, 8.1).
+    // Some tools prepend a byte order mark, which may be ignored (RFC 8259, 8.1).
     if text.starts_with(BYTE_ORDER_MARK) {
         text.remove(0);
     }
@@ -151,7 +151,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
             "the body must be JSON: `Content-Type: application/json`",
         ));
     }
-    // RFC 9110, 15.5.16: a coding that is not understood is 415, too.
+    // RFC 9110, 15.5.16: 415 for an unsupported coding, too.
     let coded = headers.get_all(CONTENT_ENCODING).iter().map(text);
     if coded
         .into_iter()

@@ -1,6 +1,6 @@
-//! Errors for people: where a browser opens a path itself, a page with a sentence in place of JSON.
+//! Error pages: when a browser opens a path directly, HTML with a sentence instead of JSON.
 //!
-//! Never changes what a program gets. Invariant: nothing of the request is on the page.
+//! Programs get the same as ever. Invariant: nothing from the request appears on the page.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,16 +11,17 @@ use axum::response::Response;
 use super::headers::vary_by;
 use super::problem::Problem;
 
-/// The page needs nothing, and is in no other one.
+/// The page loads nothing, and cannot be framed.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What a browser says of how it came to ask (W3C Fetch Metadata, 2.2), over TLS and to `localhost`.
+/// The initiator of a browser's request (W3C Fetch Metadata, 2.2), sent over TLS and to
+/// `localhost`.
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// What decides between page and JSON.
+/// The request headers that decide between page and JSON.
 const VARY: &str = "accept, authorization, sec-fetch-mode";
 
-/// Turns a problem into a page, where that is what is asked for.
+/// Renders a problem as a page if the request asks for one.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let takes_pages = takes_pages(request.method(), request.headers());
     let console = console(request.uri().path());
@@ -41,8 +42,8 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a browser opens this by itself. Scripts and programs ask for anything, or for JSON; they send what they
-/// ask for and tokens of their own, which a browser that opens a page cannot.
+/// Whether this is a navigation. Scripts and programs accept anything, or JSON, and send tokens,
+/// which a navigating browser cannot.
 fn takes_pages(method: &Method, headers: &HeaderMap) -> bool {
     let is_opened = matches!(*method, Method::GET | Method::HEAD)
         && !headers.contains_key(header::AUTHORIZATION)
@@ -52,8 +53,8 @@ fn takes_pages(method: &Method, headers: &HeaderMap) -> bool {
     is_opened && prefers_pages(headers)
 }
 
-/// Libraries whose default is HTML and anything (Java's `HttpURLConnection`, Indy) do not name XHTML, which all browsers
-/// do.
+/// Libraries that accept HTML and anything else by default (Java's `HttpURLConnection`, Indy) do
+/// not name XHTML, as all browsers do.
 fn prefers_pages(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT).into_iter();
     let ranges = lines
@@ -69,7 +70,7 @@ fn prefers_pages(headers: &HeaderMap) -> bool {
         && !ranges.iter().any(|range| range.ends_with("json"))
 }
 
-/// The way from a path to the console, whatever prefix a proxy has taken away.
+/// The relative path to the console, whatever prefix a proxy has stripped.
 fn console(path: &str) -> String {
     let folders = path.matches('/').count().saturating_sub(1);
     format!("./{}", "../".repeat(folders))

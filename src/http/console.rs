@@ -1,7 +1,7 @@
 //! The web console (PROTOCOL.md section 8): static assets, embedded in the binary.
 //!
-//! Never looks at who asks: the page is the same for everybody, and what it shows it fetches with
-//! its user's token. Invariant: an asset's tag changes whenever its text does.
+//! Identical for every caller: the page fetches its data with its user's token. Invariant: an
+//! asset's ETag changes whenever its text does.
 
 use std::sync::LazyLock;
 
@@ -13,19 +13,19 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Only what this server serves, nothing inline, and no text is ever taken for HTML or a script.
-/// `'self'` includes the WebSocket of the same host and port (CSP 3, 6.7.2.8), so that the policy
-/// does not depend on a `Host` header.
+/// Only assets of this server, nothing inline, no text interpreted as HTML or script. `'self'`
+/// includes the WebSocket of the same host and port (CSP 3, 6.7.2.8), so the policy does not depend
+/// on a `Host` header.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// What every answer says.
+/// Headers of every asset.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    // Kept, and asked for again each time: the page and its modules change together.
+    // Cached but revalidated each time: the page and its modules change together.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
@@ -39,7 +39,7 @@ const ASSETS: [(&str, &str, &str); 10] = [
     ("/", HTML, include_str!("console/index.html")),
     ("/console/style.css", CSS, include_str!("console/style.css")),
     ("/console/icon.svg", SVG, include_str!("console/icon.svg")),
-    // Browsers look for it here beside what is no page of the console.
+    // Browsers request it for any page without an icon of its own.
     ("/favicon.ico", SVG, include_str!("console/icon.svg")),
     ("/console/app.js", JS, include_str!("console/app.js")),
     (
@@ -61,7 +61,7 @@ const ASSETS: [(&str, &str, &str); 10] = [
     ("/console/words.js", JS, include_str!("console/words.js")),
 ];
 
-/// The tags of the assets, in their order.
+/// ETags of the assets, in their order.
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let tag = |(_, _, text): &(_, _, &str)| {
         let hash = digest(&SHA256, text.as_bytes());
@@ -70,7 +70,7 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     ASSETS.iter().map(tag).collect()
 });
 
-/// The paths of the console.
+/// The routes of the console.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let mut router = Router::new();
     for ((path, content_type, text), tag) in ASSETS.into_iter().zip(TAGS.iter()) {
@@ -101,7 +101,7 @@ fn answer(
     response
 }
 
-/// Whether the client has this text already (RFC 9110, 13.1.2; tags are compared weakly).
+/// Whether the client's copy is current (RFC 9110, 13.1.2; tags are compared weakly).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).into_iter();
     let mut tags = lines

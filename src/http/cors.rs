@@ -1,4 +1,4 @@
-//! Which pages may read answers (CORS).
+//! Origins that may read responses (CORS).
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::origins::{self, OriginPattern};
 
-/// How long a browser may remember the answer to a preflight.
+/// Cache lifetime of a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// Lets scripts of these origins ask, with any header, as tracing scripts add some of their own. Tokens are explicit and
-/// there are no cookies, so all may where the settings say nothing.
+/// Admits scripts of these origins, with any header, since tracing scripts add their own. Tokens
+/// are explicit and there are no cookies, so the default admits all.
 pub(super) fn layer(allowed: &[OriginPattern]) -> CorsLayer {
     let origins = if allowed.contains(&OriginPattern::Any) {
         AllowOrigin::any()

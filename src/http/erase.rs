@@ -12,7 +12,7 @@ use crate::http::parameters;
 use crate::http::problem::Problem;
 use crate::store::Store;
 
-/// All that this takes. Whoever gives more means to erase less.
+/// All accepted parameters. An unknown one may be meant to narrow the erasure.
 const PARAMETERS: [&str; 4] = ["domain", "toId", "before", "token"];
 
 /// Erases a mailbox below an id, or all that it has.

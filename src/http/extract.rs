@@ -1,4 +1,4 @@
-//! Parts of the state that handlers take.
+//! Parts of the state, as extractors of handlers.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! The answers of a server before its store is open, and the switch to the whole service.
+//! Answers while the store is being opened, and the switch to the whole service.
 //!
-//! Only `/healthz` is 200 then; a login is closed with 1013, and whatever else is asked is 503, with how far the
-//! start is. Invariant: a connection that was made meanwhile gets the whole service from the opening on, and every
-//! connection what a reload has made of it.
+//! Meanwhile only `/healthz` is 200; logins are closed with 1013, and everything else is 503, with
+//! the progress of the start. Invariant: after the switch, or a reload, requests on existing
+//! connections reach the new service, too.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,21 +35,21 @@ use crate::websocket::{ConnectionOptions, MessageBudget};
 /// Suggested wait before the next login.
 const RETRY_MS: Range<u64> = 1000..5000;
 
-/// Spreads the waits, so that not all clients come back at once.
+/// Spreads the waits, so that clients do not return all at once.
 const RETRY_STEP_MS: u64 = 397;
 
-/// Request headers with a meaning here that CORS does not allow by itself.
+/// Request headers used here that CORS does not allow by default.
 const OWN_HEADERS: &str = "authorization,content-type";
 
-/// A server that is starting, as its handlers need it.
+/// What handlers need while the server starts.
 pub struct Starting {
-    /// Progress, as half a sentence; empty if there is none to tell.
+    /// The progress as a clause; empty if unknown.
     pub progress: Box<dyn Fn() -> String + Send + Sync>,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<OriginPattern>,
-    /// Counters.
+    /// Metrics for refused logins.
     pub metrics: Arc<Metrics>,
-    /// For the connections of logins.
+    /// Tracks connections of refused logins.
     pub tracker: TaskTracker,
     /// Set when the server stops.
     pub stop: CancellationToken,
@@ -57,12 +57,12 @@ pub struct Starting {
     pub refused: AtomicU64,
 }
 
-/// Serves the answers of a start until it is opened. Clones share one switch.
+/// Serves the answers of a start until opened. Clones share one switch.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<RwLock<Option<Router>>>);
 
 impl Gate {
-    /// The router of a listener, for all its life.
+    /// The router of a listener, for its whole life.
     pub fn router(&self, starting: Arc<Starting>, over: Over) -> Router {
         let before = before(starting);
         let gate = self.clone();
@@ -77,7 +77,7 @@ impl Gate {
             .layer(Extension(over))
     }
 
-    /// From now on there is the whole service: this one, for every request to come.
+    /// Switches every further request to this service.
     pub fn open(&self, whole: Router) {
         let mut current = self.0.write();
         *current = Some(whole);
@@ -89,8 +89,8 @@ impl Gate {
     }
 }
 
-/// A preflight is told of our headers, whichever it asks for: what is allowed is mirrored. It gets no further than to
-/// the layer that says so, and so is looked at here.
+/// Adds our own headers to those a preflight asks for: the CORS layer, which answers it, mirrors
+/// them. `Host` is checked here, since a preflight gets no further.
 async fn preflight(mut request: Request, next: Next) -> Result<Response, Problem> {
     if request.method() == Method::OPTIONS {
         host::is_one(&request)?;
@@ -129,7 +129,7 @@ async fn wait(State(starting): State<Arc<Starting>>) -> Response {
     Problem::starting(detail).into_response()
 }
 
-/// The handshake is completed, as a browser cannot see an HTTP status here.
+/// Completes the handshake, as a browser cannot see an HTTP status.
 async fn log_in(
     State(starting): State<Arc<Starting>>,
     Extension(visitor): Extension<Visitor>,

@@ -1,9 +1,9 @@
-//! Headers of answers that more than one handler sets.
+//! Response headers shared by several handlers.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-/// No browser takes an answer for something else than it says.
+/// Keeps browsers from sniffing a content type.
 pub(super) async fn nosniff(mut response: Response) -> Response {
     let nosniff = HeaderValue::from_static("nosniff");
     let headers = response.headers_mut();
@@ -18,7 +18,7 @@ pub(super) async fn no_store(mut response: Response) -> Response {
     response
 }
 
-/// Caches keep apart what differs by this header of the request. All in one line: not every reader looks for more.
+/// Adds a request header to `Vary`, all on one line: some readers look at the first line only.
 pub(super) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
     let lines = headers.get_all(header::VARY).into_iter();
     let known = lines.filter_map(|line| line.to_str().ok());

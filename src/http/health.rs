@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: whether the process lives, and whether it can store.
+//! `GET /healthz` and `GET /readyz`: liveness of the process, and readiness of the store.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::http::problem::{Problem, ProblemBody};
 use crate::limits::Limits;
 use crate::store::Store;
 
-/// Above the floor of free disk there is nothing more to say than the first word.
+/// The answer while free disk space is below its floor. Begins like the usual one.
 const READY_FOR_BACKENDS: &str = "ready: the disk is short, and user tokens send nothing\n";
 
 /// Tells that the process lives.

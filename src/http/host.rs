@@ -1,4 +1,4 @@
-//! One `Host` a request: of several, a proxy may have gone by another one than we would.
+//! Requires exactly one `Host` per request: of several, a proxy may have used another one.
 
 use axum::extract::Request;
 use axum::http::{Version, header};
@@ -20,7 +20,7 @@ pub(super) fn is_one(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// [`is_one`] as a layer, below those that count requests and let pages read answers.
+/// [`is_one`] as a layer, inside the ones for rates and CORS.
 pub(super) async fn only_one(request: Request, next: Next) -> Result<Response, Problem> {
     is_one(&request)?;
     Ok(next.run(request).await)

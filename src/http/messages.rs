@@ -83,14 +83,14 @@ pub async fn send(
     let read = body::of_project(&caller, bodies, &head.headers, body, bytes_max);
     let (token, text) = read.await?;
     let wanted = request::message(&text, rules).map_err(Problem::refused)?;
-    // It takes memory.
+    // Frees its memory before the wait.
     drop(text);
     caller.check_project(&wanted.domain, token)?;
     let to_array = wanted.send.to_array;
     let (answer, answered) = oneshot::channel();
-    // From here on it is carried out, whether its sender waits or not.
+    // From here on the send is carried out even if its caller leaves.
     send::send_as_backend(state.send_path(), wanted, |outcome| {
-        // Who has left meanwhile needs no answer.
+        // The caller may have left.
         let _ = answer.send(outcome);
     });
     let outcome = answered.await.map_err(|_| Problem::internal())?;

@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::metrics::{Gauge, Metrics};
 use crate::state;
 
-/// The version of the format that is spoken.
+/// The text format, version 0.0.4.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Tells what is counted, in the Prometheus text format.
@@ -44,7 +44,7 @@ pub async fn metrics(State(state): State<state::State>) -> Result<Response, Prob
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
-/// The sizes of a data directory that cannot be read stay as they were.
+/// Sizes of an unreadable data directory keep their last value.
 fn set_gauges(metrics: &Metrics, measured: &Measured) {
     let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     let (gauges, totals) = (&metrics.sessions, &measured.sessions);
@@ -66,12 +66,12 @@ fn set_gauges(metrics: &Metrics, measured: &Measured) {
     }
     let is_writable = measured.not_writable.is_none();
     set(&gauges.writable, u64::from(is_writable));
-    // The last second is one, too.
+    // The last, partial second counts as one.
     let hold_s = measured.clock_hold.map(|left| left.as_secs().max(1));
     set(&gauges.clock_hold_seconds, hold_s.unwrap_or_default());
 }
 
-/// Counts every answer, by the route that gave it: never by a path that a client made up.
+/// Counts every response by its route, never by a path made up by a client.
 pub(super) async fn count(
     State(metrics): State<Arc<Metrics>>,
     request: Request,

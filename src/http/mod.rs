@@ -1,6 +1,6 @@
 //! HTTP: thin handlers that parse a request, call a command, and encode its answer.
 //!
-//! Holds no logic of messages and no state of its own.
+//! Contains no message logic and no state of its own.
 
 mod access;
 pub mod body;
@@ -37,7 +37,7 @@ use headers::no_store;
 use history::open;
 use problem::Problem;
 
-/// The routes of a listener for metrics alone.
+/// The routes of a metrics-only listener.
 pub fn metrics_router(state: State) -> Router {
     let (router, _) = OpenApiRouter::new()
         .routes(routes!(metrics::metrics))
@@ -51,13 +51,13 @@ pub fn metrics_router(state: State) -> Router {
         .with_state(state)
 }
 
-/// All paths of the server; that of the metrics only `with_metrics`.
+/// All routes of the server; that of the metrics only if `with_metrics`.
 pub fn router(state: State, with_metrics: bool) -> Router {
     let metrics_route = match with_metrics {
         true => OpenApiRouter::new().routes(routes!(metrics::metrics)),
         false => OpenApiRouter::new(),
     };
-    // Tokens, and data behind tokens, are for the caller, and for no cache.
+    // Tokens, and data behind tokens, must not be cached.
     let by_token = OpenApiRouter::new()
         .routes(routes!(history::message_log, erase::message_log))
         .routes(routes!(messages::send))
@@ -72,7 +72,7 @@ pub fn router(state: State, with_metrics: bool) -> Router {
         .routes(routes!(openapi::json))
         .split_for_parts();
     let (metrics_route, metrics_document) = metrics_route.split_for_parts();
-    // Below the layers: above them it would answer preflights itself, and count for no rate.
+    // Inside the layers: outside, it would answer preflights itself and bypass the rates.
     let metrics_route =
         metrics_route.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let document = openapi::finish(document.merge_from(metrics_document), &state.settings);
@@ -88,7 +88,7 @@ pub fn router(state: State, with_metrics: bool) -> Router {
     limited(router)
         .layer(cors::layer(&state.settings.cors_origins))
         .layer(from_fn_with_state(state.clone(), open::keep_from_pages))
-        // No script reads it: a page would learn of its visitor's server.
+        // No CORS: a page must not learn about its visitor's server.
         .merge(limited(metrics_route))
         .layer(from_fn(browser::explain))
         .layer(from_fn_with_state(state.clone(), metrics::count))

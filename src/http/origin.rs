@@ -1,6 +1,7 @@
-//! Whether a page that asks is one of the server's own.
+//! Recognizes the server's own pages by their origin.
 //!
-//! Only compares what browsers say. A program may claim any origin, and no answer here depends on that.
+//! Compares headers set by browsers. A program can forge any origin, and nothing here protects
+//! against programs.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,26 +11,26 @@ use axum::http::{HeaderMap, Uri, header};
 use crate::config::origins::{self, OriginPattern};
 use crate::state::Names;
 
-/// Longer than the origins of browsers: a scheme, a name of DNS, a port.
+/// Longer than any browser origin: a scheme, a DNS name, a port.
 const ORIGIN_BYTES_MAX: usize = 300;
 
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PORT: &str = "x-forwarded-port";
 
-/// What a request came over.
+/// The kind of listener a request arrived on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
-    /// The address with TLS.
+    /// The TLS listener.
     Tls,
-    /// The one without, where a proxy may have spoken TLS before.
+    /// The listener without TLS; a proxy in front may terminate TLS.
     Plain,
 }
 
-/// `Host` stands more than once, or is no text.
+/// `Host` is repeated, or not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnclearHost;
 
-/// Whom the request names as its server; `None`: nobody, and so no browser sent it.
+/// The requested host; `None` if there is none, so the client is not a browser.
 ///
 /// # Errors
 /// [`UnclearHost`].
@@ -37,7 +38,7 @@ pub(super) fn host<'a>(
     uri: &'a Uri,
     headers: &'a HeaderMap,
 ) -> Result<Option<&'a str>, UnclearHost> {
-    // Named in the target it counts in the place of the header (RFC 9112, 3.2.2).
+    // An absolute target overrides the header (RFC 9112, 3.2.2).
     if let Some(host) = uri.authority().map(Authority::as_str) {
         return Ok(Some(host));
     }
@@ -50,13 +51,13 @@ pub(super) fn host<'a>(
     host.map(Some).ok_or(UnclearHost)
 }
 
-/// Whether this is the origin of the server's own pages under the name by which it is asked.
+/// Whether this is the origin of the server's own pages under the requested host.
 pub(super) fn is_own(over: Over, names: &dyn Names, host: &str, origin: &str) -> bool {
     let page = Page::of(over, origin);
     page.is_some_and(|page| page.is_at(split_port(host)) && page.is_not_led_here(names))
 }
 
-/// Whether no page can lead this host elsewhere: an address, `localhost`, or a name that is the operator's.
+/// Whether no page can rebind this host: an address, `localhost`, or a name of the operator's.
 pub(super) fn is_own_host(names: &dyn Names, host: &str) -> bool {
     let (host, _) = split_port(host);
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
@@ -83,12 +84,12 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 struct Page<'a> {
     is_https: bool,
     host: &'a str,
-    /// Unless it is the scheme's own.
+    /// `None`: the default of the scheme.
     port: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
-    /// Over plain TCP, the scheme may be that of a proxy.
+    /// Without TLS, the scheme may be that of a proxy in front.
     fn of(over: Over, origin: &'a str) -> Option<Self> {
         let (scheme, authority) = origin.split_once("://")?;
         let is_https = scheme == "https";
@@ -114,21 +115,22 @@ impl<'a> Page<'a> {
         self.host.eq_ignore_ascii_case(host) && self.port == self.without_default(port)
     }
 
-    /// Without TLS, a page may have led a name of its own here (DNS rebinding), so that it is asked for by that.
+    /// Without TLS, the page's name may be rebound to this server.
     fn is_not_led_here(&self, names: &dyn Names) -> bool {
         self.is_https || is_own_host(names, self.host)
     }
 
-    /// Whether its host is the operator's by name, whatever a proxy makes of `Host`. Not `localhost`, where anything may
-    /// listen at another port, and nothing that only a wildcard stands for: that may be somebody else's.
+    /// Whether its host is one of the operator's names, whatever a proxy makes of `Host`. Excludes
+    /// `localhost`, whose other ports anything may use, and names matched only by a wildcard, which
+    /// may be somebody else's.
     fn is_of(&self, names: &dyn Names) -> bool {
         !is_localhost(&self.host.to_ascii_lowercase()) && names.hold(self.host)
     }
 }
 
-/// The origin of a page that may not log in; `None` where it may, or none asks. Pages of the server itself always may;
-/// `proxied` says whether a trusted proxy brings the request, which names the host and the port that the page was asked
-/// for where it puts others into `Host`.
+/// The origin of a page that may not log in; `None` if it may, or if there is no origin. The
+/// server's own pages always may. `proxied`: a trusted proxy sent the request; if it rewrites
+/// `Host`, its forwarding headers name the requested host and port.
 pub(super) fn refused<'a>(
     allowed: &[OriginPattern],
     over: Over,
@@ -161,14 +163,14 @@ pub(super) fn refused<'a>(
         origins::allows(allowed, origin) || Page::of(over, origin).is_some_and(is_own)
     };
     let given = headers.get_all(header::ORIGIN).iter();
-    // One that is no text is none that a browser sends.
+    // Browsers send text only.
     given
         .map(|origin| origin.to_str().unwrap_or("no text"))
         .find(|origin| !may(origin))
 }
 
-/// An `Origin` as the log may show it. Libraries put whole URLs there, which may hold a token, and whoever writes one can
-/// make it look like further fields of the line.
+/// An `Origin` made safe for the log. Libraries put whole URLs there, which may contain a token,
+/// and crafted ones could look like further fields of the line.
 pub(super) fn said(origin: &str) -> &str {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]+".contains(&byte);
     let is_origin = origin.split_once("://").is_some_and(|(scheme, authority)| {

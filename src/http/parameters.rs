@@ -1,4 +1,4 @@
-//! Parameters of requests: read from the query string, each refused by name where it is wrong.
+//! Query parameters; a refusal names the parameter.
 
 use axum::http::Uri;
 
@@ -6,7 +6,7 @@ use crate::http::problem::Problem;
 use crate::model::{Domain, Mailbox, MsgId, NameError, UserId};
 use crate::protocol::query::{self, Query};
 
-/// The parameters of a request.
+/// The parsed query string.
 pub(super) fn of(uri: &Uri) -> Result<Query, Problem> {
     Query::parse(uri.query().unwrap_or_default()).map_err(bad_parameter)
 }
@@ -16,7 +16,7 @@ pub(super) fn bad_parameter(error: impl std::fmt::Display) -> Problem {
     Problem::parameter(error.to_string())
 }
 
-/// The mailbox that `domain` and the parameter `user` name; both are required.
+/// The mailbox named by `domain` and the parameter `user`, both required.
 pub(super) fn mailbox(parameters: &Query, user: &'static str) -> Result<Mailbox, Problem> {
     let missing = |name| Problem::parameter(format!("`{name}` is missing"));
     let domain = name(parameters, "domain", Domain::parse)?;
@@ -44,12 +44,12 @@ fn name<T>(
     parsed.transpose().map_err(Problem::parameter)
 }
 
-/// A `msgId`, or any id that lies between some.
+/// A `msgId`, of a message or between two.
 pub(super) fn msg_id(parameters: &Query, name: &'static str) -> Result<Option<MsgId>, Problem> {
     id(parameters, name, query::msg_id)
 }
 
-/// As [`msg_id`], of messages that are to be given up: see [`query::msg_id_at_least`].
+/// As [`msg_id`], as a bound for discarding messages: see [`query::msg_id_at_least`].
 pub(super) fn msg_id_at_least(
     parameters: &Query,
     name: &'static str,

@@ -14,10 +14,10 @@ use crate::protocol::error_code::{ErrorCode, FrameError};
 /// The media type of a problem (RFC 9457, 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// The code where there is no room.
+/// The code for exhausted memory.
 const OVERLOADED: &str = "overloaded";
 
-/// When to come again where nothing better is known.
+/// `Retry-After` if no better value is known.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A refused request.
@@ -73,7 +73,7 @@ impl Problem {
         &self.detail
     }
 
-    /// The body of a request breaks a rule; by its code 400, 413, 429 or 503.
+    /// A body that breaks a rule; 400, 413, 429 or 503 by its code.
     pub fn refused(error: FrameError) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -187,10 +187,10 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        // Many are about a token, and none is worth to keep.
+        // Many concern a token, and none is worth caching.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.retry_after {
-            // Rounded up: who comes earlier is refused again.
+            // Rounded up: an early client is refused again.
             let seconds = after.as_millis().div_ceil(1000).max(1);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -208,7 +208,7 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
-        // For a page in its place.
+        // For `browser::explain`, which may render it as a page.
         response.extensions_mut().insert(self);
         response
     }

@@ -1,6 +1,6 @@
-//! The rate of requests of one address.
+//! Request rate per address.
 //!
-//! Invariant: a request above the rate costs its head and a check of its token, and nothing else.
+//! Invariant: a request above the rate costs its head and a token check, nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,17 @@ use crate::limits::{Limits, Visitor};
 use crate::protocol::given_token::bearer;
 use crate::protocol::login::check_token;
 
-/// Delay of a 429 on a client's own connection: one that goes on regardless would keep a core or two busy.
+/// Delay of a 429 on a client's own connection: a client that retries without pause would keep a
+/// core or two busy.
 const LIMITED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Paths that take a token.
+/// Paths that need a token.
 const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens"];
 
-/// Limits requests by their address. Free are those by a good project token, whose holder is trusted wherever it
-/// is, probes, and logins, which have rates of their own. Those by a good user token count apart from the
-/// rest, so that bad ones beside them refuse none. Preflights do not come this far.
+/// Limits requests by address. Exempt are requests with a good project token, whose holder is
+/// trusted everywhere, probes, and logins, which have rates of their own. Requests with a good user
+/// token count apart, so that bad ones beside them cannot use up their rate. Preflights do not get
+/// here.
 pub(super) async fn limit(
     State(limits): State<Arc<Limits>>,
     State(auth): State<Auth>,
@@ -57,7 +59,7 @@ async fn count(
     let response = match limits.request(visitor, is_known) {
         Ok(()) => next.run(request).await,
         Err(limited) => {
-            // Its connection may be a proxy's, which others share: it stays.
+            // The connection is kept: a proxy's carries other clients, too.
             let (head, body) = request.into_parts();
             body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
             Problem::limited(&limited).into_response()
@@ -73,7 +75,7 @@ async fn pause(visitor: &Visitor, status: StatusCode) {
     }
 }
 
-/// Counts upgrades that become no login.
+/// Counts upgrade requests that become no login.
 async fn log_in(limits: &Limits, visitor: &Visitor, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -99,7 +101,7 @@ async fn by_token(
     }
 }
 
-/// What the token of a request allows, if it is good and stands where the handler looks for one.
+/// The rights of a request's token, if it is good and in the place where the handler expects it.
 fn grant(auth: &Auth, request: &Request) -> Option<Grant> {
     let headers = request.headers();
     let identify = |token: &str| {

@@ -68,7 +68,7 @@ pub async fn mint(
     } = wanted;
     let minted = auth.mint(&domain, &id, name.as_ref(), ttl, system);
     let (token, expires_at) = minted.map_err(|error| match error {
-        // Removed since the token was looked at.
+        // Removed since the token was checked.
         MintError::UnknownDomain => access::unknown(),
         error @ (MintError::Reserved | MintError::Ttl) => Problem::parameter(error.to_string()),
     })?;

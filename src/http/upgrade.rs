@@ -1,6 +1,6 @@
 //! From an HTTP request to a WebSocket connection (RFC 6455, 4.2).
 //!
-//! Never looks at who asks. Invariant: a request that is refused here has not been consumed.
+//! Independent of the caller. Invariant: a refused request is not consumed.
 
 use std::future::Future;
 
@@ -16,8 +16,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::websocket::{Connection, ConnectionOptions};
 
-/// Some clients leave bits that mean nothing in the last character, or the padding out. RFC 6455's own example in 4.1 has
-/// such bits.
+/// Tolerates nonzero trailing bits and missing padding, which some clients produce. RFC 6455's own
+/// example in 4.1 has such bits.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -39,7 +39,7 @@ pub enum UpgradeError {
     /// The key is missing, repeated, or not 16 bytes in base64: answer 400.
     #[error("Sec-WebSocket-Key must be one value of 16 bytes in base64")]
     Key,
-    /// The subprotocol chosen cannot stand in a header: answer 400.
+    /// The chosen subprotocol is not a valid header value: answer 400.
     #[error("the subprotocol cannot be sent in a header")]
     Subprotocol,
     /// The connection broke before the upgrade was complete.
@@ -47,9 +47,10 @@ pub enum UpgradeError {
     Broken(String),
 }
 
-/// Answers an upgrade request with 101, choosing `subprotocol`, and promises the connection.
+/// Answers an upgrade request with 101, choosing `subprotocol`, and returns a future of the
+/// connection.
 ///
-/// The promise resolves once the answer has been sent; it must run in a task of its own.
+/// It resolves once the answer has been sent, and must run in a task of its own.
 ///
 /// # Errors
 /// The first violation of RFC 6455, 4.2.1.

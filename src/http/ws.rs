@@ -20,7 +20,7 @@ use crate::session;
 use crate::state;
 use crate::websocket::{Connection, ConnectionOptions};
 
-/// The paths of logins.
+/// Paths of the login endpoint.
 const PATHS: [&str; 2] = ["/ws", "/ws/"];
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -66,7 +66,7 @@ pub async fn ws(
         warn!(%address, times, "{LOST_UPGRADE}");
     }
     let (response, connection) = accept(&mut request, options)?;
-    // Only now: without an upgrade it counts for no login.
+    // Only now: without an upgrade, it does not count as a login.
     let login = login(&state, &visitor, over, &request);
     let tracker = state.tracker.clone();
     tracker.spawn(async move {
@@ -78,7 +78,7 @@ pub async fn ws(
     Ok(response.into_response())
 }
 
-/// Completes the handshake, whatever the login holds.
+/// Completes the handshake, whatever the login contains.
 pub(super) fn accept(
     request: &mut Request,
     options: ConnectionOptions,
@@ -102,8 +102,8 @@ pub(super) fn accept(
     })
 }
 
-/// Whether a proxy has made a plain request of a login: headers of a WebSocket client are left, or a proxy has sent
-/// a login's parameters.
+/// Whether a proxy has turned a login into a plain request: some headers of a WebSocket client are
+/// left, or a proxied request has login parameters.
 fn is_lost_upgrade(request: &Request) -> bool {
     let headers = request.headers();
     let is_upgrade = request.version() == Version::HTTP_11
@@ -114,7 +114,7 @@ fn is_lost_upgrade(request: &Request) -> bool {
     !is_upgrade && (any(&of_client) || any(&of_proxy) && request.uri().query().is_some())
 }
 
-/// Names the path of logins to a WebSocket client at another one.
+/// Points a WebSocket client at another path to the login endpoint.
 pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
     let is_here = PATHS.contains(&request.uri().path());
     if !is_here && is_handshake(&request) {
@@ -123,8 +123,8 @@ pub(super) async fn only_at_its_path(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Whether this comes from a WebSocket client. Some proxies add the other headers to every request; such an upgrade
-/// is ignored (RFC 9110, 7.8).
+/// Whether this is a WebSocket handshake. Some proxies add the other headers to every request; such
+/// an upgrade is ignored (RFC 9110, 7.8).
 fn is_handshake(request: &Request) -> bool {
     request.method() == Method::GET
         && fastwebsockets::upgrade::is_upgrade_request(request)
@@ -143,8 +143,8 @@ fn login(
         let given = GivenTokens::of(query, authorization(headers)?, &offers(headers));
         given.map_err(|error| error.to_string())
     });
-    // No page can set this header, whatever `Origin` a program claims beside it. Beside a token in another place it may
-    // be a proxy's, which says nothing of the page behind it.
+    // A page cannot set this header, so `Origin` does not matter. With a token in another place as
+    // well, the header may be a proxy's, which says nothing about the page behind it.
     let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
     let (allowed, proxied) = (&state.settings.ws_origins, visitor.proxied);
     let names = state.names.as_ref();
@@ -168,7 +168,7 @@ fn login(
     })
 }
 
-/// The subprotocols that the client offers, over all lines of the header (RFC 6455, 11.3.4).
+/// The client's offered subprotocols, over all lines of the header (RFC 6455, 11.3.4).
 fn offers(headers: &HeaderMap) -> Vec<&str> {
     let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     lines

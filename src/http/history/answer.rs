@@ -1,4 +1,4 @@
-//! The text of a page of history, on its way to a client.
+//! Streams a page of history to a client.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::model::Message;
 use crate::protocol::server_frame;
 use crate::store::{ReadError, Store};
 
-/// Text that may wait for the socket before the next piece is asked for.
+/// Most text waiting for the socket before the next piece is read.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// Most bytes that an answer holds at a time: a piece that is being read, the same as text, and the text
-/// before it that the client has not read yet.
+/// Most bytes held by one answer: a piece being read, its text, and the text before it that the
+/// client has not taken yet.
 pub(super) fn bytes_max(content_bytes_max: usize) -> usize {
     let piece = PIECE_BYTES.saturating_add(content_bytes_max);
     OUTPUT_BYTES.saturating_add(piece.saturating_mul(2))
@@ -63,7 +63,7 @@ struct Reader {
     query: HistoryQuery,
     page: HistoryPage,
     requester: Option<Requester>,
-    /// Shared with the read under way, which goes on after the client has left.
+    /// Shared with the read in progress, which continues after the client has left.
     permit: Arc<AnswerPermit>,
 }
 
@@ -75,7 +75,8 @@ impl Reader {
         Ok((piece, self))
     }
 
-    /// Appends messages to the list. `offline` is told to the recipient itself, and to callers that are no user.
+    /// Appends messages to the list. `offline` is shown to the recipient and to trusted callers
+    /// only.
     fn append(&self, out: &mut Vec<u8>, messages: &[Message], first: bool) {
         for (at, message) in messages.iter().enumerate() {
             if at > 0 || !first {
@@ -90,7 +91,7 @@ impl Reader {
     }
 }
 
-/// Holds the permit until the read has ended, even if the client has left.
+/// Holds the permit until the read ends, even if the client leaves.
 async fn blocking(
     read_permit: Option<OwnedSemaphorePermit>,
     read: impl FnOnce() -> Result<Piece, ReadError> + Send + 'static,
@@ -106,7 +107,7 @@ async fn blocking(
     })
 }
 
-/// The text: at once if the first piece completes it, else piece by piece as the client reads.
+/// The body: whole if the first piece completes the page, else streamed as the client reads.
 fn body(first: Vec<Message>, mut reader: Reader) -> Body {
     let HistoryPage {
         total,
@@ -117,7 +118,7 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
     let HistoryQuery { place, size, .. } = reader.query;
     let page = match place {
         Place::Page(number, _) => number,
-        // There are no pages by cursors.
+        // Cursors have no page numbers.
         Place::Cursor { .. } => 0,
     };
     let mut out = format!(
@@ -138,7 +139,7 @@ fn body(first: Vec<Message>, mut reader: Reader) -> Body {
         let Some(reader) = reader else {
             return Ok::<_, axum::Error>(None);
         };
-        // A page that breaks off cannot be taken for a whole one: its JSON does not end.
+        // A truncated page cannot be mistaken for a whole one: its JSON does not end.
         let read_permit = reader.permit.read_permit().await;
         let piece = blocking(read_permit, || reader.read_on()).await;
         let (piece, reader) = piece.map_err(|_| axum::Error::new("the page cannot be read"))?;
@@ -166,7 +167,7 @@ impl AsRef<[u8]> for Output {
     }
 }
 
-/// The client has read what was before.
+/// Called once the client has taken everything before this text.
 fn output(mut text: Vec<u8>, permit: &Arc<AnswerPermit>) -> Bytes {
     text.shrink_to_fit();
     permit.progressed();

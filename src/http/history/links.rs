@@ -1,14 +1,15 @@
-//! The `Link` header of `GET /message-log` (RFC 8288): where a walk goes on.
+//! The `Link` header of `GET /message-log` (RFC 8288): how to continue.
 //!
-//! Every link carries the filters and the `asOf` of its answer, so that a client that follows them meets every
-//! message once, whatever arrives meanwhile; and never the token, which belongs into a header.
+//! Every link carries the filters and the `asOf` of its answer, so that a client that follows them
+//! sees every message once, whatever arrives meanwhile. No link carries the token, which belongs in
+//! a header.
 
 use axum::http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::command::history::{HistoryPage, HistoryQuery, Order, Place, Senders};
 
-/// The links of an answer; `None` without a target.
+/// The links of an answer; `None` if there are none.
 pub fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
     let base = base(query, page);
     let link = |rel: &str, place: &str| format!("<{base}{place}>; rel=\"{rel}\"");
@@ -32,11 +33,11 @@ pub fn header(query: &HistoryQuery, page: &HistoryPage) -> Option<HeaderValue> {
     HeaderValue::try_from(links.join(", ")).ok()
 }
 
-/// The pages around this one, by relation.
+/// The neighbouring pages, by relation.
 fn pages(number: u64, pages: u64) -> impl Iterator<Item = (&'static str, u64)> {
     let links = [
         ("first", Some(1)),
-        // From beyond the end, back to the last page.
+        // Beyond the end, this is the last page.
         ("prev", (number > 1).then(|| (number - 1).min(pages))),
         ("next", (number < pages).then_some(number + 1)),
         ("last", Some(pages)),
@@ -45,7 +46,8 @@ fn pages(number: u64, pages: u64) -> impl Iterator<Item = (&'static str, u64)> {
     links.filter_map(|(rel, number)| Some((rel, number?)))
 }
 
-/// The address without the place: relative to the request, as a proxy may have taken a prefix away from its path.
+/// The address without its position. Relative, since a proxy may have stripped a prefix from the
+/// path.
 fn base(query: &HistoryQuery, page: &HistoryPage) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut base = format!(

@@ -1,8 +1,8 @@
-//! Reading without a token, if the operator has opened the history to a trusted network: for programs in it, and
-//! not for web pages that its browsers open.
+//! Reading the history without a token, if the operator has opened it to a trusted network: for
+//! programs on that network, not for web pages in its browsers.
 //!
-//! A page asks from its visitor's browser, and so from within that network. It could ask as one of another origin, or
-//! lead a name of its own here (DNS rebinding), to be of the same origin for the browser.
+//! A page runs in its visitor's browser, and so inside that network. It could ask cross-origin, or
+//! resolve a name of its own to this server (DNS rebinding) to become same-origin.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::http::parameters;
 use crate::http::problem::Problem;
 use crate::state::{Names, Settings};
 
-/// Lets programs read, the server's own pages, and pages of these origins.
+/// Admits programs, the server's own pages, and pages of these origins.
 ///
 /// # Errors
-/// 403 for a page of another origin, or for one that has led its own name here.
+/// 403 for a page of another origin, or of a rebound name.
 pub(super) fn check(
     origins: &[OriginPattern],
     over: Over,
@@ -53,8 +53,9 @@ fn foreign_host() -> Problem {
     )
 }
 
-/// Removes the CORS header from answers without a token, unless the settings name pages that may read them. Preflights
-/// keep theirs: they hold nothing, and browsers go by the header of the answer.
+/// Removes the CORS header from answers without a token, unless the settings name pages that may
+/// read them. Preflights keep theirs: they carry no data, and browsers go by the header of the
+/// answer.
 pub(crate) async fn keep_from_pages(
     State(settings): State<Arc<Settings>>,
     request: Request,
@@ -66,13 +67,13 @@ pub(crate) async fn keep_from_pages(
     if is_kept {
         let headers = response.headers_mut();
         headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-        // No cache serves a program's answer to a page.
+        // A cache must not serve a program's answer to a page.
         vary_by(headers, "origin");
     }
     response
 }
 
-/// Whether this asks for the history, without a token.
+/// Whether this is a history request without a token.
 fn needs_no_token(request: &Request) -> bool {
     let (method, uri) = (request.method(), request.uri());
     matches!(*method, Method::GET | Method::HEAD)

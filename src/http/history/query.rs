@@ -6,13 +6,13 @@ use crate::http::problem::Problem;
 use crate::model::MsgId;
 use crate::protocol::query::Query;
 
-/// Most messages in an answer.
+/// Most messages per answer.
 pub const SIZE_MAX: u64 = 100;
 
-/// Messages in an answer by default.
+/// Default number of messages per answer.
 pub const SIZE_DEFAULT: u64 = 10;
 
-/// Parameters that contradict each other.
+/// Mutually exclusive parameters.
 const CONTRADICTORY: [(&str, &str); 7] = [
     ("fromId", "with"),
     ("with", "page"),
@@ -23,10 +23,10 @@ const CONTRADICTORY: [(&str, &str); 7] = [
     ("after", "order"),
 ];
 
-/// Parses all known parameters, even those without effect here.
+/// Parses all known parameters, including those without effect on this request.
 ///
 /// # Errors
-/// 400 with the name of the first one that is wrong.
+/// 400 that names the first invalid one.
 pub fn parse(parameters: &Query) -> Result<HistoryQuery, Problem> {
     let mailbox = mailbox(parameters, "toId")?;
     let from = user_id(parameters, "fromId")?;

@@ -1,7 +1,8 @@
-//! `GET /openapi.json`: the description of all endpoints, made from the handlers and their types.
+//! `GET /openapi.json`: the description of all endpoints, generated from the handlers and their
+//! types.
 //!
-//! Says nothing that the code does not: paths come with their routes, and the refusals that
-//! endpoints have in common are put where their cause is. Never changes while the server runs.
+//! Paths come with their routes; refusals common to several endpoints are added by cause. Never
+//! changes while the server runs.
 
 #[allow(dead_code, reason = "of these types only the schemas are used")]
 pub(super) mod schemas;
@@ -27,7 +28,7 @@ use crate::state::Settings;
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "relaybox", description = "An instant-message server: what its HTTP endpoints take and answer"),
-    // The last ones are named by parameters alone.
+    // Those after `ProblemBody` are referenced by parameters only.
     components(schemas(ProblemBody, PageNumber, PageSize, PageOrder, Receipts, Token)),
     tags(
         (name = "clients", description = "For apps and browsers"),
@@ -38,13 +39,13 @@ use crate::state::Settings;
 )]
 struct Base;
 
-/// Where all paths begin, seen from the document: a proxy may have put it below a prefix.
+/// The base URL, relative to the document: a proxy may add a prefix.
 const HERE: &str = ".";
 
-/// The same without a prefix, for readers that match a server by its text.
+/// The same without a prefix, for tools that compare server URLs as text.
 const ROOT: &str = "/";
 
-/// The text of the document.
+/// The serialized document.
 #[derive(Clone)]
 pub(super) struct Document(Bytes);
 
@@ -63,7 +64,7 @@ pub(super) async fn json(
     ([(header::CONTENT_TYPE, "application/json")], text)
 }
 
-/// What is known before any route.
+/// The document without routes.
 pub(super) fn base() -> OpenApi {
     let mut document = Base::openapi();
     document.servers = Some(vec![Server::new(HERE), Server::new(ROOT)]);
@@ -89,7 +90,7 @@ pub(super) fn base() -> OpenApi {
     document
 }
 
-/// The whole document, with what endpoints have in common and with this server's rules.
+/// The complete document, with common refusals and this server's rules.
 pub(super) fn finish(mut document: OpenApi, settings: &Settings) -> Document {
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
@@ -111,7 +112,7 @@ pub(super) fn finish(mut document: OpenApi, settings: &Settings) -> Document {
     Document(text.into())
 }
 
-/// A refusal, and what it has in its head.
+/// Status, description, and response header of a refusal.
 type Refusal = (u16, &'static str, Option<(&'static str, Type)>);
 
 const BAD_REQUEST: Refusal = (400, "A parameter or a field is missing or wrong", None);
@@ -172,7 +173,7 @@ fn response((_, description, head): Refusal) -> Response {
     response.build()
 }
 
-/// Puts in what differs from server to server: the types, and the largest content.
+/// Inserts the per-server values: message types, and the size limit of the content.
 fn tell_rules(document: &mut OpenApi, rules: &FrameRules) {
     let components = document.components.get_or_insert_default();
     for (name, schema) in &mut components.schemas {
