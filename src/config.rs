@@ -1,10 +1,10 @@
 //! Settings: default < `relaybox.toml` < environment `RELAYBOX_*` < flags → one valid [`Config`].
 //!
-//! Everything about one setting is its row in `settings.rs`: flags, help, the reading of all
-//! sources and the list of what waits for a restart come from there. Only the settings file and the
-//! file of declared tokens are read here; flags, environment and the open-file limit are handed in,
-//! so that every rule can be tested as a function. A higher source replaces a lower one's list as a
-//! whole. Invariants: a `Config` is valid as it is; no error, warning or `Debug` holds a token.
+//! Everything about a setting is in its row in `settings.rs`, which generates flags, help, parsing,
+//! and the list of settings that need a restart. Only the settings file and the token file are read
+//! here; flags, environment and the open-file limit are passed in, so that every rule can be tested
+//! as a function. A list from a higher source replaces a lower one as a whole. Invariants: a
+//! `Config` is valid; no error, warning or `Debug` contains a token.
 
 mod collect;
 mod cross_check;

@@ -1,5 +1,5 @@
-//! Collects the settings' texts from flags, environment and file, the highest source first, and
-//! points out unknown names. Reads no value.
+//! Collects the texts of the settings from flags, environment and file, the highest source first,
+//! and reports unknown names. Parses no value.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use crate::model::nearest;
 /// The content of all sources.
 pub(super) struct Collected {
     pub(super) raws: Raws,
-    /// About what is ignored.
+    /// About ignored names.
     pub(super) warnings: Vec<String>,
-    /// What is wrong before any value is read.
+    /// Errors found before any value is parsed.
     pub(super) errors: Vec<ConfigError>,
 }
 
-/// Every setting's text, each from the highest source that has it.
+/// The text of every setting, from the highest source that has it.
 ///
 /// # Errors
 /// The file is not TOML.
@@ -64,7 +64,7 @@ pub(super) fn defaults() -> Raws {
 
 impl Collected {
     fn add_env(&mut self, env: &Env) {
-        // An empty variable is how containers write "not set".
+        // Containers write an empty variable for "not set".
         for (name, text) in env.iter().filter(|(_, text)| !text.is_empty()) {
             if name == CONFIG_ENV || name.starts_with(CLIENT_ENV_PREFIX) {
                 continue;
@@ -73,7 +73,7 @@ impl Collected {
                 continue;
             };
             let raw = if name == TOKEN_FILE_ENV {
-                // In a file each may have a line.
+                // In the file, tokens may be on lines of their own.
                 let text = text.replace('\n', ",");
                 by_name("token").map(|token| Raw::new(token, &text, Source::Env(TOKEN_FILE_ENV)))
             } else {
@@ -96,8 +96,8 @@ impl Collected {
         self.raws.insert(raw.setting.name, raw);
     }
 
-    /// Takes a variable without its prefix. Orchestrators set some of their own; one that is meant to declare a token
-    /// would be missed only when its clients are refused.
+    /// Takes a variable without its prefix. Orchestrators set some of their own; a misspelled token
+    /// declaration would otherwise surface only as refused clients.
     fn add_unknown_variable(&mut self, rest: &str) {
         let known = settings().iter().map(|setting| setting.env);
         let known = known.chain([CONFIG_ENV, TOKEN_FILE_ENV]);
@@ -115,7 +115,7 @@ impl Collected {
 
     fn add_file(&mut self, file: &FileText) -> Result<(), ConfigError> {
         let line = |at: usize| line_of(&file.text, at);
-        // Only the line: the library's message may hold a token.
+        // Only the line: the library's message may contain a token.
         let table = DeTable::parse(&file.text).map_err(|error| ConfigError::Syntax {
             path: file.path.clone(),
             line: line(error.span().map_or(0, |span| span.start)),
@@ -161,12 +161,13 @@ fn hint(near: Option<&str>) -> String {
     }
 }
 
-/// Whether any text may be its value: a number instead is a slip that nothing else would show.
+/// Whether any text is a valid value: a bare number is then a mistake that nothing else would
+/// catch.
 fn is_text(setting: &Setting) -> bool {
     matches!(setting.value, "DIR" | "PATH" | "NAME" | "FILTER")
 }
 
-/// A value as the texts that a flag would have had; `None`: not such a value.
+/// A value as texts, as a flag would have them; `None`: not of that kind.
 fn texts(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     let one = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
@@ -186,8 +187,8 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
-/// The settings file to read: the one that was named, else `relaybox.toml` in the data
-/// directory (which flags or environment may have moved). The flag says whether it must exist.
+/// The settings file to read: the one named, else `relaybox.toml` in the data directory, which
+/// flags or environment may have moved. The flag tells whether it must exist.
 pub(super) fn file_path(flags: &Flags, env: &Env, named: Option<&Path>) -> (PathBuf, bool) {
     let from_env = |name: &str| env.get(name).filter(|text| !text.is_empty());
     if let Some(path) = named {

@@ -8,7 +8,8 @@ use super::limits::DECLARED_TOKEN_BYTES;
 use super::raw::Raws;
 use super::settings::Config;
 
-/// Whether a listener on `listen` is reached at `ip` of the same machine. `[::]` is every address of both families.
+/// Whether a listener on `listen` is reached at `ip` of the same machine. `[::]` covers both
+/// families.
 pub fn is_listened_on(listen: IpAddr, ip: IpAddr) -> bool {
     let (listen, ip) = (listen.to_canonical(), ip.to_canonical());
     listen == ip || listen.is_unspecified() && (listen.is_ipv6() || ip.is_ipv4())
@@ -50,7 +51,7 @@ pub(super) fn check(config: &Config, raws: &Raws) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Warnings of tokens that others may guess; none holds a token.
+/// Warnings about guessable tokens; none contains a token.
 pub(super) fn short_tokens(config: &Config, raws: &Raws) -> Vec<String> {
     let is_local = |address: SocketAddr| address.ip().to_canonical().is_loopback();
     if config.addresses().all(is_local) {

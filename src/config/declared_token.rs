@@ -1,4 +1,4 @@
-//! A project token that the settings declare.
+//! A project token declared in the settings.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use super::parse::Parsed;
 use crate::model::Domain;
 use crate::protocol::login::TOKEN_BYTES_MAX;
 
-/// A project token that the settings declare.
+/// A project token declared in the settings.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeclaredToken {
-    /// The domain that it belongs to.
+    /// The token's domain.
     pub domain: Domain,
     token: String,
 }
 
 impl DeclaredToken {
-    /// The secret itself; for hashing only.
+    /// The secret in clear, only to be hashed.
     pub fn token(&self) -> &str {
         &self.token
     }

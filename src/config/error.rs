@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::source::Source;
 
-/// Why settings were not taken. Each is one sentence that names the setting or the file.
+/// Why settings were rejected. Each is one sentence that names the setting or the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value is invalid.
@@ -18,7 +18,8 @@ pub enum ConfigError {
         /// The values allowed, as the end of the sentence.
         expected: String,
     },
-    /// A key or variable is unknown that may be meant to protect something. The sentence does not repeat it.
+    /// An unknown key or variable, which may have been meant to protect something. The sentence
+    /// does not repeat it.
     #[error("{0}")]
     Unknown(String),
     /// Several errors at once.
@@ -43,7 +44,7 @@ pub enum ConfigError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The file of tokens cannot be read. Without its name, which may be a token in the wrong place.
+    /// The token file cannot be read. Its name is withheld: it may be a misplaced token.
     #[error("the file that RELAYBOX_TOKEN_FILE names cannot be read: {0}")]
     TokenFile(io::Error),
 }

@@ -1,4 +1,4 @@
-//! Bounds that several settings or other rooms share; all others stand in the setting's row.
+//! Bounds shared by several settings or rooms; all others are in their setting's row.
 
 use std::ops::RangeInclusive;
 
@@ -11,34 +11,34 @@ pub(super) const SECOND: u64 = 1000 * MS;
 pub(super) const HOUR: u64 = 3600 * SECOND;
 pub(super) const YEAR: u64 = 365 * 24 * HOUR;
 
-/// The most that `content_bytes_max` may allow.
+/// Upper bound of `content_bytes_max`.
 pub const CONTENT_BYTES_MAX: u64 = 8 * MIB;
 
-/// Open files that are kept for the store, listeners and logs when connections are counted
-/// against the open-file limit.
+/// Open files reserved for the store, listeners and logs when connections are capped to the
+/// open-file limit.
 pub const RESERVED_FILES: u64 = 256;
 
-/// Each costs an open file.
+/// Each connection costs an open file.
 pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
-/// Beyond it no limit is what is meant.
+/// A higher rate is no limit at all.
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 
-/// Less than a message with its names takes is no rate.
+/// A lower rate would admit no message at all.
 pub(super) const RATE_BYTES: RangeInclusive<u64> = KIB..=DISK_BYTES_MAX;
 
-/// More than any disk of one machine has.
+/// More than the disk of any machine.
 pub(super) const DISK_BYTES_MAX: u64 = 1 << 50;
 
-/// Connections that a small limit of them keeps free of sessions, at least.
+/// Minimum number of connections kept free of sessions under a low limit.
 pub(super) const SPARE_CONNECTIONS_MIN: usize = 8;
 
-/// Bytes of a declared token: 128 bits, where they are random. Shorter ones are warned of where other machines can
-/// try them.
+/// Minimum length of a declared token: 128 bits, if they are random. Shorter ones cause a warning
+/// if other machines can guess at them.
 pub(super) const DECLARED_TOKEN_BYTES: usize = 16;
 
-/// Values in one list setting.
+/// Most entries of a list.
 pub(super) const LIST_ENTRIES_MAX: usize = 1000;
 
-/// Bytes of a settings file; a larger one is not a settings file.
+/// Maximum size of a settings file.
 pub(super) const FILE_BYTES_MAX: u64 = MIB;

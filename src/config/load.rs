@@ -1,4 +1,4 @@
-//! From the sources to a valid [`Config`].
+//! Loads a valid [`Config`] from all sources.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use super::settings::Config;
 use super::source::{Env, FileText, Flags};
 use super::{cross_check, open_files};
 
-/// Settings and what the operator should be told about them.
+/// Settings, and warnings for the operator.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// One sentence each: unknown names, values cut to what the system allows.
+    /// One sentence each: unknown names, values capped by the system.
     pub warnings: Vec<String>,
 }
 
-/// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data
-/// directory, which need not) and the file of tokens that the environment names, and resolves all settings. Blocks on
-/// these files.
+/// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data directory,
+/// which need not) and the token file named by the environment, and resolves all settings. Blocks
+/// on these files.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -37,8 +37,8 @@ pub fn load(
     resolve(flags, &env, file.as_ref(), open_files_max)
 }
 
-/// As [`load`], for work on the data of a stopped server: the checks between settings are left out, since they may
-/// need flags that only the server is given.
+/// As [`load`], for work on a stopped server's data. Skips the checks between settings, which may
+/// need flags given only to the server.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -69,7 +69,7 @@ pub fn load_data(
 /// Resolves all settings from their sources. `open_files_max` is the process' open-file limit.
 ///
 /// # Errors
-/// All that is wrong: each but [`ConfigError::Read`] and [`ConfigError::TokenFile`].
+/// Every error found, except [`ConfigError::Read`] and [`ConfigError::TokenFile`].
 pub fn resolve(
     flags: &Flags,
     env: &Env,
@@ -83,7 +83,7 @@ pub fn resolve(
     Ok(loaded)
 }
 
-/// All settings, each by itself.
+/// Parses every setting on its own.
 fn read_each(
     flags: &Flags,
     env: &Env,
@@ -114,7 +114,7 @@ fn read_files(
     let file = read_settings(flags, env, named)?;
     let mut env = env.clone();
     if let Some(tokens) = env.get_mut(TOKEN_FILE_ENV).filter(|path| !path.is_empty()) {
-        // From here on its content stands for its name.
+        // From here on, the value is the file's content instead of its name.
         *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
     }
     Ok((env, file))
@@ -128,7 +128,7 @@ fn read_settings(
     let (path, required) = collect::file_path(flags, env, named);
     match read(&path) {
         Ok(text) => Ok(Some(FileText { path, text })),
-        // A data directory that is no directory is the store's to complain of.
+        // The store reports a data directory that is not one.
         Err(source) if is_absent(&source) && !required => Ok(None),
         Err(source) => Err(ConfigError::Read { path, source }),
     }
@@ -148,7 +148,7 @@ fn read(path: &Path) -> io::Result<String> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
-    // Tools that copy in blocks leave zeros behind it.
+    // Tools that copy in blocks may append zeros.
     text.truncate(text.trim_end_matches('\0').len());
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! How and what is logged.
+//! Log format and filter.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -7,9 +7,9 @@ use super::parse::Parsed;
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -21,9 +21,9 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-/// Levels for all (`info`) and for modules (`relaybox::net=debug`), by commas.
+/// Comma-separated levels: for everything (`info`) and for modules (`relaybox::net=debug`).
 ///
-/// Stricter than [`Targets`]' own parser, which takes `inof` for a module whose every line is wanted.
+/// Stricter than the parser of [`Targets`], which takes `inof` for the name of a module.
 pub(super) fn log_filter(text: &str) -> Parsed<Targets> {
     let mut directives = text.split(',');
     directives
@@ -45,7 +45,7 @@ fn with_directive(filter: Targets, directive: &str) -> Option<Targets> {
     }
 }
 
-/// By name: the library takes numbers, and nothing at all, as well.
+/// Names only: the library also accepts numbers and the empty string.
 fn level_of(name: &str) -> Option<LevelFilter> {
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
     name.parse().ok().filter(|_| is_name)

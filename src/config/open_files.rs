@@ -6,7 +6,8 @@ use super::settings::Config;
 use super::source::Source;
 use crate::model::logged_in_max;
 
-/// Cuts connections and sessions to what the open-file limit allows. Returns a warning for each that was set.
+/// Caps connections and sessions to the open-file limit. Returns a warning for each that was set
+/// explicitly.
 pub(super) fn fit(config: &mut Config, raws: &Raws, open_files_max: Option<u64>) -> Vec<String> {
     let (connections, sessions) = (
         &raws["connections_max"].source,
@@ -27,7 +28,7 @@ pub(super) fn fit(config: &mut Config, raws: &Raws, open_files_max: Option<u64>)
             }
             config.connections_max = available;
         }
-        // Some connections are left over, so that a login too many can be told so.
+        // Spare connections, so that a login too many can be answered.
         if *sessions == Source::Default {
             let spare = (config.connections_max / 50).max(SPARE_CONNECTIONS_MIN);
             let spare = spare.min(config.connections_max / 2);

@@ -1,25 +1,25 @@
-//! Web origins (RFC 6454) that browsers may come from.
+//! Web origins (RFC 6454) of browsers.
 //!
-//! Only reads and compares texts. Invariant: a pattern is written as browsers write an origin, without the port that its
-//! scheme has anyway, so that comparing texts will do.
+//! Parses and compares text only. Invariant: a pattern is spelled as browsers spell an origin,
+//! without a default port, so that comparing text suffices.
 
 use super::parse::{self, Parsed};
 
-/// One entry of a list of origins.
+/// An entry of a list of origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginPattern {
     /// `*`
     Any,
-    /// This one: `https://app.example.com`, with a port where it is not its scheme's own, `null`, or that of an app:
-    /// `capacitor://localhost`, `file://`.
+    /// A single origin: `https://app.example.com`, with a port unless it is the scheme's default;
+    /// `null`; or that of an app: `capacitor://localhost`, `file://`.
     One(String),
-    /// `moz-extension://*`: every app of this scheme, up to and with the `://`.
+    /// `moz-extension://*`: every app of this scheme. Ends with `://`.
     Apps(String),
-    /// `https://*.example.com`: every name below that domain, but not the domain.
+    /// `https://*.example.com`: every subdomain, but not the domain itself.
     Below {
-        /// Up to the name: `https://`.
+        /// The prefix: `https://`.
         scheme: String,
-        /// From the dot on: `.example.com`, with the port.
+        /// The suffix: `.example.com`, with the port.
         domain: String,
     },
 }
@@ -47,7 +47,7 @@ pub fn allows(list: &[OriginPattern], origin: &str) -> bool {
     list.iter().any(|pattern| pattern.allows(origin))
 }
 
-/// What all pages without an origin of their own say: of files, of sandboxed frames (RFC 6454, 7.1).
+/// The origin of pages without one of their own: files, sandboxed frames (RFC 6454, 7.1).
 const NULL: &str = "null";
 
 /// `*`, `https://app.example.com`, `http://localhost:3000`, `https://*.example.com`, `app://x`, `file://`, `null`.
@@ -70,7 +70,7 @@ pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    // Firefox gives an extension another host in each of its installations.
+    // Firefox gives an extension a different host in each installation.
     if is_scheme && is_of_app(scheme) && rest == "*" {
         return Ok(OriginPattern::Apps(format!("{scheme}://")));
     }
@@ -99,18 +99,18 @@ pub(super) fn pattern(text: &str) -> Parsed<OriginPattern> {
     })
 }
 
-/// Whether browsers write the host of such an origin as the app has it, be it a name or not.
+/// Whether browsers keep the host of such an origin as the app spells it, a DNS name or not.
 fn is_of_app(scheme: &str) -> bool {
     !matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp")
 }
 
-/// An opaque host (WHATWG URL, 3.5), perhaps with a port; `file://` has none.
+/// An opaque host (WHATWG URL, 3.5), with an optional port; that of `file://` is empty.
 fn is_opaque_host(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_graphic() && !b"#*/<>?@\\^|".contains(&byte);
     text.bytes().all(is_part)
 }
 
-/// The host, and the port where there is one; `None` where that is no number above 0.
+/// The host and the port, if any; `None` if that is not a number above 0.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {

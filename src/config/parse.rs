@@ -1,6 +1,6 @@
-//! Parsers of one setting's text. Each says, on failure, which values are allowed.
+//! Parsers of a setting's text. Each error lists the allowed values.
 //!
-//! Invariant: no answer repeats the text that was given, which may be a token in the wrong place.
+//! Invariant: no error repeats the given text, which may be a misplaced token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
@@ -58,7 +58,7 @@ pub(super) fn count<N: TryFrom<u64>>(bounds: RangeInclusive<u64>) -> impl Fn(&st
     }
 }
 
-/// Bytes, plain or with a unit (`KiB` and its like are 1024s, `kB` and its like 1000s).
+/// Bytes, plain or with a unit: powers of 1024 (`KiB`) or of 1000 (`kB`).
 pub(super) fn size<N: TryFrom<u64>>(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<N> {
     move |text| within(bytes(text), &bounds, &bytes_text)
 }
@@ -103,7 +103,7 @@ pub(super) fn strangers(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<
     }
 }
 
-/// A duration as humantime reads it (`25s`, `1m 30s`), bounded in milliseconds.
+/// A duration in humantime's format (`25s`, `1m 30s`), bounded in milliseconds.
 pub(super) fn duration(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |text| {
         let parsed = humantime::parse_duration(text).ok();
@@ -115,7 +115,7 @@ pub(super) fn duration(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<D
     }
 }
 
-/// A duration in which minutes and months cannot be mixed up.
+/// A duration that does not confuse minutes with months.
 pub(super) fn retention(bounds: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     let duration = duration(bounds);
     move |text| no_single_m(text).and_then(|()| duration(text))
@@ -144,13 +144,14 @@ fn no_single_m(text: &str) -> Parsed<()> {
     Ok(())
 }
 
-/// `30days`, `off`, or one of them for a domain: `shop=30days`. No domain is all of them, no value is `off`.
+/// `30days`, `off`, or either for a domain: `shop=30days`. No domain means all of them; no value
+/// means `off`.
 pub(super) fn domain_value<T>(
     text: &str,
     parse: &impl Fn(&str) -> Parsed<T>,
 ) -> Parsed<(Option<Domain>, Option<T>)> {
     let (domain, value) = match text.rsplit_once('=') {
-        // A slip rather than a domain's name: `a=1day,b=2days`, `a=1day=2days`.
+        // A typo rather than a domain name: `a=1day,b=2days`, `a=1day=2days`.
         Some((domain, _)) if domain.contains(['=', ',']) => {
             return Err("DOMAIN=VALUE, once for each domain".to_owned());
         }
@@ -170,7 +171,7 @@ pub(super) fn or_off<T>(parse: impl Fn(&str) -> Parsed<T>) -> impl Fn(&str) -> P
     }
 }
 
-/// So many in a second, a minute or an hour: `100/s`.
+/// Events per second, minute or hour: `100/s`.
 pub(super) fn rate(text: &str) -> Parsed<Rate> {
     per(text, |number| count(RATE)(number).ok()).ok_or_else(|| {
         let max = RATE.end();
@@ -178,7 +179,7 @@ pub(super) fn rate(text: &str) -> Parsed<Rate> {
     })
 }
 
-/// So many bytes in a second, a minute or an hour: `64MiB/min`.
+/// Bytes per second, minute or hour: `64MiB/min`.
 pub(super) fn byte_rate(text: &str) -> Parsed<Rate> {
     per(text, |bytes| size(RATE_BYTES)(bytes).ok()).ok_or_else(|| {
         let (min, max) = RATE_BYTES.into_inner();
@@ -246,8 +247,8 @@ fn bytes_text(bytes: u64) -> String {
     }
 }
 
-/// A name of the server for its certificate, or an address: also one in brackets, as in a URL, and a name in any
-/// script, which becomes what DNS has (`xn--…`, RFC 5890).
+/// A name of the server for its certificate, or an address. The address may have brackets, as in a
+/// URL; a name in any script is converted to its DNS form (`xn--…`, RFC 5890).
 pub(super) fn server_name(text: &str) -> Parsed<String> {
     let bracketed = text
         .strip_prefix('[')
@@ -265,8 +266,8 @@ pub(super) fn server_name(text: &str) -> Parsed<String> {
     }
 }
 
-/// A name or address that a certificate can hold (ASCII, as in DNS; internationalised
-/// names in their `xn--` form).
+/// A name or address that a certificate can hold (ASCII; internationalised names in their `xn--`
+/// form).
 pub(super) fn host(text: &str) -> Parsed<String> {
     let bare = text.strip_prefix("*.").unwrap_or(text);
     let is_label = |label: &str| {

@@ -1,5 +1,4 @@
-//! A setting's texts as they were written, and their reading as one value, a list, or values per
-//! domain.
+//! Unparsed texts of a setting, and their parsing as one value, a list, or values per domain.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +9,20 @@ use super::setting::Setting;
 use super::source::Source;
 use crate::model::{Domain, PerDomain};
 
-/// The unread value of every setting, by its name.
+/// The unparsed value of every setting, by name.
 pub(super) type Raws = BTreeMap<&'static str, Raw>;
 
-/// The unread value of a setting; no `Debug`, since it may hold a token.
+/// The unparsed value of a setting; no `Debug`, since it may contain a token.
 #[derive(Clone)]
 pub(super) struct Raw {
     pub(super) setting: &'static Setting,
-    /// One, unless it is a list.
+    /// Exactly one, unless it is a list.
     pub(super) texts: Vec<String>,
     pub(super) source: Source,
 }
 
 impl Raw {
-    /// `text` as it stands in an environment variable.
+    /// From the text of an environment variable.
     pub(super) fn new(setting: &'static Setting, text: &str, source: Source) -> Self {
         let texts = if setting.list {
             let entries = text.split(',').map(str::trim);
@@ -65,7 +64,7 @@ impl Raw {
         for (at, text) in self.texts.iter().enumerate() {
             let value = parse(text).map_err(|expected| match length {
                 1 => self.invalid(expected),
-                // By its number: the text itself may be a secret in the wrong place.
+                // By position: the text may be a misplaced secret.
                 _ => self.invalid(format!("{expected}; value {} of {length} is none", at + 1)),
             })?;
             if !list.contains(&value) {
@@ -75,7 +74,8 @@ impl Raw {
         Ok(list)
     }
 
-    /// `VALUE` for all domains and `DOMAIN=VALUE` for some; `off` is no value. Without one for all the default stays.
+    /// `VALUE` for all domains and `DOMAIN=VALUE` for single ones; `off` is no value. Without one
+    /// for all domains, the default applies.
     pub(super) fn per_domain<T: Copy + PartialEq>(
         &self,
         parse: impl Fn(&str) -> Parsed<T>,

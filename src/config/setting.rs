@@ -1,13 +1,14 @@
-//! One row of the table of settings: its description, its spellings, and the macro that turns rows
+//! A row in the table of settings: its description, its spellings, and the macro that turns rows
 //! into [`Config`](super::Config).
 
-/// The environment variable that names the settings file, as `--config` does.
+/// The environment variable with the path of the settings file, like `--config`.
 pub const CONFIG_ENV: &str = "RELAYBOX_CONFIG";
 
-/// The environment variable that names a file with declared project tokens, in the place of [`Setting::env`].
+/// The environment variable with the path of a file of declared project tokens, instead of
+/// [`Setting::env`].
 pub const TOKEN_FILE_ENV: &str = "RELAYBOX_TOKEN_FILE";
 
-/// The prefix of the variables of `send` and `listen`, which are no settings.
+/// The prefix of the variables of `send` and `listen`, which are not settings.
 pub const CLIENT_ENV_PREFIX: &str = "RELAYBOX_CLIENT_";
 
 /// The prefix of every environment variable of relaybox.
@@ -28,35 +29,35 @@ pub struct Setting {
     pub default: &'static str,
     /// Whether it is a list: flags repeat, environment variables separate by commas.
     pub list: bool,
-    /// When a running server takes over a change.
+    /// When a change takes effect.
     pub takes_effect: TakesEffect,
     /// One line for the operator.
     pub meaning: &'static str,
 }
 
-/// When a running server takes over a changed setting.
+/// When a changed setting takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakesEffect {
-    /// At SIGHUP.
+    /// On SIGHUP.
     Reload,
-    /// At the next start: addresses, files, and the layout of memory.
+    /// At the next start: addresses, files, and memory layout.
     Restart,
 }
 
-/// `--history-open` of `history_open`. Called once a setting.
+/// `--history-open` for `history_open`. Called once per setting.
 pub(super) fn flag(name: &str) -> &'static str {
     format!("--{}", name.replace('_', "-")).leak()
 }
 
-/// `RELAYBOX_HISTORY_OPEN` of `history_open`. Called once a setting.
+/// `RELAYBOX_HISTORY_OPEN` for `history_open`. Called once per setting.
 pub(super) fn env(name: &str) -> &'static str {
     format!("{ENV_PREFIX}{}", name.to_uppercase()).leak()
 }
 
-/// Makes the table, [`Config`](super::Config) and what reads and compares it of the rows
-/// `NAME: TYPE = (KIND(PARSER), VALUE, DEFAULT, TAKES_EFFECT) MEANING;` in the order of the help.
-/// KIND is a method of [`Raw`](super::raw::Raw): `one`, or for lists `list` and `per_domain`. The
-/// rows in `limits` are the fields of [`LimitOptions`](crate::model::LimitOptions).
+/// Generates the table, [`Config`](super::Config), and the code that reads and compares it, from
+/// rows `NAME: TYPE = (KIND(PARSER), VALUE, DEFAULT, TAKES_EFFECT) MEANING;` in the order of the
+/// help. KIND is a method of [`Raw`](super::raw::Raw): `one`, or for lists `list` and `per_domain`.
+/// The rows in `limits` are the fields of [`LimitOptions`](crate::model::LimitOptions).
 macro_rules! settings {
     (
         config { $($a:ident: $a_type:ty = $a_row:tt $a_meaning:literal;)* }
@@ -76,16 +77,16 @@ macro_rules! settings {
             $(#[doc = $b_meaning] pub $b: $b_type,)*
             /// The limits of strangers, users and domains.
             pub limits: LimitOptions,
-            /// Origins whose scripts may read an open history without a token: `cors_origins`, but
-            /// none by default.
+            /// Origins whose scripts may read an open history without a token: `cors_origins` if
+            /// set, else none.
             pub history_origins: Vec<OriginPattern>,
         }
 
         impl Config {
-            /// Reads all settings, each by itself.
+            /// Parses every setting.
             ///
             /// # Errors
-            /// One for each setting that is invalid.
+            /// One per invalid setting.
             pub(super) fn read(raws: &Raws) -> Result<Self, Vec<ConfigError>> {
                 let mut errors = Vec::new();
                 $(let $a: Option<$a_type> = settings!(@read raws errors $a $a_row);)*
@@ -106,7 +107,7 @@ macro_rules! settings {
                 Ok(config)
             }
 
-            /// The names of the settings in which `new` differs and which wait for the next start.
+            /// Names of the settings that differ in `new` and need a restart.
             pub fn pending_restart(&self, new: &Self) -> Vec<&'static str> {
                 let changed = [
                     $(self.$a != new.$a,)*

@@ -51,8 +51,8 @@ settings! {
             "Origins whose pages may log in at /ws, beside the server's own: `https://app.example.com`, `https://*.example.com`, `capacitor://localhost`, `moz-extension://*` (every app of that scheme), `file://`, `null` (any page of a file or a sandbox); all where none is given. Logins with `Authorization` and those without `Origin`, which are no page's, always may";
         types: Vec<MessageType> = (list(message_type).map(sorted), "NUMBER", "", Reload)
             "Message types beside 10, 20, 30, 40 and 100";
-        // A message is held whole in memory by the sessions of its sender and its recipients, and must fit a
-        // journal segment many times.
+        // A message is held in memory whole by the sessions of its sender and its recipients, and
+        // must fit into a journal segment many times.
         content_bytes_max: usize = (one(size(KIB..=CONTENT_BYTES_MAX)), "SIZE", "256KiB", Restart)
             "Largest JSON text of a message's content";
         // JSON parsers stop at 64, 512 or 1,000 levels, and a page of the history adds 3.
@@ -69,22 +69,24 @@ settings! {
             "Most connections of every kind; never more than the open-file limit allows. Beyond it the oldest that has not logged in gives way";
         strangers_max: StrangersMax = (one(strangers(CONNECTIONS)), "N", "auto", Restart)
             "Most connections that have not logged in; beyond it the oldest gives way. `auto`: what an eighth of the memory has room for, at least 1024";
-        // Common proxies cut a connection that is idle for 60 s, and a dead peer is found after two intervals.
+        // Common proxies cut connections that are idle for 60 s; a dead peer is detected after two
+        // intervals.
         ping_interval: Duration = (one(duration(100 * MS..=HOUR)), "DURATION", "25s", Restart)
             "Between two pings of an idle session; a peer that is silent for two after one, or for three after a message, is closed";
-        // The memory that a slow reader may cost.
+        // The memory cost of a slow reader.
         outbox_bytes_max: usize = (one(size(4 * KIB..=64 * MIB)), "SIZE", "256KiB", Reload)
             "Most bytes that wait for one slow reader; beyond it is served from the store";
-        // A message that is gone within a second never was there for a user who was away.
+        // A user who is away would never see a message that is gone within a second.
         retention: Retention = (per_domain(retention(SECOND..=100 * YEAR)), "[DOMAIN=]DURATION", "", Reload)
             "How long messages are kept: of all domains (`30days`), or of one (`shop=1year`, `shop=off`); for ever where none is given";
-        // The memory that a burst may cost before sends are refused; resident memory is 3 to 4 times this.
+        // The memory cost of a burst before sends are refused; resident memory is 3 to 4 times
+        // this.
         tail_bytes_max: usize = (one(size(MIB..=16 * GIB)), "SIZE", "64MiB", Restart)
             "Most bytes of messages in memory that are not yet in the index; at most 2 MiB while little of the disk is free";
         cache_bytes: u64 = (one(size(MIB..=64 * GIB)), "SIZE", "32MiB", Restart)
             "Memory for the index's cache";
-        // Expired and erased messages are given back by rewriting whole segments; each is a file, and beginning one
-        // costs a few syncs.
+        // Space of expired and erased messages is reclaimed by rewriting whole segments; each is a
+        // file, and creating one costs a few syncs.
         segment_bytes: u64 = (one(size(MIB..=256 * MIB)), "SIZE", "32MiB", Restart)
             "Size of a journal file; a smaller one gives space back in smaller pieces";
     }

@@ -1,15 +1,15 @@
-//! The sources of settings, and which of them a value comes from.
+//! The sources of settings, and the source of a value.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// The texts of the flags that were given, by the setting's name.
+/// The texts of the given flags, by setting.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
 /// The environment; only `RELAYBOX_*` matters.
 pub type Env = BTreeMap<String, String>;
 
-/// A settings file that has been read.
+/// The contents of a settings file.
 #[derive(Clone)]
 pub struct FileText {
     /// Its path.
