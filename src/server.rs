@@ -1,8 +1,8 @@
-//! Creates everything and connects it: the one place that knows all rooms.
+//! Creates and connects everything: the only module that knows all rooms.
 //!
-//! The data directory and the certificates are checked first. Then the ports are bound and answer that
-//! the server is starting, the store is opened, which may take long, and the service is connected to it.
-//! A stop ends it anywhere in between.
+//! The data directory and the certificates are checked first. Then the ports are bound and answer
+//! "starting" while the store is opened, which may take long, and the service is connected to it. A
+//! stop is honoured at every step.
 
 mod admin_socket;
 mod disk;
@@ -42,12 +42,12 @@ use crate::store::Store;
 use ground::Ground;
 use listening::{Listening, Ports};
 
-/// A clock this far behind the newest message is worth a warning: until it has caught up,
+/// A clock that lags the newest message by more than this causes a warning: until it has caught up,
 /// messages carry times in its future.
 pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 
-/// Starts a server, which runs until `stop`; `None` if that came before it was ready.
-/// `log_lines_dropped` is counted by the writer of the log.
+/// Starts a server, which runs until `stop`; `None` if stopped before it was ready.
+/// `log_lines_dropped` is counted by the log's writer.
 ///
 /// # Errors
 /// Nothing is left running.
@@ -75,7 +75,7 @@ pub async fn start(
     started
 }
 
-/// From an open store to a server that is ready; `None`: stopped.
+/// Connects an open store to a service that is ready; `None`: stopped.
 async fn connect(
     ground: &Ground,
     config: &Config,

@@ -1,7 +1,7 @@
-//! What sessions and requests share, from the opening of the service to its stop.
+//! State shared by sessions and requests while the service is open.
 //!
-//! Only holds. A reload makes another one, with new settings and everything else the same; sessions and
-//! requests that have begun keep theirs.
+//! No behaviour. A reload creates a copy with new settings; sessions and requests in progress keep
+//! theirs.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -22,36 +22,36 @@ use crate::protocol::client_frame::FrameRules;
 use crate::store::Store;
 use crate::websocket::MessageBudget;
 
-/// Clones are one.
+/// The shared state. Clones share one.
 #[derive(Clone)]
 pub struct State(Arc<Shared>);
 
-/// What a [`State`] holds.
+/// The contents of a [`State`].
 #[derive(Clone)]
 pub struct Shared {
-    /// Settings that a reload changes.
+    /// Settings that a reload can change.
     pub settings: Arc<Settings>,
-    /// Messages and cursors.
+    /// The store.
     pub store: Store,
-    /// Sessions.
+    /// Sessions online.
     pub hub: Arc<Hub>,
-    /// Tokens.
+    /// Tokens and keys of the domains.
     pub auth: Auth,
-    /// Limits for strangers.
+    /// Rates, quotas and connection limits.
     pub limits: Arc<Limits>,
-    /// Bounds of memory and work.
+    /// Permits that bound memory and concurrency.
     pub permits: Arc<Permits>,
     /// Counters and gauges.
     pub metrics: Arc<Metrics>,
-    /// Sets gauges whose values are known elsewhere; must not block.
+    /// Updates metrics whose values are kept elsewhere; must not block.
     pub observe: Arc<dyn Fn() + Send + Sync>,
-    /// Lines of the log that would come too often.
+    /// Throttles of repeated log lines.
     pub throttles: Arc<Throttles>,
-    /// The time of day.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The names of the server.
+    /// The server's own names.
     pub names: Arc<dyn Names>,
-    /// Where tasks of sessions are spawned.
+    /// Tracks the tasks of sessions.
     pub tracker: TaskTracker,
     /// Set when the server stops.
     pub stop: CancellationToken,
@@ -60,14 +60,14 @@ pub struct Shared {
 /// Settings of sessions and requests.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What frames may hold.
+    /// Limits on frames.
     pub rules: Arc<FrameRules>,
     /// Most bytes waiting to be written to a session, and most bytes of its sends in flight.
     pub outbox_bytes_max: usize,
     /// Time without any input after which a Ping is sent.
     pub ping_interval: Duration,
-    /// Set where `GET /message-log` needs no token: origins, beside the server's own, whose pages read
-    /// without one.
+    /// Set if `GET /message-log` needs no token: origins, beside the server's own, whose pages may
+    /// read without one.
     pub history_open: Option<Vec<OriginPattern>>,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<OriginPattern>,
@@ -78,40 +78,40 @@ pub struct Settings {
 /// Permits of all sessions and requests together.
 #[derive(Debug)]
 pub struct Permits {
-    /// Bodies of requests that are being read.
+    /// Memory of request bodies.
     pub bodies: BodyPermits,
-    /// Unfinished messages of sessions.
+    /// Memory of unfinished messages.
     pub messages: MessageBudget,
-    /// Answers of history on their way.
+    /// History answers in flight.
     pub answers: AnswerPermits,
-    /// Gathering of metrics: one at a time.
+    /// Turns for gathering metrics: one at a time.
     pub scrapes: Semaphore,
 }
 
-/// One line of the log in place of many.
+/// Throttles of repeated log lines.
 #[derive(Debug, Default)]
 pub struct Throttles {
-    /// Logins that have lost their upgrade on the way.
+    /// Logins that lost their upgrade on the way.
     pub upgrades_lost: Throttle,
-    /// Logins that cannot be read.
+    /// Malformed logins.
     pub bad_logins: Throttle,
 }
 
-/// The names of DNS that the server goes by: those of the settings and of its certificate.
+/// The server's DNS names: those in the settings and in its certificate.
 pub trait Names: Send + Sync {
-    /// Whether this is one of them.
+    /// Whether this is one of the names.
     fn hold(&self, host: &str) -> bool;
-    /// Whether this is one of them, or a wildcard among them stands for it.
+    /// Whether this is one of the names, or matches a wildcard among them.
     fn cover(&self, host: &str) -> bool;
 }
 
 impl State {
-    /// The state that a service begins with.
+    /// The initial state of a service.
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
 
-    /// The same with other settings.
+    /// A copy with other settings.
     pub fn reloaded(&self, settings: Settings) -> Self {
         Self::new(Shared {
             settings: Arc::new(settings),
@@ -119,7 +119,7 @@ impl State {
         })
     }
 
-    /// The stations of a send, of this state.
+    /// The parts of the server that a send passes through.
     pub fn send_path(&self) -> SendPath<'_> {
         SendPath {
             limits: &self.limits,

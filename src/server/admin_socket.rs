@@ -1,4 +1,4 @@
-//! The admin socket: without it the server still serves, but its command line cannot reach it.
+//! The admin socket. A server without it serves, but is out of reach of its command line.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
-//! Watches the free disk space, for the limit below which user tokens send nothing.
+//! Watches free disk space, for the floor below which user tokens may not send.
 
 use tracing::debug;
 
 use crate::limits::DISK_LOOK_PAUSE;
 use crate::state::State;
 
-/// Until the stop. While the file system does not answer, the last value stands.
+/// Runs until the stop. While the file system does not answer, the last value stands.
 pub(super) async fn watch(state: State) {
     let (store, limits) = (&state.store, &state.limits);
     let watching = async {

@@ -1,4 +1,4 @@
-//! A service without ports: its router is called in memory, by tests and by a program that embeds it.
+//! A service without ports: its router is called in memory, by tests or an embedding program.
 
 use std::sync::Arc;
 
@@ -17,22 +17,22 @@ use crate::http::router;
 use crate::state::State;
 use crate::store::Store;
 
-/// The service of these settings, without sockets, TLS and the tasks beside it: nobody watches the disk, and quotas
-/// count what comes.
+/// A service with these settings, without sockets, TLS and background tasks: free disk space is not
+/// watched, and quotas count from zero.
 ///
-/// Dropping it is like a crash for its store; `state.store.close()` is not.
+/// To its store, dropping it is a crash; `state.store.close()` is not.
 pub struct Embedded {
-    /// What its requests share.
+    /// State shared by its requests.
     pub state: State,
-    /// Its domains, to be administered.
+    /// Its domains, for administration.
     pub domains: Domains,
     gate: Gate,
     starting: Arc<Starting>,
 }
 
 impl Embedded {
-    /// Opens the data directory and declares the domains of the settings, for which the store has to be writable. Asks
-    /// no running server whether the directory is its own; the store's lock does. Blocks on the disk.
+    /// Opens the data directory and declares the domains of the settings, which needs a writable
+    /// store. Relies on the store's lock alone to exclude other servers. Blocks on disk.
     ///
     /// # Errors
     /// [`StartError::Store`], [`StartError::Domains`].
@@ -54,7 +54,8 @@ impl Embedded {
         })
     }
 
-    /// The routes and layers of a listener. Each request needs its [`Visitor`](crate::limits::Visitor) as an extension.
+    /// The routes and layers of a listener. Each request needs its
+    /// [`Visitor`](crate::limits::Visitor) as an extension.
     pub fn router(&self, over: Over) -> Router {
         self.gate.router(Arc::clone(&self.starting), over)
     }

@@ -1,4 +1,4 @@
-//! Why a start fails.
+//! Start errors.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ pub enum StartError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The certificates cannot be read or made.
+    /// The certificates cannot be read or issued.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// An address cannot be listened on.
@@ -22,17 +22,17 @@ pub enum StartError {
         refused_port(source, setting)
     )]
     Listen {
-        /// The setting that names it.
+        /// The setting with the address.
         setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The domains cannot be made.
+    /// The domains cannot be created.
     #[error(transparent)]
     Domains(#[from] DomainError),
-    /// A thread of the start panicked, or there was none to be had.
+    /// A thread of the start panicked or could not be spawned.
     #[error("the start was interrupted: {0}")]
     Interrupted(String),
 }
@@ -43,7 +43,7 @@ impl StartError {
     }
 }
 
-/// Why an address cannot be listened on, with a remedy.
+/// Why an address cannot be bound, with a remedy.
 pub fn refused_port(error: &io::Error, setting: &str) -> String {
     let flag = format!("--{}", setting.replace('_', "-"));
     match error.kind() {

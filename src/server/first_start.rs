@@ -1,4 +1,4 @@
-//! The first start: a domain is made, and its tokens are shown.
+//! The first start creates a domain and shows its tokens.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -19,19 +19,20 @@ const USER: &str = "u1";
 
 const LOGIN_TTL: Duration = Duration::from_secs(3600);
 
-/// Shown once and never again.
+/// Shown once, never again.
 pub struct FirstStart {
     domain: Domain,
     project_token: String,
     console: String,
-    /// Without its token.
+    /// Login URL without its token.
     login_url: String,
     user_token: String,
 }
 
 impl FirstStart {
-    /// Stores the domains of the settings and, if there is none at all, a first one. The last step that can
-    /// fail, since a token that is made must be shown. `None`: stopped; `Some(None)`: not the first start.
+    /// Stores the domains declared in the settings and, if there is none at all, creates a first
+    /// one. The last step that can fail, since a new token must be shown. `None`: stopped;
+    /// `Some(None)`: not the first start.
     pub(super) async fn begin(
         domains: &Domains,
         listening: &Listening,
@@ -48,7 +49,7 @@ impl FirstStart {
         Ok(Some(first.transpose()?))
     }
 
-    /// The project token of this domain, and a login by a user token at this address.
+    /// The project token of this domain, and a login with a user token at this address.
     ///
     /// # Errors
     /// [`DomainError::Mint`].
@@ -60,7 +61,7 @@ impl FirstStart {
     ) -> Result<Self, DomainError> {
         let Endpoint { over, address } = endpoint;
         let host = match address.ip() {
-            // Of `localhost` a client that tries one address alone may take that of IPv6.
+            // Some clients try only the IPv6 address of `localhost`.
             ip if ip.is_unspecified() && ip.is_ipv6() && is_own(Ipv6Addr::LOCALHOST.into()) => {
                 "localhost".to_owned()
             }
@@ -86,8 +87,8 @@ impl FirstStart {
         })
     }
 
-    /// The lines to print, for this data directory and the file of a CA that the server made. A journal keeps its
-    /// lines: it gets no project token, and a login that expires soon.
+    /// The lines to print, given the data directory and the CA file made by the server. A journal
+    /// is kept: it gets no project token, and a login that expires soon.
     pub fn lines(&self, is_journal: bool, data: &Path, ca: Option<&Path>) -> Vec<String> {
         let Self {
             domain,
@@ -124,7 +125,7 @@ impl FirstStart {
     }
 }
 
-/// A path as a shell takes it.
+/// A path quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);

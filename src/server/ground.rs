@@ -1,4 +1,4 @@
-//! The part of a server that exists before its store, and opens that.
+//! The part of a server that exists before its store, and opens the store.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,7 +25,7 @@ use crate::net::{self, Tls};
 use crate::session;
 use crate::store::{Claim, OpenError, Opening, Store, StoreOptions};
 
-/// Between two lines of the log that say how far a long start is.
+/// Interval of the log lines about a long start.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) struct Ground {
@@ -73,7 +73,7 @@ impl Ground {
         let with_tls = config.listen.is_some();
         let clock = Arc::clone(&self.clock);
         let judging = net::apart("judging", move || -> Result<_, StartError> {
-            // An earlier version holds no lock if its LOCK was removed, but it answers.
+            // An earlier version whose LOCK file was removed holds no lock, but still answers.
             if admin::answers(&Site::new(&options.dir, None)) {
                 return Err(OpenError::InUse(options.dir).into());
             }
@@ -108,8 +108,8 @@ impl Ground {
         })
     }
 
-    /// Opens the store; `None`: stopped. A stop does not wait for it for ever: acknowledged messages are
-    /// durable.
+    /// Opens the store; `None`: stopped. A stop waits for it only a limited time: acknowledged
+    /// messages are durable.
     pub(super) async fn open(&self, claim: Claim) -> Result<Option<Store>, StartError> {
         let (clock, hub) = (Arc::clone(&self.clock), Arc::clone(&self.hub));
         let opening = move || Store::open_claimed(claim, clock, hub);
@@ -127,7 +127,7 @@ impl Ground {
         }
     }
 
-    /// Logs the progress of the opening, and passes the stop on to it. Never returns.
+    /// Logs the progress of opening, and passes on the stop. Never returns.
     async fn attend_opening(&self) -> ! {
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! The ports: all are taken before long work begins, and answer from then on.
+//! The ports: all are bound before long work begins, and answer from then on.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,16 +17,16 @@ use crate::http::origin::Over;
 use crate::net::{self, ConnectionPermits, NetOptions, Tls};
 use crate::state::State;
 
-/// Connections that the kernel queues until they are accepted (it may cap the number): when all clients come
-/// back at once, those beyond it are reset.
+/// Connections queued by the kernel until they are accepted; it may cap the number. When all
+/// clients reconnect at once, those beyond it are reset.
 const BACKLOG: u32 = 8192;
 
-/// Most connections to the address that is for metrics alone.
+/// Most connections to a metrics-only listener.
 const METRICS_CONNECTIONS_MAX: usize = 32;
 
 /// Bound ports that do not answer yet.
 pub(super) struct Ports {
-    /// Those of the service; the first one is shown to clients.
+    /// Ports of the service; the first one is shown to clients.
     service: Vec<Port>,
     metrics: Option<Port>,
 }
@@ -70,7 +70,7 @@ impl Ports {
         })
     }
 
-    /// Answers on all of them, at first that the server is starting.
+    /// Answers on all of them, at first with "starting".
     pub(super) fn answer(
         self,
         config: &Config,
@@ -95,7 +95,7 @@ impl Ports {
             ));
             endpoint
         };
-        // One for all listeners: each connection costs an open file, whichever port it came to.
+        // One pool for all listeners: each connection costs an open file, whatever its port.
         let strangers_max = config.strangers_max.count(memory::bytes());
         let permits = ConnectionPermits::new(
             config.connections_max,
@@ -108,7 +108,7 @@ impl Ports {
         let ports = self.service.into_iter();
         let endpoints = ports.map(|port| listen(port, &service, &permits)).collect();
         let metrics_endpoint = self.metrics.map(|port| {
-            // Apart, so that a crowd of strangers does not keep the operator out.
+            // A pool of their own: a crowd of strangers must not keep the operator out.
             let permits = ConnectionPermits::new(
                 METRICS_CONNECTIONS_MAX,
                 METRICS_CONNECTIONS_MAX,
@@ -129,16 +129,16 @@ impl Ports {
 /// Ports that answer. Clones share them.
 #[derive(Clone)]
 pub(super) struct Listening {
-    /// Of the service; at least one.
+    /// Endpoints of the service; at least one.
     pub(super) endpoints: Vec<Endpoint>,
-    /// Of the metrics, if they are served apart.
+    /// Endpoint of a metrics-only listener.
     pub(super) metrics_endpoint: Option<Endpoint>,
     service: Gate,
     metrics: Gate,
 }
 
 impl Listening {
-    /// Switches them to the service of this state.
+    /// Switches all ports to the service of this state.
     pub(super) fn open(&self, state: &State) {
         let with_metrics = self.metrics_endpoint.is_none();
         self.metrics.open(http::metrics_router(state.clone()));

@@ -1,4 +1,4 @@
-//! The memory limit of the process: the machine's, or that of its control groups.
+//! Memory limit of the process: that of the machine or of its control groups.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ pub(super) fn bytes() -> Option<u64> {
     machine_bytes(&machine).into_iter().chain(group).min()
 }
 
-/// Of a line such as `MemTotal:       16318480 kB` (proc_meminfo(5)).
+/// Parses a line such as `MemTotal:       16318480 kB` (proc_meminfo(5)).
 fn machine_bytes(meminfo: &str) -> Option<u64> {
     let mut lines = meminfo.lines();
     let total = lines.find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -19,12 +19,13 @@ fn machine_bytes(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The least that the group, and those that it is in, may use (cgroups(7): `0::/PATH` is that of version 2).
+/// The lowest limit of the group and its ancestors (cgroups(7); version 2 is `0::/PATH`).
 fn group_bytes(mount: &Path, groups: &str) -> Option<u64> {
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let group = mount.join(path);
     let groups = group.ancestors().take_while(|path| path.starts_with(mount));
-    // Beyond `high` it is slowed down, beyond `max` killed; without a limit either says `max`.
+    // Beyond `high` a group is throttled, beyond `max` killed; without a limit either file says
+    // `max`.
     let files = groups.flat_map(|path| [path.join("memory.high"), path.join("memory.max")]);
     let texts = files.filter_map(|path| fs::read_to_string(path).ok());
     texts.filter_map(|text| text.trim().parse().ok()).min()

@@ -12,19 +12,19 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::store::Store;
 
-/// How often it looks whether a domain is due.
+/// Interval of checks for domains that are due.
 const TICK: Duration = Duration::from_secs(2);
-/// A server that starts waits for so long at most: it serves, and the quotas of those that are not measured yet
-/// count what comes.
+/// Longest wait of a start: the server then serves regardless, and a quota not measured yet counts
+/// new messages only.
 const FIRST_MAX: Duration = Duration::from_secs(5);
 
-/// Measures from now on, until `stop`; ready when all was measured once, or that takes long.
+/// Measures from now on, until `stop`. Returns after the first round, or once that takes too long.
 pub(super) async fn begin(state: &State) {
     let (measured, first) = oneshot::channel();
     let (store, limits) = (state.store.clone(), Arc::clone(&state.limits));
     let measuring = measure_all(store, limits, state.stop.clone(), measured);
     state.tracker.spawn(measuring);
-    // An error is the end of the task: there is nothing to wait for.
+    // An error means that the task has ended.
     let _ = timeout(FIRST_MAX, first).await;
 }
 
@@ -36,13 +36,13 @@ async fn measure_all(
 ) {
     let mut measured = Some(measured);
     loop {
-        // Cancel-safe: the measuring thread looks at `stop` itself.
+        // Cancel-safe: the measuring thread checks `stop` itself.
         tokio::select! {
             () = stop.cancelled() => return,
             () = measure(&store, &limits, &stop) => {}
         }
         if let Some(measured) = measured.take() {
-            // The start may no longer wait.
+            // The start may have stopped waiting.
             let _ = measured.send(());
         }
         tokio::select! {

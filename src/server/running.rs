@@ -1,4 +1,4 @@
-//! A server that runs, until its orderly end.
+//! A running server, until its orderly end.
 
 use tracing::{error, info};
 
@@ -11,15 +11,15 @@ use crate::net::{self, Tls};
 use crate::protocol::close::CloseReason;
 use crate::state::State;
 
-/// A server whose service is open.
+/// A server that is open for requests.
 pub struct Running {
-    /// Set at the first start with no domain.
+    /// Set on the first start, when there was no domain.
     pub first_start: Option<FirstStart>,
-    /// That of the start; a reload serves it with new settings.
+    /// The state of the start; a reload serves a copy with new settings.
     pub(super) state: State,
     pub(super) listening: Listening,
     pub(super) domains: Domains,
-    /// Without it only `plain` is listened on.
+    /// `None`: only `plain` is served.
     pub(super) tls: Option<Tls>,
 }
 
@@ -29,18 +29,18 @@ impl Running {
         self.listening.endpoints.iter().map(ToString::to_string)
     }
 
-    /// The URL of the metrics, if they are served apart.
+    /// URL of the metrics, if they have a listener of their own.
     pub fn metrics_address(&self) -> Option<String> {
         self.listening
             .metrics_endpoint
             .map(|endpoint| endpoint.to_string())
     }
 
-    /// Reads the certificates again, and takes over declared tokens and other settings for the logins and
-    /// requests to come. Settings that need a restart stay as they are.
+    /// Reloads the certificates, and applies declared tokens and other settings to new logins and
+    /// requests. Settings that need a restart stay.
     pub async fn reload(&self, config: &Config) {
         if let Some(tls) = &self.tls {
-            // Its files may not answer.
+            // Does not wait: the files may not answer.
             tls.ask_reload();
         }
         let declared = config
@@ -69,15 +69,15 @@ impl Running {
         }
     }
 
-    /// Stops accepting, closes the sessions with 1001, makes everything durable. Waits for the disk, however
-    /// long; killing the process meanwhile is as safe as a crash.
+    /// Stops accepting, closes the sessions with 1001, and makes everything durable. Waits for the
+    /// disk without limit; killing the process meanwhile is as safe as a crash.
     pub async fn shutdown(self) {
         info!("stopping");
         self.state.stop.cancel();
         self.state.hub.close_all(&CloseReason::ShuttingDown);
         stopping::join(&self.state.tracker).await;
         let store = self.state.store.clone();
-        // Not behind reads that may hang.
+        // On a thread of its own: reads that hang may occupy all others.
         let is_closed = match net::apart("closing", move || store.close()) {
             Ok(closed) => closed.await.is_ok(),
             Err(_) => false,

@@ -1,4 +1,4 @@
-//! The state of a service that begins.
+//! The initial state of a service.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -8,8 +8,8 @@ use crate::model::MessageType;
 use crate::protocol::client_frame::FrameRules;
 use crate::state::Settings;
 
-/// The settings of a reload. A content may be as large as before, since memory is laid out by that, and
-/// Pings keep their interval.
+/// The settings after a reload. The maximum content size stays, since memory is laid out by it, and
+/// so does the ping interval.
 pub(super) fn reloaded(now: &Settings, config: &Config) -> Settings {
     let new = of(config);
     Settings {

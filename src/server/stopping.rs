@@ -1,4 +1,4 @@
-//! How long a stop waits, for connections and for a disk that does not answer.
+//! Bounded waits of a stop, for connections and for an unresponsive disk.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tracing::warn;
 use super::error::StartError;
 use crate::net;
 
-/// How long a stop waits for sessions and requests to end, whose own bounds are below it: whatever clients
-/// do, all of a stop but the disk's part is over within 5 s.
+/// Longest wait of a stop for sessions and requests, whose own bounds are below it: whatever
+/// clients do, everything except disk work is over within 5 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Waits for the tasks that the stop has ended, but not for ever.
+/// Waits a bounded time for the tasks to end.
 pub(super) async fn join(tracker: &TaskTracker) {
     tracker.close();
     if timeout(STOP_TIMEOUT, tracker.wait()).await.is_err() {
@@ -23,8 +23,8 @@ pub(super) async fn join(tracker: &TaskTracker) {
     }
 }
 
-/// Runs `work` on a thread of its own; `None`: stopped, and it did not end in time. It is abandoned then, as
-/// in a crash: acknowledged messages are durable.
+/// Runs `work` on a thread of its own; `None` if it was stopped and did not end in time. Abandoned
+/// work is as safe as a crash: acknowledged messages are durable.
 pub(super) async fn on_disk<T: Send + 'static>(
     stop: &CancellationToken,
     name: &str,

@@ -1,9 +1,9 @@
-//! From settings to the store's options.
+//! The store's options from the settings.
 
 use crate::config::Config;
 use crate::store::StoreOptions;
 
-/// The store's options by the settings.
+/// The store's options from the settings.
 pub fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
         memtable_bytes_max: config.tail_bytes_max,
