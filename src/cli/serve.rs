@@ -145,7 +145,7 @@ fn warn(loaded: &Loaded) {
 /// The current settings; `None`, with a log line, if they are invalid.
 async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
     let settings = args.settings.clone();
-    let loading = net::apart("settings", move || settings.load(open_files_max));
+    let loading = net::spawn_detached("settings", move || settings.load(open_files_max));
     let loaded = match loading {
         Ok(mut loading) => match timeout(PATIENCE, &mut loading).await {
             Ok(loaded) => loaded,

@@ -66,7 +66,7 @@ pub(super) fn authority(
         let made = make(files, key, names, now_s)?;
         // Otherwise this is the first start.
         if !ca_key && exists(&files.certificate)? {
-            tell(files, "it is gone, and its key");
+            log_reissue(files, "it is gone, and its key");
         }
         return Ok(made);
     }
@@ -80,7 +80,7 @@ pub(super) fn authority(
             return Err(alone(&files.ca, &files.ca_key));
         }
         let made = make(files, make_key(&files.ca_key)?, &all_names, now_s)?;
-        tell(files, "its key is gone, so it has another one now");
+        log_reissue(files, "its key is gone, so it has another one now");
         return Ok(made);
     }
     let key = read_key_pair(&files.ca_key)?;
@@ -96,7 +96,7 @@ pub(super) fn authority(
         };
         if let Some(why) = why {
             let made = make(files, key, &all_names, now_s)?;
-            tell(files, why);
+            log_reissue(files, why);
             return Ok(made);
         }
     } else if end_s - now_s < FOREIGN_CA_DAYS_LEFT_MIN * DAY_S {
@@ -131,7 +131,7 @@ pub(super) fn can_sign(files: &Files) -> Result<(), CertificateError> {
     }
 }
 
-fn tell(files: &Files, why: &str) {
+fn log_reissue(files: &Files, why: &str) {
     let ca = files.ca.display();
     tracing::error!(%ca, "the CA was made anew, since {why}: clients must trust the new ca.pem");
 }

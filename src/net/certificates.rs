@@ -28,9 +28,9 @@ pub(super) struct Usable {
     pub(super) certified: CertifiedKey,
     /// Whether it was issued just now.
     pub(super) is_new: bool,
-    /// When it needs another look even if its files stay the same: for renewal, or for a warning. Seconds since the
-    /// Unix epoch.
-    pub(super) look_at_s: i64,
+    /// When it needs another check even if its files stay the same: for renewal, or for a warning.
+    /// Seconds since the Unix epoch.
+    pub(super) check_at_s: i64,
     /// Why a renewal that was due failed.
     pub(super) kept_for: Option<CertificateError>,
 }
@@ -100,7 +100,7 @@ pub(super) fn ensure(
     let ca_near_end_s = shown_ca.and_then(authority::near_end_s);
     let near_end_s = leaf.near_end_s().min(ca_near_end_s.unwrap_or(i64::MAX));
     let end_s = Some(leaf.not_after_s).filter(|end_s| *end_s > now_s);
-    let look_at_s = match kept_for {
+    let check_at_s = match kept_for {
         None => near_end_s
             .max(now_s.saturating_add(DAY_S))
             .min(end_s.unwrap_or(i64::MAX)),
@@ -109,7 +109,7 @@ pub(super) fn ensure(
     Ok(Usable {
         certified,
         is_new,
-        look_at_s,
+        check_at_s,
         kept_for,
     })
 }

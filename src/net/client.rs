@@ -75,7 +75,9 @@ impl Trust {
         // System stores contain a few malformed certificates; the usable ones count.
         roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
-            return Err(TrustError::None(system.errors.iter().map(told).collect()));
+            return Err(TrustError::None(
+                system.errors.iter().map(describe).collect(),
+            ));
         }
         Self::with(roots)
     }
@@ -111,7 +113,7 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
 
 /// Why a file of the system's CAs is unusable. A variable can point it at any file, whose contents a PEM reader's
 /// message may repeat.
-fn told(error: &rustls_native_certs::Error) -> String {
+fn describe(error: &rustls_native_certs::Error) -> String {
     match &error.kind {
         ErrorKind::Io { inner, path } => format!(": {} cannot be read: {inner}", path.display()),
         ErrorKind::Pem(_) => ": a file of them is not PEM".to_owned(),

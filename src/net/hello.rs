@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use rustls::pki_types::DnsName;
 
-use super::proxy_protocol::Passed;
+use super::proxy_protocol::ClientStream;
 
 /// Type, version and length of a record (RFC 8446, 5.1).
 const RECORD_HEADER_BYTES: usize = 5;
@@ -56,7 +56,7 @@ pub(super) struct Hello {
 }
 
 /// Waits for the first record, and hides the server name in it if the library would refuse it.
-pub(super) async fn hide(stream: &mut Passed) -> io::Result<Hello> {
+pub(super) async fn hide(stream: &mut ClientStream) -> io::Result<Hello> {
     let start = stream.ahead(RECORD_HEADER_BYTES).await?;
     let Some(&[HANDSHAKE, _, _, high, low]) = start.first_chunk() else {
         return Ok(Hello::default());

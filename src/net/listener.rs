@@ -20,9 +20,9 @@ use super::hello::{self, Hello};
 use super::lingering::linger;
 use super::options::NetOptions;
 use super::permits::{ConnectionPermit, ConnectionPermits};
-use super::proxy_protocol::{self, HeaderError, Passed};
+use super::proxy_protocol::{self, ClientStream, HeaderError};
 use super::refusals::Refusals;
-use super::requests::{self, Asker};
+use super::requests::{self, RequestOrigin};
 use super::tls::Tls;
 use crate::limits::{Throttle, Visitor};
 
@@ -80,7 +80,7 @@ pub async fn serve(
             continue;
         };
         set_socket_options(&stream, options.user_timeout);
-        let visit = Visit {
+        let accepted = Accepted {
             peer,
             permit,
             permits: permits.clone(),
@@ -90,14 +90,14 @@ pub async fn serve(
             refusals: Arc::clone(&refusals),
         };
         match &tls {
-            Some(tls) => tracker.spawn(visit.over_tls(stream, tls.clone())),
-            None => tracker.spawn(visit.plain(stream)),
+            Some(tls) => tracker.spawn(accepted.over_tls(stream, tls.clone())),
+            None => tracker.spawn(accepted.plain(stream)),
         };
     }
 }
 
 /// One connection, from its accept to its end or upgrade.
-struct Visit {
+struct Accepted {
     /// The peer, or the client that a trusted proxy connects for.
     peer: Visitor,
     permit: ConnectionPermit,
@@ -124,15 +124,18 @@ impl From<io::Error> for Refused {
     }
 }
 
-impl Visit {
+impl Accepted {
     async fn plain(mut self, stream: TcpStream) {
         // The first head is due from now on, whatever precedes it.
         let activity = Activity::new();
         let end = self.end();
-        let meeting = tokio::time::timeout(self.options.head_timeout, self.meet(stream, true));
+        let reading = tokio::time::timeout(
+            self.options.head_timeout,
+            self.read_proxy_header(stream, true),
+        );
         let stream = tokio::select! {
             () = end => return,
-            stream = meeting => stream,
+            stream = reading => stream,
         };
         if let Ok(Ok(stream)) = stream {
             self.answer(stream, activity, true).await;
@@ -142,7 +145,7 @@ impl Visit {
     async fn over_tls(mut self, stream: TcpStream, tls: Tls) {
         let (end, mut name) = (self.end(), None);
         let handshake = tokio::time::timeout(self.options.handshake_timeout, async {
-            let mut stream = self.meet(stream, false).await?;
+            let mut stream = self.read_proxy_header(stream, false).await?;
             if speaks_plain_http(&stream).await? {
                 send_elsewhere(&mut stream, ONLY_TLS, &self.stop).await?;
                 return Err(Refused::PlainHttp);
@@ -170,12 +173,12 @@ impl Visit {
             Ok(Err(Refused::Limited)) => {}
             Ok(Err(Refused::Broken(error))) => {
                 self.permits.handshake_failed("tls");
-                self.refusals.tell(self.peer.address, name.as_ref(), &error);
+                self.refusals.log(self.peer.address, name.as_ref(), &error);
             }
             Err(_) => {
                 self.permits.handshake_failed("timeout");
                 let error = io::Error::new(ErrorKind::TimedOut, "it took too long");
-                self.refusals.tell(self.peer.address, name.as_ref(), &error);
+                self.refusals.log(self.peer.address, name.as_ref(), &error);
             }
         }
     }
@@ -192,15 +195,19 @@ impl Visit {
     }
 
     /// Reads the PROXY protocol header of a trusted proxy's connection; refuses one from any other peer.
-    async fn meet(&mut self, stream: TcpStream, plain: bool) -> Result<Passed, Refused> {
+    async fn read_proxy_header(
+        &mut self,
+        stream: TcpStream,
+        plain: bool,
+    ) -> Result<ClientStream, Refused> {
         let limits = self.permits.limits();
         let peer = self.peer.address;
         if !limits.is_proxy(peer) {
-            if !proxy_protocol::begins(&stream).await? {
-                return Ok(Passed::untouched(stream));
+            if !proxy_protocol::has_header(&stream).await? {
+                return Ok(ClientStream::untouched(stream));
             }
             limits.proxies().header_refused(peer);
-            let mut stream = Passed::untouched(stream);
+            let mut stream = ClientStream::untouched(stream);
             if plain {
                 send_elsewhere(&mut stream, NO_PROXY_HEADER, &self.stop).await?;
             }
@@ -232,7 +239,7 @@ impl Visit {
     {
         let standing = Arc::clone(self.permit.standing());
         let stream = Observed::new(stream, activity.clone(), self.permit);
-        let asker = Asker {
+        let origin = RequestOrigin {
             peer: self.peer,
             standing,
             limits: plain.then(|| Arc::clone(self.permits.limits())),
@@ -240,7 +247,7 @@ impl Visit {
         requests::answer(
             stream,
             activity,
-            asker,
+            origin,
             self.router,
             self.options,
             self.stop,
@@ -250,7 +257,7 @@ impl Visit {
 }
 
 /// TLS starts with the byte 22 (RFC 8446, 5.1), a request's head with a letter of its method.
-async fn speaks_plain_http(stream: &Passed) -> io::Result<bool> {
+async fn speaks_plain_http(stream: &ClientStream) -> io::Result<bool> {
     Ok(stream.first().await?.is_ascii_uppercase())
 }
 
@@ -260,7 +267,7 @@ const NO_PROXY_HEADER: &str = "No PROXY protocol header is expected from this ad
 
 /// Answers a client that uses the wrong protocol here with a hint.
 async fn send_elsewhere(
-    stream: &mut Passed,
+    stream: &mut ClientStream,
     text: &str,
     stop: &CancellationToken,
 ) -> io::Result<()> {

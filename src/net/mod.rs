@@ -3,17 +3,16 @@
 //! - `bind`: binds an address; [`listener`]: the accept loop and the stages of one connection.
 //! - `permits`: bounds on connections, in all and per address; `lingering`: connections that are closed but still read.
 //! - [`tls`]: the configuration of rustls, and certificate exchange at run time.
-//! - [`mod@watch`]: polls the certificate's files while the server runs; `looks`: detects their changes.
+//! - [`mod@watch`]: polls the certificate's files while the server runs; `file_checks`: detects their changes.
 //! - [`certificates`]: judges the output of `pem`; `issue` creates what is missing.
 //! - `names`: the server's own names, for the check of page origins.
-//! - `apart`: a thread for files that may never answer.
+//! - `detached`: a thread for files that may never answer.
 //! - [`inspect`] and [`probe`]: the view of `doctor`, on the files and on the wire.
 //! - [`client`]: the client side, for the terminal client.
 //!
 //! This room parses no request beyond its first line (`request_line`). Invariants: every wait has a deadline; every
 //! connection holds a permit for as long as its socket is open, upgraded or not; every task is known to the tracker.
 
-mod apart;
 mod authority;
 mod bind;
 mod certificate;
@@ -22,6 +21,8 @@ pub mod certificates;
 pub mod client;
 mod constraints;
 mod deadline;
+mod detached;
+mod file_checks;
 mod files;
 mod hello;
 pub mod inspect;
@@ -29,7 +30,6 @@ mod issue;
 mod leaf;
 mod lingering;
 pub mod listener;
-mod looks;
 mod material;
 mod names;
 mod options;
@@ -45,10 +45,10 @@ pub mod tls;
 mod transcript;
 pub mod watch;
 
-pub use apart::apart;
 pub use authority::EARLIEST_S;
 pub use bind::{bind, is_own};
 pub use certificate_error::{CertificateError, REPLACE_CA};
+pub use detached::spawn_detached;
 pub use leaf::near_end_s;
 pub use listener::serve;
 pub use names::OwnNames;

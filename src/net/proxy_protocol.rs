@@ -1,7 +1,7 @@
 //! The header of a trusted proxy that names the client of a connection (PROXY protocol, versions 1 and 2).
 //!
 //! No setting enables it: neither a TLS handshake nor a request begins like such a header. Never parses beyond the
-//! header. Invariant: the bytes after it are read from [`Passed`] as if there had been none.
+//! header. Invariant: the bytes after it are read from [`ClientStream`] as if there had been none.
 
 use std::io;
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ pub(super) enum HeaderError {
 }
 
 /// A connection, positioned after its header.
-pub(super) type Passed = Reading<TcpStream, Bounded>;
+pub(super) type ClientStream = Reading<TcpStream, Bounded>;
 
 /// Returns bytes that were read ahead, with the header or for inspection, and bounds how many follow.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(super) struct Bounded {
     left: Option<usize>,
 }
 
-impl Passed {
+impl ClientStream {
     /// A connection of which nothing was read.
     pub(super) fn untouched(stream: TcpStream) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Passed {
 
 /// Waits for the first bytes, and returns whether they begin a header, as far as they arrived together. They stay in
 /// place.
-pub(super) async fn begins(stream: &TcpStream) -> io::Result<bool> {
+pub(super) async fn has_header(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0; V2_START.len()];
     let count = stream.peek(&mut first).await?;
     let first = &first[..count];
@@ -109,7 +109,7 @@ pub(super) async fn begins(stream: &TcpStream) -> io::Result<bool> {
 ///
 /// # Errors
 /// [`HeaderError`]. Waits for as long as the first bytes, or the rest of a header, take to arrive.
-pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), HeaderError> {
+pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, ClientStream), HeaderError> {
     let mut ahead = Vec::with_capacity(READ_BYTES);
     loop {
         if stream.read_buf(&mut ahead).await? == 0 {
@@ -121,7 +121,7 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, Passed), Head
                 ahead: Ahead(ahead[header.length..].to_vec()),
                 left: None,
             };
-            return Ok((header, Passed { reader, stream }));
+            return Ok((header, ClientStream { reader, stream }));
         }
     }
 }

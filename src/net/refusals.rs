@@ -12,7 +12,7 @@ pub(super) struct Refusals(Throttle);
 
 impl Refusals {
     /// Logs why a handshake failed, unless another line has just done so.
-    pub(super) fn tell(&self, peer: IpAddr, name: Option<&String>, error: &io::Error) {
+    pub(super) fn log(&self, peer: IpAddr, name: Option<&String>, error: &io::Error) {
         // Port checks and scanners are not clients that were refused.
         if name.is_none() && is_nobody(error) {
             return tracing::debug!(%peer, %error, "the TLS handshake failed");

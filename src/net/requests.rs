@@ -45,13 +45,13 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Origin of a request: the peer and, if that may be a proxy, the means to find its client.
-pub(super) struct Asker {
+pub(super) struct RequestOrigin {
     pub(super) peer: Visitor,
     pub(super) standing: Arc<Standing>,
     pub(super) limits: Option<Arc<Limits>>,
 }
 
-impl Asker {
+impl RequestOrigin {
     fn visitor(&self, headers: &HeaderMap) -> Visitor {
         let lines = headers.get_all(&FORWARDED_FOR).iter();
         let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
@@ -105,7 +105,7 @@ impl hyper::body::Body for Answer {
 pub(super) async fn answer<S>(
     stream: Observed<S>,
     activity: Activity,
-    asker: Asker,
+    origin: RequestOrigin,
     router: Router,
     options: NetOptions,
     stop: CancellationToken,
@@ -114,15 +114,15 @@ pub(super) async fn answer<S>(
 {
     let router = TowerToHyperService::new(router);
     let requests = activity.clone();
-    let standing = Arc::clone(&asker.standing);
+    let standing = Arc::clone(&origin.standing);
     let hang_up = HangUp::default();
     let ends = hang_up.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         requests.request_started();
-        asker.standing.head_ended();
-        let visitor = asker.visitor(request.headers());
+        origin.standing.head_ended();
+        let visitor = origin.visitor(request.headers());
         request.extensions_mut().insert(visitor);
-        let in_progress = InProgress(Arc::clone(&asker.standing));
+        let in_progress = InProgress(Arc::clone(&origin.standing));
         request.extensions_mut().insert(hang_up.clone());
         let response = router.call(request);
         let requests = requests.clone();

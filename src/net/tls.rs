@@ -19,8 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificate_error::CertificateError;
 use super::certificates;
+use super::file_checks::{FileChecks, Fingerprint};
 use super::leaf::Leaf;
-use super::looks::{Fingerprint, Looks};
 use super::transcript;
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
@@ -42,23 +42,23 @@ struct Shared {
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
     current: Arc<Current>,
-    /// Held during a look, so that exchanges are serialized.
-    looks: Mutex<Looks>,
+    /// Held during a check, so that exchanges are serialized.
+    checks: Mutex<FileChecks>,
     exchanged: AtomicU64,
     refused: AtomicU64,
     /// Notified when a reload is requested.
-    asked: Notify,
+    reload_requests: Notify,
 }
 
-/// The outcome of a look at the certificate's files.
+/// The outcome of a check of the certificate's files.
 #[derive(Debug)]
-pub enum Look {
+pub enum FileCheck {
     /// The files are unchanged.
     Unchanged,
     /// Changed files were read, or the certificate was renewed: new connections use it.
-    Taken,
+    Loaded,
     /// The files were read on request.
-    Asked,
+    Requested,
 }
 
 /// Counts of certificate exchanges.
@@ -116,10 +116,10 @@ impl Tls {
                 provider,
                 clock,
                 current,
-                looks: Mutex::new(Looks::new(seen, usable.look_at_s, now_s)),
+                checks: Mutex::new(FileChecks::new(seen, usable.check_at_s, now_s)),
                 exchanged: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
-                asked: Notify::new(),
+                reload_requests: Notify::new(),
             }),
         })
     }
@@ -129,38 +129,38 @@ impl Tls {
     /// # Errors
     /// A message that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        let mut looks = self.shared.looks.lock();
+        let mut checks = self.shared.checks.lock();
         let seen = Fingerprint::of(&self.shared.dir);
-        self.exchange(&mut looks, seen).map(|_| ())
+        self.exchange(&mut checks, seen).map(|_| ())
     }
 
     /// Asks [`mod@super::watch`] for a reload soon. Does not wait.
-    pub fn ask_reload(&self) {
-        self.shared.asked.notify_one();
+    pub fn request_reload(&self) {
+        self.shared.reload_requests.notify_one();
     }
 
     /// Waits for a reload request. Cancel-safe.
-    pub(super) async fn asked(&self) {
-        self.shared.asked.notified().await;
+    pub(super) async fn reload_requested(&self) {
+        self.shared.reload_requests.notified().await;
     }
 
-    /// Looks at the files once. They are read if they have changed and the previous look saw the same, if the
-    /// certificate is near its end, or if the clock was set back. In the latter cases a certificate issued by relaybox
-    /// is renewed if its dates are wrong. Blocks on files.
+    /// Checks the files once. They are read if they have changed and the previous check saw the
+    /// same, if the certificate is near its end, or if the clock was set back. In the latter cases
+    /// a certificate issued by relaybox is renewed if its dates are wrong. Blocks on files.
     ///
     /// # Errors
     /// A message that names the file; the certificate in use stays, and the same files are not tried again.
-    pub fn look(&self) -> Result<Look, CertificateError> {
-        let mut looks = self.shared.looks.lock();
+    pub fn check_files(&self) -> Result<FileCheck, CertificateError> {
+        let mut checks = self.shared.checks.lock();
         let seen = Fingerprint::of(&self.shared.dir);
-        let have_changed = looks.have_changed(&seen);
-        if !have_changed && !looks.is_due(seconds(self.shared.clock.as_ref())) {
-            return Ok(Look::Unchanged);
+        let have_changed = checks.have_changed(&seen);
+        if !have_changed && !checks.is_due(seconds(self.shared.clock.as_ref())) {
+            return Ok(FileCheck::Unchanged);
         }
-        let is_another = self.exchange(&mut looks, seen)?;
+        let is_another = self.exchange(&mut checks, seen)?;
         Ok(match have_changed || is_another {
-            true => Look::Taken,
-            false => Look::Unchanged,
+            true => FileCheck::Loaded,
+            false => FileCheck::Unchanged,
         })
     }
 
@@ -199,7 +199,11 @@ impl Tls {
     }
 
     /// Replaces the certificate in use with that of the files; returns whether it differs.
-    fn exchange(&self, looks: &mut Looks, seen: Fingerprint) -> Result<bool, CertificateError> {
+    fn exchange(
+        &self,
+        checks: &mut FileChecks,
+        seen: Fingerprint,
+    ) -> Result<bool, CertificateError> {
         let shared = &self.shared;
         let now_s = seconds(shared.clock.as_ref());
         let ensured =
@@ -207,7 +211,7 @@ impl Tls {
         let mut usable = match ensured {
             Ok(usable) => usable,
             Err(error) => {
-                looks.refused(seen, now_s);
+                checks.refused(seen, now_s);
                 shared.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(error);
             }
@@ -216,7 +220,7 @@ impl Tls {
             true => Fingerprint::of(&shared.dir),
             false => seen,
         };
-        looks.taken(seen, usable.look_at_s, now_s);
+        checks.taken(seen, usable.check_at_s, now_s);
         let kept_for = usable.kept_for.take();
         let is_another = shared.current.get().cert != usable.certified.cert;
         shared.current.0.store(Arc::new(usable.certified));

@@ -1,64 +1,66 @@
 //! Polls the certificate's files, and exchanges the certificate when they have changed.
 //!
-//! Compares contents, by path, and so detects retargeted links (certbot, Kubernetes), files renamed into place, and
-//! changes on network file systems without notifications. Invariants: files are left alone until two successive looks
-//! agree, since they may be mid-exchange; the same broken files are tried, and reported, once.
+//! Compares contents, by path, and so detects retargeted links (certbot, Kubernetes), files renamed
+//! into place, and changes on network file systems without notifications. Invariants: files are
+//! left alone until two successive checks agree, since they may be mid-exchange; the same broken
+//! files are tried, and reported, once.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::apart::apart;
-use super::tls::{Look, Tls};
+use super::detached::spawn_detached;
+use super::tls::{FileCheck, Tls};
 
-/// Interval between two looks.
+/// Interval of the checks.
 pub const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Duration after which a look is reported as slow.
+/// Duration after which a check is reported as slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Exchanges the certificate whenever its files have changed or a [reload](Tls::ask_reload) is requested, and renews it
-/// before its end, until `stop`. Looks are sequential: files that do not answer block a single thread.
+/// Exchanges the certificate whenever its files have changed or a [reload](Tls::request_reload) is
+/// requested, and renews it before its end, until `stop`. Checks are sequential: files that do not
+/// answer block a single thread.
 pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
     // All are cancel-safe: a reload request is remembered.
-    while let Some(asked) = tokio::select! {
+    while let Some(reload) = tokio::select! {
         () = stop.cancelled() => None,
-        () = tls.asked() => Some(true),
+        () = tls.reload_requested() => Some(true),
         () = tokio::time::sleep(interval) => Some(false),
     } {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = look(&tls, asked) => {}
+            () = check(&tls, reload) => {}
         }
     }
 }
 
-async fn look(tls: &Tls, asked: bool) {
-    let looking = {
+async fn check(tls: &Tls, reload: bool) {
+    let checking = {
         let tls = tls.clone();
-        apart("certificates", move || match asked {
-            true => tls.reload().map(|()| Look::Asked),
-            false => tls.look(),
+        spawn_detached("certificates", move || match reload {
+            true => tls.reload().map(|()| FileCheck::Requested),
+            false => tls.check_files(),
         })
     };
-    let mut looking = match looking {
-        Ok(looking) => looking,
+    let mut checking = match checking {
+        Ok(checking) => checking,
         Err(error) => {
             return tracing::error!(%error, "there is no thread that could look at the certificates");
         }
     };
-    let looked = match timeout(PATIENCE, &mut looking).await {
-        Ok(looked) => looked,
+    let checked = match timeout(PATIENCE, &mut checking).await {
+        Ok(checked) => checked,
         Err(_) => {
             tracing::warn!("the files of the certificates do not answer: the one in use stays");
-            looking.await
+            checking.await
         }
     };
-    match looked {
-        Ok(Ok(Look::Unchanged)) => {}
-        Ok(Ok(Look::Taken)) => tracing::info!("the certificates have changed and were read"),
-        Ok(Ok(Look::Asked)) => tracing::info!("the certificates have been read again"),
+    match checked {
+        Ok(Ok(FileCheck::Unchanged)) => {}
+        Ok(Ok(FileCheck::Loaded)) => tracing::info!("the certificates have changed and were read"),
+        Ok(Ok(FileCheck::Requested)) => tracing::info!("the certificates have been read again"),
         Ok(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
         Err(_) => tracing::error!("a look at the certificates was interrupted"),
     }

@@ -72,7 +72,7 @@ impl Ground {
         let (certs, hosts) = (config.certs.clone(), config.host.clone());
         let with_tls = config.listen.is_some();
         let clock = Arc::clone(&self.clock);
-        let judging = net::apart("judging", move || -> Result<_, StartError> {
+        let judging = net::spawn_detached("judging", move || -> Result<_, StartError> {
             // An earlier version whose LOCK file was removed holds no lock, but still answers.
             if admin::answers(&Site::new(&options.dir, None)) {
                 return Err(OpenError::InUse(options.dir).into());

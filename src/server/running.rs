@@ -41,7 +41,7 @@ impl Running {
     pub async fn reload(&self, config: &Config) {
         if let Some(tls) = &self.tls {
             // Does not wait: the files may not answer.
-            tls.ask_reload();
+            tls.request_reload();
         }
         let declared = config
             .token
@@ -78,7 +78,7 @@ impl Running {
         stopping::join(&self.state.tracker).await;
         let store = self.state.store.clone();
         // On a thread of its own: reads that hang may occupy all others.
-        let is_closed = match net::apart("closing", move || store.close()) {
+        let is_closed = match net::spawn_detached("closing", move || store.close()) {
             Ok(closed) => closed.await.is_ok(),
             Err(_) => false,
         };

@@ -30,7 +30,7 @@ pub(super) async fn on_disk<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Option<T>, StartError> {
-    let mut working = net::apart(name, work).map_err(StartError::interrupted)?;
+    let mut working = net::spawn_detached(name, work).map_err(StartError::interrupted)?;
     let done = tokio::select! {
         done = &mut working => done,
         () = stop.cancelled() => match timeout(STOP_TIMEOUT, &mut working).await {

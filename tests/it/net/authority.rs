@@ -79,7 +79,7 @@ async fn what_a_clock_far_off_has_made_is_made_anew() {
         let clock = Arc::new(ManualClock::new(made_at_us));
         let tls = Tls::open_by(dir.path(), &[], clock.clone()).unwrap();
         clock.set_us(SystemClock.now_us());
-        tls.look().unwrap();
+        tls.check_files().unwrap();
         let server = Server::start(Some(tls), options()).await;
         let config = client(dir.path(), &[&TLS13]);
         connect_tls(&server, config, "localhost").await.unwrap();
@@ -198,7 +198,7 @@ async fn a_made_certificate_that_has_lost_its_ca_is_made_anew_by_another_at_its_
         assert_eq!(contents(dir), before, "{missing:?}");
 
         clock.set_us(SystemClock.now_us() + 20 * DAY_US + 60_000_000);
-        running.look().unwrap();
+        running.check_files().unwrap();
         assert!(contents(dir)[2] != before[2], "{missing:?}: is running");
 
         write_signed(dir, &own_name(&key), &key, [-300, 900], [-300, -1]);
@@ -312,7 +312,7 @@ async fn where_nothing_can_be_made_anew_the_old_certificate_is_served_and_the_lo
     assert!(is_trusted(dir.path(), dir.path()).await);
     clock.set_us(SystemClock.now_us());
     for refused in [1, 1] {
-        let _ = tls.look();
+        let _ = tls.check_files();
         assert_eq!(
             tls.exchanges().refused,
             refused,
@@ -323,7 +323,7 @@ async fn where_nothing_can_be_made_anew_the_old_certificate_is_served_and_the_lo
 
     fs::remove_dir(dir.path().join("cert.pem.new")).unwrap();
     clock.set_us(SystemClock.now_us() + DAY_US / 24);
-    tls.look().unwrap();
+    tls.check_files().unwrap();
     assert!(contents(dir.path()) != before, "not tried again");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use relaybox::clock::{Clock as _, ManualClock, SystemClock};
-use relaybox::net::tls::{Exchanges, Look};
+use relaybox::net::tls::{Exchanges, FileCheck};
 use relaybox::net::watch;
 use rustls::version::TLS13;
 
@@ -120,7 +120,7 @@ async fn broken_files_are_refused_once_each_and_later_good_ones_are_taken() {
         until(async || tls.exchanges().refused == refused).await;
         // What cannot be used is looked at again, and never told of again.
         for _ in 0..5 {
-            tls.look().unwrap();
+            tls.check_files().unwrap();
         }
         assert_eq!(tls.exchanges().refused, refused);
         until_trusted_by(&server, old.path()).await;
@@ -157,7 +157,7 @@ async fn a_made_certificate_is_made_anew_before_its_end() {
     assert!(shown[0] == expected, "the old one is shown");
     // What it wrote itself is no change.
     for _ in 0..5 {
-        tls.look().unwrap();
+        tls.check_files().unwrap();
     }
     let expected = Exchanges {
         exchanged: 1,
@@ -180,12 +180,12 @@ async fn a_clock_that_was_ahead_for_a_look_leaves_no_certificate_from_the_future
         connect_tls(&server, config, "localhost").await.is_ok()
     };
     clock.set_us(now_us + 400 * 24 * 3600 * 1_000_000);
-    assert!(matches!(tls.look(), Ok(Look::Taken)));
+    assert!(matches!(tls.check_files(), Ok(FileCheck::Loaded)));
     assert!(!is_trusted().await, "the clock was not ahead");
     clock.set_us(now_us);
-    assert!(matches!(tls.look(), Ok(Look::Taken)));
+    assert!(matches!(tls.check_files(), Ok(FileCheck::Loaded)));
     assert!(is_trusted().await);
-    assert!(matches!(tls.look(), Ok(Look::Unchanged)));
+    assert!(matches!(tls.check_files(), Ok(FileCheck::Unchanged)));
     assert!(fs::read(dir.path().join("ca.pem")).unwrap() == ca);
     server.stop().await;
 }

@@ -88,7 +88,7 @@ fn said_of(dir: &Path, running: &Tls) -> String {
         }
     }
     let reloaded = running.reload();
-    let looked = [running.look(), running.look()];
+    let looked = [running.check_files(), running.check_files()];
     for error in looked
         .into_iter()
         .filter_map(Result::err)

@@ -10,7 +10,7 @@ use tokio::sync::oneshot::{Receiver, channel};
 ///
 /// # Errors
 /// No thread can be started.
-pub fn apart<T: Send + 'static>(
+pub fn spawn_detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Receiver<T>> {
