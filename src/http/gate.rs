@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::headers::nosniff;
-use super::origin::Over;
+use super::origin::Transport;
 use super::problem::Problem;
 use super::{browser, cors, health, host, ws};
 use crate::config::origins::OriginPattern;
@@ -63,7 +63,7 @@ pub struct Gate(Arc<RwLock<Option<Router>>>);
 
 impl Gate {
     /// The router of a listener, for its whole life.
-    pub fn router(&self, starting: Arc<Starting>, over: Over) -> Router {
+    pub fn router(&self, starting: Arc<Starting>, transport: Transport) -> Router {
         let before = before(starting);
         let gate = self.clone();
         let answer = move |request: Request| {
@@ -74,7 +74,7 @@ impl Gate {
             .fallback(answer)
             .layer(from_fn(preflight))
             .layer(map_response(nosniff))
-            .layer(Extension(over))
+            .layer(Extension(transport))
     }
 
     /// Switches every further request to this service.

@@ -19,7 +19,7 @@ const FORWARDED_PORT: &str = "x-forwarded-port";
 
 /// The kind of listener a request arrived on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub enum Transport {
     /// The TLS listener.
     Tls,
     /// The listener without TLS; a proxy in front may terminate TLS.
@@ -52,8 +52,8 @@ pub(super) fn host<'a>(
 }
 
 /// Whether this is the origin of the server's own pages under the requested host.
-pub(super) fn is_own(over: Over, names: &dyn Names, host: &str, origin: &str) -> bool {
-    let page = Page::of(over, origin);
+pub(super) fn is_own(transport: Transport, names: &dyn Names, host: &str, origin: &str) -> bool {
+    let page = Page::of(transport, origin);
     page.is_some_and(|page| page.is_at(split_port(host)) && page.is_not_led_here(names))
 }
 
@@ -90,10 +90,10 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     /// Without TLS, the scheme may be that of a proxy in front.
-    fn of(over: Over, origin: &'a str) -> Option<Self> {
+    fn of(transport: Transport, origin: &'a str) -> Option<Self> {
         let (scheme, authority) = origin.split_once("://")?;
         let is_https = scheme == "https";
-        if !is_https && (scheme != "http" || over == Over::Tls) {
+        if !is_https && (scheme != "http" || transport == Transport::Tls) {
             return None;
         }
         let (host, port) = split_port(authority);
@@ -133,7 +133,7 @@ impl<'a> Page<'a> {
 /// `Host`, its forwarding headers name the requested host and port.
 pub(super) fn refused<'a>(
     allowed: &[OriginPattern],
-    over: Over,
+    transport: Transport,
     proxied: bool,
     names: &dyn Names,
     uri: &Uri,
@@ -160,7 +160,7 @@ pub(super) fn refused<'a>(
         is_asked && page.is_not_led_here(names) || page.is_of(names)
     };
     let may = |origin: &str| {
-        origins::allows(allowed, origin) || Page::of(over, origin).is_some_and(is_own)
+        origins::allows(allowed, origin) || Page::of(transport, origin).is_some_and(is_own)
     };
     let given = headers.get_all(header::ORIGIN).iter();
     // Browsers send text only.
@@ -171,7 +171,7 @@ pub(super) fn refused<'a>(
 
 /// An `Origin` made safe for the log. Libraries put whole URLs there, which may contain a token,
 /// and crafted ones could look like further fields of the line.
-pub(super) fn said(origin: &str) -> &str {
+pub(super) fn loggable(origin: &str) -> &str {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]+".contains(&byte);
     let is_origin = origin.split_once("://").is_some_and(|(scheme, authority)| {
         scheme.bytes().chain(authority.bytes()).all(is_plain) && origin.len() <= ORIGIN_BYTES_MAX
@@ -209,7 +209,7 @@ mod tests {
             "file://",
             "capacitor://localhost",
         ] {
-            assert_eq!(said(origin), origin);
+            assert_eq!(loggable(origin), origin);
         }
         let long = format!("https://{}.example", "a".repeat(ORIGIN_BYTES_MAX));
         for other in [
@@ -225,7 +225,7 @@ mod tests {
             "https://x=1",
             &long,
         ] {
-            assert_eq!(said(other), "no-origin", "{other}");
+            assert_eq!(loggable(other), "no-origin", "{other}");
         }
     }
 
@@ -242,18 +242,18 @@ mod tests {
         }
     }
 
-    fn is_refused(over: Over, uri: &Uri, pairs: &[(&'static str, &'static str)]) -> bool {
+    fn is_refused(transport: Transport, uri: &Uri, pairs: &[(&'static str, &'static str)]) -> bool {
         let listed = [OriginPattern::One("https://app.example".to_owned())];
         let headers = headers(pairs);
         let is_proxied = headers.contains_key("x-forwarded-for");
-        refused(&listed, over, is_proxied, &Known, uri, &headers).is_some()
+        refused(&listed, transport, is_proxied, &Known, uri, &headers).is_some()
     }
 
     #[test]
     fn own_pages_may_log_in_whoever_is_listed() {
         let uri = Uri::from_static("/ws");
-        let (tls, plain) = (Over::Tls, Over::Plain);
-        for (over, host, origin, expected) in [
+        let (tls, plain) = (Transport::Tls, Transport::Plain);
+        for (transport, host, origin, expected) in [
             (tls, "x.example:8443", "https://x.example:8443", true),
             (tls, "X.example:443", "https://x.example", true),
             (tls, "x.example", "https://x.example:443", true),
@@ -274,7 +274,7 @@ mod tests {
             (tls, "127.0.0.1:8443", "https://a.wild.example", false),
             (tls, "127.0.0.1:8443", "https://x.example", false),
         ] {
-            let found = is_refused(over, &uri, &[("host", host), ("origin", origin)]);
+            let found = is_refused(transport, &uri, &[("host", host), ("origin", origin)]);
             assert_eq!(found, !expected, "{host} {origin}");
         }
         let absolute = Uri::from_static("http://localhost:8080/ws");
@@ -334,10 +334,10 @@ mod tests {
             ),
         ] {
             let all = [&said[..], &[("host", named), ("origin", origin)]].concat();
-            let found = is_refused(Over::Plain, &uri, &all);
+            let found = is_refused(Transport::Plain, &uri, &all);
             assert_eq!(found, !expected, "{said:?} {named} {origin}");
             // Of somebody who is not trusted it does not.
-            assert!(is_refused(Over::Plain, &uri, &all[1..]), "{said:?}");
+            assert!(is_refused(Transport::Plain, &uri, &all[1..]), "{said:?}");
         }
     }
 
@@ -356,7 +356,7 @@ mod tests {
         ] {
             let origin: &'static str = format!("http://{authority}").leak();
             let pairs = [("host", authority), ("origin", origin)];
-            let found = is_refused(Over::Plain, &uri, &pairs);
+            let found = is_refused(Transport::Plain, &uri, &pairs);
             assert_eq!(found, !expected, "{authority}");
         }
     }

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 
 use crate::http::access::{authorization, is_own};
 use crate::http::openapi::schemas::LoginParameters;
-use crate::http::origin::{self, Over};
+use crate::http::origin::{self, Transport};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::upgrade::{UpgradeError, upgrade};
 use crate::limits::{Limit, Visitor};
@@ -51,7 +51,7 @@ const LOST_UPGRADE: &str = "a login has come as a plain GET: a proxy in between 
 pub async fn ws(
     State(state): State<state::State>,
     Extension(visitor): Extension<Visitor>,
-    Extension(over): Extension<Over>,
+    Extension(transport): Extension<Transport>,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let options = ConnectionOptions {
@@ -67,7 +67,7 @@ pub async fn ws(
     }
     let (response, connection) = accept(&mut request, options)?;
     // Only now: without an upgrade, it does not count as a login.
-    let login = login(&state, &visitor, over, &request);
+    let login = login(&state, &visitor, transport, &request);
     let tracker = state.tracker.clone();
     tracker.spawn(async move {
         match connection.await {
@@ -134,7 +134,7 @@ fn is_handshake(request: &Request) -> bool {
 fn login(
     state: &state::State,
     visitor: &Visitor,
-    over: Over,
+    transport: Transport,
     request: &Request,
 ) -> Result<Login, CloseReason> {
     let (uri, headers) = (request.uri(), request.headers());
@@ -148,10 +148,10 @@ fn login(
     let is_program = (given.as_ref()).is_ok_and(GivenTokens::are_in_authorization_alone);
     let (allowed, proxied) = (&state.settings.ws_origins, visitor.proxied);
     let names = state.names.as_ref();
-    let refused = || origin::refused(allowed, over, proxied, names, uri, headers);
+    let refused = || origin::refused(allowed, transport, proxied, names, uri, headers);
     if !is_program && let Some(origin) = refused() {
         let limits = &state.limits;
-        limits.note(Limit::WsOrigins, &origin::said(origin));
+        limits.note(Limit::WsOrigins, &origin::loggable(origin));
         return Err(CloseReason::OriginRefused);
     }
     let token = given.and_then(|given| given.choose(|token| is_own(&state.auth, token)));

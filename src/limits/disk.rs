@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::metrics::Gauge;
 
 /// Interval between reports of free disk space.
-pub const LOOK_PAUSE: Duration = Duration::from_secs(1);
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Hysteresis: once short, this fraction of the floor must be free on top of it. Otherwise each
 /// compaction would lift the refusal and each send would bring it back.
 const AGAIN_PART: u64 = 16;

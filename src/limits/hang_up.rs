@@ -9,17 +9,17 @@ pub struct HangUp(CancellationToken);
 
 impl HangUp {
     /// Tells the connection to end.
-    pub fn now(&self) {
+    pub fn request(&self) {
         self.0.cancel();
     }
 
-    /// Waits for [`HangUp::now`].
-    pub async fn said(&self) {
+    /// Waits for [`HangUp::request`].
+    pub async fn requested(&self) {
         self.0.cancelled().await;
     }
 
-    /// Whether [`HangUp::now`] was called.
-    pub fn is_said(&self) -> bool {
+    /// Whether [`HangUp::request`] was called.
+    pub fn is_requested(&self) -> bool {
         self.0.is_cancelled()
     }
 }

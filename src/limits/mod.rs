@@ -33,7 +33,7 @@ mod visitor;
 pub use addresses::{AddressPermit, Network};
 pub use answers::{AnswerPermit, AnswerPermits, Requester};
 pub use bodies::{BODIES_BYTES_MAX, BodyPermit, BodyPermits, NoMemory};
-pub use disk::LOOK_PAUSE as DISK_LOOK_PAUSE;
+pub use disk::CHECK_INTERVAL as DISK_CHECK_INTERVAL;
 pub use eviction::{Standing, Strangers};
 pub use hang_up::HangUp;
 pub use overflow::Limit;
@@ -186,7 +186,7 @@ impl Limits {
     }
 
     /// Takes the number of free bytes on the disk.
-    pub fn tell_disk(&self, free_bytes: u64, disk_bytes: u64) {
+    pub fn update_disk(&self, free_bytes: u64, disk_bytes: u64) {
         let floor = self.rules().options.disk_free_min.bytes(disk_bytes);
         self.disk.update(free_bytes, floor);
     }
@@ -330,7 +330,7 @@ impl Limits {
         if let Some(user) = user {
             self.user_rates(user, amount)?;
             if self.is_disk_short() {
-                return Err(self.limited(Limit::DiskFree, disk::LOOK_PAUSE, domain));
+                return Err(self.limited(Limit::DiskFree, disk::CHECK_INTERVAL, domain));
             }
         }
         let reserved = self.quotas.reserve(domain, stored_bytes);

@@ -24,12 +24,12 @@ pub struct Proxies {
     passes_on: AtomicBool,
     header_refused: Throttle,
     header_unreadable: Throttle,
-    brought: Mutex<HashMap<IpAddr, Brought>>,
+    header_use: Mutex<HashMap<IpAddr, HeaderUse>>,
 }
 
 /// Kinds of TLS connections that a trusted proxy has passed on.
 #[derive(Debug, Default)]
-struct Brought {
+struct HeaderUse {
     with_header: bool,
     without: bool,
 }
@@ -85,16 +85,16 @@ impl Proxies {
     /// once per proxy that it has done both: the headers may come from clients whose bytes it
     /// passes on unchanged.
     pub fn passed_on(&self, peer: IpAddr, with_header: bool) {
-        let mut all = self.brought.lock();
+        let mut all = self.header_use.lock();
         if all.len() >= PROXIES_MAX && !all.contains_key(&peer) {
             return;
         }
-        let brought = all.entry(peer).or_default();
+        let header_use = all.entry(peer).or_default();
         let is_new = match with_header {
-            true => !std::mem::replace(&mut brought.with_header, true),
-            false => !std::mem::replace(&mut brought.without, true),
+            true => !std::mem::replace(&mut header_use.with_header, true),
+            false => !std::mem::replace(&mut header_use.without, true),
         };
-        let has_both = brought.with_header && brought.without;
+        let has_both = header_use.with_header && header_use.without;
         drop(all);
         if is_new && has_both {
             tracing::warn!(%peer, "a trusted proxy brings connections over TLS with a PROXY protocol header and others without: where it passes on what clients send, they choose the address that they are limited by; it has to send a header of its own, or not to be in trusted_proxies");

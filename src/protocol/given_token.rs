@@ -19,7 +19,7 @@ enum TokenPlace {
 }
 
 impl TokenPlace {
-    fn said(self) -> &'static str {
+    fn describe(self) -> &'static str {
         match self {
             Self::Url => "in the URL",
             Self::Authorization => "in `Authorization`",
@@ -101,7 +101,7 @@ impl<'a> GivenTokens<'a> {
             [] => Ok(self.iter().last()),
             [(_, one)] => Ok(Some(*one)),
             [..] => {
-                let places: Vec<_> = own.iter().map(|(place, _)| place.said()).collect();
+                let places: Vec<_> = own.iter().map(|(place, _)| place.describe()).collect();
                 let places = places.join(" and ");
                 Err(format!(
                     "`token` is given {places}, and differently: which one counts?"

@@ -38,7 +38,7 @@ impl Query {
         let given = text.split('&').filter(|pair| !pair.is_empty());
         for (at, pair) in given.enumerate() {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let malformed = |key| QueryError::Malformed(said(at, key));
+            let malformed = |key| QueryError::Malformed(described(at, key));
             let decoded = decode(key).ok_or_else(|| malformed(key))?;
             let value = decode(value).ok_or_else(|| malformed(&decoded))?;
             pairs.push((decoded, value));
@@ -67,7 +67,7 @@ impl Query {
     pub fn other_than(&self, known: &[&str]) -> Option<String> {
         let mut names = self.0.iter().map(|(key, _)| key.as_str()).enumerate();
         let (at, other) = names.find(|(_, key)| !known.contains(key))?;
-        Some(said(at, other))
+        Some(described(at, other))
     }
 }
 
@@ -103,7 +103,7 @@ fn parse_id(value: &str, number: impl FnOnce(&str) -> Option<u64>) -> Option<Msg
 }
 
 /// A parameter's name in messages: the name if it is known, otherwise its position.
-fn said(at: usize, name: &str) -> String {
+fn described(at: usize, name: &str) -> String {
     let place = at + 1;
     match nearest(name, NAMES) {
         Some(near) if near == name => format!("`{name}`"),

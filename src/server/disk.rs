@@ -2,7 +2,7 @@
 
 use tracing::debug;
 
-use crate::limits::DISK_LOOK_PAUSE;
+use crate::limits::DISK_CHECK_INTERVAL;
 use crate::state::State;
 
 /// Runs until the stop. While the file system does not answer, the last value stands.
@@ -12,11 +12,11 @@ pub(super) async fn watch(state: State) {
         loop {
             let store = store.clone();
             match tokio::task::spawn_blocking(move || store.disk_room()).await {
-                Ok(Ok(room)) => limits.tell_disk(room.free, room.total),
+                Ok(Ok(room)) => limits.update_disk(room.free, room.total),
                 Ok(Err(error)) => debug!(%error, "the disk cannot be looked at"),
                 Err(error) => debug!(%error, "a look at the disk was interrupted"),
             }
-            tokio::time::sleep(DISK_LOOK_PAUSE).await;
+            tokio::time::sleep(DISK_CHECK_INTERVAL).await;
         }
     };
     tokio::select! {

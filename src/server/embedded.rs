@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::http::gate::{Gate, Starting};
-use crate::http::origin::Over;
+use crate::http::origin::Transport;
 use crate::http::router;
 use crate::state::State;
 use crate::store::Store;
@@ -56,7 +56,7 @@ impl Embedded {
 
     /// The routes and layers of a listener. Each request needs its
     /// [`Visitor`](crate::limits::Visitor) as an extension.
-    pub fn router(&self, over: Over) -> Router {
-        self.gate.router(Arc::clone(&self.starting), over)
+    pub fn router(&self, transport: Transport) -> Router {
+        self.gate.router(Arc::clone(&self.starting), transport)
     }
 }

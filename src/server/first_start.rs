@@ -10,7 +10,7 @@ use super::error::StartError;
 use super::listening::{Endpoint, Listening};
 use super::stopping::on_disk;
 use crate::command::domains::{self, DomainError, Domains};
-use crate::http::origin::Over;
+use crate::http::origin::Transport;
 use crate::model::{Domain, UserId};
 use crate::net::is_own;
 
@@ -59,7 +59,7 @@ impl FirstStart {
         project_token: String,
         endpoint: Endpoint,
     ) -> Result<Self, DomainError> {
-        let Endpoint { over, address } = endpoint;
+        let Endpoint { transport, address } = endpoint;
         let host = match address.ip() {
             // Some clients try only the IPv6 address of `localhost`.
             ip if ip.is_unspecified() && ip.is_ipv6() && is_own(Ipv6Addr::LOCALHOST.into()) => {
@@ -69,9 +69,9 @@ impl FirstStart {
             _ => url_host(address),
         };
         let port = address.port();
-        let (console, login) = match over {
-            Over::Tls => ("https", "wss"),
-            Over::Plain => ("http", "ws"),
+        let (console, login) = match transport {
+            Transport::Tls => ("https", "wss"),
+            Transport::Plain => ("http", "ws"),
         };
         let id = UserId::parse(USER).expect("the id is a valid one");
         let (user_token, _) = domains::mint(domains.auth(), &domain, &id, None, LOGIN_TTL, false)?;

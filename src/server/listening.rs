@@ -13,7 +13,7 @@ use super::memory;
 use crate::config::Config;
 use crate::http;
 use crate::http::gate::{Gate, Starting};
-use crate::http::origin::Over;
+use crate::http::origin::Transport;
 use crate::net::{self, ConnectionPermits, NetOptions, Tls};
 use crate::state::State;
 
@@ -38,15 +38,15 @@ struct Port {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    pub(super) over: Over,
+    pub(super) transport: Transport,
     pub(super) address: SocketAddr,
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.over {
-            Over::Tls => "https",
-            Over::Plain => "http",
+        let scheme = match self.transport {
+            Transport::Tls => "https",
+            Transport::Plain => "http",
         };
         write!(f, "{scheme}://{}", self.address)
     }
@@ -58,15 +58,15 @@ impl Ports {
     /// # Errors
     /// [`StartError::Listen`].
     pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |setting, over, address: Option<SocketAddr>| {
-            let port = address.map(|address| Port::bind(setting, over, address));
+        let bind = |setting, transport, address: Option<SocketAddr>| {
+            let port = address.map(|address| Port::bind(setting, transport, address));
             port.transpose()
         };
-        let tls = bind("listen", Over::Tls, config.listen)?;
-        let plain = bind("plain", Over::Plain, config.plain)?;
+        let tls = bind("listen", Transport::Tls, config.listen)?;
+        let plain = bind("plain", Transport::Plain, config.plain)?;
         Ok(Self {
             service: tls.into_iter().chain(plain).collect(),
-            metrics: bind("metrics_listen", Over::Plain, config.metrics_listen)?,
+            metrics: bind("metrics_listen", Transport::Plain, config.metrics_listen)?,
         })
     }
 
@@ -83,11 +83,11 @@ impl Ports {
         let listen = |port: Port, gate: &Gate, permits: &ConnectionPermits| {
             let Port { listener, endpoint } = port;
             info!(address = %endpoint, "listening");
-            let tls = tls.filter(|_| endpoint.over == Over::Tls);
+            let tls = tls.filter(|_| endpoint.transport == Transport::Tls);
             ground.tracker.spawn(net::serve(
                 listener,
                 tls.cloned(),
-                gate.router(Arc::clone(starting), endpoint.over),
+                gate.router(Arc::clone(starting), endpoint.transport),
                 NetOptions::with_ping_interval(config.ping_interval),
                 permits.clone(),
                 ground.tracker.clone(),
@@ -147,7 +147,11 @@ impl Listening {
 }
 
 impl Port {
-    fn bind(setting: &'static str, over: Over, address: SocketAddr) -> Result<Self, StartError> {
+    fn bind(
+        setting: &'static str,
+        transport: Transport,
+        address: SocketAddr,
+    ) -> Result<Self, StartError> {
         let listener = net::bind(address).and_then(|socket| socket.listen(BACKLOG));
         let listener = listener.map_err(|source| StartError::Listen {
             setting,
@@ -155,7 +159,7 @@ impl Port {
             source,
         })?;
         let address = listener.local_addr().unwrap_or(address);
-        let endpoint = Endpoint { over, address };
+        let endpoint = Endpoint { transport, address };
         Ok(Self { listener, endpoint })
     }
 }

@@ -13,7 +13,7 @@ use crate::auth::Grant;
 use crate::command::history::{HistoryQuery, Senders};
 use crate::http::access::Caller;
 use crate::http::openapi::schemas::{self, HistoryParameters, MailboxParameters};
-use crate::http::origin::Over;
+use crate::http::origin::Transport;
 use crate::http::parameters;
 use crate::http::problem::{Problem, ProblemBody, SOON};
 use crate::limits::{HangUp, Limit, Limited, Limits, Requester};
@@ -50,7 +50,7 @@ use crate::state;
 pub async fn message_log(
     caller: Caller,
     State(state): State<state::State>,
-    Extension(over): Extension<Over>,
+    Extension(transport): Extension<Transport>,
     hang_up: Option<Extension<HangUp>>,
     uri: Uri,
     headers: HeaderMap,
@@ -61,7 +61,7 @@ pub async fn message_log(
     let (settings, limits) = (&state.settings, &state.limits);
     let requester = match (&settings.history_open, token) {
         (Some(origins), None) => {
-            open::check(origins, over, state.names.as_ref(), &uri, &headers)?;
+            open::check(origins, transport, state.names.as_ref(), &uri, &headers)?;
             let network = limits.network(&caller.visitor);
             network.map(Requester::Address)
         }

@@ -14,7 +14,7 @@ use axum::response::Response;
 use crate::config::origins::{self, OriginPattern};
 use crate::http::access;
 use crate::http::headers::vary_by;
-use crate::http::origin::{self, Over};
+use crate::http::origin::{self, Transport};
 use crate::http::parameters;
 use crate::http::problem::Problem;
 use crate::state::{Names, Settings};
@@ -25,7 +25,7 @@ use crate::state::{Names, Settings};
 /// 403 for a page of another origin, or of a rebound name.
 pub(super) fn check(
     origins: &[OriginPattern],
-    over: Over,
+    transport: Transport,
     names: &dyn Names,
     uri: &Uri,
     headers: &HeaderMap,
@@ -36,7 +36,7 @@ pub(super) fn check(
     }
     let is_allowed = |origin: &HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
-        let is_own = host.is_some_and(|host| origin::is_own(over, names, host, origin));
+        let is_own = host.is_some_and(|host| origin::is_own(transport, names, host, origin));
         is_own || origins::allows(origins, origin)
     };
     if !headers.get_all(header::ORIGIN).iter().all(is_allowed) {

@@ -105,7 +105,7 @@ pub(super) fn finish(mut document: OpenApi, settings: &Settings) -> Document {
     {
         security.push(SecurityRequirement::default());
     }
-    tell_rules(&mut document, &settings.rules);
+    insert_rules(&mut document, &settings.rules);
     let text = document
         .to_json()
         .expect("a description of plain values is JSON");
@@ -174,7 +174,7 @@ fn response((_, description, head): Refusal) -> Response {
 }
 
 /// Inserts the per-server values: message types, and the size limit of the content.
-fn tell_rules(document: &mut OpenApi, rules: &FrameRules) {
+fn insert_rules(document: &mut OpenApi, rules: &FrameRules) {
     let components = document.components.get_or_insert_default();
     for (name, schema) in &mut components.schemas {
         let RefOr::T(Schema::Object(schema)) = schema else {

@@ -127,7 +127,7 @@ impl InFlight {
     pub(super) fn evict(&self, demand: Demand<'_>) {
         let answers = self.0.lock();
         let candidates = answers.by_number.values().filter_map(|answer| {
-            let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_said())?;
+            let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_requested())?;
             let supplied = demand.supplied_by(answer);
             let rank = answer.rank().filter(|_| supplied > 0)?;
             Some((rank, supplied, hang_up))
@@ -139,7 +139,7 @@ impl InFlight {
             if met >= demand.amount() {
                 break;
             }
-            hang_up.now();
+            hang_up.request();
             met += supplied;
         }
     }

@@ -49,7 +49,7 @@ async fn of(permits: &AnswerPermits, requester: &Requester) -> (Result<(), Limit
 fn ends_when_told(permit: AnswerPermit, hang_up: &HangUp) {
     let hang_up = hang_up.clone();
     tokio::spawn(async move {
-        hang_up.said().await;
+        hang_up.requested().await;
         drop(permit);
     });
 }
@@ -58,7 +58,7 @@ fn ends_when_told(permit: AnswerPermit, hang_up: &HangUp) {
 fn takes_until_told(permit: AnswerPermit, hang_up: &HangUp) {
     let (permit, hang_up) = (Arc::new(permit), hang_up.clone());
     tokio::spawn(async move {
-        while timeout(Duration::from_secs(1), hang_up.said())
+        while timeout(Duration::from_secs(1), hang_up.requested())
             .await
             .is_err()
         {
@@ -152,9 +152,9 @@ async fn ones_own_old_answers_lock_out_nobody() {
     assert_eq!(refused, Err(Limit::HistoryAnswersPerUser), "just begun");
     advance(OLD_MIN).await;
     assert_eq!(of(&permits, &one).await.0, Ok(()));
-    let told: Vec<_> = told.iter().map(HangUp::is_said).collect();
+    let told: Vec<_> = told.iter().map(HangUp::is_requested).collect();
     assert_eq!(told, [true, false, false, false]);
-    assert!(!of_other.is_said());
+    assert!(!of_other.is_requested());
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,14 +177,17 @@ async fn as_many_of_the_oldest_end_as_it_takes() {
     // An incomplete answer leaves next to nothing free.
     let large = enter(&permits, "d", USUAL).await;
     assert!(large.is_ok() && enter(&permits, "d", USUAL).await.is_err());
-    assert!(!told.iter().any(HangUp::is_said), "they have just begun");
+    assert!(
+        !told.iter().any(HangUp::is_requested),
+        "they have just begun"
+    );
 
     // This one is already ending for another newcomer and is still there.
-    told[0].now();
+    told[0].request();
     advance(OLD_MIN).await;
     let entered = enter(&permits, "d", USUAL).await;
     assert!(entered.is_ok(), "{:?}", entered.err());
-    let ended = told.iter().skip(1).map(HangUp::is_said);
+    let ended = told.iter().skip(1).map(HangUp::is_requested);
     let ended: Vec<_> = ended.collect();
     let needed = units(USUAL).div_ceil(SMALL_UNITS);
     assert_eq!(needed, 3);
@@ -212,7 +215,7 @@ async fn the_oldest_of_a_domain_that_has_room_end_for_none_of_its_own() {
     assert_eq!(of_domain, DOMAIN_UNITS / units(USUAL));
     advance(OLD_MIN).await;
     assert_eq!(enter("d").await, Ok(()));
-    let told: Vec<_> = held.iter().map(HangUp::is_said).collect();
+    let told: Vec<_> = held.iter().map(HangUp::is_requested).collect();
     assert!(!told[0] && told[1] && !told[2], "{told:?}");
 }
 
@@ -235,7 +238,10 @@ async fn what_nobody_takes_ends_soon_and_before_what_is_slow() {
         told.push(hang_up);
     }
     let ended = || {
-        let ended = told.iter().enumerate().filter(|(_, end)| end.is_said());
+        let ended = told
+            .iter()
+            .enumerate()
+            .filter(|(_, end)| end.is_requested());
         ended.map(|(n, _)| n).collect::<Vec<_>>()
     };
     sleep(Duration::from_secs(1)).await;
@@ -270,9 +276,9 @@ async fn where_all_are_taken_the_oldest_ends() {
     }
     sleep(OLD_MIN - 2 * PATIENCE).await;
     assert!(enter().await.0.is_err());
-    assert!(!told.iter().any(HangUp::is_said));
+    assert!(!told.iter().any(HangUp::is_requested));
     assert_eq!(enter().await.0, Ok(()));
-    let told: Vec<_> = told.iter().map(HangUp::is_said).collect();
+    let told: Vec<_> = told.iter().map(HangUp::is_requested).collect();
     assert_eq!(told, [true, false, false, false]);
 }
 
@@ -301,7 +307,7 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
     let refused = burst.iter().filter(|entered| entered.is_err()).count();
     assert_eq!(refused, 0);
     // No more than needed: the rest of those two is enough for one.
-    let ended = told.iter().filter(|end| end.is_said()).count();
+    let ended = told.iter().filter(|end| end.is_requested()).count();
     assert_eq!(ended, of_each - 1);
 }
 

@@ -12,7 +12,7 @@ use relaybox::clock::ManualClock;
 use relaybox::command::domains;
 use relaybox::command::send::{self, Sender};
 use relaybox::config::{self, FileText};
-use relaybox::http::origin::Over;
+use relaybox::http::origin::Transport;
 use relaybox::limits::Visitor;
 use relaybox::model::{Device, Domain, Mailbox, Resource, UserId, UserName};
 use relaybox::protocol::client_frame::{self, ClientFrame};
@@ -196,20 +196,24 @@ impl Service {
     ) -> Answer {
         // A listener with TLS takes no proxy's word.
         let forwarded = headers.iter().any(|(name, _)| *name == "x-forwarded-for");
-        let over = if forwarded { Over::Plain } else { Over::Tls };
-        self.request_over(over, method, target, headers, body.into())
+        let transport = if forwarded {
+            Transport::Plain
+        } else {
+            Transport::Tls
+        };
+        self.request_over(transport, method, target, headers, body.into())
             .await
     }
 
     /// A GET as from the address without TLS.
     pub(crate) async fn get_plain(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
-        self.request_over(Over::Plain, "GET", target, headers, String::new())
+        self.request_over(Transport::Plain, "GET", target, headers, String::new())
             .await
     }
 
     async fn request_over(
         &self,
-        over: Over,
+        transport: Transport,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
@@ -229,7 +233,12 @@ impl Service {
         let visitor = self.visitor(headers);
         request.extensions_mut().insert(visitor);
         let answer = async {
-            let answer = self.embedded.router(over).oneshot(request).await.unwrap();
+            let answer = self
+                .embedded
+                .router(transport)
+                .oneshot(request)
+                .await
+                .unwrap();
             let (head, body) = answer.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             (head, body)
