@@ -81,7 +81,7 @@ impl Live {
         Ok(Response::Stats(Box::new(StatsAnswer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at_ms,
-            stats: stats::look(&self.store, &self.hub, &self.metrics),
+            stats: stats::collect(&self.store, &self.hub, &self.metrics),
         })))
     }
 }

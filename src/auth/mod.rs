@@ -285,7 +285,7 @@ impl Auth {
 }
 
 /// The domain and user id of an unverified user token: the login its holder asks for.
-pub fn told_by(token: &str) -> Option<(String, String)> {
+pub fn claimed_login(token: &str) -> Option<(String, String)> {
     jwt::unverified(token).map(|claims| (claims.dom, claims.sub))
 }
 

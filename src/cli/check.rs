@@ -54,7 +54,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let at_end = Arc::clone(&scratches);
     interrupt::before_end(move || at_end.end())?;
     let report = check(&site, &scratches)?;
-    tell(&dir, &report)?;
+    report_on(&dir, &report)?;
     let is_unfit = matches!(report.index, IndexCondition::Unfit(_));
     if report.damage.is_empty() && !(is_unfit && args.repair) {
         if is_unfit {
@@ -77,7 +77,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     }
     repair(&dir)?;
     let report = check(&site, &scratches)?;
-    tell(&dir, &report)?;
+    report_on(&dir, &report)?;
     if !report.damage.is_empty() {
         return Err(damaged(&dir, &report));
     }
@@ -112,7 +112,7 @@ fn damaged(dir: &Path, report: &CheckReport) -> Failure {
     anyhow!("{dir} is damaged in {places}; with --repair, what can be read is kept").into()
 }
 
-fn tell(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
+fn report_on(dir: &Path, report: &CheckReport) -> anyhow::Result<()> {
     for damage in &report.damage {
         output::print(&damage.to_string())?;
     }
@@ -164,7 +164,7 @@ fn repair(dir: &Path) -> anyhow::Result<()> {
     let repaired = store::repair(dir, &|done, all| bar.set(done, all))?;
     drop(bar);
     for loss in &repaired.losses {
-        output::print(&lost(loss))?;
+        output::print(&describe(loss))?;
     }
     if let Some(aside) = &repaired.aside {
         output::print(&format!(
@@ -177,7 +177,7 @@ fn repair(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// Describes the loss as precisely as it can be known.
-fn lost(loss: &Loss) -> String {
+fn describe(loss: &Loss) -> String {
     let frames = match loss.to {
         Some(to) if to == loss.from + 1 => format!("frame {}", loss.from),
         Some(to) => format!("frames {} to {}", loss.from, to - 1),

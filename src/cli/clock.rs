@@ -44,11 +44,11 @@ struct AcceptArgs {
 }
 
 pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
-    let told = match &args.order {
-        None => told(hold(&args.settings)?),
+    let answer = match &args.order {
+        None => sentence(hold(&args.settings)?),
         Some(Order::Accept(accept)) => {
-            let answer = dispatch::carry_out(&accept.settings, &Request::ClockAccept {})?;
-            let Response::ClockAccepted { was_held } = answer else {
+            let response = dispatch::carry_out(&accept.settings, &Request::ClockAccept {})?;
+            let Response::ClockAccepted { was_held } = response else {
                 return Err(dispatch::unexpected());
             };
             match was_held {
@@ -58,7 +58,7 @@ pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
             .to_owned()
         }
     };
-    Ok(output::print(&told)?)
+    Ok(output::print(&answer)?)
 }
 
 /// A running server's own answer; for a stopped one, the result its next start would have. Writes
@@ -78,7 +78,7 @@ fn hold(settings: &DataSettings) -> Result<Option<ClockHold>, Failure> {
     }
 }
 
-fn told(hold: Option<ClockHold>) -> String {
+fn sentence(hold: Option<ClockHold>) -> String {
     match hold {
         None => "the clock is taken for right: everything ends by age".to_owned(),
         Some(hold) => format!(
@@ -110,12 +110,12 @@ mod tests {
     fn it_is_said_what_is_held_and_for_how_long() {
         let hold = |ahead_s| {
             let left = Duration::from_millis(3_600_900);
-            told(Some(ClockHold { ahead_s, left }))
+            sentence(Some(ClockHold { ahead_s, left }))
         };
         let day_s = 86_400;
         assert!(hold(40 * day_s).starts_with("the clock is 1month 9days"));
         assert!(hold(-2 * day_s).starts_with("the clock is 2days behind"));
         assert!(hold(0).contains("run for 1h more; if the clock is right: relaybox clock accept"));
-        assert!(told(None).contains("everything ends by age"));
+        assert!(sentence(None).contains("everything ends by age"));
     }
 }

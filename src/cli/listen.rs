@@ -105,7 +105,7 @@ impl Listener {
                 _ = stop.next() => return Ok(()),
                 opened = Connection::open(&self.login, &self.account.trust) => opened,
             };
-            let (trouble, told) = match opened {
+            let (trouble, wait) = match opened {
                 Err(error) if !self.online && error.verdict() == Verdict::Stop => {
                     return Err(anyhow!(login_args::explain(&error)));
                 }
@@ -123,7 +123,7 @@ impl Listener {
                     }
                 }
             };
-            let pause = self.backoff.pause(told);
+            let pause = self.backoff.pause(wait);
             let seconds = pause.as_secs_f64();
             output::hint(&format!("relaybox: {trouble}; again in {seconds:.1} s"));
             tokio::select! {
@@ -138,10 +138,10 @@ impl Listener {
     fn judge(&self, ended: &Ended) -> anyhow::Result<(String, Option<Duration>)> {
         let sentence = output::plain(&ended.to_string());
         match ended.verdict() {
-            Verdict::Again { told } if matches!(ended, Ended::Closed { .. }) => {
-                Ok((format!("the server closed the session: {sentence}"), told))
+            Verdict::Again { wait } if matches!(ended, Ended::Closed { .. }) => {
+                Ok((format!("the server closed the session: {sentence}"), wait))
             }
-            Verdict::Again { told } => Ok((sentence, told)),
+            Verdict::Again { wait } => Ok((sentence, wait)),
             Verdict::Stop if self.online => {
                 Err(anyhow!("the server ended the session: {sentence}"))
             }

@@ -54,9 +54,9 @@ impl Log {
                 .boxed(),
         };
         let subscriber = tracing_subscriber::registry().with(filter);
-        let subscriber = subscriber.with(layer.with_filter(filter_fn(may_be_told)));
+        let subscriber = subscriber.with(layer.with_filter(filter_fn(is_own)));
         subscriber.try_init().context("logging cannot be set up")?;
-        std::panic::set_hook(Box::new(tell_panic));
+        std::panic::set_hook(Box::new(log_panic));
         Ok(Self {
             filter: handle,
             outlet,
@@ -95,12 +95,12 @@ impl Drop for Log {
     }
 }
 
-fn may_be_told(metadata: &Metadata<'_>) -> bool {
+fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.target().split("::").next() == Some("relaybox")
 }
 
 /// Logs a panic like any other event.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or_default();
     tracing::error!(thread, "{}", panicked(panic.location()));

@@ -98,7 +98,7 @@ impl LoginArgs {
         let (domain, id) = (given(&self.domain, "DOMAIN")?, given(&self.id, "ID")?);
         let token = self.token(in_url("token")?)?;
         // A user token names both.
-        let (of_domain, of_id) = token.as_deref().and_then(auth::told_by).unzip();
+        let (of_domain, of_id) = token.as_deref().and_then(auth::claimed_login).unzip();
         let id = id.or(in_url("id")?).or(of_id);
         let id = required("id", id, UserId::parse)?;
         let domain = domain.or(in_url("domain")?).or(of_domain);

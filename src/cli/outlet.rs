@@ -39,25 +39,25 @@ struct Queue {
     /// The thread is writing what it took.
     is_writing: bool,
     /// Dropped lines not reported yet.
-    untold: u64,
+    unreported: u64,
 }
 
 impl Outlet {
-    /// Starts the thread that writes to `out`. Once lines flow again after a gap, calls `tell` with
+    /// Starts the thread that writes to `out`. Once lines flow again after a gap, calls `report` with
     /// the number of dropped ones.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub(super) fn start(
         out: impl Write + Send + 'static,
-        tell: impl Fn(u64) + Send + 'static,
+        report: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let outlet = Self(Arc::clone(&shared));
         // Never joined: a write may hang for the lifetime of the process.
         ThreadBuilder::new()
             .name("log".to_owned())
-            .spawn(move || shared.write_on(out, tell))?;
+            .spawn(move || shared.write_on(out, report))?;
         Ok(outlet)
     }
 
@@ -102,11 +102,11 @@ impl Write for Outlet {
 impl Shared {
     fn note_dropped(&self, queue: &mut Queue, lines: &[u8]) {
         let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-        queue.untold += count;
+        queue.unreported += count;
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn write_on(&self, mut out: impl Write, tell: impl Fn(u64)) {
+    fn write_on(&self, mut out: impl Write, report: impl Fn(u64)) {
         let mut taken = Vec::new();
         let mut flows = true;
         loop {
@@ -114,19 +114,19 @@ impl Shared {
             queue.is_writing = false;
             self.changed.notify_all();
             let nothing_to_do =
-                |queue: &mut Queue| queue.bytes.is_empty() && !(flows && queue.untold > 0);
+                |queue: &mut Queue| queue.bytes.is_empty() && !(flows && queue.unreported > 0);
             self.changed.wait_while(&mut queue, nothing_to_do);
             std::mem::swap(&mut queue.bytes, &mut taken);
             queue.is_writing = true;
             queue.is_full = false;
-            let untold = match flows {
-                true => std::mem::take(&mut queue.untold),
+            let unreported = match flows {
+                true => std::mem::take(&mut queue.unreported),
                 false => 0,
             };
             drop(queue);
-            if untold > 0 {
+            if unreported > 0 {
                 // Queued behind the lines just taken, in the place of the dropped ones.
-                tell(untold);
+                report(unreported);
             }
             if !taken.is_empty() {
                 let written = write(&mut out, &taken);

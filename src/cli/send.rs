@@ -228,12 +228,12 @@ async fn send(
     let mut attempt = 0;
     loop {
         let login = account.login(&resource(attempt), None);
-        let told = match Connection::open(&login, &account.trust).await {
+        let wait = match Connection::open(&login, &account.trust).await {
             Ok(connection) => match exchange(connection, frame, id).await? {
                 Ok(ack) => return Ok(ack),
                 Err(ended) => {
                     *trouble = Some(output::plain(&ended.to_string()));
-                    told(account, &ended)?
+                    retry_wait(account, &ended)?
                 }
             },
             // Never reached: the address is more likely wrong than the server down.
@@ -246,19 +246,19 @@ async fn send(
             }
         };
         attempt += 1;
-        sleep(backoff.pause(told)).await;
+        sleep(backoff.pause(wait)).await;
     }
 }
 
 /// The pause before the next attempt asked for by the server; an error if a retry is pointless.
-fn told(account: &Account, ended: &Ended) -> anyhow::Result<Option<Duration>> {
+fn retry_wait(account: &Account, ended: &Ended) -> anyhow::Result<Option<Duration>> {
     let sentence = output::plain(&ended.to_string());
     match (ended.verdict(), ended) {
         // Only this one frame was sent.
         _ if ended.is_for_a_frame() => {
             Err(anyhow!("the server does not take the message: {sentence}"))
         }
-        (Verdict::Again { told }, _) => Ok(told),
+        (Verdict::Again { wait }, _) => Ok(wait),
         // Another send is running: the next attempt uses another device.
         (_, Ended::Closed { code: REPLACED, .. }) if !account.resource_given => Ok(None),
         (Verdict::Stop, _) => Err(anyhow!("the server ended the session: {sentence}")),

@@ -11,9 +11,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 /// Longest pause, unless the server asks for more.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause that a server may ask for.
-const PAUSE_TOLD_MAX: Duration = Duration::from_secs(3600);
+const SUGGESTED_MAX: Duration = Duration::from_secs(3600);
 /// Prefix of a reason in which the server suggests a wait.
-const TOLD: &str = "retry in ";
+const SUGGESTION: &str = "retry in ";
 
 /// Whether an ended session is worth a reconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,11 @@ pub enum Verdict {
     /// Reconnect after a pause.
     Again {
         /// Lower bound of the pause, if the server suggested one.
-        told: Option<Duration>,
+        wait: Option<Duration>,
     },
 }
 
-const AGAIN: Verdict = Verdict::Again { told: None };
+const AGAIN: Verdict = Verdict::Again { wait: None };
 
 impl Ended {
     /// The verdict on this ending.
@@ -36,7 +36,9 @@ impl Ended {
             Self::Closed {
                 code: 4400..=4499, ..
             } => Verdict::Stop,
-            Self::Closed { reason, .. } => Verdict::Again { told: told(reason) },
+            Self::Closed { reason, .. } => Verdict::Again {
+                wait: suggested_wait(reason),
+            },
             Self::Lost(_) | Self::Silent => AGAIN,
         }
     }
@@ -69,13 +71,13 @@ impl OpenError {
 }
 
 /// The pause in a reason such as `retry in 250 ms`.
-fn told(reason: &str) -> Option<Duration> {
-    let rest = reason.strip_prefix(TOLD)?;
+fn suggested_wait(reason: &str) -> Option<Duration> {
+    let rest = reason.strip_prefix(SUGGESTION)?;
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (digits, unit) = rest.split_at(digits);
     let unit = unit.trim_start();
     let ms = digits.parse().ok().filter(|_| unit.starts_with("ms"))?;
-    Some(Duration::from_millis(ms).min(PAUSE_TOLD_MAX))
+    Some(Duration::from_millis(ms).min(SUGGESTED_MAX))
 }
 
 /// Exponential pauses, jittered so that a crowd does not reconnect at once.
@@ -86,11 +88,11 @@ pub struct Backoff {
 
 impl Backoff {
     /// The next pause; never shorter than the server suggested.
-    pub fn pause(&mut self, told: Option<Duration>) -> Duration {
+    pub fn pause(&mut self, wait: Option<Duration>) -> Duration {
         let most = PAUSE_FIRST * 2u32.pow(self.failures.min(6));
         let half = most.min(PAUSE_MAX) / 2;
         self.failures = self.failures.saturating_add(1);
-        told.unwrap_or(half) + half.mul_f64(random_fraction())
+        wait.unwrap_or(half) + half.mul_f64(random_fraction())
     }
 
     /// Starts over after a success.
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn the_server_s_pause_counts() {
         let ms = |ms| Verdict::Again {
-            told: Some(Duration::from_millis(ms)),
+            wait: Some(Duration::from_millis(ms)),
         };
         assert_eq!(closed(4529, "retry in 1500 ms: above the rate"), ms(1500));
         assert_eq!(closed(1013, "retry in 7ms"), ms(7));

@@ -85,7 +85,7 @@ pub fn measure(store: &Store, hub: &Hub) -> Measured {
 }
 
 /// Collects all statistics. Blocks on disk.
-pub fn look(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
+pub fn collect(store: &Store, hub: &Hub, metrics: &Metrics) -> Stats {
     let Measured {
         sessions: totals,
         store: waiting,
