@@ -13,7 +13,7 @@ mod site;
 pub use client::{ClientError, answers, process, request};
 pub use live::Live;
 pub use protocol::{
-    DomainLine, EndedEntry, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,
+    EndedEntry, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,
 };
 pub use server::{AdminSocket, DomainChanged, Orders, serve};
 pub use site::Site;

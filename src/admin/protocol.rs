@@ -99,7 +99,7 @@ pub enum Response {
     /// All domains, by name.
     Domains {
         /// One entry per domain.
-        list: Vec<DomainLine>,
+        list: Vec<DomainSummary>,
     },
     /// The domain was removed.
     Removed {
@@ -219,20 +219,6 @@ pub struct StatsAnswer {
     pub stats: Stats,
 }
 
-/// A domain in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DomainLine {
-    /// Name of the domain.
-    pub domain: String,
-    /// Milliseconds since the Unix epoch at which it was added.
-    #[serde(rename = "createdAt")]
-    pub created_at_ms: u64,
-    /// Stored project tokens that are currently valid.
-    pub tokens: usize,
-    /// Whether the settings declare a token for it, too.
-    pub declared: bool,
-}
-
 /// Why an order was refused; `Display` is the sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -275,7 +261,9 @@ pub fn execute_reading(
         auth.put(record.clone());
     }
     let response = match request {
-        Request::DomainList {} => Ok(list(summaries(records, auth, now_ms))),
+        Request::DomainList {} => Ok(Response::Domains {
+            list: summaries(records, auth, now_ms),
+        }),
         Request::Token {
             domain,
             id,
@@ -298,7 +286,9 @@ fn try_execute(
             token: domains.add(&parse_domain(domain)?)?,
             declared: false,
         },
-        Request::DomainList {} => list(domains.list()),
+        Request::DomainList {} => Response::Domains {
+            list: domains.list(),
+        },
         Request::DomainRemove { domain } => {
             let domain = parse_domain(domain)?;
             let declared = domains.remove(&domain)?;
@@ -357,18 +347,6 @@ pub(super) fn parse_domain(text: &str) -> Result<Domain, Refusal> {
 
 pub(super) fn parse_id(text: &str) -> Result<UserId, Refusal> {
     UserId::parse(text).map_err(|e| Refusal::Name("id", e))
-}
-
-fn list(summaries: Vec<DomainSummary>) -> Response {
-    let lines = summaries.into_iter().map(|summary| DomainLine {
-        domain: summary.domain.as_str().to_owned(),
-        created_at_ms: summary.created_at_ms,
-        tokens: summary.tokens,
-        declared: summary.declared,
-    });
-    Response::Domains {
-        list: lines.collect(),
-    }
 }
 
 fn mint(

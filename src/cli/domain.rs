@@ -11,8 +11,8 @@ use super::setting_args::DataSettings;
 use super::table::Table;
 use super::value_parsers::domain_name;
 use super::{Failure, dispatch, output};
-use crate::admin::{DomainLine, Request, Response};
-use crate::command::domains::GRACE_S_MAX;
+use crate::admin::{Request, Response};
+use crate::command::domains::{DomainSummary, GRACE_S_MAX};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -168,7 +168,7 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
 }
 
 /// A table of name, creation time and tokens.
-fn table(list: &[DomainLine]) -> String {
+fn table(list: &[DomainSummary]) -> String {
     let mut table = Table::with_head(["NAME", "CREATED", "TOKENS"]);
     for line in list {
         let declared = if line.declared { " + declared" } else { "" };
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_table_has_columns() {
-        let line = |domain: &str, tokens, declared| DomainLine {
+        let line = |domain: &str, tokens, declared| DomainSummary {
             domain: domain.to_owned(),
             created_at_ms: 1_764_000_000_000,
             tokens,

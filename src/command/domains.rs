@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
 use crate::auth::{self, Auth, MintError};
@@ -44,11 +45,12 @@ pub enum DomainError {
 }
 
 /// An entry in the list of domains.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainSummary {
     /// Name of the domain.
-    pub domain: Domain,
+    pub domain: String,
     /// Creation time in milliseconds since the Unix epoch.
+    #[serde(rename = "createdAt")]
     pub created_at_ms: u64,
     /// Stored project tokens that are valid now, those in their grace period included.
     pub tokens: usize,
@@ -254,7 +256,7 @@ pub fn summaries(records: Vec<DomainRecord>, auth: &Auth, now_ms: u64) -> Vec<Do
             .filter(|token| is_live(token.expires_at_ms, now_ms))
             .count(),
         declared: declared.contains(&record.domain),
-        domain: record.domain,
+        domain: record.domain.to_string(),
     };
     let mut list: Vec<_> = records.into_iter().map(summary).collect();
     list.sort_by(|a, b| a.domain.cmp(&b.domain));

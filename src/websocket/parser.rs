@@ -49,7 +49,7 @@ pub enum Incoming {
 }
 
 /// The parser state of one client's byte stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Parser {
     message_bytes_max: usize,
     binary: bool,
@@ -76,15 +76,7 @@ impl Parser {
         Self {
             message_bytes_max,
             binary,
-            closed: false,
-            head: [0; HEAD_BYTES_MAX],
-            head_bytes: 0,
-            frame: None,
-            message_kind: None,
-            message: Vec::new(),
-            message_bytes: 0,
-            message_utf8: 0,
-            control: Vec::new(),
+            ..Self::default()
         }
     }
 

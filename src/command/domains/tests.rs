@@ -50,7 +50,7 @@ fn a_domain_is_added_once_listed_and_removed_once() {
     f.domains.add(&a).unwrap();
     assert_eq!(f.domains.add(&b), Err(DomainError::Exists(b.clone())));
     let names: Vec<_> = f.domains.list().into_iter().map(|s| s.domain).collect();
-    assert_eq!(names, [a.clone(), b.clone()]);
+    assert_eq!(names, [a.as_str(), b.as_str()]);
     assert!(f.auth.verify(&b, &token).is_ok());
 
     assert_eq!(f.domains.remove(&b), Ok(false));
