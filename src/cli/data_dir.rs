@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::model::Message;
 use crate::server::store_options;
-use crate::store::{self, CommitSink, Holder, JournalEnd, OpenError, Store};
+use crate::store::{self, CommitSink, Holder, OpenError, Position, Store};
 
 /// Longest wait for a server that holds the directory but does not listen yet.
 pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
 pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
     site: &Site,
     in_use: impl Fn(&E) -> bool,
-    work: impl Fn(Option<JournalEnd>) -> Result<T, E>,
+    work: impl Fn(Option<Position>) -> Result<T, E>,
 ) -> anyhow::Result<T> {
     let started = Instant::now();
     loop {
@@ -71,14 +71,14 @@ pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
     }
 }
 
-fn journal_end(site: &Site) -> anyhow::Result<Option<JournalEnd>> {
+fn journal_end(site: &Site) -> anyhow::Result<Option<Position>> {
     match admin::request(site, &Request::JournalEnd {})? {
         None => Ok(None),
         Some(Response::JournalEnd {
             segment,
             offset,
             sequence,
-        }) => Ok(Some(JournalEnd {
+        }) => Ok(Some(Position {
             segment,
             offset,
             sequence,

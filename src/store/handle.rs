@@ -19,7 +19,7 @@ use crate::store::api::{
 use crate::store::data::SendKey;
 use crate::store::directory::Claim;
 use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::JournalEnd;
+use crate::store::journal::Position;
 use crate::store::state::{ChangeReply, Job, Shared};
 
 /// The messages, cursors, idempotency keys and domains of one data directory.
@@ -257,13 +257,8 @@ impl Store {
     }
 
     /// How far the journal is durable now: everything that was acknowledged is before it.
-    pub fn journal_end(&self) -> JournalEnd {
-        let end = self.shared().memtables().active.end;
-        JournalEnd {
-            segment: end.segment,
-            offset: end.offset,
-            sequence: end.sequence,
-        }
+    pub fn journal_end(&self) -> Position {
+        self.shared().memtables().active.end
     }
 
     /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`](super::stored_bytes)), without what is

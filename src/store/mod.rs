@@ -62,7 +62,7 @@ pub use data::stored_bytes;
 pub use directory::{Claim, Holder, Owner, holder, owner_of};
 pub use handle::Store;
 pub use index::Scratches;
-pub use journal::JournalEnd;
+pub use journal::Position;
 pub use repair::{Loss, Repaired, repair};
 pub use stored_domains::stored_domains;
 pub use survey::{Survey, survey};

@@ -11,7 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::store::api::OpenError;
 use crate::store::directory::io_error;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{HEADER_BYTES, JournalEnd, SegmentStream, Step, list, uncompressed};
+use crate::store::journal::{HEADER_BYTES, Position, SegmentStream, Step, list, uncompressed};
 
 /// Copied at once, and made durable: no flood of writes piles up before the disk that a
 /// running server's commits would have to wait behind.
@@ -114,7 +114,7 @@ fn copy_bytes(path: &Path) -> u64 {
 }
 
 /// The end of the journal of a stopped server, before what a crash may have torn.
-pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<JournalEnd, OpenError> {
+pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, OpenError> {
     let names = list(files, journal)?;
     let Some(name) = names.last() else {
         return Err(OpenError::Damaged {
@@ -125,7 +125,7 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<JournalEnd, 
     };
     let path = name.path(journal);
     let mut stream = SegmentStream::open(files, &path)?;
-    let mut end = JournalEnd {
+    let mut end = Position {
         segment: name.number,
         offset: HEADER_BYTES as u64,
         sequence: stream.header().first_sequence,

@@ -12,7 +12,7 @@ use crate::model::MsgId;
 use crate::store::check::{Damage, Next, Progress, Walk, known};
 use crate::store::directory::{Mark, hold, io_error, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::{JournalEnd, SegmentName, SegmentStream, TEMPORARY, list};
+use crate::store::journal::{Position, SegmentName, SegmentStream, TEMPORARY, list};
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Copied {
 /// See [`BackupError`].
 pub fn backup(
     dir: &Path,
-    end: Option<JournalEnd>,
+    end: Option<Position>,
     dest: &Path,
     progress: Progress<'_>,
 ) -> Result<Copied, BackupError> {
@@ -94,7 +94,7 @@ struct BackupRun<'a> {
     files: &'a dyn FileSystem,
     from: &'a Path,
     to: PathBuf,
-    end: JournalEnd,
+    end: Position,
     progress: Progress<'a>,
     done: u64,
     all: u64,

@@ -13,7 +13,7 @@ use crate::store::check::segments;
 use crate::store::directory::{BACKUP, Mark, hold, io_error, is_aside, layout};
 use crate::store::disk::FileSystem;
 use crate::store::journal::{
-    JournalEnd, SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear,
+    Position, SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear,
 };
 
 /// A place that is fit.
@@ -30,7 +30,7 @@ impl BackupTarget {
         dir: &Path,
         dest: &Path,
         names: &[SegmentName],
-        end: JournalEnd,
+        end: Position,
     ) -> Result<Self, BackupError> {
         if resolve(dest)?.starts_with(resolve(dir)?) {
             return Err(BackupError::Inside {
@@ -85,7 +85,7 @@ impl BackupTarget {
         files: &dyn FileSystem,
         dir: &Path,
         names: &[SegmentName],
-        end: JournalEnd,
+        end: Position,
     ) -> Result<Option<String>, OpenError> {
         layout::check_version(files, &self.dest)?;
         let (journal, copies) = (dir.join(layout::JOURNAL), self.dest.join(layout::JOURNAL));

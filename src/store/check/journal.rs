@@ -9,13 +9,13 @@ use super::walk::{Next, Walk};
 use crate::store::api::OpenError;
 use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{JournalEnd, SegmentName, SegmentStream};
+use crate::store::journal::{Position, SegmentName, SegmentStream};
 
 /// Reads the journal only.
 pub(crate) fn check_journal(
     files: &dyn FileSystem,
     dir: &Path,
-    end: Option<JournalEnd>,
+    end: Option<Position>,
     progress: Progress<'_>,
     stop: &dyn Fn() -> bool,
 ) -> Result<CheckReport, OpenError> {

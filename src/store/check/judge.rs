@@ -11,7 +11,7 @@ use crate::store::api::OpenError;
 use crate::store::directory::{Mark, layout};
 use crate::store::disk::FileSystem;
 use crate::store::index::{Loaded, Origin, manifest_file};
-use crate::store::journal::{JournalEnd, MARK_BYTES};
+use crate::store::journal::{MARK_BYTES, Position};
 
 /// Reads the journal, and holds against it what else says how far it should reach. By what comes
 /// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
@@ -22,7 +22,7 @@ use crate::store::journal::{JournalEnd, MARK_BYTES};
 pub(crate) fn judge(
     files: &dyn FileSystem,
     dir: &Path,
-    end: Option<JournalEnd>,
+    end: Option<Position>,
     progress: Progress<'_>,
     stop: &dyn Fn() -> bool,
 ) -> Result<CheckReport, OpenError> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::note::Note;
 use crate::model::MsgId;
-use crate::store::journal::JournalEnd;
+use crate::store::journal::Position;
 
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,7 @@ pub struct CheckReport {
     /// The highest id in them.
     pub newest: MsgId,
     /// Behind the last right frame.
-    pub end: JournalEnd,
+    pub end: Position,
     /// Bytes behind it that a crash left.
     pub torn_bytes: u64,
     /// Whether the newest segment is one that nobody writes on any more.

@@ -10,7 +10,7 @@ use crate::store::api::OpenError;
 use crate::store::directory::{Mark, hold};
 use crate::store::disk::RealFileSystem;
 use crate::store::index::Scratches;
-use crate::store::journal::JournalEnd;
+use crate::store::journal::Position;
 
 /// Reads every frame and record of a data directory or a backup. `end`: a server runs on it,
 /// and its journal is durable up to there; without it, the directory is kept from others
@@ -20,7 +20,7 @@ use crate::store::journal::JournalEnd;
 /// It is in use, of a newer version, no data directory, or cannot be read. Damage is none.
 pub fn check(
     dir: &Path,
-    end: Option<JournalEnd>,
+    end: Option<Position>,
     cache_bytes: u64,
     scratches: &Scratches,
     progress: Progress<'_>,

@@ -11,7 +11,7 @@ use crate::model::MsgId;
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Frame, JournalEnd, SegmentHeader, SegmentName, SegmentStream};
+use crate::store::journal::{Frame, Position, SegmentHeader, SegmentName, SegmentStream};
 
 /// Kept in a report; beyond it they are only counted.
 const DAMAGES_MAX: usize = 1000;
@@ -49,7 +49,7 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Before the first segment.
     pub(crate) fn new(files: &'a dyn FileSystem) -> Self {
-        let end = JournalEnd {
+        let end = Position {
             segment: 0,
             offset: 0,
             sequence: 1,

@@ -18,8 +18,7 @@ mod writer;
 
 pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES, find_valid};
 pub(crate) use pack::{PART_BYTES, Packer, compress};
-pub use position::JournalEnd;
-pub(crate) use position::Position;
+pub use position::Position;
 pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay};
 pub(crate) use rewrite::{RecordFilter, Sealed, last_id_before};
 pub(crate) use segment::{

@@ -2,15 +2,16 @@
 
 use super::segment;
 
-/// A place between two frames.
+/// A place between two frames. The end of a journal is one: everything that was acknowledged is
+/// before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
-pub(crate) struct Position {
+pub struct Position {
     /// The segment's number.
-    pub(crate) segment: u64,
+    pub segment: u64,
     /// Bytes from its (uncompressed) beginning.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// The sequence of the frame that comes here.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
 }
 
 impl Position {
@@ -20,15 +21,4 @@ impl Position {
         offset: segment::HEADER_BYTES as u64,
         sequence: 1,
     };
-}
-
-/// How far a journal is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalEnd {
-    /// The segment that is written on.
-    pub segment: u64,
-    /// Its bytes up to here.
-    pub offset: u64,
-    /// The sequence of the frame that comes next.
-    pub sequence: u64,
 }
