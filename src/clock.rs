@@ -2,9 +2,9 @@
 //! it backwards.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Wall-clock time and, apart from it, monotonic time.
@@ -16,6 +16,11 @@ pub trait Clock: Debug + Send + Sync {
     /// Monotonic time since an arbitrary origin. Ignores clock steps; runs on while the machine is
     /// suspended.
     fn monotonic(&self) -> Duration;
+
+    /// Both at one moment, wall-clock time first: a step shows as a difference between them.
+    fn read(&self) -> (u64, Duration) {
+        (self.now_us(), self.monotonic())
+    }
 
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64 {
@@ -48,37 +53,58 @@ impl Clock for SystemClock {
 /// A clock that moves only when told to.
 #[derive(Debug, Default)]
 pub struct ManualClock {
-    now_us: AtomicU64,
-    passed_us: AtomicU64,
+    /// As [`Clock::read`] returns them.
+    both: Mutex<(u64, Duration)>,
 }
 
 impl ManualClock {
     /// A clock set to `now_us` microseconds since the Unix epoch.
     pub fn new(now_us: u64) -> Self {
         Self {
-            now_us: AtomicU64::new(now_us),
-            passed_us: AtomicU64::default(),
+            both: Mutex::new((now_us, Duration::ZERO)),
         }
     }
 
     /// Steps the wall clock, forwards or backwards; monotonic time stays.
     pub fn set_us(&self, now_us: u64) {
-        self.now_us.store(now_us, Ordering::SeqCst);
+        self.both.lock().0 = now_us;
     }
 
     /// Advances both wall-clock and monotonic time.
     pub fn advance_us(&self, by_us: u64) {
-        self.passed_us.fetch_add(by_us, Ordering::SeqCst);
-        self.now_us.fetch_add(by_us, Ordering::SeqCst);
+        let mut both = self.both.lock();
+        both.0 += by_us;
+        both.1 += Duration::from_micros(by_us);
     }
 }
 
 impl Clock for ManualClock {
     fn now_us(&self) -> u64 {
-        self.now_us.load(Ordering::SeqCst)
+        self.read().0
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(self.passed_us.load(Ordering::SeqCst))
+        self.read().1
+    }
+
+    fn read(&self) -> (u64, Duration) {
+        *self.both.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_beside_a_manual_clock_that_goes_on_sees_no_step() {
+        let clock = ManualClock::new(7);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..100_000).for_each(|_| clock.advance_us(3)));
+            for _ in 0..100_000 {
+                let (wall_us, monotonic) = clock.read();
+                assert_eq!(u128::from(wall_us), 7 + monotonic.as_micros());
+            }
+        });
     }
 }

@@ -56,7 +56,8 @@ impl Threads {
         } = opened;
         let mut memtables = builder.memtables;
         memtables.active.last_id = last_id;
-        let age = AgeClock::resume(builder.age, last_id, clock.now_us(), clock.monotonic());
+        let (wall_us, monotonic) = clock.read();
+        let age = AgeClock::resume(builder.age, last_id, wall_us, monotonic);
         let dir = options.dir.clone();
         let (retention, pending_retention) = pending_retention::begin(
             files.as_ref(),

@@ -8,7 +8,7 @@ use crate::store::data::record;
 impl Committer {
     /// Takes note of what the clocks show, before anything is stamped or given an id by them.
     pub(super) fn keep_age(&mut self) {
-        let (wall_us, monotonic) = (self.shared.clock.now_us(), self.shared.clock.monotonic());
+        let (wall_us, monotonic) = self.shared.clock.read();
         let (is_step, is_over) = {
             let mut age = self.shared.age_mut();
             let is_step = age.observe(wall_us, monotonic, self.last_id);

@@ -186,7 +186,7 @@ impl Shared {
         self.flush();
         let in_force = self.retention().clone();
         // Where age is held: as it will be.
-        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        let (wall_us, monotonic) = self.clock.read();
         let accepted = self.age().accepted(false);
         let ages = accepted.map_or_else(|| self.ages(), |age| age.ages(wall_us, monotonic));
         let (begun, mut pacer) = (Instant::now(), Pacer::new());

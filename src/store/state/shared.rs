@@ -158,7 +158,7 @@ impl Shared {
     /// How old everything is at this moment: whatever ends by age asks this.
     pub(crate) fn ages(&self) -> Ages {
         // The clocks are read first: age time may be ahead of what was read, never behind.
-        let (wall_us, monotonic) = (self.clock.now_us(), self.clock.monotonic());
+        let (wall_us, monotonic) = self.clock.read();
         self.age().ages(wall_us, monotonic)
     }
 
