@@ -176,7 +176,6 @@ impl Index {
         for entry in self.cursors.scan_prefix(&prefix) {
             let (key, value) = entry?;
             if key == prefix {
-                cursors.confirmed = cursor_value(&value)?.id;
                 continue;
             }
             let name = key.get(prefix.len()..).map(std::str::from_utf8);
@@ -185,6 +184,8 @@ impl Index {
             let resource = resource.ok_or_else(|| IndexError::damaged("a cursor's key"))?;
             cursors.devices.push((resource, cursor_value(&value)?));
         }
+        // Last: a flush that lowers a cursor writes it first.
+        cursors.confirmed = self.confirmed(&prefix)?;
         Ok(cursors)
     }
 
