@@ -90,7 +90,7 @@ impl CursorChange {
 }
 
 /// What happened to the cursors of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct UserChanges {
     /// Of a few devices, so a list will do. Holds no `Drop`.
     kept: Vec<(Resource, CursorChange)>,

@@ -11,10 +11,12 @@
 mod batch;
 mod mailbox;
 mod pair;
+mod snapshot;
 mod table;
 mod usage;
 
 pub(crate) use batch::EncodedBatch;
 pub(crate) use mailbox::MailboxPart;
 pub(crate) use pair::Memtables;
+pub(crate) use snapshot::Snapshot;
 pub(crate) use table::Memtable;

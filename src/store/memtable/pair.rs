@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::EncodedBatch;
 use super::mailbox::{Bodies, EncodedMessage, Entry, MailboxPart};
-use super::table::Memtable;
+use super::table::{Memtable, Rotated};
 use crate::model::{Device, Domain, Mailbox, MsgId, UserId};
 use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, DomainState, SendIds, SendKey, cursor};
@@ -27,8 +27,7 @@ const HEAD_START: f64 = 0.4;
 pub(crate) struct Memtables {
     pub(crate) active: Memtable,
     pub(crate) immutable: Option<Arc<Memtable>>,
-    /// How often something became immutable.
-    pub(crate) rotations: u64,
+    pub(super) rotated: Rotated,
 }
 
 impl Memtables {
@@ -37,7 +36,7 @@ impl Memtables {
         Self {
             active: Memtable::new(start, end),
             immutable: None,
-            rotations: 0,
+            rotated: Rotated::default(),
         }
     }
 
@@ -72,7 +71,9 @@ impl Memtables {
         let next = Memtable::new(self.active.last_id, self.active.end);
         let immutable = Arc::new(std::mem::replace(&mut self.active, next));
         self.immutable = Some(immutable.clone());
-        self.rotations += 1;
+        // Those who looked before find it there.
+        let rotated = std::mem::take(&mut self.rotated);
+        let _ = rotated.set(immutable.clone());
         immutable
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::batch::SharedBodies;
@@ -10,6 +11,9 @@ use crate::model::{Domain, Mailbox, MsgId};
 use crate::store::age::AgeState;
 use crate::store::data::{Changes, DomainState, SendIds, SendKey};
 use crate::store::journal::Position;
+
+/// Holds the active memtable once it has become immutable.
+pub(super) type Rotated = Arc<OnceLock<Arc<Memtable>>>;
 
 /// What was committed between two flushes.
 #[derive(Debug)]

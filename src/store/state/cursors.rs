@@ -1,18 +1,17 @@
 //! Receipt cursors of devices: reads, receipts, and logins.
 //!
-//! A cursor is the value in the index, overlaid by the memtables, overlaid by what is pending.
+//! A cursor is the value in the index, overlaid by the memtables, overlaid by what is pending. A
+//! change moves from the last of these to the first, so they are looked at in the opposite order.
 //! Receipts wait for a later commit; only the committer makes a device known or lowers a cursor,
 //! durably before anybody is told.
 
 use super::queue::Job;
 use super::shared::Shared;
+use super::view::View;
 use crate::model::{Device, Domain, Mailbox, MsgId};
 use crate::store::api::{AppendError, EnterDone, Entered};
 use crate::store::data::{CursorChange, Devices, Known, Moment, cursor, push};
 use crate::store::index::IndexError;
-
-/// How often a user's devices are read again because a flush began meanwhile.
-const TRIES_MAX: usize = 16;
 
 impl Shared {
     /// Now.
@@ -45,33 +44,17 @@ impl Shared {
         Ok(value.map(|value| Known { value, durable }))
     }
 
-    /// All devices of a user, whether they count or not. Who decides by it is the committer: while
-    /// that asks, nothing is committed.
+    /// All devices of a user, whether they count or not.
     pub(crate) fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
-        for _ in 0..TRIES_MAX {
-            let (immutable, rotations) = {
-                let memtables = self.memtables();
-                (memtables.immutable.clone(), memtables.rotations)
-            };
-            let stored = self.with_index(|index| index.cursors(mailbox))?;
-            let mut devices = Devices::new(stored);
+        let (waiting, view) = {
             let pending = self.pending();
-            let memtables = self.memtables();
-            // What became immutable meanwhile may be in the index, or not.
-            if memtables.rotations != rotations {
-                continue;
-            }
-            let immutable = immutable.as_deref().map(|immutable| &immutable.cursors);
-            let committed = immutable.into_iter().chain([&memtables.active.cursors]);
-            for changes in committed.filter_map(|changes| changes.get(mailbox)) {
-                devices.overlay(changes, true);
-            }
-            if let Some(changes) = pending.get(mailbox) {
-                devices.overlay(changes, false);
-            }
-            return Ok(devices);
+            (pending.get(mailbox).cloned(), self.view())
+        };
+        let mut devices = view.devices(mailbox)?;
+        if let Some(changes) = &waiting {
+            devices.overlay(changes, false);
         }
-        Err(IndexError::Sled("it changes too fast".to_owned()))
+        Ok(devices)
     }
 
     /// As [`crate::store::Store::enter`].
@@ -162,5 +145,22 @@ impl Shared {
         for (device, written) in durable {
             cursor::forget(&mut pending, device, *written);
         }
+    }
+}
+
+impl View<'_> {
+    /// The devices of a user without what waits. A change that a flush has made by now is made
+    /// again, from the first one on, with the same result.
+    ///
+    /// For the committer this is exact: no change comes while it asks. For others it may be a mix of
+    /// the view and of later changes, in which no device was last in use before the view's time.
+    pub(crate) fn devices(&self, mailbox: &Mailbox) -> Result<Devices, IndexError> {
+        let mut devices = Devices::new(self.read(|index| index.cursors(mailbox))?);
+        let now = self.shared.memtables();
+        let committed = self.memtables.tables(&now);
+        for changes in committed.filter_map(|memtable| memtable.cursors.get(mailbox)) {
+            devices.overlay(changes, true);
+        }
+        Ok(devices)
     }
 }

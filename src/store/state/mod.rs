@@ -14,6 +14,7 @@ mod retention;
 mod shared;
 mod signal;
 mod usage;
+mod view;
 
 #[cfg(test)]
 pub(crate) use backpressure::CALM_PAUSE;

@@ -170,13 +170,21 @@ impl Shared {
         self.age.write()
     }
 
-    /// Does something with the index. Where that shows it to be damaged, this is noted.
+    /// Does something with the index.
     pub(crate) fn with_index<T>(
         &self,
         work: impl FnOnce(&Index) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
         let index = self.index()?;
-        let done = guarded(|| work(&index));
+        self.judge(|| work(&index))
+    }
+
+    /// Reads the index. Damage that this meets is noted.
+    pub(super) fn judge<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let done = guarded(work);
         if let Err(error @ (IndexError::Damaged(_) | IndexError::Panicked)) = &done
             && !self.index_suspect.swap(true, Ordering::Relaxed)
         {

@@ -1,0 +1,43 @@
+//! A view: what a reader sees of the store, all of it as of one moment.
+//!
+//! Memtables first, index second: what a flush drops from the memtables afterwards is in the index,
+//! and what another index takes over from this one is still held here. Whatever is moved while a
+//! view is in use is in both, so a reader of messages takes from the index only what was there
+//! already, and a reader of cursors repeats changes.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::store::index::{Index, IndexError};
+use crate::store::memtable::Snapshot;
+
+/// The store as of one moment, for one read: memory and files that a flush or a compaction is done
+/// with are freed only once it is dropped.
+pub(crate) struct View<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) memtables: Snapshot,
+    pub(crate) index: Result<Arc<Index>, IndexError>,
+}
+
+impl Shared {
+    /// What a reader sees from now on.
+    pub(crate) fn view(&self) -> View<'_> {
+        let memtables = self.memtables().snapshot();
+        View {
+            shared: self,
+            memtables,
+            index: self.index(),
+        }
+    }
+}
+
+impl View<'_> {
+    /// Reads the index.
+    pub(super) fn read<'v, T>(
+        &'v self,
+        work: impl FnOnce(&'v Index) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let index = self.index.as_deref().map_err(Clone::clone)?;
+        self.shared.judge(|| work(index))
+    }
+}
