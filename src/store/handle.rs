@@ -20,7 +20,7 @@ use crate::store::data::SendKey;
 use crate::store::directory::Claim;
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::Position;
-use crate::store::state::{ChangeReply, Job, Shared};
+use crate::store::state::{ChangeReply, Job, Shared, View};
 
 /// The messages, cursors, idempotency keys and domains of one data directory.
 ///
@@ -124,6 +124,11 @@ impl Store {
         Ok(self.shared().last_seen(mailbox)?)
     }
 
+    /// The store as it is now, for a read in several steps.
+    pub fn view(&self) -> View<'_> {
+        self.shared().view()
+    }
+
     /// Messages above `after`, oldest first: at most `count_max`, and at most about
     /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
     /// they are all, where they are. Blocks on disk.
@@ -137,8 +142,8 @@ impl Store {
         count_max: usize,
         bytes_max: usize,
     ) -> Result<Backlog, ReadError> {
-        self.shared()
-            .messages_after(mailbox, after, count_max, bytes_max)
+        let view = self.view();
+        view.messages_after(mailbox, after, count_max, bytes_max)
     }
 
     /// How many messages of the mailbox (from `from` only, if given) have an id of at most
@@ -152,7 +157,7 @@ impl Store {
         from: Option<&UserId>,
         upto: MsgId,
     ) -> Result<u64, ReadError> {
-        self.shared().rank(mailbox, from, upto)
+        self.view().list(mailbox, from)?.rank(upto)
     }
 
     /// The messages at these positions (0 is the oldest) of the mailbox, or of those from
@@ -168,7 +173,7 @@ impl Store {
         positions: Range<u64>,
         portion: Portion,
     ) -> Result<Vec<Message>, ReadError> {
-        self.shared().slice(mailbox, from, positions, portion)
+        self.view().list(mailbox, from)?.slice(positions, portion)
     }
 
     /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so

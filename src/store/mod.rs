@@ -64,5 +64,6 @@ pub use handle::Store;
 pub use index::Scratches;
 pub use journal::Position;
 pub use repair::{Loss, Repaired, repair};
+pub use state::{List, View};
 pub use stored_domains::stored_domains;
 pub use survey::{Survey, survey};

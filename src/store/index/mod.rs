@@ -46,6 +46,7 @@ pub(crate) use error::{IndexError, guarded};
 pub(crate) use location::numbers;
 pub(crate) use manifest::Manifest;
 pub(crate) use manifest_file::{Loaded, Origin, expect_fewer_cursors, save};
+pub(crate) use read::List;
 pub(crate) use retire::retire;
 pub(crate) use scratch::Scratch;
 pub use scratch::Scratches;

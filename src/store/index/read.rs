@@ -141,15 +141,15 @@ impl Index {
     }
 
     /// The messages of the mailbox (from `from`), for questions about their positions.
-    pub(crate) fn list<'a>(
-        &'a self,
-        mailbox: &'a Mailbox,
+    pub(crate) fn list(
+        &self,
+        mailbox: &Mailbox,
         from: Option<&UserId>,
-    ) -> Result<List<'a>, IndexError> {
+    ) -> Result<List<'_>, IndexError> {
         let sender = from.map(|from| self.view(mailbox, from)).transpose()?;
         Ok(List {
             index: self,
-            mailbox,
+            mailbox: mailbox.clone(),
             prefix: key::prefix(mailbox),
             sender,
         })
@@ -236,7 +236,7 @@ impl Index {
 /// The messages of a mailbox, or a sender's in it.
 pub(crate) struct List<'a> {
     index: &'a Index,
-    mailbox: &'a Mailbox,
+    mailbox: Mailbox,
     prefix: Vec<u8>,
     sender: Option<View>,
 }
@@ -271,7 +271,7 @@ impl List<'_> {
         }
         if let Some(sender) = &self.sender {
             let ids = self.index.ids_from(sender, positions)?;
-            return self.index.by_ids(self.mailbox, &ids, portion);
+            return self.index.by_ids(&self.mailbox, &ids, portion);
         }
         let tree = &self.index.messages;
         let first = match portion.newest_first {
@@ -301,7 +301,7 @@ impl List<'_> {
             let opened = self.index.opened_for_page(&found)?;
             let here = self
                 .index
-                .each_of(self.mailbox, (&found, &opened), wanted)?;
+                .each_of(&self.mailbox, (&found, &opened), wanted)?;
             portion.add(here, &mut messages)?;
         }
         Ok(messages)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Mailbox, Message, UserId};
+use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::data::body;
 
 /// From this many messages on, a mailbox keeps its senders apart.
@@ -77,6 +77,10 @@ pub(crate) struct EncodedMessage {
 }
 
 impl EncodedMessage {
+    pub(super) fn id(&self) -> MsgId {
+        MsgId(self.entry.id)
+    }
+
     /// The message, which is in this mailbox.
     pub(crate) fn message(&self, mailbox: &Mailbox) -> Message {
         let (sender, rest) = body::split(self.entry.cut(&self.bodies))

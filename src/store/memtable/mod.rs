@@ -5,8 +5,8 @@
 //!
 //! Invariant: all of `immutable` is older than all of `active`, and whatever is in neither is in
 //! the index. So a reader that looks at the memtables first and the index second misses nothing;
-//! and if it takes from the index only ids below the first of the memtables (or at most their last
-//! id), it sees nothing twice.
+//! and if it takes from the index only ids up to the one behind which they start, it sees nothing
+//! twice.
 
 mod batch;
 mod mailbox;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::batch::EncodedBatch;
-use super::mailbox::{Bodies, EncodedMessage, Entry, MailboxPart};
+use super::mailbox::Entry;
 use super::table::{Memtable, Rotated};
-use crate::model::{Device, Domain, Mailbox, MsgId, UserId};
+use crate::model::{Device, Domain, Mailbox, MsgId};
 use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, DomainState, SendIds, SendKey, cursor};
 use crate::store::journal::Position;
@@ -161,58 +161,6 @@ impl Memtables {
 
     pub(super) fn both(&self) -> impl Iterator<Item = &Memtable> {
         self.immutable.as_deref().into_iter().chain([&self.active])
-    }
-
-    fn parts<'a>(
-        &'a self,
-        mailbox: &'a Mailbox,
-    ) -> impl Iterator<Item = (&'a MailboxPart, &'a [Bodies])> {
-        self.both().filter_map(move |memtable| {
-            let part = memtable.mailboxes.get(mailbox)?;
-            Some((part, memtable.batches.as_slice()))
-        })
-    }
-
-    /// Everything with an id of at most this is in the index, everything above is not
-    /// needed from there.
-    pub(crate) fn start(&self) -> MsgId {
-        self.immutable
-            .as_ref()
-            .map_or(self.active.start, |f| f.start)
-    }
-
-    /// The highest id that may be taken from the index by a reader of this mailbox who
-    /// has looked at the memtables now.
-    pub(crate) fn index_bound(&self, mailbox: &Mailbox) -> MsgId {
-        let first = self
-            .parts(mailbox)
-            .find_map(|(part, _)| part.entries.first());
-        first.map_or(self.active.last_id, |entry| MsgId(entry.id - 1))
-    }
-
-    /// How many messages of the mailbox (from `from`) in the memtables have at most this id.
-    pub(crate) fn rank(&self, mailbox: &Mailbox, from: Option<&UserId>, upto: MsgId) -> u64 {
-        let counts = self.parts(mailbox).map(|(part, batches)| match from {
-            None => part.rank(upto.0),
-            Some(from) => part.rank_from(from, upto.0, batches),
-        });
-        counts.sum::<usize>() as u64
-    }
-
-    /// The messages of the mailbox (from `from`) at these places in the memtables.
-    pub(crate) fn slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        skip: u64,
-        count_max: usize,
-    ) -> Vec<EncodedMessage> {
-        let mut out = Vec::new();
-        let mut skip = skip;
-        for (part, batches) in self.parts(mailbox) {
-            skip = part.collect(from, skip, count_max, batches, &mut out);
-        }
-        out
     }
 
     /// The ids of a send, if it is here.

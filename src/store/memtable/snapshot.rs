@@ -1,25 +1,34 @@
 //! The memtables as they are at one moment, for a read that goes on while they change.
 //!
-//! Copies nothing. The active memtable stays where it is and grows: a reader takes from it what has
-//! an id of at most `last_id`.
+//! Copies nothing. The active memtable stays where it is and grows: a reader of messages takes from
+//! it those with an id of at most `last_id`.
 
 use std::sync::Arc;
 
+use super::mailbox::{Bodies, EncodedMessage, MailboxPart};
 use super::pair::Memtables;
 use super::table::{Memtable, Rotated};
+use crate::model::{Mailbox, MsgId, UserId};
 
 /// The memtables of one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     immutable: Option<Arc<Memtable>>,
     rotated: Rotated,
+    /// Everything up to this id is in the index.
+    pub(crate) start: MsgId,
+    pub(crate) last_id: MsgId,
 }
 
 impl Memtables {
     /// What a reader sees who looks now.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let immutable = self.immutable.clone();
+        let oldest = immutable.as_deref().unwrap_or(&self.active);
         Snapshot {
-            immutable: self.immutable.clone(),
+            start: oldest.start,
+            last_id: self.active.last_id,
+            immutable,
             rotated: self.rotated.clone(),
         }
     }
@@ -30,5 +39,49 @@ impl Snapshot {
     pub(crate) fn tables<'a>(&'a self, now: &'a Memtables) -> impl Iterator<Item = &'a Memtable> {
         let active = self.rotated.get().map_or(&now.active, Arc::as_ref);
         self.immutable.as_deref().into_iter().chain([active])
+    }
+
+    fn parts<'a>(
+        &'a self,
+        now: &'a Memtables,
+        mailbox: &'a Mailbox,
+    ) -> impl Iterator<Item = (&'a MailboxPart, &'a [Bodies])> {
+        self.tables(now).filter_map(move |memtable| {
+            let part = memtable.mailboxes.get(mailbox)?;
+            Some((part, memtable.batches.as_slice()))
+        })
+    }
+
+    /// How many messages of the mailbox (from `from`) have an id of at most `upto`.
+    pub(crate) fn rank(
+        &self,
+        now: &Memtables,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        upto: MsgId,
+    ) -> u64 {
+        let upto = upto.min(self.last_id).0;
+        let counts = self.parts(now, mailbox).map(|(part, batches)| match from {
+            None => part.rank(upto),
+            Some(from) => part.rank_from(from, upto, batches),
+        });
+        counts.sum::<usize>() as u64
+    }
+
+    /// The messages of the mailbox (from `from`) behind the first `skip`.
+    pub(crate) fn slice(
+        &self,
+        now: &Memtables,
+        mailbox: &Mailbox,
+        from: Option<&UserId>,
+        mut skip: u64,
+        count_max: usize,
+    ) -> Vec<EncodedMessage> {
+        let mut out = Vec::new();
+        for (part, batches) in self.parts(now, mailbox) {
+            skip = part.collect(from, skip, count_max, batches, &mut out);
+        }
+        out.truncate(out.partition_point(|message| message.id() <= self.last_id));
+        out
     }
 }

@@ -19,5 +19,7 @@ mod view;
 #[cfg(test)]
 pub(crate) use backpressure::CALM_PAUSE;
 pub(crate) use queue::{ChangeReply, Dequeued, Job, Queue};
+pub use read::List;
 pub(crate) use shared::Shared;
 pub(crate) use signal::{Health, Signal, Successor};
+pub use view::View;

@@ -1,20 +1,62 @@
-//! Reads over memtables and index together.
+//! Reads of mailboxes: queues by id, pages by position.
 //!
-//! The memtables are read first, and from the index only what they did not show: whatever a flush
-//! moves meanwhile, nothing is missed and nothing comes twice. Positions at or below a low
-//! watermark are not counted.
+//! From the index comes only what was there before the view's memtables: nothing comes twice, and
+//! positions stay the same however far a flush gets. Those at or below the low watermark are not
+//! counted.
 
 use std::ops::Range;
 
 use super::shared::Shared;
+use super::view::View;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::api::{Backlog, Portion, ReadError};
+use crate::store::index;
 use crate::store::index::IndexError;
 
-/// How often a page is looked up again because a flush ended in the middle of it.
-const TRIES_MAX: usize = 16;
+/// The messages of a mailbox, or those of one sender in it, as a view shows them.
+pub struct List<'v> {
+    view: &'v View<'v>,
+    mailbox: Mailbox,
+    from: Option<UserId>,
+    older: index::List<'v>,
+    low_watermark: MsgId,
+    /// How many of them the index has.
+    in_index: u64,
+    /// How many are gone: they come first, in the index or in the memtables.
+    hidden: u64,
+}
 
-impl Shared {
+impl View<'_> {
+    /// The newest id: nothing above it is in this view.
+    pub fn last_id(&self) -> MsgId {
+        self.memtables.last_id
+    }
+
+    /// The messages of the mailbox (from `from` only, if given), to be asked for by position.
+    /// Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn list(&self, mailbox: &Mailbox, from: Option<&UserId>) -> Result<List<'_>, ReadError> {
+        // Behind the index: that has everything above it.
+        let low_watermark = self.shared.low_watermark(mailbox);
+        let older = self.read(|index| index.list(mailbox, from))?;
+        let in_index = self.read(|_| older.rank(self.memtables.start))?;
+        let mut list = List {
+            view: self,
+            mailbox: mailbox.clone(),
+            from: from.cloned(),
+            older,
+            low_watermark,
+            in_index,
+            hidden: 0,
+        };
+        if low_watermark > MsgId::ZERO {
+            list.hidden = list.count(low_watermark)?;
+        }
+        Ok(list)
+    }
+
     /// As [`crate::store::Store::messages_after`].
     pub(crate) fn messages_after(
         &self,
@@ -23,69 +65,108 @@ impl Shared {
         count_max: usize,
         bytes_max: usize,
     ) -> Result<Backlog, ReadError> {
-        let after = after.max(self.low_watermark(mailbox));
-        let (bound, entries, memtables_alone, last_id) = {
-            let memtables = self.memtables();
-            let skip = memtables.rank(mailbox, None, after);
-            let entries = memtables.slice(mailbox, None, skip, count_max);
-            let memtables_alone = after >= memtables.start();
-            (
-                memtables.index_bound(mailbox),
-                entries,
-                memtables_alone,
-                memtables.active.last_id,
-            )
+        let after = after.max(self.shared.low_watermark(mailbox));
+        let mut messages = match self.memtables.start {
+            start if after >= start => Vec::new(),
+            start => self.read(|index| {
+                index.messages_between(mailbox, after, start, count_max, bytes_max)
+            })?,
         };
-        let mut messages = Vec::new();
-        if !memtables_alone {
-            messages = self.with_index(|index| {
-                index.messages_between(mailbox, after, bound, count_max, bytes_max)
-            })?;
-        }
         let mut bytes: usize = messages.iter().map(|message| message.content.len()).sum();
         let full = |messages: &Vec<Message>, bytes: usize| {
             messages.len() >= count_max || bytes >= bytes_max && !messages.is_empty()
         };
-        for message in entries.iter().map(|taken| taken.message(mailbox)) {
-            if full(&messages, bytes) {
-                break;
+        if !full(&messages, bytes) {
+            let newer = {
+                let now = self.shared.memtables();
+                let skip = self.memtables.rank(&now, mailbox, None, after);
+                let count_max = count_max - messages.len();
+                self.memtables.slice(&now, mailbox, None, skip, count_max)
+            };
+            for encoded in newer {
+                let message = encoded.message(mailbox);
+                bytes += message.content.len();
+                messages.push(message);
+                if full(&messages, bytes) {
+                    break;
+                }
             }
-            bytes += message.content.len();
-            messages.push(message);
         }
-        // What is not full is all that there was when the memtables were looked at.
-        let upto = (!full(&messages, bytes)).then_some(last_id);
+        // What is not full is all that there is.
+        let upto = (!full(&messages, bytes)).then_some(self.memtables.last_id);
         Ok(Backlog { messages, upto })
     }
+}
 
-    /// As [`crate::store::Store::rank`].
-    pub(crate) fn rank(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        upto: MsgId,
-    ) -> Result<u64, ReadError> {
-        let low_watermark = self.low_watermark(mailbox);
-        if upto <= low_watermark {
+impl List<'_> {
+    /// How many of them have an id of at most `upto`; with [`MsgId::MAX`], all of them. Blocks on
+    /// disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn rank(&self, upto: MsgId) -> Result<u64, ReadError> {
+        if upto <= self.low_watermark {
             return Ok(0);
         }
-        let (bound, in_memtables, below) = {
-            let memtables = self.memtables();
-            let below = memtables.rank(mailbox, from, low_watermark);
-            let in_memtables = memtables.rank(mailbox, from, upto);
-            (memtables.index_bound(mailbox), in_memtables, below)
-        };
-        Ok(self.with_index(|index| {
-            let list = index.list(mailbox, from)?;
-            let all = list.rank(upto.min(bound))? + in_memtables;
-            let hidden = match low_watermark {
-                MsgId::ZERO => 0,
-                low_watermark => list.rank(low_watermark.min(bound))? + below,
-            };
-            Ok(all.saturating_sub(hidden))
-        })?)
+        Ok(self.count(upto)?.saturating_sub(self.hidden))
     }
 
+    /// As `rank`, with those that are hidden.
+    fn count(&self, upto: MsgId) -> Result<u64, IndexError> {
+        let View {
+            shared, memtables, ..
+        } = self.view;
+        if upto < memtables.start {
+            return self.view.read(|_| self.older.rank(upto));
+        }
+        let from = self.from.as_ref();
+        Ok(self.in_index + memtables.rank(&shared.memtables(), &self.mailbox, from, upto))
+    }
+
+    /// Those at these positions (0 is the oldest): a portion of them, in its order. Positions
+    /// beyond the end are left out. Blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn slice(
+        &self,
+        positions: Range<u64>,
+        portion: Portion,
+    ) -> Result<Vec<Message>, ReadError> {
+        let begin = positions.start.saturating_add(self.hidden);
+        let end = positions.end.saturating_add(self.hidden);
+        let older = |portion| {
+            let positions = begin..end.min(self.in_index);
+            self.view.read(|_| self.older.slice(positions, portion))
+        };
+        // Nothing of the index is read that has no room beside what was read before it.
+        let mut messages = match portion.newest_first {
+            true => Vec::new(),
+            false => older(portion)?,
+        };
+        if end > self.in_index && begin < end {
+            let skip = begin.saturating_sub(self.in_index);
+            let count = usize::try_from(end - begin.max(self.in_index)).unwrap_or(usize::MAX);
+            let newer = {
+                let View {
+                    shared, memtables, ..
+                } = self.view;
+                let (now, from) = (shared.memtables(), self.from.as_ref());
+                memtables.slice(&now, &self.mailbox, from, skip, count)
+            };
+            let rising = newer.iter().map(|taken| Ok(taken.message(&self.mailbox)));
+            portion.add::<IndexError>(rising, &mut messages)?;
+        }
+        if portion.newest_first
+            && let Some(rest) = portion.behind(&messages)
+        {
+            messages.extend(older(rest)?);
+        }
+        Ok(messages)
+    }
+}
+
+impl Shared {
     /// Whether the mailbox surely has nothing up to this id that is not erased already: what has
     /// only expired may come back.
     pub(crate) fn has_nothing(&self, mailbox: &Mailbox, upto: MsgId) -> bool {
@@ -96,76 +177,8 @@ impl Shared {
             }
             domains.low_watermarks().of(mailbox)
         };
-        self.low_watermark(mailbox) == own && self.rank(mailbox, None, upto).is_ok_and(|n| n == 0)
-    }
-
-    /// As [`crate::store::Store::slice`].
-    pub(crate) fn slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        positions: Range<u64>,
-        portion: Portion,
-    ) -> Result<Vec<Message>, ReadError> {
-        for _ in 0..TRIES_MAX {
-            let tried = self.try_slice(mailbox, from, positions.clone(), portion)?;
-            if let Some(messages) = tried {
-                return Ok(messages);
-            }
-        }
-        Err(ReadError::Index("it changes too fast".to_owned()))
-    }
-
-    /// `None` where a flush ended between the looks at index and memtables.
-    fn try_slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        positions: Range<u64>,
-        portion: Portion,
-    ) -> Result<Option<Vec<Message>>, ReadError> {
-        let low_watermark = self.low_watermark(mailbox);
-        let (start, bound, hidden_in_memtables) = {
-            let memtables = self.memtables();
-            let hidden = memtables.rank(mailbox, from, low_watermark);
-            (memtables.start(), memtables.index_bound(mailbox), hidden)
-        };
-        // All of one and the same index: positions in another one need not be the same.
-        let messages = self.with_index(|index| {
-            let list = index.list(mailbox, from)?;
-            let hidden = match low_watermark {
-                MsgId::ZERO => 0,
-                low_watermark => list.rank(low_watermark.min(bound))? + hidden_in_memtables,
-            };
-            let in_index = list.rank(bound)?;
-            let begin = positions.start.saturating_add(hidden);
-            let end = positions.end.saturating_add(hidden);
-            let older = |portion| list.slice(begin..end.min(in_index), portion);
-            // Nothing of the index is read that has no room beside what was read before it.
-            let mut messages = match portion.newest_first {
-                true => Vec::new(),
-                false => older(portion)?,
-            };
-            if end > in_index && begin < end {
-                let skip = begin.saturating_sub(in_index);
-                let count = usize::try_from(end - begin.max(in_index)).unwrap_or(usize::MAX);
-                let memtables = self.memtables();
-                // As long as it begins at the same id, a memtable is only ever added to.
-                if memtables.start() != start {
-                    return Ok(None);
-                }
-                let entries = memtables.slice(mailbox, from, skip, count);
-                drop(memtables);
-                let rising = entries.iter().map(|taken| Ok(taken.message(mailbox)));
-                portion.add::<IndexError>(rising, &mut messages)?;
-            }
-            if portion.newest_first
-                && let Some(rest) = portion.behind(&messages)
-            {
-                messages.extend(older(rest)?);
-            }
-            Ok(Some(messages))
-        })?;
-        Ok(messages)
+        let view = self.view();
+        let count = || view.list(mailbox, None)?.rank(upto);
+        self.low_watermark(mailbox) == own && count().is_ok_and(|count| count == 0)
     }
 }

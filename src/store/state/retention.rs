@@ -200,7 +200,7 @@ impl Shared {
             if wanted.is_stricter(&in_force, &mailbox.domain) {
                 let kept = wanted.of(&mailbox.domain).unwrap_or_default();
                 let upto = ages.expired(kept);
-                let messages = self.rank(&mailbox, None, upto)?;
+                let messages = self.view().list(&mailbox, None)?.rank(upto)?;
                 if messages > 0 {
                     let of_domain = expiring.entry(mailbox.domain.clone());
                     let nothing = Expiring { messages: 0, upto };

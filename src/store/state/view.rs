@@ -13,7 +13,7 @@ use crate::store::memtable::Snapshot;
 
 /// The store as of one moment, for one read: memory and files that a flush or a compaction is done
 /// with are freed only once it is dropped.
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) memtables: Snapshot,
     pub(crate) index: Result<Arc<Index>, IndexError>,
