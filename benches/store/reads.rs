@@ -98,7 +98,12 @@ pub fn run() {
     for _ in 0..TIMES {
         for (n, (_, from, deep)) in PAGES.iter().enumerate() {
             let from = from.map(|from| UserId::parse(from).unwrap());
-            let all = store.rank(&mailbox, from.as_ref(), MsgId::MAX).unwrap();
+            let all = store
+                .view()
+                .list(&mailbox, from.as_ref())
+                .unwrap()
+                .rank(MsgId::MAX)
+                .unwrap();
             let page = page(all, *deep, &mut traffic);
             let query = HistoryQuery {
                 mailbox: mailbox.clone(),
@@ -123,14 +128,18 @@ pub fn run() {
         tell(&n.to_string(), median(times));
         tell(&format!("first {n}"), median(first_times));
     }
-    let total = store.rank(&mailbox, None, MsgId::MAX).unwrap();
+    let total = store
+        .view()
+        .list(&mailbox, None)
+        .unwrap()
+        .rank(MsgId::MAX)
+        .unwrap();
     let queue = QUEUE.min(total);
-    let first = store.slice(
-        &mailbox,
-        None,
-        total - queue..total - queue + 1,
-        Portion::ALL,
-    );
+    let first = store
+        .view()
+        .list(&mailbox, None)
+        .unwrap()
+        .slice(total - queue..total - queue + 1, Portion::ALL);
     let mut after = MsgId(first.unwrap()[0].id.0 - 1);
     let begun = Instant::now();
     let mut drained = 0;

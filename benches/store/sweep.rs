@@ -93,7 +93,12 @@ pub fn run() {
 }
 
 fn total(store: &Store) -> f64 {
-    store.rank(&aged::reader(), None, MsgId::MAX).unwrap() as f64
+    store
+        .view()
+        .list(&aged::reader(), None)
+        .unwrap()
+        .rank(MsgId::MAX)
+        .unwrap() as f64
 }
 
 fn tell_latencies(name: &str, senders: &Senders<'_, Store>) {

@@ -132,7 +132,12 @@ pub fn open() {
     let begun = Instant::now();
     let store = Store::open(options(), Arc::new(SystemClock), Arc::new(Ignore)).unwrap();
     tell("seconds", begun.elapsed().as_secs_f64());
-    let total = store.rank(&reader(), None, MsgId::MAX).unwrap();
+    let total = store
+        .view()
+        .list(&reader(), None)
+        .unwrap()
+        .rank(MsgId::MAX)
+        .unwrap();
     assert!(total >= messages() / READER_EVERY, "{total}");
     tell("messages", messages() as f64);
     tell("peak", disk::resident().1 as f64);

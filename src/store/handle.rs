@@ -1,6 +1,5 @@
 //! The handle of an open store: everything that callers may ask of it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,13 +7,11 @@ use parking_lot::Mutex;
 use super::threads;
 use super::threads::Threads;
 use crate::clock::Clock;
-use crate::model::{
-    ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, Message, MsgId, Retention, UserId,
-};
+use crate::model::{ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, MsgId, Retention};
 use crate::store::age::ClockHold;
 use crate::store::api::{
-    AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, OpenError, Portion,
-    ReadError, StoreOptions, StoreStats,
+    AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, OpenError, ReadError,
+    StoreOptions, StoreStats,
 };
 use crate::store::data::SendKey;
 use crate::store::directory::Claim;
@@ -144,42 +141,6 @@ impl Store {
     ) -> Result<Backlog, ReadError> {
         let view = self.view();
         view.messages_after(mailbox, after, count_max, bytes_max)
-    }
-
-    /// How many messages of the mailbox (from `from` only, if given) have an id of at most
-    /// `upto`; with [`MsgId::MAX`], all of them. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn rank(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        upto: MsgId,
-    ) -> Result<u64, ReadError> {
-        self.view().list(mailbox, from)?.rank(upto)
-    }
-
-    /// The messages at these positions (0 is the oldest) of the mailbox, or of those from
-    /// `from` in it: a portion of them, in its order. Positions beyond the end are left out. Blocks
-    /// on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn slice(
-        &self,
-        mailbox: &Mailbox,
-        from: Option<&UserId>,
-        positions: Range<u64>,
-        portion: Portion,
-    ) -> Result<Vec<Message>, ReadError> {
-        self.view().list(mailbox, from)?.slice(positions, portion)
-    }
-
-    /// Everything of the mailbox with an id of at most this is gone. While it stays the same, so
-    /// do positions.
-    pub fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
-        self.shared().low_watermark(mailbox)
     }
 
     /// The newest id that is durable and readable: nobody has seen a message above it.

@@ -235,18 +235,29 @@ fn assert_told(dir: &Path) {
         let expected = expected(user);
         let mailbox = mailbox(user);
         let all = store
-            .slice(&mailbox, None, 0..u64::MAX, Portion::ALL)
+            .view()
+            .list(&mailbox, None)
+            .unwrap()
+            .slice(0..u64::MAX, Portion::ALL)
             .unwrap();
         assert!(all == expected, "{user}: {all:#?}");
         assert_eq!(
-            store.rank(&mailbox, None, MsgId::MAX).unwrap(),
+            store
+                .view()
+                .list(&mailbox, None)
+                .unwrap()
+                .rank(MsgId::MAX)
+                .unwrap(),
             all.len() as u64
         );
         let queue = store.messages_after(&mailbox, MsgId::ZERO, 1000, 1 << 20);
         assert_eq!(queue.unwrap().messages, expected);
         let alice = UserId::parse("alice").unwrap();
         let from = store
-            .slice(&mailbox, Some(&alice), 0..u64::MAX, Portion::ALL)
+            .view()
+            .list(&mailbox, Some(&alice))
+            .unwrap()
+            .slice(0..u64::MAX, Portion::ALL)
             .unwrap();
         let expected = expected.into_iter().filter(|m| m.from_id == alice);
         assert_eq!(from, expected.collect::<Vec<_>>(), "{user}, from alice");
@@ -277,7 +288,15 @@ fn assert_told(dir: &Path) {
         .unwrap();
     let mut of_gone = mailbox("box");
     of_gone.domain = domain("gone");
-    assert_eq!(store.rank(&of_gone, None, MsgId::MAX).unwrap(), 0);
+    assert_eq!(
+        store
+            .view()
+            .list(&of_gone, None)
+            .unwrap()
+            .rank(MsgId::MAX)
+            .unwrap(),
+        0
+    );
     assert_eq!(send(&store, draft(SENDS + 1)).ids[0], id(SENDS));
     store.close();
 }

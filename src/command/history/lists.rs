@@ -1,14 +1,13 @@
-//! The store's lists behind a query, addressed by position: a mailbox, one sender's messages in it,
-//! or the two directions of a conversation merged into one.
+//! The lists of a store's view behind a query, addressed by position: a mailbox, one sender's
+//! messages in it, or the two directions of a conversation merged into one.
 //!
-//! Never holds a position itself; `spans` are positions within each list, and the caller makes sure
-//! that they are still valid.
+//! `spans` are positions within each list.
 
 use std::ops::Range;
 
 use super::query::{HistoryQuery, Order, Senders};
 use crate::model::{Mailbox, Message, MsgId, UserId};
-use crate::store::{Portion, ReadError, Store};
+use crate::store::{List, Portion, ReadError, View};
 
 /// A piece takes no further message once it has this many bytes of content.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -16,13 +15,8 @@ pub const PIECE_BYTES: usize = 64 << 10;
 /// Messages read from a list at once: the default size of an answer.
 const READ_MESSAGES: u64 = 10;
 
-struct List {
-    mailbox: Mailbox,
-    from: Option<UserId>,
-}
-
 /// One list, or two to be merged.
-pub(super) struct Lists(Vec<List>);
+pub(super) struct Lists<'v>(Vec<List<'v>>);
 
 /// Total number of positions.
 pub(super) fn len(spans: &[Range<u64>]) -> u64 {
@@ -56,57 +50,37 @@ impl Order {
     }
 }
 
-impl Lists {
-    pub(super) fn of(query: &HistoryQuery) -> Self {
-        let list = |mailbox: &Mailbox, from: Option<&UserId>| List {
-            mailbox: mailbox.clone(),
-            from: from.cloned(),
-        };
+impl<'v> Lists<'v> {
+    pub(super) fn of(view: &'v View<'v>, query: &HistoryQuery) -> Result<Self, ReadError> {
+        let list = |mailbox: &Mailbox, from: Option<&UserId>| view.list(mailbox, from);
         let Mailbox { domain, user } = &query.mailbox;
-        Self(match &query.senders {
-            Senders::All => vec![list(&query.mailbox, None)],
-            Senders::From(from) => vec![list(&query.mailbox, Some(from))],
+        Ok(Self(match &query.senders {
+            Senders::All => vec![list(&query.mailbox, None)?],
+            Senders::From(from) => vec![list(&query.mailbox, Some(from))?],
             // Notes to oneself are in one mailbox, not two.
-            Senders::With(with) if with == user => vec![list(&query.mailbox, Some(user))],
+            Senders::With(with) if with == user => vec![list(&query.mailbox, Some(user))?],
             Senders::With(with) => {
                 let theirs = Mailbox {
                     domain: domain.clone(),
                     user: with.clone(),
                 };
-                vec![list(&query.mailbox, Some(with)), list(&theirs, Some(user))]
+                vec![
+                    list(&query.mailbox, Some(with))?,
+                    list(&theirs, Some(user))?,
+                ]
             }
-        })
-    }
-
-    /// Low watermark of each list: no message has an id at or below it.
-    pub(super) fn low_watermarks(&self, store: &Store) -> Vec<MsgId> {
-        let of = |list: &List| store.low_watermark(&list.mailbox);
-        self.0.iter().map(of).collect()
+        }))
     }
 
     /// For each list, the number of messages with an id of at most `upto`.
-    pub(super) fn ranks(&self, store: &Store, upto: MsgId) -> Result<Vec<u64>, ReadError> {
-        let rank = |list: &List| store.rank(&list.mailbox, list.from.as_ref(), upto);
-        self.0.iter().map(rank).collect()
-    }
-
-    /// Whether positions found under these low watermarks are still valid, since nothing was removed.
-    pub(super) fn still_count(
-        &self,
-        store: &Store,
-        low_watermarks: &[MsgId],
-        upto: MsgId,
-        ranks: &[u64],
-    ) -> Result<bool, ReadError> {
-        // A retention's low watermark rises with the clock, mostly without a message below it.
-        Ok(self.low_watermarks(store) == low_watermarks || self.ranks(store, upto)? == ranks)
+    pub(super) fn ranks(&self, upto: MsgId) -> Result<Vec<u64>, ReadError> {
+        self.0.iter().map(|list| list.rank(upto)).collect()
     }
 
     /// Reads the first messages, up to `count_max` or about [`PIECE_BYTES`]; `spans` keeps the
     /// rest.
     pub(super) fn take(
         &self,
-        store: &Store,
         spans: &mut [Range<u64>],
         order: Order,
         count_max: u64,
@@ -122,7 +96,7 @@ impl Lists {
             for ((at, list), span) in self.0.iter().enumerate().zip(&*spans) {
                 let first = order.first(span, count);
                 let wanted = first.end - first.start;
-                let messages = store.slice(&list.mailbox, list.from.as_ref(), first, portion)?;
+                let messages = list.slice(first, portion)?;
                 if (messages.len() as u64) < wanted {
                     ends.extend(messages.last().map(|message| message.id));
                 }
@@ -151,15 +125,14 @@ impl Lists {
         Ok(piece)
     }
 
-    /// The id of the message with `number` others before it; `None` if there is none.
+    /// The id of the message with `number` others before it; there is one.
     pub(super) fn nth(
         &self,
-        store: &Store,
         spans: &[Range<u64>],
         order: Order,
         number: u64,
-    ) -> Result<Option<MsgId>, ReadError> {
-        let id = |list: usize, number: u64| self.id(store, list, &spans[list], order, number);
+    ) -> Result<MsgId, ReadError> {
+        let id = |list: usize, number: u64| self.id(list, &spans[list], order, number);
         let [one, other] = spans else {
             return id(0, number);
         };
@@ -171,35 +144,35 @@ impl Lists {
         let mut high = count.min(len(std::slice::from_ref(one)));
         while low < high {
             let middle = low + (high - low) / 2;
-            match (id(0, middle)?, id(1, count - middle - 1)?) {
-                (Some(one), Some(other)) if order.is_before(one, other) => low = middle + 1,
-                (Some(_), Some(_)) => high = middle,
-                _ => return Ok(None),
+            match order.is_before(id(0, middle)?, id(1, count - middle - 1)?) {
+                true => low = middle + 1,
+                false => high = middle,
             }
         }
-        let last = |list: usize, count: u64| match count {
-            0 => Ok(None),
-            count => id(list, count - 1),
-        };
-        Ok(match (last(0, low)?, last(1, count - low)?) {
-            (Some(one), Some(other)) if order.is_before(one, other) => Some(other),
-            (one, other) => one.or(other),
-        })
+        match (low, count - low) {
+            (0, others) => id(1, others - 1),
+            (ones, 0) => id(0, ones - 1),
+            (ones, others) => {
+                let (one, other) = (id(0, ones - 1)?, id(1, others - 1)?);
+                Ok(match order.is_before(one, other) {
+                    true => other,
+                    false => one,
+                })
+            }
+        }
     }
 
     fn id(
         &self,
-        store: &Store,
         list: usize,
         span: &Range<u64>,
         order: Order,
         number: u64,
-    ) -> Result<Option<MsgId>, ReadError> {
+    ) -> Result<MsgId, ReadError> {
         let mut span = span.clone();
         order.skip(&mut span, number);
-        let List { mailbox, from } = &self.0[list];
-        let one = order.first(&span, 1);
-        let read = store.slice(mailbox, from.as_ref(), one, Portion::ALL)?;
-        Ok(read.first().map(|message| message.id))
+        let read = self.0[list].slice(order.first(&span, 1), Portion::ALL)?;
+        let missing = || ReadError::Damaged("a message is missing".to_owned());
+        Ok(read.first().ok_or_else(missing)?.id)
     }
 }

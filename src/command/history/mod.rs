@@ -4,8 +4,7 @@
 //! on only ids count, since positions change when messages are erased or expire.
 //!
 //! Invariants:
-//! - positions are valid only if low watermarks, or else `rank`, are the same before and after their use,
-//!   for an id that was already assigned: a removal in between raises the one and lowers the other;
+//! - positions are used only within the view of the store that they come from;
 //! - an answer is bounded by ids before any of it is read: messages sent meanwhile are never in it,
 //!   and those removed meanwhile make it shorter;
 //! - of a page of large messages, only one piece is in memory.
@@ -23,9 +22,6 @@ use lists::{Lists, len};
 
 pub use lists::PIECE_BYTES;
 pub use query::{HistoryQuery, Order, Place, Senders};
-
-/// Most lookups of one answer, repeated because messages were removed during the lookup.
-const TRIES_MAX: usize = 64;
 
 /// An answer that was found; its messages are read piece by piece.
 #[derive(Debug)]
@@ -62,8 +58,60 @@ impl HistoryPage {
 /// # Errors
 /// Those of the store.
 pub fn find(store: &Store, query: &HistoryQuery) -> Result<(HistoryPage, Vec<Message>), ReadError> {
-    let lists = Lists::of(query);
-    repeat(|| try_find(store, query, &lists))
+    let view = store.view();
+    let lists = Lists::of(&view, query)?;
+    let (order, last) = (query.order(), view.last_id());
+    // An id that the clock has not reached yet would pin nothing.
+    let as_of = query.as_of.filter(|as_of| *as_of <= last);
+    let high = as_of.unwrap_or(last).min(query.high());
+    let ends = lists.ranks(high)?;
+    let starts = lists.ranks(query.low())?;
+    let matching = spans(&starts, &ends);
+    let total = len(&matching);
+    let mut listed = matching.clone();
+    match query.place {
+        Place::Page(number, _) => {
+            let skipped = number.saturating_sub(1).saturating_mul(query.size);
+            listed.iter_mut().for_each(|span| order.skip(span, skipped));
+        }
+        Place::Cursor { before, after } => {
+            if let Some(before) = before {
+                let below = MsgId(before.0.saturating_sub(1)).min(high);
+                listed = spans(&starts, &lists.ranks(below)?);
+            }
+            if let Some(after) = after {
+                let ends: Vec<u64> = listed.iter().map(|span| span.end).collect();
+                let above = lists.ranks(after.max(query.low()))?;
+                listed = spans(&above, &ends);
+            }
+        }
+    }
+    let count = len(&listed).min(query.size);
+    let piece = lists.take(&mut listed.clone(), order, count)?;
+    let as_of = match (as_of, piece.first()) {
+        _ if total == 0 => MsgId::ZERO,
+        (Some(as_of), _) => as_of,
+        (None, Some(newest)) if listed == matching && order == Order::Descending => newest.id,
+        (None, _) => lists.nth(&matching, Order::Descending, 0)?,
+    };
+    let end = match piece.last() {
+        None => MsgId::ZERO,
+        Some(last) if piece.len() as u64 == count => last.id,
+        Some(_) => lists.nth(&listed, order, count - 1)?,
+    };
+    let mut rest = match order {
+        Order::Ascending => Rest::new(MsgId::ZERO, end, count),
+        Order::Descending => Rest::new(MsgId(end.0.saturating_sub(1)), high, count),
+    };
+    rest.go_on(order, &piece);
+    let page = HistoryPage {
+        total,
+        pages: total.div_ceil(query.size.max(1)),
+        as_of,
+        next: (len(&listed) > count).then_some(end),
+        rest,
+    };
+    Ok((page, piece))
 }
 
 /// Reads the next piece; empty once everything has been read. Blocks on disk.
@@ -78,92 +126,13 @@ pub fn read_on(
     if page.is_read() {
         return Ok(Vec::new());
     }
-    let lists = Lists::of(query);
-    let piece = repeat(|| {
-        let Rest { low, high, left } = page.rest;
-        let low_watermarks = lists.low_watermarks(store);
-        let ends = lists.ranks(store, high)?;
-        let mut spans = spans(&lists.ranks(store, low)?, &ends);
-        let piece = lists.take(store, &mut spans, query.order(), left)?;
-        let still = lists.still_count(store, &low_watermarks, high, &ends)?;
-        Ok(still.then_some(piece))
-    })?;
+    let view = store.view();
+    let lists = Lists::of(&view, query)?;
+    let Rest { low, high, left } = page.rest;
+    let mut spans = spans(&lists.ranks(low)?, &lists.ranks(high)?);
+    let piece = lists.take(&mut spans, query.order(), left)?;
     page.rest.go_on(query.order(), &piece);
     Ok(piece)
-}
-
-fn repeat<T>(look: impl Fn() -> Result<Option<T>, ReadError>) -> Result<T, ReadError> {
-    for _ in 0..TRIES_MAX {
-        if let Some(found) = look()? {
-            return Ok(found);
-        }
-    }
-    Err(ReadError::Index("it changes too fast".to_owned()))
-}
-
-/// `None` if messages were removed meanwhile.
-fn try_find(
-    store: &Store,
-    query: &HistoryQuery,
-    lists: &Lists,
-) -> Result<Option<(HistoryPage, Vec<Message>)>, ReadError> {
-    let (order, last) = (query.order(), store.last_id());
-    // An id that the clock has not reached yet would pin nothing.
-    let as_of = query.as_of.filter(|as_of| *as_of <= last);
-    let high = as_of.unwrap_or(last).min(query.high());
-    let low_watermarks = lists.low_watermarks(store);
-    let ends = lists.ranks(store, high)?;
-    let starts = lists.ranks(store, query.low())?;
-    let matching = spans(&starts, &ends);
-    let total = len(&matching);
-    let mut listed = matching.clone();
-    match query.place {
-        Place::Page(number, _) => {
-            let skipped = number.saturating_sub(1).saturating_mul(query.size);
-            listed.iter_mut().for_each(|span| order.skip(span, skipped));
-        }
-        Place::Cursor { before, after } => {
-            if let Some(before) = before {
-                let below = MsgId(before.0.saturating_sub(1)).min(high);
-                listed = spans(&starts, &lists.ranks(store, below)?);
-            }
-            if let Some(after) = after {
-                let ends: Vec<u64> = listed.iter().map(|span| span.end).collect();
-                let above = lists.ranks(store, after.max(query.low()))?;
-                listed = spans(&above, &ends);
-            }
-        }
-    }
-    let count = len(&listed).min(query.size);
-    let piece = lists.take(store, &mut listed.clone(), order, count)?;
-    let as_of = match as_of {
-        _ if total == 0 => Some(MsgId::ZERO),
-        None if listed == matching && order == Order::Descending => piece.first().map(|m| m.id),
-        None => lists.nth(store, &matching, Order::Descending, 0)?,
-        as_of => as_of,
-    };
-    let end = match piece.last() {
-        None => Some(MsgId::ZERO),
-        Some(last) if piece.len() as u64 == count => Some(last.id),
-        Some(_) => lists.nth(store, &listed, order, count - 1)?,
-    };
-    let still = lists.still_count(store, &low_watermarks, high, &ends)?;
-    let (Some(as_of), Some(end), true) = (as_of, end, still) else {
-        return Ok(None);
-    };
-    let mut rest = match order {
-        Order::Ascending => Rest::new(MsgId::ZERO, end, count),
-        Order::Descending => Rest::new(MsgId(end.0.saturating_sub(1)), high, count),
-    };
-    rest.go_on(order, &piece);
-    let page = HistoryPage {
-        total,
-        pages: total.div_ceil(query.size.max(1)),
-        as_of,
-        next: (len(&listed) > count).then_some(end),
-        rest,
-    };
-    Ok(Some((page, piece)))
 }
 
 /// The span from each start to its end; empty if they have crossed.

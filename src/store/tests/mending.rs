@@ -157,7 +157,7 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         let store = open(dir.path());
         assert_eq!(store.cursor(&web).unwrap(), Some(MsgId::ZERO), "{tree}");
         assert_eq!(store.domains().len(), 1, "{tree}");
-        assert!(store.low_watermark(&u) > MsgId::ZERO, "{tree}");
+        assert!(store.shared().low_watermark(&u) > MsgId::ZERO, "{tree}");
     }
 }
 

@@ -207,7 +207,11 @@ pub(super) fn check_portions(
             };
             let end = expected.iter().position(behind).unwrap_or(all.len());
             expected.truncate(end);
-            let read = store.slice(mailbox, from, 0..u64::MAX, portion);
+            let read = store
+                .view()
+                .list(mailbox, from)
+                .unwrap()
+                .slice(0..u64::MAX, portion);
             assert_eq!(read.unwrap(), expected, "{portion:?}");
         }
     }
@@ -217,13 +221,34 @@ pub(super) fn check_portions(
 pub(super) fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message> {
     let all = all(store, mailbox);
     let total = all.len() as u64;
-    assert_eq!(store.rank(mailbox, None, MsgId::MAX).unwrap(), total);
+    assert_eq!(
+        store
+            .view()
+            .list(mailbox, None)
+            .unwrap()
+            .rank(MsgId::MAX)
+            .unwrap(),
+        total
+    );
     check_portions(store, mailbox, None, &all);
     assert!(all.is_sorted_by(|one, other| one.id < other.id));
     for (position, message) in (0..).zip(&all).step_by(1 + all.len() / 20) {
-        assert_eq!(store.rank(mailbox, None, message.id).unwrap(), position + 1);
+        assert_eq!(
+            store
+                .view()
+                .list(mailbox, None)
+                .unwrap()
+                .rank(message.id)
+                .unwrap(),
+            position + 1
+        );
         let here = position..position + 1;
-        let one = store.slice(mailbox, None, here, Portion::ALL).unwrap();
+        let one = store
+            .view()
+            .list(mailbox, None)
+            .unwrap()
+            .slice(here, Portion::ALL)
+            .unwrap();
         assert_eq!(one, std::slice::from_ref(message));
         let rest = store.messages_after(mailbox, message.id, 3, usize::MAX);
         let expected: Vec<_> = all
@@ -242,14 +267,30 @@ pub(super) fn check_consistent(store: &Store, mailbox: &Mailbox) -> Vec<Message>
     for from in senders {
         let theirs: Vec<_> = all.iter().filter(|m| m.from_id == *from).cloned().collect();
         let count = theirs.len() as u64;
-        assert_eq!(store.rank(mailbox, Some(from), MsgId::MAX).unwrap(), count);
+        assert_eq!(
+            store
+                .view()
+                .list(mailbox, Some(from))
+                .unwrap()
+                .rank(MsgId::MAX)
+                .unwrap(),
+            count
+        );
         check_portions(store, mailbox, Some(from), &theirs);
         let middle = count / 2;
         let one = store
-            .slice(mailbox, Some(from), middle..middle + 1, Portion::ALL)
+            .view()
+            .list(mailbox, Some(from))
+            .unwrap()
+            .slice(middle..middle + 1, Portion::ALL)
             .unwrap();
         assert_eq!(one, theirs[middle as usize..][..1]);
-        let rank = store.rank(mailbox, Some(from), one[0].id).unwrap();
+        let rank = store
+            .view()
+            .list(mailbox, Some(from))
+            .unwrap()
+            .rank(one[0].id)
+            .unwrap();
         assert_eq!(rank, middle + 1);
     }
     all
