@@ -23,3 +23,4 @@ mod survey;
 mod tiers;
 mod truncation;
 mod usage;
+mod view;
