@@ -8,10 +8,10 @@ FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 help: ## Say what each command does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and run the server: data in ./data, certificates in ./certs, wss://localhost:8443
-	cargo run --release -- serve
+run: ## Build target/quick/relaybox and run it: data in ./data, certificates in ./certs, wss://localhost:8443
+	cargo run --profile quick -- serve
 
-build: ## Build target/release/relaybox
+build: ## Build target/release/relaybox, which is faster and takes longer to build
 	cargo build --release --locked
 
 # The tests start thousands of processes; in each, aws-lc would spend some 70 ms on a second source of entropy.
