@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::Context as _;
 
-use super::signals::{Ends, UNHANDLED};
+use super::signals::{StopSignals, UNHANDLED};
 
 /// Offset that shells add to a signal number for the exit code.
 const BY_SIGNAL: i32 = 128;
@@ -20,7 +20,7 @@ pub(super) fn before_end(last: impl FnOnce() + Send + 'static) -> anyhow::Result
         .build();
     let runtime = runtime.context(UNHANDLED)?;
     let mut ends = runtime
-        .block_on(async { Ends::register() })
+        .block_on(async { StopSignals::register() })
         .context(UNHANDLED)?;
     let wait = move || {
         let kind = runtime.block_on(ends.next());

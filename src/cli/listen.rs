@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::login_args::{self, Account, LoginArgs};
 use super::printer::{Format, Printer};
-use super::signals::{Ends, UNHANDLED};
+use super::signals::{StopSignals, UNHANDLED};
 use super::{Failure, output, runtime};
 use crate::client::frame::{Delivery, ServerFrame};
 use crate::client::{Backoff, Connection, Ended, Login, Verdict};
@@ -98,7 +98,7 @@ enum End {
 
 impl Listener {
     async fn listen(mut self) -> anyhow::Result<()> {
-        let mut stop = Ends::register().context(UNHANDLED)?;
+        let mut stop = StopSignals::register().context(UNHANDLED)?;
         loop {
             // Cancel-safe: an abandoned attempt has printed nothing.
             let opened = tokio::select! {
@@ -244,7 +244,7 @@ impl Listener {
     async fn end(
         self,
         mut connection: Connection,
-        stop: &mut Ends,
+        stop: &mut StopSignals,
         done: anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let ending = async {

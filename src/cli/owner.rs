@@ -54,8 +54,8 @@ pub(super) fn become_owner_of(dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // Some file systems assign every file to one user, whoever creates it.
-    let made_by = owner_of_what_is_made_in(dir)
-        .with_context(|| format!("cannot write in {}", dir.display()))?;
+    let made_by =
+        owner_of_new_file_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
     if made_by != owner.user {
         bail!(
             "{} belongs to user {}, whose server could not use what user {me} makes there: run \
@@ -87,7 +87,7 @@ fn become_user(owner: Owner) -> io::Result<()> {
 }
 
 /// Creates a file, checks its owner, and removes it.
-fn owner_of_what_is_made_in(dir: &Path) -> io::Result<u32> {
+fn owner_of_new_file_in(dir: &Path) -> io::Result<u32> {
     let mut how = OpenOptions::new();
     how.write(true).mode(0o600);
     // Without a name, if the file system supports it: nothing is left behind even if the command is

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging::Log;
 use super::setting_args::AllSettings;
-use super::signals::{Early, UNHANDLED};
+use super::signals::{EarlySignals, UNHANDLED};
 use super::{Failure, output, owner, sentence};
 use crate::config::{Config, Loaded};
 use crate::net;
@@ -58,7 +58,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     // Before any file access, which may hang.
-    let early = Early::register().context(UNHANDLED)?;
+    let early = EarlySignals::register().context(UNHANDLED)?;
     let open_files_max = raise_open_files_max();
     let loaded = args.settings.load(open_files_max)?;
     owner::become_owner_of(&loaded.config.data)?;
@@ -94,12 +94,12 @@ async fn serve(
     open_files_max: Option<u64>,
     loaded: Loaded,
     log: &Log,
-    early: &Early,
+    early: &EarlySignals,
 ) -> anyhow::Result<()> {
     let (ends, mut hangups) = early.hand_over().context(UNHANDLED)?;
     let stop = CancellationToken::new();
     // On a task, so that signals are handled whatever this thread is doing.
-    tokio::spawn(ends.obey(stop.clone(), log.flusher()));
+    tokio::spawn(ends.stop_server(stop.clone(), log.flusher()));
     warn(&loaded);
     let config = loaded.config.clone();
     // A SIGHUP waits until the start is done.
@@ -110,7 +110,7 @@ async fn serve(
     };
     let announced = announce(&running, &config);
     let reload = async || {
-        let Some(loaded) = load_again(args, open_files_max).await else {
+        let Some(loaded) = reload_settings(args, open_files_max).await else {
             return;
         };
         log.change(loaded.config.log.clone());
@@ -143,7 +143,7 @@ fn warn(loaded: &Loaded) {
 }
 
 /// The current settings; `None`, with a log line, if they are invalid.
-async fn load_again(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
+async fn reload_settings(args: &ServeArgs, open_files_max: Option<u64>) -> Option<Loaded> {
     let settings = args.settings.clone();
     let loading = net::spawn_detached("settings", move || settings.load(open_files_max));
     let loaded = match loading {

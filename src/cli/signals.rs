@@ -24,14 +24,14 @@ pub(super) const UNHANDLED: &str = "signals cannot be handled";
 const END_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Handlers that need neither a thread nor a runtime.
-pub(super) struct Early {
+pub(super) struct EarlySignals {
     /// While set, SIGTERM and SIGINT end the process at once with exit code 0.
     at_once: Arc<AtomicBool>,
     /// A SIGHUP was received.
     hangup: Arc<AtomicBool>,
 }
 
-impl Early {
+impl EarlySignals {
     /// Installs the handlers; signals end the process at once.
     pub(super) fn register() -> io::Result<Self> {
         let early = Self {
@@ -49,9 +49,9 @@ impl Early {
 
     /// Hands signals over to the server, which shuts down in order from now on. Must be called
     /// within its runtime.
-    pub(super) fn hand_over(&self) -> io::Result<(Ends, Hangups)> {
-        let ends = Ends::register()?;
-        let hangups = Hangups {
+    pub(super) fn hand_over(&self) -> io::Result<(StopSignals, ReloadSignals)> {
+        let ends = StopSignals::register()?;
+        let hangups = ReloadSignals {
             hangup: signal(SignalKind::hangup())?,
             missed: self.hangup.load(Ordering::Relaxed),
         };
@@ -66,12 +66,12 @@ impl Early {
 }
 
 /// Signals that end the process: SIGTERM and SIGINT.
-pub(super) struct Ends {
+pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Ends {
+impl StopSignals {
     /// Must be called within a runtime.
     pub(super) fn register() -> io::Result<Self> {
         Ok(Self {
@@ -90,7 +90,7 @@ impl Ends {
 
     /// Stops the server at the first signal, and ends the process if that takes too long or a
     /// second one comes. `flush` waits for the log.
-    pub(super) async fn obey(mut self, stop: CancellationToken, flush: impl Fn()) {
+    pub(super) async fn stop_server(mut self, stop: CancellationToken, flush: impl Fn()) {
         self.next().await;
         stop.cancel();
         let why = overdue(self.next()).await;
@@ -111,13 +111,13 @@ async fn overdue<T>(second: impl Future<Output = T>) -> &'static str {
 }
 
 /// Signals to reload: SIGHUP.
-pub(super) struct Hangups {
+pub(super) struct ReloadSignals {
     hangup: Signal,
     /// One arrived before the handover.
     missed: bool,
 }
 
-impl Hangups {
+impl ReloadSignals {
     /// Waits for the next SIGHUP. Cancel-safe.
     pub(super) async fn next(&mut self) {
         if !std::mem::take(&mut self.missed) {

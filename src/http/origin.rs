@@ -54,7 +54,7 @@ pub(super) fn host<'a>(
 /// Whether this is the origin of the server's own pages under the requested host.
 pub(super) fn is_own(transport: Transport, names: &dyn Names, host: &str, origin: &str) -> bool {
     let page = Page::of(transport, origin);
-    page.is_some_and(|page| page.is_at(split_port(host)) && page.is_not_led_here(names))
+    page.is_some_and(|page| page.is_at(split_port(host)) && page.is_not_rebound(names))
 }
 
 /// Whether no page can rebind this host: an address, `localhost`, or a name of the operator's.
@@ -116,7 +116,7 @@ impl<'a> Page<'a> {
     }
 
     /// Without TLS, the page's name may be rebound to this server.
-    fn is_not_led_here(&self, names: &dyn Names) -> bool {
+    fn is_not_rebound(&self, names: &dyn Names) -> bool {
         self.is_https || is_own_host(names, self.host)
     }
 
@@ -157,7 +157,7 @@ pub(super) fn refused<'a>(
             let mut ports = ports.iter().map(|port| Some(*port));
             page.is_at((host, *port)) || ports.any(|port| page.is_at((host, port)))
         });
-        is_asked && page.is_not_led_here(names) || page.is_of(names)
+        is_asked && page.is_not_rebound(names) || page.is_of(names)
     };
     let may = |origin: &str| {
         origins::allows(allowed, origin) || Page::of(transport, origin).is_some_and(is_own)

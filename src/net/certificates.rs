@@ -64,8 +64,8 @@ pub(super) fn ensure(
     let mut made_by = made_by(&files, &certified.cert);
     let mut kept_for = None;
     let why = match &made_by {
-        Some(ca) => why_anew(&leaf, &certified.cert, ca, hosts, now_s),
-        None if has_lost_its_ca(&files, &certified.cert) => why_now(&leaf, now_s),
+        Some(ca) => renewal_reason(&leaf, &certified.cert, ca, hosts, now_s),
+        None if has_lost_its_ca(&files, &certified.cert) => rejection_reason(&leaf, now_s),
         None => None,
     };
     if let Some(why) = why {
@@ -115,7 +115,7 @@ pub(super) fn ensure(
 }
 
 /// Why a certificate issued here by this CA needs renewal.
-fn why_anew(
+fn renewal_reason(
     leaf: &Leaf,
     chain: &[CertificateDer<'static>],
     ca: &CertificateDer<'static>,
@@ -125,7 +125,7 @@ fn why_anew(
     if now_s >= leaf.near_end_s() {
         return Some("it is near its end or beyond");
     }
-    if let Some(why) = why_now(leaf, now_s) {
+    if let Some(why) = rejection_reason(leaf, now_s) {
         return Some(why);
     }
     if !leaf.names_all(hosts) {
@@ -139,7 +139,7 @@ fn why_anew(
 }
 
 /// Why every client refuses a certificate at this time.
-fn why_now(leaf: &Leaf, now_s: i64) -> Option<&'static str> {
+fn rejection_reason(leaf: &Leaf, now_s: i64) -> Option<&'static str> {
     if now_s >= leaf.not_after_s {
         return Some("it has expired");
     }

@@ -34,7 +34,7 @@ pub enum ProbeError {
 ///
 /// # Errors
 /// See [`ProbeError`].
-pub async fn shown_certificate(
+pub async fn presented_certificate(
     address: SocketAddr,
     deadline: Duration,
 ) -> Result<Vec<u8>, ProbeError> {
@@ -58,7 +58,7 @@ async fn handshake(address: SocketAddr) -> Result<Vec<u8>, ProbeError> {
 
 fn config() -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let any = Arc::new(Any(Arc::clone(&provider)));
+    let any = Arc::new(AcceptAny(Arc::clone(&provider)));
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .dangerous()
@@ -68,9 +68,9 @@ fn config() -> Result<ClientConfig, Error> {
 
 /// Accepts any certificate: it is inspected, not trusted.
 #[derive(Debug)]
-struct Any(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Any {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _leaf: &CertificateDer<'_>,

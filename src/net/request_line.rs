@@ -71,10 +71,10 @@ impl Reader for Lines {
             }
             let before = buffer.filled().len();
             ready!(Pin::new(&mut *stream).poll_read(cx, buffer))?;
-            let come = &buffer.filled()[before..];
-            match come {
+            let arrived = &buffer.filled()[before..];
+            match arrived {
                 [] => self.end(),
-                _ => self.take(come),
+                _ => self.take(arrived),
             }
             buffer.set_filled(before);
         }
@@ -82,11 +82,11 @@ impl Reader for Lines {
 }
 
 impl Lines {
-    fn take(&mut self, mut come: &[u8]) {
-        while !come.is_empty() {
-            let end = come.iter().position(|byte| *byte == b'\n');
-            let (now, later) = come.split_at(end.map_or(come.len(), |end| end + 1));
-            come = later;
+    fn take(&mut self, mut arrived: &[u8]) {
+        while !arrived.is_empty() {
+            let end = arrived.iter().position(|byte| *byte == b'\n');
+            let (now, later) = arrived.split_at(end.map_or(arrived.len(), |end| end + 1));
+            arrived = later;
             match &mut self.at {
                 At::Line(line) => {
                     line.extend_from_slice(now);
@@ -109,7 +109,7 @@ impl Lines {
                     self.ahead.0.extend_from_slice(now);
                     line.extend(now.iter().take(NAME_BYTES - line.len()));
                     if end.is_some() {
-                        self.at = behind(line);
+                        self.at = after_line(line);
                     }
                 }
                 At::Rest => self.ahead.0.extend_from_slice(now),
@@ -127,7 +127,7 @@ impl Lines {
 }
 
 /// The part that follows a line of a head with this start.
-fn behind(line: &[u8]) -> At {
+fn after_line(line: &[u8]) -> At {
     if is_empty(line) {
         return At::Line(Vec::new());
     }

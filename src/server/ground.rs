@@ -115,7 +115,7 @@ impl Ground {
         let opening = move || Store::open_claimed(claim, clock, hub);
         let opened = tokio::select! {
             opened = on_disk(&self.stop, "opening", opening) => opened?,
-            never = self.attend_opening() => never,
+            never = self.watch_opening() => never,
         };
         match opened {
             None | Some(Err(OpenError::Stopped)) => Ok(None),
@@ -128,7 +128,7 @@ impl Ground {
     }
 
     /// Logs the progress of opening, and passes on the stop. Never returns.
-    async fn attend_opening(&self) -> ! {
+    async fn watch_opening(&self) -> ! {
         let mut ticks = interval(PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while tokio::select! {

@@ -9,7 +9,7 @@ use super::super::super::runtime;
 use super::super::facts::Port;
 use crate::net;
 use crate::net::inspect::Certificate;
-use crate::net::probe::{ProbeError, shown_certificate};
+use crate::net::probe::{ProbeError, presented_certificate};
 
 /// Time limit for the server to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn beside_server(address: SocketAddr) -> anyhow::Result<Port> {
-    let shown = runtime::run(shown_certificate(reachable(address), ANSWER_DEADLINE))?;
+    let shown = runtime::run(presented_certificate(reachable(address), ANSWER_DEADLINE))?;
     Ok(match shown {
         Ok(der) => match Certificate::parse(Path::new("its answer"), &der) {
             Ok(certificate) => Port::Shows(Box::new(certificate)),

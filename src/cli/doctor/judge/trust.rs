@@ -66,18 +66,18 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
             out.problem(format!(
                 "the certificate of {} is signed by {algorithm}, and clients refuse that: have it \
                  issued anew",
-                who(one)
+                name_of(one)
             ));
         }
         match one.key {
             Key::Rsa(bits) if bits < RSA_BITS_MIN => out.problem(format!(
                 "the key of {} has {bits} bits, and clients refuse RSA keys of less than \
                  {RSA_BITS_MIN}",
-                who(one)
+                name_of(one)
             )),
             Key::Other => out.problem(format!(
                 "the key of {} is of a kind that TLS does not know: take ECDSA (P-256) or RSA",
-                who(one)
+                name_of(one)
             )),
             _ => {}
         }
@@ -117,7 +117,7 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
 }
 
 /// Subject or names of a certificate; some have names only.
-fn who(certificate: &Certificate) -> &str {
+fn name_of(certificate: &Certificate) -> &str {
     if !certificate.subject.is_empty() {
         return &certificate.subject;
     }
