@@ -17,7 +17,7 @@ use crate::store::data::record;
 use crate::store::directory::{hold, io_error, layout, retention};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::index::manifest_file;
-use crate::store::journal::{SegmentName, SegmentStream, Step, check_headers, list};
+use crate::store::journal::{Event, Scanner, SegmentName, check_headers, list};
 
 /// Deeper than the index has directories.
 const DEPTH_MAX: u32 = 4;
@@ -118,12 +118,15 @@ impl JournalSurvey {
         only_first: bool,
     ) -> Result<(), OpenError> {
         let path = name.path(journal);
-        let mut stream = SegmentStream::open(files, &path)?;
-        self.newest = self.newest.max(stream.header().last_id);
+        let mut scanner = Scanner::open(files, &path)?;
+        self.newest = self.newest.max(scanner.header().last_id);
         loop {
-            let step = stream.next().map_err(io_error("cannot read", &path))?;
-            let Step::Frame(frame) = step else {
-                return Ok(());
+            let frame = match scanner.next() {
+                Event::Frame(_, frame) => frame,
+                Event::Stuck(_, Some(error)) => {
+                    return Err(io_error("cannot read", &path)(error));
+                }
+                _ => return Ok(()),
             };
             for record in frame.records().unwrap_or_default() {
                 match record::decode(record) {

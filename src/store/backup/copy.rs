@@ -11,7 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::store::api::OpenError;
 use crate::store::directory::io_error;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{HEADER_BYTES, Position, SegmentStream, Step, list, uncompressed};
+use crate::store::journal::{Event, Position, Scanner, Unpacker, follows, list};
 
 /// Copied at once, and made durable: no flood of writes piles up before the disk that a
 /// running server's commits would have to wait behind.
@@ -37,20 +37,18 @@ pub(super) fn copy(
 ) -> Result<u64, OpenError> {
     let source = File::open(from).map_err(io_error("cannot read", from))?;
     let found = source.metadata().map_err(io_error("cannot read", from))?;
-    let stream = SegmentStream::open(files, from)?;
-    let rewritten = stream.header().rewritten_to.is_some();
+    let header = *Scanner::open(files, from)?.header();
     let mut how = OpenOptions::new();
     how.write(true).create(true).truncate(true).mode(0o600);
     let target = how.open(to).map_err(io_error("cannot create", to))?;
     let (mut reader, size): (Box<dyn Read>, u64) = match part {
-        Part::UpTo(end) if !rewritten && stream.is_compressed() => {
-            let opened = uncompressed(files, from).map_err(io_error("cannot read", from))?;
-            (Box::new(opened), end)
+        Part::UpTo(end) if header.rewritten_to.is_none() => {
+            let bytes = source.try_clone().map(|source| Box::new(source) as _);
+            let bytes = bytes.and_then(Unpacker::new);
+            (Box::new(bytes.map_err(io_error("cannot read", from))?), end)
         }
-        Part::UpTo(end) if !rewritten => (Box::new(&source), end),
         _ => (Box::new(&source), found.len()),
     };
-    drop(stream);
     let mut piece = Vec::with_capacity(PIECE_BYTES);
     let mut left = size;
     while left > 0 {
@@ -97,10 +95,7 @@ pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, part: Part
     if source.len() != copy.len() || times.is_none_or(|(source, copy)| source != copy) {
         return false;
     }
-    let (Ok(source), Ok(copy)) = (
-        SegmentStream::open(files, from),
-        SegmentStream::open(files, to),
-    ) else {
+    let (Ok(source), Ok(copy)) = (Scanner::open(files, from), Scanner::open(files, to)) else {
         return false;
     };
     let sealed = source.is_compressed();
@@ -124,37 +119,49 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, Op
         });
     };
     let path = name.path(journal);
-    let mut stream = SegmentStream::open(files, &path)?;
+    let mut scanner = Scanner::open(files, &path)?;
     let mut end = Position {
         segment: name.number,
-        offset: HEADER_BYTES as u64,
-        sequence: stream.header().first_sequence,
+        ..scanner.end()
     };
     loop {
-        match stream.next() {
-            Ok(Step::Frame(frame)) => end.sequence = frame.sequence.saturating_add(1),
+        match scanner.next() {
+            Event::Frame(_, frame) | Event::Void(_, frame) => end = end.behind(&frame),
+            Event::Stuck(_, Some(source)) => return Err(io_error("cannot read", &path)(source)),
+            Event::Stuck(_, None) => scanner.expect(end.sequence),
             // Whether what is behind it is only torn, the walk over the copy would not know.
-            Ok(Step::Bad) => {
-                let resumed = stream.resume(end.sequence);
-                return match resumed.map_err(io_error("cannot read", &path))? {
-                    Ok(found) => Err(OpenError::Damaged {
-                        path,
-                        offset: end.offset,
-                        what: format!(
-                            "frame {} is bad, and a good one follows at byte {found}",
-                            end.sequence
-                        ),
-                    }),
-                    Err(_) => Ok(end),
-                };
+            Event::Damage { found, .. } => {
+                let what = follows(end.sequence, found);
+                return Err(scanner.damaged(end.offset, what));
             }
-            Ok(Step::End) => {
-                let next = stream.header().rewritten_to;
+            Event::Torn { .. } => return Ok(end),
+            Event::End => {
+                let next = scanner.header().rewritten_to;
                 end.sequence = end.sequence.max(next.unwrap_or_default());
                 return Ok(end);
             }
-            Err(source) => return Err(io_error("cannot read", &path)(source)),
         }
-        end.offset = stream.offset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealFileSystem;
+    use crate::store::journal::tests::damaged::journals;
+    use crate::store::journal::tests::{config, directory, old};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn the_end_is_what_it_was(journal in journals()) {
+            let dir = directory(&journal);
+            let dir = dir.path().join("journal");
+            let old = old::copy::end(&RealFileSystem, &dir);
+            let new = end(&RealFileSystem, &dir);
+            prop_assert_eq!(format!("{old:?}"), format!("{new:?}"));
+        }
     }
 }

@@ -12,10 +12,10 @@ use super::small_files::take_along;
 use super::target::entries;
 use crate::model::MsgId;
 use crate::store::api::OpenError;
-use crate::store::check::{CheckReport, Damage, Note, Progress, judge, known, segments};
+use crate::store::check::{CheckReport, Damage, Note, Progress, judge, known};
 use crate::store::directory::{Hold, hold, io_error, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::SegmentStream;
+use crate::store::journal::{Scanner, segments};
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -168,8 +168,8 @@ fn copy_journal(
     let mut done = all;
     for name in &names {
         let (from, to) = (name.path(&from), name.path(to));
-        let open = name.number == report.end.segment
-            && !SegmentStream::open(files, &from)?.is_compressed();
+        let open =
+            name.number == report.end.segment && !Scanner::open(files, &from)?.is_compressed();
         // Without what a crash may have torn.
         let part = match open {
             true => Part::UpTo(report.end.offset),

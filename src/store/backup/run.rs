@@ -12,7 +12,7 @@ use crate::model::MsgId;
 use crate::store::check::{Damage, Next, Progress, Walk, known};
 use crate::store::directory::{Mark, hold, io_error, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::{Position, SegmentName, SegmentStream, TEMPORARY, list};
+use crate::store::journal::{Position, Scanner, SegmentName, TEMPORARY, list};
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +113,10 @@ impl<'a> BackupRun<'a> {
         for (index, name) in names.iter().enumerate() {
             let next = match names.get(index + 1) {
                 Some(next) => {
-                    let next = SegmentStream::open(self.files, &next.path(self.from))?;
+                    let next = Scanner::open(self.files, &next.path(self.from))?;
                     Next::Segment(*next.header())
                 }
-                None => Next::Nothing(None),
+                None => Next::Nothing,
             };
             walk = self.segment(walk, *name, &next)?;
         }
@@ -144,7 +144,7 @@ impl<'a> BackupRun<'a> {
         let before = self.done;
         let size = fs::metadata(&from).map_err(io_error("cannot read", &from))?;
         let part = match next {
-            Next::Nothing(_) => Part::UpTo(self.end.offset),
+            Next::Nothing => Part::UpTo(self.end.offset),
             _ => Part::All,
         };
         if is_same(self.files, &from, &to, part) {

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::BackupError;
 use crate::store::api::OpenError;
-use crate::store::check::segments;
 use crate::store::directory::{BACKUP, Mark, hold, io_error, is_aside, layout};
 use crate::store::disk::FileSystem;
 use crate::store::journal::{
-    Position, SegmentHeader, SegmentName, SegmentStream, Step, TEMPORARY, clear,
+    Event, Position, Scanner, SegmentHeader, SegmentName, TEMPORARY, clear, segments,
 };
 
 /// A place that is fit.
@@ -149,8 +148,8 @@ enum Kin {
 }
 
 fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, OpenError> {
-    let mut segment = SegmentStream::open(files, segment)?;
-    let Ok(mut copy) = SegmentStream::open(files, copy) else {
+    let mut segment = Scanner::open(files, segment)?;
+    let Ok(mut copy) = Scanner::open(files, copy) else {
         return Ok(Kin::Same);
     };
     let (now, then) = (*segment.header(), *copy.header());
@@ -167,17 +166,15 @@ fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, O
         return Ok(Kin::Same);
     }
     // It was written on then: what followed must be the same.
-    loop {
-        match copy.next() {
-            Ok(Step::Frame(then)) => match segment.next() {
-                Ok(Step::Frame(now)) if now == then => {}
-                Ok(_) => return Ok(Kin::Parted),
-                // The copying says what is wrong.
-                Err(_) => return Ok(Kin::Same),
-            },
-            Ok(Step::End | Step::Bad) | Err(_) => return Ok(Kin::Same),
+    while let Event::Frame(_, then) = copy.next() {
+        match segment.next() {
+            Event::Frame(_, now) if now == then => {}
+            // The copying says what is wrong.
+            Event::Stuck(_, Some(_)) => break,
+            _ => return Ok(Kin::Parted),
         }
     }
+    Ok(Kin::Same)
 }
 
 /// The names in a directory; none where there is none.

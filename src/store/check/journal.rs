@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::known::segments;
 use super::report::{CheckReport, Progress};
 use super::walk::{Next, Walk};
 use crate::store::api::OpenError;
 use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Position, SegmentName, SegmentStream};
+use crate::store::journal::{Position, Scanner, SegmentHeader, SegmentName, segments};
 
 /// Reads the journal only.
 pub(crate) fn check_journal(
@@ -27,8 +26,14 @@ pub(crate) fn check_journal(
     }
     let sizes = sizes(&journal, &names);
     let all: u64 = sizes.iter().sum();
+    let header = |name: &SegmentName| {
+        let opened = Scanner::open(files, &name.path(&journal));
+        opened.ok().map(|scanner| *scanner.header())
+    };
+    let headers: Vec<_> = names.iter().map(header).collect();
     let mut walk = Walk::new(files);
-    walk.journal = mark(files, &journal, &names);
+    walk.journal = mark(&headers);
+    walk.until = end.map(|end| end.sequence);
     if names.is_empty() {
         walk.damage(&journal, 0, "its segments are missing".to_owned());
     }
@@ -37,9 +42,10 @@ pub(crate) fn check_journal(
         if stop() {
             return Err(OpenError::Stopped);
         }
-        let next = match names.get(index + 1) {
-            None => Next::Nothing(end.map(|end| end.sequence)),
-            Some(next) => Next::of(files, &journal, *next),
+        let next = match names.get(index + 1).zip(headers.get(index + 1)) {
+            None => Next::Nothing,
+            Some((next, Some(header))) if header.number == next.number => Next::Segment(*header),
+            Some(_) => Next::Unknown,
         };
         walk.segment(*name, &name.path(&journal), &next);
         done += sizes.get(index).copied().unwrap_or_default();
@@ -50,12 +56,10 @@ pub(crate) fn check_journal(
 }
 
 /// The mark of the journal that most segments are of.
-pub(super) fn mark(files: &dyn FileSystem, journal: &Path, names: &[SegmentName]) -> Option<u32> {
+fn mark(headers: &[Option<SegmentHeader>]) -> Option<u32> {
     let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-    for name in names {
-        if let Ok(stream) = SegmentStream::open(files, &name.path(journal)) {
-            *counts.entry(stream.header().journal).or_default() += 1;
-        }
+    for header in headers.iter().flatten() {
+        *counts.entry(header.journal).or_default() += 1;
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count);
     most.map(|(journal, _)| journal)
@@ -68,14 +72,4 @@ fn sizes(journal: &Path, names: &[SegmentName]) -> Vec<u64> {
         metadata.map_or(0, |metadata| metadata.len())
     };
     names.iter().map(size).collect()
-}
-
-impl Next {
-    /// What is known of the next segment.
-    fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Self {
-        match SegmentStream::open(files, &name.path(journal)) {
-            Ok(stream) if stream.header().number == name.number => Self::Segment(*stream.header()),
-            _ => Self::Unknown,
-        }
-    }
 }

@@ -4,14 +4,13 @@
 use std::path::Path;
 
 use super::journal::check_journal;
-use super::known::segments;
 use super::note::Note;
 use super::report::{CheckReport, Damage, Progress};
 use crate::store::api::OpenError;
 use crate::store::directory::{Mark, layout};
 use crate::store::disk::FileSystem;
 use crate::store::index::{Loaded, Origin, manifest_file};
-use crate::store::journal::{MARK_BYTES, Position};
+use crate::store::journal::{MARK_BYTES, Position, segments};
 
 /// Reads the journal, and holds against it what else says how far it should reach. By what comes
 /// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::store::api::OpenError;
-use crate::store::directory::{io_error, layout};
+use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
-use crate::store::journal::SegmentName;
+use crate::store::journal::segments;
 
 /// Refuses what is no data directory of a known version.
 pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
@@ -20,16 +20,4 @@ pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError>
     is_one
         .then_some(())
         .ok_or_else(|| OpenError::Missing(dir.to_owned()))
-}
-
-/// All files with the name of a segment, in order.
-pub(crate) fn segments(
-    files: &dyn FileSystem,
-    journal: &Path,
-) -> Result<Vec<SegmentName>, OpenError> {
-    let names = files.list(journal);
-    let names = names.map_err(io_error("cannot list", journal))?;
-    let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
-    segments.sort_unstable();
-    Ok(segments)
 }

@@ -10,13 +10,11 @@ mod known;
 mod note;
 mod report;
 mod run;
-pub(crate) mod segment;
 mod walk;
 
 pub(crate) use judge::{end_note, judge};
-pub(crate) use known::{known, segments};
+pub(crate) use known::known;
 pub use note::Note;
 pub use report::{CheckReport, Damage, IndexCondition, Progress};
 pub use run::check;
-pub(crate) use segment::{Piece, Plain, plain, read_headless};
 pub(crate) use walk::{Next, Walk};

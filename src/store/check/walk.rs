@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::note::Note;
 use super::report::{CheckReport, Damage, IndexCondition};
-use super::segment;
-use super::segment::{Bad, FIRST_FRAME, Piece};
 use crate::model::MsgId;
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Frame, Position, SegmentHeader, SegmentName, SegmentStream};
+use crate::store::journal::{
+    Event, Frame, HEADER_BYTES, Position, Scanner, SegmentHeader, SegmentName,
+};
 
 /// Kept in a report; beyond it they are only counted.
 const DAMAGES_MAX: usize = 1000;
@@ -25,8 +25,8 @@ const JOURNAL_AT: u64 = 56;
 /// What comes behind a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Next {
-    /// No other segment; where given, frames count up to this sequence only.
-    Nothing(Option<u64>),
+    /// No other segment.
+    Nothing,
     /// A segment that begins so.
     Segment(SegmentHeader),
     /// A segment whose header is not right.
@@ -44,6 +44,8 @@ pub(crate) struct Walk<'a> {
     last_id: u64,
     /// The journal's mark, once a segment has told it.
     pub(super) journal: Option<u32>,
+    /// In the last segment frames count up to this sequence only.
+    pub(super) until: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
@@ -52,7 +54,7 @@ impl<'a> Walk<'a> {
         let end = Position {
             segment: 0,
             offset: 0,
-            sequence: 1,
+            ..Position::START
         };
         Self {
             files,
@@ -73,6 +75,7 @@ impl<'a> Walk<'a> {
             expected: Some(1),
             last_id: 0,
             journal: None,
+            until: None,
         }
     }
 
@@ -108,57 +111,65 @@ impl<'a> Walk<'a> {
         self.missing(name.number, path);
         self.report.segments += 1;
         self.report.end.segment = name.number;
-        self.report.end.offset = FIRST_FRAME;
-        let stream = match SegmentStream::open(self.files, path) {
-            Ok(stream) => stream,
+        self.report.end.offset = HEADER_BYTES as u64;
+        let scanner = match Scanner::open(self.files, path) {
+            Ok(scanner) => scanner,
             Err(error) => {
                 self.expected = None;
                 return self.unreadable(path, error);
             }
         };
-        self.report.sealed = stream.is_compressed();
-        let header = *stream.header();
+        self.report.sealed = scanner.is_compressed();
+        let header = *scanner.header();
         let fits = self.fits(name, path, &header);
         let stop = match next {
             Next::Segment(next) if next.number == name.number + 1 => Some(*next),
             _ => None,
         };
-        let last_until = match next {
-            Next::Nothing(until) => Some(*until),
-            _ => None,
-        };
-        let mut scan = SegmentCheck {
-            at: header.first_sequence,
-            offset: FIRST_FRAME,
+        let until = self.until.filter(|_| matches!(next, Next::Nothing));
+        let mut check = SegmentCheck {
+            may_be_torn: matches!(next, Next::Nothing)
+                && until.is_none()
+                && !scanner.is_compressed(),
+            path,
+            at: 0,
+            offset: 0,
             last_id: header.last_id,
             stop: stop.filter(|_| fits),
-            until: last_until.flatten(),
-            may_be_torn: last_until.is_some() && !stream.is_compressed(),
-            ..SegmentCheck::default()
+            why: None,
+            newest: 0,
+            void_frames: 0,
+            is_behind_damage: false,
+            has_wrong_ids: false,
+            walk: self,
         };
-        let padding = segment::read(self.files, path, stream, &mut |piece| scan.piece(piece));
-        if padding > 0 {
+        let mut scanner = scanner.before(check.stop);
+        let is_padded = loop {
+            (check.at, check.offset) = (scanner.expected(), scanner.end().offset);
+            let is_over = until.is_some_and(|until| check.at >= until);
+            match scanner.next() {
+                Event::End => break scanner.is_padded(),
+                _ if is_over => break false,
+                event => check.event(event),
+            }
+        };
+        check.finish(header.rewritten_to, until);
+        let (reached, offset) = (check.at, check.offset);
+        let (last_id, newest) = (check.last_id, check.newest);
+        if is_padded {
             self.padded(path);
         }
-        scan.finish(&header);
-        for (offset, what) in scan.damage {
-            self.damage(path, offset, what);
-        }
-        self.report.frames += scan.frames;
-        self.report.messages += scan.messages;
-        self.report.torn_bytes = scan.torn_bytes;
-        self.report.end.offset = scan.offset;
+        self.report.end.offset = offset;
         self.expected = match stop {
             Some(next) => Some(next.first_sequence),
-            None if fits => Some(scan.at),
+            None if fits => Some(reached),
             None => None,
         };
         if fits {
-            let highest = scan.last_id;
-            let bounded = stop.map_or(highest, |next| highest.min(next.last_id));
+            let bounded = stop.map_or(last_id, |next| last_id.min(next.last_id));
             self.last_id = self.last_id.max(bounded);
-            self.report.newest = self.report.newest.max(MsgId(scan.newest));
-            self.report.end.sequence = self.expected.unwrap_or(scan.at);
+            self.report.newest = self.report.newest.max(MsgId(newest));
+            self.report.end.sequence = self.expected.unwrap_or(reached);
         }
     }
 
@@ -235,106 +246,104 @@ impl<'a> Walk<'a> {
 }
 
 /// One segment on its way.
-#[derive(Default)]
-struct SegmentCheck {
-    /// The sequence that comes next, and where.
+struct SegmentCheck<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    path: &'w Path,
+    /// The sequence that comes next, and the end of the last frame that counts.
     at: u64,
     offset: u64,
     last_id: u64,
     /// The next segment's header.
     stop: Option<SegmentHeader>,
-    until: Option<u64>,
     may_be_torn: bool,
-    frames: u64,
-    messages: u64,
+    /// Why the segment could not be streamed.
+    why: Option<String>,
     newest: u64,
-    torn_bytes: u64,
     void_frames: u64,
-    behind_damage: bool,
-    wrong_ids: bool,
-    damage: Vec<(u64, String)>,
+    is_behind_damage: bool,
+    has_wrong_ids: bool,
 }
 
-impl SegmentCheck {
+impl SegmentCheck<'_, '_> {
     fn note(&mut self, offset: u64, what: String) {
-        self.damage.push((offset, what));
+        self.walk.damage(self.path, offset, what);
     }
 
-    fn past_stop(&self) -> bool {
-        self.stop.is_some_and(|next| self.at >= next.first_sequence)
+    fn is_past_stop(&self, sequence: u64) -> bool {
+        self.stop
+            .is_some_and(|next| sequence >= next.first_sequence)
     }
 
-    fn piece(&mut self, piece: Piece<'_>) -> bool {
-        if self.until.is_some_and(|until| self.at >= until) {
-            return false;
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Frame(at, frame) if self.takes(at, &frame) => self.frame(at.offset, &frame),
+            Event::Void(at, frame) if self.takes(at, &frame) => self.void(at.offset, &frame),
+            Event::Frame(..) | Event::Void(..) | Event::End => {}
+            Event::Stuck(_, error) => {
+                let why = || error.map_or("no right frame is here".to_owned(), |e| e.to_string());
+                self.why.get_or_insert_with(why);
+            }
+            Event::Torn { bytes, .. } if self.may_be_torn => {
+                self.is_behind_damage = true;
+                self.walk.report.torn_bytes = bytes;
+            }
+            Event::Damage { at, .. } => self.bad(at, false),
+            Event::Torn { at, cut_short, .. } => self.bad(at, cut_short),
         }
-        match piece {
-            Piece::Frame(offset, frame) => self.frame(offset, &frame),
-            Piece::Bad(bad) => self.bad(&bad),
+    }
+
+    /// Whether a frame is not one that was there before.
+    fn takes(&mut self, at: Position, frame: &Frame<'_>) -> bool {
+        let is_behind_damage = std::mem::take(&mut self.is_behind_damage);
+        let (sequence, expected) = (frame.sequence, at.sequence);
+        if sequence != expected && !(is_behind_damage && sequence > expected) {
+            self.note(at.offset, format!("frame {sequence} instead of {expected}"));
         }
-        true
+        sequence >= expected
+    }
+
+    /// A failed write leaves one behind, which the next segment declares void.
+    fn void(&mut self, offset: u64, frame: &Frame<'_>) {
+        self.void_frames += 1;
+        if self.void_frames == 2 {
+            let what = format!(
+                "frame {} is not followed by the next segment, which begins earlier: one of them \
+                 is of another directory",
+                frame.sequence
+            );
+            self.note(offset, what);
+        }
     }
 
     fn frame(&mut self, offset: u64, frame: &Frame<'_>) {
-        let behind_damage = std::mem::take(&mut self.behind_damage);
-        let sequence = frame.sequence;
-        if sequence != self.at && !(behind_damage && sequence > self.at) {
-            self.note(offset, format!("frame {sequence} instead of {}", self.at));
-        }
-        if sequence < self.at {
-            return;
-        }
-        self.at = sequence;
-        if self.past_stop() {
-            self.void_frames += 1;
-            // A failed write leaves one behind, which the next segment declares void.
-            if self.void_frames == 2 {
-                let what = format!(
-                    "frame {sequence} is not followed by the next segment, which begins \
-                     earlier: one of them is of another directory"
-                );
-                self.note(offset, what);
-            }
-            self.at = sequence.saturating_add(1);
-            return;
-        }
-        self.at = sequence.saturating_add(1);
-        self.offset = offset + frame.bytes.len() as u64;
-        self.frames += 1;
-        match frame.records() {
-            Some(records) => records
-                .into_iter()
-                .for_each(|record| self.record(offset, record)),
-            None => {
-                let what = "the lengths of its records do not fit together";
-                self.note(offset, format!("frame {sequence}: {what}"));
-            }
-        }
-    }
-
-    fn record(&mut self, offset: u64, bytes: &[u8]) {
-        match record::decode(bytes) {
-            Ok(Record::Send { messages, .. }) => {
-                self.messages += messages.len() as u64;
-                let ids = messages.first().zip(messages.last());
-                if let Some((first, last)) = ids {
-                    self.newest = self.newest.max(last.id.0);
-                    self.ids(offset, first.id.0, last.id.0);
+        self.walk.report.frames += 1;
+        let Some(records) = frame.records() else {
+            let what = "the lengths of its records do not fit together";
+            return self.note(offset, format!("frame {}: {what}", frame.sequence));
+        };
+        for bytes in records {
+            match record::decode(bytes) {
+                Ok(Record::Send { messages, .. }) => {
+                    self.walk.report.messages += messages.len() as u64;
+                    if let Some((first, last)) = messages.first().zip(messages.last()) {
+                        self.newest = self.newest.max(last.id.0);
+                        self.ids(offset, first.id.0, last.id.0);
+                    }
                 }
+                Ok(Record::DomainRemoved { low_watermark, .. }) => {
+                    self.ids(offset, low_watermark.0, low_watermark.0);
+                }
+                Ok(_) => {}
+                Err(error) => self.note(offset, format!("in the frame here, {error}")),
             }
-            Ok(Record::DomainRemoved { low_watermark, .. }) => {
-                self.ids(offset, low_watermark.0, low_watermark.0)
-            }
-            Ok(_) => {}
-            Err(error) => self.note(offset, format!("in the frame here, {error}")),
         }
     }
 
     /// Ids rise over all segments.
     fn ids(&mut self, offset: u64, first: u64, last: u64) {
         let limit = self.stop.map_or(u64::MAX, |next| next.last_id);
-        if (first <= self.last_id || last > limit) && !self.wrong_ids {
-            self.wrong_ids = true;
+        if (first <= self.last_id || last > limit) && !self.has_wrong_ids {
+            self.has_wrong_ids = true;
             let low = self.last_id;
             let what = if first <= low {
                 format!("the id {first} comes behind {low}: ids must rise")
@@ -346,47 +355,36 @@ impl SegmentCheck {
         self.last_id = self.last_id.max(last);
     }
 
-    fn bad(&mut self, bad: &Bad<'_>) {
-        self.behind_damage = true;
-        let why = bad.why;
-        if !self.past_stop() {
-            // Of the last segment it may be only a torn end: that shows at its end.
-            self.torn_bytes = bad.bytes;
-            let what = format!("frame {} is bad or missing ({why})", self.at);
-            self.note(bad.offset, what);
-        } else if bad.cut_short {
+    fn bad(&mut self, at: Position, cut_short: bool) {
+        self.is_behind_damage = true;
+        let why = self.why.as_deref().unwrap_or_default();
+        if !self.is_past_stop(at.sequence) {
+            let what = format!("frame {} is bad or missing ({why})", at.sequence);
+            self.note(at.offset, what);
+        } else if cut_short {
             // No leftover of a failed write, which is void: the file itself is not as it was.
-            self.note(bad.offset, format!("behind its last frame: {why}"));
+            self.note(at.offset, format!("behind its last frame: {why}"));
         }
     }
 
     /// The segment has ended.
-    fn finish(&mut self, header: &SegmentHeader) {
-        let torn = self.may_be_torn && self.behind_damage && self.until.is_none();
-        if torn {
-            self.damage.pop();
-        } else {
-            self.torn_bytes = 0;
-        }
-        if let Some(next) = header.rewritten_to {
-            if next < self.at && !self.past_stop() {
+    fn finish(&mut self, rewritten_to: Option<u64>, until: Option<u64>) {
+        if let Some(next) = rewritten_to {
+            if next < self.at && !self.is_past_stop(self.at) {
                 let what = format!("it says that frame {next} comes behind it, but it has more");
                 self.note(REWRITTEN_TO_AT, what);
             }
             self.at = self.at.max(next);
         }
-        let missing = match (self.stop, self.until) {
-            (Some(next), _) => next.first_sequence,
-            (None, until) => until.unwrap_or_default(),
+        let at = self.at;
+        let missing = match self.stop {
+            Some(next) => next.first_sequence,
+            None => until.unwrap_or_default(),
         };
-        if self.at < missing && !self.behind_damage {
-            let what = match missing - self.at {
-                1 => format!("frame {} is missing behind it", self.at),
-                _ => format!(
-                    "frames {} to {} are missing behind it",
-                    self.at,
-                    missing - 1
-                ),
+        if at < missing && !self.is_behind_damage {
+            let what = match missing - at {
+                1 => format!("frame {at} is missing behind it"),
+                _ => format!("frames {at} to {} are missing behind it", missing - 1),
             };
             self.note(self.offset, what);
         }

@@ -10,8 +10,11 @@
 pub(crate) const HEADER_BYTES: usize = 32;
 /// A frame without records.
 pub(crate) const MARK_BYTES: u64 = HEADER_BYTES as u64;
-const MAGIC: [u8; 4] = *b"rbF1";
+pub(super) const MAGIC: [u8; 4] = *b"rbF1";
 const CRC_AT: usize = 28;
+/// No frame is longer: a batch has at most a MiB of content, or one message alone, and some
+/// thousand cursors.
+pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// A frame under construction; its buffer is used again and again.
 #[derive(Debug, Default)]
@@ -89,7 +92,8 @@ impl<'a> Frame<'a> {
         }
         let sequence = u64::from_le_bytes(header[12..20].try_into().ok()?);
         let length = u32::from_le_bytes(header[20..24].try_into().ok()?) as usize;
-        Some((sequence, HEADER_BYTES.checked_add(length)?))
+        let length = HEADER_BYTES.checked_add(length)?;
+        (length <= FRAME_BYTES_MAX).then_some((sequence, length))
     }
 
     /// The frame at the beginning of `bytes`, if a whole and right one is there.
@@ -125,20 +129,19 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Where in `bytes`, at or behind `from`, a right frame with a sequence of at least
-/// `sequence_min` begins.
-pub(crate) fn find_valid(
+/// The first right frame in `bytes` with a sequence of at least `sequence_min`, and where it
+/// begins.
+pub(super) fn find_valid(
     bytes: &[u8],
-    from: usize,
     generation: u64,
     sequence_min: u64,
-) -> Option<usize> {
-    let mut at = from;
+) -> Option<(usize, Frame<'_>)> {
+    let mut at = 0;
     while let Some(found) = bytes.get(at..)?.iter().position(|byte| *byte == MAGIC[0]) {
         at += found;
         let frame = Frame::parse(&bytes[at..], generation);
-        if frame.is_some_and(|frame| frame.sequence >= sequence_min) {
-            return Some(at);
+        if let Some(frame) = frame.filter(|frame| frame.sequence >= sequence_min) {
+            return Some((at, frame));
         }
         at += 1;
     }
@@ -190,9 +193,12 @@ mod tests {
     fn a_frame_behind_rubbish_is_found() {
         let mut bytes = b"rbF1 rubbish r".to_vec();
         bytes.extend_from_slice(sample().seal(7, 5));
-        assert_eq!(find_valid(&bytes, 0, 7, 5), Some(14));
-        assert_eq!(find_valid(&bytes, 0, 7, 6), None);
-        assert_eq!(find_valid(&bytes, 0, 6, 5), None);
-        assert_eq!(find_valid(&bytes, 99, 7, 5), None);
+        let find = |generation, sequence_min| {
+            let found = find_valid(&bytes, generation, sequence_min);
+            found.map(|(at, frame)| (at, frame.sequence))
+        };
+        assert_eq!(find(7, 5), Some((14, 5)));
+        assert_eq!(find(7, 6), None);
+        assert_eq!(find(6, 5), None);
     }
 }

@@ -12,17 +12,20 @@ mod pack;
 mod position;
 mod reader;
 mod rewrite;
+mod salvage;
+mod scanner;
 mod segment;
-mod stream;
+#[cfg(test)]
+pub(crate) mod tests;
 mod writer;
 
-pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES, find_valid};
-pub(crate) use pack::{PART_BYTES, Packer, compress};
+pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES};
+pub(crate) use pack::{Packer, Unpacker, compress};
 pub use position::Position;
-pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay};
+pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay, segments};
 pub(crate) use rewrite::{RecordFilter, Sealed, last_id_before};
+pub(crate) use scanner::{Event, Scanner, follows};
 pub(crate) use segment::{
     HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC, is_compressed,
 };
-pub(crate) use stream::{SegmentStream, Step, uncompressed};
 pub(crate) use writer::{Writer, WriterStart};

@@ -102,10 +102,11 @@ impl Packed<'_> {
     }
 }
 
-/// Reads the bytes of a compressed segment. What is wrong with it is said in our own words, as
-/// an error that has no number of the system's.
+/// Reads the uncompressed bytes of a segment in either form. What is wrong with a compressed one is
+/// said in our own words, as an error that has no number of the system's.
 pub(crate) struct Unpacker {
     source: BufReader<Box<dyn Read + Send>>,
+    is_compressed: bool,
     decoder: Decoder<'static>,
     /// Whether the next byte of the source begins a part, or nothing.
     between: bool,
@@ -113,14 +114,26 @@ pub(crate) struct Unpacker {
 }
 
 impl Unpacker {
-    /// Before the first part.
-    pub(crate) fn new(source: Box<dyn Read + Send>) -> io::Result<Self> {
+    /// Before the first byte.
+    pub(crate) fn new(mut source: Box<dyn Read + Send>) -> io::Result<Self> {
+        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+        (&mut source)
+            .take(ZSTD_MAGIC.len() as u64)
+            .read_to_end(&mut magic)?;
+        let is_compressed = magic == ZSTD_MAGIC;
+        let source: Box<dyn Read + Send> = Box::new(io::Cursor::new(magic).chain(source));
         Ok(Self {
             source: BufReader::with_capacity(COMPARED_BYTES as usize, source),
+            is_compressed,
             decoder: Decoder::new()?,
             between: true,
             padding_bytes: 0,
         })
+    }
+
+    /// Whether it is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// How many zeros stand behind the last part, once that was read.
@@ -155,6 +168,9 @@ impl Unpacker {
 
 impl Read for Unpacker {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if !self.is_compressed {
+            return self.source.read(bytes);
+        }
         // What is unpacked already comes before what stands behind it may turn out to be damaged.
         let mut is_drained = self.between;
         while !bytes.is_empty() && (!self.between || self.begin_part()?) {

@@ -1,5 +1,6 @@
 //! A position in the journal.
 
+use super::frame::Frame;
 use super::segment;
 
 /// A place between two frames. The end of a journal is one: everything that was acknowledged is
@@ -21,4 +22,13 @@ impl Position {
         offset: segment::HEADER_BYTES as u64,
         sequence: 1,
     };
+
+    /// Behind `frame`, which begins here.
+    pub(crate) fn behind(self, frame: &Frame<'_>) -> Self {
+        Self {
+            segment: self.segment,
+            offset: self.offset + frame.bytes.len() as u64,
+            sequence: frame.sequence.saturating_add(1),
+        }
+    }
 }

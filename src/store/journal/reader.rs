@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::frame::Frame;
 use super::position::Position;
+use super::scanner::{Event, Scanner, follows};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
-use super::stream::{SegmentStream, Step, unreadable};
 use crate::store::api::OpenError;
 use crate::store::data::Record;
 use crate::store::data::record;
@@ -58,11 +58,17 @@ pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError>
     Ok(())
 }
 
-/// The segments, by number.
-pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
+/// All files with the name of a segment, in order.
+pub(crate) fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
     let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
     let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
     segments.sort_unstable();
+    Ok(segments)
+}
+
+/// The segments, by number.
+pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
+    let segments = segments(files, dir)?;
     for (expected, segment) in (1..).zip(&segments) {
         if segment.number != expected {
             let what = if segment.number < expected {
@@ -70,7 +76,11 @@ pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName
             } else {
                 format!("the segment with the number {expected} is missing")
             };
-            return Err(damaged(&segment.path(dir), 0, what));
+            return Err(OpenError::Damaged {
+                path: segment.path(dir),
+                offset: 0,
+                what,
+            });
         }
     }
     Ok(segments)
@@ -86,14 +96,15 @@ pub(crate) fn check_headers(
     let mut before = SegmentHeader::default();
     let mut journal = None;
     for name in segments {
-        let header = *open_segment(files, dir, *name)?.header();
+        let scanner = open_segment(files, dir, *name)?;
+        let header = *scanner.header();
         if header.journal != *journal.get_or_insert(header.journal) {
             let what = "it is a segment of another journal".to_owned();
-            return Err(damaged(&name.path(dir), 56, what));
+            return Err(scanner.damaged(56, what));
         }
         if header.first_sequence < before.first_sequence || header.last_id < before.last_id {
             let what = "its header says that it is older than the segment before it".to_owned();
-            return Err(damaged(&name.path(dir), 32, what));
+            return Err(scanner.damaged(32, what));
         }
         before = header;
     }
@@ -118,34 +129,25 @@ pub(crate) fn replay<E: From<OpenError>>(
         torn_bytes: 0,
     };
     let first = segments.partition_point(|segment| segment.number < from.segment);
-    let Some(name) = segments.get(first) else {
-        let fresh = segments.is_empty() && from == Position::START;
-        return Ok(if fresh {
-            Outcome::Reached(end)
-        } else {
-            Outcome::Astray
+    if first == segments.len() {
+        return Ok(match segments.is_empty() && from == Position::START {
+            true => Outcome::Reached(end),
+            false => Outcome::Astray,
         });
+    }
+    let open = |index: usize| {
+        let name = segments.get(index);
+        name.map(|name| open_segment(files, dir, *name)).transpose()
     };
-    let mut opened = Some((*name, open_segment(files, dir, *name)?));
-    let mut index = first;
-    while let Some((name, stream)) = opened {
-        index += 1;
-        opened = match segments.get(index) {
-            Some(next) => Some((*next, open_segment(files, dir, *next)?)),
-            None => None,
-        };
-        let header = *stream.header();
-        let path = name.path(dir);
-        let compressed = stream.is_compressed();
-        let mut scan = SegmentReplay {
-            path: &path,
-            stream,
-            next: opened.as_ref().map(|(_, next)| *next.header()),
-            until,
-            is_marked: true,
-        };
-        if index == first + 1 {
-            if !scan.skip_to(from)? {
+    let mut opened = open(first)?;
+    for (index, name) in segments.iter().enumerate().skip(first) {
+        let Some(scanner) = opened else { break };
+        opened = open(index + 1)?;
+        let mut scanner = scanner.before(opened.as_ref().map(|next| *next.header()));
+        let header = *scanner.header();
+        end.is_marked = true;
+        if index == first {
+            if !end.skip_to(from, &mut scanner)? {
                 return Ok(Outcome::Astray);
             }
         } else if header.first_sequence != end.position.sequence {
@@ -153,157 +155,127 @@ pub(crate) fn replay<E: From<OpenError>>(
                 "it begins with frame {}, but frame {} comes next",
                 header.first_sequence, end.position.sequence
             );
-            return Err(damaged(&path, 32, what).into());
+            return Err(scanner.damaged(32, what).into());
         } else {
             end.position.offset = HEADER_BYTES as u64;
         }
         end.position.segment = name.number;
         end.last_id = end.last_id.max(header.last_id);
-        end.torn_bytes = scan.run(&mut end.position, visit)?;
-        end.is_marked = scan.is_marked;
+        end.torn_bytes = end.read(&mut scanner, until, visit)?;
         if until.is_some_and(|until| end.position.sequence >= until) {
             return Ok(Outcome::Reached(end));
         }
-        let writable = opened.is_none() && !compressed;
-        end.open = writable.then_some((name, header.generation));
+        let writable = opened.is_none() && !scanner.is_compressed();
+        end.open = writable.then_some((*name, header.generation));
     }
     Ok(Outcome::Reached(end))
 }
 
-/// One segment on its way through the reader.
-struct SegmentReplay<'a> {
-    path: &'a Path,
-    stream: SegmentStream,
-    /// The header of the next segment, if there is one.
-    next: Option<SegmentHeader>,
-    until: Option<u64>,
-    is_marked: bool,
-}
-
-impl SegmentReplay<'_> {
-    /// Goes to a place between two frames; `false` where it is none.
-    fn skip_to(&mut self, position: Position) -> Result<bool, OpenError> {
-        let mut sequence = self.stream.header().first_sequence;
-        while self.stream.offset() < position.offset {
-            let offset = self.stream.offset();
-            match self.stream.next() {
-                Ok(Step::Frame(frame)) if frame.sequence == sequence => {
-                    sequence += 1;
+impl End {
+    /// Goes to a place between two frames of a segment; `false` where it is none.
+    fn skip_to(
+        &mut self,
+        position: Position,
+        scanner: &mut Scanner<'_>,
+    ) -> Result<bool, OpenError> {
+        let header = *scanner.header();
+        let mut at = scanner.end();
+        while at.offset < position.offset {
+            match scanner.next() {
+                Event::Frame(_, frame) | Event::Void(_, frame) if frame.sequence == at.sequence => {
+                    at = at.behind(&frame);
                     self.is_marked = frame.is_mark();
                 }
-                Ok(Step::Frame(_) | Step::End) => return Ok(false),
-                Ok(Step::Bad) => {
-                    self.torn_or_damaged(sequence, offset)?;
+                Event::Stuck(_, Some(error)) => return Err(scanner.unreadable(at.offset, error)),
+                Event::Stuck(_, None) => {
+                    torn_or_damaged(scanner, at)?;
                     return Ok(false);
                 }
-                Err(error) => return Err(unreadable(self.path, offset, error)),
+                _ => return Ok(false),
             }
         }
-        let header = *self.stream.header();
-        if self.stream.offset() != position.offset {
+        if at.offset != position.offset {
             return Ok(false);
         }
         match header.rewritten_to {
             // Its frames are not those that the place was noted among.
-            Some(_) if sequence == header.first_sequence => Ok(position.sequence == sequence),
-            Some(next) => {
-                let read = self.stream.next();
-                let read = read.map_err(|e| unreadable(self.path, position.offset, e))?;
-                Ok(read == Step::End && position.sequence == next)
-            }
-            None => Ok(position.sequence == sequence),
+            Some(next) if at.sequence != header.first_sequence => match scanner.next() {
+                Event::End => Ok(position.sequence == next),
+                Event::Stuck(_, Some(error)) => Err(scanner.unreadable(at.offset, error)),
+                _ => Ok(false),
+            },
+            _ => Ok(position.sequence == at.sequence),
         }
     }
 
-    /// Visits its frames and moves `at` behind them; answers the bytes of a torn tail.
-    fn run<E: From<OpenError>>(
+    /// Visits the frames of a segment and moves behind them; answers the bytes of a torn tail.
+    fn read<E: From<OpenError>>(
         &mut self,
-        at: &mut Position,
+        scanner: &mut Scanner<'_>,
+        until: Option<u64>,
         visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
     ) -> Result<u64, E> {
+        let (rewritten_to, next) = (scanner.header().rewritten_to, scanner.following());
         loop {
-            if self
-                .next
-                .is_some_and(|next| at.sequence >= next.first_sequence)
-            {
-                self.check_leftovers(*at)?;
+            // Behind the last frame that counts there may be one that a failed write left, whole or
+            // not, and nothing else.
+            let at = self.position;
+            let is_past = next.is_some_and(|next| at.sequence >= next.first_sequence);
+            let is_over = match is_past {
+                true => rewritten_to.is_some(),
+                false => until.is_some_and(|until| at.sequence >= until),
+            };
+            if is_over {
                 return Ok(0);
             }
-            if self.until.is_some_and(|until| at.sequence >= until) {
-                return Ok(0);
-            }
-            let step = self.stream.next();
-            match step.map_err(|error| unreadable(self.path, at.offset, error))? {
-                Step::Frame(frame) if frame.sequence == at.sequence => {
-                    let records = decode(&frame);
-                    let records = records.map_err(|what| damaged(self.path, at.offset, what))?;
-                    if let Some(next) = self.next
-                        && let Some(id) = last_id(&records).filter(|id| *id > next.last_id)
-                    {
-                        let limit = next.last_id;
-                        let what = format!(
-                            "the id {id} is above {limit}, the last one before the next segment"
-                        );
-                        return Err(damaged(self.path, at.offset, what).into());
-                    }
+            match scanner.next() {
+                Event::Frame(_, frame) if frame.sequence == at.sequence => {
                     self.is_marked = frame.is_mark();
-                    at.offset += frame.bytes.len() as u64;
-                    at.sequence += 1;
-                    visit(records, *at)?;
+                    self.position = at.behind(&frame);
+                    let records = decode(&frame);
+                    let records = records.and_then(|records| check_ids(records, next.as_ref()));
+                    let records = records.map_err(|what| scanner.damaged(at.offset, what))?;
+                    visit(records, self.position)?;
                 }
-                Step::Frame(frame) => {
-                    let what = format!("frame {} instead of {}", frame.sequence, at.sequence);
-                    return Err(damaged(self.path, at.offset, what).into());
+                Event::Void(_, frame) if frame.sequence == at.sequence => {}
+                Event::Frame(place, frame) | Event::Void(place, frame) => {
+                    let what = match is_past {
+                        true => format!("frame {} is there twice", frame.sequence),
+                        false => format!("frame {} instead of {}", frame.sequence, at.sequence),
+                    };
+                    return Err(scanner.damaged(place.offset, what).into());
                 }
-                Step::End => match self.stream.header().rewritten_to {
-                    Some(next) if next >= at.sequence => {
-                        at.sequence = next;
-                        return Ok(0);
-                    }
-                    _ if self.next.is_none() => return Ok(0),
-                    _ => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
-                },
-                Step::Bad => return Ok(self.torn_or_damaged(at.sequence, at.offset)?),
+                Event::Stuck(place, Some(error)) => {
+                    return Err(scanner.unreadable(place.offset, error).into());
+                }
+                _ if is_past => return Ok(0),
+                Event::End if rewritten_to.is_some_and(|next| next >= at.sequence) => {
+                    self.position.sequence = rewritten_to.unwrap_or_default();
+                    return Ok(0);
+                }
+                Event::End if next.is_none() => return Ok(0),
+                _ => return Ok(torn_or_damaged(scanner, at)?),
             }
         }
     }
+}
 
-    /// Behind the last frame that counts there may be one that a failed write left, whole or
-    /// not, and nothing else.
-    fn check_leftovers(&mut self, at: Position) -> Result<(), OpenError> {
-        if self.stream.header().rewritten_to.is_some() {
-            return Ok(());
+/// Where no right frame is: the bytes of a torn tail, or why it is none.
+fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, OpenError> {
+    let sequence = at.sequence;
+    let what = if scanner.following().is_some() {
+        format!("frame {sequence} is bad or missing, and later ones exist")
+    } else if scanner.is_compressed() {
+        format!("frame {sequence} of a compressed segment is bad")
+    } else {
+        match scanner.next() {
+            Event::Stuck(_, Some(error)) => return Err(scanner.unreadable(at.offset, error)),
+            Event::Damage { found, .. } => follows(sequence, found),
+            Event::Torn { bytes, .. } => return Ok(bytes),
+            _ => return Ok(0),
         }
-        loop {
-            let offset = self.stream.offset();
-            let step = self.stream.next();
-            match step.map_err(|error| unreadable(self.path, offset, error))? {
-                Step::Frame(frame) if frame.sequence == at.sequence => {}
-                Step::Frame(frame) => {
-                    let what = format!("frame {} is there twice", frame.sequence);
-                    return Err(damaged(self.path, offset, what));
-                }
-                Step::End | Step::Bad => return Ok(()),
-            }
-        }
-    }
-
-    fn torn_or_damaged(&mut self, sequence: u64, offset: u64) -> Result<u64, OpenError> {
-        let what = if self.next.is_some() {
-            format!("frame {sequence} is bad or missing, and later ones exist")
-        } else if self.stream.is_compressed() {
-            format!("frame {sequence} of a compressed segment is bad")
-        } else {
-            let resumed = self.stream.resume(sequence);
-            match resumed.map_err(|error| unreadable(self.path, offset, error))? {
-                Ok(found) => {
-                    format!("frame {sequence} is bad, and a good one follows at byte {found}")
-                }
-                Err(torn_bytes) => return Ok(torn_bytes),
-            }
-        };
-        Err(damaged(self.path, offset, what))
-    }
+    };
+    Err(scanner.damaged(at.offset, what))
 }
 
 /// The records of a right frame, or why they are not.
@@ -315,28 +287,33 @@ pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
     decoded.map_err(|error| error.to_string())
 }
 
-/// The highest id that a frame gave out.
-fn last_id(records: &[Record]) -> Option<u64> {
+/// Refuses ids that come behind the segment.
+fn check_ids(records: Vec<Record>, next: Option<&SegmentHeader>) -> Result<Vec<Record>, String> {
+    let limit = next.map_or(u64::MAX, |next| next.last_id);
     let ids = records.iter().filter_map(|record| match record {
         Record::Send { messages, .. } => messages.last().map(|message| message.id.0),
         _ => None,
     });
-    ids.max()
+    match ids.max().filter(|id| *id > limit) {
+        Some(id) => Err(format!(
+            "the id {id} is above {limit}, the last one before the next segment"
+        )),
+        None => Ok(records),
+    }
 }
 
-fn open_segment(
-    files: &dyn FileSystem,
+fn open_segment<'a>(
+    files: &'a dyn FileSystem,
     dir: &Path,
     name: SegmentName,
-) -> Result<SegmentStream, OpenError> {
-    let path = name.path(dir);
-    let stream = SegmentStream::open(files, &path)?;
-    let number = stream.header().number;
+) -> Result<Scanner<'a>, OpenError> {
+    let scanner = Scanner::open(files, &name.path(dir))?;
+    let number = scanner.header().number;
     if number != name.number {
         let what = format!("its header has the number {number}");
-        return Err(damaged(&path, 16, what));
+        return Err(scanner.damaged(16, what));
     }
-    Ok(stream)
+    Ok(scanner)
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> OpenError {
@@ -344,13 +321,5 @@ fn io(action: &'static str, path: &Path, source: std::io::Error) -> OpenError {
         action,
         path: path.to_owned(),
         source,
-    }
-}
-
-fn damaged(path: &Path, offset: u64, what: String) -> OpenError {
-    OpenError::Damaged {
-        path: path.to_owned(),
-        offset,
-        what,
     }
 }

@@ -12,8 +12,8 @@ use super::frame::FrameBuffer;
 use super::pack::Packer;
 use super::position::Position;
 use super::reader::{Outcome, decode, replay};
-use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
-use super::stream::{SegmentStream, Step, unreadable};
+use super::scanner::{Event, Scanner};
+use super::segment::{SegmentHeader, SegmentName};
 use crate::model::MsgId;
 use crate::store::api::OpenError;
 use crate::store::data::{Record, record};
@@ -43,8 +43,8 @@ pub(crate) fn last_id_before(
     dir: &Path,
     name: SegmentName,
 ) -> Result<MsgId, OpenError> {
-    let stream = SegmentStream::open(files, &name.path(dir))?;
-    Ok(MsgId(stream.header().last_id))
+    let scanner = Scanner::open(files, &name.path(dir))?;
+    Ok(MsgId(scanner.header().last_id))
 }
 
 /// A sealed segment, and what comes behind it.
@@ -64,8 +64,8 @@ impl Sealed {
         dir: &Path,
     ) -> Result<(SegmentHeader, SegmentHeader), OpenError> {
         let header = |name: SegmentName| {
-            let stream = SegmentStream::open(files, &name.path(dir))?;
-            Ok::<_, OpenError>(*stream.header())
+            let scanner = Scanner::open(files, &name.path(dir))?;
+            Ok::<_, OpenError>(*scanner.header())
         };
         Ok((header(self.name)?, header(self.next)?))
     }
@@ -80,8 +80,8 @@ impl Sealed {
         let (header, next) = self.headers(files, dir)?;
         let from = Position {
             segment: self.name.number,
-            offset: HEADER_BYTES as u64,
             sequence: header.first_sequence,
+            ..Position::START
         };
         let segments = [self.name, self.next];
         let until = Some(next.first_sequence);
@@ -226,31 +226,28 @@ fn count_records<S: RecordFilter>(
     header: &SegmentHeader,
     filter: &mut S,
 ) -> Result<u64, S::Error> {
-    let damaged = |offset, what| OpenError::Damaged {
-        path: path.to_owned(),
-        offset,
-        what,
-    };
-    let mut stream = SegmentStream::open(files, path)?;
-    if stream.header() != header {
-        return Err(damaged(0, "its header reads differently".to_owned()).into());
+    let mut scanner = Scanner::open(files, path)?;
+    if scanner.header() != header {
+        let what = "its header reads differently".to_owned();
+        return Err(scanner.damaged(0, what).into());
     }
-    let mut sequence = header.first_sequence;
     let mut count = 0;
     loop {
-        let offset = stream.offset();
-        match stream.next() {
-            Ok(Step::Frame(frame)) if frame.sequence == sequence => {
-                let records = decode(&frame).map_err(|what| damaged(offset, what))?;
+        let at = scanner.end();
+        match scanner.next() {
+            Event::Frame(_, frame) if frame.sequence == at.sequence => {
+                let records = decode(&frame).map_err(|what| scanner.damaged(at.offset, what))?;
                 count += records.len() as u64;
-                sequence += 1;
                 filter.step()?;
             }
-            Ok(Step::End) => return Ok(count),
-            Ok(Step::Frame(_) | Step::Bad) => {
-                return Err(damaged(offset, "a frame reads differently".to_owned()).into());
+            Event::End => return Ok(count),
+            Event::Stuck(_, Some(error)) => {
+                return Err(scanner.unreadable(at.offset, error).into());
             }
-            Err(error) => return Err(unreadable(path, offset, error).into()),
+            _ => {
+                let what = "a frame reads differently".to_owned();
+                return Err(scanner.damaged(at.offset, what).into());
+            }
         }
     }
 }

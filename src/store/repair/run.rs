@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use super::plan::{Loss, Made, Plan, plan};
-use super::scan::{Candidate, Source, readable};
+use super::scan::{Candidate, open, readable};
 use crate::store::api::OpenError;
-use crate::store::check::{Piece, Progress, known, segments};
+use crate::store::check::{Progress, known};
 use crate::store::directory::{ASIDE, Mark, hold, io_error, layout};
 use crate::store::disk::{
     FileSystem, FileWriter, OutOfSpace as _, RealFileSystem, Reserve, ReservingFileSystem, files,
 };
 use crate::store::index::{Manifest, Origin, manifest_file};
-use crate::store::journal::{FrameBuffer, Packer, SegmentName, TEMPORARY, clear};
+use crate::store::journal::{Event, FrameBuffer, Packer, TEMPORARY, clear, segments};
 
 /// A directory or a small file takes no more.
 const SMALL_BYTES: u64 = 16 << 10;
@@ -235,43 +235,36 @@ fn make(files: &dyn FileSystem, journal: &Path, to: &Path, made: &Made) -> io::R
     let mut packer = Packer::begin(files, to, made.name)?;
     packer.write_all(&header.encode())?;
     let mut sequence = header.first_sequence;
-    if let Some((source, name)) = made.source.and_then(|name| open(files, journal, name)) {
+    let source = made.source.and_then(|name| open(files, journal, name));
+    if let Some((mut scanner, _)) = source {
         let end = header.rewritten_to.unwrap_or(u64::MAX);
         let mut buffer = FrameBuffer::default();
-        let mut expected = source.header().first_sequence;
-        let mut written = Ok(());
-        source.read(files, &name.path(journal), &mut |piece| {
-            let Piece::Frame(_, frame) = piece else {
-                return true;
+        let mut expected = scanner.expected();
+        loop {
+            let frame = match scanner.next() {
+                Event::Frame(_, frame) if (expected..end).contains(&frame.sequence) => frame,
+                Event::End => break,
+                _ => continue,
             };
-            if frame.sequence < expected || frame.sequence >= end {
-                return true;
-            }
             expected = frame.sequence.saturating_add(1);
             buffer.clear();
             for (record, _) in readable(&frame).0 {
                 buffer.push(|out| out.extend_from_slice(record));
             }
             if !buffer.is_empty() {
-                written = packer.write_all(buffer.seal(header.generation, sequence));
+                packer.write_all(buffer.seal(header.generation, sequence))?;
                 sequence += 1;
             }
-            written.is_ok()
-        });
-        written?;
+        }
     }
     packer.finish()?.put_in_place()
-}
-
-fn open(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> Option<(Source, SegmentName)> {
-    Some((Source::open(files, &name.path(dir), name)?, name))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::store::journal::ZSTD_MAGIC;
+    use crate::store::journal::{SegmentName, ZSTD_MAGIC};
 
     #[test]
     fn a_repair_that_ends_behind_any_file_set_aside_can_be_done_again() {

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use crate::store::check::{Piece, Plain, plain, read_headless, segment};
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Frame, SegmentHeader, SegmentName, SegmentStream};
+use crate::store::journal::{Event, Frame, Position, Scanner, SegmentHeader, SegmentName};
 
 /// Frames that are not there, or not readable, between two that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,29 +41,20 @@ pub(super) struct Candidate {
 impl Candidate {
     /// `None` where nothing of a file can be used.
     pub(super) fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Option<Self> {
-        let source = Source::open(files, &name.path(journal), name)?;
-        let header = *source.header();
+        let (mut scanner, has_header) = open(files, journal, name)?;
+        let header = *scanner.header();
         let mut candidate = Self {
             name,
             header,
-            whole: !matches!(source, Source::Headless(..)),
-            sealed: source.is_compressed(),
+            whole: has_header,
+            sealed: scanner.is_compressed(),
             torn: false,
             frames: 0,
             end: header.first_sequence,
             last_id: header.last_id,
             gaps: Vec::new(),
         };
-        source.read(files, &name.path(journal), &mut |piece| {
-            match piece {
-                Piece::Frame(_, frame) => candidate.frame(&frame),
-                Piece::Bad(bad) => {
-                    candidate.torn = true;
-                    candidate.whole &= !bad.cut_short;
-                }
-            }
-            true
-        });
+        while candidate.event(scanner.next()) {}
         candidate.whole &= !(candidate.torn && candidate.sealed);
         if let Some(next) = header.rewritten_to {
             if candidate.torn && candidate.end < next {
@@ -75,14 +65,28 @@ impl Candidate {
         Some(candidate)
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) {
+    /// Whether another event follows.
+    fn event(&mut self, event: Event<'_>) -> bool {
+        match event {
+            Event::Frame(at, frame) | Event::Void(at, frame) => self.frame(at, &frame),
+            Event::Stuck(..) => {}
+            Event::Damage { .. } => self.whole = false,
+            Event::Torn { cut_short, .. } => {
+                self.torn = true;
+                self.whole &= !cut_short;
+            }
+            Event::End => return false,
+        }
+        true
+    }
+
+    fn frame(&mut self, at: Position, frame: &Frame<'_>) {
         let sequence = frame.sequence;
-        self.whole &= !self.torn && sequence == self.end;
-        self.torn = false;
-        if sequence < self.end {
+        self.whole &= sequence == at.sequence;
+        if sequence < at.sequence {
             return;
         }
-        if sequence > self.end {
+        if sequence > at.sequence {
             self.gap(sequence);
         }
         self.frames += 1;
@@ -127,50 +131,41 @@ fn ids(record: &Record) -> Option<(u64, u64)> {
     }
 }
 
-/// A way to the frames of a file.
-pub(super) enum Source {
-    Stream(SegmentStream),
-    /// Its header is lost; this is what it was, by what else is there.
-    Headless(Plain, SegmentHeader),
+/// Opens a file, and tells whether its header is right. `None` where it has neither that nor a
+/// right frame.
+pub(super) fn open<'a>(
+    files: &'a dyn FileSystem,
+    journal: &Path,
+    name: SegmentName,
+) -> Option<(Scanner<'a>, bool)> {
+    let path = name.path(journal);
+    match Scanner::open(files, &path) {
+        Ok(scanner) => Some((scanner, true)),
+        Err(_) => Some((Scanner::headless(files, &path, name)?, false)),
+    }
 }
 
-impl Source {
-    /// `None` where there are none.
-    pub(super) fn open(files: &dyn FileSystem, path: &Path, name: SegmentName) -> Option<Self> {
-        if let Ok(stream) = SegmentStream::open(files, path) {
-            return Some(Self::Stream(stream));
-        }
-        let plain = plain(files, path);
-        let header = plain.infer(name.number, name.first_id.saturating_sub(1))?;
-        Some(Self::Headless(plain, header))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealFileSystem;
+    use crate::store::journal::list;
+    use crate::store::journal::tests::damaged::journals;
+    use crate::store::journal::tests::{config, directory, old};
+    use proptest::prelude::*;
 
-    pub(super) fn header(&self) -> &SegmentHeader {
-        match self {
-            Self::Stream(stream) => stream.header(),
-            Self::Headless(_, header) => header,
-        }
-    }
+    proptest! {
+        #![proptest_config(config())]
 
-    fn is_compressed(&self) -> bool {
-        match self {
-            Self::Stream(stream) => stream.is_compressed(),
-            Self::Headless(..) => false,
-        }
-    }
-
-    /// Hands its pieces over, in order.
-    pub(super) fn read(
-        self,
-        files: &dyn FileSystem,
-        path: &Path,
-        visit: &mut dyn FnMut(Piece<'_>) -> bool,
-    ) {
-        match self {
-            Self::Stream(stream) => {
-                segment::read(files, path, stream, visit);
+        #[test]
+        fn a_candidate_is_what_it_was(journal in journals()) {
+            let dir = directory(&journal);
+            let dir = dir.path().join("journal");
+            for name in list(&RealFileSystem, &dir).unwrap_or_default() {
+                let old = old::scan::Candidate::of(&RealFileSystem, &dir, name);
+                let new = Candidate::of(&RealFileSystem, &dir, name);
+                prop_assert_eq!(format!("{old:?}"), format!("{new:?}"));
             }
-            Self::Headless(plain, header) => read_headless(&plain, &header, visit),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 
-use super::frame;
-use super::frame::Frame;
-use super::pack::Unpacker;
-use super::segment::{HEADER_BYTES, SegmentHeader, ZSTD_MAGIC};
 use crate::store::api::OpenError;
 use crate::store::disk::FileSystem;
+use crate::store::journal::frame;
+use crate::store::journal::frame::Frame;
+use crate::store::journal::pack::Unpacker;
+use crate::store::journal::segment::{HEADER_BYTES, SegmentHeader, ZSTD_MAGIC};
 
 /// Read at once, at least.
 const PIECE_BYTES: usize = 64 << 10;
@@ -126,7 +126,7 @@ impl SegmentStream {
         self.handed = 0;
         self.fill(SEARCH_BYTES_MAX)?;
         let rest = self.rest();
-        let found = frame::find_valid(rest, 1, self.header.generation, sequence_min);
+        let found = find_valid(rest, 1, self.header.generation, sequence_min);
         let Some(ahead) = found else {
             return Ok(Err(rest.len() as u64));
         };
@@ -211,101 +211,20 @@ pub(crate) fn unreadable(path: &Path, offset: u64, error: io::Error) -> OpenErro
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::frame::FrameBuffer;
-    use super::super::segment::SegmentName;
-    use super::*;
-    use crate::store::disk::RealFileSystem;
-    use std::io::Write as _;
-
-    fn header() -> SegmentHeader {
-        SegmentHeader {
-            number: 1,
-            generation: 7,
-            first_sequence: 5,
-            last_id: 0,
-            rewritten_to: None,
-            journal: 9,
+pub(super) fn find_valid(
+    bytes: &[u8],
+    from: usize,
+    generation: u64,
+    sequence_min: u64,
+) -> Option<usize> {
+    let mut at = from;
+    while let Some(found) = bytes.get(at..)?.iter().position(|byte| *byte == b'r') {
+        at += found;
+        let frame = Frame::parse(&bytes[at..], generation);
+        if frame.is_some_and(|frame| frame.sequence >= sequence_min) {
+            return Some(at);
         }
+        at += 1;
     }
-
-    /// A segment of frames with one record each, of these lengths.
-    fn segment(lengths: &[usize]) -> Vec<u8> {
-        let mut bytes = header().encode().to_vec();
-        let mut frame = FrameBuffer::default();
-        for (sequence, length) in (5..).zip(lengths) {
-            frame.clear();
-            frame.push(|out| out.resize(out.len() + length, b'r'));
-            bytes.extend_from_slice(frame.seal(7, sequence));
-        }
-        bytes
-    }
-
-    fn sequences(stream: &mut SegmentStream) -> Vec<u64> {
-        let mut sequences = Vec::new();
-        while let Step::Frame(frame) = stream.next().unwrap() {
-            sequences.push(frame.sequence);
-        }
-        sequences
-    }
-
-    #[test]
-    fn frames_of_any_length_are_read_compressed_or_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("segment");
-        let plain = segment(&[1, 200_000, 0, PIECE_BYTES, 3_000_000]);
-        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
-        encoder.include_checksum(true).unwrap();
-        encoder.write_all(&plain).unwrap();
-        for (bytes, compressed) in [(plain.clone(), false), (encoder.finish().unwrap(), true)] {
-            std::fs::write(&path, &bytes).unwrap();
-            let mut stream = SegmentStream::open(&RealFileSystem, &path).unwrap();
-            assert_eq!(*stream.header(), header());
-            assert_eq!(stream.is_compressed(), compressed);
-            assert_eq!(sequences(&mut stream), [5, 6, 7, 8, 9]);
-            assert_eq!(stream.offset(), plain.len() as u64);
-            assert_eq!(stream.next().unwrap(), Step::End);
-        }
-    }
-
-    #[test]
-    fn behind_something_bad_it_goes_on_with_the_next_right_frame() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("segment");
-        let mut bytes = segment(&[10, 10, 10]);
-        let length = (bytes.len() - HEADER_BYTES) / 3;
-        bytes[HEADER_BYTES + length + 40] ^= 1;
-        bytes.extend_from_slice(b"rbF1 rubbish");
-        std::fs::write(&path, &bytes).unwrap();
-        let mut stream = SegmentStream::open(&RealFileSystem, &path).unwrap();
-        assert_eq!(sequences(&mut stream), [5]);
-        let found = (HEADER_BYTES + 2 * length) as u64;
-        assert_eq!(stream.resume(6).unwrap(), Ok(found));
-        assert_eq!(sequences(&mut stream), [7]);
-        assert_eq!(stream.resume(8).unwrap(), Err(12));
-    }
-
-    #[test]
-    fn damage_and_the_disks_own_errors_are_told_apart() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = SegmentName {
-            number: 1,
-            first_id: 1,
-        };
-        let path = name.path(dir.path());
-        let open = || SegmentStream::open(&RealFileSystem, &path);
-        assert!(matches!(open().err().unwrap(), OpenError::Io { .. }));
-        let whole = zstd::stream::encode_all(segment(&[100_000]).as_slice(), 1).unwrap();
-        for bytes in [b"".as_slice(), b"rbx", &whole[..20]] {
-            std::fs::write(&path, bytes).unwrap();
-            let damaged = open().and_then(|mut stream| {
-                let step = stream.next().map(|step| step == Step::Bad);
-                assert!(!step.map_err(|e| unreadable(&path, 9, e))?);
-                Ok(())
-            });
-            assert!(matches!(damaged, Err(OpenError::Damaged { .. })));
-        }
-    }
+    None
 }

@@ -7,10 +7,10 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 
+use super::stream::{SegmentStream, Step, find_valid};
 use crate::store::disk::FileSystem;
-use crate::store::journal::{
-    Frame, HEADER_BYTES, PART_BYTES, SegmentHeader, SegmentStream, Step, ZSTD_MAGIC, find_valid,
-};
+use crate::store::journal::pack::PART_BYTES;
+use crate::store::journal::{Frame, HEADER_BYTES, SegmentHeader, ZSTD_MAGIC};
 
 /// What a decoder is asked for at once: it loses what it made before an error.
 const PIECE_BYTES: usize = 4096;
@@ -240,72 +240,3 @@ fn decode(
 
 /// Where the first frame of a segment begins.
 pub(crate) const FIRST_FRAME: u64 = HEADER_BYTES as u64;
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::store::disk::RealFileSystem;
-    use crate::store::journal::FrameBuffer;
-    use crate::store::journal::SegmentName;
-    use crate::store::journal::compress;
-
-    const FRAMES: u64 = 300;
-    /// So that there are some frames in each part.
-    const FRAME_BYTES: usize = PART_BYTES / 60;
-
-    fn right_frames(path: &Path) -> Vec<(u64, u64)> {
-        let stream = SegmentStream::open(&RealFileSystem, path).unwrap();
-        let mut right = Vec::new();
-        read(&RealFileSystem, path, stream, &mut |piece| {
-            if let Piece::Frame(offset, frame) = piece {
-                right.push((offset, frame.sequence));
-            }
-            true
-        });
-        right
-    }
-
-    #[test]
-    fn damage_to_one_part_of_a_compressed_segment_loses_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = SegmentName {
-            number: 1,
-            first_id: 1,
-        };
-        let path = name.path(dir.path());
-        let header = SegmentHeader {
-            number: 1,
-            generation: 7,
-            ..SegmentHeader::default()
-        };
-        let mut bytes = header.encode().to_vec();
-        let mut frame = FrameBuffer::default();
-        let mut random = 1_u64;
-        for sequence in 0..FRAMES {
-            frame.clear();
-            frame.push(|out| {
-                out.extend((0..FRAME_BYTES).map(|_| {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005);
-                    random = random.wrapping_add(1);
-                    b'a' + (random >> 60) as u8
-                }));
-            });
-            bytes.extend_from_slice(frame.seal(7, sequence));
-        }
-        std::fs::write(&path, &bytes).unwrap();
-        compress(&RealFileSystem, dir.path(), name).unwrap();
-        let packed = std::fs::read(&path).unwrap();
-        let whole = right_frames(&path);
-        assert_eq!(whole.len() as u64, FRAMES);
-        for part in 1..10 {
-            let mut damaged = packed.clone();
-            damaged[packed.len() * part / 10] ^= 0x10;
-            std::fs::write(&path, &damaged).unwrap();
-            let right = right_frames(&path);
-            let lost = FRAMES - right.len() as u64;
-            assert!((1..=62).contains(&lost), "{lost} of {FRAMES}");
-            assert!(right.iter().all(|frame| whole.contains(frame)));
-        }
-    }
-}
