@@ -14,14 +14,18 @@ use crate::model::{
 use crate::store::age::Hold;
 use crate::store::age::{AgeState, Span};
 
+/// Bytes in memory of what one record holds: more than any that fits into a frame. A count alone allocates no more.
+const DECODED_BYTES_MAX: usize = 512 << 20;
+
 /// Reads one record, which must take all of `bytes`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     let (version, rest) = bytes.split_first().ok_or(RecordError::Empty)?;
     if *version != VERSION {
         return Err(RecordError::Version(*version));
     }
+    let coding = CODING.with_limit::<DECODED_BYTES_MAX>();
     let (stored, used) =
-        bincode::borrow_decode_from_slice::<Stored<'_>, _>(rest, CODING).map_err(|_| {
+        bincode::borrow_decode_from_slice::<Stored<'_>, _>(rest, coding).map_err(|_| {
             RecordError::Coding("it ends early, or holds what its version does not know")
         })?;
     if used != rest.len() {

@@ -167,4 +167,9 @@ fn what_could_not_have_been_written_is_refused() {
         decode(b"\x01\x03\0\x04"),
         Err(RecordError::Name(_))
     ));
+    // A count that no frame has bytes for.
+    for count in [1_u64 << 40, u64::MAX] {
+        let spans = [b"\x01\x0a\0\0\0\0\xfd", count.to_le_bytes().as_slice()].concat();
+        assert!(matches!(decode(&spans), Err(RecordError::Coding(_))));
+    }
 }
