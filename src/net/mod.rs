@@ -45,6 +45,9 @@ pub mod tls;
 mod transcript;
 pub mod watch;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use pem::fuzzing::pem_round_trip;
+
 pub use authority::EARLIEST_S;
 pub use bind::{bind, is_own};
 pub use certificate_error::{CertificateError, REPLACE_CA};

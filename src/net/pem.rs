@@ -2,6 +2,9 @@
 //!
 //! Never reveals a file's contents: flaws are described in sentences of this source.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;

@@ -51,6 +51,14 @@ mod survey;
 mod tests;
 mod threads;
 
+/// Round trips of the stored forms.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing {
+    pub use super::data::record::fuzzing::record_round_trip;
+    pub use super::index::fuzzing::{chunk_round_trip, manifest_round_trip};
+    pub use super::journal::frame_round_trip;
+}
+
 pub use age::ClockHold;
 pub use api::{
     Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered,

@@ -5,6 +5,8 @@
 //! not have been written.
 
 mod decode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 pub(crate) use decode::decode;
 

@@ -20,6 +20,8 @@ mod contents;
 mod copy;
 mod database;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod key;
 pub(crate) mod location;
 mod manifest;

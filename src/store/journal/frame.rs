@@ -6,6 +6,9 @@
 //! of the segment's header: bytes that a user put into a message, or that an older
 //! file left behind, cannot pass for a frame.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
+
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 32;
 /// A frame without records.

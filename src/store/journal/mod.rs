@@ -19,6 +19,8 @@ mod segment;
 pub(crate) mod tests;
 mod writer;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use frame::fuzzing::frame_round_trip;
 pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES};
 pub(crate) use pack::{Packer, Unpacker, compress};
 pub use position::Position;

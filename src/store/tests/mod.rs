@@ -15,6 +15,7 @@ mod pacing;
 mod recovery;
 mod reserve;
 mod retention;
+mod round_trips;
 mod shared;
 mod simulated;
 mod stopping;
