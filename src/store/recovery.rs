@@ -115,7 +115,7 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         }
         Err(BuildError::Journal(error)) => return Err(error),
         // The index is none the worse for it.
-        Err(BuildError::Index(IndexError::Stopped)) => return Err(OpenError::Stopped),
+        Err(BuildError::Index(IndexError::Closing)) => return Err(OpenError::Stopped),
         Err(BuildError::Surroundings(source)) => {
             return Err(OpenError::Io {
                 action: "cannot bring the index up to the journal in",
@@ -294,7 +294,7 @@ fn rebuild(
         Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
         Ok((_, Outcome::Astray)) => Err(layout::astray(dir.join(layout::JOURNAL))),
         Err(BuildError::Journal(error)) => Err(error),
-        Err(BuildError::Index(IndexError::Stopped)) => Err(OpenError::Stopped),
+        Err(BuildError::Index(IndexError::Closing)) => Err(OpenError::Stopped),
         Err(BuildError::Surroundings(error)) => Err(broken(error)),
         Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
     }

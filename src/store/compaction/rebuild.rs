@@ -217,8 +217,8 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionErro
         match succeeded {
             Some(true) => return Ok(()),
             Some(false) => {
-                let what = "an exchange of the index did not come to its end".to_owned();
-                return Err(IndexError::Sled(what).into());
+                let what = "an exchange of the index did not come to its end";
+                return Err(IndexError::Busy(what).into());
             }
             None if stops(shared) || ended => return Err(CompactionError::Stopped),
             None => shared.wait_for_flush(TICK),

@@ -197,7 +197,7 @@ impl Flusher {
             written.store(0, Ordering::Relaxed);
             self.shared.step_memtables();
             if self.shared.queue.aborted() {
-                return Err(IndexError::Stopped);
+                return Err(IndexError::Closing);
             }
             let crowded = self.shared.fullness() > CROWDED;
             if !finish && !crowded {
@@ -231,8 +231,8 @@ impl Flusher {
         let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
             true => written.and_then(|()| guarded(|| self.succeed(*builder))),
             false => {
-                let what = "the one that counts was made anew meanwhile".to_owned();
-                Err(IndexError::Sled(what).into())
+                let what = "the one that counts was made anew meanwhile";
+                Err(IndexError::Busy(what).into())
             }
         };
         if let Err(error) = &taken {

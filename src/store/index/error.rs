@@ -9,9 +9,12 @@ use crate::store::disk::OutOfSpace;
 /// Why the index did not do what it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum IndexError {
-    /// sled says no.
+    /// sled, or a file of the index, refused.
     #[error("{0}")]
-    Sled(String),
+    Engine(String),
+    /// It is away, or still in use: not for long.
+    #[error("{0}")]
+    Busy(&'static str),
     /// A stored value is not what it must be.
     #[error("{0}")]
     Damaged(String),
@@ -26,7 +29,7 @@ pub(crate) enum IndexError {
     Panicked,
     /// Whoever wanted something of it wants it no more.
     #[error("the store is closing")]
-    Stopped,
+    Closing,
 }
 
 impl OutOfSpace for IndexError {
@@ -48,7 +51,7 @@ impl From<sled::Error> for IndexError {
                 Self::Damaged(error.to_string())
             }
             sled::Error::Io(error) => error.into(),
-            _ => Self::Sled(error.to_string()),
+            _ => Self::Engine(error.to_string()),
         }
     }
 }
@@ -57,7 +60,7 @@ impl From<io::Error> for IndexError {
     fn from(error: io::Error) -> Self {
         match error.is_out_of_space() {
             true => Self::OutOfSpace(error.to_string()),
-            false => Self::Sled(error.to_string()),
+            false => Self::Engine(error.to_string()),
         }
     }
 }

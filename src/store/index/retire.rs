@@ -24,7 +24,7 @@ pub(crate) fn retire(mut index: Arc<Index>) -> Result<(), IndexError> {
                 index = still_read;
                 std::thread::sleep(Duration::from_millis(1));
             }
-            Err(_) => return Err(IndexError::Sled("it is still being read".to_owned())),
+            Err(_) => return Err(IndexError::Busy("it is still being read")),
         }
     }
 }

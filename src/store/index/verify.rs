@@ -164,7 +164,7 @@ impl Index {
 
 fn chunks(tree: &Tree, opening: &Opening) -> impl Iterator<Item = Result<FoundChunk, IndexError>> {
     tree.iter().map(|entry| match opening.is_stopped() {
-        true => Err(IndexError::Stopped),
+        true => Err(IndexError::Closing),
         false => FoundChunk::parse(entry?),
     })
 }

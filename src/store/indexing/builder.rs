@@ -129,7 +129,7 @@ impl Builder {
                     pacer.step();
                 }
                 if stop(behind.sequence) {
-                    return Err(IndexError::Stopped.into());
+                    return Err(IndexError::Closing.into());
                 }
                 if progress.elapsed() >= PROGRESS_PAUSE {
                     progress = Instant::now();
@@ -195,7 +195,7 @@ impl Builder {
         let mut unchecked = 0;
         let mut pace = syncing(SYNC_BYTES, |bytes| {
             if stop() {
-                return Err(IndexError::Stopped);
+                return Err(IndexError::Closing);
             }
             unchecked += bytes;
             if unchecked >= SYNC_BYTES {
@@ -222,7 +222,7 @@ impl Builder {
         let index = Index::open(&path, cache_bytes)?;
         if index.blob_bytes() < self.state.blob_bytes {
             let what = "the index that was made is not there any more".to_owned();
-            return Err(IndexError::Sled(what).into());
+            return Err(IndexError::Damaged(what).into());
         }
         let target = IndexTarget {
             index,

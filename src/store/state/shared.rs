@@ -118,8 +118,8 @@ impl Shared {
     /// The index, unless it is away.
     pub(crate) fn index(&self) -> Result<Arc<Index>, IndexError> {
         let index = self.index.read();
-        let away = || IndexError::Sled("it is being rebuilt or closed".to_owned());
-        index.clone().ok_or_else(away)
+        let away = IndexError::Busy("it is being rebuilt or closed");
+        index.clone().ok_or(away)
     }
 
     /// Puts an index in place, or takes it away.

@@ -33,7 +33,7 @@ impl Shared {
             index.bytes_of(domain, low_watermark, low_watermark_of_all, &mut || {
                 pacer.step();
                 match is_stopped() {
-                    true => Err(IndexError::Stopped),
+                    true => Err(IndexError::Closing),
                     false => Ok(()),
                 }
             })

@@ -107,7 +107,7 @@ impl World {
         for _ in 0..interruptions {
             let left = Cell::new(self.random.below(count / 8 + 2));
             let mut stop = |_| match left.get() {
-                0 => Err(IndexError::Sled("stop".to_owned())),
+                0 => Err(IndexError::Closing),
                 more => {
                     left.set(more - 1);
                     Ok(())
@@ -298,9 +298,7 @@ fn a_copy_has_what_is_kept_in_every_tier() {
         let mut left = 20;
         let mut stop = |_| {
             left -= 1;
-            (left > 0)
-                .then_some(())
-                .ok_or(IndexError::Sled("stop".to_owned()))
+            (left > 0).then_some(()).ok_or(IndexError::Closing)
         };
         writer::apply(
             &world.index,

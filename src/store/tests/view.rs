@@ -99,7 +99,7 @@ impl World {
         let immutable = shared.memtables_mut().rotate();
         let mut left = writes;
         let mut stop = |_| match left {
-            0 => Err(IndexError::Stopped),
+            0 => Err(IndexError::Closing),
             _ => {
                 left -= 1;
                 Ok(())
