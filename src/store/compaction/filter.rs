@@ -9,7 +9,7 @@ use crate::model::{Device, Mailbox, Message, MsgId};
 use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, Record, SendIds, SendKey};
 use crate::store::disk::Pacer;
-use crate::store::index::{Index, IndexError, guarded};
+use crate::store::index::{Index, IndexError};
 use crate::store::journal;
 
 /// For so long the record of an erasure stays although it was carried out: a copy of the
@@ -60,7 +60,7 @@ impl CompactionFilter<'_> {
         left: &mut Vec<Record>,
     ) -> Result<(), IndexError> {
         if self.users.insert(mailbox.clone()) {
-            let id = guarded(|| self.index.confirmed_of(&mailbox))?;
+            let id = self.index.confirmed_of(&mailbox)?;
             left.extend((id > MsgId::ZERO).then_some(Record::Confirmed { mailbox, id }));
         }
         Ok(())
@@ -154,7 +154,7 @@ impl journal::RecordFilter for CompactionFilter<'_> {
             Record::Cursor { device, .. } => {
                 self.sift_confirmed(device.mailbox.clone(), left)?;
                 if self.devices.insert(device.clone()) {
-                    let value = guarded(|| self.index.cursor(&device))?;
+                    let value = self.index.cursor(&device)?;
                     left.extend(value.map(|value| Record::Cursor {
                         device,
                         change: CursorChange::Set(value),

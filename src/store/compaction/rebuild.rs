@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::error::CompactionError;
 use crate::store::disk::{INDEX_FILES, Lent};
-use crate::store::index::{Index, IndexError, Kept, Manifest, SmallCounts, guarded, location};
+use crate::store::index::{Index, IndexError, Kept, Manifest, SmallCounts, location};
 use crate::store::indexing::{Builder, Site, space_for};
 use crate::store::state::{Shared, Successor};
 
@@ -194,8 +194,7 @@ fn cursors_min(shared: &Shared, then: &Manifest) -> u64 {
 /// Before cursors are written into the journal as the index has them: whether it has them all.
 pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexError> {
     let then = shared.indexed().clone();
-    let found = guarded(|| index.count_cursors())?;
-    if found < cursors_min(shared, &then) {
+    if index.count_cursors()? < cursors_min(shared, &then) {
         // It is rebuilt from the journal first.
         shared.index_suspect.store(true, Ordering::Relaxed);
         return Err(IndexError::Damaged("cursors are missing".to_owned()));

@@ -205,16 +205,8 @@ impl Flusher {
             }
             Ok(())
         };
-        guarded(|| {
-            let state = &self.manifest;
-            writer::apply(
-                &index,
-                immutable,
-                state,
-                day_min,
-                Pacing::Paced(&mut between),
-            )
-        })
+        let how = Pacing::Paced(&mut between);
+        writer::apply(&index, immutable, &self.manifest, day_min, how)
     }
 
     /// Puts an index that was rebuilt beside this one in its place, if one waits.
@@ -224,17 +216,17 @@ impl Flusher {
         };
         // One that was put off would hold it up for as long as there is no room.
         let is_immutable = self.shared.memtables().immutable.is_some();
-        let written = match is_immutable {
-            true => guarded(|| self.flush(false, true)),
-            false => Ok(()),
-        };
-        let taken = match self.shared.rebuilds.load(Ordering::Relaxed) == rebuilds {
-            true => written.and_then(|()| guarded(|| self.succeed(*builder))),
-            false => {
+        let taken = guarded(|| {
+            let written = match is_immutable {
+                true => self.flush(false, true),
+                false => Ok(()),
+            };
+            if self.shared.rebuilds.load(Ordering::Relaxed) != rebuilds {
                 let what = "the one that counts was made anew meanwhile";
-                Err(IndexError::Busy(what).into())
+                return Err(IndexError::Busy(what).into());
             }
-        };
+            written.and_then(|()| self.succeed(*builder))
+        });
         if let Err(error) = &taken {
             tracing::warn!(%error, "an exchange of the index did not come to its end");
         }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::chunk::{Append, Contents};
 use super::database::Index;
-use super::error::{IndexError, guarded};
+use super::error::IndexError;
 use super::messages::{Body, OpenChunk};
 use super::packing::Packing;
 use super::search::FoundChunk;
@@ -67,17 +67,14 @@ impl Index {
         let next = || parts.lock().next();
         let write = || {
             let mut pace = syncing(sync_bytes, |_| Ok(()));
-            let written = guarded(|| {
-                while let Some(part) = next() {
-                    self.apply_mailboxes(part, memtable, &mut pace)?;
+            while let Some(part) = next() {
+                if let Err(error) = self.apply_mailboxes(part, memtable, &mut pace) {
+                    // The other one's work is for nothing.
+                    while next().is_some() {}
+                    return Err(error);
                 }
-                Ok(())
-            });
-            if written.is_err() {
-                // The other one's work is for nothing.
-                while next().is_some() {}
             }
-            written
+            Ok(())
         };
         std::thread::scope(|scope| {
             let beside = ThreadBuilder::new().name("index".to_owned());
@@ -254,13 +251,9 @@ impl Index {
         let parts = summary.parts();
         let contents = summary.contents(&parts);
         let (value, bytes) = self.packed(&contents, Packing::None, true)?;
-        let mut batch = sled::Batch::default();
-        for found in older {
-            batch.remove(&found.key);
-        }
         let bytes = bytes + key.len();
-        batch.insert(key, value);
-        self.summaries.apply_batch(batch)?;
+        let older = older.iter().map(|found| &found.key);
+        self.summaries.replace(older, key, value)?;
         pace(self, bytes)
     }
 

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sled::{Db, Tree};
 
 use super::blob::BlobFile;
-use super::error::{IndexError, guarded};
+use super::engine::{Engine, Tree, guarded};
+use super::error::IndexError;
 use super::location;
 use super::unpacked::Unpacked;
 
 /// An open index.
 #[derive(Debug)]
 pub(crate) struct Index {
-    pub(super) db: Db,
+    pub(super) engine: Engine,
     pub(super) messages: Tree,
     pub(super) contents: Tree,
     pub(super) blob: BlobFile,
@@ -27,28 +26,9 @@ pub(crate) struct Index {
     pub(super) domains: Tree,
     pub(super) erased: Tree,
     pub(super) age: Tree,
+    pub(super) trailer: Tree,
     pub(super) sends: Mutex<BTreeMap<u64, Tree>>,
     file: File,
-}
-
-/// How long an index that was closed may still be locked: sled gives its lock up in threads of
-/// its own. Nobody else can have it, as the data directory is ours.
-const UNLOCKED_WITHIN: Duration = Duration::from_secs(5);
-const LOCKED: &str = "could not acquire lock";
-const LOCKED_PAUSE: Duration = Duration::from_millis(1);
-
-fn open_sled(config: &sled::Config) -> Result<Db, IndexError> {
-    let begun = Instant::now();
-    loop {
-        match config.open() {
-            Err(error)
-                if error.to_string().contains(LOCKED) && begun.elapsed() < UNLOCKED_WITHIN =>
-            {
-                std::thread::sleep(LOCKED_PAUSE);
-            }
-            opened => return Ok(opened?),
-        }
-    }
 }
 
 pub(super) const SENDS_PREFIX: &str = "sends-";
@@ -62,50 +42,50 @@ const CACHE_BYTES_MIN: u64 = 1 << 20;
 impl Index {
     /// Opens or makes the index that is (or is to be) at `path`.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        guarded(|| {
-            location::make(path)?;
-            Self::with_blob(path, BlobFile::open(path)?, cache_bytes)
-        })
+        location::make(path)?;
+        let blob = BlobFile::open(path)?;
+        guarded(|| Self::with_blob(path, blob, cache_bytes))
     }
 
     /// Opens a copy of sled's files, beside the blob file of the index `of`, only to read.
     pub(super) fn open_copy(path: &Path, of: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        guarded(|| Self::with_blob(path, BlobFile::open_to_read(of)?, cache_bytes))
+        let blob = BlobFile::open_to_read(of)?;
+        guarded(|| Self::with_blob(path, blob, cache_bytes))
     }
 
     fn with_blob(path: &Path, blob: BlobFile, cache_bytes: u64) -> Result<Self, IndexError> {
-        let db = open_sled(&Self::config(path, cache_bytes))?;
+        let cache_bytes = cache_bytes / CACHE_PART;
+        let engine = Engine::open(path, cache_bytes.max(CACHE_BYTES_MIN))?;
         let mut sends = BTreeMap::new();
-        for name in db.tree_names() {
-            let name = String::from_utf8_lossy(&name).into_owned();
+        for name in engine.tree_names() {
             if let Some(Ok(day)) = name.strip_prefix(SENDS_PREFIX).map(str::parse) {
-                sends.insert(day, db.open_tree(&name)?);
+                sends.insert(day, engine.tree(&name)?);
             }
         }
-        let index = Self {
-            messages: db.open_tree("messages")?,
-            contents: db.open_tree("contents")?,
+        Ok(Self {
+            messages: engine.tree("messages")?,
+            contents: engine.tree("contents")?,
             blob,
-            unpacked: Unpacked::new(cache_bytes / CACHE_PART),
-            summaries: db.open_tree("summaries")?,
-            senders: db.open_tree("senders")?,
-            cursors: db.open_tree("cursors")?,
-            domains: db.open_tree("domains")?,
-            erased: db.open_tree("erased")?,
-            age: db.open_tree("age")?,
+            unpacked: Unpacked::new(cache_bytes),
+            summaries: engine.tree("summaries")?,
+            senders: engine.tree("senders")?,
+            cursors: engine.tree("cursors")?,
+            domains: engine.tree("domains")?,
+            erased: engine.tree("erased")?,
+            age: engine.tree("age")?,
+            trailer: engine.tree("trailer")?,
             sends: Mutex::new(sends),
             file: File::open(path.join("db"))?,
-            db,
-        };
-        Ok(index)
+            engine,
+        })
     }
 
-    fn config(path: &Path, cache_bytes: u64) -> sled::Config {
-        sled::Config::new()
-            .path(path)
-            .cache_capacity((cache_bytes / CACHE_PART).max(CACHE_BYTES_MIN))
-            .mode(sled::Mode::HighThroughput)
-            .flush_every_ms(None)
+    /// Closes it.
+    pub(crate) fn close(self) -> Result<(), IndexError> {
+        guarded(|| {
+            drop(self);
+            Ok(())
+        })
     }
 
     /// Makes what was written durable. sled's flush alone is not: it starts the
@@ -113,7 +93,7 @@ impl Index {
     pub(crate) fn sync(&self) -> Result<(), IndexError> {
         // First what sled's values refer to.
         self.blob.sync()?;
-        self.db.flush()?;
+        self.engine.flush()?;
         Ok(self.file.sync_data()?)
     }
 
@@ -130,7 +110,7 @@ impl Index {
     /// Makes every value of a tree unreadable, as damage would.
     #[cfg(test)]
     pub(crate) fn spoil(&self, tree: &str) {
-        let tree = self.db.open_tree(tree).expect("sled is whole");
+        let tree = self.engine.tree(tree).expect("sled is whole");
         for entry in &tree {
             let (key, _) = entry.expect("sled is whole");
             tree.insert(key, vec![0xff_u8; 40]).expect("sled is whole");
@@ -140,9 +120,10 @@ impl Index {
     /// Removes the first entry of a tree, as damage would.
     #[cfg(test)]
     pub(crate) fn lose_first_of(&self, tree: &str) {
-        let tree = self.db.open_tree(tree).expect("sled is whole");
-        let lost = tree.pop_min().expect("sled is whole");
-        assert!(lost.is_some(), "the tree is not empty");
+        let tree = self.engine.tree(tree).expect("sled is whole");
+        let first = tree.iter().next().expect("the tree is not empty");
+        let (key, _) = first.expect("sled is whole");
+        tree.remove(key).expect("sled is whole");
     }
 
     pub(super) fn sends_tree(&self, day: u64) -> Option<Tree> {

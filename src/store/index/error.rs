@@ -1,7 +1,6 @@
-//! Why the index did not do what it was asked for, and the guard against sled's panics.
+//! Why the index did not do what it was asked for.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::store::api::{AppendError, ReadError};
 use crate::store::disk::OutOfSpace;
@@ -44,18 +43,6 @@ impl IndexError {
     }
 }
 
-impl From<sled::Error> for IndexError {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
-                Self::Damaged(error.to_string())
-            }
-            sled::Error::Io(error) => error.into(),
-            _ => Self::Engine(error.to_string()),
-        }
-    }
-}
-
 impl From<io::Error> for IndexError {
     fn from(error: io::Error) -> Self {
         match error.is_out_of_space() {
@@ -78,9 +65,4 @@ impl From<IndexError> for AppendError {
     fn from(error: IndexError) -> Self {
         Self::Unavailable(error.to_string())
     }
-}
-
-/// Runs `work`, in which sled may panic over a damaged file.
-pub(crate) fn guarded<T, E: From<IndexError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(IndexError::Panicked.into()))
 }

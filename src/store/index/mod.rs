@@ -7,7 +7,7 @@
 //! `summaries` (mailbox, first id → senders of so many
 //! messages), `senders` (mailbox, sender, first id → chunk of ids), `cursors`, `domains`,
 //! `erased` (mailbox → up to which id), `sends-<day>` (the ids of sends, by UTC day of the id),
-//! `age` (the last recorded age time); in the default tree, the trailer of the last flush.
+//! `age` (the last recorded age time), `trailer` (of the last flush).
 //!
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.
@@ -19,6 +19,7 @@ mod chunk;
 mod contents;
 mod copy;
 mod database;
+mod engine;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -43,7 +44,8 @@ mod verify;
 pub(crate) use apply::syncing;
 pub(crate) use copy::{Kept, SmallCounts};
 pub(crate) use database::Index;
-pub(crate) use error::{IndexError, guarded};
+pub(crate) use engine::guarded;
+pub(crate) use error::IndexError;
 #[cfg(test)]
 pub(crate) use location::numbers;
 pub(crate) use manifest::Manifest;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::database::Index;
-use super::error::{IndexError, guarded};
+use super::error::IndexError;
 
 /// How long readers may keep an old index before a new one is made.
 const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -14,12 +14,7 @@ pub(crate) fn retire(mut index: Arc<Index>) -> Result<(), IndexError> {
     let deadline = Instant::now() + READERS_WAIT_MAX;
     loop {
         match Arc::try_unwrap(index) {
-            Ok(index) => {
-                return guarded(|| {
-                    drop(index);
-                    Ok(())
-                });
-            }
+            Ok(index) => return index.close(),
             Err(still_read) if Instant::now() < deadline => {
                 index = still_read;
                 std::thread::sleep(Duration::from_millis(1));

@@ -3,9 +3,8 @@
 //! Ids are times and positions are counts, so a guess is mostly near; every second step bisects
 //! instead, so that a lopsided mailbox costs a logarithm too.
 
-use sled::{IVec, Tree};
-
 use super::chunk::Head;
+use super::engine::{Bytes, Tree};
 use super::error::IndexError;
 use super::key;
 
@@ -15,15 +14,15 @@ const WALK_CHUNKS_MAX: usize = 4;
 /// A chunk as it stands in the tree.
 #[derive(Debug, Clone)]
 pub(super) struct FoundChunk {
-    pub(super) key: IVec,
+    pub(super) key: Bytes,
     pub(super) first_id: u64,
     pub(super) head: Head,
-    pub(super) value: IVec,
+    pub(super) value: Bytes,
 }
 
 impl FoundChunk {
     /// Takes a tree's entry for a chunk.
-    pub(super) fn parse((key, value): (IVec, IVec)) -> Result<Self, IndexError> {
+    pub(super) fn parse((key, value): (Bytes, Bytes)) -> Result<Self, IndexError> {
         let split = key::split(&key);
         let (_, first_id) = split.ok_or_else(|| IndexError::damaged("a key is cut short"))?;
         let head = Head::decode(&value).map_err(IndexError::Damaged)?;

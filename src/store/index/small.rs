@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::apply::Pace;
 use super::database::{Index, SENDS_PREFIX};
+use super::engine::Tree;
 use super::error::IndexError;
 use super::key;
 use super::manifest::Manifest;
@@ -99,11 +100,11 @@ impl Index {
     }
 
     /// The tree of a day's sends, which is made if there is none.
-    pub(super) fn sends_tree_of(&self, day: u64) -> Result<sled::Tree, IndexError> {
+    pub(super) fn sends_tree_of(&self, day: u64) -> Result<Tree, IndexError> {
         if let Some(tree) = self.sends_tree(day) {
             return Ok(tree);
         }
-        let tree = self.db.open_tree(format!("{SENDS_PREFIX}{day}"))?;
+        let tree = self.engine.tree(&format!("{SENDS_PREFIX}{day}"))?;
         let mut sends = self.sends.lock();
         sends.insert(day, tree.clone());
         Ok(tree)
@@ -116,14 +117,14 @@ impl Index {
             std::mem::replace(&mut *sends, kept).into_keys().collect()
         };
         for day in old {
-            self.db.drop_tree(format!("{SENDS_PREFIX}{day}"))?;
+            self.engine.drop_tree(&format!("{SENDS_PREFIX}{day}"))?;
         }
         state.sends = state.sends.split_off(&day_min);
         Ok(())
     }
 
     /// The trees of sends, the newest first.
-    pub(super) fn sends_trees(&self) -> Vec<sled::Tree> {
+    pub(super) fn sends_trees(&self) -> Vec<Tree> {
         let sends = self.sends.lock();
         sends.values().rev().cloned().collect()
     }
@@ -153,8 +154,7 @@ impl Index {
 
     /// How many cursors there are.
     pub(crate) fn count_cursors(&self) -> Result<u64, IndexError> {
-        let count = |count, entry: sled::Result<_>| entry.map(|_| count + 1);
-        Ok(self.cursors.iter().try_fold(0, count)?)
+        self.cursors.count()
     }
 
     /// What a user has confirmed beside its cursors; `prefix` is that of its mailbox.
@@ -217,8 +217,8 @@ impl Index {
         }
         self.domains()?;
         self.age()?;
-        let domains = self.domains.len() as u64;
-        let erased = self.erased.len() as u64;
+        let domains = self.domains.count()?;
+        let erased = self.erased.count()?;
         let trees = self.sends.lock();
         let mut sends = BTreeMap::new();
         for (day, tree) in trees.iter() {

@@ -7,20 +7,20 @@ use super::database::Index;
 use super::error::IndexError;
 use super::manifest::Manifest;
 
-const KEY: &[u8] = b"trailer";
+const KEY: &[u8] = b"frames";
 
 impl Index {
     /// Writes the trailer: this index has the journal's frames before `sequence`.
     pub(crate) fn put_trailer(&self, sequence: u64) -> Result<(), IndexError> {
-        self.db.insert(KEY, &sequence.to_le_bytes())?;
+        self.trailer.insert(KEY, &sequence.to_le_bytes())?;
         Ok(())
     }
 
     /// Removes the trailer: the index of an earlier version.
     #[cfg(test)]
     pub(crate) fn drop_trailer(&self) {
-        let dropped = self.db.remove(KEY).expect("sled is whole");
-        assert!(dropped.is_some(), "there was one");
+        assert!(!self.trailer.is_empty(), "there is one");
+        self.trailer.remove(KEY).expect("sled is whole");
     }
 
     /// Whether there is a trailer; an index of an earlier version has none.
@@ -28,7 +28,7 @@ impl Index {
     /// # Errors
     /// `Damaged` if the trailer is older than `state`.
     pub(crate) fn has_trailer(&self, state: &Manifest) -> Result<bool, IndexError> {
-        let Some(value) = self.db.get(KEY)? else {
+        let Some(value) = self.trailer.get(KEY)? else {
             return Ok(false);
         };
         let sequence = value.as_ref().try_into().map(u64::from_le_bytes);

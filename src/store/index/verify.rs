@@ -6,11 +6,10 @@
 
 use std::iter::Peekable;
 
-use sled::Tree;
-
 use super::chunk::Chunk;
 use super::database::Index;
-use super::error::{IndexError, guarded};
+use super::engine::{Tree, guarded};
+use super::error::IndexError;
 use super::manifest::Manifest;
 use super::search::FoundChunk;
 use super::{key, messages, senders};
@@ -66,8 +65,8 @@ impl Index {
         guarded(|| {
             let of_messages = std::thread::scope(|scope| {
                 let known = &*state;
-                let senders = scope.spawn(|| guarded(|| self.verify_senders(known, opening)));
-                let highest = guarded(|| self.verify_messages(known, opening));
+                let senders = scope.spawn(|| self.verify_senders(known, opening));
+                let highest = self.verify_messages(known, opening);
                 senders.join().unwrap_or(Err(IndexError::Panicked))?;
                 highest
             })?;

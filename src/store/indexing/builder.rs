@@ -215,10 +215,7 @@ impl Builder {
     pub(crate) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
         let IndexTarget { index, .. } = self.target;
         let path = location::path(&self.target.dir, self.state.number);
-        guarded(|| {
-            drop(index);
-            Ok::<_, IndexError>(())
-        })?;
+        index.close()?;
         let index = Index::open(&path, cache_bytes)?;
         if index.blob_bytes() < self.state.blob_bytes {
             let what = "the index that was made is not there any more".to_owned();

@@ -39,20 +39,20 @@ pub(crate) fn apply(
 ) -> Result<Manifest, IndexError> {
     let mut state = state.clone();
     memtable.begin_writing();
-    match how {
+    guarded(|| match how {
         Pacing::AtOnce => {
             let mut pace = syncing(SYNC_BYTES_ALONE, |_| Ok(()));
             index.apply_contents(memtable, &mut state, &mut pace)?;
             index.apply_messages_at_once(memtable, SYNC_BYTES_ALONE)?;
-            index.apply_small(memtable, day_min, &mut state, &mut pace)?;
+            index.apply_small(memtable, day_min, &mut state, &mut pace)
         }
         Pacing::Paced(between) => {
             let mut pace = syncing(SYNC_BYTES, between);
             index.apply_contents(memtable, &mut state, &mut pace)?;
             index.apply_messages(memtable, &mut pace)?;
-            index.apply_small(memtable, day_min, &mut state, &mut pace)?;
+            index.apply_small(memtable, day_min, &mut state, &mut pace)
         }
-    }
+    })?;
     index.put_trailer(memtable.end.sequence)?;
     index.sync()?;
     state.blob_bytes = index.blob_bytes();
@@ -95,7 +95,7 @@ impl IndexTarget {
             true => Pacing::Paced(&mut pause),
             false => Pacing::AtOnce,
         };
-        let state = guarded(|| apply(&self.index, immutable, state, day_min, how))?;
+        let state = apply(&self.index, immutable, state, day_min, how)?;
         if self.counts {
             save(files, &self.dir, &state)?;
         }
