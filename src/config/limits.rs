@@ -24,7 +24,7 @@ pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// A higher rate is no limit at all.
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 
-/// A lower rate would admit no message at all.
+/// Below it, one message with its names would take several periods.
 pub(super) const RATE_BYTES: RangeInclusive<u64> = KIB..=DISK_BYTES_MAX;
 
 /// More than the disk of any machine.
@@ -33,7 +33,7 @@ pub(super) const DISK_BYTES_MAX: u64 = 1 << 50;
 /// Minimum number of connections kept free of sessions under a low limit.
 pub(super) const SPARE_CONNECTIONS_MIN: usize = 8;
 
-/// Minimum length of a declared token: 128 bits, if they are random. Shorter ones cause a warning
+/// Recommended length of a declared token: 128 bits, if they are random. Shorter ones cause a warning
 /// if other machines can guess at them.
 pub(super) const DECLARED_TOKEN_BYTES: usize = 16;
 

@@ -1,4 +1,4 @@
-//! Requires exactly one `Host` per request: of several, a proxy may have used another one.
+//! Refuses requests with several `Host` headers, or none in HTTP/1.1: of several, a proxy may have used another one.
 
 use axum::extract::Request;
 use axum::http::{Version, header};

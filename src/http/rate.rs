@@ -21,7 +21,7 @@ use crate::protocol::login::check_token;
 /// core or two busy.
 const LIMITED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Paths that need a token.
+/// Paths that take a token.
 const OF_TOKENS: [&str; 4] = ["/message-log", "/messages", "/presence", "/tokens"];
 
 /// Limits requests by address. Exempt are requests with a good project token, whose holder is
