@@ -175,7 +175,7 @@ pub struct Standing {
 }
 
 /// How a connection holds its permit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Hold {
     /// Until a newcomer needs it.
     Evictable(QueueEntry),
@@ -184,6 +184,7 @@ enum Hold {
     /// For good.
     Session(Held),
     /// Not at all: it was evicted, or has ended.
+    #[default]
     Gone,
 }
 
@@ -201,7 +202,7 @@ impl Standing {
             peer,
             strangers: Arc::clone(strangers),
             notice: Arc::default(),
-            hold: Mutex::new(Hold::Gone),
+            hold: Mutex::default(),
             forwarded: OnceLock::new(),
         };
         *standing.hold.lock() = standing.enqueue(&strangers.short_heads, permit);
@@ -223,7 +224,7 @@ impl Standing {
     pub fn vouch(&self) {
         let mut hold = self.hold.lock();
         if let Hold::Evictable(_) = *hold {
-            let kept = self.keep(std::mem::replace(&mut *hold, Hold::Gone));
+            let kept = self.keep(std::mem::take(&mut *hold));
             *hold = kept.map_or_else(|hold| hold, Hold::Request);
         }
     }
@@ -247,7 +248,7 @@ impl Standing {
     fn requeue(&self, queue: &Arc<EvictionQueue>) {
         let mut hold = self.hold.lock();
         if let Hold::Evictable(_) = *hold {
-            let permit = std::mem::replace(&mut *hold, Hold::Gone).end();
+            let permit = std::mem::take(&mut *hold).end();
             *hold = permit.map_or(Hold::Gone, |permit| self.enqueue(queue, permit));
         }
     }
@@ -255,7 +256,7 @@ impl Standing {
     /// The request is answered: unless logged in, the connection is the newest stranger again.
     pub fn request_ended(&self) {
         let mut hold = self.hold.lock();
-        *hold = match std::mem::replace(&mut *hold, Hold::Gone) {
+        *hold = match std::mem::take(&mut *hold) {
             Hold::Request(held) => self.enqueue(&self.strangers.short_heads, held.permit),
             other => other,
         };
@@ -265,7 +266,7 @@ impl Standing {
     /// or if the maximum number have logged in.
     pub fn log_in(&self) -> bool {
         let mut hold = self.hold.lock();
-        let kept = self.keep(std::mem::replace(&mut *hold, Hold::Gone));
+        let kept = self.keep(std::mem::take(&mut *hold));
         let is_kept = kept.is_ok();
         *hold = kept.map_or_else(|hold| hold, Hold::Session);
         is_kept
@@ -300,7 +301,7 @@ impl Standing {
     /// From now on the connection is only read to its end. `false` if it was evicted.
     pub fn linger(&self) -> bool {
         let mut hold = self.hold.lock();
-        let permit = std::mem::replace(&mut *hold, Hold::Gone).end();
+        let permit = std::mem::take(&mut *hold).end();
         let had_one = permit.is_some();
         *hold = permit.map_or(Hold::Gone, |permit| {
             self.enqueue(&self.strangers.lingering, permit)
@@ -310,7 +311,7 @@ impl Standing {
 
     /// Releases the permit: the connection has ended.
     pub fn leave(&self) {
-        let hold = std::mem::replace(&mut *self.hold.lock(), Hold::Gone);
+        let hold = std::mem::take(&mut *self.hold.lock());
         drop(hold.end());
     }
 

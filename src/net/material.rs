@@ -196,20 +196,15 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
     let into_place = |command: &str| {
         format!("{command} -out {name}.new && cat {name}.new > {name} && rm {name}.new")
     };
-    let openssl = |command: &str| {
-        let inform = if is_der { " -inform DER" } else { "" };
-        let (tool, options) = command.split_once(' ').unwrap_or((command, ""));
-        let options = if options.is_empty() {
-            String::new()
-        } else {
-            format!(" {options}")
-        };
+    let inform = if is_der { " -inform DER" } else { "" };
+    let openssl = |tool: &str, options: &str| {
         into_place(&format!("openssl {tool}{inform} -in {name}{options}"))
     };
     let (holds, advice) = match (wanted, kind) {
-        (Wanted::Certificate, Kind::Certificate) => {
-            ("holds a certificate in DER, not in PEM", openssl("x509"))
-        }
+        (Wanted::Certificate, Kind::Certificate) => (
+            "holds a certificate in DER, not in PEM",
+            openssl("x509", ""),
+        ),
         (Wanted::Certificate, Kind::TrustedCertificate) => (
             "holds a certificate with trust settings of OpenSSL (TRUSTED CERTIFICATE)",
             // Every certificate: x509 reads only the first.
@@ -219,7 +214,7 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         ),
         (Wanted::Certificate, Kind::Pkcs7) => (
             "holds certificates in PKCS#7, not in PEM",
-            openssl("pkcs7 -print_certs"),
+            openssl("pkcs7", " -print_certs"),
         ),
         (Wanted::Certificate, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
@@ -231,9 +226,12 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         ),
         (Wanted::Key, Kind::EncryptedKey) => (
             "holds a private key that is encrypted with a passphrase, which nobody can type in at a start",
-            openssl("pkey"),
+            openssl("pkey", ""),
         ),
-        (Wanted::Key, Kind::Key) => ("holds a private key in DER, not in PEM", openssl("pkey")),
+        (Wanted::Key, Kind::Key) => (
+            "holds a private key in DER, not in PEM",
+            openssl("pkey", ""),
+        ),
         (Wanted::Key, Kind::OpenSshKey) => (
             "holds no private key for TLS, but one of OpenSSH",
             format!("ssh-keygen -p -m PKCS8 -f {name}"),
