@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// The failure of every registration.
+/// Context of a registration that failed.
 pub(super) const UNHANDLED: &str = "signals cannot be handled";
 
 /// Longest orderly shutdown; pending writes may face a slow disk.

@@ -116,7 +116,7 @@ impl Problem {
     }
 }
 
-/// Constructors, a row each: the status, the code, and the sentence, unless the caller gives it.
+/// Constructors, one per row: status, code, and the sentence unless the caller gives it.
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident($status:expr, $code:expr $(, $detail:literal)?);)*) => {
         impl Problem {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::throttle::Throttle;
 use crate::metrics::Metrics;
 
-/// A row a limit: its name in the metrics and the log, which is that of its setting unless it is a
-/// constant, and its text for the client.
+/// One row per limit: its name in metrics and log (that of its setting, unless it is a constant),
+/// and its text for the client.
 macro_rules! limits {
     ($($(#[$doc:meta])* $limit:ident = $name:literal, $text:literal;)*) => {
         /// Every limit, by the event or resource it bounds.

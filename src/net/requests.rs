@@ -173,7 +173,7 @@ pub(super) async fn answer<S>(
     activity.upgraded();
 }
 
-/// Drives a connection until it ends by itself; `false` if its activity's deadline passes before that. Cancel-safe.
+/// Drives a connection to its end; `false` if its deadline passes first. Cancel-safe.
 async fn ends_in_time(
     connection: &mut (impl Future + Unpin),
     activity: &Activity,

@@ -131,7 +131,7 @@ impl Findings {
     }
 }
 
-/// Adds findings of one check.
+/// The report on one check, to be added to.
 pub(super) struct Report<'a> {
     check: Check,
     findings: &'a mut Vec<Finding>,
@@ -158,7 +158,7 @@ impl Report<'_> {
         });
     }
 
-    /// Whether nothing was found yet but what is in order.
+    /// Whether no warning or problem was found yet.
     pub(super) fn is_ok(&self) -> bool {
         self.states().all(|state| state == State::Ok)
     }

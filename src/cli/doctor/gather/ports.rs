@@ -14,7 +14,7 @@ use crate::net::probe::{ProbeError, presented_certificate};
 /// Time limit for the server to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Tries the port of `listen`; `runs`: beside a running server.
+/// Tries the port of `listen`; `runs`: whether a server is running.
 pub(super) fn with_tls(address: SocketAddr, runs: bool) -> anyhow::Result<Port> {
     Ok(match (address.port(), runs) {
         (0, _) => Port::Any,
@@ -23,7 +23,7 @@ pub(super) fn with_tls(address: SocketAddr, runs: bool) -> anyhow::Result<Port> 
     })
 }
 
-/// Tries the port of `plain` or `metrics_listen`; `runs`: beside a running server.
+/// Tries the port of `plain` or `metrics_listen`; `runs` as above.
 pub(super) fn without_tls(address: SocketAddr, runs: bool) -> Port {
     match (address.port(), runs) {
         (0, _) => Port::Any,

@@ -149,7 +149,7 @@ fn names(
     out.ok(format!("the certificate is for {told}{not_local}"));
 }
 
-/// A certificate made by relaybox that is no longer right: the next start replaces it, if it can.
+/// A certificate made by relaybox that must be replaced: the next start does so, if it can write.
 fn renewal(says: &str, tls: &WithTls, out: &mut Report) {
     match tls.certificates_writable {
         true => out.ok(format!("{says}, and is made anew at the next start")),

@@ -206,7 +206,7 @@ fn authority(config: &Config, facts: &Facts, tls: &WithTls, out: &mut Findings) 
     }
 }
 
-/// A CA made by relaybox that is no longer right: the next start replaces it, if it can.
+/// A CA made by relaybox that must be replaced: the next start does so, if it can write.
 fn renewal(says: &str, tls: &WithTls, out: &mut Report) {
     match tls.certificates_writable {
         true => out.warning(format!(
