@@ -143,25 +143,3 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, Op
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::disk::RealFileSystem;
-    use crate::store::journal::tests::damaged::journals;
-    use crate::store::journal::tests::{config, directory, old};
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(config())]
-
-        #[test]
-        fn the_end_is_what_it_was(journal in journals()) {
-            let dir = directory(&journal);
-            let dir = dir.path().join("journal");
-            let old = old::copy::end(&RealFileSystem, &dir);
-            let new = end(&RealFileSystem, &dir);
-            prop_assert_eq!(format!("{old:?}"), format!("{new:?}"));
-        }
-    }
-}

@@ -144,28 +144,3 @@ pub(super) fn open<'a>(
         Err(_) => Some((Scanner::headless(files, &path, name)?, false)),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::disk::RealFileSystem;
-    use crate::store::journal::list;
-    use crate::store::journal::tests::damaged::journals;
-    use crate::store::journal::tests::{config, directory, old};
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(config())]
-
-        #[test]
-        fn a_candidate_is_what_it_was(journal in journals()) {
-            let dir = directory(&journal);
-            let dir = dir.path().join("journal");
-            for name in list(&RealFileSystem, &dir).unwrap_or_default() {
-                let old = old::scan::Candidate::of(&RealFileSystem, &dir, name);
-                let new = Candidate::of(&RealFileSystem, &dir, name);
-                prop_assert_eq!(format!("{old:?}"), format!("{new:?}"));
-            }
-        }
-    }
-}

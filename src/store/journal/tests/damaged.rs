@@ -14,7 +14,7 @@ use crate::store::disk::RealFileSystem;
 
 /// A journal in the making.
 #[derive(Debug, Clone)]
-pub(crate) struct Journal(Vec<Segment>);
+pub(super) struct Journal(Vec<Segment>);
 
 #[derive(Debug, Clone)]
 struct Segment {
@@ -73,7 +73,7 @@ enum Harm {
     Torn(u16),
 }
 
-pub(crate) fn journals() -> impl Strategy<Value = Journal> {
+pub(super) fn journals() -> impl Strategy<Value = Journal> {
     let kind = || {
         prop_oneof![
             4 => (1..4_u64, 0..300_usize).prop_map(|(messages, bytes)| Kind::Send { messages, bytes }),
@@ -122,7 +122,8 @@ pub(crate) fn journals() -> impl Strategy<Value = Journal> {
         let (slip, order, plain, packed) = harms;
         Segment {
             frames,
-            is_packed,
+            // One that was rewritten always is.
+            is_packed: is_packed || rewritten.is_some(),
             rewritten,
             leftover,
             slip,
@@ -241,8 +242,14 @@ impl Harm {
 }
 
 impl Journal {
+    /// Whether a file is damaged that is compressed.
+    pub(super) fn harms_compressed(&self) -> bool {
+        let mut segments = self.0.iter();
+        segments.any(|segment| segment.is_packed && !segment.packed.is_empty())
+    }
+
     /// Writes its segments into `dir`.
-    pub(crate) fn write(&self, dir: &Path) {
+    pub(super) fn write(&self, dir: &Path) {
         let (mut sequence, mut last_id) = (1, 0);
         for (number, segment) in (1..).zip(&self.0) {
             let name = SegmentName {
@@ -265,8 +272,8 @@ impl Journal {
             }
             if let Some(gone) = segment.rewritten {
                 let low = u64::from(segment.slip == Slip::LowRewrittenTo);
-                sequence = (sequence + gone).saturating_sub(low * 2);
-                header.rewritten_to = Some(sequence);
+                sequence += gone;
+                header.rewritten_to = Some(sequence - low);
             } else if let Some((kind, part)) = &segment.leftover {
                 let mut frame = kind.frame(header.generation, sequence, &mut last_id.clone());
                 // Half of them are whole.
