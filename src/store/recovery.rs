@@ -22,7 +22,7 @@ use crate::store::index;
 use crate::store::index::{Index, IndexError, Loaded, Manifest, Origin, location, manifest_file};
 use crate::store::indexing::{BuildError, Builder, Site, flush_bytes};
 use crate::store::journal::{
-    End, Outcome, Scanner, SegmentName, Writer, WriterStart, check_headers, clear, list,
+    End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, header_of, list,
 };
 
 /// A data directory that is ready.
@@ -249,9 +249,9 @@ fn replay(builder: &mut Builder, opening: &Opening) -> Result<Outcome, BuildErro
 fn newest_frame(files: &dyn FileSystem, dir: &Path) -> u64 {
     let journal = dir.join(layout::JOURNAL);
     let segments = list(files, &journal).unwrap_or_default();
-    let newest = segments.last().map(|name| name.path(&journal));
-    let opened = newest.and_then(|path| Scanner::open(files, &path).ok());
-    opened.map_or(0, |scanner| scanner.header().first_sequence)
+    let newest = segments.last().copied();
+    let newest = newest.and_then(|name| header_of(files, &journal, name).ok());
+    newest.map_or(0, |header| header.first_sequence)
 }
 
 fn tell(notes: impl IntoIterator<Item = Note>) {

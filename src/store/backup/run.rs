@@ -12,7 +12,7 @@ use crate::model::MsgId;
 use crate::store::check::{Damage, Next, Progress, Walk, known};
 use crate::store::directory::{Mark, hold, io_error, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::{Position, Scanner, SegmentName, TEMPORARY, list};
+use crate::store::journal::{Position, SegmentName, TEMPORARY, header_of, list};
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,10 +112,7 @@ impl<'a> BackupRun<'a> {
         let mut walk = Walk::new(self.files);
         for (index, name) in names.iter().enumerate() {
             let next = match names.get(index + 1) {
-                Some(next) => {
-                    let next = Scanner::open(self.files, &next.path(self.from))?;
-                    Next::Segment(*next.header())
-                }
+                Some(next) => Next::Segment(header_of(self.files, self.from, *next)?),
                 None => Next::Nothing,
             };
             walk = self.segment(walk, *name, &next)?;

@@ -8,7 +8,7 @@ use super::walk::{Next, Walk};
 use crate::store::api::OpenError;
 use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Position, Scanner, SegmentHeader, SegmentName, segments};
+use crate::store::journal::{Position, SegmentHeader, SegmentName, header_of, segments};
 
 /// Reads the journal only.
 pub(crate) fn check_journal(
@@ -26,10 +26,7 @@ pub(crate) fn check_journal(
     }
     let sizes = sizes(&journal, &names);
     let all: u64 = sizes.iter().sum();
-    let header = |name: &SegmentName| {
-        let opened = Scanner::open(files, &name.path(&journal));
-        opened.ok().map(|scanner| *scanner.header())
-    };
+    let header = |name: &SegmentName| header_of(files, &journal, *name).ok();
     let headers: Vec<_> = names.iter().map(header).collect();
     let mut walk = Walk::new(files);
     walk.journal = mark(&headers);

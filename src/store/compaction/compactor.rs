@@ -15,7 +15,7 @@ use crate::model::{Mailbox, MsgId, Retention};
 use crate::store::api::AppendError;
 use crate::store::disk::{OutOfSpace as _, Pacer};
 use crate::store::index::location;
-use crate::store::journal::{Sealed, last_id_before, list};
+use crate::store::journal::{Sealed, header_of, list};
 use crate::store::state::{Job, Shared};
 
 /// Erasures often come several at once: the others are waited for so long.
@@ -201,7 +201,8 @@ impl Compactor {
         };
         let mut end = open.number;
         let mut left = None;
-        if last_id_before(files, &dir, open)? < highest || shared.indexed().position.segment < end {
+        let last_id = MsgId(header_of(files, &dir, open)?.last_id);
+        if last_id < highest || shared.indexed().position.segment < end {
             match self.seal() {
                 Err(CompactionError::Stopped) => return Err(CompactionError::Stopped),
                 // What the index is beyond makes room for the rest.
@@ -232,7 +233,7 @@ impl Compactor {
         for pair in segments.windows(2) {
             let [name, next] = *pair else { continue };
             // What is behind was begun later than all that is gone was sent.
-            if name.number >= end || last_id_before(files, &dir, name)? >= highest {
+            if name.number >= end || MsgId(header_of(files, &dir, name)?.last_id) >= highest {
                 break;
             }
             let _alone = shared.segments();

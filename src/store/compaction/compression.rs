@@ -40,8 +40,8 @@ fn is_done(shared: &Shared, name: SegmentName, failed: &mut BTreeSet<SegmentName
     // It makes room only where it comes to its end.
     let files = shared.reserve.others().as_ref();
     let path = name.path(&dir);
-    let done = files.open(&path).and_then(|file| {
-        if is_compressed(file.as_ref())? {
+    let done = is_compressed(files, &path).and_then(|done| {
+        if done {
             return Ok(());
         }
         let _alone = shared.segments();

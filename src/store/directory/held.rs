@@ -155,10 +155,6 @@ impl JournalFile for HeldFile {
         self.inner.preallocate(len_bytes)
     }
 
-    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.inner.read_start(bytes)
-    }
-
     fn condition(&self) -> io::Result<Option<Condition>> {
         self.inner.condition()
     }

@@ -81,8 +81,6 @@ pub(crate) trait JournalFile: Send {
     /// much was appended, so that a reader who copies the file while it grows
     /// gets a clean beginning of it and never a hole.
     fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
-    /// Fills `bytes` from the beginning of the file as far as it goes; answers how far.
-    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize>;
     /// What it is, its names and its length, as they are by now; `None` where nobody else could change them.
     fn condition(&self) -> io::Result<Option<Condition>>;
 }
@@ -349,18 +347,5 @@ impl JournalFile for File {
             links: found.nlink(),
             len_bytes: found.len(),
         }))
-    }
-
-    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match self.read_at(&mut bytes[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
     }
 }

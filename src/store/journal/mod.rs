@@ -16,18 +16,16 @@ mod salvage;
 mod scanner;
 mod segment;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod writer;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub use frame::fuzzing::frame_round_trip;
 pub(crate) use frame::{Frame, FrameBuffer, MARK_BYTES};
-pub(crate) use pack::{Packer, Unpacker, compress};
+pub(crate) use pack::{Packer, Unpacker, compress, is_compressed};
 pub use position::Position;
 pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay, segments};
-pub(crate) use rewrite::{RecordFilter, Sealed, last_id_before};
-pub(crate) use scanner::{Event, Scanner, follows};
-pub(crate) use segment::{
-    HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC, is_compressed,
-};
+pub(crate) use rewrite::{RecordFilter, Sealed};
+pub(crate) use scanner::{Event, Scanner, follows, header_of};
+pub(crate) use segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC};
 pub(crate) use writer::{Writer, WriterStart};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
-use super::segment::{SegmentName, ZSTD_MAGIC, is_compressed};
+use super::segment::{SegmentName, ZSTD_MAGIC};
 use crate::store::disk::{FileSystem, FileWriter, Temporary};
 
 /// Fast enough to keep up with the committer on part of a core.
@@ -200,10 +200,15 @@ impl Read for Unpacker {
     }
 }
 
+/// Whether a segment is compressed already.
+pub(crate) fn is_compressed(files: &dyn FileSystem, path: &Path) -> io::Result<bool> {
+    Ok(Unpacker::new(files.read_on(path)?)?.is_compressed())
+}
+
 /// Puts the compressed form in the place of a sealed segment.
 pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
     let path = name.path(dir);
-    if is_compressed(files.open(&path)?.as_ref())? {
+    if is_compressed(files, &path)? {
         return Ok(());
     }
     let mut packer = Packer::begin(files, dir, name)?;
@@ -253,8 +258,7 @@ mod tests {
         assert!(size < bytes.len() as u64 / 10);
         let packed = std::fs::read(name.path(dir.path())).unwrap();
         assert_eq!(zstd::stream::decode_all(packed.as_slice()).unwrap(), bytes);
-        let file = RealFileSystem.open(&name.path(dir.path())).unwrap();
-        assert!(is_compressed(file.as_ref()).unwrap());
+        assert!(is_compressed(&RealFileSystem, &name.path(dir.path())).unwrap());
     }
 
     #[test]

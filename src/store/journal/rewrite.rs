@@ -12,9 +12,8 @@ use super::frame::FrameBuffer;
 use super::pack::Packer;
 use super::position::Position;
 use super::reader::{Outcome, decode, replay};
-use super::scanner::{Event, Scanner};
+use super::scanner::{Event, Scanner, header_of};
 use super::segment::{SegmentHeader, SegmentName};
-use crate::model::MsgId;
 use crate::store::api::OpenError;
 use crate::store::data::{Record, record};
 use crate::store::disk::FileSystem;
@@ -37,16 +36,6 @@ pub(crate) trait RecordFilter {
     fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), Self::Error>;
 }
 
-/// The last id issued before a segment was begun: all messages in it are above.
-pub(crate) fn last_id_before(
-    files: &dyn FileSystem,
-    dir: &Path,
-    name: SegmentName,
-) -> Result<MsgId, OpenError> {
-    let scanner = Scanner::open(files, &name.path(dir))?;
-    Ok(MsgId(scanner.header().last_id))
-}
-
 /// A sealed segment, and what comes behind it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealed {
@@ -63,11 +52,8 @@ impl Sealed {
         files: &dyn FileSystem,
         dir: &Path,
     ) -> Result<(SegmentHeader, SegmentHeader), OpenError> {
-        let header = |name: SegmentName| {
-            let scanner = Scanner::open(files, &name.path(dir))?;
-            Ok::<_, OpenError>(*scanner.header())
-        };
-        Ok((header(self.name)?, header(self.next)?))
+        let of = |name| header_of(files, dir, name);
+        Ok((of(self.name)?, of(self.next)?))
     }
 
     /// Visits the records of each frame.

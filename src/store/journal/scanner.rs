@@ -328,6 +328,18 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// The header of a segment.
+///
+/// # Errors
+/// As [`Scanner::open`].
+pub(crate) fn header_of(
+    files: &dyn FileSystem,
+    dir: &Path,
+    name: SegmentName,
+) -> Result<SegmentHeader, OpenError> {
+    Ok(*Scanner::open(files, &name.path(dir))?.header())
+}
+
 /// In words: the frame `sequence` is not where it should be, but a later one is at `found`.
 pub(crate) fn follows(sequence: u64, found: u64) -> String {
     format!("frame {sequence} is bad, and a good one follows at byte {found}")

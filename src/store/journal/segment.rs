@@ -6,10 +6,7 @@
 
 use std::hash::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io;
 use std::path::{Path, PathBuf};
-
-use crate::store::disk::JournalFile;
 
 /// Bytes before the first frame.
 pub(crate) const HEADER_BYTES: usize = 64;
@@ -136,12 +133,6 @@ impl SegmentHeader {
             last_id: number_at(40),
         })
     }
-}
-
-/// Whether a segment is compressed already.
-pub(crate) fn is_compressed(file: &dyn JournalFile) -> io::Result<bool> {
-    let mut magic = [0; 4];
-    Ok(file.read_start(&mut magic)? == 4 && magic == ZSTD_MAGIC)
 }
 
 #[cfg(test)]

@@ -253,13 +253,4 @@ impl JournalFile for SimulatedFile {
     fn condition(&self) -> io::Result<Option<Condition>> {
         Ok(None)
     }
-
-    fn read_start(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.with(|disk, inode| {
-            disk.step(Operation::Other)?;
-            let count = bytes.len().min(inode.current.len());
-            bytes[..count].copy_from_slice(&inode.current[..count]);
-            Ok(count)
-        })
-    }
 }
