@@ -14,15 +14,21 @@ use crate::store::memtable::Snapshot;
 /// The store as of one moment, for one read: memory and files that a flush or a compaction is done
 /// with are freed only once it is dropped.
 pub struct View<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) memtables: Snapshot,
-    pub(crate) index: Result<Arc<Index>, IndexError>,
+    pub(super) shared: &'a Shared,
+    pub(super) memtables: Snapshot,
+    index: Result<Arc<Index>, IndexError>,
 }
 
 impl Shared {
     /// What a reader sees from now on.
     pub(crate) fn view(&self) -> View<'_> {
+        self.view_stepped(|| ())
+    }
+
+    /// As `view`. Tests say what comes between its steps.
+    pub(crate) fn view_stepped(&self, between: impl FnOnce()) -> View<'_> {
         let memtables = self.memtables().snapshot();
+        between();
         View {
             shared: self,
             memtables,
