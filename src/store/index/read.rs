@@ -9,7 +9,7 @@ use super::database::Index;
 use super::error::IndexError;
 use super::messages::{Rest, Row};
 use super::search::FoundChunk;
-use super::sender::View;
+use super::sender::SenderIds;
 use super::{key, messages, search};
 use crate::model::{Domain, Mailbox, Message, MsgId, UserId};
 use crate::store::api::Portion;
@@ -146,7 +146,9 @@ impl Index {
         mailbox: &Mailbox,
         from: Option<&UserId>,
     ) -> Result<List<'_>, IndexError> {
-        let sender = from.map(|from| self.view(mailbox, from)).transpose()?;
+        let sender = from
+            .map(|from| self.sender_ids(mailbox, from))
+            .transpose()?;
         Ok(List {
             index: self,
             mailbox: mailbox.clone(),
@@ -238,7 +240,7 @@ pub(crate) struct List<'a> {
     index: &'a Index,
     mailbox: Mailbox,
     prefix: Vec<u8>,
-    sender: Option<View>,
+    sender: Option<SenderIds>,
 }
 
 impl List<'_> {

@@ -9,7 +9,7 @@ use crate::model::{Mailbox, UserId};
 
 /// What a sender has in a mailbox, as it was found at one time: it stays right whatever a
 /// flush moves later.
-pub(super) struct View {
+pub(super) struct SenderIds {
     /// What its keys begin with.
     prefix: Vec<u8>,
     /// How many messages its keys have.
@@ -20,7 +20,11 @@ pub(super) struct View {
 
 impl Index {
     /// Looks at the tiers in the order that misses nothing.
-    pub(super) fn view(&self, mailbox: &Mailbox, from: &UserId) -> Result<View, IndexError> {
+    pub(super) fn sender_ids(
+        &self,
+        mailbox: &Mailbox,
+        from: &UserId,
+    ) -> Result<SenderIds, IndexError> {
         let from = from.as_str().as_bytes();
         let mailbox = key::prefix(mailbox);
         let mut later = Vec::new();
@@ -44,7 +48,7 @@ impl Index {
         let last = search::at_or_below(&self.senders, &prefix, u64::MAX)?;
         let (keyed, last_id) = last.map_or((0, 0), |last| (last.head.end(), last.head.last_id));
         later.drain(..later.partition_point(|id| *id <= last_id));
-        Ok(View {
+        Ok(SenderIds {
             prefix,
             keyed,
             later,
@@ -52,12 +56,12 @@ impl Index {
     }
 
     /// How many of the sender's messages have an id of at most `upto`.
-    pub(super) fn rank_from(&self, view: &View, upto: u64) -> Result<u64, IndexError> {
-        if view.later.first().is_some_and(|first| *first <= upto) {
-            let later = view.later.partition_point(|id| *id <= upto);
-            return Ok(view.keyed + later as u64);
+    pub(super) fn rank_from(&self, sender: &SenderIds, upto: u64) -> Result<u64, IndexError> {
+        if sender.later.first().is_some_and(|first| *first <= upto) {
+            let later = sender.later.partition_point(|id| *id <= upto);
+            return Ok(sender.keyed + later as u64);
         }
-        let Some(found) = search::at_or_below(&self.senders, &view.prefix, upto)? else {
+        let Some(found) = search::at_or_below(&self.senders, &sender.prefix, upto)? else {
             return Ok(0);
         };
         if found.head.last_id <= upto {
@@ -70,15 +74,15 @@ impl Index {
     /// The ids of the sender's messages at these positions.
     pub(super) fn ids_from(
         &self,
-        view: &View,
+        sender: &SenderIds,
         positions: Range<u64>,
     ) -> Result<Vec<u64>, IndexError> {
         let mut ids = Vec::new();
-        let keyed = positions.start..positions.end.min(view.keyed);
+        let keyed = positions.start..positions.end.min(sender.keyed);
         if !keyed.is_empty() {
-            let first = search::holding(&self.senders, &view.prefix, keyed.start)?;
+            let first = search::holding(&self.senders, &sender.prefix, keyed.start)?;
             let first = first.ok_or_else(|| IndexError::damaged("a sender's ids are missing"))?;
-            for found in search::upwards(&self.senders, &view.prefix, first.first_id) {
+            for found in search::upwards(&self.senders, &sender.prefix, first.first_id) {
                 let found = found?;
                 if found.head.position >= keyed.end {
                     break;
@@ -89,10 +93,10 @@ impl Index {
                 ids.extend(wanted.map(|(_, id)| id));
             }
         }
-        let later = positions.start.max(view.keyed) - view.keyed
-            ..positions.end.max(view.keyed) - view.keyed;
+        let later = positions.start.max(sender.keyed) - sender.keyed
+            ..positions.end.max(sender.keyed) - sender.keyed;
         let later = (0..)
-            .zip(&view.later)
+            .zip(&sender.later)
             .filter(|(position, _)| later.contains(position));
         ids.extend(later.map(|(_, id)| *id));
         Ok(ids)
