@@ -20,7 +20,7 @@ test check openapi autobahn: export AWS_LC_SYS_NO_JITTER_ENTROPY = 1
 
 test: ## Run all tests (with cargo-nextest where it is installed)
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked --test-threads $$((2 * $$(nproc))); \
+		cargo nextest run --locked --profile all --test-threads $$((4 * $$(nproc))); \
 	else cargo test --locked; fi
 
 check: ## Formatting, lints, documentation, dependencies
