@@ -175,38 +175,52 @@ fn what_has_expired_leaves_the_disk_by_itself() {
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
 }
 
+/// Whether a crash after so many operations came before the end of the sweep.
+fn is_interrupted_by_a_crash(operations: u32) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SimulatedFileSystem::default();
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    for n in 0..200 {
+        send_one(&store, "a", ["u", "v"][n % 2], &marker(n).repeat(3));
+    }
+    let v = mailbox("d", "v");
+    let kept = check_consistent(&store, &v);
+    store.erase(&mailbox("d", "u"), None).unwrap();
+    files.arm(Fault::Crash, operations);
+    let mark = dir.path().join("sweep.due");
+    let marked = || files.holds(&mark);
+    eventually("the sweep or the crash", || files.is_crashed() || !marked());
+    let crashed = files.is_crashed();
+    files.disarm();
+    drop(store);
+    files.lose_power(u64::from(operations));
+    let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
+    assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
+    assert!(
+        all(&store, &mailbox("d", "u")).is_empty(),
+        "after {operations}"
+    );
+    eventually("the sweep", || !marked());
+    assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
+    assert_eq!(indexed(&store, "u"), 0, "after {operations}");
+    crashed
+}
+
 #[test]
 fn a_sweep_that_a_crash_interrupts_anywhere_is_finished_later() {
+    // Each waits more than it works.
+    const AT_ONCE: u32 = 6;
     let mut crashes = 0;
-    for operations in (0..).step_by(5) {
-        let dir = tempfile::tempdir().unwrap();
-        let files = SimulatedFileSystem::default();
-        let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
-        for n in 0..200 {
-            send_one(&store, "a", ["u", "v"][n % 2], &marker(n).repeat(3));
-        }
-        let v = mailbox("d", "v");
-        let kept = check_consistent(&store, &v);
-        store.erase(&mailbox("d", "u"), None).unwrap();
-        files.arm(Fault::Crash, operations);
-        let mark = dir.path().join("sweep.due");
-        let marked = || files.holds(&mark);
-        eventually("the sweep or the crash", || files.is_crashed() || !marked());
-        let crashed = files.is_crashed();
-        crashes += u32::from(crashed);
-        files.disarm();
-        drop(store);
-        files.lose_power(u64::from(operations));
-        let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();
-        assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
-        assert!(
-            all(&store, &mailbox("d", "u")).is_empty(),
-            "after {operations}"
-        );
-        eventually("the sweep", || !marked());
-        assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
-        assert_eq!(indexed(&store, "u"), 0, "after {operations}");
-        if !crashed {
+    for first in (0..).step_by(5 * AT_ONCE as usize) {
+        let crashed = std::thread::scope(|scope| {
+            let operations = (0..AT_ONCE).map(|n| first + 5 * n);
+            let tries = operations.map(|n| scope.spawn(move || is_interrupted_by_a_crash(n)));
+            let tries: Vec<_> = tries.collect();
+            let crashed = tries.into_iter().map(|one| one.join().unwrap());
+            crashed.filter(|crashed| *crashed).count() as u32
+        });
+        crashes += crashed;
+        if crashed < AT_ONCE {
             assert!(crashes > 5, "{crashes}");
             return;
         }
