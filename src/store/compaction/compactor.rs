@@ -226,7 +226,7 @@ impl Compactor {
             forgotten: HashMap::new(),
             devices: HashSet::new(),
             is_age_kept: false,
-            users: HashSet::new(),
+            users: HashMap::new(),
         };
         let segments = list(files, &dir)?;
         self.segments = segments.len() as u32;

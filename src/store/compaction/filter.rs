@@ -33,9 +33,10 @@ pub(super) struct CompactionFilter<'a> {
     pub(super) dropped: u64,
     /// Mailboxes whose erasures the journal does not hold any more.
     pub(super) forgotten: HashMap<Mailbox, MsgId>,
-    /// The devices whose cursors have been met in this segment, and their users.
+    /// The devices whose cursors have been met in this segment.
     pub(super) devices: HashSet<Device>,
-    pub(super) users: HashSet<Mailbox>,
+    /// Their users, and what is kept of their having confirmed.
+    pub(super) users: HashMap<Mailbox, MsgId>,
     /// Whether the age time has been met in it.
     pub(super) is_age_kept: bool,
 }
@@ -53,15 +54,18 @@ impl CompactionFilter<'_> {
         !self.keeps_erasures && self.gone.ages.age_ms(at_ms) > ERASED_AGE_MS
     }
 
-    /// What a user has confirmed, as it stands now; once a segment.
+    /// What a user has confirmed, as it stands now. After each of the user's cursors: a flush that
+    /// lowers one writes first what it had said.
     fn sift_confirmed(
         &mut self,
         mailbox: Mailbox,
         left: &mut Vec<Record>,
     ) -> Result<(), IndexError> {
-        if self.users.insert(mailbox.clone()) {
-            let id = self.index.confirmed_of(&mailbox)?;
-            left.extend((id > MsgId::ZERO).then_some(Record::Confirmed { mailbox, id }));
+        let id = self.index.confirmed_of(&mailbox)?;
+        let kept = self.users.entry(mailbox.clone()).or_default();
+        if id > *kept {
+            *kept = id;
+            left.push(Record::Confirmed { mailbox, id });
         }
         Ok(())
     }
@@ -152,13 +156,14 @@ impl journal::RecordFilter for CompactionFilter<'_> {
             }
             Record::Confirmed { mailbox, .. } => self.sift_confirmed(mailbox, left)?,
             Record::Cursor { device, .. } => {
-                self.sift_confirmed(device.mailbox.clone(), left)?;
                 if self.devices.insert(device.clone()) {
+                    let mailbox = device.mailbox.clone();
                     let value = self.index.cursor(&device)?;
                     left.extend(value.map(|value| Record::Cursor {
                         device,
                         change: CursorChange::Set(value),
                     }));
+                    self.sift_confirmed(mailbox, left)?;
                 }
             }
             record => left.push(record),

@@ -1,11 +1,22 @@
-//! The scrub, against a running store.
+//! The scrub against a running store, and the filter beside a flush.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::filter::CompactionFilter;
+use super::gone::Gone;
 use super::scrub::{BROKEN_OFF_MAX, Scrub};
-use crate::store::tests::support::with_segments;
+use crate::model::{Device, MsgId, Retention};
+use crate::store::age::{AgeClock, Ages};
+use crate::store::data::{CursorChange, CursorValue, LowWatermarks, Record};
+use crate::store::disk::Pacer;
+use crate::store::index::{Index, Manifest};
+use crate::store::journal::{Position, RecordFilter as _};
+use crate::store::memtable::Memtables;
+use crate::store::tests::support::{device, with_segments};
 
 #[test]
 fn it_gives_way_but_not_for_ever() {
@@ -27,4 +38,63 @@ fn it_gives_way_but_not_for_ever() {
     scrub.not_before = Instant::now();
     scrub.step(store.shared(), &|| false);
     assert_eq!(scrub.next, 3);
+}
+
+#[test]
+fn what_a_flush_lowers_between_two_cursors_of_a_user_stays_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Arc::new(Index::open(&dir.path().join("db"), 1 << 20).unwrap());
+    let (web, phone) = (device("d", "u", "web"), device("d", "u", "phone"));
+    let set = |id| {
+        let (id, at_ms, used) = (MsgId(id), 1, true);
+        CursorChange::Set(CursorValue { id, at_ms, used })
+    };
+    let mut state = Manifest::empty(0);
+    let mut flush = |changes: &[(&Device, CursorChange)]| {
+        let mut memtables = Memtables::new(MsgId::ZERO, Position::START);
+        for (device, change) in changes {
+            memtables.push_cursor(device, *change);
+        }
+        let memtable = memtables.rotate();
+        let written = index.apply_small(&memtable, 0, &mut state, &mut |_, _| Ok(()));
+        written.unwrap();
+    };
+    flush(&[(&web, set(9)), (&phone, set(7))]);
+    let gone = Gone {
+        low_watermarks: LowWatermarks::default(),
+        retention: Retention::default(),
+        ages: Ages::plain(1),
+    };
+    let clock = AgeClock::resume(None, MsgId::ZERO, 1, Default::default());
+    let mut filter = CompactionFilter {
+        gone: &gone,
+        age: clock.state().clone(),
+        index: index.clone(),
+        is_index_checked: true,
+        stop: &|| false,
+        pacer: Pacer::new(),
+        keeps_erasures: false,
+        dropped: 0,
+        forgotten: HashMap::new(),
+        devices: HashSet::new(),
+        users: HashMap::new(),
+        is_age_kept: false,
+    };
+    let mut left = Vec::new();
+    let mut sift = |device, change| {
+        let record = Record::Cursor { device, change };
+        filter.sift(record, &mut left).unwrap();
+    };
+    sift(phone, set(7));
+    flush(&[(&web, set(2))]);
+    sift(web, set(9));
+    let confirmed = left.iter().map(|record| match record {
+        Record::Confirmed { id, .. } => id.0,
+        Record::Cursor { change, .. } => match change {
+            CursorChange::Set(value) => value.id.0,
+            _ => 0,
+        },
+        _ => 0,
+    });
+    assert_eq!(confirmed.max(), Some(9), "{left:?}");
 }

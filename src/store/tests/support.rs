@@ -76,7 +76,7 @@ pub(super) fn mailbox(domain_name: &str, id: &str) -> Mailbox {
     }
 }
 
-pub(super) fn device(domain_name: &str, id: &str, resource: &str) -> Device {
+pub(crate) fn device(domain_name: &str, id: &str, resource: &str) -> Device {
     Device {
         mailbox: mailbox(domain_name, id),
         resource: Resource::parse(resource).unwrap(),
