@@ -194,7 +194,9 @@ impl Copy<'_> {
     }
 
     fn small(&mut self) -> Result<(), IndexError> {
-        for entry in &self.from.cursors {
+        // Backwards, so that what a user has confirmed comes behind the user's cursors: a flush that
+        // lowers one meanwhile writes first what it had said.
+        for entry in self.from.cursors.iter().rev() {
             let (key, value) = entry?;
             small::cursor_value(&value)?;
             self.found.cursors += 1;

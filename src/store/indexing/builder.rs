@@ -217,7 +217,7 @@ impl Builder {
         let path = location::path(&self.target.dir, self.state.number);
         index.close()?;
         let index = Index::open(&path, cache_bytes)?;
-        if index.blob_bytes() < self.state.blob_bytes {
+        if index.blob_bytes() < self.state.blob_bytes || !index.has_trailer(&self.state)? {
             let what = "the index that was made is not there any more".to_owned();
             return Err(IndexError::Damaged(what).into());
         }

@@ -179,6 +179,7 @@ impl Shared {
         };
         let view = self.view();
         let count = || view.list(mailbox, None)?.rank(upto);
-        self.low_watermark(mailbox) == own && count().is_ok_and(|count| count == 0)
+        // In this order: what expires in between is not counted.
+        count().is_ok_and(|count| count == 0) && self.low_watermark(mailbox) == own
     }
 }

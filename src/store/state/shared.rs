@@ -176,16 +176,23 @@ impl Shared {
         work: impl FnOnce(&Index) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
         let index = self.index()?;
-        self.judge(|| work(&index))
+        self.judge(&index, work)
     }
 
-    /// Reads the index. Damage that this meets is noted.
-    pub(super) fn judge<T>(
+    /// Reads an index. Damage that this meets is noted, unless another index has taken its place:
+    /// the files of one that a reader held for too long are removed.
+    pub(super) fn judge<'i, T>(
         &self,
-        work: impl FnOnce() -> Result<T, IndexError>,
+        index: &'i Arc<Index>,
+        work: impl FnOnce(&'i Index) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let done = guarded(work);
+        let done = guarded(|| work(index));
+        let is_current = || {
+            let current = self.index();
+            current.is_ok_and(|current| Arc::ptr_eq(&current, index))
+        };
         if let Err(error @ (IndexError::Damaged(_) | IndexError::Panicked)) = &done
+            && is_current()
             && !self.index_suspect.swap(true, Ordering::Relaxed)
         {
             tracing::error!(%error, "the index is damaged");

@@ -43,7 +43,7 @@ impl View<'_> {
         &'v self,
         work: impl FnOnce(&'v Index) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let index = self.index.as_deref().map_err(Clone::clone)?;
-        self.shared.judge(|| work(index))
+        let index = self.index.as_ref().map_err(Clone::clone)?;
+        self.shared.judge(index, work)
     }
 }
