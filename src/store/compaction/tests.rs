@@ -90,10 +90,10 @@ fn what_a_flush_lowers_between_two_cursors_of_a_user_stays_confirmed() {
     sift(web, set(9));
     let confirmed = left.iter().map(|record| match record {
         Record::Confirmed { id, .. } => id.0,
-        Record::Cursor { change, .. } => match change {
-            CursorChange::Set(value) => value.id.0,
-            _ => 0,
-        },
+        Record::Cursor {
+            change: CursorChange::Set(value),
+            ..
+        } => value.id.0,
         _ => 0,
     });
     assert_eq!(confirmed.max(), Some(9), "{left:?}");
