@@ -11,7 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::store::api::OpenError;
 use crate::store::directory::io_error;
 use crate::store::disk::FileSystem;
-use crate::store::journal::{Event, Position, Scanner, Unpacker, follows, list};
+use crate::store::journal::{Event, Position, Scanner, Unpacker, bad_in_sealed, follows, list};
 
 /// Copied at once, and made durable: no flood of writes piles up before the disk that a
 /// running server's commits would have to wait behind.
@@ -124,6 +124,7 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, Op
         segment: name.number,
         ..scanner.end()
     };
+    let is_sealed = scanner.is_compressed();
     loop {
         match scanner.next() {
             Event::Frame(_, frame) | Event::Void(_, frame) => end = end.behind(&frame),
@@ -133,6 +134,10 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, Op
             Event::Damage { found, .. } => {
                 let what = follows(end.sequence, found);
                 return Err(scanner.damaged(end.offset, what));
+            }
+            // A sealed segment has no torn tail.
+            Event::Torn { .. } if is_sealed => {
+                return Err(scanner.damaged(end.offset, bad_in_sealed(end.sequence)));
             }
             Event::Torn { .. } => return Ok(end),
             Event::End => {

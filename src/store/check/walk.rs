@@ -139,6 +139,7 @@ impl<'a> Walk<'a> {
             why: None,
             newest: 0,
             void_frames: 0,
+            is_cut_off: false,
             is_behind_damage: false,
             has_wrong_ids: false,
             walk: self,
@@ -154,8 +155,8 @@ impl<'a> Walk<'a> {
             }
         };
         check.finish(header.rewritten_to, until);
-        let (reached, offset) = (check.at, check.offset);
-        let (last_id, newest) = (check.last_id, check.newest);
+        let (reached, offset, last_id) = (check.at, check.offset, check.last_id);
+        let newest = check.newest;
         if is_padded {
             self.padded(path);
         }
@@ -189,13 +190,10 @@ impl<'a> Walk<'a> {
         let dir = path.parent().unwrap_or(path).to_owned();
         let first = self.number + 1;
         if first < number {
-            let what = if first + 1 == number {
-                format!("the segment with the number {first} is missing")
-            } else {
-                format!(
-                    "the segments with the numbers {first} to {} are missing",
-                    number - 1
-                )
+            let last = number - 1;
+            let what = match first == last {
+                true => format!("the segment with the number {first} is missing"),
+                false => format!("the segments with the numbers {first} to {last} are missing"),
             };
             self.damage(&dir, 0, what);
             self.expected = None;
@@ -260,6 +258,8 @@ struct SegmentCheck<'w, 'a> {
     why: Option<String>,
     newest: u64,
     void_frames: u64,
+    /// An error ended the streaming; no replay gets past it.
+    is_cut_off: bool,
     is_behind_damage: bool,
     has_wrong_ids: bool,
 }
@@ -280,6 +280,7 @@ impl SegmentCheck<'_, '_> {
             Event::Void(at, frame) if self.takes(at, &frame) => self.void(at.offset, &frame),
             Event::Frame(..) | Event::Void(..) | Event::End => {}
             Event::Stuck(_, error) => {
+                self.is_cut_off |= error.is_some();
                 let why = || error.map_or("no right frame is here".to_owned(), |e| e.to_string());
                 self.why.get_or_insert_with(why);
             }
@@ -387,6 +388,11 @@ impl SegmentCheck<'_, '_> {
                 _ => format!("frames {at} to {} are missing behind it", missing - 1),
             };
             self.note(self.offset, what);
+        }
+        let damage = &self.walk.report.damage;
+        let is_named = damage.iter().any(|damage| damage.path == self.path);
+        if let Some(why) = self.why.take().filter(|_| self.is_cut_off && !is_named) {
+            self.note(self.offset, format!("behind its last frame: {why}"));
         }
     }
 }

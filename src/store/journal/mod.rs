@@ -26,6 +26,6 @@ pub(crate) use pack::{Packer, Unpacker, compress, is_compressed};
 pub use position::Position;
 pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay, segments};
 pub(crate) use rewrite::{RecordFilter, Sealed};
-pub(crate) use scanner::{Event, Scanner, follows, header_of};
+pub(crate) use scanner::{Event, Scanner, bad_in_sealed, follows, header_of};
 pub(crate) use segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC};
 pub(crate) use writer::{Writer, WriterStart};

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::frame::Frame;
 use super::position::Position;
-use super::scanner::{Event, Scanner, follows};
+use super::scanner::{Event, Scanner, bad_in_sealed, follows};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
 use crate::store::api::OpenError;
 use crate::store::data::Record;
@@ -266,7 +266,7 @@ fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, OpenE
     let what = if scanner.following().is_some() {
         format!("frame {sequence} is bad or missing, and later ones exist")
     } else if scanner.is_compressed() {
-        format!("frame {sequence} of a compressed segment is bad")
+        bad_in_sealed(sequence)
     } else {
         match scanner.next() {
             Event::Stuck(_, Some(error)) => return Err(scanner.unreadable(at.offset, error)),

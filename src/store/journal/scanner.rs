@@ -345,6 +345,11 @@ pub(crate) fn follows(sequence: u64, found: u64) -> String {
     format!("frame {sequence} is bad, and a good one follows at byte {found}")
 }
 
+/// In words: the frame `sequence` is bad, where no frame can be torn.
+pub(crate) fn bad_in_sealed(sequence: u64) -> String {
+    format!("frame {sequence} of a compressed segment is bad")
+}
+
 /// Why a segment was not read: the disk's reason, or damage where the disk has none.
 fn unreadable(path: &Path, offset: u64, source: io::Error) -> OpenError {
     let path = path.to_owned();

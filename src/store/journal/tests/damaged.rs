@@ -242,12 +242,6 @@ impl Harm {
 }
 
 impl Journal {
-    /// Whether a file is damaged that is compressed.
-    pub(super) fn harms_compressed(&self) -> bool {
-        let mut segments = self.0.iter();
-        segments.any(|segment| segment.is_packed && !segment.packed.is_empty())
-    }
-
     /// Writes its segments into `dir`.
     pub(super) fn write(&self, dir: &Path) {
         let (mut sequence, mut last_id) = (1, 0);
