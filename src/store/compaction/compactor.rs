@@ -156,11 +156,7 @@ impl Compactor {
             shared.index_suspect.store(false, Ordering::Relaxed);
             tracing::info!("the index is whole again");
         }
-        let gone = Gone {
-            low_watermarks: shared.domains().low_watermarks().clone(),
-            retention,
-            ages: shared.ages(),
-        };
+        let gone = Gone::now(&shared, retention);
         let dropped = self.compact_journal(&gone)?;
         if self.index_due {
             let kept = Staying {

@@ -7,15 +7,30 @@ use crate::model::{Domain, Mailbox, MsgId, Retention};
 use crate::store::age::Ages;
 use crate::store::data::LowWatermarks;
 use crate::store::index::Kept;
+use crate::store::state::Shared;
 
 /// What tells what is gone.
 pub(super) struct Gone {
     pub(super) low_watermarks: LowWatermarks,
     pub(super) retention: Retention,
+    /// The last id that was given before `ages` were taken. Of later ones they say nothing: behind a
+    /// clock that was set back, what comes next has an id of long ago.
+    pub(super) last_id: MsgId,
     pub(super) ages: Ages,
 }
 
 impl Gone {
+    /// As it is now.
+    pub(super) fn now(shared: &Shared, retention: Retention) -> Self {
+        let last_id = shared.memtables().active.last_id;
+        Self {
+            low_watermarks: shared.domains().low_watermarks().clone(),
+            retention,
+            last_id,
+            ages: shared.ages(),
+        }
+    }
+
     /// Nothing above it is gone.
     pub(super) fn highest(&self) -> MsgId {
         self.low_watermarks
@@ -30,16 +45,14 @@ impl Gone {
     }
 
     fn expired(&self, kept: Option<Duration>) -> MsgId {
-        kept.map_or(MsgId::ZERO, |kept| self.ages.expired(kept))
+        let expired = kept.map_or(MsgId::ZERO, |kept| self.ages.expired(kept));
+        expired.min(self.last_id)
     }
 
     /// Whether a send of this domain, whose first id this is, may still be repeated.
     pub(super) fn is_known_send(&self, domain: &Domain, first: MsgId) -> bool {
-        first
-            > self
-                .low_watermarks
-                .of_domain(domain)
-                .max(self.ages.newest_forgotten())
+        let forgotten = self.ages.newest_forgotten().min(self.last_id);
+        first > self.low_watermarks.of_domain(domain).max(forgotten)
     }
 }
 

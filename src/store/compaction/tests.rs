@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::filter::CompactionFilter;
 use super::gone::Gone;
@@ -63,6 +63,7 @@ fn what_a_flush_lowers_between_two_cursors_of_a_user_stays_confirmed() {
     let gone = Gone {
         low_watermarks: LowWatermarks::default(),
         retention: Retention::default(),
+        last_id: MsgId::ZERO,
         ages: Ages::plain(1),
     };
     let clock = AgeClock::resume(None, MsgId::ZERO, 1, Default::default());
@@ -97,4 +98,27 @@ fn what_a_flush_lowers_between_two_cursors_of_a_user_stays_confirmed() {
         _ => 0,
     });
     assert_eq!(confirmed.max(), Some(9), "{left:?}");
+}
+
+#[test]
+fn what_comes_once_a_compaction_has_begun_is_not_gone_by_an_id_of_long_ago() {
+    let retention = Retention {
+        all: Some(Duration::from_secs(10)),
+        ..Retention::default()
+    };
+    let gone = |last_id| Gone {
+        low_watermarks: LowWatermarks::default(),
+        retention: retention.clone(),
+        last_id: MsgId(last_id),
+        ages: Ages::plain(1_000_000_000_000),
+    };
+    let mailbox = device("d", "u", "web").mailbox;
+    // The clock was set back behind the last id that is known.
+    let early = gone(500);
+    assert_eq!(early.low_watermark(&mailbox), MsgId(500));
+    assert_eq!(early.highest(), MsgId(500));
+    assert!(early.is_known_send(&mailbox.domain, MsgId(501)));
+    assert!(!early.is_known_send(&mailbox.domain, MsgId(500)));
+    let late = gone(1_000_000_000_000);
+    assert_eq!(late.low_watermark(&mailbox), MsgId(999_990_000_000));
 }
