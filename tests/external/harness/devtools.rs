@@ -44,6 +44,17 @@ impl Devtools {
     }
 
     async fn call(&self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let answer = self.try_call(session, method, params).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The browser's answer, or the error object it gave instead.
+    async fn try_call(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, Value> {
         let mut pipe = self.0.lock().await;
         pipe.last_id += 1;
         let id = pipe.last_id;
@@ -57,8 +68,10 @@ impl Devtools {
         let answer = tokio::time::timeout(ANSWER_WITHIN, pipe.answers.recv());
         let mut answer = answer.await.expect("the browser answers").expect("it runs");
         assert_eq!(answer["id"], id, "{answer}");
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        answer["result"].take()
+        match answer["error"].take() {
+            Value::Null => Ok(answer["result"].take()),
+            error => Err(error),
+        }
     }
 
     /// Opens a page in a window of its own.
@@ -96,20 +109,32 @@ impl Page {
 
     /// What this expression, or the promise it gives, comes to.
     pub async fn value(&self, script: &str) -> Value {
-        let params = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
-        let mut answer = self.call("Runtime.evaluate", params).await;
-        let thrown = &answer["exceptionDetails"];
-        assert!(thrown.is_null(), "{script}: {thrown}");
-        answer["result"]["value"].take()
+        let value = self.try_value(script).await;
+        value.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until this expression is true. A page that is on its way has no answer yet.
+    async fn try_value(&self, script: &str) -> Result<Value, Value> {
+        let params = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
+        let session = Some(self.session.as_str());
+        let evaluate = self.devtools.try_call(session, "Runtime.evaluate", params);
+        let mut answer = evaluate.await?;
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{script}: {thrown}");
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// Waits until this expression is true. A navigation takes the page away from an
+    /// evaluation that has begun: an error, then, is no answer yet.
     pub async fn until(&self, script: &str) {
         let end = Instant::now() + ANSWER_WITHIN;
-        while self.value(script).await != true {
+        loop {
+            let value = self.try_value(script).await;
+            if value == Ok(Value::Bool(true)) {
+                return;
+            }
             if Instant::now() > end {
-                let text = self.value("document.body.innerText").await;
-                panic!("not so within {ANSWER_WITHIN:?}: {script}\n{text}");
+                let text = self.try_value("document.body.innerText").await;
+                panic!("not so within {ANSWER_WITHIN:?}: {script}: {value:?}\n{text:?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
