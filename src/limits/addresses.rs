@@ -3,11 +3,12 @@
 //! A visitor is an IPv4 address or an IPv6 /64, since one customer has a whole /64.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddrV4};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use super::rates::Limiter;
@@ -16,55 +17,34 @@ use crate::model::{Networks, Rate};
 /// Most entries of `X-Forwarded-For` that are read; no real chain of proxies is longer.
 const FORWARDED_MAX: usize = 32;
 
-/// Prefix of the IPv6 network that counts as one visitor.
-const VISITOR_PREFIX: u8 = 64;
+/// IPv6 networks that one customer may have, and their multiples of a visitor's limit. The first
+/// counts as one visitor.
+const IPV6: [(u8, u64); 3] = [(64, 1), (56, 4), (48, 16)];
 
-/// Wider IPv6 networks, which one customer may also have: (prefix, multiple of a visitor's limit).
-const WIDER: [(u8, u32); 2] = [(56, 4), (48, 16)];
-
-/// A network whose addresses are limited together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Network {
-    first: IpAddr,
-    prefix: u8,
+/// Every network whose addresses are limited together with this one, with its multiple of a
+/// visitor's limit.
+fn networks(address: IpAddr) -> impl Iterator<Item = (IpNet, u64)> {
+    let address = address.to_canonical();
+    let prefixes: &[_] = match address {
+        IpAddr::V4(_) => &[(32, 1)],
+        IpAddr::V6(_) => &IPV6,
+    };
+    let network = move |prefix| IpNet::new_assert(address, prefix).trunc();
+    prefixes
+        .iter()
+        .map(move |(prefix, times)| (network(*prefix), *times))
 }
 
-impl Network {
-    /// The network that counts as one visitor.
-    pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => Self::v6(v6, VISITOR_PREFIX),
-            v4 => Self {
-                first: v4,
-                prefix: 32,
-            },
-        }
-    }
-
-    fn v6(address: Ipv6Addr, prefix: u8) -> Self {
-        let host_bits = 128 - u32::from(prefix);
-        let first = address.to_bits() >> host_bits << host_bits;
-        Self {
-            first: IpAddr::V6(Ipv6Addr::from_bits(first)),
-            prefix,
-        }
-    }
-
-    /// Every network that contains the address, with its multiple of a visitor's limit; the visitor
-    /// first.
-    fn all(address: IpAddr) -> impl Iterator<Item = (Self, u32)> {
-        let wider = match address.to_canonical() {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(v6) => Some(WIDER.map(|(prefix, times)| (Self::v6(v6, prefix), times))),
-        };
-        let visitor = (Self::of(address), 1);
-        std::iter::once(visitor).chain(wider.into_iter().flatten())
-    }
+/// The network that counts as one visitor.
+pub(super) fn visitor(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let prefix = if address.is_ipv4() { 32 } else { IPV6[0].0 };
+    IpNet::new_assert(address, prefix).trunc()
 }
 
 /// Open connections by network.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<HashMap<Network, usize>>);
+pub(super) struct Connections(Mutex<HashMap<IpNet, usize>>);
 
 /// Counts a connection against its address until dropped.
 #[derive(Debug, Default)]
@@ -78,14 +58,14 @@ impl Connections {
         max: Option<usize>,
     ) -> Option<AddressPermit> {
         let mut counts = connections.0.lock();
-        let is_full = |(network, times): (Network, u32)| {
+        let is_full = |(network, times): (IpNet, u64)| {
             let count = counts.get(&network).copied().unwrap_or_default();
             max.is_some_and(|max| count >= max.saturating_mul(times as usize))
         };
-        if Network::all(address).any(is_full) {
+        if networks(address).any(is_full) {
             return None;
         }
-        for (network, _) in Network::all(address) {
+        for (network, _) in networks(address) {
             *counts.entry(network).or_default() += 1;
         }
         Some(AddressPermit(Some((Arc::clone(connections), address))))
@@ -96,7 +76,7 @@ impl Drop for AddressPermit {
     fn drop(&mut self) {
         if let Some((connections, address)) = self.0.take() {
             let mut counts = connections.0.lock();
-            for (network, _) in Network::all(address) {
+            for (network, _) in networks(address) {
                 match counts.get_mut(&network) {
                     Some(count) if *count > 1 => *count -= 1,
                     _ => _ = counts.remove(&network),
@@ -106,49 +86,45 @@ impl Drop for AddressPermit {
     }
 }
 
-/// A rate for each visitor and for the wider networks around it.
-pub(super) struct Rates {
-    visitors: Limiter<Network>,
-    wider: [Limiter<Network>; WIDER.len()],
-}
+/// Counts events of each visitor and of the wider networks around it.
+#[derive(Default)]
+pub(super) struct Rates([Limiter<IpNet>; IPV6.len()]);
 
 impl Rates {
-    pub(super) fn new(rate: Rate) -> Self {
-        Self {
-            visitors: Limiter::new(rate),
-            wider: WIDER.map(|(_, times)| {
-                let count = rate
-                    .count
-                    .saturating_mul(NonZeroU64::new(times.into()).unwrap_or(NonZeroU64::MIN));
-                Limiter::new(Rate { count, ..rate })
-            }),
-        }
-    }
-
-    /// The networks of an address, each paired with its limiter.
-    fn of(&self, address: IpAddr) -> impl Iterator<Item = (&Limiter<Network>, Network)> {
-        let limiters = std::iter::once(&self.visitors).chain(&self.wider);
-        let networks = Network::all(address).map(|(network, _)| network);
-        limiters.zip(networks)
+    /// The networks of an address, each with its limiter and its multiple of the rate.
+    fn of(
+        &self,
+        rate: Rate,
+        address: IpAddr,
+    ) -> impl Iterator<Item = (&Limiter<IpNet>, Rate, IpNet)> {
+        let limiters = self.0.iter().zip(networks(address));
+        limiters.map(move |(limiter, (network, times))| {
+            let times = NonZeroU64::new(times).unwrap_or(NonZeroU64::MIN);
+            let count = rate.count.saturating_mul(times);
+            (limiter, Rate { count, ..rate }, network)
+        })
     }
 
     /// Remaining wait of a blocked address.
-    pub(super) fn blocked(&self, address: IpAddr) -> Option<Duration> {
-        let waits = self.of(address);
+    fn blocked(&self, rate: Rate, address: IpAddr) -> Option<Duration> {
+        let waits = self.of(rate, address);
         waits
-            .filter_map(|(limiter, network)| limiter.blocked(&network))
+            .filter_map(|(limiter, rate, network)| limiter.blocked(rate, &network))
             .max()
     }
 
-    /// Counts one event, or returns the wait. A refused event counts nowhere.
-    pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
-        if let Some(wait) = self.blocked(address) {
+    /// Counts one event if there is a rate, or returns the wait. A refused event counts nowhere.
+    pub(super) fn check(&self, rate: Option<Rate>, address: IpAddr) -> Result<(), Duration> {
+        let Some(rate) = rate else {
+            return Ok(());
+        };
+        if let Some(wait) = self.blocked(rate, address) {
             return Err(wait);
         }
-        for (limiter, network) in self.of(address) {
+        for (limiter, rate, network) in self.of(rate, address) {
             // A concurrent check may have taken this one's share; the event then counts against the
             // other limiters only.
-            let _ = limiter.check(&network, 1);
+            let _ = limiter.check(Some(rate), &network, 1);
         }
         Ok(())
     }
@@ -205,6 +181,8 @@ fn address(entry: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -219,10 +197,10 @@ mod tests {
         ];
         let different = [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8:0:1::1")];
         for (one, other) in same {
-            assert_eq!(Network::of(ip(one)), Network::of(ip(other)));
+            assert_eq!(visitor(ip(one)), visitor(ip(other)));
         }
         for (one, other) in different {
-            assert_ne!(Network::of(ip(one)), Network::of(ip(other)));
+            assert_ne!(visitor(ip(one)), visitor(ip(other)));
         }
     }
 
@@ -252,10 +230,11 @@ mod tests {
     fn who_has_many_ipv6_networks_has_no_more_than_some_visitors() {
         for (prefix, visitors) in [(56, 4), (48, 16)] {
             let connections = Arc::new(Connections::default());
-            let rates = Rates::new(Rate {
+            let rate = Rate {
                 count: NonZeroU64::new(3).expect("not zero"),
                 per: Duration::from_secs(3600),
-            });
+            };
+            let rates = Rates::default();
             let addresses: Vec<_> = spread(prefix).collect();
             let mut permits = Vec::new();
             for address in &addresses {
@@ -264,23 +243,26 @@ mod tests {
             assert_eq!(permits.len(), 3 * visitors, "/{prefix}");
             let counted = addresses
                 .iter()
-                .filter(|address| rates.check(**address).is_ok());
+                .filter(|address| rates.check(Some(rate), **address).is_ok());
             assert_eq!(counted.count(), 3 * visitors, "/{prefix}");
-            assert!(rates.blocked(addresses[255]).is_some());
+            assert!(rates.blocked(rate, addresses[255]).is_some());
 
             let neighbour = ip("2001:db9::1");
             assert!(Connections::acquire(&connections, neighbour, Some(3)).is_some());
-            assert!(rates.check(neighbour).is_ok() && rates.blocked(neighbour).is_none());
+            assert!(rates.check(Some(rate), neighbour).is_ok());
+            assert!(rates.blocked(rate, neighbour).is_none());
             drop(permits);
             assert!(connections.0.lock().is_empty());
         }
         // IPv4 neighbours are separate visitors.
-        let rates = Rates::new(Rate {
+        let rate = Rate {
             count: NonZeroU64::MIN,
             per: Duration::from_secs(3600),
-        });
+        };
+        let rates = Rates::default();
         for last in 0..100 {
-            assert_eq!(rates.check(IpAddr::from([192, 0, 2, last])), Ok(()));
+            let address = IpAddr::from([192, 0, 2, last]);
+            assert_eq!(rates.check(Some(rate), address), Ok(()));
         }
     }
 

@@ -21,12 +21,8 @@ const LATE_MAX: Duration = Duration::from_secs(30);
 /// Interval between drops of unclaimed slots.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The rate and the promised slots.
-pub(super) struct Admission {
-    per: Duration,
-    one: Duration,
-    state: Mutex<State>,
-}
+/// The promised slots, and how far the rate is used up.
+pub(super) struct Admission(Mutex<State>);
 
 struct State {
     /// Time up to which admitted and promised logins have used up the rate.
@@ -35,27 +31,25 @@ struct State {
     pruned: Instant,
 }
 
-impl Admission {
-    pub(super) fn new(rate: Rate) -> Self {
+impl Default for Admission {
+    fn default() -> Self {
         let now = Instant::now();
-        Self {
-            per: rate.per,
-            one: rate.time_of(1),
-            state: Mutex::new(State {
-                paid: now,
-                slots: HashMap::new(),
-                pruned: now,
-            }),
-        }
+        Self(Mutex::new(State {
+            paid: now,
+            slots: HashMap::new(),
+            pruned: now,
+        }))
     }
+}
 
+impl Admission {
     /// Admits a login of this user, or returns how long to wait.
-    pub(super) fn admit(&self, user: &Mailbox) -> Result<(), Duration> {
-        self.admit_at(user, Instant::now())
+    pub(super) fn admit(&self, rate: Rate, user: &Mailbox) -> Result<(), Duration> {
+        self.admit_at(rate, user, Instant::now())
     }
 
-    fn admit_at(&self, user: &Mailbox, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state.lock();
+    fn admit_at(&self, rate: Rate, user: &Mailbox, now: Instant) -> Result<(), Duration> {
+        let mut state = self.0.lock();
         if let Some(slot) = state.slots.get(user).copied() {
             if slot > now {
                 return Err(slot - now);
@@ -66,8 +60,8 @@ impl Admission {
             }
         }
         state.prune(now);
-        let paid = state.paid.max(now) + self.one;
-        let wait = (paid - now).saturating_sub(self.per);
+        let paid = state.paid.max(now) + rate.time_of(1);
+        let wait = (paid - now).saturating_sub(rate.per);
         if wait > RETRY_MAX {
             return Err(RETRY_MAX);
         }
@@ -105,16 +99,21 @@ mod tests {
         }
     }
 
-    /// 100 per second.
-    fn admission() -> Admission {
-        let count = NonZeroU64::new(100).expect("not zero");
-        let per = Duration::from_secs(1);
-        Admission::new(Rate { count, per })
+    /// Admits 100 per second.
+    #[derive(Default)]
+    struct Admitted(Admission);
+
+    impl Admitted {
+        fn admit_at(&self, user: &Mailbox, now: Instant) -> Result<(), Duration> {
+            let count = NonZeroU64::new(100).expect("not zero");
+            let per = Duration::from_secs(1);
+            self.0.admit_at(Rate { count, per }, user, now)
+        }
     }
 
     #[test]
     fn a_crowd_comes_back_one_by_one_and_nobody_twice() {
-        let (admission, begun) = (admission(), Instant::now());
+        let (admission, begun) = (Admitted::default(), Instant::now());
         let admit = |number| admission.admit_at(&user(number), begun);
         let hints: Vec<_> = (0..1000).map(admit).collect();
         assert!(hints[..100].iter().all(Result::is_ok));
@@ -135,7 +134,7 @@ mod tests {
 
     #[test]
     fn who_tries_again_and_again_takes_nobodys_turn() {
-        let (admission, begun) = (admission(), Instant::now());
+        let (admission, begun) = (Admitted::default(), Instant::now());
         (0..100).for_each(|number| assert_eq!(admission.admit_at(&user(number), begun), Ok(())));
         let hint = admission.admit_at(&user(500), begun);
         assert_eq!(hint, Err(10 * MS));
@@ -147,12 +146,12 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_bounded_and_forgotten_in_time() {
-        let (admission, begun) = (admission(), Instant::now());
+        let (admission, begun) = (Admitted::default(), Instant::now());
         let last = (0..20_000)
             .map(|number| admission.admit_at(&user(number), begun))
             .last();
         assert_eq!(last, Some(Err(RETRY_MAX)));
-        let slots = || admission.state.lock().slots.len();
+        let slots = || admission.0.0.lock().slots.len();
         assert_eq!(slots(), 6_000);
         let late = begun + RETRY_MAX + LATE_MAX + MS;
         assert_eq!(admission.admit_at(&user(20_001), late), Ok(()));

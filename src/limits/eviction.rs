@@ -232,34 +232,41 @@ impl Standing {
     /// The request head is long and incomplete.
     pub fn head_is_long(&self) {
         let long_heads = &self.strangers.long_heads;
-        let is_there = |hold: &Hold| matches!(hold, Hold::Evictable(entry) if Arc::ptr_eq(&entry.queue, long_heads));
-        if !is_there(&self.hold.lock()) {
-            self.requeue(long_heads);
-        }
+        self.requeue(
+            long_heads,
+            |hold| matches!(hold, Hold::Evictable(entry) if !Arc::ptr_eq(&entry.queue, long_heads)),
+        );
     }
 
     /// The request head is complete. Moves the connection to the newest place among strangers, so
     /// that the answer gets through.
     pub fn head_ended(&self) {
-        self.requeue(&self.strangers.short_heads);
-    }
-
-    /// Moves the connection to the newest place in `queue`, unless it has logged in.
-    fn requeue(&self, queue: &Arc<EvictionQueue>) {
-        let mut hold = self.hold.lock();
-        if let Hold::Evictable(_) = *hold {
-            let permit = std::mem::take(&mut *hold).end();
-            *hold = permit.map_or(Hold::Gone, |permit| self.enqueue(queue, permit));
-        }
+        let is_stranger = |hold: &Hold| matches!(hold, Hold::Evictable(_));
+        self.requeue(&self.strangers.short_heads, is_stranger);
     }
 
     /// The request is answered: unless logged in, the connection is the newest stranger again.
     pub fn request_ended(&self) {
+        let is_request = |hold: &Hold| matches!(hold, Hold::Request(_));
+        self.requeue(&self.strangers.short_heads, is_request);
+    }
+
+    /// From now on the connection is only read to its end. `false` if it was evicted.
+    pub fn linger(&self) -> bool {
+        self.requeue(&self.strangers.lingering, |_| true)
+    }
+
+    /// Moves the connection to the newest place in `queue` if it is held as `which` says. `false` if
+    /// it is not, or was evicted.
+    fn requeue(&self, queue: &Arc<EvictionQueue>, which: impl FnOnce(&Hold) -> bool) -> bool {
         let mut hold = self.hold.lock();
-        *hold = match std::mem::take(&mut *hold) {
-            Hold::Request(held) => self.enqueue(&self.strangers.short_heads, held.permit),
-            other => other,
-        };
+        if !which(&hold) {
+            return false;
+        }
+        let permit = std::mem::take(&mut *hold).end();
+        let is_held = permit.is_some();
+        *hold = permit.map_or(Hold::Gone, |permit| self.enqueue(queue, permit));
+        is_held
     }
 
     /// A session has begun: no eviction any more. `false` if the connection was evicted just now,
@@ -296,17 +303,6 @@ impl Standing {
             self.strangers.overflow.note(limit, &self.peer);
         }
         Hold::Evictable(entry)
-    }
-
-    /// From now on the connection is only read to its end. `false` if it was evicted.
-    pub fn linger(&self) -> bool {
-        let mut hold = self.hold.lock();
-        let permit = std::mem::take(&mut *hold).end();
-        let had_one = permit.is_some();
-        *hold = permit.map_or(Hold::Gone, |permit| {
-            self.enqueue(&self.strangers.lingering, permit)
-        });
-        had_one
     }
 
     /// Releases the permit: the connection has ended.

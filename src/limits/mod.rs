@@ -22,7 +22,6 @@ mod answers;
 mod bodies;
 mod disk;
 mod eviction;
-mod hang_up;
 mod overflow;
 mod proxies;
 mod quotas;
@@ -30,12 +29,11 @@ mod rates;
 mod throttle;
 mod visitor;
 
-pub use addresses::{AddressPermit, Network};
-pub use answers::{AnswerPermit, AnswerPermits, Requester};
+pub use addresses::AddressPermit;
+pub use answers::{AnswerPermit, AnswerPermits, HangUp, Requester};
 pub use bodies::{BODIES_BYTES_MAX, BodyPermit, BodyPermits, NoMemory};
 pub use disk::CHECK_INTERVAL as DISK_CHECK_INTERVAL;
 pub use eviction::{Standing, Strangers};
-pub use hang_up::HangUp;
 pub use overflow::Limit;
 pub use proxies::Proxies;
 pub use quotas::{Quotas, Reservation};
@@ -46,14 +44,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
+use ipnet::IpNet;
+
 use crate::metrics::Metrics;
 use crate::model::{Domain, LimitOptions, Mailbox};
 use addresses::{Connections, Rates};
 use admission::Admission;
-use arc_swap::{ArcSwap, Guard};
 use disk::Disk;
 use overflow::Overflow;
-use rates::{ByDomain, Limiter};
+use rates::Limiter;
 
 /// A session ended for flooding counts as this fraction of the user's burst of logins.
 const FLOOD_LOGINS_PART: u64 = 5;
@@ -77,39 +77,28 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Everything derived from the settings, replaced as a whole.
+/// The settings, and what is counted against them; replaced as a whole.
+#[derive(Default)]
 struct Rules {
     options: LimitOptions,
-    connects: Option<Rates>,
-    failures: Option<Rates>,
-    requests: Option<Rates>,
-    known_requests: Option<Rates>,
-    known_connects: Option<Rates>,
-    user_requests: Option<Limiter<Mailbox>>,
-    admission: Option<Admission>,
-    user_logins: Option<Limiter<Mailbox>>,
-    user_sends: Option<Limiter<Mailbox>>,
-    user_bytes: Option<Limiter<Mailbox>>,
-    domain_sends: ByDomain,
-    domain_bytes: ByDomain,
+    /// Of unknown visitors, and of known ones.
+    connects: [Rates; 2],
+    requests: [Rates; 2],
+    failures: Rates,
+    user_requests: Limiter<Mailbox>,
+    admission: Admission,
+    user_logins: Limiter<Mailbox>,
+    user_sends: Limiter<Mailbox>,
+    user_bytes: Limiter<Mailbox>,
+    domain_sends: Limiter<Domain>,
+    domain_bytes: Limiter<Domain>,
 }
 
 impl Rules {
     fn new(options: LimitOptions) -> Self {
         Self {
-            connects: options.connects_per_address.map(Rates::new),
-            failures: options.failed_logins_per_address.map(Rates::new),
-            requests: options.requests_per_address.map(Rates::new),
-            known_requests: options.requests_per_address.map(Rates::new),
-            known_connects: options.connects_per_address.map(Rates::new),
-            user_requests: options.requests_per_user.map(Limiter::new),
-            admission: options.logins.map(Admission::new),
-            user_logins: options.logins_per_user.map(Limiter::new),
-            user_sends: options.sends_per_user.map(Limiter::new),
-            user_bytes: options.send_bytes_per_user.map(Limiter::new),
-            domain_sends: ByDomain::new(&options.sends_per_domain),
-            domain_bytes: ByDomain::new(&options.send_bytes_per_domain),
             options,
+            ..Self::default()
         }
     }
 
@@ -202,9 +191,9 @@ impl Limits {
     }
 
     /// The network that the visitor counts against, unless it is unlimited.
-    pub fn network(&self, visitor: &Visitor) -> Option<Network> {
+    pub fn network(&self, visitor: &Visitor) -> Option<IpNet> {
         let is_limited = !self.rules().is_unlimited(visitor);
-        is_limited.then(|| Network::of(visitor.address))
+        is_limited.then(|| addresses::visitor(visitor.address))
     }
 
     fn limited(&self, limit: Limit, retry: Duration, who: &dyn std::fmt::Display) -> Limited {
@@ -230,11 +219,9 @@ impl Limits {
             return Ok(AddressPermit::default());
         }
         let address = visitor.address;
-        let connects = match is_known {
-            true => &rules.known_connects,
-            false => &rules.connects,
-        };
-        self.check_address(connects, address, Limit::ConnectsPerAddress)?;
+        let connects = &rules.connects[usize::from(is_known)];
+        let checked = connects.check(rules.options.connects_per_address, address);
+        checked.map_err(|retry| self.limited(Limit::ConnectsPerAddress, retry, &address))?;
         let max = rules.options.connections_per_address_max;
         let permit = Connections::acquire(&self.connections, address, max);
         permit.ok_or_else(|| {
@@ -254,11 +241,10 @@ impl Limits {
         if rules.is_unlimited(visitor) {
             return Ok(());
         }
-        let requests = match is_known {
-            true => &rules.known_requests,
-            false => &rules.requests,
-        };
-        self.check_address(requests, visitor.address, Limit::RequestsPerAddress)
+        let address = visitor.address;
+        let requests = &rules.requests[usize::from(is_known)];
+        let checked = requests.check(rules.options.requests_per_address, address);
+        checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &address))
     }
 
     /// Counts a history request with a user token.
@@ -266,7 +252,10 @@ impl Limits {
     /// # Errors
     /// The user makes them too often.
     pub fn user_request(&self, user: &Mailbox) -> Result<(), Limited> {
-        self.check_user(&self.rules().user_requests, user, 1, Limit::RequestsPerUser)
+        let rules = self.rules();
+        let rate = rules.options.requests_per_user;
+        let checked = rules.user_requests.check(rate, user, 1);
+        checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
     }
 
     /// Counts an unknown token. Never called for a good token, so that it gets in whatever else
@@ -282,8 +271,10 @@ impl Limits {
         if rules.is_unlimited(visitor) {
             return Ok(());
         }
-        let limit = Limit::FailedLoginsPerAddress;
-        self.check_address(&rules.failures, visitor.address, limit)
+        let rate = rules.options.failed_logins_per_address;
+        let checked = rules.failures.check(rate, visitor.address);
+        checked
+            .map_err(|retry| self.limited(Limit::FailedLoginsPerAddress, retry, &visitor.address))
     }
 
     /// Admits a login whose token is good; `by_user_token` tells which kind it is.
@@ -294,10 +285,12 @@ impl Limits {
     pub fn admit(&self, user: &Mailbox, by_user_token: bool) -> Result<(), Limited> {
         let rules = self.rules();
         if by_user_token {
-            self.check_user(&rules.user_logins, user, 1, Limit::LoginsPerUser)?;
+            let rate = rules.options.logins_per_user;
+            let checked = rules.user_logins.check(rate, user, 1);
+            checked.map_err(|retry| self.limited(Limit::LoginsPerUser, retry, &user.domain))?;
         }
-        let admission = rules.admission.as_ref();
-        let admitted = admission.map_or(Ok(()), |admission| admission.admit(user));
+        let admit = |rate| rules.admission.admit(rate, user);
+        let admitted = rules.options.logins.map_or(Ok(()), admit);
         admitted.map_err(|retry| self.limited(Limit::Logins, retry, &user.domain))
     }
 
@@ -306,10 +299,10 @@ impl Limits {
     pub fn session_flooded(&self, user: &Mailbox, by_user_token: bool) {
         self.note(Limit::RequestsPerSession, &user.domain);
         let rules = self.rules();
-        let rate = rules.options.logins_per_user;
-        if let (Some(limiter), Some(rate), true) = (&rules.user_logins, rate, by_user_token) {
+        if let (Some(rate), true) = (rules.options.logins_per_user, by_user_token) {
             // A user over the rate has to wait anyway.
-            let _ = limiter.check(user, rate.count.get() / FLOOD_LOGINS_PART);
+            let times = rate.count.get() / FLOOD_LOGINS_PART;
+            let _ = rules.user_logins.check(Some(rate), user, times);
         }
     }
 
@@ -340,9 +333,11 @@ impl Limits {
         };
         let rules = self.rules();
         let messages = u64::from(amount.messages);
-        let checked = rules.domain_sends.check(domain, messages);
+        let rate = rules.options.sends_per_domain.of(domain);
+        let checked = rules.domain_sends.check(rate, domain, messages);
         checked.map_err(|retry| self.limited(Limit::SendsPerDomain, retry, domain))?;
-        let checked = rules.domain_bytes.check(domain, amount.bytes);
+        let rate = rules.options.send_bytes_per_domain.of(domain);
+        let checked = rules.domain_bytes.check(rate, domain, amount.bytes);
         checked.map_err(|retry| self.limited(Limit::SendBytesPerDomain, retry, domain))?;
         Ok(reservation)
     }
@@ -354,31 +349,12 @@ impl Limits {
     pub fn user_rates(&self, user: &Mailbox, amount: Amount) -> Result<(), Limited> {
         let rules = self.rules();
         let messages = u64::from(amount.messages);
-        self.check_user(&rules.user_sends, user, messages, Limit::SendsPerUser)?;
-        let bytes = amount.bytes;
-        self.check_user(&rules.user_bytes, user, bytes, Limit::SendBytesPerUser)
-    }
-
-    fn check_address(
-        &self,
-        rates: &Option<Rates>,
-        address: IpAddr,
-        limit: Limit,
-    ) -> Result<(), Limited> {
-        let checked = rates.as_ref().map_or(Ok(()), |rates| rates.check(address));
-        checked.map_err(|retry| self.limited(limit, retry, &address))
-    }
-
-    fn check_user(
-        &self,
-        limiter: &Option<Limiter<Mailbox>>,
-        user: &Mailbox,
-        times: u64,
-        limit: Limit,
-    ) -> Result<(), Limited> {
-        let limiter = limiter.as_ref();
-        let checked = limiter.map_or(Ok(()), |limiter| limiter.check(user, times));
-        checked.map_err(|retry| self.limited(limit, retry, &user.domain))
+        let rate = rules.options.sends_per_user;
+        let checked = rules.user_sends.check(rate, user, messages);
+        checked.map_err(|retry| self.limited(Limit::SendsPerUser, retry, &user.domain))?;
+        let rate = rules.options.send_bytes_per_user;
+        let checked = rules.user_bytes.check(rate, user, amount.bytes);
+        checked.map_err(|retry| self.limited(Limit::SendBytesPerUser, retry, &user.domain))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::model::{Domain, PerDomain, Rate};
+use crate::model::Rate;
 
 /// Above this many keys, those that are fully paid are dropped.
 const KEYS_KEPT: usize = 4_096;
@@ -21,11 +21,8 @@ const KEYS_MAX: usize = 200_000;
 /// Pause between drops of keys, which scan all of them.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 
-/// One rate, applied to each key.
-pub(super) struct Limiter<K> {
-    rate: Rate,
-    state: Mutex<State<K>>,
-}
+/// Counts the events of each key against a rate, which is given with each event.
+pub(super) struct Limiter<K>(Mutex<State<K>>);
 
 struct State<K> {
     /// Time up to which each key has paid.
@@ -33,40 +30,40 @@ struct State<K> {
     pruned: Instant,
 }
 
+impl<K> Default for Limiter<K> {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            paid: HashMap::new(),
+            pruned: Instant::now(),
+        }))
+    }
+}
+
+/// Time until there is room for one more event.
+fn wait(rate: Rate, paid: Option<&Instant>, now: Instant) -> Duration {
+    let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
+    (ahead + rate.time_of(1)).saturating_sub(rate.per)
+}
+
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    pub(super) fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            state: Mutex::new(State {
-                paid: HashMap::new(),
-                pruned: Instant::now(),
-            }),
-        }
-    }
-
-    /// Time until there is room for one more event.
-    fn wait(&self, paid: Option<&Instant>, now: Instant) -> Duration {
-        let ahead = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
-        (ahead + self.rate.time_of(1)).saturating_sub(self.rate.per)
-    }
-
     /// Remaining wait of a blocked key.
-    pub(super) fn blocked(&self, key: &K) -> Option<Duration> {
-        let state = self.state.lock();
-        let wait = self.wait(state.paid.get(key), Instant::now());
+    pub(super) fn blocked(&self, rate: Rate, key: &K) -> Option<Duration> {
+        let state = self.0.lock();
+        let wait = wait(rate, state.paid.get(key), Instant::now());
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Counts `times` events, or returns the wait until there is room for one.
-    pub(super) fn check(&self, key: &K, times: u64) -> Result<(), Duration> {
-        self.check_at(key, times, Instant::now())
+    /// Counts `times` events if there is a rate, or returns the wait until there is room for one.
+    pub(super) fn check(&self, rate: Option<Rate>, key: &K, times: u64) -> Result<(), Duration> {
+        let now = Instant::now();
+        rate.map_or(Ok(()), |rate| self.check_at(rate, key, times, now))
     }
 
-    fn check_at(&self, key: &K, times: u64, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state.lock();
-        let cost = self.rate.time_of(times.max(1));
+    fn check_at(&self, rate: Rate, key: &K, times: u64, now: Instant) -> Result<(), Duration> {
+        let mut state = self.0.lock();
+        let cost = rate.time_of(times.max(1));
         if let Some(paid) = state.paid.get_mut(key) {
-            let wait = self.wait(Some(paid), now);
+            let wait = wait(rate, Some(paid), now);
             if !wait.is_zero() {
                 return Err(wait);
             }
@@ -94,30 +91,6 @@ impl<K: Hash + Eq> State<K> {
     }
 }
 
-/// A rate for each domain.
-pub(super) struct ByDomain {
-    others: Option<Limiter<Domain>>,
-    named: HashMap<Domain, Option<Limiter<Domain>>>,
-}
-
-impl ByDomain {
-    pub(super) fn new(rates: &PerDomain<Rate>) -> Self {
-        let named = rates.domains.iter();
-        let named = named.map(|(domain, rate)| (domain.clone(), rate.map(Limiter::new)));
-        Self {
-            others: rates.all.map(Limiter::new),
-            named: named.collect(),
-        }
-    }
-
-    pub(super) fn check(&self, domain: &Domain, times: u64) -> Result<(), Duration> {
-        let limiter = self.named.get(domain).unwrap_or(&self.others);
-        limiter
-            .as_ref()
-            .map_or(Ok(()), |limiter| limiter.check(domain, times))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
@@ -126,9 +99,22 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn limiter(count: u64, per: Duration) -> Limiter<u32> {
+    /// A limiter with a single rate.
+    struct Limited(Rate, Limiter<u32>);
+
+    impl Limited {
+        fn check_at(&self, key: &u32, times: u64, now: Instant) -> Result<(), Duration> {
+            self.1.check_at(self.0, key, times, now)
+        }
+
+        fn check(&self, key: &u32, times: u64) -> Result<(), Duration> {
+            self.1.check(Some(self.0), key, times)
+        }
+    }
+
+    fn limiter(count: u64, per: Duration) -> Limited {
         let count = NonZeroU64::new(count).expect("not zero");
-        Limiter::new(Rate { count, per })
+        Limited(Rate { count, per }, Limiter::default())
     }
 
     #[test]
@@ -173,10 +159,10 @@ mod tests {
         for other in 1..=KEYS_MAX as u32 + 10 {
             assert_eq!(limiter.check(&other, 1), Ok(()));
         }
-        assert_eq!(limiter.state.lock().paid.len(), KEYS_MAX);
-        assert!(limiter.check(&0, 1).is_err() && limiter.blocked(&0).is_some());
+        assert_eq!(limiter.1.0.lock().paid.len(), KEYS_MAX);
+        assert!(limiter.check(&0, 1).is_err() && limiter.1.blocked(limiter.0, &0).is_some());
         let later = Instant::now() + Duration::from_secs(7200);
         assert_eq!(limiter.check_at(&u32::MAX, 1, later), Ok(()));
-        assert_eq!(limiter.state.lock().paid.len(), 1, "the others have paid");
+        assert_eq!(limiter.1.0.lock().paid.len(), 1, "the others have paid");
     }
 }

@@ -165,7 +165,7 @@ pub(super) async fn answer<S>(
         },
         () = poll_fn(|cx| standing.poll_evicted(cx)) => return,
         () = stop.cancelled() => STOP_TIMEOUT,
-        () = ends.requested() => LAST_WORDS_TIMEOUT,
+        () = ends.cancelled() => LAST_WORDS_TIMEOUT,
     };
     Pin::new(&mut connection).graceful_shutdown();
     // Whatever the outcome, the connection ends here.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::HangUp;
 use super::requester::Requester;
-use crate::limits::HangUp;
 use crate::model::Domain;
 
 /// Time without a read after which an answer may be cut off.
@@ -127,7 +127,7 @@ impl InFlight {
     pub(super) fn evict(&self, demand: Demand<'_>) {
         let answers = self.0.lock();
         let candidates = answers.by_number.values().filter_map(|answer| {
-            let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_requested())?;
+            let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_cancelled())?;
             let supplied = demand.supplied_by(answer);
             let rank = answer.rank().filter(|_| supplied > 0)?;
             Some((rank, supplied, hang_up))
@@ -139,7 +139,7 @@ impl InFlight {
             if met >= demand.amount() {
                 break;
             }
-            hang_up.request();
+            hang_up.cancel();
             met += supplied;
         }
     }

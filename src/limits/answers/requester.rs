@@ -1,6 +1,8 @@
 //! Identity whose concurrent answers are limited.
 
-use crate::limits::{Limit, Network};
+use ipnet::IpNet;
+
+use crate::limits::Limit;
 use crate::model::Mailbox;
 
 /// The identity behind a history request. Holders of a project token are trusted and have none.
@@ -9,7 +11,7 @@ pub enum Requester {
     /// A user, authenticated by a user token.
     User(Mailbox),
     /// The network of a request without a token.
-    Address(Network),
+    Address(IpNet),
 }
 
 impl Requester {

@@ -49,7 +49,7 @@ async fn of(permits: &AnswerPermits, requester: &Requester) -> (Result<(), Limit
 fn ends_when_told(permit: AnswerPermit, hang_up: &HangUp) {
     let hang_up = hang_up.clone();
     tokio::spawn(async move {
-        hang_up.requested().await;
+        hang_up.cancelled().await;
         drop(permit);
     });
 }
@@ -58,7 +58,7 @@ fn ends_when_told(permit: AnswerPermit, hang_up: &HangUp) {
 fn takes_until_told(permit: AnswerPermit, hang_up: &HangUp) {
     let (permit, hang_up) = (Arc::new(permit), hang_up.clone());
     tokio::spawn(async move {
-        while timeout(Duration::from_secs(1), hang_up.requested())
+        while timeout(Duration::from_secs(1), hang_up.cancelled())
             .await
             .is_err()
         {
@@ -152,9 +152,9 @@ async fn ones_own_old_answers_lock_out_nobody() {
     assert_eq!(refused, Err(Limit::HistoryAnswersPerUser), "just begun");
     advance(OLD_MIN).await;
     assert_eq!(of(&permits, &one).await.0, Ok(()));
-    let told: Vec<_> = told.iter().map(HangUp::is_requested).collect();
+    let told: Vec<_> = told.iter().map(HangUp::is_cancelled).collect();
     assert_eq!(told, [true, false, false, false]);
-    assert!(!of_other.is_requested());
+    assert!(!of_other.is_cancelled());
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,16 +178,16 @@ async fn as_many_of_the_oldest_end_as_it_takes() {
     let large = enter(&permits, "d", USUAL).await;
     assert!(large.is_ok() && enter(&permits, "d", USUAL).await.is_err());
     assert!(
-        !told.iter().any(HangUp::is_requested),
+        !told.iter().any(HangUp::is_cancelled),
         "they have just begun"
     );
 
     // This one is already ending for another newcomer and is still there.
-    told[0].request();
+    told[0].cancel();
     advance(OLD_MIN).await;
     let entered = enter(&permits, "d", USUAL).await;
     assert!(entered.is_ok(), "{:?}", entered.err());
-    let ended = told.iter().skip(1).map(HangUp::is_requested);
+    let ended = told.iter().skip(1).map(HangUp::is_cancelled);
     let ended: Vec<_> = ended.collect();
     let needed = units(USUAL).div_ceil(SMALL_UNITS);
     assert_eq!(needed, 3);
@@ -215,7 +215,7 @@ async fn the_oldest_of_a_domain_that_has_room_end_for_none_of_its_own() {
     assert_eq!(of_domain, DOMAIN_UNITS / units(USUAL));
     advance(OLD_MIN).await;
     assert_eq!(enter("d").await, Ok(()));
-    let told: Vec<_> = held.iter().map(HangUp::is_requested).collect();
+    let told: Vec<_> = held.iter().map(HangUp::is_cancelled).collect();
     assert!(!told[0] && told[1] && !told[2], "{told:?}");
 }
 
@@ -241,7 +241,7 @@ async fn what_nobody_takes_ends_soon_and_before_what_is_slow() {
         let ended = told
             .iter()
             .enumerate()
-            .filter(|(_, end)| end.is_requested());
+            .filter(|(_, end)| end.is_cancelled());
         ended.map(|(n, _)| n).collect::<Vec<_>>()
     };
     sleep(Duration::from_secs(1)).await;
@@ -276,9 +276,9 @@ async fn where_all_are_taken_the_oldest_ends() {
     }
     sleep(OLD_MIN - 2 * PATIENCE).await;
     assert!(enter().await.0.is_err());
-    assert!(!told.iter().any(HangUp::is_requested));
+    assert!(!told.iter().any(HangUp::is_cancelled));
     assert_eq!(enter().await.0, Ok(()));
-    let told: Vec<_> = told.iter().map(HangUp::is_requested).collect();
+    let told: Vec<_> = told.iter().map(HangUp::is_cancelled).collect();
     assert_eq!(told, [true, false, false, false]);
 }
 
@@ -307,7 +307,7 @@ async fn two_domains_that_have_all_of_the_room_make_some_for_a_burst_of_a_third(
     let refused = burst.iter().filter(|entered| entered.is_err()).count();
     assert_eq!(refused, 0);
     // No more than needed: the rest of those two is enough for one.
-    let ended = told.iter().filter(|end| end.is_requested()).count();
+    let ended = told.iter().filter(|end| end.is_cancelled()).count();
     assert_eq!(ended, of_each - 1);
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         "/endless",
         get(|Extension(hang_up): Extension<HangUp>| async move {
             if let Some(before) = before.lock().unwrap().replace(hang_up) {
-                before.request();
+                before.cancel();
             }
             let permit = room.acquire_owned().await.unwrap();
             Body::from_stream(stream::repeat_with(move || {
