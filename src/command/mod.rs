@@ -3,7 +3,6 @@
 //! Knows neither sockets nor HTTP: takes parsed values and answers with values.
 
 pub mod domains;
-pub mod erase;
 pub mod history;
 pub mod presence;
 pub mod send;

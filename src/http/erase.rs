@@ -5,12 +5,11 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use tracing::{error, info};
 
 use crate::auth::Grant;
-use crate::command::erase::{self, EraseError};
 use crate::http::access::{self, Caller};
 use crate::http::openapi::schemas::{EraseParameters, MailboxParameters};
 use crate::http::parameters;
 use crate::http::problem::Problem;
-use crate::store::Store;
+use crate::store::{AppendError, Store};
 
 /// All accepted parameters. An unknown one may be meant to narrow the erasure.
 const PARAMETERS: [&str; 4] = ["domain", "toId", "before", "token"];
@@ -47,7 +46,7 @@ pub async fn message_log(
         Grant::User(_) => return Err(Problem::forbidden("erasing needs a project token")),
     }
     let erased = tokio::task::spawn_blocking(move || {
-        let erased = erase::erase(&store, &mailbox, before);
+        let erased = store.erase(&mailbox, before);
         if erased.is_ok() {
             info!(domain = %mailbox.domain, "a mailbox has been erased");
         }
@@ -55,8 +54,8 @@ pub async fn message_log(
     });
     match erased.await.map_err(|_| Problem::internal())? {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(EraseError::DomainRemoved) => Err(access::unknown()),
-        Err(EraseError::NotStored(reason)) => {
+        Err(AppendError::DomainRemoved) => Err(access::unknown()),
+        Err(reason) => {
             error!(%reason, "a mailbox cannot be erased");
             Err(Problem::storage_unavailable())
         }
