@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use relaybox::admin::{Live, Orders, Request, Response};
+use relaybox::admin::{Live, Orders, Request, Response, SessionFilter, TokenRequest};
 use relaybox::auth::{Auth, Grant, USER_TOKEN_TTL_S_MAX, UserGrant};
 use relaybox::clock::SystemClock;
 use relaybox::command::domains::{Domains, GRACE_S_MAX};
@@ -169,13 +169,13 @@ impl Server {
             Request::DomainRotate { domain, grace_ms } => {
                 self.domain_rotate(domain, *grace_ms, answer, model)
             }
-            Request::Token {
+            Request::Token(TokenRequest {
                 domain,
                 id,
                 name,
                 ttl_s,
                 system,
-            } => {
+            }) => {
                 let (Ok(id), Ok(name)) = (
                     UserId::parse(id),
                     name.as_deref().map(UserName::parse).transpose(),
@@ -199,7 +199,8 @@ impl Server {
                     .is_none_or(|resource| Resource::parse(resource).is_ok());
                 Domain::parse(domain).is_ok() && UserId::parse(id).is_ok() && is_resource
             }
-            Request::Sessions { domain, id } | Request::EndedSessions { domain, id } => {
+            Request::Sessions(SessionFilter { domain, id })
+            | Request::EndedSessions(SessionFilter { domain, id }) => {
                 domain
                     .as_ref()
                     .is_none_or(|domain| Domain::parse(domain).is_ok())

@@ -33,6 +33,9 @@ pub enum ClientError {
     /// The answer is malformed or truncated.
     #[error("the running server gave no proper answer; its log may say why")]
     NoAnswer,
+    /// The server refused the order, with this sentence.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Sends an order to the server that runs on this data directory. `None`: none is running.
@@ -41,12 +44,15 @@ pub enum ClientError {
 /// See [`ClientError`]; the order may have been executed nevertheless.
 pub fn request(site: &Site, request: &Request) -> Result<Option<Response>, ClientError> {
     // A socket in the data directory belongs to that directory; one elsewhere may belong to any server.
-    match site.is_usual() || is_of(site)? {
-        true => exchange(site, request),
-        false => Err(ClientError::Another {
+    if !site.is_usual() && !is_of(site)? {
+        return Err(ClientError::Another {
             socket: site.file(),
             data: site.data().to_owned(),
-        }),
+        });
+    }
+    match exchange(site, request)? {
+        Some(Response::Refused { sentence }) => Err(ClientError::Refused(sentence)),
+        answer => Ok(answer),
     }
 }
 

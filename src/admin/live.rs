@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::protocol::{
-    EndedEntry, Refusal, Request, Response, SessionEntry, StatsAnswer, parse_domain, parse_id,
+    EndedEntry, Refusal, Request, Response, SessionEntry, SessionFilter, StatsAnswer, parse_domain,
+    parse_id,
 };
 use crate::command::stats;
 use crate::hub::{EndedSession, Hub, SessionLine};
@@ -29,23 +30,37 @@ pub struct Live {
 
 impl Live {
     /// Executes an order; `None` if it is not one of these. Blocks on disk.
-    pub(super) fn execute(&self, request: &Request) -> Option<Response> {
-        let response = match request {
+    pub(super) fn execute(&self, request: &Request) -> Result<Option<Response>, Refusal> {
+        Ok(Some(match request {
             Request::Kick {
                 domain,
                 id,
                 resource,
-            } => self.kick(domain, id, resource.as_deref()),
-            Request::Sessions { domain, id } => self.sessions(domain.as_deref(), id.as_deref()),
-            Request::EndedSessions { domain, id } => self.ended(domain.as_deref(), id.as_deref()),
+            } => self.kick(domain, id, resource.as_deref())?,
+            Request::Sessions(filter) => {
+                let (lines, total) = self.hub.list(wanted(filter)?, SESSIONS_MAX);
+                Response::Sessions {
+                    list: lines.into_iter().map(entry).collect(),
+                    total,
+                }
+            }
+            Request::EndedSessions(filter) => {
+                let sessions = self.hub.ended(wanted(filter)?);
+                Response::EndedSessions {
+                    list: sessions.into_iter().map(ended_entry).collect(),
+                }
+            }
             Request::Site {} => {
                 let (device, inode) = self.store.directory();
-                Ok(Response::Site { device, inode })
+                Response::Site { device, inode }
             }
-            Request::Stats {} => self.stats(),
-            _ => return None,
-        };
-        Some(response.unwrap_or_else(Response::from))
+            Request::Stats {} => Response::Stats(Box::new(StatsAnswer {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started_at: self.started_at_ms,
+                stats: stats::collect(&self.store, &self.hub, &self.metrics),
+            })),
+            _ => return Ok(None),
+        }))
     }
 
     fn kick(&self, domain: &str, id: &str, resource: Option<&str>) -> Result<Response, Refusal> {
@@ -61,35 +76,12 @@ impl Live {
         }
         Ok(Response::Kicked { sessions })
     }
-
-    fn sessions(&self, domain: Option<&str>, id: Option<&str>) -> Result<Response, Refusal> {
-        let (lines, total) = self.hub.list(wanted(domain, id)?, SESSIONS_MAX);
-        Ok(Response::Sessions {
-            list: lines.into_iter().map(entry).collect(),
-            total,
-        })
-    }
-
-    fn ended(&self, domain: Option<&str>, id: Option<&str>) -> Result<Response, Refusal> {
-        let sessions = self.hub.ended(wanted(domain, id)?);
-        Ok(Response::EndedSessions {
-            list: sessions.into_iter().map(ended_entry).collect(),
-        })
-    }
-
-    fn stats(&self) -> Result<Response, Refusal> {
-        Ok(Response::Stats(Box::new(StatsAnswer {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: self.started_at_ms,
-            stats: stats::collect(&self.store, &self.hub, &self.metrics),
-        })))
-    }
 }
 
 /// A filter for mailboxes of this domain and this user id, as far as they are given.
-fn wanted(domain: Option<&str>, id: Option<&str>) -> Result<impl Fn(&Mailbox) -> bool, Refusal> {
-    let domain = domain.map(parse_domain).transpose()?;
-    let id = id.map(parse_id).transpose()?;
+fn wanted(filter: &SessionFilter) -> Result<impl Fn(&Mailbox) -> bool, Refusal> {
+    let domain = filter.domain.as_deref().map(parse_domain).transpose()?;
+    let id = filter.id.as_deref().map(parse_id).transpose()?;
     Ok(move |mailbox: &Mailbox| {
         let is_domain = domain
             .as_ref()

@@ -13,7 +13,8 @@ mod site;
 pub use client::{ClientError, answers, process, request};
 pub use live::Live;
 pub use protocol::{
-    EndedEntry, Request, Response, SessionEntry, StatsAnswer, execute, execute_reading,
+    EndedEntry, Request, Response, SessionEntry, SessionFilter, StatsAnswer, TokenRequest, execute,
+    execute_reading,
 };
 pub use server::{AdminSocket, DomainChanged, Orders, serve};
 pub use site::Site;

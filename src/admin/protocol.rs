@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::REQUEST_BYTES_MAX;
 use crate::auth::{Auth, USER_TOKEN_TTL_S_MAX};
-use crate::command::domains::{self, DomainError, DomainSummary, Domains, GRACE_S_MAX, summaries};
+use crate::command::domains::{
+    self, DomainError, DomainSummary, Domains, GRACE_S_MAX, Rotated, summaries,
+};
 use crate::command::stats::Stats;
 use crate::model::{Domain, DomainRecord, NameError, UserId, UserName};
-use crate::store::AppendError;
+use crate::store::{AppendError, Position};
 
 /// An order to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,36 +56,41 @@ pub enum Request {
         resource: Option<String>,
     },
     /// List sessions.
-    Sessions {
-        /// Only sessions of this domain.
-        domain: Option<String>,
-        /// Only sessions of this user in the domain.
-        id: Option<String>,
-    },
+    Sessions(SessionFilter),
     /// List ended sessions.
-    EndedSessions {
-        /// Only sessions of this domain.
-        domain: Option<String>,
-        /// Only sessions of this user in the domain.
-        id: Option<String>,
-    },
+    EndedSessions(SessionFilter),
     /// Identify the server's data directory.
     Site {},
     /// Report the server's statistics.
     Stats {},
     /// Mint a user token.
-    Token {
-        /// Domain of the user.
-        domain: String,
-        /// Id of the user.
-        id: String,
-        /// Overrides the login's `name`.
-        name: Option<String>,
-        /// Lifetime in seconds.
-        ttl_s: u64,
-        /// Whether it may send messages of type 100.
-        system: bool,
-    },
+    Token(TokenRequest),
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFilter {
+    /// Only sessions of this domain.
+    pub domain: Option<String>,
+    /// Only sessions of this user in the domain.
+    pub id: Option<String>,
+}
+
+/// The user token to mint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// Domain of the user.
+    pub domain: String,
+    /// Id of the user.
+    pub id: String,
+    /// Overrides the login's `name`.
+    pub name: Option<String>,
+    /// Lifetime in seconds.
+    pub ttl_s: u64,
+    /// Whether it may send messages of type 100.
+    pub system: bool,
 }
 
 /// The answer to an order.
@@ -119,14 +127,7 @@ pub enum Response {
         was_held: bool,
     },
     /// Everything acknowledged before the order lies before this position.
-    JournalEnd {
-        /// Number of the segment being written.
-        segment: u64,
-        /// Byte offset in that segment.
-        offset: u64,
-        /// Sequence number of the next frame.
-        sequence: u64,
-    },
+    JournalEnd(Position),
     /// Identity of the server's data directory.
     Site {
         /// Device number of the directory.
@@ -221,7 +222,11 @@ pub struct StatsAnswer {
 
 /// Why an order was refused; `Display` is the sentence for the operator.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    #[error("an order is one line of at most {REQUEST_BYTES_MAX} bytes")]
+    Line,
+    #[error("this server does not know that order; is the command of its version?")]
+    Unknown,
     #[error("{0} {1}")]
     Name(&'static str, NameError),
     #[error("grace must be at most {} days", GRACE_S_MAX / 86_400)]
@@ -236,47 +241,34 @@ pub(super) enum Refusal {
     NotRunning,
 }
 
-impl From<Refusal> for Response {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused {
-            sentence: refusal.to_string(),
-        }
-    }
-}
-
-/// Executes an order. Blocks on the disk. `changed` is called with a domain whose old tokens may have ended.
-pub fn execute(domains: &Domains, request: &Request, changed: &dyn Fn(&Domain)) -> Response {
-    try_execute(domains, request, changed).unwrap_or_else(Response::from)
-}
-
 /// Executes a read-only order for a stopped server with these domains. `auth` holds the tokens declared in the
 /// settings.
+///
+/// # Errors
+/// See [`Refusal`].
 pub fn execute_reading(
     records: Vec<DomainRecord>,
     auth: &Auth,
     now_ms: u64,
     request: &Request,
-) -> Response {
+) -> Result<Response, Refusal> {
     for record in &records {
         auth.put(record.clone());
     }
-    let response = match request {
+    match request {
         Request::DomainList {} => Ok(Response::Domains {
             list: summaries(records, auth, now_ms),
         }),
-        Request::Token {
-            domain,
-            id,
-            name,
-            ttl_s,
-            system,
-        } => mint(auth, domain, id, name.as_deref(), *ttl_s, *system),
+        Request::Token(wanted) => mint(auth, wanted),
         _ => Err(Refusal::NotRunning),
-    };
-    response.unwrap_or_else(Response::from)
+    }
 }
 
-fn try_execute(
+/// Executes an order. Blocks on the disk. `changed` is called with a domain whose old tokens may have ended.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn execute(
     domains: &Domains,
     request: &Request,
     changed: &dyn Fn(&Domain),
@@ -300,17 +292,15 @@ fn try_execute(
             if *grace_ms > GRACE_S_MAX * 1000 {
                 return Err(Refusal::Grace);
             }
-            let rotated = domains.rotate(&domain, Duration::from_millis(*grace_ms))?;
+            let Rotated { token, declared } =
+                domains.rotate(&domain, Duration::from_millis(*grace_ms))?;
             changed(&domain);
-            Response::Token {
-                token: rotated.token,
-                declared: rotated.declared,
-            }
+            Response::Token { token, declared }
         }
         // A running server executes these before they get here.
         Request::Kick { .. }
-        | Request::Sessions { .. }
-        | Request::EndedSessions { .. }
+        | Request::Sessions(_)
+        | Request::EndedSessions(_)
         | Request::Site {}
         | Request::Stats {} => return Err(Refusal::NotRunning),
         Request::Clock {} => {
@@ -323,21 +313,8 @@ fn try_execute(
         Request::ClockAccept {} => Response::ClockAccepted {
             was_held: domains.store().accept_clock()?,
         },
-        Request::JournalEnd {} => {
-            let end = domains.store().journal_end();
-            Response::JournalEnd {
-                segment: end.segment,
-                offset: end.offset,
-                sequence: end.sequence,
-            }
-        }
-        Request::Token {
-            domain,
-            id,
-            name,
-            ttl_s,
-            system,
-        } => mint(domains.auth(), domain, id, name.as_deref(), *ttl_s, *system)?,
+        Request::JournalEnd {} => Response::JournalEnd(domains.store().journal_end()),
+        Request::Token(wanted) => mint(domains.auth(), wanted)?,
     })
 }
 
@@ -349,23 +326,16 @@ pub(super) fn parse_id(text: &str) -> Result<UserId, Refusal> {
     UserId::parse(text).map_err(|e| Refusal::Name("id", e))
 }
 
-fn mint(
-    auth: &Auth,
-    domain: &str,
-    id: &str,
-    name: Option<&str>,
-    ttl_s: u64,
-    system: bool,
-) -> Result<Response, Refusal> {
-    let domain = parse_domain(domain)?;
-    let id = parse_id(id)?;
-    let name = name.map(UserName::parse).transpose();
+fn mint(auth: &Auth, wanted: &TokenRequest) -> Result<Response, Refusal> {
+    let domain = parse_domain(&wanted.domain)?;
+    let id = parse_id(&wanted.id)?;
+    let name = wanted.name.as_deref().map(UserName::parse).transpose();
     let name = name.map_err(|e| Refusal::Name("name", e))?;
-    if !(1..=USER_TOKEN_TTL_S_MAX).contains(&ttl_s) {
+    if !(1..=USER_TOKEN_TTL_S_MAX).contains(&wanted.ttl_s) {
         return Err(Refusal::Ttl);
     }
-    let ttl = Duration::from_secs(ttl_s);
-    let (token, _) = domains::mint(auth, &domain, &id, name.as_ref(), ttl, system)?;
+    let ttl = Duration::from_secs(wanted.ttl_s);
+    let (token, _) = domains::mint(auth, &domain, &id, name.as_ref(), ttl, wanted.system)?;
     Ok(Response::Token {
         token,
         declared: false,

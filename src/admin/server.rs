@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::REQUEST_BYTES_MAX;
 use super::live::Live;
-use super::protocol::{Request, Response, execute};
+use super::protocol::{Refusal, Response, execute};
 use super::site::{ShortPath, Site};
 use crate::command::domains::Domains;
 use crate::model::Domain;
@@ -53,13 +53,21 @@ pub struct Orders {
 impl Orders {
     /// Executes the order in a line, terminator included. Blocks on the disk.
     pub fn answer(&self, line: &[u8]) -> Response {
-        let request = match parse(line) {
-            Ok(request) => request,
-            Err(sentence) => return Response::Refused { sentence },
-        };
-        let changed = |domain: &Domain| (self.changed)(domain);
-        let done = self.live.execute(&request);
-        done.unwrap_or_else(|| execute(&self.domains, &request, &changed))
+        self.execute(line)
+            .unwrap_or_else(|refusal| Response::Refused {
+                sentence: refusal.to_string(),
+            })
+    }
+
+    fn execute(&self, line: &[u8]) -> Result<Response, Refusal> {
+        if line.last() != Some(&b'\n') {
+            return Err(Refusal::Line);
+        }
+        let request = serde_json::from_slice(line).map_err(|_| Refusal::Unknown)?;
+        match self.live.execute(&request)? {
+            Some(response) => Ok(response),
+            None => execute(&self.domains, &request, &*self.changed),
+        }
     }
 }
 
@@ -266,15 +274,4 @@ async fn order(
         () = stop.cancelled() => {}
     }
     timeout(LAST_ANSWER_DEADLINE, written).await?
-}
-
-fn parse(line: &[u8]) -> Result<Request, String> {
-    if line.last() != Some(&b'\n') {
-        return Err(format!(
-            "an order is one line of at most {REQUEST_BYTES_MAX} bytes"
-        ));
-    }
-    serde_json::from_slice(line).map_err(|_| {
-        "this server does not know that order; is the command of its version?".to_owned()
-    })
 }

@@ -90,10 +90,14 @@ fn login(running: &Running, domain: &str, user: &str, resource: &str) -> Registr
     running.hub.register(device, outbox, arrival).unwrap()
 }
 
-async fn ask(dir: &Path, order: Request) -> Option<Response> {
+async fn try_ask(dir: &Path, order: Request) -> Result<Option<Response>, ClientError> {
     let site = Site::new(dir, None);
-    let asked = tokio::task::spawn_blocking(move || request(&site, &order).unwrap());
+    let asked = tokio::task::spawn_blocking(move || request(&site, &order));
     asked.await.unwrap()
+}
+
+async fn ask(dir: &Path, order: Request) -> Option<Response> {
+    try_ask(dir, order).await.unwrap()
 }
 
 async fn raw(dir: &Path, bytes: Vec<u8>) -> String {
@@ -118,9 +122,9 @@ fn add(name: &str) -> Request {
     }
 }
 
-fn sentence(response: Option<Response>) -> String {
-    match response {
-        Some(Response::Refused { sentence }) => sentence,
+async fn sentence(dir: &Path, order: Request) -> String {
+    match try_ask(dir, order).await {
+        Err(ClientError::Refused(sentence)) => sentence,
         _ => panic!("that should have been refused"),
     }
 }
@@ -151,13 +155,13 @@ async fn orders_are_carried_out_and_changes_are_told() {
     assert!(running.auth.verify(&demo, &first).is_err());
     assert!(running.auth.verify(&demo, &second).is_ok());
 
-    let mint = Request::Token {
+    let mint = Request::Token(TokenRequest {
         domain: "demo".into(),
         id: "u1".into(),
         name: None,
         ttl_s: 60,
         system: false,
-    };
+    });
     let Some(Response::Token { token, .. }) = ask(dir, mint).await else {
         panic!("no token")
     };
@@ -177,10 +181,7 @@ async fn orders_are_carried_out_and_changes_are_told() {
         Some(Response::Removed { declared: false })
     ));
     assert_eq!(*running.changed.lock().unwrap(), [demo.clone(), demo]);
-    assert_eq!(
-        sentence(ask(dir, remove).await),
-        "there is no domain \"demo\""
-    );
+    assert_eq!(sentence(dir, remove).await, "there is no domain \"demo\"");
 
     running.stop().await;
     assert!(!dir.join(SOCKET_NAME).exists());
@@ -204,7 +205,7 @@ async fn bad_orders_are_refused_and_the_next_one_is_served() {
     let flood = raw(dir.path(), vec![b'x'; (REQUEST_BYTES_MAX + 1) as usize]).await;
     assert!(flood.is_empty() || flood.contains("refused"), "{flood}");
     assert_eq!(
-        sentence(ask(dir.path(), add("")).await),
+        sentence(dir.path(), add("")).await,
         "domain must not be empty"
     );
     let rotate = Request::DomainRotate {
@@ -212,15 +213,17 @@ async fn bad_orders_are_refused_and_the_next_one_is_served() {
         grace_ms: u64::MAX,
     };
     assert_eq!(
-        sentence(ask(dir.path(), rotate).await),
+        sentence(dir.path(), rotate).await,
         "grace must be at most 30 days"
     );
-    let mint = |id: &str, ttl_s| Request::Token {
-        domain: "demo".into(),
-        id: id.into(),
-        name: None,
-        ttl_s,
-        system: false,
+    let mint = |id: &str, ttl_s| {
+        Request::Token(TokenRequest {
+            domain: "demo".into(),
+            id: id.into(),
+            name: None,
+            ttl_s,
+            system: false,
+        })
     };
     for (order, expected) in [
         (mint("", 60), "id must not be empty"),
@@ -232,7 +235,7 @@ async fn bad_orders_are_refused_and_the_next_one_is_served() {
         ),
         (mint("u1", 60), "there is no domain \"demo\""),
     ] {
-        assert_eq!(sentence(ask(dir.path(), order).await), expected);
+        assert_eq!(sentence(dir.path(), order).await, expected);
     }
     assert!(ask(dir.path(), add("demo")).await.is_some());
     running.stop().await;
@@ -322,7 +325,7 @@ async fn a_running_server_lists_counts_and_ends_its_sessions() {
         (text("demo"), text("u1"), 2),
         (text("other"), None, 0),
     ] {
-        let order = Request::Sessions { domain, id };
+        let order = Request::Sessions(SessionFilter { domain, id });
         let Some(Response::Sessions { list, total }) = ask(dir.path(), order).await else {
             panic!("a list");
         };
@@ -345,10 +348,8 @@ async fn a_running_server_lists_counts_and_ends_its_sessions() {
         let kicked = ask(dir.path(), order).await;
         assert!(matches!(kicked, Some(Response::Kicked { sessions }) if sessions == expected));
     }
-    let refused = ask(dir.path(), kick("", None)).await;
-    assert!(
-        matches!(&refused, Some(Response::Refused { sentence }) if sentence.starts_with("id ")),
-    );
+    let refused = sentence(dir.path(), kick("", None)).await;
+    assert!(refused.starts_with("id "), "{refused}");
     let Some(Response::Stats(answer)) = ask(dir.path(), Request::Stats {}).await else {
         panic!("numbers");
     };

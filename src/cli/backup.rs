@@ -41,9 +41,11 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
     // A courtesy only: the backup works without.
     let _ = rustix::process::nice(NICE);
     let bar = Bar::of_bytes("copying and verifying");
-    let in_use = |error: &BackupError| matches!(error, BackupError::Files(OpenError::InUse(used)) if *used == data);
-    let copied = data_dir::beside_server(&site, in_use, |end| {
-        store::backup(&data, end, &args.dest, &|done, all| bar.set(done, all))
+    let in_use = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(BackupError::Files(OpenError::InUse(used))) if *used == data);
+    let copied = data_dir::while_in_use(in_use, || {
+        let end = data_dir::journal_end(&site)?;
+        let progress = |done, all| bar.set(done, all);
+        Ok(store::backup(&data, end, &args.dest, &progress)?)
     })?;
     drop(bar);
     if args.json {

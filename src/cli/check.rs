@@ -11,7 +11,7 @@ use super::progress::{Bar, count, counted, messages, time};
 use super::setting_args::DataSettings;
 use super::{Failure, data_dir, interrupt, output, owner};
 use crate::admin::Site;
-use crate::store::{self, CheckReport, IndexCondition, Loss, Note, OpenError, Scratches};
+use crate::store::{self, CheckReport, IndexCondition, Loss, Note, Scratches};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,11 +86,16 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
 
 fn check(site: &Site, scratches: &Scratches) -> anyhow::Result<CheckReport> {
     let bar = Bar::of_bytes("reading");
-    let in_use = |error: &OpenError| matches!(error, OpenError::InUse(_));
-    data_dir::beside_server(site, in_use, |end| {
-        store::check(site.data(), end, CACHE_BYTES, scratches, &|done, all| {
-            bar.set(done, all)
-        })
+    data_dir::while_in_use(data_dir::is_in_use, || {
+        let end = data_dir::journal_end(site)?;
+        let progress = |done, all| bar.set(done, all);
+        Ok(store::check(
+            site.data(),
+            end,
+            CACHE_BYTES,
+            scratches,
+            &progress,
+        )?)
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::progress::duration;
@@ -71,7 +70,6 @@ fn hold(settings: &DataSettings) -> Result<Option<ClockHold>, Failure> {
             ahead_s,
             left: Duration::from_secs(hold_s),
         })),
-        Some(Response::Refused { sentence }) => Err(anyhow!(sentence).into()),
         Some(_) => Err(dispatch::unexpected()),
         None if !data_dir::exists(data)? => Err(data_dir::missing(data)),
         None => Ok(store::survey(data)?.and_then(|survey| survey.clock_hold)),

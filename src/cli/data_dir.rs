@@ -16,9 +16,9 @@ use crate::server::store_options;
 use crate::store::{self, CommitSink, Holder, OpenError, Position, Store};
 
 /// Longest wait for a server that holds the directory but does not listen yet.
-pub(super) const STARTING_DEADLINE: Duration = Duration::from_secs(5);
+const STARTING_DEADLINE: Duration = Duration::from_secs(5);
 /// Pause between two attempts to reach it.
-pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Loads the settings and prints their warnings.
 pub(super) fn load(args: &DataSettings) -> Result<Config, Failure> {
@@ -51,39 +51,33 @@ pub(super) fn silent(data: &Path) -> Option<anyhow::Error> {
     ))
 }
 
-/// Runs `work` on a data directory: with the end of the journal if a server runs on it, else with
-/// `None`, and `work` then locks others out. `in_use` recognises a refusal because the directory is
-/// in use after all, by a server that is starting or stopping.
-pub(super) fn beside_server<T, E: Into<anyhow::Error>>(
-    site: &Site,
-    in_use: impl Fn(&E) -> bool,
-    work: impl Fn(Option<Position>) -> Result<T, E>,
+pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
+}
+
+/// Repeats work that is refused because the directory is in use (`in_use`): a starting or stopping
+/// server holds it, but not (or no longer) the socket.
+pub(super) fn while_in_use<T>(
+    in_use: impl Fn(&anyhow::Error) -> bool,
+    work: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let started = Instant::now();
     loop {
-        let end = journal_end(site)?;
-        match work(end) {
+        match work() {
             Err(error) if in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
                 std::thread::sleep(RETRY_PAUSE);
             }
-            done => return done.map_err(Into::into),
+            done => return done,
         }
     }
 }
 
-fn journal_end(site: &Site) -> anyhow::Result<Option<Position>> {
+/// Durable end of the journal if a server runs on this data directory. Without one, work on the
+/// directory has to lock others out.
+pub(super) fn journal_end(site: &Site) -> anyhow::Result<Option<Position>> {
     match admin::request(site, &Request::JournalEnd {})? {
         None => Ok(None),
-        Some(Response::JournalEnd {
-            segment,
-            offset,
-            sequence,
-        }) => Ok(Some(Position {
-            segment,
-            offset,
-            sequence,
-        })),
-        Some(Response::Refused { sentence }) => bail!(sentence),
+        Some(Response::JournalEnd(end)) => Ok(Some(end)),
         Some(_) => bail!("the server gave an answer to another order"),
     }
 }

@@ -2,11 +2,10 @@
 //! process.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{anyhow, bail};
 
-use super::data_dir::{self, RETRY_PAUSE, STARTING_DEADLINE};
+use super::data_dir::{self, is_in_use};
 use super::setting_args::DataSettings;
 use super::{Failure, output, owner};
 use crate::admin::{self, Request, Response, Site};
@@ -20,18 +19,17 @@ use crate::store::{self, OpenError};
 /// Carries out an order and returns the answer; a refusal is an error.
 pub(super) fn carry_out(args: &DataSettings, request: &Request) -> Result<Response, Failure> {
     // A running server has its own settings.
-    let answer = admin::request(&args.site()?, request)?;
-    accepted(match answer {
-        Some(answer) => answer,
-        None => ask_or_open(&data_dir::load(args)?, request)?,
-    })
+    match admin::request(&args.site()?, request)? {
+        Some(answer) => Ok(answer),
+        None => Ok(ask_or_open(&data_dir::load(args)?, request)?),
+    }
 }
 
 /// The running server's answer; an error if none runs.
 pub(super) fn ask_running(settings: &DataSettings, request: &Request) -> Result<Response, Failure> {
     let site = settings.site()?;
     if let Some(answer) = admin::request(&site, request)? {
-        return accepted(answer);
+        return Ok(answer);
     }
     let none = || {
         let data = site.data().display();
@@ -42,22 +40,14 @@ pub(super) fn ask_running(settings: &DataSettings, request: &Request) -> Result<
     Err(data_dir::silent(site.data()).unwrap_or_else(none).into())
 }
 
-fn accepted(answer: Response) -> Result<Response, Failure> {
-    match answer {
-        Response::Refused { sentence } => Err(anyhow!(sentence).into()),
-        answer => Ok(answer),
-    }
-}
-
 pub(super) fn unexpected() -> Failure {
     anyhow!("the server gave an answer to another order").into()
 }
 
 fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
-    let started = Instant::now();
     let site = Site::new(&config.data, config.socket.clone());
     let was_there = !matches!(store::survey(&config.data), Ok(None));
-    loop {
+    let done = data_dir::while_in_use(is_in_use, || {
         if let Some(response) = admin::request(&site, request)? {
             return Ok(response);
         }
@@ -66,29 +56,20 @@ fn ask_or_open(config: &Config, request: &Request) -> anyhow::Result<Response> {
         if !begins && !data_dir::exists(&config.data)? {
             bail!(OpenError::Missing(config.data.clone()));
         }
-        match on_stopped(config, request) {
-            // A starting or stopping server holds the directory, but not (or no longer) the socket.
-            Err(error) if is_in_use(&error) && started.elapsed() < STARTING_DEADLINE => {
-                std::thread::sleep(RETRY_PAUSE);
-            }
-            Err(error) if is_in_use(&error) => {
-                return Err(data_dir::silent(&config.data).unwrap_or(error));
-            }
-            Ok(response) if !was_there && matches!(response, Response::Token { .. }) => {
-                output::hint(&format!(
-                    "There were no data in {}: a new data directory was made, and servers on other ones do not know \
-                     this domain. --data DIR or RELAYBOX_DATA names the right one.",
-                    config.data.display()
-                ));
-                return Ok(response);
-            }
-            done => return done,
+        let response = on_stopped(config, request)?;
+        if !was_there && matches!(response, Response::Token { .. }) {
+            output::hint(&format!(
+                "There were no data in {}: a new data directory was made, and servers on other ones do not know \
+                 this domain. --data DIR or RELAYBOX_DATA names the right one.",
+                config.data.display()
+            ));
         }
-    }
-}
-
-fn is_in_use(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
+        Ok(response)
+    });
+    done.map_err(|error| match is_in_use(&error) {
+        true => data_dir::silent(&config.data).unwrap_or(error),
+        false => error,
+    })
 }
 
 /// Without a server. Read-only orders do not open the store.
@@ -102,12 +83,8 @@ fn on_stopped(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let reads = matches!(request, Request::DomainList {} | Request::Token { .. });
     if reads {
         let records = store::stored_domains(&config.data)?;
-        return Ok(admin::execute_reading(
-            records,
-            &auth,
-            clock.now_ms(),
-            request,
-        ));
+        let now_ms = clock.now_ms();
+        return Ok(admin::execute_reading(records, &auth, now_ms, request)?);
     }
     owner::become_owner_of(&config.data)?;
     let store = data_dir::open(config)?;
@@ -115,5 +92,5 @@ fn on_stopped(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let nobody_to_tell = |_: &Domain| {};
     let response = admin::execute(&domains, request, &nobody_to_tell);
     store.close();
-    Ok(response)
+    Ok(response?)
 }

@@ -7,7 +7,7 @@ use super::setting_args::DataSettings;
 use super::table::Table;
 use super::value_parsers::{domain_name, user_id};
 use super::{Failure, dispatch, output};
-use crate::admin::{EndedEntry, Request, Response, SessionEntry};
+use crate::admin::{EndedEntry, Request, Response, SessionEntry, SessionFilter};
 
 /// Lists the sessions of the running server
 #[derive(Args)]
@@ -32,11 +32,14 @@ pub(super) struct SessionsArgs {
 }
 
 pub(super) fn run(args: &SessionsArgs) -> Result<(), Failure> {
-    let (domain, id) = (args.domain.clone(), args.id.clone());
+    let filter = SessionFilter {
+        domain: args.domain.clone(),
+        id: args.id.clone(),
+    };
     if args.ended {
-        return ended(args, &Request::EndedSessions { domain, id });
+        return ended(args, &Request::EndedSessions(filter));
     }
-    let request = Request::Sessions { domain, id };
+    let request = Request::Sessions(filter);
     let Response::Sessions { list, total } = dispatch::ask_running(&args.settings, &request)?
     else {
         return Err(dispatch::unexpected());
@@ -64,9 +67,7 @@ fn ended(args: &SessionsArgs, request: &Request) -> Result<(), Failure> {
 }
 
 fn ended_table(list: &[EndedEntry]) -> String {
-    let mut table = Table::with_head([
-        "SINCE", "UNTIL", "DOMAIN", "ID", "RESOURCE", "ADDRESS", "CODE", "BY", "REASON",
-    ]);
+    let mut table = Table::with_head("SINCE UNTIL DOMAIN ID RESOURCE ADDRESS CODE BY REASON");
     for entry in list {
         table.row([
             second(entry.since),
@@ -84,15 +85,7 @@ fn ended_table(list: &[EndedEntry]) -> String {
 }
 
 fn table(list: &[SessionEntry]) -> String {
-    let mut table = Table::with_head([
-        "DOMAIN",
-        "ID",
-        "RESOURCE",
-        "SINCE",
-        "ADDRESS",
-        "STATE",
-        "UNCONFIRMED",
-    ]);
+    let mut table = Table::with_head("DOMAIN ID RESOURCE SINCE ADDRESS STATE UNCONFIRMED");
     for entry in list {
         let state = match entry.catching_up {
             true => "catching up",

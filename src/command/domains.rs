@@ -6,7 +6,6 @@
 //! in the answer to the caller that asked for it.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,20 +58,11 @@ pub struct DomainSummary {
 }
 
 /// The outcome of a rotation.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Rotated {
     /// The new project token, returned only here.
     pub token: String,
     /// Whether declared tokens ended too; the settings declare them again at the next start.
     pub declared: bool,
-}
-
-impl fmt::Debug for Rotated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rotated")
-            .field("declared", &self.declared)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The domains of one store and their tokens in [`Auth`]. Clones share both.

@@ -1,11 +1,15 @@
 //! A position in the journal.
 
+use serde::{Deserialize, Serialize};
+
 use super::frame::Frame;
 use super::segment;
 
 /// A place between two frames. The end of a journal is one: everything that was acknowledged is
 /// before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, bincode::Encode, bincode::Decode,
+)]
 pub struct Position {
     /// The segment's number.
     pub segment: u64,

@@ -5,8 +5,8 @@ use std::path::Path;
 /// Exists while systemd-timesyncd keeps the clock (systemd-timesyncd.service, "Files").
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
-const OPEN_FILES: &str = "Max open files";
-const FILE_BYTES: &str = "Max file size";
+pub(super) const OPEN_FILES: &str = "Max open files";
+pub(super) const FILE_BYTES: &str = "Max file size";
 
 /// Whether the clock is known to be synchronised from the network. Other services leave no such
 /// mark.
@@ -14,17 +14,8 @@ pub(super) fn is_synchronised() -> bool {
     Path::new(SYNCHRONISED).exists()
 }
 
-/// The open-file limit of a process: `Some(None)` if unlimited, `None` if unknown.
-pub(super) fn open_files_of(process: u32) -> Option<Option<u64>> {
-    limit_of(process, OPEN_FILES)
-}
-
-/// As [`open_files_of`], for the size of a file in bytes.
-pub(super) fn file_bytes_of(process: u32) -> Option<Option<u64>> {
-    limit_of(process, FILE_BYTES)
-}
-
-fn limit_of(process: u32, name: &str) -> Option<Option<u64>> {
+/// A limit of a process: `Some(None)` if unlimited, `None` if unknown.
+pub(super) fn limit_of(process: u32, name: &str) -> Option<Option<u64>> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
     parse_limit(&limits, name)
 }
@@ -55,7 +46,8 @@ mod tests {
         for other in ["", "Max open files", "Max open files  x  y  files"] {
             assert_eq!(parse_limit(other, OPEN_FILES), None, "{other}");
         }
-        assert!(open_files_of(std::process::id()).is_some());
-        assert!(file_bytes_of(std::process::id()).is_some());
+        for name in [OPEN_FILES, FILE_BYTES] {
+            assert!(limit_of(std::process::id(), name).is_some(), "{name}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod hosts;
 mod machine;
 mod ports;
 
+use anyhow::bail;
 use rustix::process::{Resource, getrlimit};
 
 use super::super::setting_args::AllSettings;
@@ -18,6 +19,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::net::inspect::Inspected;
 use crate::store::{self, Holder};
+use machine::{FILE_BYTES, OPEN_FILES};
 
 /// The settings that `serve` would use, and all other facts to be judged.
 pub(super) fn gather(args: &AllSettings) -> Result<(Config, Facts), Failure> {
@@ -27,35 +29,34 @@ pub(super) fn gather(args: &AllSettings) -> Result<(Config, Facts), Failure> {
         ServerStatus::Running { process, .. } | ServerStatus::Silent { process } => process,
         _ => None,
     };
-    let of_server = process.and_then(machine::open_files_of);
+    let of_server = process.and_then(|process| machine::limit_of(process, OPEN_FILES));
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
     let runs = !matches!(server, ServerStatus::None);
-    let tls = config.listen.map(|address| -> anyhow::Result<WithTls> {
+    let plain = |address| ports::tried(address, runs, false);
+    let tls = |address| -> anyhow::Result<WithTls> {
         Ok(WithTls {
-            port: ports::with_tls(address, runs)?,
+            port: ports::tried(address, runs, true)?,
             certificates: Inspected::of(&config.certs),
             certificates_writable: disk::can_write_in(&config.certs),
         })
-    });
+    };
     let facts = Facts {
         warnings: asked.warnings,
         now_us: SystemClock.now_us(),
         is_synchronised: machine::is_synchronised(),
         server,
         hosts: hosts::of(&config),
-        tls: tls.transpose()?,
-        plain: config
-            .plain
-            .map(|address| ports::without_tls(address, runs)),
-        metrics: (config.metrics_listen).map(|address| ports::without_tls(address, runs)),
+        tls: config.listen.map(tls).transpose()?,
+        plain: config.plain.map(plain).transpose()?,
+        metrics: config.metrics_listen.map(plain).transpose()?,
         open_files: OpenFiles {
             limit,
             connections: asked.config.connections_max,
             of_server: of_server.is_some(),
         },
         file_bytes: match process {
-            Some(process) => machine::file_bytes_of(process).flatten(),
+            Some(process) => machine::limit_of(process, FILE_BYTES).flatten(),
             None => getrlimit(Resource::Fsize).current,
         },
         data: disk::directory(&config.data),
@@ -75,39 +76,35 @@ fn server(config: &Config) -> ServerStatus {
     if !data.is_dir() {
         return ServerStatus::None;
     }
-    let (domains, stats) = match ask(&site) {
-        Ok(Some(answers)) => answers,
-        Ok(None) => {
-            return match store::holder(data) {
-                Ok(Holder::None) => ServerStatus::None,
-                Ok(Holder::Process(process)) => ServerStatus::Silent {
-                    process: Some(process),
-                },
-                Ok(Holder::Unnamed) => ServerStatus::Silent { process: None },
-                Err(error) => ServerStatus::Unreachable(format!(
-                    "no server answers on the socket, and whether a process has this data \
-                     directory cannot be told: {error}"
-                )),
-            };
-        }
-        Err(sentence) => return ServerStatus::Unreachable(sentence),
-    };
-    match (domains, stats) {
-        (Response::Domains { list }, Response::Stats(answer)) => ServerStatus::Running {
+    match ask(&site) {
+        Ok(Some((domains, not_writable))) => ServerStatus::Running {
             process: admin::process(&site),
-            domains: list.len(),
-            not_writable: answer.stats.not_writable,
+            domains,
+            not_writable,
         },
-        (Response::Refused { sentence }, _) | (_, Response::Refused { sentence }) => {
-            ServerStatus::Unreachable(sentence)
-        }
-        _ => ServerStatus::Unreachable("the server gave an answer to another order".to_owned()),
+        Ok(None) => match store::holder(data) {
+            Ok(Holder::None) => ServerStatus::None,
+            Ok(Holder::Process(process)) => ServerStatus::Silent {
+                process: Some(process),
+            },
+            Ok(Holder::Unnamed) => ServerStatus::Silent { process: None },
+            Err(error) => ServerStatus::Unreachable(format!(
+                "no server answers on the socket, and whether a process has this data directory \
+                 cannot be told: {error}"
+            )),
+        },
+        Err(error) => ServerStatus::Unreachable(error.to_string()),
     }
 }
 
-/// A running server's domains and statistics; `None` if none answers.
-fn ask(site: &Site) -> Result<Option<(Response, Response)>, String> {
-    let ask = |request| admin::request(site, &request).map_err(|error| error.to_string());
-    let domains = ask(Request::DomainList {})?;
-    Ok(domains.zip(ask(Request::Stats {})?))
+/// A running server's number of domains, and why it stores nothing, if so; `None` if none answers.
+fn ask(site: &Site) -> anyhow::Result<Option<(usize, Option<String>)>> {
+    let domains = admin::request(site, &Request::DomainList {})?;
+    match (domains, admin::request(site, &Request::Stats {})?) {
+        (Some(Response::Domains { list }), Some(Response::Stats(answer))) => {
+            Ok(Some((list.len(), answer.stats.not_writable)))
+        }
+        (None, _) | (_, None) => Ok(None),
+        _ => bail!("the server gave an answer to another order"),
+    }
 }

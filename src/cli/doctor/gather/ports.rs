@@ -14,25 +14,17 @@ use crate::net::probe::{ProbeError, presented_certificate};
 /// Time limit for the server to answer on this machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Tries the port of `listen`; `runs`: whether a server is running.
-pub(super) fn with_tls(address: SocketAddr, runs: bool) -> anyhow::Result<Port> {
+/// Tries a port, that of `listen` with TLS; `runs`: whether a server is running.
+pub(super) fn tried(address: SocketAddr, runs: bool, tls: bool) -> anyhow::Result<Port> {
     Ok(match (address.port(), runs) {
         (0, _) => Port::Any,
-        (_, true) => beside_server(address)?,
-        (_, false) => listen_on(address),
+        (_, false) => bound(address),
+        (_, true) if tls => shown(address)?,
+        (_, true) => connected(address),
     })
 }
 
-/// Tries the port of `plain` or `metrics_listen`; `runs` as above.
-pub(super) fn without_tls(address: SocketAddr, runs: bool) -> Port {
-    match (address.port(), runs) {
-        (0, _) => Port::Any,
-        (_, true) => plain_beside_server(address),
-        (_, false) => listen_on(address),
-    }
-}
-
-fn listen_on(address: SocketAddr) -> Port {
+fn bound(address: SocketAddr) -> Port {
     match net::bind(address) {
         Ok(_) => Port::Free,
         Err(error) => Port::Taken(error),
@@ -48,22 +40,22 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn beside_server(address: SocketAddr) -> anyhow::Result<Port> {
+fn shown(address: SocketAddr) -> anyhow::Result<Port> {
     let shown = runtime::run(presented_certificate(reachable(address), ANSWER_DEADLINE))?;
     Ok(match shown {
         Ok(der) => match Certificate::parse(Path::new("its answer"), &der) {
             Ok(certificate) => Port::Shows(Box::new(certificate)),
             Err(error) => Port::Other(error.to_string()),
         },
-        Err(ProbeError::Connect(error)) if is_refused(&error) => listen_on(address),
+        Err(ProbeError::Connect(error)) if is_refused(&error) => bound(address),
         Err(error) => Port::Other(error.to_string()),
     })
 }
 
-fn plain_beside_server(address: SocketAddr) -> Port {
+fn connected(address: SocketAddr) -> Port {
     match TcpStream::connect_timeout(&reachable(address), ANSWER_DEADLINE) {
         Ok(_) => Port::Answers,
-        Err(error) if is_refused(&error) => listen_on(address),
+        Err(error) if is_refused(&error) => bound(address),
         Err(error) => Port::Other(error.to_string()),
     }
 }
