@@ -13,7 +13,7 @@ mod sent;
 
 pub use integer::{at_least, integer, unsigned};
 pub use limit_options::{DiskFloor, LimitOptions, Networks, StrangersMax, logged_in_max};
-pub use name::{ClientMsgId, Domain, NameError, Resource, UserId, UserName};
+pub use name::{ClientMsgId, Domain, NameError, Resource, UserId, UserName, check_name};
 pub use nearest::nearest;
 pub use rate::{PerDomain, Rate};
 pub use retention::Retention;

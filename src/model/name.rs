@@ -20,7 +20,11 @@ pub enum NameError {
     ControlCharacter,
 }
 
-fn check(text: &str, max_bytes: usize) -> Result<(), NameError> {
+/// Checks a text by the rules of PROTOCOL.md section 1.
+///
+/// # Errors
+/// The broken rule.
+pub fn check_name(text: &str, max_bytes: usize) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
@@ -49,7 +53,7 @@ macro_rules! name {
             /// # Errors
             /// The broken rule.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                check(text, Self::MAX_BYTES)?;
+                check_name(text, Self::MAX_BYTES)?;
                 Ok(Self(text.into()))
             }
 

@@ -9,7 +9,6 @@ use crate::model::{ClientMsgId, MessageType, MsgId, Resource, UserId, integer};
 use crate::protocol::content;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::fields::{Fields, Shape, invalid, name, user_id, user_ids};
-use crate::protocol::start_of_object;
 
 /// Maximum number of recipients of one send.
 pub const FRAME_RECIPIENTS_MAX: usize = 100;
@@ -93,9 +92,11 @@ pub fn parse(text: &str, rules: &FrameRules) -> Result<ClientFrame, FrameError> 
         }
         _ => send(&fields, recipients, rules).map(ClientFrame::Send),
     };
-    let known_id = client_msg_id(&fields).ok().flatten();
     frame.map_err(|error| FrameError {
-        client_msg_id: known_id,
+        client_msg_id: fields
+            .name("clientMsgId", ClientMsgId::parse)
+            .ok()
+            .flatten(),
         ..error
     })
 }
@@ -111,8 +112,8 @@ pub fn too_large(start: &[u8], bytes: usize, rules: &FrameRules) -> FrameError {
             "the frame has {bytes} bytes, and may have {frame_max}: `content` must be at most \
              {content_max} bytes of JSON text"
         ),
-        client_msg_id: start_of_object::find(start, "clientMsgId")
-            .and_then(|json| name("clientMsgId", json.get(), ClientMsgId::parse).ok()),
+        client_msg_id: Fields::find(start, &["clientMsgId"])
+            .and_then(|json| name("clientMsgId", json, ClientMsgId::parse).ok()),
     }
 }
 
@@ -155,11 +156,9 @@ pub(super) fn send<'a, const N: usize>(
     recipients: impl FnOnce(&Fields<'a, N>) -> Result<(Vec<UserId>, bool), FrameError>,
     rules: &FrameRules,
 ) -> Result<Send, FrameError> {
-    let client_msg_id = client_msg_id(fields)?;
+    let client_msg_id = fields.name("clientMsgId", ClientMsgId::parse)?;
     let (to, to_array) = recipients(fields)?;
-    let to_resource = fields.get("toResource");
-    let to_resource = to_resource.map(|json| name("toResource", json, Resource::parse));
-    let to_resource = to_resource.transpose()?;
+    let to_resource = fields.name("toResource", Resource::parse)?;
     let kind = message_type(fields.required("type")?, rules)?;
     let content = fields.required("content")?;
     if content.len() > rules.content_bytes_max {
@@ -182,14 +181,6 @@ pub(super) fn send<'a, const N: usize>(
         content: content.into(),
         client_msg_id,
     })
-}
-
-fn client_msg_id<const N: usize>(
-    fields: &Fields<'_, N>,
-) -> Result<Option<ClientMsgId>, FrameError> {
-    let json = fields.get("clientMsgId");
-    json.map(|json| name("clientMsgId", json, ClientMsgId::parse))
-        .transpose()
 }
 
 fn recipients<const N: usize>(fields: &Fields<'_, N>) -> Result<(Vec<UserId>, bool), FrameError> {

@@ -27,6 +27,7 @@ pub(super) struct Shape<const N: usize> {
 pub(super) struct Fields<'a, const N: usize> {
     names: &'static [&'static str; N],
     texts: [Option<&'a str>; N],
+    repeated: Option<&'static str>,
 }
 
 impl<'a, const N: usize> Fields<'a, N> {
@@ -35,23 +36,32 @@ impl<'a, const N: usize> Fields<'a, N> {
     /// # Errors
     /// The text is not a JSON object, or a known field occurs twice.
     pub(super) fn parse(text: &'a str, shape: &'static Shape<N>) -> Result<Self, FrameError> {
-        let Shape { what, example, .. } = shape;
+        let Shape {
+            what,
+            example,
+            names,
+        } = shape;
+        let mut fields = Self::none(names);
         let mut json = serde_json::Deserializer::from_str(text);
-        let read = json
-            .deserialize_map(FieldsVisitor(&shape.names))
-            .and_then(|read| json.end().map(|()| read))
+        json.deserialize_map(&mut fields)
+            .and_then(|()| json.end())
             .map_err(|error| match error.classify() {
                 Category::Data => not_json(format!(
                     "the {what} must be a JSON object, such as {example}"
                 )),
                 _ => not_json(format!("the {what} must be JSON: {error}")),
             })?;
-        match read.repeated {
+        match fields.repeated {
             Some(field) => Err(invalid(field, "is given more than once")),
-            None => Ok(Self {
-                names: &shape.names,
-                texts: read.texts,
-            }),
+            None => Ok(fields),
+        }
+    }
+
+    fn none(names: &'static [&'static str; N]) -> Self {
+        Self {
+            names,
+            texts: [None; N],
+            repeated: None,
         }
     }
 
@@ -72,6 +82,19 @@ impl<'a, const N: usize> Fields<'a, N> {
     /// It is missing.
     pub(super) fn required(&self, name: &'static str) -> Result<&'a str, FrameError> {
         self.get(name).ok_or_else(|| missing(name))
+    }
+
+    /// A known field parsed as a name; `None` if absent.
+    ///
+    /// # Errors
+    /// It is not a string, or breaks a rule for names.
+    pub(super) fn name<T>(
+        &self,
+        field: &'static str,
+        parse: impl Fn(&str) -> Result<T, NameError>,
+    ) -> Result<Option<T>, FrameError> {
+        let json = self.get(field);
+        json.map(|json| name(field, json, parse)).transpose()
     }
 }
 
@@ -154,35 +177,79 @@ pub(super) fn user_ids(
     Ok(ids)
 }
 
-/// Fields collected while parsing an object.
-struct Read<'a, const N: usize> {
-    texts: [Option<&'a str>; N],
-    repeated: Option<&'static str>,
+impl<'a> Fields<'a, 1> {
+    /// The field's text in a truncated object, if it stands there completely, and once. Nested values are never
+    /// mistaken for it.
+    pub(super) fn find(start: &'a [u8], name: &'static [&'static str; 1]) -> Option<&'a str> {
+        let start = start.utf8_chunks().next()?.valid();
+        let mut fields = Self::none(name);
+        // The object's missing end is expected: fields found before it count.
+        let _ = serde_json::Deserializer::from_str(start).deserialize_map(&mut fields);
+        let [text] = fields.texts;
+        text.filter(|_| fields.repeated.is_none())
+    }
 }
 
-struct FieldsVisitor<const N: usize>(&'static [&'static str; N]);
-
-impl<'de, const N: usize> Visitor<'de> for FieldsVisitor<N> {
-    type Value = Read<'de, N>;
+impl<'de, const N: usize> Visitor<'de> for &mut Fields<'de, N> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut texts = [None; N];
-        let mut repeated = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            let mut known = self.0.iter().zip(&mut texts);
+            let mut known = self.names.iter().zip(&mut self.texts);
             let Some((name, text)) = known.find(|(name, _)| **name == key) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let value = map.next_value::<&'de RawValue>()?.get();
             if text.replace(value).is_some() {
-                repeated = Some(*name);
+                self.repeated = Some(*name);
             }
         }
-        Ok(Read { texts, repeated })
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_field_of_the_object_itself_counts() {
+        let cases: [(&[u8], Option<&str>); 16] = [
+            (br#"{"id":"a","content":"xxx"#, Some(r#""a""#)),
+            (
+                br#"{"toId":["u1",2],"content":{"id":"no"},"id":"a","z":[[[["#,
+                Some(r#""a""#),
+            ),
+            (br#" { "\u0069d" : "a" , "#, Some(r#""a""#)),
+            (br#"{"id":"a""#, Some(r#""a""#)),
+            (br#"{"id":"a"}"#, Some(r#""a""#)),
+            (br#"{"id":"a","content":"\"id\":\"b"#, Some(r#""a""#)),
+            // A truncated character.
+            (b"{\"id\":\"a\",\"content\":\"\xe4\xbd", Some(r#""a""#)),
+            (br#"{"content":"\"id\":\"a\","id":"b"#, None),
+            (br#"{"content":{"id":"a"},"x":{"id":"b"}"#, None),
+            (br#"{"content":{"id":"a","#, None),
+            (br#"{"id":"a","id":"b","content":"#, None),
+            (br#"{"id":"a","id":"a","content":"#, None),
+            (br#"{"id":"cut"#, None),
+            (br#"[{"id":"a"},"#, None),
+            (br#""id":"a""#, None),
+            (b"", None),
+        ];
+        for (start, expected) in cases {
+            let found = Fields::find(start, &["id"]);
+            assert_eq!(found, expected, "{}", String::from_utf8_lossy(start));
+        }
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = [&b"{\"content\":"[..], &[b'['; 65_000]].concat();
+        assert!(Fields::find(&deep, &["id"]).is_none());
     }
 }

@@ -7,31 +7,10 @@ use crate::protocol::query::{Query, QueryError};
 /// relaybox's subprotocol; a second one after it is the token.
 pub const SUBPROTOCOL: &str = "relaybox";
 
-/// Place of a token in a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TokenPlace {
-    /// The query string.
-    Url,
-    /// `Authorization: Bearer …`.
-    Authorization,
-    /// The subprotocol after `relaybox`.
-    Subprotocol,
-}
-
-impl TokenPlace {
-    fn describe(self) -> &'static str {
-        match self {
-            Self::Url => "in the URL",
-            Self::Authorization => "in `Authorization`",
-            Self::Subprotocol => "as a subprotocol",
-        }
-    }
-}
-
 /// The tokens of a request, each with its place; a token in several places counts once, with the first.
 // No `Debug`: they are secrets.
 pub struct GivenTokens<'a> {
-    tokens: Vec<(TokenPlace, &'a str)>,
+    tokens: Vec<(&'static str, &'a str)>,
     /// Whether `Authorization` has a token, and no other place has one.
     in_authorization_alone: bool,
 }
@@ -51,11 +30,11 @@ impl<'a> GivenTokens<'a> {
             _ => None,
         };
         let given = [
-            (TokenPlace::Authorization, authorization.and_then(bearer)),
-            (TokenPlace::Url, query.value("token")?),
-            (TokenPlace::Subprotocol, in_subprotocol),
+            ("in `Authorization`", authorization.and_then(bearer)),
+            ("in the URL", query.value("token")?),
+            ("as a subprotocol", in_subprotocol),
         ];
-        let mut tokens: Vec<(TokenPlace, &'a str)> = Vec::new();
+        let mut tokens: Vec<(_, &'a str)> = Vec::new();
         let [in_authorization, elsewhere @ ..] = given.map(|(_, token)| token.is_some());
         for (place, token) in given {
             if let Some(token) = token
@@ -101,7 +80,7 @@ impl<'a> GivenTokens<'a> {
             [] => Ok(self.iter().last()),
             [(_, one)] => Ok(Some(*one)),
             [..] => {
-                let places: Vec<_> = own.iter().map(|(place, _)| place.describe()).collect();
+                let places: Vec<_> = own.iter().map(|(place, _)| *place).collect();
                 let places = places.join(" and ");
                 Err(format!(
                     "`token` is given {places}, and differently: which one counts?"

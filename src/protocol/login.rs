@@ -1,6 +1,6 @@
 //! The parameters of a login (PROTOCOL.md section 2), from the query string and headers.
 
-use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName};
+use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName, check_name};
 use crate::protocol::query::{self, Query};
 
 /// Longest accepted token, in bytes.
@@ -104,18 +104,8 @@ fn required<T>(
 /// # Errors
 /// A sentence that names the parameter and never contains the token.
 pub fn check_token(token: &str) -> Result<(), String> {
-    if token.is_empty() {
-        return Err("`token` must not be empty".into());
-    }
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(format!(
-            "`token` must be at most {TOKEN_BYTES_MAX} bytes of UTF-8"
-        ));
-    }
-    if token.chars().any(char::is_control) {
-        return Err("`token` must not contain control characters".into());
-    }
-    Ok(())
+    let checked = check_name(token, TOKEN_BYTES_MAX);
+    checked.map_err(|error| format!("`token` {error}"))
 }
 
 #[cfg(test)]

@@ -10,4 +10,3 @@ pub mod login;
 pub mod query;
 pub mod request;
 pub mod server_frame;
-mod start_of_object;

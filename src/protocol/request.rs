@@ -113,9 +113,7 @@ pub fn token(text: &str) -> Result<TokenWanted, FrameError> {
     if id.is_system() {
         return Err(invalid("id", "must not be `system`, which is reserved"));
     }
-    let user_name = fields.get("name");
-    let user_name = user_name.map(|json| name("name", json, UserName::parse));
-    let user_name = user_name.transpose()?;
+    let user_name = fields.name("name", UserName::parse)?;
     if user_name.as_ref().is_some_and(UserName::is_system) {
         return Err(invalid("name", "must not be `system`, which is reserved"));
     }
