@@ -28,54 +28,27 @@ use crate::websocket::Connection;
 /// The session is spawned, not awaited, so that the memory used for admission is freed.
 pub async fn open(
     state: State,
-    connection: Connection,
+    mut connection: Connection,
     login: Result<Login, CloseReason>,
     visitor: Visitor,
 ) {
-    let judged = judge(&state, login, &visitor);
-    // The connection is the proxy's; the permit counts for the client behind it.
-    let permit = match visitor.proxied {
-        true => state.limits.connect(&visitor, judged.is_ok()),
-        false => Ok(AddressPermit::default()),
-    };
-    let (permit, admitted) = match (permit, judged) {
-        (Ok(permit), Ok(judged)) => (permit, admit(&state, judged, &visitor).await),
-        (Ok(permit), Err(reason)) => (permit, Err(reason)),
-        (Err(limited), _) => (AddressPermit::default(), Err(over_limit(limited))),
-    };
-    match admitted {
-        Ok(admitted) => begin(state, connection, admitted, permit, &visitor),
-        Err(reason) => {
-            // Frees the address's permit for the next connection, however long the close takes.
-            drop(permit);
-            let stop = state.stop.clone();
-            refuse(connection, &reason, visitor, &state.metrics, stop).await;
+    let stop = state.stop.clone();
+    match admit(&state, login, &visitor).await {
+        Ok(Admitted {
+            services,
+            registration,
+            outbox,
+            start,
+        }) => {
+            connection.belongs_to(&start.mailbox);
+            let domain = &start.mailbox.domain;
+            debug!(%domain, address = %visitor.address, "a session begins");
+            state.metrics.sessions.logins.inc();
+            let driver = Driver::new(services, registration, outbox, connection, start);
+            state.tracker.spawn(driver.run(stop));
         }
+        Err(reason) => refuse(connection, &reason, visitor, &state.metrics, stop).await,
     }
-}
-
-fn begin(
-    state: State,
-    mut connection: Connection,
-    admitted: Admitted,
-    permit: AddressPermit,
-    visitor: &Visitor,
-) {
-    let Admitted {
-        identity,
-        arrival,
-        registration,
-        outbox,
-        start,
-    } = admitted;
-    connection.belongs_to(&start.mailbox);
-    let domain = &start.mailbox.domain;
-    debug!(%domain, address = %visitor.address, "a session begins");
-    state.metrics.sessions.logins.inc();
-    let (tracker, stop) = (state.tracker.clone(), state.stop.clone());
-    let services = StateServices::new(state, identity, arrival, permit);
-    let driver = Driver::new(services, registration, outbox, connection, start);
-    tracker.spawn(driver.run(stop));
 }
 
 /// Closes the connection of a refused login.
@@ -96,18 +69,10 @@ pub async fn refuse(
 
 /// An admitted login, registered in the hub.
 struct Admitted {
-    identity: Identity,
-    arrival: Arrival,
+    services: StateServices,
     registration: Registration,
     outbox: Arc<Outbox>,
     start: Start,
-}
-
-/// A login with a good token.
-struct Judged {
-    identity: Identity,
-    receipts: ReceiptMode,
-    after: Option<MsgId>,
 }
 
 /// Checks a login against its token.
@@ -115,7 +80,7 @@ fn judge(
     state: &State,
     login: Result<Login, CloseReason>,
     visitor: &Visitor,
-) -> Result<Judged, CloseReason> {
+) -> Result<(Identity, ReceiptMode, Option<MsgId>), CloseReason> {
     let login = login?;
     let (receipts, after) = (login.receipts, login.after);
     let identity = Identity::verify(login, &state.auth);
@@ -123,19 +88,25 @@ fn judge(
         let counted = state.limits.bad_token(visitor);
         counted.map_err(over_limit)?;
     }
-    Ok(Judged {
-        identity: identity?,
-        receipts,
-        after,
-    })
+    Ok((identity?, receipts, after))
 }
 
-async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admitted, CloseReason> {
-    let Judged {
-        identity,
-        receipts,
-        after,
-    } = judged;
+/// A refusal frees the address's permit for the next connection, however long the close takes.
+async fn admit(
+    state: &State,
+    login: Result<Login, CloseReason>,
+    visitor: &Visitor,
+) -> Result<Admitted, CloseReason> {
+    let judged = judge(state, login, visitor);
+    // The connection is the proxy's; the permit counts for the client behind it.
+    let permit = match visitor.proxied {
+        true => state
+            .limits
+            .connect(visitor, judged.is_ok())
+            .map_err(over_limit)?,
+        false => AddressPermit::default(),
+    };
+    let (identity, receipts, after) = judged?;
     let limits = &state.limits;
     if !visitor.log_in() {
         limits.note(Limit::Connections, &visitor.address);
@@ -196,8 +167,7 @@ async fn admit(state: &State, judged: Judged, visitor: &Visitor) -> Result<Admit
         window: Window::DEFAULT,
     };
     Ok(Admitted {
-        identity,
-        arrival,
+        services: StateServices::new(state.clone(), identity, arrival, permit),
         registration,
         outbox,
         start,
