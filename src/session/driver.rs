@@ -17,7 +17,7 @@ use super::machine::{Action, End, Input, Machine, Start};
 use super::services::Services;
 use crate::hub::{Outbox, Registration};
 use crate::protocol::close::CloseReason;
-use crate::websocket::{Connection, Event, Violation};
+use crate::websocket::Connection;
 
 /// Most inputs handled before yielding to other tasks.
 const INPUTS_A_TURN_MAX: usize = 64;
@@ -159,7 +159,7 @@ impl<S: Services> Driver<S> {
             event = connection.poll_event(cx, true);
         }
         if let Poll::Ready(event) = event {
-            return Poll::Ready(input(event));
+            return Poll::Ready(Input::Event(event));
         }
         self.deaf = store_is_behind || connection.waits_for_room();
         let reads = reads(connection);
@@ -280,23 +280,6 @@ fn unfinished() -> CloseReason {
 fn no_room() -> CloseReason {
     let retry_ms = ROOM_RETRY.as_millis() as u64;
     CloseReason::NoRoom { retry_ms }
-}
-
-fn input(event: Event) -> Input {
-    match event {
-        Event::Text(text) => Input::Text(text),
-        Event::TooLarge { start, bytes } => Input::TooLarge { start, bytes },
-        Event::Pinged(times) => Input::Pinged(times),
-        Event::Pong(payload) => Input::Pong(payload),
-        // The connection rejects binary messages, so none arrives.
-        Event::Binary(_) => Input::Heard,
-        Event::Close { code } => Input::PeerClosed(code),
-        Event::Violation(Violation { code, reason }) => {
-            Input::Broken(CloseReason::Violation { code, reason })
-        }
-        Event::Ended => Input::Ended,
-        Event::Flushed => Input::Flushed,
-    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::FrameError;
 use crate::protocol::server_frame;
 use crate::store::Backlog;
-use crate::websocket::writer;
+use crate::websocket::{Event, Violation, writer};
 use held::Held;
 use pings::Pings;
 use receipts::{NotDelivered, Receipts};
@@ -149,28 +149,10 @@ impl Machine {
             return;
         }
         match input {
-            Input::Text(text) => self.text(&text, now),
-            Input::TooLarge { start, bytes } => {
-                let error = client_frame::too_large(&start, bytes, &self.start.rules);
-                self.act(Action::Refuse(error));
-            }
+            Input::Event(event) => self.event(event, now),
             Input::Refused(error) => self.refuse(&error, now),
             Input::Heard => self.pings.heard(now.elapsed),
-            Input::Pinged(times) => self.strikes.requested(times, now.elapsed),
-            Input::Pong(payload) => {
-                self.strikes.pong(now.elapsed);
-                let unheeded = self.receipts.pong(&payload, now.elapsed);
-                if unheeded >= self.start.ping_interval * INTERVALS_UNHEEDED {
-                    self.close(CloseReason::NoReceipts);
-                }
-            }
-            Input::PeerClosed(code) => self.end(End::Answer(code.unwrap_or(1000))),
             Input::Broken(reason) => self.close(reason),
-            Input::Ended => self.end(End::Gone),
-            // Output may be here that the connection has not been given: the driver does not poll between `Heard`
-            // and the input behind it.
-            Input::Flushed if !self.output.is_empty() => {}
-            Input::Flushed => (self.writing, self.ping_waits) = (false, false),
             Input::Taken(taken) => self.taken(taken, now),
             Input::Messages(messages) => self.messages(&messages, now),
             Input::ReadFailed => self.close(CloseReason::Internal),
@@ -194,6 +176,33 @@ impl Machine {
         }
         self.writing |= !self.output.is_empty();
         self.read_on();
+    }
+
+    fn event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Text(text) => self.text(&text, now),
+            Event::TooLarge { start, bytes } => {
+                let error = client_frame::too_large(&start, bytes, &self.start.rules);
+                self.act(Action::Refuse(error));
+            }
+            Event::Pinged(times) => self.strikes.requested(times, now.elapsed),
+            Event::Pong(payload) => {
+                self.strikes.pong(now.elapsed);
+                let unheeded = self.receipts.pong(&payload, now.elapsed);
+                if unheeded >= self.start.ping_interval * INTERVALS_UNHEEDED {
+                    self.close(CloseReason::NoReceipts);
+                }
+            }
+            Event::Close { code } => self.end(End::Answer(code.unwrap_or(1000))),
+            Event::Violation(Violation { code, reason }) => {
+                self.close(CloseReason::Violation { code, reason });
+            }
+            Event::Ended => self.end(End::Gone),
+            // Output may be here that the connection has not been given: the driver does not poll between `Heard`
+            // and the input behind it.
+            Event::Flushed if !self.output.is_empty() => {}
+            Event::Flushed => (self.writing, self.ping_waits) = (false, false),
+        }
     }
 
     fn text(&mut self, text: &str, now: Now) {

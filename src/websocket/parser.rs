@@ -27,12 +27,10 @@ const GROWTH_BYTES: usize = 64 << 10;
 pub enum Incoming {
     /// A complete text message.
     Text(String),
-    /// A complete binary message.
-    Binary(Vec<u8>),
     /// A message of more than the permitted size, read to its end and discarded on arrival.
     TooLarge {
-        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Of a text message, only these were checked to be UTF-8,
-        /// and the last character may be cut.
+        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Only these were checked to be UTF-8, and the last
+        /// character may be cut.
         start: Vec<u8>,
         /// Its size in bytes.
         bytes: usize,
@@ -52,14 +50,12 @@ pub enum Incoming {
 #[derive(Debug, Default)]
 pub struct Parser {
     message_bytes_max: usize,
-    binary: bool,
     closed: bool,
     head: [u8; HEAD_BYTES_MAX],
     head_bytes: usize,
     /// The frame whose payload is being read, and the number of bytes read.
     frame: Option<(Head, usize)>,
-    /// Text or Binary while a message is open.
-    message_kind: Option<OpCode>,
+    message_open: bool,
     message: Vec<u8>,
     /// Payload bytes of the message's frames so far, the open one's whole length included. Above `message_bytes_max`
     /// only the start is kept.
@@ -72,10 +68,9 @@ pub struct Parser {
 impl Parser {
     /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames: of a
     /// larger one only the start is returned.
-    pub fn new(message_bytes_max: usize, binary: bool) -> Self {
+    pub fn new(message_bytes_max: usize) -> Self {
         Self {
             message_bytes_max,
-            binary,
             ..Self::default()
         }
     }
@@ -93,7 +88,7 @@ impl Parser {
         if matches!(result, Err(_) | Ok(Some(Incoming::Close { .. }))) {
             *self = Self {
                 closed: true,
-                ..Self::new(self.message_bytes_max, self.binary)
+                ..Self::new(self.message_bytes_max)
             };
         }
         result
@@ -118,7 +113,7 @@ impl Parser {
 
     /// Whether a message has begun whose last frame has not arrived yet.
     pub fn is_message_open(&self) -> bool {
-        self.message_kind.is_some()
+        self.message_open
     }
 
     /// Whether a message or control frame has arrived in part, even if only part of its head.
@@ -154,19 +149,16 @@ impl Parser {
 
     fn take_head(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
         let rules = Rules {
-            message_open: self.message_kind.is_some(),
+            message_open: self.message_open,
             message_bytes: self.message_bytes,
             message_bytes_max: self.message_bytes_max.max(DISCARDED_BYTES_MAX),
-            binary: self.binary,
         };
         loop {
             match frame::judge(&self.head[..self.head_bytes], rules)? {
                 Progress::Complete(head) => {
                     self.head_bytes = 0;
-                    if matches!(head.opcode, OpCode::Text | OpCode::Binary) {
-                        self.message_kind = Some(head.opcode);
-                    }
                     if !frame::is_control(head.opcode) {
+                        self.message_open = true;
                         self.announced(head.payload_bytes);
                     }
                     return Ok(Some(head));
@@ -230,7 +222,7 @@ impl Parser {
 
         // A message in one piece is checked once, when it becomes a string.
         let whole = head.fin && start == 0 && step == head.payload_bytes && !too_large;
-        if !control && self.message_kind == Some(OpCode::Text) && !whole {
+        if !control && !whole {
             self.check_utf8()?;
         }
         Ok(step)
@@ -262,15 +254,15 @@ impl Parser {
     fn complete_message(&mut self) -> Result<Incoming, Violation> {
         let payload = mem::take(&mut self.message);
         let (bytes, too_large) = (self.message_bytes, self.is_too_large());
+        self.message_open = false;
         self.message_bytes = 0;
         self.message_utf8 = 0;
-        match self.message_kind.take() {
-            _ if too_large => Ok(Incoming::TooLarge {
+        match too_large {
+            true => Ok(Incoming::TooLarge {
                 start: payload,
                 bytes,
             }),
-            Some(OpCode::Binary) => Ok(Incoming::Binary(payload)),
-            _ => String::from_utf8(payload)
+            false => String::from_utf8(payload)
                 .map(Incoming::Text)
                 .map_err(|_| Violation::not_utf8()),
         }

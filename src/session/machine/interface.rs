@@ -11,31 +11,18 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error_code::{ErrorCode, FrameError};
 use crate::protocol::login::ReceiptMode;
 use crate::store::Backlog;
+use crate::websocket::Event;
 
 /// An event for the machine.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Text(String),
-    /// A message above the limit: its beginning and its length.
-    TooLarge {
-        start: Vec<u8>,
-        bytes: usize,
-    },
+    Event(Event),
     /// Answers [`Action::Refuse`].
     Refused(FrameError),
     /// A sign of life.
     Heard,
-    /// Number of Pings received and already answered.
-    Pinged(u32),
-    Pong(Vec<u8>),
-    /// The client closed, with this code.
-    PeerClosed(Option<u16>),
-    /// The client violated RFC 6455, or did not complete a message in time.
+    /// The client did not complete a message in time.
     Broken(CloseReason),
-    /// The stream ended without a Close frame.
-    Ended,
-    /// All queued output was written to the socket.
-    Flushed,
     Taken(Taken),
     /// Answers [`Action::Read`].
     Messages(Backlog),

@@ -23,7 +23,7 @@ use crate::model::MsgId;
 use crate::protocol::login::ReceiptMode;
 use crate::session::driver::Driver;
 use crate::session::machine::{End, Input, Start};
-use crate::websocket::Connection;
+use crate::websocket::{Connection, Event};
 
 /// Most inputs per run; a session that takes more never rests.
 const INPUTS_MAX: usize = 3000;
@@ -230,8 +230,8 @@ impl Session {
                 output.frames.is_empty() || driver.connection().queued_bytes() == 0,
                 "frames are taken from the outbox while others wait for the stream"
             ),
-            Input::Pong(payload) => self.watch.pong(payload, now_ms),
-            Input::Text(text) if text != "ping" => {
+            Input::Event(Event::Pong(payload)) => self.watch.pong(payload, now_ms),
+            Input::Event(Event::Text(text)) if text != "ping" => {
                 let id = text
                     .strip_prefix("{\"received\":")
                     .and_then(|id| id.strip_suffix('}'));

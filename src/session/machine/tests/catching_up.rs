@@ -14,7 +14,10 @@ fn catching_up_reads_on_when_the_last_chunk_has_left() {
     );
     assert_eq!(actions, [], "a slow reader costs one chunk");
     assert!(session.machine.is_writing());
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(25))]);
+    assert_eq!(
+        session.put(Input::Event(Event::Flushed)).1,
+        [Action::Read(MsgId(25))]
+    );
     assert_eq!(session.put(all_read(40)).1, [Action::GoLive(MsgId(40))]);
     assert_eq!(
         session.put(Input::Live(false)).1,
@@ -32,7 +35,10 @@ fn what_the_store_has_read_to_its_end_needs_no_second_read() {
         upto: Some(MsgId(30)),
     };
     assert_eq!(session.put(Input::Messages(backlog)).1, []);
-    assert_eq!(session.put(Input::Flushed).1, [Action::GoLive(MsgId(30))]);
+    assert_eq!(
+        session.put(Input::Event(Event::Flushed)).1,
+        [Action::GoLive(MsgId(30))]
+    );
     assert_eq!(session.put(Input::Live(false)).1, [Action::Read(MsgId(15))]);
 }
 
@@ -66,7 +72,10 @@ fn another_devices_messages_are_passed_over_and_confirmed_with_what_is_below() {
         [Action::Confirm(MsgId(15)), Action::Read(MsgId(15))]
     );
     session.put(read(vec![message(16), other(17)]));
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(17))]);
+    assert_eq!(
+        session.put(Input::Event(Event::Flushed)).1,
+        [Action::Read(MsgId(17))]
+    );
     assert_eq!(session.pong("16"), [Action::Confirm(MsgId(17))]);
 }
 
@@ -87,7 +96,10 @@ fn a_session_that_fell_behind_writes_what_it_has_and_then_reads_the_store() {
     let (queue, actions) = session.put(output(&[30], true));
     assert!(queue.starts_with('.') && actions.is_empty());
     assert!(!session.machine.is_live());
-    assert_eq!(session.put(Input::Flushed).1, [Action::Read(MsgId(30))]);
+    assert_eq!(
+        session.put(Input::Event(Event::Flushed)).1,
+        [Action::Read(MsgId(30))]
+    );
     let mut session = Harness::live();
     assert_eq!(session.put(output(&[], true)).1, [Action::Read(MsgId(10))]);
 }

@@ -139,11 +139,11 @@ impl Harness {
     }
 
     fn pong(&mut self, payload: &str) -> Vec<Action> {
-        self.put(Input::Pong(payload.into())).1
+        self.put(Input::Event(Event::Pong(payload.into()))).1
     }
 
     fn received(&mut self, id: u64) -> (String, Vec<Action>) {
-        self.put(Input::Text(format!("{{\"received\":{id}}}")))
+        self.put(Input::Event(Event::Text(format!("{{\"received\":{id}}}"))))
     }
 
     fn wait(&mut self, time: Duration) -> (String, Vec<Action>) {
@@ -160,7 +160,7 @@ fn only_a_receipt_moves_the_cursor() {
     let mut session = Harness::live();
     let (queue, actions) = session.put(output(&[30], false));
     assert_eq!((queue.as_str(), actions), (".\u{fffd}\u{2}30", vec![]));
-    assert_eq!(session.put(Input::Flushed).1, []);
+    assert_eq!(session.put(Input::Event(Event::Flushed)).1, []);
     assert_eq!(session.pong("31"), []);
     assert_eq!(session.pong("30"), [Action::Confirm(MsgId(30))]);
     assert_eq!(session.pong("30"), []);
@@ -170,13 +170,13 @@ fn only_a_receipt_moves_the_cursor() {
 fn the_applications_receipts_count_and_wrong_ones_are_refused() {
     let mut session = Harness::live_with(ReceiptMode::Manual);
     assert_eq!(session.put(output(&[30, 31, 32], false)).0, "...");
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     for wrong in [29, 33] {
         let (queue, actions) = session.received(wrong);
         assert!(queue.contains("\"field\":\"received\""), "{queue}");
         assert_eq!(actions, [WRONG]);
     }
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     assert_eq!(
         session.received(31),
         (String::new(), vec![Action::Confirm(MsgId(31))])
@@ -225,9 +225,9 @@ fn a_full_window_stops_deliveries_until_half_of_it_is_confirmed() {
     let ids: Vec<u64> = (101..=8292).collect();
     let actions = session.put(output(&ids, false)).1;
     assert_eq!(actions, [Action::FallBehind]);
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     assert_eq!(session.put(output(&[8300], true)).1, []);
-    assert_eq!(session.put(Input::Flushed).1, []);
+    assert_eq!(session.put(Input::Event(Event::Flushed)).1, []);
     assert_eq!(session.received(4000).1, [Action::Confirm(MsgId(4000))]);
     assert_eq!(
         session.received(4500).1,
@@ -249,12 +249,19 @@ fn a_session_says_every_day_that_its_cursor_is_in_use() {
 #[test]
 fn refused_frames_are_answered_and_good_ones_carried_out() {
     let mut session = Harness::live();
-    let (queue, actions) = session.put(Input::Text("{}".into()));
+    let (queue, actions) = session.put(Input::Event(Event::Text("{}".into())));
     assert!(queue.contains("invalid_field"));
     assert_eq!(actions, [WRONG]);
-    let (queue, actions) = session.put(Input::Text(r#"{"toId":1,"type":10,"content":2}"#.into()));
+    let (queue, actions) = session.put(Input::Event(Event::Text(
+        r#"{"toId":1,"type":10,"content":2}"#.into(),
+    )));
     assert!(queue.is_empty() && matches!(actions[..], [Action::Send(_)]));
-    assert!(session.put(Input::Text("ping".into())).0.ends_with("pong"));
+    assert!(
+        session
+            .put(Input::Event(Event::Text("ping".into())))
+            .0
+            .ends_with("pong")
+    );
 }
 
 #[test]
@@ -307,7 +314,7 @@ fn until_closed(mut act: impl FnMut(&mut Harness) -> Vec<Action>) -> (usize, u16
     let mut session = Harness::live_with(ReceiptMode::Manual);
     let closed = (0..20_000).find_map(|count| {
         let actions = act(&mut session);
-        session.put(Input::Flushed);
+        session.put(Input::Event(Event::Flushed));
         match actions.last() {
             Some(Action::End(End::Close(reason))) => {
                 Some((count, reason.code(), reason.text().into_owned()))
@@ -356,7 +363,9 @@ fn requests_that_go_on_end_the_session() {
     };
     // An earlier session may have delivered a full window, and each delivery here adds one.
     let receipts = 6000 + 8192;
-    let text = |text: &'static str| until_closed(|session| session.put(Input::Text(text.into())).1);
+    let text = |text: &'static str| {
+        until_closed(|session| session.put(Input::Event(Event::Text(text.into()))).1)
+    };
     let requests = [
         (6000, text("{}")),
         (6000, text("ping")),
@@ -365,7 +374,7 @@ fn requests_that_go_on_end_the_session() {
         (6000, until_closed(repeat)),
         (
             6000,
-            until_closed(|session| session.put(Input::Pinged(1)).1),
+            until_closed(|session| session.put(Input::Event(Event::Pinged(1))).1),
         ),
         (6000, until_closed(|session| session.pong("5"))),
     ];
@@ -380,14 +389,14 @@ fn who_answers_each_ping_and_confirms_each_message_goes_on() {
     let mut session = Harness::live_with(ReceiptMode::Manual);
     for id in 100..5000 {
         session.put(output(&[id], false));
-        session.put(Input::Flushed);
+        session.put(Input::Event(Event::Flushed));
         assert_eq!(session.received(id).1, [Action::Confirm(MsgId(id))]);
         session.wait(INTERVAL / 1000);
         session.put(Input::Heard);
     }
     for _ in 0..5000 {
         assert_ne!(session.wait(INTERVAL).0, "");
-        session.put(Input::Flushed);
+        session.put(Input::Event(Event::Flushed));
         session.put(Input::Heard);
         assert_eq!(session.pong("4999"), []);
     }

@@ -27,7 +27,7 @@ impl Harness {
             deliveries.iter_mut().for_each(|one| one.bytes = bytes);
         }
         let queue = self.put(input).0;
-        self.put(Input::Flushed);
+        self.put(Input::Event(Event::Flushed));
         let last = |part: &str| part.trim_end_matches('.').get(1..).map(str::parse);
         let pings = queue.split('\u{fffd}').skip(1).map(last);
         pings.map(|id| id.unwrap().unwrap()).collect()
@@ -36,15 +36,17 @@ impl Harness {
     /// Output after this time has passed.
     fn sent_after(&mut self, time: Duration) -> String {
         let queue = self.wait(time).0;
-        self.put(Input::Flushed);
+        self.put(Input::Event(Event::Flushed));
         queue
     }
 
     /// A Pong, and the output in answer to it.
     fn hears(&mut self, payload: u64) -> String {
         self.put(Input::Heard);
-        let queue = self.put(Input::Pong(payload.to_string().into())).0;
-        self.put(Input::Flushed);
+        let queue = self
+            .put(Input::Event(Event::Pong(payload.to_string().into())))
+            .0;
+        self.put(Input::Event(Event::Flushed));
         queue
     }
 
@@ -61,7 +63,7 @@ impl Harness {
                 "{:?} too early",
                 deadline - self.now.elapsed
             );
-            self.put(Input::Flushed);
+            self.put(Input::Event(Event::Flushed));
         }
         let end = self.wait(moment).1;
         assert_eq!(end, [Action::End(End::Close(CloseReason::PingTimeout))]);
@@ -161,8 +163,8 @@ fn a_stream_to_a_client_that_answers_at_once_has_few_pings() {
 fn a_ping_that_is_not_answered_is_repeated_whatever_else_arrives() {
     let says: [fn(&mut Harness); 4] = [
         |session| drop(session.put(Input::Heard)),
-        |session| drop(session.put(Input::Text("ping".into()))),
-        |session| drop(session.put(Input::Pong(Vec::new()))),
+        |session| drop(session.put(Input::Event(Event::Text("ping".into())))),
+        |session| drop(session.put(Input::Event(Event::Pong(Vec::new())))),
         |session| drop(session.hears(30)),
     ];
     for say in says {
@@ -172,7 +174,7 @@ fn a_ping_that_is_not_answered_is_repeated_whatever_else_arrives() {
             for _ in 0..24 {
                 session.put(Input::Heard);
                 say(&mut session);
-                session.put(Input::Flushed);
+                session.put(Input::Event(Event::Flushed));
                 assert_eq!(session.sent_after(INTERVAL / 25), "");
             }
             assert_eq!(session.sent_after(INTERVAL / 25), ping("32"));
@@ -198,7 +200,7 @@ fn repeats_do_not_pile_up_before_a_peer_that_takes_nothing() {
         session.put(Input::Heard);
         assert_eq!(session.wait(INTERVAL).0, "", "one waits to leave");
     }
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     assert_eq!(session.sent_after(INTERVAL), ping("32"));
     session.put(output(&[33, 34, 35, 36], false));
     // It was alive a moment ago, and then takes and says nothing more.
@@ -231,7 +233,7 @@ fn silence_is_pinged_twice_and_then_ends_the_session() {
     assert_eq!(session.sent_after(INTERVAL), ping(""));
     let end = session.wait(INTERVAL).1;
     assert_eq!(end, [Action::End(End::Close(CloseReason::PingTimeout))]);
-    let after = session.put(Input::Text("ping".into()));
+    let after = session.put(Input::Event(Event::Text("ping".into())));
     assert_eq!(after, (String::new(), vec![]), "it is over");
 }
 
@@ -275,7 +277,7 @@ fn pongs_without_the_payload_end_a_session_whose_window_is_full() {
             start.receipts = mode;
         });
         session.put(read((101..109).map(message).collect()));
-        session.put(Input::Flushed);
+        session.put(Input::Event(Event::Flushed));
         session
     };
     let foreign = |session: &mut Harness| {
@@ -309,7 +311,7 @@ fn a_late_answer_to_a_ping_without_a_payload_is_no_pong_without_one() {
         assert_eq!(session.sent_after(INTERVAL), ping(""));
     }
     session.put(read((101..109).map(message).collect()));
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     for _ in 0..2 {
         session.put(Input::Heard);
         assert_eq!(session.pong(""), []);
@@ -331,12 +333,12 @@ fn a_ping_behind_output_that_has_left_is_still_to_leave() {
     let mut session = Harness::live();
     session.put(output(&[30, 31], false));
     session.now.elapsed += INTERVAL;
-    for input in [Input::Heard, Input::Flushed] {
+    for input in [Input::Heard, Input::Event(Event::Flushed)] {
         session.machine.handle(input, session.now);
     }
     let queued = session.machine.poll_output().unwrap_or_default();
     assert_eq!(String::from_utf8_lossy(&queued), ping("31"));
     assert!(session.machine.is_writing());
-    session.put(Input::Flushed);
+    session.put(Input::Event(Event::Flushed));
     assert!(!session.machine.is_writing());
 }
