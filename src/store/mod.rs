@@ -61,11 +61,11 @@ pub mod fuzzing {
 
 pub use age::ClockHold;
 pub use api::{
-    Accepted, AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered,
-    OpenError, Opening, Portion, ReadError, StoreOptions, StoreStats,
+    Accepted, AppendError, Backlog, CommitSink, Damage, DiskBytes, DiskRoom, Done, EnterDone,
+    Entered, FileError, OpenError, Opening, Portion, ReadError, StoreOptions, StoreStats,
 };
 pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
-pub use check::{CheckReport, Damage, IndexCondition, Note, Progress, check};
+pub use check::{CheckReport, IndexCondition, Note, Progress, check};
 pub use data::stored_bytes;
 pub use directory::{Claim, Holder, Owner, holder, owner_of};
 pub use handle::Store;

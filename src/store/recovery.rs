@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crate::model::MsgId;
-use crate::store::api::{OpenError, Opening, Work};
-use crate::store::check::{Damage, Note, end_note, judge};
-use crate::store::directory::{Claim, HeldFileSystem, io_error, layout};
+use crate::store::api::{FileError, OpenError, Opening, Work, io_error};
+use crate::store::check::{Note, end_note, judge};
+use crate::store::directory::{Claim, HeldFileSystem, layout};
 use crate::store::disk::{
     FileSystem, INDEX_FILES, OPEN_BYTES, OutOfSpace as _, Reserve, ReservingFileSystem,
     WRITE_FILES, reserve,
@@ -77,11 +77,7 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     let loaded = manifest_file::load(files.as_ref(), dir)?;
     let was_there = || has_version || loaded.is_some() || holds_something(&site());
     if segments.is_empty() && was_there() {
-        return Err(OpenError::Damaged {
-            path: journal,
-            offset: 0,
-            what: "its segments are missing".to_owned(),
-        });
+        return Err(FileError::damaged(journal, 0, "its segments are missing").into());
     }
     let existing = match loaded {
         Some(loaded) if loaded.origin == Origin::Copy => Err(IndexError::Copied.into()),
@@ -113,30 +109,24 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
             lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
             rebuild(&site, false, opening)?
         }
-        Err(BuildError::Journal(error)) => return Err(error),
+        Err(BuildError::Journal(error)) => return Err(error.into()),
         // The index is none the worse for it.
         Err(BuildError::Index(IndexError::Closing)) => return Err(OpenError::Stopped),
         Err(BuildError::Surroundings(source)) => {
-            return Err(OpenError::Io {
-                action: "cannot bring the index up to the journal in",
-                path: dir.to_owned(),
-                source,
-            });
+            let action = "cannot bring the index up to the journal in";
+            return Err(io_error(action, dir)(source).into());
         }
         // It is right, and a new one would need more.
         Err(BuildError::Index(error @ IndexError::OutOfSpace(_))) => {
-            return Err(OpenError::Io {
-                action: "cannot open the index in",
-                path: dir.to_owned(),
-                source: io::Error::other(error),
-            });
+            let failed = io_error("cannot open the index in", dir);
+            return Err(failed(io::Error::other(error)).into());
         }
         Err(error) => {
             let judged = |done, all| opening.begin(Work::JudgeJournal, all, done);
             let stop = || opening.is_stopped();
             let report = judge(files.as_ref(), dir, None, &judged, &stop)?;
-            if let Some(Damage { path, offset, what }) = report.damage.into_iter().next() {
-                return Err(OpenError::Damaged { path, offset, what });
+            if let Some(damage) = report.damage.into_iter().next() {
+                return Err(FileError::from(damage).into());
             }
             tracing::warn!(%error, "the index is not fit and is made anew from the journal");
             // What is torn is told of when it was cut off.
@@ -285,17 +275,15 @@ fn rebuild(
             .map_err(BuildError::Surroundings)
             .and_then(|()| make(site(), false));
     }
-    let broken = |source: io::Error| OpenError::Io {
-        action: "cannot make the index in",
-        path: dir.join("db"),
-        source,
+    let db = dir.join("db");
+    let broken = io_error("cannot make the index in", &db);
+    let error = match made {
+        Ok((builder, Outcome::Reached(end))) => return Ok((builder, end)),
+        Ok((_, Outcome::Astray)) => layout::astray(dir.join(layout::JOURNAL)),
+        Err(BuildError::Journal(error)) => error,
+        Err(BuildError::Index(IndexError::Closing)) => return Err(OpenError::Stopped),
+        Err(BuildError::Surroundings(error)) => broken(error),
+        Err(BuildError::Index(error)) => broken(io::Error::other(error)),
     };
-    match made {
-        Ok((builder, Outcome::Reached(end))) => Ok((builder, end)),
-        Ok((_, Outcome::Astray)) => Err(layout::astray(dir.join(layout::JOURNAL))),
-        Err(BuildError::Journal(error)) => Err(error),
-        Err(BuildError::Index(IndexError::Closing)) => Err(OpenError::Stopped),
-        Err(BuildError::Surroundings(error)) => Err(broken(error)),
-        Err(BuildError::Index(error)) => Err(broken(io::Error::other(error))),
-    }
+    Err(error.into())
 }

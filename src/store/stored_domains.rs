@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::model::DomainRecord;
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, OpenError};
 use crate::store::check::known;
 use crate::store::data::{Domains, Record};
 use crate::store::directory::{hold, layout};
@@ -28,11 +28,11 @@ pub fn stored_domains(dir: &Path) -> Result<Vec<DomainRecord>, OpenError> {
         for record in &records {
             domains.apply(record);
         }
-        Ok::<_, OpenError>(())
+        Ok::<_, FileError>(())
     };
     let begin = Position::START;
     match replay(files, &journal, &segments, begin, None, &mut visit)? {
         Outcome::Reached(_) => Ok(domains.records()),
-        Outcome::Astray => Err(layout::astray(journal)),
+        Outcome::Astray => Err(layout::astray(journal).into()),
     }
 }

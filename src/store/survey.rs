@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{MsgId, Retention};
 use crate::store::age::{AgeClock, AgeState, ClockHold};
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, OpenError, io_error};
 use crate::store::check::known;
 use crate::store::data::Record;
 use crate::store::data::record;
-use crate::store::directory::{hold, io_error, layout, retention};
+use crate::store::directory::{hold, layout, retention};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::index::manifest_file;
 use crate::store::journal::{Event, Scanner, SegmentName, check_headers, list};
@@ -116,7 +116,7 @@ impl JournalSurvey {
         journal: &Path,
         name: SegmentName,
         only_first: bool,
-    ) -> Result<(), OpenError> {
+    ) -> Result<(), FileError> {
         let path = name.path(journal);
         let mut scanner = Scanner::open(files, &path)?;
         self.newest = self.newest.max(scanner.header().last_id);

@@ -15,7 +15,7 @@ use super::recovery::{Opened, open};
 use crate::clock::Clock;
 use crate::model::MsgId;
 use crate::store::age::AgeClock;
-use crate::store::api::{CommitSink, OpenError};
+use crate::store::api::{CommitSink, OpenError, io_error};
 use crate::store::commit::{Committer, publisher};
 use crate::store::compaction::{Compactor, compress_sealed};
 use crate::store::directory::Claim;
@@ -101,11 +101,7 @@ impl Threads {
         let (publications, published) = sync_channel(PUBLICATIONS_MAX);
         let committer = Committer::new(shared.clone(), writer, last_id, publications);
         let flusher = Flusher::new(shared.clone(), builder.state);
-        let compactor = Compactor::new(shared.clone()).map_err(|source| OpenError::Io {
-            action: "cannot read",
-            path: dir.clone(),
-            source,
-        })?;
+        let compactor = Compactor::new(shared.clone()).map_err(io_error("cannot read", &dir))?;
         let for_compressor = shared.clone();
         let started = || -> io::Result<Self> {
             Ok(Self {
@@ -121,11 +117,7 @@ impl Threads {
                 shared,
             })
         };
-        started().map_err(|source| OpenError::Io {
-            action: "cannot start a thread for",
-            path: dir,
-            source,
-        })
+        Ok(started().map_err(io_error("cannot start a thread for", &dir))?)
     }
 
     /// What the threads work on.

@@ -48,26 +48,9 @@ pub enum OpenError {
          this one or that one"
     )]
     Linked(PathBuf),
-    /// A file operation failed.
-    #[error("{action} {path}: {source}{}", remedy(path, source))]
-    Io {
-        /// What was tried: "cannot create", "cannot read", …
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A file of it is damaged where it must not be.
-    #[error("{path} is damaged at byte {offset}: {what}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where in it, in bytes.
-        offset: u64,
-        /// What was found.
-        what: String,
-    },
+    /// A file of it cannot be read or written, or is damaged where it must not be.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Something else stands in its place.
     #[error("{path} is no data directory: {what}")]
     NoDirectory {
@@ -98,7 +81,7 @@ pub enum OpenError {
         /// and files.
         files: usize,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The opening was stopped.
     #[error("the start was stopped")]
@@ -113,8 +96,58 @@ pub enum OpenError {
     },
 }
 
-/// The end of a sentence about a file that this user may not use, where that is another user's: what helps.
-pub(crate) fn remedy(path: &Path, error: &io::Error) -> String {
+/// Why a file of a data directory, of the journal above all, is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// An operation on it failed.
+    #[error("{action} {path}: {source}{}", remedy(path, source))]
+    Io {
+        /// What was tried: "cannot create", "cannot read", …
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} is damaged at byte {offset}: {what}")]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it, in bytes; of a compressed segment, in its uncompressed ones.
+    pub offset: u64,
+    /// What was found.
+    pub what: String,
+}
+
+impl FileError {
+    pub(crate) fn damaged(path: impl Into<PathBuf>, offset: u64, what: impl Into<String>) -> Self {
+        Self::Damaged(Damage {
+            path: path.into(),
+            offset,
+            what: what.into(),
+        })
+    }
+}
+
+/// Puts what was tried, and on what, beside the system's reason.
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+/// What helps against a permission error on another user's file, to be put behind the reason.
+fn remedy(path: &Path, error: &io::Error) -> String {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let (Some(dir), true) = (path.parent(), denied) else {
         return String::new();

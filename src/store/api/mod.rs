@@ -9,7 +9,8 @@ mod portion;
 pub use answers::{
     Accepted, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, Entered, StoreStats,
 };
-pub use error::{AppendError, OpenError, ReadError};
+pub(crate) use error::io_error;
+pub use error::{AppendError, Damage, FileError, OpenError, ReadError};
 pub use opening::Opening;
 pub(crate) use opening::Work;
 pub use options::StoreOptions;

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 
-use crate::store::api::OpenError;
-use crate::store::directory::io_error;
+use crate::store::api::{FileError, io_error};
 use crate::store::disk::FileSystem;
 use crate::store::journal::{Event, Position, Scanner, Unpacker, bad_in_sealed, follows, list};
 
@@ -34,7 +33,7 @@ pub(super) fn copy(
     to: &Path,
     part: Part,
     each: &mut dyn FnMut(u64),
-) -> Result<u64, OpenError> {
+) -> Result<u64, FileError> {
     let source = File::open(from).map_err(io_error("cannot read", from))?;
     let found = source.metadata().map_err(io_error("cannot read", from))?;
     let header = *Scanner::open(files, from)?.header();
@@ -109,14 +108,10 @@ fn copy_bytes(path: &Path) -> u64 {
 }
 
 /// The end of the journal of a stopped server, before what a crash may have torn.
-pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, OpenError> {
+pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, FileError> {
     let names = list(files, journal)?;
     let Some(name) = names.last() else {
-        return Err(OpenError::Damaged {
-            path: journal.to_owned(),
-            offset: 0,
-            what: "its segments are missing".to_owned(),
-        });
+        return Err(FileError::damaged(journal, 0, "its segments are missing"));
     };
     let path = name.path(journal);
     let mut scanner = Scanner::open(files, &path)?;

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::store::api::OpenError;
-use crate::store::check::Damage;
+use crate::store::api::{Damage, FileError, OpenError};
 
 /// Why there is no backup. What was in its place before is still there, or more of it.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +44,14 @@ pub enum BackupError {
 impl From<OpenError> for BackupError {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Damaged { path, offset, what } => {
-                Self::Damaged(Damage { path, offset, what })
-            }
+            OpenError::File(FileError::Damaged(damage)) => Self::Damaged(damage),
             other => Self::Files(other),
         }
+    }
+}
+
+impl From<FileError> for BackupError {
+    fn from(error: FileError) -> Self {
+        OpenError::from(error).into()
     }
 }

@@ -11,9 +11,9 @@ use super::copy::{Part, copy};
 use super::small_files::take_along;
 use super::target::entries;
 use crate::model::MsgId;
-use crate::store::api::OpenError;
-use crate::store::check::{CheckReport, Damage, Note, Progress, judge, known};
-use crate::store::directory::{Hold, hold, io_error, layout};
+use crate::store::api::{Damage, FileError, OpenError, io_error};
+use crate::store::check::{CheckReport, Note, Progress, judge, known};
+use crate::store::directory::{Hold, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::{Scanner, segments};
 
@@ -45,6 +45,12 @@ pub enum RestoreError {
         /// The first.
         first: Damage,
     },
+}
+
+impl From<FileError> for RestoreError {
+    fn from(error: FileError) -> Self {
+        Self::Files(error.into())
+    }
 }
 
 /// What a restore did.
@@ -156,7 +162,7 @@ fn copy_journal(
     to: &Path,
     report: &CheckReport,
     progress: Progress<'_>,
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     let from = src.join(layout::JOURNAL);
     let names = segments(files, &from)?;
     let mut all = 0;

@@ -9,8 +9,9 @@ use super::error::BackupError;
 use super::small_files::{remove, take_along};
 use super::target::BackupTarget;
 use crate::model::MsgId;
-use crate::store::check::{Damage, Next, Progress, Walk, known};
-use crate::store::directory::{Mark, hold, io_error, layout};
+use crate::store::api::{FileError, io_error};
+use crate::store::check::{Next, Progress, Walk, known};
+use crate::store::directory::{Mark, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::{Position, SegmentName, TEMPORARY, header_of, list};
 
@@ -118,15 +119,12 @@ impl<'a> BackupRun<'a> {
             walk = self.segment(walk, *name, &next)?;
         }
         if walk.report().end.sequence < self.end.sequence {
-            return Err(BackupError::Damaged(Damage {
-                path: self.from.to_owned(),
-                offset: 0,
-                what: format!(
-                    "it ends before frame {}, but everything before frame {} was durable",
-                    walk.report().end.sequence,
-                    self.end.sequence
-                ),
-            }));
+            let what = format!(
+                "it ends before frame {}, but everything before frame {} was durable",
+                walk.report().end.sequence,
+                self.end.sequence
+            );
+            return Err(FileError::damaged(self.from, 0, what).into());
         }
         Ok(walk)
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::store::api::OpenError;
-use crate::store::directory::{io_error, layout};
+use crate::store::api::{FileError, io_error};
+use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
 
 /// Copies a small file, or removes it where there is none any more.
@@ -12,7 +12,7 @@ pub(super) fn take_along(
     dir: &Path,
     dest: &Path,
     name: &str,
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     let there = layout::read(files, dest, name)?;
     match layout::read(files, dir, name)? {
         bytes if bytes == there => Ok(()),
@@ -21,7 +21,7 @@ pub(super) fn take_along(
     }
 }
 
-pub(super) fn remove(files: &dyn FileSystem, dest: &Path, name: &str) -> Result<(), OpenError> {
+pub(super) fn remove(files: &dyn FileSystem, dest: &Path, name: &str) -> Result<(), FileError> {
     let path = dest.join(name);
     let removed = files.remove(&path).and_then(|()| files.sync_dir(dest));
     removed.map_err(io_error("cannot remove", &path))

@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::BackupError;
-use crate::store::api::OpenError;
-use crate::store::directory::{BACKUP, Mark, hold, io_error, is_aside, layout};
+use crate::store::api::{FileError, OpenError, io_error};
+use crate::store::directory::{BACKUP, Mark, hold, is_aside, layout};
 use crate::store::disk::FileSystem;
 use crate::store::journal::{
     Event, Position, Scanner, SegmentHeader, SegmentName, TEMPORARY, clear, segments,
@@ -39,7 +39,7 @@ impl BackupTarget {
         }
         let mark = match Mark::read(files, dest) {
             // The next run mends it.
-            Err(OpenError::Damaged { .. }) => Some(Mark::default()),
+            Err(FileError::Damaged(_)) => Some(Mark::default()),
             read => read?,
         };
         for entry in entries(dest)? {
@@ -147,7 +147,7 @@ enum Kin {
     Stranger,
 }
 
-fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, OpenError> {
+fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, FileError> {
     let mut segment = Scanner::open(files, segment)?;
     let Ok(mut copy) = Scanner::open(files, copy) else {
         return Ok(Kin::Same);
@@ -178,7 +178,7 @@ fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, O
 }
 
 /// The names in a directory; none where there is none.
-pub(super) fn entries(dir: &Path) -> Result<Vec<String>, OpenError> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<String>, FileError> {
     let list = || -> io::Result<Vec<String>> {
         std::fs::read_dir(dir)?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -191,7 +191,7 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<String>, OpenError> {
 }
 
 /// Where a path leads, also if its end is not there yet.
-fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+fn resolve(path: &Path) -> Result<PathBuf, FileError> {
     let absolute = std::path::absolute(path).map_err(io_error("cannot resolve", path))?;
     let there = absolute.ancestors().find(|ancestor| ancestor.exists());
     let Some(there) = there else {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::report::{CheckReport, IndexCondition};
-use crate::store::api::{OpenError, Opening};
+use crate::store::api::{FileError, Opening};
 use crate::store::disk::FileSystem;
 use crate::store::index::{
     IndexError, Manifest, Origin, Scratch, Scratches, location, manifest_file, retire,
@@ -19,7 +19,7 @@ pub(super) fn check_index(
     cache_bytes: u64,
     scratches: &Scratches,
     report: &mut CheckReport,
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     let Some(found) = manifest_file::load(files, dir)? else {
         // It counts for nothing without a state.
         report.index = IndexCondition::Absent;

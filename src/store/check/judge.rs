@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::journal::check_journal;
 use super::note::Note;
-use super::report::{CheckReport, Damage, Progress};
-use crate::store::api::OpenError;
+use super::report::{CheckReport, Progress};
+use crate::store::api::{Damage, FileError, OpenError};
 use crate::store::directory::{Mark, layout};
 use crate::store::disk::FileSystem;
 use crate::store::index::{Loaded, Origin, manifest_file};
@@ -33,12 +33,12 @@ pub(crate) fn judge(
     let sealed = report.sealed && end.is_none();
     match end_note(files, dir, report.end.sequence, sealed) {
         Ok(note) => report.notes.extend(note),
-        Err(OpenError::Damaged { path, offset, what }) => {
+        Err(FileError::Damaged(damage)) => {
             if report.damage.is_empty() {
-                report.damage.push(Damage { path, offset, what });
+                report.damage.push(damage);
             }
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     let torn_bytes = report.torn_bytes;
     match manifest_file::load(files, dir)? {
@@ -105,17 +105,16 @@ pub(crate) fn end_note(
     dir: &Path,
     reached: u64,
     sealed: bool,
-) -> Result<Option<Note>, OpenError> {
+) -> Result<Option<Note>, FileError> {
     let journal = dir.join(layout::JOURNAL);
     match Mark::read(files, dir)? {
-        Some(mark) if mark.sequence > reached => Err(OpenError::Damaged {
-            path: journal,
-            offset: 0,
-            what: format!(
+        Some(mark) if mark.sequence > reached => {
+            let what = format!(
                 "it ends before frame {reached}, but the backup held everything before frame {}",
                 mark.sequence
-            ),
-        }),
+            );
+            Err(FileError::damaged(journal, 0, what))
+        }
         Some(mark) if !mark.complete => Ok(Some(Note::Interrupted)),
         None if sealed => {
             let newest = segments(files, &journal)?.pop();

@@ -15,6 +15,6 @@ mod walk;
 pub(crate) use judge::{end_note, judge};
 pub(crate) use known::known;
 pub use note::Note;
-pub use report::{CheckReport, Damage, IndexCondition, Progress};
+pub use report::{CheckReport, IndexCondition, Progress};
 pub use run::check;
 pub(crate) use walk::{Next, Walk};

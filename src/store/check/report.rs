@@ -1,22 +1,9 @@
 //! The report of a check.
 
-use std::path::PathBuf;
-
 use super::note::Note;
 use crate::model::MsgId;
+use crate::store::api::Damage;
 use crate::store::journal::Position;
-
-/// Something that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is damaged at byte {offset}: {what}", path.display())]
-pub struct Damage {
-    /// The file.
-    pub path: PathBuf,
-    /// Where in it, in bytes; of a compressed segment, in its uncompressed ones.
-    pub offset: u64,
-    /// What was found.
-    pub what: String,
-}
 
 /// In what condition the index is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::note::Note;
-use super::report::{CheckReport, Damage, IndexCondition};
+use super::report::{CheckReport, IndexCondition};
 use crate::model::MsgId;
+use crate::store::api::{Damage, FileError};
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
@@ -201,13 +202,10 @@ impl<'a> Walk<'a> {
         self.number = number;
     }
 
-    fn unreadable(&mut self, path: &Path, error: crate::store::api::OpenError) {
+    fn unreadable(&mut self, path: &Path, error: FileError) {
         let what = match error {
-            crate::store::api::OpenError::Damaged { what, .. } => what,
-            crate::store::api::OpenError::Io { source, .. } => {
-                format!("it cannot be read: {source}")
-            }
-            other => other.to_string(),
+            FileError::Damaged(damage) => damage.what,
+            FileError::Io { source, .. } => format!("it cannot be read: {source}"),
         };
         self.damage(path, 0, what);
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::disk::OutOfSpace;
 use crate::store::index::IndexError;
 use crate::store::indexing::BuildError;
@@ -12,7 +12,7 @@ use crate::store::indexing::BuildError;
 pub(super) enum CompactionError {
     /// The journal cannot be read, or is damaged.
     #[error(transparent)]
-    Journal(#[from] OpenError),
+    Journal(#[from] FileError),
     /// The index cannot be read or made.
     #[error(transparent)]
     Index(#[from] IndexError),

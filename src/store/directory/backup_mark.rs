@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::disk::FileSystem;
 
 /// The file's name.
@@ -34,21 +34,19 @@ impl Mark {
     ///
     /// # Errors
     /// It cannot be read, or does not say what it should.
-    pub(crate) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, OpenError> {
+    pub(crate) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, FileError> {
         let Some(bytes) = layout::read(files, dir, BACKUP)? else {
             return Ok(None);
         };
         let mark = serde_json::from_slice(layout::without_padding(&bytes));
-        mark.map(Some).map_err(|_| OpenError::Damaged {
-            path: dir.join(BACKUP),
-            offset: 0,
-            what: "it does not say how far the backup reaches".to_owned(),
-        })
+        let what = "it does not say how far the backup reaches";
+        mark.map(Some)
+            .map_err(|_| FileError::damaged(dir.join(BACKUP), 0, what))
     }
 
     /// Says, where there is one, that the backup has not come to its end, and holds nothing for
     /// sure.
-    pub(crate) fn forget(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    pub(crate) fn forget(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         match layout::read(files, dir, BACKUP)? {
             Some(_) => Self::default().write(files, dir),
             None => Ok(()),
@@ -56,7 +54,7 @@ impl Mark {
     }
 
     /// Writes the file.
-    pub(crate) fn write(self, files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    pub(crate) fn write(self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         let Self { complete, sequence } = self;
         let text = format!("{{\"complete\": {complete}, \"sequence\": {sequence}}}\n");
         layout::put(files, dir, BACKUP, text.as_bytes())
@@ -87,6 +85,6 @@ mod tests {
             Mark::read(&RealFileSystem, dir.path())
         };
         assert_eq!(behind(&[0; 4000]).unwrap(), Some(mark));
-        assert!(matches!(behind(b"x"), Err(OpenError::Damaged { .. })));
+        assert!(matches!(behind(b"x"), Err(FileError::Damaged(_))));
     }
 }

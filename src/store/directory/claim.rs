@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::hold::{Hold, refuse_links};
 use super::layout;
-use super::layout::io_error;
-use crate::store::api::{OpenError, StoreOptions};
+use crate::store::api::{OpenError, StoreOptions, io_error};
 use crate::store::disk::{FileSystem, RealFileSystem};
 
 /// A data directory that is this process' own until it is dropped.

@@ -16,8 +16,8 @@ use std::{fs, io};
 
 use parking_lot::Mutex;
 
-use super::layout::{JOURNAL, LOCK, io_error};
-use crate::store::api::OpenError;
+use super::layout::{JOURNAL, LOCK};
+use crate::store::api::{OpenError, io_error};
 use crate::store::disk::{Name, Names, OutOfSpace as _, is_gone, try_lock};
 use crate::store::journal::{SegmentName, ZSTD_MAGIC};
 
@@ -159,7 +159,7 @@ pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
         let by_name = try_lock(lock).map_err(io_error("cannot lock", &path))?;
         if !by_name.ok_or_else(in_use)? && !whole {
             let error = io::ErrorKind::Unsupported.into();
-            return Err(io_error("cannot lock", &path)(error));
+            return Err(io_error("cannot lock", &path)(error).into());
         }
     }
     if segment_is_taken(dir) {

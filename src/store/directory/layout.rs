@@ -1,9 +1,8 @@
 //! The layout of the data directory: names of files, and its version.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, OpenError, io_error};
 use crate::store::disk::{FileSystem, files};
 use crate::store::journal::Position;
 
@@ -30,7 +29,7 @@ pub(crate) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenEr
 
 /// Gives a directory its version. Not before it has a segment: so one that has a version and no
 /// segment has lost it, and one with neither is new.
-pub(crate) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
     put(
         files,
         dir,
@@ -56,11 +55,10 @@ pub(crate) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, 
             found,
             known: VERSION_NUMBER,
         }),
-        _ => Err(OpenError::Damaged {
-            path: dir.join(VERSION),
-            offset: 0,
-            what: "it does not hold a version".to_owned(),
-        }),
+        _ => {
+            let what = "it does not hold a version";
+            Err(FileError::damaged(dir.join(VERSION), 0, what).into())
+        }
     }
 }
 
@@ -75,7 +73,7 @@ pub(crate) fn read(
     files: &dyn FileSystem,
     dir: &Path,
     name: &str,
-) -> Result<Option<Vec<u8>>, OpenError> {
+) -> Result<Option<Vec<u8>>, FileError> {
     let path = dir.join(name);
     files.read(&path).map_err(io_error("cannot read", &path))
 }
@@ -86,7 +84,7 @@ pub(crate) fn put(
     dir: &Path,
     name: &str,
     bytes: &[u8],
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
 }
 
@@ -106,22 +104,9 @@ pub(crate) fn refuse_other(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// The journal does not begin where every journal does.
-pub(crate) fn astray(journal: PathBuf) -> OpenError {
-    OpenError::Damaged {
-        path: journal,
-        offset: 0,
-        what: format!("it does not begin with frame {}", Position::START.sequence),
-    }
-}
-
-/// Puts what was tried, and on what, beside the system's reason.
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |source| OpenError::Io {
-        action,
-        path,
-        source,
-    }
+pub(crate) fn astray(journal: PathBuf) -> FileError {
+    let what = format!("it does not begin with frame {}", Position::START.sequence);
+    FileError::damaged(journal, 0, what)
 }
 
 pub(crate) const ASIDE: &str = "journal.damaged-";

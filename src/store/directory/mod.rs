@@ -14,6 +14,6 @@ pub use claim::Claim;
 pub(crate) use held::HeldFileSystem;
 pub(crate) use hold::Hold;
 pub use holder::{Holder, holder};
-pub(crate) use layout::{ASIDE, COMPACTION_DUE, io_error, is_aside};
+pub(crate) use layout::{ASIDE, COMPACTION_DUE, is_aside};
 pub use owner::{Owner, owner_of};
 pub(crate) use retention::{FILE, applied, encode};

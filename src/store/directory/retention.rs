@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::layout;
 use crate::model::{Domain, Retention};
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::disk::FileSystem;
 
 /// The file.
 pub(crate) const FILE: &str = "retention.applied";
 
 /// The retention that was last in force in a data directory; `None` where none is known.
-pub(crate) fn applied(files: &dyn FileSystem, dir: &Path) -> Result<Option<Retention>, OpenError> {
+pub(crate) fn applied(files: &dyn FileSystem, dir: &Path) -> Result<Option<Retention>, FileError> {
     let Some(bytes) = layout::read(files, dir, FILE)? else {
         return Ok(None);
     };

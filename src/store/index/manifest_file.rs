@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::manifest::Manifest;
-use crate::store::api::OpenError;
-use crate::store::directory::io_error;
+use crate::store::api::{FileError, io_error};
 use crate::store::disk::{FileIdentity, FileSystem, files};
 use crate::store::memtable::Memtable;
 
@@ -51,7 +50,7 @@ pub(crate) enum Origin {
 }
 
 /// Reads the index's state; `None` where there is none, or none that is right.
-pub(crate) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>, OpenError> {
+pub(crate) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>, FileError> {
     let path = dir.join(Manifest::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;
     let decoded = bytes.and_then(|bytes| Manifest::decode(&bytes));

@@ -1,6 +1,6 @@
 //! Errors of bringing an index up to the journal.
 
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::disk::OutOfSpace;
 use crate::store::index::IndexError;
 
@@ -9,7 +9,7 @@ use crate::store::index::IndexError;
 pub(crate) enum BuildError {
     /// The journal cannot be read, or is damaged.
     #[error(transparent)]
-    Journal(#[from] OpenError),
+    Journal(#[from] FileError),
     /// The index cannot be written: make a new one.
     #[error(transparent)]
     Index(#[from] IndexError),

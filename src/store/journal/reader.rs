@@ -11,7 +11,7 @@ use super::frame::Frame;
 use super::position::Position;
 use super::scanner::{Event, Scanner, bad_in_sealed, follows};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, io_error};
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
@@ -43,8 +43,8 @@ pub(crate) struct End {
 }
 
 /// Removes the temporary files of an interrupted work. Only before any work begins.
-pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
-    let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
+pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
+    let names = files.list(dir).map_err(io_error("cannot list", dir))?;
     let is_ours = |name: &&String| {
         let whole = name.strip_suffix(TEMPORARY);
         whole.is_some_and(|whole| SegmentName::parse(whole).is_some())
@@ -53,21 +53,21 @@ pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError>
         let path = dir.join(name);
         files
             .remove(&path)
-            .map_err(|e| io("cannot remove", &path, e))?;
+            .map_err(io_error("cannot remove", &path))?;
     }
     Ok(())
 }
 
 /// All files with the name of a segment, in order.
-pub(crate) fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
-    let names = files.list(dir).map_err(|e| io("cannot list", dir, e))?;
+pub(crate) fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, FileError> {
+    let names = files.list(dir).map_err(io_error("cannot list", dir))?;
     let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
     segments.sort_unstable();
     Ok(segments)
 }
 
 /// The segments, by number.
-pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, OpenError> {
+pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, FileError> {
     let segments = segments(files, dir)?;
     for (expected, segment) in (1..).zip(&segments) {
         if segment.number != expected {
@@ -76,11 +76,7 @@ pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName
             } else {
                 format!("the segment with the number {expected} is missing")
             };
-            return Err(OpenError::Damaged {
-                path: segment.path(dir),
-                offset: 0,
-                what,
-            });
+            return Err(FileError::damaged(segment.path(dir), 0, what));
         }
     }
     Ok(segments)
@@ -92,7 +88,7 @@ pub(crate) fn check_headers(
     files: &dyn FileSystem,
     dir: &Path,
     segments: &[SegmentName],
-) -> Result<Option<u32>, OpenError> {
+) -> Result<Option<u32>, FileError> {
     let mut before = SegmentHeader::default();
     let mut journal = None;
     for name in segments {
@@ -113,7 +109,7 @@ pub(crate) fn check_headers(
 
 /// Hands over the records of each frame, with the place behind it, from `from` on and,
 /// where given, only those with a sequence below `until`.
-pub(crate) fn replay<E: From<OpenError>>(
+pub(crate) fn replay<E: From<FileError>>(
     files: &dyn FileSystem,
     dir: &Path,
     segments: &[SegmentName],
@@ -177,7 +173,7 @@ impl End {
         &mut self,
         position: Position,
         scanner: &mut Scanner<'_>,
-    ) -> Result<bool, OpenError> {
+    ) -> Result<bool, FileError> {
         let header = *scanner.header();
         let mut at = scanner.end();
         while at.offset < position.offset {
@@ -209,7 +205,7 @@ impl End {
     }
 
     /// Visits the frames of a segment and moves behind them; answers the bytes of a torn tail.
-    fn read<E: From<OpenError>>(
+    fn read<E: From<FileError>>(
         &mut self,
         scanner: &mut Scanner<'_>,
         until: Option<u64>,
@@ -261,7 +257,7 @@ impl End {
 }
 
 /// Where no right frame is: the bytes of a torn tail, or why it is none.
-fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, OpenError> {
+fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, FileError> {
     let sequence = at.sequence;
     let what = if scanner.following().is_some() {
         format!("frame {sequence} is bad or missing, and later ones exist")
@@ -306,7 +302,7 @@ fn open_segment<'a>(
     files: &'a dyn FileSystem,
     dir: &Path,
     name: SegmentName,
-) -> Result<Scanner<'a>, OpenError> {
+) -> Result<Scanner<'a>, FileError> {
     let scanner = Scanner::open(files, &name.path(dir))?;
     let number = scanner.header().number;
     if number != name.number {
@@ -314,12 +310,4 @@ fn open_segment<'a>(
         return Err(scanner.damaged(16, what));
     }
     Ok(scanner)
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> OpenError {
-    OpenError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -14,7 +14,7 @@ use super::position::Position;
 use super::reader::{Outcome, decode, replay};
 use super::scanner::{Event, Scanner, header_of};
 use super::segment::{SegmentHeader, SegmentName};
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::data::{Record, record};
 use crate::store::disk::FileSystem;
 
@@ -24,7 +24,7 @@ const FRAME_BYTES_MIN: usize = 64 << 10;
 /// What becomes of records.
 pub(crate) trait RecordFilter {
     /// Why it cannot say.
-    type Error: From<OpenError> + From<io::Error>;
+    type Error: From<FileError> + From<io::Error>;
 
     /// Called behind each piece of work; may pause or stop it.
     fn step(&mut self) -> Result<(), Self::Error>;
@@ -51,13 +51,13 @@ impl Sealed {
         &self,
         files: &dyn FileSystem,
         dir: &Path,
-    ) -> Result<(SegmentHeader, SegmentHeader), OpenError> {
+    ) -> Result<(SegmentHeader, SegmentHeader), FileError> {
         let of = |name| header_of(files, dir, name);
         Ok((of(self.name)?, of(self.next)?))
     }
 
     /// Visits the records of each frame.
-    fn read<E: From<OpenError>>(
+    fn read<E: From<FileError>>(
         &self,
         files: &dyn FileSystem,
         dir: &Path,
@@ -76,12 +76,10 @@ impl Sealed {
         })?;
         match outcome {
             Outcome::Reached(_) => Ok(()),
-            Outcome::Astray => Err(OpenError::Damaged {
-                path: self.name.path(dir),
-                offset: 0,
-                what: "it does not begin where its header says".to_owned(),
+            Outcome::Astray => {
+                let what = "it does not begin where its header says";
+                Err(FileError::damaged(self.name.path(dir), 0, what).into())
             }
-            .into()),
         }
     }
 
@@ -94,7 +92,7 @@ impl Sealed {
         files: &dyn FileSystem,
         dir: &Path,
         stop: &mut dyn FnMut() -> bool,
-    ) -> Result<(), OpenError> {
+    ) -> Result<(), FileError> {
         let read = self.read(files, dir, &mut |_| match stop() {
             true => Err(Interrupted(None)),
             false => Ok(()),
@@ -185,10 +183,10 @@ impl Sealed {
 }
 
 /// Why a segment was not read to its end; without an error, it was to stop.
-struct Interrupted(Option<OpenError>);
+struct Interrupted(Option<FileError>);
 
-impl From<OpenError> for Interrupted {
-    fn from(error: OpenError) -> Self {
+impl From<FileError> for Interrupted {
+    fn from(error: FileError) -> Self {
         Self(Some(error))
     }
 }
@@ -199,8 +197,8 @@ enum Ended<E> {
     Failed(E),
 }
 
-impl<E: From<OpenError>> From<OpenError> for Ended<E> {
-    fn from(error: OpenError) -> Self {
+impl<E: From<FileError>> From<FileError> for Ended<E> {
+    fn from(error: FileError) -> Self {
         Self::Failed(error.into())
     }
 }

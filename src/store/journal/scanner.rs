@@ -17,7 +17,7 @@ use super::pack::Unpacker;
 use super::position::Position;
 use super::salvage::{SEGMENT_BYTES_MAX, plain};
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, io_error};
 use crate::store::disk::FileSystem;
 
 /// Read at once, at least.
@@ -107,7 +107,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// It cannot be read, or its header or its compression is damaged.
-    pub(crate) fn open(files: &'a dyn FileSystem, path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(files: &'a dyn FileSystem, path: &Path) -> Result<Self, FileError> {
         let open = || {
             let mut scanner = Self::new(files, path, Unpacker::new(files.read_on(path)?)?);
             scanner.fill(HEADER_BYTES)?;
@@ -172,13 +172,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// That it is damaged.
-    pub(crate) fn damaged(&self, offset: u64, what: String) -> OpenError {
-        let path = self.path.clone();
-        OpenError::Damaged { path, offset, what }
+    pub(crate) fn damaged(&self, offset: u64, what: String) -> FileError {
+        FileError::damaged(&self.path, offset, what)
     }
 
     /// That it cannot be read on, by an error at `offset`.
-    pub(crate) fn unreadable(&self, offset: u64, error: io::Error) -> OpenError {
+    pub(crate) fn unreadable(&self, offset: u64, error: io::Error) -> FileError {
         unreadable(&self.path, offset, error)
     }
 
@@ -336,7 +335,7 @@ pub(crate) fn header_of(
     files: &dyn FileSystem,
     dir: &Path,
     name: SegmentName,
-) -> Result<SegmentHeader, OpenError> {
+) -> Result<SegmentHeader, FileError> {
     Ok(*Scanner::open(files, &name.path(dir))?.header())
 }
 
@@ -351,19 +350,12 @@ pub(crate) fn bad_in_sealed(sequence: u64) -> String {
 }
 
 /// Why a segment was not read: the disk's reason, or damage where the disk has none.
-fn unreadable(path: &Path, offset: u64, source: io::Error) -> OpenError {
-    let path = path.to_owned();
+fn unreadable(path: &Path, offset: u64, source: io::Error) -> FileError {
     // Those of damage have no number of the system's.
     if source.raw_os_error().is_some() || source.kind() == io::ErrorKind::NotFound {
-        let action = "cannot read";
-        return OpenError::Io {
-            action,
-            path,
-            source,
-        };
+        return io_error("cannot read", path)(source);
     }
-    let what = source.to_string();
-    OpenError::Damaged { path, offset, what }
+    FileError::damaged(path, offset, source.to_string())
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::{fs, io};
 
 use super::plan::{Loss, Made, Plan, plan};
 use super::scan::{Candidate, open, readable};
-use crate::store::api::OpenError;
+use crate::store::api::{FileError, OpenError, io_error};
 use crate::store::check::{Progress, known};
-use crate::store::directory::{ASIDE, Mark, hold, io_error, layout};
+use crate::store::directory::{ASIDE, Mark, hold, layout};
 use crate::store::disk::{
     FileSystem, FileWriter, OutOfSpace as _, RealFileSystem, Reserve, ReservingFileSystem, files,
 };
@@ -57,11 +57,8 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
         progress(done, names.len() as u64);
     }
     if candidates.is_empty() {
-        return Err(OpenError::Damaged {
-            path: journal,
-            offset: 0,
-            what: "nothing of it can be read: only a backup can help".to_owned(),
-        });
+        let what = "nothing of it can be read: only a backup can help";
+        return Err(FileError::damaged(journal, 0, what).into());
     }
     // The only thing that may know of what is gone without a trace; that of a copy is of a later time.
     let index = manifest_file::load(files, dir)?.filter(|index| index.origin != Origin::Copy);
@@ -113,7 +110,7 @@ fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf
     };
     remove(&making)?;
     match error {
-        OpenError::Io { source, .. } if source.is_out_of_space() => {
+        FileError::Io { source, .. } if source.is_out_of_space() => {
             let (bytes, files) = room(&journal, plan);
             let dir = dir.to_owned();
             Err(OpenError::NoRoom {
@@ -123,7 +120,7 @@ fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf
                 source,
             })
         }
-        error => Err(error),
+        error => Err(error.into()),
     }
 }
 
@@ -132,7 +129,7 @@ fn make_all(
     journal: &Path,
     to: &Path,
     plan: &Plan,
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     files
         .create_dir(to)
         .map_err(io_error("cannot create", to))?;
@@ -161,7 +158,7 @@ fn room(journal: &Path, plan: &Plan) -> (u64, usize) {
 }
 
 /// A directory of what nobody relies on yet.
-fn remove(making: &Path) -> Result<(), OpenError> {
+fn remove(making: &Path) -> Result<(), FileError> {
     match fs::remove_dir_all(making) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(io_error("cannot remove", making)(error))
@@ -176,7 +173,7 @@ fn change_places(
     journal: &Path,
     aside: &Path,
     plan: &Plan,
-) -> Result<(), OpenError> {
+) -> Result<(), FileError> {
     let made = plan.made.iter().map(|made| made.name);
     let made: Vec<_> = made.chain(plan.open.map(|(name, _)| name)).collect();
     for name in &made {

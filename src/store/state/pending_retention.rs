@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::model::Retention;
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::directory::applied;
 use crate::store::disk::FileSystem;
 
@@ -32,7 +32,7 @@ pub(crate) fn begin(
     wanted: &Retention,
     notice: Duration,
     is_new: bool,
-) -> Result<(Retention, PendingRetention), OpenError> {
+) -> Result<(Retention, PendingRetention), FileError> {
     let known = applied(files, dir)?;
     let in_force = match &known {
         _ if is_new || notice.is_zero() => wanted.clone(),

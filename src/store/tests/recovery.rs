@@ -29,7 +29,7 @@ fn reopened(dir: &Path) -> Result<usize, OpenError> {
 
 fn damage_of(dir: &Path) -> (PathBuf, u64) {
     match reopened(dir).unwrap_err() {
-        OpenError::Damaged { path, offset, .. } => (path, offset),
+        OpenError::File(FileError::Damaged(damage)) => (damage.path, damage.offset),
         other => panic!("{other}"),
     }
 }
@@ -345,8 +345,10 @@ fn a_start_on_a_full_disk_keeps_the_index() {
     few.memtable_bytes_max = 1;
     files.arm(Fault::Full(u32::MAX), 0);
     let error = open(&few).err().unwrap();
-    assert!(matches!(&error, OpenError::Io { source, .. }
-        if source.kind() == std::io::ErrorKind::StorageFull));
+    assert!(
+        matches!(&error, OpenError::File(FileError::Io { source, .. })
+        if source.kind() == std::io::ErrorKind::StorageFull)
+    );
     assert!(!dir.path().join("db.broken-1").exists(), "it was whole");
     files.disarm();
     let store = open(&few).unwrap();

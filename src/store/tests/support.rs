@@ -13,7 +13,7 @@ pub(super) use crate::model::{
 };
 pub(super) use crate::store::disk::FileSystem;
 pub(super) use crate::store::{
-    Accepted, AppendError, CommitSink, Entered, OpenError, Portion, Store, StoreOptions,
+    Accepted, AppendError, CommitSink, Entered, FileError, OpenError, Portion, Store, StoreOptions,
 };
 
 use crate::store::data::SendKey;

@@ -154,7 +154,7 @@ fn damage_and_the_disks_own_errors_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let path = NAME.path(dir.path());
     let open = || Scanner::open(&RealFileSystem, &path);
-    assert!(matches!(open().err().unwrap(), OpenError::Io { .. }));
+    assert!(matches!(open().err().unwrap(), FileError::Io { .. }));
     let whole = zstd_of(&segment_of(&[100_000]));
     for bytes in [b"".as_slice(), b"rbx", &whole[..20]] {
         std::fs::write(&path, bytes).unwrap();
@@ -162,7 +162,7 @@ fn damage_and_the_disks_own_errors_are_told_apart() {
             Event::Stuck(at, Some(error)) => Err(unreadable(&path, at.offset, error)),
             event => panic!("{event:?}"),
         });
-        assert!(matches!(damaged, Err(OpenError::Damaged { .. })));
+        assert!(matches!(damaged, Err(FileError::Damaged(_))));
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::position::Position;
 use super::reader::{Outcome, list, replay};
-use crate::store::api::OpenError;
+use crate::store::api::FileError;
 use crate::store::backup;
 use crate::store::check::{CheckReport, judge};
 use crate::store::data::Record;
@@ -21,7 +21,7 @@ use damaged::journals;
 struct Replayed {
     frames: u64,
     messages: u64,
-    outcome: Result<Outcome, OpenError>,
+    outcome: Result<Outcome, FileError>,
 }
 
 fn replayed(dir: &Path) -> Replayed {
