@@ -18,7 +18,6 @@ use crate::store::disk::{
     FileSystem, INDEX_FILES, OPEN_BYTES, OutOfSpace as _, Reserve, ReservingFileSystem,
     WRITE_FILES, reserve,
 };
-use crate::store::index;
 use crate::store::index::{Index, IndexError, Loaded, Manifest, Origin, location, manifest_file};
 use crate::store::indexing::{BuildError, Builder, Site, flush_bytes};
 use crate::store::journal::{
@@ -204,17 +203,15 @@ fn existing(site: Site, state: Manifest, opening: &Opening) -> Result<(Builder, 
     let path = location::path(&site.dir, state.number);
     let clean = state.clean.is_some() && state.clean == location::fingerprint(&path).ok();
     let index = Index::open(&path, site.cache_bytes)?;
-    let clean = clean && index::guarded(|| index.has_trailer(&state))?;
+    let clean = clean && index.has_trailer(&state)?;
     let mut state = state;
     opening.begin(Work::VerifyIndex, state.messages, 0);
     let highest = match clean {
         true => 0,
         false => index.verify(&mut state, opening)?,
     };
-    let resumed = index::guarded(|| Builder::resume(site, index, state));
-    let mut builder = resumed?;
-    let outcome = index::guarded(|| replay(&mut builder, opening))?;
-    let Outcome::Reached(end) = outcome else {
+    let mut builder = Builder::resume(site, index, state)?;
+    let Outcome::Reached(end) = replay(&mut builder, opening)? else {
         return Err(IndexError::Damaged("it does not fit the journal".to_owned()).into());
     };
     if highest > builder.memtables.active.last_id.0 {
@@ -258,14 +255,12 @@ fn rebuild(
 ) -> Result<(Builder, End), OpenError> {
     let dir = site().dir;
     let make = |site, kept| {
-        index::guarded(|| {
-            let mut builder = match kept {
-                true => Builder::rebuild(site)?,
-                false => Builder::replacing(site)?,
-            };
-            let outcome = replay(&mut builder, opening)?;
-            Ok::<_, BuildError>((builder, outcome))
-        })
+        let mut builder = match kept {
+            true => Builder::rebuild(site)?,
+            false => Builder::replacing(site)?,
+        };
+        let outcome = replay(&mut builder, opening)?;
+        Ok::<_, BuildError>((builder, outcome))
     };
     let mut made = make(site(), kept);
     if made.as_ref().is_err_and(BuildError::is_out_of_space) {

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use crate::store::api::Opening;
 use crate::store::disk::{OPEN_BYTES, OutOfSpace as _, WRITE_FILES};
-use crate::store::index::{Index, IndexError, Manifest, guarded, location, manifest_file, retire};
+use crate::store::index::{
+    Index, IndexError, Manifest, Pacing, guarded, location, manifest_file, retire,
+};
 use crate::store::indexing::{
-    BuildError, Builder, Pacing, Site, check_space, file_space, flush_bytes, space, writer,
+    BuildError, Builder, Site, check_space, file_space, flush_bytes, space,
 };
 use crate::store::memtable::Memtable;
 use crate::store::state::{Shared, Successor};
@@ -80,6 +82,7 @@ impl Flusher {
                 }
                 (signal.finish, asked, is_asked_for)
             };
+            // Not only what sled does: without this thread, `Store::flush` would wait for ever.
             let made = guarded(|| self.flush(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
             let pause = made
@@ -205,8 +208,8 @@ impl Flusher {
             }
             Ok(())
         };
-        let how = Pacing::Paced(&mut between);
-        writer::apply(&index, immutable, &self.manifest, day_min, how)
+        let pacing = Pacing::Paced(&mut between);
+        index.write(immutable, &self.manifest, day_min, pacing)
     }
 
     /// Puts an index that was rebuilt beside this one in its place, if one waits.
@@ -216,6 +219,7 @@ impl Flusher {
         };
         // One that was put off would hold it up for as long as there is no room.
         let is_immutable = self.shared.memtables().immutable.is_some();
+        // As in `run`: the compaction waits for the outcome.
         let taken = guarded(|| {
             let written = match is_immutable {
                 true => self.flush(false, true),

@@ -47,7 +47,7 @@ pub(crate) fn syncing(
 
 impl Index {
     /// Writes the messages of a memtable, mailbox by mailbox.
-    pub(crate) fn apply_messages(
+    pub(super) fn apply_messages(
         &self,
         memtable: &Memtable,
         pace: &mut Pace<'_>,
@@ -57,7 +57,7 @@ impl Index {
 
     /// The same with two threads, while nobody else needs the processor; makes it durable as it
     /// goes on, after so many bytes.
-    pub(crate) fn apply_messages_at_once(
+    pub(super) fn apply_messages_at_once(
         &self,
         memtable: &Memtable,
         sync_bytes: usize,

@@ -23,7 +23,7 @@ use crate::store::memtable::Memtable;
 
 impl Index {
     /// Writes what the messages of a memtable share, and counts what is new in `state`.
-    pub(crate) fn apply_contents(
+    pub(super) fn apply_contents(
         &self,
         memtable: &Memtable,
         state: &mut Manifest,

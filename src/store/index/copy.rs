@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::apply::Pace;
 use super::chunk::Opened;
 use super::database::Index;
+use super::engine::guarded;
 use super::error::IndexError;
 use super::manifest::Manifest;
 use super::messages::{OpenChunk, Rest};
@@ -92,13 +93,15 @@ impl Index {
             found: SmallCounts::default(),
             pace: &mut pace,
         };
-        copy.messages()?;
-        if copy.state.messages + copy.dropped != of.messages {
-            let found = copy.state.messages + copy.dropped;
-            let what = format!("it has {found} messages instead of {}", of.messages);
-            return Err(IndexError::Damaged(what));
-        }
-        copy.small()?;
+        guarded(|| {
+            copy.messages()?;
+            if copy.state.messages + copy.dropped != of.messages {
+                let found = copy.state.messages + copy.dropped;
+                let what = format!("it has {found} messages instead of {}", of.messages);
+                return Err(IndexError::Damaged(what));
+            }
+            copy.small()
+        })?;
         let Copy {
             mut state, found, ..
         } = copy;

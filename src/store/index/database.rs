@@ -80,6 +80,14 @@ impl Index {
         })
     }
 
+    /// Reads from it, and survives whatever damage does to those who decode it.
+    pub(crate) fn read<'i, T>(
+        &'i self,
+        work: impl FnOnce(&'i Self) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        guarded(|| work(self))
+    }
+
     /// Closes it.
     pub(crate) fn close(self) -> Result<(), IndexError> {
         guarded(|| {

@@ -40,6 +40,7 @@ mod trailer;
 mod unpacked;
 mod varint;
 mod verify;
+mod write;
 
 pub(crate) use apply::syncing;
 pub(crate) use copy::{Kept, SmallCounts};
@@ -54,3 +55,4 @@ pub(crate) use read::List;
 pub(crate) use retire::retire;
 pub(crate) use scratch::Scratch;
 pub use scratch::Scratches;
+pub(crate) use write::{Pacing, SYNC_BYTES};

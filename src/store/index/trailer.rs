@@ -4,16 +4,32 @@
 //! was written before the trailer, so a trailer older than the manifest says that something is.
 
 use super::database::Index;
+use super::engine::guarded;
 use super::error::IndexError;
 use super::manifest::Manifest;
+use crate::store::age::AgeState;
+use crate::store::data::Domains;
 
 const KEY: &[u8] = b"frames";
 
 impl Index {
     /// Writes the trailer: this index has the journal's frames before `sequence`.
-    pub(crate) fn put_trailer(&self, sequence: u64) -> Result<(), IndexError> {
+    pub(super) fn put_trailer(&self, sequence: u64) -> Result<(), IndexError> {
         self.trailer.insert(KEY, &sequence.to_le_bytes())?;
         Ok(())
+    }
+
+    /// What a build goes on with from `state`. An index without a trailer gets one.
+    pub(crate) fn resume(
+        &self,
+        state: &Manifest,
+    ) -> Result<(Domains, Option<AgeState>), IndexError> {
+        guarded(|| {
+            if !self.has_trailer(state)? {
+                self.put_trailer(state.position.sequence)?;
+            }
+            Ok((self.domains()?, self.age()?))
+        })
     }
 
     /// Removes the trailer: the index of an earlier version.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::error::BuildError;
 use super::replay::take;
 use super::space::check_space;
-use super::writer::{IndexTarget, SYNC_BYTES, Writing};
+use super::writer::{IndexTarget, Writing};
 use crate::model::MsgId;
 use crate::store::age::AgeState;
 use crate::store::data::{Domains, Record, day};
 use crate::store::disk::{FileSystem, Pacer};
 use crate::store::index::{
-    Index, IndexError, Kept, Manifest, SmallCounts, guarded, location, syncing,
+    Index, IndexError, Kept, Manifest, SYNC_BYTES, SmallCounts, location, syncing,
 };
 use crate::store::journal::{Outcome, Position, list, replay};
 use crate::store::memtable::Memtables;
@@ -58,12 +58,10 @@ fn forget(site: &Site) -> std::io::Result<()> {
 impl Builder {
     /// Takes up an index where its state says it is.
     pub(crate) fn resume(site: Site, index: Index, state: Manifest) -> Result<Self, IndexError> {
-        if !index.has_trailer(&state)? {
-            index.put_trailer(state.position.sequence)?;
-        }
+        let (domains, age) = index.resume(&state)?;
         Ok(Self {
-            domains: index.domains()?,
-            age: index.age()?,
+            domains,
+            age,
             memtables: Memtables::new(MsgId(state.last_id), state.position),
             target: IndexTarget {
                 files: site.files,
@@ -206,8 +204,7 @@ impl Builder {
             pacer.step();
             Ok(())
         });
-        let copied = guarded(|| from.copy(state, &index, number, kept, &mut pace));
-        let (state, found) = copied?;
+        let (state, found) = from.copy(state, &index, number, kept, &mut pace)?;
         Ok((Self::resume(site, index, state)?, found))
     }
 

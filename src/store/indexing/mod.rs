@@ -4,9 +4,8 @@ mod builder;
 mod error;
 mod replay;
 pub(crate) mod space;
-pub(crate) mod writer;
+mod writer;
 
 pub(crate) use builder::{Builder, Site};
 pub(crate) use error::BuildError;
 pub(crate) use space::{check_space, file_space, flush_bytes, needed_bytes, space_for};
-pub(crate) use writer::Pacing;

@@ -1,7 +1,4 @@
-//! Writes a memtable into an index and records durably how far the index is.
-//!
-//! Invariant: everything the manifest claims is durably in the index. What the index holds beyond
-//! it is written again after a crash, with the same result.
+//! Writes memtables into the index of a builder, in a thread beside the replay.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,58 +6,8 @@ use std::thread::ScopedJoinHandle;
 
 use super::error::BuildError;
 use crate::store::disk::{FileSystem, Pacer};
-use crate::store::index::{
-    Index, IndexError, Manifest, expect_fewer_cursors, guarded, save, syncing,
-};
+use crate::store::index::{Index, IndexError, Manifest, Pacing, expect_fewer_cursors, save};
 use crate::store::memtable::Memtable;
-
-/// While the store is in use, the index is made durable after so many bytes, so that no
-/// commit finds the disk busy for long.
-pub(crate) const SYNC_BYTES: usize = 1 << 20;
-/// The same while nobody waits but for the index itself.
-const SYNC_BYTES_ALONE: usize = 8 << 20;
-
-/// How a memtable is written.
-pub(crate) enum Pacing<'a> {
-    /// Beside other work: called after each write with its bytes, and may pause or stop it.
-    Paced(&'a mut dyn FnMut(usize) -> Result<(), IndexError>),
-    /// As fast as it can be.
-    AtOnce,
-}
-
-/// Writes a memtable into the index and makes it durable, as it goes on and at the end; answers
-/// the index's state then.
-pub(crate) fn apply(
-    index: &Index,
-    memtable: &Memtable,
-    state: &Manifest,
-    day_min: u64,
-    how: Pacing<'_>,
-) -> Result<Manifest, IndexError> {
-    let mut state = state.clone();
-    memtable.begin_writing();
-    guarded(|| match how {
-        Pacing::AtOnce => {
-            let mut pace = syncing(SYNC_BYTES_ALONE, |_| Ok(()));
-            index.apply_contents(memtable, &mut state, &mut pace)?;
-            index.apply_messages_at_once(memtable, SYNC_BYTES_ALONE)?;
-            index.apply_small(memtable, day_min, &mut state, &mut pace)
-        }
-        Pacing::Paced(between) => {
-            let mut pace = syncing(SYNC_BYTES, between);
-            index.apply_contents(memtable, &mut state, &mut pace)?;
-            index.apply_messages(memtable, &mut pace)?;
-            index.apply_small(memtable, day_min, &mut state, &mut pace)
-        }
-    })?;
-    index.put_trailer(memtable.end.sequence)?;
-    index.sync()?;
-    state.blob_bytes = index.blob_bytes();
-    state.messages += memtable.messages;
-    state.position = memtable.end;
-    state.last_id = memtable.last_id.0;
-    Ok(state)
-}
 
 /// What memtables are written into.
 pub(crate) struct IndexTarget {
@@ -91,11 +38,11 @@ impl IndexTarget {
             pacer.step();
             Ok(())
         };
-        let how = match self.is_paced {
+        let pacing = match self.is_paced {
             true => Pacing::Paced(&mut pause),
             false => Pacing::AtOnce,
         };
-        let state = apply(&self.index, immutable, state, day_min, how)?;
+        let state = self.index.write(immutable, state, day_min, pacing)?;
         if self.counts {
             save(files, &self.dir, &state)?;
         }

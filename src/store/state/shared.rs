@@ -28,7 +28,7 @@ use crate::store::api::StoreOptions;
 use crate::store::data::{Changes, Domains};
 use crate::store::directory::Hold;
 use crate::store::disk::{FileSystem, Reserve};
-use crate::store::index::{Index, IndexError, Manifest, guarded};
+use crate::store::index::{Index, IndexError, Manifest};
 use crate::store::memtable::Memtables;
 
 /// The store's memory.
@@ -186,7 +186,7 @@ impl Shared {
         index: &'i Arc<Index>,
         work: impl FnOnce(&'i Index) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let done = guarded(|| work(index));
+        let done = index.read(work);
         let is_current = || {
             let current = self.index();
             current.is_ok_and(|current| Arc::ptr_eq(&current, index))

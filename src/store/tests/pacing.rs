@@ -2,8 +2,7 @@
 
 use super::support::*;
 use crate::store::data::{CursorChange, SendIds, SendKey};
-use crate::store::index::{Index, Manifest};
-use crate::store::indexing::{Pacing, writer};
+use crate::store::index::{Index, Manifest, Pacing};
 use crate::store::journal::Position;
 use crate::store::memtable::{EncodedBatch, Memtables};
 
@@ -62,7 +61,8 @@ fn a_checkpoint_makes_room_step_by_step() {
             Ok(())
         };
         let state = Manifest::empty(1);
-        writer::apply(&index, &immutable, &state, 0, Pacing::Paced(&mut between)).unwrap();
+        let pacing = Pacing::Paced(&mut between);
+        index.write(&immutable, &state, 0, pacing).unwrap();
         assert!((memtables.fullness(max, false) - 0.5).abs() < 0.01);
         assert_eq!(
             memtables.fullness(bytes, false),

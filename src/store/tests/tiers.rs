@@ -5,8 +5,7 @@ use super::support::*;
 use std::cell::Cell;
 
 use crate::store::api::Opening;
-use crate::store::index::{Index, IndexError, Kept, Manifest};
-use crate::store::indexing::{Pacing, writer};
+use crate::store::index::{Index, IndexError, Kept, Manifest, Pacing};
 use crate::store::journal::Position;
 use crate::store::memtable::{EncodedBatch, Memtable, Memtables};
 
@@ -113,13 +112,8 @@ impl World {
                     Ok(())
                 }
             };
-            let done = writer::apply(
-                &self.index,
-                &immutable,
-                &self.state,
-                0,
-                Pacing::Paced(&mut stop),
-            );
+            let pacing = Pacing::Paced(&mut stop);
+            let done = self.index.write(&immutable, &self.state, 0, pacing);
             // What is there by now is right, whatever comes of the rest.
             self.index
                 .verify(&mut self.state.clone(), &Opening::default())
@@ -128,7 +122,7 @@ impl World {
                 break;
             }
         }
-        let state = writer::apply(&self.index, &immutable, &self.state, 0, Pacing::AtOnce);
+        let state = self.index.write(&immutable, &self.state, 0, Pacing::AtOnce);
         self.state = state.unwrap();
         self.index
             .verify(&mut self.state.clone(), &Opening::default())
@@ -300,14 +294,9 @@ fn a_copy_has_what_is_kept_in_every_tier() {
             left -= 1;
             (left > 0).then_some(()).ok_or(IndexError::Closing)
         };
-        writer::apply(
-            &world.index,
-            &half,
-            &world.state,
-            0,
-            Pacing::Paced(&mut stop),
-        )
-        .unwrap_err();
+        let pacing = Pacing::Paced(&mut stop);
+        let stopped = world.index.write(&half, &world.state, 0, pacing);
+        stopped.unwrap_err();
         let low_watermark = world.messages[(world.messages.len() - 1) * part / 4].id;
         let kept = Above(mailbox_name, low_watermark);
         let (index, state) = copied(&world, new.path(), &kept).unwrap();

@@ -5,8 +5,7 @@ use std::cell::Cell;
 use super::support::*;
 use crate::store::View;
 use crate::store::data::Decision;
-use crate::store::index::{Index, IndexError, Kept};
-use crate::store::indexing::{Pacing, writer};
+use crate::store::index::{Index, IndexError, Kept, Pacing};
 
 const RESOURCES: [&str; 4] = ["web", "phone", "tv", "new"];
 
@@ -106,8 +105,7 @@ impl World {
             }
         };
         let (index, state) = (shared.index().unwrap(), shared.indexed().clone());
-        let how = Pacing::Paced(&mut stop);
-        let done = writer::apply(&index, &immutable, &state, 0, how);
+        let done = index.write(&immutable, &state, 0, Pacing::Paced(&mut stop));
         (held, done.is_ok())
     }
 }
