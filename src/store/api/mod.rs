@@ -15,3 +15,4 @@ pub use opening::Opening;
 pub(crate) use opening::Work;
 pub use options::StoreOptions;
 pub use portion::Portion;
+pub(crate) use portion::Reading;

@@ -7,8 +7,7 @@ use crate::model::Message;
 pub struct Portion {
     /// From the newest on downwards; else from the oldest on upwards.
     pub newest_first: bool,
-    /// No more are read once their contents reach so many bytes; the first one is read however
-    /// large it is.
+    /// Bytes of content at which the read ends. The first message is read however large it is.
     pub bytes_max: usize,
 }
 
@@ -18,38 +17,52 @@ impl Portion {
         newest_first: false,
         bytes_max: usize::MAX,
     };
+}
 
-    /// Whether these, in the order of reading, are as much as is read.
-    pub(crate) fn is_full(self, read: &[Message]) -> bool {
-        !read.is_empty() && bytes(read) >= self.bytes_max
+/// A read of one portion, from the index and from the memtables.
+pub(crate) struct Reading {
+    portion: Portion,
+    count_max: usize,
+    /// In the order of reading.
+    pub(crate) messages: Vec<Message>,
+    bytes: usize,
+}
+
+impl Reading {
+    pub(crate) fn new(portion: Portion, count_max: usize) -> Self {
+        Self {
+            portion,
+            count_max,
+            messages: Vec::new(),
+            bytes: 0,
+        }
     }
 
-    /// Adds what goes on from there and comes in the order of ids, up to the bound.
+    pub(crate) fn newest_first(&self) -> bool {
+        self.portion.newest_first
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let is_large = self.bytes >= self.portion.bytes_max && !self.messages.is_empty();
+        is_large || self.messages.len() >= self.count_max
+    }
+
+    /// Reads on in messages that are in the order of ids.
     pub(crate) fn add<E>(
-        self,
+        &mut self,
         mut rising: impl DoubleEndedIterator<Item = Result<Message, E>>,
-        read: &mut Vec<Message>,
     ) -> Result<(), E> {
-        while !self.is_full(read) {
-            let next = match self.newest_first {
+        while !self.is_full() {
+            let next = match self.portion.newest_first {
                 true => rising.next_back(),
                 false => rising.next(),
             };
-            let Some(message) = next else {
+            let Some(message) = next.transpose()? else {
                 break;
             };
-            read.push(message?);
+            self.bytes += message.content.len();
+            self.messages.push(message);
         }
         Ok(())
     }
-
-    /// What is read behind these, in the order of reading; `None` where they are all that is.
-    pub(crate) fn behind(self, read: &[Message]) -> Option<Self> {
-        let bytes_max = self.bytes_max.saturating_sub(bytes(read));
-        (!self.is_full(read)).then_some(Self { bytes_max, ..self })
-    }
-}
-
-fn bytes(messages: &[Message]) -> usize {
-    messages.iter().map(|message| message.content.len()).sum()
 }

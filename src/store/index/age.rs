@@ -23,7 +23,7 @@ impl Index {
         };
         match record::decode(&stored) {
             Ok(Record::Age(age)) => Ok(Some(age)),
-            _ => Err(IndexError::damaged("the age time")),
+            _ => Err("the age time".into()),
         }
     }
 }

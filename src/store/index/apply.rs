@@ -120,9 +120,7 @@ impl Index {
         if messages::stays(last.head.count, last.head.raw_bytes) {
             chunk.go_on(&last.head);
         } else {
-            let opened = self.opened(&last)?;
-            let taken = chunk.take_up(&opened, last.first_id);
-            taken.map_err(IndexError::Damaged)?;
+            chunk.take_up(&self.opened(&last)?, last.first_id)?;
         }
         Ok(last.head.last_id)
     }
@@ -230,8 +228,7 @@ impl Index {
                     let next = Summary::at(summary.end());
                     full.push(std::mem::replace(&mut summary, next));
                 }
-            })
-            .map_err(IndexError::Damaged)?;
+            })?;
             if summary.is_empty() && left < SUMMARISED {
                 break;
             }
@@ -269,8 +266,7 @@ impl Index {
         for found in stored {
             senders::each(&self.opened(found)?, found.first_id, |sender, ids| {
                 ids.iter().for_each(|id| all.push(sender, *id));
-            })
-            .map_err(IndexError::Damaged)?;
+            })?;
         }
         for summary in new {
             summary.add_to(&mut all);
@@ -295,7 +291,7 @@ impl Index {
             above = last.head.last_id;
             position = last.head.end();
             if last.head.count < IDS_MAX as u64 {
-                open = senders::ids(&self.opened(&last)?).map_err(IndexError::Damaged)?;
+                open = senders::ids(&self.opened(&last)?)?;
                 position = last.head.position;
             }
         }

@@ -10,15 +10,15 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::Deref;
 use std::sync::Arc;
 
+use super::error::IndexError;
 use super::packing::{Packing, RAW, compress, decompress};
-use super::varint;
+use super::{fixed, varint};
 
 const VERSION: u8 = 3;
-const HEAD_BYTES: usize = 30;
-const REFERENCE_BYTES: usize = 16;
+/// Of the head without its checksum.
+const HEAD_BYTES: usize = 26;
 const IN_BLOB: u8 = 0x80;
 
 /// What every chunk begins with.
@@ -34,26 +34,21 @@ pub(super) struct Head {
 
 impl Head {
     /// Reads it; the rest of the chunk is not looked at.
-    pub(super) fn decode(value: &[u8]) -> Result<Self, String> {
-        let head = value
-            .first_chunk::<HEAD_BYTES>()
-            .ok_or("a chunk is cut short")?;
-        if head[0] != VERSION {
-            return Err(format!("a chunk has version {}", head[0]));
+    pub(super) fn decode(mut value: &[u8]) -> Result<Self, IndexError> {
+        type Fields = (u8, u8, u16, u64, u64, u16, u32);
+        let fields: Option<Fields> = fixed::take(&mut value);
+        let (version, codec, count, position, last_id, table_bytes, raw_bytes) =
+            fields.ok_or("a chunk is cut short")?;
+        if version != VERSION {
+            return Err(format!("a chunk has version {version}").into());
         }
-        let mut position = [0; 8];
-        position.copy_from_slice(&head[4..12]);
-        let mut last_id = [0; 8];
-        last_id.copy_from_slice(&head[12..20]);
-        let mut raw_bytes = [0; 4];
-        raw_bytes.copy_from_slice(&head[22..26]);
         Ok(Self {
-            codec: head[1],
-            count: u64::from(u16::from_le_bytes([head[2], head[3]])),
-            position: u64::from_le_bytes(position),
-            last_id: u64::from_le_bytes(last_id),
-            table_bytes: usize::from(u16::from_le_bytes([head[20], head[21]])),
-            raw_bytes: u32::from_le_bytes(raw_bytes) as usize,
+            codec,
+            count: count.into(),
+            position,
+            last_id,
+            table_bytes: table_bytes.into(),
+            raw_bytes: raw_bytes as usize,
         })
     }
 
@@ -95,22 +90,17 @@ pub(super) fn pack(
     let mut rest = [contents.table, payload].concat();
     if let Some(append) = blob {
         codec |= IN_BLOB;
-        let at = append(&rest)?.to_le_bytes();
-        let length = (rest.len() as u32).to_le_bytes();
-        let crc = crc32c::crc32c(&rest).to_le_bytes();
-        rest = [at.as_slice(), &length, &crc].concat();
+        let at = append(&rest)?;
+        rest = fixed::encode((at, rest.len() as u32, crc32c::crc32c(&rest)));
     }
-    let mut value = Vec::with_capacity(HEAD_BYTES + rest.len());
-    value.extend_from_slice(&[VERSION, codec]);
-    value.extend_from_slice(&(contents.count as u16).to_le_bytes());
-    value.extend_from_slice(&contents.position.to_le_bytes());
-    value.extend_from_slice(&contents.last_id.to_le_bytes());
-    value.extend_from_slice(&(contents.table.len() as u16).to_le_bytes());
-    value.extend_from_slice(&(contents.payload.len() as u32).to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&value), &rest);
-    value.extend_from_slice(&crc.to_le_bytes());
-    value.extend_from_slice(&rest);
-    Ok(value)
+    let lengths = (contents.table.len() as u16, contents.payload.len() as u32);
+    let Contents {
+        position, last_id, ..
+    } = *contents;
+    let head = (VERSION, codec, contents.count as u16, position, last_id);
+    let head = fixed::encode((head, lengths));
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &rest);
+    Ok([&head, crc.to_le_bytes().as_slice(), &rest].concat())
 }
 
 /// A chunk whose head was checked.
@@ -137,76 +127,47 @@ impl Reference {
 
 impl<'a> Chunk<'a> {
     /// Checks what stands in the value itself.
-    pub(super) fn check(value: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn check(value: &'a [u8]) -> Result<Self, IndexError> {
         let head = Head::decode(value)?;
         let (bytes, rest) = value.split_at(HEAD_BYTES);
-        let (bytes, crc) = bytes.split_at(HEAD_BYTES - 4);
-        if crc32c::crc32c_append(crc32c::crc32c(bytes), rest).to_le_bytes() != crc {
-            return Err("a chunk has a wrong checksum".to_owned());
+        let (crc, rest) = rest.split_first_chunk().ok_or("a chunk is cut short")?;
+        if crc32c::crc32c_append(crc32c::crc32c(bytes), rest).to_le_bytes() != *crc {
+            return Err("a chunk has a wrong checksum".into());
         }
         Ok(Self { head, rest })
     }
 
     /// Where the rest is, if it is in the blob file.
-    pub(super) fn reference(&self) -> Result<Option<Reference>, String> {
+    pub(super) fn reference(&self) -> Result<Option<Reference>, IndexError> {
         if self.head.codec & IN_BLOB == 0 {
             return Ok(None);
         }
-        let reference: Option<&[u8; REFERENCE_BYTES]> = self.rest.try_into().ok();
-        let parts = reference.and_then(|rest| {
-            let (at, rest) = rest.split_first_chunk::<8>()?;
-            let (length, crc) = rest.split_first_chunk::<4>()?;
-            Some(Reference {
-                at: u64::from_le_bytes(*at),
-                length: u32::from_le_bytes(*length) as usize,
-                crc: u32::from_le_bytes(crc.try_into().ok()?),
-            })
-        });
-        parts
-            .map(Some)
-            .ok_or("a reference has a wrong length".to_owned())
+        let parts: Option<(u64, u32, u32)> = fixed::decode(self.rest);
+        let (at, length, crc) = parts.ok_or("a reference has a wrong length")?;
+        let length = length as usize;
+        Ok(Some(Reference { at, length, crc }))
     }
 
     /// Takes the rest; `blob` reads so many bytes there.
     pub(super) fn open(
         self,
-        blob: impl FnOnce(&Reference) -> Result<Vec<u8>, String>,
-    ) -> Result<Opened<'a>, String> {
+        blob: impl FnOnce(&Reference) -> Result<Vec<u8>, IndexError>,
+    ) -> Result<Opened<'a>, IndexError> {
         let rest = match self.reference()? {
-            None => Rest::InTree(self.rest),
+            None => Cow::Borrowed(self.rest),
             Some(reference) => {
                 let rest = blob(&reference)?;
                 if crc32c::crc32c(&rest) != reference.crc {
-                    return Err("a chunk in the heap has a wrong checksum".to_owned());
+                    return Err("a chunk in the heap has a wrong checksum".into());
                 }
-                Rest::Read(rest)
+                rest.into()
             }
         };
         if rest.len() < self.head.table_bytes {
-            return Err("the table of a chunk is cut short".to_owned());
+            return Err("the table of a chunk is cut short".into());
         }
         let head = self.head;
         Ok(Opened { head, rest })
-    }
-}
-
-/// Where the table and the payload of an opened chunk are.
-#[derive(Debug)]
-enum Rest<'a> {
-    InTree(&'a [u8]),
-    Read(Vec<u8>),
-    Unpacked(Arc<[u8]>),
-}
-
-impl Deref for Rest<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::InTree(bytes) => bytes,
-            Self::Read(bytes) => bytes,
-            Self::Unpacked(bytes) => bytes,
-        }
     }
 }
 
@@ -214,22 +175,23 @@ impl Deref for Rest<'_> {
 #[derive(Debug)]
 pub(super) struct Opened<'a> {
     pub(super) head: Head,
-    rest: Rest<'a>,
+    /// Table and payload.
+    rest: Cow<'a, [u8]>,
 }
 
-impl Opened<'_> {
+impl<'a> Opened<'a> {
     /// The chunk with this head, of which this is what [`Opened::unpack`] answered.
-    pub(super) fn unpacked(head: Head, rest: Arc<[u8]>) -> Result<Self, String> {
+    pub(super) fn unpacked(head: Head, rest: &'a [u8]) -> Result<Self, IndexError> {
         if rest.len() != head.table_bytes + head.raw_bytes {
-            return Err("an unpacked chunk is another one's".to_owned());
+            return Err("an unpacked chunk is another one's".into());
         }
-        let rest = Rest::Unpacked(rest);
         let head = Head { codec: RAW, ..head };
+        let rest = rest.into();
         Ok(Self { head, rest })
     }
 
     /// Its table, and its payload as it was before compression.
-    pub(super) fn unpack(&self) -> Result<Arc<[u8]>, String> {
+    pub(super) fn unpack(&self) -> Result<Arc<[u8]>, IndexError> {
         Ok([self.table(), &self.payload()?].concat().into())
     }
 
@@ -239,7 +201,7 @@ impl Opened<'_> {
     }
 
     /// Its payload.
-    pub(super) fn payload(&self) -> Result<Cow<'_, [u8]>, String> {
+    pub(super) fn payload(&self) -> Result<Cow<'_, [u8]>, IndexError> {
         let payload = &self.rest[self.head.table_bytes..];
         decompress(self.head.codec & !IN_BLOB, payload, self.head.raw_bytes)
     }
@@ -255,7 +217,7 @@ pub(super) struct IdCheck {
 impl IdCheck {
     /// Takes the difference to the id before (of the first one, to 0) from the front of
     /// `bytes`, and answers the id.
-    pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<u64, String> {
+    pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<u64, IndexError> {
         let difference = varint::take(bytes).filter(|difference| *difference > 0);
         let id = difference.and_then(|difference| self.last.checked_add(difference));
         self.last = id.ok_or("the ids of a chunk do not rise")?;
@@ -264,9 +226,9 @@ impl IdCheck {
     }
 
     /// Behind the last one.
-    pub(super) fn end(&self, head: &Head) -> Result<(), String> {
+    pub(super) fn end(&self, head: &Head) -> Result<(), IndexError> {
         if self.count != head.count || self.last != head.last_id {
-            return Err("a chunk holds other messages than its head says".to_owned());
+            return Err("a chunk holds other messages than its head says".into());
         }
         Ok(())
     }
@@ -288,8 +250,8 @@ mod tests {
     };
     const REST: [u8; 6] = [3, 0xa9, 2, b'a', b'b', b'c'];
 
-    fn no_blob(_: &Reference) -> Result<Vec<u8>, String> {
-        Err("none".to_owned())
+    fn no_blob(_: &Reference) -> Result<Vec<u8>, IndexError> {
+        Err("none".into())
     }
 
     fn golden(codec: u8, rest: &[u8]) -> Vec<u8> {
@@ -343,7 +305,8 @@ mod tests {
         };
         assert_eq!(*open(&blob).unwrap().payload().unwrap(), *b"abc");
         let opened = open(&blob).unwrap();
-        let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
+        let unpacked = opened.unpack().unwrap();
+        let unpacked = Opened::unpacked(opened.head, &unpacked).unwrap();
         assert_eq!(unpacked.table(), opened.table());
         assert_eq!(*unpacked.payload().unwrap(), *b"abc");
         assert!(open(b"\x03\xa9\x02abd").is_err());
@@ -362,7 +325,8 @@ mod tests {
             assert_eq!(value[1], codec);
             assert!(value.len() < 100);
             let opened = Chunk::check(&value).unwrap().open(no_blob).unwrap();
-            let unpacked = Opened::unpacked(opened.head, opened.unpack().unwrap()).unwrap();
+            let unpacked = opened.unpack().unwrap();
+            let unpacked = Opened::unpacked(opened.head, &unpacked).unwrap();
             assert_eq!(unpacked.table(), opened.table());
             assert_eq!(*unpacked.payload().unwrap(), payload);
             for wrong_codec in [RAW, LZ4, ZSTD, 7] {

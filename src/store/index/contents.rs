@@ -77,10 +77,9 @@ impl Index {
 
     fn content_at(&self, key: &[u8]) -> Result<Vec<u8>, IndexError> {
         let value = self.contents.get(key)?;
-        let value = value.ok_or_else(|| IndexError::damaged("what messages share is missing"))?;
+        let value = value.ok_or("what messages share is missing")?;
         let found = FoundChunk::parse((key.into(), value))?;
-        let content = self.opened(&found)?.payload().map(Into::into);
-        content.map_err(IndexError::Damaged)
+        Ok(self.opened(&found)?.payload()?.into())
     }
 
     /// Copies what stands under this key in another index, if it is not here yet; answers whether
@@ -94,7 +93,7 @@ impl Index {
         if self.contents.contains_key(key)? {
             return Ok(false);
         }
-        let (_, first) = key::split(key).ok_or_else(|| IndexError::damaged("a key"))?;
+        let (_, first) = key::split(key).ok_or("a key")?;
         self.put_content(key, first, &from.content_at(key)?, pace)?;
         Ok(true)
     }

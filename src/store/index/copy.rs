@@ -97,8 +97,7 @@ impl Index {
             copy.messages()?;
             if copy.state.messages + copy.dropped != of.messages {
                 let found = copy.state.messages + copy.dropped;
-                let what = format!("it has {found} messages instead of {}", of.messages);
-                return Err(IndexError::Damaged(what));
+                return Err(format!("it has {found} messages instead of {}", of.messages).into());
             }
             copy.small()
         })?;
@@ -116,8 +115,7 @@ impl Copy<'_> {
         let mut current = Current::default();
         for entry in &self.from.messages {
             let found = search::FoundChunk::parse(entry?)?;
-            let (prefix, first_id) =
-                key::split(&found.key).ok_or_else(|| IndexError::damaged("a key is cut short"))?;
+            let (prefix, first_id) = key::split(&found.key).ok_or("a key is cut short")?;
             if prefix != current.prefix.as_slice() {
                 self.end(&mut current)?;
                 current = self.begin(prefix)?;
@@ -127,7 +125,7 @@ impl Copy<'_> {
                 continue;
             }
             if found.head.position != current.end {
-                return Err(IndexError::damaged("the positions of a mailbox have a gap"));
+                return Err("the positions of a mailbox have a gap".into());
             }
             current.end = found.head.end();
             if found.head.last_id <= current.low_watermark {
@@ -142,7 +140,7 @@ impl Copy<'_> {
     }
 
     fn begin(&self, prefix: &[u8]) -> Result<Current, IndexError> {
-        let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
+        let mailbox = key::mailbox(prefix).ok_or("a key")?;
         Ok(Current {
             prefix: prefix.to_vec(),
             low_watermark: self.kept.low_watermark(&mailbox).0,
@@ -151,9 +149,9 @@ impl Copy<'_> {
     }
 
     fn take(&mut self, current: &mut Current, opened: &Opened<'_>) -> Result<(), IndexError> {
-        let payload = opened.payload().map_err(IndexError::Damaged)?;
+        let payload = opened.payload()?;
         let domain = key::of_domain(&current.prefix).unwrap_or_default();
-        for row in messages::rows(opened).map_err(IndexError::Damaged)? {
+        for row in messages::rows(opened)? {
             if row.id > self.state.last_id {
                 break;
             }
@@ -161,7 +159,7 @@ impl Copy<'_> {
                 self.dropped += 1;
                 continue;
             }
-            let body = row.body(&payload).map_err(IndexError::Damaged)?;
+            let body = row.body(&payload)?;
             if let Rest::SharedFrom(first) = body.rest {
                 let key = key::with_id(domain, first);
                 let copied = self.to.copy_content(self.from, &key, self.pace)?;
@@ -248,7 +246,7 @@ impl Copy<'_> {
             for entry in &tree {
                 let (key, value) = entry?;
                 found += 1;
-                let domain = key::domain(&key).ok_or_else(|| IndexError::damaged("a send"))?;
+                let domain = key::domain(&key).ok_or("a send")?;
                 if !self.kept.keeps_send(&domain, small::first_of_send(&value)?) {
                     continue;
                 }

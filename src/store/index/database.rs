@@ -10,7 +10,7 @@ use super::blob::BlobFile;
 use super::engine::{Engine, Tree, guarded};
 use super::error::IndexError;
 use super::location;
-use super::unpacked::Unpacked;
+use super::unpacked::{self, Unpacked};
 
 /// An open index.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Index {
             messages: engine.tree("messages")?,
             contents: engine.tree("contents")?,
             blob,
-            unpacked: Unpacked::new(cache_bytes),
+            unpacked: unpacked::cache(cache_bytes),
             summaries: engine.tree("summaries")?,
             senders: engine.tree("senders")?,
             cursors: engine.tree("cursors")?,

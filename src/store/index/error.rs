@@ -37,9 +37,16 @@ impl OutOfSpace for IndexError {
     }
 }
 
-impl IndexError {
-    pub(super) fn damaged(what: &str) -> Self {
+/// A finding in stored bytes.
+impl From<&str> for IndexError {
+    fn from(what: &str) -> Self {
         Self::Damaged(what.to_owned())
+    }
+}
+
+impl From<String> for IndexError {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
     }
 }
 

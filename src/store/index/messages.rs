@@ -7,6 +7,7 @@
 //! one that is shared, how far the id is from the first that shares it: see [`super::contents`].
 
 use super::chunk::{Contents, Head, IdCheck, Opened};
+use super::error::IndexError;
 use super::packing::Packing;
 use super::varint;
 use crate::model::{Mailbox, Message};
@@ -54,7 +55,7 @@ impl OpenChunk {
     }
 
     /// Takes up the last chunk of a mailbox again.
-    pub(super) fn take_up(&mut self, opened: &Opened<'_>, first_id: u64) -> Result<(), String> {
+    pub(super) fn take_up(&mut self, opened: &Opened<'_>, first_id: u64) -> Result<(), IndexError> {
         let head = &opened.head;
         self.begin(head.position);
         self.first_id = first_id;
@@ -175,12 +176,13 @@ impl<'a> Row<'a> {
     }
 
     /// The message itself, of which this is the body without the sender.
-    pub(super) fn message(&self, mailbox: &Mailbox, rest: &[u8]) -> Result<Message, String> {
-        body::decode(self.sender(), rest, self.id, mailbox, self.offline)
+    pub(super) fn message(&self, mailbox: &Mailbox, rest: &[u8]) -> Result<Message, IndexError> {
+        let message = body::decode(self.sender(), rest, self.id, mailbox, self.offline)?;
+        Ok(message)
     }
 
     /// Its body, by the payload of its chunk.
-    pub(super) fn body<'p>(&self, payload: &'p [u8]) -> Result<Body<'p>, String>
+    pub(super) fn body<'p>(&self, payload: &'p [u8]) -> Result<Body<'p>, IndexError>
     where
         'a: 'p,
     {
@@ -202,7 +204,7 @@ impl<'a> Row<'a> {
 }
 
 /// The lines of a chunk's table; all of it is checked.
-pub(super) fn rows<'a>(opened: &'a Opened<'_>) -> Result<Vec<Row<'a>>, String> {
+pub(super) fn rows<'a>(opened: &'a Opened<'_>) -> Result<Vec<Row<'a>>, IndexError> {
     let mut rows = Vec::with_capacity(opened.head.count as usize);
     each(opened, |row| rows.push(row))?;
     Ok(rows)
@@ -212,7 +214,7 @@ pub(super) fn rows<'a>(opened: &'a Opened<'_>) -> Result<Vec<Row<'a>>, String> {
 pub(super) fn each<'a>(
     opened: &'a Opened<'_>,
     mut visit: impl FnMut(Row<'a>),
-) -> Result<(), String> {
+) -> Result<(), IndexError> {
     let mut table = opened.table();
     let mut ids = IdCheck::default();
     let mut start: usize = 0;
@@ -237,7 +239,7 @@ pub(super) fn each<'a>(
         start = end.ok_or("a message is too long")?;
     }
     if start != opened.head.raw_bytes {
-        return Err("the messages of a chunk do not fill it".to_owned());
+        return Err("the messages of a chunk do not fill it".into());
     }
     ids.end(&opened.head)
 }
@@ -259,7 +261,7 @@ mod tests {
 
     fn opened(value: &[u8]) -> Opened<'_> {
         let chunk = Chunk::check(value).unwrap();
-        chunk.open(|_| Err("none".to_owned())).unwrap()
+        chunk.open(|_| Err("none".into())).unwrap()
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod copy;
 mod database;
 mod engine;
 mod error;
+mod fixed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod key;

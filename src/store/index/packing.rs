@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 
+use super::error::IndexError;
+
 /// A payload shorter than this is not worth compressing.
 const COMPRESSED_BYTES_MIN: usize = 64;
 const ZSTD_LEVEL: i32 = 1;
@@ -69,7 +71,7 @@ pub(super) fn decompress(
     codec: u8,
     payload: &[u8],
     raw_bytes: usize,
-) -> Result<Cow<'_, [u8]>, String> {
+) -> Result<Cow<'_, [u8]>, IndexError> {
     let raw = match codec {
         RAW => Cow::Borrowed(payload),
         LZ4 => lz4_flex::block::decompress(payload, raw_bytes)
@@ -78,10 +80,10 @@ pub(super) fn decompress(
         ZSTD => zstd_decompress(payload, raw_bytes)
             .map_err(|error| format!("a chunk does not decompress: {error}"))?
             .into(),
-        codec => return Err(format!("a chunk has codec {codec}")),
+        codec => return Err(format!("a chunk has codec {codec}").into()),
     };
     if raw.len() != raw_bytes {
-        return Err("a chunk has a wrong length".to_owned());
+        return Err("a chunk has a wrong length".into());
     }
     Ok(raw)
 }

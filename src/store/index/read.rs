@@ -11,76 +11,64 @@ use super::messages::{Rest, Row};
 use super::search::FoundChunk;
 use super::sender::SenderIds;
 use super::{key, messages, search};
-use crate::model::{Domain, Mailbox, Message, MsgId, UserId};
-use crate::store::api::Portion;
+use crate::model::{Domain, Mailbox, MsgId, UserId};
+use crate::store::api::Reading;
 use crate::store::data::quota;
 
 impl Index {
     /// Checks a chunk and takes what it has in the blob file.
     pub(super) fn opened<'a>(&self, found: &'a FoundChunk) -> Result<Opened<'a>, IndexError> {
-        self.open_chunk(Chunk::check(&found.value).map_err(IndexError::Damaged)?)
+        self.open_chunk(Chunk::check(&found.value)?)
     }
 
     fn open_chunk<'a>(&self, chunk: Chunk<'a>) -> Result<Opened<'a>, IndexError> {
-        let opened = chunk.open(|reference| {
+        chunk.open(|reference| {
             let read = self.blob.read(reference.at, reference.length);
-            read.map_err(|error| format!("the heap cannot be read: {error}"))
-        });
-        opened.map_err(IndexError::Damaged)
+            read.map_err(|error| format!("the heap cannot be read: {error}").into())
+        })
     }
 
-    /// Does the same for a page: what is in the blob file is kept for the next one.
-    fn opened_for_page<'a>(&self, found: &'a FoundChunk) -> Result<Opened<'a>, IndexError> {
-        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
-        let Some(reference) = chunk.reference().map_err(IndexError::Damaged)? else {
-            return self.open_chunk(chunk);
-        };
-        let head = chunk.head;
-        let read = || {
-            self.open_chunk(chunk)?
-                .unpack()
-                .map_err(IndexError::Damaged)
-        };
-        let rest = self.unpacked.get(reference, read)?;
-        Opened::unpacked(head, rest).map_err(IndexError::Damaged)
-    }
-
-    /// The messages of a chunk that are wanted, by position and id, one by one: what they share with others is not
-    /// in the chunk, and may be long.
-    fn each_of<'a>(
-        &'a self,
-        mailbox: &'a Mailbox,
-        (found, opened): (&FoundChunk, &'a Opened<'_>),
-        wanted: impl Fn(u64, u64) -> bool,
-    ) -> Result<
-        impl DoubleEndedIterator<Item = Result<Message, IndexError>> + ExactSizeIterator + 'a,
-        IndexError,
-    > {
-        let mut rows = messages::rows(opened).map_err(IndexError::Damaged)?;
-        let payload = opened.payload().map_err(IndexError::Damaged)?;
-        let mut positions = found.head.position..;
-        rows.retain(|row| {
-            positions
-                .next()
-                .is_some_and(|position| wanted(position, row.id))
-        });
-        let rows = rows.into_iter();
-        Ok(rows.map(move |row| self.message_of(&row, mailbox, &payload)))
-    }
-
-    /// The message of a row, by the payload of its chunk.
-    fn message_of(
+    /// As [`Self::read_chunk`], for a page: what is in the blob file is kept for the next one.
+    fn read_chunk_of_page(
         &self,
-        row: &Row<'_>,
         mailbox: &Mailbox,
-        payload: &[u8],
-    ) -> Result<Message, IndexError> {
-        let body = row.body(payload).map_err(IndexError::Damaged)?;
-        let message = match body.rest {
+        found: &FoundChunk,
+        wanted: impl Fn(u64, u64) -> bool,
+        reading: &mut Reading,
+    ) -> Result<usize, IndexError> {
+        let chunk = Chunk::check(&found.value)?;
+        let head = chunk.head;
+        let unpacked;
+        let opened = match chunk.reference()? {
+            None => self.open_chunk(chunk)?,
+            Some(reference) => {
+                let unpack = || self.open_chunk(chunk)?.unpack();
+                unpacked = self.unpacked.get_or_insert_with(&reference, unpack)?;
+                Opened::unpacked(head, &unpacked)?
+            }
+        };
+        self.read_chunk(mailbox, &opened, wanted, reading)
+    }
+
+    /// Reads the messages of a chunk that are wanted, by position and id, and returns how many
+    /// there are. One by one: a shared body is not in the chunk, and may be long.
+    fn read_chunk(
+        &self,
+        mailbox: &Mailbox,
+        opened: &Opened<'_>,
+        wanted: impl Fn(u64, u64) -> bool,
+        reading: &mut Reading,
+    ) -> Result<usize, IndexError> {
+        let mut rows = messages::rows(opened)?;
+        let payload = opened.payload()?;
+        let mut positions = opened.head.position..;
+        rows.retain(|row| positions.next().is_some_and(|at| wanted(at, row.id)));
+        let count = rows.len();
+        reading.add(rows.into_iter().map(|row| match row.body(&payload)?.rest {
             Rest::Here(rest) => row.message(mailbox, rest),
             Rest::SharedFrom(first) => row.message(mailbox, &self.content(mailbox, first)?),
-        };
-        message.map_err(IndexError::Damaged)
+        }))?;
+        Ok(count)
     }
 
     /// The mailbox behind this one, in the order of keys, that has messages; the first for `None`.
@@ -95,7 +83,7 @@ impl Index {
             return Ok(None);
         };
         let mailbox = key::mailbox(&entry?.0);
-        Ok(Some(mailbox.ok_or_else(|| IndexError::damaged("a key"))?))
+        Ok(Some(mailbox.ok_or("a key")?))
     }
 
     /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
@@ -113,7 +101,7 @@ impl Index {
             let found = FoundChunk::parse(entry?)?;
             let prefix = key::of_mailbox(&found.key).unwrap_or_default();
             if prefix != current.0 {
-                let mailbox = key::mailbox(prefix).ok_or_else(|| IndexError::damaged("a key"))?;
+                let mailbox = key::mailbox(prefix).ok_or("a key")?;
                 let each = quota::messages(1, domain, &mailbox.user);
                 current = (prefix.to_vec(), low_watermark(&mailbox).0, each);
             }
@@ -157,18 +145,17 @@ impl Index {
         })
     }
 
-    /// A portion of the messages with these ids, which rise.
-    fn by_ids(
+    /// Reads the messages with these ids, which rise.
+    fn read_ids(
         &self,
         mailbox: &Mailbox,
         ids: &[u64],
-        portion: Portion,
-    ) -> Result<Vec<Message>, IndexError> {
+        reading: &mut Reading,
+    ) -> Result<(), IndexError> {
         let prefix = key::prefix(mailbox);
-        let mut out = Vec::new();
         let mut rest = ids;
-        while !portion.is_full(&out) {
-            let next = match portion.newest_first {
+        while !reading.is_full() {
+            let next = match reading.newest_first() {
                 true => rest.last(),
                 false => rest.first(),
             };
@@ -176,62 +163,45 @@ impl Index {
                 break;
             };
             let found = search::at_or_below(&self.messages, &prefix, *id)?;
-            let found = found.ok_or_else(|| IndexError::damaged("a message is missing"))?;
-            let (these, others) = if portion.newest_first {
+            let found = found.ok_or("a message is missing")?;
+            let (these, others) = if reading.newest_first() {
                 let (others, these) =
                     rest.split_at(rest.partition_point(|id| *id < found.first_id));
                 (these, others)
             } else {
                 rest.split_at(rest.partition_point(|id| *id <= found.head.last_id))
             };
-            let opened = self.opened_for_page(&found)?;
             let wanted = |_, id| these.binary_search(&id).is_ok();
-            let messages = self.each_of(mailbox, (&found, &opened), wanted)?;
-            if these.is_empty() || messages.len() != these.len() {
-                return Err(IndexError::damaged("a sender's message is missing"));
+            let count = self.read_chunk_of_page(mailbox, &found, wanted, reading)?;
+            if these.is_empty() || count != these.len() {
+                return Err("a sender's message is missing".into());
             }
-            portion.add(messages, &mut out)?;
             rest = others;
         }
-        Ok(out)
+        Ok(())
     }
 
-    /// Messages above `after` and up to `bound`, oldest first: at most `count_max`, and
-    /// no more once their contents reach `bytes_max`.
-    pub(crate) fn messages_between(
+    /// Reads the messages above `after` and up to `bound`.
+    pub(crate) fn read_between(
         &self,
         mailbox: &Mailbox,
         after: MsgId,
         bound: MsgId,
-        count_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<Message>, IndexError> {
-        let mut messages = Vec::new();
+        reading: &mut Reading,
+    ) -> Result<(), IndexError> {
         if after >= bound {
-            return Ok(messages);
+            return Ok(());
         }
         let prefix = key::prefix(mailbox);
-        let mut bytes = 0;
         for found in search::above(&self.messages, &prefix, after.0)? {
             let found = found?;
-            if found.first_id > bound.0 {
+            if found.first_id > bound.0 || reading.is_full() {
                 break;
             }
             let wanted = |_, id| id > after.0 && id <= bound.0;
-            let opened = self.opened(&found)?;
-            let mut here = self.each_of(mailbox, (&found, &opened), wanted)?;
-            loop {
-                if messages.len() >= count_max || (bytes >= bytes_max && !messages.is_empty()) {
-                    return Ok(messages);
-                }
-                let Some(message) = here.next().transpose()? else {
-                    break;
-                };
-                bytes += message.content.len();
-                messages.push(message);
-            }
+            self.read_chunk(mailbox, &self.opened(&found)?, wanted, reading)?;
         }
-        Ok(messages)
+        Ok(())
     }
 }
 
@@ -258,54 +228,50 @@ impl List<'_> {
         }
         let mut count = 0;
         let visit = |row: Row<'_>| count += u64::from(row.id <= upto.0);
-        messages::each(&self.index.opened(&found)?, visit).map_err(IndexError::Damaged)?;
+        messages::each(&self.index.opened(&found)?, visit)?;
         Ok(found.head.position + count)
     }
 
-    /// A portion of those at these positions, which are not beyond the end.
-    pub(crate) fn slice(
+    /// Reads those at these positions, which are not beyond the end.
+    pub(crate) fn read(
         &self,
         positions: Range<u64>,
-        portion: Portion,
-    ) -> Result<Vec<Message>, IndexError> {
-        if positions.is_empty() {
-            return Ok(Vec::new());
+        reading: &mut Reading,
+    ) -> Result<(), IndexError> {
+        if positions.is_empty() || reading.is_full() {
+            return Ok(());
         }
+        let (index, mailbox) = (self.index, &self.mailbox);
         if let Some(sender) = &self.sender {
-            let ids = self.index.ids_from(sender, positions)?;
-            return self.index.by_ids(&self.mailbox, &ids, portion);
+            let ids = index.ids_from(sender, positions)?;
+            return index.read_ids(mailbox, &ids, reading);
         }
-        let tree = &self.index.messages;
-        let first = match portion.newest_first {
+        let tree = &index.messages;
+        let first = match reading.newest_first() {
             true => positions.end - 1,
             false => positions.start,
         };
         let Some(first) = search::holding(tree, &self.prefix, first)? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let (mut up, mut down);
-        let chunks: &mut dyn Iterator<Item = _> = if portion.newest_first {
+        let chunks: &mut dyn Iterator<Item = _> = if reading.newest_first() {
             down = search::downwards(tree, &self.prefix, first.first_id);
             &mut down
         } else {
             up = search::upwards(tree, &self.prefix, first.first_id);
             &mut up
         };
-        let mut messages = Vec::new();
         for found in chunks {
             let found = found?;
             let outside =
                 found.head.position >= positions.end || found.head.end() <= positions.start;
-            if outside || portion.is_full(&messages) {
+            if outside || reading.is_full() {
                 break;
             }
             let wanted = |position, _| positions.contains(&position);
-            let opened = self.index.opened_for_page(&found)?;
-            let here = self
-                .index
-                .each_of(&self.mailbox, (&found, &opened), wanted)?;
-            portion.add(here, &mut messages)?;
+            index.read_chunk_of_page(mailbox, &found, wanted, reading)?;
         }
-        Ok(messages)
+        Ok(())
     }
 }

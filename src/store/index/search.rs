@@ -24,8 +24,8 @@ impl FoundChunk {
     /// Takes a tree's entry for a chunk.
     pub(super) fn parse((key, value): (Bytes, Bytes)) -> Result<Self, IndexError> {
         let split = key::split(&key);
-        let (_, first_id) = split.ok_or_else(|| IndexError::damaged("a key is cut short"))?;
-        let head = Head::decode(&value).map_err(IndexError::Damaged)?;
+        let (_, first_id) = split.ok_or("a key is cut short")?;
+        let head = Head::decode(&value)?;
         Ok(Self {
             first_id,
             head,
@@ -137,7 +137,7 @@ pub(super) fn holding(
             below = walked;
         }
     }
-    Err(IndexError::damaged("the positions of a mailbox have a gap"))
+    Err("the positions of a mailbox have a gap".into())
 }
 
 fn guess(below: &FoundChunk, high: &FoundChunk, position: u64) -> u64 {

@@ -32,8 +32,7 @@ impl Index {
         for found in search::upwards(&self.summaries, &mailbox, 0) {
             let found = found?;
             summarised = found.head.last_id;
-            senders::find(&self.opened(&found)?, found.first_id, from, &mut later)
-                .map_err(IndexError::Damaged)?;
+            senders::find(&self.opened(&found)?, found.first_id, from, &mut later)?;
         }
         for found in search::above(&self.messages, &mailbox, summarised)? {
             let found = found?;
@@ -41,8 +40,7 @@ impl Index {
                 if row.sender() == from && row.id > summarised {
                     later.push(row.id);
                 }
-            })
-            .map_err(IndexError::Damaged)?;
+            })?;
         }
         let prefix = key::with_sender(&mailbox, from);
         let last = search::at_or_below(&self.senders, &prefix, u64::MAX)?;
@@ -67,7 +65,7 @@ impl Index {
         if found.head.last_id <= upto {
             return Ok(found.head.end());
         }
-        let ids = senders::ids(&self.opened(&found)?).map_err(IndexError::Damaged)?;
+        let ids = senders::ids(&self.opened(&found)?)?;
         Ok(found.head.position + ids.partition_point(|id| *id <= upto) as u64)
     }
 
@@ -81,13 +79,13 @@ impl Index {
         let keyed = positions.start..positions.end.min(sender.keyed);
         if !keyed.is_empty() {
             let first = search::holding(&self.senders, &sender.prefix, keyed.start)?;
-            let first = first.ok_or_else(|| IndexError::damaged("a sender's ids are missing"))?;
+            let first = first.ok_or("a sender's ids are missing")?;
             for found in search::upwards(&self.senders, &sender.prefix, first.first_id) {
                 let found = found?;
                 if found.head.position >= keyed.end {
                     break;
                 }
-                let these = senders::ids(&self.opened(&found)?).map_err(IndexError::Damaged)?;
+                let these = senders::ids(&self.opened(&found)?)?;
                 let these = (found.head.position..).zip(these);
                 let wanted = these.filter(|(position, _)| keyed.contains(position));
                 ids.extend(wanted.map(|(_, id)| id));

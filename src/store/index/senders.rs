@@ -17,6 +17,7 @@
 use std::ops::Range;
 
 use super::chunk::{Contents, IdCheck, Opened, pack};
+use super::error::IndexError;
 use super::packing::Packing;
 use super::varint;
 use crate::store::data::body;
@@ -47,7 +48,7 @@ pub(super) fn pack_ids(ids: &[u64], position: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// The ids of a sender's chunk.
-pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, String> {
+pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, IndexError> {
     let mut table = opened.table();
     let mut check = IdCheck::default();
     let mut ids = Vec::with_capacity(opened.head.count as usize);
@@ -184,11 +185,11 @@ impl Summary {
 }
 
 /// Where the entries of a summary begin, and them.
-fn entries<'a>(opened: &Opened<'_>, payload: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), String> {
+fn entries<'a>(opened: &Opened<'_>, payload: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), IndexError> {
     let count = varint::take(&mut opened.table());
     let count = count.and_then(|count| usize::try_from(count).ok()?.checked_mul(2));
     let split = count.and_then(|bytes| payload.split_at_checked(bytes));
-    split.ok_or("a summary is cut short".to_owned())
+    split.ok_or_else(|| "a summary is cut short".into())
 }
 
 /// The entry that begins here: its sender, and what is behind that.
@@ -215,7 +216,7 @@ pub(super) fn find(
     first_id: u64,
     from: &[u8],
     ids: &mut Vec<u64>,
-) -> Result<(), String> {
+) -> Result<(), IndexError> {
     let payload = opened.payload()?;
     let (index_dirs, entries) = entries(opened, &payload)?;
     let (mut low, mut high) = (0, index_dirs.len() / 2);
@@ -228,7 +229,7 @@ pub(super) fn find(
             std::cmp::Ordering::Greater => high = middle,
             std::cmp::Ordering::Equal => {
                 let pushed = push_ids(&mut rest, first_id, ids);
-                return pushed.ok_or("the ids of a summary do not rise".to_owned());
+                return pushed.ok_or_else(|| "the ids of a summary do not rise".into());
             }
         }
     }
@@ -240,7 +241,7 @@ pub(super) fn each(
     opened: &Opened<'_>,
     first_id: u64,
     mut visit: impl FnMut(&[u8], &[u64]),
-) -> Result<(), String> {
+) -> Result<(), IndexError> {
     let payload = opened.payload()?;
     let (index_dirs, entries) = entries(opened, &payload)?;
     let mut ids = Vec::new();
@@ -253,7 +254,7 @@ pub(super) fn each(
         visit(sender, &ids);
     }
     if total != opened.head.count {
-        return Err("a summary holds other messages than its head says".to_owned());
+        return Err("a summary holds other messages than its head says".into());
     }
     Ok(())
 }
@@ -266,7 +267,7 @@ mod tests {
 
     fn opened(value: &[u8]) -> Opened<'_> {
         let chunk = Chunk::check(value).unwrap();
-        chunk.open(|_| Err("none".to_owned())).unwrap()
+        chunk.open(|_| Err("none".into())).unwrap()
     }
 
     #[test]

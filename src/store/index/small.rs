@@ -6,8 +6,8 @@ use super::apply::Pace;
 use super::database::{Index, SENDS_PREFIX};
 use super::engine::Tree;
 use super::error::IndexError;
-use super::key;
 use super::manifest::Manifest;
+use super::{fixed, key};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
 use crate::store::data::{
     CursorValue, DomainState, Domains, Record, SendIds, SendKey, UserCursors, day, record,
@@ -136,9 +136,7 @@ impl Index {
         let bytes = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
         for tree in trees {
             if let Some(value) = tree.get(&bytes)? {
-                let ids = decode_send(&value);
-                let ids = ids.ok_or_else(|| IndexError::damaged("the ids of a send"))?;
-                return Ok(Some(ids));
+                return Ok(Some(decode_send(&value).ok_or("the ids of a send")?));
             }
         }
         Ok(None)
@@ -181,7 +179,7 @@ impl Index {
             let name = key.get(prefix.len()..).map(std::str::from_utf8);
             let name = name.and_then(Result::ok).map(Resource::parse);
             let resource = name.and_then(Result::ok);
-            let resource = resource.ok_or_else(|| IndexError::damaged("a cursor's key"))?;
+            let resource = resource.ok_or("a cursor's key")?;
             cursors.devices.push((resource, cursor_value(&value)?));
         }
         // Last: a flush that lowers a cursor writes it first.
@@ -196,7 +194,7 @@ impl Index {
             let (key, value) = entry?;
             let name = std::str::from_utf8(&key).ok().map(Domain::parse);
             let decoded = name.and_then(Result::ok).zip(decode_domain(&value));
-            let (name, state) = decoded.ok_or_else(|| IndexError::damaged("a domain"))?;
+            let (name, state) = decoded.ok_or("a domain")?;
             domains.set(&name, state);
         }
         for entry in &self.erased {
@@ -224,7 +222,7 @@ impl Index {
         for (day, tree) in trees.iter() {
             let mut count = 0;
             for entry in tree {
-                decode_send(&entry?.1).ok_or_else(|| IndexError::damaged("a send"))?;
+                decode_send(&entry?.1).ok_or("a send")?;
                 count += 1;
             }
             sends.insert(*day, count);
@@ -232,9 +230,7 @@ impl Index {
         let short_of = |(day, expected)| sends.get(day).is_none_or(|count| count < expected);
         let fewer = cursors < state.cursors || domains < state.domains || erased < state.erased;
         if fewer || state.sends.iter().any(short_of) {
-            return Err(IndexError::damaged(
-                "cursors, sends, domains or erasures are missing",
-            ));
+            return Err("cursors, sends, domains or erasures are missing".into());
         }
         (state.cursors, state.domains, state.sends) = (cursors, domains, sends);
         state.erased = erased;
@@ -243,29 +239,19 @@ impl Index {
 }
 
 fn encode_cursor(value: CursorValue) -> Vec<u8> {
-    let numbers = [value.id.0.to_le_bytes(), value.at_ms.to_le_bytes()].concat();
-    [
-        &[CURSOR_VERSION],
-        numbers.as_slice(),
-        &[u8::from(value.used)],
-    ]
-    .concat()
+    fixed::encode((CURSOR_VERSION, value.id.0, value.at_ms, value.used))
 }
 
-fn decode_cursor(value: &[u8]) -> Option<CursorValue> {
-    let (version, rest) = value.split_first()?;
-    let (id, rest) = rest.split_first_chunk::<8>()?;
-    let (at_ms, used) = rest.split_first_chunk::<8>()?;
-    Some(CursorValue {
-        id: MsgId(u64::from_le_bytes(*id)),
-        at_ms: u64::from_le_bytes(*at_ms),
-        used: match (*version, used) {
-            // It did not tell them apart.
-            (1, []) | (CURSOR_VERSION, [1]) => true,
-            (CURSOR_VERSION, [0]) => false,
-            _ => return None,
-        },
-    })
+fn decode_cursor(mut value: &[u8]) -> Option<CursorValue> {
+    let (version, id, at_ms): (u8, u64, u64) = fixed::take(&mut value)?;
+    let used = match version {
+        // Version 1 did not tell them apart.
+        1 => value.is_empty(),
+        CURSOR_VERSION => fixed::decode(value)?,
+        _ => return None,
+    };
+    let id = MsgId(id);
+    Some(CursorValue { id, at_ms, used })
 }
 
 /// What a user has confirmed stands among its cursors, as that of no resource.
@@ -277,47 +263,40 @@ fn encode_confirmed(id: MsgId) -> Vec<u8> {
 /// Which mailbox is erased up to which id.
 pub(super) fn erasure(key: &[u8], value: &[u8]) -> Result<(Mailbox, MsgId), IndexError> {
     let decoded = key::mailbox(key).zip(decode_erased(value));
-    decoded.ok_or_else(|| IndexError::damaged("an erasure"))
+    decoded.ok_or_else(|| "an erasure".into())
 }
 
 /// The first of a send's ids.
 pub(super) fn first_of_send(value: &[u8]) -> Result<MsgId, IndexError> {
     let ids = decode_send(value);
-    Ok(ids.ok_or_else(|| IndexError::damaged("a send"))?.first)
+    Ok(ids.ok_or("a send")?.first)
 }
 
 /// Reads a cursor.
 pub(super) fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
-    decode_cursor(stored).ok_or_else(|| IndexError::damaged("a cursor"))
+    decode_cursor(stored).ok_or_else(|| "a cursor".into())
 }
 
 fn encode_send(ids: SendIds) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&ids.first.0.to_le_bytes());
-    value.extend_from_slice(&ids.count.to_le_bytes());
-    value
+    fixed::encode((VERSION, ids.first.0, ids.count))
 }
 
 fn decode_send(value: &[u8]) -> Option<SendIds> {
-    let (first, count) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
-    Some(SendIds {
-        first: MsgId(u64::from_le_bytes(*first)),
-        count: u32::from_le_bytes(count.try_into().ok()?),
-    })
+    let (first, count) = fixed::decode(value.strip_prefix(&[VERSION])?)?;
+    let first = MsgId(first);
+    Some(SendIds { first, count })
 }
 
 fn encode_erased(upto: MsgId) -> Vec<u8> {
-    [[VERSION].as_slice(), &upto.0.to_le_bytes()].concat()
+    fixed::encode((VERSION, upto.0))
 }
 
 fn decode_erased(value: &[u8]) -> Option<MsgId> {
-    let upto = value.strip_prefix(&[VERSION])?.try_into().ok()?;
-    Some(MsgId(u64::from_le_bytes(upto)))
+    fixed::decode(value.strip_prefix(&[VERSION])?).map(MsgId)
 }
 
 fn encode_domain(state: &DomainState) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&state.low_watermark.0.to_le_bytes());
+    let mut value = fixed::encode((VERSION, state.low_watermark.0));
     if let Some(record) = &state.record {
         record::encode_domain(record, &mut value);
     }
@@ -325,7 +304,8 @@ fn encode_domain(state: &DomainState) -> Vec<u8> {
 }
 
 fn decode_domain(value: &[u8]) -> Option<DomainState> {
-    let (low_watermark, stored) = value.strip_prefix(&[VERSION])?.split_first_chunk::<8>()?;
+    let mut stored = value.strip_prefix(&[VERSION])?;
+    let low_watermark = MsgId(fixed::take(&mut stored)?);
     let record = match stored {
         [] => None,
         stored => match record::decode(stored).ok()? {
@@ -335,7 +315,7 @@ fn decode_domain(value: &[u8]) -> Option<DomainState> {
     };
     Some(DomainState {
         record,
-        low_watermark: MsgId(u64::from_le_bytes(*low_watermark)),
+        low_watermark,
     })
 }
 

@@ -47,10 +47,9 @@ impl Index {
         let Some(value) = self.trailer.get(KEY)? else {
             return Ok(false);
         };
-        let sequence = value.as_ref().try_into().map(u64::from_le_bytes);
-        let sequence = sequence.map_err(|_| IndexError::damaged("its trailer"))?;
-        match sequence < state.position.sequence {
-            true => Err(IndexError::damaged("the end of its log is lost")),
+        let sequence = value.as_ref().try_into().map_err(|_| "its trailer")?;
+        match u64::from_le_bytes(sequence) < state.position.sequence {
+            true => Err("the end of its log is lost".into()),
             false => Ok(true),
         }
     }

@@ -16,7 +16,7 @@ const CHUNK_BYTES: u64 = 150;
 const USUAL_BYTES: u64 = 6 << 10;
 
 #[derive(Debug, Clone)]
-struct ByBytes;
+pub(super) struct ByBytes;
 
 impl Weighter<Reference, Arc<[u8]>> for ByBytes {
     fn weight(&self, _: &Reference, chunk: &Arc<[u8]>) -> u64 {
@@ -24,26 +24,13 @@ impl Weighter<Reference, Arc<[u8]>> for ByBytes {
     }
 }
 
-/// Tables and payloads, by where they are in the blob file.
-#[derive(Debug)]
-pub(super) struct Unpacked(Cache<Reference, Arc<[u8]>, ByBytes>);
+/// Tables and payloads, by where they are in the blob file. Of several readers that miss the same
+/// chunk, one reads it.
+pub(super) type Unpacked = Cache<Reference, Arc<[u8]>, ByBytes>;
 
-impl Unpacked {
-    /// Takes so many bytes at most.
-    pub(super) fn new(bytes_max: u64) -> Self {
-        let usual = (bytes_max / USUAL_BYTES) as usize;
-        Self(Cache::with_weighter(usual, bytes_max, ByBytes))
-    }
-
-    /// The cached chunk, or the one that `read` returns, which is cached. Of several readers that miss
-    /// the same chunk, one reads it.
-    pub(super) fn get<E>(
-        &self,
-        reference: Reference,
-        read: impl FnOnce() -> Result<Arc<[u8]>, E>,
-    ) -> Result<Arc<[u8]>, E> {
-        self.0.get_or_insert_with(&reference, read)
-    }
+pub(super) fn cache(bytes_max: u64) -> Unpacked {
+    let usual = (bytes_max / USUAL_BYTES) as usize;
+    Cache::with_weighter(usual, bytes_max, ByBytes)
 }
 
 #[cfg(test)]
@@ -63,9 +50,9 @@ mod tests {
 
     #[test]
     fn what_was_read_is_not_read_again_and_no_error_is_kept() {
-        let unpacked = Unpacked::new(100_000);
+        let unpacked = cache(100_000);
         let read = |at, answer: Result<&str, ()>| {
-            unpacked.get(reference(at), || Ok(answer?.as_bytes().into()))
+            unpacked.get_or_insert_with(&reference(at), || Ok(answer?.as_bytes().into()))
         };
         assert_eq!(read(1, Err(())), Err(()));
         assert_eq!(*read(1, Ok("one")).unwrap(), *b"one");
@@ -76,13 +63,14 @@ mod tests {
 
     #[test]
     fn it_takes_no_more_than_it_may() {
-        let unpacked = Unpacked::new(100_000);
+        let unpacked = cache(100_000);
         for at in 0..1_000 {
             let chunk = vec![0; 1 + at as usize * 7];
-            let got = unpacked.get(reference(at), || Ok::<_, ()>(chunk.clone().into()));
+            let got =
+                unpacked.get_or_insert_with(&reference(at), || Ok::<_, ()>(chunk.clone().into()));
             assert_eq!(*got.unwrap(), *chunk);
-            assert!(unpacked.0.weight() <= 100_000);
+            assert!(unpacked.weight() <= 100_000);
         }
-        assert!(unpacked.0.weight() > 0);
+        assert!(unpacked.weight() > 0);
     }
 }

@@ -27,7 +27,7 @@ impl Sequence {
     /// Takes the next chunk of a tree; `first` is the position of the first chunk of a
     /// sequence, where one is expected.
     fn take(&mut self, found: &FoundChunk, first: Option<u64>) -> Result<(), IndexError> {
-        let (prefix, _) = key::split(&found.key).ok_or_else(|| IndexError::damaged("a key"))?;
+        let (prefix, _) = key::split(&found.key).ok_or("a key")?;
         if prefix != self.prefix.as_slice() {
             *self = Self {
                 prefix: prefix.to_vec(),
@@ -39,8 +39,7 @@ impl Sequence {
             && found.first_id > self.last_id
             && found.first_id <= found.head.last_id;
         if !fits {
-            let what = "the chunks of a mailbox do not fit together";
-            return Err(IndexError::damaged(what));
+            return Err("the chunks of a mailbox do not fit together".into());
         }
         self.end = found.head.end();
         self.last_id = found.head.last_id;
@@ -59,7 +58,7 @@ impl Index {
         opening: &Opening,
     ) -> Result<u64, IndexError> {
         if self.blob.bytes() < state.blob_bytes {
-            return Err(IndexError::damaged("its heap is too short"));
+            return Err("its heap is too short".into());
         }
         self.has_trailer(state)?;
         guarded(|| {
@@ -92,12 +91,10 @@ impl Index {
             }
             messages::each(&self.opened(&found)?, |row| {
                 known += u64::from(row.id <= state.last_id);
-            })
-            .map_err(IndexError::Damaged)?;
+            })?;
         }
         if known != state.messages {
-            let what = format!("it holds {known} messages instead of {}", state.messages);
-            return Err(IndexError::Damaged(what));
+            return Err(format!("it holds {known} messages instead of {}", state.messages).into());
         }
         Ok(highest)
     }
@@ -105,8 +102,8 @@ impl Index {
     /// Checks a value, and what it has in the blob file if that was not made durable before the
     /// state was written.
     fn verify_chunk(&self, found: &FoundChunk, state: &Manifest) -> Result<(), IndexError> {
-        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
-        let reference = chunk.reference().map_err(IndexError::Damaged)?;
+        let chunk = Chunk::check(&found.value)?;
+        let reference = chunk.reference()?;
         if reference.is_some_and(|reference| reference.end() > state.blob_bytes) {
             self.opened(found)?;
         }
@@ -124,7 +121,7 @@ impl Index {
             highest = highest.max(found.head.last_id);
         }
         if count < state.contents {
-            return Err(IndexError::damaged("what messages share is missing"));
+            return Err("what messages share is missing".into());
         }
         state.contents = count;
         Ok(highest)
@@ -146,16 +143,13 @@ impl Index {
             if is_first {
                 let keyed = count_below(&mut keys, &sequence.prefix, found.first_id)?;
                 if keyed != found.head.position {
-                    let what = format!(
-                        "{keyed} senders' messages instead of {}",
-                        found.head.position
-                    );
-                    return Err(IndexError::Damaged(what));
+                    let expected = found.head.position;
+                    return Err(format!("{keyed} senders' messages instead of {expected}").into());
                 }
             }
         }
         match keys.next().transpose()? {
-            Some(_) => Err(IndexError::damaged("a summary of senders is missing")),
+            Some(_) => Err("a summary of senders is missing".into()),
             None => Ok(()),
         }
     }
@@ -183,14 +177,12 @@ fn count_below(
     while let Some(found) = keys.next_if(of_mailbox) {
         let found = found?;
         sequence.take(&found, Some(0))?;
-        let chunk = Chunk::check(&found.value).map_err(IndexError::Damaged)?;
+        let chunk = Chunk::check(&found.value)?;
         count += if found.head.last_id < id {
             found.head.count
         } else {
-            let opened = chunk.open(|_| Err("a sender's ids are never in the heap".to_owned()));
-            let ids = opened.and_then(|opened| senders::ids(&opened));
-            let ids = ids.map_err(IndexError::Damaged)?;
-            ids.partition_point(|one| *one < id) as u64
+            let opened = chunk.open(|_| Err("a sender's ids are never in the heap".into()))?;
+            senders::ids(&opened)?.partition_point(|one| *one < id) as u64
         };
     }
     Ok(count)

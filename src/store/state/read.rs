@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::shared::Shared;
 use super::view::View;
 use crate::model::{Mailbox, Message, MsgId, UserId};
-use crate::store::api::{Backlog, Portion, ReadError};
+use crate::store::api::{Backlog, Portion, ReadError, Reading};
 use crate::store::index;
 use crate::store::index::IndexError;
 
@@ -66,34 +66,28 @@ impl View<'_> {
         bytes_max: usize,
     ) -> Result<Backlog, ReadError> {
         let after = after.max(self.shared.low_watermark(mailbox));
-        let mut messages = match self.memtables.start {
-            start if after >= start => Vec::new(),
-            start => self.read(|index| {
-                index.messages_between(mailbox, after, start, count_max, bytes_max)
-            })?,
+        let portion = Portion {
+            bytes_max,
+            ..Portion::ALL
         };
-        let mut bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-        let full = |messages: &Vec<Message>, bytes: usize| {
-            messages.len() >= count_max || bytes >= bytes_max && !messages.is_empty()
-        };
-        if !full(&messages, bytes) {
+        let mut reading = Reading::new(portion, count_max);
+        let start = self.memtables.start;
+        if after < start {
+            self.read(|index| index.read_between(mailbox, after, start, &mut reading))?;
+        }
+        if !reading.is_full() {
             let newer = {
                 let now = self.shared.memtables();
                 let skip = self.memtables.rank(&now, mailbox, None, after);
-                let count_max = count_max - messages.len();
+                let count_max = count_max - reading.messages.len();
                 self.memtables.slice(&now, mailbox, None, skip, count_max)
             };
-            for encoded in newer {
-                let message = encoded.message(mailbox);
-                bytes += message.content.len();
-                messages.push(message);
-                if full(&messages, bytes) {
-                    break;
-                }
-            }
+            let rising = newer.iter().map(|encoded| Ok(encoded.message(mailbox)));
+            reading.add::<IndexError>(rising)?;
         }
         // What is not full is all that there is.
-        let upto = (!full(&messages, bytes)).then_some(self.memtables.last_id);
+        let upto = (!reading.is_full()).then_some(self.memtables.last_id);
+        let messages = reading.messages;
         Ok(Backlog { messages, upto })
     }
 }
@@ -135,15 +129,15 @@ impl List<'_> {
     ) -> Result<Vec<Message>, ReadError> {
         let begin = positions.start.saturating_add(self.hidden);
         let end = positions.end.saturating_add(self.hidden);
-        let older = |portion| {
+        let mut reading = Reading::new(portion, usize::MAX);
+        let older = |reading: &mut Reading| {
             let positions = begin..end.min(self.in_index);
-            self.view.read(|_| self.older.slice(positions, portion))
+            self.view.read(|_| self.older.read(positions, reading))
         };
         // Nothing of the index is read that has no room beside what was read before it.
-        let mut messages = match portion.newest_first {
-            true => Vec::new(),
-            false => older(portion)?,
-        };
+        if !portion.newest_first {
+            older(&mut reading)?;
+        }
         if end > self.in_index && begin < end {
             let skip = begin.saturating_sub(self.in_index);
             let count = usize::try_from(end - begin.max(self.in_index)).unwrap_or(usize::MAX);
@@ -155,14 +149,12 @@ impl List<'_> {
                 memtables.slice(&now, &self.mailbox, from, skip, count)
             };
             let rising = newer.iter().map(|taken| Ok(taken.message(&self.mailbox)));
-            portion.add::<IndexError>(rising, &mut messages)?;
+            reading.add::<IndexError>(rising)?;
         }
-        if portion.newest_first
-            && let Some(rest) = portion.behind(&messages)
-        {
-            messages.extend(older(rest)?);
+        if portion.newest_first {
+            older(&mut reading)?;
         }
-        Ok(messages)
+        Ok(reading.messages)
     }
 }
 

@@ -16,7 +16,11 @@ pub(super) use crate::store::{
     Accepted, AppendError, CommitSink, Entered, FileError, OpenError, Portion, Store, StoreOptions,
 };
 
+use std::ops::Range;
+
+use crate::store::api::Reading;
 use crate::store::data::SendKey;
+use crate::store::index;
 use crate::store::state::Job;
 
 /// A time in 2025.
@@ -312,4 +316,11 @@ pub(super) fn look(store: &Store) {
         done: Box::new(done),
     });
     let _ = answered.recv_timeout(WAIT);
+}
+
+/// What the index alone holds at these positions.
+pub(super) fn indexed(list: &index::List<'_>, positions: Range<u64>) -> Vec<Message> {
+    let mut reading = Reading::new(Portion::ALL, usize::MAX);
+    list.read(positions, &mut reading).unwrap();
+    reading.messages
 }

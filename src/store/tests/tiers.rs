@@ -156,12 +156,7 @@ impl World {
             let expected = theirs.iter().filter(|message| message.id <= upto).count();
             assert_eq!(rank(upto), expected as u64, "{from} up to {upto}");
             let end = at + self.random.below(150);
-            let slice = self
-                .index
-                .list(&mailbox, Some(&from))
-                .unwrap()
-                .slice(at..end, Portion::ALL)
-                .unwrap();
+            let slice = indexed(&self.index.list(&mailbox, Some(&from)).unwrap(), at..end);
             let expected: Vec<&Message> = theirs
                 .iter()
                 .skip(at as usize)
@@ -184,12 +179,7 @@ impl World {
             total
         );
         let at = self.random.below(total + 1);
-        let slice = self
-            .index
-            .list(&mailbox, None)
-            .unwrap()
-            .slice(at..at + 60, Portion::ALL)
-            .unwrap();
+        let slice = indexed(&self.index.list(&mailbox, None).unwrap(), at..at + 60);
         let expected: Vec<&Message> = all.iter().skip(at as usize).take(60).copied().collect();
         assert_eq!(slice.iter().collect::<Vec<_>>(), expected);
     }

@@ -73,7 +73,7 @@ impl World {
         self.made.set(n + 1);
         let new = Index::open(&self.copies.path().join(n.to_string()), 1 << 20).unwrap();
         let list = old.list(&mailbox("d", "u"), None).unwrap();
-        let above = Above(list.slice(0..1, Portion::ALL).unwrap()[0].id);
+        let above = Above(indexed(&list, 0..1)[0].id);
         let mut state = shared.indexed().clone();
         state.messages = list.rank(MsgId::MAX).unwrap();
         let copied = old.copy(&state, &new, n, &above, &mut |_, _| Ok(()));
