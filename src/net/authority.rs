@@ -16,10 +16,8 @@ use x509_parser::prelude::X509Certificate;
 
 use super::certificate_error::{CertificateError, broken};
 use super::files::{Files, alone, exists, write_whole};
-use super::leaf::{unreadable_certificate, x509};
+use super::x509::{DAY_S, unreadable_certificate, x509};
 use super::{constraints, material};
-
-const DAY_S: i64 = 24 * 3600;
 
 /// 2025-01-01, in seconds since the Unix epoch: no correct clock shows less. A CA issued here is valid from then on, so
 /// it never starts in the future, however far ahead the clock was.

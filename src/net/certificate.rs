@@ -13,11 +13,12 @@ use x509_parser::oid_registry::{
     self as oid, OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521,
     OID_SIG_ED25519, Oid, OidRegistry,
 };
+use x509_parser::prelude::GeneralName;
 use x509_parser::public_key::PublicKey;
 
 use super::certificate_error::CertificateError;
 use super::constraints;
-use super::leaf::{Leaf, covers, unreadable_certificate, x509};
+use super::x509::{DAY_S, address, covers, near_end_s, unreadable_certificate, x509};
 
 /// The parsed contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,20 +155,23 @@ impl Certificate {
     /// # Errors
     /// It is not an X.509 certificate.
     pub fn parse(file: &Path, der: &[u8]) -> Result<Self, CertificateError> {
-        let Leaf {
-            not_before_s,
-            not_after_s,
-            dns_names,
-            addresses,
-        } = Leaf::parse(file, &der.into())?;
         let parsed = x509(der).ok_or_else(|| unreadable_certificate(file))?;
+        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+        let names = parsed.subject_alternative_name().ok().flatten();
+        for name in names.iter().flat_map(|names| &names.value.general_names) {
+            match name {
+                GeneralName::DNSName(name) => dns_names.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
+                _ => {}
+            }
+        }
         let usage = parsed.extended_key_usage().ok().flatten();
         Ok(Self {
             der: der.to_vec(),
             subject: parsed.subject().to_string(),
             issuer: parsed.issuer().to_string(),
-            not_before_s,
-            not_after_s,
+            not_before_s: parsed.validity().not_before.timestamp(),
+            not_after_s: parsed.validity().not_after.timestamp(),
             dns_names,
             addresses,
             is_authority: parsed.is_ca(),
@@ -187,6 +191,34 @@ impl Certificate {
         }
         self.dns_names.iter().any(|name| covers(name, host))
     }
+
+    pub(super) fn names_all<S: AsRef<str>>(&self, hosts: &[S]) -> bool {
+        let mut hosts = hosts.iter().map(AsRef::as_ref);
+        hosts.all(|host| match host.parse::<IpAddr>() {
+            Ok(address) => self.addresses.contains(&address),
+            Err(_) => self
+                .dns_names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(host)),
+        })
+    }
+
+    /// Start of the time in which it is [near its end](near_end_s).
+    pub(super) fn near_end_s(&self) -> i64 {
+        near_end_s(self.not_before_s, self.not_after_s)
+    }
+
+    pub(super) fn warn_of_dates(&self, file: &Path, now_s: i64) {
+        let file = file.display();
+        let days_left = (self.not_after_s - now_s) / DAY_S;
+        if self.not_after_s <= now_s {
+            tracing::warn!(%file, "the certificate has expired: clients will refuse it");
+        } else if self.not_before_s > now_s {
+            tracing::warn!(%file, "the certificate is not valid yet: clients will refuse it");
+        } else if now_s >= self.near_end_s() {
+            tracing::warn!(%file, days_left, "the certificate ends soon");
+        }
+    }
 }
 
 /// Whether one certificate was signed by the key and under the name of another.
@@ -194,12 +226,12 @@ pub(super) fn is_signed_by(der: &[u8], by: &[u8]) -> bool {
     let (Some(signed), Some(signer)) = (x509(der), x509(by)) else {
         return false;
     };
-    let verified = match signed.verify_signature(Some(signer.public_key())) {
-        Ok(()) => true,
-        // A signature that cannot be verified here: matching names have to do.
-        Err(error) => error == X509Error::SignatureUnsupportedAlgorithm,
-    };
-    verified && signed.issuer().as_raw() == signer.subject().as_raw()
+    signed.issuer().as_raw() == signer.subject().as_raw()
+        && match signed.verify_signature(Some(signer.public_key())) {
+            Ok(()) => true,
+            // A signature that cannot be verified here: matching names have to do.
+            Err(error) => error == X509Error::SignatureUnsupportedAlgorithm,
+        }
 }
 
 fn key(certificate: &X509Certificate<'_>) -> Key {

@@ -4,6 +4,7 @@
 //! belongs to the first certificate.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -11,23 +12,20 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::X509Certificate;
 
 use super::authority::{self, EARLIEST_S};
-use super::certificate::{gap, is_signed_by, ordered, parse_chain};
+use super::certificate::{Certificate, gap, is_signed_by, ordered, parse_chain};
 use super::certificate_error::{CertificateError, REPLACE_CA};
+use super::file_checks::{Fingerprint, RETRY_S};
 use super::files::{Files, exists};
-use super::issue::LOCAL_NAMES;
-use super::leaf::{Leaf, x509};
-use super::{constraints, issue, material};
-
-const DAY_S: i64 = 24 * 3600;
-
-/// Delay before a failed renewal is retried.
-pub(super) const RETRY_S: i64 = 3600;
+use super::issue::{LOCAL_NAMES, issue};
+use super::x509::{DAY_S, x509};
+use super::{constraints, material};
 
 /// A certificate that can be served.
 pub(super) struct Usable {
-    pub(super) certified: CertifiedKey,
-    /// Whether it was issued just now.
-    pub(super) is_new: bool,
+    pub(super) certified: Arc<CertifiedKey>,
+    pub(super) leaf: Certificate,
+    /// Its files. One issued just now is not taken for a change; a concurrent change by somebody else is.
+    pub(super) seen: Fingerprint,
     /// When it needs another check even if its files stay the same: for renewal, or for a warning.
     /// Seconds since the Unix epoch.
     pub(super) check_at_s: i64,
@@ -52,16 +50,21 @@ pub(super) fn ensure(
     now_s: i64,
 ) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
+    let seen = Fingerprint::of(&files);
     let lone_key = lone_key(&files);
     let mut is_new = false;
     if !pair_is_there(&files)? {
         lone_key.iter().for_each(|note| tracing::warn!("{note}"));
-        issue::make(&files, hosts, now_s)?;
+        issue(&files, None, hosts, now_s)?;
         is_new = true;
     }
-    let mut certified = load(&files, provider, now_s)?;
-    let mut leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-    let mut made_by = made_by(&files, &certified.cert);
+    let read = || -> Result<_, CertificateError> {
+        let certified = load(&files, provider, now_s)?;
+        let leaf = Certificate::parse(&files.certificate, &certified.cert[0])?;
+        let made_by = made_by(&files, &certified.cert);
+        Ok((certified, leaf, made_by))
+    };
+    let (mut certified, mut leaf, mut made_by) = read()?;
     let mut kept_for = None;
     let why = match &made_by {
         Some(ca) => renewal_reason(&leaf, &certified.cert, ca, hosts, now_s),
@@ -70,12 +73,10 @@ pub(super) fn ensure(
     };
     if let Some(why) = why {
         tracing::info!(file = %files.certificate.display(), "the certificate is due, since {why}");
-        match issue::renew(&files, &leaf, hosts, now_s) {
+        match issue(&files, Some(&leaf), hosts, now_s) {
             Ok(()) => {
                 is_new = true;
-                certified = load(&files, provider, now_s)?;
-                leaf = Leaf::parse(&files.certificate, &certified.cert[0])?;
-                made_by = self::made_by(&files, &certified.cert);
+                (certified, leaf, made_by) = read()?;
             }
             Err(error) => kept_for = Some(error),
         }
@@ -90,7 +91,8 @@ pub(super) fn ensure(
         tracing::warn!("{note}");
     }
     let shown_ca = certified.cert.get(1).filter(|_| made_by.is_some());
-    if shown_ca.is_some_and(is_unconstrained) {
+    let parsed_ca = shown_ca.and_then(|ca| x509(ca));
+    if parsed_ca.is_some_and(|ca| !constraints::are_in(&ca)) {
         tracing::info!(
             ca = %files.ca.display(),
             "the CA is of an earlier version and may sign for any name: to have one that is bound to this server's, \
@@ -107,8 +109,12 @@ pub(super) fn ensure(
         Some(_) => now_s.saturating_add(RETRY_S),
     };
     Ok(Usable {
-        certified,
-        is_new,
+        certified: Arc::new(certified),
+        leaf,
+        seen: match is_new {
+            true => Fingerprint::of(&files),
+            false => seen,
+        },
         check_at_s,
         kept_for,
     })
@@ -116,7 +122,7 @@ pub(super) fn ensure(
 
 /// Why a certificate issued here by this CA needs renewal.
 fn renewal_reason(
-    leaf: &Leaf,
+    leaf: &Certificate,
     chain: &[CertificateDer<'static>],
     ca: &CertificateDer<'static>,
     hosts: &[String],
@@ -139,7 +145,7 @@ fn renewal_reason(
 }
 
 /// Why every client refuses a certificate at this time.
-fn rejection_reason(leaf: &Leaf, now_s: i64) -> Option<&'static str> {
+fn rejection_reason(leaf: &Certificate, now_s: i64) -> Option<&'static str> {
     if now_s >= leaf.not_after_s {
         return Some("it has expired");
     }
@@ -237,7 +243,7 @@ pub(super) fn load(
     if let Some(key) = refused {
         return Err(material::unusable_key(&files.key, &key));
     }
-    Leaf::parse(&files.certificate, &chain[0])?;
+    Certificate::parse(&files.certificate, &chain[0])?;
     Err(CertificateError::Mismatch {
         key: files.key.clone(),
         certificate: files.certificate.clone(),
@@ -352,8 +358,9 @@ pub(super) fn made_by(
     let [leaf, issuer] = chain else {
         return None;
     };
-    let ca = ca_with_key(files).filter(|ca| is_same_ca(ca, issuer))?;
-    has_local_names(files, leaf).then_some(ca)
+    let ca = ca_with_key(files)?;
+    let is_same = x509(&ca)?.public_key().raw == x509(issuer)?.public_key().raw;
+    (is_same && has_local_names(files, leaf)).then_some(ca)
 }
 
 /// Whether a certificate was issued here and its CA is no longer present with its key.
@@ -369,7 +376,7 @@ pub(super) fn has_lost_its_ca(files: &Files, chain: &[CertificateDer<'static>]) 
 
 /// Whether a certificate has the names common to all issued here.
 fn has_local_names(files: &Files, leaf: &CertificateDer<'static>) -> bool {
-    Leaf::parse(&files.certificate, leaf).is_ok_and(|leaf| leaf.names_all(&LOCAL_NAMES))
+    Certificate::parse(&files.certificate, leaf).is_ok_and(|leaf| leaf.names_all(&LOCAL_NAMES))
 }
 
 /// The directory's CA, if it was issued here and has its key.
@@ -380,15 +387,4 @@ fn own_ca(files: &Files) -> Option<CertificateDer<'static>> {
 fn ca_with_key(files: &Files) -> Option<CertificateDer<'static>> {
     let ca = material::certificates(&files.ca).ok()?.into_iter().next()?;
     matches!(files.ca_key.try_exists(), Ok(true)).then_some(ca)
-}
-
-/// Whether two certificates share one key.
-fn is_same_ca(one: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
-    let both = x509(one).zip(x509(other));
-    both.is_some_and(|(one, other)| one.public_key().raw == other.public_key().raw)
-}
-
-/// Whether a CA has no name constraints.
-fn is_unconstrained(ca: &CertificateDer<'_>) -> bool {
-    x509(ca).is_some_and(|ca| !constraints::are_in(&ca))
 }

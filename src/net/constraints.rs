@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
-use super::leaf;
+use super::x509;
 
 /// Constraints that permit these names and addresses, including subdomains, and nothing else.
 pub(super) fn permitting(names: &[String]) -> NameConstraints {
@@ -67,7 +67,7 @@ fn name(subtree: &GeneralName<'_>) -> Option<String> {
             if mask.iter().any(|byte| *byte != 0xff) {
                 return None;
             }
-            leaf::address(first).map(|address| address.to_string())
+            x509::address(first).map(|address| address.to_string())
         }
         _ => None,
     }

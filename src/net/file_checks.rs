@@ -2,14 +2,14 @@
 //! reading.
 
 use std::io;
-use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::certificate_error::CertificateError;
-use super::certificates::RETRY_S;
 use super::files::Files;
 use super::pem;
+
+/// Delay before a failed renewal is retried.
+pub(super) const RETRY_S: i64 = 3600;
 
 /// A clock this far behind the last reading was set back: times planned before are not waited for.
 const SET_BACK_S: i64 = 3600;
@@ -71,32 +71,19 @@ impl FileChecks {
     }
 }
 
-/// Contents of the two files.
+/// Contents of the two files: hashes, as no copy of a key is kept, or why they are unreadable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fingerprint([Content; 2]);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    /// A hash: no copy of a key is kept.
-    Hash(Vec<u8>),
-    Unreadable(io::ErrorKind),
-}
+pub(super) struct Fingerprint([Result<Vec<u8>, io::ErrorKind>; 2]);
 
 impl Fingerprint {
     /// Reads the files of a certificate directory.
-    pub(super) fn of(dir: &Path) -> Self {
-        let files = Files::of(dir);
-        Self([&files.certificate, &files.key].map(|file| Content::of(file)))
-    }
-}
-
-impl Content {
-    fn of(file: &Path) -> Self {
-        match pem::read(file) {
-            Ok(bytes) => Self::Hash(digest(&SHA256, &bytes).as_ref().to_vec()),
-            Err(CertificateError::Unreadable { error, .. }) => Self::Unreadable(error.kind()),
-            Err(_) => Self::Unreadable(io::ErrorKind::Other),
-        }
+    pub(super) fn of(files: &Files) -> Self {
+        Self([&files.certificate, &files.key].map(|file| {
+            let hash = |bytes: Vec<u8>| digest(&SHA256, &bytes).as_ref().to_vec();
+            pem::read_bounded(file)
+                .map(hash)
+                .map_err(|error| error.kind())
+        }))
     }
 }
 
@@ -105,7 +92,7 @@ mod tests {
     use super::*;
 
     fn seen(certificate: u8, key: u8) -> Fingerprint {
-        Fingerprint([certificate, key].map(|byte| Content::Hash(vec![byte])))
+        Fingerprint([certificate, key].map(|byte| Ok(vec![byte])))
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use super::certificate::{Certificate, Gap, Key, gap};
 use super::certificate_error::CertificateError;
 use super::certificates::{has_lost_its_ca, load, made_by, notes, pair_is_there};
 use super::files::Files;
-use super::leaf::x509;
+use super::x509::x509;
 use super::{authority, constraints, material};
 use crate::clock::{Clock as _, SystemClock};
 

@@ -8,11 +8,10 @@ use rcgen::{
 };
 
 use super::authority::{authority, new_key, new_serial_number, read_key_pair, timestamp, unsigned};
+use super::certificate::Certificate;
 use super::certificate_error::CertificateError;
 use super::files::{Files, exists, make_dir, write_whole};
-use super::leaf::Leaf;
-
-const DAY_S: i64 = 24 * 3600;
+use super::x509::DAY_S;
 
 /// Backdating of a certificate: for clients whose clock is behind, and in case the server's own is ahead.
 const LEAF_DAYS_BEFORE: i64 = 30;
@@ -23,44 +22,42 @@ const LEAF_DAYS: i64 = 365;
 /// Names common to all certificates issued here.
 pub(super) const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Issues a certificate, creating its key and the CA as needed.
-pub(super) fn make(files: &Files, hosts: &[String], now_s: i64) -> Result<(), CertificateError> {
+/// Issues a certificate, creating its key and the CA as needed. In place of an `old` one it has the same key, so that
+/// replacing one file suffices, and its names as well: servers that share the folder do not remove each other's.
+pub(super) fn issue(
+    files: &Files,
+    old: Option<&Certificate>,
+    hosts: &[String],
+    now_s: i64,
+) -> Result<(), CertificateError> {
     make_dir(&files.dir)?;
-    // Left by a start that was interrupted between the two files.
+    // Without an old certificate: left by a start that was interrupted between the two files.
     let has_key = exists(&files.key)?;
     let key = match has_key {
         true => read_key_pair(&files.key)?,
         false => new_key()?,
     };
-    let chain = certify(files, &key, hosts, now_s)?;
+    let mut hosts = hosts.to_vec();
+    if let Some(old) = old {
+        let addresses = old.addresses.iter().map(ToString::to_string);
+        let names = old.dns_names.iter().cloned().chain(addresses);
+        hosts.extend(
+            names.filter(|name| host_is_valid(name) && !LOCAL_NAMES.contains(&name.as_str())),
+        );
+    }
+    let chain = certify(files, &key, &hosts, now_s)?;
     if !has_key {
         write_whole(&files.key, &key.serialize_pem(), 0o600)?;
     }
     write_whole(&files.certificate, &chain, 0o644)?;
-    tracing::info!(
-        certificate = %files.certificate.display(), ca = %files.ca.display(),
-        "made a certificate; clients that trust the CA accept it"
-    );
-    Ok(())
-}
-
-/// Renews the certificate with the same key, so that replacing one file suffices, and keeps its old names: servers that
-/// share the folder do not remove each other's.
-pub(super) fn renew(
-    files: &Files,
-    old: &Leaf,
-    hosts: &[String],
-    now_s: i64,
-) -> Result<(), CertificateError> {
-    let key = read_key_pair(&files.key)?;
-    let addresses = old.addresses.iter().map(ToString::to_string);
-    let old = old.dns_names.iter().cloned().chain(addresses);
-    let old = old.filter(|name| host_is_valid(name) && !LOCAL_NAMES.contains(&name.as_str()));
-    let hosts: Vec<_> = hosts.iter().cloned().chain(old).collect();
-    let hosts = hosts.as_slice();
-    let chain = certify(files, &key, hosts, now_s)?;
-    write_whole(&files.certificate, &chain, 0o644)?;
-    tracing::info!(certificate = %files.certificate.display(), "made the certificate anew");
+    let certificate = files.certificate.display();
+    match old {
+        Some(_) => tracing::info!(%certificate, "made the certificate anew"),
+        None => tracing::info!(
+            %certificate, ca = %files.ca.display(),
+            "made a certificate; clients that trust the CA accept it"
+        ),
+    }
     Ok(())
 }
 

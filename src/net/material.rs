@@ -10,8 +10,8 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use super::certificate_error::{CertificateError, broken};
-use super::leaf::x509;
 use super::pem::{self, Block};
+use super::x509::x509;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {

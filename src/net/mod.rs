@@ -27,7 +27,6 @@ mod files;
 mod hello;
 pub mod inspect;
 mod issue;
-mod leaf;
 mod lingering;
 pub mod listener;
 mod material;
@@ -44,6 +43,7 @@ mod requests;
 pub mod tls;
 mod transcript;
 pub mod watch;
+mod x509;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub use pem::fuzzing::pem_round_trip;
@@ -52,10 +52,10 @@ pub use authority::EARLIEST_S;
 pub use bind::{bind, is_own};
 pub use certificate_error::{CertificateError, REPLACE_CA};
 pub use detached::spawn_detached;
-pub use leaf::near_end_s;
 pub use listener::serve;
 pub use names::OwnNames;
 pub use options::NetOptions;
 pub use permits::ConnectionPermits;
 pub use tls::Tls;
 pub use watch::watch;
+pub use x509::near_end_s;

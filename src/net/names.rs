@@ -1,7 +1,7 @@
 //! The server's own names.
 
-use super::leaf;
 use super::tls::Tls;
+use super::x509;
 use crate::state::Names;
 
 /// Names from the settings and, with TLS, from the certificate in use.
@@ -31,6 +31,6 @@ impl Names for OwnNames {
     }
 
     fn cover(&self, host: &str) -> bool {
-        self.has(|name| leaf::covers(name, host))
+        self.has(|name| x509::covers(name, host))
     }
 }

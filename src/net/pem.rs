@@ -23,7 +23,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
     read_bounded(file).map_err(|error| unreadable(file, error))
 }
 
-fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
     // A read from a pipe could block forever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("it is not a file"));

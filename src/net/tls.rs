@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate_error::CertificateError;
-use super::certificates;
+use super::certificates::{self, Usable};
 use super::file_checks::{FileChecks, Fingerprint};
-use super::leaf::Leaf;
+use super::files::Files;
 use super::transcript;
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Metrics;
@@ -90,18 +90,13 @@ impl Tls {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let seen = Fingerprint::of(dir);
         let now_s = seconds(clock.as_ref());
         let usable = certificates::ensure(dir, hosts, &provider, now_s)?;
         if let Some(error) = &usable.kept_for {
             tracing::error!(%error, "the certificate cannot be made anew: the old one is served");
         }
-        // A certificate issued just now is not taken for a change; a concurrent change by somebody else is.
-        let seen = match usable.is_new {
-            true => Fingerprint::of(dir),
-            false => seen,
-        };
-        let current = Arc::new(Current(ArcSwap::from_pointee(usable.certified)));
+        let checks = FileChecks::new(usable.seen.clone(), usable.check_at_s, now_s);
+        let current = Arc::new(Current(ArcSwap::from_pointee(usable)));
         let acceptor = |provider| {
             let config = server_config(provider, &current);
             let config = config.map_err(|_| CertificateError::Setup)?;
@@ -116,7 +111,7 @@ impl Tls {
                 provider,
                 clock,
                 current,
-                checks: Mutex::new(FileChecks::new(seen, usable.check_at_s, now_s)),
+                checks: Mutex::new(checks),
                 exchanged: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
                 reload_requests: Notify::new(),
@@ -130,7 +125,7 @@ impl Tls {
     /// A message that names the file; the certificate in use stays.
     pub fn reload(&self) -> Result<(), CertificateError> {
         let mut checks = self.shared.checks.lock();
-        let seen = Fingerprint::of(&self.shared.dir);
+        let seen = Fingerprint::of(&Files::of(&self.shared.dir));
         self.exchange(&mut checks, seen).map(|_| ())
     }
 
@@ -152,7 +147,7 @@ impl Tls {
     /// A message that names the file; the certificate in use stays, and the same files are not tried again.
     pub fn check_files(&self) -> Result<FileCheck, CertificateError> {
         let mut checks = self.shared.checks.lock();
-        let seen = Fingerprint::of(&self.shared.dir);
+        let seen = Fingerprint::of(&Files::of(&self.shared.dir));
         let have_changed = checks.have_changed(&seen);
         if !have_changed && !checks.is_due(seconds(self.shared.clock.as_ref())) {
             return Ok(FileCheck::Unchanged);
@@ -166,12 +161,7 @@ impl Tls {
 
     /// DNS names in the certificate in use.
     pub(super) fn dns_names(&self) -> Vec<String> {
-        self.leaf().map(|leaf| leaf.dns_names).unwrap_or_default()
-    }
-
-    fn leaf(&self) -> Option<Leaf> {
-        let current = self.shared.current.get();
-        Leaf::parse(&self.shared.dir, current.cert.first()?).ok()
+        self.shared.current.0.load().leaf.dns_names.clone()
     }
 
     /// Counts of exchanges since the start.
@@ -184,10 +174,8 @@ impl Tls {
 
     /// Exports the end of the certificate in use, and the exchanges, as metrics.
     pub fn count_in(&self, metrics: &Metrics) {
-        if let Some(leaf) = self.leaf() {
-            let ends = metrics.net.certificate_ends.with_label_values(NO_LABELS);
-            ends.set(leaf.not_after_s);
-        }
+        let ends = metrics.net.certificate_ends.with_label_values(NO_LABELS);
+        ends.set(self.shared.current.0.load().leaf.not_after_s);
         let Exchanges { exchanged, refused } = self.exchanges();
         for (outcome, times) in [("taken", exchanged), ("refused", refused)] {
             let counter = metrics
@@ -216,14 +204,10 @@ impl Tls {
                 return Err(error);
             }
         };
-        let seen = match usable.is_new {
-            true => Fingerprint::of(&shared.dir),
-            false => seen,
-        };
-        checks.taken(seen, usable.check_at_s, now_s);
+        checks.taken(usable.seen.clone(), usable.check_at_s, now_s);
         let kept_for = usable.kept_for.take();
-        let is_another = shared.current.get().cert != usable.certified.cert;
-        shared.current.0.store(Arc::new(usable.certified));
+        let is_another = shared.current.0.load().certified.cert != usable.certified.cert;
+        shared.current.0.store(Arc::new(usable));
         shared
             .exchanged
             .fetch_add(u64::from(is_another), Ordering::Relaxed);
@@ -277,7 +261,7 @@ fn server_config(
     Ok(config)
 }
 
-struct Current(ArcSwap<CertifiedKey>);
+struct Current(ArcSwap<Usable>);
 
 impl fmt::Debug for Current {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -287,12 +271,6 @@ impl fmt::Debug for Current {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.get())
-    }
-}
-
-impl Current {
-    fn get(&self) -> Arc<CertifiedKey> {
-        self.0.load_full()
+        Some(Arc::clone(&self.0.load().certified))
     }
 }
