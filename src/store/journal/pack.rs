@@ -5,7 +5,7 @@
 
 use std::io;
 use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation as _, OutBuffer};
 
@@ -22,7 +22,6 @@ const COMPARED_BYTES: u64 = 64 << 10;
 /// A compressed segment in the making, under a temporary name.
 pub(crate) struct Packer<'a> {
     temporary: Temporary<'a>,
-    path: PathBuf,
     compressor: zstd::bulk::Compressor<'static>,
     part: Vec<u8>,
     file: BufWriter<FileWriter>,
@@ -35,14 +34,12 @@ impl<'a> Packer<'a> {
         dir: &Path,
         name: SegmentName,
     ) -> io::Result<Self> {
-        let path = name.path(dir);
         let temporary = Temporary::new(files, name.temporary(dir));
         let file = FileWriter::new(files.create(&temporary.path)?);
         let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
         compressor.include_checksum(true)?;
         Ok(Self {
             temporary,
-            path,
             compressor,
             part: Vec::with_capacity(PART_BYTES),
             file: BufWriter::new(file),
@@ -55,17 +52,14 @@ impl<'a> Packer<'a> {
         self.file.write_all(&compressed)
     }
 
-    /// Makes it durable under its temporary name, whose path is the answer.
-    pub(crate) fn finish(mut self) -> io::Result<Packed<'a>> {
+    /// Makes it durable under its temporary name.
+    pub(crate) fn finish(mut self) -> io::Result<Temporary<'a>> {
         if !self.part.is_empty() {
             self.end_part()?;
         }
         let file = self.file.into_inner();
         file.map_err(|error| error.into_error())?.sync_data()?;
-        Ok(Packed {
-            temporary: self.temporary,
-            path: self.path,
-        })
+        Ok(self.temporary)
     }
 }
 
@@ -81,24 +75,6 @@ impl io::Write for Packer<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-/// A compressed segment that is whole and durable, but not in its place.
-pub(crate) struct Packed<'a> {
-    temporary: Temporary<'a>,
-    path: PathBuf,
-}
-
-impl Packed<'_> {
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.temporary.path
-    }
-
-    /// Puts it in the place of the segment. At any moment the name leads to a whole file.
-    pub(crate) fn put_in_place(self) -> io::Result<()> {
-        self.temporary.put_in_place(&self.path)
     }
 }
 
@@ -215,11 +191,11 @@ pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) ->
     io::copy(&mut files.read_on(&path)?, &mut packer)?;
     let packed = packer.finish()?;
     // The journal is the truth: it is not replaced by anything that was not read back.
-    let mut unpacked = Unpacker::new(files.read_on(packed.path())?)?;
+    let mut unpacked = Unpacker::new(files.read_on(&packed.path)?)?;
     if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
         return Err(io::Error::other("the compressed segment reads differently"));
     }
-    packed.put_in_place()
+    packed.put_in_place(&path)
 }
 
 fn reads_alike(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {

@@ -94,12 +94,12 @@ impl Sealed {
         stop: &mut dyn FnMut() -> bool,
     ) -> Result<(), FileError> {
         let read = self.read(files, dir, &mut |_| match stop() {
-            true => Err(Interrupted(None)),
+            true => Err(Ended::Early),
             false => Ok(()),
         });
         match read {
-            Err(Interrupted(Some(error))) => Err(error),
-            Err(Interrupted(None)) | Ok(()) => Ok(()),
+            Err(Ended::Failed(error)) => Err(error),
+            Err(Ended::Early) | Ok(()) => Ok(()),
         }
     }
 
@@ -117,14 +117,14 @@ impl Sealed {
             for record in &records {
                 filter.step().map_err(Ended::Failed)?;
                 if filter.is_stale(record).map_err(Ended::Failed)? {
-                    return Err(Ended::Stale);
+                    return Err(Ended::Early);
                 }
             }
             Ok(())
         });
         match read {
             Ok(()) => Ok(false),
-            Err(Ended::Stale) => Ok(true),
+            Err(Ended::Early) => Ok(true),
             Err(Ended::Failed(error)) => Err(error),
         }
     }
@@ -173,27 +173,19 @@ impl Sealed {
             packer.write_all(frame.seal(header.generation, sequence))?;
         }
         let packed = packer.finish()?;
-        let read = count_records(files, packed.path(), &header, filter)?;
+        let read = count_records(files, &packed.path, &header, filter)?;
         if read != written {
             let what = format!("a segment made anew holds {read} records instead of {written}");
             return Err(io::Error::other(what).into());
         }
-        Ok(packed.put_in_place()?)
+        Ok(packed.put_in_place(&self.name.path(dir))?)
     }
 }
 
-/// Why a segment was not read to its end; without an error, it was to stop.
-struct Interrupted(Option<FileError>);
-
-impl From<FileError> for Interrupted {
-    fn from(error: FileError) -> Self {
-        Self(Some(error))
-    }
-}
-
-/// Why a segment was not looked through to its end.
+/// Why a segment was not read to its end.
 enum Ended<E> {
-    Stale,
+    /// No more of it was wanted.
+    Early,
     Failed(E),
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::frame::FrameBuffer;
 use super::position::Position;
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
-use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _};
+use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
 
 /// The pause between two tries to begin a segment after a failure.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -251,20 +251,12 @@ impl Writer {
             rewritten_to: None,
             journal: self.journal,
         };
-        let temporary = name.temporary(&self.dir);
-        let file = self.files.create(&temporary)?;
-        let made = self
-            .reserve(file.as_ref())
-            .and_then(|()| file.write_all_at(&header.encode(), 0))
-            .and_then(|()| file.sync_data())
-            .and_then(|()| self.files.rename(&temporary, &name.path(&self.dir)))
-            .and_then(|()| self.files.sync_dir(&self.dir));
-        if let Err(error) = made {
-            if let Err(error) = self.files.remove(&temporary) {
-                tracing::debug!(%error, "a temporary segment could not be removed");
-            }
-            return Err(error);
-        }
+        let temporary = Temporary::new(self.files.as_ref(), name.temporary(&self.dir));
+        let file = self.files.create(&temporary.path)?;
+        self.reserve(file.as_ref())?;
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync_data()?;
+        temporary.put_in_place(&name.path(&self.dir))?;
         self.current = Some(Current {
             file,
             name,

@@ -254,7 +254,7 @@ fn make(files: &dyn FileSystem, journal: &Path, to: &Path, made: &Made) -> io::R
             }
         }
     }
-    packer.finish()?.put_in_place()
+    packer.finish()?.put_in_place(&made.name.path(to))
 }
 
 #[cfg(test)]
