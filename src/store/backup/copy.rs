@@ -1,4 +1,4 @@
-//! Copies one segment, and compares a copy with its segment.
+//! Copies segments and small files, and compares a copy with its segment.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::{Advice, fadvise};
 
 use crate::store::api::{FileError, io_error};
+use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
 use crate::store::journal::{Event, Position, Scanner, Unpacker, bad_in_sealed, follows, list};
 
@@ -16,22 +17,15 @@ use crate::store::journal::{Event, Position, Scanner, Unpacker, bad_in_sealed, f
 /// running server's commits would have to wait behind.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// How much of a segment is copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// All of it.
-    All,
-    /// Its uncompressed bytes up to here: the last segment, which may be written on. If it was
-    /// made again meanwhile, it is sealed, and all of it is copied.
-    UpTo(u64),
-}
-
 /// Copies a segment; answers how many bytes that were. `each` is told of them on the way.
+///
+/// `end`: of the last segment, which may be written on, only so many uncompressed bytes count. If it
+/// was rewritten meanwhile, it is sealed, and all of it is copied.
 pub(super) fn copy(
     files: &dyn FileSystem,
     from: &Path,
     to: &Path,
-    part: Part,
+    end: Option<u64>,
     each: &mut dyn FnMut(u64),
 ) -> Result<u64, FileError> {
     let source = File::open(from).map_err(io_error("cannot read", from))?;
@@ -40,8 +34,8 @@ pub(super) fn copy(
     let mut how = OpenOptions::new();
     how.write(true).create(true).truncate(true).mode(0o600);
     let target = how.open(to).map_err(io_error("cannot create", to))?;
-    let (mut reader, size): (Box<dyn Read>, u64) = match part {
-        Part::UpTo(end) if header.rewritten_to.is_none() => {
+    let (mut reader, size): (Box<dyn Read>, u64) = match end {
+        Some(end) if header.rewritten_to.is_none() => {
             let bytes = source.try_clone().map(|source| Box::new(source) as _);
             let bytes = bytes.and_then(Unpacker::new);
             (Box::new(bytes.map_err(io_error("cannot read", from))?), end)
@@ -86,12 +80,13 @@ fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Re
 }
 
 /// Whether a copy is what another copy would be: same size, time and header.
-pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, part: Part) -> bool {
+pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, end: Option<u64>) -> bool {
     let (Ok(source), Ok(copy)) = (std::fs::metadata(from), std::fs::metadata(to)) else {
         return false;
     };
+    let copied_bytes = copy.len();
     let times = source.modified().ok().zip(copy.modified().ok());
-    if source.len() != copy.len() || times.is_none_or(|(source, copy)| source != copy) {
+    if source.len() != copied_bytes || times.is_none_or(|(source, copy)| source != copy) {
         return false;
     }
     let (Ok(source), Ok(copy)) = (Scanner::open(files, from), Scanner::open(files, to)) else {
@@ -100,11 +95,28 @@ pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, part: Part
     let sealed = source.is_compressed();
     let same = source.header() == copy.header() && sealed == copy.is_compressed();
     // What is still written on is whole only up to the end that counts now.
-    same && (sealed || part == Part::All || part == Part::UpTo(copy_bytes(to)))
+    same && (sealed || end.is_none_or(|end| end == copied_bytes))
 }
 
-fn copy_bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+/// Copies a small file, or removes it where there is none any more.
+pub(super) fn take_along(
+    files: &dyn FileSystem,
+    dir: &Path,
+    dest: &Path,
+    name: &str,
+) -> Result<(), FileError> {
+    let there = layout::read(files, dest, name)?;
+    match layout::read(files, dir, name)? {
+        bytes if bytes == there => Ok(()),
+        Some(bytes) => layout::put(files, dest, name, &bytes),
+        None => remove(files, dest, name),
+    }
+}
+
+pub(super) fn remove(files: &dyn FileSystem, dest: &Path, name: &str) -> Result<(), FileError> {
+    let path = dest.join(name);
+    let removed = files.remove(&path).and_then(|()| files.sync_dir(dest));
+    removed.map_err(io_error("cannot remove", &path))
 }
 
 /// The end of the journal of a stopped server, before what a crash may have torn.

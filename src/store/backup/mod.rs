@@ -11,7 +11,6 @@ mod copy;
 mod error;
 mod restore;
 mod run;
-mod small_files;
 mod target;
 
 pub use error::BackupError;

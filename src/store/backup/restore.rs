@@ -7,8 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::copy::{Part, copy};
-use super::small_files::take_along;
+use super::copy::{copy, take_along};
 use super::target::entries;
 use crate::model::MsgId;
 use crate::store::api::{Damage, FileError, OpenError, io_error};
@@ -80,7 +79,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     }
     let _src_held = hold::hold(src)?;
     layout::refuse_other(dir)?;
-    check_empty(dir)?;
+    check_empty(files, dir)?;
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
     let report = judge(files, src, None, &bytes, &|| false)?;
     if let Some(first) = report.damage.first() {
@@ -130,8 +129,8 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
 }
 
 /// A place that holds nothing but settings, or only what an interrupted restore left.
-fn check_empty(dir: &Path) -> Result<(), RestoreError> {
-    let found = entries(dir)?;
+fn check_empty(files: &dyn FileSystem, dir: &Path) -> Result<(), RestoreError> {
+    let found = entries(files, dir)?;
     if found.iter().any(|entry| entry == layout::LOCK) {
         hold::hold(dir)?;
     }
@@ -177,11 +176,8 @@ fn copy_journal(
         let open =
             name.number == report.end.segment && !Scanner::open(files, &from)?.is_compressed();
         // Without what a crash may have torn.
-        let part = match open {
-            true => Part::UpTo(report.end.offset),
-            false => Part::All,
-        };
-        copy(files, &from, &to, part, &mut |bytes| {
+        let end = open.then_some(report.end.offset);
+        copy(files, &from, &to, end, &mut |bytes| {
             done += bytes;
             progress(done.min(2 * all), 2 * all);
         })?;

@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::copy;
-use super::copy::{Part, copy, is_same};
+use super::copy::{copy, is_same, remove, take_along};
 use super::error::BackupError;
-use super::small_files::{remove, take_along};
 use super::target::BackupTarget;
 use crate::model::MsgId;
-use crate::store::api::{FileError, io_error};
+use crate::store::api::{Damage, FileError, io_error};
 use crate::store::check::{Next, Progress, Walk, known};
 use crate::store::directory::{Mark, hold, layout};
-use crate::store::disk::{FileSystem, RealFileSystem};
-use crate::store::journal::{Position, SegmentName, TEMPORARY, header_of, list};
+use crate::store::disk::{FileSystem, RealFileSystem, Temporary};
+use crate::store::journal::{Position, SegmentName, header_of, list};
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +83,9 @@ pub fn backup(
     if due.is_none() {
         remove(files, dest, layout::COMPACTION_DUE)?;
     }
-    Mark::complete(walk.report().end.sequence).write(files, dest)?;
-    run.copied.messages = walk.report().messages;
-    run.copied.newest = walk.report().newest;
+    Mark::complete(walk.report.end.sequence).write(files, dest)?;
+    run.copied.messages = walk.report.messages;
+    run.copied.newest = walk.report.newest;
     Ok(run.copied)
 }
 
@@ -118,17 +117,17 @@ impl<'a> BackupRun<'a> {
             };
             walk = self.segment(walk, *name, &next)?;
         }
-        if walk.report().end.sequence < self.end.sequence {
+        if walk.report.end.sequence < self.end.sequence {
             let what = format!(
                 "it ends before frame {}, but everything before frame {} was durable",
-                walk.report().end.sequence,
-                self.end.sequence
+                walk.report.end.sequence, self.end.sequence
             );
             return Err(FileError::damaged(self.from, 0, what).into());
         }
         Ok(walk)
     }
 
+    /// Brings one segment up to date; answers the walk behind it.
     fn segment(
         &mut self,
         walk: Walk<'a>,
@@ -136,33 +135,23 @@ impl<'a> BackupRun<'a> {
         next: &Next,
     ) -> Result<Walk<'a>, BackupError> {
         let (from, to) = (name.path(self.from), name.path(&self.to));
-        let before = self.done;
         let size = fs::metadata(&from).map_err(io_error("cannot read", &from))?;
-        let part = match next {
-            Next::Nothing => Part::UpTo(self.end.offset),
-            _ => Part::All,
-        };
-        if is_same(self.files, &from, &to, part) {
+        let done = self.done + size.len();
+        let end = matches!(next, Next::Nothing).then_some(self.end.offset);
+        let kept = is_same(self.files, &from, &to, end).then(|| {
             let mut walked = walk.clone();
             walked.segment(name, &to, next);
-            // A copy that has suffered is made again.
-            if walked.report().damage.is_empty() {
+            walked
+        });
+        // A copy that has suffered is made again.
+        let walk = match kept.filter(|walked| walked.report.damage.is_empty()) {
+            Some(walked) => {
                 self.copied.kept += 1;
-                self.done = before + size.len();
-                (self.progress)(self.done, self.all);
-                return Ok(walked);
+                walked
             }
-        }
-        let temporary = self.to.join(format!("{}{TEMPORARY}", name.file_name()));
-        let copied = self.copy_verified(walk, name, next, &temporary, part);
-        if copied.is_err() {
-            // The full disk gets its space back. If that fails, the next backup does it.
-            let _ = fs::remove_file(&temporary);
-        }
-        let walk = copied?;
-        self.put_in_place(name, &temporary)?;
-        self.copied.copied += 1;
-        self.done = before + size.len();
+            None => self.copy_verified(walk, name, next, end)?,
+        };
+        self.done = done;
         (self.progress)(self.done, self.all);
         Ok(walk)
     }
@@ -172,39 +161,36 @@ impl<'a> BackupRun<'a> {
         mut walk: Walk<'a>,
         name: SegmentName,
         next: &Next,
-        temporary: &Path,
-        part: Part,
+        end: Option<u64>,
     ) -> Result<Walk<'a>, BackupError> {
         let from = name.path(self.from);
+        let temporary = Temporary::new(self.files, name.temporary(&self.to));
         let (done, all, progress) = (&mut self.done, self.all, self.progress);
-        let bytes = copy(self.files, &from, temporary, part, &mut |bytes| {
+        let bytes = copy(self.files, &from, &temporary.path, end, &mut |bytes| {
             *done += bytes;
             progress((*done).min(all), all);
         })?;
         self.copied.bytes += bytes;
-        walk.segment(name, temporary, next);
-        match walk.report().damage.first() {
-            Some(damage) => {
-                let mut damage = damage.clone();
-                damage.path = from;
-                Err(BackupError::Damaged(damage))
-            }
-            None => Ok(walk),
+        walk.segment(name, &temporary.path, next);
+        if let Some(damage) = walk.report.damage.first().cloned() {
+            let path = from;
+            return Err(BackupError::Damaged(Damage { path, ..damage }));
         }
+        let path = name.path(&self.to);
+        self.put_in_place(name, temporary)
+            .map_err(io_error("cannot write", &path))?;
+        self.copied.copied += 1;
+        Ok(walk)
     }
 
     /// At any moment one file has the number, also where it had another name before.
-    fn put_in_place(&self, name: SegmentName, temporary: &Path) -> Result<(), BackupError> {
+    fn put_in_place(&self, name: SegmentName, temporary: Temporary<'_>) -> io::Result<()> {
         let path = name.path(&self.to);
-        let rename = || -> io::Result<()> {
-            let there = self.files.list(&self.to)?;
-            let there = there.iter().filter_map(|entry| SegmentName::parse(entry));
-            for other in there.filter(|other| other.number == name.number && *other != name) {
-                self.files.rename(&other.path(&self.to), &path)?;
-            }
-            self.files.rename(temporary, &path)?;
-            self.files.sync_dir(&self.to)
-        };
-        Ok(rename().map_err(io_error("cannot write", &path))?)
+        let there = self.files.list(&self.to)?;
+        let there = there.iter().filter_map(|entry| SegmentName::parse(entry));
+        for other in there.filter(|other| other.number == name.number && *other != name) {
+            self.files.rename(&other.path(&self.to), &path)?;
+        }
+        temporary.put_in_place(&path)
     }
 }

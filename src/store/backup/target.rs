@@ -42,7 +42,7 @@ impl BackupTarget {
             Err(FileError::Damaged(_)) => Some(Mark::default()),
             read => read?,
         };
-        for entry in entries(dest)? {
+        for entry in entries(files, dest)? {
             let known = [
                 layout::VERSION,
                 layout::SETTINGS,
@@ -178,13 +178,8 @@ fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, F
 }
 
 /// The names in a directory; none where there is none.
-pub(super) fn entries(dir: &Path) -> Result<Vec<String>, FileError> {
-    let list = || -> io::Result<Vec<String>> {
-        std::fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
-    };
-    match list() {
+pub(super) fn entries(files: &dyn FileSystem, dir: &Path) -> Result<Vec<String>, FileError> {
+    match files.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => listed.map_err(io_error("cannot list", dir)),
     }

@@ -48,8 +48,7 @@ pub(crate) fn check_journal(
         done += sizes.get(index).copied().unwrap_or_default();
         progress(done, all);
     }
-    let report = walk.finish();
-    Ok(report)
+    Ok(walk.report)
 }
 
 /// The mark of the journal that most segments are of.

@@ -6,9 +6,10 @@ use crate::store::api::Damage;
 use crate::store::journal::Position;
 
 /// In what condition the index is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IndexCondition {
     /// Not looked at: a server is using it.
+    #[default]
     InUse,
     /// Not looked at, as there was no place for a copy of it, for this reason.
     Unseen(String),
@@ -25,7 +26,7 @@ pub enum IndexCondition {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// Segments that were read.
     pub segments: u64,

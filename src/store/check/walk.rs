@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::note::Note;
-use super::report::{CheckReport, IndexCondition};
+use super::report::CheckReport;
 use crate::model::MsgId;
 use crate::store::api::{Damage, FileError};
 use crate::store::data::Record;
@@ -38,8 +38,8 @@ pub(crate) enum Next {
 #[derive(Clone)]
 pub(crate) struct Walk<'a> {
     files: &'a dyn FileSystem,
-    report: CheckReport,
-    number: u64,
+    /// What was found so far.
+    pub(crate) report: CheckReport,
     /// The sequence that must come next; `None` behind damage that hides it.
     expected: Option<u64>,
     last_id: u64,
@@ -53,41 +53,20 @@ impl<'a> Walk<'a> {
     /// Before the first segment.
     pub(crate) fn new(files: &'a dyn FileSystem) -> Self {
         let end = Position {
-            segment: 0,
-            offset: 0,
-            ..Position::START
+            sequence: 1,
+            ..Position::default()
         };
         Self {
             files,
             report: CheckReport {
-                segments: 0,
-                frames: 0,
-                messages: 0,
-                newest: MsgId::ZERO,
                 end,
-                torn_bytes: 0,
-                sealed: false,
-                notes: Vec::new(),
-                damage: Vec::new(),
-                more_damage: 0,
-                index: IndexCondition::InUse,
+                ..CheckReport::default()
             },
-            number: 0,
             expected: Some(1),
             last_id: 0,
             journal: None,
             until: None,
         }
-    }
-
-    /// What was found so far.
-    pub(crate) fn report(&self) -> &CheckReport {
-        &self.report
-    }
-
-    /// What was found.
-    pub(crate) fn finish(self) -> CheckReport {
-        self.report
     }
 
     /// Notes that something is wrong.
@@ -105,7 +84,7 @@ impl<'a> Walk<'a> {
 
     /// Goes over the segment `name`, whose bytes are in `path`.
     pub(crate) fn segment(&mut self, name: SegmentName, path: &Path, next: &Next) {
-        if name.number == self.number {
+        if name.number == self.report.end.segment {
             let what = format!("there is another segment with the number {}", name.number);
             return self.damage(path, 0, what);
         }
@@ -188,18 +167,17 @@ impl<'a> Walk<'a> {
 
     /// Notes the segments that should stand before this one.
     fn missing(&mut self, number: u64, path: &Path) {
-        let dir = path.parent().unwrap_or(path).to_owned();
-        let first = self.number + 1;
+        let dir = path.parent().unwrap_or(path);
+        let first = self.report.end.segment + 1;
         if first < number {
             let last = number - 1;
             let what = match first == last {
                 true => format!("the segment with the number {first} is missing"),
                 false => format!("the segments with the numbers {first} to {last} are missing"),
             };
-            self.damage(&dir, 0, what);
+            self.damage(dir, 0, what);
             self.expected = None;
         }
-        self.number = number;
     }
 
     fn unreadable(&mut self, path: &Path, error: FileError) {

@@ -8,7 +8,16 @@ use super::segment;
 /// A place between two frames. The end of a journal is one: everything that was acknowledged is
 /// before it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, bincode::Encode, bincode::Decode,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    bincode::Encode,
+    bincode::Decode,
 )]
 pub struct Position {
     /// The segment's number.
