@@ -1,5 +1,8 @@
 //! The handle of an open store: everything that callers may ask of it.
 
+mod devices;
+mod usage;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -7,11 +10,10 @@ use parking_lot::Mutex;
 use super::threads;
 use super::threads::Threads;
 use crate::clock::Clock;
-use crate::model::{ClientMsgId, Device, Domain, DomainRecord, Draft, Mailbox, MsgId, Retention};
+use crate::model::{ClientMsgId, Domain, DomainRecord, Draft, Mailbox, MsgId, Retention};
 use crate::store::age::ClockHold;
 use crate::store::api::{
-    AppendError, Backlog, CommitSink, DiskBytes, DiskRoom, Done, EnterDone, OpenError, ReadError,
-    StoreOptions, StoreStats,
+    AppendError, Backlog, CommitSink, Done, OpenError, ReadError, StoreOptions,
 };
 use crate::store::data::SendKey;
 use crate::store::directory::Claim;
@@ -70,55 +72,6 @@ impl Store {
     /// is not refused as [`AppendError::Overloaded`].
     pub fn has_room(&self) -> bool {
         self.shared().queue.has_room()
-    }
-
-    /// A device logs in: `done` gets its receipt cursor, and the device is then known
-    /// durably. One that is not known starts at the highest id that the user has confirmed with
-    /// any device, and where nothing was, from the beginning. `after` lowers the cursor,
-    /// durably, and never raises it. A device is not known any more after 30 days without
-    /// use, and where the user has 32 others, the one that was unused for longest makes room.
-    ///
-    /// Blocks on disk reads, but not for a commit: where nothing has to be written, `done`
-    /// is called from this thread, otherwise later from another.
-    ///
-    /// # Errors
-    /// `done` gets them: the domain has been removed, the index cannot be read, what had to be
-    /// written was not, or the store is overloaded or closed. The cursor is then as it was.
-    pub fn enter(&self, device: &Device, after: Option<MsgId>, done: EnterDone) {
-        self.shared().enter(device, after, done);
-    }
-
-    /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
-    /// message), and notes that the device is in use: a session says so once a day, also if
-    /// nothing is new. Stored with a later commit; never blocks on disk.
-    pub fn confirm(&self, device: &Device, id: MsgId) {
-        self.shared().confirm(device, id);
-    }
-
-    /// The device's receipt cursor; `None` where the device is not known: it was never seen,
-    /// was dropped, or was not used for 30 days. Blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn cursor(&self, device: &Device) -> Result<Option<MsgId>, ReadError> {
-        Ok(self.shared().cursor(device)?)
-    }
-
-    /// Notes that a session of this device has ended now. Stored with a later commit; never blocks
-    /// on disk.
-    pub fn leave(&self, device: &Device) {
-        self.shared().leave(device);
-    }
-
-    /// When the user was last known to be here (milliseconds since the Unix epoch): when its last
-    /// session ended or, after a crash, at the last login or receipt that was noted, which is at
-    /// most about a day before. `None` where it was never here, or not within 30 days. Blocks on
-    /// disk.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn last_seen(&self, mailbox: &Mailbox) -> Result<Option<u64>, ReadError> {
-        Ok(self.shared().last_seen(mailbox)?)
     }
 
     /// The store as it is now, for a read in several steps.
@@ -227,39 +180,9 @@ impl Store {
         self.shared().memtables().active.end
     }
 
-    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`](super::stored_bytes)), without what is
-    /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
-    ///
-    /// # Errors
-    /// The index cannot be read, or `is_stopped` says that nobody waits for it any more.
-    pub fn usage(&self, domain: &Domain, is_stopped: &dyn Fn() -> bool) -> Result<u64, ReadError> {
-        self.shared().usage(domain, is_stopped)
-    }
-
-    /// How much is on disk, and how much could be. Blocks on disk.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn disk_bytes(&self) -> std::io::Result<DiskBytes> {
-        self.shared().disk_bytes()
-    }
-
-    /// How much of its disk is free, by what the file system says. Blocks on disk.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn disk_room(&self) -> std::io::Result<DiskRoom> {
-        self.shared().disk_room()
-    }
-
     /// Device and inode of the data directory, by which it is known whatever leads to it.
     pub fn directory(&self) -> (u64, u64) {
         self.shared().hold.identity()
-    }
-
-    /// How much is where.
-    pub fn stats(&self) -> StoreStats {
-        self.shared().stats()
     }
 
     /// Refuses further appends, makes everything durable, stops the threads, marks the

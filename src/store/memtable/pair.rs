@@ -159,7 +159,8 @@ impl Memtables {
         self.active.end = end;
     }
 
-    pub(super) fn both(&self) -> impl Iterator<Item = &Memtable> {
+    /// The older one first.
+    pub(crate) fn both(&self) -> impl Iterator<Item = &Memtable> {
         self.immutable.as_deref().into_iter().chain([&self.active])
     }
 

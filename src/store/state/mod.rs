@@ -1,5 +1,5 @@
-//! The shared state of an open store, and its reads: mailboxes, cursors, usage, backpressure. Used by
-//! the threads of `commit`, `flush` and `compaction`.
+//! The shared state of an open store, and its reads: mailboxes, cursors, backpressure. Used by the
+//! threads of `commit`, `flush` and `compaction`.
 
 mod backpressure;
 mod clock;
@@ -13,7 +13,6 @@ mod read;
 mod retention;
 mod shared;
 mod signal;
-mod usage;
 mod view;
 
 #[cfg(test)]

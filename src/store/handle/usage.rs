@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::Store;
 use crate::model::{Domain, Mailbox};
 use crate::store::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
 use crate::store::disk::Pacer;
@@ -14,22 +14,21 @@ use crate::store::index::{IndexError, location};
 /// Bytes of a block as `stat` counts them.
 const BLOCK_BYTES: u64 = 512;
 
-impl Shared {
-    /// As [`crate::store::Store::usage`].
-    pub(crate) fn usage(
-        &self,
-        domain: &Domain,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> Result<u64, ReadError> {
+impl Store {
+    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`](crate::store::stored_bytes)), without what is
+    /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
+    ///
+    /// # Errors
+    /// The index cannot be read, or `is_stopped` says that nobody waits for it any more.
+    pub fn usage(&self, domain: &Domain, is_stopped: &dyn Fn() -> bool) -> Result<u64, ReadError> {
+        let shared = self.shared();
         // What a flush moves meanwhile is counted twice or, where it was gone before it came,
         // not at all: no more than a memtable.
-        let in_memtables = self
-            .memtables()
-            .bytes_of(domain, |mailbox| self.low_watermark(mailbox));
+        let low_watermark = |mailbox: &Mailbox| shared.low_watermark(mailbox);
+        let in_memtables = shared.memtables().bytes_of(domain, low_watermark);
         let mut pacer = Pacer::new();
-        let in_index = self.with_index(|index| {
-            let low_watermark = |mailbox: &Mailbox| self.low_watermark(mailbox);
-            let low_watermark_of_all = self.low_watermark_of_domain(domain);
+        let in_index = shared.with_index(|index| {
+            let low_watermark_of_all = shared.low_watermark_of_domain(domain);
             index.bytes_of(domain, low_watermark, low_watermark_of_all, &mut || {
                 pacer.step();
                 match is_stopped() {
@@ -41,15 +40,12 @@ impl Shared {
         Ok(in_memtables + in_index)
     }
 
-    /// As [`crate::store::Store::stats`].
-    pub(crate) fn stats(&self) -> StoreStats {
-        let (queue, queue_bytes) = self.queue.waiting();
-        let memtables = self.memtables();
-        let oldest = memtables
-            .immutable
-            .as_ref()
-            .and_then(|immutable| immutable.since);
-        let oldest = oldest.or(memtables.active.since);
+    /// How much is where.
+    pub fn stats(&self) -> StoreStats {
+        let shared = self.shared();
+        let (queue, queue_bytes) = shared.queue.waiting();
+        let memtables = shared.memtables();
+        let oldest = memtables.both().find_map(|memtable| memtable.since);
         StoreStats {
             queue,
             queue_bytes,
@@ -60,23 +56,31 @@ impl Shared {
         }
     }
 
-    /// As [`crate::store::Store::disk_bytes`].
-    pub(crate) fn disk_bytes(&self) -> io::Result<DiskBytes> {
-        let dir = &self.options.dir;
-        let number = self.indexed().number;
+    /// How much is on disk, and how much could be. Blocks on disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn disk_bytes(&self) -> io::Result<DiskBytes> {
+        let shared = self.shared();
+        let dir = &shared.options.dir;
+        let number = shared.indexed().number;
         Ok(DiskBytes {
-            journal: bytes(&self.journal_dir())?,
+            journal: bytes(&shared.journal_dir())?,
             index: bytes(&location::path(dir, number))?,
-            free: self.files.free_bytes(dir, 1)?,
+            free: shared.files.free_bytes(dir, 1)?,
         })
     }
 
-    /// As [`crate::store::Store::disk_room`].
-    pub(crate) fn disk_room(&self) -> io::Result<DiskRoom> {
-        let dir = &self.options.dir;
+    /// How much of its disk is free, by what the file system says. Blocks on disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn disk_room(&self) -> io::Result<DiskRoom> {
+        let shared = self.shared();
+        let dir = &shared.options.dir;
         Ok(DiskRoom {
-            free: self.files.free_bytes(dir, 1)?,
-            total: self.files.disk_bytes(dir)?,
+            free: shared.files.free_bytes(dir, 1)?,
+            total: shared.files.disk_bytes(dir)?,
         })
     }
 }
