@@ -19,7 +19,7 @@ use crate::store::disk::{
     WRITE_FILES, reserve,
 };
 use crate::store::index::{Index, IndexError, Loaded, Manifest, Origin, location, manifest_file};
-use crate::store::indexing::{BuildError, Builder, Site, flush_bytes};
+use crate::store::indexing::{BuildError, Builder, Site};
 use crate::store::journal::{
     End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, header_of, list,
 };
@@ -66,7 +66,6 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
         files: files.clone(),
         dir: dir.to_owned(),
         cache_bytes: options.cache_bytes,
-        flush_bytes: flush_bytes(options.memtable_bytes_max),
         memtable_bytes_max: options.memtable_bytes_max,
         counts: true,
     };
@@ -223,7 +222,7 @@ fn existing(site: Site, state: Manifest, opening: &Opening) -> Result<(Builder, 
 /// Brings an index up to the journal.
 fn replay(builder: &mut Builder, opening: &Opening) -> Result<Outcome, BuildError> {
     let from = builder.state.position.sequence;
-    let newest = newest_frame(builder.target.files.as_ref(), &builder.target.dir);
+    let newest = newest_frame(builder.target.site.files.as_ref(), &builder.target.site.dir);
     opening.begin(Work::Replay, newest.saturating_sub(from), 0);
     builder.replay(None, &|sequence| {
         opening.reach(sequence.saturating_sub(from));

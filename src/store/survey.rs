@@ -77,7 +77,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     if let ([.., before, _], None) = (segments.as_slice(), &found.age) {
         found.read(files, &journal, *before, false)?;
     }
-    let indexed = state.as_ref().map(|state| state.domains > 0);
+    let indexed = state.as_ref().map(|state| state.small.domains > 0);
     let newest = MsgId(
         found
             .newest

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bincode::{Decode, Encode};
+
 use super::ages::Ages;
 use super::span;
 use super::span::{Span, micros};
@@ -24,7 +26,7 @@ const NOTED_HELD_US: u64 = HOUR_US / 6;
 const NOTED_END_US: u64 = 60 * 1_000_000;
 
 /// What is kept of it in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct AgeState {
     /// Age time, in microseconds; where the clock was never stepped, it is that of the clock.
     pub(crate) now_us: u64,
@@ -38,7 +40,7 @@ pub(crate) struct AgeState {
 }
 
 /// Age is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Hold {
     /// The age time of the step, or of the first of several.
     pub(crate) since_us: u64,

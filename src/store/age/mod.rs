@@ -21,5 +21,6 @@ mod span;
 
 pub(crate) use ages::Ages;
 pub use clock::ClockHold;
-pub(crate) use clock::{AgeClock, AgeState, Hold};
-pub(crate) use span::Span;
+pub(crate) use clock::{AgeClock, AgeState};
+#[cfg(test)]
+pub(crate) use {clock::Hold, span::Span};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bincode::{Decode, Encode};
+
 use crate::model::MsgId;
 
 /// Most of them. Behind a clock that was ahead by years there is one for each hour; older ones are
@@ -11,7 +13,7 @@ const SPANS_MAX: usize = 256;
 const SPANS_WHOLE: usize = 32;
 
 /// One of them. The first begins with all time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Span {
     /// Ids above it were given in this span or later.
     pub(crate) after: MsgId,

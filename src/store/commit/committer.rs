@@ -146,22 +146,21 @@ impl Committer {
                     answers.push(Answer::Enter(done, outcome));
                 }
                 Job::PutDomain(record, reply) => {
-                    self.frame.push(|out| record::encode_domain(&record, out));
-                    batch.domain = Some(Record::Domain(record));
+                    let record = Record::Domain(record);
+                    self.frame.push(|out| record::encode(&record, out));
+                    batch.domain = Some(record);
                     answers.push(Answer::Change(reply, Ok(true)));
                 }
                 Job::RemoveDomain(domain, reply) => {
                     let known = self.shared.domains().contains(&domain);
                     answers.push(match self.next_ids(1).filter(|_| known) {
                         Some(low_watermark) => {
-                            let encode = |out: &mut Vec<u8>| {
-                                record::encode_domain_removed(&domain, low_watermark, out);
-                            };
-                            self.frame.push(encode);
-                            batch.domain = Some(Record::DomainRemoved {
+                            let record = Record::DomainRemoved {
                                 domain,
                                 low_watermark,
-                            });
+                            };
+                            self.frame.push(|out| record::encode(&record, out));
+                            batch.domain = Some(record);
                             Answer::Change(reply, Ok(true))
                         }
                         None => Answer::Change(reply, Ok(false)),
@@ -208,9 +207,12 @@ impl Committer {
         let upto = below.min(self.last_id);
         let news = upto > self.shared.domains().low_watermarks().of(&mailbox);
         if news {
-            let at_ms = self.shared.ages().stamp_ms();
-            self.frame
-                .push(|out| record::encode_erased(&mailbox, upto, at_ms, out));
+            let record = Record::Erased {
+                mailbox: mailbox.clone(),
+                upto,
+                at_ms: self.shared.ages().stamp_ms(),
+            };
+            self.frame.push(|out| record::encode(&record, out));
             batch.erased = Some((mailbox, upto));
         }
         news

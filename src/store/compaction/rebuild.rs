@@ -101,7 +101,6 @@ fn make(
         files: shared.files.clone(),
         dir: shared.options.dir.clone(),
         cache_bytes: BUILD_CACHE_BYTES.min(shared.options.cache_bytes),
-        flush_bytes: BUILD_MEMTABLE_BYTES_MAX / 2,
         memtable_bytes_max: BUILD_MEMTABLE_BYTES_MAX,
         counts: false,
     };
@@ -160,23 +159,13 @@ fn copied(
 /// Whether the small trees held what they must: as much as they had when the copy began, less what
 /// flushes took out of them meanwhile.
 fn check_small(shared: &Shared, then: &Manifest, found: &SmallCounts) -> Result<(), IndexError> {
-    let cursors = cursors_min(shared, then);
-    let now = shared.indexed().clone();
-    let kept_days = now
-        .sends
-        .keys()
-        .filter_map(|day| then.sends.get_key_value(day));
-    let short_of = |(day, count): (&u64, &u64)| found.sends.get(day).is_none_or(|n| n < count);
-    let fewer = found.cursors < cursors
-        || found.domains < then.domains
-        || found.erased < then.erased
-        || { kept_days }.any(short_of);
-    match fewer {
-        true => Err(IndexError::Damaged(
-            "cursors, sends, domains or erasures are missing".to_owned(),
-        )),
-        false => Ok(()),
-    }
+    let days = shared.indexed().small.sends.clone();
+    let mut expected = SmallCounts {
+        cursors: cursors_min(shared, then),
+        ..then.small.clone()
+    };
+    expected.sends.retain(|day, _| days.contains_key(day));
+    found.check(&expected)
 }
 
 fn stops(shared: &Shared) -> bool {
@@ -187,8 +176,8 @@ fn stops(shared: &Shared) -> bool {
 fn cursors_min(shared: &Shared, then: &Manifest) -> u64 {
     let immutable = shared.memtables().immutable.clone();
     let going = immutable.map_or(0, |immutable| immutable.dropped_cursors());
-    let now = shared.indexed().cursors;
-    then.cursors.min(now).saturating_sub(going)
+    let now = shared.indexed().small.cursors;
+    then.small.cursors.min(now).saturating_sub(going)
 }
 
 /// Before cursors are written into the journal as the index has them: whether it has them all.

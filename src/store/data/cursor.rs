@@ -10,10 +10,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bincode::{Decode, Encode};
+
 use crate::model::{Device, Mailbox, MsgId, Resource};
 
 /// A receipt cursor as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct CursorValue {
     pub(crate) id: MsgId,
     /// When its device was last known to be in use.

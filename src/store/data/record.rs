@@ -11,14 +11,17 @@ pub(crate) mod fuzzing;
 pub(crate) use decode::decode;
 
 use bincode::config::{Configuration, standard};
-use bincode::{BorrowDecode, Encode};
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{BorrowDecode, Decode, Encode};
 
-use super::cursor::CursorChange;
+use super::cursor::{CursorChange, CursorValue};
 use super::sends::{SendIds, SendKey};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MsgId, NameError, Resource,
 };
-use crate::store::age::{AgeState, Span};
+use crate::store::age::AgeState;
 
 /// The version byte of records written today.
 const VERSION: u8 = 1;
@@ -82,19 +85,17 @@ enum Stored<'a> {
     /// A raise.
     Cursor {
         device: StoredDevice<'a>,
-        id: u64,
+        id: MsgId,
         at_ms: u64,
     },
     Domain(StoredDomain<'a>),
     DomainRemoved {
         domain: &'a str,
-        low_watermark: u64,
+        low_watermark: MsgId,
     },
     CursorSet {
         device: StoredDevice<'a>,
-        id: u64,
-        at_ms: u64,
-        used: bool,
+        value: CursorValue,
     },
     CursorUsed {
         device: StoredDevice<'a>,
@@ -106,34 +107,36 @@ enum Stored<'a> {
     Erased {
         domain: &'a str,
         user: &'a str,
-        upto: u64,
+        upto: MsgId,
         at_ms: u64,
     },
     SendIds {
         domain: &'a str,
         from_id: &'a str,
         client_msg_id: &'a str,
-        first_id: u64,
-        count: u32,
+        ids: SendIds,
     },
     Confirmed {
         domain: &'a str,
         user: &'a str,
-        id: u64,
+        id: MsgId,
     },
-    Age(StoredAge),
+    Age(AgeState),
 }
 
-#[derive(Encode, BorrowDecode)]
-struct StoredAge {
-    now_us: u64,
-    wall_us: u64,
-    offset_us: i64,
-    /// Since when, what has passed, and how long it may have been off.
-    hold: Option<(u64, u64, u64)>,
-    /// After, since, offset, gap.
-    spans: Vec<(u64, u64, i64, u64)>,
+impl Encode for MsgId {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.0.encode(encoder)
+    }
 }
+
+impl<Context> Decode<Context> for MsgId {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        u64::decode(decoder).map(Self)
+    }
+}
+
+bincode::impl_borrow_decode!(MsgId);
 
 #[derive(Encode, BorrowDecode)]
 struct StoredDevice<'a> {
@@ -199,17 +202,8 @@ pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec
         resource: device.resource.as_str(),
     };
     let stored = match change {
-        CursorChange::Raise { id, at_ms } => Stored::Cursor {
-            device,
-            id: id.0,
-            at_ms,
-        },
-        CursorChange::Set(value) => Stored::CursorSet {
-            device,
-            id: value.id.0,
-            at_ms: value.at_ms,
-            used: value.used,
-        },
+        CursorChange::Raise { id, at_ms } => Stored::Cursor { device, id, at_ms },
+        CursorChange::Set(value) => Stored::CursorSet { device, value },
         CursorChange::Use { at_ms } => Stored::CursorUsed { device, at_ms },
         CursorChange::Drop => Stored::CursorDropped { device },
     };
@@ -232,85 +226,51 @@ pub(crate) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
     put(&stored, out);
 }
 
-/// Appends the record of a domain's removal.
-pub(crate) fn encode_domain_removed(domain: &Domain, low_watermark: MsgId, out: &mut Vec<u8>) {
-    let stored = Stored::DomainRemoved {
-        domain: domain.as_str(),
-        low_watermark: low_watermark.0,
-    };
-    put(&stored, out);
-}
-
-/// Appends the record of an erasure.
-pub(crate) fn encode_erased(mailbox: &Mailbox, upto: MsgId, at_ms: u64, out: &mut Vec<u8>) {
-    let stored = Stored::Erased {
-        domain: mailbox.domain.as_str(),
-        user: mailbox.user.as_str(),
-        upto: upto.0,
-        at_ms,
-    };
-    put(&stored, out);
-}
-
-/// Appends the record of how far age time is.
+/// Appends the record of the age time.
 pub(crate) fn encode_age(age: &AgeState, out: &mut Vec<u8>) {
-    let span = |span: &Span| (span.after.0, span.since_us, span.offset_us, span.gap_us);
-    let stored = Stored::Age(StoredAge {
-        now_us: age.now_us,
-        wall_us: age.wall_us,
-        offset_us: age.offset_us,
-        hold: age
-            .hold
-            .map(|hold| (hold.since_us, hold.passed_us, hold.stop_us)),
-        spans: age.spans.iter().map(span).collect(),
-    });
-    put(&stored, out);
-}
-
-/// Appends the record of what a user has confirmed.
-fn encode_confirmed(mailbox: &Mailbox, id: MsgId, out: &mut Vec<u8>) {
-    let stored = Stored::Confirmed {
-        domain: mailbox.domain.as_str(),
-        user: mailbox.user.as_str(),
-        id: id.0,
-    };
-    put(&stored, out);
-}
-
-/// Appends the record of the ids of a send.
-pub(crate) fn encode_send_ids(key: &SendKey, ids: SendIds, out: &mut Vec<u8>) {
-    let stored = Stored::SendIds {
-        domain: key.domain.as_str(),
-        from_id: key.from_id.as_str(),
-        client_msg_id: key.client_msg_id.as_str(),
-        first_id: ids.first.0,
-        count: ids.count,
-    };
-    put(&stored, out);
+    put(&Stored::Age(age.clone()), out);
 }
 
 /// Appends any record.
 pub(crate) fn encode(record: &Record, out: &mut Vec<u8>) {
-    match record {
+    let stored = match record {
         Record::Send {
             messages,
             client_msg_id,
-        } => encode_send(messages, client_msg_id.as_ref(), out),
-        Record::SendIds { key, ids } => encode_send_ids(key, *ids, out),
-        Record::Cursor { device, change } => encode_cursor(device, *change, out),
-        Record::Confirmed { mailbox, id } => encode_confirmed(mailbox, *id, out),
-        Record::Age(age) => encode_age(age, out),
-        Record::Domain(domain) => encode_domain(domain, out),
+        } => return encode_send(messages, client_msg_id.as_ref(), out),
+        Record::Cursor { device, change } => return encode_cursor(device, *change, out),
+        Record::Domain(domain) => return encode_domain(domain, out),
+        Record::Age(age) => return encode_age(age, out),
+        Record::SendIds { key, ids } => Stored::SendIds {
+            domain: key.domain.as_str(),
+            from_id: key.from_id.as_str(),
+            client_msg_id: key.client_msg_id.as_str(),
+            ids: *ids,
+        },
+        Record::Confirmed { mailbox, id } => Stored::Confirmed {
+            domain: mailbox.domain.as_str(),
+            user: mailbox.user.as_str(),
+            id: *id,
+        },
         Record::DomainRemoved {
             domain,
             low_watermark,
-        } => encode_domain_removed(domain, *low_watermark, out),
+        } => Stored::DomainRemoved {
+            domain: domain.as_str(),
+            low_watermark: *low_watermark,
+        },
         Record::Erased {
             mailbox,
             upto,
             at_ms,
-        } => encode_erased(mailbox, *upto, *at_ms, out),
-    }
+        } => Stored::Erased {
+            domain: mailbox.domain.as_str(),
+            user: mailbox.user.as_str(),
+            upto: *upto,
+            at_ms: *at_ms,
+        },
+    };
+    put(&stored, out);
 }
 
 fn put(stored: &Stored<'_>, out: &mut Vec<u8>) {

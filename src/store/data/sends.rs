@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bincode::{Decode, Encode};
+
 use crate::model::{ClientMsgId, Domain, MsgId, UserId};
 use crate::store::age::Ages;
 
@@ -14,7 +16,7 @@ pub(crate) struct SendKey {
 }
 
 /// The ids of one send: `count` ids from `first` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SendIds {
     pub(crate) first: MsgId,
     pub(crate) count: u32,

@@ -14,9 +14,7 @@ use crate::store::disk::{OPEN_BYTES, OutOfSpace as _, WRITE_FILES};
 use crate::store::index::{
     Index, IndexError, Manifest, Pacing, guarded, location, manifest_file, retire,
 };
-use crate::store::indexing::{
-    BuildError, Builder, Site, check_space, file_space, flush_bytes, space,
-};
+use crate::store::indexing::{BuildError, Builder, Site, check_space, file_space, space};
 use crate::store::memtable::Memtable;
 use crate::store::state::{Shared, Successor};
 
@@ -175,10 +173,7 @@ impl Flusher {
         };
         // The index has them, whether its state can be saved or not: what is put into it or removed
         // from it once more finds that done, and is not counted again.
-        self.manifest.cursors = state.cursors;
-        self.manifest.domains = state.domains;
-        self.manifest.erased = state.erased;
-        self.manifest.sends.clone_from(&state.sends);
+        self.manifest.small.clone_from(&state.small);
         manifest_file::save(files, dir, &state)?;
         // Not before: what is immutable is counted once, however often it has to be written.
         self.manifest = state;
@@ -298,7 +293,6 @@ impl Flusher {
             files: self.shared.files.clone(),
             dir: self.shared.options.dir.clone(),
             cache_bytes: self.shared.options.cache_bytes,
-            flush_bytes: flush_bytes(self.shared.options.memtable_bytes_max),
             memtable_bytes_max: self.shared.options.memtable_bytes_max,
             counts: true,
         };

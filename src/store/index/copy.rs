@@ -6,14 +6,12 @@
 //! left out and come from the journal. The small trees are copied as they are; replaying the
 //! journal over them leads to the same result.
 
-use std::collections::BTreeMap;
-
 use super::apply::Pace;
 use super::chunk::Opened;
 use super::database::Index;
-use super::engine::guarded;
+use super::engine::{Bytes, Tree, guarded};
 use super::error::IndexError;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, SmallCounts};
 use super::messages::{OpenChunk, Rest};
 use super::{key, messages, search, small};
 use crate::model::{Domain, Mailbox, MsgId};
@@ -31,15 +29,6 @@ pub(crate) trait Kept {
 
     /// Whether the erasure of a mailbox up to this id does.
     fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool;
-}
-
-/// How much of the small trees an index held, kept or not: see [`Manifest`].
-#[derive(Debug, Default)]
-pub(crate) struct SmallCounts {
-    pub(crate) cursors: u64,
-    pub(crate) domains: u64,
-    pub(crate) erased: u64,
-    pub(crate) sends: BTreeMap<u64, u64>,
 }
 
 /// A copy under way.
@@ -195,71 +184,61 @@ impl Copy<'_> {
     }
 
     fn small(&mut self) -> Result<(), IndexError> {
+        let (from, to, kept) = (self.from, self.to, self.kept);
         // Backwards, so that what a user has confirmed comes behind the user's cursors: a flush that
         // lowers one meanwhile writes first what it had said.
-        for entry in self.from.cursors.iter().rev() {
-            let (key, value) = entry?;
-            small::cursor_value(&value)?;
-            self.found.cursors += 1;
-            // What a user has confirmed of a mailbox that has nothing: whatever comes is above it.
-            let is_confirmed = key::of_mailbox(&key).is_some_and(|prefix| key == prefix);
-            if is_confirmed && self.to.messages.scan_prefix(&key).next().is_none() {
-                continue;
-            }
-            let bytes = key.len() + value.len();
-            self.to.cursors.insert(key, value)?;
-            self.state.cursors += 1;
-            (self.pace)(self.to, bytes)?;
-        }
-        for entry in &self.from.domains {
-            let (key, value) = entry?;
-            self.to.domains.insert(key, value)?;
-            self.state.domains += 1;
-            self.found.domains += 1;
-        }
-        for entry in &self.from.erased {
-            let (key, value) = entry?;
-            let (mailbox, upto) = small::erasure(&key, &value)?;
-            self.found.erased += 1;
-            if self.kept.keeps_erasure(&mailbox, upto) {
-                self.to.erased.insert(key, value)?;
-                self.state.erased += 1;
-            }
-        }
-        for entry in &self.from.age {
-            let (key, value) = entry?;
-            self.to.age.insert(key, value)?;
-        }
-        self.sends()
-    }
-
-    fn sends(&mut self) -> Result<(), IndexError> {
-        let days: Vec<_> = {
-            let sends = self.from.sends.lock();
-            sends
-                .iter()
-                .map(|(day, tree)| (*day, tree.clone()))
-                .collect()
+        let cursors = from.cursors.iter().rev();
+        let keeps_cursor = |key: &[u8], value: &[u8]| {
+            small::cursor_value(value)?;
+            // Confirmed ids of an empty mailbox go: whatever comes is above them.
+            let is_confirmed = key::of_mailbox(key) == Some(key);
+            Ok(!is_confirmed || to.messages.scan_prefix(key).next().is_some())
         };
+        (self.found.cursors, self.state.small.cursors) =
+            self.copy_tree(cursors, &to.cursors, keeps_cursor)?;
+        (self.found.domains, self.state.small.domains) =
+            self.copy_tree(from.domains.iter(), &to.domains, |_, _| Ok(true))?;
+        let keeps_erasure = |key: &[u8], value: &[u8]| {
+            let (mailbox, upto) = small::erasure(key, value)?;
+            Ok(kept.keeps_erasure(&mailbox, upto))
+        };
+        (self.found.erased, self.state.small.erased) =
+            self.copy_tree(from.erased.iter(), &to.erased, keeps_erasure)?;
+        self.copy_tree(from.age.iter(), &to.age, |_, _| Ok(true))?;
+        let keeps_send = |key: &[u8], value: &[u8]| {
+            let domain = key::domain(key).ok_or("a send")?;
+            Ok(kept.keeps_send(&domain, small::first_of_send(value)?))
+        };
+        let days = from.sends.lock().clone();
         for (day, tree) in days {
-            let (mut count, mut found) = (0, 0);
-            for entry in &tree {
-                let (key, value) = entry?;
-                found += 1;
-                let domain = key::domain(&key).ok_or("a send")?;
-                if !self.kept.keeps_send(&domain, small::first_of_send(&value)?) {
-                    continue;
-                }
-                let bytes = key.len() + value.len();
-                self.to.sends_tree_of(day)?.insert(key, value)?;
-                count += 1;
-                (self.pace)(self.to, bytes)?;
-            }
+            let to = to.sends_tree_of(day)?;
+            let (found, count) = self.copy_tree(tree.iter(), &to, keeps_send)?;
             self.found.sends.insert(day, found);
             if count > 0 {
-                self.state.sends.insert(day, count);
+                self.state.small.sends.insert(day, count);
             }
         }
         Ok(())
+    }
+
+    /// Copies the entries of a tree that are kept; answers how many were found, and how many kept.
+    fn copy_tree(
+        &mut self,
+        entries: impl Iterator<Item = Result<(Bytes, Bytes), IndexError>>,
+        to: &Tree,
+        keeps: impl Fn(&[u8], &[u8]) -> Result<bool, IndexError>,
+    ) -> Result<(u64, u64), IndexError> {
+        let (mut found, mut count) = (0, 0);
+        for entry in entries {
+            let (key, value) = entry?;
+            found += 1;
+            if keeps(&key, &value)? {
+                let bytes = key.len() + value.len();
+                to.insert(key, value)?;
+                count += 1;
+                (self.pace)(self.to, bytes)?;
+            }
+        }
+        Ok((found, count))
     }
 }

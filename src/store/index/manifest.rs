@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bincode::config::{Configuration, standard};
 use bincode::{Decode, Encode};
 
+use super::error::IndexError;
 use crate::store::disk::FileIdentity;
 use crate::store::journal::Position;
 
@@ -26,20 +27,41 @@ pub(crate) struct Manifest {
     pub(crate) messages: u64,
     /// Bodies that several messages share, at least.
     pub(crate) contents: u64,
-    /// Cursors, at least.
-    pub(crate) cursors: u64,
-    /// Domains with a record or a low watermark, at least.
-    pub(crate) domains: u64,
-    /// Mailboxes with an erasure, at least.
-    pub(crate) erased: u64,
-    /// Sends of each day, at least.
-    pub(crate) sends: BTreeMap<u64, u64>,
+    /// What the small trees hold, at least.
+    pub(crate) small: SmallCounts,
     /// Bytes of its blob file, all durable.
     pub(crate) blob_bytes: u64,
     /// The number of the index's directory: see [`super::location`].
     pub(crate) number: u64,
     /// After a clean close: the fingerprint of the index's files.
     pub(crate) clean: Option<u64>,
+}
+
+/// How much the small trees hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SmallCounts {
+    pub(crate) cursors: u64,
+    /// Domains with a record or a low watermark.
+    pub(crate) domains: u64,
+    /// Mailboxes with an erasure.
+    pub(crate) erased: u64,
+    /// Sends of each day.
+    pub(crate) sends: BTreeMap<u64, u64>,
+}
+
+impl SmallCounts {
+    /// Refuses trees that hold less than `expected`.
+    pub(crate) fn check(&self, expected: &Self) -> Result<(), IndexError> {
+        let short_of = |(day, count)| self.sends.get(day).is_none_or(|found| found < count);
+        let is_short = self.cursors < expected.cursors
+            || self.domains < expected.domains
+            || self.erased < expected.erased
+            || expected.sends.iter().any(short_of);
+        match is_short {
+            true => Err("cursors, sends, domains or erasures are missing".into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Manifest {
@@ -53,10 +75,7 @@ impl Manifest {
             last_id: 0,
             messages: 0,
             contents: 0,
-            cursors: 0,
-            domains: 0,
-            erased: 0,
-            sends: BTreeMap::new(),
+            small: SmallCounts::default(),
             blob_bytes: 0,
             number,
             clean: None,
@@ -105,10 +124,12 @@ mod tests {
             last_id: 5,
             messages: 4,
             contents: 10,
-            cursors: 2,
-            domains: 1,
-            erased: 3,
-            sends: BTreeMap::from([(20_000, 7)]),
+            small: SmallCounts {
+                cursors: 2,
+                domains: 1,
+                erased: 3,
+                sends: BTreeMap::from([(20_000, 7)]),
+            },
             blob_bytes: 11,
             number: 8,
             clean: Some(6),

@@ -20,7 +20,7 @@ pub(crate) fn expect_fewer_cursors(
         return Ok(());
     }
     let mut fewer = state.clone();
-    fewer.cursors = fewer.cursors.saturating_sub(dropped);
+    fewer.small.cursors = fewer.small.cursors.saturating_sub(dropped);
     save(files, dir, &fewer)
 }
 

@@ -44,13 +44,13 @@ mod verify;
 mod write;
 
 pub(crate) use apply::syncing;
-pub(crate) use copy::{Kept, SmallCounts};
+pub(crate) use copy::Kept;
 pub(crate) use database::Index;
 pub(crate) use engine::guarded;
 pub(crate) use error::IndexError;
 #[cfg(test)]
 pub(crate) use location::numbers;
-pub(crate) use manifest::Manifest;
+pub(crate) use manifest::{Manifest, SmallCounts};
 pub(crate) use manifest_file::{Loaded, Origin, expect_fewer_cursors, save};
 pub(crate) use read::List;
 pub(crate) use retire::retire;

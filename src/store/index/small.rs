@@ -1,12 +1,10 @@
 //! The small trees: cursors, sends, domains, erasures.
 
-use std::collections::BTreeMap;
-
 use super::apply::Pace;
 use super::database::{Index, SENDS_PREFIX};
 use super::engine::Tree;
 use super::error::IndexError;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, SmallCounts};
 use super::{fixed, key};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
 use crate::store::data::{
@@ -52,18 +50,18 @@ impl Index {
             // whoever then begins again does not find the old cursor any more.
             if confirmed > said && confirmed > self.confirmed(&prefix)? {
                 let old = self.cursors.insert(&prefix, encode_confirmed(confirmed))?;
-                state.cursors += u64::from(old.is_none());
+                state.small.cursors += u64::from(old.is_none());
                 pace(self, prefix.len())?;
             }
             for (key, new, is_new) in changed {
                 match new {
                     Some(value) => {
                         self.cursors.insert(&key, encode_cursor(value))?;
-                        state.cursors += u64::from(is_new);
+                        state.small.cursors += u64::from(is_new);
                     }
                     None => {
                         self.cursors.remove(&key)?;
-                        state.cursors = state.cursors.saturating_sub(1);
+                        state.small.cursors = state.small.cursors.saturating_sub(1);
                     }
                 }
                 pace(self, key.len())?;
@@ -80,18 +78,18 @@ impl Index {
             let tree = self.sends_tree_of(day)?;
             let key = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
             let old = tree.insert(&key, encode_send(*ids))?;
-            *state.sends.entry(day).or_default() += u64::from(old.is_none());
+            *state.small.sends.entry(day).or_default() += u64::from(old.is_none());
             pace(self, key.len())?;
         }
         for (domain, domain_state) in &memtable.domains {
             let value = encode_domain(domain_state);
             let old = self.domains.insert(domain.as_str(), value)?;
-            state.domains += u64::from(old.is_none());
+            state.small.domains += u64::from(old.is_none());
         }
         for (mailbox, upto) in &memtable.erased {
             let value = encode_erased(*upto);
             let old = self.erased.insert(key::prefix(mailbox), value)?;
-            state.erased += u64::from(old.is_none());
+            state.small.erased += u64::from(old.is_none());
         }
         if let Some(age) = &memtable.age {
             self.set_age(age)?;
@@ -119,7 +117,7 @@ impl Index {
         for day in old {
             self.engine.drop_tree(&format!("{SENDS_PREFIX}{day}"))?;
         }
-        state.sends = state.sends.split_off(&day_min);
+        state.small.sends = state.small.sends.split_off(&day_min);
         Ok(())
     }
 
@@ -208,50 +206,45 @@ impl Index {
     /// Whether the small trees hold as much as `state` says, and all of it reads; then sets
     /// it to how much that is.
     pub(super) fn verify_small(&self, state: &mut Manifest) -> Result<(), IndexError> {
-        let mut cursors = 0;
+        let mut found = SmallCounts {
+            domains: self.domains.count()?,
+            erased: self.erased.count()?,
+            ..SmallCounts::default()
+        };
         for entry in &self.cursors {
             cursor_value(&entry?.1)?;
-            cursors += 1;
+            found.cursors += 1;
         }
         self.domains()?;
         self.age()?;
-        let domains = self.domains.count()?;
-        let erased = self.erased.count()?;
-        let trees = self.sends.lock();
-        let mut sends = BTreeMap::new();
-        for (day, tree) in trees.iter() {
-            let mut count = 0;
+        for (day, tree) in self.sends.lock().iter() {
+            let count = found.sends.entry(*day).or_default();
             for entry in tree {
                 decode_send(&entry?.1).ok_or("a send")?;
-                count += 1;
+                *count += 1;
             }
-            sends.insert(*day, count);
         }
-        let short_of = |(day, expected)| sends.get(day).is_none_or(|count| count < expected);
-        let fewer = cursors < state.cursors || domains < state.domains || erased < state.erased;
-        if fewer || state.sends.iter().any(short_of) {
-            return Err("cursors, sends, domains or erasures are missing".into());
-        }
-        (state.cursors, state.domains, state.sends) = (cursors, domains, sends);
-        state.erased = erased;
+        found.check(&state.small)?;
+        state.small = found;
         Ok(())
     }
 }
 
 fn encode_cursor(value: CursorValue) -> Vec<u8> {
-    fixed::encode((CURSOR_VERSION, value.id.0, value.at_ms, value.used))
+    fixed::encode((CURSOR_VERSION, value))
 }
 
 fn decode_cursor(mut value: &[u8]) -> Option<CursorValue> {
-    let (version, id, at_ms): (u8, u64, u64) = fixed::take(&mut value)?;
-    let used = match version {
-        // Version 1 did not tell them apart.
-        1 => value.is_empty(),
-        CURSOR_VERSION => fixed::decode(value)?,
-        _ => return None,
-    };
-    let id = MsgId(id);
-    Some(CursorValue { id, at_ms, used })
+    match fixed::take(&mut value)? {
+        CURSOR_VERSION => fixed::decode(value),
+        1_u8 => {
+            let (id, at_ms) = fixed::decode(value)?;
+            // Version 1 did not tell them apart.
+            let used = true;
+            Some(CursorValue { id, at_ms, used })
+        }
+        _ => None,
+    }
 }
 
 /// What a user has confirmed stands among its cursors, as that of no resource.
@@ -278,25 +271,23 @@ pub(super) fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
 }
 
 fn encode_send(ids: SendIds) -> Vec<u8> {
-    fixed::encode((VERSION, ids.first.0, ids.count))
+    fixed::encode((VERSION, ids))
 }
 
 fn decode_send(value: &[u8]) -> Option<SendIds> {
-    let (first, count) = fixed::decode(value.strip_prefix(&[VERSION])?)?;
-    let first = MsgId(first);
-    Some(SendIds { first, count })
+    fixed::decode(value.strip_prefix(&[VERSION])?)
 }
 
 fn encode_erased(upto: MsgId) -> Vec<u8> {
-    fixed::encode((VERSION, upto.0))
+    fixed::encode((VERSION, upto))
 }
 
 fn decode_erased(value: &[u8]) -> Option<MsgId> {
-    fixed::decode(value.strip_prefix(&[VERSION])?).map(MsgId)
+    fixed::decode(value.strip_prefix(&[VERSION])?)
 }
 
 fn encode_domain(state: &DomainState) -> Vec<u8> {
-    let mut value = fixed::encode((VERSION, state.low_watermark.0));
+    let mut value = fixed::encode((VERSION, state.low_watermark));
     if let Some(record) = &state.record {
         record::encode_domain(record, &mut value);
     }
@@ -305,7 +296,7 @@ fn encode_domain(state: &DomainState) -> Vec<u8> {
 
 fn decode_domain(value: &[u8]) -> Option<DomainState> {
     let mut stored = value.strip_prefix(&[VERSION])?;
-    let low_watermark = MsgId(fixed::take(&mut stored)?);
+    let low_watermark = fixed::take(&mut stored)?;
     let record = match stored {
         [] => None,
         stored => match record::decode(stored).ok()? {

@@ -2,19 +2,17 @@
 //!
 //! Needs memory for two memtables, however long the journal is.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread::Builder as ThreadBuilder;
+use std::thread::{Builder as ThreadBuilder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::error::BuildError;
 use super::replay::take;
-use super::space::check_space;
-use super::writer::{IndexTarget, Writing};
+use super::space::{check_space, flush_bytes};
+use super::writer::{IndexTarget, Site};
 use crate::model::MsgId;
 use crate::store::age::AgeState;
 use crate::store::data::{Domains, Record, day};
-use crate::store::disk::{FileSystem, Pacer};
+use crate::store::disk::Pacer;
 use crate::store::index::{
     Index, IndexError, Kept, Manifest, SYNC_BYTES, SmallCounts, location, syncing,
 };
@@ -32,21 +30,6 @@ pub(crate) struct Builder {
     /// The age time that the journal has told of last.
     pub(crate) age: Option<AgeState>,
     pub(crate) memtables: Memtables,
-    /// Bytes of the memtables at which it goes into the index.
-    pub(crate) flush_bytes: usize,
-    /// Most bytes of the memtables.
-    pub(crate) memtable_bytes_max: usize,
-}
-
-/// What a builder needs to know of its surroundings.
-pub(crate) struct Site {
-    pub(crate) files: Arc<dyn FileSystem>,
-    pub(crate) dir: PathBuf,
-    pub(crate) cache_bytes: u64,
-    pub(crate) flush_bytes: usize,
-    pub(crate) memtable_bytes_max: usize,
-    /// Whether this is the index that counts: then its state is saved as it goes on.
-    pub(crate) counts: bool,
 }
 
 /// Without its state, whatever stands in `db` counts for nothing.
@@ -64,15 +47,11 @@ impl Builder {
             age,
             memtables: Memtables::new(MsgId(state.last_id), state.position),
             target: IndexTarget {
-                files: site.files,
-                dir: site.dir,
-                index,
-                counts: site.counts,
                 is_paced: !site.counts,
+                site,
+                index,
             },
             state,
-            flush_bytes: site.flush_bytes,
-            memtable_bytes_max: site.memtable_bytes_max,
         })
     }
 
@@ -113,14 +92,15 @@ impl Builder {
             memtables,
             ..
         } = self;
-        let (target, files) = (&*target, target.files.as_ref());
-        let journal = target.dir.join("journal");
+        let (target, site) = (&*target, &target.site);
+        let (files, dir) = (site.files.as_ref(), &site.dir);
+        let journal = dir.join("journal");
         let segments = list(files, &journal)?;
         let last = segments.last().map_or(0, |segment| segment.number);
         let mut progress = Instant::now();
         let from = state.position;
         std::thread::scope(|scope| {
-            let mut writing = Writing::default();
+            let mut writing: Option<ScopedJoinHandle<'_, _>> = None;
             let mut pacer = Pacer::new();
             let mut visit = |records: Vec<Record>, behind: Position| -> Result<(), BuildError> {
                 if target.is_paced {
@@ -143,14 +123,14 @@ impl Builder {
                 if let Some(told) = &memtables.active.age {
                     age.clone_from(&Some(told.clone()));
                 }
-                if memtables.active.bytes < self.flush_bytes {
+                if memtables.active.bytes < flush_bytes(site.memtable_bytes_max) {
                     return Ok(());
                 }
-                writing.end(state)?;
-                match check_space(files, &target.dir, memtables.active.bytes) {
+                end(writing.take(), state)?;
+                match check_space(files, dir, memtables.active.bytes) {
                     Ok(()) => {}
                     // It can wait in memory until a flush finds space.
-                    Err(_) if memtables.bytes() < self.memtable_bytes_max => return Ok(()),
+                    Err(_) if memtables.bytes() < site.memtable_bytes_max => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
                 let immutable = memtables.rotate();
@@ -159,13 +139,12 @@ impl Builder {
                 let before = state.clone();
                 let day_min = day_min(age.as_ref(), immutable.last_id);
                 let thread = ThreadBuilder::new().name("index".to_owned());
-                let thread = thread
-                    .spawn_scoped(scope, move || target.write(&immutable, &before, day_min))?;
-                writing.thread = Some(thread);
+                let write = move || target.write(&immutable, &before, day_min);
+                writing = Some(thread.spawn_scoped(scope, write)?);
                 Ok(())
             };
             let replayed = replay(files, &journal, &segments, from, until, &mut visit);
-            writing.end(state)?;
+            end(writing.take(), state)?;
             let outcome = replayed?;
             if let Outcome::Reached(end) = &outcome {
                 // Behind the last frame, but perhaps not where the next one comes.
@@ -211,7 +190,7 @@ impl Builder {
     /// Closes the index and opens it with another cache.
     pub(crate) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
         let IndexTarget { index, .. } = self.target;
-        let path = location::path(&self.target.dir, self.state.number);
+        let path = location::path(&self.target.site.dir, self.state.number);
         index.close()?;
         let index = Index::open(&path, cache_bytes)?;
         if index.blob_bytes() < self.state.blob_bytes || !index.has_trailer(&self.state)? {
@@ -233,6 +212,17 @@ impl Builder {
         self.memtables.immutable = None;
         Ok(())
     }
+}
+
+/// Waits for the thread that writes a memtable, and takes over how far the index is then.
+fn end(
+    writing: Option<ScopedJoinHandle<'_, Result<Manifest, BuildError>>>,
+    state: &mut Manifest,
+) -> Result<(), BuildError> {
+    if let Some(writing) = writing {
+        *state = writing.join().unwrap_or(Err(IndexError::Panicked.into()))?;
+    }
+    Ok(())
 }
 
 /// Sends of days before are not kept: as it was when the journal said this of age time, or, where it

@@ -62,7 +62,7 @@ impl World {
         let held = index.cursors(&mailbox("d", "u")).unwrap().devices.len();
         let state = std::fs::read(self.dir.path().join("db.state")).unwrap();
         let (state, _) = crate::store::index::Manifest::decode(&state).unwrap();
-        (held, state.cursors)
+        (held, state.small.cursors)
     }
 }
 

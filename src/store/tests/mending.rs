@@ -19,7 +19,6 @@ fn beside(shared: &Shared) -> Builder {
         files: shared.files.clone(),
         dir: shared.options.dir.clone(),
         cache_bytes: 4 << 20,
-        flush_bytes: 4 << 20,
         memtable_bytes_max: 8 << 20,
         counts: false,
     };
@@ -182,8 +181,8 @@ fn what_a_checkpoint_that_is_repeated_finds_in_the_index_is_counted() {
         let path = dir.path().join("db.state");
         let state = files.read(&path).unwrap().unwrap();
         let (state, _) = Manifest::decode(&state).unwrap();
-        let sends: u64 = state.sends.values().sum();
-        let counts = (state.domains, state.erased, sends);
+        let sends: u64 = state.small.sends.values().sum();
+        let counts = (state.small.domains, state.small.erased, sends);
         assert_eq!(counts, (1, 1, 1), "after {operations}");
     }
 }

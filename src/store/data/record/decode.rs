@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::cursor::{CursorChange, CursorValue};
-use super::super::sends::{SendIds, SendKey};
-use super::{
-    CODING, Record, RecordError, Stored, StoredAge, StoredDevice, StoredDomain, StoredSend, VERSION,
-};
+use super::super::cursor::CursorChange;
+use super::super::sends::SendKey;
+use super::{CODING, Record, RecordError, Stored, StoredDevice, StoredDomain, StoredSend, VERSION};
 use crate::model::{
     ClientMsgId, Device, Domain, DomainRecord, Mailbox, Message, MessageType, MsgId, NameError,
     ProjectToken, Resource, SigningKey, UserId, UserName,
 };
-use crate::store::age::Hold;
-use crate::store::age::{AgeState, Span};
 
 /// Bytes in memory of what one record holds: more than any that fits into a frame. A count alone allocates no more.
 const DECODED_BYTES_MAX: usize = 512 << 20;
@@ -34,18 +30,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     match stored {
         Stored::Send(send) => send.into_record(),
         Stored::Cursor { device, id, at_ms } => {
-            let id = MsgId(id);
             device.into_record(CursorChange::Raise { id, at_ms })
         }
-        Stored::CursorSet {
-            device,
-            id,
-            at_ms,
-            used,
-        } => {
-            let id = MsgId(id);
-            device.into_record(CursorChange::Set(CursorValue { id, at_ms, used }))
-        }
+        Stored::CursorSet { device, value } => device.into_record(CursorChange::Set(value)),
         Stored::CursorUsed { device, at_ms } => device.into_record(CursorChange::Use { at_ms }),
         Stored::CursorDropped { device } => device.into_record(CursorChange::Drop),
         Stored::Domain(domain) => domain.into_record(),
@@ -54,7 +41,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
             low_watermark,
         } => Ok(Record::DomainRemoved {
             domain: Domain::parse(domain)?,
-            low_watermark: MsgId(low_watermark),
+            low_watermark,
         }),
         Stored::Erased {
             domain,
@@ -63,30 +50,26 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
             at_ms,
         } => Ok(Record::Erased {
             mailbox: mailbox(domain, user)?,
-            upto: MsgId(upto),
+            upto,
             at_ms,
         }),
-        Stored::Age(age) => Ok(Record::Age(age.into_state())),
+        Stored::Age(age) => Ok(Record::Age(age)),
         Stored::Confirmed { domain, user, id } => Ok(Record::Confirmed {
             mailbox: mailbox(domain, user)?,
-            id: MsgId(id),
+            id,
         }),
         Stored::SendIds {
             domain,
             from_id,
             client_msg_id,
-            first_id,
-            count,
+            ids,
         } => Ok(Record::SendIds {
             key: SendKey {
                 domain: Domain::parse(domain)?,
                 from_id: UserId::parse(from_id)?,
                 client_msg_id: ClientMsgId::parse(client_msg_id)?,
             },
-            ids: SendIds {
-                first: MsgId(first_id),
-                count,
-            },
+            ids,
         }),
     }
 }
@@ -96,30 +79,6 @@ fn mailbox(domain: &str, user: &str) -> Result<Mailbox, NameError> {
         domain: Domain::parse(domain)?,
         user: UserId::parse(user)?,
     })
-}
-
-impl StoredAge {
-    fn into_state(self) -> AgeState {
-        let hold = self.hold.map(|(since_us, passed_us, stop_us)| Hold {
-            since_us,
-            passed_us,
-            stop_us,
-        });
-        let spans = self.spans.into_iter();
-        let spans = spans.map(|(after, since_us, offset_us, gap_us)| Span {
-            after: MsgId(after),
-            since_us,
-            offset_us,
-            gap_us,
-        });
-        AgeState {
-            now_us: self.now_us,
-            wall_us: self.wall_us,
-            offset_us: self.offset_us,
-            hold,
-            spans: Arc::new(spans.collect()),
-        }
-    }
 }
 
 impl StoredDevice<'_> {

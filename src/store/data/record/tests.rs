@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::cursor::CursorValue;
 use crate::model::{MessageType, ProjectToken, SigningKey, UserId, UserName};
-use crate::store::age::Hold;
+use crate::store::age::{Hold, Span};
 
 fn send() -> Record {
     let message = |id, user, recipient_offline| Message {
