@@ -158,20 +158,11 @@ impl Report<'_> {
         });
     }
 
-    /// Whether no warning or problem was found yet.
-    pub(super) fn is_ok(&self) -> bool {
-        self.states().all(|state| state == State::Ok)
-    }
-
+    /// Whether nothing was found yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.states().next().is_none()
-    }
-
-    fn states(&self) -> impl Iterator<Item = State> {
-        let of_check = self
+        !self
             .findings
             .iter()
-            .filter(|finding| finding.check == self.check);
-        of_check.map(|finding| finding.state)
+            .any(|finding| finding.check == self.check)
     }
 }

@@ -85,7 +85,7 @@ fn rights(found: &Inspected, out: &mut Findings) {
             ));
         }
     }
-    if !found.key_modes.is_empty() && out.is_ok() {
+    if !found.key_modes.is_empty() && out.is_empty() {
         out.ok("no key is open to all users of this machine");
     }
 }

@@ -123,7 +123,7 @@ fn owners(dir: &str, rights: &Rights, kind: Option<Kind>, out: &mut Findings) {
             "{dir} belongs to user {owner}, but this is user {user}"
         ));
     }
-    if out.is_ok() {
+    if out.is_empty() {
         out.ok(format!("{dir} is closed to other users"));
     }
 }
@@ -191,14 +191,14 @@ fn space(config: &Config, disk: &Disk, out: &mut Findings) {
             "{files} of {all} files (inodes) are free: remove some before none is"
         ));
     }
-    if out.is_ok() {
+    if out.is_empty() {
         out.ok(format!("{free} of {total} are free"));
     }
 }
 
 fn retention(retention: &Retention, disk: &Disk, store: Option<&Survey>, out: &mut Findings) {
     let out = &mut out.on(Check::Retention);
-    if !out.is_ok() {
+    if !out.is_empty() {
         return;
     }
     if let Some(kept) = retention.all {

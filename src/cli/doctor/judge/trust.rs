@@ -105,7 +105,7 @@ fn uses(found: &Inspected, leaf: &Certificate, out: &mut Findings) {
              with it that is not",
         );
     }
-    if out.is_ok() {
+    if out.is_empty() {
         let kind = match leaf.key {
             Key::Rsa(bits) => format!("RSA of {bits} bits"),
             _ => "ECDSA".to_owned(),
