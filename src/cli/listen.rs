@@ -89,13 +89,6 @@ struct Listener {
     backoff: Backoff,
 }
 
-enum End {
-    /// The wanted number of messages was printed, or a signal came.
-    Enough,
-    /// The server ended it, or the connection broke.
-    Ended(Ended),
-}
-
 impl Listener {
     async fn listen(mut self) -> anyhow::Result<()> {
         let mut stop = StopSignals::register().context(UNHANDLED)?;
@@ -113,13 +106,15 @@ impl Listener {
                 Ok(mut connection) => {
                     // Cancel-safe: `handed` records what was passed to the printer.
                     let end = tokio::select! {
-                        _ = stop.next() => Ok(End::Enough),
+                        _ = stop.next() => Ok(()),
                         end = self.session(&mut connection) => end,
                     };
-                    match end {
-                        Ok(End::Ended(ended)) => self.judge(&ended)?,
-                        Ok(End::Enough) => return self.end(connection, &mut stop, Ok(())).await,
-                        Err(error) => return self.end(connection, &mut stop, Err(error)).await,
+                    match end.map_err(anyhow::Error::downcast::<Ended>) {
+                        Err(Ok(ended)) => self.judge(&ended)?,
+                        Err(Err(error)) => {
+                            return self.end(connection, &mut stop, Err(error)).await;
+                        }
+                        Ok(()) => return self.end(connection, &mut stop, Ok(())).await,
                     }
                 }
             };
@@ -149,41 +144,29 @@ impl Listener {
         }
     }
 
-    /// Runs one session until it ends or enough was printed. A failing standard output is an error.
-    async fn session(&mut self, connection: &mut Connection) -> anyhow::Result<End> {
+    /// Runs one session until enough was printed. Else the error is [`Ended`], or that of a failing
+    /// standard output.
+    async fn session(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
         self.greeted = false;
         let mut receipts = Receipts::after(self.printer.written());
         // The answer comes only after the login, and thereby confirms it.
-        let mut greeted = connection.send("ping".to_owned()).await;
-        if let (Ok(()), Some(received)) = (&greeted, receipts.again()) {
-            greeted = connection.send(received).await;
+        connection.send("ping".to_owned()).await?;
+        if let Some(received) = receipts.again() {
+            connection.send(received).await?;
         }
-        if let Err(ended) = greeted {
-            return Ok(End::Ended(ended));
-        }
-        loop {
-            if self.left == Some(0) && receipts.confirmed >= self.handed {
-                return Ok(End::Enough);
-            }
+        while self.left != Some(0) || receipts.confirmed < self.handed {
             // Both branches are cancel-safe.
-            let text = tokio::select! {
-                progress = self.printer.progress() => {
-                    progress?;
-                    None
+            tokio::select! {
+                progress = self.printer.progress() => progress?,
+                text = connection.next(), if self.printer.has_room() => {
+                    self.take(&text?, &mut receipts)?;
                 }
-                text = connection.next(), if self.printer.has_room() => Some(text),
-            };
-            match text {
-                Some(Err(ended)) => return Ok(End::Ended(ended)),
-                Some(Ok(text)) => self.take(&text, &mut receipts)?,
-                None => {}
             }
-            if let Some(received) = receipts.due(self.printer.written())
-                && let Err(ended) = connection.send(received).await
-            {
-                return Ok(End::Ended(ended));
+            if let Some(received) = receipts.due(self.printer.written()) {
+                connection.send(received).await?;
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, text: &str, receipts: &mut Receipts) -> anyhow::Result<()> {
@@ -198,8 +181,8 @@ impl Listener {
                 self.deliver(text, &delivery)?;
                 receipts.delivered = delivery.id;
             }
-            ServerFrame::Refused(refused) => {
-                let sentence = output::plain(&refused.sentence);
+            ServerFrame::Refused(sentence) => {
+                let sentence = output::plain(&sentence);
                 output::hint(&format!(
                     "relaybox: the server refused a receipt: {sentence}"
                 ));

@@ -6,9 +6,10 @@
 use std::io::{self, IsTerminal as _, Read as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{sleep, timeout};
 
@@ -70,7 +71,7 @@ pub(super) struct SendArgs {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
-    to_id: ToId<'a>,
+    to_id: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     to_resource: Option<&'a str>,
     #[serde(rename = "type")]
@@ -78,13 +79,6 @@ struct Frame<'a> {
     /// Before the content: if that is too large, the server reads only the beginning of the frame.
     client_msg_id: &'a str,
     content: &'a RawValue,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ToId<'a> {
-    One(&'a str),
-    Several(Vec<&'a str>),
 }
 
 fn kind(text: &str) -> Result<u32, String> {
@@ -111,8 +105,8 @@ pub(super) fn run(args: &SendArgs) -> Result<(), Failure> {
     let content = content(args)?;
     let frame = Frame {
         to_id: match args.more.is_empty() {
-            true => ToId::One(&args.to),
-            false => ToId::Several(recipients(args).collect()),
+            true => args.to.as_str().into(),
+            false => recipients(args).collect(),
         },
         to_resource,
         kind: args.kind,
@@ -229,9 +223,10 @@ async fn send(
     loop {
         let login = account.login(&resource(attempt), None);
         let wait = match Connection::open(&login, &account.trust).await {
-            Ok(connection) => match exchange(connection, frame, id).await? {
+            Ok(connection) => match exchange(connection, frame, id).await {
                 Ok(ack) => return Ok(ack),
-                Err(ended) => {
+                Err(error) => {
+                    let ended = error.downcast::<Ended>()?;
                     *trouble = Some(output::plain(&ended.to_string()));
                     retry_wait(account, &ended)?
                 }
@@ -270,25 +265,20 @@ async fn exchange(
     mut connection: Connection,
     frame: &str,
     id: &ClientMsgId,
-) -> anyhow::Result<Result<Ack, Ended>> {
-    if let Err(ended) = connection.send(frame.to_owned()).await {
-        return Ok(Err(ended));
-    }
+) -> anyhow::Result<Ack> {
+    connection.send(frame.to_owned()).await?;
     loop {
-        let text = match connection.next().await {
-            Ok(text) => text,
-            Err(ended) => return Ok(Err(ended)),
-        };
+        let text = connection.next().await?;
         match ServerFrame::parse(&text).context("the server's answer cannot be read")? {
             ServerFrame::Ack(ack) if ack.client_msg_id == id.as_str() => {
                 connection.close().await;
-                return Ok(Ok(ack));
+                return Ok(ack);
             }
             // Only this one frame was sent, so the refusal is for it.
-            ServerFrame::Refused(refused) => {
-                let sentence = output::plain(&refused.sentence);
+            ServerFrame::Refused(sentence) => {
+                let sentence = output::plain(&sentence);
                 connection.close().await;
-                return Err(anyhow!("the server refused the message: {sentence}"));
+                bail!("the server refused the message: {sentence}");
             }
             _ => {}
         }

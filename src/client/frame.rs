@@ -3,6 +3,7 @@
 //! Unknown frames and fields are ignored: the protocol only ever grows.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::model::MsgId;
@@ -14,8 +15,8 @@ pub enum ServerFrame {
     Pong,
     /// A send became durable.
     Ack(Ack),
-    /// The server refused a frame.
-    Refused(Refused),
+    /// The server refused a frame, with this sentence.
+    Refused(String),
     /// A delivered message.
     Message(Delivery),
     /// A frame unknown to this client.
@@ -31,15 +32,6 @@ pub struct Ack {
     pub ids: Vec<MsgId>,
     /// Whether the send had been stored before.
     pub duplicate: bool,
-}
-
-/// The refusal of a frame.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The `clientMsgId` of the frame, if it had one.
-    pub client_msg_id: Option<String>,
-    /// The server's explanation, one sentence.
-    pub sentence: String,
 }
 
 /// A delivered message.
@@ -67,7 +59,7 @@ struct Wire {
     msg_ids: Option<Vec<u64>>,
     #[serde(default)]
     duplicate: bool,
-    error: Option<WireError>,
+    error: Option<IgnoredAny>,
     #[serde(default)]
     from_id: String,
     #[serde(default)]
@@ -77,12 +69,6 @@ struct Wire {
     #[serde(rename = "type", default)]
     kind: u32,
     content: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireError {
-    client_msg_id: Option<String>,
 }
 
 impl ServerFrame {
@@ -111,10 +97,7 @@ impl ServerFrame {
             return Ok(Self::Other);
         };
         Ok(match (wire.error, wire.msg_id) {
-            (Some(error), _) => Self::Refused(Refused {
-                client_msg_id: error.client_msg_id,
-                sentence: serde_json::from_str(content.get())?,
-            }),
+            (Some(_), _) => Self::Refused(serde_json::from_str(content.get())?),
             (None, Some(id)) => Self::Message(Delivery {
                 id: MsgId(id),
                 from_id: wire.from_id,
@@ -169,11 +152,8 @@ mod tests {
         };
         let Mailbox { domain, user } = mailbox();
         let frame = parse(|out| server_frame::error(out, &domain, &user, &error, 7));
-        let expected = Refused {
-            client_msg_id: Some("c-1".into()),
-            sentence: "`toId` is missing".into(),
-        };
-        assert!(matches!(frame, ServerFrame::Refused(refused) if refused == expected));
+        let expected = "`toId` is missing";
+        assert!(matches!(frame, ServerFrame::Refused(sentence) if sentence == expected));
         let message = Message {
             id: MsgId(1_764_000_000_123_456),
             mailbox: mailbox(),
