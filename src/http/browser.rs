@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::headers::vary_by;
+use super::headers::{list, vary_by};
 use super::problem::Problem;
 
 /// The page loads nothing, and cannot be framed.
@@ -56,10 +56,7 @@ fn takes_pages(method: &Method, headers: &HeaderMap) -> bool {
 /// Libraries that accept HTML and anything else by default (Java's `HttpURLConnection`, Indy) do
 /// not name XHTML, as all browsers do.
 fn prefers_pages(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).into_iter();
-    let ranges = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
+    let ranges = list(headers, header::ACCEPT)
         .filter_map(|range| range.split(';').next())
         .map(|range| range.trim().to_ascii_lowercase());
     let ranges: Vec<_> = ranges.collect();

@@ -8,10 +8,12 @@ use std::sync::LazyLock;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::headers::list;
 
 /// Only assets of this server, nothing inline, no text interpreted as HTML or script. `'self'`
 /// includes the WebSocket of the same host and port (CSP 3, 6.7.2.8), so the policy does not depend
@@ -75,38 +77,24 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let mut router = Router::new();
     for ((path, content_type, text), tag) in ASSETS.into_iter().zip(TAGS.iter()) {
         let answer = move |headers: HeaderMap| async move {
-            answer(content_type, text, tag, is_known(&headers, tag))
+            let mut response = match is_known(&headers, tag) {
+                true => StatusCode::NOT_MODIFIED.into_response(),
+                false => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+            };
+            let headers = response.headers_mut();
+            for (name, value) in HEADERS {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            headers.insert(header::ETAG, HeaderValue::from_static(tag));
+            response
         };
         router = router.route(path, get(answer));
     }
     router
 }
 
-fn answer(
-    content_type: &'static str,
-    text: &'static str,
-    tag: &'static str,
-    known: bool,
-) -> Response {
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, content_type)], text).into_response()
-    };
-    let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(header::ETAG, HeaderValue::from_static(tag));
-    response
-}
-
 /// Whether the client's copy is current (RFC 9110, 13.1.2; tags are compared weakly).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let lines = headers.get_all(header::IF_NONE_MATCH).into_iter();
-    let mut tags = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim);
+    let mut tags = list(headers, header::IF_NONE_MATCH);
     tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }

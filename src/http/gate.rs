@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -16,7 +17,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -59,7 +59,7 @@ pub struct Starting {
 
 /// Serves the answers of a start until opened. Clones share one switch.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<RwLock<Option<Router>>>);
+pub struct Gate(Arc<ArcSwapOption<Router>>);
 
 impl Gate {
     /// The router of a listener, for its whole life.
@@ -67,7 +67,8 @@ impl Gate {
         let before = before(starting);
         let gate = self.clone();
         let answer = move |request: Request| {
-            let router = gate.whole().unwrap_or_else(|| before.clone());
+            let whole = gate.0.load();
+            let router = whole.as_deref().unwrap_or(&before).clone();
             async move { TowerToHyperService::new(router).call(request).await }
         };
         Router::new()
@@ -79,13 +80,7 @@ impl Gate {
 
     /// Switches every further request to this service.
     pub fn open(&self, whole: Router) {
-        let mut current = self.0.write();
-        *current = Some(whole);
-    }
-
-    fn whole(&self) -> Option<Router> {
-        let current = self.0.read();
-        current.clone()
+        self.0.store(Some(Arc::new(whole)));
     }
 }
 

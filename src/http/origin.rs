@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
+use super::headers::list;
 use crate::config::origins::{self, OriginPattern};
 use crate::state::Names;
 
@@ -142,12 +143,7 @@ pub(super) fn refused<'a>(
     if allowed.is_empty() {
         return None;
     }
-    let forwarded = |name: &'static str| {
-        let lines = headers.get_all(name).into_iter();
-        let lines = lines.filter_map(|line| line.to_str().ok());
-        let entries = lines.flat_map(|line| line.split(','));
-        entries.map(str::trim).filter(|_| proxied)
-    };
+    let forwarded = |name: &'static str| list(headers, name).filter(|_| proxied);
     let named = host(uri, headers).ok().flatten();
     let hosts = named.into_iter().chain(forwarded(FORWARDED_HOST));
     let hosts: Vec<_> = hosts.map(split_port).collect();

@@ -46,7 +46,7 @@ fn name<T>(
 
 /// A `msgId`, of a message or between two.
 pub(super) fn msg_id(parameters: &Query, name: &'static str) -> Result<Option<MsgId>, Problem> {
-    id(parameters, name, query::msg_id)
+    value(parameters, name, (0, MsgId::MAX.0), query::msg_id)
 }
 
 /// As [`msg_id`], as a bound for discarding messages: see [`query::msg_id_at_least`].
@@ -54,16 +54,7 @@ pub(super) fn msg_id_at_least(
     parameters: &Query,
     name: &'static str,
 ) -> Result<Option<MsgId>, Problem> {
-    id(parameters, name, query::msg_id_at_least)
-}
-
-fn id(
-    parameters: &Query,
-    name: &'static str,
-    parse: impl Fn(&str) -> Option<MsgId>,
-) -> Result<Option<MsgId>, Problem> {
-    let read = |value: &str| parse(value).map(|MsgId(id)| id);
-    Ok(between(parameters, name, 0, MsgId::MAX.0, read)?.map(MsgId))
+    value(parameters, name, (0, MsgId::MAX.0), query::msg_id_at_least)
 }
 
 /// An integer from `min` to `max`.
@@ -73,21 +64,22 @@ pub(super) fn number(
     min: u64,
     max: u64,
 ) -> Result<Option<u64>, Problem> {
-    between(parameters, name, min, max, query::unsigned)
+    let within = |number: &u64| (min..=max).contains(number);
+    value(parameters, name, (min, max), |text| {
+        query::unsigned(text).filter(within)
+    })
 }
 
-fn between(
+fn value<T>(
     parameters: &Query,
     name: &'static str,
-    min: u64,
-    max: u64,
-    read: impl Fn(&str) -> Option<u64>,
-) -> Result<Option<u64>, Problem> {
-    let Some(value) = parameters.value(name).map_err(bad_parameter)? else {
-        return Ok(None);
-    };
-    let number = read(value).filter(|number| (min..=max).contains(number));
+    (min, max): (u64, u64),
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    let value = parameters.value(name).map_err(bad_parameter)?;
     let expected =
         || Problem::parameter(format!("`{name}` must be an integer from {min} to {max}"));
-    number.ok_or_else(expected).map(Some)
+    value
+        .map(|value| read(value).ok_or_else(expected))
+        .transpose()
 }

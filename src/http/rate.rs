@@ -37,26 +37,18 @@ pub(super) async fn limit(
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return next.run(request).await;
     };
-    match request.uri().path() {
-        "/healthz" | "/readyz" => next.run(request).await,
+    let is_known = match request.uri().path() {
+        "/healthz" | "/readyz" => return next.run(request).await,
         "/ws" | "/ws/" if request.headers().contains_key(header::UPGRADE) => {
-            log_in(&limits, &visitor, request, next).await
+            return log_in(&limits, &visitor, request, next).await;
         }
-        path if OF_TOKENS.contains(&path) => {
-            by_token(&limits, &auth, &visitor, request, next).await
-        }
-        _ => count(&limits, &visitor, request, next, false).await,
-    }
-}
-
-async fn count(
-    limits: &Limits,
-    visitor: &Visitor,
-    request: Request,
-    next: Next,
-    is_known: bool,
-) -> Response {
-    let response = match limits.request(visitor, is_known) {
+        path if OF_TOKENS.contains(&path) => match grant(&auth, &request) {
+            Some(Grant::Project) => return next.run(request).await,
+            known => known.is_some(),
+        },
+        _ => false,
+    };
+    let response = match limits.request(&visitor, is_known) {
         Ok(()) => next.run(request).await,
         Err(limited) => {
             // The connection is kept: a proxy's carries other clients, too.
@@ -65,7 +57,7 @@ async fn count(
             Problem::limited(&limited).into_response()
         }
     };
-    pause(visitor, response.status()).await;
+    pause(&visitor, response.status()).await;
     response
 }
 
@@ -86,19 +78,6 @@ async fn log_in(limits: &Limits, visitor: &Visitor, request: Request, next: Next
     let response = counted.map_or_else(limited, |()| response);
     pause(visitor, response.status()).await;
     response
-}
-
-async fn by_token(
-    limits: &Limits,
-    auth: &Auth,
-    visitor: &Visitor,
-    request: Request,
-    next: Next,
-) -> Response {
-    match grant(auth, &request) {
-        Some(Grant::Project) => next.run(request).await,
-        known => count(limits, visitor, request, next, known.is_some()).await,
-    }
 }
 
 /// The rights of a request's token, if it is good and in the place where the handler expects it.

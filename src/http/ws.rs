@@ -1,12 +1,13 @@
 //! `GET /ws`: the WebSocket upgrade of a login (PROTOCOL.md section 2).
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, Version, header};
+use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, info, warn};
 
 use crate::http::access::{authorization, is_own};
+use crate::http::headers::list;
 use crate::http::openapi::schemas::LoginParameters;
 use crate::http::origin::{self, Transport};
 use crate::http::problem::{Problem, ProblemBody};
@@ -88,8 +89,10 @@ pub(super) fn accept(
     ),
     Problem,
 > {
-    let subprotocol = offers(request.headers()).first() == Some(&SUBPROTOCOL);
-    let upgraded = upgrade(request, subprotocol.then_some(SUBPROTOCOL), options);
+    let first = list(request.headers(), header::SEC_WEBSOCKET_PROTOCOL).next();
+    let subprotocol = first.filter(|first| *first == SUBPROTOCOL);
+    let subprotocol = subprotocol.map(|_| HeaderValue::from_static(SUBPROTOCOL));
+    let upgraded = upgrade(request, subprotocol, options);
     upgraded.map_err(|error| match error {
         UpgradeError::NotWebSocket if is_lost_upgrade(request) => {
             Problem::upgrade_required(LOST_UPGRADE)
@@ -138,8 +141,10 @@ fn login(
 ) -> Result<Login, CloseReason> {
     let (uri, headers) = (request.uri(), request.headers());
     let query = Query::parse(uri.query().unwrap_or_default()).map_err(|error| error.to_string());
+    // Over all lines of the header (RFC 6455, 11.3.4).
+    let offers: Vec<_> = list(headers, header::SEC_WEBSOCKET_PROTOCOL).collect();
     let given = query.as_ref().map_err(String::clone).and_then(|query| {
-        let given = GivenTokens::of(query, authorization(headers)?, &offers(headers));
+        let given = GivenTokens::of(query, authorization(headers)?, &offers);
         given.map_err(|error| error.to_string())
     });
     // A page cannot set this header, so `Origin` does not matter. With a token in another place as
@@ -165,15 +170,4 @@ fn login(
         }
         CloseReason::BadLogin(sentence)
     })
-}
-
-/// The client's offered subprotocols, over all lines of the header (RFC 6455, 11.3.4).
-fn offers(headers: &HeaderMap) -> Vec<&str> {
-    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
-    lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|offer| !offer.is_empty())
-        .collect()
 }
