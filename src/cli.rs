@@ -188,22 +188,18 @@ fn place_of(written: &str, words: &[OsString]) -> Option<usize> {
 }
 
 fn usage(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    let (kind, text) = (error.kind(), error.to_string());
+    match kind {
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand => {
             // The reader may be gone (`relaybox --help | head`).
             let _ = error.print();
-            ExitCode::SUCCESS
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::from(2)
-        }
-        _ => {
-            let text = error.to_string();
-            let sentence = text.strip_prefix("error: ").unwrap_or(&text);
-            output::complain(sentence.trim_end());
-            ExitCode::from(2)
-        }
+        _ => output::complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end()),
+    }
+    match kind {
+        DisplayHelp | DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
     }
 }
 

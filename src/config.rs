@@ -24,13 +24,13 @@ mod source;
 pub use cross_check::is_listened_on;
 pub use declared_token::DeclaredToken;
 pub use error::ConfigError;
-pub use load::{Loaded, load, load_data, load_stopped, resolve};
+pub use load::{Loaded, resolve};
 pub use logging::LogFormat;
 pub use setting::{
     CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, TOKEN_FILE_ENV, TakesEffect,
 };
 pub use settings::{Config, settings};
-pub use source::{Env, FileText, Flags, Source};
+pub use source::{Env, FileText, Flags, Source, Sources};
 
 #[cfg(test)]
 mod tests;

@@ -31,22 +31,19 @@ pub(super) struct ClockArgs {
 
 #[derive(Subcommand)]
 enum Order {
-    Accept(AcceptArgs),
-}
-
-/// Takes the clock for right though it was stepped: everything ends by age again
-#[derive(Args)]
-#[command(after_help = "Examples:\n  relaybox clock accept")]
-struct AcceptArgs {
-    #[command(flatten)]
-    settings: DataSettings,
+    /// Takes the clock for right though it was stepped: everything ends by age again
+    #[command(after_help = "Examples:\n  relaybox clock accept")]
+    Accept {
+        #[command(flatten)]
+        settings: DataSettings,
+    },
 }
 
 pub(super) fn run(args: &ClockArgs) -> Result<(), Failure> {
     let answer = match &args.order {
         None => sentence(hold(&args.settings)?),
-        Some(Order::Accept(accept)) => {
-            let response = dispatch::carry_out(&accept.settings, &Request::ClockAccept {})?;
+        Some(Order::Accept { settings }) => {
+            let response = dispatch::carry_out(settings, &Request::ClockAccept {})?;
             let Response::ClockAccepted { was_held } = response else {
                 return Err(dispatch::unexpected());
             };

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use super::Failure;
 use crate::admin::Site;
 use crate::config::{
-    self, CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, TOKEN_FILE_ENV, settings,
+    CONFIG_ENV, ENV_PREFIX, Env, Flags, Loaded, Setting, Sources, TOKEN_FILE_ENV, settings,
 };
 
 /// `--config` and the flags of settings, as given.
@@ -26,28 +26,32 @@ pub(super) type AllSettings = SettingArgs<true>;
 /// The data directory and its server's socket, for commands that work on either.
 pub(super) type DataSettings = SettingArgs<false>;
 
+impl<const ALL: bool> SettingArgs<ALL> {
+    fn sources(&self) -> Result<Sources, Failure> {
+        Ok(Sources {
+            flags: self.flags.clone(),
+            env: environment(vars_os())?,
+            named: self.config.clone(),
+        })
+    }
+}
+
 impl AllSettings {
     /// Loads all settings from all sources. The process's open-file limit bounds some.
     pub(super) fn load(&self, open_files_max: Option<u64>) -> Result<Loaded, Failure> {
-        let env = environment(vars_os())?;
-        let file = self.config.as_deref();
-        Ok(config::load(&self.flags, &env, file, open_files_max)?)
+        Ok(self.sources()?.load(open_files_max)?)
     }
 }
 
 impl DataSettings {
     /// Loads all settings from all sources, for work on a stopped server's data.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        let env = environment(vars_os())?;
-        let file = self.config.as_deref();
-        Ok(config::load_stopped(&self.flags, &env, file)?)
+        Ok(self.sources()?.load_stopped()?)
     }
 
     /// The data directory and its socket; the other settings need not be valid.
     pub(super) fn site(&self) -> Result<Site, Failure> {
-        let env = environment(vars_os())?;
-        let file = self.config.as_deref();
-        let (data, socket) = config::load_data(&self.flags, &env, file)?;
+        let (data, socket) = self.sources()?.load_data()?;
         Ok(Site::new(data, socket))
     }
 }

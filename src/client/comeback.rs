@@ -45,11 +45,8 @@ impl Ended {
 
     /// Whether the last frame sent was the cause: it must not be sent again, while the login may.
     pub fn is_for_a_frame(&self) -> bool {
-        let code = match self {
-            Self::Closed { code, .. } => code,
-            Self::Lost(_) | Self::Silent => return false,
-        };
-        matches!(code, 1002 | 1003 | 1007 | 1009)
+        let codes = [1002, 1003, 1007, 1009];
+        matches!(self, Self::Closed { code, .. } if codes.contains(code))
     }
 }
 
@@ -57,15 +54,15 @@ impl OpenError {
     /// The verdict for a client that was never connected: a flaw of names, certificates or addresses persists.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Connect(ConnectError::Unreachable { .. }) | Self::Slow => AGAIN,
-            Self::Connect(_) => Verdict::Stop,
+            Self::Connect(ConnectError::Unreachable { .. })
+            | Self::Slow
+            | Self::Lost(_)
+            | Self::Handshake
             // Too early, too many, or a proxy whose server is down.
-            Self::Refused {
+            | Self::Refused {
                 status: 408 | 425 | 429 | 500..,
             } => AGAIN,
-            Self::Refused { .. } => Verdict::Stop,
-            Self::Unwritable => Verdict::Stop,
-            Self::Lost(_) | Self::Handshake => AGAIN,
+            Self::Connect(_) | Self::Refused { .. } | Self::Unwritable => Verdict::Stop,
         }
     }
 }

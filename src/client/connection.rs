@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::client::Login;
+use crate::client::{Login, percent_encoded};
 use crate::config::limits;
 use crate::net::client::{ConnectError, Stream, Trust, connect};
 
@@ -223,26 +223,20 @@ impl Connection {
 
 /// The server's code and reason, or their defaults.
 fn closed(close: Option<CloseFrame>) -> Ended {
-    let Some(close) = close else {
-        return Ended::Closed {
-            code: NO_CODE,
-            reason: "without a reason".to_owned(),
-        };
-    };
-    let reason = match close.reason.as_str() {
-        "" => "without a reason",
-        reason => reason,
-    };
-    Ended::Closed {
-        code: close.code.into(),
-        reason: reason.to_owned(),
+    let given = close.map(|close| (close.code.into(), close.reason.as_str().to_owned()));
+    let (code, mut reason) = given.unwrap_or((NO_CODE, String::new()));
+    if reason.is_empty() {
+        reason.push_str("without a reason");
     }
+    Ended::Closed { code, reason }
 }
 
 /// The token goes into a header if it can: proxies log URLs.
 fn request(login: &Login) -> Result<Request, Error> {
-    if !login.token_fits_header() {
-        return login.url_with_token().into_client_request();
+    // RFC 6750, 2.1: not every declared token can.
+    if !login.token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let token = percent_encoded(&login.token);
+        return format!("{}&token={token}", login.url()).into_client_request();
     }
     let mut request = login.url().into_client_request()?;
     let mut bearer = HeaderValue::from_str(&format!("Bearer {}", login.token))?;

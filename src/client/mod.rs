@@ -43,28 +43,21 @@ pub struct Login {
 impl Login {
     /// The URL with all parameters except the token.
     fn url(&self) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut url = format!(
             "{}?id={}&name={}&domain={}&resource={}&receipts=manual",
             self.address,
-            encode(self.id.as_str()),
-            encode(self.name.as_str()),
-            encode(self.domain.as_str()),
-            encode(self.resource.as_str()),
+            percent_encoded(self.id.as_str()),
+            percent_encoded(self.name.as_str()),
+            percent_encoded(self.domain.as_str()),
+            percent_encoded(self.resource.as_str()),
         );
         if let Some(after) = self.after {
             url.push_str(&format!("&after={after}"));
         }
         url
     }
+}
 
-    /// Whether the token can be sent in a header (RFC 6750, 2.1): not every declared token can.
-    fn token_fits_header(&self) -> bool {
-        self.token.bytes().all(|byte| byte.is_ascii_graphic())
-    }
-
-    fn url_with_token(&self) -> String {
-        let token = utf8_percent_encode(&self.token, NON_ALPHANUMERIC);
-        format!("{}&token={token}", self.url())
-    }
+fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

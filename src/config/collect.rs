@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::raw::{Raw, Raws};
 use super::setting::{CLIENT_ENV_PREFIX, CONFIG_ENV, ENV_PREFIX, Setting, TOKEN_FILE_ENV};
 use super::settings::{by_name, settings};
-use super::source::{Env, FileText, Flags, Source};
+use super::source::{Env, FileText, Flags, Source, Sources};
 use crate::model::nearest;
 
 /// The content of all sources.
@@ -189,15 +189,15 @@ fn line_of(text: &str, at: usize) -> usize {
 
 /// The settings file to read: the one named, else `relaybox.toml` in the data directory, which
 /// flags or environment may have moved. The flag tells whether it must exist.
-pub(super) fn file_path(flags: &Flags, env: &Env, named: Option<&Path>) -> (PathBuf, bool) {
-    let from_env = |name: &str| env.get(name).filter(|text| !text.is_empty());
-    if let Some(path) = named {
-        return (path.to_owned(), true);
+pub(super) fn file_path(sources: &Sources) -> (PathBuf, bool) {
+    let from_env = |name: &str| sources.env.get(name).filter(|text| !text.is_empty());
+    if let Some(path) = &sources.named {
+        return (path.clone(), true);
     }
     if let Some(path) = from_env(CONFIG_ENV) {
         return (PathBuf::from(path), true);
     }
-    let in_flags = flags.get("data").and_then(|texts| texts.last());
+    let in_flags = sources.flags.get("data").and_then(|texts| texts.last());
     let dir = by_name("data").map_or("", |data| {
         let given = in_flags.or_else(|| from_env(data.env));
         given.map_or(data.default, String::as_str)

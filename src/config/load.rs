@@ -9,7 +9,7 @@ use super::limits::FILE_BYTES_MAX;
 use super::raw::Raws;
 use super::setting::TOKEN_FILE_ENV;
 use super::settings::Config;
-use super::source::{Env, FileText, Flags};
+use super::source::{Env, FileText, Flags, Sources};
 use super::{cross_check, open_files};
 
 /// Settings, and warnings for the operator.
@@ -21,49 +21,61 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Reads the settings file (`named`, which must exist, else `relaybox.toml` in the data directory,
-/// which need not) and the token file named by the environment, and resolves all settings. Blocks
-/// on these files.
-///
-/// # Errors
-/// See [`ConfigError`].
-pub fn load(
-    flags: &Flags,
-    env: &Env,
-    named: Option<&Path>,
-    open_files_max: Option<u64>,
-) -> Result<Loaded, ConfigError> {
-    let (env, file) = read_files(flags, env, named)?;
-    resolve(flags, &env, file.as_ref(), open_files_max)
-}
+impl Sources {
+    /// Reads the settings file and the token file named by the environment, and resolves all
+    /// settings. Blocks on these files.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(mut self, open_files_max: Option<u64>) -> Result<Loaded, ConfigError> {
+        let file = self.read_files()?;
+        resolve(&self.flags, &self.env, file.as_ref(), open_files_max)
+    }
 
-/// As [`load`], for work on a stopped server's data. Skips the checks between settings, which may
-/// need flags given only to the server.
-///
-/// # Errors
-/// See [`ConfigError`].
-pub fn load_stopped(flags: &Flags, env: &Env, named: Option<&Path>) -> Result<Loaded, ConfigError> {
-    let (env, file) = read_files(flags, env, named)?;
-    let (loaded, _) = read_each(flags, &env, file.as_ref())?;
-    Ok(loaded)
-}
+    /// As [`Self::load`], for work on a stopped server's data. Skips the checks between settings,
+    /// which may need flags given only to the server.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load_stopped(mut self) -> Result<Loaded, ConfigError> {
+        let file = self.read_files()?;
+        let (loaded, _) = read_each(&self.flags, &self.env, file.as_ref())?;
+        Ok(loaded)
+    }
 
-/// The data directory and the socket alone; the other settings need not be valid.
-///
-/// # Errors
-/// See [`ConfigError`].
-pub fn load_data(
-    flags: &Flags,
-    env: &Env,
-    named: Option<&Path>,
-) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
-    let file = read_settings(flags, env, named)?;
-    let mut raws = collect::defaults();
-    let collected = collect::collect(flags, env, file.as_ref())?.raws;
-    let needed = |name: &&str| matches!(*name, "data" | "socket");
-    raws.extend(collected.into_iter().filter(|(name, _)| needed(name)));
-    let config = Config::read(&raws).map_err(ConfigError::all)?;
-    Ok((config.data, config.socket))
+    /// The data directory and the socket alone; the other settings need not be valid.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load_data(&self) -> Result<(PathBuf, Option<PathBuf>), ConfigError> {
+        let file = self.read_settings()?;
+        let mut raws = collect::defaults();
+        let collected = collect::collect(&self.flags, &self.env, file.as_ref())?.raws;
+        let needed = |name: &&str| matches!(*name, "data" | "socket");
+        raws.extend(collected.into_iter().filter(|(name, _)| needed(name)));
+        let config = Config::read(&raws).map_err(ConfigError::all)?;
+        Ok((config.data, config.socket))
+    }
+
+    fn read_files(&mut self) -> Result<Option<FileText>, ConfigError> {
+        let file = self.read_settings()?;
+        let tokens = self.env.get_mut(TOKEN_FILE_ENV);
+        if let Some(tokens) = tokens.filter(|path| !path.is_empty()) {
+            // From here on, the value is the file's content instead of its name.
+            *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
+        }
+        Ok(file)
+    }
+
+    fn read_settings(&self) -> Result<Option<FileText>, ConfigError> {
+        let (path, required) = collect::file_path(self);
+        match read(&path) {
+            Ok(text) => Ok(Some(FileText { path, text })),
+            // The store reports a data directory that is not one.
+            Err(source) if is_absent(&source) && !required => Ok(None),
+            Err(source) => Err(ConfigError::Read { path, source }),
+        }
+    }
 }
 
 /// Resolves all settings from their sources. `open_files_max` is the process' open-file limit.
@@ -103,34 +115,6 @@ fn read_each(
             errors.extend(read.err().into_iter().flatten());
             Err(ConfigError::all(errors))
         }
-    }
-}
-
-fn read_files(
-    flags: &Flags,
-    env: &Env,
-    named: Option<&Path>,
-) -> Result<(Env, Option<FileText>), ConfigError> {
-    let file = read_settings(flags, env, named)?;
-    let mut env = env.clone();
-    if let Some(tokens) = env.get_mut(TOKEN_FILE_ENV).filter(|path| !path.is_empty()) {
-        // From here on, the value is the file's content instead of its name.
-        *tokens = read(Path::new(&*tokens)).map_err(ConfigError::TokenFile)?;
-    }
-    Ok((env, file))
-}
-
-fn read_settings(
-    flags: &Flags,
-    env: &Env,
-    named: Option<&Path>,
-) -> Result<Option<FileText>, ConfigError> {
-    let (path, required) = collect::file_path(flags, env, named);
-    match read(&path) {
-        Ok(text) => Ok(Some(FileText { path, text })),
-        // The store reports a data directory that is not one.
-        Err(source) if is_absent(&source) && !required => Ok(None),
-        Err(source) => Err(ConfigError::Read { path, source }),
     }
 }
 

@@ -9,6 +9,17 @@ pub type Flags = BTreeMap<&'static str, Vec<String>>;
 /// The environment; only `RELAYBOX_*` matters.
 pub type Env = BTreeMap<String, String>;
 
+/// Where settings are looked for, before any file is read.
+pub struct Sources {
+    /// The flags.
+    pub flags: Flags,
+    /// The environment.
+    pub env: Env,
+    /// The settings file to read, which must exist; by default, `relaybox.toml` in the data
+    /// directory is read if it is there.
+    pub named: Option<PathBuf>,
+}
+
 /// The contents of a settings file.
 #[derive(Clone)]
 pub struct FileText {

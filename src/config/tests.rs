@@ -324,7 +324,14 @@ fn the_file_is_the_named_one_or_that_of_the_data_directory() {
     let at_data = flags(&[("data", &[data])]);
     let no_env = Env::new();
     let log = |flags: &Flags, env: &Env, named: Option<&Path>| {
-        load(flags, env, named, None).map(|loaded| loaded.config.log.to_string())
+        let sources = Sources {
+            flags: flags.clone(),
+            env: env.clone(),
+            named: named.map(Path::to_owned),
+        };
+        sources
+            .load(None)
+            .map(|loaded| loaded.config.log.to_string())
     };
     assert_eq!(
         log(&at_data, &no_env, None).unwrap(),

@@ -13,7 +13,7 @@ use crate::http::access::{self, Caller};
 use crate::http::body;
 use crate::http::openapi::schemas::{TimeMs, Token, TokenBody};
 use crate::http::problem::Problem;
-use crate::protocol::request::{self, TOKEN_BODY_BYTES_MAX, TokenWanted};
+use crate::protocol::request::{self, TOKEN_BODY_BYTES_MAX};
 use crate::state::Permits;
 
 /// A user token.
@@ -59,14 +59,8 @@ pub async fn mint(
     let (token, text) = read.await?;
     let wanted = request::token(&text).map_err(Problem::refused)?;
     caller.check_project(&wanted.domain, token)?;
-    let TokenWanted {
-        domain,
-        id,
-        name,
-        ttl,
-        system,
-    } = wanted;
-    let minted = auth.mint(&domain, &id, name.as_ref(), ttl, system);
+    let name = wanted.name.as_ref();
+    let minted = auth.mint(&wanted.domain, &wanted.id, name, wanted.ttl, wanted.system);
     let (token, expires_at) = minted.map_err(|error| match error {
         // Removed since the token was checked.
         MintError::UnknownDomain => access::unknown(),

@@ -122,7 +122,14 @@ fn declared_tokens_may_stand_in_a_file_of_their_own() {
     let path = path.to_str().unwrap();
     let data = dir.path().to_str().unwrap();
     let at_data = flags(&[("data", &[data])]);
-    let load_with = |vars: &[(&str, &str)]| load(&at_data, &env(vars), None, None);
+    let load_with = |vars: &[(&str, &str)]| {
+        let sources = Sources {
+            flags: at_data.clone(),
+            env: env(vars),
+            named: None,
+        };
+        sources.load(None)
+    };
     let loaded = load_with(&[(TOKEN_FILE_ENV, path)]).unwrap();
     let tokens: Vec<_> = loaded
         .config
