@@ -182,7 +182,7 @@ impl Store {
 
     /// Device and inode of the data directory, by which it is known whatever leads to it.
     pub fn directory(&self) -> (u64, u64) {
-        self.shared().hold.identity()
+        self.shared().hold.identity
     }
 
     /// Refuses further appends, makes everything durable, stops the threads, marks the

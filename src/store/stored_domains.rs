@@ -6,7 +6,6 @@ use std::path::Path;
 
 use crate::model::DomainRecord;
 use crate::store::api::{FileError, OpenError};
-use crate::store::check::known;
 use crate::store::data::{Domains, Record};
 use crate::store::directory::{hold, layout};
 use crate::store::disk::RealFileSystem;
@@ -18,7 +17,7 @@ use crate::store::journal::{Outcome, Position, check_headers, list, replay};
 /// It is in use, of a newer version, no data directory, damaged, or cannot be read.
 pub fn stored_domains(dir: &Path) -> Result<Vec<DomainRecord>, OpenError> {
     let files = &RealFileSystem;
-    known(files, dir)?;
+    layout::known(files, dir)?;
     let _held = hold::hold(dir)?;
     let journal = dir.join(layout::JOURNAL);
     let segments = list(files, &journal)?;

@@ -11,7 +11,6 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::model::{MsgId, Retention};
 use crate::store::age::{AgeClock, AgeState, ClockHold};
 use crate::store::api::{FileError, OpenError, io_error};
-use crate::store::check::known;
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::directory::{hold, layout, retention};
@@ -47,7 +46,7 @@ pub struct Survey {
 /// be read.
 pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     let files = &RealFileSystem;
-    match known(files, dir) {
+    match layout::known(files, dir) {
         Err(OpenError::Missing(_)) => return Ok(None),
         known => known?,
     }

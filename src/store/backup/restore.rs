@@ -11,7 +11,7 @@ use super::copy::{copy, take_along};
 use super::target::entries;
 use crate::model::MsgId;
 use crate::store::api::{Damage, FileError, OpenError, io_error};
-use crate::store::check::{CheckReport, Note, Progress, judge, known};
+use crate::store::check::{CheckReport, Note, Progress, judge};
 use crate::store::directory::{Hold, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::{Scanner, segments};
@@ -73,7 +73,7 @@ pub struct Restored {
 /// See [`RestoreError`].
 pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restored, RestoreError> {
     let files = &RealFileSystem;
-    match known(files, src) {
+    match layout::known(files, src) {
         Err(OpenError::Missing(src)) => return Err(RestoreError::NoBackup(src)),
         known => known?,
     }

@@ -9,7 +9,7 @@ use super::error::BackupError;
 use super::target::BackupTarget;
 use crate::model::MsgId;
 use crate::store::api::{Damage, FileError, io_error};
-use crate::store::check::{Next, Progress, Walk, known};
+use crate::store::check::{Next, Progress, Walk};
 use crate::store::directory::{Mark, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem, Temporary};
 use crate::store::journal::{Position, SegmentName, header_of, list};
@@ -42,7 +42,7 @@ pub fn backup(
     progress: Progress<'_>,
 ) -> Result<Copied, BackupError> {
     let files = &RealFileSystem;
-    known(files, dir)?;
+    layout::known(files, dir)?;
     let _held = match end {
         Some(_) => None,
         None => Some(hold::hold(dir)?),
@@ -83,7 +83,11 @@ pub fn backup(
     if due.is_none() {
         remove(files, dest, layout::COMPACTION_DUE)?;
     }
-    Mark::complete(walk.report.end.sequence).write(files, dest)?;
+    let mark = Mark {
+        complete: true,
+        sequence: walk.report.end.sequence,
+    };
+    mark.write(files, dest)?;
     run.copied.messages = walk.report.messages;
     run.copied.newest = walk.report.newest;
     Ok(run.copied)

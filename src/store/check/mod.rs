@@ -6,14 +6,12 @@
 mod condition;
 mod journal;
 mod judge;
-mod known;
 mod note;
 mod report;
 mod run;
 mod walk;
 
 pub(crate) use judge::{end_note, judge};
-pub(crate) use known::known;
 pub use note::Note;
 pub use report::{CheckReport, IndexCondition, Progress};
 pub use run::check;

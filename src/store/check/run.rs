@@ -4,10 +4,9 @@ use std::path::Path;
 
 use super::condition;
 use super::judge::judge;
-use super::known::known;
 use super::report::{CheckReport, Progress};
 use crate::store::api::OpenError;
-use crate::store::directory::{Mark, hold};
+use crate::store::directory::{Mark, hold, layout};
 use crate::store::disk::RealFileSystem;
 use crate::store::index::Scratches;
 use crate::store::journal::Position;
@@ -26,7 +25,7 @@ pub fn check(
     progress: Progress<'_>,
 ) -> Result<CheckReport, OpenError> {
     let files = RealFileSystem;
-    known(&files, dir)?;
+    layout::known(&files, dir)?;
     // States of a backup may share what nobody writes any more.
     if Mark::read(&files, dir)?.is_none() {
         hold::refuse_linked_segment(dir)?;

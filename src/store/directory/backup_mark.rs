@@ -22,14 +22,6 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// A finished run, with everything before the frame with this sequence.
-    pub(crate) fn complete(sequence: u64) -> Self {
-        Self {
-            complete: true,
-            sequence,
-        }
-    }
-
     /// Reads the file; `None` where there is none.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 //! File operations in a locked directory: they fail once a path no longer leads to the locked
 //! directory, and report nothing as durable in a file that lost its name.
 
+use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{fmt, io};
 
 use super::hold::Hold;
 use crate::store::disk::{Condition, FileIdentity, FileSystem, JournalFile, Name, RESERVE};
 
 /// Operations on names, in a directory that is held.
+#[derive(Debug)]
 pub(crate) struct HeldFileSystem {
     inner: Arc<dyn FileSystem>,
     hold: Arc<Hold>,
@@ -36,7 +37,7 @@ impl HeldFileSystem {
         // What is kept back holds nothing: whoever removes it harms nobody's messages.
         let is_watched = !path.parent().is_some_and(|dir| dir.ends_with(RESERVE));
         let watched = found.filter(|_| is_watched);
-        let name = watched.map(|found| self.hold.names().watch(path, found.identity));
+        let name = watched.map(|found| self.hold.names.watch(path, found.identity));
         Ok(Box::new(HeldFile {
             inner,
             hold: self.hold.clone(),
@@ -55,12 +56,6 @@ impl HeldFile {
         let len_bytes = self.len_bytes.load(Ordering::Relaxed);
         self.hold
             .check_file(found.links > 0 && found.len_bytes == len_bytes)
-    }
-}
-
-impl fmt::Debug for HeldFileSystem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HeldFileSystem").field(&self.inner).finish()
     }
 }
 
@@ -87,12 +82,12 @@ impl FileSystem for HeldFileSystem {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.hold.check()?;
         let rename = || self.inner.rename(from, to);
-        self.hold.names().rename(from, to, rename)
+        self.hold.names.rename(from, to, rename)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.hold.check()?;
-        self.hold.names().forget(path);
+        self.hold.names.forget(path);
         self.inner.remove(path)
     }
 

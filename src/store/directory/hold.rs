@@ -18,18 +18,19 @@ use parking_lot::Mutex;
 
 use super::layout::{JOURNAL, LOCK};
 use crate::store::api::{OpenError, io_error};
-use crate::store::disk::{Name, Names, OutOfSpace as _, is_gone, try_lock};
-use crate::store::journal::{SegmentName, ZSTD_MAGIC};
+use crate::store::disk::{Name, Names, OutOfSpace as _, RealFileSystem, is_gone, try_lock};
+use crate::store::journal::{is_compressed, segments};
 
 /// A directory that is held.
 #[derive(Debug)]
 pub(crate) struct Hold {
     dir: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
+    /// Device and inode of the directory.
+    pub(crate) identity: (u64, u64),
     /// A file that was written on was moved, removed, replaced or written by another.
     is_lost: AtomicBool,
-    names: Names,
+    /// The names of what is written in it, or was opened for that.
+    pub(super) names: Names,
     journal: Mutex<Option<(File, Arc<Name>)>>,
     locks: Mutex<Vec<File>>,
 }
@@ -66,24 +67,13 @@ impl Hold {
         }))
     }
 
-    /// The names of what is written in it, or was opened for that.
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
-    }
-
     /// Watches the name of the journal, also while none of its segments is written on.
     pub(crate) fn watch_journal(&self, path: &Path) -> io::Result<()> {
         let directory = File::open(path)?;
         let found = directory.metadata()?;
         let name = self.names.watch(path, (found.dev(), found.ino()));
-        let mut journal = self.journal.lock();
-        *journal = Some((directory, name));
+        *self.journal.lock() = Some((directory, name));
         Ok(())
-    }
-
-    /// Device and inode of the directory.
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        self.identity
     }
 
     /// Whether the path still leads to the directory that was taken, and its files are those that
@@ -134,8 +124,7 @@ impl Hold {
 
     /// Gives the directory up.
     pub(crate) fn release(&self) {
-        let mut locks = self.locks.lock();
-        locks.clear();
+        self.locks.lock().clear();
     }
 }
 
@@ -171,19 +160,10 @@ pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
 /// The newest segment, if it is one that is written on.
 pub(crate) fn open_segment(dir: &Path) -> Option<PathBuf> {
     let journal = dir.join(JOURNAL);
-    let entries = fs::read_dir(&journal).ok()?.filter_map(Result::ok);
-    let names =
-        entries.filter_map(|entry| SegmentName::parse(&entry.file_name().to_string_lossy()));
-    let path = names.max()?.path(&journal);
-    is_not_compressed(&path).ok()?.then_some(path)
-}
-
-/// Whether a segment is not compressed, and would be written on if it were the newest.
-pub(crate) fn is_not_compressed(path: &Path) -> io::Result<bool> {
-    let mut magic = [0; ZSTD_MAGIC.len()];
-    let file = File::open(path)?;
-    let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut magic, 0);
-    Ok(read.is_err() || magic != ZSTD_MAGIC)
+    let newest = segments(&RealFileSystem, &journal).ok()?.pop()?;
+    let path = newest.path(&journal);
+    let is_sealed = is_compressed(&RealFileSystem, &path).ok()?;
+    (!is_sealed).then_some(path)
 }
 
 /// Whether another process writes in the journal.
@@ -236,6 +216,7 @@ fn refuse_link(path: &Path) -> Result<(), OpenError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::store::journal::{SegmentName, ZSTD_MAGIC};
 
     /// A directory with a segment that is written on, and one that is sealed.
     fn directory() -> (tempfile::TempDir, PathBuf) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::api::{FileError, OpenError, io_error};
 use crate::store::disk::{FileSystem, files};
-use crate::store::journal::Position;
+use crate::store::journal::{Position, segments};
 
 /// The version of the layout.
 const VERSION_NUMBER: u32 = 1;
@@ -18,13 +18,23 @@ pub(crate) const COMPACTION_DUE: &str = "sweep.due";
 /// The journal of a restore that is not at its end: while it is there, nothing else counts.
 pub(crate) const RESTORING: &str = "journal.restoring";
 
-/// Makes sure that a directory whose lock is held is one that this program may open; whether it
-/// has a version.
+/// Refuses a directory that this program may not open; whether it has a version.
 pub(crate) fn prepare(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
     if dir.join(RESTORING).exists() {
         return Err(OpenError::HalfRestored(dir.to_owned()));
     }
     check_version(files, dir)
+}
+
+/// Refuses what is no data directory of a known version.
+pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError> {
+    refuse_other(dir)?;
+    let journal = dir.join(JOURNAL);
+    // Without the version its segments say what it is.
+    if prepare(files, dir)? || (journal.is_dir() && !segments(files, &journal)?.is_empty()) {
+        return Ok(());
+    }
+    Err(OpenError::Missing(dir.to_owned()))
 }
 
 /// Gives a directory its version. Not before it has a segment: so one that has a version and no

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::{fs, io};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// The names that are watched.
 #[derive(Debug, Default)]
@@ -24,13 +24,9 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.path.lock()
-    }
-
     fn leads(&self) -> bool {
         // Nobody renames it meanwhile.
-        let path = self.path();
+        let path = self.path.lock();
         let Some(path) = path.as_deref() else {
             return true;
         };
@@ -41,7 +37,7 @@ impl Name {
     }
 
     fn give_up(&self, path: &Path) -> bool {
-        let mut ours = self.path();
+        let mut ours = self.path.lock();
         let is_it = ours.as_deref() == Some(path);
         if is_it {
             *ours = None;
@@ -93,7 +89,7 @@ impl Names {
         let done = rename();
         let path = if done.is_ok() { to } else { from };
         for name in renamed {
-            *name.path() = Some(path.to_owned());
+            *name.path.lock() = Some(path.to_owned());
         }
         done
     }

@@ -27,5 +27,7 @@ pub use position::Position;
 pub(crate) use reader::{End, Outcome, check_headers, clear, list, replay, segments};
 pub(crate) use rewrite::{RecordFilter, Sealed};
 pub(crate) use scanner::{Event, Scanner, bad_in_sealed, follows, header_of};
-pub(crate) use segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY, ZSTD_MAGIC};
+#[cfg(test)]
+pub(crate) use segment::ZSTD_MAGIC;
+pub(crate) use segment::{HEADER_BYTES, SegmentHeader, SegmentName, TEMPORARY};
 pub(crate) use writer::{Writer, WriterStart};

@@ -10,5 +10,5 @@ mod plan;
 mod run;
 mod scan;
 
-pub use plan::Loss;
 pub use run::{Repaired, repair};
+pub use scan::Loss;

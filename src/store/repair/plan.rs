@@ -3,53 +3,36 @@
 use std::collections::BTreeMap;
 
 use super::chain;
-use super::scan::Candidate;
+use super::scan::{Candidate, Loss};
 use crate::model::MsgId;
 use crate::store::index::{Loaded, Origin};
 use crate::store::journal::{SegmentHeader, SegmentName};
 
-/// Group commits that are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    /// The first frame.
-    pub from: u64,
-    /// The frame behind the last, if that can be known.
-    pub to: Option<u64>,
-    /// Their messages have higher ids than this,
-    pub after: MsgId,
-    /// and, if that can be known, none that is higher than this.
-    pub before: Option<MsgId>,
-    /// Only the index knows of them, which in a copy may be later than the journal; and nothing
-    /// tells whether this is one.
-    pub is_unsure: bool,
-}
-
 /// What is to be done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     /// Files that are moved aside.
     pub(super) aside: Vec<SegmentName>,
-    /// Segments that are rewritten.
+    /// Segments that are rewritten, and where the last of them is sealed, an empty one to be written
+    /// on.
     pub(super) made: Vec<Made>,
-    /// An empty one to be written on behind them, where the last of them is sealed.
-    pub(super) open: Option<(SegmentName, SegmentHeader)>,
     pub(super) losses: Vec<Loss>,
 }
 
 impl Plan {
     /// Whether no file is touched.
     pub(super) fn is_empty(&self) -> bool {
-        self.aside.is_empty() && self.made.is_empty() && self.open.is_none()
+        self.aside.is_empty() && self.made.is_empty()
     }
 }
 
-/// A segment that is rewritten.
+/// A segment to be made.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// Its name.
     pub(super) name: SegmentName,
+    /// One with `rewritten_to` is sealed.
     pub(super) header: SegmentHeader,
-    /// The file that its frames come from; `None`: it gets none.
+    /// The file that its frames come from, if it has any.
     pub(super) source: Option<SegmentName>,
 }
 
@@ -73,7 +56,8 @@ pub(super) fn plan(
         kept: Vec::new(),
         reached: 1,
         last_id: 0,
-        plan: Plan::default(),
+        made: Vec::new(),
+        losses: Vec::new(),
     };
     let last = chosen.keys().last().copied().unwrap_or_default();
     for number in 1..=last {
@@ -88,22 +72,24 @@ pub(super) fn plan(
         planner.lose(None, None);
     }
     planner.open(last, chosen.get(&last).is_some_and(|last| last.sealed));
-    let open_ended = planner.plan.losses.iter().any(|loss| loss.to.is_none());
+    let open_ended = planner.losses.iter().any(|loss| loss.to.is_none());
     if let Some(index) = index.filter(|_| !open_ended) {
-        let known = planner.plan.losses.len();
+        let known = planner.losses.len();
         let state = &index.state;
         planner.lose(Some(state.position.sequence), Some(state.last_id));
-        let only_indexed = planner.plan.losses.iter_mut().skip(known);
+        let only_indexed = planner.losses.iter_mut().skip(known);
         only_indexed.for_each(|loss| loss.is_unsure = index.origin == Origin::Unknown);
     }
-    let kept = planner.kept;
-    let mut plan = planner.plan;
-    plan.aside = names
-        .iter()
-        .copied()
-        .filter(|n| !kept.contains(n))
-        .collect();
-    plan
+    let is_kept = |name: &SegmentName| planner.kept.contains(name);
+    Plan {
+        aside: names
+            .iter()
+            .copied()
+            .filter(|name| !is_kept(name))
+            .collect(),
+        made: planner.made,
+        losses: planner.losses,
+    }
 }
 
 /// The mark of the journal that most frames are of; 0 is that of a header which was lost.
@@ -124,7 +110,8 @@ struct Planner<'a> {
     /// The sequence and the id that the segments so far reach up to.
     reached: u64,
     last_id: u64,
-    plan: Plan,
+    made: Vec<Made>,
+    losses: Vec<Loss>,
 }
 
 impl Planner<'_> {
@@ -135,17 +122,11 @@ impl Planner<'_> {
         let in_place = candidate.name.number == number;
         let end = first_behind.map_or(candidate.end, |first| candidate.end.min(first));
         for gap in &candidate.gaps {
-            let counts = first_behind.is_none_or(|first| gap.from < first);
-            if counts {
-                self.plan.losses.push(Loss {
-                    from: gap.from,
-                    to: Some(gap.to),
-                    after: MsgId(gap.after),
-                    before: gap
-                        .before
-                        .or(next.map(|next| next.header.last_id))
-                        .map(MsgId),
-                    is_unsure: false,
+            if first_behind.is_none_or(|first| gap.from < first) {
+                let before = gap.before.or(next.map(|next| MsgId(next.header.last_id)));
+                self.losses.push(Loss {
+                    before,
+                    ..gap.clone()
                 });
             }
         }
@@ -164,18 +145,15 @@ impl Planner<'_> {
             _ => end,
         };
         self.reached = rewritten_to;
-        self.plan.made.push(Made {
-            name: self.name(number, candidate.header.last_id),
-            header: SegmentHeader {
-                number,
-                generation: SegmentHeader::random_generation(),
-                first_sequence: candidate.header.first_sequence,
-                last_id: candidate.header.last_id,
-                rewritten_to: Some(rewritten_to),
-                journal: self.journal,
-            },
-            source: Some(candidate.name),
-        });
+        let header = &candidate.header;
+        let (first, last_id) = (header.first_sequence, header.last_id);
+        self.make(
+            number,
+            first,
+            last_id,
+            Some(rewritten_to),
+            Some(candidate.name),
+        );
     }
 
     /// A journal ends with a segment that is written on.
@@ -188,43 +166,22 @@ impl Planner<'_> {
             // What stood behind it, if anything did, is not there.
             self.lose(None, None);
         }
-        let name = self.name(last + 1, self.last_id);
-        let header = SegmentHeader {
-            number: name.number,
-            generation: SegmentHeader::random_generation(),
-            first_sequence: self.reached,
-            last_id: self.last_id,
-            rewritten_to: None,
-            journal: self.journal,
-        };
-        self.plan.open = Some((name, header));
+        self.make(last + 1, self.reached, self.last_id, None, None);
     }
 
     /// A segment without frames, so that the numbers have no gap.
     fn fill(&mut self, number: u64, next: &Candidate) {
         let to = next.header.first_sequence;
-        let from = self.reached.min(to);
-        self.reached = from;
+        self.reached = self.reached.min(to);
         self.lose(Some(to), Some(next.header.last_id));
         let last_id = self.last_id.min(next.header.last_id);
-        self.plan.made.push(Made {
-            name: self.name(number, last_id),
-            header: SegmentHeader {
-                number,
-                generation: SegmentHeader::random_generation(),
-                first_sequence: from,
-                last_id,
-                rewritten_to: Some(to),
-                journal: self.journal,
-            },
-            source: None,
-        });
+        self.make(number, self.reached, last_id, Some(to), None);
         self.reached = to;
     }
 
     fn lose(&mut self, to: Option<u64>, before: Option<u64>) {
         if to.is_none_or(|to| self.reached < to) {
-            self.plan.losses.push(Loss {
+            self.losses.push(Loss {
                 from: self.reached,
                 to,
                 after: MsgId(self.last_id),
@@ -234,12 +191,32 @@ impl Planner<'_> {
         }
     }
 
-    /// The name of the file that has the number now, or one for it.
-    fn name(&self, number: u64, last_id: u64) -> SegmentName {
+    /// Plans a segment, under the name of the file that has the number now, if there is one.
+    fn make(
+        &mut self,
+        number: u64,
+        first_sequence: u64,
+        last_id: u64,
+        rewritten_to: Option<u64>,
+        source: Option<SegmentName>,
+    ) {
         let there = self.names.iter().find(|name| name.number == number);
-        there.copied().unwrap_or(SegmentName {
+        let name = there.copied().unwrap_or(SegmentName {
             number,
             first_id: last_id.saturating_add(1),
-        })
+        });
+        let header = SegmentHeader {
+            number,
+            generation: SegmentHeader::random_generation(),
+            first_sequence,
+            last_id,
+            rewritten_to,
+            journal: self.journal,
+        };
+        self.made.push(Made {
+            name,
+            header,
+            source,
+        });
     }
 }

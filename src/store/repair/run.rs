@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::plan::{Loss, Made, Plan, plan};
-use super::scan::{Candidate, open, readable};
+use super::plan::{Made, Plan, plan};
+use super::scan::{Candidate, Loss, open, readable};
 use crate::store::api::{FileError, OpenError, io_error};
-use crate::store::check::{Progress, known};
+use crate::store::check::Progress;
 use crate::store::directory::{ASIDE, Mark, hold, layout};
 use crate::store::disk::{
     FileSystem, FileWriter, OutOfSpace as _, RealFileSystem, Reserve, ReservingFileSystem, files,
 };
 use crate::store::index::{Manifest, Origin, manifest_file};
-use crate::store::journal::{Event, FrameBuffer, Packer, TEMPORARY, clear, segments};
+use crate::store::journal::{
+    Event, FrameBuffer, Packer, TEMPORARY, clear, is_compressed, segments,
+};
 
 /// A directory or a small file takes no more.
 const SMALL_BYTES: u64 = 16 << 10;
@@ -39,7 +41,7 @@ pub struct Repaired {
 /// again.
 pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError> {
     let mut files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
-    known(files.as_ref(), dir)?;
+    layout::known(files.as_ref(), dir)?;
     let _held = hold::hold(dir)?;
     let reserve = Reserve::left_in(dir, files.clone());
     // In the end what is left of it is made whole, as far as that goes.
@@ -137,10 +139,6 @@ fn make_all(
         let path = made.name.path(to);
         make(files, journal, to, made).map_err(io_error("cannot write", &path))?;
     }
-    if let Some((name, header)) = plan.open {
-        let made = files::replace(files, to, &name.file_name(), &header.encode());
-        made.map_err(io_error("cannot write", &name.path(to)))?;
-    }
     Ok(())
 }
 
@@ -152,9 +150,8 @@ fn room(journal: &Path, plan: &Plan) -> (u64, usize) {
         // Compressed, or as good as that.
         bytes + bytes / 64 + SMALL_BYTES
     };
-    let files = plan.made.len() + usize::from(plan.open.is_some()) + 2;
-    let bytes = plan.made.iter().map(bytes).sum::<u64>() + 3 * SMALL_BYTES;
-    (bytes, files)
+    let sum: u64 = plan.made.iter().map(bytes).sum();
+    (sum + 3 * SMALL_BYTES, plan.made.len() + 2)
 }
 
 /// A directory of what nobody relies on yet.
@@ -174,8 +171,7 @@ fn change_places(
     aside: &Path,
     plan: &Plan,
 ) -> Result<(), FileError> {
-    let made = plan.made.iter().map(|made| made.name);
-    let made: Vec<_> = made.chain(plan.open.map(|(name, _)| name)).collect();
+    let made: Vec<_> = plan.made.iter().map(|made| made.name).collect();
     for name in &made {
         let (new, original) = (name.path(aside), name.path(journal));
         let placed = match plan.aside.contains(name) {
@@ -218,7 +214,7 @@ fn replace(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()
 /// Keeps a file under a second name. By a copy where the file system has no links, or where it may
 /// be the newest segment at a moment: with two names that would be refused, also by the next repair.
 fn keep(files: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
-    if !hold::is_not_compressed(from)? && fs::hard_link(from, to).is_ok() {
+    if is_compressed(files, from)? && fs::hard_link(from, to).is_ok() {
         return Ok(());
     }
     let mut copy = FileWriter::new(files.create(to)?);
@@ -226,15 +222,17 @@ fn keep(files: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
     copy.sync_data()
 }
 
-/// Makes a segment of what can be read of its source.
+/// Makes a sealed segment of what can be read of its source, or an empty one.
 fn make(files: &dyn FileSystem, journal: &Path, to: &Path, made: &Made) -> io::Result<()> {
     let header = made.header;
+    let Some(end) = header.rewritten_to else {
+        return files::replace(files, to, &made.name.file_name(), &header.encode());
+    };
     let mut packer = Packer::begin(files, to, made.name)?;
     packer.write_all(&header.encode())?;
     let mut sequence = header.first_sequence;
     let source = made.source.and_then(|name| open(files, journal, name));
     if let Some((mut scanner, _)) = source {
-        let end = header.rewritten_to.unwrap_or(u64::MAX);
         let mut buffer = FrameBuffer::default();
         let mut expected = scanner.expected();
         loop {

@@ -2,20 +2,26 @@
 
 use std::path::Path;
 
+use crate::model::MsgId;
 use crate::store::data::Record;
 use crate::store::data::record;
 use crate::store::disk::FileSystem;
 use crate::store::journal::{Event, Frame, Position, Scanner, SegmentHeader, SegmentName};
 
-/// Frames that are not there, or not readable, between two that are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gap {
-    /// The first of them, and the one behind them.
-    pub(super) from: u64,
-    pub(super) to: u64,
-    /// The last id before them, and the first behind.
-    pub(super) after: u64,
-    pub(super) before: Option<u64>,
+/// Group commits that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The first frame.
+    pub from: u64,
+    /// The frame behind the last, if that can be known.
+    pub to: Option<u64>,
+    /// Their messages have higher ids than this,
+    pub after: MsgId,
+    /// and, if that can be known, none that is higher than this.
+    pub before: Option<MsgId>,
+    /// Only the index knows of them, which in a copy may be later than the journal; and nothing
+    /// tells whether this is one.
+    pub is_unsure: bool,
 }
 
 /// A file that holds right frames, or at least a right header.
@@ -35,7 +41,8 @@ pub(super) struct Candidate {
     pub(super) end: u64,
     /// The highest id in it, or before it.
     pub(super) last_id: u64,
-    pub(super) gaps: Vec<Gap>,
+    /// Frames that are missing or unreadable between two that are not.
+    pub(super) gaps: Vec<Loss>,
 }
 
 impl Candidate {
@@ -95,17 +102,18 @@ impl Candidate {
         self.whole &= all;
         for (first, last) in records.iter().filter_map(|(_, record)| ids(record)) {
             let open = self.gaps.iter_mut().filter(|gap| gap.before.is_none());
-            open.for_each(|gap| gap.before = Some(first));
+            open.for_each(|gap| gap.before = Some(MsgId(first)));
             self.last_id = self.last_id.max(last);
         }
     }
 
     fn gap(&mut self, to: u64) {
-        self.gaps.push(Gap {
+        self.gaps.push(Loss {
             from: self.end,
-            to,
-            after: self.last_id,
+            to: Some(to),
+            after: MsgId(self.last_id),
             before: None,
+            is_unsure: false,
         });
     }
 }
