@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use parking_lot::Mutex;
-
 use super::arrival::Arrival;
 use crate::model::{Device, Mailbox};
 
@@ -31,19 +29,16 @@ pub struct EndedSession {
     pub reason: Cow<'static, str>,
 }
 
-/// The most recently ended sessions since the server started, oldest first.
+/// The most recently ended sessions since the server started.
 #[derive(Debug, Default)]
-pub(super) struct EndedSessions(Mutex<Ends>);
-
-#[derive(Debug, Default)]
-struct Ends {
+pub(super) struct EndedSessions {
     next: u64,
     by_number: BTreeMap<u64, EndedSession>,
     of_user: HashMap<Mailbox, VecDeque<u64>>,
 }
 
-impl Ends {
-    fn push(&mut self, session: EndedSession) {
+impl EndedSessions {
+    pub(super) fn push(&mut self, session: EndedSession) {
         let mailbox = session.device.mailbox.clone();
         let of_user = self.of_user.entry(mailbox).or_default();
         of_user.push_back(self.next);
@@ -72,17 +67,10 @@ impl Ends {
             }
         }
     }
-}
 
-impl EndedSessions {
-    pub(super) fn push(&self, session: EndedSession) {
-        let mut ends = self.0.lock();
-        ends.push(session);
-    }
-
+    /// Oldest first.
     pub(super) fn list(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
-        let ends = self.0.lock();
-        let all = ends.by_number.values();
+        let all = self.by_number.values();
         let wanted = all.filter(|session| is_wanted(&session.device.mailbox));
         wanted.cloned().collect()
     }
@@ -126,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_of_one_user_first_his_own() {
-        let ended = EndedSessions::default();
+        let mut ended = EndedSessions::default();
         ended.push(end("quiet", 0));
         let many = ENDED_MAX as u64 + 1000;
         for at_ms in 1..many {
@@ -143,7 +131,6 @@ mod tests {
         assert_eq!(all, (ENDED_MAX, Some(many), Some(last)));
         let one = ended.list(|mailbox| mailbox.user.as_str() == "u1");
         assert_eq!(times(&one), (1, Some(many + 1), Some(many + 1)));
-        let ends = ended.0.lock();
-        assert_eq!(ends.of_user.len(), ENDED_MAX, "nobody else is remembered");
+        assert_eq!(ended.of_user.len(), ENDED_MAX, "nobody else is remembered");
     }
 }

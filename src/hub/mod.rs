@@ -44,13 +44,11 @@ pub struct HubLimits {
 }
 
 /// The limit that another session would exceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HubFull {
     /// The limit of the whole server.
-    #[error("the server is at its limit of sessions")]
     Server,
     /// The limit per user.
-    #[error("the user has {max} sessions, its limit")]
     User {
         /// The configured limit.
         max: usize,
@@ -81,7 +79,7 @@ pub struct Hub {
     shards: [Mutex<Shard>; SHARDS],
     sessions: AtomicUsize,
     scratch: Mutex<Scratch>,
-    ended: EndedSessions,
+    ended: Mutex<EndedSessions>,
     metrics: Arc<Metrics>,
 }
 
@@ -107,7 +105,7 @@ impl Hub {
             shards: Default::default(),
             sessions: AtomicUsize::new(0),
             scratch: Mutex::default(),
-            ended: EndedSessions::default(),
+            ended: Mutex::default(),
             metrics,
         }
     }

@@ -25,7 +25,7 @@ use crate::protocol::error_code::FrameError;
 const REFUSAL_BYTES: usize = 512;
 
 /// The outbox of one session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outbox {
     bytes_max: usize,
     /// For observers: unconfirmed deliveries of the session, and bytes taken from here or the store
@@ -105,9 +105,7 @@ impl Outbox {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
-            unconfirmed: AtomicU32::new(0),
-            taken_bytes: AtomicU32::new(0),
-            state: Mutex::default(),
+            ..Self::default()
         }
     }
 

@@ -58,12 +58,12 @@ impl Hub {
 
     /// Records an ended session.
     pub fn note_end(&self, session: EndedSession) {
-        self.ended.push(session);
+        self.ended.lock().push(session);
     }
 
     /// Ended sessions of the wanted users, oldest first.
     pub fn ended(&self, is_wanted: impl Fn(&Mailbox) -> bool) -> Vec<EndedSession> {
-        self.ended.list(is_wanted)
+        self.ended.lock().list(is_wanted)
     }
 
     /// Sums the backlog of all sessions.

@@ -7,9 +7,10 @@ use crate::protocol::query::{self, Query};
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// The source of receipts for a session's deliveries (PROTOCOL.md section 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReceiptMode {
     /// The client's WebSocket library, through its Pongs.
+    #[default]
     Auto,
     /// The application, through `{"received":…}`.
     Manual,
@@ -51,7 +52,7 @@ impl Login {
         let resource = required(query, "resource", Resource::parse)?;
         let token = token.ok_or("`token` is missing")?.to_owned();
         check_token(&token)?;
-        let receipts = optional(query, "receipts", receipt_mode)?.unwrap_or(ReceiptMode::Auto);
+        let receipts = optional(query, "receipts", receipt_mode)?.unwrap_or_default();
         let after = optional(query, "after", msg_id)?;
         Ok(Self {
             id,

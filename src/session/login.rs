@@ -164,7 +164,7 @@ async fn admit(
         newest_at_login,
         token_expires_at_ms,
         ping_interval: state.settings.ping_interval,
-        window: Window::DEFAULT,
+        window: Window::default(),
     };
     Ok(Admitted {
         services: StateServices::new(state.clone(), identity, arrival, permit),

@@ -88,7 +88,7 @@ impl Machine {
             seen: None,
             receipts: Receipts::new(start.receipts, start.window, start.cursor, start.after),
             pings: Pings::new(start.ping_interval),
-            strikes: Strikes::default(),
+            strikes: Strikes::new(),
             held: Held::default(),
             asked: false,
             falling: false,

@@ -157,7 +157,7 @@ impl Session {
             newest_at_login: MsgId::ZERO,
             token_expires_at_ms: None,
             ping_interval: Duration::from_secs(1000),
-            window: Window::DEFAULT,
+            window: Window::default(),
         };
         let (mut client, connection) = connection(room, 1 << 20);
         client.write_all(&part(LONG)).await.unwrap();

@@ -99,9 +99,11 @@ pub(crate) struct Window {
     pub(crate) bytes_max: usize,
 }
 
-impl Window {
-    pub(crate) const DEFAULT: Self = Self {
-        messages_max: 8192,
-        bytes_max: 2 << 20,
-    };
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            messages_max: 8192,
+            bytes_max: 2 << 20,
+        }
+    }
 }

@@ -24,7 +24,7 @@ struct Delivery {
 }
 
 /// What Pings have to ask about: nothing if the application confirms.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Owed {
     pub(super) unconfirmed: usize,
     /// Those among them that no Ping has covered.
@@ -36,7 +36,7 @@ pub(super) struct Owed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotDelivered(pub(super) Option<MsgId>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Receipts {
     mode: ReceiptMode,
     window: Window,
@@ -69,15 +69,7 @@ impl Receipts {
             cursor,
             reported: cursor,
             start,
-            delivered: MsgId::ZERO,
-            unconfirmed: VecDeque::new(),
-            bytes: 0,
-            paused: false,
-            unpinged: 0,
-            unpinged_bytes: 0,
-            confirmed: MsgId::ZERO,
-            blank_pings: 0,
-            unheeded_since: None,
+            ..Self::default()
         }
     }
 
@@ -127,11 +119,7 @@ impl Receipts {
                 unpinged: self.unpinged,
                 unpinged_bytes: self.unpinged_bytes,
             },
-            ReceiptMode::Manual => Owed {
-                unconfirmed: 0,
-                unpinged: 0,
-                unpinged_bytes: 0,
-            },
+            ReceiptMode::Manual => Owed::default(),
         }
     }
 
@@ -255,7 +243,7 @@ mod tests {
     use super::*;
 
     fn receipts(mode: ReceiptMode, ids: &[u64]) -> Receipts {
-        let mut receipts = Receipts::new(mode, Window::DEFAULT, MsgId(5), MsgId(5));
+        let mut receipts = Receipts::new(mode, Window::default(), MsgId(5), MsgId(5));
         for id in ids {
             receipts.delivered(MsgId(*id), 100);
         }
@@ -336,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_a_later_start_leaves_out_is_confirmed_by_receipts_alone() {
-        let mut receipts = Receipts::new(ReceiptMode::Manual, Window::DEFAULT, MsgId(5), MsgId(8));
+        let mut receipts =
+            Receipts::new(ReceiptMode::Manual, Window::default(), MsgId(5), MsgId(8));
         assert_eq!(receipts.moved(MsgId(9)), None);
         assert_eq!(
             receipts.received(MsgId(7)),
@@ -352,7 +341,7 @@ mod tests {
     #[test]
     fn what_is_delivered_below_the_cursor_is_confirmed_as_well() {
         for mode in [ReceiptMode::Auto, ReceiptMode::Manual] {
-            let mut receipts = Receipts::new(mode, Window::DEFAULT, MsgId(20), MsgId(5));
+            let mut receipts = Receipts::new(mode, Window::default(), MsgId(20), MsgId(5));
             for id in [10, 20] {
                 receipts.delivered(MsgId(id), 100);
                 match mode {

@@ -17,7 +17,7 @@ const REQUESTS_MAX: u32 = 6000;
 const DELIVERED_BEFORE: u32 = 8192;
 
 /// Recent strikes of one session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Strikes {
     since: Duration,
     limited: u32,
@@ -27,19 +27,14 @@ pub(super) struct Strikes {
     receipts_due: u32,
 }
 
-impl Default for Strikes {
-    fn default() -> Self {
+impl Strikes {
+    pub(super) fn new() -> Self {
         Self {
-            since: Duration::ZERO,
-            limited: 0,
-            requests: 0,
-            pongs_due: 0,
             receipts_due: DELIVERED_BEFORE,
+            ..Self::default()
         }
     }
-}
 
-impl Strikes {
     /// A frame was refused with this code.
     pub(super) fn refused(&mut self, code: ErrorCode, elapsed: Duration) {
         self.turn(elapsed);
@@ -125,7 +120,7 @@ mod tests {
     #[test]
     fn only_who_goes_on_is_ended() {
         for (number, (act, max)) in ALL.into_iter().enumerate() {
-            let mut strikes = Strikes::default();
+            let mut strikes = Strikes::new();
             (0..DELIVERED_BEFORE).for_each(|_| strikes.receipt(Duration::ZERO));
             for second in 0..10_000 {
                 act(&mut strikes, Duration::from_secs(second));
@@ -143,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_answers_the_server_is_no_request() {
-        let mut strikes = Strikes::default();
+        let mut strikes = Strikes::new();
         for _ in 0..10 * REQUESTS_MAX {
             strikes.pinged();
             strikes.delivered();

@@ -99,7 +99,7 @@ impl Harness {
             newest_at_login: MsgId(20),
             token_expires_at_ms: None,
             ping_interval: INTERVAL,
-            window: Window::DEFAULT,
+            window: Window::default(),
         };
         change(&mut start);
         let mut machine = Machine::new(start);
