@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -76,7 +76,7 @@ pub struct Settings {
 }
 
 /// Permits of all sessions and requests together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Permits {
     /// Memory of request bodies.
     pub bodies: BodyPermits,
@@ -84,8 +84,8 @@ pub struct Permits {
     pub messages: MessageBudget,
     /// History answers in flight.
     pub answers: AnswerPermits,
-    /// Turns for gathering metrics: one at a time.
-    pub scrapes: Semaphore,
+    /// The turn to gather metrics: one at a time.
+    pub scrapes: Mutex<()>,
 }
 
 /// Throttles of repeated log lines.
@@ -134,16 +134,5 @@ impl Deref for State {
 
     fn deref(&self) -> &Shared {
         &self.0
-    }
-}
-
-impl Default for Permits {
-    fn default() -> Self {
-        Self {
-            bodies: BodyPermits::default(),
-            messages: MessageBudget::default(),
-            answers: AnswerPermits::default(),
-            scrapes: Semaphore::new(1),
-        }
     }
 }

@@ -25,8 +25,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 pub async fn metrics(State(state): State<state::State>) -> Result<Response, Problem> {
     // One at a time: a client that scrapes without pause waits for itself.
-    let turn = state.permits.scrapes.acquire().await;
-    let _turn = turn.map_err(|_| Problem::internal())?;
+    let _turn = state.permits.scrapes.lock().await;
     let gathered = {
         let state = state.clone();
         tokio::task::spawn_blocking(move || {
