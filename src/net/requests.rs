@@ -7,13 +7,13 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use http_body_util::BodyExt as _;
 use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -55,14 +55,12 @@ impl RequestOrigin {
     fn visitor(&self, headers: &HeaderMap) -> Visitor {
         let lines = headers.get_all(&FORWARDED_FOR).iter();
         let lines = lines.map(|line| std::str::from_utf8(line.as_bytes()).unwrap_or_default());
-        let limits = self.limits.as_ref();
-        Visitor {
-            standing: Some(Arc::clone(&self.standing)),
-            ..limits.map_or_else(
-                || self.peer.clone(),
-                |limits| limits.visitor(&self.peer, lines),
-            )
-        }
+        let mut visitor = match &self.limits {
+            Some(limits) => limits.visitor(&self.peer, lines),
+            None => self.peer.clone(),
+        };
+        visitor.standing = Some(Arc::clone(&self.standing));
+        visitor
     }
 }
 
@@ -72,32 +70,6 @@ struct InProgress(Arc<Standing>);
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.request_ended();
-    }
-}
-
-/// The body of a response.
-struct Answer {
-    body: Body,
-    _permit: InProgress,
-}
-
-impl hyper::body::Body for Answer {
-    type Data = <Body as hyper::body::Body>::Data;
-    type Error = <Body as hyper::body::Body>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -130,9 +102,12 @@ pub(super) async fn answer<S>(
             let response = response.await;
             requests.answer_started();
             response.map(|response| {
-                response.map(|body| Answer {
-                    body,
-                    _permit: in_progress,
+                response.map(|body| {
+                    body.map_err(move |error| {
+                        // The body keeps it until it is handed over.
+                        let _ = &in_progress;
+                        error
+                    })
                 })
             })
         }
