@@ -34,13 +34,8 @@ const NAME_TOLD_BYTES_MAX: usize = 100;
 
 /// Length of the handshake message at the start of these bytes, header included.
 fn message_bytes(message: &[u8]) -> Option<usize> {
-    let length = message.get(1..HEADER_BYTES)?;
-    Some(
-        length
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
-            + HEADER_BYTES,
-    )
+    let [_, high, middle, low] = message.first_chunk::<HEADER_BYTES>()?;
+    Some(u32::from_be_bytes([0, *high, *middle, *low]) as usize + HEADER_BYTES)
 }
 
 fn is_client_hello(message: &[u8]) -> bool {
@@ -72,48 +67,26 @@ pub(super) async fn hide(stream: &mut ClientStream) -> io::Result<Hello> {
 }
 
 fn hide_in(message: &mut [u8]) -> Hello {
-    let Asked { name, hide } = asked(message);
-    if let Some(at) = hide {
-        message[at..at + 2].copy_from_slice(&HIDDEN.to_be_bytes());
-    }
-    Hello {
-        name,
-        is_hidden: hide.is_some(),
-    }
-}
-
-#[derive(Debug, Default)]
-struct Asked {
-    name: Option<String>,
-    /// Offset of the number of the extension to hide.
-    hide: Option<usize>,
-}
-
-/// Finds the server name in a ClientHello.
-fn asked(hello: &[u8]) -> Asked {
-    if !is_client_hello(hello) {
-        return Asked::default();
-    }
-    let Some((at, list)) = extension(hello, SERVER_NAME) else {
-        return Asked::default();
+    let server_name = extension(message, SERVER_NAME).filter(|_| is_client_hello(message));
+    let Some((at, list)) = server_name else {
+        return Hello::default();
     };
     let name = only_name(list);
     let text = name.and_then(|name| std::str::from_utf8(name).ok());
     let is_fine =
         text.is_some_and(|text| DnsName::try_from(text).is_ok() || text.parse::<IpAddr>().is_ok());
-    let told = name.map(|name| {
+    // Complete, and with nothing that looks already hidden.
+    let can_hide =
+        message_bytes(message) == Some(message.len()) && extension(message, HIDDEN).is_none();
+    let name = name.map(|name| {
         let told = &name[..name.len().min(NAME_TOLD_BYTES_MAX)];
         String::from_utf8_lossy(told).into_owned()
     });
-    Asked {
-        name: told,
-        hide: (!is_fine && can_hide(hello)).then_some(at),
+    let is_hidden = !is_fine && can_hide;
+    if is_hidden {
+        message[at..at + 2].copy_from_slice(&HIDDEN.to_be_bytes());
     }
-}
-
-/// Whether a ClientHello is complete and contains nothing that looks already hidden.
-fn can_hide(hello: &[u8]) -> bool {
-    message_bytes(hello) == Some(hello.len()) && extension(hello, HIDDEN).is_none()
+    Hello { name, is_hidden }
 }
 
 /// The only name of a list.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deadline::{Activity, Observed};
-use super::hello::{self, Hello};
+use super::hello;
 use super::lingering::linger;
 use super::options::NetOptions;
 use super::permits::{ConnectionPermit, ConnectionPermits};
@@ -55,10 +55,9 @@ pub async fn serve(
     let unaccepted = Throttle::default();
     let refusals = Arc::new(Refusals::default());
     loop {
-        // Both are cancel-safe.
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+        // Cancel-safe.
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else {
+            return;
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -68,10 +67,9 @@ pub async fn serve(
                 if let Some(times) = unaccepted.due() {
                     tracing::error!(%error, times, "connections cannot be accepted");
                 }
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(ACCEPT_BACKOFF) => continue,
-                }
+                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_BACKOFF))
+                    .await;
+                continue;
             }
         };
         // Without a permit, the connection is closed at once.
@@ -151,13 +149,9 @@ impl Accepted {
                 return Err(Refused::PlainHttp);
             }
             let hello = hello::hide(&mut stream).await?;
-            let Hello {
-                name: asked,
-                is_hidden,
-            } = hello;
-            name = asked;
+            name = hello.name;
             stream.bound(Some(HANDSHAKE_BYTES_MAX));
-            let mut stream = tls.acceptor(is_hidden).accept(stream).await?;
+            let mut stream = tls.acceptor(hello.is_hidden).accept(stream).await?;
             stream.get_mut().0.bound(None);
             Ok(stream)
         });

@@ -13,12 +13,6 @@ use super::certificate_error::{CertificateError, broken};
 use super::pem::{self, Block};
 use super::x509::x509;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Certificate,
-    Key,
-}
-
 /// Kind of a file's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -42,7 +36,7 @@ enum Kind {
 /// # Errors
 /// A message that names the file and its actual contents.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    all(file, Wanted::Certificate, Kind::Certificate, "CERTIFICATE")
+    all(file, Kind::Certificate)
 }
 
 /// The private keys of a file, at least one.
@@ -50,7 +44,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 /// # Errors
 /// As [`certificates`].
 pub(super) fn keys(file: &Path) -> Result<Vec<PrivateKeyDer<'static>>, CertificateError> {
-    all(file, Wanted::Key, Kind::Key, "")
+    all(file, Kind::Key)
 }
 
 /// The first private key of a file.
@@ -89,12 +83,8 @@ pub(super) fn unused(file: &Path) -> Vec<&'static str> {
     blocks.iter().filter_map(name).collect()
 }
 
-fn all<T: PemObject>(
-    file: &Path,
-    wanted: Wanted,
-    of: Kind,
-    label: &str,
-) -> Result<Vec<T>, CertificateError> {
+/// `wanted` is a certificate or a key.
+fn all<T: PemObject>(file: &Path, wanted: Kind) -> Result<Vec<T>, CertificateError> {
     let bytes = pem::read(file)?;
     let blocks = match der_kind(&bytes) {
         None => blocks(&bytes, file)?,
@@ -102,8 +92,8 @@ fn all<T: PemObject>(
     };
     // Skipping one would leave a gap in the chain.
     let needs_help = match wanted {
-        Wanted::Certificate => Kind::TrustedCertificate,
-        Wanted::Key => Kind::EncryptedKey,
+        Kind::Certificate => Kind::TrustedCertificate,
+        _ => Kind::EncryptedKey,
     };
     let mut found = Vec::new();
     for block in &blocks {
@@ -111,11 +101,10 @@ fn all<T: PemObject>(
         if kind == needs_help {
             return Err(unfit(file, wanted, kind, false));
         }
-        if kind == of {
-            let label = if label.is_empty() {
-                &block.label
-            } else {
-                label
+        if kind == wanted {
+            let label = match wanted {
+                Kind::Certificate => "CERTIFICATE",
+                _ => &block.label,
             };
             found.push(block.decode(label).map_err(|flaw| broken(file, flaw))?);
         }
@@ -190,7 +179,7 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
 }
 
 /// A message that names the file's actual contents and the command that converts them.
-fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateError {
+fn unfit(file: &Path, wanted: Kind, kind: Kind, is_der: bool) -> CertificateError {
     let name = quoted(file);
     // The file keeps its owner and mode: root may run this for a service that is not root.
     let into_place = |command: &str| {
@@ -201,42 +190,42 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
         into_place(&format!("openssl {tool}{inform} -in {name}{options}"))
     };
     let (holds, advice) = match (wanted, kind) {
-        (Wanted::Certificate, Kind::Certificate) => (
+        (Kind::Certificate, Kind::Certificate) => (
             "holds a certificate in DER, not in PEM",
             openssl("x509", ""),
         ),
-        (Wanted::Certificate, Kind::TrustedCertificate) => (
+        (Kind::Certificate, Kind::TrustedCertificate) => (
             "holds a certificate with trust settings of OpenSSL (TRUSTED CERTIFICATE)",
             // Every certificate: x509 reads only the first.
             into_place(&format!(
                 "openssl crl2pkcs7 -nocrl -certfile {name} | openssl pkcs7 -print_certs"
             )),
         ),
-        (Wanted::Certificate, Kind::Pkcs7) => (
+        (Kind::Certificate, Kind::Pkcs7) => (
             "holds certificates in PKCS#7, not in PEM",
             openssl("pkcs7", " -print_certs"),
         ),
-        (Wanted::Certificate, Kind::Pkcs12) => (
+        (Kind::Certificate, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
             into_place(&format!("openssl pkcs12 -in {name} -nokeys")),
         ),
-        (Wanted::Key, Kind::Pkcs12) => (
+        (Kind::Key, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
             into_place(&format!("openssl pkcs12 -in {name} -nocerts -nodes")),
         ),
-        (Wanted::Key, Kind::EncryptedKey) => (
+        (Kind::Key, Kind::EncryptedKey) => (
             "holds a private key that is encrypted with a passphrase, which nobody can type in at a start",
             openssl("pkey", ""),
         ),
-        (Wanted::Key, Kind::Key) => (
+        (Kind::Key, Kind::Key) => (
             "holds a private key in DER, not in PEM",
             openssl("pkey", ""),
         ),
-        (Wanted::Key, Kind::OpenSshKey) => (
+        (Kind::Key, Kind::OpenSshKey) => (
             "holds no private key for TLS, but one of OpenSSH",
             format!("ssh-keygen -p -m PKCS8 -f {name}"),
         ),
-        (Wanted::Certificate, kind) => {
+        (Kind::Certificate, kind) => {
             return broken(
                 file,
                 match kind {
@@ -252,7 +241,7 @@ fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateEr
                 },
             );
         }
-        (Wanted::Key, kind) => {
+        (_, kind) => {
             return broken(
                 file,
                 match kind {

@@ -29,10 +29,7 @@ pub async fn watch(tls: Tls, interval: Duration, stop: CancellationToken) {
         () = tls.reload_requested() => Some(true),
         () = tokio::time::sleep(interval) => Some(false),
     } {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = check(&tls, reload) => {}
-        }
+        stop.run_until_cancelled(check(&tls, reload)).await;
     }
 }
 

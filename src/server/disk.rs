@@ -19,8 +19,5 @@ pub(super) async fn watch(state: State) {
             tokio::time::sleep(DISK_CHECK_INTERVAL).await;
         }
     };
-    tokio::select! {
-        () = state.stop.cancelled() => {}
-        never = watching => never,
-    }
+    state.stop.run_until_cancelled(watching).await;
 }
