@@ -7,7 +7,7 @@
 //! Invariant: a process changes its user while it has a single thread. The kernel tracks users per
 //! thread, and a new thread inherits that of its creator.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -54,8 +54,8 @@ pub(super) fn become_owner_of(dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // Some file systems assign every file to one user, whoever creates it.
-    let made_by =
-        owner_of_new_file_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
+    let made_by = with_new_file(dir, |file| Ok(file.metadata()?.uid()));
+    let made_by = made_by.with_context(|| format!("cannot write in {}", dir.display()))?;
     if made_by != owner.user {
         bail!(
             "{} belongs to user {}, whose server could not use what user {me} makes there: run \
@@ -86,20 +86,22 @@ fn become_user(owner: Owner) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a file, checks its owner, and removes it.
-fn owner_of_new_file_in(dir: &Path) -> io::Result<u32> {
+/// Does `work` with a new file of a directory. The file has no name if the file system supports
+/// that, so that nothing is left behind even if the command is killed; else it is removed again.
+pub(super) fn with_new_file<T>(
+    dir: &Path,
+    work: impl FnOnce(&mut File) -> io::Result<T>,
+) -> io::Result<T> {
     let mut how = OpenOptions::new();
     how.write(true).mode(0o600);
-    // Without a name, if the file system supports it: nothing is left behind even if the command is
-    // killed.
     let mut unnamed = how.clone();
     unnamed.custom_flags(OFlags::TMPFILE.bits().cast_signed());
-    if let Ok(file) = unnamed.open(dir) {
-        return Ok(file.metadata()?.uid());
+    if let Ok(mut file) = unnamed.open(dir) {
+        return work(&mut file);
     }
-    let path = dir.join(format!(".owner-{}", std::process::id()));
-    let file = how.create_new(true).open(&path)?;
-    let owner = file.metadata().map(|made| made.uid());
-    fs::remove_file(&path)?;
-    owner
+    let path = dir.join(format!(".relaybox-{}", std::process::id()));
+    let mut file = how.create_new(true).open(&path)?;
+    let done = work(&mut file);
+    let removed = fs::remove_file(&path);
+    done.and_then(|done| removed.map(|()| done))
 }

@@ -1,14 +1,14 @@
 //! The data directory and its file system.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Mode, OFlags, access, statfs, statvfs};
-use rustix::io::Errno;
+use rustix::fs::{Access, access, statfs, statvfs};
 use rustix::process::geteuid;
 
+use super::super::super::owner;
 use super::super::facts::{Directory, Disk, Kind, Rights};
 
 /// Most files whose owner is checked.
@@ -70,32 +70,13 @@ fn foreign(dir: &Path, owner: u32) -> Option<(PathBuf, u32)> {
     None
 }
 
-/// Writes and syncs a file without a name, so that nothing visible changes. If the file system does
-/// not support that, the file is named and removed again.
+/// Writes and syncs a file.
 fn probe(dir: &Path) -> io::Result<()> {
-    let unnamed = rustix::fs::open(
-        dir,
-        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::RUSR | Mode::WUSR,
-    );
-    match unnamed {
-        Ok(file) => {
-            let mut file = File::from(file);
-            file.write_all(b"relaybox doctor\n")?;
-            return file.sync_all();
-        }
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let path = dir.join(format!(".doctor-{}", std::process::id()));
-    let mut how = OpenOptions::new();
-    let mut file = how.write(true).create_new(true).mode(0o600).open(&path)?;
-    let written = file
-        .write_all(b"relaybox doctor\n")
-        .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(dir)?.sync_all());
-    let removed = fs::remove_file(&path);
-    written.and(removed)
+    owner::with_new_file(dir, |file| {
+        file.write_all(b"relaybox doctor\n")?;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()
+    })
 }
 
 /// Whether files can be created in a directory that may itself have to be created.
