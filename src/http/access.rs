@@ -1,7 +1,5 @@
 //! The caller of a request: its token, and the rights that it grants in a domain.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::ExtensionRejection;
@@ -10,7 +8,7 @@ use axum::http::{HeaderMap, header};
 
 use crate::auth::{Auth, AuthError, Grant};
 use crate::http::problem::Problem;
-use crate::limits::{Limits, Visitor};
+use crate::limits::Visitor;
 use crate::model::Domain;
 use crate::protocol::given_token::{GivenTokens, bearer};
 use crate::protocol::login::check_token;
@@ -52,8 +50,7 @@ pub(super) fn is_own(auth: &Auth, token: &str) -> bool {
 /// The caller of a request.
 pub struct Caller {
     pub(super) visitor: Visitor,
-    auth: Auth,
-    limits: Arc<Limits>,
+    state: State,
 }
 
 impl FromRequestParts<State> for Caller {
@@ -63,8 +60,7 @@ impl FromRequestParts<State> for Caller {
         let Extension(visitor) = Extension::from_request_parts(parts, state).await?;
         Ok(Self {
             visitor,
-            auth: state.auth.clone(),
-            limits: Arc::clone(&state.limits),
+            state: state.clone(),
         })
     }
 }
@@ -80,7 +76,8 @@ impl Caller {
         headers: &'a HeaderMap,
     ) -> Result<Option<&'a str>, Problem> {
         let tokens = tokens(parameters, headers);
-        let token = tokens.and_then(|tokens| tokens.choose(|token| is_own(&self.auth, token)));
+        let token =
+            tokens.and_then(|tokens| tokens.choose(|token| is_own(&self.state.auth, token)));
         token.map_err(Problem::parameter)
     }
 
@@ -94,14 +91,14 @@ impl Caller {
             Problem::unauthorized("a token is needed: `Authorization: Bearer …` or `token`")
         })?;
         check_token(token).map_err(Problem::unauthorized)?;
-        Ok(self.judged(self.auth.verify(domain, token))?.grant)
+        Ok(self.judged(self.state.auth.verify(domain, token))?.grant)
     }
 
     /// Counts unknown tokens, and vouches for the connection of a good one.
     fn judged<T>(&self, judged: Result<T, AuthError>) -> Result<T, Problem> {
         if let Err(AuthError::Unknown) = judged {
-            let counted = self.limits.bad_token(&self.visitor);
-            counted.map_err(|limited| Problem::limited(&limited))?;
+            let counted = self.state.limits.bad_token(&self.visitor);
+            counted.map_err(Problem::limited)?;
         }
         let judged = judged.map_err(refusal)?;
         self.visitor.vouch();
@@ -119,7 +116,7 @@ impl Caller {
             Problem::unauthorized("a project token is needed: `Authorization: Bearer …`")
         })?;
         check_token(token).map_err(Problem::unauthorized)?;
-        match self.judged(self.auth.identify(token))? {
+        match self.judged(self.state.auth.identify(token))? {
             Grant::Project => Ok(token),
             Grant::User(_) => Err(needs_project()),
         }

@@ -52,13 +52,12 @@ pub(super) async fn of_project<'a>(
     bytes_max: usize,
 ) -> Result<(&'a str, JsonText<'a>), Problem> {
     let mut stream = body.into_data_stream();
-    let read = match caller.project_token(headers) {
-        Ok(token) => {
-            let json = json(permits, headers, &mut stream, bytes_max).await;
-            json.map(|json| (token, json))
-        }
-        Err(problem) => Err(problem),
+    let read = async {
+        let token = caller.project_token(headers)?;
+        let json = json(permits, headers, &mut stream, bytes_max).await?;
+        Ok::<_, Problem>((token, json))
     };
+    let read = read.await;
     if read.is_err() {
         discard_rest(headers, &mut stream).await;
     }
@@ -96,7 +95,10 @@ async fn json<'a>(
     bytes_max: usize,
 ) -> Result<JsonText<'a>, Problem> {
     check_type(headers)?;
-    let length = headers.get(CONTENT_LENGTH).and_then(length);
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = length.and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > bytes_max) {
         return Err(too_large(bytes_max));
     }
@@ -132,10 +134,6 @@ async fn read<'a>(
         bytes.extend_from_slice(&piece);
     }
     Ok((bytes, permit))
-}
-
-fn length(value: &HeaderValue) -> Option<usize> {
-    value.to_str().ok()?.parse().ok()
 }
 
 fn too_large(bytes_max: usize) -> Problem {

@@ -41,9 +41,8 @@ pub async fn message_log(
     let mailbox = parameters::mailbox(&parameters, "toId")?;
     let before = parameters::msg_id_at_least(&parameters, "before")?;
     let token = caller.token(&parameters, &headers)?;
-    match caller.grant(&mailbox.domain, token)? {
-        Grant::Project => {}
-        Grant::User(_) => return Err(Problem::forbidden("erasing needs a project token")),
+    if let Grant::User(_) = caller.grant(&mailbox.domain, token)? {
+        return Err(Problem::forbidden("erasing needs a project token"));
     }
     let erased = tokio::task::spawn_blocking(move || {
         let erased = store.erase(&mailbox, before);

@@ -122,7 +122,7 @@ fn sent(accepted: &Accepted, to_array: bool) -> Sent {
 
 fn refusal(error: SendError) -> Problem {
     match error {
-        SendError::Limited(limited) => Problem::limited(&limited),
+        SendError::Limited(limited) => Problem::limited(limited),
         SendError::Store(AppendError::DomainRemoved) => access::unknown(),
         SendError::Store(error) => {
             warn!(%error, "a message of a backend is not stored");

@@ -79,15 +79,14 @@ pub async fn of_user(
         error!(%error, "when a user was last seen cannot be read");
         Problem::storage_unavailable()
     })?;
-    let sessions = found.sessions.into_iter().map(|session| PresentSession {
+    let sessions = found.sessions.iter().map(|session| PresentSession {
         resource: session.resource.to_string(),
         since: session.since_ms,
     });
-    let sessions: Vec<_> = sessions.collect();
     Ok(Json(Presence {
         id,
-        online: !sessions.is_empty(),
-        sessions,
+        online: !found.sessions.is_empty(),
+        sessions: sessions.collect(),
         last_seen: found.last_seen_ms,
     }))
 }

@@ -96,7 +96,7 @@ impl Problem {
     }
 
     /// 429, or 503 for lack of space or memory: a limit is reached, for a while.
-    pub fn limited(limited: &Limited) -> Self {
+    pub fn limited(limited: Limited) -> Self {
         let (status, code) = match limited.limit {
             limit if limit.is_of_space() => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -222,7 +222,7 @@ mod tests {
     fn what_may_be_tried_again_says_when() {
         let limited = |limit, ms| {
             let retry = Duration::from_millis(ms);
-            Problem::limited(&Limited { limit, retry })
+            Problem::limited(Limited { limit, retry })
         };
         let (field, code) = (Some("toId"), ErrorCode::InvalidField);
         let message = "`toId` is missing".to_owned();

@@ -54,7 +54,7 @@ pub(super) async fn limit(
             // The connection is kept: a proxy's carries other clients, too.
             let (head, body) = request.into_parts();
             body::discard_rest(&head.headers, &mut body.into_data_stream()).await;
-            Problem::limited(&limited).into_response()
+            Problem::limited(limited).into_response()
         }
     };
     pause(&visitor, response.status()).await;
@@ -74,7 +74,7 @@ async fn log_in(limits: &Limits, visitor: &Visitor, request: Request, next: Next
         return response;
     }
     let counted = limits.request(visitor, false);
-    let limited = |limited| Problem::limited(&limited).into_response();
+    let limited = |limited| Problem::limited(limited).into_response();
     let response = counted.map_or_else(limited, |()| response);
     pause(visitor, response.status()).await;
     response

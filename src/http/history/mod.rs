@@ -17,7 +17,7 @@ use crate::http::origin::Transport;
 use crate::http::parameters;
 use crate::http::problem::{Problem, ProblemBody, SOON};
 use crate::limits::{HangUp, Limit, Limited, Limits, Requester};
-use crate::model::{Mailbox, UserId};
+use crate::model::Mailbox;
 use crate::state;
 
 /// Lists a mailbox: one page of it, or what lies at a cursor.
@@ -79,7 +79,7 @@ pub async fn message_log(
             Limit::HistoryAnswersPerAddress => limits.note(limit, &caller.visitor.address),
             _ => limits.note(limit, domain),
         }
-        Problem::limited(&Limited { limit, retry: SOON })
+        Problem::limited(Limited { limit, retry: SOON })
     });
     answer::begin(state.store.clone(), query, requester, permit?).await
 }
@@ -99,22 +99,15 @@ fn authorize(
         domain: domain.clone(),
         user: grant.id,
     };
-    let counted = limits.user_request(&user);
-    counted.map_err(|limited| Problem::limited(&limited))?;
-    check_access(&user.user, query)?;
-    Ok(Some(Requester::User(user)))
-}
-
-/// A user token reads only where its user is a party.
-fn check_access(user: &UserId, query: &HistoryQuery) -> Result<(), Problem> {
+    limits.user_request(&user).map_err(Problem::limited)?;
     let takes_part = match &query.senders {
         Senders::All => false,
-        Senders::From(other) | Senders::With(other) => user == other,
+        Senders::From(other) | Senders::With(other) => user.user == *other,
     };
-    if takes_part || *user == query.mailbox.user {
-        return Ok(());
+    if !takes_part && user.user != query.mailbox.user {
+        return Err(Problem::forbidden(
+            "a user token reads only where its user is `toId`, `fromId` or `with`",
+        ));
     }
-    Err(Problem::forbidden(
-        "a user token reads only where its user is `toId`, `fromId` or `with`",
-    ))
+    Ok(Some(Requester::User(user)))
 }
