@@ -21,7 +21,7 @@ mod setting;
 mod settings;
 mod source;
 
-pub use cross_check::is_listened_on;
+pub use cross_check::{is_listened_on, is_loopback};
 pub use declared_token::DeclaredToken;
 pub use error::ConfigError;
 pub use load::{Loaded, resolve};

@@ -15,6 +15,11 @@ pub fn is_listened_on(listen: IpAddr, ip: IpAddr) -> bool {
     listen == ip || listen.is_unspecified() && (listen.is_ipv6() || ip.is_ipv4())
 }
 
+/// Whether only this machine can reach the address.
+pub fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip(), other.ip());
     let same = is_listened_on(a, b) || is_listened_on(b, a);
@@ -53,8 +58,7 @@ pub(super) fn check(config: &Config, raws: &Raws) -> Result<(), ConfigError> {
 
 /// Warnings about guessable tokens; none contains a token.
 pub(super) fn short_tokens(config: &Config, raws: &Raws) -> Vec<String> {
-    let is_local = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-    if config.addresses().all(is_local) {
+    if config.addresses().all(is_loopback) {
         return Vec::new();
     }
     let source = &raws["token"].source;

@@ -24,14 +24,8 @@ pub struct Proxies {
     passes_on: AtomicBool,
     header_refused: Throttle,
     header_unreadable: Throttle,
-    header_use: Mutex<HashMap<IpAddr, HeaderUse>>,
-}
-
-/// Kinds of TLS connections that a trusted proxy has passed on.
-#[derive(Debug, Default)]
-struct HeaderUse {
-    with_header: bool,
-    without: bool,
+    /// Whether each trusted proxy has passed on TLS connections without a header, and with one.
+    header_use: Mutex<HashMap<IpAddr, [bool; 2]>>,
 }
 
 impl Proxies {
@@ -90,11 +84,8 @@ impl Proxies {
             return;
         }
         let header_use = all.entry(peer).or_default();
-        let is_new = match with_header {
-            true => !std::mem::replace(&mut header_use.with_header, true),
-            false => !std::mem::replace(&mut header_use.without, true),
-        };
-        let has_both = header_use.with_header && header_use.without;
+        let is_new = !std::mem::replace(&mut header_use[usize::from(with_header)], true);
+        let has_both = *header_use == [true, true];
         drop(all);
         if is_new && has_both {
             tracing::warn!(%peer, "a trusted proxy brings connections over TLS with a PROXY protocol header and others without: where it passes on what clients send, they choose the address that they are limited by; it has to send a header of its own, or not to be in trusted_proxies");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::Builder;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::super::facts::{Address, Host};
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::model::Networks;
 use crate::net;
 
@@ -27,9 +27,9 @@ const THREADS_MAX: usize = 8;
 /// Resolves the names and addresses of `--host`, unless they are those of a proxy in front of the
 /// server. Skips wildcards.
 pub(super) fn of(config: &Config) -> Vec<Host> {
-    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    let is_open = config.listen.is_some_and(|address| !is_loopback(address));
     let has_proxy = config.limits.trusted_proxies != Networks::default();
-    match config.listen.is_some_and(is_open) && !has_proxy {
+    match is_open && !has_proxy {
         true => SYSTEM.look_up(&config.host),
         false => Vec::new(),
     }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::super::facts::{Facts, Port};
 use super::super::finding::{Check, Findings, Report, State};
-use crate::config::Config;
 use crate::config::origins::OriginPattern;
+use crate::config::{Config, is_loopback};
 use crate::server::refused_port;
 
 pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
@@ -25,11 +25,6 @@ pub(super) fn judge(config: &Config, facts: &Facts, out: &mut Findings) {
     plain(config, out);
     history_open(config, out);
     metrics(config, out);
-}
-
-/// Whether only this machine can reach the address.
-pub(super) fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 fn port(setting: &str, address: SocketAddr, tried: &Port, facts: &Facts, out: &mut Report) {

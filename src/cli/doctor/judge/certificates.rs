@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::super::progress::counted;
 use super::super::facts::{Facts, WithTls};
 use super::super::finding::{Check, Findings, Report};
-use super::addresses::is_loopback;
 use super::dates::{DAY_S, date};
 use super::trust;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::net::inspect::{Certificate, Inspected, Pair};
 use crate::net::{CertificateError, EARLIEST_S, near_end_s};
 
