@@ -98,6 +98,10 @@ pub fn fill() {
     let begun = Instant::now();
     for n in 0..count {
         clock.set_us(first_us + age_us / count * n);
+        if n.is_multiple_of(1000) {
+            // The store's threads wait as long as they do in a server.
+            clock.advance_monotonic(begun.elapsed().saturating_sub(clock.monotonic()));
+        }
         let at_reader = n / READER_EVERY;
         let (from, to) = if n % READER_EVERY > 0 {
             (traffic.any_user(), traffic.any_user())

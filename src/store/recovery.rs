@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use crate::clock::Clock;
 use crate::model::MsgId;
 use crate::store::api::{FileError, OpenError, Opening, Work, io_error};
 use crate::store::check::{Note, end_note, judge};
@@ -37,7 +38,11 @@ pub(crate) struct Opened {
 }
 
 /// Opens or makes what is in a data directory. `sealed` is told of segments sealed later.
-pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened, OpenError> {
+pub(crate) fn open(
+    claim: &Claim,
+    clock: &Arc<dyn Clock>,
+    sealed: Sender<SegmentName>,
+) -> Result<Opened, OpenError> {
     let Claim {
         options,
         files,
@@ -50,7 +55,8 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     // Where that cannot be told, the disk is taken for a large one.
     let disk_bytes = held.disk_bytes(dir).unwrap_or(u64::MAX);
     let segment_bytes = reserve::segment_bytes(disk_bytes, options.segment_bytes);
-    let reserve = Arc::new(Reserve::new(held, dir, disk_bytes, segment_bytes));
+    let reserve = Reserve::new(held, clock.clone(), dir, disk_bytes, segment_bytes);
+    let reserve = Arc::new(reserve);
     let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
     // Before anything is made in it: what is kept back is, once it was lent.
     let has_version = layout::prepare(files.as_ref(), dir)?;
@@ -159,7 +165,8 @@ pub(crate) fn open(claim: &Claim, sealed: Sender<SegmentName>) -> Result<Opened,
     let sealed_now = segments.into_iter();
     let open_name = end.open.map(|(name, _)| name);
     let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
-    let writer = Writer::resume(files.as_ref(), reserve.others().clone(), start, sealed)
+    let others = reserve.others().clone();
+    let writer = Writer::resume(files.as_ref(), others, clock.clone(), start, sealed)
         .map_err(io_error("cannot write in", &journal))?;
     let mut builder = builder;
     if let Err(error) = location::remove_all_but(dir, builder.state.number) {

@@ -44,7 +44,7 @@ impl Threads {
         sink: Arc<dyn CommitSink>,
     ) -> Result<Self, OpenError> {
         let (sealed_sender, sealed) = channel();
-        let opened = open(&claim, sealed_sender)?;
+        let opened = open(&claim, &clock, sealed_sender)?;
         let Claim { options, hold, .. } = claim;
         let Opened {
             files,
@@ -57,6 +57,7 @@ impl Threads {
         let mut memtables = builder.memtables;
         memtables.active.last_id = last_id;
         let (wall_us, monotonic) = clock.read();
+        memtables.note_time(monotonic);
         let age = AgeClock::resume(builder.age, last_id, wall_us, monotonic);
         let dir = options.dir.clone();
         let (retention, pending_retention) = pending_retention::begin(
@@ -128,12 +129,12 @@ impl Threads {
     /// Ends all in order and marks the directory as cleanly closed.
     pub(crate) fn close(self) {
         self.shared.queue.close();
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         join(self.committer);
         join(self.publisher);
         join(self.compactor);
         self.shared.signal().finish = true;
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         let state = join(self.flusher);
         join(self.compressor);
         let index = self.shared.set_index(None);
@@ -167,7 +168,7 @@ impl Threads {
     pub(crate) fn abort(self) {
         self.shared.queue.abort();
         self.shared.signal().abort = true;
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         if is_own() {
             return self.shared.hold.release();
         }

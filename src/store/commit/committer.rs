@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::{Budget, StagedBatch};
 use super::publisher::{Answer, Publication};
@@ -29,8 +29,9 @@ pub(crate) struct Committer {
     pub(super) last_id: MsgId,
     pub(super) frame: FrameBuffer,
     publications: SyncSender<Publication>,
-    cursors_written: Instant,
-    pub(super) written: Instant,
+    /// When cursors, and when anything, was written last, by the store's monotonic clock.
+    cursors_written: Duration,
+    pub(super) written: Duration,
     /// The segment in which age time was noted last.
     pub(super) age_segment: Option<u64>,
 }
@@ -43,24 +44,29 @@ impl Committer {
         last_id: MsgId,
         publications: SyncSender<Publication>,
     ) -> Self {
+        let now = shared.clock.monotonic();
         Self {
             shared,
             writer,
             last_id,
             frame: FrameBuffer::default(),
             publications,
-            cursors_written: Instant::now(),
-            written: Instant::now(),
+            cursors_written: now,
+            written: now,
             age_segment: None,
         }
     }
 
     /// Works until the queue is closed or aborted.
     pub(crate) fn run(mut self) {
+        let clock = self.shared.clock.clone();
+        let mut looked = clock.monotonic();
         loop {
             let broken = self.shared.health().journal.is_some();
             let pause = if broken { PROBE_PAUSE } else { CURSORS_ALONE };
-            match self.shared.queue.take(pause) {
+            let taken = self.shared.queue.take(clock.as_ref(), looked + pause);
+            looked = clock.monotonic();
+            match taken {
                 Dequeued::Jobs(jobs) if jobs.is_empty() => {
                     self.probe();
                     self.commit_cursors(CURSORS_ALONE, Budget::Free);
@@ -231,11 +237,12 @@ impl Committer {
 
     /// Takes pending cursors along, if the last time is at least `age` ago.
     fn stage_pending_cursors(&mut self, batch: &mut StagedBatch, age: Duration) {
-        if self.cursors_written.elapsed() < age {
+        let now = self.shared.clock.monotonic();
+        if now < self.cursors_written + age {
             return;
         }
         batch.cursors.take_pending(&self.shared, &mut self.frame);
-        self.cursors_written = Instant::now();
+        self.cursors_written = now;
     }
 
     /// Makes a durable batch readable and hands it on.
@@ -276,10 +283,11 @@ impl Committer {
             if batch.sealed {
                 memtables.note_sealed();
             }
+            memtables.note_time(self.shared.clock.monotonic());
             memtables.active.bytes >= self.shared.flush_bytes() && memtables.immutable.is_none()
         };
         if full {
-            self.shared.changed.notify_all();
+            self.shared.changed.notify();
         }
         self.shared.forget_pending(batch.cursors.changes());
         let appends = batch.appends.into_iter();

@@ -1,7 +1,7 @@
 //! Writes frames to the journal, and handles a journal that refuses them.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::Budget;
 use super::committer::Committer;
@@ -37,7 +37,8 @@ impl Committer {
 
     /// Marks the end of the journal, if the last frame is at least `age` old.
     pub(super) fn mark_end(&mut self, age: Duration, budget: Budget) {
-        if self.writer.is_marked() || self.written.elapsed() < age {
+        let now = self.shared.clock.monotonic();
+        if self.writer.is_marked() || now < self.written + age {
             return;
         }
         self.frame.clear();
@@ -54,7 +55,7 @@ impl Committer {
         self.written(budget, |writer, frame| {
             seconds.observe_closure_duration(|| writer.append(frame, before.0))
         })?;
-        self.written = Instant::now();
+        self.written = self.shared.clock.monotonic();
         Ok(())
     }
 

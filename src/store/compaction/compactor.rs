@@ -46,11 +46,12 @@ pub(crate) struct Compactor {
     index_due: bool,
     /// Erasures that the journal does not hold any more.
     forgotten: HashMap<Mailbox, MsgId>,
-    not_before: Instant,
+    /// By the store's monotonic clock, as all times here.
+    not_before: Duration,
     /// How many segments the journal had.
     segments: u32,
     /// When what has expired was last looked for, and by which retention.
-    expired: Option<(Instant, Retention)>,
+    expired: Option<(Duration, Retention)>,
     scrub: Scrub,
     /// There was no room for another index.
     cramped: Option<Cramped>,
@@ -67,7 +68,7 @@ impl Compactor {
             gathered: false,
             index_due: interrupted,
             forgotten: HashMap::new(),
-            not_before: Instant::now(),
+            not_before: Duration::ZERO,
             segments: 0,
             expired: None,
             scrub: Scrub::default(),
@@ -81,19 +82,24 @@ impl Compactor {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "sweeps have the same priority as all else");
         }
-        while self.shared.queue.is_open() {
+        loop {
+            let (seen, now) = (self.shared.changed.count(), self.now());
+            if !self.shared.queue.is_open() {
+                return;
+            }
             if self.shared.hold.check().is_err() {
-                self.shared.wait_for_change(TICK);
+                self.shared.wait_for_change(seen, now + TICK);
                 continue;
             }
             self.shared.step_retention();
             if !self.is_due() {
                 let mut scrub = std::mem::take(&mut self.scrub);
-                scrub.step(&self.shared, &|| self.is_wanted(Instant::now()));
+                scrub.step(&self.shared, &|| self.is_wanted(self.now()));
                 self.scrub = scrub;
-                self.shared.wait_for_change(TICK);
+                self.shared.wait_for_change(seen, now + TICK);
                 continue;
             }
+            // Real time, since that is what the work takes from others.
             let begun = Instant::now();
             let pause_min = match self.compact() {
                 Ok(()) => SEGMENT_PAUSE * self.segments,
@@ -104,12 +110,16 @@ impl Compactor {
                 }
             };
             let pause = begun.elapsed() * PAUSE_FACTOR;
-            self.not_before = Instant::now() + pause.max(pause_min);
+            self.not_before = self.now() + pause.max(pause_min);
         }
     }
 
+    fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
+    }
+
     fn is_due(&mut self) -> bool {
-        let now = Instant::now();
+        let now = self.now();
         let is_wanted = self.is_wanted(now);
         if is_wanted && self.is_asked() && !self.gathered {
             self.gathered = true;
@@ -124,7 +134,7 @@ impl Compactor {
     }
 
     /// Whether there is something to do, and it is time.
-    fn is_wanted(&self, now: Instant) -> bool {
+    fn is_wanted(&self, now: Duration) -> bool {
         let suspect = self.shared.index_suspect.load(Ordering::Relaxed);
         let has_cause = || {
             let asked = self.is_asked();
@@ -133,7 +143,7 @@ impl Compactor {
         now >= self.not_before && has_cause()
     }
 
-    fn may_have_expired(&self, now: Instant) -> bool {
+    fn may_have_expired(&self, now: Duration) -> bool {
         let retention = self.shared.retention();
         let Some(kept) = retention.shortest() else {
             return false;
@@ -146,7 +156,7 @@ impl Compactor {
 
     fn compact(&mut self) -> Result<(), CompactionError> {
         let retention = self.shared.retention().clone();
-        self.expired = Some((Instant::now(), retention.clone()));
+        self.expired = Some((self.now(), retention.clone()));
         self.gathered = false;
         let asked = self.shared.compaction_requests().asked;
         let shared = self.shared.clone();
@@ -164,12 +174,12 @@ impl Compactor {
                 forgotten: &self.forgotten,
             };
             if let Some(cramped) = &self.cramped {
-                cramped.check(asked)?;
+                cramped.check(asked, self.now())?;
             }
             let renewed = renew(&shared, RebuildFrom::Copied(&kept));
             self.cramped = match &renewed {
                 Err(error) if error.is_out_of_space() => {
-                    Some(Cramped::again(self.cramped.as_ref(), asked))
+                    Some(Cramped::again(self.cramped.as_ref(), asked, self.now()))
                 }
                 _ => None,
             };

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::CompactionError;
 use crate::store::disk::{INDEX_FILES, Lent};
@@ -31,24 +31,24 @@ pub(super) struct Cramped {
     times: u32,
     /// What had been asked for then: whoever erases more does not wait.
     asked: u64,
-    until: Instant,
+    until: Duration,
 }
 
 impl Cramped {
     /// It was so once more.
-    pub(super) fn again(before: Option<&Self>, asked: u64) -> Self {
+    pub(super) fn again(before: Option<&Self>, asked: u64, now: Duration) -> Self {
         let times = before.map_or(1, |before| before.times.saturating_add(1));
         let doublings = times.saturating_sub(2).min(CRAMPED_DOUBLINGS_MAX);
         Self {
             times,
             asked,
-            until: Instant::now() + CRAMPED_PAUSE * 2_u32.pow(doublings),
+            until: now + CRAMPED_PAUSE * 2_u32.pow(doublings),
         }
     }
 
     /// Refuses where it is too early.
-    pub(super) fn check(&self, asked: u64) -> io::Result<()> {
-        match self.asked == asked && Instant::now() < self.until {
+    pub(super) fn check(&self, asked: u64, now: Duration) -> io::Result<()> {
+        match self.asked == asked && now < self.until {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
         }
@@ -197,7 +197,9 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionErro
     signal.successor = Some(successor);
     signal.succeeded = None;
     drop(signal);
+    shared.changed.notify();
     loop {
+        let seen = shared.changed.count();
         let (succeeded, ended) = {
             let mut signal = shared.signal();
             (signal.succeeded.take(), signal.ended)
@@ -209,7 +211,7 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionErro
                 return Err(IndexError::Busy(what).into());
             }
             None if stops(shared) || ended => return Err(CompactionError::Stopped),
-            None => shared.wait_for_flush(TICK),
+            None => shared.changed.wait(seen),
         }
     }
 }
@@ -221,19 +223,14 @@ mod tests {
     #[test]
     fn who_finds_no_room_again_and_again_waits_longer_but_not_for_what_is_new() {
         let mut cramped: Option<Cramped> = None;
-        let mut pauses = Vec::new();
-        for _ in 0..12 {
-            let again = Cramped::again(cramped.as_ref(), 7);
-            let pause = again.until.saturating_duration_since(Instant::now());
-            pauses.push(pause.as_secs_f64().round() as u64);
-            assert!(again.check(7).is_err() && again.check(8).is_ok());
+        let mut now = Duration::from_secs(1_000);
+        for pause in [5, 5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320] {
+            let again = Cramped::again(cramped.as_ref(), 7, now);
+            now += Duration::from_secs(pause);
+            let early = now - Duration::from_nanos(1);
+            assert!(again.check(7, early).is_err() && again.check(8, early).is_ok());
+            again.check(7, now).expect("the pause is over");
             cramped = Some(again);
         }
-        assert_eq!(pauses, [5, 5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320]);
-        let over = Cramped {
-            until: Instant::now(),
-            ..cramped.expect("many times")
-        };
-        over.check(7).expect("the pause is over");
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Reports only; damage stays as it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::store::disk::Pacer;
 use crate::store::journal::{Sealed, list};
@@ -17,31 +17,22 @@ const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const BROKEN_OFF_MAX: u32 = 3;
 
 /// How far it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scrub {
-    /// The number of the segment that comes next.
+    /// The lowest number that the next segment may have.
     pub(super) next: u64,
     /// How often that one was broken off.
     pub(super) broken_off: u32,
-    pub(super) not_before: Instant,
-}
-
-impl Default for Scrub {
-    /// Begins a round.
-    fn default() -> Self {
-        Self {
-            next: 1,
-            broken_off: 0,
-            not_before: Instant::now(),
-        }
-    }
+    /// By the store's monotonic clock.
+    not_before: Duration,
 }
 
 impl Scrub {
     /// Reads one segment, if it is time; begins it again another time where `is_called` says that
     /// there is something else to do.
     pub(super) fn step(&mut self, shared: &Shared, is_called: &dyn Fn() -> bool) {
-        if Instant::now() < self.not_before {
+        let now = || shared.clock.monotonic();
+        if now() < self.not_before {
             return;
         }
         let (files, dir) = (shared.files.as_ref(), shared.journal_dir());
@@ -49,7 +40,7 @@ impl Scrub {
             Ok(segments) => segments,
             Err(error) => {
                 tracing::error!(%error, "the journal cannot be verified");
-                self.not_before = Instant::now() + ROUND_PAUSE;
+                self.not_before = now() + ROUND_PAUSE;
                 return;
             }
         };
@@ -60,7 +51,7 @@ impl Scrub {
         });
         let Some(sealed) = pair else {
             *self = Self {
-                not_before: Instant::now() + ROUND_PAUSE,
+                not_before: now() + ROUND_PAUSE,
                 ..Self::default()
             };
             return;
@@ -87,6 +78,6 @@ impl Scrub {
         }
         self.next = sealed.name.number + 1;
         self.broken_off = 0;
-        self.not_before = Instant::now() + SEGMENT_PAUSE;
+        self.not_before = now() + SEGMENT_PAUSE;
     }
 }

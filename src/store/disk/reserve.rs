@@ -14,12 +14,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::files::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
+use crate::clock::{Clock, SystemClock};
 
 /// The directory of the parts.
 pub(crate) const RESERVE: &str = "reserve";
@@ -63,6 +64,7 @@ pub(crate) fn segment_bytes(disk_bytes: u64, segment_bytes: u64) -> u64 {
 pub(crate) struct Reserve {
     /// Operations that get nothing of it.
     files: Arc<dyn FileSystem>,
+    clock: Arc<dyn Clock>,
     dir: PathBuf,
     part_bytes: u64,
     state: Mutex<State>,
@@ -81,7 +83,7 @@ struct State {
     /// How many need it now.
     borrowers: u32,
     /// Why it was not made whole, and when that is tried again.
-    lack: Option<(io::ErrorKind, Instant)>,
+    lack: Option<(io::ErrorKind, Duration)>,
 }
 
 /// While it lives, the reserve is free for use.
@@ -89,7 +91,7 @@ pub(crate) struct Lent(Arc<Reserve>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.0.state.lock();
         state.borrowers -= 1;
         // What is left of it, before others take that.
         if state.borrowers == 0 {
@@ -109,6 +111,7 @@ impl Reserve {
     /// there from before, or parts of it. What is left of a trial is removed.
     pub(crate) fn new(
         files: Arc<dyn FileSystem>,
+        clock: Arc<dyn Clock>,
         dir: &Path,
         disk_bytes: u64,
         segment_bytes: u64,
@@ -126,6 +129,7 @@ impl Reserve {
         let bytes = (segment_bytes + REST_BYTES).min(disk_bytes / RESERVE_DISK_PART);
         Self {
             files,
+            clock,
             dir: dir.join(RESERVE),
             part_bytes: bytes.div_ceil(PARTS.into()).max(1),
             state: Mutex::new(State {
@@ -143,13 +147,9 @@ impl Reserve {
     /// is none, as in a backup.
     pub(crate) fn left_in(dir: &Path, files: Arc<dyn FileSystem>) -> Option<Arc<Self>> {
         let first = std::fs::metadata(dir.join(RESERVE).join("0")).ok()?;
-        let mut reserve = Self::new(files, dir, u64::MAX, 0);
+        let mut reserve = Self::new(files, Arc::new(SystemClock), dir, u64::MAX, 0);
         reserve.part_bytes = first.blocks() * BLOCK_BYTES;
         Some(Arc::new(reserve))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
     }
 
     fn part(&self, number: u32) -> PathBuf {
@@ -205,7 +205,7 @@ impl Reserve {
     /// Gives up as much of it as it takes for so many bytes and files to be free, until they are not
     /// needed any more.
     pub(crate) fn lend(self: &Arc<Self>, needed_bytes: u64, needed_files: u64) -> Lent {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.borrowers += 1;
         let is_short = || {
             let checked = self.check_space(needed_bytes, needed_files);
@@ -223,7 +223,7 @@ impl Reserve {
         mut work: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
         let mut done = Err(error);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         while done.as_ref().is_err_and(io::Error::is_out_of_space) && self.give_part(&mut state) {
             done = work();
         }
@@ -276,14 +276,14 @@ impl Reserve {
         let more = lacking.div_ceil(self.bytes_of(PARTS));
         // Those that a crash has left have their space.
         let left = {
-            let state = self.state();
+            let state = self.state.lock();
             state.named.saturating_sub(state.held.max(PARTS))
         };
         let missing_bytes = more.saturating_sub(left.into()) * self.bytes_of(PARTS);
         self.check_space(missing_bytes + left_bytes, 2 * more)?;
         // One by one: commits ask for the state.
         while self.memtable_bytes_max() < bytes {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if state.borrowers > 0 || state.held < PARTS {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -302,13 +302,13 @@ impl Reserve {
 
     /// Whether there is more than always.
     pub(crate) fn is_grown(&self) -> bool {
-        self.state().named > PARTS
+        self.state.lock().named > PARTS
     }
 
     /// Gives back what a large memtable had.
     pub(crate) fn shrink(&self) {
         loop {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if state.named <= PARTS || !self.give_part(&mut state) {
                 return;
             }
@@ -320,12 +320,12 @@ impl Reserve {
     /// # Errors
     /// It is not whole.
     pub(crate) fn keep(&self) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.held >= PARTS {
             return Ok(());
         }
         if let Some((kind, at)) = state.lack
-            && Instant::now() < at
+            && self.clock.monotonic() < at
         {
             return Err(self.lacks(kind));
         }
@@ -342,7 +342,7 @@ impl Reserve {
     fn refill(&self, state: &mut State) {
         let made = self.make(state, PARTS);
         let kind = made.err().map(|error| error.kind());
-        state.lack = kind.map(|kind| (kind, Instant::now() + RETRY_PAUSE));
+        state.lack = kind.map(|kind| (kind, self.clock.monotonic() + RETRY_PAUSE));
     }
 
     /// Makes so many parts in all.
@@ -369,7 +369,7 @@ impl Reserve {
 
     /// Why nothing that anybody sends is stored; `None` where it is whole.
     pub(crate) fn lack(&self) -> Option<io::Error> {
-        let state = self.state();
+        let state = self.state.lock();
         let kind = state.lack.map_or(io::ErrorKind::StorageFull, |lack| lack.0);
         (state.held < PARTS).then(|| self.lacks(kind))
     }

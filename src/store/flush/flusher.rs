@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::store::api::Opening;
 use crate::store::disk::{OPEN_BYTES, OutOfSpace as _, WRITE_FILES};
@@ -58,24 +58,24 @@ impl Flusher {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "checkpoints have the same priority as all else");
         }
-        let mut retry_at: Option<Instant> = None;
+        let mut not_before = Duration::ZERO;
         loop {
-            self.take_successor();
             self.shared.bound_memtables();
+            let seen = self.shared.changed.count();
+            let now = self.shared.clock.monotonic();
+            self.take_successor();
             let (finish, asked, is_asked_for) = {
-                let mut signal = self.shared.signal();
+                let signal = self.shared.signal();
                 if signal.abort {
                     break;
                 }
                 let asked = signal.asked;
                 let is_asked_for = asked > signal.done;
                 let wanted = signal.finish || is_asked_for;
-                let due = wanted || (retry_at.is_none() && self.due());
+                let due = wanted || (now >= not_before && self.due(now));
                 if !due {
-                    self.shared.changed.wait_for(&mut signal, TICK);
-                    if retry_at.is_some_and(|at| Instant::now() >= at) {
-                        retry_at = None;
-                    }
+                    drop(signal);
+                    self.shared.wait_for_change(seen, now + TICK);
                     continue;
                 }
                 (signal.finish, asked, is_asked_for)
@@ -83,14 +83,12 @@ impl Flusher {
             // Not only what sled does: without this thread, `Store::flush` would wait for ever.
             let made = guarded(|| self.flush(finish, is_asked_for));
             let failed = made.as_ref().err().map(ToString::to_string);
-            let pause = made
-                .as_ref()
-                .err()
-                .map(|error| match error.is_out_of_space() {
-                    true => NO_SPACE_PAUSE,
-                    false => RETRY_PAUSE,
-                });
-            retry_at = pause.map(|pause| Instant::now() + pause);
+            let pause = match &made {
+                Ok(()) => Duration::ZERO,
+                Err(error) if error.is_out_of_space() => NO_SPACE_PAUSE,
+                Err(_) => RETRY_PAUSE,
+            };
+            not_before = self.shared.clock.monotonic() + pause;
             if let Some(reason) = &failed {
                 // Tried again and again; said again only when the reason is another one.
                 if self.shared.health().index.as_ref() != Some(reason) {
@@ -99,7 +97,7 @@ impl Flusher {
             }
             self.shared.health().index = failed;
             self.shared.signal().done = asked;
-            self.shared.changed.notify_all();
+            self.shared.changed.notify();
             if finish {
                 break;
             }
@@ -109,7 +107,7 @@ impl Flusher {
         let left = signal.successor.take();
         drop(signal);
         drop(left);
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
         self.manifest
     }
 
@@ -123,9 +121,9 @@ impl Flusher {
         location::path(&self.shared.options.dir, self.manifest.number)
     }
 
-    fn due(&self) -> bool {
+    fn due(&self, now: Duration) -> bool {
         let memtables = self.shared.memtables();
-        let old = |since: Instant| since.elapsed() >= AGE_MAX;
+        let old = |since: Duration| now >= since + AGE_MAX;
         memtables.immutable.is_some()
             || memtables.active.bytes >= self.shared.flush_bytes()
             || memtables.active.since.is_some_and(old)
@@ -194,11 +192,14 @@ impl Flusher {
             }
             written.store(0, Ordering::Relaxed);
             self.shared.step_memtables();
+            // What is written makes room for commits.
+            self.shared.changed.notify();
             if self.shared.queue.aborted() {
                 return Err(IndexError::Closing);
             }
             let crowded = self.shared.fullness() > CROWDED;
             if !finish && !crowded {
+                // Real time, since it leaves the processor and the disk to others.
                 std::thread::sleep(PACE_PAUSE);
             }
             Ok(())
@@ -230,7 +231,7 @@ impl Flusher {
             tracing::warn!(%error, "an exchange of the index did not come to its end");
         }
         self.shared.signal().succeeded = Some(taken.is_ok());
-        self.shared.changed.notify_all();
+        self.shared.changed.notify();
     }
 
     fn note_state(&self) {

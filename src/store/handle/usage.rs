@@ -46,11 +46,12 @@ impl Store {
         let (queue, queue_bytes) = shared.queue.waiting();
         let memtables = shared.memtables();
         let oldest = memtables.both().find_map(|memtable| memtable.since);
+        let now = shared.clock.monotonic();
         StoreStats {
             queue,
             queue_bytes,
             memtable_bytes: memtables.bytes(),
-            memtable_age: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+            memtable_age: oldest.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             segment: memtables.active.end.segment,
             frames: memtables.active.end.sequence - 1,
         }

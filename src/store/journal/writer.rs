@@ -8,11 +8,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::frame::FrameBuffer;
 use super::position::Position;
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::clock::Clock;
 use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
 
 /// The pause between two tries to begin a segment after a failure.
@@ -50,6 +51,7 @@ struct Current {
 /// The one who appends.
 pub(crate) struct Writer {
     files: Arc<dyn FileSystem>,
+    clock: Arc<dyn Clock>,
     dir: PathBuf,
     segment_bytes: u64,
     current: Option<Current>,
@@ -60,7 +62,7 @@ pub(crate) struct Writer {
     /// making failed half-way is replaced and never stands beside another of its number.
     planned: Option<SegmentName>,
     /// When it is begun again behind a failure of that kind.
-    retry: Option<(Instant, io::ErrorKind)>,
+    retry: Option<(Duration, io::ErrorKind)>,
     /// The next segment reserves as little as it may.
     is_thrifty: bool,
     /// Sealed, and not told of yet: not before the next one stands. So a compressed segment has
@@ -76,11 +78,13 @@ impl Writer {
     pub(crate) fn resume(
         starting: &dyn FileSystem,
         files: Arc<dyn FileSystem>,
+        clock: Arc<dyn Clock>,
         start: WriterStart,
         sealed: Sender<SegmentName>,
     ) -> io::Result<Self> {
         let mut writer = Self {
             files,
+            clock,
             dir: start.dir,
             segment_bytes: start.segment_bytes,
             current: None,
@@ -137,13 +141,16 @@ impl Writer {
             return Ok(());
         }
         if let Some((at, kind)) = self.retry
-            && Instant::now() < at
+            && self.clock.monotonic() < at
         {
             return Err(kind.into());
         }
-        self.begin_segment(last_id).inspect_err(|error| {
-            self.retry = Some((Instant::now() + RETRY_PAUSE, error.kind()));
-        })
+        self.begin_segment(last_id)
+            .inspect_err(|error| self.try_later(error))
+    }
+
+    fn try_later(&mut self, error: &io::Error) {
+        self.retry = Some((self.clock.monotonic() + RETRY_PAUSE, error.kind()));
     }
 
     /// Seals the segment that is written on, unless it holds nothing, and begins the next one;
@@ -186,7 +193,7 @@ impl Writer {
             self.give_up_current();
             // Now rather than later: its header makes the leftovers void for good.
             if let Err(error) = self.begin_segment(last_id) {
-                self.retry = Some((Instant::now() + RETRY_PAUSE, error.kind()));
+                self.try_later(&error);
             } else if error.kind() == io::ErrorKind::FileTooLarge && had_frames {
                 // This is how large a segment may become here.
                 self.segment_bytes = written_bytes;

@@ -1,6 +1,7 @@
 //! The active memtable and the immutable one that a flush is writing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::EncodedBatch;
 use super::mailbox::Entry;
@@ -151,6 +152,13 @@ impl Memtables {
     /// nothing else has come.
     pub(crate) fn note_sealed(&mut self) {
         self.active.touched(0, 0);
+    }
+
+    /// Notes when the first of what is active came, unless that was noted before.
+    pub(crate) fn note_time(&mut self, now: Duration) {
+        if !self.active.is_empty() {
+            self.active.since.get_or_insert(now);
+        }
     }
 
     /// Says how far the journal is.

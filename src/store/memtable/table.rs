@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::batch::SharedBodies;
 use super::mailbox::{Bodies, Entry, MailboxPart};
@@ -36,8 +36,9 @@ pub(crate) struct Memtable {
     pub(crate) age: Option<AgeState>,
     pub(crate) messages: u64,
     pub(crate) bytes: usize,
-    /// When its first thing came.
-    pub(crate) since: Option<Instant>,
+    /// When its first thing came, by the store's monotonic clock.
+    pub(crate) since: Option<Duration>,
+    is_touched: bool,
     /// How many messages, sends and cursors it holds.
     things: usize,
     /// How many of them a flush has written by now.
@@ -61,6 +62,7 @@ impl Memtable {
             messages: 0,
             bytes: 0,
             since: None,
+            is_touched: false,
             things: 0,
             written: AtomicUsize::new(0),
         }
@@ -106,12 +108,12 @@ impl Memtable {
 
     /// Whether there is nothing to be written into the index.
     pub(crate) fn is_empty(&self) -> bool {
-        self.since.is_none()
+        !self.is_touched
     }
 
     pub(super) fn touched(&mut self, things: usize, bytes: usize) {
         self.things += things;
         self.bytes += bytes;
-        self.since.get_or_insert_with(Instant::now);
+        self.is_touched = true;
     }
 }

@@ -4,7 +4,7 @@
 //! is slowed to its pace and never stalls.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -19,8 +19,6 @@ use crate::store::indexing::{check_space, file_space, flush_bytes, needed_bytes}
 const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long a batch waits for a flush to make room in the memtables.
 const BACKPRESSURE_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How often it looks whether there is.
-const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(2);
 /// A memtable of so many bytes soon needs more than has its room in what is always kept back.
 const LARGE_BYTES: usize = MEMTABLE_BYTES / 4;
 /// What is kept back for a large memtable is given back so long after the last one.
@@ -42,22 +40,22 @@ impl Shared {
 
     /// The same as `bound_memtables`, in the midst of other work, now and then.
     pub(crate) fn step_memtables(&self) {
-        let looked = self.growth().looked;
-        if looked.is_none_or(|at| at.elapsed() >= LOOK_PAUSE) {
+        let (looked, now) = (self.growth().looked, self.clock.monotonic());
+        if looked.is_none_or(|at| now >= at + LOOK_PAUSE) {
             self.bound_memtables();
         }
     }
 
     /// The same before work in which that cannot be asked for long.
     pub(crate) fn expect_large_memtables(&self) {
-        self.growth().large = Some(Instant::now());
+        self.growth().large = Some(self.clock.monotonic());
         self.bound_memtables();
     }
 
     /// Bounds the memtables by the free space, and grows or shrinks the reserve to match.
     pub(crate) fn bound_memtables(&self) {
-        let mut growth = self.growth();
-        let now = Instant::now();
+        let (mut growth, now) = (self.growth(), self.clock.monotonic());
+        let before = self.memtable_bytes_max();
         growth.looked = Some(now);
         let (reserve, options) = (&self.reserve, &self.options);
         let path = location::path(&options.dir, self.indexed().number);
@@ -87,9 +85,12 @@ impl Shared {
                 Ok(()) => growth.refused = None,
                 Err(error) => {
                     tracing::debug!(%error, "the tail stays small");
-                    growth.note_refused();
+                    growth.note_refused(now);
                 }
             }
+        }
+        if self.memtable_bytes_max() > before {
+            self.changed.notify();
         }
     }
 
@@ -107,23 +108,31 @@ impl Shared {
     /// Waits until the memtables have room, as long as there is reason to hope for it. Where it
     /// is getting full, a batch is held up before it has to wait.
     pub(crate) fn wait_for_space(&self) -> Result<(), AppendError> {
-        let deadline = Instant::now() + BACKPRESSURE_WAIT_MAX;
+        let deadline = self.clock.monotonic() + BACKPRESSURE_WAIT_MAX;
         let crowd = (self.fullness() - 0.5) * 2.0;
         if crowd > 0.0 {
+            // Real time, since the flush that it gives a lead takes real time.
             std::thread::sleep(CROWDED_PAUSE_MAX.mul_f64((crowd * crowd).min(1.0)));
         }
-        while !self.has_room() {
+        if !self.has_room() {
+            // The flush may not have seen that it is due.
+            self.changed.notify();
+        }
+        loop {
+            let seen = self.changed.count();
+            if self.has_room() {
+                return Ok(());
+            }
             let reason = self.health().index.clone();
-            let late = Instant::now() >= deadline;
+            let late = self.clock.monotonic() >= deadline;
             if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
                 return Err(AppendError::Unavailable(reason));
             }
             if self.queue.aborted() {
                 return Err(AppendError::Closed);
             }
-            self.wait_for_flush(BACKPRESSURE_PAUSE);
+            self.wait_for_change(seen, deadline);
         }
-        Ok(())
     }
 
     /// Bytes in the active memtable at which a flush is due.

@@ -34,7 +34,7 @@ impl Shared {
         compaction_requests.under_way -= 1;
         compaction_requests.asked += 1;
         drop(compaction_requests);
-        self.changed.notify_all();
+        self.changed.notify();
         done
     }
 

@@ -1,7 +1,7 @@
 //! A retention that was set and is not in force yet.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::model::Retention;
 use crate::store::api::FileError;
@@ -14,7 +14,7 @@ pub(crate) struct PendingRetention {
     pub(super) next: Option<Next>,
     pub(super) unsaved: bool,
     /// When it could not be saved.
-    pub(super) failed_at: Option<Instant>,
+    pub(super) failed_at: Option<Duration>,
 }
 
 /// A retention that is new.

@@ -1,11 +1,13 @@
 //! The bounded queue in front of the committer, taken in batches.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
+use crate::clock::{Clock, EventCount};
 use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 use crate::store::api::{AppendError, Done, EnterDone};
 use crate::store::data::SendKey;
@@ -98,7 +100,7 @@ struct QueueState {
 /// The queue.
 pub(crate) struct Queue {
     state: Mutex<QueueState>,
-    ready: Condvar,
+    ready: Arc<EventCount>,
     max: usize,
 }
 
@@ -122,7 +124,7 @@ impl Queue {
                 phase: Phase::Open,
                 waiting: false,
             }),
-            ready: Condvar::new(),
+            ready: Arc::default(),
             max,
         }
     }
@@ -142,7 +144,7 @@ impl Queue {
             state.bytes += job.bytes();
             state.jobs.push_back(job);
             if state.waiting {
-                self.ready.notify_one();
+                self.ready.notify();
             }
             return;
         };
@@ -169,12 +171,13 @@ impl Queue {
         (state.jobs.len(), state.bytes)
     }
 
-    /// Takes what waits, or waits for `pause` at most.
-    pub(crate) fn take(&self, pause: Duration) -> Dequeued {
+    /// Takes what waits, or waits until `deadline` at most.
+    pub(crate) fn take(&self, clock: &dyn Clock, deadline: Duration) -> Dequeued {
         let mut state = self.state();
         if state.jobs.is_empty() && state.phase == Phase::Open {
             state.waiting = true;
-            self.ready.wait_for(&mut state, pause);
+            let seen = self.ready.count();
+            MutexGuard::unlocked(&mut state, || clock.wait(&self.ready, seen, deadline));
             state.waiting = false;
         }
         if state.phase == Phase::Aborted {
@@ -206,13 +209,13 @@ impl Queue {
         if state.phase == Phase::Open {
             state.phase = Phase::Closed;
         }
-        self.ready.notify_all();
+        self.ready.notify();
     }
 
     /// Takes no more jobs, and those that wait are not done.
     pub(crate) fn abort(&self) {
         self.state().phase = Phase::Aborted;
-        self.ready.notify_all();
+        self.ready.notify();
     }
 
     /// Whether `abort` was called.
@@ -229,6 +232,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use crate::model::MessageType;
     use crate::model::Recipient;
     use crate::model::Resource;
@@ -274,7 +278,7 @@ mod tests {
                 refusals.try_iter().collect::<Vec<_>>(),
                 [Err(AppendError::Overloaded)]
             );
-            let Dequeued::Jobs(jobs) = queue.take(Duration::ZERO) else {
+            let Dequeued::Jobs(jobs) = queue.take(&SystemClock, Duration::ZERO) else {
                 panic!("it is open")
             };
             assert!(!jobs.is_empty());

@@ -63,7 +63,7 @@ impl Shared {
             }
         }
         drop(pending_retention);
-        self.changed.notify_all();
+        self.changed.notify();
     }
 
     fn put_in_force(&self, retention: Retention) {
@@ -102,10 +102,9 @@ impl Shared {
     /// Notes on disk what is in force, if that is not there yet.
     pub(crate) fn note_in_force(&self) {
         let mut pending_retention = self.pending_retention();
-        let paused = pending_retention
-            .failed_at
-            .map(|at| at.elapsed() < SAVE_PAUSE);
-        if pending_retention.unsaved && paused != Some(true) {
+        let now = self.clock.monotonic();
+        let is_paused = |at| now < at + SAVE_PAUSE;
+        if pending_retention.unsaved && !pending_retention.failed_at.is_some_and(is_paused) {
             let in_force = self.retention().clone();
             self.save(&mut pending_retention, &in_force);
         }
@@ -143,7 +142,7 @@ impl Shared {
                 if pending_retention.failed_at.is_none() {
                     tracing::warn!(%error, file = FILE, "the retention cannot be noted: at the next start it is new again");
                 }
-                pending_retention.failed_at = Some(Instant::now());
+                pending_retention.failed_at = Some(self.clock.monotonic());
             }
         }
     }
@@ -189,6 +188,7 @@ impl Shared {
         let (wall_us, monotonic) = self.clock.read();
         let accepted = self.age().accepted(false);
         let ages = accepted.map_or_else(|| self.ages(), |age| age.ages(wall_us, monotonic));
+        // Real time, since it bounds work.
         let (begun, mut pacer) = (Instant::now(), Pacer::new());
         let mut expiring: BTreeMap<Domain, Expiring> = BTreeMap::new();
         let mut last = None;

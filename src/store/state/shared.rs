@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::growth::Growth;
 use super::pending_retention::PendingRetention;
 use super::queue::Queue;
 use super::signal::{CompactionRequests, Health, Signal};
-use crate::clock::Clock;
+use crate::clock::{Clock, EventCount};
 use crate::model::{Domain, Mailbox, MsgId, Retention};
 use crate::store::age::{AgeClock, Ages};
 use crate::store::api::StoreOptions;
@@ -68,8 +68,9 @@ pub(crate) struct Shared {
     pub(crate) compaction_requests: Mutex<CompactionRequests>,
     pub(crate) health: Mutex<Health>,
     pub(crate) signal: Mutex<Signal>,
-    /// Something in `signal` changed, or a flush made room in the memtables.
-    pub(crate) changed: Condvar,
+    /// Something in `signal` changed, a flush made room in the memtables, or there is work for a
+    /// thread.
+    pub(crate) changed: Arc<EventCount>,
 }
 
 impl Shared {
@@ -207,29 +208,20 @@ impl Shared {
             signal.asked += 1;
             signal.asked
         };
+        self.changed.notify();
         loop {
+            let seen = self.changed.count();
             let signal = self.signal();
             if signal.done >= asked || signal.ended {
                 return;
             }
             drop(signal);
-            self.wait_for_flush(Duration::from_millis(20));
+            self.changed.wait(seen);
         }
     }
-}
 
-impl Shared {
-    /// Waits until something in `signal` changed, or for `max`.
-    pub(crate) fn wait_for_change(&self, max: Duration) {
-        // Callers check their condition again, so spurious wake-ups are harmless.
-        self.changed.wait_for(&mut self.signal(), max);
-    }
-
-    /// Waits until a flush was made or something else changed.
-    pub(crate) fn wait_for_flush(&self, max: Duration) {
-        let mut signal = self.signal();
-        self.changed.notify_all();
-        // Callers check their condition again, so spurious wake-ups are harmless.
-        self.changed.wait_for(&mut signal, max);
+    /// Waits for a change after `seen`, until `deadline` at most.
+    pub(crate) fn wait_for_change(&self, seen: u64, deadline: Duration) {
+        self.clock.wait(&self.changed, seen, deadline);
     }
 }

@@ -141,6 +141,8 @@ impl World {
         // What an acceptance at this moment adds at most.
         let mut ahead_us = self.ahead_us();
         let mut passed_us = 0;
+        // Threads work meanwhile.
+        self.clock.advance_monotonic(Duration::from_millis(100));
         match step {
             Step::Send => {
                 let number = self.sends.len();
@@ -152,7 +154,7 @@ impl World {
                 let resource = usize::from(*resource);
                 enter(self.store(), &names(resource), None).unwrap();
                 let pending = || self.store().shared().pending();
-                eventually("it is noted", || pending().is_empty());
+                step_until(&self.clock, "it is noted", || pending().is_empty());
                 self.devices[resource] = Some(Item::new(()));
             }
             Step::Pass(hours) => {

@@ -80,7 +80,7 @@ fn no_byte_of_what_was_erased_is_left_and_all_else_is() {
         "the test can fail"
     );
     store.erase(&mailbox("d", "u"), None).unwrap();
-    eventually("the sweep", || swept(&store));
+    store.step_until("the sweep", || swept(&store));
     let bytes = bytes_below(dir.path());
     for n in 0..600 {
         assert_eq!(holds(&bytes, &marker(n)), n % 2 == 1, "message {n}");
@@ -138,7 +138,7 @@ fn erasing_the_older_half_gives_its_space_back_while_sends_go_on() {
     for n in 0..100 {
         send_one(&store, "a", "new", &n.to_string());
     }
-    eventually("the sweep", || swept(&store));
+    store.step_until("the sweep", || swept(&store));
     let after = disk();
     assert!(after * 10 <= before * 6, "{before} bytes became {after}");
     for user in 0..20 {
@@ -165,7 +165,9 @@ fn what_has_expired_leaves_the_disk_by_itself() {
     clock.set_us(NOW_US + 60_000_000);
     send_one(&store, "a", "u", &marker(300));
     let old = |n| holds(&bytes_below(dir.path()), &marker(n));
-    eventually("the sweep", || !old(0) && !old(299) && swept(&store));
+    step_until(&clock, "the sweep", || {
+        !old(0) && !old(299) && swept(&store)
+    });
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
     store.close();
     drop(store);
@@ -189,7 +191,7 @@ fn is_interrupted_by_a_crash(operations: u32) -> bool {
     files.arm(Fault::Crash, operations);
     let mark = dir.path().join("sweep.due");
     let marked = || files.holds(&mark);
-    eventually("the sweep or the crash", || files.is_crashed() || !marked());
+    store.step_until("the sweep or the crash", || files.is_crashed() || !marked());
     let crashed = files.is_crashed();
     files.disarm();
     drop(store);
@@ -200,7 +202,7 @@ fn is_interrupted_by_a_crash(operations: u32) -> bool {
         all(&store, &mailbox("d", "u")).is_empty(),
         "after {operations}"
     );
-    eventually("the sweep", || !marked());
+    store.step_until("the sweep", || !marked());
     assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
     assert_eq!(indexed(&store, "u"), 0, "after {operations}");
     crashed
@@ -247,7 +249,7 @@ fn what_the_index_has_not_reached_yet_goes_too() {
     send_one(&store, "a", "nobody", "so that there is something to erase");
     assert!(store.stats().segment > 3);
     store.erase(&mailbox("d", "nobody"), None).unwrap();
-    eventually("the sweep", || swept(&store));
+    store.step_until("the sweep", || swept(&store));
     let bytes = bytes_below(dir.path());
     assert!((0..50).all(|n| !holds(&bytes, &marker(n))));
     assert_eq!(check_consistent(&store, &mailbox("d", "v")).len(), 200);
@@ -269,13 +271,12 @@ fn a_sweep_that_fails_anywhere_is_done_whole_later() {
                 store.erase(&mailbox("d", "u"), None).unwrap();
                 files.arm(Fault::Full(u32::MAX), operations);
                 let mark = dir.path().join("sweep.due");
-                let begun = Instant::now();
                 let done = || !files.holds(&mark);
-                eventually("the sweep, or time enough for it", || {
-                    done() || begun.elapsed() > Duration::from_secs(3)
+                store.step_until("the sweep, or time enough for it", || {
+                    done() || store.clock.monotonic() > Duration::from_secs(20)
                 });
                 files.disarm();
-                eventually("the sweep", done);
+                store.step_until("the sweep", done);
                 let number = location::numbers(dir.path()).unwrap();
                 assert_eq!(number.len(), 1, "after {operations}");
                 assert_eq!(indexed(&store, "u"), 0, "after {operations}");

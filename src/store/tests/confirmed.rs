@@ -74,7 +74,7 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
     }
     let swept = |world: &World| {
         let due = world.dir.path().join("sweep.due");
-        eventually("a sweep", || !due.exists());
+        step_until(&world.clock, "a sweep", || !due.exists());
     };
     // The segment that held the receipt is rewritten, and so is the index.
     world.store.erase(&web.mailbox, Some(ids[0])).unwrap();

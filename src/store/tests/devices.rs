@@ -52,7 +52,7 @@ impl World {
 
     pub(super) fn nothing_waits(&self) {
         let pending = || self.store.shared().pending();
-        eventually("all is written", || pending().is_empty());
+        step_until(&self.clock, "all is written", || pending().is_empty());
     }
 
     /// How many cursors the index holds, and how many its state says at least.

@@ -55,7 +55,7 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         } else {
             let builder = Box::new(builder);
             shared.signal().successor = Some(Successor { builder, rebuilds });
-            shared.changed.notify_all();
+            shared.changed.notify();
             eventually("an answer", || shared.signal().succeeded.is_some());
             assert_eq!(shared.signal().succeeded, Some(false));
         }
@@ -69,12 +69,7 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
 #[test]
 fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
     let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
-    let opened = Store::open_with(
-        options(dir.path()),
-        clock(),
-        Arc::new(Seen::default()),
-        Arc::new(files.clone()),
-    );
+    let opened = open_sim(dir.path(), Arc::new(files.clone()));
     let store = opened.unwrap();
     for n in 0..20 {
         send_one(&store, "a", "u", &n.to_string());
@@ -87,12 +82,12 @@ fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
     send_one(&store, "a", "u", "one more");
     files.fill(Lack::Space(io::ErrorKind::StorageFull), 0);
     shared.memtables_mut().rotate();
-    shared.changed.notify_all();
+    shared.changed.notify();
     eventually("a checkpoint that is put off", || {
         shared.health().index.is_some()
     });
     shared.signal().successor = Some(Successor { builder, rebuilds });
-    shared.changed.notify_all();
+    shared.changed.notify();
     eventually("an answer", || shared.signal().succeeded.is_some());
     assert_eq!(shared.signal().succeeded, Some(true));
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 21);
@@ -114,7 +109,8 @@ fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all()
                 let u = mailbox("d", "u7");
                 store.shared().index().unwrap().spoil("messages");
                 store.messages_after(&u, MsgId::ZERO, 10, 10).unwrap_err();
-                store.shared().changed.notify_all();
+                store.shared().changed.notify();
+                // The mending is work that takes real time.
                 std::thread::sleep(Duration::from_millis(delay));
                 send_one(&store, "a", "u7", "one more");
                 store.flush();
@@ -123,7 +119,7 @@ fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all()
                     let suspect = store.shared().index_suspect.load(Ordering::Relaxed);
                     read.is_ok_and(|read| read.messages.len() == 81) && !suspect
                 };
-                eventually("the mending", is_whole);
+                store.step_until("the mending", is_whole);
                 store.close();
                 drop(store);
                 let store = open(dir.path());
@@ -146,11 +142,11 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         }
         send_one(&store, "a", "v", "x");
         store.erase(&u, Some(store.last_id())).unwrap();
-        eventually("the sweep", || swept(dir.path()));
+        store.step_until("the sweep", || swept(dir.path()));
         store.flush();
         store.shared().index().unwrap().lose_first_of(tree);
         store.erase(&mailbox("d", "v"), None).unwrap();
-        eventually("the sweep", || swept(dir.path()));
+        store.step_until("the sweep", || swept(dir.path()));
         // As a crash leaves it: its own state is what it is held against.
         drop(store);
         let store = open(dir.path());
@@ -164,12 +160,7 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
 fn what_a_checkpoint_that_is_repeated_finds_in_the_index_is_counted() {
     for operations in 0..12 {
         let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
-        let opened = Store::open_with(
-            options(dir.path()),
-            clock(),
-            Arc::new(Seen::default()),
-            Arc::new(files.clone()),
-        );
+        let opened = open_sim(dir.path(), Arc::new(files.clone()));
         let store = opened.unwrap();
         store.put_domain(record("d")).unwrap();
         send(&store, with_id(draft("a", &["u"], "1"), "1")).unwrap();

@@ -1,6 +1,8 @@
 //! A flush makes room with everything that it writes.
 
 use super::support::*;
+use std::cell::OnceCell;
+
 use crate::store::data::{CursorChange, SendIds, SendKey};
 use crate::store::index::{Index, Manifest, Pacing};
 use crate::store::journal::Position;
@@ -73,4 +75,29 @@ fn a_checkpoint_makes_room_step_by_step() {
             "it is in memory until the end"
         );
     }
+}
+
+#[test]
+fn a_batch_waits_half_a_minute_for_a_flush_and_is_refused_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // The flush thread takes it before it looks for work.
+    let stuck = store.shared().growth.lock();
+    while store.shared().has_room() {
+        send_one(&store, "a", "u", &"x".repeat(30_000));
+    }
+    let begun = store.clock.monotonic();
+    let answer = send_later(&store, draft("a", &["u"], "late"));
+    let outcome = OnceCell::new();
+    store.step_until("an answer", || {
+        let arrived = answer.try_recv();
+        arrived.is_ok_and(|arrived| outcome.set(arrived).is_ok())
+    });
+    let refused = outcome.into_inner().unwrap().unwrap_err();
+    let reason = "the index is too slow".to_owned();
+    assert_eq!(refused, AppendError::Unavailable(reason));
+    assert!(store.clock.monotonic() - begun >= Duration::from_secs(30));
+    drop(stuck);
+    store.flush();
+    send_one(&store, "a", "u", "again");
 }

@@ -1,7 +1,6 @@
 //! What is found again after things went wrong, and what is reported instead.
 
 use super::support::*;
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -235,7 +234,7 @@ fn a_failed_sync_refuses_its_batch_for_good_and_the_next_one_goes_through() {
         files.arm(fault, 0);
         let refused = send(&store, with_id(draft("a", &["u"], "2"), "c"));
         assert!(matches!(refused, Err(AppendError::Unavailable(_))));
-        eventually("writable again", || store.writable().is_ok());
+        store.step_until("writable again", || store.writable().is_ok());
         let again = send(&store, with_id(draft("a", &["u"], "3"), "c")).unwrap();
         assert!(!again.duplicate);
         drop(store);
@@ -260,7 +259,7 @@ fn a_full_disk_refuses_and_space_brings_it_back() {
     }
     assert_eq!(all(&store, &mailbox("d", "u")).len(), 1);
     files.disarm();
-    eventually("writable again", || store.writable().is_ok());
+    store.step_until("writable again", || store.writable().is_ok());
     send_one(&store, "a", "u", "3");
     let names = files.list(&dir.path().join("journal")).unwrap();
     assert!(names.len() <= 3, "{names:?}");
@@ -370,7 +369,9 @@ fn a_segment_counts_as_sealed_when_the_next_one_stands() {
         journal: None,
     };
     let (sender, sealed) = channel();
-    let mut writer = Writer::resume(&files, Arc::new(files.clone()), start, sender).unwrap();
+    let (clock, shared) = (clock(), Arc::new(files.clone()));
+    let resumed = Writer::resume(&files, shared, clock.clone(), start, sender);
+    let mut writer = resumed.unwrap();
     let mut frame = FrameBuffer::default();
     let mut append = |writer: &mut Writer| {
         frame.clear();
@@ -381,8 +382,9 @@ fn a_segment_counts_as_sealed_when_the_next_one_stands() {
     files.arm(Fault::FailSync, 0);
     append(&mut writer).unwrap_err();
     assert!(sealed.try_recv().is_err(), "there is no successor");
-    let writer = RefCell::new(writer);
-    eventually("the next one", || writer.borrow_mut().ready(1).is_ok());
+    writer.ready(1).unwrap_err();
+    clock.advance_us(200_000);
+    writer.ready(1).unwrap();
     assert_eq!(sealed.try_recv().unwrap().number, 1);
-    append(&mut writer.borrow_mut()).unwrap();
+    append(&mut writer).unwrap();
 }

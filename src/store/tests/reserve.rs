@@ -14,6 +14,11 @@ use crate::store::tests::simulated::{Fault, Lack, SimulatedFileSystem};
 const NEEDED_BYTES: u64 = 1 << 20;
 const NEEDED_FILES: u64 = 3;
 
+fn reserve_of(files: &SimulatedFileSystem, dir: &Path) -> Arc<Reserve> {
+    let files = Arc::new(files.clone());
+    Arc::new(Reserve::new(files, clock(), dir, u64::MAX, NEEDED_BYTES))
+}
+
 /// What a quota leaves is told by nobody.
 #[test]
 fn as_much_is_given_up_as_is_needed_whatever_the_disk_says_to_be_free() {
@@ -25,8 +30,7 @@ fn as_much_is_given_up_as_is_needed_whatever_the_disk_says_to_be_free() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let files = SimulatedFileSystem::default();
-        let shared = Arc::new(files.clone());
-        let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
+        let reserve = reserve_of(&files, dir.path());
         let parts = || files.list(&dir.path().join(RESERVE)).unwrap();
         let check = || reserve.check_space(NEEDED_BYTES, NEEDED_FILES);
         reserve.keep().unwrap();
@@ -50,12 +54,11 @@ fn what_a_killed_trial_left_is_removed_before_anything_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
     let left = dir.path().join(RESERVE).join("room-0");
-    let open = || Reserve::new(Arc::new(files.clone()), dir.path(), u64::MAX, NEEDED_BYTES);
-    open().keep().unwrap();
+    reserve_of(&files, dir.path()).keep().unwrap();
     let file = files.create(&left).unwrap();
     file.preallocate(NEEDED_BYTES).unwrap();
     files.fill(Lack::Space(StorageFull), 0);
-    let reserve = Arc::new(open());
+    let reserve = reserve_of(&files, dir.path());
     assert!(!files.holds(&left));
     drop(reserve.lend(NEEDED_BYTES, NEEDED_FILES));
     reserve.keep().unwrap();
@@ -66,8 +69,7 @@ fn what_a_killed_trial_left_is_removed_before_anything_is_given_up() {
 fn a_limit_of_a_file_s_size_is_not_taken_for_a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
-    let shared = Arc::new(files.clone());
-    let reserve = Arc::new(Reserve::new(shared, dir.path(), u64::MAX, NEEDED_BYTES));
+    let reserve = reserve_of(&files, dir.path());
     files.fill(Lack::FileSize(64 << 10), 0);
     reserve.check_space(NEEDED_BYTES, NEEDED_FILES).unwrap();
 }
@@ -79,7 +81,7 @@ fn parts(dir: &Path, files: &SimulatedFileSystem) -> usize {
 }
 
 /// A store on a large disk, with so many megabytes in memory.
-fn busy(megabytes: usize) -> (TempDir, SimulatedFileSystem, Store) {
+fn busy(megabytes: usize) -> (TempDir, SimulatedFileSystem, TestStore) {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
     let store = with_memtable(dir.path(), &files, megabytes);
@@ -87,11 +89,10 @@ fn busy(megabytes: usize) -> (TempDir, SimulatedFileSystem, Store) {
 }
 
 /// The same in a directory that is there.
-fn with_memtable(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> Store {
+fn with_memtable(dir: &Path, files: &SimulatedFileSystem, megabytes: usize) -> TestStore {
     let mut options = options(dir);
     options.memtable_bytes_max = 64 << 20;
-    let sink = Arc::new(Seen::default());
-    let store = Store::open_with(options, clock(), sink, Arc::new(files.clone())).unwrap();
+    let store = TestStore::open_with(options, Arc::new(files.clone())).unwrap();
     let content = "x".repeat(1 << 18);
     let begun = Instant::now();
     while store.stats().memtable_bytes < megabytes << 20 {
@@ -108,7 +109,7 @@ fn what_is_in_memory_has_room_in_the_index_when_the_disk_is_full_at_once() {
         files.fill(Lack::Space(kind), 0);
         store.erase(&mailbox("d", "b"), None).unwrap();
         let is_empty = || store.stats().memtable_bytes < 1 << 20;
-        eventually("the tail goes into the index", is_empty);
+        store.step_until("the tail goes into the index", is_empty);
     }
 }
 
@@ -120,8 +121,25 @@ fn what_is_kept_back_for_a_large_tail_is_given_back_where_little_is_left() {
     store.flush();
     assert!(parts() > 32, "{}", parts());
     files.fill(Lack::Space(StorageFull), 20 << 20);
+    let begun = store.clock.monotonic();
+    store.step_until("it is given back", || parts() == 32);
     // Later it is given back whatever the disk has.
-    const { assert!(WAIT.as_secs() < CALM_PAUSE.as_secs()) };
+    assert!(store.clock.monotonic() - begun < CALM_PAUSE);
+}
+
+#[test]
+fn what_is_kept_back_for_a_large_tail_is_given_back_after_a_minute_of_calm() {
+    let (dir, files, store) = busy(3);
+    let parts = || parts(dir.path(), &files);
+    store.flush();
+    store
+        .clock
+        .advance_monotonic(CALM_PAUSE - Duration::from_secs(1));
+    // The second one begins with another look.
+    store.flush();
+    store.flush();
+    assert!(parts() > 32, "{}", parts());
+    store.clock.advance_monotonic(Duration::from_secs(1));
     eventually("it is given back", || parts() == 32);
 }
 
@@ -135,14 +153,12 @@ fn what_is_kept_back_for_a_large_tail_is_not_what_fills_the_disk() {
         let mut random = Random(7);
         let noise = (0..1 << 19).map(|_| char::from(b'0' + random.below(64) as u8));
         let noise: String = noise.collect();
-        let begun = Instant::now();
+        let begun = store.clock.monotonic();
         while parts() > 32 {
+            store.clock.advance_monotonic(Duration::from_millis(2));
             // Later it is given back whatever the disk has.
-            assert!(
-                begun.elapsed() < CALM_PAUSE,
-                "{kind:?}: {} are kept",
-                parts()
-            );
+            let passed = store.clock.monotonic() - begun;
+            assert!(passed < CALM_PAUSE, "{kind:?}: {} are kept", parts());
             let at = random.below(1 << 18) as usize;
             let content = &noise[at..at + (1 << 18)];
             if send(&store, draft("a", &["b"], content)).is_err() {

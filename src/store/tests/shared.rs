@@ -28,10 +28,10 @@ fn send_to_all(store: &Store, content: &str) {
     send(store, draft("a", &to, content)).unwrap();
 }
 
-fn open_large(dir: &Path) -> Store {
+fn open_large(dir: &Path) -> TestStore {
     let mut options = options(dir);
     options.segment_bytes = 2 << 20;
-    Store::open(options, clock(), Arc::new(Seen::default())).unwrap()
+    TestStore::open(options)
 }
 
 /// What the files of a directory take.
@@ -124,7 +124,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     }
     let number = store.shared().indexed().number;
     let swept = || !dir.path().join("sweep.due").exists();
-    eventually("the sweep", swept);
+    store.step_until("the sweep", swept);
     assert!(
         store.shared().indexed().number > number,
         "the index is a copy"
@@ -158,8 +158,8 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     for user in recipients() {
         store.erase(&mailbox("d", &user), None).unwrap();
     }
-    eventually("the sweep", swept);
-    eventually("the last sweep", || store.shared().indexed().contents == 0);
+    store.step_until("the sweep", swept);
+    store.step_until("the last sweep", || store.shared().indexed().contents == 0);
     assert!(std::fs::metadata(blob(&store)).unwrap().len() < 10_000);
 }
 
@@ -190,7 +190,7 @@ fn damage_to_what_many_share_is_met_by_who_reads_it_and_mended() {
         let is_suspect = store.shared().index_suspect.load(Ordering::Relaxed);
         read.is_ok_and(|read| read.messages.len() == 2) && !is_suspect
     };
-    eventually("the mending", is_whole);
+    store.step_until("the mending", is_whole);
     for mailbox in [&u, &v] {
         assert_eq!(
             contents(&check_consistent(&store, mailbox)),
@@ -200,7 +200,7 @@ fn damage_to_what_many_share_is_met_by_who_reads_it_and_mended() {
     // The same where nothing is there any more.
     store.shared().index().unwrap().lose_first_of("contents");
     assert!(!is_whole());
-    eventually("the mending", is_whole);
+    store.step_until("the mending", is_whole);
     assert_eq!(
         contents(&check_consistent(&store, &u)),
         [&sent[0], &sent[1]]

@@ -1,6 +1,7 @@
 //! Helpers of the store's tests.
 #![allow(clippy::unwrap_used)]
 
+use std::ops::Deref;
 pub(super) use std::path::Path;
 pub(super) use std::sync::mpsc::{Receiver, channel};
 pub(super) use std::sync::{Arc, Mutex};
@@ -48,12 +49,47 @@ pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(NOW_US))
 }
 
-pub(super) fn open(dir: &Path) -> Store {
-    Store::open(options(dir), clock(), Arc::new(Seen::default())).unwrap()
+/// A store with the clock that its threads wait by.
+pub(crate) struct TestStore {
+    store: Store,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl TestStore {
+    pub(super) fn open(options: StoreOptions) -> Self {
+        let clock = clock();
+        let store = Store::open(options, clock.clone(), Arc::new(Seen::default())).unwrap();
+        Self { store, clock }
+    }
+
+    pub(super) fn open_with(
+        options: StoreOptions,
+        files: Arc<dyn FileSystem>,
+    ) -> Result<Self, OpenError> {
+        let clock = clock();
+        let store = Store::open_with(options, clock.clone(), Arc::new(Seen::default()), files)?;
+        Ok(Self { store, clock })
+    }
+
+    pub(super) fn step_until(&self, what: &str, condition: impl Fn() -> bool) {
+        step_until(&self.clock, what, condition);
+    }
+}
+
+pub(super) fn open(dir: &Path) -> TestStore {
+    TestStore::open(options(dir))
 }
 
 /// A store whose journal has so many sealed segments at least.
-pub(crate) fn with_segments(dir: &Path, count: usize) -> Store {
+pub(crate) fn with_segments(dir: &Path, count: usize) -> TestStore {
     let store = open(dir);
     while std::fs::read_dir(dir.join("journal")).unwrap().count() <= count {
         send_one(&store, "a", "b", &"x".repeat(9_000));
@@ -61,8 +97,8 @@ pub(crate) fn with_segments(dir: &Path, count: usize) -> Store {
     store
 }
 
-pub(super) fn open_sim(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Store, OpenError> {
-    Store::open_with(options(dir), clock(), Arc::new(Seen::default()), files)
+pub(super) fn open_sim(dir: &Path, files: Arc<dyn FileSystem>) -> Result<TestStore, OpenError> {
+    TestStore::open_with(options(dir), files)
 }
 
 pub(super) fn domain(name: &str) -> Domain {
@@ -160,12 +196,23 @@ pub(super) fn contents(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| &*message.content).collect()
 }
 
+/// Waits for what the store's threads do without a wait by the clock.
 pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + WAIT;
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not come true");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Has time pass until the condition holds. The wall clock stands, so that nothing ages.
+pub(super) fn step_until(clock: &ManualClock, what: &str, condition: impl Fn() -> bool) {
+    eventually(what, || {
+        condition() || {
+            clock.advance_monotonic(Duration::from_millis(50));
+            false
+        }
+    });
 }
 
 /// Waits until the store has seen what the clock shows now, and has noted what is to be noted.

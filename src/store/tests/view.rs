@@ -36,7 +36,7 @@ impl Kept for Above {
 }
 
 struct World {
-    store: Store,
+    store: TestStore,
     copies: tempfile::TempDir,
     made: Cell<u64>,
     _dir: tempfile::TempDir,
@@ -153,7 +153,7 @@ fn move_cursors(world: &World) {
         store.confirm(&device, id);
     }
     let pending = || store.shared().pending();
-    eventually("all is written", || pending().is_empty());
+    store.step_until("all is written", || pending().is_empty());
     enter(store, &device("d", "u", "web"), Some(ids[0])).unwrap();
 }
 

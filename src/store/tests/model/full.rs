@@ -52,12 +52,12 @@ impl World {
     fn make_room(&mut self, is_full: &mut bool) {
         self.files.make_room();
         *is_full = false;
-        eventually("room", || self.store().writable().is_ok());
+        step_until(&self.clock, "room", || self.store().writable().is_ok());
     }
 
     fn swept(&self) {
         let mark = self.dir.path().join("sweep.due");
-        eventually("the sweep", || !self.files.holds(&mark));
+        step_until(&self.clock, "the sweep", || !self.files.holds(&mark));
     }
 }
 
@@ -101,6 +101,7 @@ proptest! {
         // While a compaction still has what is kept back, it is refused.
         while stored(&world) == before {
             prop_assert!(Instant::now() < deadline, "nothing is taken");
+            world.clock.advance_monotonic(Duration::from_millis(50));
             world.send(&[(0, 0, 10, true)]);
         }
         world.check();

@@ -19,7 +19,7 @@ const KEPT_US: u64 = 80 * 24 * 60 * 60 * 1_000_000;
 pub(super) struct World {
     pub(super) dir: tempfile::TempDir,
     pub(super) files: SimulatedFileSystem,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     store: Option<Store>,
     pub(super) model: Model,
     /// Nothing goes wrong but that the disk is full: what is ordered is done.
@@ -230,6 +230,8 @@ impl World {
     }
 
     pub(super) fn step(&mut self, step: &Step) {
+        // Threads work meanwhile.
+        self.clock.advance_monotonic(Duration::from_millis(100));
         match step {
             Step::Send(sends) => self.send(sends),
             Step::Repeat => self.repeat(),
