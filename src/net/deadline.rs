@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
+use super::filtered::{Filter, Filtered};
 use super::options::NetOptions;
 use super::permits::ConnectionPermit;
 
@@ -95,15 +96,6 @@ impl Activity {
         }
     }
 
-    /// Records the result of a write.
-    fn wrote(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Ready(Ok(_)) => self.bytes_written(),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.bytes_wait(true),
-        }
-    }
-
     /// A slow reader of a response is not idle as long as it reads.
     fn bytes_written(&self) {
         match &mut *self.0.lock() {
@@ -128,8 +120,9 @@ impl Activity {
 
 /// A stream that reports its bytes and holds its connection's permit, also after an upgrade. Once the permit is
 /// evicted, it ends as if the peer had closed it. Once its write side is shut, it lingers.
-pub(super) struct Observed<S> {
-    stream: Box<S>,
+pub(super) type Observed<S> = Filtered<Box<S>, Observer>;
+
+pub(super) struct Observer {
     activity: Activity,
     permit: ConnectionPermit,
 }
@@ -139,69 +132,48 @@ impl<S> Observed<S> {
     pub(super) fn new(stream: S, activity: Activity, permit: ConnectionPermit) -> Self {
         Self {
             stream: Box::new(stream),
-            activity,
-            permit,
+            filter: Observer { activity, permit },
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl Filter for Observer {
+    fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.permit.poll_evicted(cx).is_ready() {
+        if self.permit.standing().poll_evicted(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut *self.stream).poll_read(cx, buffer))?;
+        ready!(Pin::new(stream).poll_read(cx, buffer))?;
         let count = buffer.filled().len() - before;
         if count > 0 && self.activity.bytes_read(count) {
             self.permit.standing().head_is_long();
         }
         Poll::Ready(Ok(()))
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream).poll_write(cx, bytes);
-        self.activity.wrote(&written);
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS accepts a record that the peer does not, and buffers it.
-        let flushed = Pin::new(&mut *self.stream).poll_flush(cx);
-        self.activity.bytes_wait(flushed.is_pending());
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut *self.stream).poll_shutdown(cx))?;
-        match self.permit.linger() {
-            true => Poll::Ready(Ok(())),
-            // The permit was evicted meanwhile.
-            false => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(_)) => self.activity.bytes_written(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.activity.bytes_wait(true),
         }
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, slices);
-        self.activity.wrote(&written);
-        written
+    fn flushed(&mut self, flushed: &Poll<io::Result<()>>) {
+        // TLS accepts a record that the peer does not, and buffers it.
+        self.activity.bytes_wait(flushed.is_pending());
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+    fn shut(&mut self) -> io::Result<()> {
+        match self.permit.linger() {
+            true => Ok(()),
+            // The permit was evicted meanwhile.
+            false => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 }

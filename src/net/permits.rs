@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
 
@@ -43,11 +42,6 @@ impl ConnectionPermit {
         self.lingers = true;
         self.of_address = AddressPermit::default();
         self.standing.linger()
-    }
-
-    /// Ready once a newcomer has taken over the permit.
-    pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
-        self.standing.poll_evicted(cx)
     }
 }
 

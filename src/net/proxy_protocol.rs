@@ -5,13 +5,14 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::reading::{Ahead, Reader, Reading};
+use super::filtered::{Ahead, Filter, Filtered};
 
 const STARTS: [&[u8]; 2] = [b"PROXY ", V2_START];
 const V2_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -50,7 +51,7 @@ pub(super) enum HeaderError {
 }
 
 /// A connection, positioned after its header.
-pub(super) type ClientStream = Reading<TcpStream, Bounded>;
+pub(super) type ClientStream = Filtered<TcpStream, Bounded>;
 
 /// Returns bytes that were read ahead, with the header or for inspection, and bounds how many follow.
 #[derive(Debug, Default)]
@@ -64,20 +65,20 @@ impl ClientStream {
     /// A connection of which nothing was read.
     pub(super) fn untouched(stream: TcpStream) -> Self {
         Self {
-            reader: Bounded::default(),
+            filter: Bounded::default(),
             stream,
         }
     }
 
     /// Bounds further reads to this many bytes; one more is an error. `None`: unbounded.
     pub(super) fn bound(&mut self, bytes: Option<usize>) {
-        self.reader.left = bytes;
+        self.filter.left = bytes;
     }
 
     /// The first byte, left in place; 0 at the end of the stream.
     pub(super) async fn first(&self) -> io::Result<u8> {
         let mut first = [0];
-        match self.reader.ahead.0.first() {
+        match self.filter.ahead.0.first() {
             Some(byte) => first = [*byte],
             None => _ = self.stream.peek(&mut first).await?,
         }
@@ -87,7 +88,7 @@ impl ClientStream {
     /// The first bytes, at least this many unless the stream ends before; they stay in place. Waits for as long as they
     /// take to arrive.
     pub(super) async fn ahead(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
-        let ahead = &mut self.reader.ahead.0;
+        let ahead = &mut self.filter.ahead.0;
         if ahead.is_empty() {
             ahead.reserve(AHEAD_BYTES);
         }
@@ -117,11 +118,11 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Header, ClientStream)
         }
         if let Some(header) = decide(&ahead)? {
             // Kept until it is read, so it is no longer than needed.
-            let reader = Bounded {
+            let filter = Bounded {
                 ahead: Ahead(ahead[header.length..].to_vec()),
                 left: None,
             };
-            return Ok((header, ClientStream { reader, stream }));
+            return Ok((header, ClientStream { filter, stream }));
         }
     }
 }
@@ -173,7 +174,7 @@ fn decide(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     }
 }
 
-impl Reader for Bounded {
+impl Filter for Bounded {
     fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -181,7 +182,9 @@ impl Reader for Bounded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(self.ahead.poll_read(stream, cx, buffer))?;
+        if !self.ahead.give(buffer) {
+            ready!(Pin::new(stream).poll_read(cx, buffer))?;
+        }
         let count = buffer.filled().len() - before;
         if let Some(left) = &mut self.left {
             let rest = left.checked_sub(count);

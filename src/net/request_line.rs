@@ -7,13 +7,16 @@
 //! Proxies send one request after another on a connection. Without a body, the next one begins right after the head.
 //! After a body only HTTP knows where, so inspection stops there, as it does after an upgrade.
 
+use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::reading::{Ahead, Reader, Reading};
+use super::filtered::{Ahead, Filter, Filtered};
 
 /// A line still incomplete at this length is passed on unchanged, to be refused.
 const LINE_BYTES_MAX: usize = 32 << 10;
@@ -24,17 +27,26 @@ const METHOD_BYTES_MAX: usize = 32;
 /// Fields after whose head no further request begins, unless they declare an empty body.
 const ENDING_FIELDS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
 
+/// The bytes of a target that hyper refuses, besides those that are not ASCII.
+const ILLEGAL: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'{')
+    .add(b'}');
+
 /// Inspected bytes of a field's line: `Content-Length: 0` with its end.
 const NAME_BYTES: usize = 20;
 
 /// A stream with repaired request lines.
-pub(super) type Readable<S> = Reading<S, Lines>;
+pub(super) type Readable<S> = Filtered<S, Lines>;
 
 impl<S> Readable<S> {
     pub(super) fn new(stream: S) -> Self {
         let (at, ahead) = (At::Line(Vec::new()), Ahead::default());
-        let reader = Lines { at, ahead };
-        Self { stream, reader }
+        let filter = Lines { at, ahead };
+        Self { stream, filter }
     }
 }
 
@@ -55,7 +67,7 @@ enum At {
     Rest,
 }
 
-impl Reader for Lines {
+impl Filter for Lines {
     fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -94,8 +106,8 @@ impl Lines {
                     if end.is_some() || is_none {
                         let mut line = std::mem::take(line);
                         let is_empty = is_empty(&line);
-                        if let Some(target) = line.strip_suffix(b"\n").and_then(encoded) {
-                            line.splice(target.at, target.text);
+                        if let Some((at, target)) = line.strip_suffix(b"\n").and_then(encoded) {
+                            line.splice(at, target.into_bytes());
                         }
                         self.ahead.0.append(&mut line);
                         self.at = match (is_none, is_empty) {
@@ -159,14 +171,8 @@ fn may_begin(bytes: &[u8]) -> bool {
     method.len() <= METHOD_BYTES_MAX && method.iter().all(u8::is_ascii_uppercase)
 }
 
-/// The replacement for a line's target, and its position.
-struct Target {
-    at: std::ops::Range<usize>,
-    text: Vec<u8>,
-}
-
-/// The repaired target of a login's line; `None` if it needs no repair, or the line is not a login's.
-fn encoded(line: &[u8]) -> Option<Target> {
+/// The repaired target of a login's line, and its position; `None` if it needs no repair, or the line is not a login's.
+fn encoded(line: &[u8]) -> Option<(Range<usize>, String)> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let start = line.iter().position(|byte| *byte == b' ')? + 1;
     let end = [b" HTTP/1.1", b" HTTP/1.0"]
@@ -177,23 +183,10 @@ fn encoded(line: &[u8]) -> Option<Target> {
     let target = line.get(start..end).filter(|_| is_method)?;
     let path = target.split(|byte| *byte == b'?').next()?;
     let is_login = path.ends_with(b"/ws") || path.ends_with(b"/ws/");
-    if !is_login || target.iter().all(|byte| is_allowed(*byte)) {
-        return None;
+    match percent_encode(target, ILLEGAL).into() {
+        Cow::Owned(text) if is_login => Some((start..end, text)),
+        _ => None,
     }
-    let mut text = Vec::with_capacity(3 * target.len());
-    for byte in target {
-        match is_allowed(*byte) {
-            true => text.push(*byte),
-            false => text.extend(format!("%{byte:02X}").bytes()),
-        }
-    }
-    let at = start..end;
-    Some(Target { at, text })
-}
-
-/// The bytes that hyper accepts in a target.
-fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"<>{}".contains(&byte)
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! A stream whose reads pass through a filter, while its writes do not.
+//! A stream whose reads pass through a filter, which sees the outcome of its writes.
 //!
-//! Never touches bytes itself: a [`Reader`] transforms those that arrive.
+//! Never touches bytes itself: a [`Filter`] transforms those that arrive.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Stands between a stream and its consumer.
-pub(super) trait Reader {
+pub(super) trait Filter {
     /// As [`AsyncRead::poll_read`], on the bytes that arrive on the stream.
     fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
@@ -17,40 +17,54 @@ pub(super) trait Reader {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>>;
+
+    fn wrote(&mut self, _written: &Poll<io::Result<usize>>) {}
+
+    fn flushed(&mut self, _flushed: &Poll<io::Result<()>>) {}
+
+    /// The write side has been shut.
+    fn shut(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
-pub(super) struct Reading<S, R> {
+pub(super) struct Filtered<S, F> {
     pub(super) stream: S,
-    pub(super) reader: R,
+    pub(super) filter: F,
 }
 
-impl<S: AsyncRead + Unpin, R: Reader + Unpin> AsyncRead for Reading<S, R> {
+impl<S: AsyncRead + Unpin, F: Filter + Unpin> AsyncRead for Filtered<S, F> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, reader } = &mut *self;
-        reader.poll_read(stream, cx, buffer)
+        let Self { stream, filter } = &mut *self;
+        filter.poll_read(stream, cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Reading<S, R> {
+impl<S: AsyncWrite + Unpin, F: Filter + Unpin> AsyncWrite for Filtered<S, F> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.filter.wrote(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.filter.flushed(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        Poll::Ready(self.filter.shut())
     }
 
     fn poll_write_vectored(
@@ -58,7 +72,9 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Reading<S, R> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.filter.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -81,19 +97,5 @@ impl Ahead {
             self.0 = Vec::new();
         }
         had_any
-    }
-}
-
-impl Reader for Ahead {
-    fn poll_read<S: AsyncRead + Unpin>(
-        &mut self,
-        stream: &mut S,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.give(buffer) {
-            true => Poll::Ready(Ok(())),
-            false => Pin::new(stream).poll_read(cx, buffer),
-        }
     }
 }
