@@ -2,7 +2,6 @@
 //!
 //! Judges only what needs a certificate library: signatures, and usability for TLS.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -68,39 +67,30 @@ pub enum Key {
     Other,
 }
 
-/// Why clients may fail to build a path from a certificate to a trusted root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why clients may fail to build a path from a certificate to a trusted root; continues a sentence that begins with the
+/// name of the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Gap {
     /// The file holds the server's certificate alone.
+    #[error(
+        "holds no intermediate certificate, and clients that do not know {issuer} refuse it: a public CA \
+         gives a file with the chain (fullchain.pem)"
+    )]
     NoIntermediate {
         /// Name of its issuer.
         issuer: String,
     },
     /// A certificate is not signed by the one that follows it.
+    #[error(
+        "holds as number {place} a certificate that is not signed by the one behind it: put behind each that \
+         of its issuer ({issuer})"
+    )]
     Unsigned {
         /// Its position in the file, from 1 on.
         place: usize,
         /// Name of its issuer.
         issuer: String,
     },
-}
-
-impl fmt::Display for Gap {
-    /// Continues a sentence that begins with the name of the file.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoIntermediate { issuer } => write!(
-                formatter,
-                "holds no intermediate certificate, and clients that do not know {issuer} refuse it: a public CA \
-                 gives a file with the chain (fullchain.pem)"
-            ),
-            Self::Unsigned { place, issuer } => write!(
-                formatter,
-                "holds as number {place} a certificate that is not signed by the one behind it: put behind each that \
-                 of its issuer ({issuer})"
-            ),
-        }
-    }
 }
 
 /// The first gap in a chain, if any.

@@ -23,34 +23,9 @@ pub enum CertificateError {
         /// The file that is missing.
         missing: PathBuf,
     },
-    /// There are several pairs, none of them under the preferred names.
-    #[error(
-        "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key key.pem"
-    )]
-    Several {
-        /// The searched directory.
-        dir: PathBuf,
-    },
-    /// There are files of pairs, but no complete pair.
-    #[error(
-        "{dir} holds {found}, but no certificate together with its key under the names of one pair: name the \
-         certificate cert.pem, with its chain, and its key key.pem, or move these files to another folder to have \
-         both made"
-    )]
-    Halves {
-        /// The searched directory.
-        dir: PathBuf,
-        /// Names of the files found, limited to those of pairs.
-        found: String,
-    },
-    /// The files of a running server's certificate have disappeared.
-    #[error("{certificate} and {key} are not there any more")]
-    Gone {
-        /// Expected file of the certificate.
-        certificate: PathBuf,
-        /// Expected file of its key.
-        key: PathBuf,
-    },
+    /// The files as they are belong to no pair, to several, or to none any more; a sentence of this source.
+    #[error("{0}")]
+    Files(String),
     /// A file or directory cannot be read.
     #[error("{file} cannot be read: {error}")]
     Unreadable {
@@ -91,16 +66,6 @@ pub enum CertificateError {
         holds: &'static str,
         /// How to convert it, mostly a command.
         advice: String,
-    },
-    /// The certificate and key files are swapped.
-    #[error(
-        "{certificate} holds the private key and {key} the certificate: they are swapped, exchange them"
-    )]
-    Swapped {
-        /// The path expected to hold the certificate.
-        certificate: PathBuf,
-        /// Where its key is expected.
-        key: PathBuf,
     },
     /// The key is not that of the certificate.
     #[error(

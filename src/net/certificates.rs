@@ -196,10 +196,9 @@ pub(super) fn ensure_again(
 ) -> Result<Usable, CertificateError> {
     let files = Files::of(dir);
     if !files.pair_exists()? {
-        let Files {
-            certificate, key, ..
-        } = files;
-        return Err(CertificateError::Gone { certificate, key });
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        let gone = format!("{certificate} and {key} are not there any more");
+        return Err(CertificateError::Files(gone));
     }
     ensure(dir, hosts, provider, now_s)
 }
@@ -264,13 +263,13 @@ fn swapped(files: &Files, error: CertificateError) -> CertificateError {
     let is_swapped = matches!(error, CertificateError::Broken { .. })
         && material::keys(&files.certificate).is_ok()
         && material::certificates(&files.key).is_ok();
-    match is_swapped {
-        true => CertificateError::Swapped {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-        },
-        false => error,
+    if !is_swapped {
+        return error;
     }
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    CertificateError::Files(format!(
+        "{certificate} holds the private key and {key} the certificate: they are swapped, exchange them"
+    ))
 }
 
 /// Adds advice for a broken file that relaybox may have written. The file is not replaced: it may also be a foreign one

@@ -85,9 +85,12 @@ impl Files {
         if certificate && key {
             return Ok(true);
         }
-        let dir = self.dir.clone();
+        let dir = self.dir.display();
         if !self.beside.is_empty() {
-            return Err(CertificateError::Several { dir });
+            return Err(CertificateError::Files(format!(
+                "there is more than one certificate in {dir}: name the one that is to be served cert.pem and its key \
+                 key.pem"
+            )));
         }
         if !self.halves.is_empty() {
             let own = [(certificate, &self.certificate), (key, &self.key)];
@@ -97,7 +100,11 @@ impl Files {
                 .filter_map(|file| file.file_name()?.to_str())
                 .collect();
             let found = found.join(", ");
-            return Err(CertificateError::Halves { dir, found });
+            return Err(CertificateError::Files(format!(
+                "{dir} holds {found}, but no certificate together with its key under the names of one pair: name the \
+                 certificate cert.pem, with its chain, and its key key.pem, or move these files to another folder to \
+                 have both made"
+            )));
         }
         match (certificate, key) {
             (true, _) => Err(alone(&self.certificate, &self.key)),
