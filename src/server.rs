@@ -37,7 +37,6 @@ use crate::command::domains::Domains;
 use crate::config::Config;
 use crate::model::MsgId;
 use crate::net::{self, Tls};
-use crate::state::State;
 use crate::store::Store;
 use ground::Ground;
 use listening::{Listening, Ports};
@@ -98,7 +97,10 @@ async fn connect(
     // Before any message is added.
     quotas::begin(&state).await;
     listening.open(&state);
-    watch_certificates(&state, tls.as_ref());
+    if let Some(tls) = &tls {
+        let watching = net::watch(tls.clone(), net::watch::INTERVAL, state.stop.clone());
+        state.tracker.spawn(watching);
+    }
     admin_socket::listen(config, &state, &domains).await?;
     state.tracker.spawn(disk::watch(state.clone()));
     info!("ready");
@@ -109,13 +111,6 @@ async fn connect(
         domains,
         tls,
     }))
-}
-
-fn watch_certificates(state: &State, tls: Option<&Tls>) {
-    if let Some(tls) = tls {
-        let watching = net::watch(tls.clone(), net::watch::INTERVAL, state.stop.clone());
-        state.tracker.spawn(watching);
-    }
 }
 
 fn warn_of_clock(newest: MsgId, clock: &dyn Clock) {

@@ -1,5 +1,6 @@
 //! The part of a server that exists before its store, and opens the store.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -82,9 +83,9 @@ impl Ground {
             Ok((claim, tls.transpose()?))
         });
         let judging = judging.map_err(StartError::interrupted)?;
-        tokio::select! {
-            () = self.stop.cancelled() => Ok(None),
-            judged = judging => judged.map_err(StartError::interrupted)?.map(Some),
+        match self.stop.run_until_cancelled(judging).await {
+            Some(judged) => judged.map_err(StartError::interrupted)?.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -141,9 +142,7 @@ impl Ground {
             }
         }
         self.opening.stop();
-        loop {
-            std::future::pending::<()>().await;
-        }
+        match std::future::pending::<Infallible>().await {}
     }
 
     pub(super) async fn close(&self, store: Store) -> Result<(), StartError> {

@@ -1,16 +1,12 @@
 //! Measures the disk usage of domains with a quota.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::limits::Limits;
 use crate::state::State;
-use crate::store::Store;
 
 /// Interval of checks for domains that are due.
 const TICK: Duration = Duration::from_secs(2);
@@ -18,54 +14,43 @@ const TICK: Duration = Duration::from_secs(2);
 /// new messages only.
 const FIRST_MAX: Duration = Duration::from_secs(5);
 
-/// Measures from now on, until `stop`. Returns after the first round, or once that takes too long.
+/// Measures from now on, until the stop. Returns after the first round, or once that takes too long.
 pub(super) async fn begin(state: &State) {
-    let (measured, first) = oneshot::channel();
-    let (store, limits) = (state.store.clone(), Arc::clone(&state.limits));
-    let measuring = measure_all(store, limits, state.stop.clone(), measured);
+    let first = state.stop.child_token();
+    let measuring = measure_all(state.clone(), first.clone());
     state.tracker.spawn(measuring);
-    // An error means that the task has ended.
-    let _ = timeout(FIRST_MAX, first).await;
+    // Late or not, the service begins.
+    let _ = timeout(FIRST_MAX, first.cancelled()).await;
 }
 
-async fn measure_all(
-    store: Store,
-    limits: Arc<Limits>,
-    stop: CancellationToken,
-    measured: oneshot::Sender<()>,
-) {
-    let mut measured = Some(measured);
-    loop {
-        // Cancel-safe: the measuring thread checks `stop` itself.
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = measure(&store, &limits, &stop) => {}
+/// Cancels `first` after the first round.
+async fn measure_all(state: State, first: CancellationToken) {
+    let measuring = async {
+        loop {
+            measure(&state).await;
+            first.cancel();
+            tokio::time::sleep(TICK).await;
         }
-        if let Some(measured) = measured.take() {
-            // The start may have stopped waiting.
-            let _ = measured.send(());
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(TICK) => {}
-        }
-    }
+    };
+    // Cancel-safe: the measuring thread checks the stop itself.
+    state.stop.run_until_cancelled(measuring).await;
 }
 
 /// Measures the domains that are due.
-async fn measure(store: &Store, limits: &Arc<Limits>, stop: &CancellationToken) {
-    if limits.quotas().is_off() {
+async fn measure(state: &State) {
+    if state.limits.quotas().is_off() {
         return;
     }
-    let (store, limits, stopped) = (store.clone(), Arc::clone(limits), stop.clone());
+    let shared = state.clone();
     let measured = tokio::task::spawn_blocking(move || {
-        let domains = store.domains().into_iter().map(|record| record.domain);
-        let is_stopped = || stopped.is_cancelled();
-        let quotas = limits.quotas();
-        quotas.measure(domains, |domain| store.usage(domain, &is_stopped))
+        let domains = shared.store.domains().into_iter();
+        let domains = domains.map(|record| record.domain);
+        let is_stopped = || shared.stop.is_cancelled();
+        let quotas = shared.limits.quotas();
+        quotas.measure(domains, |domain| shared.store.usage(domain, &is_stopped))
     });
     if let Ok(Err(error)) = measured.await
-        && !stop.is_cancelled()
+        && !state.stop.is_cancelled()
     {
         error!(%error, "what a domain stores cannot be measured");
     }
