@@ -28,9 +28,12 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait of a message for memory; not counted towards its own time.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Suggested wait before a retry after that: memory that was full for so long does not clear at
-/// once.
-const ROOM_RETRY: Duration = Duration::from_secs(5);
+const UNFINISHED: CloseReason = CloseReason::Unfinished {
+    seconds: MESSAGE_TIMEOUT.as_secs(),
+};
+
+/// Memory that was full for so long does not clear at once.
+const NO_ROOM: CloseReason = CloseReason::NoRoom { retry_ms: 5000 };
 
 /// Wakes a session at its next deadline, or earlier.
 pub(super) trait Timer: Future<Output = ()> {
@@ -195,9 +198,9 @@ impl<S: Services> Driver<S> {
         });
         let ((_, waits), since) = self.unfinished?;
         let (timeout, end) = match waits {
-            true => (ROOM_TIMEOUT, no_room()),
-            false if reads => (MESSAGE_TIMEOUT, unfinished()),
-            false => (MESSAGE_TIMEOUT, no_room()),
+            true => (ROOM_TIMEOUT, NO_ROOM),
+            false if reads => (MESSAGE_TIMEOUT, UNFINISHED),
+            false => (MESSAGE_TIMEOUT, NO_ROOM),
         };
         Some(((since + timeout).saturating_sub(now), end))
     }
@@ -270,16 +273,6 @@ impl<S: Services> Driver<S> {
     pub(super) fn into_connection(self) -> Connection {
         self.connection
     }
-}
-
-fn unfinished() -> CloseReason {
-    let seconds = MESSAGE_TIMEOUT.as_secs();
-    CloseReason::Unfinished { seconds }
-}
-
-fn no_room() -> CloseReason {
-    let retry_ms = ROOM_RETRY.as_millis() as u64;
-    CloseReason::NoRoom { retry_ms }
 }
 
 #[cfg(test)]

@@ -377,15 +377,5 @@ impl Connection {
     }
 }
 
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Connection")
-            .field("queued_bytes", &self.queued_bytes())
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -209,7 +209,7 @@ async fn a_message_has_its_time_also_where_the_peer_takes_its_output_slowly() {
     session.client.read_exact(&mut [0; 10]).await.unwrap();
     assert_eq!(session.at(29), seconds(1));
     assert!(session.driver.connection.queued_bytes() >= OUTPUT_BYTES_MAX);
-    assert_eq!(session.at(30), Err(no_room()));
+    assert_eq!(session.at(30), Err(NO_ROOM));
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn it_has_all_of_it_again_where_the_store_was_behind() {
     assert_eq!(session.at(100), seconds(1000 - 100));
     session.services.behind.set(false);
     assert_eq!(session.at(110), seconds(30));
-    assert_eq!(session.at(140), Err(unfinished()));
+    assert_eq!(session.at(140), Err(UNFINISHED));
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_wait_for_room_is_no_part_of_it_and_has_its_own_end() {
     assert_eq!(session.at(29), seconds(30));
     assert!(!session.driver.connection.waits_for_room());
     assert_eq!(session.at(58), seconds(1));
-    assert_eq!(session.at(59), Err(unfinished()));
+    assert_eq!(session.at(59), Err(UNFINISHED));
 
     drop(session);
     let _held = fill(&room).await;
