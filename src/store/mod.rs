@@ -64,7 +64,7 @@ pub use api::{
     Accepted, AppendError, Backlog, CommitSink, Damage, DiskBytes, DiskRoom, Done, EnterDone,
     Entered, FileError, OpenError, Opening, Portion, ReadError, StoreOptions, StoreStats,
 };
-pub use backup::{BackupError, Copied, RestoreError, Restored, backup, restore};
+pub use backup::{BackupError, Copied, Restored, backup, restore};
 pub use check::{CheckReport, IndexCondition, Note, Progress, check};
 pub use data::stored_bytes;
 pub use directory::{Claim, Holder, Owner, holder, owner_of};

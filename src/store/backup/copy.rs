@@ -79,6 +79,12 @@ fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Re
     Ok(())
 }
 
+/// The bytes of a file.
+pub(super) fn size_of(path: &Path) -> Result<u64, FileError> {
+    let found = std::fs::metadata(path).map_err(io_error("cannot read", path))?;
+    Ok(found.len())
+}
+
 /// Whether a copy is what another copy would be: same size, time and header.
 pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, end: Option<u64>) -> bool {
     let (Ok(source), Ok(copy)) = (std::fs::metadata(from), std::fs::metadata(to)) else {

@@ -1,15 +1,16 @@
-//! Errors of a backup.
+//! Errors of a backup and of a restore.
 
 use std::path::PathBuf;
 
 use crate::store::api::{Damage, FileError, OpenError};
 
-/// Why there is no backup. What was in its place before is still there, or more of it.
+/// Why there is no backup, or nothing was restored. Of a backup, what was in its place before is
+/// still there, or more of it.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The data directory, or the backup, cannot be read or written.
+    /// A directory is in use, or cannot be read or written.
     #[error(transparent)]
-    Files(OpenError),
+    Files(#[from] OpenError),
     /// The backup's place is within what is backed up.
     #[error("the backup {dest} would be inside the data directory {dir}: choose another place")]
     Inside {
@@ -18,9 +19,9 @@ pub enum BackupError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The place holds something else.
+    /// The backup's place holds something else.
     #[error("{dest} is neither empty nor a backup: it holds {entry:?}")]
-    NoBackup {
+    Occupied {
         /// The place.
         dest: PathBuf,
         /// Something in it.
@@ -38,20 +39,33 @@ pub enum BackupError {
     },
     /// The data directory is damaged, or the disk of the backup does not keep what it is given.
     #[error("the backup is not complete: {0}; relaybox check tells more")]
-    Damaged(Damage),
-}
-
-impl From<OpenError> for BackupError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::File(FileError::Damaged(damage)) => Self::Damaged(damage),
-            other => Self::Files(other),
-        }
-    }
+    Incomplete(Damage),
+    /// There is nothing to restore.
+    #[error("{0} is neither a backup nor a copy of a data directory")]
+    NoBackup(PathBuf),
+    /// The place of a restore is taken.
+    #[error("{dir} is not empty: it holds {entry:?}; restore into a new directory")]
+    NotEmpty {
+        /// The place.
+        dir: PathBuf,
+        /// Something in it.
+        entry: String,
+    },
+    /// What is to be restored is damaged.
+    #[error(
+        "the backup is damaged in {places} places, the first: {first}; relaybox check names \
+         them all, and with --repair keeps what can be read"
+    )]
+    Damaged {
+        /// How many places.
+        places: u64,
+        /// The first.
+        first: Damage,
+    },
 }
 
 impl From<FileError> for BackupError {
     fn from(error: FileError) -> Self {
-        OpenError::from(error).into()
+        Self::Files(error.into())
     }
 }

@@ -14,5 +14,5 @@ mod run;
 mod target;
 
 pub use error::BackupError;
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{Restored, restore};
 pub use run::{Copied, backup};

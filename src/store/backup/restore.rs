@@ -5,52 +5,17 @@
 //! server serves it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::copy::{copy, take_along};
+use super::copy::{copy, size_of, take_along};
+use super::error::BackupError;
 use super::target::entries;
 use crate::model::MsgId;
-use crate::store::api::{Damage, FileError, OpenError, io_error};
+use crate::store::api::{FileError, OpenError, io_error};
 use crate::store::check::{CheckReport, Note, Progress, judge};
 use crate::store::directory::{Hold, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::{Scanner, segments};
-
-/// Why nothing was restored.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// Something cannot be read or written, or is in use.
-    #[error(transparent)]
-    Files(#[from] OpenError),
-    /// There is no backup.
-    #[error("{0} is neither a backup nor a copy of a data directory")]
-    NoBackup(PathBuf),
-    /// The place is taken.
-    #[error("{dir} is not empty: it holds {entry:?}; restore into a new directory")]
-    NotEmpty {
-        /// The place.
-        dir: PathBuf,
-        /// Something in it.
-        entry: String,
-    },
-    /// The backup is damaged.
-    #[error(
-        "the backup is damaged in {places} places, the first: {first}; relaybox check names \
-         them all, and with --repair keeps what can be read"
-    )]
-    Damaged {
-        /// How many places.
-        places: u64,
-        /// The first.
-        first: Damage,
-    },
-}
-
-impl From<FileError> for RestoreError {
-    fn from(error: FileError) -> Self {
-        Self::Files(error.into())
-    }
-}
 
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +35,11 @@ pub struct Restored {
 /// Verifies the backup `src` and copies it into the new data directory `dir`, where settings may be already.
 ///
 /// # Errors
-/// See [`RestoreError`].
-pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restored, RestoreError> {
+/// See [`BackupError`].
+pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restored, BackupError> {
     let files = &RealFileSystem;
     match layout::known(files, src) {
-        Err(OpenError::Missing(src)) => return Err(RestoreError::NoBackup(src)),
+        Err(OpenError::Missing(src)) => return Err(BackupError::NoBackup(src)),
         known => known?,
     }
     let _src_held = hold::hold(src)?;
@@ -83,7 +48,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     let bytes = |done: u64, all: u64| progress(done, 2 * all);
     let report = judge(files, src, None, &bytes, &|| false)?;
     if let Some(first) = report.damage.first() {
-        return Err(RestoreError::Damaged {
+        return Err(BackupError::Damaged {
             places: report.damage.len() as u64 + report.more_damage,
             first: first.clone(),
         });
@@ -129,7 +94,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
 }
 
 /// A place that holds nothing but settings, or only what an interrupted restore left.
-fn check_empty(files: &dyn FileSystem, dir: &Path) -> Result<(), RestoreError> {
+fn check_empty(files: &dyn FileSystem, dir: &Path) -> Result<(), BackupError> {
     let found = entries(files, dir)?;
     if found.iter().any(|entry| entry == layout::LOCK) {
         hold::hold(dir)?;
@@ -147,7 +112,7 @@ fn check_empty(files: &dyn FileSystem, dir: &Path) -> Result<(), RestoreError> {
         ["lost+found", layout::SETTINGS].contains(&entry) || (again && ours.contains(&name))
     };
     match found.into_iter().find(|entry| !fine(entry)) {
-        Some(entry) => Err(RestoreError::NotEmpty {
+        Some(entry) => Err(BackupError::NotEmpty {
             dir: dir.to_owned(),
             entry,
         }),
@@ -166,9 +131,7 @@ fn copy_journal(
     let names = segments(files, &from)?;
     let mut all = 0;
     for name in &names {
-        let path = name.path(&from);
-        let metadata = fs::metadata(&path).map_err(io_error("cannot read", &path))?;
-        all += metadata.len();
+        all += size_of(&name.path(&from))?;
     }
     let mut done = all;
     for name in &names {

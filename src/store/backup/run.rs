@@ -1,21 +1,21 @@
 //! Brings a backup up to date.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use super::copy;
-use super::copy::{copy, is_same, remove, take_along};
+use super::copy::{copy, is_same, remove, size_of, take_along};
 use super::error::BackupError;
-use super::target::BackupTarget;
+use super::target;
 use crate::model::MsgId;
-use crate::store::api::{Damage, FileError, io_error};
+use crate::store::api::{Damage, FileError, OpenError, io_error};
 use crate::store::check::{Next, Progress, Walk};
 use crate::store::directory::{Mark, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem, Temporary};
 use crate::store::journal::{Position, SegmentName, header_of, list};
 
 /// What a backup did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Segments that were copied.
     pub copied: u64,
@@ -41,12 +41,23 @@ pub fn backup(
     dest: &Path,
     progress: Progress<'_>,
 ) -> Result<Copied, BackupError> {
+    run(dir, end, dest, progress).map_err(|error| match error {
+        BackupError::Files(OpenError::File(FileError::Damaged(damage))) => {
+            BackupError::Incomplete(damage)
+        }
+        error => error,
+    })
+}
+
+fn run(
+    dir: &Path,
+    end: Option<Position>,
+    dest: &Path,
+    progress: Progress<'_>,
+) -> Result<Copied, BackupError> {
     let files = &RealFileSystem;
     layout::known(files, dir)?;
-    let _held = match end {
-        Some(_) => None,
-        None => Some(hold::hold(dir)?),
-    };
+    let _held = end.is_none().then(|| hold::hold(dir)).transpose()?;
     let journal = dir.join(layout::JOURNAL);
     let end = match end {
         Some(end) => end,
@@ -56,8 +67,8 @@ pub fn backup(
     let due = layout::read(files, dir, layout::COMPACTION_DUE)?;
     let mut names = list(files, &journal)?;
     names.retain(|name| name.number <= end.segment);
-    let target = BackupTarget::judge(files, dir, dest, &names, end)?;
-    let _dest_held = target.begin(files)?;
+    let mark = target::judge(files, dir, dest, &names, end)?;
+    let _dest_held = target::begin(files, dest, mark)?;
     take_along(files, dir, dest, layout::VERSION)?;
     if let Some(due) = &due {
         layout::put(files, dest, layout::COMPACTION_DUE, due)?;
@@ -70,13 +81,7 @@ pub fn backup(
         progress,
         done: 0,
         all: 0,
-        copied: Copied {
-            copied: 0,
-            kept: 0,
-            bytes: 0,
-            messages: 0,
-            newest: MsgId::ZERO,
-        },
+        copied: Copied::default(),
     };
     let walk = run.segments(&names)?;
     take_along(files, dir, dest, layout::SETTINGS)?;
@@ -109,9 +114,7 @@ impl<'a> BackupRun<'a> {
     /// Brings all segments up to date; the walk over them that found them right.
     fn segments(&mut self, names: &[SegmentName]) -> Result<Walk<'a>, BackupError> {
         for name in names {
-            let path = name.path(self.from);
-            let metadata = fs::metadata(&path).map_err(io_error("cannot read", &path))?;
-            self.all += metadata.len();
+            self.all += size_of(&name.path(self.from))?;
         }
         let mut walk = Walk::new(self.files);
         for (index, name) in names.iter().enumerate() {
@@ -139,8 +142,7 @@ impl<'a> BackupRun<'a> {
         next: &Next,
     ) -> Result<Walk<'a>, BackupError> {
         let (from, to) = (name.path(self.from), name.path(&self.to));
-        let size = fs::metadata(&from).map_err(io_error("cannot read", &from))?;
-        let done = self.done + size.len();
+        let done = self.done + size_of(&from)?;
         let end = matches!(next, Next::Nothing).then_some(self.end.offset);
         let kept = is_same(self.files, &from, &to, end).then(|| {
             let mut walked = walk.clone();
@@ -178,7 +180,7 @@ impl<'a> BackupRun<'a> {
         walk.segment(name, &temporary.path, next);
         if let Some(damage) = walk.report.damage.first().cloned() {
             let path = from;
-            return Err(BackupError::Damaged(Damage { path, ..damage }));
+            return Err(BackupError::Incomplete(Damage { path, ..damage }));
         }
         let path = name.path(&self.to);
         self.put_in_place(name, temporary)

@@ -15,155 +15,143 @@ use crate::store::journal::{
     Event, Position, Scanner, SegmentHeader, SegmentName, TEMPORARY, clear, segments,
 };
 
-/// A place that is fit.
-pub(super) struct BackupTarget {
-    dest: PathBuf,
-    /// What is known of the backup that is there.
-    mark: Mark,
-}
-
-impl BackupTarget {
-    /// Refuses a place that is not fit.
-    pub(super) fn judge(
-        files: &dyn FileSystem,
-        dir: &Path,
-        dest: &Path,
-        names: &[SegmentName],
-        end: Position,
-    ) -> Result<Self, BackupError> {
-        if resolve(dest)?.starts_with(resolve(dir)?) {
-            return Err(BackupError::Inside {
+/// Refuses a place that is not fit; answers what is known of the backup that is there.
+pub(super) fn judge(
+    files: &dyn FileSystem,
+    dir: &Path,
+    dest: &Path,
+    names: &[SegmentName],
+    end: Position,
+) -> Result<Mark, BackupError> {
+    if resolve(dest)?.starts_with(resolve(dir)?) {
+        return Err(BackupError::Inside {
+            dest: dest.to_owned(),
+            dir: dir.to_owned(),
+        });
+    }
+    let mark = match Mark::read(files, dest) {
+        // The next run mends it.
+        Err(FileError::Damaged(_)) => Some(Mark::default()),
+        read => read?,
+    };
+    for entry in entries(files, dest)? {
+        let known = [
+            layout::VERSION,
+            layout::SETTINGS,
+            layout::COMPACTION_DUE,
+            BACKUP,
+        ];
+        let known = known.contains(&entry.trim_end_matches(TEMPORARY))
+            || entry == layout::JOURNAL
+            || is_aside(&entry);
+        // What a new file system has, and what a first run leaves that is killed at once.
+        let nothing = entry == "lost+found" || entry == format!("{BACKUP}{TEMPORARY}");
+        if !nothing && (!known || mark.is_none()) {
+            return Err(BackupError::Occupied {
                 dest: dest.to_owned(),
-                dir: dir.to_owned(),
+                entry,
             });
         }
-        let mark = match Mark::read(files, dest) {
-            // The next run mends it.
-            Err(FileError::Damaged(_)) => Some(Mark::default()),
-            read => read?,
-        };
-        for entry in entries(files, dest)? {
-            let known = [
-                layout::VERSION,
-                layout::SETTINGS,
-                layout::COMPACTION_DUE,
-                BACKUP,
-            ];
-            let known = known.contains(&entry.trim_end_matches(TEMPORARY))
-                || entry == layout::JOURNAL
-                || is_aside(&entry);
-            // What a new file system has, and what a first run leaves that is killed at once.
-            let nothing = entry == "lost+found" || entry == format!("{BACKUP}{TEMPORARY}");
-            if !nothing && (!known || mark.is_none()) {
-                return Err(BackupError::NoBackup {
-                    dest: dest.to_owned(),
-                    entry,
-                });
-            }
-        }
-        let place = Self {
+    }
+    let Some(mark) = mark else {
+        return Ok(Mark::default());
+    };
+    match is_another(files, dir, dest, mark, names, end)? {
+        Some(why) => Err(BackupError::Another {
             dest: dest.to_owned(),
-            mark: mark.unwrap_or_default(),
-        };
-        if mark.is_some() {
-            let found = place.is_another(files, dir, names, end)?;
-            if let Some(why) = found {
-                return Err(BackupError::Another {
-                    dest: dest.to_owned(),
-                    dir: dir.to_owned(),
-                    why,
-                });
-            }
-        }
-        Ok(place)
-    }
-
-    /// What says that the backup is not an earlier state of the data directory.
-    fn is_another(
-        &self,
-        files: &dyn FileSystem,
-        dir: &Path,
-        names: &[SegmentName],
-        end: Position,
-    ) -> Result<Option<String>, OpenError> {
-        layout::check_version(files, &self.dest)?;
-        let (journal, copies) = (dir.join(layout::JOURNAL), self.dest.join(layout::JOURNAL));
-        if !copies.exists() {
-            return Ok(None);
-        }
-        for copy in segments(files, &copies)? {
-            let number = copy.number;
-            let Some(name) = names.iter().find(|name| name.number == number) else {
-                let why = format!("it has a segment {number}, and the data directory has none");
-                return Ok(Some(why));
-            };
-            match compare(files, &name.path(&journal), &copy.path(&copies))? {
-                Kin::Same => {}
-                Kin::Stranger => return Ok(Some("it is of another data directory".to_owned())),
-                Kin::Parted => {
-                    let why = format!("its segment {number} is not that of the data directory");
-                    return Ok(Some(why));
-                }
-            }
-        }
-        let reached = self.mark.sequence;
-        let why = format!(
-            "it holds everything before frame {reached}, and the data directory ends before \
-             frame {}",
-            end.sequence
-        );
-        Ok((reached > end.sequence).then_some(why))
-    }
-
-    /// Makes the directories, keeps others out, and notes that a run has begun.
-    pub(super) fn begin(&self, files: &dyn FileSystem) -> Result<Vec<File>, BackupError> {
-        let dest = self.dest.as_path();
-        let journal = dest.join(layout::JOURNAL);
-        files
-            .create_dir(dest)
-            .map_err(io_error("cannot create", dest))?;
-        let held = hold::hold(dest)?;
-        let mark = Mark {
-            complete: false,
-            ..self.mark
-        };
-        mark.write(files, dest)?;
-        files
-            .create_dir(&journal)
-            .and_then(|()| files.sync_dir(dest))
-            .map_err(io_error("cannot create", &journal))?;
-        clear(files, &journal)?;
-        Ok(held)
+            dir: dir.to_owned(),
+            why,
+        }),
+        None => Ok(mark),
     }
 }
 
-/// What a copy is to a segment.
-enum Kin {
-    /// An earlier state of it, or the same. Or it is damaged, and made again.
-    Same,
-    /// Of the same journal, which has gone two ways since.
-    Parted,
-    /// Of another journal.
-    Stranger,
+/// What says that the backup is not an earlier state of the data directory.
+fn is_another(
+    files: &dyn FileSystem,
+    dir: &Path,
+    dest: &Path,
+    mark: Mark,
+    names: &[SegmentName],
+    end: Position,
+) -> Result<Option<String>, OpenError> {
+    layout::check_version(files, dest)?;
+    let (journal, copies) = (dir.join(layout::JOURNAL), dest.join(layout::JOURNAL));
+    if !copies.exists() {
+        return Ok(None);
+    }
+    for copy in segments(files, &copies)? {
+        let number = copy.number;
+        let Some(name) = names.iter().find(|name| name.number == number) else {
+            let why = format!("it has a segment {number}, and the data directory has none");
+            return Ok(Some(why));
+        };
+        let why = compare(files, *name, &name.path(&journal), &copy.path(&copies))?;
+        if why.is_some() {
+            return Ok(why);
+        }
+    }
+    let reached = mark.sequence;
+    let why = format!(
+        "it holds everything before frame {reached}, and the data directory ends before \
+         frame {}",
+        end.sequence
+    );
+    Ok((reached > end.sequence).then_some(why))
 }
 
-fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, FileError> {
+/// Makes the directories, keeps others out, and notes that a run has begun.
+pub(super) fn begin(
+    files: &dyn FileSystem,
+    dest: &Path,
+    mark: Mark,
+) -> Result<Vec<File>, BackupError> {
+    let journal = dest.join(layout::JOURNAL);
+    files
+        .create_dir(dest)
+        .map_err(io_error("cannot create", dest))?;
+    let held = hold::hold(dest)?;
+    let mark = Mark {
+        complete: false,
+        ..mark
+    };
+    mark.write(files, dest)?;
+    files
+        .create_dir(&journal)
+        .and_then(|()| files.sync_dir(dest))
+        .map_err(io_error("cannot create", &journal))?;
+    clear(files, &journal)?;
+    Ok(held)
+}
+
+/// What says that a copy is not an earlier state of the segment `name`. One that is damaged is made
+/// again.
+fn compare(
+    files: &dyn FileSystem,
+    name: SegmentName,
+    segment: &Path,
+    copy: &Path,
+) -> Result<Option<String>, FileError> {
+    let parted = || {
+        let number = name.number;
+        format!("its segment {number} is not that of the data directory")
+    };
     let mut segment = Scanner::open(files, segment)?;
     let Ok(mut copy) = Scanner::open(files, copy) else {
-        return Ok(Kin::Same);
+        return Ok(None);
     };
     let (now, then) = (*segment.header(), *copy.header());
     if now.journal != then.journal {
-        return Ok(Kin::Stranger);
+        return Ok(Some("it is of another data directory".to_owned()));
     }
     // It may have been made again since, without what is gone.
     let same = now.generation == then.generation;
     let place = |header: SegmentHeader| (header.first_sequence, header.last_id);
     if place(now) != place(then) || !(same || now.rewritten_to.is_some()) {
-        return Ok(Kin::Parted);
+        return Ok(Some(parted()));
     }
     if !same || copy.is_compressed() {
-        return Ok(Kin::Same);
+        return Ok(None);
     }
     // It was written on then: what followed must be the same.
     while let Event::Frame(_, then) = copy.next() {
@@ -171,10 +159,10 @@ fn compare(files: &dyn FileSystem, segment: &Path, copy: &Path) -> Result<Kin, F
             Event::Frame(_, now) if now == then => {}
             // The copying says what is wrong.
             Event::Stuck(_, Some(_)) => break,
-            _ => return Ok(Kin::Parted),
+            _ => return Ok(Some(parted())),
         }
     }
-    Ok(Kin::Same)
+    Ok(None)
 }
 
 /// The names in a directory; none where there is none.

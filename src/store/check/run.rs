@@ -30,10 +30,7 @@ pub fn check(
     if Mark::read(&files, dir)?.is_none() {
         hold::refuse_linked_segment(dir)?;
     }
-    let held = match end {
-        Some(_) => None,
-        None => Some(hold::hold(dir)?),
-    };
+    let held = end.is_none().then(|| hold::hold(dir)).transpose()?;
     let mut report = judge(&files, dir, end, progress, &|| false)?;
     if held.is_some() {
         condition::check_index(&files, dir, cache_bytes, scratches, &mut report)?;
