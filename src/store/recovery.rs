@@ -101,7 +101,7 @@ pub(crate) fn open(
         let sealed = end.open.is_none();
         end_note(files.as_ref(), dir, end.position.sequence, sealed)
     };
-    let (builder, end) = match existing {
+    let (mut builder, mut end) = match existing {
         Ok(Some((builder, end))) => {
             tell(is_whole_at(&end)?);
             if !has_version {
@@ -113,19 +113,9 @@ pub(crate) fn open(
             lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
             rebuild(&site, false, opening)?
         }
-        Err(BuildError::Journal(error)) => return Err(error.into()),
-        // The index is none the worse for it.
-        Err(BuildError::Index(IndexError::Closing)) => return Err(OpenError::Stopped),
-        Err(BuildError::Surroundings(source)) => {
-            let action = "cannot bring the index up to the journal in";
-            return Err(io_error(action, dir)(source).into());
-        }
-        // It is right, and a new one would need more.
-        Err(BuildError::Index(error @ IndexError::OutOfSpace(_))) => {
-            let failed = io_error("cannot open the index in", dir);
-            return Err(failed(io::Error::other(error)).into());
-        }
-        Err(error) => {
+        Err(BuildError::Index(error))
+            if !matches!(error, IndexError::Closing | IndexError::OutOfSpace(_)) =>
+        {
             let judged = |done, all| opening.begin(Work::JudgeJournal, all, done);
             let stop = || opening.is_stopped();
             let report = judge(files.as_ref(), dir, None, &judged, &stop)?;
@@ -136,12 +126,20 @@ pub(crate) fn open(
             // What is torn is told of when it was cut off.
             let notes = report.notes.into_iter();
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
-            let copied = matches!(error, BuildError::Index(IndexError::Copied));
+            let copied = matches!(error, IndexError::Copied);
             lent.push(reserve.lend(OPEN_BYTES, INDEX_FILES));
             let found = rebuild(&site, !copied, opening)?;
             let messages = found.0.state.messages + found.0.memtables.active.messages;
             tracing::warn!(messages, "the index was made anew");
             found
+        }
+        // The index is none the worse for it, and a new one would need no less.
+        Err(error) => {
+            let action = match error {
+                BuildError::Surroundings(_) => "cannot bring the index up to the journal in",
+                _ => "cannot open the index in",
+            };
+            return Err(refused(error, action, dir));
         }
     };
     if end.torn_bytes > 0 {
@@ -149,26 +147,23 @@ pub(crate) fn open(
         tracing::warn!(segment, bytes, "the journal's torn end was cut off");
     }
     let last_id = builder.memtables.active.last_id.max(MsgId(end.last_id));
+    end.last_id = last_id.0;
     drop(lent);
     if let Err(error) = reserve.keep() {
         tracing::warn!(%error, "nothing can be stored: make room on the disk");
     }
-    let start = WriterStart {
-        dir: journal.clone(),
-        segment_bytes,
-        end: end.position,
-        is_marked: end.is_marked,
-        open: end.open,
-        last_id: last_id.0,
-        journal: mark,
-    };
     let sealed_now = segments.into_iter();
     let open_name = end.open.map(|(name, _)| name);
     let sealed_now = sealed_now.filter(|name| Some(*name) != open_name).collect();
+    let start = WriterStart {
+        dir: journal.clone(),
+        segment_bytes,
+        journal: mark,
+        end,
+    };
     let others = reserve.others().clone();
     let writer = Writer::resume(files.as_ref(), others, clock.clone(), start, sealed)
         .map_err(io_error("cannot write in", &journal))?;
-    let mut builder = builder;
     if let Err(error) = location::remove_all_but(dir, builder.state.number) {
         tracing::warn!(%error, "an index that was left half made stays on disk");
     }
@@ -260,13 +255,15 @@ fn rebuild(
     opening: &Opening,
 ) -> Result<(Builder, End), OpenError> {
     let dir = site().dir;
-    let make = |site, kept| {
+    let make = |site, kept| -> Result<_, BuildError> {
         let mut builder = match kept {
             true => Builder::rebuild(site)?,
             false => Builder::replacing(site)?,
         };
-        let outcome = replay(&mut builder, opening)?;
-        Ok::<_, BuildError>((builder, outcome))
+        match replay(&mut builder, opening)? {
+            Outcome::Reached(end) => Ok((builder, end)),
+            Outcome::Astray => Err(layout::astray(dir.join(layout::JOURNAL)).into()),
+        }
     };
     let mut made = make(site(), kept);
     if made.as_ref().is_err_and(BuildError::is_out_of_space) {
@@ -276,15 +273,15 @@ fn rebuild(
             .map_err(BuildError::Surroundings)
             .and_then(|()| make(site(), false));
     }
-    let db = dir.join("db");
-    let broken = io_error("cannot make the index in", &db);
-    let error = match made {
-        Ok((builder, Outcome::Reached(end))) => return Ok((builder, end)),
-        Ok((_, Outcome::Astray)) => layout::astray(dir.join(layout::JOURNAL)),
-        Err(BuildError::Journal(error)) => error,
-        Err(BuildError::Index(IndexError::Closing)) => return Err(OpenError::Stopped),
-        Err(BuildError::Surroundings(error)) => broken(error),
-        Err(BuildError::Index(error)) => broken(io::Error::other(error)),
-    };
-    Err(error.into())
+    made.map_err(|error| refused(error, "cannot make the index in", &dir.join("db")))
+}
+
+/// Why a directory is not opened that has no index that is up to its journal.
+fn refused(error: BuildError, action: &'static str, path: &Path) -> OpenError {
+    match error {
+        BuildError::Journal(error) => error.into(),
+        BuildError::Index(IndexError::Closing) => OpenError::Stopped,
+        BuildError::Index(error) => io_error(action, path)(io::Error::other(error)).into(),
+        BuildError::Surroundings(error) => io_error(action, path)(error).into(),
+    }
 }

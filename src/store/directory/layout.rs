@@ -40,12 +40,8 @@ pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError>
 /// Gives a directory its version. Not before it has a segment: so one that has a version and no
 /// segment has lost it, and one with neither is new.
 pub(crate) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
-    put(
-        files,
-        dir,
-        VERSION,
-        format!("{VERSION_NUMBER}\n").as_bytes(),
-    )
+    let text = format!("{VERSION_NUMBER}\n");
+    put(files, dir, VERSION, text.as_bytes())
 }
 
 /// Whether the directory has a version; an error where it is not one that is known. Zeros behind

@@ -117,13 +117,7 @@ pub(crate) fn replay<E: From<FileError>>(
     until: Option<u64>,
     visit: &mut dyn FnMut(Vec<Record>, Position) -> Result<(), E>,
 ) -> Result<Outcome, E> {
-    let mut end = End {
-        position: from,
-        is_marked: true,
-        open: None,
-        last_id: 0,
-        torn_bytes: 0,
-    };
+    let mut end = End::at(from);
     let first = segments.partition_point(|segment| segment.number < from.segment);
     if first == segments.len() {
         return Ok(match segments.is_empty() && from == Position::START {
@@ -168,6 +162,17 @@ pub(crate) fn replay<E: From<FileError>>(
 }
 
 impl End {
+    /// That of a journal without a segment behind `position`.
+    pub(crate) fn at(position: Position) -> Self {
+        Self {
+            position,
+            is_marked: true,
+            open: None,
+            last_id: 0,
+            torn_bytes: 0,
+        }
+    }
+
     /// Goes to a place between two frames of a segment; `false` where it is none.
     fn skip_to(
         &mut self,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::frame::FrameBuffer;
 use super::position::Position;
+use super::reader::End;
 use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::clock::Clock;
 use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
@@ -29,16 +30,10 @@ pub(crate) struct WriterStart {
     pub(crate) dir: PathBuf,
     /// Size at which a segment is sealed.
     pub(crate) segment_bytes: u64,
-    /// The end of the last good frame.
-    pub(crate) end: Position,
-    /// Whether that frame is a mark.
-    pub(crate) is_marked: bool,
-    /// The last segment, if it can be written on; its bytes behind the end are rubbish.
-    pub(crate) open: Option<(SegmentName, u64)>,
-    /// The last id issued.
-    pub(crate) last_id: u64,
     /// The journal's mark; `None` where there is no segment yet.
     pub(crate) journal: Option<u32>,
+    /// What replay found, with the last id issued; bytes behind it are rubbish.
+    pub(crate) end: End,
 }
 
 struct Current {
@@ -82,14 +77,16 @@ impl Writer {
         start: WriterStart,
         sealed: Sender<SegmentName>,
     ) -> io::Result<Self> {
+        let End { open, last_id, .. } = start.end;
+        let end = start.end.position;
         let mut writer = Self {
             files,
             clock,
             dir: start.dir,
             segment_bytes: start.segment_bytes,
             current: None,
-            end: start.end,
-            is_marked: start.is_marked,
+            end,
+            is_marked: start.end.is_marked,
             journal: start.journal.unwrap_or_else(SegmentHeader::random_journal),
             planned: None,
             retry: None,
@@ -97,10 +94,10 @@ impl Writer {
             unannounced: None,
             sealed,
         };
-        if let Some((name, generation)) = start.open {
+        if let Some((name, generation)) = open {
             let path = name.path(&writer.dir);
             let file = starting.open(&path)?;
-            file.set_len(start.end.offset)?;
+            file.set_len(end.offset)?;
             file.sync_data()?;
             drop(file);
             let file = writer.files.open(&path)?;
@@ -111,11 +108,11 @@ impl Writer {
                 file,
                 name,
                 generation,
-                frames: u64::from(start.end.offset > HEADER_BYTES as u64),
+                frames: u64::from(end.offset > HEADER_BYTES as u64),
             });
-        } else if start.end == Position::START {
-            writer.begin_segment(start.last_id)?;
-        } else if let Err(error) = writer.ready(start.last_id) {
+        } else if end == Position::START {
+            writer.begin_segment(last_id)?;
+        } else if let Err(error) = writer.ready(last_id) {
             // The first write tries again.
             tracing::debug!(%error, "a segment to write on could not be begun");
         }
@@ -145,12 +142,9 @@ impl Writer {
         {
             return Err(kind.into());
         }
-        self.begin_segment(last_id)
-            .inspect_err(|error| self.try_later(error))
-    }
-
-    fn try_later(&mut self, error: &io::Error) {
-        self.retry = Some((self.clock.monotonic() + RETRY_PAUSE, error.kind()));
+        self.begin_segment(last_id).inspect_err(|error| {
+            self.retry = Some((self.clock.monotonic() + RETRY_PAUSE, error.kind()));
+        })
     }
 
     /// Seals the segment that is written on, unless it holds nothing, and begins the next one;
@@ -192,9 +186,10 @@ impl Writer {
             let (written_bytes, had_frames) = (self.end.offset, current.frames > 0);
             self.give_up_current();
             // Now rather than later: its header makes the leftovers void for good.
-            if let Err(error) = self.begin_segment(last_id) {
-                self.try_later(&error);
-            } else if error.kind() == io::ErrorKind::FileTooLarge && had_frames {
+            if self.ready(last_id).is_ok()
+                && error.kind() == io::ErrorKind::FileTooLarge
+                && had_frames
+            {
                 // This is how large a segment may become here.
                 self.segment_bytes = written_bytes;
                 return self.append(frame, last_id);

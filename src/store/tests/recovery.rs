@@ -4,7 +4,7 @@ use super::support::*;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::journal::{FrameBuffer, Position, Writer, WriterStart};
+use crate::store::journal::{End, FrameBuffer, Position, Writer, WriterStart};
 use crate::store::tests::simulated::{Fault, SimulatedFileSystem};
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
@@ -362,11 +362,8 @@ fn a_segment_counts_as_sealed_when_the_next_one_stands() {
     let start = WriterStart {
         dir: PathBuf::from("/journal"),
         segment_bytes: 4096,
-        end: Position::START,
-        is_marked: true,
-        open: None,
-        last_id: 0,
         journal: None,
+        end: End::at(Position::START),
     };
     let (sender, sealed) = channel();
     let (clock, shared) = (clock(), Arc::new(files.clone()));
