@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+pub use in_flight::HangUp;
 pub use requester::Requester;
 
 use crate::limits::Limit;
@@ -51,10 +51,6 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// Wait before other answers are cut off to make room.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Ends the connection that a request came on, whatever it is doing. Requests find it among their
-/// extensions.
-pub type HangUp = CancellationToken;
 
 /// The answer permits of one server.
 #[derive(Debug)]

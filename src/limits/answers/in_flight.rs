@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::HangUp;
 use super::requester::Requester;
 use crate::model::Domain;
 
@@ -18,6 +18,10 @@ pub(super) const STALLED_MIN: Duration = Duration::from_secs(5);
 
 /// Age up to which an answer that is being read, however slowly, is safe.
 pub(super) const OLD_MIN: Duration = Duration::from_secs(30);
+
+/// Ends the connection that a request came on, whatever it is doing. Requests find it among their
+/// extensions.
+pub type HangUp = CancellationToken;
 
 /// By number, in order of start.
 #[derive(Debug, Default)]
