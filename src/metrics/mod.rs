@@ -11,7 +11,6 @@ use prometheus::{
     Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
-pub use group::Description;
 use group::group;
 use process::Process;
 pub use process::memory_bytes;
@@ -100,17 +99,6 @@ group! {
         /// 1 while messages can be stored, else 0.
         writable: IntGauge = "relaybox_store_writable";
     }
-}
-
-/// All of relaybox's own metrics, in order of declaration.
-pub fn descriptions() -> impl Iterator<Item = &'static Description> {
-    let groups = [
-        Net::DESCRIPTIONS,
-        Sessions::DESCRIPTIONS,
-        Log::DESCRIPTIONS,
-        Store::DESCRIPTIONS,
-    ];
-    groups.into_iter().flatten()
 }
 
 /// A number that goes up and down. Clones share one value.
