@@ -27,17 +27,17 @@ use crate::store::journal::{
 
 /// A data directory that is ready.
 pub(crate) struct Opened {
-    /// Operations on files that mind the hold, and may have the reserve.
+    /// They check the lock, and may use the reserve.
     pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) reserve: Arc<Reserve>,
     pub(crate) builder: Builder,
     pub(crate) writer: Writer,
     pub(crate) last_id: MsgId,
-    /// All segments but the one that is written on.
+    /// All segments but the open one.
     pub(crate) sealed: Vec<SegmentName>,
 }
 
-/// Opens or makes what is in a data directory. `sealed` is told of segments sealed later.
+/// Opens a data directory, or creates what it lacks. `sealed` receives segments sealed later.
 pub(crate) fn open(
     claim: &Claim,
     clock: &Arc<dyn Clock>,
@@ -52,15 +52,15 @@ pub(crate) fn open(
     let journal = dir.join(layout::JOURNAL);
     let opening = options.opening.as_ref();
     let held = Arc::new(HeldFileSystem::new(files.clone(), hold.clone()));
-    // Where that cannot be told, the disk is taken for a large one.
+    // If unknown, a large disk is assumed.
     let disk_bytes = held.disk_bytes(dir).unwrap_or(u64::MAX);
     let segment_bytes = reserve::segment_bytes(disk_bytes, options.segment_bytes);
     let reserve = Reserve::new(held, clock.clone(), dir, disk_bytes, segment_bytes);
     let reserve = Arc::new(reserve);
     let files: &Arc<dyn FileSystem> = &(Arc::new(ReservingFileSystem(reserve.clone())) as _);
-    // Before anything is made in it: what is kept back is, once it was lent.
+    // Before anything is created in it, which lending from the reserve does.
     let has_version = layout::prepare(files.as_ref(), dir)?;
-    // Also for the index, whose files are not opened by these operations.
+    // For the index, too, whose files bypass these operations.
     let mut lent = vec![reserve.lend(OPEN_BYTES, WRITE_FILES)];
     files
         .create_dir(&journal)
@@ -123,7 +123,7 @@ pub(crate) fn open(
                 return Err(FileError::from(damage).into());
             }
             tracing::warn!(%error, "the index is not fit and is made anew from the journal");
-            // What is torn is told of when it was cut off.
+            // A torn tail is logged once it was cut off.
             let notes = report.notes.into_iter();
             tell(notes.filter(|note| !matches!(note, Note::Torn(_))));
             let copied = matches!(error, IndexError::Copied);
@@ -169,7 +169,7 @@ pub(crate) fn open(
     }
     builder.state.clean = None;
     let saved = match manifest_file::save(files.as_ref(), dir, &builder.state) {
-        // The one that is there is right, once it does not say that the index was not opened since.
+        // The old one is valid, once it no longer says that the index was closed cleanly.
         Err(error) if error.is_out_of_space() => {
             location::unseal(&location::path(dir, builder.state.number))
         }
@@ -189,8 +189,8 @@ pub(crate) fn open(
     })
 }
 
-/// Whether there is an index with something in it. One that a first start had just begun
-/// to make when it was interrupted is empty, and perhaps cannot be opened.
+/// Whether an index holds anything. An interrupted first start leaves an empty one, which perhaps
+/// cannot be opened.
 fn holds_something(site: &Site) -> bool {
     let numbers = location::numbers(&site.dir).unwrap_or_default();
     let mut opened = numbers
@@ -199,7 +199,7 @@ fn holds_something(site: &Site) -> bool {
     opened.any(|index| index.is_ok_and(|index| !index.is_empty()))
 }
 
-/// Takes the index as it is, if it is fit, and brings it up to the journal.
+/// Opens the existing index, verifies it if need be, and brings it up to the journal.
 fn existing(site: Site, state: Manifest, opening: &Opening) -> Result<(Builder, End), BuildError> {
     let path = location::path(&site.dir, state.number);
     let clean = state.clean.is_some() && state.clean == location::fingerprint(&path).ok();
@@ -232,8 +232,7 @@ fn replay(builder: &mut Builder, opening: &Opening) -> Result<Outcome, BuildErro
     })
 }
 
-/// The frame that the newest segment begins with: about how many there are. Only for telling how far
-/// the work is.
+/// The first frame of the newest segment: an estimate of their number, for progress only.
 fn newest_frame(files: &dyn FileSystem, dir: &Path) -> u64 {
     let journal = dir.join(layout::JOURNAL);
     let segments = list(files, &journal).unwrap_or_default();
@@ -248,7 +247,7 @@ fn tell(notes: impl IntoIterator<Item = Note>) {
     }
 }
 
-/// Rebuilds the index; `kept`: the one that is there is set aside.
+/// Rebuilds the index; `kept`: the old one is set aside.
 fn rebuild(
     site: &dyn Fn() -> Site,
     kept: bool,
@@ -276,7 +275,7 @@ fn rebuild(
     made.map_err(|error| refused(error, "cannot make the index in", &dir.join("db")))
 }
 
-/// Why a directory is not opened that has no index that is up to its journal.
+/// The error of an opening that could not bring the index up to the journal.
 fn refused(error: BuildError, action: &'static str, path: &Path) -> OpenError {
     match error {
         BuildError::Journal(error) => error.into(),

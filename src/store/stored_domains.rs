@@ -11,10 +11,10 @@ use crate::store::directory::{hold, layout};
 use crate::store::disk::RealFileSystem;
 use crate::store::journal::{Outcome, Position, check_headers, list, replay};
 
-/// All domains. Keeps others from the directory meanwhile; reads the whole journal.
+/// All domains. Locks the directory meanwhile; reads the whole journal.
 ///
 /// # Errors
-/// It is in use, of a newer version, no data directory, damaged, or cannot be read.
+/// The directory is in use, of a newer version, no data directory, damaged, or unreadable.
 pub fn stored_domains(dir: &Path) -> Result<Vec<DomainRecord>, OpenError> {
     let files = &RealFileSystem;
     layout::known(files, dir)?;

@@ -18,32 +18,32 @@ use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::index::manifest_file;
 use crate::store::journal::{Event, Scanner, SegmentName, check_headers, list};
 
-/// Deeper than the index has directories.
+/// More than the levels of directories in an index.
 const DEPTH_MAX: u32 = 4;
 
-/// What is in a data directory.
+/// An overview of a data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// Bytes of journal and index.
     pub bytes: u64,
-    /// About the first id that was given out.
+    /// About the first id issued.
     pub oldest: MsgId,
-    /// The last id that was given out.
+    /// The last id issued.
     pub newest: MsgId,
-    /// Whether a domain was ever made; `None` where only the server can tell.
+    /// Whether a domain was ever created; `None` if only the server can tell.
     pub has_domains: Option<bool>,
-    /// The retention that was last in force; for ever, where none is known.
+    /// The retention that was last in force; unlimited, if unknown.
     pub retention: Retention,
-    /// Whether a server that starts now lets nothing end by age, or the one that runs does: because
-    /// of a step of the clock, or of a long stop.
+    /// Why nothing expires by age in the running server, or in one that starts now: a step of the
+    /// clock, or a long stop.
     pub clock_hold: Option<ClockHold>,
 }
 
-/// Looks at a data directory. `None`: nothing has been stored there yet. Blocks on the disk.
+/// Surveys a data directory; `None` if nothing has been stored there yet. Blocks on the disk.
 ///
 /// # Errors
-/// No server would start on it: it is of a newer version, half restored, damaged where that shows at once, or cannot
-/// be read.
+/// No server would start on it: it is of a newer version, half restored, visibly damaged, or
+/// unreadable.
 pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     let files = &RealFileSystem;
     match layout::known(files, dir) {
@@ -72,7 +72,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
     if let [_, .., last] = segments.as_slice() {
         found.read(files, &journal, *last, false)?;
     }
-    // A segment that was only just begun does not say it yet.
+    // A new segment has no age time yet.
     if let ([.., before, _], None) = (segments.as_slice(), &found.age) {
         found.read(files, &journal, *before, false)?;
     }
@@ -100,7 +100,7 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
 
 #[derive(Default)]
 struct JournalSurvey {
-    /// 0 where there is none.
+    /// 0 if there is none.
     oldest: u64,
     newest: u64,
     has_domains: bool,
@@ -108,7 +108,8 @@ struct JournalSurvey {
 }
 
 impl JournalSurvey {
-    /// Reads a segment up to what is not right, which may be what a server is writing; or up to its first message.
+    /// Reads a segment up to its first message, or up to the first invalid frame, which a server may be
+    /// writing.
     fn read(
         &mut self,
         files: &dyn FileSystem,
@@ -141,7 +142,7 @@ impl JournalSurvey {
                     }
                     Ok(Record::Domain(_)) => self.has_domains = true,
                     Ok(Record::Age(age)) => self.age = Some(age),
-                    // What is wrong with it is for `check` to say.
+                    // `check` reports what does not decode.
                     Ok(_) | Err(_) => {}
                 }
             }
@@ -149,7 +150,7 @@ impl JournalSurvey {
     }
 }
 
-/// What the files below a directory hold; those that vanish meanwhile do not count.
+/// The bytes of the files below a directory, but for those that vanish meanwhile.
 fn bytes(dir: &Path, depth: u32) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten();
     let sizes = entries.filter_map(io::Result::ok).map(|entry| {

@@ -96,7 +96,7 @@ pub enum OpenError {
     },
 }
 
-/// Why a file of a data directory, of the journal above all, is of no use.
+/// Why a file of the data directory could not be used. What reads and writes the journal returns.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// An operation on it failed.
@@ -146,7 +146,7 @@ pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     }
 }
 
-/// What helps against a permission error on another user's file, to be put behind the reason.
+/// What helps if a file belongs to another user than its directory: the end of a sentence.
 fn remedy(path: &Path, error: &io::Error) -> String {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let (Some(dir), true) = (path.parent(), denied) else {

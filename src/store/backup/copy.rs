@@ -13,14 +13,13 @@ use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
 use crate::store::journal::{Event, Position, Scanner, Unpacker, bad_in_sealed, follows, list};
 
-/// Copied at once, and made durable: no flood of writes piles up before the disk that a
-/// running server's commits would have to wait behind.
+/// Copied and synced at once, so that no backlog of writes delays a running server's commits.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Copies a segment; answers how many bytes that were. `each` is told of them on the way.
+/// Copies a segment and reports progress to `each`; returns the bytes copied.
 ///
-/// `end`: of the last segment, which may be written on, only so many uncompressed bytes count. If it
-/// was rewritten meanwhile, it is sealed, and all of it is copied.
+/// `end`: the uncompressed bytes to copy of the open segment. If it was sealed and rewritten
+/// meanwhile, all of it is copied.
 pub(super) fn copy(
     files: &dyn FileSystem,
     from: &Path,
@@ -64,8 +63,8 @@ pub(super) fn copy(
     Ok(size - left)
 }
 
-/// A copy of a whole file has its time, by which the next backup knows it. And what is read
-/// back comes from the disk, while what the server uses keeps its place in memory.
+/// Gives a whole copy the time of its source, by which the next backup recognises it. Drops both from
+/// the page cache: the copy is read back from the disk, and the server's files stay cached.
 fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Result<()> {
     if whole {
         target.set_modified(found.modified()?)?;
@@ -79,13 +78,13 @@ fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Re
     Ok(())
 }
 
-/// The bytes of a file.
+/// The size of a file.
 pub(super) fn size_of(path: &Path) -> Result<u64, FileError> {
     let found = std::fs::metadata(path).map_err(io_error("cannot read", path))?;
     Ok(found.len())
 }
 
-/// Whether a copy is what another copy would be: same size, time and header.
+/// Whether a copy is up to date: same size, time and header.
 pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, end: Option<u64>) -> bool {
     let (Ok(source), Ok(copy)) = (std::fs::metadata(from), std::fs::metadata(to)) else {
         return false;
@@ -100,11 +99,11 @@ pub(super) fn is_same(files: &dyn FileSystem, from: &Path, to: &Path, end: Optio
     };
     let sealed = source.is_compressed();
     let same = source.header() == copy.header() && sealed == copy.is_compressed();
-    // What is still written on is whole only up to the end that counts now.
+    // The open segment counts up to `end`.
     same && (sealed || end.is_none_or(|end| end == copied_bytes))
 }
 
-/// Copies a small file, or removes it where there is none any more.
+/// Copies a small file, or removes the copy of one that is gone.
 pub(super) fn take_along(
     files: &dyn FileSystem,
     dir: &Path,
@@ -125,7 +124,7 @@ pub(super) fn remove(files: &dyn FileSystem, dest: &Path, name: &str) -> Result<
     removed.map_err(io_error("cannot remove", &path))
 }
 
-/// The end of the journal of a stopped server, before what a crash may have torn.
+/// The end of a stopped server's journal, before a torn tail.
 pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, FileError> {
     let names = list(files, journal)?;
     let Some(name) = names.last() else {
@@ -143,7 +142,7 @@ pub(super) fn end(files: &dyn FileSystem, journal: &Path) -> Result<Position, Fi
             Event::Frame(_, frame) | Event::Void(_, frame) => end = end.behind(&frame),
             Event::Stuck(_, Some(source)) => return Err(io_error("cannot read", &path)(source)),
             Event::Stuck(_, None) => scanner.expect(end.sequence),
-            // Whether what is behind it is only torn, the walk over the copy would not know.
+            // The walk over the copy could not tell this from a torn tail.
             Event::Damage { found, .. } => {
                 let what = follows(end.sequence, found);
                 return Err(scanner.damaged(end.offset, what));

@@ -17,22 +17,22 @@ use crate::store::directory::{Hold, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem};
 use crate::store::journal::{Scanner, segments};
 
-/// What a restore did.
+/// The outcome of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// Segments that were copied.
+    /// Segments copied.
     pub segments: u64,
     /// Messages in them.
     pub messages: u64,
     /// The newest of them.
     pub newest: MsgId,
-    /// The settings file that was there stays, and the backup's is another one.
+    /// Whether a settings file that differs from the backup's was kept.
     pub kept_settings: bool,
-    /// What there is to know of the backup.
+    /// Notes about the backup.
     pub notes: Vec<Note>,
 }
 
-/// Verifies the backup `src` and copies it into the new data directory `dir`, where settings may be already.
+/// Verifies the backup `src` and copies it into the new data directory `dir`, which may hold settings.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -61,7 +61,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     let held = Hold::take(dir).map_err(io_error("cannot lock", dir))?;
     let _held = held.ok_or_else(|| OpenError::InUse(dir.to_owned()))?;
     if restoring.exists() {
-        // What an interrupted restore left: copies, not yet used by anybody.
+        // Unused copies of an interrupted restore.
         fs::remove_dir_all(&restoring).map_err(io_error("cannot remove", &restoring))?;
     }
     files
@@ -78,7 +78,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     if settings.is_none() {
         take_along(files, src, dir, layout::SETTINGS)?;
     }
-    // From here on it is a data directory.
+    // This makes it a data directory.
     let journal = dir.join(layout::JOURNAL);
     files
         .rename(&restoring, &journal)
@@ -93,7 +93,7 @@ pub fn restore(src: &Path, dir: &Path, progress: Progress<'_>) -> Result<Restore
     })
 }
 
-/// A place that holds nothing but settings, or only what an interrupted restore left.
+/// Refuses a place that holds more than settings, or than the leftovers of an interrupted restore.
 fn check_empty(files: &dyn FileSystem, dir: &Path) -> Result<(), BackupError> {
     let found = entries(files, dir)?;
     if found.iter().any(|entry| entry == layout::LOCK) {
@@ -138,7 +138,7 @@ fn copy_journal(
         let (from, to) = (name.path(&from), name.path(to));
         let open =
             name.number == report.end.segment && !Scanner::open(files, &from)?.is_compressed();
-        // Without what a crash may have torn.
+        // Without a torn tail.
         let end = open.then_some(report.end.offset);
         copy(files, &from, &to, end, &mut |bytes| {
             done += bytes;

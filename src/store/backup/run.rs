@@ -14,14 +14,14 @@ use crate::store::directory::{Mark, hold, layout};
 use crate::store::disk::{FileSystem, RealFileSystem, Temporary};
 use crate::store::journal::{Position, SegmentName, header_of, list};
 
-/// What a backup did.
+/// The outcome of a backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Segments that were copied.
+    /// Segments copied.
     pub copied: u64,
-    /// Segments that were there already.
+    /// Segments that were up to date.
     pub kept: u64,
-    /// Bytes that were copied.
+    /// Bytes copied.
     pub bytes: u64,
     /// Messages in the backup.
     pub messages: u64,
@@ -29,9 +29,8 @@ pub struct Copied {
     pub newest: MsgId,
 }
 
-/// Brings the backup `dest` of the data directory `dir` up to date, or makes it. `end`: a
-/// server runs on it, and its journal is durable up to there; without it the directory is
-/// kept from others meanwhile.
+/// Creates the backup `dest` of the data directory `dir`, or brings it up to date. `end`: where the
+/// journal of a running server is durable up to; without it the directory is locked meanwhile.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -63,7 +62,7 @@ fn run(
         Some(end) => end,
         None => copy::end(files, &journal)?,
     };
-    // What was erased before that is either gone from the segments, or still to be removed.
+    // Read before the journal: what was erased by then is gone from it, or marked as due.
     let due = layout::read(files, dir, layout::COMPACTION_DUE)?;
     let mut names = list(files, &journal)?;
     names.retain(|name| name.number <= end.segment);
@@ -98,7 +97,7 @@ fn run(
     Ok(run.copied)
 }
 
-/// A backup on its way.
+/// A backup in progress.
 struct BackupRun<'a> {
     files: &'a dyn FileSystem,
     from: &'a Path,
@@ -111,7 +110,7 @@ struct BackupRun<'a> {
 }
 
 impl<'a> BackupRun<'a> {
-    /// Brings all segments up to date; the walk over them that found them right.
+    /// Brings all segments up to date; returns the walk that verified them.
     fn segments(&mut self, names: &[SegmentName]) -> Result<Walk<'a>, BackupError> {
         for name in names {
             self.all += size_of(&name.path(self.from))?;
@@ -134,7 +133,7 @@ impl<'a> BackupRun<'a> {
         Ok(walk)
     }
 
-    /// Brings one segment up to date; answers the walk behind it.
+    /// Brings one segment up to date; returns the walk behind it.
     fn segment(
         &mut self,
         walk: Walk<'a>,
@@ -149,7 +148,7 @@ impl<'a> BackupRun<'a> {
             walked.segment(name, &to, next);
             walked
         });
-        // A copy that has suffered is made again.
+        // A damaged copy is made again.
         let walk = match kept.filter(|walked| walked.report.damage.is_empty()) {
             Some(walked) => {
                 self.copied.kept += 1;
@@ -189,7 +188,7 @@ impl<'a> BackupRun<'a> {
         Ok(walk)
     }
 
-    /// At any moment one file has the number, also where it had another name before.
+    /// Keeps one file with the number at any moment, also if its name changes.
     fn put_in_place(&self, name: SegmentName, temporary: Temporary<'_>) -> io::Result<()> {
         let path = name.path(&self.to);
         let there = self.files.list(&self.to)?;

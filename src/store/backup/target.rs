@@ -15,7 +15,7 @@ use crate::store::journal::{
     Event, Position, Scanner, SegmentHeader, SegmentName, TEMPORARY, clear, segments,
 };
 
-/// Refuses a place that is not fit; answers what is known of the backup that is there.
+/// Refuses an unfit place; returns the mark of the backup that is there.
 pub(super) fn judge(
     files: &dyn FileSystem,
     dir: &Path,
@@ -44,7 +44,7 @@ pub(super) fn judge(
         let known = known.contains(&entry.trim_end_matches(TEMPORARY))
             || entry == layout::JOURNAL
             || is_aside(&entry);
-        // What a new file system has, and what a first run leaves that is killed at once.
+        // A new file system has the one, and a first run that is killed at once leaves the other.
         let nothing = entry == "lost+found" || entry == format!("{BACKUP}{TEMPORARY}");
         if !nothing && (!known || mark.is_none()) {
             return Err(BackupError::Occupied {
@@ -66,7 +66,7 @@ pub(super) fn judge(
     }
 }
 
-/// What says that the backup is not an earlier state of the data directory.
+/// Why the backup is not an earlier state of the data directory, if it is not.
 fn is_another(
     files: &dyn FileSystem,
     dir: &Path,
@@ -100,7 +100,7 @@ fn is_another(
     Ok((reached > end.sequence).then_some(why))
 }
 
-/// Makes the directories, keeps others out, and notes that a run has begun.
+/// Creates the directories, locks them, and marks the backup as incomplete.
 pub(super) fn begin(
     files: &dyn FileSystem,
     dest: &Path,
@@ -124,8 +124,8 @@ pub(super) fn begin(
     Ok(held)
 }
 
-/// What says that a copy is not an earlier state of the segment `name`. One that is damaged is made
-/// again.
+/// Why a copy is not an earlier state of the segment `name`, if it is not. A damaged copy passes: it
+/// is made again.
 fn compare(
     files: &dyn FileSystem,
     name: SegmentName,
@@ -144,7 +144,7 @@ fn compare(
     if now.journal != then.journal {
         return Ok(Some("it is of another data directory".to_owned()));
     }
-    // It may have been made again since, without what is gone.
+    // It may have been rewritten since.
     let same = now.generation == then.generation;
     let place = |header: SegmentHeader| (header.first_sequence, header.last_id);
     if place(now) != place(then) || !(same || now.rewritten_to.is_some()) {
@@ -153,11 +153,11 @@ fn compare(
     if !same || copy.is_compressed() {
         return Ok(None);
     }
-    // It was written on then: what followed must be the same.
+    // It was open then: the source must begin with the same frames.
     while let Event::Frame(_, then) = copy.next() {
         match segment.next() {
             Event::Frame(_, now) if now == then => {}
-            // The copying says what is wrong.
+            // Copying it reports the error.
             Event::Stuck(_, Some(_)) => break,
             _ => return Ok(Some(parted())),
         }
@@ -165,7 +165,7 @@ fn compare(
     Ok(None)
 }
 
-/// The names in a directory; none where there is none.
+/// The names in a directory that may be missing.
 pub(super) fn entries(files: &dyn FileSystem, dir: &Path) -> Result<Vec<String>, FileError> {
     match files.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -173,7 +173,7 @@ pub(super) fn entries(files: &dyn FileSystem, dir: &Path) -> Result<Vec<String>,
     }
 }
 
-/// Where a path leads, also if its end is not there yet.
+/// Canonicalizes a path whose end may not exist yet.
 fn resolve(path: &Path) -> Result<PathBuf, FileError> {
     let absolute = std::path::absolute(path).map_err(io_error("cannot resolve", path))?;
     let there = absolute.ancestors().find(|ancestor| ancestor.exists());

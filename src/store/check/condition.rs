@@ -11,7 +11,7 @@ use crate::store::index::{
     IndexError, Manifest, Origin, Scratch, Scratches, location, manifest_file,
 };
 
-/// Looks at the index, and adds to `report` what it says of it.
+/// Sets the condition of the index in `report`.
 pub(super) fn check_index(
     files: &dyn FileSystem,
     dir: &Path,
@@ -20,7 +20,7 @@ pub(super) fn check_index(
     report: &mut CheckReport,
 ) -> Result<(), FileError> {
     let Some(found) = manifest_file::load(files, dir)? else {
-        // It counts for nothing without a state.
+        // Without a manifest it counts for nothing.
         report.index = IndexCondition::Absent;
         return Ok(());
     };
@@ -54,7 +54,7 @@ pub(super) fn check_index(
     Ok(())
 }
 
-/// Reads all of a copy; answers the highest id found.
+/// Verifies a copy; returns the highest id found.
 fn verify(copy: &Scratch<'_>, cache_bytes: u64, state: &Manifest) -> Result<u64, IndexError> {
     let index = copy.open(cache_bytes)?;
     let verified = index.verify(&mut state.clone(), &Opening::default());

@@ -10,7 +10,7 @@ use crate::store::directory::layout;
 use crate::store::disk::FileSystem;
 use crate::store::journal::{Position, SegmentHeader, SegmentName, header_of, segments};
 
-/// Reads the journal only.
+/// Checks the journal alone.
 pub(crate) fn check_journal(
     files: &dyn FileSystem,
     dir: &Path,
@@ -21,7 +21,7 @@ pub(crate) fn check_journal(
     let journal = dir.join(layout::JOURNAL);
     let mut names = segments(files, &journal)?;
     if let Some(end) = end {
-        // Those behind it were begun since.
+        // Later ones were begun since.
         names.retain(|name| name.number <= end.segment);
     }
     let sizes = sizes(&journal, &names);
@@ -51,7 +51,7 @@ pub(crate) fn check_journal(
     Ok(walk.report)
 }
 
-/// The mark of the journal that most segments are of.
+/// The mark that most segments have.
 fn mark(headers: &[Option<SegmentHeader>]) -> Option<u32> {
     let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
     for header in headers.iter().flatten() {
@@ -61,7 +61,7 @@ fn mark(headers: &[Option<SegmentHeader>]) -> Option<u32> {
     most.map(|(journal, _)| journal)
 }
 
-/// Only for telling how far the work is.
+/// For progress only.
 fn sizes(journal: &Path, names: &[SegmentName]) -> Vec<u64> {
     let size = |name: &SegmentName| {
         let metadata = std::fs::metadata(name.path(journal));

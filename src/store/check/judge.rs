@@ -12,9 +12,9 @@ use crate::store::disk::FileSystem;
 use crate::store::index::{Loaded, Origin, manifest_file};
 use crate::store::journal::{MARK_BYTES, Position, segments};
 
-/// Reads the journal, and holds against it what else says how far it should reach. By what comes
-/// of it `check` calls a directory whole, `restore` takes it, and a start makes its index of it:
-/// so the three agree. `end` as for [`check`](super::check()); `stop` is asked at every segment.
+/// Reads the journal and compares its end with what else says how far it should reach. `check`,
+/// `restore` and a start that rebuilds the index all rely on this, so they agree. `end` as for
+/// [`check`](super::check()); `stop` is asked at every segment.
 ///
 /// # Errors
 /// It cannot be read, or was stopped.
@@ -29,7 +29,7 @@ pub(crate) fn judge(
     if !layout::check_version(files, dir)? {
         report.notes.push(Note::NoVersion);
     }
-    // What a running server writes on may have been sealed since.
+    // A running server may have sealed its open segment since.
     let sealed = report.sealed && end.is_none();
     match end_note(files, dir, report.end.sequence, sealed) {
         Ok(note) => report.notes.extend(note),
@@ -51,18 +51,18 @@ pub(crate) fn judge(
     Ok(report)
 }
 
-/// Whether an index has more than the journal beside which it stands.
+/// Whether the index is ahead of the journal.
 fn is_ahead(report: &CheckReport, found: &Loaded) -> bool {
     let (end, index) = (report.end, found.state.position);
-    // A frame without records says nothing but that it was the last one.
+    // A missing mark loses nothing.
     let is_marked = index.segment == end.segment
         && index.sequence == end.sequence.saturating_add(1)
         && index.offset == end.offset.saturating_add(MARK_BYTES);
     !is_marked && (index.sequence > end.sequence || index.segment > end.segment)
 }
 
-/// Of the original that is damage: somebody was told of what is not there. A copy may have its
-/// journal from before, and what may be one is not blamed.
+/// Damage in an original: something acknowledged is missing. The journal of a copy may be older than
+/// its index.
 fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
     let (end, index) = (report.end, found.state.position);
     let note = match found.origin {
@@ -79,7 +79,7 @@ fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
                 what,
             });
         }
-        // What is said of that says this, too.
+        // `Note::Sealed` covers it.
         _ if report.sealed => return,
         Origin::Unknown => Note::IndexAhead {
             ends: end.sequence,
@@ -96,10 +96,10 @@ fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
     report.notes.push(note);
 }
 
-/// What there is to know of the end of a journal that reaches up to the frame `reached`.
+/// Judges the end of a journal that reaches up to the frame `reached`.
 ///
 /// # Errors
-/// It is a backup that held more, or one that does not say what it held: that is damage.
+/// A backup that held more, or whose mark is damaged.
 pub(crate) fn end_note(
     files: &dyn FileSystem,
     dir: &Path,

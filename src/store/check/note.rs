@@ -2,37 +2,37 @@
 
 use std::path::PathBuf;
 
-/// Something odd. Nothing that is there is wrong because of it.
+/// An oddity. Everything present is valid all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Note {
-    /// Nothing comes behind a newest segment that is written on no more. A running server always
-    /// has one that it writes on, and begins it before it calls the one before sealed.
+    /// The newest segment is sealed. A running server always has an open one, and begins it before it
+    /// seals the one before for good.
     #[error(
         "the newest segment is sealed, and what followed it may be missing: {0} is the last one \
          here. A tool that leaves out files that change makes such a copy (rclone does), and so \
          does one in whose time the segment was sealed. Copy it again, or use relaybox backup"
     )]
     Sealed(PathBuf),
-    /// A backup's last run did not come to its end.
+    /// A backup's last run was interrupted.
     #[error(
         "the last backup into this place was interrupted, and what came last may be missing; run \
          it again"
     )]
     Interrupted,
-    /// What a crash left, or a tool that copies in blocks.
+    /// Left by a crash, or by a tool that copies in blocks.
     #[error(
         "behind the last frame stand {0} bytes that a crash left; nobody was told of them, and the \
          next start cuts them off"
     )]
     Torn(u64),
-    /// Of a copy whose journal ends between two frames: so it does where it was only read earlier,
-    /// and so it may where the copying did not come to its end.
+    /// A copy whose journal ends between two frames: it was copied before the index, or the copying
+    /// was interrupted.
     #[error(
         "the index was copied later than the journal; it is rebuilt; if the copying came to its \
          end, nothing that was acknowledged before the copy is missing"
     )]
     IndexCopiedLater,
-    /// Of a copy whose journal ends in the midst of a frame, or lacks a segment that the index names.
+    /// A copy whose journal ends within a frame, or lacks a segment that the index names.
     #[error(
         "the journal breaks off in segment {segment} before frame {ends}, and what followed it may \
          be missing: the index is in segment {index_segment} and has everything before frame \
@@ -49,7 +49,7 @@ pub enum Note {
         /// The sequence that it is at.
         indexed: u64,
     },
-    /// Of what may be a copy or not: the index knows of frames that the journal lacks.
+    /// Perhaps a copy: the index knows of frames that the journal lacks.
     #[error(
         "the journal ends before frame {ends}, but the index has everything before frame \
          {indexed}, and nothing tells whether this is a copy. If it is one, its index was copied \
@@ -62,7 +62,7 @@ pub enum Note {
         /// The one that the index is at.
         indexed: u64,
     },
-    /// The file is not there, or holds nothing.
+    /// The file is missing or empty.
     #[error("VERSION is missing: it is made anew at the next start")]
     NoVersion,
     /// Segments with zeros behind their end.

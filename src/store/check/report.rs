@@ -5,30 +5,30 @@ use crate::model::MsgId;
 use crate::store::api::Damage;
 use crate::store::journal::Position;
 
-/// In what condition the index is.
+/// The condition of the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IndexCondition {
-    /// Not looked at: a server is using it.
+    /// Not checked: a server is using it.
     #[default]
     InUse,
-    /// Not looked at, as there was no place for a copy of it, for this reason.
+    /// Not checked, since it could not be copied, for this reason.
     Unseen(String),
-    /// There is none: it is made at the next start.
+    /// Missing: rebuilt at the next start.
     Absent,
-    /// It came with a copy, and is not looked at: it is rebuilt at the next start.
+    /// Not checked, since it came with a copy: rebuilt at the next start.
     Copied,
-    /// It is right.
+    /// Valid.
     Fit,
-    /// It is rebuilt at the next start, for this reason.
+    /// Rebuilt at the next start, for this reason.
     Unfit(String),
-    /// The same, where nothing tells whether it came with a copy: it may then be as it was copied.
+    /// The same, and possibly because it came with a copy.
     PerhapsCopied(String),
 }
 
-/// What was found.
+/// The outcome of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Segments that were read.
+    /// Segments read.
     pub segments: u64,
     /// Their frames.
     pub frames: u64,
@@ -36,21 +36,21 @@ pub struct CheckReport {
     pub messages: u64,
     /// The highest id in them.
     pub newest: MsgId,
-    /// Behind the last right frame.
+    /// Behind the last valid frame.
     pub end: Position,
-    /// Bytes behind it that a crash left.
+    /// Bytes of a torn tail behind it.
     pub torn_bytes: u64,
-    /// Whether the newest segment is one that nobody writes on any more.
+    /// Whether the newest segment is sealed.
     pub sealed: bool,
-    /// What there is to know beside the damage.
+    /// Oddities that are no damage.
     pub notes: Vec<Note>,
-    /// All that is wrong with the journal.
+    /// Damage to the journal.
     pub damage: Vec<Damage>,
-    /// What is wrong beyond that, and not in the list.
+    /// Further damage that is not listed.
     pub more_damage: u64,
-    /// The index.
+    /// The condition of the index.
     pub index: IndexCondition,
 }
 
-/// Tells how far a long work is, in bytes: what is done, and what there is in all.
+/// Receives progress: what is done, and the total.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);

@@ -11,9 +11,9 @@ use crate::store::disk::RealFileSystem;
 use crate::store::index::Scratches;
 use crate::store::journal::Position;
 
-/// Reads every frame and record of a data directory or a backup. `end`: a server runs on it,
-/// and its journal is durable up to there; without it, the directory is kept from others
-/// meanwhile, and its index is looked at, too, in a copy among `scratches`.
+/// Reads every frame and record of a data directory or a backup. `end`: where the journal of a
+/// running server is durable up to; without it, the directory is locked meanwhile, and its index is
+/// verified, too, in a copy among `scratches`.
 ///
 /// # Errors
 /// It is in use, of a newer version, no data directory, or cannot be read. Damage is none.
@@ -26,7 +26,7 @@ pub fn check(
 ) -> Result<CheckReport, OpenError> {
     let files = RealFileSystem;
     layout::known(&files, dir)?;
-    // States of a backup may share what nobody writes any more.
+    // Snapshots of a backup may share files by links.
     if Mark::read(&files, dir)?.is_none() {
         hold::refuse_linked_segment(dir)?;
     }

@@ -14,43 +14,39 @@ use crate::store::journal::{
     Event, Frame, HEADER_BYTES, Position, Scanner, SegmentHeader, SegmentName,
 };
 
-/// Kept in a report; beyond it they are only counted.
+/// Listed in a report; more are only counted.
 const DAMAGES_MAX: usize = 1000;
-/// Where the header holds its number, its first sequence, and the last id.
+/// Offsets in the header.
 const NUMBER_AT: u64 = 16;
 const FIRST_SEQUENCE_AT: u64 = 32;
 const LAST_ID_AT: u64 = 40;
 const REWRITTEN_TO_AT: u64 = 48;
 const JOURNAL_AT: u64 = 56;
 
-/// What comes behind a segment.
+/// The successor of a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Next {
-    /// No other segment.
     Nothing,
-    /// A segment that begins so.
     Segment(SegmentHeader),
-    /// A segment whose header is not right.
+    /// Its header is damaged.
     Unknown,
 }
 
-/// The walk, behind the segments that it has been over.
+/// A walk over segments in order.
 #[derive(Clone)]
 pub(crate) struct Walk<'a> {
     files: &'a dyn FileSystem,
-    /// What was found so far.
     pub(crate) report: CheckReport,
-    /// The sequence that must come next; `None` behind damage that hides it.
+    /// The first sequence of the next segment; `None` behind damage that hides it.
     expected: Option<u64>,
     last_id: u64,
-    /// The journal's mark, once a segment has told it.
+    /// The journal's mark, once known.
     pub(super) journal: Option<u32>,
-    /// In the last segment frames count up to this sequence only.
+    /// Frames of the last segment count below this sequence.
     pub(super) until: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
-    /// Before the first segment.
     pub(crate) fn new(files: &'a dyn FileSystem) -> Self {
         let end = Position {
             sequence: 1,
@@ -69,7 +65,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Notes that something is wrong.
     pub(crate) fn damage(&mut self, path: &Path, offset: u64, what: String) {
         if self.report.damage.len() >= DAMAGES_MAX {
             self.report.more_damage += 1;
@@ -82,7 +77,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Goes over the segment `name`, whose bytes are in `path`.
+    /// Checks the segment `name`, whose bytes are in `path`.
     pub(crate) fn segment(&mut self, name: SegmentName, path: &Path, next: &Next) {
         if name.number == self.report.end.segment {
             let what = format!("there is another segment with the number {}", name.number);
@@ -165,7 +160,7 @@ impl<'a> Walk<'a> {
         self.report.notes.push(Note::Padded { files: 1, first });
     }
 
-    /// Notes the segments that should stand before this one.
+    /// Reports the segments that are missing before this one.
     fn missing(&mut self, number: u64, path: &Path) {
         let dir = path.parent().unwrap_or(path);
         let first = self.report.end.segment + 1;
@@ -188,7 +183,7 @@ impl<'a> Walk<'a> {
         self.damage(path, 0, what);
     }
 
-    /// Whether a header is the one that must come here.
+    /// Whether a header continues the segments before it.
     fn fits(&mut self, name: SegmentName, path: &Path, header: &SegmentHeader) -> bool {
         let number = header.number;
         if number != name.number {
@@ -219,22 +214,22 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// One segment on its way.
+/// The check of one segment.
 struct SegmentCheck<'w, 'a> {
     walk: &'w mut Walk<'a>,
     path: &'w Path,
-    /// The sequence that comes next, and the end of the last frame that counts.
+    /// The sequence expected next, and the end of the last frame that counts.
     at: u64,
     offset: u64,
     last_id: u64,
     /// The next segment's header.
     stop: Option<SegmentHeader>,
     may_be_torn: bool,
-    /// Why the segment could not be streamed.
+    /// Why streaming ended.
     why: Option<String>,
     newest: u64,
     void_frames: u64,
-    /// An error ended the streaming; no replay gets past it.
+    /// Streaming ended with an error, which stops a replay, too.
     is_cut_off: bool,
     is_behind_damage: bool,
     has_wrong_ids: bool,
@@ -269,7 +264,7 @@ impl SegmentCheck<'_, '_> {
         }
     }
 
-    /// Whether a frame is not one that was there before.
+    /// Whether a frame is no repetition of an earlier one.
     fn takes(&mut self, at: Position, frame: &Frame<'_>) -> bool {
         let is_behind_damage = std::mem::take(&mut self.is_behind_damage);
         let (sequence, expected) = (frame.sequence, at.sequence);
@@ -279,7 +274,7 @@ impl SegmentCheck<'_, '_> {
         sequence >= expected
     }
 
-    /// A failed write leaves one behind, which the next segment declares void.
+    /// A failed write leaves one void frame, and no more.
     fn void(&mut self, offset: u64, frame: &Frame<'_>) {
         self.void_frames += 1;
         if self.void_frames == 2 {
@@ -339,12 +334,11 @@ impl SegmentCheck<'_, '_> {
             let what = format!("frame {} is bad or missing ({why})", at.sequence);
             self.note(at.offset, what);
         } else if cut_short {
-            // No leftover of a failed write, which is void: the file itself is not as it was.
+            // Not a void leftover: the file itself is damaged.
             self.note(at.offset, format!("behind its last frame: {why}"));
         }
     }
 
-    /// The segment has ended.
     fn finish(&mut self, rewritten_to: Option<u64>, until: Option<u64>) {
         if let Some(next) = rewritten_to {
             if next < self.at && !self.is_past_stop(self.at) {

@@ -15,17 +15,17 @@ pub(crate) const BACKUP: &str = "BACKUP";
 /// What the file says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Whether the last run came to its end.
+    /// Whether the last run finished.
     pub(crate) complete: bool,
-    /// Everything before the frame with this sequence is in it.
+    /// The backup holds everything before the frame with this sequence.
     pub(crate) sequence: u64,
 }
 
 impl Mark {
-    /// Reads the file; `None` where there is none.
+    /// Reads the file; `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read, or does not say what it should.
+    /// It cannot be read or parsed.
     pub(crate) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<Self>, FileError> {
         let Some(bytes) = layout::read(files, dir, BACKUP)? else {
             return Ok(None);
@@ -36,8 +36,7 @@ impl Mark {
             .map_err(|_| FileError::damaged(dir.join(BACKUP), 0, what))
     }
 
-    /// Says, where there is one, that the backup has not come to its end, and holds nothing for
-    /// sure.
+    /// Resets the mark of a backup, if this is one: incomplete, and nothing guaranteed.
     pub(crate) fn forget(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         match layout::read(files, dir, BACKUP)? {
             Some(_) => Self::default().write(files, dir),
@@ -45,7 +44,6 @@ impl Mark {
         }
     }
 
-    /// Writes the file.
     pub(crate) fn write(self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         let Self { complete, sequence } = self;
         let text = format!("{{\"complete\": {complete}, \"sequence\": {sequence}}}\n");

@@ -1,5 +1,4 @@
-//! A data directory that is locked but not opened yet, so that a conflict shows before any work
-//! begins.
+//! Locks a data directory before it is opened, so that a conflict shows before any work begins.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use super::layout;
 use crate::store::api::{OpenError, StoreOptions, io_error};
 use crate::store::disk::{FileSystem, RealFileSystem};
 
-/// A data directory that is this process' own until it is dropped.
+/// A data directory that belongs to this process until this is dropped.
 pub struct Claim {
     pub(crate) options: StoreOptions,
     pub(crate) files: Arc<dyn FileSystem>,
@@ -16,10 +15,10 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Takes the data directory, which is made if it is not there.
+    /// Locks the data directory, and creates it if need be.
     ///
     /// # Errors
-    /// Another process has it, or it is none.
+    /// Another process has it, or it is no data directory.
     pub fn take(options: StoreOptions) -> Result<Self, OpenError> {
         Self::take_with(options, Arc::new(RealFileSystem))
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::hold::Hold;
 use crate::store::disk::{Condition, FileIdentity, FileSystem, JournalFile, Name, RESERVE};
 
-/// Operations on names, in a directory that is held.
+/// File operations in a locked directory.
 #[derive(Debug)]
 pub(crate) struct HeldFileSystem {
     inner: Arc<dyn FileSystem>,
@@ -20,21 +20,20 @@ pub(crate) struct HeldFileSystem {
 struct HeldFile {
     inner: Box<dyn JournalFile>,
     hold: Arc<Hold>,
-    /// Looked at by every check, as long as the file is open.
+    /// Keeps the name watched while the file is open.
     _name: Option<Arc<Name>>,
-    /// Its length, if nobody else writes it.
+    /// The length that our writes gave it.
     len_bytes: AtomicU64,
 }
 
 impl HeldFileSystem {
-    /// Those of `inner`.
     pub(crate) fn new(inner: Arc<dyn FileSystem>, hold: Arc<Hold>) -> Self {
         Self { inner, hold }
     }
 
     fn held(&self, path: &Path, inner: Box<dyn JournalFile>) -> io::Result<Box<dyn JournalFile>> {
         let found = inner.condition()?;
-        // What is kept back holds nothing: whoever removes it harms nobody's messages.
+        // The reserve holds no data: removing it does no harm.
         let is_watched = !path.parent().is_some_and(|dir| dir.ends_with(RESERVE));
         let watched = found.filter(|_| is_watched);
         let name = watched.map(|found| self.hold.names.watch(path, found.identity));
@@ -48,7 +47,7 @@ impl HeldFileSystem {
 }
 
 impl HeldFile {
-    /// Whether nobody has removed it, put another in its place or written it.
+    /// Checks that nobody has removed, replaced or written it.
     fn check(&self) -> io::Result<()> {
         let Some(found) = self.inner.condition()? else {
             return self.hold.check();
@@ -107,7 +106,7 @@ impl FileSystem for HeldFileSystem {
         self.inner.identity(path)
     }
 
-    /// Asked before anything goes into the index, which does not come by here.
+    /// Checks the lock, too: it is asked before writes of the index, which bypass this type.
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64> {
         self.hold.check()?;
         self.inner.free_bytes(dir, files)

@@ -21,29 +21,29 @@ use crate::store::api::{OpenError, io_error};
 use crate::store::disk::{Name, Names, OutOfSpace as _, RealFileSystem, is_gone, try_lock};
 use crate::store::journal::{is_compressed, segments};
 
-/// A directory that is held.
+/// A locked directory.
 #[derive(Debug)]
 pub(crate) struct Hold {
     dir: PathBuf,
     /// Device and inode of the directory.
     pub(crate) identity: (u64, u64),
-    /// A file that was written on was moved, removed, replaced or written by another.
+    /// A file that is written was moved, removed, replaced, or written by another.
     is_lost: AtomicBool,
-    /// The names of what is written in it, or was opened for that.
+    /// The names of the files open for writing.
     pub(super) names: Names,
     journal: Mutex<Option<(File, Arc<Name>)>>,
     locks: Mutex<Vec<File>>,
 }
 
 impl Hold {
-    /// Takes a directory that is there, to write in it; `None` where another has it.
+    /// Locks an existing directory for writing; `None` if another process has it.
     pub(crate) fn take(dir: &Path) -> io::Result<Option<Self>> {
         let directory = File::open(dir)?;
         let found = directory.metadata()?;
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(false);
         let lock = match how.mode(0o600).open(dir.join(LOCK)) {
-            // It went with a copy, and there is no room for one.
+            // A copy was made without it, and the disk is full.
             Err(error) if error.is_out_of_space() => None,
             opened => Some(opened?),
         };
@@ -67,7 +67,7 @@ impl Hold {
         }))
     }
 
-    /// Watches the name of the journal, also while none of its segments is written on.
+    /// Watches the name of the journal, even while no segment is open.
     pub(crate) fn watch_journal(&self, path: &Path) -> io::Result<()> {
         let directory = File::open(path)?;
         let found = directory.metadata()?;
@@ -76,18 +76,18 @@ impl Hold {
         Ok(())
     }
 
-    /// Whether the path still leads to the directory that was taken, and its files are those that
+    /// Checks that the path still leads to the locked directory, and that its files are those that
     /// were written.
     ///
     /// # Errors
-    /// They are not: a sentence.
+    /// A sentence for the operator.
     pub(crate) fn check(&self) -> io::Result<()> {
         if !self.is_lost.load(Ordering::Relaxed) {
             self.check_dir()?;
             if self.names.lead() {
                 return Ok(());
             }
-            // They may have gone with the directory just now, and come back with it.
+            // The whole directory may have been moved just now, and may come back.
             self.check_dir()?;
             self.is_lost.store(true, Ordering::Relaxed);
         }
@@ -100,7 +100,7 @@ impl Hold {
     fn check_dir(&self) -> io::Result<()> {
         match fs::metadata(&self.dir) {
             Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
-            // It tells nothing of where the directory is.
+            // Says nothing about where the directory is.
             Err(error) if !is_gone(&error) => Ok(()),
             _ => Err(io::Error::other(format!(
                 "{} is no longer the directory that the server was started on: it was moved, \
@@ -110,8 +110,8 @@ impl Hold {
         }
     }
 
-    /// Takes note of whether a file that was written on and synced still has its name, and the
-    /// length that it was given: whoever changed that may have put another journal there.
+    /// Records whether a synced file still has a name and its length: whoever changed that may have
+    /// put another journal there.
     ///
     /// # Errors
     /// As [`Hold::check`].
@@ -122,13 +122,13 @@ impl Hold {
         self.check()
     }
 
-    /// Gives the directory up.
+    /// Releases the locks.
     pub(crate) fn release(&self) {
         self.locks.lock().clear();
     }
 }
 
-/// Keeps others from a directory that is only read, or that is a backup. Makes no file.
+/// Locks a directory that is only read, or a backup, without creating a file.
 pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
     use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     let in_use = || OpenError::InUse(dir.to_owned());
@@ -157,7 +157,7 @@ pub(crate) fn hold(dir: &Path) -> Result<Vec<File>, OpenError> {
     Ok([directory].into_iter().chain(lock).collect())
 }
 
-/// The newest segment, if it is one that is written on.
+/// The newest segment, unless it is sealed.
 pub(crate) fn open_segment(dir: &Path) -> Option<PathBuf> {
     let journal = dir.join(JOURNAL);
     let newest = segments(&RealFileSystem, &journal).ok()?.pop()?;
@@ -166,7 +166,7 @@ pub(crate) fn open_segment(dir: &Path) -> Option<PathBuf> {
     (!is_sealed).then_some(path)
 }
 
-/// Whether another process writes in the journal.
+/// Whether another process has the open segment.
 fn segment_is_taken(dir: &Path) -> bool {
     let Some(path) = open_segment(dir) else {
         return false;
@@ -178,9 +178,8 @@ fn segment_is_taken(dir: &Path) -> bool {
     matches!(try_lock(&file), Ok(None))
 }
 
-/// Refuses to write in a directory whose files have other names, too: a copy made of hard links,
-/// which is the same journal a second time. Sealed segments may have any number of names: they are
-/// never written again.
+/// Refuses to write in a directory that shares files with another by hard links. Sealed segments may
+/// be shared: they are never written again.
 pub(crate) fn refuse_links(dir: &Path) -> Result<(), OpenError> {
     refuse_link(&dir.join(LOCK))?;
     refuse_linked_segment(dir)?;
@@ -192,8 +191,8 @@ pub(crate) fn refuse_links(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// As [`refuse_links`], for who only reads: the segment that is written on alone counts. What
-/// keeps states by links (`rsync --link-dest`) shares the other files of a server that stood still.
+/// As [`refuse_links`], for readers: only the open segment counts. Snapshots made with
+/// `rsync --link-dest` of a stopped server share the other files.
 pub(crate) fn refuse_linked_segment(dir: &Path) -> Result<(), OpenError> {
     open_segment(dir).map_or(Ok(()), |path| refuse_link(&path))
 }

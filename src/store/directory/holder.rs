@@ -11,22 +11,22 @@ use super::hold::open_segment;
 use super::layout::LOCK;
 use crate::store::disk::{is_gone, is_locked};
 
-/// Who has a directory.
+/// Who has locked a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// Nobody.
     None,
     /// This process.
     Process(u32),
-    /// A process that the system does not name here: one of another container, say, or on another
+    /// A process that the system does not name here, such as one in another container or on another
     /// machine.
     Unnamed,
 }
 
-/// Who has a directory now.
+/// Who has locked a directory now.
 ///
 /// # Errors
-/// It cannot be told.
+/// That cannot be determined.
 pub fn holder(dir: &Path) -> io::Result<Holder> {
     let segment = open_segment(dir);
     let paths = [Some(dir.join(LOCK)), Some(dir.to_owned()), segment];
@@ -53,8 +53,8 @@ pub fn holder(dir: &Path) -> io::Result<Holder> {
     }
 }
 
-/// The process that has this file locked, by what the system tells of locks. It hides those of
-/// other PID namespaces, and calls some file systems by other numbers than their files do.
+/// The process that has locked this file, by `/proc/locks`. That hides other PID namespaces, and on
+/// some file systems has other device numbers than their files.
 fn process_of(file: &File) -> io::Result<Option<u32>> {
     let found = file.metadata()?;
     let (major, minor) = (
@@ -66,8 +66,8 @@ fn process_of(file: &File) -> io::Result<Option<u32>> {
     Ok(locks.lines().find_map(|line| process_of_lock(line, &file)))
 }
 
-/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); one that waits has
-/// an arrow behind its number. Who has it shared only looks.
+/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); a waiter has an arrow
+/// behind its number. Shared locks are those of `holder` itself.
 fn process_of_lock(line: &str, file: &str) -> Option<u32> {
     let words: Vec<&str> = line.split_whitespace().skip(1).collect();
     match words[..] {

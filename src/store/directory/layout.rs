@@ -13,9 +13,9 @@ pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const JOURNAL: &str = "journal";
 /// Settings, if the operator put them there.
 pub(crate) const SETTINGS: &str = "relaybox.toml";
-/// Says that something on disk is to go.
+/// Marks a compaction that is due.
 pub(crate) const COMPACTION_DUE: &str = "sweep.due";
-/// The journal of a restore that is not at its end: while it is there, nothing else counts.
+/// The journal of an unfinished restore: while it exists, the directory is incomplete.
 pub(crate) const RESTORING: &str = "journal.restoring";
 
 /// Refuses a directory that this program may not open; whether it has a version.
@@ -37,15 +37,14 @@ pub(crate) fn known(files: &dyn FileSystem, dir: &Path) -> Result<(), OpenError>
     Err(OpenError::Missing(dir.to_owned()))
 }
 
-/// Gives a directory its version. Not before it has a segment: so one that has a version and no
-/// segment has lost it, and one with neither is new.
+/// Writes the version, after the first segment: a directory with a version and no segment has lost
+/// it, and one with neither is new.
 pub(crate) fn put_version(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
     let text = format!("{VERSION_NUMBER}\n");
     put(files, dir, VERSION, text.as_bytes())
 }
 
-/// Whether the directory has a version; an error where it is not one that is known. Zeros behind
-/// it are padding.
+/// Whether the directory has a version; an error if it is unknown. Zeros behind it are padding.
 pub(crate) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, OpenError> {
     let Some(found) = read(files, dir, VERSION)? else {
         return Ok(false);
@@ -68,13 +67,13 @@ pub(crate) fn check_version(files: &dyn FileSystem, dir: &Path) -> Result<bool, 
     }
 }
 
-/// A file's bytes without the zeros at its end, as tools leave them that copy in blocks.
+/// Strips the zeros that tools which copy in blocks leave at the end.
 pub(crate) fn without_padding(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| *byte != 0);
     bytes.get(..end.map_or(0, |at| at + 1)).unwrap_or_default()
 }
 
-/// One of the small files; `None` where there is none.
+/// Reads a small file; `None` if there is none.
 pub(crate) fn read(
     files: &dyn FileSystem,
     dir: &Path,
@@ -84,7 +83,7 @@ pub(crate) fn read(
     files.read(&path).map_err(io_error("cannot read", &path))
 }
 
-/// Writes one of the small files whole.
+/// Replaces a small file.
 pub(crate) fn put(
     files: &dyn FileSystem,
     dir: &Path,
@@ -94,13 +93,13 @@ pub(crate) fn put(
     files::replace(files, dir, name, bytes).map_err(io_error("cannot write", &dir.join(name)))
 }
 
-/// Refuses a place of a directory in which something else stands.
+/// Refuses a path that leads to something else than a directory.
 pub(crate) fn refuse_other(dir: &Path) -> Result<(), OpenError> {
     let what = match std::fs::metadata(dir) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => "it is a file",
         Err(_) if dir.is_symlink() => "it is a link that leads nowhere",
-        // It is to be made, or whoever tries says what is wrong.
+        // It will be created, or opening it says what is wrong.
         Err(_) => return Ok(()),
     };
     Err(OpenError::NoDirectory {
@@ -109,7 +108,7 @@ pub(crate) fn refuse_other(dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// The journal does not begin where every journal does.
+/// An error: the journal does not begin with the first frame.
 pub(crate) fn astray(journal: PathBuf) -> FileError {
     let what = format!("it does not begin with frame {}", Position::START.sequence);
     FileError::damaged(journal, 0, what)

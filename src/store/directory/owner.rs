@@ -16,18 +16,18 @@ pub struct Owner {
     pub group: u32,
 }
 
-/// Whose a data directory or a backup is; `None` where there is none. Where the directory itself is
-/// root's (a volume of a container's, say), it is theirs whose files are in it.
+/// The owner of a data directory or backup; `None` if there is none. If root owns the directory
+/// itself, as with a container's volume, the owner of its files counts.
 ///
 /// # Errors
-/// It cannot be looked at.
+/// Its metadata cannot be read.
 pub fn owner_of(dir: &Path) -> io::Result<Option<Owner>> {
     let look = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(Some(Owner {
             user: found.uid(),
             group: found.gid(),
         })),
-        // What stands there instead is for others to say.
+        // Others report what is there instead.
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
     };

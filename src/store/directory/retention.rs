@@ -10,10 +10,9 @@ use crate::model::{Domain, Retention};
 use crate::store::api::FileError;
 use crate::store::disk::FileSystem;
 
-/// The file.
 pub(crate) const FILE: &str = "retention.applied";
 
-/// The retention that was last in force in a data directory; `None` where none is known.
+/// The retention that was last in force in a data directory, if known.
 pub(crate) fn applied(files: &dyn FileSystem, dir: &Path) -> Result<Option<Retention>, FileError> {
     let Some(bytes) = layout::read(files, dir, FILE)? else {
         return Ok(None);

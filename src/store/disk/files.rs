@@ -25,9 +25,9 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Operations on names. Paths are absolute or relative to the process.
 pub(crate) trait FileSystem: Debug + Send + Sync {
-    /// Makes a directory with its parents; one that exists is fine.
+    /// Creates a directory and its parents, if missing.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes an empty file, or empties the one that is there.
+    /// Creates a file, or truncates the one that is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
     /// Opens a file that exists, for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
@@ -35,37 +35,35 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Renames a file, over another one if it is there.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Two files change their names, at once; where the file system cannot do that, it is `Unsupported`.
+    /// Exchanges the names of two files atomically; `Unsupported` on some file systems.
     fn exchange(&self, _one: &Path, _other: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Removes a file; one that is not there is fine.
+    /// Removes a file, if it exists.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Reads a file that exists from its beginning, piece by piece. What is put in its place
-    /// meanwhile does not change what is read.
+    /// Opens a file for reading. Replacing it meanwhile does not change what is read.
     fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// The whole of a small file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// What a file is known by.
     fn identity(&self, path: &Path) -> FileIdentity;
-    /// Bytes that this user may still write to the file system of `dir`; none where so many files
-    /// more cannot be made there.
+    /// Bytes that this user may still write to the file system of `dir`; 0 if it has no room for
+    /// `files` more files.
     fn free_bytes(&self, dir: &Path, files: u64) -> io::Result<u64>;
-    /// Refuses where that is less than so many bytes.
+    /// Fails with `StorageFull` if that is less than `bytes`.
     fn check_space(&self, dir: &Path, bytes: u64, files: u64) -> io::Result<()> {
         match self.free_bytes(dir, files)? < bytes {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
         }
     }
-    /// Whether the file system of `dir` is in memory: it says truly what is free, and room that is
-    /// taken for a moment is taken from all programs.
+    /// Whether `dir` is on tmpfs: free space is exact there, and a trial allocation would take memory
+    /// from all programs.
     fn is_in_memory(&self, _dir: &Path) -> bool {
         false
     }
-    /// All bytes of the disk that a directory is on, free or not.
+    /// The size of the file system of `dir`.
     fn disk_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
@@ -81,25 +79,22 @@ pub(crate) trait JournalFile: Send {
     /// much was appended, so that a reader who copies the file while it grows
     /// gets a clean beginning of it and never a hole.
     fn preallocate(&self, len_bytes: u64) -> io::Result<()>;
-    /// What it is, its names and its length, as they are by now; `None` where nobody else could change them.
+    /// Its current identity, link count and length; `None` if nobody else can change them.
     fn condition(&self) -> io::Result<Option<Condition>>;
 }
 
-/// What others may do to an open file.
+/// What others may change about an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// Device and inode.
     pub(crate) identity: (u64, u64),
-    /// How many names lead to it.
     pub(crate) links: u64,
-    /// Its length in bytes.
     pub(crate) len_bytes: u64,
 }
 
-/// An error that may be one of a disk without room.
+/// An error that may mean a full disk.
 pub(crate) trait OutOfSpace {
-    /// Whether it is: the disk, its table of files or a quota is full, or a file would be larger
-    /// than it may be.
+    /// Whether the disk, its inodes or a quota are used up, or a file would exceed its maximum.
     fn is_out_of_space(&self) -> bool;
 }
 
@@ -110,8 +105,8 @@ impl OutOfSpace for io::Error {
     }
 }
 
-/// Writes a file from its beginning on. Syncs now and then: a commit on the same file system
-/// may have to wait for everything that was written and not synced.
+/// Writes a file sequentially. Syncs now and then: a commit on the same file system may have to wait
+/// for all unsynced writes.
 pub(crate) struct FileWriter {
     file: Box<dyn JournalFile>,
     offset: u64,
@@ -122,7 +117,6 @@ pub(crate) struct FileWriter {
 const UNSYNCED_BYTES_MAX: u64 = 256 << 10;
 
 impl FileWriter {
-    /// Writes a new file.
     pub(crate) fn new(file: Box<dyn JournalFile>) -> Self {
         Self {
             file,
@@ -163,7 +157,7 @@ pub(crate) fn replace(
     replace_by(files, dir, name, |_| bytes.to_vec())
 }
 
-/// As [`replace`], with bytes that depend on what the file is known by.
+/// As [`replace`], with bytes that depend on the file's identity.
 pub(crate) fn replace_by(
     files: &dyn FileSystem,
     dir: &Path,
@@ -178,16 +172,14 @@ pub(crate) fn replace_by(
     temporary.put_in_place(&dir.join(name))
 }
 
-/// A file in the making: where it does not get into its place, it goes, and its space comes back.
+/// A temporary file, removed on drop unless it was put in place.
 pub(crate) struct Temporary<'a> {
     files: &'a dyn FileSystem,
-    /// Where it is.
     pub(crate) path: PathBuf,
     is_in_place: bool,
 }
 
 impl<'a> Temporary<'a> {
-    /// One that is about to be made.
     pub(crate) fn new(files: &'a dyn FileSystem, path: PathBuf) -> Self {
         Self {
             files,
@@ -196,7 +188,7 @@ impl<'a> Temporary<'a> {
         }
     }
 
-    /// Renames it, durably, over what is there; its name stays in its directory.
+    /// Renames it durably over `path`, in the same directory.
     pub(crate) fn put_in_place(mut self, path: &Path) -> io::Result<()> {
         self.files.rename(&self.path, path)?;
         self.is_in_place = true;
@@ -212,7 +204,7 @@ impl Drop for Temporary<'_> {
         if self.is_in_place {
             return;
         }
-        // Else the next start removes it.
+        // If that fails, the next start removes it.
         if let Err(error) = self.files.remove(&self.path) {
             let path = self.path.display();
             tracing::debug!(%path, %error, "a temporary file could not be removed");
@@ -313,8 +305,8 @@ impl FileSystem for RealFileSystem {
     }
 }
 
-/// While it is open, others find it locked: one of the ways in which they see that the directory
-/// is in use (`hold.rs`), so that there are others where it cannot be locked.
+/// Locks a file while it is open. One of several signs that the directory is in use (`hold.rs`), so
+/// it may fail.
 fn locked(file: File) -> File {
     if !matches!(try_lock(&file), Ok(Some(true))) {
         tracing::debug!("a file is written without a lock");

@@ -5,27 +5,24 @@ use std::path::Path;
 use bincode::{Decode, Encode};
 use rustix::fs::{AtFlags, CWD, StatxFlags, StatxTimestamp};
 
-/// How long after a file is made it may get its name.
+/// At most so long after its creation a file is renamed into place.
 const NAMED_WITHIN_NS: u64 = 10_000_000_000;
 
-/// What a file is known by: noted in it when it was made, it is that of the file itself and of no
-/// copy. A rename and an image of the whole file system keep it.
+/// Written into a file when it is made, it matches that file and no copy of it. It survives a rename
+/// and an image of the whole file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum FileIdentity {
-    /// The file system has nothing that tells it.
+    /// The file system offers none.
     Unknown,
-    /// When it was made, in nanoseconds of Unix time. No tool that copies can make this the same.
+    /// The birth time, in nanoseconds of Unix time. No copying tool can set it.
     Born(u64),
-    /// Where the file system does not remember that. The number of a file that is gone is given
-    /// to another one at once, and a tool may write into a file that is there: so it counts with a
-    /// time that no tool can set.
+    /// Without a birth time. Inode numbers are reused at once, and a tool may write into an existing
+    /// file, so the number counts only with a time that no tool can set.
     Inode {
         /// The file system, the same over restarts of the machine.
         file_system: u64,
-        /// The file's number in it.
         inode: u64,
-        /// When the file was last written, renamed, or its mode, owner or names changed, in
-        /// nanoseconds of Unix time.
+        /// The ctime, in nanoseconds of Unix time.
         changed_ns: u64,
     },
 }
@@ -56,7 +53,7 @@ impl FileIdentity {
         }
     }
 
-    /// Whether this, noted when a file was made, is that of the file in which it stands now.
+    /// Whether this, written into a file, is the identity `found` for that file now.
     pub(crate) fn is_still(self, found: Self) -> bool {
         match (self, found) {
             (

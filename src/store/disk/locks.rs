@@ -7,11 +7,11 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::time::Duration;
 
-/// Between two tries, and how many there are.
+/// The pause between two attempts, and how many there are.
 const PAUSE: Duration = Duration::from_millis(10);
 const TRIES: u32 = 100;
 
-/// Whether it is locked now; `false` where that cannot be done there, `None` where another has it.
+/// Tries to lock a file: `false` if the file system cannot, `None` if another process holds it.
 pub(crate) fn try_lock(file: &File) -> io::Result<Option<bool>> {
     for _ in 0..TRIES {
         match file.try_lock() {
@@ -29,10 +29,10 @@ pub(crate) fn try_lock(file: &File) -> io::Result<Option<bool>> {
     Ok(None)
 }
 
-/// Whether somebody works with it; makes them wait for a moment, if they are about to.
+/// Whether another process holds it. Delays one that is just locking it.
 ///
 /// # Errors
-/// It cannot be locked.
+/// The file system cannot lock it.
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     match file.try_lock_shared() {
         Ok(()) => file.unlock().map(|()| false),

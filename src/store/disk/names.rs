@@ -9,23 +9,23 @@ use std::{fs, io};
 
 use parking_lot::Mutex;
 
-/// The names that are watched.
+/// The watched names.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Mutex<Vec<Weak<Name>>>);
 
-/// One of them, as long as it lives. What it leads to must be kept open as long: its inode may be
-/// given to another file else.
+/// A watched name, until it is dropped. Its file must stay open as long, or its inode could be
+/// reused.
 #[derive(Debug)]
 pub(crate) struct Name {
     /// Device and inode.
     identity: (u64, u64),
-    /// `None`: it was given up.
+    /// `None`: no longer watched.
     path: Mutex<Option<PathBuf>>,
 }
 
 impl Name {
     fn leads(&self) -> bool {
-        // Nobody renames it meanwhile.
+        // Holds off our own renames.
         let path = self.path.lock();
         let Some(path) = path.as_deref() else {
             return true;
@@ -64,19 +64,19 @@ impl Names {
         names.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Whether each still leads to what it led to, as far as the system tells.
+    /// Whether each still leads to its file, as far as the system tells.
     pub(crate) fn lead(&self) -> bool {
         self.watched().iter().all(|name| name.leads())
     }
 
-    /// Stops to watch a name that is about to be removed, or to be given to another file.
+    /// Stops watching a name that is about to be removed or replaced.
     pub(crate) fn forget(&self, path: &Path) {
         for name in self.watched() {
             name.give_up(path);
         }
     }
 
-    /// Renames, which both names go along with.
+    /// Renames a file, and keeps watching it under its new name.
     pub(crate) fn rename(
         &self,
         from: &Path,
@@ -95,7 +95,7 @@ impl Names {
     }
 }
 
-/// Whether an error says that a path leads nowhere. Others tell nothing of where a file is.
+/// Whether an error says that nothing is at a path. Others say nothing of the sort.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)

@@ -2,22 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Others wait for a processor or the disk for about so long at most; a disk that is slow is left
-/// alone for longer.
+/// Others wait about so long for a processor or the disk. A slow disk gets longer pauses.
 const WORK_MAX: Duration = Duration::from_micros(500);
 
-/// Makes the pauses of one thread's work.
+/// Paces one thread's work.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     since: Instant,
-    /// How many times as long as the work a pause is,
+    /// The length of a pause, as a multiple of the work before it.
     factor: u32,
-    /// and how long at most: a store that closes waits for its end.
+    /// A store that closes waits for the end of a pause.
     pause_max: Duration,
 }
 
 impl Pacer {
-    /// One that begins to work now, and pauses for as long as it worked.
+    /// Pauses for as long as it worked.
     pub(crate) fn new() -> Self {
         Self {
             since: Instant::now(),
@@ -26,7 +25,7 @@ impl Pacer {
         }
     }
 
-    /// The same for what has all the time in the world: it works for a tenth of the time.
+    /// For work without urgency: works a tenth of the time.
     pub(crate) fn unhurried() -> Self {
         Self {
             factor: 9,
@@ -35,7 +34,7 @@ impl Pacer {
         }
     }
 
-    /// Behind a piece of work: pauses if it is time.
+    /// Called after each piece of work: pauses if it is time.
     pub(crate) fn step(&mut self) {
         let worked = self.since.elapsed();
         if worked >= WORK_MAX {

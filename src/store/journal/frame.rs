@@ -26,7 +26,7 @@ pub(crate) struct FrameBuffer {
     count: u32,
 }
 
-/// Buffers that one big send blew up are given back above this.
+/// What one large send grew is given back above this.
 const KEEP_BYTES_MAX: usize = 4 << 20;
 
 impl FrameBuffer {
@@ -58,7 +58,7 @@ impl FrameBuffer {
         self.count += 1;
     }
 
-    /// Fills in the header; the answer is the whole frame.
+    /// Fills in the header; returns the whole frame.
     pub(crate) fn seal(&mut self, generation: u64, sequence: u64) -> &[u8] {
         let length = (self.bytes.len() - HEADER_BYTES) as u32;
         self.bytes[..4].copy_from_slice(&MAGIC);
@@ -76,7 +76,7 @@ fn checksum(frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&frame[..CRC_AT]), &frame[HEADER_BYTES..])
 }
 
-/// A frame that was read and whose checksum is right.
+/// A frame with a valid checksum.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     /// Its place in the order of all frames.
@@ -87,7 +87,7 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The sequence and the bytes of the frame that `bytes` begin with, by its header alone.
+    /// The sequence and length of the frame at the beginning of `bytes`, by its header alone.
     pub(crate) fn measure(bytes: &[u8], generation: u64) -> Option<(u64, usize)> {
         let header = bytes.get(..HEADER_BYTES)?;
         if header[..4] != MAGIC || header[4..12] != generation.to_le_bytes() {
@@ -99,7 +99,7 @@ impl<'a> Frame<'a> {
         (length <= FRAME_BYTES_MAX).then_some((sequence, length))
     }
 
-    /// The frame at the beginning of `bytes`, if a whole and right one is there.
+    /// The frame at the beginning of `bytes`, if it is whole and valid.
     pub(crate) fn parse(bytes: &'a [u8], generation: u64) -> Option<Self> {
         let (sequence, length) = Self::measure(bytes, generation)?;
         let whole = bytes.get(..length)?;
@@ -113,7 +113,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Whether it only marks the end of what stands before it.
+    /// Whether it has no records: a mark behind the last frame.
     pub(crate) fn is_mark(&self) -> bool {
         self.count == 0
     }
@@ -132,8 +132,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The first right frame in `bytes` with a sequence of at least `sequence_min`, and where it
-/// begins.
+/// The first valid frame in `bytes` with a sequence of at least `sequence_min`, and its offset.
 pub(super) fn find_valid(
     bytes: &[u8],
     generation: u64,

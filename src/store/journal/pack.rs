@@ -19,7 +19,7 @@ pub(crate) const PART_BYTES: usize = 64 << 10;
 /// Compared at once.
 const COMPARED_BYTES: u64 = 64 << 10;
 
-/// A compressed segment in the making, under a temporary name.
+/// Writes a compressed segment under a temporary name.
 pub(crate) struct Packer<'a> {
     temporary: Temporary<'a>,
     compressor: zstd::bulk::Compressor<'static>,
@@ -28,7 +28,6 @@ pub(crate) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    /// Begins the compressed form of a segment.
     pub(crate) fn begin(
         files: &'a dyn FileSystem,
         dir: &Path,
@@ -78,19 +77,18 @@ impl io::Write for Packer<'_> {
     }
 }
 
-/// Reads the uncompressed bytes of a segment in either form. What is wrong with a compressed one is
-/// said in our own words, as an error that has no number of the system's.
+/// Reads the uncompressed bytes of a segment in either form. Damage to a compressed one is an error
+/// without an errno.
 pub(crate) struct Unpacker {
     source: BufReader<Box<dyn Read + Send>>,
     is_compressed: bool,
     decoder: Decoder<'static>,
-    /// Whether the next byte of the source begins a part, or nothing.
+    /// Between two parts, or at the end.
     between: bool,
     padding_bytes: u64,
 }
 
 impl Unpacker {
-    /// Before the first byte.
     pub(crate) fn new(mut source: Box<dyn Read + Send>) -> io::Result<Self> {
         let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
         (&mut source)
@@ -107,12 +105,11 @@ impl Unpacker {
         })
     }
 
-    /// Whether it is compressed.
     pub(crate) fn is_compressed(&self) -> bool {
         self.is_compressed
     }
 
-    /// How many zeros stand behind the last part, once that was read.
+    /// Zeros behind the last part, once that was read.
     pub(crate) fn padding_bytes(&self) -> u64 {
         self.padding_bytes
     }
@@ -147,7 +144,7 @@ impl Read for Unpacker {
         if !self.is_compressed {
             return self.source.read(bytes);
         }
-        // What is unpacked already comes before what stands behind it may turn out to be damaged.
+        // Hands out what is decoded before it reads on, where damage may be.
         let mut is_drained = self.between;
         while !bytes.is_empty() && (!self.between || self.begin_part()?) {
             let packed = match is_drained {
@@ -181,7 +178,7 @@ pub(crate) fn is_compressed(files: &dyn FileSystem, path: &Path) -> io::Result<b
     Ok(Unpacker::new(files.read_on(path)?)?.is_compressed())
 }
 
-/// Puts the compressed form in the place of a sealed segment.
+/// Replaces a sealed segment by its compressed form.
 pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) -> io::Result<()> {
     let path = name.path(dir);
     if is_compressed(files, &path)? {
@@ -190,7 +187,7 @@ pub(crate) fn compress(files: &dyn FileSystem, dir: &Path, name: SegmentName) ->
     let mut packer = Packer::begin(files, dir, name)?;
     io::copy(&mut files.read_on(&path)?, &mut packer)?;
     let packed = packer.finish()?;
-    // The journal is the truth: it is not replaced by anything that was not read back.
+    // Nothing replaces a segment before it was read back.
     let mut unpacked = Unpacker::new(files.read_on(&packed.path)?)?;
     if !reads_alike(&mut unpacked, &mut files.read_on(&path)?)? {
         return Err(io::Error::other("the compressed segment reads differently"));

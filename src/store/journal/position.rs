@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::Frame;
 use super::segment;
 
-/// A place between two frames. The end of a journal is one: everything that was acknowledged is
+/// A position between two frames. The end of a journal is one: everything that was acknowledged is
 /// before it.
 #[derive(
     Debug,

@@ -21,9 +21,8 @@ use crate::store::disk::FileSystem;
 pub(crate) enum Outcome {
     /// All frames were read.
     Reached(End),
-    /// The place to begin at is not one of this journal, or beyond its end: what was kept
-    /// beside the journal is another's or newer (a copy made file by file), and is not to
-    /// be used.
+    /// The position to begin at is not in this journal: it was kept beside another journal, or beside
+    /// a newer copy of this one.
     Astray,
 }
 
@@ -32,9 +31,9 @@ pub(crate) enum Outcome {
 pub(crate) struct End {
     /// Behind the last right frame.
     pub(crate) position: Position,
-    /// Whether the last segment's last frame, if it has one, is a mark.
+    /// Whether the last segment's last frame is a mark; true if it has none.
     pub(crate) is_marked: bool,
-    /// The last segment and its generation, if it can be written on.
+    /// The last segment and its generation, unless it is sealed.
     pub(crate) open: Option<(SegmentName, u64)>,
     /// The highest id that a segment's header knows of.
     pub(crate) last_id: u64,
@@ -42,7 +41,7 @@ pub(crate) struct End {
     pub(crate) torn_bytes: u64,
 }
 
-/// Removes the temporary files of an interrupted work. Only before any work begins.
+/// Removes the temporary files of interrupted work. Only before any work begins.
 pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
     let names = files.list(dir).map_err(io_error("cannot list", dir))?;
     let is_ours = |name: &&String| {
@@ -58,7 +57,7 @@ pub(crate) fn clear(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError>
     Ok(())
 }
 
-/// All files with the name of a segment, in order.
+/// All files named like a segment, in order.
 pub(crate) fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, FileError> {
     let names = files.list(dir).map_err(io_error("cannot list", dir))?;
     let mut segments: Vec<_> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
@@ -66,7 +65,7 @@ pub(crate) fn segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<Segment
     Ok(segments)
 }
 
-/// The segments, by number.
+/// The segments in order, refusing a gap in their numbers.
 pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName>, FileError> {
     let segments = segments(files, dir)?;
     for (expected, segment) in (1..).zip(&segments) {
@@ -82,8 +81,8 @@ pub(crate) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<SegmentName
     Ok(segments)
 }
 
-/// Reads the headers of all segments: none is empty, another file, in another's place, or of
-/// another journal. Answers the journal's mark, if it has a segment.
+/// Checks the headers of all segments against their names and each other; returns the journal's
+/// mark, if it has a segment.
 pub(crate) fn check_headers(
     files: &dyn FileSystem,
     dir: &Path,
@@ -107,8 +106,8 @@ pub(crate) fn check_headers(
     Ok(journal)
 }
 
-/// Hands over the records of each frame, with the place behind it, from `from` on and,
-/// where given, only those with a sequence below `until`.
+/// Visits the records of each frame from `from` on, and below the sequence `until`, with the position
+/// behind the frame.
 pub(crate) fn replay<E: From<FileError>>(
     files: &dyn FileSystem,
     dir: &Path,
@@ -162,7 +161,7 @@ pub(crate) fn replay<E: From<FileError>>(
 }
 
 impl End {
-    /// That of a journal without a segment behind `position`.
+    /// A journal that ends at `position` and has no segment to write on.
     pub(crate) fn at(position: Position) -> Self {
         Self {
             position,
@@ -173,7 +172,7 @@ impl End {
         }
     }
 
-    /// Goes to a place between two frames of a segment; `false` where it is none.
+    /// Advances to a position between two frames; `false` if there is none such.
     fn skip_to(
         &mut self,
         position: Position,
@@ -199,7 +198,7 @@ impl End {
             return Ok(false);
         }
         match header.rewritten_to {
-            // Its frames are not those that the place was noted among.
+            // Its frames are not those that the position was taken from.
             Some(next) if at.sequence != header.first_sequence => match scanner.next() {
                 Event::End => Ok(position.sequence == next),
                 Event::Stuck(_, Some(error)) => Err(scanner.unreadable(at.offset, error)),
@@ -209,7 +208,7 @@ impl End {
         }
     }
 
-    /// Visits the frames of a segment and moves behind them; answers the bytes of a torn tail.
+    /// Visits the frames of a segment; returns the bytes of a torn tail.
     fn read<E: From<FileError>>(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -218,8 +217,8 @@ impl End {
     ) -> Result<u64, E> {
         let (rewritten_to, next) = (scanner.header().rewritten_to, scanner.following());
         loop {
-            // Behind the last frame that counts there may be one that a failed write left, whole or
-            // not, and nothing else.
+            // At most one leftover of a failed write, whole or not, follows the last frame that
+            // counts.
             let at = self.position;
             let is_past = next.is_some_and(|next| at.sequence >= next.first_sequence);
             let is_over = match is_past {
@@ -261,7 +260,7 @@ impl End {
     }
 }
 
-/// Where no right frame is: the bytes of a torn tail, or why it is none.
+/// Judges what is no valid frame: the bytes of a torn tail, or damage.
 fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, FileError> {
     let sequence = at.sequence;
     let what = if scanner.following().is_some() {
@@ -279,7 +278,7 @@ fn torn_or_damaged(scanner: &mut Scanner<'_>, at: Position) -> Result<u64, FileE
     Err(scanner.damaged(at.offset, what))
 }
 
-/// The records of a right frame, or why they are not.
+/// Decodes the records of a frame.
 pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
     let records = frame
         .records()
@@ -288,7 +287,7 @@ pub(super) fn decode(frame: &Frame<'_>) -> Result<Vec<Record>, String> {
     decoded.map_err(|error| error.to_string())
 }
 
-/// Refuses ids that come behind the segment.
+/// Refuses ids above the next segment's `last_id`.
 fn check_ids(records: Vec<Record>, next: Option<&SegmentHeader>) -> Result<Vec<Record>, String> {
     let limit = next.map_or(u64::MAX, |next| next.last_id);
     let ids = records.iter().filter_map(|record| match record {

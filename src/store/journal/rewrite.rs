@@ -1,6 +1,6 @@
 //! Rewrites a sealed segment without what is gone, in place and compressed.
 //!
-//! The new one keeps the name, first sequence and last id of the old one, with a new generation;
+//! The new one keeps the name, first sequence and last id of the old one and has a new generation;
 //! its frames are numbered from the first sequence, and its header names the sequence that follows.
 //! It is read back before it replaces the old one: until then nothing has changed.
 
@@ -18,30 +18,27 @@ use crate::store::api::FileError;
 use crate::store::data::{Record, record};
 use crate::store::disk::FileSystem;
 
-/// A frame is ended, where an old one ends, once it has so many bytes.
+/// A frame ends at the first end of an old frame behind this size.
 const FRAME_BYTES_MIN: usize = 64 << 10;
 
-/// What becomes of records.
+/// Decides which records stay.
 pub(crate) trait RecordFilter {
-    /// Why it cannot say.
     type Error: From<FileError> + From<io::Error>;
 
-    /// Called behind each piece of work; may pause or stop it.
+    /// Called after each piece of work; may pause or stop it.
     fn step(&mut self) -> Result<(), Self::Error>;
 
-    /// Whether something of the record is gone, so that its segment has to be rewritten.
+    /// Whether part of the record is gone, so that its segment has to be rewritten.
     fn is_stale(&mut self, record: &Record) -> Result<bool, Self::Error>;
 
     /// Appends what is left of the record.
     fn sift(&mut self, record: Record, left: &mut Vec<Record>) -> Result<(), Self::Error>;
 }
 
-/// A sealed segment, and what comes behind it.
+/// A sealed segment and its successor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealed {
-    /// The segment.
     pub(crate) name: SegmentName,
-    /// The one behind it.
     pub(crate) next: SegmentName,
 }
 
@@ -83,7 +80,7 @@ impl Sealed {
         }
     }
 
-    /// Reads all of the segment, unless `stop`, which is asked at every frame, says so.
+    /// Reads all of the segment, until `stop`, asked at every frame, says so.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
@@ -103,7 +100,7 @@ impl Sealed {
         }
     }
 
-    /// Whether something of the segment is gone.
+    /// Whether the filter finds a stale record.
     ///
     /// # Errors
     /// It cannot be read.
@@ -129,10 +126,10 @@ impl Sealed {
         }
     }
 
-    /// Makes the segment anew.
+    /// Replaces the segment by what the filter keeps.
     ///
     /// # Errors
-    /// The segment is as it was.
+    /// The segment is unchanged.
     pub(crate) fn rewrite<S: RecordFilter>(
         &self,
         files: &dyn FileSystem,
@@ -161,7 +158,7 @@ impl Sealed {
                 frame.push(|out| record::encode(&record, out));
                 written += 1;
             }
-            // Only here: so there are never more frames than there were.
+            // Only here, so that there are never more frames than before.
             if frame.len() >= FRAME_BYTES_MIN {
                 packer.write_all(frame.seal(header.generation, sequence))?;
                 sequence += 1;

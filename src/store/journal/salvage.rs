@@ -1,7 +1,7 @@
-//! Gets out of a damaged segment file what can be had.
+//! Recovers what is readable of a damaged segment file.
 //!
-//! A compressed segment gives the bytes of its right parts, each where it was; one whose header is
-//! lost is told by its frames what it was.
+//! The valid parts of a compressed segment keep their offsets. A lost header is inferred from the
+//! frames.
 
 use std::io;
 use std::io::Read;
@@ -12,21 +12,21 @@ use super::pack::PART_BYTES;
 use super::segment::{SegmentHeader, ZSTD_MAGIC};
 use crate::store::disk::FileSystem;
 
-/// What a decoder is asked for at once: it loses what it made before an error.
+/// Decoded at once: on an error the decoder loses the whole piece.
 const PIECE_BYTES: usize = 4096;
 /// More than any segment has.
 pub(super) const SEGMENT_BYTES_MAX: usize = 512 << 20;
 
-/// The uncompressed bytes of a segment, as far as they can be had.
+/// The uncompressed bytes of a segment, as far as they are readable.
 pub(super) struct Plain {
     pub(super) bytes: Vec<u8>,
-    /// Whether that is all, to its end.
+    /// Whether they reach to its end.
     pub(super) whole: bool,
 }
 
 impl Plain {
-    /// The header, or what it was, by the first right frame. `last_id` is what the file's
-    /// name says.
+    /// The header, or one inferred from the first valid frame and from `last_id`, as the file's name
+    /// has it.
     pub(super) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
         if let Ok(header) = SegmentHeader::decode(&self.bytes) {
             return Some(header);
@@ -57,7 +57,7 @@ pub(super) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
     });
     let whole = read.is_ok();
     let found = Plain { bytes, whole };
-    // Compressed or not, its first bytes may be what is damaged.
+    // The damage may be in the very bytes that tell a compressed segment.
     if !found.bytes.starts_with(&ZSTD_MAGIC) && found.infer(0, 0).is_some() {
         return found;
     }
@@ -76,8 +76,8 @@ pub(super) fn plain(files: &dyn FileSystem, path: &Path) -> Plain {
 }
 
 impl Plain {
-    /// Takes the compressed part that `rest` begins with, as far as it can be had; answers where
-    /// the next one begins.
+    /// Decodes the compressed part at the beginning of `rest` as far as possible; returns where the
+    /// next part begins.
     fn unpack(&mut self, rest: &[u8]) -> usize {
         let begin = self.bytes.len();
         self.whole = decode(rest, PIECE_BYTES, &mut self.bytes).is_ok();
@@ -90,7 +90,7 @@ impl Plain {
         if let Err(error) = decode(rest, 1, &mut self.bytes) {
             tracing::debug!(%error, "a segment is readable only in part");
         }
-        // What is missing is made up, so that what follows is found where it was.
+        // Zeros stand in for what is missing, so that later frames keep their offsets.
         if let Ok(Some(bytes)) = zstd::zstd_safe::get_frame_content_size(rest)
             && bytes <= PART_BYTES as u64
         {
@@ -103,7 +103,7 @@ impl Plain {
     }
 }
 
-/// Appends what the part holds that `compressed` begins with, `piece_bytes` at a time.
+/// Appends the first part of `compressed` to `bytes`, `piece_bytes` at a time.
 fn decode(compressed: &[u8], piece_bytes: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     let part = zstd::stream::Decoder::with_buffer(compressed)?.single_frame();
     let mut source = part.take(SEGMENT_BYTES_MAX as u64);

@@ -23,28 +23,28 @@ use crate::store::disk::FileSystem;
 /// Read at once, at least.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What comes next in a segment. A position is where it begins, with the sequence that is expected
-/// there.
+/// What comes next in a segment, at a position that names the sequence expected there.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    /// A right frame. One with a lower sequence than expected does not count.
+    /// A valid frame. One with a lower sequence than expected does not count.
     Frame(Position, Frame<'a>),
-    /// A right frame behind the last one that counts by the next segment's header: what a failed
-    /// write left.
+    /// A valid frame that the next segment's header declares void: the leftover of a failed write.
     Void(Position, Frame<'a>),
-    /// The end of what can be streamed: an error, or something that is no right frame. The next
-    /// events tell what follows, read again if need be.
+    /// Streaming ends here: at an error, or at something that is no valid frame. Later events come
+    /// from a search of the rest.
     Stuck(Position, Option<io::Error>),
-    /// Bytes that are no right frame, up to one that was found behind them.
-    Damage { at: Position, found: u64 },
-    /// So many bytes that are no right frame, and none follows. `cut_short`: the file goes on, but
-    /// cannot be read further.
+    /// No valid frame up to the one at byte `found`.
+    Damage {
+        at: Position,
+        found: u64,
+    },
+    /// No valid frame in the remaining `bytes`. `cut_short`: the file goes on, but cannot be read
+    /// further.
     Torn {
         at: Position,
         bytes: u64,
         cut_short: bool,
     },
-    /// Nothing.
     End,
 }
 
@@ -56,19 +56,19 @@ pub(crate) struct Scanner<'a> {
     header: SegmentHeader,
     order: Order,
     stage: Stage,
-    /// What was read; from `start` on it has not been left behind.
+    /// What was read. `start` is the first byte that was not consumed.
     buffer: Vec<u8>,
     start: usize,
     /// Where in the (uncompressed) segment `start` is.
     offset: u64,
-    /// Whether what is searched is all there is.
+    /// Whether `buffer` reaches to the segment's end, while searching.
     is_whole: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Stage {
     Streaming,
-    /// At something that is no right frame.
+    /// At something that is no valid frame.
     Stuck,
     /// At an error.
     Failed,
@@ -118,7 +118,7 @@ impl<'a> Scanner<'a> {
         open().map_err(|error| unreadable(path, 0, error))
     }
 
-    /// Opens a segment whose header is lost, if it has a right frame. `name` is that of the file.
+    /// Opens a segment whose header is lost, if it has a valid frame.
     pub(crate) fn headless(
         files: &'a dyn FileSystem,
         path: &Path,
@@ -160,58 +160,55 @@ impl<'a> Scanner<'a> {
         self
     }
 
-    /// Tells it the header of the segment behind it.
+    /// Sets the header of the next segment, which voids what follows.
     pub(crate) fn before(mut self, next: Option<SegmentHeader>) -> Self {
         self.order.next = next;
         self
     }
 
-    /// The header of the segment behind it.
+    /// The header of the next segment.
     pub(crate) fn following(&self) -> Option<SegmentHeader> {
         self.order.next
     }
 
-    /// That it is damaged.
+    /// An error: damage at `offset`.
     pub(crate) fn damaged(&self, offset: u64, what: String) -> FileError {
         FileError::damaged(&self.path, offset, what)
     }
 
-    /// That it cannot be read on, by an error at `offset`.
+    /// An error: reading failed at `offset`.
     pub(crate) fn unreadable(&self, offset: u64, error: io::Error) -> FileError {
         unreadable(&self.path, offset, error)
     }
 
-    /// Its header.
     pub(crate) fn header(&self) -> &SegmentHeader {
         &self.header
     }
 
-    /// Whether it is compressed, and with that sealed for good.
+    /// Only a sealed segment is compressed.
     pub(crate) fn is_compressed(&self) -> bool {
         self.source.is_compressed()
     }
 
-    /// Whether zeros stand behind it that do not count, once all of it was streamed.
+    /// Whether zeros follow the last part, once all of it was streamed.
     pub(crate) fn is_padded(&self) -> bool {
         matches!(self.stage, Stage::Streaming) && self.source.padding_bytes() > 0
     }
 
-    /// Behind the last frame so far that counts.
+    /// Behind the last frame that counts, so far.
     pub(crate) fn end(&self) -> Position {
         self.order.end
     }
 
-    /// From here on this sequence is expected, whatever came before.
+    /// Expects this sequence next, whatever came before.
     pub(crate) fn expect(&mut self, sequence: u64) {
         self.order.expected = sequence;
     }
 
-    /// The sequence that is expected next.
     pub(crate) fn expected(&self) -> u64 {
         self.order.expected
     }
 
-    /// What comes next.
     pub(crate) fn next(&mut self) -> Event<'_> {
         match self.stage {
             Stage::Streaming => return self.stream(),
@@ -301,7 +298,7 @@ impl<'a> Scanner<'a> {
         self.offset += count as u64;
     }
 
-    /// Reads what may be one frame, and answers its length; 0 where there is none.
+    /// Reads what may be a frame; returns its length, or 0.
     fn fill_frame(&mut self) -> io::Result<usize> {
         self.fill(frame::HEADER_BYTES)?;
         match Frame::measure(self.unread(), self.header.generation) {
@@ -310,7 +307,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads until so many bytes are there; `false` where the segment ends before.
+    /// Reads until `count` bytes are unread; `false` if the segment ends before.
     fn fill(&mut self, count: usize) -> io::Result<bool> {
         if self.unread().len() < count {
             self.buffer.drain(..self.start);
@@ -349,9 +346,9 @@ pub(crate) fn bad_in_sealed(sequence: u64) -> String {
     format!("frame {sequence} of a compressed segment is bad")
 }
 
-/// Why a segment was not read: the disk's reason, or damage where the disk has none.
+/// The error of a failed read: an I/O error if the system reports one, or else damage.
 fn unreadable(path: &Path, offset: u64, source: io::Error) -> FileError {
-    // Those of damage have no number of the system's.
+    // Our own errors about damage have no errno.
     if source.raw_os_error().is_some() || source.kind() == io::ErrorKind::NotFound {
         return io_error("cannot read", path)(source);
     }

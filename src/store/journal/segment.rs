@@ -49,7 +49,7 @@ impl SegmentName {
         dir.join(self.file_name())
     }
 
-    /// Where it is while it is being made.
+    /// The file's path until it is whole.
     pub(crate) fn temporary(self, dir: &Path) -> PathBuf {
         dir.join(format!("{}{TEMPORARY}", self.file_name()))
     }
@@ -67,15 +67,15 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_sequence: u64,
     /// The last id issued before it was made.
     pub(crate) last_id: u64,
-    /// Set in a segment that was made again without what is gone: its frames count from
-    /// `first_sequence` without gaps as ever, but behind its last one comes this sequence.
+    /// Set in a rewritten segment: its frames count from `first_sequence` without gaps, and this
+    /// sequence follows the last of them.
     pub(crate) rewritten_to: Option<u64>,
-    /// Random; the same in all segments of a journal, so that none of another passes for one.
+    /// Random, and the same in all segments of a journal: tells those of another.
     pub(crate) journal: u32,
 }
 
 impl SegmentHeader {
-    /// A generation that nobody can guess and no other segment has.
+    /// An unguessable generation.
     pub(crate) fn random_generation() -> u64 {
         RandomState::new().build_hasher().finish()
     }

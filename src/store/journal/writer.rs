@@ -17,13 +17,13 @@ use super::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::clock::Clock;
 use crate::store::disk::{FileSystem, JournalFile, OutOfSpace as _, Temporary};
 
-/// The pause between two tries to begin a segment after a failure.
+/// Between two attempts to begin a segment.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Reserving less than this on a full disk is a failure: better no segment than many tiny
 /// ones, each of which says that there is room again until the next larger message.
 const PREALLOCATE_BYTES_MIN: u64 = 1 << 20;
 
-/// Where recovery found the journal's end.
+/// What recovery knows of the journal.
 #[derive(Debug)]
 pub(crate) struct WriterStart {
     /// The journal's directory.
@@ -32,7 +32,7 @@ pub(crate) struct WriterStart {
     pub(crate) segment_bytes: u64,
     /// The journal's mark; `None` where there is no segment yet.
     pub(crate) journal: Option<u32>,
-    /// What replay found, with the last id issued; bytes behind it are rubbish.
+    /// Its end, with the last id issued. Bytes behind it are leftovers.
     pub(crate) end: End,
 }
 
@@ -43,7 +43,7 @@ struct Current {
     frames: u64,
 }
 
-/// The one who appends.
+/// Appends to the journal.
 pub(crate) struct Writer {
     files: Arc<dyn FileSystem>,
     clock: Arc<dyn Clock>,
@@ -53,23 +53,22 @@ pub(crate) struct Writer {
     end: Position,
     is_marked: bool,
     journal: u32,
-    /// The name of the segment to be begun; kept over failures, so that a file whose
-    /// making failed half-way is replaced and never stands beside another of its number.
+    /// The name of the segment to begin. Kept over failures, so that a file that was left half-made
+    /// is replaced, and no number is used twice.
     planned: Option<SegmentName>,
-    /// When it is begun again behind a failure of that kind.
+    /// When to try again after a failure, and its kind.
     retry: Option<(Duration, io::ErrorKind)>,
-    /// The next segment reserves as little as it may.
+    /// The next segment reserves the minimum.
     is_thrifty: bool,
-    /// Sealed, and not told of yet: not before the next one stands. So a compressed segment has
-    /// a successor, and one that is the newest of a journal shows that its end was lost.
+    /// Sealed but not announced for compression: that waits for its successor. So a compressed
+    /// segment without a successor shows that the journal's end was lost.
     unannounced: Option<SegmentName>,
     sealed: Sender<SegmentName>,
 }
 
 impl Writer {
-    /// Takes up the journal at its end: cuts the torn tail off and makes durable what
-    /// recovery has read (it may have been written but not synced before a crash). That is done
-    /// by `starting`, operations that may take of what is kept back.
+    /// Continues the journal at its end: cuts off the torn tail and syncs what recovery has read,
+    /// which a crash may have left unsynced. `starting` does that, and may use the reserve.
     pub(crate) fn resume(
         starting: &dyn FileSystem,
         files: Arc<dyn FileSystem>,
@@ -119,20 +118,18 @@ impl Writer {
         Ok(writer)
     }
 
-    /// The end of the last good frame.
     pub(crate) fn end(&self) -> Position {
         self.end
     }
 
-    /// Whether the last frame of the segment that is written on, if it has one, is a mark: a
-    /// frame without records. Damage to what another frame follows is told from a write that a
-    /// crash interrupted.
+    /// Whether the open segment ends with a mark, a frame without records, or is empty. A mark tells
+    /// later damage to the frame before it from a torn write.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_marked
     }
 
-    /// Whether a segment is open; without one, tries to begin it, but not too often.
-    /// `last_id` is the last id issued.
+    /// Makes sure that a segment is open, and begins one if need be, but not too often. `last_id` is
+    /// the last id issued.
     pub(crate) fn ready(&mut self, last_id: u64) -> io::Result<()> {
         if self.current.is_some() {
             return Ok(());
@@ -147,12 +144,11 @@ impl Writer {
         })
     }
 
-    /// Seals the segment that is written on, unless it holds nothing, and begins the next one;
-    /// answers the end.
+    /// Seals the open segment, unless it is empty, and begins the next one; returns the end.
     pub(crate) fn seal(&mut self, last_id: u64) -> io::Result<Position> {
         if let Some(current) = self.current.as_ref().filter(|current| current.frames > 0) {
             match current.file.set_len(self.end.offset) {
-                // Where a quota of btrfs is used up, giving room back takes some first.
+                // With a btrfs quota used up, even freeing space takes some.
                 Err(error) if error.is_out_of_space() => return Err(error),
                 cut => self.seal_current(cut),
             }
@@ -161,9 +157,8 @@ impl Writer {
         Ok(self.end)
     }
 
-    /// Writes a frame and makes it durable. On an error nothing of it is in the journal,
-    /// except that a crash right now may still find it. `last_id` is the last id issued
-    /// before the frame's.
+    /// Writes a frame and syncs it. On an error it is not in the journal, though after a crash at
+    /// this moment it may still be found. `last_id` is the last id issued before the frame's.
     pub(crate) fn append(&mut self, frame: &mut FrameBuffer, last_id: u64) -> io::Result<Position> {
         let begun = self.end.offset > HEADER_BYTES as u64;
         if begun
@@ -185,7 +180,7 @@ impl Writer {
         if let Err(error) = written {
             let (written_bytes, had_frames) = (self.end.offset, current.frames > 0);
             self.give_up_current();
-            // Now rather than later: its header makes the leftovers void for good.
+            // At once: the header of the next segment declares the leftovers void.
             if self.ready(last_id).is_ok()
                 && error.kind() == io::ErrorKind::FileTooLarge
                 && had_frames
@@ -203,13 +198,13 @@ impl Writer {
         Ok(self.end)
     }
 
-    /// The next try is made at once, and what it reserves is no more than has to be.
+    /// Lets the next attempt be made at once, and reserve only the minimum.
     pub(crate) fn hurry(&mut self) {
         self.retry = None;
         self.is_thrifty = true;
     }
 
-    /// `cut`: whether what was reserved beyond the end is given back.
+    /// `cut`: the outcome of giving back what was reserved beyond the end.
     fn seal_current(&mut self, cut: io::Result<()>) {
         if let Err(error) = cut {
             tracing::debug!(%error, "a sealed segment keeps its reserved space");
@@ -229,8 +224,8 @@ impl Writer {
                 tracing::debug!(%error, "a failed segment could not be cut");
             }
             if current.frames == 0 {
-                // Nothing of it was ever told of: its number is used again, so that a
-                // disk that stays full does not make segment after segment.
+                // It was never acknowledged: its number is reused, so that a disk that stays full
+                // does not collect empty segments.
                 self.planned = Some(current.name);
             }
         }
@@ -266,7 +261,7 @@ impl Writer {
             frames: 0,
         });
         if let Some(name) = self.unannounced.take() {
-            // Nobody listening means that the store is closing.
+            // Without a receiver the store is closing.
             let _ = self.sealed.send(name);
         }
         self.planned = None;

@@ -5,10 +5,10 @@
 
 use super::scan::Candidate;
 
-/// The candidates that fit together and hold the most, as indices, in the order of their
-/// numbers. `candidates` are in that order.
+/// The chain of candidates that fit together and hold the most, as indices. `candidates` are in the
+/// order of their numbers.
 pub(super) fn best(candidates: &[Candidate]) -> Vec<usize> {
-    // For each: the weight of the best chain that ends with it, and the one before it there.
+    // For each: the weight of the best chain that ends with it, and its predecessor there.
     let mut chains: Vec<(u64, Option<usize>)> = Vec::with_capacity(candidates.len());
     for (at, candidate) in candidates.iter().enumerate() {
         let before = (0..at).filter(|before| fits(&candidates[*before], candidate));
@@ -26,7 +26,7 @@ pub(super) fn best(candidates: &[Candidate]) -> Vec<usize> {
     chain
 }
 
-/// What it holds; of two that hold the same, the one under its own name.
+/// More frames weigh more; of equals, the one under its own name.
 fn weigh(candidate: &Candidate) -> u64 {
     let name = candidate.name;
     let own = name.number == candidate.header.number
@@ -37,7 +37,7 @@ fn weigh(candidate: &Candidate) -> u64 {
 fn fits(one: &Candidate, next: &Candidate) -> bool {
     let first = next.header.first_sequence;
     let last_id = next.header.last_id;
-    // The frame of one failed write may be left behind, and with it its ids.
+    // One frame of a failed write may be left at the end, with its ids.
     one.header.number < next.header.number
         && one.header.first_sequence <= first
         && one.header.last_id <= last_id

@@ -11,10 +11,9 @@ use crate::store::journal::{SegmentHeader, SegmentName};
 /// What is to be done.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Files that are moved aside.
+    /// Files to be set aside.
     pub(super) aside: Vec<SegmentName>,
-    /// Segments that are rewritten, and where the last of them is sealed, an empty one to be written
-    /// on.
+    /// Segments to be written; behind a sealed last one, an empty one to continue with.
     pub(super) made: Vec<Made>,
     pub(super) losses: Vec<Loss>,
 }
@@ -36,8 +35,8 @@ pub(super) struct Made {
     pub(super) source: Option<SegmentName>,
 }
 
-/// What is to be done about these files, of which `candidates` can be used. `index`: what else says
-/// how far the journal reached.
+/// Plans the repair of the files `names`, of which `candidates` are usable. `index` also says how far
+/// the journal reached.
 pub(super) fn plan(
     names: &[SegmentName],
     mut candidates: Vec<Candidate>,
@@ -92,7 +91,7 @@ pub(super) fn plan(
     }
 }
 
-/// The mark of the journal that most frames are of; 0 is that of a header which was lost.
+/// The mark of the journal that most frames belong to; 0 stands for a lost header.
 fn mark(candidates: &[Candidate]) -> u32 {
     let mut frames: BTreeMap<u32, u64> = BTreeMap::new();
     for candidate in candidates.iter().filter(|c| c.header.journal != 0) {
@@ -107,7 +106,7 @@ struct Planner<'a> {
     /// The journal's mark.
     journal: u32,
     kept: Vec<SegmentName>,
-    /// The sequence and the id that the segments so far reach up to.
+    /// The sequence and the id that the segments reach so far.
     reached: u64,
     last_id: u64,
     made: Vec<Made>,
@@ -156,20 +155,20 @@ impl Planner<'_> {
         );
     }
 
-    /// A journal ends with a segment that is written on.
+    /// A journal ends with an open segment.
     fn open(&mut self, last: u64, sealed: bool) {
         let kept = self.kept.last().is_some_and(|kept| kept.number == last);
         if kept && !sealed {
             return;
         }
         if kept {
-            // What stood behind it, if anything did, is not there.
+            // Whatever followed it is lost.
             self.lose(None, None);
         }
         self.make(last + 1, self.reached, self.last_id, None, None);
     }
 
-    /// A segment without frames, so that the numbers have no gap.
+    /// Plans a segment without frames, so that the numbers have no gap.
     fn fill(&mut self, number: u64, next: &Candidate) {
         let to = next.header.first_sequence;
         self.reached = self.reached.min(to);
@@ -191,7 +190,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans a segment, under the name of the file that has the number now, if there is one.
+    /// Plans a segment, under the name of the file that has its number now, if any.
     fn make(
         &mut self,
         number: u64,

@@ -18,33 +18,32 @@ use crate::store::journal::{
     Event, FrameBuffer, Packer, TEMPORARY, clear, is_compressed, segments,
 };
 
-/// A directory or a small file takes no more.
+/// The most that a directory or a small file takes.
 const SMALL_BYTES: u64 = 16 << 10;
 
-/// What was done.
+/// The outcome of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
-    /// Where the damaged files are now; `None`: none was touched.
+    /// The directory of the damaged files; `None` if none was touched.
     pub aside: Option<PathBuf>,
-    /// How many there are in it.
+    /// The number of files in it.
     pub files: u64,
     /// What is lost.
     pub losses: Vec<Loss>,
 }
 
-/// Mends the journal of a stopped data directory, or of a backup. On a full disk it takes what is
-/// kept back there.
+/// Repairs the journal of a stopped data directory or of a backup. On a full disk it uses the
+/// reserve.
 ///
 /// # Errors
-/// It is in use, is no data directory of a known version, nothing of it can be read, there is no
-/// room for it, or a file operation failed: what is done then is right, and the repair can be done
-/// again.
+/// The directory is in use, of an unknown version, unreadable as a whole, or without room, or a file
+/// operation failed; a repair that was cut short can be repeated.
 pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError> {
     let mut files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
     layout::known(files.as_ref(), dir)?;
     let _held = hold::hold(dir)?;
     let reserve = Reserve::left_in(dir, files.clone());
-    // In the end what is left of it is made whole, as far as that goes.
+    // Refilled at the end, as far as there is room.
     let _lent = reserve.as_ref().map(|reserve| reserve.lend(0, 0));
     if let Some(reserve) = &reserve {
         files = Arc::new(ReservingFileSystem(reserve.clone()));
@@ -62,16 +61,16 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
         let what = "nothing of it can be read: only a backup can help";
         return Err(FileError::damaged(journal, 0, what).into());
     }
-    // The only thing that may know of what is gone without a trace; that of a copy is of a later time.
+    // Only the index can tell of a lost end; a copy's index may be newer than its journal.
     let index = manifest_file::load(files, dir)?.filter(|index| index.origin != Origin::Copy);
     let plan = plan(&names, candidates, index.as_ref());
     let aside = match plan.is_empty() {
         true => None,
         false => Some(make_aside(files, dir, &plan)?),
     };
-    // What a backup says that it held is no measure any more.
+    // A backup no longer holds what it says.
     Mark::forget(files, dir)?;
-    // Whatever happens from here on, the index is not relied upon.
+    // From here on the index counts for nothing.
     let state = dir.join(Manifest::FILE);
     files
         .remove(&state)
@@ -87,8 +86,7 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
     })
 }
 
-/// Makes what comes in the place of others, in a directory for what is set aside. Nothing has changed
-/// so far.
+/// Writes the new segments into the directory for what is set aside. Changes nothing else.
 fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf, OpenError> {
     let names = files.list(dir).map_err(io_error("cannot list", dir))?;
     let numbers = names.iter().filter_map(|name| name.strip_prefix(ASIDE));
@@ -97,7 +95,7 @@ fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf
     let aside = dir.join(format!("{ASIDE}{number}"));
     let making = dir.join(format!("{ASIDE}{number}{TEMPORARY}"));
     let journal = dir.join(layout::JOURNAL);
-    // Of one that was interrupted there.
+    // Left by an interrupted repair.
     remove(&making)?;
     let made = make_all(files, &journal, &making, plan);
     let placed = made.and_then(|()| {
@@ -142,7 +140,7 @@ fn make_all(
     Ok(())
 }
 
-/// Bytes and files that it takes at most, beside what is there.
+/// The most bytes and files that the plan takes.
 fn room(journal: &Path, plan: &Plan) -> (u64, usize) {
     let bytes = |made: &Made| {
         let source = made.source.map(|source| fs::metadata(source.path(journal)));
@@ -154,7 +152,7 @@ fn room(journal: &Path, plan: &Plan) -> (u64, usize) {
     (sum + 3 * SMALL_BYTES, plan.made.len() + 2)
 }
 
-/// A directory of what nobody relies on yet.
+/// Removes a directory that nothing relies on yet.
 fn remove(making: &Path) -> Result<(), FileError> {
     match fs::remove_dir_all(making) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -164,7 +162,7 @@ fn remove(making: &Path) -> Result<(), FileError> {
     }
 }
 
-/// What was made and what is set aside change places.
+/// Exchanges the new segments and those that are set aside.
 fn change_places(
     files: &dyn FileSystem,
     journal: &Path,
@@ -192,7 +190,7 @@ fn change_places(
     Ok(())
 }
 
-/// A new file and the one in its place change their names.
+/// Exchanges a new file and the one in its place.
 fn exchange(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()> {
     match files.exchange(new, original) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => replace(files, new, original),
@@ -200,7 +198,7 @@ fn exchange(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<(
     }
 }
 
-/// The same where the file system cannot do that at once.
+/// As [`exchange`], on file systems that cannot do it atomically.
 fn replace(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()> {
     let kept = new.with_extension("kept");
     keep(files, original, &kept)?;
@@ -211,8 +209,8 @@ fn replace(files: &dyn FileSystem, new: &Path, original: &Path) -> io::Result<()
     files.rename(&kept, new)
 }
 
-/// Keeps a file under a second name. By a copy where the file system has no links, or where it may
-/// be the newest segment at a moment: with two names that would be refused, also by the next repair.
+/// Keeps a file under a second name: a link if it is sealed, or else a copy, since an open segment
+/// with two names is refused, also by the next repair.
 fn keep(files: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
     if is_compressed(files, from)? && fs::hard_link(from, to).is_ok() {
         return Ok(());

@@ -24,17 +24,15 @@ pub struct Loss {
     pub is_unsure: bool,
 }
 
-/// A file that holds right frames, or at least a right header.
+/// A file with valid frames, or at least a valid header.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    /// The file.
     pub(super) name: SegmentName,
     pub(super) header: SegmentHeader,
-    /// Whether it can stay as it is: nothing is wrong with it, but for a torn end.
+    /// Whether it can stay as it is: valid but for a torn end.
     pub(super) whole: bool,
-    /// Whether it is compressed, and with that written on no more.
     pub(super) sealed: bool,
-    /// Whether something that is no frame stands at its end.
+    /// Whether it ends with something that is no frame.
     pub(super) torn: bool,
     pub(super) frames: u64,
     /// The sequence that comes behind it.
@@ -46,7 +44,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// `None` where nothing of a file can be used.
+    /// `None` if nothing of the file is usable.
     pub(super) fn of(files: &dyn FileSystem, journal: &Path, name: SegmentName) -> Option<Self> {
         let (mut scanner, has_header) = open(files, journal, name)?;
         let header = *scanner.header();
@@ -72,7 +70,7 @@ impl Candidate {
         Some(candidate)
     }
 
-    /// Whether another event follows.
+    /// Takes an event; `false` at the end.
     fn event(&mut self, event: Event<'_>) -> bool {
         match event {
             Event::Frame(at, frame) | Event::Void(at, frame) => self.frame(at, &frame),
@@ -118,7 +116,7 @@ impl Candidate {
     }
 }
 
-/// The records of a frame that decode, and whether that is all of them.
+/// The records of a frame that decode, and whether those are all.
 pub(super) fn readable<'a>(frame: &Frame<'a>) -> (Vec<(&'a [u8], Record)>, bool) {
     let Some(records) = frame.records() else {
         return (Vec::new(), false);
@@ -130,7 +128,7 @@ pub(super) fn readable<'a>(frame: &Frame<'a>) -> (Vec<(&'a [u8], Record)>, bool)
     (decoded, all)
 }
 
-/// The first and the last id that a record gives out.
+/// The first and the last id of a record.
 fn ids(record: &Record) -> Option<(u64, u64)> {
     match record {
         Record::Send { messages, .. } => Some((messages.first()?.id.0, messages.last()?.id.0)),
@@ -139,8 +137,7 @@ fn ids(record: &Record) -> Option<(u64, u64)> {
     }
 }
 
-/// Opens a file, and tells whether its header is right. `None` where it has neither that nor a
-/// right frame.
+/// Opens a file, and tells whether its header is valid. `None` if no frame is valid either.
 pub(super) fn open<'a>(
     files: &'a dyn FileSystem,
     journal: &Path,
