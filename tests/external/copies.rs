@@ -21,7 +21,7 @@ const SENDERS: usize = 16;
 const MAILBOXES: usize = 24;
 const UP_MS_MAX: usize = 300;
 
-/// So small that during a copy there are checkpoints, new segments and compressions.
+/// So small that during a copy there are flushes, new segments and compressions.
 const OPTIONS: [&str; 8] = [
     "--plain",
     "127.0.0.1:0",
@@ -70,7 +70,7 @@ fn journal_first(from: &Path, to: &Path) -> Output {
     let state = || std::fs::read(from.join("db.state")).unwrap();
     let (before, end) = (state(), Instant::now() + DEADLINE);
     while state() == before {
-        assert!(Instant::now() < end, "no checkpoint was made");
+        assert!(Instant::now() < end, "no flush was made");
         std::thread::yield_now();
     }
     for name in ["db", "db.state"] {

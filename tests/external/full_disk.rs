@@ -1,5 +1,5 @@
 //! A disk without room, whatever it is that is full: the server starts, serves what there is,
-//! erases, sweeps and takes orders; and it takes sends again when there is room.
+//! erases, compacts and takes orders; and it takes sends again when there is room.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
-/// A sweep works in small pieces, and tries again now and then.
-const SWEPT_WITHIN: Duration = Duration::from_secs(120);
+/// A compaction works in small pieces, and tries again now and then.
+const COMPACTED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What there is no more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl World {
         true
     }
 
-    /// The whole mailbox. Where a checkpoint met the full disk in the midst, the index is opened
+    /// The whole mailbox. Where a flush met the full disk in the midst, the index is opened
     /// anew, and is away for as long as that takes.
     async fn mailbox(&self, to: &str) -> Vec<Value> {
         let mut all = Vec::new();
@@ -182,7 +182,7 @@ impl World {
         self.check().await;
         let mark = self.server.home.data().join("sweep.due");
         let is_done = async || (!mark.exists()).then_some(());
-        until_within(SWEPT_WITHIN, "the sweep", is_done).await;
+        until_within(COMPACTED_WITHIN, "the compaction", is_done).await;
         self.check().await;
     }
 
@@ -312,7 +312,7 @@ impl World {
 /// Waits for a line with these words.
 async fn says(lines: &mut Lines<BufReader<ChildStderr>>, words: &str) {
     // The longer it is refused, the later it tries again.
-    let said = tokio::time::timeout(SWEPT_WITHIN, async {
+    let said = tokio::time::timeout(COMPACTED_WITHIN, async {
         while let Ok(Some(line)) = lines.next_line().await {
             if line.contains(words) {
                 return true;
@@ -499,7 +499,7 @@ async fn what_expires_leaves_a_full_disk() {
             }
             (world.mailbox("box").await.is_empty() && bytes() < 1 << 20).then_some(())
         };
-        until_within(SWEPT_WITHIN, "the end of what has expired", is_gone).await;
+        until_within(COMPACTED_WITHIN, "the end of what has expired", is_gone).await;
         world.free();
         until("room", async || world.is_ready().await.then_some(())).await;
         assert!(world.send("box").await);
@@ -515,7 +515,10 @@ async fn filled_while_much_was_in_memory(full: Full) {
     };
     let begun = Instant::now();
     loop {
-        assert!(begun.elapsed() < SWEPT_WITHIN, "it does not stay in memory");
+        assert!(
+            begun.elapsed() < COMPACTED_WITHIN,
+            "it does not stay in memory"
+        );
         for to in ["box", "other"].into_iter().cycle().take(10) {
             assert!(world.send(to).await);
         }

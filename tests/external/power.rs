@@ -25,7 +25,7 @@ const SENDERS: usize = 24;
 const MAILBOXES: usize = 40;
 const READERS: usize = 6;
 const UP_MS_MAX: usize = 3000;
-/// So that a sweep comes to its end now and then.
+/// So that a compaction comes to its end now and then.
 const LONG_MS_MAX: usize = 10_000;
 const LONG_EVERY: usize = 4;
 /// The index may have to be made anew, from all of many rounds, by a debug build.
@@ -33,7 +33,7 @@ const START_WITHIN: Duration = Duration::from_secs(180);
 /// How long a cut may wait for its moment.
 const MOMENT_WITHIN: Duration = Duration::from_secs(10);
 
-/// So small that a second has several checkpoints, new segments and compressions.
+/// So small that a second has several flushes, new segments and compressions.
 const OPTIONS: [&str; 8] = [
     "--plain",
     "127.0.0.1:0",
@@ -61,8 +61,8 @@ enum Moment {
     /// A file is about to take another's place: the index's state, a segment.
     State,
     Segment,
-    /// A sweep has begun, has an index beside the one that counts, or has ended.
-    Sweep,
+    /// A compaction has begun, has an index beside the one that counts, or has ended.
+    Compaction,
 }
 
 const MOMENTS: [Moment; 5] = [
@@ -70,7 +70,7 @@ const MOMENTS: [Moment; 5] = [
     Moment::Index,
     Moment::State,
     Moment::Segment,
-    Moment::Sweep,
+    Moment::Compaction,
 ];
 
 impl Moment {
@@ -96,7 +96,7 @@ impl Moment {
                 let files = indexes.filter_map(|index| modified(index.ok()?.path().join("db")));
                 files.max()
             }
-            Self::Sweep => {
+            Self::Compaction => {
                 let indexes = std::fs::read_dir(data.join("db")).ok()?.count();
                 let due = data.join("sweep.due").exists();
                 let sight = format!("{indexes} {due}");

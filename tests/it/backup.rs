@@ -22,7 +22,7 @@ const SENDERS: usize = 16;
 const MAILBOXES: usize = 24;
 const UP_MS_MAX: usize = 300;
 
-/// So small that during a backup there are checkpoints, new segments and compressions.
+/// So small that during a backup there are flushes, new segments and compressions.
 const OPTIONS: [&str; 8] = [
     "--plain",
     "127.0.0.1:0",

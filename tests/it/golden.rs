@@ -197,7 +197,7 @@ fn tell_the_story(dir: &Path) {
             // Two receipts are raises, the login sets a lower cursor.
             store.confirm(&web, id(3));
             store.confirm(&phone, id(30));
-            wait_until("a sweep", || {
+            wait_until("a compaction", || {
                 clock.advance_monotonic(Duration::from_millis(50));
                 !dir.join("sweep.due").exists()
             });

@@ -23,7 +23,7 @@ const PLAN: Plan = Plan {
     senders: 14,
     sends: usize::MAX,
     pace_ms_max: 40,
-    // So that the tail overflows and checkpoints are killed, too.
+    // So that the memtable overflows and flushes are killed, too.
     large: 10,
 };
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 
 #[test]
-fn messages_are_there_before_and_after_checkpoint_and_reopen() {
+fn messages_are_there_before_and_after_a_flush_and_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for n in 0..500 {

@@ -58,7 +58,7 @@ fn indexed(store: &Store, user: &str) -> u64 {
         .unwrap()
 }
 
-fn swept(store: &Store) -> bool {
+fn compacted(store: &Store) -> bool {
     !store.shared().options.dir.join("sweep.due").exists()
 }
 
@@ -80,7 +80,7 @@ fn no_byte_of_what_was_erased_is_left_and_all_else_is() {
         "the test can fail"
     );
     store.erase(&mailbox("d", "u"), None).unwrap();
-    store.step_until("the sweep", || swept(&store));
+    store.step_until("the compaction", || compacted(&store));
     let bytes = bytes_below(dir.path());
     for n in 0..600 {
         assert_eq!(holds(&bytes, &marker(n)), n % 2 == 1, "message {n}");
@@ -138,7 +138,7 @@ fn erasing_the_older_half_gives_its_space_back_while_sends_go_on() {
     for n in 0..100 {
         send_one(&store, "a", "new", &n.to_string());
     }
-    store.step_until("the sweep", || swept(&store));
+    store.step_until("the compaction", || compacted(&store));
     let after = disk();
     assert!(after * 10 <= before * 6, "{before} bytes became {after}");
     for user in 0..20 {
@@ -165,8 +165,8 @@ fn what_has_expired_leaves_the_disk_by_itself() {
     clock.set_us(NOW_US + 60_000_000);
     send_one(&store, "a", "u", &marker(300));
     let old = |n| holds(&bytes_below(dir.path()), &marker(n));
-    step_until(&clock, "the sweep", || {
-        !old(0) && !old(299) && swept(&store)
+    step_until(&clock, "the compaction", || {
+        !old(0) && !old(299) && compacted(&store)
     });
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
     store.close();
@@ -177,7 +177,7 @@ fn what_has_expired_leaves_the_disk_by_itself() {
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 1);
 }
 
-/// Whether a crash after so many operations came before the end of the sweep.
+/// Whether a crash after so many operations came before the end of the compaction.
 fn is_interrupted_by_a_crash(operations: u32) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
@@ -191,7 +191,9 @@ fn is_interrupted_by_a_crash(operations: u32) -> bool {
     files.arm(Fault::Crash, operations);
     let mark = dir.path().join("sweep.due");
     let marked = || files.holds(&mark);
-    store.step_until("the sweep or the crash", || files.is_crashed() || !marked());
+    store.step_until("the compaction or the crash", || {
+        files.is_crashed() || !marked()
+    });
     let crashed = files.is_crashed();
     files.disarm();
     drop(store);
@@ -202,14 +204,14 @@ fn is_interrupted_by_a_crash(operations: u32) -> bool {
         all(&store, &mailbox("d", "u")).is_empty(),
         "after {operations}"
     );
-    store.step_until("the sweep", || !marked());
+    store.step_until("the compaction", || !marked());
     assert_eq!(check_consistent(&store, &v), kept, "after {operations}");
     assert_eq!(indexed(&store, "u"), 0, "after {operations}");
     crashed
 }
 
 #[test]
-fn a_sweep_that_a_crash_interrupts_anywhere_is_finished_later() {
+fn a_compaction_that_a_crash_interrupts_anywhere_is_finished_later() {
     // Each waits more than it works.
     const AT_ONCE: u32 = 6;
     let mut crashes = 0;
@@ -249,14 +251,14 @@ fn what_the_index_has_not_reached_yet_goes_too() {
     send_one(&store, "a", "nobody", "so that there is something to erase");
     assert!(store.stats().segment > 3);
     store.erase(&mailbox("d", "nobody"), None).unwrap();
-    store.step_until("the sweep", || swept(&store));
+    store.step_until("the compaction", || compacted(&store));
     let bytes = bytes_below(dir.path());
     assert!((0..50).all(|n| !holds(&bytes, &marker(n))));
     assert_eq!(check_consistent(&store, &mailbox("d", "v")).len(), 200);
 }
 
 #[test]
-fn a_sweep_that_fails_anywhere_is_done_whole_later() {
+fn a_compaction_that_fails_anywhere_is_done_whole_later() {
     std::thread::scope(|scope| {
         // Each waits for the pause behind what failed.
         for operations in (20..90).step_by(2) {
@@ -272,11 +274,11 @@ fn a_sweep_that_fails_anywhere_is_done_whole_later() {
                 files.arm(Fault::Full(u32::MAX), operations);
                 let mark = dir.path().join("sweep.due");
                 let done = || !files.holds(&mark);
-                store.step_until("the sweep, or time enough for it", || {
+                store.step_until("the compaction, or time enough for it", || {
                     done() || store.clock.monotonic() > Duration::from_secs(20)
                 });
                 files.disarm();
-                store.step_until("the sweep", done);
+                store.step_until("the compaction", done);
                 let number = location::numbers(dir.path()).unwrap();
                 assert_eq!(number.len(), 1, "after {operations}");
                 assert_eq!(indexed(&store, "u"), 0, "after {operations}");

@@ -72,13 +72,13 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
     for _ in 0..10 {
         send_one(&world.store, "a", "other", &"x".repeat(20_000));
     }
-    let swept = |world: &World| {
+    let compacted = |world: &World| {
         let due = world.dir.path().join("sweep.due");
-        step_until(&world.clock, "a sweep", || !due.exists());
+        step_until(&world.clock, "a compaction", || !due.exists());
     };
     // The segment that held the receipt is rewritten, and so is the index.
     world.store.erase(&web.mailbox, Some(ids[0])).unwrap();
-    swept(&world);
+    compacted(&world);
     assert!(all(&world.store, &web.mailbox).iter().all(|m| m.id > old));
     for rebuild in [false, true] {
         world = world.reopen(rebuild);
@@ -89,7 +89,7 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
     assert_eq!(world.enter("new"), ids[3]);
     // Then there is nothing that it could keep from anybody.
     world.store.erase(&web.mailbox, None).unwrap();
-    swept(&world);
+    compacted(&world);
     let index = world.store.shared().index().unwrap();
     assert_eq!(index.confirmed_of(&web.mailbox).unwrap(), MsgId::ZERO);
     drop(index);
@@ -99,7 +99,7 @@ fn what_was_confirmed_stays_while_there_are_messages_however_often_all_is_made_a
 }
 
 #[test]
-fn a_checkpoint_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
+fn a_flush_cut_short_anywhere_and_repeated_keeps_what_was_confirmed() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(&dir.path().join("db"), 1 << 20).unwrap();
     let mut state = Manifest::empty(0);

@@ -257,7 +257,7 @@ fn a_crash_while_cursors_are_removed_from_the_index_does_not_break_it() {
 }
 
 #[test]
-fn a_checkpoint_that_is_repeated_counts_what_it_removed_once() {
+fn a_flush_that_is_repeated_counts_what_it_removed_once() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
     let files = SimulatedFileSystem::default();
     let open = || {
@@ -285,7 +285,7 @@ fn a_checkpoint_that_is_repeated_counts_what_it_removed_once() {
 }
 
 #[test]
-fn what_an_interrupted_checkpoint_wrote_is_missed_when_the_index_is_lost() {
+fn what_an_interrupted_flush_wrote_is_missed_when_the_index_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
     let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();

@@ -9,7 +9,7 @@ use crate::store::indexing::{Builder, Site};
 use crate::store::state::{Shared, Successor};
 use crate::store::tests::simulated::{Fault, Lack, SimulatedFileSystem};
 
-fn swept(dir: &Path) -> bool {
+fn compacted(dir: &Path) -> bool {
     !dir.join("sweep.due").exists()
 }
 
@@ -44,11 +44,7 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
         send_one(&store, "a", "u", "one more");
         store.flush();
         let u = mailbox("d", "u");
-        assert_eq!(
-            all(&store, &u).len(),
-            count + 1,
-            "the checkpoint has mended it"
-        );
+        assert_eq!(all(&store, &u).len(), count + 1, "the flush has mended it");
         if is_reopened {
             // What stands in its place is another one, and empty.
             assert!(builder.reopened(4 << 20).is_err());
@@ -67,7 +63,7 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
 }
 
 #[test]
-fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
+fn a_flush_that_was_put_off_holds_up_no_exchange_of_the_index() {
     let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
     let opened = open_sim(dir.path(), Arc::new(files.clone()));
     let store = opened.unwrap();
@@ -83,7 +79,7 @@ fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
     files.fill(Lack::Space(io::ErrorKind::StorageFull), 0);
     shared.memtables_mut().rotate();
     shared.changed.notify();
-    eventually("a checkpoint that is put off", || {
+    eventually("a flush that is put off", || {
         shared.health().index.is_some()
     });
     shared.signal().successor = Some(Successor { builder, rebuilds });
@@ -94,7 +90,7 @@ fn a_checkpoint_that_was_put_off_holds_up_no_exchange_of_the_index() {
 }
 
 #[test]
-fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all() {
+fn damage_that_readers_and_flushes_meet_at_once_is_mended_once_and_for_all() {
     std::thread::scope(|scope| {
         for delay in [0, 20, 60, 150, 300] {
             scope.spawn(move || {
@@ -130,7 +126,7 @@ fn damage_that_readers_and_checkpoints_meet_at_once_is_mended_once_and_for_all()
 }
 
 #[test]
-fn a_sweep_brings_back_what_the_small_trees_have_lost() {
+fn a_compaction_brings_back_what_the_small_trees_have_lost() {
     for tree in ["cursors", "domains", "erased"] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
@@ -142,11 +138,11 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
         }
         send_one(&store, "a", "v", "x");
         store.erase(&u, Some(store.last_id())).unwrap();
-        store.step_until("the sweep", || swept(dir.path()));
+        store.step_until("the compaction", || compacted(dir.path()));
         store.flush();
         store.shared().index().unwrap().lose_first_of(tree);
         store.erase(&mailbox("d", "v"), None).unwrap();
-        store.step_until("the sweep", || swept(dir.path()));
+        store.step_until("the compaction", || compacted(dir.path()));
         // As a crash leaves it: its own state is what it is held against.
         drop(store);
         let store = open(dir.path());
@@ -157,7 +153,7 @@ fn a_sweep_brings_back_what_the_small_trees_have_lost() {
 }
 
 #[test]
-fn what_a_checkpoint_that_is_repeated_finds_in_the_index_is_counted() {
+fn what_a_flush_that_is_repeated_finds_in_the_index_is_counted() {
     for operations in 0..12 {
         let (dir, files) = (tempfile::tempdir().unwrap(), SimulatedFileSystem::default());
         let opened = open_sim(dir.path(), Arc::new(files.clone()));

@@ -23,7 +23,7 @@ fn message(id: u64) -> Message {
 }
 
 #[test]
-fn a_checkpoint_makes_room_step_by_step() {
+fn a_flush_makes_room_step_by_step() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(dir.path(), 4 << 20).unwrap();
     let mut memtables = Memtables::new(MsgId::ZERO, Position::START);

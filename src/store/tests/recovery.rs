@@ -270,7 +270,7 @@ fn a_full_disk_refuses_and_space_brings_it_back() {
 }
 
 #[test]
-fn a_checkpoint_that_is_repeated_counts_once() {
+fn a_flush_that_is_repeated_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     let files = SimulatedFileSystem::default();
     let store = open_sim(dir.path(), Arc::new(files.clone())).unwrap();

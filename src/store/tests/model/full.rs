@@ -55,9 +55,9 @@ impl World {
         step_until(&self.clock, "room", || self.store().writable().is_ok());
     }
 
-    fn swept(&self) {
+    fn compacted(&self) {
         let mark = self.dir.path().join("sweep.due");
-        step_until(&self.clock, "the sweep", || !self.files.holds(&mark));
+        step_until(&self.clock, "the compaction", || !self.files.holds(&mark));
     }
 }
 
@@ -92,7 +92,7 @@ proptest! {
             world.turn(turn, &mut is_full);
             world.step(&step);
         }
-        world.swept();
+        world.compacted();
         world.reopen(Ending::Power(3, Harm::None));
         world.make_room(&mut is_full);
         world.store().put_domain(record("d")).unwrap();
