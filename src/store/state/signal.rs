@@ -36,7 +36,7 @@ pub(crate) struct Signal {
     pub(crate) succeeded: Option<bool>,
 }
 
-/// What waits for a compaction.
+/// Requests for a compaction.
 #[derive(Debug, Default)]
 pub(crate) struct CompactionRequests {
     /// Counts up behind everything that makes something go.

@@ -123,8 +123,8 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
         store.erase(&mailbox("d", &format!("u{n}")), None).unwrap();
     }
     let number = store.shared().indexed().number;
-    let compacted = || !dir.path().join("sweep.due").exists();
-    store.step_until("the compaction", compacted);
+    let is_compacted = || !dir.path().join("sweep.due").exists();
+    store.step_until("the compaction", is_compacted);
     assert!(
         store.shared().indexed().number > number,
         "the index is a copy"
@@ -158,7 +158,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     for user in recipients() {
         store.erase(&mailbox("d", &user), None).unwrap();
     }
-    store.step_until("the compaction", compacted);
+    store.step_until("the compaction", is_compacted);
     store.step_until("the last compaction", || {
         store.shared().indexed().contents == 0
     });
