@@ -255,10 +255,7 @@ fn rebuild(
 ) -> Result<(Builder, End), OpenError> {
     let dir = site().dir;
     let make = |site, kept| -> Result<_, BuildError> {
-        let mut builder = match kept {
-            true => Builder::rebuild(site)?,
-            false => Builder::replacing(site)?,
-        };
+        let mut builder = Builder::rebuild(site, kept)?;
         match replay(&mut builder, opening)? {
             Outcome::Reached(end) => Ok((builder, end)),
             Outcome::Astray => Err(layout::astray(dir.join(layout::JOURNAL)).into()),

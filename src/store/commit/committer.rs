@@ -211,7 +211,7 @@ impl Committer {
         let below = before.map_or(self.last_id, |before| MsgId(before.0.saturating_sub(1)));
         // Nothing that is yet to come.
         let upto = below.min(self.last_id);
-        let news = upto > self.shared.domains().low_watermarks().of(&mailbox);
+        let news = upto > self.shared.domains().low_watermarks.of(&mailbox);
         if news {
             let record = Record::Erased {
                 mailbox: mailbox.clone(),
@@ -257,7 +257,10 @@ impl Committer {
             domains.apply(&record)
         });
         if let Some((mailbox, upto)) = &batch.erased {
-            self.shared.domains_mut().erase(mailbox, *upto);
+            self.shared
+                .domains_mut()
+                .low_watermarks
+                .raise(mailbox, *upto);
         }
         let age = batch.age.map(|age| self.noted(age));
         let encoded = EncodedBatch::new(&messages);

@@ -24,7 +24,7 @@ impl Gone {
     pub(super) fn now(shared: &Shared, retention: Retention) -> Self {
         let last_id = shared.memtables().active.last_id;
         Self {
-            low_watermarks: shared.domains().low_watermarks().clone(),
+            low_watermarks: shared.domains().low_watermarks.clone(),
             retention,
             last_id,
             ages: shared.ages(),

@@ -23,7 +23,7 @@ pub(crate) struct DomainState {
 #[derive(Debug, Default)]
 pub(crate) struct Domains {
     records: BTreeMap<Domain, DomainRecord>,
-    low_watermarks: LowWatermarks,
+    pub(crate) low_watermarks: LowWatermarks,
 }
 
 impl Domains {
@@ -45,7 +45,7 @@ impl Domains {
             Record::Domain(record) => {
                 let state = DomainState {
                     record: Some(record.clone()),
-                    low_watermark: self.low_watermark(&record.domain),
+                    low_watermark: self.low_watermarks.of_domain(&record.domain),
                 };
                 (record.domain.clone(), state)
             }
@@ -68,21 +68,6 @@ impl Domains {
         };
         self.set(&domain, state.clone());
         Some((domain, state))
-    }
-
-    /// The low watermark of a domain's removal.
-    pub(crate) fn low_watermark(&self, domain: &Domain) -> MsgId {
-        self.low_watermarks.of_domain(domain)
-    }
-
-    /// All low watermarks.
-    pub(crate) fn low_watermarks(&self) -> &LowWatermarks {
-        &self.low_watermarks
-    }
-
-    /// Hides everything of a mailbox up to `upto`.
-    pub(crate) fn erase(&mut self, mailbox: &Mailbox, upto: MsgId) {
-        self.low_watermarks.raise(mailbox, upto);
     }
 
     /// Nothing that these erasures hid is on disk any more.

@@ -21,7 +21,7 @@ pub fn stored_bytes(draft: &Draft) -> u64 {
         domain, from_id, ..
     } = draft;
     let recipients = draft.recipients.iter();
-    let recipients = recipients.map(|to| messages(1, domain, &to.user));
+    let recipients = recipients.map(|to| message(domain, &to.user));
     let from = from_id.as_str().len() as u64;
     let rest = draft.each_bytes() - domain.as_str().len() as u64 - from;
     let bodies = match body::is_shared(draft.recipients.len(), (from + rest) as usize) {
@@ -35,11 +35,11 @@ pub fn stored_bytes(draft: &Draft) -> u64 {
         + key.map_or(0, |key| send(domain, from_id, key))
 }
 
-/// What messages of one mailbox take beside the sender's names and the content. Each of them may have the
-/// mailbox's names in a key.
-pub(crate) fn messages(count: u64, domain: &Domain, user: &UserId) -> u64 {
+/// What a message takes beside the sender's names and the content. Its mailbox's names may be in a
+/// key of its own.
+pub(crate) fn message(domain: &Domain, user: &UserId) -> u64 {
     let names = domain.as_str().len() + user.as_str().len();
-    count * (MESSAGE_BYTES + KEY_FACTOR * names as u64)
+    MESSAGE_BYTES + KEY_FACTOR * names as u64
 }
 
 /// What something takes that has one row in the index, with a key of so many bytes.

@@ -297,7 +297,7 @@ impl Flusher {
             memtable_bytes_max: self.shared.options.memtable_bytes_max,
             counts: true,
         };
-        let mut builder = Builder::rebuild(site)?;
+        let mut builder = Builder::rebuild(site, true)?;
         builder.replay(Some(immutable.end.sequence), &|_| self.is_aborted())?;
         builder.flush()?;
         self.shared.set_index(Some(Arc::new(builder.target.index)));

@@ -16,20 +16,20 @@ use super::{chunk, key, messages, search, senders};
 use crate::model::Mailbox;
 use crate::store::memtable::{MailboxPart, Memtable};
 
-/// Two threads take a memtable in so many parts, as each gets on: mailboxes differ.
+/// Parts that two threads share out: mailboxes differ in size.
 const PARTS: usize = 32;
 
-/// In the order of the trees, so that neighbours are written together.
+/// Sorted as the trees are, so that neighbours are written together.
 fn mailboxes(memtable: &Memtable) -> Vec<(&Mailbox, &MailboxPart)> {
     let mut mailboxes: Vec<_> = memtable.mailboxes.iter().collect();
     mailboxes.sort_unstable_by_key(|(mailbox, _)| *mailbox);
     mailboxes
 }
 
-/// Told after each write how many bytes it was; paces and syncs, or stops the work.
+/// Called after each write with its bytes. Paces, syncs, or stops the work.
 pub(crate) type Pace<'a> = dyn FnMut(&Index, usize) -> Result<(), IndexError> + 'a;
 
-/// Makes the index durable whenever so many bytes were written, and hands on what was.
+/// Syncs the index every `bytes_max` bytes and passes each write on to `between`.
 pub(crate) fn syncing(
     bytes_max: usize,
     mut between: impl FnMut(usize) -> Result<(), IndexError>,
@@ -55,8 +55,8 @@ impl Index {
         self.apply_mailboxes(&mailboxes(memtable), memtable, pace)
     }
 
-    /// The same with two threads, while nobody else needs the processor; makes it durable as it
-    /// goes on, after so many bytes.
+    /// As [`Self::apply_messages`], with two threads, for when nobody else needs the processor.
+    /// Syncs every `sync_bytes` bytes.
     pub(super) fn apply_messages_at_once(
         &self,
         memtable: &Memtable,
@@ -69,7 +69,7 @@ impl Index {
             let mut pace = syncing(sync_bytes, |_| Ok(()));
             while let Some(part) = next() {
                 if let Err(error) = self.apply_mailboxes(part, memtable, &mut pace) {
-                    // The other one's work is for nothing.
+                    // The other thread's work is wasted too.
                     while next().is_some() {}
                     return Err(error);
                 }
@@ -106,26 +106,26 @@ impl Index {
                 chunk.push(entry.id, entry.offline(), body);
             }
             self.store_messages(&prefix, &mut chunk, pace)?;
-            self.summarise(&prefix, chunk.position, 0, pace)?;
+            self.summarise(&prefix, chunk.contents.position, 0, pace)?;
         }
         Ok(())
     }
 
-    /// Has the chunk go on where the mailbox ends; answers its last id.
+    /// Sets the chunk to continue at the end of the mailbox. Returns the last id stored.
     fn find_end(&self, prefix: &[u8], chunk: &mut OpenChunk) -> Result<u64, IndexError> {
         chunk.begin(0);
         let Some(last) = search::at_or_below(&self.messages, prefix, u64::MAX)? else {
             return Ok(0);
         };
         if messages::stays(last.head.count, last.head.raw_bytes) {
-            chunk.go_on(&last.head);
+            chunk.begin(last.head.end());
         } else {
             chunk.take_up(&self.opened(&last)?, last.first_id)?;
         }
         Ok(last.head.last_id)
     }
 
-    /// Stores the chunk if there is something new in it, and begins the next one.
+    /// Stores the chunk if it has new messages, and begins the next one.
     pub(super) fn store_messages(
         &self,
         prefix: &[u8],
@@ -135,7 +135,7 @@ impl Index {
         if chunk.is_new() {
             let key = key::with_id(prefix, chunk.first_id);
             let (stays, packing) = chunk.stays();
-            let (value, bytes) = self.packed(&chunk.contents(), packing, stays)?;
+            let (value, bytes) = self.packed(&chunk.contents, packing, stays)?;
             let bytes = bytes + key.len();
             self.messages.insert(key, value)?;
             pace(self, bytes)?;
@@ -144,11 +144,11 @@ impl Index {
         Ok(())
     }
 
-    /// What a tree gets of a chunk: all, or its head, and the rest is put into the blob file. And how
-    /// many bytes that is together.
+    /// The tree's value of a chunk, whose rest goes into the blob file if `in_blob`; and the bytes
+    /// of both.
     pub(super) fn packed(
         &self,
-        contents: &Contents<'_>,
+        contents: &Contents,
         packing: Packing,
         in_blob: bool,
     ) -> Result<(Vec<u8>, usize), IndexError> {
@@ -157,17 +157,15 @@ impl Index {
             bytes += rest.len();
             self.blob.append(rest)
         };
-        let blob: Option<&mut Append<'_>> = match in_blob {
-            true => Some(&mut append),
-            false => None,
-        };
+        let blob = in_blob.then_some(&mut append as &mut Append<'_>);
         let value = chunk::pack(contents, packing, blob)?;
         bytes += value.len();
         Ok((value, bytes))
     }
 
-    /// Brings a mailbox that has `total` messages in the tree back to few without a summary, and
-    /// few summaries; `known` of them are known to have one. Answers how many have one then.
+    /// Summarises the senders of a mailbox of `total` messages until fewer than [`SUMMARISED`] are
+    /// left, and merges summaries beyond [`SUMMARIES_MAX`]. At least `known` messages have a
+    /// summary already. Returns how many have one now.
     pub(super) fn summarise(
         &self,
         prefix: &[u8],
@@ -185,9 +183,9 @@ impl Index {
         if left < SUMMARISED {
             return Ok(summarised);
         }
-        let mut new = self.new_summaries(prefix, Summary::at(summarised), last_id, left)?;
+        let new = self.new_summaries(prefix, Summary::at(summarised), last_id, left)?;
         let count = new.len();
-        let Some((last, others)) = new.split_last_mut() else {
+        let Some((last, others)) = new.split_last() else {
             return Ok(summarised);
         };
         let mut stored = Vec::new();
@@ -196,17 +194,17 @@ impl Index {
         }
         if stored.len() + count > SUMMARIES_MAX {
             self.merge_summaries(prefix, &stored, others, pace)?;
-            self.store_summary(prefix, last, &stored, pace)?;
         } else {
+            stored.clear();
             for summary in others {
                 self.store_summary(prefix, summary, &[], pace)?;
             }
-            self.store_summary(prefix, last, &[], pace)?;
         }
+        self.store_summary(prefix, last, &stored, pace)?;
         Ok(last.end())
     }
 
-    /// The summaries of the messages above `last_id`, of which there are `left`.
+    /// Full summaries of the `left` messages above `last_id`.
     fn new_summaries(
         &self,
         prefix: &[u8],
@@ -229,51 +227,48 @@ impl Index {
                     full.push(std::mem::replace(&mut summary, next));
                 }
             })?;
-            if summary.is_empty() && left < SUMMARISED {
+            if summary.count == 0 && left < SUMMARISED {
                 break;
             }
         }
         Ok(full)
     }
 
-    /// Stores a summary in the place of older ones, all at once.
+    /// Stores a summary in place of older ones, atomically.
     fn store_summary(
         &self,
         prefix: &[u8],
-        summary: &mut Summary,
+        summary: &Summary,
         older: &[FoundChunk],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let key = key::with_id(prefix, summary.first_id());
-        let parts = summary.parts();
-        let contents = summary.contents(&parts);
-        let (value, bytes) = self.packed(&contents, Packing::None, true)?;
+        let key = key::with_id(prefix, summary.first_id);
+        let (value, bytes) = self.packed(&summary.contents(), Packing::None, true)?;
         let bytes = bytes + key.len();
         let older = older.iter().map(|found| &found.key);
         self.summaries.replace(older, key, value)?;
         pace(self, bytes)
     }
 
-    /// Puts what these summaries hold behind the keys of their senders.
+    /// Appends the ids of these summaries to their senders' keys.
     fn merge_summaries(
         &self,
         prefix: &[u8],
         stored: &[FoundChunk],
-        new: &mut [Summary],
+        new: &[Summary],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let mut all = BySender::default();
+        let mut all = BySender::new();
         for found in stored {
             senders::each(&self.opened(found)?, found.first_id, |sender, ids| {
-                ids.iter().for_each(|id| all.push(sender, *id));
+                all.entry(sender.to_vec()).or_default().extend(ids);
             })?;
         }
-        for summary in new {
-            summary.add_to(&mut all);
+        for (sender, ids) in new.iter().flat_map(|summary| &summary.senders) {
+            all.entry(sender.clone()).or_default().extend(ids);
         }
-        for (sender, ids) in all.groups() {
-            let ids: Vec<u64> = ids.collect();
-            self.add_to_sender(&key::with_sender(prefix, sender), &ids, pace)?;
+        for (sender, ids) in &all {
+            self.add_to_sender(&key::with_sender(prefix, sender), ids, pace)?;
         }
         Ok(())
     }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const NAME: &str = "heap";
 
-/// The open file.
 #[derive(Debug)]
 pub(super) struct BlobFile {
     file: File,
@@ -20,14 +19,13 @@ pub(super) struct BlobFile {
 }
 
 impl BlobFile {
-    /// Opens or makes the one in this directory.
+    /// Opens the blob file of an index, or creates it.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         Self::on(options.mode(0o600).open(dir.join(NAME))?)
     }
 
-    /// Opens the one in this directory, and cannot write it.
     pub(super) fn open_to_read(dir: &Path) -> io::Result<Self> {
         Self::on(File::open(dir.join(NAME))?)
     }
@@ -37,19 +35,17 @@ impl BlobFile {
         Ok(Self { file, bytes })
     }
 
-    /// Its length.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Appends something, and answers where it is.
+    /// Returns the offset of what was appended.
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<u64> {
         let at = self.bytes.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         self.file.write_all_at(bytes, at)?;
         Ok(at)
     }
 
-    /// Reads what was appended.
     pub(super) fn read(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
         let end = at.checked_add(length as u64);
         if end.is_none_or(|end| end > self.bytes()) {
@@ -60,7 +56,6 @@ impl BlobFile {
         Ok(bytes)
     }
 
-    /// Makes what was appended durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

@@ -17,11 +17,10 @@ use super::packing::{Packing, RAW, compress, decompress};
 use super::{fixed, varint};
 
 const VERSION: u8 = 3;
-/// Of the head without its checksum.
+/// The head without its checksum.
 const HEAD_BYTES: usize = 26;
 const IN_BLOB: u8 = 0x80;
 
-/// What every chunk begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     codec: u8,
@@ -33,7 +32,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads it; the rest of the chunk is not looked at.
+    /// Does not look behind the head.
     pub(super) fn decode(mut value: &[u8]) -> Result<Self, IndexError> {
         type Fields = (u8, u8, u16, u64, u64, u16, u32);
         let fields: Option<Fields> = fixed::take(&mut value);
@@ -57,37 +56,37 @@ impl Head {
         (self.table_bytes + self.raw_bytes) as u64
     }
 
-    /// The position behind its last message.
+    /// The position behind the last message.
     pub(super) fn end(&self) -> u64 {
         self.position.saturating_add(self.count)
     }
 }
 
-/// What a chunk is made of.
+/// The parts of a chunk.
 #[derive(Debug, Default)]
-pub(super) struct Contents<'a> {
+pub(super) struct Contents {
     pub(super) count: usize,
     pub(super) position: u64,
     pub(super) last_id: u64,
-    pub(super) table: &'a [u8],
-    pub(super) payload: &'a [u8],
+    pub(super) table: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
-/// Appends to the blob file, and answers where.
+/// Appends to the blob file and returns the offset.
 pub(super) type Append<'a> = dyn FnMut(&[u8]) -> io::Result<u64> + 'a;
 
-/// Makes a chunk. With `blob`, its table and payload go there.
+/// Encodes a chunk. With `blob`, table and payload go there.
 pub(super) fn pack(
-    contents: &Contents<'_>,
+    contents: &Contents,
     packing: Packing,
     blob: Option<&mut Append<'_>>,
 ) -> io::Result<Vec<u8>> {
-    let compressed = compress(contents.payload, packing);
+    let compressed = compress(&contents.payload, packing);
     let (mut codec, payload) = match &compressed {
         Some((codec, compressed)) => (*codec, compressed.as_slice()),
-        None => (RAW, contents.payload),
+        None => (RAW, contents.payload.as_slice()),
     };
-    let mut rest = [contents.table, payload].concat();
+    let mut rest = [contents.table.as_slice(), payload].concat();
     if let Some(append) = blob {
         codec |= IN_BLOB;
         let at = append(&rest)?;
@@ -103,14 +102,14 @@ pub(super) fn pack(
     Ok([&head, crc.to_le_bytes().as_slice(), &rest].concat())
 }
 
-/// A chunk whose head was checked.
+/// A chunk whose value passed its checksum.
 #[derive(Debug)]
 pub(super) struct Chunk<'a> {
     pub(super) head: Head,
     rest: &'a [u8],
 }
 
-/// Where in the blob file a chunk has its table and payload.
+/// The place of a table and payload in the blob file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Reference {
     pub(super) at: u64,
@@ -119,14 +118,13 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// Behind its last byte.
     pub(super) fn end(&self) -> u64 {
         self.at.saturating_add(self.length as u64)
     }
 }
 
 impl<'a> Chunk<'a> {
-    /// Checks what stands in the value itself.
+    /// Verifies the checksum of the value; what is in the blob file has its own.
     pub(super) fn check(value: &'a [u8]) -> Result<Self, IndexError> {
         let head = Head::decode(value)?;
         let (bytes, rest) = value.split_at(HEAD_BYTES);
@@ -137,7 +135,7 @@ impl<'a> Chunk<'a> {
         Ok(Self { head, rest })
     }
 
-    /// Where the rest is, if it is in the blob file.
+    /// `None` if the rest is in the value.
     pub(super) fn reference(&self) -> Result<Option<Reference>, IndexError> {
         if self.head.codec & IN_BLOB == 0 {
             return Ok(None);
@@ -148,7 +146,7 @@ impl<'a> Chunk<'a> {
         Ok(Some(Reference { at, length, crc }))
     }
 
-    /// Takes the rest; `blob` reads so many bytes there.
+    /// Completes the chunk. `blob` reads a part of the blob file.
     pub(super) fn open(
         self,
         blob: impl FnOnce(&Reference) -> Result<Vec<u8>, IndexError>,
@@ -171,7 +169,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// A chunk all of which was checked; its payload may still be compressed.
+/// A chunk whose checksums are all verified. Its payload may still be compressed.
 #[derive(Debug)]
 pub(super) struct Opened<'a> {
     pub(super) head: Head,
@@ -180,7 +178,7 @@ pub(super) struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// The chunk with this head, of which this is what [`Opened::unpack`] answered.
+    /// Restores a chunk from the result of [`Opened::unpack`].
     pub(super) fn unpacked(head: Head, rest: &'a [u8]) -> Result<Self, IndexError> {
         if rest.len() != head.table_bytes + head.raw_bytes {
             return Err("an unpacked chunk is another one's".into());
@@ -190,24 +188,23 @@ impl<'a> Opened<'a> {
         Ok(Self { head, rest })
     }
 
-    /// Its table, and its payload as it was before compression.
+    /// Table and decompressed payload.
     pub(super) fn unpack(&self) -> Result<Arc<[u8]>, IndexError> {
         Ok([self.table(), &self.payload()?].concat().into())
     }
 
-    /// Its table.
     pub(super) fn table(&self) -> &[u8] {
         &self.rest[..self.head.table_bytes]
     }
 
-    /// Its payload.
+    /// The decompressed payload.
     pub(super) fn payload(&self) -> Result<Cow<'_, [u8]>, IndexError> {
         let payload = &self.rest[self.head.table_bytes..];
         decompress(self.head.codec & !IN_BLOB, payload, self.head.raw_bytes)
     }
 }
 
-/// Holds the ids of a chunk one by one against its head.
+/// Decodes the ids of a chunk and compares them with its head.
 #[derive(Debug, Default)]
 pub(super) struct IdCheck {
     count: u64,
@@ -215,8 +212,7 @@ pub(super) struct IdCheck {
 }
 
 impl IdCheck {
-    /// Takes the difference to the id before (of the first one, to 0) from the front of
-    /// `bytes`, and answers the id.
+    /// Takes one difference from the front of `bytes` (the first one is to 0) and returns the id.
     pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<u64, IndexError> {
         let difference = varint::take(bytes).filter(|difference| *difference > 0);
         let id = difference.and_then(|difference| self.last.checked_add(difference));
@@ -225,7 +221,7 @@ impl IdCheck {
         Ok(self.last)
     }
 
-    /// Behind the last one.
+    /// Call this behind the last id.
     pub(super) fn end(&self, head: &Head) -> Result<(), IndexError> {
         if self.count != head.count || self.last != head.last_id {
             return Err("a chunk holds other messages than its head says".into());
@@ -241,13 +237,16 @@ mod tests {
     use super::super::packing::ZSTD;
     use super::*;
 
-    const CONTENTS: Contents<'_> = Contents {
-        count: 2,
-        position: 258,
-        last_id: 300,
-        table: &[3, 0xa9, 2],
-        payload: b"abc",
-    };
+    fn contents() -> Contents {
+        Contents {
+            count: 2,
+            position: 258,
+            last_id: 300,
+            table: vec![3, 0xa9, 2],
+            payload: b"abc".to_vec(),
+        }
+    }
+
     const REST: [u8; 6] = [3, 0xa9, 2, b'a', b'b', b'c'];
 
     fn no_blob(_: &Reference) -> Result<Vec<u8>, IndexError> {
@@ -268,7 +267,7 @@ mod tests {
     fn golden_chunk() {
         let golden = golden(0, &REST);
         for packing in [Packing::None, Packing::Fast, Packing::Small] {
-            assert_eq!(pack(&CONTENTS, packing, None).unwrap(), golden);
+            assert_eq!(pack(&contents(), packing, None).unwrap(), golden);
         }
         let chunk = Chunk::check(&golden).unwrap();
         assert_eq!(chunk.reference().unwrap(), None);
@@ -292,7 +291,7 @@ mod tests {
             blob = bytes.to_vec();
             Ok(770)
         };
-        let value = pack(&CONTENTS, Packing::Small, Some(&mut append)).unwrap();
+        let value = pack(&contents(), Packing::Small, Some(&mut append)).unwrap();
         assert_eq!(blob, REST);
         let crc = crc32c::crc32c(&REST).to_le_bytes();
         let reference = [&[2, 3, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0], crc.as_slice()].concat();
@@ -318,7 +317,7 @@ mod tests {
         let payload = b"again and again ".repeat(100);
         for (packing, codec) in [(Packing::Fast, LZ4), (Packing::Small, ZSTD)] {
             let contents = Contents {
-                payload: &payload,
+                payload: payload.clone(),
                 ..Contents::default()
             };
             let value = pack(&contents, packing, None).unwrap();

@@ -18,11 +18,10 @@ use super::packing::Packing;
 use super::search::FoundChunk;
 #[cfg(test)]
 use crate::model::Domain;
-use crate::model::Mailbox;
 use crate::store::memtable::Memtable;
 
 impl Index {
-    /// Writes what the messages of a memtable share, and counts what is new in `state`.
+    /// Writes the shared contents of a memtable, and counts the new ones in `state`.
     pub(super) fn apply_contents(
         &self,
         memtable: &Memtable,
@@ -32,12 +31,12 @@ impl Index {
         for (domain, first, body) in memtable.shared() {
             memtable.note_written(1);
             let key = key::with_id(&key::domain_prefix(domain), first);
-            // By a flush that was interrupted.
-            if self.contents.contains_key(&key)? {
+            // Written by an interrupted flush.
+            if self.contents.get(&key)?.is_some() {
                 continue;
             }
             if let Rest::Here(rest) = Body::new(body, None).rest {
-                self.put_content(&key, first, rest, pace)?;
+                self.put_content(&key, first, rest.to_vec(), pace)?;
                 state.contents += 1;
             }
         }
@@ -48,13 +47,13 @@ impl Index {
         &self,
         key: &[u8],
         first: u64,
-        content: &[u8],
+        payload: Vec<u8>,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
         let chunk = Contents {
             count: 1,
             last_id: first,
-            payload: content,
+            payload,
             ..Contents::default()
         };
         let (value, bytes) = self.packed(&chunk, Packing::Small, true)?;
@@ -62,39 +61,34 @@ impl Index {
         pace(self, key.len() + bytes)
     }
 
-    /// Writes one that no chunk names yet, as an interrupted flush leaves it.
+    /// Leaves an unreferenced content, as an interrupted flush does.
     #[cfg(test)]
     pub(crate) fn leave_content(&self, domain: &Domain, first: u64) {
         let key = key::with_id(&key::domain_prefix(domain), first);
-        let put = self.put_content(&key, first, b"lost", &mut |_, _| Ok(()));
+        let put = self.put_content(&key, first, b"lost".to_vec(), &mut |_, _| Ok(()));
         put.expect("it is written");
     }
 
-    /// The body without the sender that messages of this mailbox's domain share from this id on.
-    pub(super) fn content(&self, mailbox: &Mailbox, first: u64) -> Result<Vec<u8>, IndexError> {
-        self.content_at(&key::with_id(&key::domain_prefix(&mailbox.domain), first))
-    }
-
-    fn content_at(&self, key: &[u8]) -> Result<Vec<u8>, IndexError> {
+    /// A shared body without its sender. The key is the domain and the first id.
+    pub(super) fn content(&self, key: &[u8]) -> Result<Vec<u8>, IndexError> {
         let value = self.contents.get(key)?;
         let value = value.ok_or("what messages share is missing")?;
         let found = FoundChunk::parse((key.into(), value))?;
         Ok(self.opened(&found)?.payload()?.into())
     }
 
-    /// Copies what stands under this key in another index, if it is not here yet; answers whether
-    /// it was not.
+    /// Copies a content from another index. False if it is here already.
     pub(super) fn copy_content(
         &self,
         from: &Self,
         key: &[u8],
         pace: &mut Pace<'_>,
     ) -> Result<bool, IndexError> {
-        if self.contents.contains_key(key)? {
+        if self.contents.get(key)?.is_some() {
             return Ok(false);
         }
         let (_, first) = key::split(key).ok_or("a key")?;
-        self.put_content(key, first, &from.content_at(key)?, pace)?;
+        self.put_content(key, first, from.content(key)?, pace)?;
         Ok(true)
     }
 }

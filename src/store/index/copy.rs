@@ -16,50 +16,48 @@ use super::messages::{OpenChunk, Rest};
 use super::{key, messages, search, small};
 use crate::model::{Domain, Mailbox, MsgId};
 
-/// Senders are summarised whenever a mailbox has so many messages more.
+/// Messages of a mailbox after which its senders are summarised again.
 const SUMMARISE_EVERY: u64 = 8 << 10;
 
-/// What of an index goes into its copy.
+/// Decides what goes into a copy.
 pub(crate) trait Kept {
-    /// Messages of the mailbox with an id at or below it do not.
+    /// Messages at or below it are left out.
     fn low_watermark(&self, mailbox: &Mailbox) -> MsgId;
 
-    /// Whether a send of this domain with this first id does, for its repeats.
+    /// Whether the ids of a send stay, for its repeats.
     fn keeps_send(&self, domain: &Domain, first: MsgId) -> bool;
 
-    /// Whether the erasure of a mailbox up to this id does.
     fn keeps_erasure(&self, mailbox: &Mailbox, upto: MsgId) -> bool;
 }
 
-/// A copy under way.
 struct Copy<'a> {
     from: &'a Index,
     to: &'a Index,
     kept: &'a dyn Kept,
     state: Manifest,
-    /// Messages that were left out.
+    /// Messages left out.
     dropped: u64,
     found: SmallCounts,
     pace: &'a mut Pace<'a>,
 }
 
-/// The mailbox that is being copied.
+/// The mailbox being copied.
 #[derive(Default)]
 struct Current {
     prefix: Vec<u8>,
     low_watermark: u64,
-    /// The position behind what was read of it.
+    /// The position behind the last chunk read.
     end: u64,
     chunk: OpenChunk,
-    /// The position up to which its senders are summarised.
+    /// The position below which senders are summarised.
     summarised: u64,
 }
 
 impl Index {
-    /// Copies what `of` says is in this index into the empty index `to`, which gets the number
-    /// `number`; answers its state, and what was found in the small trees. `pace` is called for each piece of work with the bytes
-    /// written, and may pause or stop it. An error of the kind [`IndexError::Damaged`] says that
-    /// this index does not hold what it must.
+    /// Copies the contents of this index according to its manifest `of` into the empty index `to`,
+    /// number `number`. Returns the manifest of the copy and the counts found in the small trees.
+    /// `pace` is called with the bytes of each piece of work, and may pause or stop it.
+    /// [`IndexError::Damaged`]: this index lacks something that `of` promises.
     pub(crate) fn copy(
         &self,
         of: &Manifest,
@@ -102,14 +100,19 @@ impl Index {
 impl Copy<'_> {
     fn messages(&mut self) -> Result<(), IndexError> {
         let mut current = Current::default();
-        for entry in &self.from.messages {
+        for entry in self.from.messages.iter() {
             let found = search::FoundChunk::parse(entry?)?;
             let (prefix, first_id) = key::split(&found.key).ok_or("a key is cut short")?;
             if prefix != current.prefix.as_slice() {
                 self.end(&mut current)?;
-                current = self.begin(prefix)?;
+                let mailbox = key::mailbox(prefix).ok_or("a key")?;
+                current = Current {
+                    prefix: prefix.to_vec(),
+                    low_watermark: self.kept.low_watermark(&mailbox).0,
+                    ..Current::default()
+                };
             }
-            // Written since.
+            // Written since the copy began.
             if first_id > self.state.last_id {
                 continue;
             }
@@ -126,15 +129,6 @@ impl Copy<'_> {
             self.take(&mut current, &opened)?;
         }
         self.end(&mut current)
-    }
-
-    fn begin(&self, prefix: &[u8]) -> Result<Current, IndexError> {
-        let mailbox = key::mailbox(prefix).ok_or("a key")?;
-        Ok(Current {
-            prefix: prefix.to_vec(),
-            low_watermark: self.kept.low_watermark(&mailbox).0,
-            ..Current::default()
-        })
     }
 
     fn take(&mut self, current: &mut Current, opened: &Opened<'_>) -> Result<(), IndexError> {
@@ -161,7 +155,7 @@ impl Copy<'_> {
             current.chunk.push(row.id, row.offline, body);
             self.state.messages += 1;
         }
-        if current.chunk.position - current.summarised >= SUMMARISE_EVERY {
+        if current.chunk.contents.position - current.summarised >= SUMMARISE_EVERY {
             self.summarise(current)?;
         }
         Ok(())
@@ -176,7 +170,7 @@ impl Copy<'_> {
     fn summarise(&mut self, current: &mut Current) -> Result<(), IndexError> {
         current.summarised = self.to.summarise(
             &current.prefix,
-            current.chunk.position,
+            current.chunk.contents.position,
             current.summarised,
             self.pace,
         )?;
@@ -185,8 +179,8 @@ impl Copy<'_> {
 
     fn small(&mut self) -> Result<(), IndexError> {
         let (from, to, kept) = (self.from, self.to, self.kept);
-        // Backwards, so that what a user has confirmed comes behind the user's cursors: a flush that
-        // lowers one meanwhile writes first what it had said.
+        // Backwards, so that a user's confirmed id comes behind the user's cursors: a flush that
+        // lowers a cursor meanwhile writes the confirmed id first.
         let cursors = from.cursors.iter().rev();
         let keeps_cursor = |key: &[u8], value: &[u8]| {
             small::cursor_value(value)?;
@@ -221,7 +215,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Copies the entries of a tree that are kept; answers how many were found, and how many kept.
+    /// Copies the entries that are kept. Returns how many were found, and how many kept.
     fn copy_tree(
         &mut self,
         entries: impl Iterator<Item = Result<(Bytes, Bytes), IndexError>>,

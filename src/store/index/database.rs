@@ -12,7 +12,6 @@ use super::error::IndexError;
 use super::location;
 use super::unpacked::{self, Unpacked};
 
-/// An open index.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(super) engine: Engine,
@@ -32,22 +31,21 @@ pub(crate) struct Index {
 }
 
 pub(super) const SENDS_PREFIX: &str = "sends-";
-/// sled counts a page's bytes on disk, of which it takes twice as many in memory, and looks
-/// at a page for the first time after some accesses more: so it is given a part of what it
-/// may take. Unpacked chunks take as much beside it.
+/// sled is given a part of the budget: it counts a page's bytes on disk, which are half of those in
+/// memory, and sees a page only after some further accesses. Unpacked chunks take as much again.
 const CACHE_PART: u64 = 4;
-/// Less makes no sense: sled divides it by 256.
+/// sled divides it by 256, so less is useless.
 const CACHE_BYTES_MIN: u64 = 1 << 20;
 
 impl Index {
-    /// Opens or makes the index that is (or is to be) at `path`.
+    /// Opens the index at `path`, or creates it.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         location::make(path)?;
         let blob = BlobFile::open(path)?;
         guarded(|| Self::with_blob(path, blob, cache_bytes))
     }
 
-    /// Opens a copy of sled's files, beside the blob file of the index `of`, only to read.
+    /// Opens a copy of sled's files with the blob file of the index `of`, read-only.
     pub(super) fn open_copy(path: &Path, of: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let blob = BlobFile::open_to_read(of)?;
         guarded(|| Self::with_blob(path, blob, cache_bytes))
@@ -80,7 +78,7 @@ impl Index {
         })
     }
 
-    /// Reads from it, and survives whatever damage does to those who decode it.
+    /// Reads from it; a panic over damaged bytes is an error.
     pub(crate) fn read<'i, T>(
         &'i self,
         work: impl FnOnce(&'i Self) -> Result<T, IndexError>,
@@ -88,7 +86,6 @@ impl Index {
         guarded(|| work(self))
     }
 
-    /// Closes it.
     pub(crate) fn close(self) -> Result<(), IndexError> {
         guarded(|| {
             drop(self);
@@ -96,21 +93,18 @@ impl Index {
         })
     }
 
-    /// Makes what was written durable. sled's flush alone is not: it starts the
-    /// writing, but waits for no disk.
+    /// Makes all writes durable. sled's own flush starts the writing, but waits for no disk.
     pub(crate) fn sync(&self) -> Result<(), IndexError> {
-        // First what sled's values refer to.
+        // First the targets of sled's references.
         self.blob.sync()?;
         self.engine.flush()?;
         Ok(self.file.sync_data()?)
     }
 
-    /// How many bytes its blob file has.
     pub(crate) fn blob_bytes(&self) -> u64 {
         self.blob.bytes()
     }
 
-    /// Whether nothing was ever written into it.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.cursors.is_empty() && self.domains.is_empty()
     }
@@ -119,7 +113,7 @@ impl Index {
     #[cfg(test)]
     pub(crate) fn spoil(&self, tree: &str) {
         let tree = self.engine.tree(tree).expect("sled is whole");
-        for entry in &tree {
+        for entry in tree.iter() {
             let (key, _) = entry.expect("sled is whole");
             tree.insert(key, vec![0xff_u8; 40]).expect("sled is whole");
         }

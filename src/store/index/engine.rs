@@ -8,27 +8,25 @@ use std::time::{Duration, Instant};
 
 use super::error::IndexError;
 
-/// How long a database that was closed may still be locked: sled gives its lock up in threads of
-/// its own. Nobody else can have it, as the data directory is ours.
+/// How long a closed database may stay locked: sled releases its lock in threads of its own. No
+/// other process can hold it, since the data directory is locked.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(5);
 const LOCKED: &str = "could not acquire lock";
 const LOCKED_PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes of a tree.
+/// A key or a value.
 pub(super) type Bytes = sled::IVec;
 
-/// A database.
 #[derive(Debug)]
 pub(super) struct Engine(sled::Db);
 
-/// One of its trees.
 #[derive(Debug, Clone)]
 pub(super) struct Tree(sled::Tree);
 
-/// Keys and values of a tree, in the order of keys.
+/// Entries of a tree in key order.
 pub(super) struct Entries(sled::Iter);
 
-/// Runs `work`, in which sled may panic over a damaged file.
+/// Catches panics of sled, which it raises over damaged files.
 pub(crate) fn guarded<T, E: From<IndexError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(IndexError::Panicked.into()))
 }
@@ -50,7 +48,6 @@ fn call<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
 }
 
 impl Engine {
-    /// Opens or makes the database in this directory.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let config = sled::Config::new()
             .path(path)
@@ -83,7 +80,7 @@ impl Engine {
         call(|| self.0.drop_tree(name)).map(drop)
     }
 
-    /// Writes what is in memory, but waits for no disk.
+    /// Starts the writing, but waits for no disk.
     pub(super) fn flush(&self) -> Result<(), IndexError> {
         call(|| self.0.flush()).map(drop)
     }
@@ -94,11 +91,7 @@ impl Tree {
         call(|| self.0.get(key))
     }
 
-    pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, IndexError> {
-        call(|| self.0.contains_key(key))
-    }
-
-    /// Answers what stood there.
+    /// Returns the previous value.
     pub(super) fn insert(
         &self,
         key: impl AsRef<[u8]>,
@@ -111,7 +104,7 @@ impl Tree {
         call(|| self.0.remove(key)).map(drop)
     }
 
-    /// Puts one entry in the place of others, all at once.
+    /// Replaces `others` by one entry, atomically.
     pub(super) fn replace<'a>(
         &self,
         others: impl Iterator<Item = &'a Bytes>,
@@ -143,15 +136,6 @@ impl Tree {
 
     pub(super) fn is_empty(&self) -> bool {
         self.iter().next().is_none()
-    }
-}
-
-impl IntoIterator for &Tree {
-    type Item = Result<(Bytes, Bytes), IndexError>;
-    type IntoIter = Entries;
-
-    fn into_iter(self) -> Entries {
-        self.iter()
     }
 }
 

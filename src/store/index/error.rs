@@ -5,28 +5,25 @@ use std::io;
 use crate::store::api::{AppendError, ReadError};
 use crate::store::disk::OutOfSpace;
 
-/// Why the index did not do what it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum IndexError {
     /// sled, or a file of the index, refused.
     #[error("{0}")]
     Engine(String),
-    /// It is away, or still in use: not for long.
+    /// Temporarily unavailable: being exchanged, or still in use.
     #[error("{0}")]
     Busy(&'static str),
-    /// A stored value is not what it must be.
     #[error("{0}")]
     Damaged(String),
-    /// It came with a copy of the data directory, and each of its files is of another moment.
+    /// The index of a copied data directory, whose files are of different moments.
     #[error("it was copied file by file")]
     Copied,
-    /// There is no room to write it. What is durable of it is right.
+    /// No space to write. Everything durable is valid.
     #[error("{0}")]
     OutOfSpace(String),
-    /// sled gave up in a panic.
     #[error("the index panicked")]
     Panicked,
-    /// Whoever wanted something of it wants it no more.
+    /// The caller has given up.
     #[error("the store is closing")]
     Closing,
 }
@@ -37,7 +34,7 @@ impl OutOfSpace for IndexError {
     }
 }
 
-/// A finding in stored bytes.
+/// A finding about stored bytes.
 impl From<&str> for IndexError {
     fn from(what: &str) -> Self {
         Self::Damaged(what.to_owned())

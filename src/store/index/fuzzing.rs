@@ -45,8 +45,8 @@ fn contents_round_trip(fields: &[u8; FIELDS_BYTES], rest: &[u8]) {
         count: usize::from(u16::from_le_bytes([fields[2], fields[3]])),
         position: number(4),
         last_id: number(12),
-        table,
-        payload,
+        table: table.to_vec(),
+        payload: payload.to_vec(),
     };
     for packing in [Packing::None, Packing::Fast, Packing::Small] {
         let mut blob = Vec::new();
@@ -108,7 +108,7 @@ fn messages_round_trip(opened: &Opened<'_>) {
     for (row, body) in found.iter().zip(&bodies) {
         chunk.push(row.id, row.offline, *body);
     }
-    let written = pack(&chunk.contents(), Packing::Fast, None).expect("a vector");
+    let written = pack(&chunk.contents, Packing::Fast, None).expect("a vector");
     let again = Chunk::check(&written)
         .expect("it was written")
         .open(no_blob);
@@ -161,8 +161,7 @@ fn summary_round_trip(opened: &Opened<'_>) {
     for (id, sender) in all {
         summary.push(id, sender);
     }
-    let parts = summary.parts();
-    let written = pack(&summary.contents(&parts), Packing::Small, None).expect("a vector");
+    let written = pack(&summary.contents(), Packing::Small, None).expect("a vector");
     let again = Chunk::check(&written)
         .expect("it was written")
         .open(no_blob);

@@ -5,7 +5,6 @@
 
 use crate::model::{Domain, Mailbox, UserId};
 
-/// Bytes of the number that ends a key.
 const NUMBER_BYTES: usize = 8;
 
 fn push(key: &mut Vec<u8>, name: &str) {
@@ -14,7 +13,7 @@ fn push(key: &mut Vec<u8>, name: &str) {
     key.extend_from_slice(name.as_bytes());
 }
 
-/// What all keys of a mailbox begin with.
+/// The prefix of a mailbox's keys.
 pub(super) fn prefix(mailbox: &Mailbox) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     push(&mut key, mailbox.domain.as_str());
@@ -22,19 +21,19 @@ pub(super) fn prefix(mailbox: &Mailbox) -> Vec<u8> {
     key
 }
 
-/// What all keys of a domain begin with.
+/// The prefix of a domain's keys.
 pub(super) fn domain_prefix(domain: &Domain) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     push(&mut key, domain.as_str());
     key
 }
 
-/// What all keys of one sender in a mailbox begin with.
+/// The prefix of one sender's keys in a mailbox.
 pub(super) fn with_sender(prefix: &[u8], sender: &[u8]) -> Vec<u8> {
     [prefix, &[sender.len() as u8], sender].concat()
 }
 
-/// The key of a send: domain and sender, then the sender's own id of it.
+/// Domain, sender, and the sender's own id of the send.
 pub(super) fn send(domain: &Domain, from_id: &UserId, client_msg_id: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     push(&mut key, domain.as_str());
@@ -43,31 +42,31 @@ pub(super) fn send(domain: &Domain, from_id: &UserId, client_msg_id: &str) -> Ve
     key
 }
 
-/// The key of the chunk whose first message has this id.
+/// The key of the chunk that begins with this id.
 pub(super) fn with_id(prefix: &[u8], id: u64) -> Vec<u8> {
     [prefix, &id.to_be_bytes()].concat()
 }
 
-/// Splits a chunk's key into prefix and id.
+/// Prefix and first id.
 pub(super) fn split(key: &[u8]) -> Option<(&[u8], u64)> {
     let at = key.len().checked_sub(NUMBER_BYTES)?;
     let (prefix, id) = key.split_at(at);
     Some((prefix, u64::from_be_bytes(id.try_into().ok()?)))
 }
 
-/// Cuts off what all keys of the mailbox begin with that this key belongs to.
+/// The mailbox's prefix of a key.
 pub(super) fn of_mailbox(key: &[u8]) -> Option<&[u8]> {
     let domain_bytes = 1 + usize::from(*key.first()?);
     let user_bytes = 1 + usize::from(*key.get(domain_bytes)?);
     key.get(..domain_bytes + user_bytes)
 }
 
-/// Cuts off what all keys of the domain begin with that this key belongs to.
+/// The domain's prefix of a key.
 pub(super) fn of_domain(key: &[u8]) -> Option<&[u8]> {
     key.get(..1 + usize::from(*key.first()?))
 }
 
-/// Reads the names at the beginning of a key: domain and user.
+/// The mailbox that a key begins with.
 pub(super) fn mailbox(prefix: &[u8]) -> Option<Mailbox> {
     let (domain, rest) = name(prefix)?;
     let (user, _) = name(rest)?;
@@ -77,7 +76,7 @@ pub(super) fn mailbox(prefix: &[u8]) -> Option<Mailbox> {
     })
 }
 
-/// Reads the domain at the beginning of a key.
+/// The domain that a key begins with.
 pub(super) fn domain(key: &[u8]) -> Option<Domain> {
     Domain::parse(name(key)?.0).ok()
 }

@@ -9,37 +9,34 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A large file that is removed gives back so much at once, and pauses then.
+/// Removing a large file frees this much at a time, with a pause.
 const SHRINK_BYTES: u64 = 4 << 20;
 const SHRINK_PAUSE: Duration = Duration::from_millis(2);
 const PARENT: &str = "db";
 const BROKEN: &str = "db.broken-";
 
-/// The directory of an index.
 pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(PARENT).join(number.to_string())
 }
 
-/// A number that no index has.
+/// An unused number.
 pub(crate) fn free_number(dir: &Path) -> io::Result<u64> {
-    let taken = entries(&dir.join(PARENT))?.into_iter();
-    let numbers = taken.filter_map(|name| name.parse::<u64>().ok());
-    Ok(numbers.max().unwrap_or(0).saturating_add(1))
+    let taken = numbers(dir)?.into_iter();
+    Ok(taken.max().unwrap_or(0).saturating_add(1))
 }
 
-/// All numbers that an index may have.
+/// All numbers in use.
 pub(crate) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let names = entries(&dir.join(PARENT))?.into_iter();
     Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 
-/// Makes the directory of an index, private, with those above it.
+/// Creates the directory of an index, private, with its parents.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
-/// Removes all indexes but one.
 pub(crate) fn remove_all_but(dir: &Path, number: u64) -> io::Result<()> {
     let parent = dir.join(PARENT);
     for name in entries(&parent)? {
@@ -50,7 +47,7 @@ pub(crate) fn remove_all_but(dir: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves what there is aside as `db.broken-<n>`; only the newest such one is kept.
+/// Renames all indexes to `db.broken-<n>`. Only the newest of these is kept.
 pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
     let newest = remove_broken(dir)?;
     match std::fs::rename(
@@ -62,7 +59,7 @@ pub(crate) fn set_aside(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what was set aside; answers the highest number that it had.
+/// Removes all `db.broken-<n>`. Returns the highest `<n>`.
 pub(crate) fn remove_broken(dir: &Path) -> io::Result<u64> {
     let mut newest = 0;
     for name in entries(dir)? {
@@ -74,8 +71,7 @@ pub(crate) fn remove_broken(dir: &Path) -> io::Result<u64> {
     Ok(newest)
 }
 
-/// Makes the files of a closed index durable, and answers a number that changes when
-/// one of them does: it tells at the next open whether they are still the same.
+/// Syncs the files of a closed index and returns their fingerprint, which changes with any of them.
 pub(crate) fn seal(path: &Path) -> io::Result<u64> {
     for file in files(path)? {
         File::open(file)?.sync_all()?;
@@ -86,7 +82,7 @@ pub(crate) fn seal(path: &Path) -> io::Result<u64> {
     fingerprint(path)
 }
 
-/// The number that `seal` answered, if nothing was changed since.
+/// Equal to the result of `seal` if nothing has changed since.
 pub(crate) fn fingerprint(path: &Path) -> io::Result<u64> {
     let mut crc = 0;
     let mut bytes_total = 0;
@@ -101,7 +97,7 @@ pub(crate) fn fingerprint(path: &Path) -> io::Result<u64> {
     Ok(u64::from(crc) << 32 | (bytes_total & 0xffff_ffff))
 }
 
-/// Makes the number another one, durably.
+/// Changes the fingerprint, durably.
 pub(crate) fn unseal(path: &Path) -> io::Result<()> {
     for file in files(path)? {
         let file = File::options().write(true).open(file)?;
@@ -111,13 +107,12 @@ pub(crate) fn unseal(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes an index has.
 pub(crate) fn bytes(path: &Path) -> io::Result<u64> {
     let sizes = files(path)?.into_iter();
     sizes.map(|file| Ok(std::fs::metadata(file)?.len())).sum()
 }
 
-/// The names in a directory; none where there is no directory.
+/// The names in a directory, none if it does not exist.
 fn entries(dir: &Path) -> io::Result<Vec<String>> {
     use io::ErrorKind::{NotADirectory, NotFound};
     let found = match std::fs::read_dir(dir) {
@@ -130,7 +125,7 @@ fn entries(dir: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// What stands in an index's place need not be a directory.
+/// The path need not be a directory.
 fn remove(path: &Path) -> io::Result<()> {
     if !std::fs::symlink_metadata(path)?.is_dir() {
         return std::fs::remove_file(path);
@@ -141,24 +136,23 @@ fn remove(path: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
-/// Gives a file's space back bit by bit: a file system that frees all of it at once holds up
-/// whoever syncs meanwhile.
+/// Frees the space of a file step by step: a file system that frees it at once delays other syncs.
 fn shrink(path: &Path) -> io::Result<()> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
-        // sled removes some of its files in threads of its own.
+        // sled removes files in threads of its own.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     let mut bytes = found.len();
-    // What a link leads to is not ours to cut.
+    // The target of a link is left alone.
     if !found.is_file() || bytes <= SHRINK_BYTES {
         return Ok(());
     }
     let file = OpenOptions::new().write(true).open(path)?;
     while bytes > SHRINK_BYTES {
         bytes -= SHRINK_BYTES;
-        // Where a quota of btrfs is used up, it can only be removed; else that fails, too.
+        // With an exhausted btrfs quota it can only be removed; otherwise that fails too.
         if file.set_len(bytes).is_err() {
             break;
         }

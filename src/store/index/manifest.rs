@@ -12,24 +12,22 @@ use super::error::IndexError;
 use crate::store::disk::FileIdentity;
 use crate::store::journal::Position;
 
-/// Its last digit is the number of the index's format: an index of another one is rebuilt.
+/// The last digit is the format of the index: an index of another format is rebuilt.
 const MAGIC: [u8; 8] = *b"rbxSTAT3";
 const CODING: Configuration = standard();
 
-/// What the index holds.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Manifest {
-    /// The journal's place up to which the index has everything.
+    /// The index holds all of the journal before it.
     pub(crate) position: Position,
-    /// The last id issued before it.
     pub(crate) last_id: u64,
     /// Messages up to that id.
     pub(crate) messages: u64,
-    /// Bodies that several messages share, at least.
+    /// Shared contents, at least.
     pub(crate) contents: u64,
-    /// What the small trees hold, at least.
+    /// Lower bounds.
     pub(crate) small: SmallCounts,
-    /// Bytes of its blob file, all durable.
+    /// Durable bytes of the blob file.
     pub(crate) blob_bytes: u64,
     /// The number of the index's directory: see [`super::location`].
     pub(crate) number: u64,
@@ -37,7 +35,7 @@ pub(crate) struct Manifest {
     pub(crate) clean: Option<u64>,
 }
 
-/// How much the small trees hold.
+/// Sizes of the small trees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SmallCounts {
     pub(crate) cursors: u64,
@@ -45,7 +43,7 @@ pub(crate) struct SmallCounts {
     pub(crate) domains: u64,
     /// Mailboxes with an erasure.
     pub(crate) erased: u64,
-    /// Sends of each day.
+    /// By day.
     pub(crate) sends: BTreeMap<u64, u64>,
 }
 
@@ -65,24 +63,16 @@ impl SmallCounts {
 }
 
 impl Manifest {
-    /// The name of the file.
     pub(crate) const FILE: &'static str = "db.state";
 
-    /// The state of an empty index.
     pub(crate) fn empty(number: u64) -> Self {
         Self {
-            position: Position::START,
-            last_id: 0,
-            messages: 0,
-            contents: 0,
-            small: SmallCounts::default(),
-            blob_bytes: 0,
             number,
-            clean: None,
+            ..Self::default()
         }
     }
 
-    /// The bytes of the file that is known by `identity`: magic, CRC32C of the rest, bincode.
+    /// Magic, CRC32C of the rest, bincode.
     pub(crate) fn encode(&self, identity: FileIdentity) -> Vec<u8> {
         const INFALLIBLE: &str = "a vector takes all bytes and the types have no failing encoder";
         let mut body = bincode::encode_to_vec(self, CODING).expect(INFALLIBLE);
@@ -93,12 +83,11 @@ impl Manifest {
         [MAGIC.as_slice(), &crc, &body].concat()
     }
 
-    /// Reads the file, and what it says that it is known by; `None` where it is not right.
-    /// Zeros behind it are padding.
+    /// `None` if the bytes are not a valid manifest. Trailing zeros are padding.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, FileIdentity)> {
         let (crc, body) = bytes.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
         let (state, used) = bincode::decode_from_slice(body, CODING).ok()?;
-        // Nothing more stands in what earlier versions wrote, and zeros are padding.
+        // Earlier versions wrote no identity.
         let (identity, more) = match body.get(used) {
             None | Some(0) => (FileIdentity::Unknown, 0),
             Some(_) => bincode::decode_from_slice(&body[used..], CODING).ok()?,

@@ -7,8 +7,8 @@ use crate::store::api::{FileError, io_error};
 use crate::store::disk::{FileIdentity, FileSystem, files};
 use crate::store::memtable::Memtable;
 
-/// Before a memtable goes into the index: from then on the index may hold fewer cursors
-/// than its state says, as it does after a crash in the midst of it.
+/// Lowers the count of cursors before a memtable that drops cursors is written: after a crash in
+/// between the index may hold fewer.
 pub(crate) fn expect_fewer_cursors(
     files: &dyn FileSystem,
     dir: &Path,
@@ -24,32 +24,31 @@ pub(crate) fn expect_fewer_cursors(
     save(files, dir, &fewer)
 }
 
-/// Writes the index's state, and with it what the file is known by that holds it.
+/// Writes the manifest together with the identity of its own file.
 pub(crate) fn save(files: &dyn FileSystem, dir: &Path, state: &Manifest) -> std::io::Result<()> {
     files::replace_by(files, dir, Manifest::FILE, |identity| {
         state.encode(identity)
     })
 }
 
-/// An index's state as it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) state: Manifest,
     pub(crate) origin: Origin,
 }
 
-/// Whether the file is the one that was written.
+/// Whether the file is where it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// It is, moved perhaps, or copied with all of its file system.
+    /// Possibly moved, or copied with its whole file system.
     Original,
-    /// It is another one: the directory was copied file by file, each at another moment.
+    /// The directory was copied file by file, each at another moment.
     Copy,
-    /// Nothing tells: the file system does not, or it was written by an earlier version.
+    /// The file system has no identities, or an earlier version wrote the file.
     Unknown,
 }
 
-/// Reads the index's state; `None` where there is none, or none that is right.
+/// `None` if there is no valid manifest.
 pub(crate) fn load(files: &dyn FileSystem, dir: &Path) -> Result<Option<Loaded>, FileError> {
     let path = dir.join(Manifest::FILE);
     let bytes = files.read(&path).map_err(io_error("cannot read", &path))?;

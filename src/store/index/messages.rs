@@ -6,7 +6,7 @@
 //! it. The payload has the rest of each body (see [`crate::store::data::body`]), one after the other; of
 //! one that is shared, how far the id is from the first that shares it: see [`super::contents`].
 
-use super::chunk::{Contents, Head, IdCheck, Opened};
+use super::chunk::{Contents, IdCheck, Opened};
 use super::error::IndexError;
 use super::packing::Packing;
 use super::varint;
@@ -17,108 +17,92 @@ use crate::store::data::body;
 pub(super) const MESSAGES_MAX: usize = 24;
 /// Most bytes of a chunk before compression, unless one message alone is longer.
 const BYTES_MAX: usize = 6 << 10;
-/// A chunk with so many messages or bytes goes into the blob file and stays as it is, and the
-/// next one is begun with the next flush.
+/// A chunk of this size goes into the blob file and is final: the next flush begins a new one.
 const MESSAGES_ENOUGH: u64 = 8;
 const BYTES_ENOUGH: usize = 3 << 10;
 
-/// Whether a chunk with so many messages and bytes of payload stays as it is.
+/// Whether a chunk of this size is final.
 pub(super) fn stays(count: u64, raw_bytes: usize) -> bool {
     count >= MESSAGES_ENOUGH || raw_bytes >= BYTES_ENOUGH
 }
 
-/// A chunk that is being filled.
+/// A chunk being filled.
 #[derive(Debug, Default)]
 pub(super) struct OpenChunk {
-    pub(super) position: u64,
+    pub(super) contents: Contents,
     pub(super) first_id: u64,
-    last_id: u64,
-    count: usize,
-    table: Vec<u8>,
-    payload: Vec<u8>,
-    /// How many of its messages the tree has already.
+    /// Messages that are in the tree already.
     written: usize,
 }
 
 impl OpenChunk {
-    /// Begins an empty one; its buffers are used again.
+    /// Empties the chunk and keeps its buffers.
     pub(super) fn begin(&mut self, position: u64) {
-        self.position = position;
-        (self.first_id, self.last_id, self.count, self.written) = (0, 0, 0, 0);
-        self.table.clear();
-        self.payload.clear();
+        let contents = &mut self.contents;
+        (contents.position, contents.count, contents.last_id) = (position, 0, 0);
+        (self.first_id, self.written) = (0, 0);
+        contents.table.clear();
+        contents.payload.clear();
     }
 
-    /// Goes on behind the last chunk of a mailbox.
-    pub(super) fn go_on(&mut self, head: &Head) {
-        self.begin(head.end());
-    }
-
-    /// Takes up the last chunk of a mailbox again.
+    /// Continues the last chunk of a mailbox.
     pub(super) fn take_up(&mut self, opened: &Opened<'_>, first_id: u64) -> Result<(), IndexError> {
         let head = &opened.head;
         self.begin(head.position);
         self.first_id = first_id;
-        self.last_id = head.last_id;
-        self.count = head.count as usize;
-        self.written = self.count;
-        self.table.extend_from_slice(opened.table());
-        self.payload.extend_from_slice(&opened.payload()?);
+        self.written = head.count as usize;
+        self.contents.last_id = head.last_id;
+        self.contents.count = self.written;
+        self.contents.table.extend_from_slice(opened.table());
+        self.contents.payload.extend_from_slice(&opened.payload()?);
         Ok(())
     }
 
-    /// Whether it has room for a message that takes so many bytes in it.
     pub(super) fn has_room(&self, body_bytes: usize) -> bool {
-        let bytes = self.table.len() + self.payload.len() + body_bytes;
-        self.count == 0 || (self.count < MESSAGES_MAX && bytes <= BYTES_MAX)
+        let Contents {
+            count,
+            table,
+            payload,
+            ..
+        } = &self.contents;
+        let bytes = table.len() + payload.len() + body_bytes;
+        *count == 0 || (*count < MESSAGES_MAX && bytes <= BYTES_MAX)
     }
 
-    /// Adds a message with a higher id.
+    /// The id is above those before.
     pub(super) fn push(&mut self, id: u64, offline: bool, body: Body<'_>) {
-        varint::push(id - self.last_id, &mut self.table);
-        let start = self.payload.len();
+        let contents = &mut self.contents;
+        varint::push(id - contents.last_id, &mut contents.table);
+        let start = contents.payload.len();
         match body.rest {
-            Rest::Here(rest) => self.payload.extend_from_slice(rest),
-            Rest::SharedFrom(first) => varint::push(id - first, &mut self.payload),
+            Rest::Here(rest) => contents.payload.extend_from_slice(rest),
+            Rest::SharedFrom(first) => varint::push(id - first, &mut contents.payload),
         }
-        let bytes = (self.payload.len() - start) as u64;
+        let bytes = (contents.payload.len() - start) as u64;
         let is_shared = matches!(body.rest, Rest::SharedFrom(_));
         let length = bytes << 2 | u64::from(is_shared) << 1 | u64::from(offline);
-        varint::push(length, &mut self.table);
-        self.table.extend_from_slice(body.sender);
-        if self.count == 0 {
+        varint::push(length, &mut contents.table);
+        contents.table.extend_from_slice(body.sender);
+        if contents.count == 0 {
             self.first_id = id;
         }
-        self.last_id = id;
-        self.count += 1;
+        contents.last_id = id;
+        contents.count += 1;
     }
 
-    /// Whether there is something new in it.
     pub(super) fn is_new(&self) -> bool {
-        self.count > self.written
+        self.contents.count > self.written
     }
 
-    /// Whether it stays as it is, and its packing.
+    /// Whether the chunk is final, and its packing.
     pub(super) fn stays(&self) -> (bool, Packing) {
-        let stays = stays(self.count as u64, self.payload.len());
+        let stays = stays(self.contents.count as u64, self.contents.payload.len());
         let packing = if stays { Packing::Small } else { Packing::Fast };
         (stays, packing)
     }
 
-    /// What it is made of.
-    pub(super) fn contents(&self) -> Contents<'_> {
-        Contents {
-            count: self.count,
-            position: self.position,
-            last_id: self.last_id,
-            table: &self.table,
-            payload: &self.payload,
-        }
-    }
-
-    /// Begins the next one behind it.
     pub(super) fn next(&mut self) {
-        self.begin(self.position + self.count as u64);
+        self.begin(self.contents.position + self.contents.count as u64);
     }
 }
 
@@ -134,19 +118,19 @@ pub(super) struct Body<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest<'a> {
     Here(&'a [u8]),
-    /// It stands among the contents, under the first id that has it.
+    /// In the contents, under this first id.
     SharedFrom(u64),
 }
 
 impl<'a> Body<'a> {
-    /// A body as the memtables have it, and the first id that has it if it is among the contents.
+    /// Splits a body as the memtables hold it. `shared_from`: its first id in the contents.
     pub(super) fn new(body: &'a [u8], shared_from: Option<u64>) -> Self {
         let (sender, rest) = body::split(body).unwrap_or((&[0], body));
         let rest = shared_from.map_or(Rest::Here(rest), Rest::SharedFrom);
         Self { sender, rest }
     }
 
-    /// About how many bytes it takes in a chunk.
+    /// Approximate size in a chunk.
     pub(super) fn bytes(&self) -> usize {
         self.sender.len()
             + match self.rest {
@@ -156,7 +140,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// A message's line in the table.
+/// A message's row in the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) id: u64,
@@ -164,24 +148,22 @@ pub(super) struct Row<'a> {
     /// With its length in a byte before it.
     sender: &'a [u8],
     is_shared: bool,
-    /// Where the rest of its body, or the way to it, is in the payload.
+    /// Offset in the payload of the rest of its body, or of the reference to it.
     start: usize,
     bytes: usize,
 }
 
 impl<'a> Row<'a> {
-    /// Who sent it.
     pub(super) fn sender(&self) -> &'a [u8] {
         self.sender.get(1..).unwrap_or_default()
     }
 
-    /// The message itself, of which this is the body without the sender.
+    /// Decodes the message from the rest of its body.
     pub(super) fn message(&self, mailbox: &Mailbox, rest: &[u8]) -> Result<Message, IndexError> {
         let message = body::decode(self.sender(), rest, self.id, mailbox, self.offline)?;
         Ok(message)
     }
 
-    /// Its body, by the payload of its chunk.
     pub(super) fn body<'p>(&self, payload: &'p [u8]) -> Result<Body<'p>, IndexError>
     where
         'a: 'p,
@@ -203,14 +185,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The lines of a chunk's table; all of it is checked.
+/// All rows of a chunk.
 pub(super) fn rows<'a>(opened: &'a Opened<'_>) -> Result<Vec<Row<'a>>, IndexError> {
     let mut rows = Vec::with_capacity(opened.head.count as usize);
     each(opened, |row| rows.push(row))?;
     Ok(rows)
 }
 
-/// Visits the lines of a chunk's table. Only at its end it is known that all is right.
+/// Visits the rows of a chunk. They are valid only if this returns `Ok`.
 pub(super) fn each<'a>(
     opened: &'a Opened<'_>,
     mut visit: impl FnMut(Row<'a>),
@@ -255,7 +237,7 @@ mod tests {
 
     const BODY: &[u8] = b"\x01a\x01A\x03web\x00\x0a\x02{}";
 
-    fn packed(contents: &Contents<'_>) -> Vec<u8> {
+    fn packed(contents: &Contents) -> Vec<u8> {
         pack(contents, Packing::Fast, None).unwrap()
     }
 
@@ -270,9 +252,9 @@ mod tests {
         chunk.begin(5);
         chunk.push(258, true, Body::new(BODY, None));
         chunk.push(259, false, Body::new(BODY, Some(256)));
-        assert_eq!(chunk.table, b"\x82\x02\x2d\x01a\x01\x06\x01a");
-        assert_eq!(chunk.payload, [&BODY[2..], b"\x03"].concat());
-        let value = packed(&chunk.contents());
+        assert_eq!(chunk.contents.table, b"\x82\x02\x2d\x01a\x01\x06\x01a");
+        assert_eq!(chunk.contents.payload, [&BODY[2..], b"\x03"].concat());
+        let value = packed(&chunk.contents);
         let opened = opened(&value);
         assert_eq!((opened.head.position, opened.head.count), (5, 2));
         let mailbox = Mailbox {
@@ -306,9 +288,9 @@ mod tests {
         chunk.push(300, false, Body::new(BODY, None));
         again.push(300, false, Body::new(BODY, None));
         assert!(again.is_new());
-        assert_eq!(packed(&again.contents()), packed(&chunk.contents()));
-        again.go_on(&opened.head);
-        assert_eq!((again.position, again.is_new()), (7, false));
+        assert_eq!(packed(&again.contents), packed(&chunk.contents));
+        again.begin(opened.head.end());
+        assert_eq!((again.contents.position, again.is_new()), (7, false));
     }
 
     #[test]
@@ -340,8 +322,8 @@ mod tests {
                 count,
                 position: 0,
                 last_id,
-                table,
-                payload: &vec![0; raw_bytes],
+                table: table.to_vec(),
+                payload: vec![0; raw_bytes],
             });
             let is_right = (count, last_id, table, raw_bytes) == (1, 1, right, 2);
             assert_eq!(rows(&opened(&value)).is_ok(), is_right);

@@ -12,7 +12,6 @@
 //! Invariants: within a mailbox, positions count from 0 without gaps, and so they do for
 //! each sender in it; no value is longer than a few KiB.
 
-mod age;
 mod apply;
 mod blob;
 mod chunk;

@@ -9,21 +9,18 @@ use super::error::IndexError;
 /// A payload shorter than this is not worth compressing.
 const COMPRESSED_BYTES_MIN: usize = 64;
 const ZSTD_LEVEL: i32 = 1;
-/// The payload as it is.
 pub(super) const RAW: u8 = 0;
 /// An LZ4 block.
 pub(super) const LZ4: u8 = 1;
 /// A zstd frame.
 pub(super) const ZSTD: u8 = 2;
 
-/// How a payload is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// Not at all.
     None,
-    /// What is soon written again.
+    /// For chunks that are soon rewritten.
     Fast,
-    /// What stays.
+    /// For final chunks.
     Small,
 }
 
@@ -33,7 +30,7 @@ thread_local! {
         const { RefCell::new(None) };
 }
 
-/// What it is compressed to, and how; `None` where that would not make it shorter.
+/// Codec and result; `None` if it would not be shorter.
 pub(super) fn compress(payload: &[u8], packing: Packing) -> Option<(u8, Vec<u8>)> {
     if payload.len() < COMPRESSED_BYTES_MIN {
         return None;
@@ -46,7 +43,7 @@ pub(super) fn compress(payload: &[u8], packing: Packing) -> Option<(u8, Vec<u8>)
     (compressed.len() < payload.len()).then_some((codec, compressed))
 }
 
-/// `None` where the library has no memory for it; the payload is then stored as it is.
+/// `None` if the library is out of memory: the payload is then stored uncompressed.
 fn zstd_compress(payload: &[u8]) -> Option<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|compressor| {
         if compressor.is_none() {
@@ -66,7 +63,6 @@ fn zstd_decompress(payload: &[u8], raw_bytes: usize) -> io::Result<Vec<u8>> {
     })
 }
 
-/// The payload as it was, of so many bytes.
 pub(super) fn decompress(
     codec: u8,
     payload: &[u8],

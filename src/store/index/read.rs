@@ -16,7 +16,7 @@ use crate::store::api::Reading;
 use crate::store::data::quota;
 
 impl Index {
-    /// Checks a chunk and takes what it has in the blob file.
+    /// Verifies a chunk, and reads its part of the blob file.
     pub(super) fn opened<'a>(&self, found: &'a FoundChunk) -> Result<Opened<'a>, IndexError> {
         self.open_chunk(Chunk::check(&found.value)?)
     }
@@ -28,7 +28,7 @@ impl Index {
         })
     }
 
-    /// As [`Self::read_chunk`], for a page: what is in the blob file is kept for the next one.
+    /// As [`Self::read_chunk`], through the cache of unpacked chunks.
     fn read_chunk_of_page(
         &self,
         mailbox: &Mailbox,
@@ -50,8 +50,8 @@ impl Index {
         self.read_chunk(mailbox, &opened, wanted, reading)
     }
 
-    /// Reads the messages of a chunk that are wanted, by position and id, and returns how many
-    /// there are. One by one: a shared body is not in the chunk, and may be long.
+    /// Reads the wanted messages of a chunk, by position and id, and returns their number. One by
+    /// one, since a shared body is not in the chunk and may be long.
     fn read_chunk(
         &self,
         mailbox: &Mailbox,
@@ -66,17 +66,20 @@ impl Index {
         let count = rows.len();
         reading.add(rows.into_iter().map(|row| match row.body(&payload)?.rest {
             Rest::Here(rest) => row.message(mailbox, rest),
-            Rest::SharedFrom(first) => row.message(mailbox, &self.content(mailbox, first)?),
+            Rest::SharedFrom(first) => {
+                let key = key::with_id(&key::domain_prefix(&mailbox.domain), first);
+                row.message(mailbox, &self.content(&key)?)
+            }
         }))?;
         Ok(count)
     }
 
-    /// The mailbox behind this one, in the order of keys, that has messages; the first for `None`.
+    /// The next mailbox with messages, in key order.
     pub(crate) fn mailbox_after(
         &self,
         last: Option<&Mailbox>,
     ) -> Result<Option<Mailbox>, IndexError> {
-        // Behind its prefix stand ids, and none begins so.
+        // Ids follow the prefix, and none begins with this byte.
         let behind = |mailbox| [key::prefix(mailbox), vec![0xff]].concat();
         let from = last.map(behind).unwrap_or_default();
         let Some(entry) = self.messages.range(from..).next() else {
@@ -86,8 +89,9 @@ impl Index {
         Ok(Some(mailbox.ok_or("a key")?))
     }
 
-    /// As [`crate::store::Store::usage`]: of messages all in the chunks that have some above their
-    /// mailbox's low watermark, and of what several share all above that of the domain. `step` is called for each row, and may pause or end it.
+    /// As [`crate::store::Store::usage`]. Counts whole chunks with messages above the low watermark
+    /// of their mailbox, and contents above that of the domain. `step` is called for each row, and
+    /// may pause or stop the count.
     pub(crate) fn bytes_of(
         &self,
         domain: &Domain,
@@ -102,7 +106,7 @@ impl Index {
             let prefix = key::of_mailbox(&found.key).unwrap_or_default();
             if prefix != current.0 {
                 let mailbox = key::mailbox(prefix).ok_or("a key")?;
-                let each = quota::messages(1, domain, &mailbox.user);
+                let each = quota::message(domain, &mailbox.user);
                 current = (prefix.to_vec(), low_watermark(&mailbox).0, each);
             }
             let head = found.head;
@@ -128,7 +132,6 @@ impl Index {
         Ok(bytes)
     }
 
-    /// The messages of the mailbox (from `from`), for questions about their positions.
     pub(crate) fn list(
         &self,
         mailbox: &Mailbox,
@@ -145,7 +148,7 @@ impl Index {
         })
     }
 
-    /// Reads the messages with these ids, which rise.
+    /// The ids rise.
     fn read_ids(
         &self,
         mailbox: &Mailbox,
@@ -181,7 +184,7 @@ impl Index {
         Ok(())
     }
 
-    /// Reads the messages above `after` and up to `bound`.
+    /// Reads messages above `after` and up to `bound`.
     pub(crate) fn read_between(
         &self,
         mailbox: &Mailbox,
@@ -214,7 +217,7 @@ pub(crate) struct List<'a> {
 }
 
 impl List<'_> {
-    /// How many of them have an id of at most `upto`.
+    /// The number of messages with an id of at most `upto`.
     pub(crate) fn rank(&self, upto: MsgId) -> Result<u64, IndexError> {
         if let Some(sender) = &self.sender {
             return self.index.rank_from(sender, upto.0);
@@ -232,7 +235,7 @@ impl List<'_> {
         Ok(found.head.position + count)
     }
 
-    /// Reads those at these positions, which are not beyond the end.
+    /// The positions must not reach beyond the end.
     pub(crate) fn read(
         &self,
         positions: Range<u64>,

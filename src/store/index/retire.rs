@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use super::database::Index;
 use super::error::IndexError;
 
-/// How long readers may keep an old index before a new one is made.
+/// How long readers may hold an index that was replaced.
 const READERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Closes an index once its last reader has left.
 pub(crate) fn retire(mut index: Arc<Index>) -> Result<(), IndexError> {
     let deadline = Instant::now() + READERS_WAIT_MAX;
     loop {

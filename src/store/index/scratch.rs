@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
@@ -19,44 +19,39 @@ use super::error::IndexError;
 use super::{blob, location};
 use crate::store::disk::try_lock;
 
-/// What the name of a copy begins with.
 const PREFIX: &str = "relaybox-index-";
-/// How often a copy is begun that others remove before it is locked.
+/// Attempts to create a copy before others remove it.
 const TRIES: u32 = 16;
-/// How often it is tried to remove a copy that is written to.
+/// Attempts to remove a copy that sled still writes to.
 const REMOVALS: u32 = 16;
 
 /// The copies that a command makes, one at a time.
 #[derive(Debug, Default)]
 pub struct Scratches {
-    /// The one that is there now.
+    /// The current copy.
     dir: Mutex<Option<PathBuf>>,
 }
 
 impl Scratches {
-    /// Removes what is there, for a process that ends now: whoever works with a copy, or is about to
-    /// make one, waits from then on for the end.
+    /// Removes the copy before the process exits. Anyone who uses or makes one afterwards blocks
+    /// until then.
     pub fn end(&self) {
-        let mut dir = self.lock();
+        let mut dir = self.dir.lock();
         if let Some(dir) = dir.take() {
             remove(&dir);
         }
         std::mem::forget(dir);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.dir.lock()
-    }
-
-    /// An empty directory that nobody removes while it is open.
+    /// An empty directory that nobody removes while the returned file is open.
     fn make(&self, within: &Path) -> io::Result<(PathBuf, File)> {
-        let mut slot = self.lock();
+        let mut slot = self.dir.lock();
         for _ in 0..TRIES {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let nanos = since.unwrap_or_default().as_nanos();
             let dir = within.join(format!("{PREFIX}{}-{nanos}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&dir) {
-                // Not one that somebody has put there.
+                // Possibly planted.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made?,
             }
@@ -69,16 +64,16 @@ impl Scratches {
     }
 }
 
-/// The directory, locked for this process; `None` where it has gone, or is another's.
+/// `None` if the directory is gone or belongs to another process.
 fn locked(dir: &Path) -> Option<File> {
     let file = File::open(dir).ok()?;
-    // Where nothing can be locked, nobody removes what is not.
+    // Without locks nobody removes what is unlocked.
     try_lock(&file).ok()??;
     let (held, found) = (file.metadata().ok()?, fs::metadata(dir).ok()?);
     ((held.dev(), held.ino()) == (found.dev(), found.ino())).then_some(file)
 }
 
-/// Removes this user's copies that no process works with.
+/// Removes copies of this user that no process holds.
 fn remove_abandoned(within: &Path) {
     let entries = fs::read_dir(within).into_iter().flatten().flatten();
     for entry in entries {
@@ -103,7 +98,7 @@ fn remove_abandoned(within: &Path) {
 fn remove(dir: &Path) {
     for _ in 0..REMOVALS {
         match fs::remove_dir_all(dir) {
-            // sled makes files whenever it likes.
+            // sled may create files at any time.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let path = dir.display();
@@ -115,17 +110,17 @@ fn remove(dir: &Path) {
     }
 }
 
-/// The copy; it goes away with this.
+/// A copy, removed on drop.
 pub(crate) struct Scratch<'a> {
     of: PathBuf,
     dir: PathBuf,
     scratches: &'a Scratches,
-    /// Tells others that it is in use.
+    /// Marks the copy as in use.
     _lock: File,
 }
 
 impl<'a> Scratch<'a> {
-    /// Copies the index at `path` into the directory for temporary files (`TMPDIR`).
+    /// Copies the index at `path` to `TMPDIR`.
     pub(crate) fn of(path: &Path, scratches: &'a Scratches) -> io::Result<Self> {
         let within = std::env::temp_dir();
         remove_abandoned(&within);
@@ -149,7 +144,6 @@ impl<'a> Scratch<'a> {
         Ok(scratch)
     }
 
-    /// Opens it.
     pub(crate) fn open(&self, cache_bytes: u64) -> Result<Index, IndexError> {
         Index::open_copy(&self.dir, &self.of, cache_bytes)
     }
@@ -157,7 +151,7 @@ impl<'a> Scratch<'a> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        let mut slot = self.scratches.lock();
+        let mut slot = self.scratches.dir.lock();
         if let Some(dir) = slot.take() {
             remove(&dir);
         }

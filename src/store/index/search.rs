@@ -8,10 +8,10 @@ use super::engine::{Bytes, Tree};
 use super::error::IndexError;
 use super::key;
 
-/// Chunks looked at one after the other when a guess came out just before its goal.
+/// Chunks to walk from a guess just below its goal.
 const WALK_CHUNKS_MAX: usize = 4;
 
-/// A chunk as it stands in the tree.
+/// A chunk in a tree. Only its head is decoded.
 #[derive(Debug, Clone)]
 pub(super) struct FoundChunk {
     pub(super) key: Bytes,
@@ -21,7 +21,6 @@ pub(super) struct FoundChunk {
 }
 
 impl FoundChunk {
-    /// Takes a tree's entry for a chunk.
     pub(super) fn parse((key, value): (Bytes, Bytes)) -> Result<Self, IndexError> {
         let split = key::split(&key);
         let (_, first_id) = split.ok_or("a key is cut short")?;
@@ -121,12 +120,8 @@ pub(super) fn holding(
         }
         low = guess;
         below = found;
-        let next = key::with_id(prefix, below.first_id);
-        for walked in tree
-            .range(next..=key::with_id(prefix, u64::MAX))
-            .take(WALK_CHUNKS_MAX)
-        {
-            let walked = FoundChunk::parse(walked?)?;
+        for walked in upwards(tree, prefix, below.first_id).take(WALK_CHUNKS_MAX) {
+            let walked = walked?;
             if walked.head.position > position {
                 break;
             }

@@ -7,19 +7,19 @@ use super::error::IndexError;
 use super::{key, messages, search, senders};
 use crate::model::{Mailbox, UserId};
 
-/// What a sender has in a mailbox, as it was found at one time: it stays right whatever a
-/// flush moves later.
+/// A sender's messages in a mailbox at one moment. Stays valid while flushes move ids between the
+/// tiers.
 pub(super) struct SenderIds {
-    /// What its keys begin with.
+    /// The prefix of its keys.
     prefix: Vec<u8>,
-    /// How many messages its keys have.
+    /// Messages under its keys.
     keyed: u64,
-    /// The ids of all behind those.
+    /// Ids of later messages.
     later: Vec<u64>,
 }
 
 impl Index {
-    /// Looks at the tiers in the order that misses nothing.
+    /// Reads the tiers in the order that misses nothing.
     pub(super) fn sender_ids(
         &self,
         mailbox: &Mailbox,
@@ -53,7 +53,7 @@ impl Index {
         })
     }
 
-    /// How many of the sender's messages have an id of at most `upto`.
+    /// The number of messages with an id of at most `upto`.
     pub(super) fn rank_from(&self, sender: &SenderIds, upto: u64) -> Result<u64, IndexError> {
         if sender.later.first().is_some_and(|first| *first <= upto) {
             let later = sender.later.partition_point(|id| *id <= upto);
@@ -69,7 +69,6 @@ impl Index {
         Ok(found.head.position + ids.partition_point(|id| *id <= upto) as u64)
     }
 
-    /// The ids of the sender's messages at these positions.
     pub(super) fn ids_from(
         &self,
         sender: &SenderIds,
@@ -91,11 +90,8 @@ impl Index {
                 ids.extend(wanted.map(|(_, id)| id));
             }
         }
-        let later = positions.start.max(sender.keyed) - sender.keyed
-            ..positions.end.max(sender.keyed) - sender.keyed;
-        let later = (0..)
-            .zip(&sender.later)
-            .filter(|(position, _)| later.contains(position));
+        let later = (sender.keyed..).zip(&sender.later);
+        let later = later.filter(|(position, _)| positions.contains(position));
         ids.extend(later.map(|(_, id)| *id));
         Ok(ids)
     }

@@ -14,7 +14,7 @@
 //! counts of the first two only what is above the last id of the keys, sees everything once,
 //! whatever a flush moves meanwhile, or an interrupted one has left there twice.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use super::chunk::{Contents, IdCheck, Opened, pack};
 use super::error::IndexError;
@@ -22,14 +22,14 @@ use super::packing::Packing;
 use super::varint;
 use crate::store::data::body;
 
-/// So many messages have a summary together.
+/// Messages in a summary.
 pub(super) const SUMMARISED: u64 = 128;
 /// Most summaries of a mailbox, between flushes.
 pub(super) const SUMMARIES_MAX: usize = 16;
 /// Most ids in a sender's chunk.
 pub(super) const IDS_MAX: usize = 128;
 
-/// A sender's chunk: in the table the differences of the ids, the first one's to 0.
+/// Encodes a sender's chunk: the table holds the differences of the ids, the first one to 0.
 pub(super) fn pack_ids(ids: &[u64], position: u64) -> std::io::Result<Vec<u8>> {
     let mut table = Vec::with_capacity(ids.len() * 5);
     let mut last = 0;
@@ -41,13 +41,12 @@ pub(super) fn pack_ids(ids: &[u64], position: u64) -> std::io::Result<Vec<u8>> {
         count: ids.len(),
         position,
         last_id: last,
-        table: &table,
-        payload: &[],
+        table,
+        payload: Vec::new(),
     };
     pack(&contents, Packing::None, None)
 }
 
-/// The ids of a sender's chunk.
 pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, IndexError> {
     let mut table = opened.table();
     let mut check = IdCheck::default();
@@ -59,47 +58,27 @@ pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, IndexError> {
     Ok(ids)
 }
 
-/// Ids with their senders, in the order in which they come.
-#[derive(Debug, Default)]
-pub(super) struct BySender {
-    names: Vec<u8>,
-    /// Where in `names` the sender is.
-    rows: Vec<(Range<usize>, u64)>,
-}
+/// Rising ids by sender.
+pub(super) type BySender = BTreeMap<Vec<u8>, Vec<u64>>;
 
-impl BySender {
-    /// Adds one.
-    pub(super) fn push(&mut self, sender: &[u8], id: u64) {
-        let start = self.names.len();
-        self.names.extend_from_slice(sender);
-        self.rows.push((start..self.names.len(), id));
-    }
-
-    /// The senders, in their order, each with its ids in the order in which they came.
-    pub(super) fn groups(&mut self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = u64>)> {
-        let Self { names, rows } = self;
-        let name = |row: &(Range<usize>, u64)| &names[row.0.clone()];
-        rows.sort_by(|one, other| name(one).cmp(name(other)));
-        let groups = rows.chunk_by(move |one, other| name(one) == name(other));
-        groups.filter_map(move |group| {
-            let ids = group.iter().map(|(_, id)| *id);
-            Some((name(group.first()?), ids))
-        })
+fn push(senders: &mut BySender, sender: &[u8], id: u64) {
+    match senders.get_mut(sender) {
+        Some(ids) => ids.push(id),
+        None => drop(senders.insert(sender.to_vec(), vec![id])),
     }
 }
 
-/// A summary that is being made, of messages in the order of ids.
+/// A summary being filled, in id order.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     position: u64,
-    count: usize,
-    first_id: u64,
+    pub(super) count: usize,
+    pub(super) first_id: u64,
     last_id: u64,
-    senders: BySender,
+    pub(super) senders: BySender,
 }
 
 impl Summary {
-    /// Of the messages from this position on.
     pub(super) fn at(position: u64) -> Self {
         Self {
             position,
@@ -107,84 +86,56 @@ impl Summary {
         }
     }
 
-    /// Whether it takes no more.
     pub(super) fn is_full(&self) -> bool {
         self.count as u64 >= SUMMARISED
     }
 
-    /// Whether there is nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The position behind its last message.
     pub(super) fn end(&self) -> u64 {
         self.position + self.count as u64
     }
 
-    /// The id of its first message.
-    pub(super) fn first_id(&self) -> u64 {
-        self.first_id
-    }
-
-    /// Adds a message.
     pub(super) fn push(&mut self, id: u64, sender: &[u8]) {
         if self.count == 0 {
             self.first_id = id;
         }
         self.count += 1;
         self.last_id = id;
-        self.senders.push(sender, id);
+        push(&mut self.senders, sender, id);
     }
 
-    /// Adds its messages to others.
-    pub(super) fn add_to(&mut self, all: &mut BySender) {
-        for (sender, ids) in self.senders.groups() {
-            ids.for_each(|id| all.push(sender, id));
-        }
-    }
-
-    /// Its table and its payload.
+    /// What it is made of.
     ///
     /// The payload has for each sender, in their order, two bytes that say where its entry is
     /// behind all of these; then the entries: the sender's id with its length in a byte
     /// before it, how many messages, and the differences of their ids, the first one's to
     /// one below the first id of the summary. The table has the number of senders.
-    pub(super) fn parts(&mut self) -> (Vec<u8>, Vec<u8>) {
-        let (mut index_dirs, mut entries, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
-        for (sender, ids) in self.senders.groups() {
-            index_dirs.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+    pub(super) fn contents(&self) -> Contents {
+        let (mut places, mut entries) = (Vec::new(), Vec::new());
+        for (sender, ids) in &self.senders {
+            places.extend_from_slice(&(entries.len() as u16).to_le_bytes());
             entries.push(sender.len() as u8);
             entries.extend_from_slice(sender);
-            theirs.clear();
-            let (mut count, mut last) = (0, self.first_id - 1);
+            varint::push(ids.len() as u64, &mut entries);
+            let mut last = self.first_id - 1;
             for id in ids {
-                varint::push(id - last, &mut theirs);
-                last = id;
-                count += 1;
+                varint::push(id - last, &mut entries);
+                last = *id;
             }
-            varint::push(count, &mut entries);
-            entries.extend_from_slice(&theirs);
         }
         let mut table = Vec::new();
-        varint::push((index_dirs.len() / 2) as u64, &mut table);
-        index_dirs.append(&mut entries);
-        (table, index_dirs)
-    }
-
-    /// What it is made of, with its parts.
-    pub(super) fn contents<'a>(&self, (table, payload): &'a (Vec<u8>, Vec<u8>)) -> Contents<'a> {
+        varint::push((places.len() / 2) as u64, &mut table);
+        places.append(&mut entries);
         Contents {
             count: self.count,
             position: self.position,
             last_id: self.last_id,
             table,
-            payload,
+            payload: places,
         }
     }
 }
 
-/// Where the entries of a summary begin, and them.
+/// Splits a payload into places and entries.
 fn entries<'a>(opened: &Opened<'_>, payload: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), IndexError> {
     let count = varint::take(&mut opened.table());
     let count = count.and_then(|count| usize::try_from(count).ok()?.checked_mul(2));
@@ -192,7 +143,7 @@ fn entries<'a>(opened: &Opened<'_>, payload: &'a [u8]) -> Result<(&'a [u8], &'a 
     split.ok_or_else(|| "a summary is cut short".into())
 }
 
-/// The entry that begins here: its sender, and what is behind that.
+/// The sender of an entry, and the bytes behind it.
 fn entry<'a>(place: &[u8], entries: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let place = usize::from(u16::from_le_bytes(place.try_into().ok()?));
     let (sender, rest) = body::split(entries.get(place..)?)?;
@@ -218,11 +169,11 @@ pub(super) fn find(
     ids: &mut Vec<u64>,
 ) -> Result<(), IndexError> {
     let payload = opened.payload()?;
-    let (index_dirs, entries) = entries(opened, &payload)?;
-    let (mut low, mut high) = (0, index_dirs.len() / 2);
+    let (places, entries) = entries(opened, &payload)?;
+    let (mut low, mut high) = (0, places.len() / 2);
     while low < high {
         let middle = low + (high - low) / 2;
-        let found = entry(&index_dirs[middle * 2..middle * 2 + 2], entries);
+        let found = entry(&places[middle * 2..middle * 2 + 2], entries);
         let (sender, mut rest) = found.ok_or("a summary is cut short")?;
         match sender.cmp(from) {
             std::cmp::Ordering::Less => low = middle + 1,
@@ -243,10 +194,10 @@ pub(super) fn each(
     mut visit: impl FnMut(&[u8], &[u64]),
 ) -> Result<(), IndexError> {
     let payload = opened.payload()?;
-    let (index_dirs, entries) = entries(opened, &payload)?;
+    let (places, entries) = entries(opened, &payload)?;
     let mut ids = Vec::new();
     let mut total: u64 = 0;
-    for place in index_dirs.chunks(2) {
+    for place in places.chunks(2) {
         let (sender, mut rest) = entry(place, entries).ok_or("a summary is cut short")?;
         ids.clear();
         push_ids(&mut rest, first_id, &mut ids).ok_or("the ids of a summary do not rise")?;
@@ -286,10 +237,10 @@ mod tests {
         for (id, sender) in [(1000, &b"b"[..]), (1001, b"a"), (1300, b"b"), (1301, b"ca")] {
             summary.push(id, sender);
         }
-        let parts = summary.parts();
+        let contents = summary.contents();
         let golden = b"\0\0\x04\0\x0a\0\x01a\x01\x02\x01b\x02\x01\xac\x02\x02ca\x01\xae\x02";
-        assert_eq!(parts.1, golden);
-        let value = pack(&summary.contents(&parts), Packing::None, None).unwrap();
+        assert_eq!(contents.payload, golden);
+        let value = pack(&contents, Packing::None, None).unwrap();
         let opened = opened(&value);
         assert_eq!(opened.table(), [3]);
         let head = opened.head;
@@ -323,6 +274,6 @@ mod tests {
             summary.push(1 + n * ((1 << 53) / SUMMARISED), sender.as_bytes());
         }
         assert!(summary.is_full());
-        assert!(summary.parts().1.len() < usize::from(u16::MAX));
+        assert!(summary.contents().payload.len() < usize::from(u16::MAX));
     }
 }

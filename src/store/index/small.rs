@@ -7,19 +7,21 @@ use super::error::IndexError;
 use super::manifest::{Manifest, SmallCounts};
 use super::{fixed, key};
 use crate::model::{Device, Domain, Mailbox, MsgId, Resource};
+use crate::store::age::AgeState;
 use crate::store::data::{
     CursorValue, DomainState, Domains, Record, SendIds, SendKey, UserCursors, day, record,
 };
 use crate::store::memtable::Memtable;
 
-/// The version byte of the values of the small trees.
 const VERSION: u8 = 1;
-/// That of cursors.
+/// Version 1 lacks `used`.
 const CURSOR_VERSION: u8 = 2;
+/// The only key of its tree.
+const AGE_KEY: &[u8] = b"age";
 
 impl Index {
-    /// Writes the cursors, sends and domains of a memtable, counts what is new in
-    /// `state`, and drops the sends of days before `day_min`.
+    /// Writes cursors, sends, domains, erasures and age time of a memtable, counts new entries in
+    /// `state`, and drops sends of days before `day_min`.
     pub(crate) fn apply_small(
         &self,
         memtable: &Memtable,
@@ -27,7 +29,7 @@ impl Index {
         state: &mut Manifest,
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        // In the order of the trees, so that neighbours are written together.
+        // Sorted as the trees are, so that neighbours are written together.
         let mut cursors: Vec<_> = memtable.cursors.iter().collect();
         cursors.sort_unstable_by_key(|(mailbox, _)| *mailbox);
         for (mailbox, devices) in cursors {
@@ -46,8 +48,8 @@ impl Index {
                     changed.push((key, new, old.is_none()));
                 }
             }
-            // A cursor that said it is lowered or goes. First, as that may become durable alone:
-            // whoever then begins again does not find the old cursor any more.
+            // The cursor that held this id is lowered or dropped. The id is written first: once the
+            // change is durable, a repeated flush cannot find the old cursor.
             if confirmed > said && confirmed > self.confirmed(&prefix)? {
                 let old = self.cursors.insert(&prefix, encode_confirmed(confirmed))?;
                 state.small.cursors += u64::from(old.is_none());
@@ -97,7 +99,7 @@ impl Index {
         self.drop_sends_before(day_min, state)
     }
 
-    /// The tree of a day's sends, which is made if there is none.
+    /// Created if missing.
     pub(super) fn sends_tree_of(&self, day: u64) -> Result<Tree, IndexError> {
         if let Some(tree) = self.sends_tree(day) {
             return Ok(tree);
@@ -121,15 +123,14 @@ impl Index {
         Ok(())
     }
 
-    /// The trees of sends, the newest first.
+    /// The newest first.
     pub(super) fn sends_trees(&self) -> Vec<Tree> {
         let sends = self.sends.lock();
         sends.values().rev().cloned().collect()
     }
 
-    /// The ids of the last send of this name.
     pub(crate) fn send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
-        // Two, or three while the clock was stepped: what is older is dropped.
+        // Two, or three after a step of the clock: older ones are dropped.
         let trees = self.sends_trees();
         let bytes = key::send(&key.domain, &key.from_id, key.client_msg_id.as_str());
         for tree in trees {
@@ -140,7 +141,6 @@ impl Index {
         Ok(None)
     }
 
-    /// A device's cursor.
     pub(crate) fn cursor(&self, device: &Device) -> Result<Option<CursorValue>, IndexError> {
         let prefix = key::prefix(&device.mailbox);
         let key = [&prefix, device.resource.as_str().as_bytes()].concat();
@@ -148,12 +148,11 @@ impl Index {
         stored.map(|stored| cursor_value(&stored)).transpose()
     }
 
-    /// How many cursors there are.
     pub(crate) fn count_cursors(&self) -> Result<u64, IndexError> {
         self.cursors.count()
     }
 
-    /// What a user has confirmed beside its cursors; `prefix` is that of its mailbox.
+    /// The confirmed id outside the cursors, by the prefix of the mailbox.
     fn confirmed(&self, prefix: &[u8]) -> Result<MsgId, IndexError> {
         let stored = self.cursors.get(prefix)?;
         let stored = stored.map(|stored| cursor_value(&stored)).transpose()?;
@@ -165,7 +164,6 @@ impl Index {
         self.confirmed(&key::prefix(mailbox))
     }
 
-    /// The cursors of a user.
     pub(crate) fn cursors(&self, mailbox: &Mailbox) -> Result<UserCursors, IndexError> {
         let prefix = key::prefix(mailbox);
         let mut cursors = UserCursors::default();
@@ -185,33 +183,51 @@ impl Index {
         Ok(cursors)
     }
 
-    /// All domains, and all low watermarks.
+    /// All domains and low watermarks.
     pub(crate) fn domains(&self) -> Result<Domains, IndexError> {
         let mut domains = Domains::default();
-        for entry in &self.domains {
+        for entry in self.domains.iter() {
             let (key, value) = entry?;
             let name = std::str::from_utf8(&key).ok().map(Domain::parse);
             let decoded = name.and_then(Result::ok).zip(decode_domain(&value));
             let (name, state) = decoded.ok_or("a domain")?;
             domains.set(&name, state);
         }
-        for entry in &self.erased {
+        for entry in self.erased.iter() {
             let (key, value) = entry?;
             let (mailbox, upto) = erasure(&key, &value)?;
-            domains.erase(&mailbox, upto);
+            domains.low_watermarks.raise(&mailbox, upto);
         }
         Ok(domains)
     }
 
-    /// Whether the small trees hold as much as `state` says, and all of it reads; then sets
-    /// it to how much that is.
+    pub(super) fn set_age(&self, age: &AgeState) -> Result<(), IndexError> {
+        let mut value = Vec::new();
+        record::encode_age(age, &mut value);
+        self.age.insert(AGE_KEY, value)?;
+        Ok(())
+    }
+
+    /// The last recorded age time.
+    pub(crate) fn age(&self) -> Result<Option<AgeState>, IndexError> {
+        let Some(stored) = self.age.get(AGE_KEY)? else {
+            return Ok(None);
+        };
+        match record::decode(&stored) {
+            Ok(Record::Age(age)) => Ok(Some(age)),
+            _ => Err("the age time".into()),
+        }
+    }
+
+    /// Reads the small trees and refuses fewer entries than `state` counts; then `state` counts
+    /// them all.
     pub(super) fn verify_small(&self, state: &mut Manifest) -> Result<(), IndexError> {
         let mut found = SmallCounts {
             domains: self.domains.count()?,
             erased: self.erased.count()?,
             ..SmallCounts::default()
         };
-        for entry in &self.cursors {
+        for entry in self.cursors.iter() {
             cursor_value(&entry?.1)?;
             found.cursors += 1;
         }
@@ -219,7 +235,7 @@ impl Index {
         self.age()?;
         for (day, tree) in self.sends.lock().iter() {
             let count = found.sends.entry(*day).or_default();
-            for entry in tree {
+            for entry in tree.iter() {
                 decode_send(&entry?.1).ok_or("a send")?;
                 *count += 1;
             }
@@ -239,7 +255,7 @@ fn decode_cursor(mut value: &[u8]) -> Option<CursorValue> {
         CURSOR_VERSION => fixed::decode(value),
         1_u8 => {
             let (id, at_ms) = fixed::decode(value)?;
-            // Version 1 did not tell them apart.
+            // Version 1 did not distinguish.
             let used = true;
             Some(CursorValue { id, at_ms, used })
         }
@@ -247,25 +263,22 @@ fn decode_cursor(mut value: &[u8]) -> Option<CursorValue> {
     }
 }
 
-/// What a user has confirmed stands among its cursors, as that of no resource.
+/// A user's confirmed id is the cursor of no resource.
 fn encode_confirmed(id: MsgId) -> Vec<u8> {
     let (at_ms, used) = (0, false);
     encode_cursor(CursorValue { id, at_ms, used })
 }
 
-/// Which mailbox is erased up to which id.
 pub(super) fn erasure(key: &[u8], value: &[u8]) -> Result<(Mailbox, MsgId), IndexError> {
     let decoded = key::mailbox(key).zip(decode_erased(value));
     decoded.ok_or_else(|| "an erasure".into())
 }
 
-/// The first of a send's ids.
 pub(super) fn first_of_send(value: &[u8]) -> Result<MsgId, IndexError> {
     let ids = decode_send(value);
     Ok(ids.ok_or("a send")?.first)
 }
 
-/// Reads a cursor.
 pub(super) fn cursor_value(stored: &[u8]) -> Result<CursorValue, IndexError> {
     decode_cursor(stored).ok_or_else(|| "a cursor".into())
 }

@@ -6,6 +6,7 @@
 use super::database::Index;
 use super::engine::guarded;
 use super::error::IndexError;
+use super::fixed;
 use super::manifest::Manifest;
 use crate::store::age::AgeState;
 use crate::store::data::Domains;
@@ -13,9 +14,9 @@ use crate::store::data::Domains;
 const KEY: &[u8] = b"frames";
 
 impl Index {
-    /// Writes the trailer: this index has the journal's frames before `sequence`.
+    /// This index holds the journal's frames before `sequence`.
     pub(super) fn put_trailer(&self, sequence: u64) -> Result<(), IndexError> {
-        self.trailer.insert(KEY, &sequence.to_le_bytes())?;
+        self.trailer.insert(KEY, fixed::encode(sequence))?;
         Ok(())
     }
 
@@ -32,7 +33,7 @@ impl Index {
         })
     }
 
-    /// Removes the trailer: the index of an earlier version.
+    /// As in an index of an earlier version.
     #[cfg(test)]
     pub(crate) fn drop_trailer(&self) {
         assert!(!self.trailer.is_empty(), "there is one");
@@ -47,8 +48,8 @@ impl Index {
         let Some(value) = self.trailer.get(KEY)? else {
             return Ok(false);
         };
-        let sequence = value.as_ref().try_into().map_err(|_| "its trailer")?;
-        match u64::from_le_bytes(sequence) < state.position.sequence {
+        let sequence: u64 = fixed::decode(&value).ok_or("its trailer")?;
+        match sequence < state.position.sequence {
             true => Err("the end of its log is lost".into()),
             false => Ok(true),
         }

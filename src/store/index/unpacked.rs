@@ -10,9 +10,9 @@ use quick_cache::sync::Cache;
 
 use super::chunk::Reference;
 
-/// What a chunk costs beside its bytes.
+/// Memory for a chunk beside its bytes.
 const CHUNK_BYTES: u64 = 150;
-/// How large most chunks are, about.
+/// Typical size of a chunk.
 const USUAL_BYTES: u64 = 6 << 10;
 
 #[derive(Debug, Clone)]

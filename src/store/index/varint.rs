@@ -1,6 +1,5 @@
 //! Varints: seven bits a byte, lowest first; the high bit is set in all but the last byte.
 
-/// Appends a number.
 pub(super) fn push(number: u64, out: &mut Vec<u8>) {
     let mut rest = number;
     while rest >= 0x80 {
@@ -10,7 +9,7 @@ pub(super) fn push(number: u64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// Takes a number from the front.
+/// Takes a number from the front of `bytes`.
 pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (at, byte) in bytes.iter().enumerate().take(10) {

@@ -15,7 +15,7 @@ use super::search::FoundChunk;
 use super::{key, messages, senders};
 use crate::store::api::Opening;
 
-/// One sequence of chunks, as far as it was looked at.
+/// A sequence of chunks under one prefix, up to the last one taken.
 #[derive(Debug, Default)]
 struct Sequence {
     prefix: Vec<u8>,
@@ -24,8 +24,7 @@ struct Sequence {
 }
 
 impl Sequence {
-    /// Takes the next chunk of a tree; `first` is the position of the first chunk of a
-    /// sequence, where one is expected.
+    /// Takes the next chunk of a tree. `first`: the required position of a sequence's first chunk.
     fn take(&mut self, found: &FoundChunk, first: Option<u64>) -> Result<(), IndexError> {
         let (prefix, _) = key::split(&found.key).ok_or("a key")?;
         if prefix != self.prefix.as_slice() {
@@ -48,10 +47,9 @@ impl Sequence {
 }
 
 impl Index {
-    /// Checks all chunks and all counts; answers the highest id found.
-    /// An interrupted flush leaves more in the small trees than `state` says: from now
-    /// on it says so, or their loss would go unnoticed.
-    /// It ends with an error where `opening` was stopped, which is told how many messages it saw.
+    /// Verifies all chunks and counts, and returns the highest id. Afterwards `state` counts what
+    /// an interrupted flush left in the small trees, so that its loss would be noticed. Stops with
+    /// an error if `opening` is stopped, and reports the messages seen to it.
     pub(crate) fn verify(
         &self,
         state: &mut Manifest,
@@ -99,8 +97,8 @@ impl Index {
         Ok(highest)
     }
 
-    /// Checks a value, and what it has in the blob file if that was not made durable before the
-    /// state was written.
+    /// Verifies a value, and its part of the blob file unless that was durable when `state` was
+    /// written.
     fn verify_chunk(&self, found: &FoundChunk, state: &Manifest) -> Result<(), IndexError> {
         let chunk = Chunk::check(&found.value)?;
         let reference = chunk.reference()?;
@@ -110,8 +108,8 @@ impl Index {
         Ok(())
     }
 
-    /// What messages share, of which there must be as much as `state` says; then sets it to how much there
-    /// is, and answers the highest id.
+    /// Refuses fewer contents than `state` counts; then `state` counts them all. Returns the
+    /// highest id.
     fn verify_contents(&self, state: &mut Manifest, opening: &Opening) -> Result<u64, IndexError> {
         let (mut count, mut highest) = (0, 0);
         for found in chunks(&self.contents, opening) {
@@ -127,8 +125,8 @@ impl Index {
         Ok(highest)
     }
 
-    /// Summaries and senders' keys, mailbox by mailbox: what the keys have below the first
-    /// summary are as many messages as its position says.
+    /// Verifies summaries and senders' keys. The ids that a mailbox's keys hold below its first
+    /// summary are as many as that summary's position.
     fn verify_senders(&self, state: &Manifest, opening: &Opening) -> Result<(), IndexError> {
         let mut sequence = Sequence::default();
         let mut keys = chunks(&self.senders, opening).peekable();
@@ -162,7 +160,7 @@ fn chunks(tree: &Tree, opening: &Opening) -> impl Iterator<Item = Result<FoundCh
     })
 }
 
-/// Takes the keys of one mailbox, checks them, and counts what they have below `id`.
+/// Verifies the keys of one mailbox, and counts their ids below `id`.
 fn count_below(
     keys: &mut Peekable<impl Iterator<Item = Result<FoundChunk, IndexError>>>,
     mailbox: &[u8],

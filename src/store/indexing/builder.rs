@@ -32,12 +32,6 @@ pub(crate) struct Builder {
     pub(crate) memtables: Memtables,
 }
 
-/// Without its state, whatever stands in `db` counts for nothing.
-fn forget(site: &Site) -> std::io::Result<()> {
-    site.files.remove(&site.dir.join(Manifest::FILE))?;
-    site.files.sync_dir(&site.dir)
-}
-
 impl Builder {
     /// Takes up an index where its state says it is.
     pub(crate) fn resume(site: Site, index: Index, state: Manifest) -> Result<Self, IndexError> {
@@ -55,17 +49,15 @@ impl Builder {
         })
     }
 
-    /// Begins a new index in place of the old one, which is set aside.
-    pub(crate) fn rebuild(site: Site) -> Result<Self, BuildError> {
-        forget(&site)?;
-        location::set_aside(&site.dir)?;
-        Self::beside(site)
-    }
-
-    /// Begins a new index in place of the old one, which is of no use to anybody and may be
-    /// removed.
-    pub(crate) fn replacing(site: Site) -> Result<Self, BuildError> {
-        forget(&site)?;
+    /// Begins a new index in place of the old one, which is set aside if it is `kept`, and may
+    /// otherwise be removed.
+    pub(crate) fn rebuild(site: Site, kept: bool) -> Result<Self, BuildError> {
+        // Without its manifest, whatever stands in `db` counts for nothing.
+        site.files.remove(&site.dir.join(Manifest::FILE))?;
+        site.files.sync_dir(&site.dir)?;
+        if kept {
+            location::set_aside(&site.dir)?;
+        }
         Self::beside(site)
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn take(
             Record::Erased { mailbox, upto, .. } => {
                 // It may have been issued and never stored; what comes next is above it.
                 last_id = last_id.max(upto);
-                domains.erase(&mailbox, upto);
+                domains.low_watermarks.raise(&mailbox, upto);
                 memtables.push_erased(mailbox, upto);
             }
             Record::Cursor { device, change } => memtables.push_cursor(&device, change),

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::mailbox::{Bodies, Entry};
-use crate::model::{Domain, Message};
+use super::mailbox::Bodies;
+use crate::model::Message;
 use crate::store::data::body;
 
 /// What a recipient has in a chunk beside the sender's id, if the body is elsewhere.
@@ -66,32 +66,4 @@ fn is_same_send(one: &Message, other: &Message) -> bool {
         && one.from_resource == other.from_resource
         && one.to_resource == other.to_resource
         && one.kind == other.kind
-}
-
-/// The bodies of a memtable that the index has once, in the order in which they came: whose they
-/// are, and the first message that has them.
-#[derive(Debug, Default)]
-pub(super) struct SharedBodies(Vec<(Domain, Entry)>);
-
-impl SharedBodies {
-    pub(super) fn push(&mut self, domain: Domain, first: Entry) {
-        debug_assert!(
-            self.0
-                .last()
-                .is_none_or(|(_, last)| last.location() < first.location())
-        );
-        self.0.push((domain, first));
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(Domain, Entry)> {
-        self.0.iter()
-    }
-
-    /// The first message that has the same body as this one, if the index has it once.
-    pub(super) fn first_of(&self, entry: Entry) -> Option<u64> {
-        let found = self
-            .0
-            .binary_search_by_key(&entry.location(), |(_, first)| first.location());
-        Some(self.0[found.ok()?].1.id)
-    }
 }

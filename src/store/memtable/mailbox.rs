@@ -84,16 +84,15 @@ impl EncodedMessage {
     /// The message, which is in this mailbox.
     pub(crate) fn message(&self, mailbox: &Mailbox) -> Message {
         let (sender, rest) = body::split(self.entry.cut(&self.bodies))
-            .expect("the tail holds only what it encoded itself");
+            .expect("a memtable holds only what it encoded itself");
         let Entry { id, .. } = self.entry;
         body::decode(&sender[1..], rest, id, mailbox, self.entry.offline())
-            .expect("the tail holds only what it encoded itself")
+            .expect("a memtable holds only what it encoded itself")
     }
 }
 
-/// Where each sender's messages are in the list of all.
-#[derive(Debug, Default)]
-struct BySender(HashMap<UserId, Vec<u32>>);
+/// The places of each sender's messages in the list of all.
+type BySender = HashMap<UserId, Vec<u32>>;
 
 /// The memtables' part of a mailbox, in the order of ids.
 #[derive(Debug, Default)]
@@ -113,31 +112,31 @@ impl MailboxPart {
         let mut bytes = grown * size_of::<Entry>();
         if let Some(by_sender) = &mut self.by_sender {
             bytes += SENDER_PLACE_BYTES;
-            match by_sender.0.get_mut(from) {
-                Some(index_dirs) => index_dirs.push(index),
+            match by_sender.get_mut(from) {
+                Some(indexes) => indexes.push(index),
                 None => {
                     bytes += SENDER_BYTES;
-                    by_sender.0.insert(from.clone(), vec![index]);
+                    by_sender.insert(from.clone(), vec![index]);
                 }
             }
         } else if self.entries.len() >= SENDERS_APART_MIN {
             let by_sender = self.senders(batches);
-            bytes += by_sender.0.len() * SENDER_BYTES + self.entries.len() * SENDER_PLACE_BYTES;
+            bytes += by_sender.len() * SENDER_BYTES + self.entries.len() * SENDER_PLACE_BYTES;
             self.by_sender = Some(Box::new(by_sender));
         }
         bytes
     }
 
     fn senders(&self, batches: &[Bodies]) -> BySender {
-        let mut by_sender: HashMap<UserId, Vec<u32>> = HashMap::new();
+        let mut by_sender = BySender::new();
         for (index, entry) in (0..).zip(&self.entries) {
             let from = body::sender(entry.body(batches))
                 .and_then(|from| std::str::from_utf8(from).ok())
                 .and_then(|from| UserId::parse(from).ok())
-                .expect("the tail holds only what it encoded itself");
+                .expect("a memtable holds only what it encoded itself");
             by_sender.entry(from).or_default().push(index);
         }
-        BySender(by_sender)
+        by_sender
     }
 
     /// How many entries have an id of at most `upto`.
@@ -148,7 +147,7 @@ impl MailboxPart {
     /// How many of them are from `from`.
     pub(super) fn rank_from(&self, from: &UserId, upto: u64, batches: &[Bodies]) -> usize {
         match &self.by_sender {
-            Some(by_sender) => by_sender.0.get(from).map_or(0, |indexes| {
+            Some(by_sender) => by_sender.get(from).map_or(0, |indexes| {
                 indexes.partition_point(|i| self.entries[*i as usize].id <= upto)
             }),
             None => {
@@ -180,7 +179,7 @@ impl MailboxPart {
                 self.entries.len()
             }
             (Some(from), Some(by_sender)) => {
-                let indexes = by_sender.0.get(from).map_or(&[][..], Vec::as_slice);
+                let indexes = by_sender.get(from).map_or(&[][..], Vec::as_slice);
                 let entries = indexes.iter().map(|i| &self.entries[*i as usize]);
                 out.extend(entries.skip(at).take(wanted).map(take));
                 indexes.len()

@@ -43,11 +43,7 @@ impl Memtables {
 
     /// Bytes in memory, about, and of what several recipients share as much as the index takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.active.bytes
-            + self
-                .immutable
-                .as_ref()
-                .map_or(0, |immutable| immutable.bytes)
+        self.both().map(|memtable| memtable.bytes).sum()
     }
 
     /// How full the memtables are; from 1 on, they take no more. Beside an immutable memtable, more
@@ -55,9 +51,8 @@ impl Memtables {
     /// cannot keep up with is slowed down to its pace and never stands still. While
     /// flushes are put off, all of the memtables may be filled.
     pub(crate) fn fullness(&self, bytes_max: usize, put_off: bool) -> f64 {
-        let immutable = self.immutable.as_deref();
-        let rest = bytes_max.saturating_sub(immutable.map_or(0, |immutable| immutable.bytes));
-        let written = match immutable {
+        let rest = bytes_max.saturating_sub(self.bytes() - self.active.bytes);
+        let written = match &self.immutable {
             Some(immutable) if !put_off => immutable.written(),
             _ => 1.0,
         };
@@ -91,7 +86,7 @@ impl Memtables {
         for at in &batch.shared {
             let first = &batch.messages[*at];
             let entry = Entry::new(first.id.0, number, batch.starts[*at], false);
-            active.shared.push(first.mailbox.domain.clone(), entry);
+            active.shared.push((first.mailbox.domain.clone(), entry));
         }
         for (message, start) in batch.messages.iter().zip(batch.starts) {
             let offline = message.recipient_offline;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::batch::SharedBodies;
 use super::mailbox::{Bodies, Entry, MailboxPart};
 use crate::model::{Domain, Mailbox, MsgId};
 use crate::store::age::AgeState;
@@ -16,7 +15,7 @@ use crate::store::journal::Position;
 pub(super) type Rotated = Arc<OnceLock<Arc<Memtable>>>;
 
 /// What was committed between two flushes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Memtable {
     /// Everything with an id of at most this is older than this memtable.
     pub(crate) start: MsgId,
@@ -26,7 +25,9 @@ pub(crate) struct Memtable {
     pub(crate) end: Position,
     pub(crate) mailboxes: HashMap<Mailbox, MailboxPart>,
     pub(super) batches: Vec<Bodies>,
-    pub(super) shared: SharedBodies,
+    /// The bodies that the index has once, in the order in which they came: their domain, and the
+    /// first message that has them.
+    pub(super) shared: Vec<(Domain, Entry)>,
     pub(crate) cursors: Changes,
     pub(crate) sends: HashMap<SendKey, SendIds>,
     pub(crate) domains: BTreeMap<Domain, DomainState>,
@@ -51,20 +52,7 @@ impl Memtable {
             start,
             last_id: start,
             end,
-            mailboxes: HashMap::new(),
-            batches: Vec::new(),
-            shared: SharedBodies::default(),
-            cursors: Changes::new(),
-            sends: HashMap::new(),
-            domains: BTreeMap::new(),
-            erased: HashMap::new(),
-            age: None,
-            messages: 0,
-            bytes: 0,
-            since: None,
-            is_touched: false,
-            things: 0,
-            written: AtomicUsize::new(0),
+            ..Self::default()
         }
     }
 
@@ -97,7 +85,9 @@ impl Memtable {
 
     /// The first message that shares this one's body, if the index has that once.
     pub(crate) fn shared_from(&self, entry: Entry) -> Option<u64> {
-        self.shared.first_of(entry)
+        let at = |(_, first): &(Domain, Entry)| first.location();
+        let found = self.shared.binary_search_by_key(&entry.location(), at);
+        Some(self.shared[found.ok()?].1.id)
     }
 
     /// How many cursors it may remove from the index.

@@ -12,10 +12,8 @@ impl Memtables {
         domain: &Domain,
         low_watermark: impl Fn(&Mailbox) -> MsgId,
     ) -> u64 {
-        let both = self.both();
-        let bytes =
-            both.map(|part| part.messages_of(domain, &low_watermark) + part.rows_of(domain));
-        bytes.sum()
+        let of = |part: &Memtable| part.messages_of(domain, &low_watermark) + part.rows_of(domain);
+        self.both().map(of).sum()
     }
 }
 
@@ -27,7 +25,7 @@ impl Memtable {
                 continue;
             }
             let low_watermark = low_watermark(mailbox).0;
-            let each = quota::messages(1, domain, &mailbox.user);
+            let each = quota::message(domain, &mailbox.user);
             for entry in part.entries.iter().filter(|entry| entry.id > low_watermark) {
                 let body = self.body(*entry);
                 let is_of_another = self.shared_from(*entry).is_some_and(|id| id != entry.id);

@@ -16,7 +16,7 @@ impl Shared {
     pub(crate) fn moment(&self, domain: &Domain) -> Moment {
         Moment {
             ages: self.ages(),
-            low_watermark: self.domains().low_watermark(domain),
+            low_watermark: self.domains().low_watermarks.of_domain(domain),
         }
     }
 

@@ -2,10 +2,8 @@
 //! threads of `commit`, `flush` and `compaction`.
 
 mod backpressure;
-mod clock;
 mod compaction;
 mod cursors;
-mod dedup;
 mod growth;
 pub(crate) mod pending_retention;
 mod queue;

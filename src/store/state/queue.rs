@@ -94,6 +94,7 @@ struct QueueState {
     jobs: VecDeque<Job>,
     bytes: usize,
     phase: Phase,
+    /// The committer waits for a job.
     waiting: bool,
 }
 
@@ -129,13 +130,9 @@ impl Queue {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock()
-    }
-
     /// Adds a job, or refuses it at once.
     pub(crate) fn push(&self, job: Job) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let refused = if state.phase != Phase::Open {
             AppendError::Closed
         } else if state.jobs.len() >= self.max || state.bytes >= QUEUE_BYTES_MAX {
@@ -161,19 +158,19 @@ impl Queue {
 
     /// Whether less than half of what may wait does.
     pub(crate) fn has_room(&self) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         state.jobs.len() < self.max.div_ceil(2) && state.bytes < QUEUE_BYTES_MAX / 2
     }
 
     /// How many jobs wait, and bytes of theirs.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let state = self.state();
+        let state = self.state.lock();
         (state.jobs.len(), state.bytes)
     }
 
-    /// Takes what waits, or waits until `deadline` at most.
+    /// Takes the waiting jobs, or waits until `deadline` at most.
     pub(crate) fn take(&self, clock: &dyn Clock, deadline: Duration) -> Dequeued {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.jobs.is_empty() && state.phase == Phase::Open {
             state.waiting = true;
             let seen = self.ready.count();
@@ -205,7 +202,7 @@ impl Queue {
 
     /// Takes no more jobs; those that wait are still done.
     pub(crate) fn close(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closed;
         }
@@ -214,18 +211,18 @@ impl Queue {
 
     /// Takes no more jobs, and those that wait are not done.
     pub(crate) fn abort(&self) {
-        self.state().phase = Phase::Aborted;
+        self.state.lock().phase = Phase::Aborted;
         self.ready.notify();
     }
 
     /// Whether `abort` was called.
     pub(crate) fn aborted(&self) -> bool {
-        self.state().phase == Phase::Aborted
+        self.state.lock().phase == Phase::Aborted
     }
 
     /// Whether jobs are taken.
     pub(crate) fn is_open(&self) -> bool {
-        self.state().phase == Phase::Open
+        self.state.lock().phase == Phase::Open
     }
 }
 

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::view::View;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::api::{Backlog, Portion, ReadError, Reading};
+use crate::store::data::{SendIds, SendKey};
 use crate::store::index;
 use crate::store::index::IndexError;
 
@@ -159,6 +160,18 @@ impl List<'_> {
 }
 
 impl Shared {
+    /// The ids of a send that was accepted in the last 24 hours.
+    pub(crate) fn known_send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
+        let low_watermark = self.domains().low_watermarks.of_domain(&key.domain);
+        let in_memtables = self.memtables().send(key);
+        let found = match in_memtables {
+            Some(ids) => Some(ids),
+            None => self.with_index(|index| index.send(key))?,
+        };
+        let gone = low_watermark.max(self.ages().newest_forgotten());
+        Ok(found.filter(|ids| ids.first > gone))
+    }
+
     /// Whether the mailbox surely has nothing up to this id that is not erased already: what has
     /// only expired may come back.
     pub(crate) fn has_nothing(&self, mailbox: &Mailbox, upto: MsgId) -> bool {
@@ -167,7 +180,7 @@ impl Shared {
             if domains.is_removed(&mailbox.domain) {
                 return false;
             }
-            domains.low_watermarks().of(mailbox)
+            domains.low_watermarks.of(mailbox)
         };
         let view = self.view();
         let count = || view.list(mailbox, None)?.rank(upto);

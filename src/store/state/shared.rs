@@ -23,7 +23,7 @@ use super::queue::Queue;
 use super::signal::{CompactionRequests, Health, Signal};
 use crate::clock::{Clock, EventCount};
 use crate::model::{Domain, Mailbox, MsgId, Retention};
-use crate::store::age::{AgeClock, Ages};
+use crate::store::age::{AgeClock, Ages, ClockHold};
 use crate::store::api::StoreOptions;
 use crate::store::data::{Changes, Domains};
 use crate::store::directory::Hold;
@@ -133,13 +133,13 @@ impl Shared {
     /// domain, or expired by now.
     pub(crate) fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
         let expired = self.expired(&mailbox.domain);
-        self.domains().low_watermarks().of(mailbox).max(expired)
+        self.domains().low_watermarks.of(mailbox).max(expired)
     }
 
     /// As [`Self::low_watermark`], of all mailboxes of the domain.
     pub(crate) fn low_watermark_of_domain(&self, domain: &Domain) -> MsgId {
         let expired = self.expired(domain);
-        self.domains().low_watermark(domain).max(expired)
+        self.domains().low_watermarks.of_domain(domain).max(expired)
     }
 
     fn expired(&self, domain: &Domain) -> MsgId {
@@ -169,6 +169,25 @@ impl Shared {
 
     pub(crate) fn age_mut(&self) -> RwLockWriteGuard<'_, AgeClock> {
         self.age.write()
+    }
+
+    /// As [`Store::clock_hold`](crate::store::Store::clock_hold).
+    pub(crate) fn clock_hold(&self) -> Option<ClockHold> {
+        let wall_us = self.clock.now_us();
+        self.age().hold(wall_us)
+    }
+
+    /// Says in the log that nothing ends by age, if so.
+    pub(crate) fn tell_hold(&self) {
+        if let Some(ClockHold { ahead_s, left }) = self.clock_hold() {
+            tracing::warn!(
+                ahead_s,
+                hold_s = left.as_secs(),
+                "the clock was stepped by more than a day, or the server stood still for so long: \
+                 nothing is dropped or erased by age until a day has passed, or until `relaybox clock \
+                 accept`"
+            );
+        }
     }
 
     /// Does something with the index.

@@ -55,7 +55,10 @@ impl World {
         world.store.flush();
         // They are hidden, and go one by one.
         let shared = world.store.shared();
-        shared.domains_mut().erase(&mailbox("d", "u"), ids[100]);
+        shared
+            .domains_mut()
+            .low_watermarks
+            .raise(&mailbox("d", "u"), ids[100]);
         world
     }
 
