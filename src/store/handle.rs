@@ -49,16 +49,16 @@ impl Store {
         &self.handle.shared
     }
 
-    /// Hands a draft to the committer. Never blocks. `done` is called once, from another
-    /// thread, after the messages have been handed to the sink (or with the error); where
-    /// the draft is refused at once (overloaded, closed), from this one.
+    /// Hands a draft to the committer. Never blocks. `done` is called once: from another thread,
+    /// after the sink has the messages or with the error; from this one if the draft is refused at
+    /// once (overloaded, closed).
     pub fn append(&self, draft: Draft, done: Done) {
         let draft = Box::new(draft);
         self.shared().queue.push(Job::Append { draft, done });
     }
 
-    /// Answers a send that was accepted before, as [`Store::append`] answers its repeat; any other
-    /// with [`AppendError::NotRepeated`], and nothing is stored.
+    /// Answers a repeat of an accepted send as [`Store::append`] does. Anything else gets
+    /// [`AppendError::NotRepeated`], and nothing is stored.
     pub fn repeat(&self, sender: &Mailbox, client_msg_id: ClientMsgId, done: Done) {
         let key = Box::new(SendKey {
             domain: sender.domain.clone(),
@@ -68,8 +68,8 @@ impl Store {
         self.shared().queue.push(Job::Repeat { key, done });
     }
 
-    /// Whether the committer keeps up. Who takes no more from its clients while it does not
-    /// is not refused as [`AppendError::Overloaded`].
+    /// Whether the committer keeps up. A caller that accepts no sends while it does not is never
+    /// refused as [`AppendError::Overloaded`].
     pub fn has_room(&self) -> bool {
         self.shared().queue.has_room()
     }
@@ -79,9 +79,8 @@ impl Store {
         self.shared().view()
     }
 
-    /// Messages above `after`, oldest first: at most `count_max`, and at most about
-    /// `bytes_max` bytes of content, but at least one where there is one; and up to which id
-    /// they are all, where they are. Blocks on disk.
+    /// Messages above `after`, oldest first: at most `count_max`, and about `bytes_max` bytes of
+    /// content, but at least one if there is one. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -106,7 +105,7 @@ impl Store {
         self.shared().domains().records()
     }
 
-    /// Adds a domain or replaces its record; returns when it is on disk. Blocks.
+    /// Adds a domain or replaces its record, durably. Blocks.
     ///
     /// # Errors
     /// It was not stored.
@@ -115,8 +114,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a domain: its messages, cursors and idempotency keys are never served again,
-    /// also if a domain of that name is added later. `false` where there is none. Blocks.
+    /// Removes a domain: its messages, cursors and idempotency keys are never served again, even if
+    /// a domain of that name is added later. `false` if it does not exist. Blocks.
     ///
     /// # Errors
     /// It was not removed.
@@ -125,9 +124,9 @@ impl Store {
             .with_compaction(|| self.change(|reply| Job::RemoveDomain(domain.clone(), reply)))
     }
 
-    /// Erases what a mailbox has below `before` (exclusive), or all that it has now, also what
-    /// is not delivered yet. Gone for all who read when this returns, and durably so; the disk
-    /// space comes back in the background. Blocks.
+    /// Erases the messages of a mailbox below `before` (exclusive), or all of them, delivered or
+    /// not. They are gone for all readers, durably, when this returns; the disk space comes back in
+    /// the background. Blocks.
     ///
     /// # Errors
     /// It was not stored, and nothing is erased.
@@ -141,9 +140,9 @@ impl Store {
         Ok(())
     }
 
-    /// Messages are to be kept so long. What that keeps longer than before counts at once; what it
-    /// erases is told in the log first, and counts [`StoreOptions::retention_notice`] after that,
-    /// unless another retention is set meanwhile. Blocks while the one in force is noted on disk.
+    /// Sets the retention. What it keeps longer than before is kept at once. What it erases is
+    /// announced in the log first, and is erased [`StoreOptions::retention_notice`] later unless
+    /// another retention is set meanwhile. Blocks while the one in force is written to disk.
     pub fn set_retention(&self, retention: Retention) {
         self.shared().set_retention(retention);
     }
@@ -152,7 +151,7 @@ impl Store {
         self.shared().queue.change(job)
     }
 
-    /// Whether appends are accepted, or the reason why not.
+    /// Whether appends are accepted.
     ///
     /// # Errors
     /// The reason.
@@ -170,26 +169,26 @@ impl Store {
         }
     }
 
-    /// Writes what is in memory into the index now, if that can be done. Blocks.
+    /// Flushes the memtables into the index, if possible. Blocks.
     pub fn flush(&self) {
         self.shared().flush();
     }
 
-    /// How far the journal is durable now: everything that was acknowledged is before it.
+    /// The durable end of the journal: everything acknowledged is before it.
     pub fn journal_end(&self) -> Position {
         self.shared().memtables().active.end
     }
 
-    /// Device and inode of the data directory, by which it is known whatever leads to it.
+    /// Device and inode of the data directory.
     pub fn directory(&self) -> (u64, u64) {
         self.shared().hold.identity
     }
 
-    /// Refuses further appends, makes everything durable, stops the threads, marks the
-    /// directory as cleanly closed and gives up its lock. Blocks, unless called from
-    /// within an answer or the sink, where it only begins. Idempotent.
+    /// Refuses further appends, makes everything durable, stops the threads, marks the directory as
+    /// cleanly closed and releases its lock. Blocks, unless called from an answer or the sink:
+    /// there it only begins. Idempotent.
     pub fn close(&self) {
-        // Before the lock, which another who closes may hold while we are waited for.
+        // Before the lock: another closing caller may hold it and wait for us.
         self.shared().queue.close();
         if threads::is_own() {
             return;
@@ -202,7 +201,7 @@ impl Store {
 }
 
 impl Store {
-    /// Opens (or makes) the data directory, takes its lock, recovers, and starts the threads.
+    /// Opens or creates the data directory, locks it, recovers, and starts the threads.
     ///
     /// # Errors
     /// The directory is in use, damaged, of a newer version, or cannot be read or written.
@@ -214,8 +213,8 @@ impl Store {
         Self::open_with(options, clock, sink, Arc::new(RealFileSystem))
     }
 
-    /// As [`Store::open`], where the directory is taken already. It may take long:
-    /// [`StoreOptions::opening`] says how far it is, and ends it.
+    /// As [`Store::open`], for a directory that is locked already. May take long:
+    /// [`StoreOptions::opening`] tells its progress, and stops it.
     ///
     /// # Errors
     /// As those of [`Store::open`], or it was stopped.
@@ -244,13 +243,12 @@ impl Store {
 }
 
 impl Store {
-    /// Whether nothing ends by age, since the clock was stepped (or nobody was here) by a day.
+    /// The hold on expiry after a step of the clock by more than a day, or a stop of that length.
     pub fn clock_hold(&self) -> Option<ClockHold> {
         self.shared().clock_hold()
     }
 
-    /// Takes the clock for right though it was stepped: from now on everything ends by age again.
-    /// Whether it was held. Blocks.
+    /// Accepts the clock after a step: expiry continues. False if it was not held. Blocks.
     ///
     /// # Errors
     /// It was not stored, and nothing has changed.

@@ -6,19 +6,18 @@ use std::time::Duration;
 use super::span::{Span, micros};
 use crate::model::MsgId;
 
-/// What is told of age at one moment.
+/// Ages at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Ages {
     now_us: u64,
-    /// What the clock shows then.
+    /// The wall clock at that moment.
     wall_us: u64,
-    /// Since when nothing ends by age, if so.
+    /// The age time since which age is held.
     held_us: Option<u64>,
     spans: Arc<Vec<Span>>,
 }
 
 impl Ages {
-    /// At this age time, when the clock shows `wall_us`; with `held_us` it is held since then.
     pub(super) fn new(
         now_us: u64,
         wall_us: u64,
@@ -33,30 +32,28 @@ impl Ages {
         }
     }
 
-    /// By a clock that was never stepped.
+    /// With a clock that was never stepped.
     #[cfg(test)]
     pub(crate) fn plain(now_us: u64) -> Self {
         Self::new(now_us, now_us, None, &Arc::new(vec![Span::default()]))
     }
 
-    /// The stamp of what happens now, in milliseconds.
+    /// The stamp of an event at this moment, in milliseconds.
     pub(crate) fn stamp_ms(&self) -> u64 {
         self.now_us / 1_000
     }
 
-    /// How old this is where something ends by it, in milliseconds: what may have been a stop does
-    /// not count.
+    /// Age for decisions on expiry, in milliseconds. Gaps do not count.
     pub(crate) fn age_ms(&self, stamp_ms: u64) -> u64 {
         (self.deciding_us() / 1_000).saturating_sub(stamp_ms)
     }
 
-    /// How long ago this was by the clock as it was accepted, in milliseconds.
+    /// Age by the accepted clock, in milliseconds. Gaps count.
     pub(crate) fn ago_ms(&self, stamp_ms: u64) -> u64 {
         self.ago_us(stamp_ms) / 1_000
     }
 
-    /// When this was by the clock as it goes now, in milliseconds: the same whenever it is asked for,
-    /// unless the clock is stepped.
+    /// A stamp in terms of the wall clock, in milliseconds. Stable unless the clock is stepped.
     pub(crate) fn wall_ms(&self, stamp_ms: u64) -> u64 {
         self.wall_us.saturating_sub(self.ago_us(stamp_ms)) / 1_000
     }
@@ -67,14 +64,12 @@ impl Ages {
         passed_us.saturating_add(gaps_us)
     }
 
-    /// The newest id that is so old where something ends by it; what may have been a stop does not
-    /// count. Everything at or below it is.
+    /// The newest id of at least this age, for decisions on expiry. Gaps do not count.
     pub(crate) fn newest_of_age(&self, age: Duration) -> MsgId {
         self.newest(age, |_| 0)
     }
 
-    /// The newest id that has expired where messages are kept for so long, by the clock as it was
-    /// accepted. Everything at or below it has.
+    /// The newest id that has expired by a retention, by the accepted clock. Gaps count.
     pub(crate) fn expired(&self, kept: Duration) -> MsgId {
         self.newest(kept, |span| span.gap_us)
     }
@@ -86,7 +81,7 @@ impl Ages {
         let Some(cut_us) = now_us.checked_sub(micros(age)) else {
             return MsgId::ZERO;
         };
-        // Of the spans behind, the nearest.
+        // The next later span.
         let mut next: Option<&Span> = None;
         for span in self.spans.iter().rev() {
             if cut_us >= span.since_us.saturating_add(gaps_us) {
@@ -108,12 +103,12 @@ impl Ages {
         MsgId::ZERO
     }
 
-    /// This moment by the clock as it was accepted.
+    /// This moment by the accepted clock.
     pub(super) fn calendar_us(&self) -> u64 {
         self.now_us.saturating_add(self.gaps_us(|_| true))
     }
 
-    /// The age time by which it is decided.
+    /// Age time for decisions: it stands still while age is held.
     fn deciding_us(&self) -> u64 {
         self.held_us.unwrap_or(self.now_us)
     }

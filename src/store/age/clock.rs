@@ -10,70 +10,69 @@ use super::span;
 use super::span::{Span, micros};
 use crate::model::MsgId;
 
-/// A step of more than this is none of a clock that is being set right, and is not believed at once.
+/// A larger step is no adjustment of the clock, and is not believed at once.
 const STEP_MIN_US: u64 = 24 * HOUR_US;
-/// So long must pass at the new time.
+/// How long the new time must hold.
 const HELD_US: u64 = 24 * HOUR_US;
-/// While ids are ahead of the clock, a span begins so often: a message's age is known to within it.
+/// Interval of spans while ids are ahead of the clock: the precision of the age of a message.
 const SPAN_US: u64 = HOUR_US;
-/// So much the clock may be set back before that counts for ids.
+/// The clock may be set back this far before a span begins.
 const BEHIND_US: i64 = 1_000_000;
 const HOUR_US: u64 = 60 * 60 * 1_000_000;
-/// How long what is on disk may be behind, and while age is held, too.
+/// How far the recorded age time may be behind, also while age is held.
 const NOTED_US: u64 = HOUR_US;
 const NOTED_HELD_US: u64 = HOUR_US / 6;
-/// At a clean end, what is less behind is left so.
+/// A smaller lag is left at a clean stop.
 const NOTED_END_US: u64 = 60 * 1_000_000;
 
-/// What is kept of it in the journal.
+/// The recorded part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct AgeState {
-    /// Age time, in microseconds; where the clock was never stepped, it is that of the clock.
+    /// Age time, in microseconds. Equals the wall clock if that was never stepped.
     pub(crate) now_us: u64,
-    /// What the clock showed then.
+    /// The wall clock at that moment.
     pub(crate) wall_us: u64,
-    /// How far the clock is ahead of age time while that goes on with it. A clock that was set back
-    /// by less than a day is behind that: age time waits for it.
+    /// How far the running clock is ahead of age time. After a smaller step back the clock is
+    /// behind that, and age time waits for it.
     pub(crate) offset_us: i64,
     pub(crate) hold: Option<Hold>,
     pub(crate) spans: Arc<Vec<Span>>,
 }
 
-/// Age is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Hold {
-    /// The age time of the step, or of the first of several.
+    /// The age time of the first step.
     pub(crate) since_us: u64,
-    /// How much has passed since the last step, as far as somebody looked.
+    /// Observed time since the last step.
     pub(crate) passed_us: u64,
-    /// How far the clock went while nobody looked: so long the server may have been off.
+    /// How far the clock moved unobserved: the server may have been off that long.
     pub(crate) stop_us: u64,
 }
 
 /// Age is held because of a step of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockHold {
-    /// How far the clock is ahead of the time that was plausible, or behind it, in seconds.
+    /// Seconds by which the clock is ahead of the plausible time; negative if behind.
     pub ahead_s: i64,
-    /// How long nothing ends by age, unless the operator accepts the clock as it is.
+    /// Time until the hold ends by itself.
     pub left: Duration,
 }
 
-/// Age time, going on.
+/// The running age time.
 #[derive(Debug, Clone)]
 pub(crate) struct AgeClock {
     state: AgeState,
     /// The monotonic clock at `state`.
     at_us: u64,
-    /// The monotonic clock when it was last noted on disk.
+    /// The monotonic clock at the last record.
     noted_us: u64,
-    /// Something has changed since, beside that time has passed.
+    /// More than the time has changed since.
     is_news: bool,
 }
 
 impl AgeState {
-    /// Of a directory that says nothing of it: `last_id` is the last that is known, and the stamps
-    /// in it are of the clock, or of the last id where that was ahead.
+    /// For a directory without a record. Its stamps are from the clock, or from the last id if that
+    /// was ahead.
     fn unknown(last_id: MsgId, wall_us: u64) -> Self {
         let known_us = wall_us.max(last_id.0);
         let is_far = last_id > MsgId::ZERO && known_us - last_id.0 > STEP_MIN_US;
@@ -94,13 +93,13 @@ impl AgeState {
         self.spans.last().copied().unwrap_or_default()
     }
 
-    /// The age time of a clock that shows this, if it was not stepped.
+    /// Age time at this wall clock without a step.
     fn of_wall(&self, wall_us: u64) -> u64 {
         let now_us = wall_us.saturating_add_signed(self.offset_us.saturating_neg());
         now_us.max(self.now_us)
     }
 
-    /// Also where several small ones have come to that: then age time would wait for the clock.
+    /// Counts small steps back together: age time would otherwise wait for the clock.
     fn is_step(&self, wall_us: u64, passed_us: u64) -> bool {
         let expected_us = self.wall_us.saturating_add(passed_us);
         let behind_us = self
@@ -109,7 +108,7 @@ impl AgeState {
         wall_us.abs_diff(expected_us) > STEP_MIN_US || behind_us > STEP_MIN_US as i64
     }
 
-    /// What can be said by it alone.
+    /// Ages at the time of the record.
     pub(crate) fn ages(&self) -> Ages {
         Ages::new(
             self.now_us,
@@ -121,8 +120,8 @@ impl AgeState {
 }
 
 impl AgeClock {
-    /// Goes on behind what a directory says, which may have been closed for a while. Ids up to
-    /// `last_id` were given before.
+    /// Continues the record of a directory, which may have been closed for a while. `last_id`: the
+    /// last id issued.
     pub(crate) fn resume(
         state: Option<AgeState>,
         last_id: MsgId,
@@ -142,8 +141,7 @@ impl AgeClock {
         clock
     }
 
-    /// Takes note of what the clocks show. Ids up to `last_id` were given before. Whether the clock
-    /// was stepped.
+    /// Observes the clocks. `last_id`: the last id issued. True if the clock was stepped.
     pub(crate) fn observe(&mut self, wall_us: u64, monotonic: Duration, last_id: MsgId) -> bool {
         self.look(wall_us, monotonic, last_id, false)
     }
@@ -161,7 +159,7 @@ impl AgeClock {
                 passed_us: 0,
                 stop_us: 0,
             });
-            // Of a step that somebody saw it is known that it is none.
+            // An observed step is no stop of the server.
             let stop_us = match is_start {
                 true => wall_us.saturating_sub(state.wall_us),
                 false => 0,
@@ -183,11 +181,11 @@ impl AgeClock {
         is_step
     }
 
-    /// Begins a span where the last one would say too much of ids, or too little.
+    /// Begins a span when the last one no longer dates ids well.
     fn keep_spans(&mut self, wall_us: u64, last_id: MsgId) {
         let state = &self.state;
         let last = state.last();
-        // Less than the clock is ahead of age time only while that waits for it.
+        // Below `state.offset_us` only while age time waits for the clock.
         let offset_us = offset_us(wall_us, state.now_us);
         if offset_us < last.offset_us.saturating_sub(BEHIND_US) {
             return self.begin_span(last_id, offset_us);
@@ -214,15 +212,14 @@ impl AgeClock {
         self.is_news = true;
     }
 
-    /// Whether a day has passed since the last step.
     pub(crate) fn is_over(&self) -> bool {
         self.state
             .hold
             .is_some_and(|hold| hold.passed_us >= HELD_US)
     }
 
-    /// As it is when the clock is taken for right, by the operator or since a day has passed: then
-    /// a gap is no longer than the server may have been off. `None` where nothing is held.
+    /// The clock once accepted: by the operator, or after a day, and then with a gap no longer than
+    /// the server may have been off. `None` if age is not held.
     pub(crate) fn accepted(&self, by_operator: bool) -> Option<Self> {
         let hold = self.state.hold?;
         let mut accepted = self.clone();
@@ -247,12 +244,11 @@ impl AgeClock {
         Some(accepted)
     }
 
-    /// What can be said at this moment.
     pub(crate) fn ages(&self, wall_us: u64, monotonic: Duration) -> Ages {
         let state = &self.state;
         let passed_us = micros(monotonic).saturating_sub(self.at_us);
         let since_us = state.hold.map(|hold| hold.since_us);
-        // Nobody has taken note of the step yet.
+        // The step has not been observed yet.
         let (now_us, since_us) = match state.is_step(wall_us, passed_us) {
             true => {
                 let now_us = state.now_us.saturating_add(passed_us);
@@ -263,7 +259,6 @@ impl AgeClock {
         Ages::new(now_us, wall_us, since_us, &state.spans)
     }
 
-    /// Whether age is held, and for how long.
     pub(crate) fn hold(&self, wall_us: u64) -> Option<ClockHold> {
         let hold = self.state.hold?;
         let ahead = i128::from(wall_us) - i128::from(self.state.ages().calendar_us());
@@ -273,12 +268,11 @@ impl AgeClock {
         })
     }
 
-    /// What is to be noted on disk.
     pub(crate) fn state(&self) -> &AgeState {
         &self.state
     }
 
-    /// Whether that has to be noted now.
+    /// Whether a record is due.
     pub(crate) fn is_due(&self) -> bool {
         let pause_us = match self.state.hold {
             Some(_) => NOTED_HELD_US,
@@ -287,7 +281,7 @@ impl AgeClock {
         self.is_news || self.behind_us() >= pause_us
     }
 
-    /// Whether it has to be noted at a clean end.
+    /// Whether a record is due at a clean stop.
     pub(crate) fn is_due_at_end(&self) -> bool {
         self.is_news || self.behind_us() >= NOTED_END_US
     }
@@ -296,7 +290,7 @@ impl AgeClock {
         self.at_us.saturating_sub(self.noted_us)
     }
 
-    /// It was noted as it is.
+    /// A record was written.
     pub(crate) fn note(&mut self) {
         self.is_news = false;
         self.noted_us = self.at_us;

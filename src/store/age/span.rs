@@ -6,34 +6,34 @@ use bincode::{Decode, Encode};
 
 use crate::model::MsgId;
 
-/// Most of them. Behind a clock that was ahead by years there is one for each hour; older ones are
-/// then merged.
+/// Most spans. After a clock that was ahead by years there is one for each hour; older ones are
+/// merged.
 const SPANS_MAX: usize = 256;
-/// The newest are not merged: by them the age of sends is told, whose repeats are known for a day.
+/// The newest spans stay whole: they date the sends whose repeats are recognised.
 const SPANS_WHOLE: usize = 32;
 
-/// One of them. The first begins with all time.
+/// The first span begins with all time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Span {
-    /// Ids above it were given in this span or later.
+    /// Ids above it were issued in this span or later.
     pub(crate) after: MsgId,
-    /// The age time at which it began, in microseconds.
+    /// Age time at its beginning, in microseconds.
     pub(crate) since_us: u64,
-    /// So far are ids ahead of age time, at least.
+    /// Ids are ahead of age time by at least this.
     pub(crate) offset_us: i64,
-    /// What was found later to have passed before it: what is older than this span is older by that.
+    /// Time found later to have passed before this span, which makes everything before it older.
     pub(crate) gap_us: u64,
 }
 
 impl Span {
-    /// The age time at which an id was given in this span, at the latest.
+    /// Age time of an id of this span, at the latest.
     pub(crate) fn age_of(&self, id: MsgId) -> u64 {
         let at_us = id.0.saturating_add_signed(self.offset_us.saturating_neg());
         at_us.max(self.since_us)
     }
 }
 
-/// Keeps them few. What is told by merged ones is younger than it is, never older.
+/// Bounds their number. Merged spans make ids younger, never older.
 pub(super) fn merge(spans: &mut Vec<Span>) {
     while spans.len() > SPANS_MAX {
         let mergeable = spans.len() - SPANS_WHOLE;

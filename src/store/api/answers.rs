@@ -5,18 +5,18 @@ use std::time::Duration;
 use super::error::AppendError;
 use crate::model::{Message, MsgId};
 
-/// How much is where.
+/// Sizes of a running store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Sends and logins that wait for the journal.
+    /// Sends and logins in the queue of the committer.
     pub queue: usize,
-    /// Bytes of these sends.
+    /// Bytes of their contents.
     pub queue_bytes: usize,
-    /// Bytes in memory that are not in the index yet, about.
+    /// Approximate bytes of the memtables.
     pub memtable_bytes: usize,
-    /// How long the oldest of them has been there.
+    /// Age of their oldest entry.
     pub memtable_age: Duration,
-    /// The number of the journal segment that is written on.
+    /// Number of the open journal segment.
     pub segment: u64,
     /// Group commits since the directory was made.
     pub frames: u64,
@@ -25,30 +25,29 @@ pub struct StoreStats {
 /// Bytes on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskBytes {
-    /// Of the journal.
+    /// Size of the journal.
     pub journal: u64,
-    /// Of the index.
+    /// Size of the index.
     pub index: u64,
-    /// That the file system has left.
+    /// Free space.
     pub free: u64,
 }
 
 /// The file system of the data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskRoom {
-    /// Bytes that this user may still write; 0 where no more files can be made.
+    /// Bytes that this user may still write; 0 if no more files can be created.
     pub free: u64,
-    /// All its bytes.
+    /// Size of the file system.
     pub total: u64,
 }
 
-/// A part of what a mailbox has above an id.
+/// Messages of a mailbox above an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// Where they are all: up to this id there is nothing else, and nothing will ever come. `None`
-    /// where there may be more.
+    /// `Some(id)`: complete up to `id`. `None`: there may be more.
     pub upto: Option<MsgId>,
 }
 
@@ -58,24 +57,24 @@ pub trait CommitSink: Send + Sync {
     fn committed(&self, messages: &[Message]);
 }
 
-/// Tells the sender of a draft what became of it.
+/// Receives the outcome of a draft.
 pub type Done = Box<dyn FnOnce(Result<Accepted, AppendError>) + Send>;
 
-/// Tells a device that logs in its receipt cursor.
+/// Receives the outcome of a login.
 pub type EnterDone = Box<dyn FnOnce(Result<Entered, AppendError>) + Send>;
 
-/// A draft that has been accepted, now or before.
+/// An accepted draft, new or repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// One id for each recipient, in their order.
     pub ids: Vec<MsgId>,
-    /// Whether the same `clientMsgId` had been accepted before; the ids are then that one's.
+    /// Whether the same `clientMsgId` had been accepted before. The ids are those of that send.
     pub duplicate: bool,
-    /// What that has added to [`crate::store::Store::usage`].
+    /// Bytes added to [`crate::store::Store::usage`].
     pub stored_bytes: u64,
 }
 
-/// A device that has logged in.
+/// A completed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entered {
     /// Its receipt cursor.

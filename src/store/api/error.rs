@@ -4,19 +4,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Why something was not accepted; nothing of it is stored.
+/// Why a change was not accepted. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The journal or the index cannot be written; tried again when there is reason to.
+    /// The journal or the index cannot be written.
     #[error("the storage cannot be written: {0}")]
     Unavailable(String),
-    /// More appends are waiting than may.
+    /// The queue is full.
     #[error("the storage has too many messages waiting")]
     Overloaded,
     /// The domain has been removed.
     #[error("the domain has been removed")]
     DomainRemoved,
-    /// It is no repeat of a send that was accepted within the last 24 hours.
+    /// No such send was accepted within the last 24 hours.
     #[error("it was not sent before")]
     NotRepeated,
     /// The store has been closed.
@@ -30,7 +30,7 @@ pub enum ReadError {
     /// The index could not be read.
     #[error("the index cannot be read: {0}")]
     Index(String),
-    /// A stored value does not parse: damage.
+    /// A stored value is damaged.
     #[error("the index is damaged: {0}")]
     Damaged(String),
 }
@@ -38,10 +38,10 @@ pub enum ReadError {
 /// Why a data directory could not be opened. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process holds it.
     #[error("the data directory {0} is in use by another process")]
     InUse(PathBuf),
-    /// It shares a file that is written in place with another directory.
+    /// A file that is written in place has a second name elsewhere.
     #[error(
         "{0} has another name, too, as in a copy that is made of hard links: whatever is written \
          into one is written into the other; make a real copy (cp -a, relaybox backup), and remove \
@@ -51,23 +51,23 @@ pub enum OpenError {
     /// A file of it cannot be read or written, or is damaged where it must not be.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Something else stands in its place.
+    /// Something else has its path.
     #[error("{path} is no data directory: {what}")]
     NoDirectory {
-        /// The place.
+        /// The path.
         path: PathBuf,
-        /// What is there.
+        /// What is found there.
         what: &'static str,
     },
-    /// There is none.
+    /// It does not exist.
     #[error("there is no data directory {0}: --data DIR or RELAYBOX_DATA names the right one")]
     Missing(PathBuf),
-    /// A restore into it did not come to its end.
+    /// A restore was interrupted.
     #[error(
         "a restore into {0} was interrupted, and it does not hold everything: run the restore again"
     )]
     HalfRestored(PathBuf),
-    /// There is no room for a repair.
+    /// No space for a repair.
     #[error(
         "there is no room to repair {dir}, and nothing of it was changed: make room for up to {} \
          MiB and {files} files ({source})",
@@ -76,9 +76,9 @@ pub enum OpenError {
     NoRoom {
         /// The directory.
         dir: PathBuf,
-        /// Bytes that it takes at most,
+        /// Bytes needed, at most.
         bytes: u64,
-        /// and files.
+        /// Files needed, at most.
         files: usize,
         /// The system's reason.
         source: io::Error,
@@ -86,7 +86,7 @@ pub enum OpenError {
     /// The opening was stopped.
     #[error("the start was stopped")]
     Stopped,
-    /// It was written by a newer relaybox.
+    /// A newer relaybox wrote it.
     #[error("the data directory has version {found}, and this relaybox knows only up to {known}")]
     TooNew {
         /// The directory's version.

@@ -3,14 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-/// What an opening is at.
+/// Steps of an opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Holds the whole index against its state.
     VerifyIndex = 1,
-    /// Judges all of the journal.
     JudgeJournal,
-    /// Brings the index up to the journal.
     Replay,
 }
 
@@ -24,8 +21,8 @@ impl Work {
     }
 }
 
-/// How far the opening of a data directory is, for whoever waits for it; `Display` is half a
-/// sentence, such as `the journal is checked: 42 %`, and empty as long as there is nothing to tell.
+/// Progress of an opening. `Display` is half a sentence, such as `the journal is checked: 42 %`, or
+/// empty.
 #[derive(Debug, Default)]
 pub struct Opening {
     is_stopped: AtomicBool,
@@ -35,8 +32,8 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Ends it, if it is not at its end, with [`crate::store::OpenError::Stopped`]. What was acknowledged
-    /// stays, and so does most of the work: the next one goes on from there.
+    /// Stops the opening with [`crate::store::OpenError::Stopped`]. Most of its work stays, and the
+    /// next opening continues there.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -45,15 +42,13 @@ impl Opening {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// It is at this work now, of which there is so much in all (0 where that is not known), and so
-    /// much done.
+    /// Begins a step. `all`: its size, 0 if unknown.
     pub(crate) fn begin(&self, work: Work, all: u64, done: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.all.store(all, Ordering::Relaxed);
         self.work.store(work as u8, Ordering::Relaxed);
     }
 
-    /// So much of it is done.
     pub(crate) fn reach(&self, done: u64) {
         self.done.store(done, Ordering::Relaxed);
     }
@@ -70,7 +65,7 @@ impl fmt::Display for Opening {
         let done = u128::from(self.done.load(Ordering::Relaxed));
         match u128::from(self.all.load(Ordering::Relaxed)) {
             0 => Ok(()),
-            // What there is to do is an estimate; it is at its end when it says so.
+            // The size is an estimate: only the end of the step is 100 %.
             all => write!(formatter, ": {} %", (done * 100 / all).min(99)),
         }
     }

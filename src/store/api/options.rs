@@ -8,32 +8,32 @@ use super::opening::Opening;
 use crate::metrics::Metrics;
 use crate::model::Retention;
 
-/// Where the store lives and what it may use.
+/// Location and limits of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The data directory.
     pub dir: PathBuf,
     /// Size of a journal segment in bytes, preallocated.
     pub segment_bytes: u64,
-    /// Most bytes of messages in memory that are not yet in the index; above it appends are refused.
-    /// Less while little of the disk is free.
+    /// Most bytes of the memtables: beyond it appends are refused. Lower while the disk is nearly
+    /// full.
     pub memtable_bytes_max: usize,
-    /// Bytes of the index kept in memory.
+    /// Memory for cached parts of the index.
     pub cache_bytes: u64,
-    /// Most appends waiting for the committer.
+    /// Most jobs in the queue of the committer.
     pub queue_max: usize,
-    /// How long messages are kept.
+    /// Retention of messages.
     pub retention: Retention,
-    /// How long a retention that erases more than the one before waits once it was told what.
+    /// Notice period of a stricter retention, from its announcement on.
     pub retention_notice: Duration,
-    /// What commits are counted in.
+    /// Counts commits.
     pub metrics: Arc<Metrics>,
-    /// Told how far the opening is, and asked whether it is to go on.
+    /// Progress of the opening, and its stop.
     pub opening: Arc<Opening>,
 }
 
 impl StoreOptions {
-    /// A small store in a directory; a server's sizes come from its settings.
+    /// Sizes for a small store; those of a server come from its settings.
     pub fn small(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),

@@ -2,17 +2,17 @@
 
 use crate::model::Message;
 
-/// From which end of a list messages are read, and how far.
+/// Where a read of a list begins, and how far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Portion {
-    /// From the newest on downwards; else from the oldest on upwards.
+    /// Downwards from the newest; otherwise upwards from the oldest.
     pub newest_first: bool,
     /// Bytes of content at which the read ends. The first message is read however large it is.
     pub bytes_max: usize,
 }
 
 impl Portion {
-    /// From the oldest on, to the end.
+    /// From the oldest to the newest.
     pub const ALL: Self = Self {
         newest_first: false,
         bytes_max: usize::MAX,
@@ -47,7 +47,7 @@ impl Reading {
         is_large || self.messages.len() >= self.count_max
     }
 
-    /// Reads on in messages that are in the order of ids.
+    /// Reads further messages, which come in id order.
     pub(crate) fn add<E>(
         &mut self,
         mut rising: impl DoubleEndedIterator<Item = Result<Message, E>>,

@@ -11,10 +11,10 @@ use bincode::{BorrowDecode, Encode};
 use crate::model::{Mailbox, Message, MessageType, MsgId, Resource, UserId, UserName};
 
 const CODING: Configuration = standard();
-/// A shorter one costs less in the index for each recipient than a look elsewhere.
+/// A shorter body is cheaper to repeat for each recipient than to look up.
 const SHARED_BYTES_MIN: usize = 1 << 10;
 
-// Its length must fit in the byte before it.
+// Its length is stored in one byte.
 const _: () = assert!(UserId::MAX_BYTES <= u8::MAX as usize);
 
 #[derive(Encode, BorrowDecode)]
@@ -26,7 +26,6 @@ struct Rest<'a> {
     content: &'a str,
 }
 
-/// Appends the body of a message.
 pub(crate) fn encode(message: &Message, out: &mut Vec<u8>) {
     let from = message.from_id.as_str();
     out.push(from.len() as u8);
@@ -42,23 +41,23 @@ pub(crate) fn encode(message: &Message, out: &mut Vec<u8>) {
         .expect("a vector takes all bytes and the types have no failing encoder");
 }
 
-/// Whether the index has a body of so many bytes once for so many recipients of a send.
+/// Whether the index stores a body once for all recipients of a send.
 pub(crate) fn is_shared(recipients: usize, bytes: usize) -> bool {
     recipients > 1 && bytes >= SHARED_BYTES_MIN
 }
 
-/// Splits a body behind the sender's id: its length and it, and the rest.
+/// The sender's id with its length byte, and the rest.
 pub(crate) fn split(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::from(*body.first()?);
     body.split_at_checked(1 + length)
 }
 
-/// The id of the sender at the beginning of a body.
+/// The sender's id.
 pub(crate) fn sender(body: &[u8]) -> Option<&[u8]> {
     split(body).map(|(sender, _)| &sender[1..])
 }
 
-/// Makes a message of the sender's id (without its length) and the rest of its body.
+/// Decodes a message from the sender's id (without its length byte) and the rest of its body.
 pub(crate) fn decode(
     sender: &[u8],
     rest: &[u8],

@@ -14,31 +14,29 @@ use bincode::{Decode, Encode};
 
 use crate::model::{Device, Mailbox, MsgId, Resource};
 
-/// A receipt cursor as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct CursorValue {
     pub(crate) id: MsgId,
-    /// When its device was last known to be in use.
+    /// The last known use of its device.
     pub(crate) at_ms: u64,
-    /// Whether its device ever logged in; otherwise it was only written to.
+    /// Whether its device ever logged in. Otherwise it was only written to.
     pub(crate) used: bool,
 }
 
-/// What happened to a receipt cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CursorChange {
-    /// A session confirmed everything up to `id`; makes known.
+    /// A session confirmed everything up to `id`. Makes the device known.
     Raise { id: MsgId, at_ms: u64 },
-    /// It was made known, or lowered.
+    /// The device was made known, or the cursor lowered.
     Set(CursorValue),
-    /// Its known device logged in or left.
+    /// A known device logged in or left.
     Use { at_ms: u64 },
-    /// Its device is not known any more.
+    /// The device is no longer known.
     Drop,
 }
 
 impl CursorChange {
-    /// What becomes of a cursor, `None` being that of an unknown device.
+    /// The cursor after this change. `None`: the device is unknown.
     pub(crate) fn apply(self, old: Option<CursorValue>) -> Option<CursorValue> {
         match (self, old) {
             (Self::Raise { id, at_ms }, None) => Some(CursorValue {
@@ -61,7 +59,7 @@ impl CursorChange {
         }
     }
 
-    /// The id that it names. No cursor was ever set above what its user had confirmed.
+    /// No cursor is set above what its user has confirmed.
     fn id(self) -> MsgId {
         match self {
             Self::Raise { id, .. } | Self::Set(CursorValue { id, .. }) => id,
@@ -69,7 +67,7 @@ impl CursorChange {
         }
     }
 
-    /// This change behind an older one, as one.
+    /// Both changes as one.
     pub(crate) fn after(self, older: Self) -> Self {
         match (self, older) {
             (Self::Set(_) | Self::Drop, _) => self,
@@ -91,19 +89,19 @@ impl CursorChange {
     }
 }
 
-/// What happened to the cursors of one user.
+/// Changes of the cursors of one user.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UserChanges {
-    /// Of a few devices, so a list will do. Holds no `Drop`.
+    /// A list, since devices are few. Holds no `Drop`.
     kept: Vec<(Resource, CursorChange)>,
-    /// Apart: whoever writes to ever new resources makes many of them.
+    /// A set, since a sender that writes to ever new resources drops many.
     dropped: HashSet<Resource>,
-    /// The highest id that any of these changes names: the user has confirmed that much.
+    /// The highest id in any of these changes: the user has confirmed it.
     confirmed: MsgId,
 }
 
 impl UserChanges {
-    /// Adds a change behind those that are here. Whether its device had none.
+    /// Adds a newer change. True if the device had none.
     fn push(&mut self, resource: &Resource, change: CursorChange) -> bool {
         let at = self.kept.iter().position(|(theirs, _)| theirs == resource);
         let old = match at {
@@ -125,17 +123,15 @@ impl UserChanges {
         old.is_none()
     }
 
-    /// The user has confirmed this much, with whichever device.
     fn note_confirmed(&mut self, id: MsgId) {
         self.confirmed = self.confirmed.max(id);
     }
 
-    /// How much the user is known to have confirmed, by these changes alone.
+    /// The highest id that these changes confirm.
     pub(crate) fn confirmed(&self) -> MsgId {
         self.confirmed
     }
 
-    /// What happened to one device's.
     pub(crate) fn get(&self, resource: &Resource) -> Option<CursorChange> {
         let mut kept = self.kept.iter();
         let found = kept.find_map(|(theirs, change)| (theirs == resource).then_some(*change));
@@ -146,17 +142,16 @@ impl UserChanges {
         })
     }
 
-    /// All changes but drops; of each device one.
+    /// All changes but drops, one a device.
     pub(crate) fn kept(&self) -> &[(Resource, CursorChange)] {
         &self.kept
     }
 
-    /// Devices that are not known any more.
     pub(crate) fn dropped(&self) -> &HashSet<Resource> {
         &self.dropped
     }
 
-    /// All changes, of each device one.
+    /// All changes, one a device.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Resource, CursorChange)> {
         let kept = self
             .kept
@@ -166,13 +161,12 @@ impl UserChanges {
         kept.chain(dropped.map(|resource| (resource, CursorChange::Drop)))
     }
 
-    /// How many devices have changes here.
+    /// The number of devices.
     pub(crate) fn len(&self) -> usize {
         self.kept.len() + self.dropped.len()
     }
 }
 
-/// What happened to cursors, by user.
 pub(crate) type Changes = HashMap<Mailbox, UserChanges>;
 
 /// Adds a change behind those that are here. Whether its device had none.
@@ -186,18 +180,17 @@ pub(crate) fn push(changes: &mut Changes, device: &Device, change: CursorChange)
     }
 }
 
-/// Adds that a user has confirmed this much.
 pub(crate) fn push_confirmed(changes: &mut Changes, mailbox: &Mailbox, id: MsgId) {
     let user = changes.entry(mailbox.clone()).or_default();
     user.note_confirmed(id);
 }
 
-/// Takes back what waits of a device, unless more came on top of `written`.
+/// Drops a pending change of a device, unless it changed after `written`.
 pub(crate) fn forget(changes: &mut Changes, device: &Device, written: CursorChange) {
     let Some(user) = changes.get_mut(&device.mailbox) else {
         return;
     };
-    // What waits behind a decision is from before it: nobody was told of that yet.
+    // What is pending behind a decision is older than it: nobody was told of it.
     let decided = matches!(written, CursorChange::Set(_) | CursorChange::Drop);
     user.kept
         .retain(|(theirs, change)| *theirs != device.resource || !decided && *change != written);

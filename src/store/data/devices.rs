@@ -12,16 +12,15 @@ use crate::model::{MsgId, Resource};
 use crate::store::age::Ages;
 
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1_000;
-/// A cursor that was not used for so long is gone. A device that was away for longer gets
-/// what none of the user's devices has confirmed, and finds the rest in the history.
+/// An unused cursor is dropped after this. Its device then starts with what no device of the user
+/// has confirmed, and finds the rest in the history.
 const UNUSED_MAX_MS: u64 = 30 * MS_PER_DAY;
-/// Use is noted again after this: often enough to tell months, rarely enough to cost nothing.
+/// Interval between records of use: short enough to tell months apart, long enough to cost nothing.
 const USE_NOTED_MS: u64 = MS_PER_DAY;
-/// Most devices of a user. More than anybody has; what takes a new name for each tab costs
-/// no more than this.
+/// More devices than anybody has; it bounds clients that use a new name for each tab.
 pub(super) const DEVICES_MAX: usize = 32;
 
-/// When a device is looked at, and from where on its domain's messages count.
+/// The time of a decision, and the low watermark of the domain.
 #[derive(Debug, Clone)]
 pub(crate) struct Moment {
     pub(crate) ages: Ages,
@@ -29,34 +28,31 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The stamp of a use now.
     pub(crate) fn at_ms(&self) -> u64 {
         self.ages.stamp_ms()
     }
 
-    /// Whether a cursor counts: it is neither from before the removal of its domain, nor
-    /// was it unused for too long.
+    /// Whether a cursor is neither older than the removal of its domain nor unused for too long.
     pub(crate) fn counts(&self, value: &CursorValue) -> bool {
         value.id >= self.low_watermark && self.ages.age_ms(value.at_ms) < UNUSED_MAX_MS
     }
 
-    /// Whether it should be noted that the device is used now.
+    /// Whether a use now is to be recorded.
     pub(crate) fn is_news(&self, value: &CursorValue) -> bool {
         !value.used || self.ages.ago_ms(value.at_ms) >= USE_NOTED_MS
     }
 
-    /// The cursor that a login with this `after` finds.
+    /// The cursor after a login with this `after`.
     pub(crate) fn lowered(&self, id: MsgId, after: Option<MsgId>) -> MsgId {
         after.map_or(id, |after| id.min(after.max(self.low_watermark)))
     }
 }
 
-/// A device's cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// With what waits to be written.
+    /// Including pending changes.
     pub(crate) value: CursorValue,
-    /// As a restart would find it.
+    /// As after a restart.
     pub(crate) durable: Option<CursorValue>,
 }
 
@@ -67,8 +63,8 @@ impl Known {
         moment.counts(&self.value) && durable.is_some_and(|value| moment.counts(value))
     }
 
-    /// What was confirmed and waits to be written: it goes ahead of a decision that overrules it,
-    /// since the user has confirmed it all the same.
+    /// A pending raise. It is written before a decision that overrules it, since the user has
+    /// confirmed that id.
     fn unwritten(&self, resource: &Resource) -> Option<(Resource, CursorChange)> {
         let CursorValue { id, at_ms, .. } = self.value;
         let written = self.durable.map_or(MsgId::ZERO, |durable| durable.id);
@@ -77,28 +73,25 @@ impl Known {
     }
 }
 
-/// The cursors of one user, as they are stored.
+/// The stored cursors of one user.
 #[derive(Debug, Default)]
 pub(crate) struct UserCursors {
     pub(crate) devices: Vec<(Resource, CursorValue)>,
-    /// What the user has confirmed, where none of the cursors says as much; else perhaps less.
+    /// The confirmed id if it is above all cursors; otherwise possibly less.
     pub(crate) confirmed: MsgId,
 }
 
-/// All devices of one user.
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
     known: Vec<(Resource, Known)>,
-    /// The highest id that any device of the user has ever confirmed, as far as messages of
-    /// before it are still there.
+    /// The highest id that any device of the user has confirmed, as long as older messages remain.
     confirmed: MsgId,
 }
 
-/// What a decision changes.
+/// The changes that a decision makes.
 pub(crate) type Decision = Vec<(Resource, CursorChange)>;
 
 impl Devices {
-    /// Those that the index knows, and how much it knows to be confirmed beside their cursors.
     pub(crate) fn new(stored: UserCursors) -> Self {
         let UserCursors { devices, confirmed } = stored;
         let highest = devices.iter().map(|(_, value)| value.id).max();
@@ -112,7 +105,7 @@ impl Devices {
         }
     }
 
-    /// Adds what happened later, and whether that is durable.
+    /// Applies later changes. `durable`: they are.
     pub(crate) fn overlay(&mut self, changes: &UserChanges, durable: bool) {
         self.confirmed = self.confirmed.max(changes.confirmed());
         let dropped = changes.dropped();
@@ -139,14 +132,13 @@ impl Devices {
         Some(self.known.swap_remove(at).1)
     }
 
-    /// Whether the device is known.
     pub(crate) fn counts(&self, resource: &Resource, moment: &Moment) -> bool {
         let mut devices = self.known.iter();
         devices.any(|(theirs, known)| theirs == resource && known.counts(moment))
     }
 
-    /// The stamp of the last time that any of them was known to be in use, if that is not too long
-    /// ago; those that were only written to were not.
+    /// The last recorded use of any device, if recent enough. Devices that were only written to
+    /// have none.
     pub(crate) fn last_used(&self, moment: &Moment) -> Option<u64> {
         let values = self.known.iter().map(|(_, known)| known.value);
         let was_here = |value: &CursorValue| {
@@ -157,7 +149,7 @@ impl Devices {
         used.map(|value| value.at_ms).max()
     }
 
-    /// A device logs in; the answer is its cursor, too.
+    /// A login; also returns the cursor.
     pub(crate) fn enter(
         &mut self,
         resource: &Resource,
@@ -167,7 +159,7 @@ impl Devices {
         self.decide(resource, true, after, moment)
     }
 
-    /// A device is written to.
+    /// A message to a device.
     pub(crate) fn make_known(&mut self, resource: &Resource, moment: &Moment) -> Decision {
         self.decide(resource, false, None, moment).1
     }
@@ -229,8 +221,8 @@ impl Devices {
         decision
     }
 
-    /// Makes room for one device. Those that were only written to go first: whoever writes
-    /// to ever new resources of a user must not push out the devices that the user has.
+    /// Makes room for one device. Those that were only written to go first: a sender that writes to
+    /// ever new resources must not displace real devices.
     fn drop_longest_unused(&mut self, decision: &mut Decision) {
         let excess = (self.known.len() + 1).saturating_sub(DEVICES_MAX);
         if excess == 0 {

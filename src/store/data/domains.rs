@@ -10,16 +10,15 @@ use super::record::Record;
 use super::watermarks::LowWatermarks;
 use crate::model::{Domain, DomainRecord, Mailbox, MsgId};
 
-/// What is kept of a domain, also after its removal.
+/// A domain, also after its removal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DomainState {
     /// `None` after a removal.
     pub(crate) record: Option<DomainRecord>,
-    /// Zero where it was never removed.
+    /// Zero if never removed.
     pub(crate) low_watermark: MsgId,
 }
 
-/// All domains.
 #[derive(Debug, Default)]
 pub(crate) struct Domains {
     records: BTreeMap<Domain, DomainRecord>,
@@ -27,7 +26,6 @@ pub(crate) struct Domains {
 }
 
 impl Domains {
-    /// Sets what is known of a domain.
     pub(crate) fn set(&mut self, domain: &Domain, state: DomainState) {
         match state.record {
             Some(record) => self.records.insert(domain.clone(), record),
@@ -39,7 +37,7 @@ impl Domains {
         }
     }
 
-    /// Applies a record of the journal; `None` where it is not about a domain.
+    /// `None` if the record is not about a domain.
     pub(crate) fn apply(&mut self, record: &Record) -> Option<(Domain, DomainState)> {
         let (domain, state) = match record {
             Record::Domain(record) => {
@@ -70,14 +68,13 @@ impl Domains {
         Some((domain, state))
     }
 
-    /// Nothing that these erasures hid is on disk any more.
+    /// Forgets erasures of which nothing is left on disk.
     pub(crate) fn forget(&mut self, erasures: &HashMap<Mailbox, MsgId>) {
         for (mailbox, upto) in erasures {
             self.low_watermarks.forget(mailbox, *upto);
         }
     }
 
-    /// Whether there is such a domain.
     pub(crate) fn contains(&self, domain: &Domain) -> bool {
         self.records.contains_key(domain)
     }

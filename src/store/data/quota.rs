@@ -7,14 +7,14 @@
 use super::body;
 use crate::model::{ClientMsgId, Domain, Draft, Mailbox, Resource, UserId};
 
-/// What a message takes for each recipient.
+/// A message, for each recipient.
 const MESSAGE_BYTES: u64 = 512;
-/// What a receipt cursor, the ids of a send or an erasure takes.
+/// A receipt cursor, the ids of a send, or an erasure.
 const ROW_BYTES: u64 = 512;
-/// How often the bytes of a key count: pages of sled are written again and again, and not packed.
+/// Weight of a key's bytes: sled's pages are uncompressed and rewritten often.
 const KEY_FACTOR: u64 = 2;
 
-/// What storing this draft takes if it is no repeat. The devices that it makes known come on top.
+/// The cost of a draft that is no repeat, without the devices that it makes known.
 pub fn stored_bytes(draft: &Draft) -> u64 {
     let count = draft.recipients.len() as u64;
     let Draft {
@@ -35,30 +35,27 @@ pub fn stored_bytes(draft: &Draft) -> u64 {
         + key.map_or(0, |key| send(domain, from_id, key))
 }
 
-/// What a message takes beside the sender's names and the content. Its mailbox's names may be in a
-/// key of its own.
+/// A message without the sender's names and the content. Its mailbox's names may be in a key of its
+/// own.
 pub(crate) fn message(domain: &Domain, user: &UserId) -> u64 {
     let names = domain.as_str().len() + user.as_str().len();
     MESSAGE_BYTES + KEY_FACTOR * names as u64
 }
 
-/// What something takes that has one row in the index, with a key of so many bytes.
+/// A row of the index.
 pub(crate) fn row(key_bytes: usize) -> u64 {
     ROW_BYTES + KEY_FACTOR * key_bytes as u64
 }
 
-/// What the ids of a send take.
 pub(crate) fn send(domain: &Domain, from: &UserId, client_msg_id: &ClientMsgId) -> u64 {
     let names = domain.as_str().len() + from.as_str().len();
     row(names + client_msg_id.as_str().len())
 }
 
-/// What the cursor of a device takes.
 pub(crate) fn cursor(mailbox: &Mailbox, resource: &Resource) -> u64 {
     row(names(mailbox) + resource.as_str().len())
 }
 
-/// What the erasure of a mailbox takes.
 pub(crate) fn erasure(mailbox: &Mailbox) -> u64 {
     row(names(mailbox))
 }

@@ -23,60 +23,57 @@ use crate::model::{
 };
 use crate::store::age::AgeState;
 
-/// The version byte of records written today.
 const VERSION: u8 = 1;
 const CODING: Configuration = standard();
 
-/// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
-    /// It holds no bytes.
     #[error("a record is empty")]
     Empty,
-    /// Its version byte is not known.
     #[error("a record has version {0}, which this relaybox does not know")]
     Version(u8),
-    /// It is not what its version promises. In our words: a record may hold a key that signs.
+    /// In our own words: a record may hold a signing key.
     #[error("a record does not decode: {0}")]
     Coding(&'static str),
-    /// A name in it breaks the rules.
     #[error("a record holds a name that {0}")]
     Name(#[from] NameError),
 }
 
-/// One thing that happened, in the order in which it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// A send was accepted: its messages, one for each recipient, with ids that follow
-    /// one another, and the sender's own id of it.
+    /// A send: one message for each recipient, with consecutive ids, and the sender's own id of it.
     Send {
         messages: Vec<Message>,
         client_msg_id: Option<ClientMsgId>,
     },
-    /// Something happened to a device's receipt cursor.
     Cursor {
         device: Device,
         change: CursorChange,
     },
-    /// A domain was added, or its record replaced.
+    /// A domain was added or changed.
     Domain(DomainRecord),
-    /// A domain was removed with everything at or below `low_watermark`.
+    /// A domain was removed, with everything at or below `low_watermark`.
     DomainRemoved {
         domain: Domain,
         low_watermark: MsgId,
     },
-    /// All messages of a mailbox up to `upto` were erased at that time.
+    /// A mailbox was erased up to `upto`.
     Erased {
         mailbox: Mailbox,
         upto: MsgId,
         at_ms: u64,
     },
     /// A user has confirmed everything up to `id`, whatever its cursors say.
-    Confirmed { mailbox: Mailbox, id: MsgId },
-    /// How far age time is.
+    Confirmed {
+        mailbox: Mailbox,
+        id: MsgId,
+    },
     Age(AgeState),
-    /// What is left of a send whose messages are gone: the ids that a repeat of it gets.
-    SendIds { key: SendKey, ids: SendIds },
+    /// The ids of a send whose messages are gone, for its repeats.
+    SendIds {
+        key: SendKey,
+        ids: SendIds,
+    },
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -167,7 +164,7 @@ struct StoredDomain<'a> {
     signing_keys: Vec<([u8; 32], Option<u64>)>,
 }
 
-/// Appends the record of a send. `messages` are those of one draft, in order.
+/// `messages` are those of one draft, in order.
 pub(crate) fn encode_send(
     messages: &[Message],
     client_msg_id: Option<&ClientMsgId>,
@@ -194,7 +191,6 @@ pub(crate) fn encode_send(
     put(&stored, out);
 }
 
-/// Appends the record of what happened to a cursor.
 pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec<u8>) {
     let device = StoredDevice {
         domain: device.mailbox.domain.as_str(),
@@ -210,7 +206,6 @@ pub(crate) fn encode_cursor(device: &Device, change: CursorChange, out: &mut Vec
     put(&stored, out);
 }
 
-/// Appends the record of a domain.
 pub(crate) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
     let tokens = record.tokens.iter().map(|t| (t.sha256, t.expires_at_ms));
     let keys = record
@@ -226,12 +221,10 @@ pub(crate) fn encode_domain(record: &DomainRecord, out: &mut Vec<u8>) {
     put(&stored, out);
 }
 
-/// Appends the record of the age time.
 pub(crate) fn encode_age(age: &AgeState, out: &mut Vec<u8>) {
     put(&Stored::Age(age.clone()), out);
 }
 
-/// Appends any record.
 pub(crate) fn encode(record: &Record, out: &mut Vec<u8>) {
     let stored = match record {
         Record::Send {

@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 use crate::model::{ClientMsgId, Domain, MsgId, UserId};
 use crate::store::age::Ages;
 
-/// A sender's own id of a send.
+/// A `clientMsgId` with its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SendKey {
     pub(crate) domain: Domain,
@@ -15,7 +15,7 @@ pub(crate) struct SendKey {
     pub(crate) client_msg_id: ClientMsgId,
 }
 
-/// The ids of one send: `count` ids from `first` on.
+/// `count` consecutive ids from `first` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct SendIds {
     pub(crate) first: MsgId,
@@ -29,22 +29,21 @@ impl SendIds {
         ids.map(MsgId).collect()
     }
 
-    /// The last of them.
     pub(crate) fn last(self) -> MsgId {
         MsgId((self.first.0 + u64::from(self.count)).saturating_sub(1))
     }
 }
 
-/// For how long a repeated send is known.
+/// How long a repeat is recognised.
 const SEND_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Ages {
-    /// The newest send that is not known any more.
+    /// Sends up to this id are forgotten.
     pub(crate) fn newest_forgotten(&self) -> MsgId {
         self.newest_of_age(SEND_AGE)
     }
 
-    /// All sends of the days before are not known any more.
+    /// Sends of earlier days are forgotten.
     pub(crate) fn day_min(&self) -> u64 {
         day(self.newest_forgotten().0.saturating_add(1))
     }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use crate::model::{Domain, Mailbox, MsgId};
 
-/// All low watermarks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LowWatermarks {
     domains: HashMap<Domain, MsgId>,
@@ -16,12 +15,12 @@ pub(crate) struct LowWatermarks {
 }
 
 impl LowWatermarks {
-    /// The low watermark of a domain's removal.
+    /// Zero if the domain was never removed.
     pub(crate) fn of_domain(&self, domain: &Domain) -> MsgId {
         self.domains.get(domain).copied().unwrap_or_default()
     }
 
-    /// The low watermark of a mailbox: that of its domain, or its own.
+    /// The higher one of the domain and the mailbox.
     pub(crate) fn of(&self, mailbox: &Mailbox) -> MsgId {
         let own = self.mailboxes.get(mailbox).copied();
         self.of_domain(&mailbox.domain).max(own.unwrap_or_default())
@@ -32,19 +31,17 @@ impl LowWatermarks {
         self.domains.contains_key(domain)
     }
 
-    /// Raises a domain's.
     pub(crate) fn raise_domain(&mut self, domain: &Domain, low_watermark: MsgId) {
         let slot = self.domains.entry(domain.clone()).or_default();
         *slot = low_watermark.max(*slot);
     }
 
-    /// Raises a mailbox's.
     pub(crate) fn raise(&mut self, mailbox: &Mailbox, low_watermark: MsgId) {
         let slot = self.mailboxes.entry(mailbox.clone()).or_default();
         *slot = low_watermark.max(*slot);
     }
 
-    /// Takes a mailbox's away, unless it has been raised above `low_watermark`.
+    /// Drops the low watermark of a mailbox, unless it is above `low_watermark`.
     pub(crate) fn forget(&mut self, mailbox: &Mailbox, low_watermark: MsgId) {
         if self
             .mailboxes
@@ -55,7 +52,6 @@ impl LowWatermarks {
         }
     }
 
-    /// The highest of all.
     pub(crate) fn highest(&self) -> MsgId {
         let all = self.domains.values().chain(self.mailboxes.values());
         all.copied().max().unwrap_or_default()

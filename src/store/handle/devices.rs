@@ -10,11 +10,10 @@ use crate::store::data::{CursorChange, push};
 use crate::store::state::Job;
 
 impl Store {
-    /// A device logs in: `done` gets its receipt cursor, and the device is then known
-    /// durably. One that is not known starts at the highest id that the user has confirmed with
-    /// any device, and where nothing was, from the beginning. `after` lowers the cursor,
-    /// durably, and never raises it. A device is not known any more after 30 days without
-    /// use, and where the user has 32 others, the one that was unused for longest makes room.
+    /// Logs a device in: `done` receives its receipt cursor, and the device is then known durably.
+    /// An unknown device starts at the highest id that the user has confirmed with any device, or
+    /// at the beginning. `after` lowers the cursor, durably, and never raises it. A device is
+    /// forgotten after 30 days without use; with 32 others, the one unused for longest makes room.
     ///
     /// Blocks on disk reads, but not for a commit: where nothing has to be written, `done`
     /// is called from this thread, otherwise later from another.
@@ -49,7 +48,7 @@ impl Store {
             });
         };
         if moment.is_news(&known.value) {
-            // Raises nothing, so it does no harm if the committer lowers the cursor meanwhile.
+            // Harmless even if the committer lowers the cursor meanwhile: it raises nothing.
             let at_ms = moment.at_ms();
             push(&mut shared.pending(), device, CursorChange::Use { at_ms });
         }
@@ -59,9 +58,9 @@ impl Store {
         }));
     }
 
-    /// Moves a device's receipt cursor up to `id` (never down, and not above the newest
-    /// message), and notes that the device is in use: a session says so once a day, also if
-    /// nothing is new. Stored with a later commit; never blocks on disk.
+    /// Raises a device's receipt cursor to `id`, at most to the newest message, and records that
+    /// the device is in use: a session does so once a day even without news. Stored with a later
+    /// commit; never blocks on disk.
     pub fn confirm(&self, device: &Device, id: MsgId) {
         let shared = self.shared();
         let (id, in_memtables) = {
@@ -86,8 +85,8 @@ impl Store {
         );
     }
 
-    /// The device's receipt cursor; `None` where the device is not known: it was never seen,
-    /// was dropped, or was not used for 30 days. Blocks on disk.
+    /// The device's receipt cursor; `None` if the device is unknown: never seen, dropped, or unused
+    /// for 30 days. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -99,22 +98,21 @@ impl Store {
         Ok(value.filter(|value| moment.counts(value)).map(|v| v.id))
     }
 
-    /// Notes that a session of this device has ended now. Stored with a later commit; never blocks
-    /// on disk.
+    /// Records the end of a session of this device. Stored with a later commit; never blocks on
+    /// disk.
     pub fn leave(&self, device: &Device) {
         let shared = self.shared();
         if shared.domains().is_removed(&device.mailbox.domain) {
             return;
         }
         let at_ms = shared.ages().stamp_ms();
-        // Makes nobody known: a device that was dropped meanwhile, or its domain, stays gone.
+        // Makes no device known: one that was dropped meanwhile, or its domain, stays gone.
         push(&mut shared.pending(), device, CursorChange::Use { at_ms });
     }
 
-    /// When the user was last known to be here (milliseconds since the Unix epoch): when its last
-    /// session ended or, after a crash, at the last login or receipt that was noted, which is at
-    /// most about a day before. `None` where it was never here, or not within 30 days. Blocks on
-    /// disk.
+    /// When the user was last here, in milliseconds since the Unix epoch: at the end of its last
+    /// session or, after a crash, at the last recorded login or receipt, at most about a day
+    /// before. `None` if never, or not within 30 days. Blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -122,7 +120,7 @@ impl Store {
         let shared = self.shared();
         let moment = shared.moment(&mailbox.domain);
         let used = shared.devices(mailbox)?.last_used(&moment);
-        // By the clock that the answer is read with.
+        // In terms of the reader's clock.
         Ok(used.map(|at_ms| moment.ages.wall_ms(at_ms)))
     }
 }

@@ -11,19 +11,20 @@ use crate::store::api::{DiskBytes, DiskRoom, ReadError, StoreStats};
 use crate::store::disk::Pacer;
 use crate::store::index::{IndexError, location};
 
-/// Bytes of a block as `stat` counts them.
+/// The unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 
 impl Store {
-    /// How many bytes a domain stores, as its quota counts them ([`stored_bytes`](crate::store::stored_bytes)), without what is
-    /// gone. Looks at all its mailboxes, with pauses; blocks on disk.
+    /// Bytes that a domain stores as its quota counts them
+    /// ([`stored_bytes`](crate::store::stored_bytes)), without what is gone. Looks at all its
+    /// mailboxes, with pauses; blocks on disk.
     ///
     /// # Errors
     /// The index cannot be read, or `is_stopped` says that nobody waits for it any more.
     pub fn usage(&self, domain: &Domain, is_stopped: &dyn Fn() -> bool) -> Result<u64, ReadError> {
         let shared = self.shared();
-        // What a flush moves meanwhile is counted twice or, where it was gone before it came,
-        // not at all: no more than a memtable.
+        // Messages that a flush moves meanwhile are counted twice or, if they were gone before, not
+        // at all: at most one memtable.
         let low_watermark = |mailbox: &Mailbox| shared.low_watermark(mailbox);
         let in_memtables = shared.memtables().bytes_of(domain, low_watermark);
         let mut pacer = Pacer::new();
@@ -40,7 +41,7 @@ impl Store {
         Ok(in_memtables + in_index)
     }
 
-    /// How much is where.
+    /// Sizes in memory and of the journal.
     pub fn stats(&self) -> StoreStats {
         let shared = self.shared();
         let (queue, queue_bytes) = shared.queue.waiting();
@@ -57,7 +58,7 @@ impl Store {
         }
     }
 
-    /// How much is on disk, and how much could be. Blocks on disk.
+    /// Sizes on disk, and the free space. Blocks on disk.
     ///
     /// # Errors
     /// The system's.
@@ -72,7 +73,7 @@ impl Store {
         })
     }
 
-    /// How much of its disk is free, by what the file system says. Blocks on disk.
+    /// Free and total space of the file system. Blocks on disk.
     ///
     /// # Errors
     /// The system's.
@@ -86,7 +87,7 @@ impl Store {
     }
 }
 
-/// What the files of a directory take. A file that goes meanwhile takes nothing.
+/// Space taken by the files of a directory. A file that vanishes meanwhile takes none.
 fn bytes(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {

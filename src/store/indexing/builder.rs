@@ -19,21 +19,21 @@ use crate::store::index::{
 use crate::store::journal::{Outcome, Position, list, replay};
 use crate::store::memtable::Memtables;
 
-/// A line of progress is logged so often.
+/// Interval between lines of progress in the log.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
-/// An index on its way up the journal.
+/// An index being brought up to the journal.
 pub(crate) struct Builder {
     pub(crate) target: IndexTarget,
     pub(crate) state: Manifest,
     pub(crate) domains: Domains,
-    /// The age time that the journal has told of last.
+    /// The last age time in the journal.
     pub(crate) age: Option<AgeState>,
     pub(crate) memtables: Memtables,
 }
 
 impl Builder {
-    /// Takes up an index where its state says it is.
+    /// Continues an index at its manifest.
     pub(crate) fn resume(site: Site, index: Index, state: Manifest) -> Result<Self, IndexError> {
         let (domains, age) = index.resume(&state)?;
         Ok(Self {
@@ -49,10 +49,10 @@ impl Builder {
         })
     }
 
-    /// Begins a new index in place of the old one, which is set aside if it is `kept`, and may
-    /// otherwise be removed.
+    /// Begins a new index in place of the old one, which is set aside if `kept`, and may be removed
+    /// otherwise.
     pub(crate) fn rebuild(site: Site, kept: bool) -> Result<Self, BuildError> {
-        // Without its manifest, whatever stands in `db` counts for nothing.
+        // Without a manifest, nothing in `db` is relied upon.
         site.files.remove(&site.dir.join(Manifest::FILE))?;
         site.files.sync_dir(&site.dir)?;
         if kept {
@@ -61,16 +61,16 @@ impl Builder {
         Self::beside(site)
     }
 
-    /// Begins a new index beside what there is.
+    /// Begins a new index beside the others.
     pub(crate) fn beside(site: Site) -> Result<Self, BuildError> {
         let number = location::free_number(&site.dir)?;
         let index = Index::open(&location::path(&site.dir, number), site.cache_bytes)?;
         Ok(Self::resume(site, index, Manifest::empty(number))?)
     }
 
-    /// Replays the journal from the index's place on, up to the frame `until`. What is
-    /// short of a memtable stays in the memtables. `stop` is asked at every frame, and told which comes
-    /// next. While one memtable is written, the next one is read.
+    /// Replays the journal from the manifest up to the frame `until`. What does not fill a memtable
+    /// stays in memory. `stop` is asked with the sequence of every frame. One memtable is written
+    /// while the next one fills.
     pub(crate) fn replay(
         &mut self,
         until: Option<u64>,
@@ -121,12 +121,12 @@ impl Builder {
                 end(writing.take(), state)?;
                 match check_space(files, dir, memtables.active.bytes) {
                     Ok(()) => {}
-                    // It can wait in memory until a flush finds space.
+                    // The memtable can wait until a flush finds space.
                     Err(_) if memtables.bytes() < site.memtable_bytes_max => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
                 let immutable = memtables.rotate();
-                // Nobody reads it but the writer, who frees it.
+                // Only the writer uses it, and frees it.
                 memtables.immutable = None;
                 let before = state.clone();
                 let day_min = day_min(age.as_ref(), immutable.last_id);
@@ -139,16 +139,15 @@ impl Builder {
             end(writing.take(), state)?;
             let outcome = replayed?;
             if let Outcome::Reached(end) = &outcome {
-                // Behind the last frame, but perhaps not where the next one comes.
+                // The end of the last frame, possibly not where the next one begins.
                 memtables.advance(MsgId::ZERO, end.position);
             }
             Ok(outcome)
         })
     }
 
-    /// Begins a new index beside what there is with what is kept of the one that is in use; and
-    /// answers how much of the small trees that one held. `stop` is asked again and again, and so is
-    /// whether there is `room` for more.
+    /// Begins a new index as a copy of the one in use, with what is kept of it. Also returns the
+    /// counts found in its small trees. `stop` and `space` are asked repeatedly.
     pub(crate) fn copied(
         site: Site,
         from: &Index,
@@ -169,7 +168,7 @@ impl Builder {
             unchecked += bytes;
             if unchecked >= SYNC_BYTES {
                 unchecked = 0;
-                // Nobody knows before how much of the old one stays.
+                // The size of the copy is unknown in advance.
                 space()?;
             }
             pacer.step();
@@ -179,7 +178,7 @@ impl Builder {
         Ok((Self::resume(site, index, state)?, found))
     }
 
-    /// Closes the index and opens it with another cache.
+    /// Reopens the index with another cache.
     pub(crate) fn reopened(self, cache_bytes: u64) -> Result<Self, BuildError> {
         let IndexTarget { index, .. } = self.target;
         let path = location::path(&self.target.site.dir, self.state.number);
@@ -196,7 +195,7 @@ impl Builder {
         Ok(Self { target, ..self })
     }
 
-    /// Writes what is in the memtables into the index.
+    /// Writes the memtable into the index.
     pub(crate) fn flush(&mut self) -> Result<(), BuildError> {
         let immutable = self.memtables.rotate();
         let day_min = day_min(self.age.as_ref(), immutable.last_id);
@@ -206,7 +205,7 @@ impl Builder {
     }
 }
 
-/// Waits for the thread that writes a memtable, and takes over how far the index is then.
+/// Waits for a memtable to be written, and takes over its manifest.
 fn end(
     writing: Option<ScopedJoinHandle<'_, Result<Manifest, BuildError>>>,
     state: &mut Manifest,
@@ -217,8 +216,8 @@ fn end(
     Ok(())
 }
 
-/// Sends of days before are not kept: as it was when the journal said this of age time, or, where it
-/// says nothing, when the last id was given.
+/// The first day whose sends are kept, by the last age time in the journal or, without one, by the
+/// last id.
 fn day_min(age: Option<&AgeState>, last_id: MsgId) -> u64 {
     match age {
         Some(age) => age.ages().day_min(),

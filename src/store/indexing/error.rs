@@ -4,17 +4,15 @@ use crate::store::api::FileError;
 use crate::store::disk::OutOfSpace;
 use crate::store::index::IndexError;
 
-/// Why an index was not brought up to the journal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
     /// The journal cannot be read, or is damaged.
     #[error(transparent)]
     Journal(#[from] FileError),
-    /// The index cannot be written: make a new one.
+    /// The index is unusable: build a new one.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// What stands beside the index cannot be written, or there is no space for more; the
-    /// index itself is fine.
+    /// A file beside the index cannot be written, or there is no space. The index itself is fine.
     #[error("the index cannot be brought up to the journal: {0}")]
     Surroundings(#[from] std::io::Error),
 }

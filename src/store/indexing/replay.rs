@@ -5,7 +5,7 @@ use crate::store::data::{Domains, Record, SendIds, SendKey};
 use crate::store::journal::Position;
 use crate::store::memtable::{EncodedBatch, Memtables};
 
-/// Puts what a frame of the journal holds into the memtables.
+/// Applies the records of one frame.
 pub(crate) fn take(
     domains: &mut Domains,
     memtables: &mut Memtables,
@@ -47,7 +47,7 @@ pub(crate) fn take(
                 memtables.push_send(key, ids);
             }
             Record::Erased { mailbox, upto, .. } => {
-                // It may have been issued and never stored; what comes next is above it.
+                // This id may have been issued and never stored; the next one is above it.
                 last_id = last_id.max(upto);
                 domains.low_watermarks.raise(&mailbox, upto);
                 memtables.push_erased(mailbox, upto);

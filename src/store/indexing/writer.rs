@@ -8,28 +8,27 @@ use crate::store::disk::{FileSystem, Pacer};
 use crate::store::index::{Index, Manifest, Pacing, expect_fewer_cursors, save};
 use crate::store::memtable::Memtable;
 
-/// Where an index is made, and how much it may take.
+/// The place and limits of an index being made.
 pub(crate) struct Site {
     pub(crate) files: Arc<dyn FileSystem>,
     pub(crate) dir: PathBuf,
     pub(crate) cache_bytes: u64,
     /// Most bytes of the memtables.
     pub(crate) memtable_bytes_max: usize,
-    /// Whether this is the index that counts: then its manifest is saved with every memtable.
+    /// Whether this is the index in use: its manifest is then saved with every memtable.
     pub(crate) counts: bool,
 }
 
-/// What memtables are written into.
+/// The index that memtables are written into.
 pub(crate) struct IndexTarget {
     pub(crate) site: Site,
     pub(crate) index: Index,
-    /// Whether it pauses for others.
+    /// Whether writing yields to others.
     pub(crate) is_paced: bool,
 }
 
 impl IndexTarget {
-    /// Writes a memtable, and drops the sends of days before `day_min`; answers the index's state
-    /// behind it.
+    /// Writes a memtable, and drops sends of days before `day_min`. Returns the new manifest.
     pub(crate) fn write(
         &self,
         immutable: &Memtable,

@@ -9,25 +9,23 @@ use super::mailbox::Bodies;
 use crate::model::Message;
 use crate::store::data::body;
 
-/// What a recipient has in a chunk beside the sender's id, if the body is elsewhere.
+/// A recipient's share of a chunk beside the sender's id, if the body is elsewhere.
 const LINE_BYTES: usize = 8;
 
-/// The messages of a commit, encoded.
 #[derive(Debug)]
 pub(crate) struct EncodedBatch<'a> {
     pub(super) messages: &'a [Message],
     pub(super) bodies: Bodies,
-    /// Where the body of each message is.
+    /// Offset of the body of each message.
     pub(super) starts: Vec<u32>,
-    /// Of these, the first messages of those whose body the index has once.
+    /// The first message of each body that the index stores once.
     pub(super) shared: Vec<usize>,
-    /// What the index has once for each recipient and memory once for all of them.
+    /// Bytes that the index stores for each recipient, and memory once.
     pub(super) repeated_bytes: usize,
 }
 
 impl<'a> EncodedBatch<'a> {
-    /// Encodes the messages, which are in the order of ids. What the recipients of one send
-    /// share is there once.
+    /// The messages are in id order. What the recipients of one send share is encoded once.
     pub(crate) fn new(messages: &'a [Message]) -> Self {
         let mut bodies = Vec::new();
         let mut starts = Vec::with_capacity(messages.len());

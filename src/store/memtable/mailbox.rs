@@ -6,24 +6,24 @@ use std::sync::Arc;
 use crate::model::{Mailbox, Message, MsgId, UserId};
 use crate::store::data::body;
 
-/// From this many messages on, a mailbox keeps its senders apart.
+/// From this many messages on, a mailbox keeps a list for each sender.
 const SENDERS_APART_MIN: usize = 128;
-/// What a sender costs who is kept apart: its name, its place in the map, its list.
+/// Memory for such a list: the name, the place in the map, the list.
 const SENDER_BYTES: usize = 160;
-/// What one message costs in such a list, which grows by doubling.
+/// Memory for a message in it; it grows by doubling.
 const SENDER_PLACE_BYTES: usize = 8;
 const OFFLINE: u32 = 1 << 31;
 
-/// The bodies of the messages of one commit, each with its length in four bytes before it.
+/// The bodies of one commit, each with its length in four bytes before it.
 pub(crate) type Bodies = Arc<[u8]>;
 
-/// Where a message is.
+/// The place of a message in the bodies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
-    /// Which of the memtable's bodies.
+    /// Index into the bodies of the memtable.
     batch: u32,
-    /// Where in them, and whether its recipient was offline.
+    /// Offset in them, and the flag `OFFLINE`.
     location: u32,
 }
 
@@ -37,12 +37,11 @@ impl Entry {
         }
     }
 
-    /// Whether the recipient was offline.
     pub(crate) fn offline(self) -> bool {
         self.location & OFFLINE != 0
     }
 
-    /// Which of the memtable's bodies it has: they rise as they come.
+    /// Batch and offset of the body. They rise in commit order.
     pub(super) fn location(self) -> (u32, u32) {
         (self.batch, self.location & !OFFLINE)
     }
@@ -59,7 +58,6 @@ impl Entry {
         &rest[..u32::from_le_bytes(*length) as usize]
     }
 
-    /// Its body.
     pub(crate) fn body(self, batches: &[Bodies]) -> &[u8] {
         self.cut(self.batch(batches))
     }
@@ -69,7 +67,7 @@ impl Entry {
     }
 }
 
-/// A message taken out of the memtables, to be decoded when no lock is held.
+/// A message taken from a memtable, to be decoded without a lock.
 #[derive(Debug)]
 pub(crate) struct EncodedMessage {
     entry: Entry,
@@ -81,7 +79,6 @@ impl EncodedMessage {
         MsgId(self.entry.id)
     }
 
-    /// The message, which is in this mailbox.
     pub(crate) fn message(&self, mailbox: &Mailbox) -> Message {
         let (sender, rest) = body::split(self.entry.cut(&self.bodies))
             .expect("a memtable holds only what it encoded itself");
@@ -91,19 +88,19 @@ impl EncodedMessage {
     }
 }
 
-/// The places of each sender's messages in the list of all.
+/// Each sender's messages, as indexes into the entries.
 type BySender = HashMap<UserId, Vec<u32>>;
 
-/// The memtables' part of a mailbox, in the order of ids.
+/// A mailbox in a memtable, in id order.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxPart {
     pub(crate) entries: Vec<Entry>,
-    /// Apart, as most mailboxes have none.
+    /// Boxed, since most mailboxes have none.
     by_sender: Option<Box<BySender>>,
 }
 
 impl MailboxPart {
-    /// Adds a message from `from`; answers what that cost in bytes.
+    /// Adds a message, and returns the bytes that it takes.
     pub(super) fn push(&mut self, entry: Entry, from: &UserId, batches: &[Bodies]) -> usize {
         let capacity = self.entries.capacity();
         let index = self.entries.len() as u32;
@@ -139,12 +136,11 @@ impl MailboxPart {
         by_sender
     }
 
-    /// How many entries have an id of at most `upto`.
+    /// The number of messages with an id of at most `upto`.
     pub(super) fn rank(&self, upto: u64) -> usize {
         self.entries.partition_point(|entry| entry.id <= upto)
     }
 
-    /// How many of them are from `from`.
     pub(super) fn rank_from(&self, from: &UserId, upto: u64, batches: &[Bodies]) -> usize {
         match &self.by_sender {
             Some(by_sender) => by_sender.get(from).map_or(0, |indexes| {
@@ -157,8 +153,8 @@ impl MailboxPart {
         }
     }
 
-    /// Appends up to `count` entries (from `from`) after skipping `skip`; answers how
-    /// many of `skip` are still to be skipped behind this one.
+    /// Appends messages (from `from`) after `skip` others, until `out` has `count_max`. Returns the
+    /// rest of `skip`.
     pub(super) fn collect(
         &self,
         from: Option<&UserId>,

@@ -11,19 +11,18 @@ use crate::store::age::AgeState;
 use crate::store::data::{CursorChange, DomainState, SendIds, SendKey, cursor};
 use crate::store::journal::Position;
 
-/// What a mailbox costs beside its messages: its name, its place in the map.
+/// Memory for a mailbox beside its messages: its name, its place in the map.
 const MAILBOX_BYTES: usize = 220;
-/// What a commit costs beside its messages.
+/// Memory for a commit beside its messages.
 const BATCH_BYTES: usize = 64;
-/// What a cursor, a send, a domain or an erasure costs.
+/// Memory for a cursor, a send, a domain or an erasure.
 const SMALL_BYTES: usize = 250;
-/// What a body that the index has once costs beside it.
+/// Memory for a shared body beside its bytes.
 const SHARED_BYTES: usize = 120;
-/// How much of what is left beside an immutable memtable is open from its beginning; the
-/// rest is opened step by step as the flush gets on.
+/// The share of the space beside an immutable memtable that is open at once. The rest opens as the
+/// flush advances.
 const HEAD_START: f64 = 0.4;
 
-/// Both memtables.
 #[derive(Debug)]
 pub(crate) struct Memtables {
     pub(crate) active: Memtable,
@@ -32,7 +31,7 @@ pub(crate) struct Memtables {
 }
 
 impl Memtables {
-    /// An empty memtable behind an index that holds everything up to `start`.
+    /// `start`: the last id in the index.
     pub(crate) fn new(start: MsgId, end: Position) -> Self {
         Self {
             active: Memtable::new(start, end),
@@ -41,15 +40,14 @@ impl Memtables {
         }
     }
 
-    /// Bytes in memory, about, and of what several recipients share as much as the index takes.
+    /// Approximate bytes in memory. Shared bodies count as much as they take in the index.
     pub(crate) fn bytes(&self) -> usize {
         self.both().map(|memtable| memtable.bytes).sum()
     }
 
-    /// How full the memtables are; from 1 on, they take no more. Beside an immutable memtable, more
-    /// is opened with everything that a flush writes, so that a load that the index
-    /// cannot keep up with is slowed down to its pace and never stands still. While
-    /// flushes are put off, all of the memtables may be filled.
+    /// The fill level; from 1 on, nothing more is accepted. Beside an immutable memtable, space
+    /// opens with each write of its flush, so that a load beyond the pace of the index is slowed to
+    /// it rather than stalled. While flushes are put off, all space is open.
     pub(crate) fn fullness(&self, bytes_max: usize, put_off: bool) -> f64 {
         let rest = bytes_max.saturating_sub(self.bytes() - self.active.bytes);
         let written = match &self.immutable {
@@ -62,18 +60,17 @@ impl Memtables {
         if full { fullness.max(1.0) } else { fullness }
     }
 
-    /// Makes what is active immutable; nothing may be immutable.
+    /// Freezes the active memtable. There must be no immutable one.
     pub(crate) fn rotate(&mut self) -> Arc<Memtable> {
         let next = Memtable::new(self.active.last_id, self.active.end);
         let immutable = Arc::new(std::mem::replace(&mut self.active, next));
         self.immutable = Some(immutable.clone());
-        // Those who looked before find it there.
+        // Snapshots taken before find it there.
         let rotated = std::mem::take(&mut self.rotated);
         let _ = rotated.set(immutable.clone());
         immutable
     }
 
-    /// Adds the messages of a commit.
     pub(crate) fn push_messages(&mut self, batch: EncodedBatch<'_>) {
         if batch.messages.is_empty() {
             return;
@@ -105,58 +102,50 @@ impl Memtables {
         active.touched(batch.messages.len() + batch.shared.len(), bytes);
     }
 
-    /// Adds the ids of a send.
     pub(crate) fn push_send(&mut self, key: SendKey, ids: SendIds) {
         let is_new = self.active.sends.insert(key, ids).is_none();
         self.active.touched(usize::from(is_new), SMALL_BYTES);
     }
 
-    /// Adds what happened to a cursor.
     pub(crate) fn push_cursor(&mut self, device: &Device, change: CursorChange) {
         let is_new = cursor::push(&mut self.active.cursors, device, change);
         let things = usize::from(is_new);
         self.active.touched(things, things * SMALL_BYTES);
     }
 
-    /// Adds that a user has confirmed this much.
     pub(crate) fn push_confirmed(&mut self, mailbox: &Mailbox, id: MsgId) {
         cursor::push_confirmed(&mut self.active.cursors, mailbox, id);
         self.active.touched(1, SMALL_BYTES);
     }
 
-    /// Sets what became of a domain.
     pub(crate) fn push_domain(&mut self, domain: Domain, state: DomainState) {
         self.active.domains.insert(domain, state);
         self.active.touched(0, SMALL_BYTES);
     }
 
-    /// Notes that a mailbox was erased up to this id.
     pub(crate) fn push_erased(&mut self, mailbox: Mailbox, upto: MsgId) {
         let slot = self.active.erased.entry(mailbox).or_default();
         *slot = upto.max(*slot);
         self.active.touched(0, SMALL_BYTES);
     }
 
-    /// Notes how far age time is.
     pub(crate) fn push_age(&mut self, age: AgeState) {
         self.active.age = Some(age);
         self.active.touched(0, 0);
     }
 
-    /// A segment was sealed: the next flush says that the index is beyond it, also if
-    /// nothing else has come.
+    /// A segment was sealed: the next flush moves the manifest beyond it, even without data.
     pub(crate) fn note_sealed(&mut self) {
         self.active.touched(0, 0);
     }
 
-    /// Notes when the first of what is active came, unless that was noted before.
+    /// Notes when the first change of the active memtable came, unless that is known.
     pub(crate) fn note_time(&mut self, now: Duration) {
         if !self.active.is_empty() {
             self.active.since.get_or_insert(now);
         }
     }
 
-    /// Says how far the journal is.
     pub(crate) fn advance(&mut self, last_id: MsgId, end: Position) {
         self.active.last_id = self.active.last_id.max(last_id);
         self.active.end = end;
@@ -167,14 +156,12 @@ impl Memtables {
         self.immutable.as_deref().into_iter().chain([&self.active])
     }
 
-    /// The ids of a send, if it is here.
     pub(crate) fn send(&self, key: &SendKey) -> Option<SendIds> {
         let mut found = self.both().filter_map(|g| g.sends.get(key));
         let first = found.next()?;
         Some(*found.last().unwrap_or(first))
     }
 
-    /// What happened to a device's cursor.
     pub(crate) fn cursor(&self, device: &Device) -> Option<CursorChange> {
         let users = self.both().filter_map(|g| g.cursors.get(&device.mailbox));
         let changes = users.filter_map(|user| user.get(&device.resource));

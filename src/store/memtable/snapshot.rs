@@ -10,18 +10,16 @@ use super::pair::Memtables;
 use super::table::{Memtable, Rotated};
 use crate::model::{Mailbox, MsgId, UserId};
 
-/// The memtables of one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     immutable: Option<Arc<Memtable>>,
     rotated: Rotated,
-    /// Everything up to this id is in the index.
+    /// The last id in the index.
     pub(crate) start: MsgId,
     pub(crate) last_id: MsgId,
 }
 
 impl Memtables {
-    /// What a reader sees who looks now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let immutable = self.immutable.clone();
         let oldest = immutable.as_deref().unwrap_or(&self.active);
@@ -35,7 +33,7 @@ impl Memtables {
 }
 
 impl Snapshot {
-    /// Its memtables, the older one first. `now` has the active one, unless that was rotated since.
+    /// The older one first. `now` holds the active one unless it was frozen since.
     pub(crate) fn tables<'a>(&'a self, now: &'a Memtables) -> impl Iterator<Item = &'a Memtable> {
         let active = self.rotated.get().map_or(&now.active, Arc::as_ref);
         self.immutable.as_deref().into_iter().chain([active])
@@ -52,7 +50,7 @@ impl Snapshot {
         })
     }
 
-    /// How many messages of the mailbox (from `from`) have an id of at most `upto`.
+    /// The number of messages (from `from`) with an id of at most `upto`.
     pub(crate) fn rank(
         &self,
         now: &Memtables,
@@ -68,7 +66,7 @@ impl Snapshot {
         counts.sum::<usize>() as u64
     }
 
-    /// The messages of the mailbox (from `from`) behind the first `skip`.
+    /// Messages (from `from`) after the first `skip`.
     pub(crate) fn slice(
         &self,
         now: &Memtables,

@@ -6,7 +6,7 @@ use crate::model::{Domain, Mailbox, MsgId};
 use crate::store::data::{CursorChange, body, quota};
 
 impl Memtables {
-    /// As [`crate::store::Store::usage`]: of messages those above their mailbox's low watermark.
+    /// As [`crate::store::Store::usage`]. Counts messages above the low watermark of their mailbox.
     pub(crate) fn bytes_of(
         &self,
         domain: &Domain,
@@ -46,7 +46,7 @@ impl Memtable {
         let erased = erased.map(quota::erasure);
         let cursors = self.cursors.iter().filter(|(of, _)| of.domain == *domain);
         let cursors = cursors.map(|(mailbox, user)| {
-            // What is only raised is in the index already, but for a rare one.
+            // Cursors that are only raised are nearly always in the index already.
             let new = user.kept().iter();
             let new = new.filter(|(_, change)| matches!(change, CursorChange::Set(_)));
             let bytes = new.map(|(resource, _)| quota::cursor(mailbox, resource));

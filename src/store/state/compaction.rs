@@ -20,7 +20,7 @@ impl Shared {
         self.options.dir.join(COMPACTION_DUE)
     }
 
-    /// Makes something go: a compaction comes behind it, also if the server dies meanwhile.
+    /// Runs `work`, which makes data go, and requests a compaction behind it that survives a crash.
     pub(crate) fn with_compaction<T>(
         &self,
         work: impl FnOnce() -> Result<T, AppendError>,
@@ -48,7 +48,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes the mark away, unless more was asked for, or is about to be.
+    /// Removes the mark, unless more was requested or is about to be.
     pub(crate) fn unmark(&self, asked: u64) -> io::Result<()> {
         let mut compaction_requests = self.compaction_requests();
         if compaction_requests.asked == asked

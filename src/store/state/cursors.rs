@@ -12,7 +12,6 @@ use crate::store::data::{CursorChange, Devices, Known, Moment, cursor};
 use crate::store::index::IndexError;
 
 impl Shared {
-    /// Now.
     pub(crate) fn moment(&self, domain: &Domain) -> Moment {
         Moment {
             ages: self.ages(),
@@ -20,7 +19,7 @@ impl Shared {
         }
     }
 
-    /// A device's cursor, whether it counts or not.
+    /// A cursor, whether it counts or not.
     pub(crate) fn known(&self, device: &Device) -> Result<Option<Known>, IndexError> {
         let (waiting, committed) = {
             let pending = self.pending();
@@ -47,7 +46,7 @@ impl Shared {
         Ok(devices)
     }
 
-    /// Drops what waited and is durable now.
+    /// Drops pending changes that are durable now.
     pub(crate) fn forget_pending(&self, durable: &[(Device, CursorChange)]) {
         if durable.is_empty() {
             return;
@@ -60,8 +59,8 @@ impl Shared {
 }
 
 impl View<'_> {
-    /// The devices of a user without what waits. A change that a flush has made by now is made
-    /// again, from the first one on, with the same result.
+    /// The devices of a user without pending changes. Changes that a flush has written meanwhile
+    /// are applied again, from the first one, with the same result.
     ///
     /// For the committer this is exact: no change comes while it asks. For others it may be a mix of
     /// the view and of later changes, in which no device was last in use before the view's time.

@@ -12,23 +12,23 @@ use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 use crate::store::api::{AppendError, Done, EnterDone};
 use crate::store::data::SendKey;
 
-/// Most bytes of content that wait, so that a disk that stalls costs no more memory.
+/// Most bytes of waiting content: bounds the memory that a stalled disk costs.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
-/// A batch takes no further job once it has these bytes of content.
+/// Bytes of content at which a batch is full.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most jobs in a batch.
 const BATCH_JOBS_MAX: usize = 4096;
 
-/// Answers a change of a domain or a mailbox: whether there was something to change.
+/// Receives the outcome of a change of a domain or a mailbox: whether there was anything to change.
 pub(crate) type ChangeReply = SyncSender<Result<bool, AppendError>>;
 
-/// Something to be committed.
+/// Work for the committer.
 pub(crate) enum Job {
     Append {
         draft: Box<Draft>,
         done: Done,
     },
-    /// Answers a send that was accepted before, and no other.
+    /// A send that only answers a repeat.
     Repeat {
         key: Box<SendKey>,
         done: Done,
@@ -40,21 +40,21 @@ pub(crate) enum Job {
     },
     PutDomain(DomainRecord, ChangeReply),
     RemoveDomain(Domain, ChangeReply),
-    /// Erases what the mailbox has below an id; all, where none is given.
+    /// Erases messages below an id, or all.
     Erase(Mailbox, Option<MsgId>, ChangeReply),
-    /// Takes the clock for right, though it was stepped.
+    /// Accepts the clock after a step.
     AcceptClock(ChangeReply),
-    /// Seals the journal's segment, so that all until now is in segments that may be rewritten.
+    /// Seals the open segment, so that everything until now is in segments that may be rewritten.
     Seal(ChangeReply),
 }
 
 impl Job {
-    /// Tells its owner that nothing came of it.
+    /// Answers with an error.
     pub(crate) fn refuse(self, error: AppendError) {
         match self {
             Self::Append { done, .. } | Self::Repeat { done, .. } => done(Err(error)),
             Self::Enter { done, .. } => done(Err(error)),
-            // Who no longer waits needs no answer.
+            // The caller may have stopped waiting.
             Self::PutDomain(_, reply)
             | Self::RemoveDomain(_, reply)
             | Self::Erase(_, _, reply)
@@ -65,7 +65,7 @@ impl Job {
         }
     }
 
-    /// Whether an operator or the store itself asks for it: it makes a batch of its own.
+    /// Whether it comes from an operator or the store itself. Such a job makes a batch of its own.
     pub(crate) fn is_order(&self) -> bool {
         !matches!(
             self,
@@ -84,9 +84,9 @@ impl Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// No more comes; what is there is still to be done.
+    /// Accepts no jobs; those waiting are still done.
     Closed,
-    /// Nothing more is to be done.
+    /// Jobs are no longer done.
     Aborted,
 }
 
@@ -98,25 +98,23 @@ struct QueueState {
     waiting: bool,
 }
 
-/// The queue.
 pub(crate) struct Queue {
     state: Mutex<QueueState>,
     ready: Arc<EventCount>,
     max: usize,
 }
 
-/// What the committer is to do next.
+/// The committer's next work.
 pub(crate) enum Dequeued {
-    /// These jobs, perhaps none. All but sends and logins come alone.
+    /// A batch, possibly empty. Orders come alone.
     Jobs(Vec<Job>),
-    /// All is done and no more comes.
+    /// Closed and empty.
     Finished,
-    /// Stop at once; these are not to be done.
+    /// Aborted. These jobs are not to be done.
     Aborted(Vec<Job>),
 }
 
 impl Queue {
-    /// A queue for at most `max` jobs.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             state: Mutex::new(QueueState {
@@ -130,7 +128,7 @@ impl Queue {
         }
     }
 
-    /// Adds a job, or refuses it at once.
+    /// Adds a job or refuses it at once.
     pub(crate) fn push(&self, job: Job) {
         let mut state = self.state.lock();
         let refused = if state.phase != Phase::Open {
@@ -149,20 +147,20 @@ impl Queue {
         job.refuse(refused);
     }
 
-    /// Adds a job that is answered through a channel, and waits for its answer.
+    /// Adds a job and waits for its answer.
     pub(crate) fn change(&self, job: impl FnOnce(ChangeReply) -> Job) -> Result<bool, AppendError> {
         let (reply, answer) = sync_channel(1);
         self.push(job(reply));
         answer.recv().unwrap_or(Err(AppendError::Closed))
     }
 
-    /// Whether less than half of what may wait does.
+    /// Whether less than half of the capacity is in use.
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state.lock();
         state.jobs.len() < self.max.div_ceil(2) && state.bytes < QUEUE_BYTES_MAX / 2
     }
 
-    /// How many jobs wait, and bytes of theirs.
+    /// Waiting jobs, and their bytes.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.jobs.len(), state.bytes)
@@ -200,7 +198,6 @@ impl Queue {
         Dequeued::Jobs(state.jobs.drain(..count).collect())
     }
 
-    /// Takes no more jobs; those that wait are still done.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {
@@ -209,18 +206,15 @@ impl Queue {
         self.ready.notify();
     }
 
-    /// Takes no more jobs, and those that wait are not done.
     pub(crate) fn abort(&self) {
         self.state.lock().phase = Phase::Aborted;
         self.ready.notify();
     }
 
-    /// Whether `abort` was called.
     pub(crate) fn aborted(&self) -> bool {
         self.state.lock().phase == Phase::Aborted
     }
 
-    /// Whether jobs are taken.
     pub(crate) fn is_open(&self) -> bool {
         self.state.lock().phase == Phase::Open
     }

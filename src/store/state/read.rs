@@ -14,16 +14,16 @@ use crate::store::data::{SendIds, SendKey};
 use crate::store::index;
 use crate::store::index::IndexError;
 
-/// The messages of a mailbox, or those of one sender in it, as a view shows them.
+/// A mailbox, or one sender's messages in it, as a view shows it.
 pub struct List<'v> {
     view: &'v View<'v>,
     mailbox: Mailbox,
     from: Option<UserId>,
     older: index::List<'v>,
     low_watermark: MsgId,
-    /// How many of them the index has.
+    /// Messages of the list in the index.
     in_index: u64,
-    /// How many are gone: they come first, in the index or in the memtables.
+    /// Messages that are gone. They are the first ones.
     hidden: u64,
 }
 
@@ -33,13 +33,13 @@ impl View<'_> {
         self.memtables.last_id
     }
 
-    /// The messages of the mailbox (from `from` only, if given), to be asked for by position.
-    /// Blocks on disk.
+    /// The messages of a mailbox (from `from` only, if given), addressed by position. Blocks on
+    /// disk.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn list(&self, mailbox: &Mailbox, from: Option<&UserId>) -> Result<List<'_>, ReadError> {
-        // Behind the index: that has everything above it.
+        // Read before the index, which then has everything above it.
         let low_watermark = self.shared.low_watermark(mailbox);
         let older = self.read(|index| index.list(mailbox, from))?;
         let in_index = self.read(|_| older.rank(self.memtables.start))?;
@@ -86,7 +86,7 @@ impl View<'_> {
             let rising = newer.iter().map(|encoded| Ok(encoded.message(mailbox)));
             reading.add::<IndexError>(rising)?;
         }
-        // What is not full is all that there is.
+        // A read that did not fill up is complete.
         let upto = (!reading.is_full()).then_some(self.memtables.last_id);
         let messages = reading.messages;
         Ok(Backlog { messages, upto })
@@ -94,7 +94,7 @@ impl View<'_> {
 }
 
 impl List<'_> {
-    /// How many of them have an id of at most `upto`; with [`MsgId::MAX`], all of them. Blocks on
+    /// The number of messages with an id of at most `upto`; with [`MsgId::MAX`], of all. Blocks on
     /// disk.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl List<'_> {
         Ok(self.count(upto)?.saturating_sub(self.hidden))
     }
 
-    /// As `rank`, with those that are hidden.
+    /// As `rank`, including hidden messages.
     fn count(&self, upto: MsgId) -> Result<u64, IndexError> {
         let View {
             shared, memtables, ..
@@ -118,7 +118,7 @@ impl List<'_> {
         Ok(self.in_index + memtables.rank(&shared.memtables(), &self.mailbox, from, upto))
     }
 
-    /// Those at these positions (0 is the oldest): a portion of them, in its order. Positions
+    /// A portion of the messages at these positions (0 is the oldest), in its order. Positions
     /// beyond the end are left out. Blocks on disk.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl List<'_> {
             let positions = begin..end.min(self.in_index);
             self.view.read(|_| self.older.read(positions, reading))
         };
-        // Nothing of the index is read that has no room beside what was read before it.
+        // In the order of the portion: what no longer fits is not read from the index.
         if !portion.newest_first {
             older(&mut reading)?;
         }
@@ -160,7 +160,7 @@ impl List<'_> {
 }
 
 impl Shared {
-    /// The ids of a send that was accepted in the last 24 hours.
+    /// The ids of a send of the last 24 hours.
     pub(crate) fn known_send(&self, key: &SendKey) -> Result<Option<SendIds>, IndexError> {
         let low_watermark = self.domains().low_watermarks.of_domain(&key.domain);
         let in_memtables = self.memtables().send(key);
@@ -172,8 +172,7 @@ impl Shared {
         Ok(found.filter(|ids| ids.first > gone))
     }
 
-    /// Whether the mailbox surely has nothing up to this id that is not erased already: what has
-    /// only expired may come back.
+    /// Whether everything up to this id is certainly erased. What has only expired may come back.
     pub(crate) fn has_nothing(&self, mailbox: &Mailbox, upto: MsgId) -> bool {
         let own = {
             let domains = self.domains();
@@ -184,7 +183,7 @@ impl Shared {
         };
         let view = self.view();
         let count = || view.list(mailbox, None)?.rank(upto);
-        // In this order: what expires in between is not counted.
+        // In this order, messages that expire meanwhile are not counted.
         count().is_ok_and(|count| count == 0) && self.low_watermark(mailbox) == own
     }
 }

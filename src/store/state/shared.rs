@@ -31,39 +31,38 @@ use crate::store::disk::{FileSystem, Reserve};
 use crate::store::index::{Index, IndexError, Manifest};
 use crate::store::memtable::Memtables;
 
-/// The store's memory.
 pub(crate) struct Shared {
     pub(crate) options: StoreOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) age: RwLock<AgeClock>,
     pub(crate) files: Arc<dyn FileSystem>,
-    /// The data directory is this process' own.
+    /// The lock of the data directory.
     pub(crate) hold: Arc<Hold>,
-    /// What is kept back of the disk.
+    /// Disk space held in reserve.
     pub(crate) reserve: Arc<Reserve>,
     pub(crate) queue: Queue,
-    /// What happened to cursors and is not in the journal yet.
+    /// Changes of cursors that are not in the journal yet.
     pub(crate) pending: Mutex<Changes>,
     pub(crate) domains: RwLock<Domains>,
-    /// The retention that is in force.
+    /// The retention in force.
     pub(crate) retention: RwLock<Retention>,
     pub(crate) pending_retention: Mutex<PendingRetention>,
     pub(crate) memtables: RwLock<Memtables>,
-    /// `None` while it is being rebuilt, and after closing.
+    /// `None` during a rebuild and after closing.
     pub(crate) index: RwLock<Option<Arc<Index>>>,
-    /// Who read the index found it damaged.
+    /// A reader found the index damaged.
     pub(crate) index_suspect: AtomicBool,
-    /// Most bytes of the memtables, by how much is free.
+    /// Most bytes of the memtables at the current free space.
     pub(crate) memtable_bytes_max: AtomicUsize,
-    /// When what is kept back for it grows and shrinks.
+    /// State of the reserve for a large memtable.
     pub(crate) growth: Mutex<Growth>,
-    /// What the index that counts holds, durably.
+    /// The durable manifest of the index in use.
     pub(crate) indexed: Mutex<Manifest>,
-    /// How often the flush has begun to rebuild the index in place of all others.
+    /// Rebuilds of the index in use that the flush has begun.
     pub(crate) rebuilds: AtomicU64,
-    /// Held by whoever removes indexes, and while one is rebuilt that does not count yet.
+    /// Held while indexes are removed, and while one is rebuilt that is not in use yet.
     pub(crate) index_dirs: Mutex<()>,
-    /// Held by whoever puts a segment's other form in its place, or must have none put there.
+    /// Held while a segment is replaced by another form, or must not be.
     pub(crate) segments: Mutex<()>,
     pub(crate) compaction_requests: Mutex<CompactionRequests>,
     pub(crate) health: Mutex<Health>,
@@ -102,12 +101,10 @@ impl Shared {
         self.index_dirs.lock()
     }
 
-    /// What the index holds, durably.
     pub(crate) fn indexed(&self) -> MutexGuard<'_, Manifest> {
         self.indexed.lock()
     }
 
-    /// The right to put a segment's other form in its place.
     pub(crate) fn segments(&self) -> MutexGuard<'_, ()> {
         self.segments.lock()
     }
@@ -116,27 +113,25 @@ impl Shared {
         self.signal.lock()
     }
 
-    /// The index, unless it is away.
     pub(crate) fn index(&self) -> Result<Arc<Index>, IndexError> {
         let index = self.index.read();
         let away = IndexError::Busy("it is being rebuilt or closed");
         index.clone().ok_or(away)
     }
 
-    /// Puts an index in place, or takes it away.
+    /// Exchanges the index in use.
     pub(crate) fn set_index(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
         let mut slot = self.index.write();
         std::mem::replace(&mut slot, index)
     }
 
-    /// Everything of the mailbox with an id of at most this is gone: erased, of a removed
-    /// domain, or expired by now.
+    /// Messages at or below it are gone: erased, of a removed domain, or expired.
     pub(crate) fn low_watermark(&self, mailbox: &Mailbox) -> MsgId {
         let expired = self.expired(&mailbox.domain);
         self.domains().low_watermarks.of(mailbox).max(expired)
     }
 
-    /// As [`Self::low_watermark`], of all mailboxes of the domain.
+    /// As [`Self::low_watermark`], for all mailboxes of a domain.
     pub(crate) fn low_watermark_of_domain(&self, domain: &Domain) -> MsgId {
         let expired = self.expired(domain);
         self.domains().low_watermarks.of_domain(domain).max(expired)
@@ -151,14 +146,13 @@ impl Shared {
         self.retention.read()
     }
 
-    /// The journal's directory.
     pub(crate) fn journal_dir(&self) -> PathBuf {
         self.options.dir.join("journal")
     }
 
-    /// How old everything is at this moment: whatever ends by age asks this.
+    /// Ages at this moment, for everything that ends by age.
     pub(crate) fn ages(&self) -> Ages {
-        // The clocks are read first: age time may be ahead of what was read, never behind.
+        // The clocks are read first: age time may be ahead of them, never behind.
         let (wall_us, monotonic) = self.clock.read();
         self.age().ages(wall_us, monotonic)
     }
@@ -177,7 +171,7 @@ impl Shared {
         self.age().hold(wall_us)
     }
 
-    /// Says in the log that nothing ends by age, if so.
+    /// Logs that age is held, if so.
     pub(crate) fn tell_hold(&self) {
         if let Some(ClockHold { ahead_s, left }) = self.clock_hold() {
             tracing::warn!(
@@ -190,7 +184,6 @@ impl Shared {
         }
     }
 
-    /// Does something with the index.
     pub(crate) fn with_index<T>(
         &self,
         work: impl FnOnce(&Index) -> Result<T, IndexError>,
@@ -199,8 +192,8 @@ impl Shared {
         self.judge(&index, work)
     }
 
-    /// Reads an index. Damage that this meets is noted, unless another index has taken its place:
-    /// the files of one that a reader held for too long are removed.
+    /// Reads an index. Damage marks it as suspect, unless another index has taken its place: the
+    /// files of one that a reader held for too long are removed.
     pub(super) fn judge<'i, T>(
         &self,
         index: &'i Arc<Index>,

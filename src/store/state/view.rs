@@ -11,8 +11,8 @@ use super::shared::Shared;
 use crate::store::index::{Index, IndexError};
 use crate::store::memtable::Snapshot;
 
-/// The store as of one moment, for one read: memory and files that a flush or a compaction is done
-/// with are freed only once it is dropped.
+/// The store at one moment, for one read. Holds memory and files that a flush or a compaction has
+/// released until it is dropped.
 pub struct View<'a> {
     pub(super) shared: &'a Shared,
     pub(super) memtables: Snapshot,
@@ -20,12 +20,11 @@ pub struct View<'a> {
 }
 
 impl Shared {
-    /// What a reader sees from now on.
     pub(crate) fn view(&self) -> View<'_> {
         self.view_stepped(|| ())
     }
 
-    /// As `view`. Tests say what comes between its steps.
+    /// As `view`, with a step of a test in between.
     pub(crate) fn view_stepped(&self, between: impl FnOnce()) -> View<'_> {
         let memtables = self.memtables().snapshot();
         between();
@@ -38,7 +37,6 @@ impl Shared {
 }
 
 impl View<'_> {
-    /// Reads the index.
     pub(super) fn read<'v, T>(
         &'v self,
         work: impl FnOnce(&'v Index) -> Result<T, IndexError>,

@@ -10,10 +10,11 @@ use crate::model::{
     ProjectToken, Resource, SigningKey, UserId, UserName,
 };
 
-/// Bytes in memory of what one record holds: more than any that fits into a frame. A count alone allocates no more.
+/// Memory for one decoded record: more than any in a frame needs. A corrupt count allocates no
+/// more.
 const DECODED_BYTES_MAX: usize = 512 << 20;
 
-/// Reads one record, which must take all of `bytes`.
+/// The record must take all of `bytes`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     let (version, rest) = bytes.split_first().ok_or(RecordError::Empty)?;
     if *version != VERSION {
