@@ -10,7 +10,8 @@ pub type Retention = PerDomain<Duration>;
 impl Retention {
     /// Whether a domain's period is shorter than under `other`.
     pub fn is_stricter(&self, other: &Self, domain: &Domain) -> bool {
-        stricter(self.of(domain), other.of(domain)) != other.of(domain)
+        let both = [self.of(domain), other.of(domain)];
+        both.into_iter().flatten().min() != other.of(domain)
     }
 
     /// A policy that keeps everything kept by either of the two.
@@ -32,10 +33,6 @@ impl Retention {
         let domains = self.domains.values().copied();
         domains.chain([self.all]).flatten().min()
     }
-}
-
-fn stricter(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
-    [one, two].into_iter().flatten().min()
 }
 
 #[cfg(test)]

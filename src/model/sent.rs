@@ -8,8 +8,9 @@ pub const MESSAGE_BYTES: u64 = 512;
 impl Draft {
     /// For each recipient, the names, the content and [`MESSAGE_BYTES`].
     pub fn sent_bytes(&self) -> u64 {
+        let ids = self.recipients.iter().map(|to| to.user.as_str().len());
         let count = self.recipients.len() as u64;
-        count * (self.each_bytes() + MESSAGE_BYTES) + self.recipient_bytes()
+        count * (self.each_bytes() + MESSAGE_BYTES) + ids.sum::<usize>() as u64
     }
 
     /// The names and the content, common to all recipients.
@@ -22,10 +23,5 @@ impl Draft {
             + self.from_resource.as_str().len()
             + self.content.len();
         bytes as u64
-    }
-
-    fn recipient_bytes(&self) -> u64 {
-        let ids = self.recipients.iter().map(|to| to.user.as_str().len());
-        ids.sum::<usize>() as u64
     }
 }

@@ -116,6 +116,7 @@ impl CloseReason {
 
     /// The reason text of the Close frame.
     pub fn text(&self) -> Cow<'static, str> {
+        let retry = |ms: &u64, why: &str| format!("retry in {ms} ms: {why}").into();
         match self {
             Self::BadLogin(sentence) => sentence.clone().into(),
             Self::Unauthorized => "the token or the domain is unknown".into(),
@@ -130,15 +131,9 @@ impl CloseReason {
             Self::TooManySessions { max } => {
                 format!("this user has {max} sessions already, the most it may have").into()
             }
-            Self::OverLimit { sentence, retry_ms } => {
-                format!("retry in {retry_ms} ms: {sentence}").into()
-            }
-            Self::Busy { retry_ms } => {
-                format!("retry in {retry_ms} ms: too many logins at once").into()
-            }
-            Self::Starting { retry_ms } => {
-                format!("retry in {retry_ms} ms: the server is starting").into()
-            }
+            Self::OverLimit { sentence, retry_ms } => retry(retry_ms, sentence),
+            Self::Busy { retry_ms } => retry(retry_ms, "too many logins at once"),
+            Self::Starting { retry_ms } => retry(retry_ms, "the server is starting"),
             Self::Kicked => "ended by the operator".into(),
             Self::ShuttingDown => "the server is shutting down".into(),
             Self::AtCapacity => "the server is at its limit of sessions".into(),
@@ -147,9 +142,7 @@ impl CloseReason {
             Self::Unfinished { seconds } => {
                 format!("message not complete within {seconds} s: send a smaller one").into()
             }
-            Self::NoRoom { retry_ms } => {
-                format!("retry in {retry_ms} ms: too many long messages at once").into()
-            }
+            Self::NoRoom { retry_ms } => retry(retry_ms, "too many long messages at once"),
             Self::PingTimeout => "no answer to a ping".into(),
             Self::NoReceipts => {
                 "Pongs without the Ping's payload confirm nothing: log in with receipts=manual"

@@ -1,5 +1,7 @@
 //! The parameters of a login (PROTOCOL.md section 2), from the query string and headers.
 
+use std::fmt;
+
 use crate::model::{Domain, MsgId, NameError, Resource, UserId, UserName, check_name};
 use crate::protocol::query::{self, Query};
 
@@ -66,27 +68,14 @@ impl Login {
     }
 }
 
-fn optional<T>(
+fn optional<T, E: fmt::Display>(
     query: &Query,
     name: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, String> {
     let value = query.value(name).map_err(|error| error.to_string())?;
     let parsed = value.map(parse).transpose();
     parsed.map_err(|expected| format!("`{name}` {expected}"))
-}
-
-fn receipt_mode(text: &str) -> Result<ReceiptMode, String> {
-    match text {
-        "auto" => Ok(ReceiptMode::Auto),
-        "manual" => Ok(ReceiptMode::Manual),
-        _ => Err("must be `auto` or `manual`".into()),
-    }
-}
-
-fn msg_id(text: &str) -> Result<MsgId, String> {
-    query::msg_id_at_least(text)
-        .ok_or_else(|| "must be a msgId: an integer from 0 to 2^53 - 1".into())
 }
 
 fn required<T>(
@@ -94,10 +83,19 @@ fn required<T>(
     name: &'static str,
     parse: impl Fn(&str) -> Result<T, NameError>,
 ) -> Result<T, String> {
-    match query.value(name).map_err(|error| error.to_string())? {
-        None => Err(format!("`{name}` is missing")),
-        Some(value) => parse(value).map_err(|error| format!("`{name}` {error}")),
+    optional(query, name, parse)?.ok_or_else(|| format!("`{name}` is missing"))
+}
+
+fn receipt_mode(text: &str) -> Result<ReceiptMode, &'static str> {
+    match text {
+        "auto" => Ok(ReceiptMode::Auto),
+        "manual" => Ok(ReceiptMode::Manual),
+        _ => Err("must be `auto` or `manual`"),
     }
+}
+
+fn msg_id(text: &str) -> Result<MsgId, &'static str> {
+    query::msg_id_at_least(text).ok_or("must be a msgId: an integer from 0 to 2^53 - 1")
 }
 
 /// Checks a token's length and characters.

@@ -51,16 +51,12 @@ impl Query {
     /// # Errors
     /// [`QueryError::Repeated`].
     pub fn value(&self, name: &'static str) -> Result<Option<&str>, QueryError> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| value);
-        let first = values.next();
-        if values.next().is_some() {
-            return Err(QueryError::Repeated(name));
+        let mut pairs = self.0.iter().filter(|(key, _)| key == name);
+        let first = pairs.next().map(|(_, value)| value.as_str());
+        match pairs.next() {
+            Some(_) => Err(QueryError::Repeated(name)),
+            None => Ok(first),
         }
-        Ok(first.map(String::as_str))
     }
 
     /// The first parameter outside this list, worded for a message.

@@ -153,12 +153,10 @@ fn judge_length(short_length: usize, length: &[u8]) -> Result<u64, Violation> {
 
 /// The limit applies to the sum over a message's frames, and is checked before any payload is read.
 fn judge_size(payload_bytes: u64, rules: Rules) -> Result<(), Violation> {
-    let left = rules.message_bytes_max.saturating_sub(rules.message_bytes);
-    if payload_bytes > left as u64 {
-        return Err(Violation::new(
-            1009,
-            &format!("message of more than {} bytes", rules.message_bytes_max),
-        ));
+    let max = rules.message_bytes_max;
+    if payload_bytes > max.saturating_sub(rules.message_bytes) as u64 {
+        let reason = format!("message of more than {max} bytes");
+        return Err(Violation::new(1009, &reason));
     }
     Ok(())
 }
