@@ -234,12 +234,10 @@ impl Outbox {
         let behind = live && !state.live;
         let output = !state.frames.is_empty() || !state.errors.is_empty() || behind;
         if !(urgent || frames && output) {
-            if !state
-                .waker
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()))
-            {
-                state.waker = Some(cx.waker().clone());
+            // Clones only a waker that would wake another task.
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => state.waker = Some(cx.waker().clone()),
             }
             return Poll::Pending;
         }

@@ -21,30 +21,27 @@ impl Identity {
     /// # Errors
     /// The close reason: 4401 or 4403.
     pub(super) fn verify(login: Login, auth: &Auth) -> Result<Self, CloseReason> {
-        let Login {
-            id,
-            name,
-            domain,
-            resource,
-            token,
-            ..
-        } = login;
-        let verified = auth.verify(&domain, &token).map_err(|error| match error {
-            AuthError::Unknown => CloseReason::Unauthorized,
-            AuthError::Expired => CloseReason::TokenExpired,
-            AuthError::OtherDomain => CloseReason::Forbidden("the token is for another domain"),
-        })?;
+        let verified = auth
+            .verify(&login.domain, &login.token)
+            .map_err(|error| match error {
+                AuthError::Unknown => CloseReason::Unauthorized,
+                AuthError::Expired => CloseReason::TokenExpired,
+                AuthError::OtherDomain => CloseReason::Forbidden("the token is for another domain"),
+            })?;
         let is_trusted = verified.grant == Grant::Project;
         let (name, may_system) = match verified.grant {
-            Grant::Project => (name, true),
-            Grant::User(user) if user.id != id => {
+            Grant::Project => (login.name, true),
+            Grant::User(user) if user.id != login.id => {
                 return Err(CloseReason::Forbidden("the token is for another user"));
             }
-            Grant::User(user) => (user.name.unwrap_or(name), user.system),
+            Grant::User(user) => (user.name.unwrap_or(login.name), user.system),
         };
         let device = Device {
-            mailbox: Mailbox { domain, user: id },
-            resource,
+            mailbox: Mailbox {
+                domain: login.domain,
+                user: login.id,
+            },
+            resource: login.resource,
         };
         Ok(Self {
             sender: Sender {

@@ -100,15 +100,6 @@ impl StateServices {
             store_pause: None,
         }
     }
-
-    /// Counts catch-up deliveries; the hub counts live ones.
-    fn note_backlog(&self, backlog: &Backlog) {
-        let resource = &self.identity.sender.device.resource;
-        let messages = backlog.messages.iter();
-        for message in messages.filter(|message| is_for(message, resource)) {
-            self.state.metrics.messages_out.add(message.kind.0, 1);
-        }
-    }
 }
 
 impl Services for StateServices {
@@ -151,7 +142,12 @@ impl Services for StateServices {
         self.read = None;
         Poll::Ready(match outcome {
             Ok(Ok(backlog)) => {
-                self.note_backlog(&backlog);
+                let resource = &self.identity.sender.device.resource;
+                let messages = backlog.messages.iter();
+                // The hub counts live deliveries.
+                for message in messages.filter(|message| is_for(message, resource)) {
+                    self.state.metrics.messages_out.add(message.kind.0, 1);
+                }
                 Some(backlog)
             }
             Ok(Err(error)) => {
