@@ -58,10 +58,6 @@ impl Ports {
     /// # Errors
     /// [`StartError::Listen`].
     pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |setting, transport, address: Option<SocketAddr>| {
-            let port = address.map(|address| Port::bind(setting, transport, address));
-            port.transpose()
-        };
         let tls = bind("listen", Transport::Tls, config.listen)?;
         let plain = bind("plain", Transport::Plain, config.plain)?;
         Ok(Self {
@@ -95,26 +91,20 @@ impl Ports {
             ));
             endpoint
         };
+        let permits_of = |connections_max, strangers_max| {
+            let (limits, counted) = (Arc::clone(limits), Arc::clone(counted));
+            ConnectionPermits::new(connections_max, strangers_max, limits, counted)
+        };
         // One pool for all listeners: each connection costs an open file, whatever its port.
         let strangers_max = config.strangers_max.count(memory::bytes());
-        let permits = ConnectionPermits::new(
-            config.connections_max,
-            strangers_max,
-            Arc::clone(limits),
-            Arc::clone(counted),
-        );
+        let permits = permits_of(config.connections_max, strangers_max);
         let connections_max = i64::try_from(config.connections_max).unwrap_or(i64::MAX);
         counted.net.connections_max.set(connections_max);
         let ports = self.service.into_iter();
         let endpoints = ports.map(|port| listen(port, &service, &permits)).collect();
         let metrics_endpoint = self.metrics.map(|port| {
             // A pool of their own: a crowd of strangers must not keep the operator out.
-            let permits = ConnectionPermits::new(
-                METRICS_CONNECTIONS_MAX,
-                METRICS_CONNECTIONS_MAX,
-                Arc::clone(limits),
-                Arc::clone(counted),
-            );
+            let permits = permits_of(METRICS_CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX);
             listen(port, &metrics, &permits)
         });
         Listening {
@@ -146,20 +136,21 @@ impl Listening {
     }
 }
 
-impl Port {
-    fn bind(
-        setting: &'static str,
-        transport: Transport,
-        address: SocketAddr,
-    ) -> Result<Self, StartError> {
-        let listener = net::bind(address).and_then(|socket| socket.listen(BACKLOG));
-        let listener = listener.map_err(|source| StartError::Listen {
-            setting,
-            address,
-            source,
-        })?;
-        let address = listener.local_addr().unwrap_or(address);
-        let endpoint = Endpoint { transport, address };
-        Ok(Self { listener, endpoint })
-    }
+fn bind(
+    setting: &'static str,
+    transport: Transport,
+    address: Option<SocketAddr>,
+) -> Result<Option<Port>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = net::bind(address).and_then(|socket| socket.listen(BACKLOG));
+    let listener = listener.map_err(|source| StartError::Listen {
+        setting,
+        address,
+        source,
+    })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let endpoint = Endpoint { transport, address };
+    Ok(Some(Port { listener, endpoint }))
 }

@@ -24,8 +24,13 @@ pub(super) fn reloaded(now: &Settings, config: &Config) -> Settings {
 
 pub(super) fn of(config: &Config) -> Settings {
     let history_origins = || config.history_origins.clone();
+    let types = MessageType::BASE.iter().chain(&config.types);
     Settings {
-        rules: Arc::new(rules(config)),
+        rules: Arc::new(FrameRules {
+            content_bytes_max: config.content_bytes_max,
+            content_depth_max: config.content_depth_max,
+            types: types.copied().collect(),
+        }),
         outbox_bytes_max: config.outbox_bytes_max,
         ping_interval: config.ping_interval,
         history_open: config.history_open.then(history_origins),
@@ -38,14 +43,5 @@ pub(super) fn hub_limits(config: &Config) -> HubLimits {
     HubLimits {
         sessions_max: config.sessions_max,
         sessions_per_user_max: config.sessions_per_user_max,
-    }
-}
-
-fn rules(config: &Config) -> FrameRules {
-    let types = MessageType::BASE.iter().chain(&config.types);
-    FrameRules {
-        content_bytes_max: config.content_bytes_max,
-        content_depth_max: config.content_depth_max,
-        types: types.copied().collect(),
     }
 }
