@@ -23,7 +23,8 @@ pub enum CertificateError {
         /// The file that is missing.
         missing: PathBuf,
     },
-    /// The files as they are belong to no pair, to several, or to none any more; a sentence of this source.
+    /// The files are not exactly one pair: some are missing, gone, swapped or of other pairs. A sentence of this
+    /// source.
     #[error("{0}")]
     Files(String),
     /// A file or directory cannot be read.

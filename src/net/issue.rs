@@ -31,7 +31,7 @@ pub(super) fn issue(
     now_s: i64,
 ) -> Result<(), CertificateError> {
     make_dir(&files.dir)?;
-    // Without an old certificate: left by a start that was interrupted between the two files.
+    // Without `old`, a key is left over from a start that was interrupted between the two files.
     let has_key = exists(&files.key)?;
     let key = match has_key {
         true => read_key_pair(&files.key)?,

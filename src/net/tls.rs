@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -44,8 +43,7 @@ struct Shared {
     current: Arc<Current>,
     /// Held during a check, so that exchanges are serialized.
     checks: Mutex<FileChecks>,
-    exchanged: AtomicU64,
-    refused: AtomicU64,
+    exchanges: Mutex<Exchanges>,
     /// Notified when a reload is requested.
     reload_requests: Notify,
 }
@@ -62,7 +60,7 @@ pub enum FileCheck {
 }
 
 /// Counts of certificate exchanges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exchanges {
     /// Successful replacements of the served certificate.
     pub exchanged: u64,
@@ -112,8 +110,7 @@ impl Tls {
                 clock,
                 current,
                 checks: Mutex::new(checks),
-                exchanged: AtomicU64::new(0),
-                refused: AtomicU64::new(0),
+                exchanges: Mutex::default(),
                 reload_requests: Notify::new(),
             }),
         })
@@ -166,10 +163,7 @@ impl Tls {
 
     /// Counts of exchanges since the start.
     pub fn exchanges(&self) -> Exchanges {
-        Exchanges {
-            exchanged: self.shared.exchanged.load(Ordering::Relaxed),
-            refused: self.shared.refused.load(Ordering::Relaxed),
-        }
+        *self.shared.exchanges.lock()
     }
 
     /// Exports the end of the certificate in use, and the exchanges, as metrics.
@@ -200,7 +194,7 @@ impl Tls {
             Ok(usable) => usable,
             Err(error) => {
                 checks.refused(seen, now_s);
-                shared.refused.fetch_add(1, Ordering::Relaxed);
+                shared.exchanges.lock().refused += 1;
                 return Err(error);
             }
         };
@@ -208,13 +202,11 @@ impl Tls {
         let kept_for = usable.kept_for.take();
         let is_another = shared.current.0.load().certified.cert != usable.certified.cert;
         shared.current.0.store(Arc::new(usable));
-        shared
-            .exchanged
-            .fetch_add(u64::from(is_another), Ordering::Relaxed);
+        shared.exchanges.lock().exchanged += u64::from(is_another);
         match kept_for {
             None => Ok(is_another),
             Some(error) => {
-                shared.refused.fetch_add(1, Ordering::Relaxed);
+                shared.exchanges.lock().refused += 1;
                 Err(error)
             }
         }

@@ -1,4 +1,4 @@
-//! What the certificate library and RFC 5280 and 9525 leave to judge: dates, names, addresses.
+//! Reading X.509: parsing, dates, and how names match a host.
 
 use std::net::IpAddr;
 use std::path::Path;
