@@ -26,7 +26,7 @@ pub use requester::Requester;
 
 use crate::limits::Limit;
 use crate::model::Domain;
-use in_flight::{Demand, InFlight, Ticket};
+use in_flight::{Answer, InFlight, Ticket};
 use keyed_semaphore::{KeyedPermit, KeyedSemaphore};
 
 /// Memory budget for all answers.
@@ -96,7 +96,8 @@ impl AnswerPermits {
             Some(requester) => {
                 let entered = self.requesters.enter(requester);
                 let permit = entered.ok_or_else(|| requester.limit())?;
-                let evict = || self.in_flight.evict(Demand::Answer(requester));
+                let is_own = |answer: &Answer| answer.requester.as_ref() == Some(requester);
+                let evict = || self.in_flight.evict(1, |answer| is_own(answer).into());
                 let acquired = in_time(permit.acquired(1), evict).await;
                 Some(acquired.ok_or_else(|| requester.limit())?)
             }
@@ -113,11 +114,11 @@ impl AnswerPermits {
             (of_domain, memory.await.ok())
         };
         let evict = || {
-            self.in_flight
-                .evict(match has_of_domain.load(Ordering::Relaxed) {
-                    true => Demand::Units(units),
-                    false => Demand::OfDomain(domain, units),
-                });
+            // Once the domain has its share, answers of any domain count.
+            let of_any = has_of_domain.load(Ordering::Relaxed);
+            let counts = |answer: &Answer| of_any || answer.domain == *domain;
+            let supply = |answer: &Answer| if counts(answer) { answer.units } else { 0 };
+            self.in_flight.evict(units, supply);
         };
         let acquired = in_time(acquired, evict).await;
         let (domain_permit, memory_permit) = acquired.ok_or(Limit::HistoryAnswers)?;

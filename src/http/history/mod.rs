@@ -70,10 +70,8 @@ pub async fn message_log(
     let domain = &query.mailbox.domain;
     let bytes_max = answer::bytes_max(settings.rules.content_bytes_max);
     let hang_up = hang_up.map(|Extension(hang_up)| hang_up);
-    let permit = state
-        .permits
-        .answers
-        .acquire(domain, requester.as_ref(), bytes_max, hang_up);
+    let answers = &state.permits.answers;
+    let permit = answers.acquire(domain, requester.as_ref(), bytes_max, hang_up);
     let permit = permit.await.map_err(|limit| {
         match limit {
             Limit::HistoryAnswersPerAddress => limits.note(limit, &caller.visitor.address),

@@ -34,13 +34,13 @@ struct Answers {
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     began: Instant,
     /// When the client last asked for more, having read everything before.
     read: Instant,
-    domain: Domain,
-    requester: Option<Requester>,
-    units: usize,
+    pub(super) domain: Domain,
+    pub(super) requester: Option<Requester>,
+    pub(super) units: usize,
     hang_up: Option<HangUp>,
 }
 
@@ -71,34 +71,6 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Demand<'a> {
-    /// One answer less for this requester.
-    Answer(&'a Requester),
-    /// Units within this domain's share.
-    OfDomain(&'a Domain, usize),
-    /// Units from any domain.
-    Units(usize),
-}
-
-impl Demand<'_> {
-    /// How much of the demand the end of this answer meets.
-    fn supplied_by(&self, answer: &Answer) -> usize {
-        match self {
-            Self::Answer(requester) => usize::from(answer.requester.as_ref() == Some(*requester)),
-            Self::OfDomain(domain, _) if answer.domain != **domain => 0,
-            Self::OfDomain(..) | Self::Units(_) => answer.units,
-        }
-    }
-
-    fn amount(&self) -> usize {
-        match self {
-            Self::Answer(_) => 1,
-            Self::OfDomain(_, units) | Self::Units(units) => *units,
-        }
-    }
-}
-
 impl InFlight {
     pub(super) fn enter(
         self: &Arc<Self>,
@@ -126,13 +98,14 @@ impl InFlight {
         }
     }
 
-    /// Hangs up on as many answers as meet the demand: stalled ones first, longest stalled first,
-    /// then old ones, oldest first. Answers already told to end count towards earlier newcomers.
-    pub(super) fn evict(&self, demand: Demand<'_>) {
+    /// Hangs up on as many answers as supply what is wanted: stalled ones first, longest stalled
+    /// first, then old ones, oldest first. Answers already told to end count towards earlier
+    /// newcomers.
+    pub(super) fn evict(&self, wanted: usize, supply: impl Fn(&Answer) -> usize) {
         let answers = self.0.lock();
         let candidates = answers.by_number.values().filter_map(|answer| {
             let hang_up = answer.hang_up.as_ref().filter(|end| !end.is_cancelled())?;
-            let supplied = demand.supplied_by(answer);
+            let supplied = supply(answer);
             let rank = answer.rank().filter(|_| supplied > 0)?;
             Some((rank, supplied, hang_up))
         });
@@ -140,7 +113,7 @@ impl InFlight {
         candidates.sort_by_key(|(rank, ..)| *rank);
         let mut met = 0;
         for (_, supplied, hang_up) in candidates {
-            if met >= demand.amount() {
+            if met >= wanted {
                 break;
             }
             hang_up.cancel();
