@@ -77,11 +77,8 @@ pub fn survey(dir: &Path) -> Result<Option<Survey>, OpenError> {
         found.read(files, &journal, *before, false)?;
     }
     let indexed = state.as_ref().map(|state| state.small.domains > 0);
-    let newest = MsgId(
-        found
-            .newest
-            .max(state.as_ref().map_or(0, |state| state.last_id)),
-    );
+    let indexed_id = state.as_ref().map_or(0, |state| state.last_id);
+    let newest = MsgId(found.newest.max(indexed_id));
     let wall_us = SystemClock.now_us();
     let age = AgeClock::resume(found.age, newest, wall_us, Duration::ZERO);
     let bytes = bytes(&journal, DEPTH_MAX) + bytes(&dir.join("db"), DEPTH_MAX);

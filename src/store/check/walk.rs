@@ -185,32 +185,24 @@ impl<'a> Walk<'a> {
 
     /// Whether a header continues the segments before it.
     fn fits(&mut self, name: SegmentName, path: &Path, header: &SegmentHeader) -> bool {
-        let number = header.number;
-        if number != name.number {
+        let (number, first) = (header.number, header.first_sequence);
+        let (at, what) = if number != name.number {
             let what = format!("its header has the number {number}: it is another segment");
-            self.damage(path, NUMBER_AT, what);
-            return false;
-        }
-        if header.journal != *self.journal.get_or_insert(header.journal) {
-            let what = "it is a segment of another journal".to_owned();
-            self.damage(path, JOURNAL_AT, what);
-            return false;
-        }
-        let first = header.first_sequence;
-        if let Some(expected) = self.expected.filter(|expected| *expected != first) {
+            (NUMBER_AT, what)
+        } else if header.journal != *self.journal.get_or_insert(header.journal) {
+            (JOURNAL_AT, "it is a segment of another journal".to_owned())
+        } else if let Some(expected) = self.expected.filter(|expected| *expected != first) {
             let what = format!("it begins with frame {first}, but frame {expected} comes next");
-            self.damage(path, FIRST_SEQUENCE_AT, what);
-            return false;
-        }
-        if header.last_id < self.last_id {
-            let what = format!(
-                "it was made after the id {}, but {} was given before it",
-                header.last_id, self.last_id
-            );
-            self.damage(path, LAST_ID_AT, what);
-            return false;
-        }
-        true
+            (FIRST_SEQUENCE_AT, what)
+        } else if header.last_id < self.last_id {
+            let (made, given) = (header.last_id, self.last_id);
+            let what = format!("it was made after the id {made}, but {given} was given before it");
+            (LAST_ID_AT, what)
+        } else {
+            return true;
+        };
+        self.damage(path, at, what);
+        false
     }
 }
 

@@ -33,11 +33,8 @@ pub(crate) fn encode(retention: &Retention) -> Vec<u8> {
     let domains: Map<String, Value> = domains
         .map(|(domain, kept)| (domain.as_str().to_owned(), ms(*kept)))
         .collect();
-    format!(
-        "{}\n",
-        json!({"all": ms(retention.all), "domains": domains})
-    )
-    .into_bytes()
+    let value = json!({"all": ms(retention.all), "domains": domains});
+    format!("{value}\n").into_bytes()
 }
 
 fn decode(bytes: &[u8]) -> Option<Retention> {

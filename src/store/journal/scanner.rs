@@ -112,7 +112,7 @@ impl<'a> Scanner<'a> {
             let mut scanner = Self::new(files, path, Unpacker::new(files.read_on(path)?)?);
             scanner.fill(HEADER_BYTES)?;
             let header = SegmentHeader::decode(&scanner.buffer).map_err(io::Error::other)?;
-            scanner.leave(HEADER_BYTES);
+            (scanner.start, scanner.offset) = (HEADER_BYTES, HEADER_BYTES as u64);
             Ok(scanner.with(header))
         };
         open().map_err(|error| unreadable(path, 0, error))
@@ -291,11 +291,6 @@ impl<'a> Scanner<'a> {
 
     fn unread(&self) -> &[u8] {
         self.buffer.get(self.start..).unwrap_or_default()
-    }
-
-    fn leave(&mut self, count: usize) {
-        self.start += count;
-        self.offset += count as u64;
     }
 
     /// Reads what may be a frame; returns its length, or 0.

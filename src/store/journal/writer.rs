@@ -233,10 +233,9 @@ impl Writer {
 
     fn begin_segment(&mut self, last_id: u64) -> io::Result<()> {
         let name = *self.planned.get_or_insert(SegmentName {
-            number: if self.end == Position::START {
-                1
-            } else {
-                self.end.segment + 1
+            number: match self.end == Position::START {
+                true => 1,
+                false => self.end.segment + 1,
             },
             first_id: last_id + 1,
         });

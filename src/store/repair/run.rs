@@ -64,10 +64,8 @@ pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError>
     // Only the index can tell of a lost end; a copy's index may be newer than its journal.
     let index = manifest_file::load(files, dir)?.filter(|index| index.origin != Origin::Copy);
     let plan = plan(&names, candidates, index.as_ref());
-    let aside = match plan.is_empty() {
-        true => None,
-        false => Some(make_aside(files, dir, &plan)?),
-    };
+    let aside = (!plan.is_empty()).then(|| make_aside(files, dir, &plan));
+    let aside = aside.transpose()?;
     // A backup no longer holds what it says.
     Mark::forget(files, dir)?;
     // From here on the index counts for nothing.
@@ -104,9 +102,8 @@ fn make_aside(files: &dyn FileSystem, dir: &Path, plan: &Plan) -> Result<PathBuf
             .and_then(|()| files.sync_dir(dir))
             .map_err(io_error("cannot create", &aside))
     });
-    let error = match placed {
-        Ok(()) => return Ok(aside),
-        Err(error) => error,
+    let Err(error) = placed else {
+        return Ok(aside);
     };
     remove(&making)?;
     match error {
