@@ -67,6 +67,7 @@ impl Manifest {
 
     pub(crate) fn empty(number: u64) -> Self {
         Self {
+            position: Position::START,
             number,
             ..Self::default()
         }
