@@ -1,7 +1,7 @@
 //! A survey of a data directory from outside, with or without a running server.
 //!
-//! Takes no lock and writes nothing; reads the headers of all segments and the frames of two of them. With
-//! a server running, the answer may be a moment old.
+//! Takes no lock and writes nothing; reads the headers of all segments and the frames of two of
+//! them. With a server running, the answer may be a moment old.
 
 use std::io;
 use std::path::Path;
@@ -105,8 +105,8 @@ struct JournalSurvey {
 }
 
 impl JournalSurvey {
-    /// Reads a segment up to its first message, or up to the first invalid frame, which a server may be
-    /// writing.
+    /// Reads a segment up to its first message, or up to the first invalid frame, which a server
+    /// may be writing.
     fn read(
         &mut self,
         files: &dyn FileSystem,

@@ -63,8 +63,8 @@ pub(super) fn copy(
     Ok(size - left)
 }
 
-/// Gives a whole copy the time of its source, by which the next backup recognises it. Drops both from
-/// the page cache: the copy is read back from the disk, and the server's files stay cached.
+/// Gives a whole copy the time of its source, by which the next backup recognises it. Drops both
+/// from the page cache: the copy is read back from the disk, and the server's files stay cached.
 fn finish(source: &File, target: &File, found: &Metadata, whole: bool) -> io::Result<()> {
     if whole {
         target.set_modified(found.modified()?)?;

@@ -32,7 +32,8 @@ pub struct Restored {
     pub notes: Vec<Note>,
 }
 
-/// Verifies the backup `src` and copies it into the new data directory `dir`, which may hold settings.
+/// Verifies the backup `src` and copies it into the new data directory `dir`, which may hold
+/// settings.
 ///
 /// # Errors
 /// See [`BackupError`].

@@ -124,8 +124,8 @@ pub(super) fn begin(
     Ok(held)
 }
 
-/// Why a copy is not an earlier state of the segment `name`, if it is not. A damaged copy passes: it
-/// is made again.
+/// Why a copy is not an earlier state of the segment `name`, if it is not. A damaged copy passes:
+/// it is made again.
 fn compare(
     files: &dyn FileSystem,
     name: SegmentName,

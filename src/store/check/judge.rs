@@ -61,8 +61,8 @@ fn is_ahead(report: &CheckReport, found: &Loaded) -> bool {
     !is_marked && (index.sequence > end.sequence || index.segment > end.segment)
 }
 
-/// Damage in an original: something acknowledged is missing. The journal of a copy may be older than
-/// its index.
+/// Damage in an original: something acknowledged is missing. The journal of a copy may be older
+/// than its index.
 fn judge_ahead(report: &mut CheckReport, found: &Loaded, dir: &Path) {
     let (end, index) = (report.end, found.state.position);
     let note = match found.origin {

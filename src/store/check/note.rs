@@ -5,8 +5,8 @@ use std::path::PathBuf;
 /// An oddity. Everything present is valid all the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Note {
-    /// The newest segment is sealed. A running server always has an open one, and begins it before it
-    /// seals the one before for good.
+    /// The newest segment is sealed. A running server always has an open one, and begins it before
+    /// its predecessor counts as sealed.
     #[error(
         "the newest segment is sealed, and what followed it may be missing: {0} is the last one \
          here. A tool that leaves out files that change makes such a copy (rclone does), and so \

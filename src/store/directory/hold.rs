@@ -178,8 +178,8 @@ fn segment_is_taken(dir: &Path) -> bool {
     matches!(try_lock(&file), Ok(None))
 }
 
-/// Refuses to write in a directory that shares files with another by hard links. Sealed segments may
-/// be shared: they are never written again.
+/// Refuses to write in a directory that shares files with another by hard links. Sealed segments
+/// may be shared: they are never written again.
 pub(crate) fn refuse_links(dir: &Path) -> Result<(), OpenError> {
     refuse_link(&dir.join(LOCK))?;
     refuse_linked_segment(dir)?;
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::store::journal::{SegmentName, ZSTD_MAGIC};
 
-    /// A directory with a segment that is written on, and one that is sealed.
+    /// A directory with an open and a sealed segment.
     fn directory() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let journal = dir.path().join(JOURNAL);

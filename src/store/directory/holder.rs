@@ -66,8 +66,8 @@ fn process_of(file: &File) -> io::Result<Option<u32>> {
     Ok(locks.lines().find_map(|line| process_of_lock(line, &file)))
 }
 
-/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); a waiter has an arrow
-/// behind its number. Shared locks are those of `holder` itself.
+/// A line such as `12: FLOCK  ADVISORY  WRITE 1812 fe:00:4711 0 EOF` (proc(5)); a waiter has an
+/// arrow behind its number. Shared locks are those of `holder` itself.
 fn process_of_lock(line: &str, file: &str) -> Option<u32> {
     let words: Vec<&str> = line.split_whitespace().skip(1).collect();
     match words[..] {

@@ -45,7 +45,7 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Opens a file for reading. Replacing it meanwhile does not change what is read.
     fn read_on(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
-    /// The whole of a small file; `None` where there is none.
+    /// Reads a small file whole; `None` if there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
     fn identity(&self, path: &Path) -> FileIdentity;
     /// Bytes that this user may still write to the file system of `dir`; 0 if it has no room for
@@ -58,8 +58,8 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
             false => Ok(()),
         }
     }
-    /// Whether `dir` is on tmpfs: free space is exact there, and a trial allocation would take memory
-    /// from all programs.
+    /// Whether `dir` is on tmpfs: free space is exact there, and a trial allocation would take
+    /// memory from all programs.
     fn is_in_memory(&self, _dir: &Path) -> bool {
         false
     }
@@ -105,8 +105,8 @@ impl OutOfSpace for io::Error {
     }
 }
 
-/// Writes a file sequentially. Syncs now and then: a commit on the same file system may have to wait
-/// for all unsynced writes.
+/// Writes a file sequentially. Syncs now and then: a commit on the same file system may have to
+/// wait for all unsynced writes.
 pub(crate) struct FileWriter {
     file: Box<dyn JournalFile>,
     offset: u64,

@@ -8,16 +8,16 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, StatxTimestamp};
 /// At most so long after its creation a file is renamed into place.
 const NAMED_WITHIN_NS: u64 = 10_000_000_000;
 
-/// Written into a file when it is made, it matches that file and no copy of it. It survives a rename
-/// and an image of the whole file system.
+/// Written into a file when it is made, it matches that file and no copy of it. It survives a
+/// rename and an image of the whole file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum FileIdentity {
     /// The file system offers none.
     Unknown,
     /// The birth time, in nanoseconds of Unix time. No copying tool can set it.
     Born(u64),
-    /// Without a birth time. Inode numbers are reused at once, and a tool may write into an existing
-    /// file, so the number counts only with a time that no tool can set.
+    /// Without a birth time. Inode numbers are reused at once, and a tool may write into an
+    /// existing file, so the number counts only with a time that no tool can set.
     Inode {
         /// The file system, the same over restarts of the machine.
         file_system: u64,

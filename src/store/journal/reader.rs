@@ -21,8 +21,8 @@ use crate::store::disk::FileSystem;
 pub(crate) enum Outcome {
     /// All frames were read.
     Reached(End),
-    /// The position to begin at is not in this journal: it was kept beside another journal, or beside
-    /// a newer copy of this one.
+    /// The position to begin at is not in this journal: it was kept beside another journal, or
+    /// beside a newer copy of this one.
     Astray,
 }
 
@@ -106,8 +106,8 @@ pub(crate) fn check_headers(
     Ok(journal)
 }
 
-/// Visits the records of each frame from `from` on, and below the sequence `until`, with the position
-/// behind the frame.
+/// Visits the records of each frame from `from` on, and below the sequence `until`, with the
+/// position behind the frame.
 pub(crate) fn replay<E: From<FileError>>(
     files: &dyn FileSystem,
     dir: &Path,

@@ -25,8 +25,8 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    /// The header, or one inferred from the first valid frame and from `last_id`, as the file's name
-    /// has it.
+    /// The header, or one inferred from the first valid frame and from `last_id`, as the file's
+    /// name has it.
     pub(super) fn infer(&self, number: u64, last_id: u64) -> Option<SegmentHeader> {
         if let Ok(header) = SegmentHeader::decode(&self.bytes) {
             return Some(header);

@@ -122,14 +122,14 @@ impl Writer {
         self.end
     }
 
-    /// Whether the open segment ends with a mark, a frame without records, or is empty. A mark tells
-    /// later damage to the frame before it from a torn write.
+    /// Whether the open segment ends with a mark, a frame without records, or is empty. A mark
+    /// tells later damage to the frame before it from a torn write.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_marked
     }
 
-    /// Makes sure that a segment is open, and begins one if need be, but not too often. `last_id` is
-    /// the last id issued.
+    /// Makes sure that a segment is open, and begins one if need be, but not too often. `last_id`
+    /// is the last id issued.
     pub(crate) fn ready(&mut self, last_id: u64) -> io::Result<()> {
         if self.current.is_some() {
             return Ok(());

@@ -35,8 +35,8 @@ pub(super) struct Made {
     pub(super) source: Option<SegmentName>,
 }
 
-/// Plans the repair of the files `names`, of which `candidates` are usable. `index` also says how far
-/// the journal reached.
+/// Plans the repair of the files `names`, of which `candidates` are usable. `index` also says how
+/// far the journal reached.
 pub(super) fn plan(
     names: &[SegmentName],
     mut candidates: Vec<Candidate>,
