@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod cursor;
 mod devices;
 mod domains;
+mod id;
 pub(crate) mod quota;
 pub(crate) mod record;
 mod sends;

@@ -11,10 +11,7 @@ pub(crate) mod fuzzing;
 pub(crate) use decode::decode;
 
 use bincode::config::{Configuration, standard};
-use bincode::de::Decoder;
-use bincode::enc::Encoder;
-use bincode::error::{DecodeError, EncodeError};
-use bincode::{BorrowDecode, Decode, Encode};
+use bincode::{BorrowDecode, Encode};
 
 use super::cursor::{CursorChange, CursorValue};
 use super::sends::{SendIds, SendKey};
@@ -120,20 +117,6 @@ enum Stored<'a> {
     },
     Age(AgeState),
 }
-
-impl Encode for MsgId {
-    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        self.0.encode(encoder)
-    }
-}
-
-impl<Context> Decode<Context> for MsgId {
-    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        u64::decode(decoder).map(Self)
-    }
-}
-
-bincode::impl_borrow_decode!(MsgId);
 
 #[derive(Encode, BorrowDecode)]
 struct StoredDevice<'a> {
