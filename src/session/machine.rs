@@ -10,9 +10,8 @@
 //! Invariants:
 //! - within a session, deliveries are written in strictly increasing order of `msgId`;
 //! - only receipts move the receipt cursor, never a write;
-//! - while output is being written, nothing more is taken or read from the store, and while the
-//!   window of unconfirmed deliveries is full, nothing more is delivered: a slow reader costs one
-//!   chunk and one outbox, whatever its backlog.
+//! - while output is being written, nothing more is taken or read from the store, and while the window of unconfirmed
+//!   deliveries is full, nothing more is delivered: a slow reader costs one chunk and one outbox, whatever its backlog.
 
 mod held;
 mod interface;
@@ -40,8 +39,7 @@ use pings::Pings;
 use receipts::{NotDelivered, Receipts};
 use strikes::Strikes;
 
-/// Ping intervals with a full window and only Pongs that are not receipts, after which the session
-/// ends.
+/// Ping intervals of a full window and Pongs that are no receipts, until the session ends.
 const INTERVALS_UNHEEDED: u32 = 2;
 
 /// Interval at which a session renews the last use of its cursor.
@@ -119,10 +117,8 @@ impl Machine {
 
     /// Time until [`Input::Tick`] is due.
     pub(crate) fn poll_timeout(&self, now: Now) -> Duration {
-        let until_ping = self
-            .pings
-            .wake_at(self.receipts.owed())
-            .saturating_sub(now.elapsed);
+        let wake_at = self.pings.wake_at(self.receipts.owed());
+        let until_ping = wake_at.saturating_sub(now.elapsed);
         match self.start.token_expires_at_ms {
             None => until_ping,
             Some(at_ms) => until_ping.min(Duration::from_millis(at_ms.saturating_sub(now.wall_ms))),

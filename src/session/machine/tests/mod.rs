@@ -142,8 +142,12 @@ impl Harness {
         self.put(Input::Event(Event::Pong(payload.into()))).1
     }
 
+    fn text(&mut self, text: &str) -> (String, Vec<Action>) {
+        self.put(Input::Event(Event::Text(text.into())))
+    }
+
     fn received(&mut self, id: u64) -> (String, Vec<Action>) {
-        self.put(Input::Event(Event::Text(format!("{{\"received\":{id}}}"))))
+        self.text(&format!("{{\"received\":{id}}}"))
     }
 
     fn wait(&mut self, time: Duration) -> (String, Vec<Action>) {
@@ -249,19 +253,12 @@ fn a_session_says_every_day_that_its_cursor_is_in_use() {
 #[test]
 fn refused_frames_are_answered_and_good_ones_carried_out() {
     let mut session = Harness::live();
-    let (queue, actions) = session.put(Input::Event(Event::Text("{}".into())));
+    let (queue, actions) = session.text("{}");
     assert!(queue.contains("invalid_field"));
     assert_eq!(actions, [WRONG]);
-    let (queue, actions) = session.put(Input::Event(Event::Text(
-        r#"{"toId":1,"type":10,"content":2}"#.into(),
-    )));
+    let (queue, actions) = session.text(r#"{"toId":1,"type":10,"content":2}"#);
     assert!(queue.is_empty() && matches!(actions[..], [Action::Send(_)]));
-    assert!(
-        session
-            .put(Input::Event(Event::Text("ping".into())))
-            .0
-            .ends_with("pong")
-    );
+    assert!(session.text("ping").0.ends_with("pong"));
 }
 
 #[test]
@@ -363,9 +360,7 @@ fn requests_that_go_on_end_the_session() {
     };
     // An earlier session may have delivered a full window, and each delivery here adds one.
     let receipts = 6000 + 8192;
-    let text = |text: &'static str| {
-        until_closed(|session| session.put(Input::Event(Event::Text(text.into()))).1)
-    };
+    let text = |text: &'static str| until_closed(|session| session.text(text).1);
     let requests = [
         (6000, text("{}")),
         (6000, text("ping")),
