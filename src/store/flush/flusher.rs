@@ -60,9 +60,9 @@ impl Flusher {
         }
         let mut not_before = Duration::ZERO;
         loop {
+            let now = self.shared.clock.monotonic();
             self.shared.bound_memtables();
             let seen = self.shared.changed.count();
-            let now = self.shared.clock.monotonic();
             self.take_successor();
             let (finish, asked, is_asked_for) = {
                 let signal = self.shared.signal();

@@ -94,7 +94,7 @@ fn a_clock_that_is_wrong_for_days_keeps_nothing_from_who_has_not_confirmed_it() 
                 false => {
                     world.clock.advance_us(25 * 60 * MINUTE_US);
                     let is_over = || world.store.clock_hold().is_none();
-                    eventually("it counts", is_over);
+                    step_until(&world.clock, "it counts", is_over);
                 }
             }
             let held = format!("{by_us} {accepts}");

@@ -81,7 +81,7 @@ fn what_is_new_waits_a_minute_and_is_not_new_again() {
     world.told_and(ALMOST);
     assert_eq!(world.left(), 3, "not before the minute is over");
     world.clock.advance_us(REST.as_micros() as u64);
-    eventually("it counts", || world.left() == 2);
+    step_until(&world.clock, "it counts", || world.left() == 2);
     assert!(world.file().contains("5400000"), "{}", world.file());
     // A start that finds it as it was does not wait, and never shows again what was gone.
     world.restart(hours(1));
@@ -90,7 +90,7 @@ fn what_is_new_waits_a_minute_and_is_not_new_again() {
     world.store().set_retention(hours(0));
     assert_eq!(world.left(), 2);
     world.told_and(NOTICE);
-    eventually("it counts", || world.left() == 1);
+    step_until(&world.clock, "it counts", || world.left() == 1);
     // What keeps more counts at once, and from then on what keeps less is new again.
     world.store().set_retention(hours(5));
     eventually("it is noted", || world.file().contains("19800000"));
@@ -140,7 +140,7 @@ fn of_a_domain_that_is_kept_for_longer_nothing_waits_and_nothing_goes() {
     world.store().set_retention(only_shop.clone());
     assert_eq!(shop(), 1);
     world.told_and(NOTICE);
-    eventually("it counts", || shop() == 0);
+    step_until(&world.clock, "it counts", || shop() == 0);
     assert!(world.left() >= 2);
     world.restart(only_shop);
     assert!(all(world.store(), &mailbox("shop", "u")).is_empty());
