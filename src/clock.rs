@@ -96,7 +96,7 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     /// As [`Clock::read`] returns them.
     both: Mutex<(u64, Duration)>,
-    /// Those with a deadline by this clock.
+    /// The event counts that are waited for by this clock.
     waiting: Mutex<Vec<Weak<EventCount>>>,
 }
 
@@ -162,7 +162,7 @@ impl Clock for ManualClock {
                 waiting.push(Arc::downgrade(event));
             }
         }
-        // Behind that, so that no step is missed.
+        // Read after the registration, so that no step is missed.
         if self.monotonic() < deadline {
             event.wait(seen);
         }

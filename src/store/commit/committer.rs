@@ -13,16 +13,15 @@ use crate::store::journal::{FrameBuffer, Writer};
 use crate::store::memtable::EncodedBatch;
 use crate::store::state::{Dequeued, Job, Shared};
 
-/// Cursors that nothing else takes along are written after this.
+/// Interval at which pending cursors are written without a commit.
 const CURSORS_ALONE: Duration = Duration::from_millis(500);
 /// With a commit, cursors go along at most this often, so that they coalesce.
 const CURSORS_ALONG: Duration = Duration::from_millis(50);
-/// How often a journal that cannot be written is tried again while nobody sends.
+/// Interval at which a journal that cannot be written is tried again while nobody sends.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
-/// The end of the journal is marked when nothing was written for so long.
+/// The end of the journal is marked after this long without a write.
 const MARK_AFTER: Duration = Duration::from_secs(5);
 
-/// The committer's own things.
 pub(crate) struct Committer {
     pub(super) shared: Arc<Shared>,
     pub(super) writer: Writer,

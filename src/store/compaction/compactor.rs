@@ -18,37 +18,36 @@ use crate::store::index::location;
 use crate::store::journal::{Sealed, header_of, list};
 use crate::store::state::{Job, Shared};
 
-/// Erasures often come several at once: the others are waited for so long.
+/// Erasures often come in bursts: how long to wait for the rest of one.
 const GATHER_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a compaction that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// After a compaction comes a pause of so many times its length: whoever erases all the time costs
-/// a bounded part of the machine.
+/// The pause after a compaction, as a multiple of its length: constant erasing costs a bounded share
+/// of the machine.
 const PAUSE_FACTOR: u32 = 4;
-/// And for each segment of the journal there is so long a pause: a compaction may leave one more, and
-/// each is looked at in every start.
+/// The least such pause, for each segment of the journal: a compaction may leave one more, and every
+/// start looks at each.
 const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
-/// What has expired is looked for when this part of the retention has passed once more.
+/// Expired messages are looked for each time that this fraction of the retention has passed.
 const RETENTION_PART: u32 = 10;
 const RETENTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much lower its priority is.
 const NICE: i32 = 10;
 
-/// The thread's own things.
 pub(crate) struct Compactor {
     shared: Arc<Shared>,
-    /// Up to where what was asked for is done.
+    /// The last request that was carried out.
     done: u64,
-    /// What was asked for has waited for more to come.
+    /// The open request has waited for the rest of its burst.
     gathered: bool,
-    /// The index may hold what the journal does not any more, from an earlier compaction too.
+    /// The index may hold what this or an earlier compaction has removed from the journal.
     index_due: bool,
     /// Erasures that the journal does not hold any more.
     forgotten: HashMap<Mailbox, MsgId>,
     /// By the store's monotonic clock, as all times here.
     not_before: Duration,
-    /// How many segments the journal had.
+    /// Segments of the journal at the last compaction.
     segments: u32,
     /// When what has expired was last looked for, and by which retention.
     expired: Option<(Duration, Retention)>,

@@ -14,28 +14,28 @@ use crate::store::state::{Shared, Successor};
 /// Interval at which the thread looks for work.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
-/// Memory for an index in the making.
+/// Memory for an index that is being built.
 const BUILD_MEMTABLE_BYTES_MAX: usize = 16 << 20;
 const BUILD_CACHE_BYTES: u64 = 4 << 20;
-/// An index in the making that is so many frames behind is handed over.
+/// A new index that is fewer frames behind than this is handed over.
 const BEHIND_FRAMES_MAX: u64 = 2_000;
-/// How often it is brought up before it is handed over however far it is behind.
+/// Rounds of catching up after which it is handed over however far it is behind.
 const CATCH_UPS_MAX: u32 = 8;
-/// The pause between two tries where there was no room for another index: to find that out, much of
-/// it is written. It doubles with each but the first two, so often at most.
+/// The pause after there was no room for another index: finding that out writes much of one. It
+/// doubles from the third time on, up to `CRAMPED_DOUBLINGS_MAX` times.
 const CRAMPED_PAUSE: Duration = Duration::from_secs(5);
 const CRAMPED_DOUBLINGS_MAX: u32 = 6;
 
 /// How often in a row there was no room for another index, and when that is tried again.
 pub(super) struct Cramped {
     times: u32,
-    /// What had been asked for then: whoever erases more does not wait.
+    /// The last request by then; a newer one does not wait.
     asked: u64,
     until: Duration,
 }
 
 impl Cramped {
-    /// It was so once more.
+    /// One more time.
     pub(super) fn again(before: Option<&Self>, asked: u64, now: Duration) -> Self {
         let times = before.map_or(1, |before| before.times.saturating_add(1));
         let doublings = times.saturating_sub(2).min(CRAMPED_DOUBLINGS_MAX);
@@ -46,7 +46,7 @@ impl Cramped {
         }
     }
 
-    /// Refuses where it is too early.
+    /// Refuses before the pause is over.
     pub(super) fn check(&self, asked: u64, now: Duration) -> io::Result<()> {
         match self.asked == asked && now < self.until {
             true => Err(io::ErrorKind::StorageFull.into()),

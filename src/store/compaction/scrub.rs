@@ -16,12 +16,12 @@ const SEGMENT_PAUSE: Duration = Duration::from_millis(100);
 /// A segment that was broken off so often is then read to its end, whatever there is to do.
 pub(super) const BROKEN_OFF_MAX: u32 = 3;
 
-/// How far it is.
+/// The progress of a round.
 #[derive(Debug, Default)]
 pub(super) struct Scrub {
     /// The lowest number that the next segment may have.
     pub(super) next: u64,
-    /// How often that one was broken off.
+    /// How often that segment was broken off.
     pub(super) broken_off: u32,
     /// By the store's monotonic clock.
     not_before: Duration,

@@ -18,23 +18,22 @@ use crate::store::indexing::{BuildError, Builder, Site, check_space, file_space,
 use crate::store::memtable::Memtable;
 use crate::store::state::{Shared, Successor};
 
-/// What is in the memtables goes into the index after this at the latest.
+/// The age at which a memtable is flushed, however small it is.
 const AGE_MAX: Duration = Duration::from_secs(30);
-/// How often the age is looked at.
+/// Interval at which the thread looks for work.
 const TICK: Duration = Duration::from_millis(500);
 /// The pause after a flush that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// The same where there was no room: to try that is to write.
+/// The pause after there was no room, since each try writes.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(5);
-/// It pauses after each of these, for as long as `PACE_PAUSE`.
+/// A flush pauses for `PACE_PAUSE` each time it has written this much.
 const PACE_BYTES: usize = 64 << 10;
 const PACE_PAUSE: Duration = Duration::from_millis(1);
 /// How much lower its priority is.
 const NICE: i32 = 5;
-/// How full the memtables may be before it hurries.
+/// The fullness of the memtables from which on a flush does not pause.
 const CROWDED: f64 = 0.25;
 
-/// The thread's own things.
 pub(crate) struct Flusher {
     shared: Arc<Shared>,
     manifest: Manifest,

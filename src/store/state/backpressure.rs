@@ -19,11 +19,11 @@ use crate::store::indexing::{check_space, file_space, flush_bytes, needed_bytes}
 const CROWDED_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long a batch waits for a flush to make room in the memtables.
 const BACKPRESSURE_WAIT_MAX: Duration = Duration::from_secs(30);
-/// A memtable of so many bytes soon needs more than has its room in what is always kept back.
+/// A memtable of this size soon outgrows what the reserve always holds.
 const LARGE_BYTES: usize = MEMTABLE_BYTES / 4;
-/// What is kept back for a large memtable is given back so long after the last one.
+/// The reserve keeps what it has grown by for this long after the last large memtable.
 pub(crate) const CALM_PAUSE: Duration = Duration::from_secs(60);
-/// How often it is asked how large the memtables may become in the midst of other work.
+/// Interval at which the bound of the memtables is looked at during other work.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 impl Shared {
@@ -38,7 +38,7 @@ impl Shared {
         self.growth.lock()
     }
 
-    /// The same as `bound_memtables`, in the midst of other work, now and then.
+    /// As `bound_memtables`, for use in the middle of other work: at intervals.
     pub(crate) fn step_memtables(&self) {
         let (looked, now) = (self.growth().looked, self.clock.monotonic());
         if looked.is_none_or(|at| now >= at + LOOK_PAUSE) {
@@ -46,7 +46,7 @@ impl Shared {
         }
     }
 
-    /// The same before work in which that cannot be asked for long.
+    /// As `bound_memtables`, before work during which it cannot be called for long.
     pub(crate) fn expect_large_memtables(&self) {
         self.growth().large = Some(self.clock.monotonic());
         self.bound_memtables();

@@ -1,16 +1,16 @@
-//! When the reserve grows for a large memtable, and how long a refusal holds.
+//! When the reserve grows for large memtables, and how long a refusal holds. All times are of the
+//! store's monotonic clock.
 
 use std::time::Duration;
 
-/// The pause after there was no room for that: it is taken for a moment to find that out. It doubles
-/// with each, so often at most.
+/// The pause after there was no room to grow: finding that out takes the space for a moment. It
+/// doubles with each refusal, up to `REFUSED_DOUBLINGS_MAX` times.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 const REFUSED_DOUBLINGS_MAX: u32 = 6;
 
-/// What is kept back for a large memtable.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
-    /// When that was last looked at.
+    /// When the bound of the memtables was last looked at.
     pub(super) looked: Option<Duration>,
     /// When the memtables were large last.
     pub(super) large: Option<Duration>,

@@ -12,7 +12,7 @@ use crate::model::{Device, Domain, DomainRecord, Draft, Mailbox, MsgId};
 use crate::store::api::{AppendError, Done, EnterDone};
 use crate::store::data::SendKey;
 
-/// Most bytes of waiting content: bounds the memory that a stalled disk costs.
+/// Most bytes of content in the queue: bounds the memory that a stalled disk costs.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of content at which a batch is full.
 const BATCH_BYTES_MAX: usize = 1 << 20;
