@@ -12,8 +12,8 @@ use relaybox::websocket::{Violation, writer};
 const MESSAGE_BYTES_MAX: usize = 300;
 const CONTROL_BYTES_MAX: usize = 125;
 
-fn parse(pieces: &[&[u8]]) -> Vec<Result<Incoming, Violation>> {
-    let mut parser = Parser::new(MESSAGE_BYTES_MAX);
+fn parse(pieces: &[&[u8]], binary: bool) -> Vec<Result<Incoming, Violation>> {
+    let mut parser = Parser::new(MESSAGE_BYTES_MAX, binary);
     let mut out = Vec::new();
     for piece in pieces {
         let mut input = *piece;
@@ -45,10 +45,14 @@ fn check(event: &Result<Incoming, Violation>) {
             assert!(text.len() <= MESSAGE_BYTES_MAX);
             writer::text(&mut written, text);
         }
+        Ok(Incoming::Binary(payload)) => {
+            assert!(payload.len() <= MESSAGE_BYTES_MAX);
+            writer::binary(&mut written, payload);
+        }
         Ok(Incoming::TooLarge { start, bytes }) => {
             assert!((MESSAGE_BYTES_MAX + 1..=DISCARDED_BYTES_MAX).contains(bytes));
             assert_eq!(start.len(), START_BYTES_MAX.min(*bytes));
-            writer::text(&mut written, start);
+            writer::binary(&mut written, start);
         }
         Ok(Incoming::Ping(payload) | Incoming::Pong(payload)) => {
             assert!(payload.len() <= CONTROL_BYTES_MAX);
@@ -68,9 +72,10 @@ fuzz_target!(|data: &[u8]| {
     let Some((&steering, data)) = data.split_first() else {
         return;
     };
+    let binary = steering & 0x80 != 0;
     let (lengths, input) = data.split_at(usize::from(steering & 0x0f).min(data.len()));
 
-    let whole = parse(&[input]);
+    let whole = parse(&[input], binary);
     assert!(whole.iter().rev().skip(1).all(|event| !ends(event)));
     whole.iter().for_each(check);
 
@@ -82,8 +87,8 @@ fuzz_target!(|data: &[u8]| {
         rest = left;
     }
     pieces.push(rest);
-    assert_eq!(parse(&pieces), whole);
+    assert_eq!(parse(&pieces, binary), whole);
 
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
-    assert_eq!(parse(&bytes), whole);
+    assert_eq!(parse(&bytes, binary), whole);
 });

@@ -132,6 +132,7 @@ async fn log_in(
 ) -> Result<Response, Problem> {
     let options = ConnectionOptions {
         message_bytes_max: 0,
+        binary: false,
         budget: MessageBudget::default(),
     };
     let (response, connection) = ws::accept(&mut request, options)?;

@@ -120,6 +120,7 @@ mod tests {
     fn options() -> ConnectionOptions {
         ConnectionOptions {
             message_bytes_max: 1024,
+            binary: false,
             budget: MessageBudget::default(),
         }
     }

@@ -57,6 +57,7 @@ pub async fn ws(
 ) -> Result<Response, Problem> {
     let options = ConnectionOptions {
         message_bytes_max: state.settings.rules.message_bytes_max(),
+        binary: false,
         budget: state.permits.messages.clone(),
     };
     if is_lost_upgrade(&request)

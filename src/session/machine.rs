@@ -22,7 +22,6 @@ mod strikes;
 pub(crate) use interface::{Action, End, Input, Now, Start, Window};
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
 use crate::auth::Validity;
@@ -137,7 +136,7 @@ impl Machine {
 
     /// Encoded frames, to be written after all earlier ones.
     pub(crate) fn poll_output(&mut self) -> Option<Vec<u8>> {
-        (!self.output.is_empty()).then(|| mem::take(&mut self.output))
+        (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
     }
 
     pub(crate) fn handle(&mut self, input: Input, now: Now) {
@@ -181,6 +180,8 @@ impl Machine {
                 let error = client_frame::too_large(&start, bytes, &self.start.rules);
                 self.act(Action::Refuse(error));
             }
+            // The connection refuses them.
+            Event::Binary(_) => {}
             Event::Pinged(times) => self.strikes.requested(times, now.elapsed),
             Event::Pong(payload) => {
                 self.strikes.pong(now.elapsed);

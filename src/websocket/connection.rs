@@ -46,6 +46,8 @@ pub struct ConnectionOptions {
     /// Most payload bytes of a message, over all its frames. Of a larger one only the start is kept; above
     /// [`DISCARDED_BYTES_MAX`](super::parser::DISCARDED_BYTES_MAX) it is a violation, 1009.
     pub message_bytes_max: usize,
+    /// Whether binary messages are accepted; if not, they are a violation, 1003.
+    pub binary: bool,
     /// The memory budget shared by the unfinished messages of all connections.
     pub budget: MessageBudget,
 }
@@ -88,7 +90,7 @@ impl Connection {
     ) -> Self {
         Self {
             io: Box::pin(io),
-            parser: Parser::new(options.message_bytes_max),
+            parser: Parser::new(options.message_bytes_max, options.binary),
             share: Share::new(options.budget, options.message_bytes_max),
             completed: 0,
             input: Vec::new(),
@@ -185,7 +187,7 @@ impl Connection {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         writer::close(&mut self.queue, code, reason);
         self.input = Vec::new();
-        self.parser = Parser::new(0);
+        self.parser = Parser::new(0, false);
         self.share.give_back();
         Box::pin(async move {
             if self.ended {
@@ -330,6 +332,7 @@ impl Connection {
                     continue;
                 }
                 Incoming::Text(text) => Event::Text(text),
+                Incoming::Binary(payload) => Event::Binary(payload),
                 Incoming::TooLarge { start, bytes } => Event::TooLarge { start, bytes },
                 Incoming::Pong(payload) => Event::Pong(payload),
                 Incoming::Close { code } => Event::Close { code },

@@ -7,6 +7,8 @@ use super::frame::Violation;
 pub enum Event {
     /// A complete text message.
     Text(String),
+    /// A complete binary message.
+    Binary(Vec<u8>),
     /// A message of more than the permitted size, of which only the start was kept.
     TooLarge {
         /// As [`Incoming::TooLarge`](super::parser::Incoming::TooLarge).

@@ -45,6 +45,8 @@ pub(super) struct Rules {
     pub(super) message_bytes: usize,
     /// Most payload bytes of a message that is read at all, over all its frames.
     pub(super) message_bytes_max: usize,
+    /// Whether binary messages are accepted.
+    pub(super) binary: bool,
 }
 
 /// A head that passed the rules.
@@ -132,7 +134,7 @@ fn judge_first(first: u8, rules: Rules) -> Result<OpCode, Violation> {
             "new message inside a fragmented message",
         )),
         // RFC 6455, 7.4.1: 1003 for an unaccepted type of data.
-        OpCode::Binary => Err(Violation::new(1003, "binary frame: send text")),
+        OpCode::Binary if !rules.binary => Err(Violation::new(1003, "binary frame: send text")),
         _ => Ok(opcode),
     }
 }
@@ -181,6 +183,7 @@ mod tests {
         message_open: false,
         message_bytes: 0,
         message_bytes_max: 100_000,
+        binary: false,
     };
 
     const OPEN: Rules = Rules {

@@ -27,10 +27,12 @@ const GROWTH_BYTES: usize = 64 << 10;
 pub enum Incoming {
     /// A complete text message.
     Text(String),
+    /// A complete binary message.
+    Binary(Vec<u8>),
     /// A message of more than the permitted size, read to its end and discarded on arrival.
     TooLarge {
-        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Only these were checked to be UTF-8, and the last
-        /// character may be cut.
+        /// Its first [`START_BYTES_MAX`] bytes, or all of it. Of a text message, only these were checked to be UTF-8,
+        /// and the last character may be cut.
         start: Vec<u8>,
         /// Its size in bytes.
         bytes: usize,
@@ -50,12 +52,14 @@ pub enum Incoming {
 #[derive(Debug, Default)]
 pub struct Parser {
     message_bytes_max: usize,
+    binary: bool,
     closed: bool,
     head: [u8; HEAD_BYTES_MAX],
     head_bytes: usize,
     /// The frame whose payload is being read, and the number of bytes read.
     frame: Option<(Head, usize)>,
-    message_open: bool,
+    /// Text or Binary while a message is open.
+    message_kind: Option<OpCode>,
     message: Vec<u8>,
     /// Payload bytes of the message's frames so far, the open one's whole length included. Above `message_bytes_max`
     /// only the start is kept.
@@ -68,9 +72,10 @@ pub struct Parser {
 impl Parser {
     /// A parser at the start of the stream. `message_bytes_max` bounds a message's payload over all its frames: of a
     /// larger one only the start is returned.
-    pub fn new(message_bytes_max: usize) -> Self {
+    pub fn new(message_bytes_max: usize, binary: bool) -> Self {
         Self {
             message_bytes_max,
+            binary,
             ..Self::default()
         }
     }
@@ -88,7 +93,7 @@ impl Parser {
         if matches!(result, Err(_) | Ok(Some(Incoming::Close { .. }))) {
             *self = Self {
                 closed: true,
-                ..Self::new(self.message_bytes_max)
+                ..Self::new(self.message_bytes_max, self.binary)
             };
         }
         result
@@ -113,7 +118,7 @@ impl Parser {
 
     /// Whether a message has begun whose last frame has not arrived yet.
     pub fn is_message_open(&self) -> bool {
-        self.message_open
+        self.message_kind.is_some()
     }
 
     /// Whether a message or control frame has arrived in part, even if only part of its head.
@@ -149,16 +154,19 @@ impl Parser {
 
     fn take_head(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
         let rules = Rules {
-            message_open: self.message_open,
+            message_open: self.message_kind.is_some(),
             message_bytes: self.message_bytes,
             message_bytes_max: self.message_bytes_max.max(DISCARDED_BYTES_MAX),
+            binary: self.binary,
         };
         loop {
             match frame::judge(&self.head[..self.head_bytes], rules)? {
                 Progress::Complete(head) => {
                     self.head_bytes = 0;
+                    if matches!(head.opcode, OpCode::Text | OpCode::Binary) {
+                        self.message_kind = Some(head.opcode);
+                    }
                     if !frame::is_control(head.opcode) {
-                        self.message_open = true;
                         self.announced(head.payload_bytes);
                     }
                     return Ok(Some(head));
@@ -222,7 +230,7 @@ impl Parser {
 
         // A message in one piece is checked once, when it becomes a string.
         let whole = head.fin && start == 0 && step == head.payload_bytes && !too_large;
-        if !control && !whole {
+        if !control && self.message_kind == Some(OpCode::Text) && !whole {
             self.check_utf8()?;
         }
         Ok(step)
@@ -254,15 +262,15 @@ impl Parser {
     fn complete_message(&mut self) -> Result<Incoming, Violation> {
         let payload = mem::take(&mut self.message);
         let (bytes, too_large) = (self.message_bytes, self.is_too_large());
-        self.message_open = false;
         self.message_bytes = 0;
         self.message_utf8 = 0;
-        match too_large {
-            true => Ok(Incoming::TooLarge {
+        match self.message_kind.take() {
+            _ if too_large => Ok(Incoming::TooLarge {
                 start: payload,
                 bytes,
             }),
-            false => String::from_utf8(payload)
+            Some(OpCode::Binary) => Ok(Incoming::Binary(payload)),
+            _ => String::from_utf8(payload)
                 .map(Incoming::Text)
                 .map_err(|_| Violation::not_utf8()),
         }

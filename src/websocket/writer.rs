@@ -14,6 +14,11 @@ pub fn text(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
     append(out, OpCode::Text, text.as_ref());
 }
 
+/// Appends a binary message.
+pub fn binary(out: &mut Vec<u8>, payload: &[u8]) {
+    append(out, OpCode::Binary, payload);
+}
+
 /// Appends a Ping. A payload over 125 bytes is truncated (RFC 6455, 5.5).
 pub fn ping(out: &mut Vec<u8>, payload: &[u8]) {
     append(out, OpCode::Ping, cut(payload));
@@ -53,18 +58,18 @@ mod tests {
 
     fn head_of(length: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        text(&mut out, vec![0; length]);
+        binary(&mut out, &vec![0; length]);
         out.truncate(out.len() - length);
         out
     }
 
     #[test]
     fn lengths_take_the_fewest_bytes() {
-        assert_eq!(head_of(0), [0x81, 0]);
-        assert_eq!(head_of(125), [0x81, 125]);
-        assert_eq!(head_of(126), [0x81, 126, 0, 126]);
-        assert_eq!(head_of(65_535), [0x81, 126, 0xff, 0xff]);
-        assert_eq!(head_of(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(head_of(0), [0x82, 0]);
+        assert_eq!(head_of(125), [0x82, 125]);
+        assert_eq!(head_of(126), [0x82, 126, 0, 126]);
+        assert_eq!(head_of(65_535), [0x82, 126, 0xff, 0xff]);
+        assert_eq!(head_of(65_536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
 
     #[test]

@@ -98,6 +98,7 @@ fn connection(room: &MessageBudget, message_bytes_max: usize) -> (DuplexStream, 
     let (client, server) = duplex(64 << 10);
     let options = ConnectionOptions {
         message_bytes_max,
+        binary: false,
         budget: room.clone(),
     };
     (client, Connection::new(server, options))

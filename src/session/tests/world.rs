@@ -152,6 +152,7 @@ impl World {
         let wire = Wire::new(settings.to_client_bytes, settings.to_server_bytes);
         let options = ConnectionOptions {
             message_bytes_max: 1000,
+            binary: false,
             budget: MessageBudget::default(),
         };
         let connection = Connection::new(wire.server_end(), options);

@@ -41,6 +41,7 @@ fn within(
 ) -> Connection {
     let options = ConnectionOptions {
         message_bytes_max,
+        binary: false,
         budget: budget.clone(),
     };
     Connection::new(io, options)

@@ -35,7 +35,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Everything the parser returns, the input cut after each of the given numbers of bytes.
 fn parse(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Result<Incoming, Violation>> {
-    let mut parser = Parser::new(MAX);
+    let mut parser = Parser::new(MAX, true);
     let mut out = Vec::new();
     let mut from = 0;
     for cut in cuts.into_iter().chain([bytes.len()]) {
@@ -73,6 +73,7 @@ fn fragments_with_control_frames_between_make_one_message() {
         frame(0x00, b""),
         frame(0x8a, b""),
         frame(0x80, " \u{1f600}".as_bytes()),
+        frame(0x82, &[0xff, 0x00]),
         frame(0x81, b""),
         frame(0x88, &[0x03, 0xe8, b'o', b'k']),
         frame(0x81, b"too late"),
@@ -82,6 +83,7 @@ fn fragments_with_control_frames_between_make_one_message() {
         Ok(Incoming::Ping(b"are you there".to_vec())),
         Ok(Incoming::Pong(Vec::new())),
         text("gr\u{fc}\u{df} \u{1f600}"),
+        Ok(Incoming::Binary(vec![0xff, 0x00])),
         text(""),
         Ok(Incoming::Close { code: Some(1000) }),
     ];
@@ -136,7 +138,7 @@ fn the_limit_holds_for_the_sum_of_fragments_and_before_the_payload() {
     assert_eq!(code_of(&parse(&too_much, [])), Some(1009));
     // The announced total counts, not the part kept.
     let megabyte = frame(0x00, &vec![b'x'; 1 << 20]);
-    let mut parser = Parser::new(MAX);
+    let mut parser = Parser::new(MAX, true);
     let started = [&frame(0x01, b"")[..], &megabyte.repeat(16)].concat();
     assert_eq!(parser.next(&mut &started[..]), Ok(None));
     assert_eq!(parser.next(&mut &frame(0x00, b"")[..]), Ok(None));
@@ -195,7 +197,7 @@ fn a_message_that_is_too_large_is_thrown_away_but_for_its_start() {
 
 #[test]
 fn a_permitted_start_of_what_becomes_too_large_is_let_go() {
-    let mut parser = Parser::new(1 << 20);
+    let mut parser = Parser::new(1 << 20, true);
     let start = frame(0x01, &vec![b'x'; 1 << 20]);
     assert_eq!(parser.next(&mut &start[..]), Ok(None));
     assert_eq!(parser.buffered_bytes(), 1 << 20);
@@ -233,7 +235,7 @@ fn close_payloads() {
 
 #[test]
 fn nothing_is_held_between_messages() {
-    let mut parser = Parser::new(MAX);
+    let mut parser = Parser::new(MAX, false);
     let bytes = [
         frame(0x01, &[b'x'; 500]),
         frame(0x80, b"y"),
@@ -250,8 +252,8 @@ fn nothing_is_held_between_messages() {
 
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
-        8 => prop::sample::select(vec![0x01u8, 0x00, 0x80, 0x81, 0x89, 0x8a]),
-        1 => prop::sample::select(vec![0x88u8, 0x82, 0x83, 0xc1, 0x09]),
+        8 => prop::sample::select(vec![0x01u8, 0x02, 0x00, 0x80, 0x81, 0x82, 0x89, 0x8a]),
+        1 => prop::sample::select(vec![0x88u8, 0x83, 0xc1, 0x09]),
     ];
     let payload = prop_oneof![
         "[a-z\u{e9}\u{4f60}\u{1f600}]{0,60}".prop_map(String::into_bytes),

@@ -147,6 +147,7 @@ async fn open(
     assert!(visitor.log_in());
     let options = ConnectionOptions {
         message_bytes_max: 1024,
+        binary: false,
         budget: MessageBudget::default(),
     };
     match upgrade(&mut request, None, options) {
