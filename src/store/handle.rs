@@ -161,7 +161,7 @@ impl Store {
             return Err(AppendError::Closed);
         }
         let full = !shared.has_room();
-        let health = shared.health();
+        let health = shared.health.lock();
         let index = health.index.as_ref().filter(|_| full);
         match health.journal.as_ref().or(index) {
             Some(reason) => Err(AppendError::Unavailable(reason.clone())),

@@ -133,7 +133,7 @@ impl Threads {
         join(self.committer);
         join(self.publisher);
         join(self.compactor);
-        self.shared.signal().finish = true;
+        self.shared.signal.lock().finish = true;
         self.shared.changed.notify();
         let state = join(self.flusher);
         join(self.compressor);
@@ -167,7 +167,7 @@ impl Threads {
     /// Ends all at once, as a crash would.
     pub(crate) fn abort(self) {
         self.shared.queue.abort();
-        self.shared.signal().abort = true;
+        self.shared.signal.lock().abort = true;
         self.shared.changed.notify();
         if is_own() {
             return self.shared.hold.release();

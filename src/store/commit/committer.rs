@@ -61,7 +61,7 @@ impl Committer {
         let clock = self.shared.clock.clone();
         let mut looked = clock.monotonic();
         loop {
-            let broken = self.shared.health().journal.is_some();
+            let broken = self.shared.health.lock().journal.is_some();
             let pause = if broken { PROBE_PAUSE } else { CURSORS_ALONE };
             let taken = self.shared.queue.take(clock.as_ref(), looked + pause);
             looked = clock.monotonic();

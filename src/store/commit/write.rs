@@ -16,7 +16,7 @@ impl Committer {
         if found.is_ok() {
             found = self.shared.reserve.keep();
         }
-        if found.is_ok() && self.shared.health().journal.is_some() {
+        if found.is_ok() && self.shared.health.lock().journal.is_some() {
             let before = self.shared.memtables().active.last_id;
             found = self.writer.ready(before.0);
         }
@@ -24,7 +24,7 @@ impl Committer {
     }
 
     fn note_journal(&self, reason: Option<String>) {
-        let mut health = self.shared.health();
+        let mut health = self.shared.health.lock();
         match (&health.journal, &reason) {
             (None, Some(reason)) => tracing::error!(reason, "the journal cannot be written"),
             (Some(_), None) => tracing::info!("the journal can be written again"),

@@ -60,7 +60,7 @@ impl Compactor {
     /// A thread that takes up what an earlier one has left.
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
         let interrupted = shared.files.read(&shared.mark_path())?.is_some();
-        shared.compaction_requests().marked = interrupted;
+        shared.compaction_requests.lock().marked = interrupted;
         Ok(Self {
             shared,
             done: 0,
@@ -129,7 +129,7 @@ impl Compactor {
     }
 
     fn is_asked(&self) -> bool {
-        self.shared.compaction_requests().asked != self.done
+        self.shared.compaction_requests.lock().asked != self.done
     }
 
     /// Whether there is something to do, and it is time.
@@ -157,7 +157,7 @@ impl Compactor {
         let retention = self.shared.retention().clone();
         self.expired = Some((self.now(), retention.clone()));
         self.gathered = false;
-        let asked = self.shared.compaction_requests().asked;
+        let asked = self.shared.compaction_requests.lock().asked;
         let shared = self.shared.clone();
         // Damage that a reader has met is mended the same way as what is gone is removed.
         if shared.index_suspect.load(Ordering::Relaxed) {
@@ -207,12 +207,12 @@ impl Compactor {
         let mut end = open.number;
         let mut left = None;
         let last_id = MsgId(header_of(files, &dir, open)?.last_id);
-        if last_id < highest || shared.indexed().position.segment < end {
+        if last_id < highest || shared.indexed.lock().position.segment < end {
             match self.seal() {
                 Err(CompactionError::Stopped) => return Err(CompactionError::Stopped),
                 // What the index is beyond makes room for the rest.
                 Err(error) => {
-                    end = shared.indexed().position.segment;
+                    end = shared.indexed.lock().position.segment;
                     left = Some(error);
                 }
                 Ok(number) => end = number,
@@ -241,7 +241,7 @@ impl Compactor {
             if name.number >= end || MsgId(header_of(files, &dir, name)?.last_id) >= highest {
                 break;
             }
-            let _alone = shared.segments();
+            let _alone = shared.segments.lock();
             match self.compact_segment(Sealed { name, next }, &mut filter) {
                 Err(CompactionError::Journal(error)) => {
                     tracing::error!(%error, "what is gone stays in a damaged segment");
@@ -299,11 +299,11 @@ impl Compactor {
         let segments = list(self.shared.files.as_ref(), &self.shared.journal_dir())?;
         let end = segments.last().map_or(0, |name| name.number);
         self.shared.flush();
-        if self.shared.indexed().position.segment < end {
+        if self.shared.indexed.lock().position.segment < end {
             // One that was put off came first.
             self.shared.flush();
         }
-        if self.shared.indexed().position.segment < end {
+        if self.shared.indexed.lock().position.segment < end {
             let what = "the index is not up to the journal";
             return Err(io::Error::other(what).into());
         }

@@ -44,7 +44,7 @@ fn is_done(shared: &Shared, name: SegmentName, failed: &mut BTreeSet<SegmentName
         if done {
             return Ok(());
         }
-        let _alone = shared.segments();
+        let _alone = shared.segments.lock();
         compress(files, &dir, name)
     });
     if let Err(error) = &done

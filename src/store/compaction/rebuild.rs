@@ -87,8 +87,8 @@ pub(super) fn renew(shared: &Shared, how: RebuildFrom<'_>) -> Result<(), Compact
 }
 
 fn remove_others(shared: &Shared) -> Result<(), CompactionError> {
-    let _alone = shared.index_dirs();
-    let number = shared.indexed().number;
+    let _alone = shared.index_dirs.lock();
+    let number = shared.indexed.lock().number;
     Ok(location::remove_all_but(&shared.options.dir, number)?)
 }
 
@@ -123,10 +123,10 @@ fn make(
         begun => begun?,
     };
     for _ in 0..CATCH_UPS_MAX {
-        let until = shared.indexed().position.sequence;
+        let until = shared.indexed.lock().position.sequence;
         builder.replay(Some(until), &|_| stops(shared))?;
         builder.flush()?;
-        if shared.indexed().position.sequence - until < BEHIND_FRAMES_MAX {
+        if shared.indexed.lock().position.sequence - until < BEHIND_FRAMES_MAX {
             break;
         }
     }
@@ -140,7 +140,7 @@ fn copied(
     lent: &mut Vec<Lent>,
 ) -> Result<Builder, CompactionError> {
     let index = shared.index()?;
-    let state = shared.indexed().clone();
+    let state = shared.indexed.lock().clone();
     // One that the flush gave up is not to be held on to.
     let counts = || shared.index().is_ok_and(|now| Arc::ptr_eq(&now, &index));
     let stop = || stops(shared) || !counts();
@@ -159,7 +159,7 @@ fn copied(
 /// Whether the small trees held what they must: as much as they had when the copy began, less what
 /// flushes took out of them meanwhile.
 fn check_small(shared: &Shared, then: &Manifest, found: &SmallCounts) -> Result<(), IndexError> {
-    let days = shared.indexed().small.sends.clone();
+    let days = shared.indexed.lock().small.sends.clone();
     let mut expected = SmallCounts {
         cursors: cursors_min(shared, then),
         ..then.small.clone()
@@ -176,13 +176,13 @@ fn stops(shared: &Shared) -> bool {
 fn cursors_min(shared: &Shared, then: &Manifest) -> u64 {
     let immutable = shared.memtables().immutable.clone();
     let going = immutable.map_or(0, |immutable| immutable.dropped_cursors());
-    let now = shared.indexed().small.cursors;
+    let now = shared.indexed.lock().small.cursors;
     then.small.cursors.min(now).saturating_sub(going)
 }
 
 /// Before cursors are written into the journal as the index has them: whether it has them all.
 pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexError> {
-    let then = shared.indexed().clone();
+    let then = shared.indexed.lock().clone();
     if index.count_cursors()? < cursors_min(shared, &then) {
         // It is rebuilt from the journal first.
         shared.index_suspect.store(true, Ordering::Relaxed);
@@ -193,7 +193,7 @@ pub(super) fn check_cursors(shared: &Shared, index: &Index) -> Result<(), IndexE
 
 /// Has the flush put it in the place of the one that counts.
 fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionError> {
-    let mut signal = shared.signal();
+    let mut signal = shared.signal.lock();
     signal.successor = Some(successor);
     signal.succeeded = None;
     drop(signal);
@@ -201,7 +201,7 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionErro
     loop {
         let seen = shared.changed.count();
         let (succeeded, ended) = {
-            let mut signal = shared.signal();
+            let mut signal = shared.signal.lock();
             (signal.succeeded.take(), signal.ended)
         };
         match succeeded {

@@ -70,7 +70,7 @@ impl Scrub {
         }
         if read.is_err() {
             // Another form may have come into its place between its header and its frames.
-            let _alone = shared.segments();
+            let _alone = shared.segments.lock();
             read = sealed.verify(files, &dir, &mut || !shared.queue.is_open());
         }
         if let Err(error) = read {

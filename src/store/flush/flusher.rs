@@ -64,7 +64,7 @@ impl Flusher {
             let seen = self.shared.changed.count();
             self.take_successor();
             let (finish, asked, is_asked_for) = {
-                let signal = self.shared.signal();
+                let signal = self.shared.signal.lock();
                 if signal.abort {
                     break;
                 }
@@ -90,18 +90,18 @@ impl Flusher {
             not_before = self.shared.clock.monotonic() + pause;
             if let Some(reason) = &failed {
                 // Tried again and again; said again only when the reason is another one.
-                if self.shared.health().index.as_ref() != Some(reason) {
+                if self.shared.health.lock().index.as_ref() != Some(reason) {
                     tracing::warn!(reason, "a checkpoint was put off");
                 }
             }
-            self.shared.health().index = failed;
-            self.shared.signal().done = asked;
+            self.shared.health.lock().index = failed;
+            self.shared.signal.lock().done = asked;
             self.shared.changed.notify();
             if finish {
                 break;
             }
         }
-        let mut signal = self.shared.signal();
+        let mut signal = self.shared.signal.lock();
         signal.ended = true;
         let left = signal.successor.take();
         drop(signal);
@@ -164,7 +164,7 @@ impl Flusher {
             }
             Err(error) => {
                 tracing::warn!(%error, "the index is broken and is made anew from the journal");
-                _alone = Some(shared.index_dirs());
+                _alone = Some(shared.index_dirs.lock());
                 self.rebuild(&immutable)?
             }
         };
@@ -209,7 +209,8 @@ impl Flusher {
 
     /// Puts an index that was rebuilt beside this one in its place, if one waits.
     fn take_successor(&mut self) {
-        let Some(Successor { builder, rebuilds }) = self.shared.signal().successor.take() else {
+        let Some(Successor { builder, rebuilds }) = self.shared.signal.lock().successor.take()
+        else {
             return;
         };
         // One that was put off would hold it up for as long as there is no room.
@@ -229,12 +230,12 @@ impl Flusher {
         if let Err(error) = &taken {
             tracing::warn!(%error, "an exchange of the index did not come to its end");
         }
-        self.shared.signal().succeeded = Some(taken.is_ok());
+        self.shared.signal.lock().succeeded = Some(taken.is_ok());
         self.shared.changed.notify();
     }
 
     fn note_state(&self) {
-        *self.shared.indexed() = self.manifest.clone();
+        *self.shared.indexed.lock() = self.manifest.clone();
     }
 
     fn succeed(&mut self, mut builder: Builder) -> Result<(), BuildError> {
@@ -268,7 +269,7 @@ impl Flusher {
         let shared = &self.shared;
         shared.expect_large_memtables();
         let _lent = shared.reserve.lend(OPEN_BYTES, WRITE_FILES);
-        let _alone = shared.index_dirs();
+        let _alone = shared.index_dirs.lock();
         // What is being made beside it is made of the old one.
         shared.rebuilds.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = shared.set_index(None) {

@@ -65,7 +65,7 @@ impl Store {
     pub fn disk_bytes(&self) -> io::Result<DiskBytes> {
         let shared = self.shared();
         let dir = &shared.options.dir;
-        let number = shared.indexed().number;
+        let number = shared.indexed.lock().number;
         Ok(DiskBytes {
             journal: bytes(&shared.journal_dir())?,
             index: bytes(&location::path(dir, number))?,

@@ -6,9 +6,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
-
-use super::growth::Growth;
 use super::shared::Shared;
 use crate::store::api::AppendError;
 use crate::store::disk::MEMTABLE_BYTES;
@@ -29,18 +26,14 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 impl Shared {
     /// How full the memtables are: see [`crate::store::memtable::Memtables::fullness`].
     pub(crate) fn fullness(&self) -> f64 {
-        let put_off = self.health().index.is_some();
+        let put_off = self.health.lock().index.is_some();
         self.memtables()
             .fullness(self.memtable_bytes_max(), put_off)
     }
 
-    fn growth(&self) -> MutexGuard<'_, Growth> {
-        self.growth.lock()
-    }
-
     /// As `bound_memtables`, for use in the middle of other work: at intervals.
     pub(crate) fn step_memtables(&self) {
-        let (looked, now) = (self.growth().looked, self.clock.monotonic());
+        let (looked, now) = (self.growth.lock().looked, self.clock.monotonic());
         if looked.is_none_or(|at| now >= at + LOOK_PAUSE) {
             self.bound_memtables();
         }
@@ -48,23 +41,23 @@ impl Shared {
 
     /// As `bound_memtables`, before work during which it cannot be called for long.
     pub(crate) fn expect_large_memtables(&self) {
-        self.growth().large = Some(self.clock.monotonic());
+        self.growth.lock().large = Some(self.clock.monotonic());
         self.bound_memtables();
     }
 
     /// Bounds the memtables by the free space, and grows or shrinks the reserve to match.
     pub(crate) fn bound_memtables(&self) {
-        let (mut growth, now) = (self.growth(), self.clock.monotonic());
+        let (mut growth, now) = (self.growth.lock(), self.clock.monotonic());
         let before = self.memtable_bytes_max();
         growth.looked = Some(now);
         let (reserve, options) = (&self.reserve, &self.options);
-        let path = location::path(&options.dir, self.indexed().number);
+        let path = location::path(&options.dir, self.indexed.lock().number);
         // The margin has room for the smallest one.
         let file_space =
             file_space(&path, false).map_or(MEMTABLE_BYTES, |room| room.max(MEMTABLE_BYTES));
         let most = options.memtable_bytes_max.min(file_space);
         let files = reserve.others().as_ref();
-        let is_full = self.health().journal.is_some();
+        let is_full = self.health.lock().journal.is_some();
         let is_scarce = is_full || check_space(files, &options.dir, most).is_err();
         let bound = match is_scarce {
             true => most.min(MEMTABLE_BYTES),
@@ -123,7 +116,7 @@ impl Shared {
             if self.has_room() {
                 return Ok(());
             }
-            let reason = self.health().index.clone();
+            let reason = self.health.lock().index.clone();
             let late = self.clock.monotonic() >= deadline;
             if let Some(reason) = reason.or(late.then(|| "the index is too slow".to_owned())) {
                 return Err(AppendError::Unavailable(reason));

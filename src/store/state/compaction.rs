@@ -4,18 +4,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use parking_lot::MutexGuard;
-
 use super::shared::Shared;
-use super::signal::CompactionRequests;
 use crate::store::api::AppendError;
 use crate::store::directory::COMPACTION_DUE;
 
 impl Shared {
-    pub(crate) fn compaction_requests(&self) -> MutexGuard<'_, CompactionRequests> {
-        self.compaction_requests.lock()
-    }
-
     pub(crate) fn mark_path(&self) -> PathBuf {
         self.options.dir.join(COMPACTION_DUE)
     }
@@ -25,12 +18,12 @@ impl Shared {
         &self,
         work: impl FnOnce() -> Result<T, AppendError>,
     ) -> Result<T, AppendError> {
-        self.compaction_requests().under_way += 1;
+        self.compaction_requests.lock().under_way += 1;
         let marked = self.mark();
         let done = marked
             .map_err(|error| AppendError::Unavailable(error.to_string()))
             .and_then(|()| work());
-        let mut compaction_requests = self.compaction_requests();
+        let mut compaction_requests = self.compaction_requests.lock();
         compaction_requests.under_way -= 1;
         compaction_requests.asked += 1;
         drop(compaction_requests);
@@ -39,7 +32,7 @@ impl Shared {
     }
 
     pub(crate) fn mark(&self) -> io::Result<()> {
-        let mut compaction_requests = self.compaction_requests();
+        let mut compaction_requests = self.compaction_requests.lock();
         if !compaction_requests.marked {
             self.files.create(&self.mark_path())?;
             self.files.sync_dir(&self.options.dir)?;
@@ -50,7 +43,7 @@ impl Shared {
 
     /// Removes the mark, unless more was requested or is about to be.
     pub(crate) fn unmark(&self, asked: u64) -> io::Result<()> {
-        let mut compaction_requests = self.compaction_requests();
+        let mut compaction_requests = self.compaction_requests.lock();
         if compaction_requests.asked == asked
             && compaction_requests.under_way == 0
             && compaction_requests.marked

@@ -10,8 +10,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use parking_lot::MutexGuard;
-
 use super::pending_retention::{Next, PendingRetention};
 use super::shared::Shared;
 use crate::model::{Domain, MsgId, Retention};
@@ -34,13 +32,9 @@ struct Expiring {
 }
 
 impl Shared {
-    fn pending_retention(&self) -> MutexGuard<'_, PendingRetention> {
-        self.pending_retention.lock()
-    }
-
     /// As [`crate::store::Store::set_retention`].
     pub(crate) fn set_retention(&self, wanted: Retention) {
-        let mut pending_retention = self.pending_retention();
+        let mut pending_retention = self.pending_retention.lock();
         let in_force = self.retention().clone();
         let now = match self.options.retention_notice {
             Duration::ZERO => wanted.clone(),
@@ -73,7 +67,7 @@ impl Shared {
     /// Tells of a retention that is new, and puts it in force when it is time. For the thread that
     /// erases.
     pub(crate) fn step_retention(&self) {
-        let next = self.pending_retention().next.clone();
+        let next = self.pending_retention.lock().next.clone();
         match next {
             Some(Next { retention, due }) => match due {
                 None => {
@@ -82,7 +76,7 @@ impl Shared {
                     self.note_in_force();
                 }
                 Some(due) if self.clock.monotonic() >= due => {
-                    let mut pending_retention = self.pending_retention();
+                    let mut pending_retention = self.pending_retention.lock();
                     // Another may have come meanwhile.
                     if let Some(next) = pending_retention.next.take_if(|next| next.due == Some(due))
                     {
@@ -101,7 +95,7 @@ impl Shared {
 
     /// Notes on disk what is in force, if that is not there yet.
     pub(crate) fn note_in_force(&self) {
-        let mut pending_retention = self.pending_retention();
+        let mut pending_retention = self.pending_retention.lock();
         let now = self.clock.monotonic();
         let is_paused = |at| now < at + SAVE_PAUSE;
         if pending_retention.unsaved && !pending_retention.failed_at.is_some_and(is_paused) {
@@ -112,7 +106,7 @@ impl Shared {
 
     #[cfg(test)]
     pub(crate) fn waits_since_it_was_told(&self) -> bool {
-        let pending_retention = self.pending_retention();
+        let pending_retention = self.pending_retention.lock();
         pending_retention
             .next
             .as_ref()
@@ -121,11 +115,11 @@ impl Shared {
 
     #[cfg(test)]
     pub(crate) fn has_unsaved_retention(&self) -> bool {
-        self.pending_retention().unsaved
+        self.pending_retention.lock().unsaved
     }
 
     fn note_told(&self, retention: &Retention) {
-        let mut pending_retention = self.pending_retention();
+        let mut pending_retention = self.pending_retention.lock();
         let notice = self.options.retention_notice;
         if let Some(next) = &mut pending_retention.next
             && next.retention == *retention

@@ -93,26 +93,7 @@ impl Shared {
         self.memtables.write()
     }
 
-    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock()
-    }
-
-    pub(crate) fn index_dirs(&self) -> MutexGuard<'_, ()> {
-        self.index_dirs.lock()
-    }
-
-    pub(crate) fn indexed(&self) -> MutexGuard<'_, Manifest> {
-        self.indexed.lock()
-    }
-
-    pub(crate) fn segments(&self) -> MutexGuard<'_, ()> {
-        self.segments.lock()
-    }
-
-    pub(crate) fn signal(&self) -> MutexGuard<'_, Signal> {
-        self.signal.lock()
-    }
-
+    /// The index, unless it is away.
     pub(crate) fn index(&self) -> Result<Arc<Index>, IndexError> {
         let index = self.index.read();
         let away = IndexError::Busy("it is being rebuilt or closed");
@@ -216,14 +197,14 @@ impl Shared {
     /// As [`crate::store::Store::flush`].
     pub(crate) fn flush(&self) {
         let asked = {
-            let mut signal = self.signal();
+            let mut signal = self.signal.lock();
             signal.asked += 1;
             signal.asked
         };
         self.changed.notify();
         loop {
             let seen = self.changed.count();
-            let signal = self.signal();
+            let signal = self.signal.lock();
             if signal.done >= asked || signal.ended {
                 return;
             }

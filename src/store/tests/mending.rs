@@ -50,10 +50,10 @@ fn an_index_in_the_making_is_not_taken_where_another_was_made_meanwhile() {
             assert!(builder.reopened(4 << 20).is_err());
         } else {
             let builder = Box::new(builder);
-            shared.signal().successor = Some(Successor { builder, rebuilds });
+            shared.signal.lock().successor = Some(Successor { builder, rebuilds });
             shared.changed.notify();
-            eventually("an answer", || shared.signal().succeeded.is_some());
-            assert_eq!(shared.signal().succeeded, Some(false));
+            eventually("an answer", || shared.signal.lock().succeeded.is_some());
+            assert_eq!(shared.signal.lock().succeeded, Some(false));
         }
         assert_eq!(check_consistent(&store, &u).len(), count + 1);
         store.close();
@@ -80,12 +80,12 @@ fn a_flush_that_was_put_off_holds_up_no_exchange_of_the_index() {
     shared.memtables_mut().rotate();
     shared.changed.notify();
     eventually("a flush that is put off", || {
-        shared.health().index.is_some()
+        shared.health.lock().index.is_some()
     });
-    shared.signal().successor = Some(Successor { builder, rebuilds });
+    shared.signal.lock().successor = Some(Successor { builder, rebuilds });
     shared.changed.notify();
-    eventually("an answer", || shared.signal().succeeded.is_some());
-    assert_eq!(shared.signal().succeeded, Some(true));
+    eventually("an answer", || shared.signal.lock().succeeded.is_some());
+    assert_eq!(shared.signal.lock().succeeded, Some(true));
     assert_eq!(check_consistent(&store, &mailbox("d", "u")).len(), 21);
 }
 

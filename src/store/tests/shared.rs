@@ -49,7 +49,7 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
 
 fn blob(store: &Store) -> std::path::PathBuf {
     let shared = store.shared();
-    location::path(&shared.options.dir, shared.indexed().number).join("heap")
+    location::path(&shared.options.dir, shared.indexed.lock().number).join("heap")
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_send_to_many_takes_no_more_of_the_disk_than_what_was_sent_a_few_times() {
         left < 3 * sent_bytes,
         "{index} and {journal} for {sent_bytes}"
     );
-    assert_eq!(store.shared().indexed().contents, 8);
+    assert_eq!(store.shared().indexed.lock().contents, 8);
     // And memory is no smaller than that makes it seem: what is short is counted for each.
     let before = store.stats().memtable_bytes;
     send_to_all(&store, &"x".repeat(900));
@@ -122,14 +122,14 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     for n in gone {
         store.erase(&mailbox("d", &format!("u{n}")), None).unwrap();
     }
-    let number = store.shared().indexed().number;
+    let number = store.shared().indexed.lock().number;
     let is_compacted = || !dir.path().join("sweep.due").exists();
     store.step_until("the compaction", is_compacted);
     assert!(
-        store.shared().indexed().number > number,
+        store.shared().indexed.lock().number > number,
         "the index is a copy"
     );
-    assert_eq!(store.shared().indexed().contents, 4);
+    assert_eq!(store.shared().indexed.lock().contents, 4);
     check(&store, "from a copy", &gone);
     send_to_all(&store, "so that the copy goes on");
     store.flush();
@@ -160,7 +160,7 @@ fn all_recipients_read_the_same_whatever_becomes_of_the_index() {
     }
     store.step_until("the compaction", is_compacted);
     store.step_until("the last compaction", || {
-        store.shared().indexed().contents == 0
+        store.shared().indexed.lock().contents == 0
     });
     assert!(std::fs::metadata(blob(&store)).unwrap().len() < 10_000);
 }
@@ -221,7 +221,7 @@ fn what_was_shared_beyond_the_journal_is_nobodys_content() {
     index.leave_content(&domain("d"), next);
     drop((index, store));
     let store = open_large(dir.path());
-    assert_eq!(store.shared().indexed().contents, 0);
+    assert_eq!(store.shared().indexed.lock().contents, 0);
     let content = random_text(2_000, 1);
     send_to_all(&store, &content);
     store.flush();

@@ -77,7 +77,7 @@ fn an_index_of_an_earlier_version_is_taken_over_and_gets_a_trailer() {
     drop(store);
     for _ in 0..2 {
         let store = start(dir.path(), &clock);
-        let state = store.shared().indexed().clone();
+        let state = store.shared().indexed.lock().clone();
         assert!(store.shared().index().unwrap().has_trailer(&state).unwrap());
         let found = check_consistent(&store, &mailbox("d", "u"));
         assert_eq!(contents(&found), ["first"]);

@@ -77,7 +77,7 @@ impl World {
         let new = Index::open(&self.copies.path().join(n.to_string()), 1 << 20).unwrap();
         let list = old.list(&mailbox("d", "u"), None).unwrap();
         let above = Above(indexed(&list, 0..1)[0].id);
-        let mut state = shared.indexed().clone();
+        let mut state = shared.indexed.lock().clone();
         state.messages = list.rank(MsgId::MAX).unwrap();
         let copied = old.copy(&state, &new, n, &above, &mut |_, _| Ok(()));
         copied.unwrap();
@@ -97,7 +97,7 @@ impl World {
     fn half_flush(&self, writes: usize) -> (impl Sized + '_, bool) {
         let shared = self.store.shared();
         // The flush thread waits for it.
-        let held = shared.signal();
+        let held = shared.signal.lock();
         let immutable = shared.memtables_mut().rotate();
         let mut left = writes;
         let mut stop = |_| match left {
@@ -107,7 +107,7 @@ impl World {
                 Ok(())
             }
         };
-        let (index, state) = (shared.index().unwrap(), shared.indexed().clone());
+        let (index, state) = (shared.index().unwrap(), shared.indexed.lock().clone());
         let done = index.write(&immutable, &state, 0, Pacing::Paced(&mut stop));
         (held, done.is_ok())
     }
