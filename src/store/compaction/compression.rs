@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::store::journal::{SegmentName, compress, is_compressed};
 use crate::store::state::Shared;
 
-/// A segment that could not be compressed is tried again after this.
+/// A segment that could not be compressed is tried again after this. Real time, as a channel knows no
+/// other.
 const COMPRESS_AGAIN: Duration = Duration::from_secs(60);
 
 /// Compresses what was sealed before and what is sealed while the store is open. What fails is tried
