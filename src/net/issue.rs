@@ -31,8 +31,8 @@ pub(super) fn issue(
     now_s: i64,
 ) -> Result<(), CertificateError> {
     make_dir(&files.dir)?;
-    // Without `old`, a key is left over from a start that was interrupted between the two files.
-    let has_key = exists(&files.key)?;
+    // A renewal never makes a key. A first start may have been interrupted between key and certificate.
+    let has_key = old.is_some() || exists(&files.key)?;
     let key = match has_key {
         true => read_key_pair(&files.key)?,
         false => new_key()?,
@@ -128,4 +128,28 @@ fn host_is_valid(host: &str) -> bool {
     };
     host.parse::<std::net::IpAddr>().is_ok()
         || (name.len() <= 253 && name.split('.').all(label_is_valid))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::super::material;
+    use super::*;
+
+    #[test]
+    fn a_renewal_without_its_key_fails_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::of(dir.path());
+        let now_s = 1_800_000_000;
+        issue(&files, None, &[], now_s).unwrap();
+        let chain = material::certificates(&files.certificate).unwrap();
+        let old = Certificate::parse(&files.certificate, &chain[0]).unwrap();
+        let before = fs::read(&files.certificate).unwrap();
+        fs::remove_file(&files.key).unwrap();
+        issue(&files, Some(&old), &[], now_s + LEAF_DAYS * DAY_S).unwrap_err();
+        assert!(!exists(&files.key).unwrap());
+        assert_eq!(fs::read(&files.certificate).unwrap(), before);
+    }
 }
