@@ -8,12 +8,14 @@
 //! thread, and a new thread inherits that of its creator.
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid, umask};
 use rustix::thread::{
     CapabilitySet, capabilities, set_capabilities, set_keep_capabilities, set_thread_groups,
@@ -72,7 +74,7 @@ fn become_user(owner: Owner) -> io::Result<()> {
     set_keep_capabilities(true)?;
     match set_thread_groups(&[]) {
         // Some containers do not allow this change, and new files do not get these groups.
-        Err(error) if error != rustix::io::Errno::PERM => return Err(error.into()),
+        Err(error) if error != Errno::PERM => return Err(error.into()),
         _ => {}
     }
     set_thread_res_gid(group, group, group)?;
@@ -92,16 +94,46 @@ pub(super) fn with_new_file<T>(
     dir: &Path,
     work: impl FnOnce(&mut File) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut how = OpenOptions::new();
-    how.write(true).mode(0o600);
-    let mut unnamed = how.clone();
+    let mut unnamed = OpenOptions::new();
+    unnamed.write(true).mode(0o600);
     unnamed.custom_flags(OFlags::TMPFILE.bits().cast_signed());
-    if let Ok(mut file) = unnamed.open(dir) {
-        return work(&mut file);
+    match unnamed.open(dir) {
+        Ok(mut file) => work(&mut file),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                with_named_file(dir, work)
+            }
+            _ => Err(error),
+        },
     }
-    let path = dir.join(format!(".relaybox-{}", std::process::id()));
-    let mut file = how.create_new(true).open(&path)?;
+}
+
+fn with_named_file<T>(dir: &Path, work: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+    // Random: a killed command may have left its file, and process ids repeat in containers.
+    let path = dir.join(format!(
+        ".relaybox-{:016x}",
+        RandomState::new().hash_one(())
+    ));
+    let mut how = OpenOptions::new();
+    let mut file = how.write(true).create_new(true).mode(0o600).open(&path)?;
     let done = work(&mut file);
     let removed = fs::remove_file(&path);
     done.and_then(|done| removed.map(|()| done))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_that_another_process_of_the_same_id_left_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(dir.path()).unwrap().count();
+        let nested = with_named_file(dir.path(), |_| {
+            let inner = with_named_file(dir.path(), |_| Ok(count()));
+            inner.map(|inner| (inner, count()))
+        });
+        assert_eq!((nested.unwrap(), count()), ((2, 1), 0));
+    }
 }
