@@ -53,7 +53,7 @@ use addresses::{Connections, Rates};
 use admission::Admission;
 use disk::Disk;
 use overflow::Overflow;
-use rates::Limiter;
+use rates::{ByDomain, Limiter};
 
 /// A session ended for flooding counts as this fraction of the user's burst of logins.
 const FLOOD_LOGINS_PART: u64 = 5;
@@ -90,8 +90,8 @@ struct Rules {
     user_logins: Limiter<Mailbox>,
     user_sends: Limiter<Mailbox>,
     user_bytes: Limiter<Mailbox>,
-    domain_sends: Limiter<Domain>,
-    domain_bytes: Limiter<Domain>,
+    domain_sends: ByDomain,
+    domain_bytes: ByDomain,
 }
 
 impl Rules {
@@ -333,11 +333,11 @@ impl Limits {
         };
         let rules = self.rules();
         let messages = u64::from(amount.messages);
-        let rate = rules.options.sends_per_domain.of(domain);
-        let checked = rules.domain_sends.check(rate, domain, messages);
+        let rates = &rules.options.sends_per_domain;
+        let checked = rules.domain_sends.check(rates, domain, messages);
         checked.map_err(|retry| self.limited(Limit::SendsPerDomain, retry, domain))?;
-        let rate = rules.options.send_bytes_per_domain.of(domain);
-        let checked = rules.domain_bytes.check(rate, domain, amount.bytes);
+        let rates = &rules.options.send_bytes_per_domain;
+        let checked = rules.domain_bytes.check(rates, domain, amount.bytes);
         checked.map_err(|retry| self.limited(Limit::SendBytesPerDomain, retry, domain))?;
         Ok(reservation)
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::model::Rate;
+use crate::model::{Domain, PerDomain, Rate};
 
 /// Above this many keys, those that are fully paid are dropped.
 const KEYS_KEPT: usize = 4_096;
@@ -91,6 +91,30 @@ impl<K: Hash + Eq> State<K> {
     }
 }
 
+/// Counts the events of domains. Those named in the settings are counted apart, so that they stay
+/// limited however many others come.
+#[derive(Default)]
+pub(super) struct ByDomain {
+    named: Limiter<Domain>,
+    others: Limiter<Domain>,
+}
+
+impl ByDomain {
+    /// Counts `times` events if the domain has a rate, or returns the wait until there is room.
+    pub(super) fn check(
+        &self,
+        rates: &PerDomain<Rate>,
+        domain: &Domain,
+        times: u64,
+    ) -> Result<(), Duration> {
+        let limiter = match rates.domains.contains_key(domain) {
+            true => &self.named,
+            false => &self.others,
+        };
+        limiter.check(rates.of(domain), domain, times)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
@@ -164,5 +188,24 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(7200);
         assert_eq!(limiter.check_at(&u32::MAX, 1, later), Ok(()));
         assert_eq!(limiter.1.0.lock().paid.len(), 1, "the others have paid");
+    }
+
+    #[test]
+    fn a_domain_with_a_rate_of_its_own_is_limited_however_many_others_come() {
+        let domain = |name: &str| Domain::parse(name).expect("valid");
+        let rate = limiter(1, Duration::from_secs(3600)).0;
+        let rates = PerDomain {
+            all: Some(rate),
+            domains: [(domain("named"), Some(rate))].into(),
+        };
+        let limiter = ByDomain::default();
+        for other in 0..KEYS_MAX {
+            assert_eq!(
+                limiter.check(&rates, &domain(&format!("d{other}")), 1),
+                Ok(())
+            );
+        }
+        assert_eq!(limiter.check(&rates, &domain("named"), 1), Ok(()));
+        assert!(limiter.check(&rates, &domain("named"), 1).is_err());
     }
 }
