@@ -29,7 +29,7 @@ const INTERVALS_SILENT: u32 = 2;
 const INTERVALS_AT_WORK: u32 = 3;
 
 /// The Pings of one session. Times count from its beginning.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pings {
     interval: Duration,
     heard_at: Duration,
@@ -48,8 +48,11 @@ impl Pings {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
+            heard_at: Duration::ZERO,
+            sent_at: None,
+            unanswered_since: None,
+            asked_at: None,
             distance: 1,
-            ..Self::default()
         }
     }
 

@@ -17,7 +17,7 @@ const REQUESTS_MAX: u32 = 6000;
 const DELIVERED_BEFORE: u32 = 8192;
 
 /// Recent strikes of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Strikes {
     since: Duration,
     limited: u32,
@@ -30,8 +30,11 @@ pub(super) struct Strikes {
 impl Strikes {
     pub(super) fn new() -> Self {
         Self {
+            since: Duration::ZERO,
+            limited: 0,
+            requests: 0,
+            pongs_due: 0,
             receipts_due: DELIVERED_BEFORE,
-            ..Self::default()
         }
     }
 
