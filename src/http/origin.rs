@@ -292,6 +292,7 @@ mod tests {
         let forwarded = |name, value| [("x-forwarded-for", "203.0.113.7"), (name, value)];
         let (host, port) = ("x-forwarded-host", "x-forwarded-port");
         for (said, named, origin, expected) in [
+            (forwarded(host, ""), "z", "https://", false),
             (
                 forwarded(host, "x.example, y"),
                 "z",
