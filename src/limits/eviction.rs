@@ -256,11 +256,11 @@ impl Standing {
         self.requeue(&self.strangers.lingering, |_| true)
     }
 
-    /// Moves the connection to the newest place in `queue` if it is held as `which` says. `false` if
-    /// it is not, or was evicted.
-    fn requeue(&self, queue: &Arc<EvictionQueue>, which: impl FnOnce(&Hold) -> bool) -> bool {
+    /// Moves the connection to the newest place in `queue` if `is_movable`. `false` if it is not, or
+    /// was evicted.
+    fn requeue(&self, queue: &Arc<EvictionQueue>, is_movable: impl FnOnce(&Hold) -> bool) -> bool {
         let mut hold = self.hold.lock();
-        if !which(&hold) {
+        if !is_movable(&hold) {
             return false;
         }
         let permit = std::mem::take(&mut *hold).end();

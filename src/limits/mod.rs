@@ -48,7 +48,7 @@ use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
 use crate::metrics::Metrics;
-use crate::model::{Domain, LimitOptions, Mailbox};
+use crate::model::{Domain, LimitOptions, Mailbox, Rate};
 use addresses::{Connections, Rates};
 use admission::Admission;
 use disk::Disk;
@@ -81,9 +81,10 @@ pub struct Amount {
 #[derive(Default)]
 struct Rules {
     options: LimitOptions,
-    /// Of unknown visitors, and of known ones.
-    connects: [Rates; 2],
-    requests: [Rates; 2],
+    connects: Rates,
+    known_connects: Rates,
+    requests: Rates,
+    known_requests: Rates,
     failures: Rates,
     user_requests: Limiter<Mailbox>,
     admission: Admission,
@@ -219,9 +220,12 @@ impl Limits {
             return Ok(AddressPermit::default());
         }
         let address = visitor.address;
-        let connects = &rules.connects[usize::from(is_known)];
-        let checked = connects.check(rules.options.connects_per_address, address);
-        checked.map_err(|retry| self.limited(Limit::ConnectsPerAddress, retry, &address))?;
+        let connects = match is_known {
+            true => &rules.known_connects,
+            false => &rules.connects,
+        };
+        let rate = rules.options.connects_per_address;
+        self.check_address(connects, rate, address, Limit::ConnectsPerAddress)?;
         let max = rules.options.connections_per_address_max;
         let permit = Connections::acquire(&self.connections, address, max);
         permit.ok_or_else(|| {
@@ -241,10 +245,12 @@ impl Limits {
         if rules.is_unlimited(visitor) {
             return Ok(());
         }
-        let address = visitor.address;
-        let requests = &rules.requests[usize::from(is_known)];
-        let checked = requests.check(rules.options.requests_per_address, address);
-        checked.map_err(|retry| self.limited(Limit::RequestsPerAddress, retry, &address))
+        let requests = match is_known {
+            true => &rules.known_requests,
+            false => &rules.requests,
+        };
+        let rate = rules.options.requests_per_address;
+        self.check_address(requests, rate, visitor.address, Limit::RequestsPerAddress)
     }
 
     /// Counts a history request with a user token.
@@ -254,8 +260,7 @@ impl Limits {
     pub fn user_request(&self, user: &Mailbox) -> Result<(), Limited> {
         let rules = self.rules();
         let rate = rules.options.requests_per_user;
-        let checked = rules.user_requests.check(rate, user, 1);
-        checked.map_err(|retry| self.limited(Limit::RequestsPerUser, retry, &user.domain))
+        self.check_user(&rules.user_requests, rate, user, 1, Limit::RequestsPerUser)
     }
 
     /// Counts an unknown token. Never called for a good token, so that it gets in whatever else
@@ -272,9 +277,8 @@ impl Limits {
             return Ok(());
         }
         let rate = rules.options.failed_logins_per_address;
-        let checked = rules.failures.check(rate, visitor.address);
-        checked
-            .map_err(|retry| self.limited(Limit::FailedLoginsPerAddress, retry, &visitor.address))
+        let limit = Limit::FailedLoginsPerAddress;
+        self.check_address(&rules.failures, rate, visitor.address, limit)
     }
 
     /// Admits a login whose token is good; `by_user_token` tells which kind it is.
@@ -286,8 +290,7 @@ impl Limits {
         let rules = self.rules();
         if by_user_token {
             let rate = rules.options.logins_per_user;
-            let checked = rules.user_logins.check(rate, user, 1);
-            checked.map_err(|retry| self.limited(Limit::LoginsPerUser, retry, &user.domain))?;
+            self.check_user(&rules.user_logins, rate, user, 1, Limit::LoginsPerUser)?;
         }
         let admit = |rate| rules.admission.admit(rate, user);
         let admitted = rules.options.logins.map_or(Ok(()), admit);
@@ -350,11 +353,33 @@ impl Limits {
         let rules = self.rules();
         let messages = u64::from(amount.messages);
         let rate = rules.options.sends_per_user;
-        let checked = rules.user_sends.check(rate, user, messages);
-        checked.map_err(|retry| self.limited(Limit::SendsPerUser, retry, &user.domain))?;
+        self.check_user(&rules.user_sends, rate, user, messages, Limit::SendsPerUser)?;
         let rate = rules.options.send_bytes_per_user;
-        let checked = rules.user_bytes.check(rate, user, amount.bytes);
-        checked.map_err(|retry| self.limited(Limit::SendBytesPerUser, retry, &user.domain))
+        let limit = Limit::SendBytesPerUser;
+        self.check_user(&rules.user_bytes, rate, user, amount.bytes, limit)
+    }
+
+    fn check_address(
+        &self,
+        rates: &Rates,
+        rate: Option<Rate>,
+        address: IpAddr,
+        limit: Limit,
+    ) -> Result<(), Limited> {
+        let checked = rates.check(rate, address);
+        checked.map_err(|retry| self.limited(limit, retry, &address))
+    }
+
+    fn check_user(
+        &self,
+        limiter: &Limiter<Mailbox>,
+        rate: Option<Rate>,
+        user: &Mailbox,
+        times: u64,
+        limit: Limit,
+    ) -> Result<(), Limited> {
+        let checked = limiter.check(rate, user, times);
+        checked.map_err(|retry| self.limited(limit, retry, &user.domain))
     }
 }
 

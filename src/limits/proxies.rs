@@ -24,8 +24,14 @@ pub struct Proxies {
     passes_on: AtomicBool,
     header_refused: Throttle,
     header_unreadable: Throttle,
-    /// Whether each trusted proxy has passed on TLS connections without a header, and with one.
-    header_use: Mutex<HashMap<IpAddr, [bool; 2]>>,
+    header_use: Mutex<HashMap<IpAddr, HeaderUse>>,
+}
+
+/// Kinds of TLS connections that a trusted proxy has passed on.
+#[derive(Debug, Default)]
+struct HeaderUse {
+    with_header: bool,
+    without: bool,
 }
 
 impl Proxies {
@@ -84,8 +90,12 @@ impl Proxies {
             return;
         }
         let header_use = all.entry(peer).or_default();
-        let is_new = !std::mem::replace(&mut header_use[usize::from(with_header)], true);
-        let has_both = *header_use == [true, true];
+        let seen = match with_header {
+            true => &mut header_use.with_header,
+            false => &mut header_use.without,
+        };
+        let is_new = !std::mem::replace(seen, true);
+        let has_both = header_use.with_header && header_use.without;
         drop(all);
         if is_new && has_both {
             tracing::warn!(%peer, "a trusted proxy brings connections over TLS with a PROXY protocol header and others without: where it passes on what clients send, they choose the address that they are limited by; it has to send a header of its own, or not to be in trusted_proxies");

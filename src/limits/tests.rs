@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use super::*;
-use crate::model::{Networks, PerDomain, Rate};
+use crate::model::{Networks, PerDomain};
 
 fn rate(count: u64, per_s: u64) -> Option<Rate> {
     Some(Rate {
