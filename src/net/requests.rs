@@ -7,13 +7,13 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use http_body_util::BodyExt as _;
+use axum::body::Body;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -73,6 +73,32 @@ impl Drop for InProgress {
     }
 }
 
+/// The body of a response: its request is in progress until it is dropped.
+struct Answer {
+    body: Body,
+    _in_progress: InProgress,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = <Body as hyper::body::Body>::Data;
+    type Error = <Body as hyper::body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Answers requests until the client leaves, upgrades or is too slow, or the server stops.
 pub(super) async fn answer<S>(
     stream: Observed<S>,
@@ -102,12 +128,9 @@ pub(super) async fn answer<S>(
             let response = response.await;
             requests.answer_started();
             response.map(|response| {
-                response.map(|body| {
-                    body.map_err(move |error| {
-                        // The body keeps it until it is handed over.
-                        let _ = &in_progress;
-                        error
-                    })
+                response.map(|body| Answer {
+                    body,
+                    _in_progress: in_progress,
                 })
             })
         }
