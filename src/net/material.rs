@@ -31,12 +31,18 @@ enum Kind {
     Unknown,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Certificate,
+    Key,
+}
+
 /// All certificates of a file, at least one, in its order.
 ///
 /// # Errors
 /// A message that names the file and its actual contents.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    all(file, Kind::Certificate)
+    all(file, Wanted::Certificate)
 }
 
 /// The private keys of a file, at least one.
@@ -44,7 +50,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 /// # Errors
 /// As [`certificates`].
 pub(super) fn keys(file: &Path) -> Result<Vec<PrivateKeyDer<'static>>, CertificateError> {
-    all(file, Kind::Key)
+    all(file, Wanted::Key)
 }
 
 /// The first private key of a file.
@@ -83,17 +89,16 @@ pub(super) fn unused(file: &Path) -> Vec<&'static str> {
     blocks.iter().filter_map(name).collect()
 }
 
-/// `wanted` is a certificate or a key.
-fn all<T: PemObject>(file: &Path, wanted: Kind) -> Result<Vec<T>, CertificateError> {
+fn all<T: PemObject>(file: &Path, wanted: Wanted) -> Result<Vec<T>, CertificateError> {
     let bytes = pem::read(file)?;
     let blocks = match der_kind(&bytes) {
         None => blocks(&bytes, file)?,
         Some(kind) => return Err(unfit(file, wanted, kind, true)),
     };
     // Skipping one would leave a gap in the chain.
-    let needs_help = match wanted {
-        Kind::Certificate => Kind::TrustedCertificate,
-        _ => Kind::EncryptedKey,
+    let (fit, needs_help) = match wanted {
+        Wanted::Certificate => (Kind::Certificate, Kind::TrustedCertificate),
+        Wanted::Key => (Kind::Key, Kind::EncryptedKey),
     };
     let mut found = Vec::new();
     for block in &blocks {
@@ -101,10 +106,10 @@ fn all<T: PemObject>(file: &Path, wanted: Kind) -> Result<Vec<T>, CertificateErr
         if kind == needs_help {
             return Err(unfit(file, wanted, kind, false));
         }
-        if kind == wanted {
+        if kind == fit {
             let label = match wanted {
-                Kind::Certificate => "CERTIFICATE",
-                _ => &block.label,
+                Wanted::Certificate => "CERTIFICATE",
+                Wanted::Key => &block.label,
             };
             found.push(block.decode(label).map_err(|flaw| broken(file, flaw))?);
         }
@@ -179,7 +184,7 @@ fn der_kind(bytes: &[u8]) -> Option<Kind> {
 }
 
 /// A message that names the file's actual contents and the command that converts them.
-fn unfit(file: &Path, wanted: Kind, kind: Kind, is_der: bool) -> CertificateError {
+fn unfit(file: &Path, wanted: Wanted, kind: Kind, is_der: bool) -> CertificateError {
     let name = quoted(file);
     // The file keeps its owner and mode: root may run this for a service that is not root.
     let into_place = |command: &str| {
@@ -190,42 +195,42 @@ fn unfit(file: &Path, wanted: Kind, kind: Kind, is_der: bool) -> CertificateErro
         into_place(&format!("openssl {tool}{inform} -in {name}{options}"))
     };
     let (holds, advice) = match (wanted, kind) {
-        (Kind::Certificate, Kind::Certificate) => (
+        (Wanted::Certificate, Kind::Certificate) => (
             "holds a certificate in DER, not in PEM",
             openssl("x509", ""),
         ),
-        (Kind::Certificate, Kind::TrustedCertificate) => (
+        (Wanted::Certificate, Kind::TrustedCertificate) => (
             "holds a certificate with trust settings of OpenSSL (TRUSTED CERTIFICATE)",
             // Every certificate: x509 reads only the first.
             into_place(&format!(
                 "openssl crl2pkcs7 -nocrl -certfile {name} | openssl pkcs7 -print_certs"
             )),
         ),
-        (Kind::Certificate, Kind::Pkcs7) => (
+        (Wanted::Certificate, Kind::Pkcs7) => (
             "holds certificates in PKCS#7, not in PEM",
             openssl("pkcs7", " -print_certs"),
         ),
-        (Kind::Certificate, Kind::Pkcs12) => (
+        (Wanted::Certificate, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
             into_place(&format!("openssl pkcs12 -in {name} -nokeys")),
         ),
-        (Kind::Key, Kind::Pkcs12) => (
+        (Wanted::Key, Kind::Pkcs12) => (
             "holds PKCS#12, not PEM",
             into_place(&format!("openssl pkcs12 -in {name} -nocerts -nodes")),
         ),
-        (Kind::Key, Kind::EncryptedKey) => (
+        (Wanted::Key, Kind::EncryptedKey) => (
             "holds a private key that is encrypted with a passphrase, which nobody can type in at a start",
             openssl("pkey", ""),
         ),
-        (Kind::Key, Kind::Key) => (
+        (Wanted::Key, Kind::Key) => (
             "holds a private key in DER, not in PEM",
             openssl("pkey", ""),
         ),
-        (Kind::Key, Kind::OpenSshKey) => (
+        (Wanted::Key, Kind::OpenSshKey) => (
             "holds no private key for TLS, but one of OpenSSH",
             format!("ssh-keygen -p -m PKCS8 -f {name}"),
         ),
-        (Kind::Certificate, kind) => {
+        (Wanted::Certificate, kind) => {
             return broken(
                 file,
                 match kind {
@@ -241,7 +246,7 @@ fn unfit(file: &Path, wanted: Kind, kind: Kind, is_der: bool) -> CertificateErro
                 },
             );
         }
-        (_, kind) => {
+        (Wanted::Key, kind) => {
             return broken(
                 file,
                 match kind {
