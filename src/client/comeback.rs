@@ -57,9 +57,9 @@ impl OpenError {
             Self::Connect(ConnectError::Unreachable { .. })
             | Self::Slow
             | Self::Lost(_)
-            | Self::Handshake
+            | Self::Handshake => AGAIN,
             // Too early, too many, or a proxy whose server is down.
-            | Self::Refused {
+            Self::Refused {
                 status: 408 | 425 | 429 | 500..,
             } => AGAIN,
             Self::Connect(_) | Self::Refused { .. } | Self::Unwritable => Verdict::Stop,

@@ -75,7 +75,7 @@ fn hide_in(message: &mut [u8]) -> Hello {
     let text = name.and_then(|name| std::str::from_utf8(name).ok());
     let is_fine =
         text.is_some_and(|text| DnsName::try_from(text).is_ok() || text.parse::<IpAddr>().is_ok());
-    // Complete, and with nothing that looks already hidden.
+    // An incomplete message, or one with the replacement number already in it, is left as it is.
     let can_hide =
         message_bytes(message) == Some(message.len()) && extension(message, HIDDEN).is_none();
     let name = name.map(|name| {
