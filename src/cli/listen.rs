@@ -109,12 +109,10 @@ impl Listener {
                         _ = stop.next() => Ok(()),
                         end = self.session(&mut connection) => end,
                     };
-                    match end.map_err(anyhow::Error::downcast::<Ended>) {
-                        Err(Ok(ended)) => self.judge(&ended)?,
-                        Err(Err(error)) => {
-                            return self.end(connection, &mut stop, Err(error)).await;
-                        }
-                        Ok(()) => return self.end(connection, &mut stop, Ok(())).await,
+                    let error = end.as_ref().err();
+                    match error.and_then(|error| error.downcast_ref::<Ended>()) {
+                        Some(ended) => self.judge(ended)?,
+                        None => return self.end(connection, &mut stop, end).await,
                     }
                 }
             };
