@@ -169,7 +169,7 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
 
 /// A table of name, creation time and tokens.
 fn table(list: &[DomainSummary]) -> String {
-    let mut table = Table::with_head("NAME CREATED TOKENS");
+    let mut table = Table::with_head(["NAME", "CREATED", "TOKENS"]);
     for line in list {
         let declared = if line.declared { " + declared" } else { "" };
         table.row([

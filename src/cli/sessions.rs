@@ -67,7 +67,9 @@ fn ended(args: &SessionsArgs, request: &Request) -> Result<(), Failure> {
 }
 
 fn ended_table(list: &[EndedEntry]) -> String {
-    let mut table = Table::with_head("SINCE UNTIL DOMAIN ID RESOURCE ADDRESS CODE BY REASON");
+    let mut table = Table::with_head([
+        "SINCE", "UNTIL", "DOMAIN", "ID", "RESOURCE", "ADDRESS", "CODE", "BY", "REASON",
+    ]);
     for entry in list {
         table.row([
             second(entry.since),
@@ -85,7 +87,15 @@ fn ended_table(list: &[EndedEntry]) -> String {
 }
 
 fn table(list: &[SessionEntry]) -> String {
-    let mut table = Table::with_head("DOMAIN ID RESOURCE SINCE ADDRESS STATE UNCONFIRMED");
+    let mut table = Table::with_head([
+        "DOMAIN",
+        "ID",
+        "RESOURCE",
+        "SINCE",
+        "ADDRESS",
+        "STATE",
+        "UNCONFIRMED",
+    ]);
     for entry in list {
         let state = match entry.catching_up {
             true => "catching up",

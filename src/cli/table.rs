@@ -9,9 +9,9 @@ pub(super) struct Table(Vec<Vec<String>>);
 const GAP: &str = "  ";
 
 impl Table {
-    /// An empty table with a header row of names that are single words.
-    pub(super) fn with_head(names: &str) -> Self {
-        Self(vec![names.split(' ').map(str::to_owned).collect()])
+    /// An empty table with a header row.
+    pub(super) fn with_head<const N: usize>(names: [&str; N]) -> Self {
+        Self(vec![names.map(str::to_owned).to_vec()])
     }
 
     pub(super) fn row<const N: usize>(&mut self, columns: [String; N]) {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_text() {
-        let mut table = Table::with_head("NAME N");
+        let mut table = Table::with_head(["NAME", "N"]);
         table.row(["a longer name".to_owned(), "1".to_owned()]);
         table.row(["中文".to_owned(), "2".to_owned()]);
         assert_eq!(

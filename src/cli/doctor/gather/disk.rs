@@ -137,14 +137,32 @@ fn parse_mounts(mounts: &str, dir: &Path) -> Option<String> {
 
 /// Kinds that the magic number does not tell: all FUSE file systems share one.
 fn kind_by_name(name: &str) -> Option<Kind> {
-    const NETWORK: &str = "nfs nfs4 cifs smb3 9p ceph afs glusterfs davfs sshfs rclone s3fs goofys \
-                           gcsfuse juicefs mount-s3";
+    const NETWORK: [&str; 16] = [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "ceph",
+        "afs",
+        "glusterfs",
+        "davfs",
+        "sshfs",
+        "rclone",
+        "s3fs",
+        "goofys",
+        "gcsfuse",
+        "juicefs",
+        "mount-s3",
+    ];
     // ntfs-3g and exfat-fuse are mounted as fuseblk.
-    const RIGHTLESS: &str = "vfat msdos exfat ntfs ntfs3 ntfs-3g fuseblk fusefat";
+    const RIGHTLESS: [&str; 8] = [
+        "vfat", "msdos", "exfat", "ntfs", "ntfs3", "ntfs-3g", "fuseblk", "fusefat",
+    ];
     let name = name.strip_prefix("fuse.").unwrap_or(name);
-    let known = |names: &'static str| names.split(' ').find(|known| *known == name);
-    let network = known(NETWORK).map(Kind::Network);
-    network.or_else(|| known(RIGHTLESS).map(Kind::Rightless))
+    let known = |names: &[&'static str]| names.iter().find(|known| **known == name).copied();
+    let network = known(&NETWORK).map(Kind::Network);
+    network.or_else(|| known(&RIGHTLESS).map(Kind::Rightless))
 }
 
 /// Kind by magic number (statfs(2)).
