@@ -25,7 +25,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "NAME", value_parser = domain_name)]
     domain: String,
     /// The user's id
-    #[arg(long, value_name = "ID", value_parser = other_user_id)]
+    #[arg(long, value_name = "ID", value_parser = ordinary_user_id)]
     id: String,
     /// How long it is good, at most 30days
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = ttl)]
@@ -46,7 +46,7 @@ enum Capability {
     System,
 }
 
-fn other_user_id(text: &str) -> Result<String, String> {
+fn ordinary_user_id(text: &str) -> Result<String, String> {
     match text {
         UserId::SYSTEM => Err("the id \"system\" is reserved".to_owned()),
         _ => user_id(text),

@@ -33,10 +33,10 @@ pub(super) fn gather(args: &AllSettings) -> Result<(Config, Facts), Failure> {
     let limit = of_server.unwrap_or_else(serve::raise_open_files_max);
     let config = args.load(limit)?.config;
     let runs = !matches!(server, ServerStatus::None);
-    let plain = |address| ports::tried(address, runs, false);
+    let plain = |address| ports::probe(address, runs, false);
     let tls = |address| -> anyhow::Result<WithTls> {
         Ok(WithTls {
-            port: ports::tried(address, runs, true)?,
+            port: ports::probe(address, runs, true)?,
             certificates: Inspected::of(&config.certs),
             certificates_writable: disk::can_write_in(&config.certs),
         })

@@ -15,16 +15,16 @@ use crate::net::probe::{ProbeError, presented_certificate};
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Tries a port, that of `listen` with TLS; `runs`: whether a server is running.
-pub(super) fn tried(address: SocketAddr, runs: bool, tls: bool) -> anyhow::Result<Port> {
+pub(super) fn probe(address: SocketAddr, runs: bool, tls: bool) -> anyhow::Result<Port> {
     Ok(match (address.port(), runs) {
         (0, _) => Port::Any,
-        (_, false) => bound(address),
-        (_, true) if tls => shown(address)?,
-        (_, true) => connected(address),
+        (_, false) => listen_on(address),
+        (_, true) if tls => tls_beside_server(address)?,
+        (_, true) => plain_beside_server(address),
     })
 }
 
-fn bound(address: SocketAddr) -> Port {
+fn listen_on(address: SocketAddr) -> Port {
     match net::bind(address) {
         Ok(_) => Port::Free,
         Err(error) => Port::Taken(error),
@@ -40,22 +40,22 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn shown(address: SocketAddr) -> anyhow::Result<Port> {
+fn tls_beside_server(address: SocketAddr) -> anyhow::Result<Port> {
     let shown = runtime::run(presented_certificate(reachable(address), ANSWER_DEADLINE))?;
     Ok(match shown {
         Ok(der) => match Certificate::parse(Path::new("its answer"), &der) {
             Ok(certificate) => Port::Shows(Box::new(certificate)),
             Err(error) => Port::Other(error.to_string()),
         },
-        Err(ProbeError::Connect(error)) if is_refused(&error) => bound(address),
+        Err(ProbeError::Connect(error)) if is_refused(&error) => listen_on(address),
         Err(error) => Port::Other(error.to_string()),
     })
 }
 
-fn connected(address: SocketAddr) -> Port {
+fn plain_beside_server(address: SocketAddr) -> Port {
     match TcpStream::connect_timeout(&reachable(address), ANSWER_DEADLINE) {
         Ok(_) => Port::Answers,
-        Err(error) if is_refused(&error) => bound(address),
+        Err(error) if is_refused(&error) => listen_on(address),
         Err(error) => Port::Other(error.to_string()),
     }
 }
