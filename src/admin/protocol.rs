@@ -245,7 +245,7 @@ pub enum Refusal {
 /// settings.
 ///
 /// # Errors
-/// See [`Refusal`].
+/// Why the order is refused, in a sentence for the operator.
 pub fn execute_reading(
     records: Vec<DomainRecord>,
     auth: &Auth,
@@ -267,7 +267,7 @@ pub fn execute_reading(
 /// Executes an order. Blocks on the disk. `changed` is called with a domain whose old tokens may have ended.
 ///
 /// # Errors
-/// See [`Refusal`].
+/// Why the order is refused, in a sentence for the operator.
 pub fn execute(
     domains: &Domains,
     request: &Request,

@@ -3,7 +3,7 @@
 //!
 //! The machine's clock may be stepped, and a `msgId` may stay ahead of it from then on. **Age time**
 //! goes on with the clock, but does not follow its steps. Timestamps are taken from it; a message's
-//! is found from its id, by the [`Span`] in which that was given.
+//! is found from its id, by the span in which that was given.
 //!
 //! After a step of more than a day, also one that may have been a long stop, age is **held**:
 //! nothing ends by it until a day has passed at the new time or the operator accepts it. If the
