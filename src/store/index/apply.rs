@@ -11,7 +11,7 @@ use super::error::IndexError;
 use super::messages::{Body, OpenChunk};
 use super::packing::Packing;
 use super::search::FoundChunk;
-use super::senders::{BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary};
+use super::senders::{BySender, IDS_MAX, SUMMARIES_MAX, SUMMARISED, Summary, are_of_one};
 use super::{chunk, key, messages, search, senders};
 use crate::model::Mailbox;
 use crate::store::memtable::{MailboxPart, Memtable};
@@ -258,17 +258,18 @@ impl Index {
         new: &[Summary],
         pace: &mut Pace<'_>,
     ) -> Result<(), IndexError> {
-        let mut all = BySender::new();
+        let mut all = BySender::default();
         for found in stored {
             senders::each(&self.opened(found)?, found.first_id, |sender, ids| {
-                all.entry(sender.to_vec()).or_default().extend(ids);
+                ids.iter().for_each(|id| all.push(sender, *id));
             })?;
         }
-        for (sender, ids) in new.iter().flat_map(|summary| &summary.senders) {
-            all.entry(sender.clone()).or_default().extend(ids);
+        for (sender, id) in new.iter().flat_map(|summary| summary.senders.sorted()) {
+            all.push(sender, id);
         }
-        for (sender, ids) in &all {
-            self.add_to_sender(&key::with_sender(prefix, sender), ids, pace)?;
+        for group in all.sorted().chunk_by(are_of_one) {
+            let ids: Vec<u64> = group.iter().map(|(_, id)| *id).collect();
+            self.add_to_sender(&key::with_sender(prefix, group[0].0), &ids, pace)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@
 //! counts of the first two only what is above the last id of the keys, sees everything once,
 //! whatever a flush moves meanwhile, or an interrupted one has left there twice.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::chunk::{Contents, IdCheck, Opened, pack};
 use super::error::IndexError;
@@ -58,14 +58,35 @@ pub(super) fn ids(opened: &Opened<'_>) -> Result<Vec<u64>, IndexError> {
     Ok(ids)
 }
 
-/// Rising ids by sender.
-pub(super) type BySender = BTreeMap<Vec<u8>, Vec<u64>>;
+/// Ids with their senders, in two buffers: no allocation a message.
+#[derive(Debug, Default)]
+pub(super) struct BySender {
+    names: Vec<u8>,
+    /// The sender's bytes in `names`, and the id.
+    rows: Vec<(Range<usize>, u64)>,
+}
 
-fn push(senders: &mut BySender, sender: &[u8], id: u64) {
-    match senders.get_mut(sender) {
-        Some(ids) => ids.push(id),
-        None => drop(senders.insert(sender.to_vec(), vec![id])),
+impl BySender {
+    pub(super) fn push(&mut self, sender: &[u8], id: u64) {
+        let start = self.names.len();
+        self.names.extend_from_slice(sender);
+        self.rows.push((start..self.names.len(), id));
     }
+
+    /// Sorted by sender, then id.
+    pub(super) fn sorted(&self) -> Vec<(&[u8], u64)> {
+        let rows = self.rows.iter();
+        let mut rows: Vec<_> = rows
+            .map(|(name, id)| (&self.names[name.clone()], *id))
+            .collect();
+        rows.sort_unstable();
+        rows
+    }
+}
+
+/// Whether two rows are of one sender.
+pub(super) fn are_of_one(one: &(&[u8], u64), other: &(&[u8], u64)) -> bool {
+    one.0 == other.0
 }
 
 /// A summary being filled, in id order.
@@ -100,7 +121,7 @@ impl Summary {
         }
         self.count += 1;
         self.last_id = id;
-        push(&mut self.senders, sender, id);
+        self.senders.push(sender, id);
     }
 
     /// What it is made of.
@@ -111,13 +132,14 @@ impl Summary {
     /// one below the first id of the summary. The table has the number of senders.
     pub(super) fn contents(&self) -> Contents {
         let (mut places, mut entries) = (Vec::new(), Vec::new());
-        for (sender, ids) in &self.senders {
+        for group in self.senders.sorted().chunk_by(are_of_one) {
+            let sender = group[0].0;
             places.extend_from_slice(&(entries.len() as u16).to_le_bytes());
             entries.push(sender.len() as u8);
             entries.extend_from_slice(sender);
-            varint::push(ids.len() as u64, &mut entries);
+            varint::push(group.len() as u64, &mut entries);
             let mut last = self.first_id - 1;
-            for id in ids {
+            for (_, id) in group {
                 varint::push(id - last, &mut entries);
                 last = *id;
             }
