@@ -1,4 +1,4 @@
-//! A snapshot, taken when a compaction begins, of what is gone.
+//! Low watermarks and retention, frozen when a compaction begins: which messages are gone.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::store::data::LowWatermarks;
 use crate::store::index::Kept;
 use crate::store::state::Shared;
 
-/// What tells what is gone.
+/// Decides whether a message is gone.
 pub(super) struct Gone {
     pub(super) low_watermarks: LowWatermarks,
     pub(super) retention: Retention,

@@ -176,7 +176,8 @@ impl Flusher {
         self.manifest = state;
         self.note_state();
         let done = self.shared.memtables_mut().immutable.take();
-        // Freeing a memtable takes a while; nobody waits for it here.
+        // Commits go on before the memtable is freed, and before an exchange of the index.
+        self.shared.changed.notify();
         drop(done);
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Engine {
         call(|| self.0.drop_tree(name)).map(drop)
     }
 
-    /// Starts the writing, but waits for no disk.
+    /// Hands dirty pages to the system. Does not wait for the disk.
     pub(super) fn flush(&self) -> Result<(), IndexError> {
         call(|| self.0.flush()).map(drop)
     }

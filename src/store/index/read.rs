@@ -148,7 +148,7 @@ impl Index {
         })
     }
 
-    /// The ids rise.
+    /// `ids` is in ascending order.
     fn read_ids(
         &self,
         mailbox: &Mailbox,

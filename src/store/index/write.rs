@@ -10,10 +10,9 @@ use super::error::IndexError;
 use super::manifest::Manifest;
 use crate::store::memtable::Memtable;
 
-/// While the store is in use, the index is synced after so many bytes, so that no commit finds the
-/// disk busy for long.
+/// Bytes between syncs while the store is in use: no commit finds the disk busy for long.
 pub(crate) const SYNC_BYTES: usize = 1 << 20;
-/// The same while nobody waits but for the index itself.
+/// The same while nobody else needs the disk.
 const SYNC_BYTES_ALONE: usize = 8 << 20;
 
 /// How a memtable is written.
@@ -25,8 +24,8 @@ pub(crate) enum Pacing<'a> {
 }
 
 impl Index {
-    /// Writes a memtable into the index that `state` describes; answers its manifest then. Sends of
-    /// days before `day_min` are dropped.
+    /// Writes a memtable and returns the updated manifest. Sends of days before `day_min` are
+    /// dropped.
     pub(crate) fn write(
         &self,
         memtable: &Memtable,

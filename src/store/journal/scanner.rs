@@ -3,9 +3,9 @@
 //! Everything that reads frames does it here, and decides by itself what an event means: replay
 //! stops at damage, check names it and goes on, repair keeps the frames that count.
 //!
-//! Right frames are streamed, in memory for one frame. Behind the first bytes that are none, the
-//! rest of the segment (some 32 MiB) is read into memory, as far as it can be, and searched for
-//! right frames.
+//! Valid frames are streamed, one in memory at a time. After the first invalid bytes, the rest of
+//! the segment (some 32 MiB) is read into memory, as far as it can be, and searched for valid
+//! frames.
 
 use std::io;
 use std::io::Read as _;

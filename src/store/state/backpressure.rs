@@ -87,13 +87,13 @@ impl Shared {
         }
     }
 
-    /// Most bytes of the memtables: what has its room in what is kept back.
+    /// Memtable limit: at most the size that the reserve covers.
     fn memtable_bytes_max(&self) -> usize {
         let most = self.memtable_bytes_max.load(Ordering::Relaxed);
         most.min(self.reserve.memtable_bytes_max())
     }
 
-    /// Whether the memtables take more. While flushes are put off, all of it may be filled.
+    /// Whether the memtables take more. The full limit is usable while flushes are deferred.
     pub(crate) fn has_room(&self) -> bool {
         self.fullness() < 1.0
     }

@@ -1,5 +1,5 @@
-//! `sweep.due`: on disk from before an erasure counts until nothing of it is left, so that a crash
-//! in between does not lose the compaction.
+//! The mark `sweep.due`, written before an erasure takes effect and removed once the data is off the
+//! disk: a crash in between does not lose the compaction.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ impl Shared {
         self.options.dir.join(COMPACTION_DUE)
     }
 
-    /// Runs `work`, which makes data go, and requests a compaction behind it that survives a crash.
+    /// Runs an erasure, then requests a compaction. The request survives a crash.
     pub(crate) fn with_compaction<T>(
         &self,
         work: impl FnOnce() -> Result<T, AppendError>,

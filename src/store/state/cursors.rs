@@ -1,8 +1,8 @@
 //! Receipt cursors of devices.
 //!
-//! A cursor is the value in the index, overlaid by the memtables, overlaid by what is pending. A
-//! change moves from the last of these to the first, so they are looked at in the opposite order.
-//! Receipts wait for a later commit; only the committer makes a device known or lowers a cursor,
+//! A cursor is the value in the index, overlaid by the memtables, overlaid by pending changes. A
+//! change moves from pending to the memtables to the index, and readers look in that order, so that
+//! none misses it on its way. Receipts wait for a later commit; only the committer makes a device known or lowers a cursor,
 //! durably before anybody is told.
 
 use super::shared::Shared;

@@ -1,4 +1,4 @@
-//! A retention that was set and is not in force yet.
+//! A retention that was set and is not in force yet: a stricter one waits for its notice period.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::store::api::FileError;
 use crate::store::directory::applied;
 use crate::store::disk::FileSystem;
 
-/// What waits, and whether what is in force is on disk.
+/// The scheduled retention, and the save state of the current one.
 #[derive(Debug, Default)]
 pub(crate) struct PendingRetention {
     pub(super) next: Option<Next>,
@@ -17,11 +17,11 @@ pub(crate) struct PendingRetention {
     pub(super) failed_at: Option<Duration>,
 }
 
-/// A retention that is new.
+/// A scheduled retention.
 #[derive(Debug, Clone)]
 pub(super) struct Next {
     pub(super) retention: Retention,
-    /// From when on it is in force, by the monotonic clock; `None` until it was told.
+    /// When it takes effect, by the monotonic clock; `None` until it has been announced.
     pub(super) due: Option<Duration>,
 }
 

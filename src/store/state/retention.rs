@@ -17,11 +17,11 @@ use crate::store::api::ReadError;
 use crate::store::directory::{FILE, encode};
 use crate::store::disk::{Pacer, files};
 
-/// Between two attempts to write it.
+/// Retry interval of a failed save.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
-/// What is not counted by then is told as "at least".
+/// Time limit of the count. A partial count is logged as "at least".
 const COUNT_TIME_MAX: Duration = Duration::from_secs(20);
-/// So many domains are told of one by one.
+/// Most domains logged individually.
 const DOMAINS_TOLD_MAX: usize = 20;
 
 /// What a new retention erases of a domain.

@@ -4,9 +4,10 @@
 //! takes the last three as readers while it walks the memtables.) `pending_retention` comes before
 //! `retention`. `index` is held just long enough to clone its `Arc`.
 //!
-//! Locks guard memory and are never held across disk I/O, with two exceptions: `pending_retention`,
-//! while its file is written (by the compaction thread and by callers of `set_retention`), and
-//! `growth`, which only the flush thread takes, while the reserve changes. `index_dirs` and
+//! Locks guard memory and are never held across disk I/O, with three exceptions: `pending_retention`,
+//! while its file is written (by the compaction thread and by callers of `set_retention`);
+//! `compaction_requests`, while the mark of a due compaction is made or removed; and `growth`, which
+//! only the flush thread takes, while the reserve changes. `index_dirs` and
 //! `segments` guard directories and files rather than memory, and are held for as long as the
 //! operation takes.
 

@@ -11,14 +11,14 @@ pub(crate) struct Health {
     pub(crate) index: Option<String>,
 }
 
-/// An index that is to take the place of the one that counts.
+/// A rebuilt index, ready to replace the current one.
 pub(crate) struct Successor {
     pub(crate) builder: Box<Builder>,
     /// What [`Shared::rebuilds`](super::Shared::rebuilds) was when the build began.
     pub(crate) rebuilds: u64,
 }
 
-/// What the flush thread is asked for.
+/// Requests to the flush thread, and its replies.
 #[derive(Default)]
 pub(crate) struct Signal {
     /// How often a flush was asked for, and up to which of these it is done.
@@ -30,9 +30,8 @@ pub(crate) struct Signal {
     pub(crate) abort: bool,
     /// The thread has ended.
     pub(crate) ended: bool,
-    /// An index that is to take the place of the one that counts.
     pub(crate) successor: Option<Successor>,
-    /// What became of the last one.
+    /// Whether the last successor took its place.
     pub(crate) succeeded: Option<bool>,
 }
 
