@@ -54,7 +54,7 @@ impl EventCount {
     }
 
     /// Waits for a notification after `seen`.
-    pub fn wait(&self, seen: u64) {
+    fn wait(&self, seen: u64) {
         let mut count = self.count.lock();
         self.notified.wait_while(&mut count, |now| *now == seen);
     }

@@ -211,7 +211,7 @@ fn hand_over(shared: &Shared, successor: Successor) -> Result<(), CompactionErro
                 return Err(IndexError::Busy(what).into());
             }
             None if stops(shared) || ended => return Err(CompactionError::Stopped),
-            None => shared.changed.wait(seen),
+            None => shared.wait_for_change(seen, Duration::MAX),
         }
     }
 }

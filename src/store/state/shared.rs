@@ -32,6 +32,9 @@ use crate::store::disk::{FileSystem, Reserve};
 use crate::store::index::{Index, IndexError, Manifest};
 use crate::store::memtable::Memtables;
 
+/// Time after which a waiting thread looks again: the cost of a lost wake-up.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
 pub(crate) struct Shared {
     pub(crate) options: StoreOptions,
     pub(crate) clock: Arc<dyn Clock>,
@@ -210,12 +213,13 @@ impl Shared {
                 return;
             }
             drop(signal);
-            self.changed.wait(seen);
+            self.wait_for_change(seen, Duration::MAX);
         }
     }
 
-    /// Waits for a change after `seen`, until `deadline` at most.
+    /// Waits for a change after `seen`, until `deadline` and for [`WAIT_MAX`] at most.
     pub(crate) fn wait_for_change(&self, seen: u64, deadline: Duration) {
-        self.clock.wait(&self.changed, seen, deadline);
+        let latest = self.clock.monotonic() + WAIT_MAX;
+        self.clock.wait(&self.changed, seen, deadline.min(latest));
     }
 }
