@@ -189,8 +189,10 @@ impl Store {
     /// there it only begins. Idempotent.
     pub fn close(&self) {
         // Before the lock: another closing caller may hold it and wait for us.
-        self.shared().queue.close();
+        let shared = self.shared();
+        shared.queue.close();
         if threads::is_own() {
+            shared.changed.notify();
             return;
         }
         let mut threads = self.handle.threads.lock();

@@ -19,7 +19,9 @@ use crate::store::disk::{
     FileSystem, INDEX_FILES, OPEN_BYTES, OutOfSpace as _, Reserve, ReservingFileSystem,
     WRITE_FILES, reserve,
 };
-use crate::store::index::{Index, IndexError, Loaded, Manifest, Origin, location, manifest_file};
+use crate::store::index::{
+    Index, IndexError, Loaded, Manifest, Origin, guarded, location, manifest_file,
+};
 use crate::store::indexing::{BuildError, Builder, Site};
 use crate::store::journal::{
     End, Outcome, SegmentName, Writer, WriterStart, check_headers, clear, header_of, list,
@@ -85,10 +87,10 @@ pub(crate) fn open(
     }
     let existing = match loaded {
         Some(loaded) if loaded.origin == Origin::Copy => Err(IndexError::Copied.into()),
-        Some(Loaded { state, .. }) => match existing(site(), state.clone(), opening) {
+        Some(Loaded { state, .. }) => match guarded(|| existing(site(), state.clone(), opening)) {
             Err(error) if error.is_out_of_space() => {
                 lent.push(reserve.lend(u64::MAX, INDEX_FILES));
-                existing(site(), state, opening).map(Some)
+                guarded(|| existing(site(), state, opening)).map(Some)
             }
             made => made.map(Some),
         },
@@ -254,12 +256,15 @@ fn rebuild(
     opening: &Opening,
 ) -> Result<(Builder, End), OpenError> {
     let dir = site().dir;
-    let make = |site, kept| -> Result<_, BuildError> {
-        let mut builder = Builder::rebuild(site, kept)?;
-        match replay(&mut builder, opening)? {
-            Outcome::Reached(end) => Ok((builder, end)),
-            Outcome::Astray => Err(layout::astray(dir.join(layout::JOURNAL)).into()),
-        }
+    // Also what is dropped half made: sled panics if it cannot sync then.
+    let make = |site, kept| {
+        guarded(|| {
+            let mut builder = Builder::rebuild(site, kept)?;
+            match replay(&mut builder, opening)? {
+                Outcome::Reached(end) => Ok((builder, end)),
+                Outcome::Astray => Err(layout::astray(dir.join(layout::JOURNAL)).into()),
+            }
+        })
     };
     let mut made = make(site(), kept);
     if made.as_ref().is_err_and(BuildError::is_out_of_space) {

@@ -63,7 +63,9 @@ impl Committer {
         loop {
             let broken = self.shared.health.lock().journal.is_some();
             let pause = if broken { PROBE_PAUSE } else { CURSORS_ALONE };
-            let taken = self.shared.queue.take(clock.as_ref(), looked + pause);
+            // A receipt that came after the last write is written one pause after it.
+            let since = looked.max(self.cursors_written).max(self.written);
+            let taken = self.shared.queue.take(clock.as_ref(), since + pause);
             looked = clock.monotonic();
             match taken {
                 Dequeued::Jobs(jobs) if jobs.is_empty() => {

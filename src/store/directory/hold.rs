@@ -162,7 +162,8 @@ pub(crate) fn open_segment(dir: &Path) -> Option<PathBuf> {
     let journal = dir.join(JOURNAL);
     let newest = segments(&RealFileSystem, &journal).ok()?.pop()?;
     let path = newest.path(&journal);
-    let is_sealed = is_compressed(&RealFileSystem, &path).ok()?;
+    // One that cannot be read is taken for one that is written on.
+    let is_sealed = is_compressed(&RealFileSystem, &path).unwrap_or(false);
     (!is_sealed).then_some(path)
 }
 

@@ -34,9 +34,9 @@ pub(super) struct Head {
 impl Head {
     /// Does not look behind the head.
     pub(super) fn decode(mut value: &[u8]) -> Result<Self, IndexError> {
-        type Fields = (u8, u8, u16, u64, u64, u16, u32);
+        type Fields = (u8, u8, u16, u64, u64, u16, u32, u32);
         let fields: Option<Fields> = fixed::take(&mut value);
-        let (version, codec, count, position, last_id, table_bytes, raw_bytes) =
+        let (version, codec, count, position, last_id, table_bytes, raw_bytes, _checksum) =
             fields.ok_or("a chunk is cut short")?;
         if version != VERSION {
             return Err(format!("a chunk has version {version}").into());
@@ -269,6 +269,7 @@ mod tests {
         for packing in [Packing::None, Packing::Fast, Packing::Small] {
             assert_eq!(pack(&contents(), packing, None).unwrap(), golden);
         }
+        assert!(Head::decode(&golden[..HEAD_BYTES + 3]).is_err());
         let chunk = Chunk::check(&golden).unwrap();
         assert_eq!(chunk.reference().unwrap(), None);
         let opened = chunk.open(no_blob).unwrap();

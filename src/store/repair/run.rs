@@ -35,8 +35,9 @@ pub struct Repaired {
 /// Repairs the journal of a stopped data directory or of a backup. On a full disk it uses the
 /// reserve.
 ///
-/// # Errors The directory is in use, of an unknown version, unreadable as a whole, or without room,
-/// or a file operation failed; a repair that was cut short can be repeated.
+/// # Errors
+/// The directory is in use, of an unknown version, unreadable as a whole, or without room, or a file
+/// operation failed; a repair that was cut short can be repeated.
 pub fn repair(dir: &Path, progress: Progress<'_>) -> Result<Repaired, OpenError> {
     let mut files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
     layout::known(files.as_ref(), dir)?;
